@@ -1,0 +1,34 @@
+"""Connecting to help finish a configuration, when it cannot be run yet."""
+
+from __future__ import annotations
+
+from ..config import Settings
+from .session import Cloud, Notify, silent
+
+_ANY_ROLE = "arn:aws:iam::000000000000:role/not-used"
+"""Connecting needs no role; a configuration without one only counts as unfinished."""
+
+
+def connect_unfinished(settings: Settings, notify: Notify = silent) -> Cloud:
+    """Connect with only what says where and as whom; the rest of the settings may still be wrong.
+
+    Raises
+    ------
+    ConfigError
+        Region, account or credentials are wrong or missing.
+    LocalAWSError
+        The local AWS does not start.
+    """
+    where = Settings(
+        region=settings.region,
+        account_id=settings.account_id,
+        profile=settings.profile,
+        endpoint_url=settings.endpoint_url,
+        local=settings.local,
+        access_key_id=settings.access_key_id,
+        secret_access_key=settings.secret_access_key,
+        session_token=settings.session_token,
+        execution_role=_ANY_ROLE,
+        source=settings.source,
+    )
+    return Cloud.connect(where, notify)

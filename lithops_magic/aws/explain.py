@@ -1,0 +1,109 @@
+"""botocore's exceptions in our words: one line with what to do, and never a credential in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..errors import AwsError, ConfigError, LithopsMagicError
+
+PERMISSION = "Ask whoever manages the account for this permission."
+SIGN_IN = "Sign in again, for example with `aws sso login`, and repeat."
+WRONG_KEYS = "Check the credentials (profile, environment or the aws section) and this machine's clock."
+
+ADVICE = {
+    "AccessDenied": PERMISSION,
+    "AccessDeniedException": PERMISSION,
+    "UnauthorizedOperation": PERMISSION,
+    "AuthFailure": WRONG_KEYS,
+    "ExpiredToken": SIGN_IN,
+    "ExpiredTokenException": SIGN_IN,
+    "RequestExpired": "This machine's clock is wrong: set it and repeat.",
+    "IncompleteSignature": WRONG_KEYS,
+    "InvalidAccessKeyId": WRONG_KEYS,
+    "InvalidClientTokenId": WRONG_KEYS,
+    "InvalidSignatureException": WRONG_KEYS,
+    "SignatureDoesNotMatch": WRONG_KEYS,
+    "UnrecognizedClientException": WRONG_KEYS,
+    "CodeStorageExceededException": "Delete functions or layer versions that are no longer used in this region.",
+    "ThrottlingException": "AWS limits the rate of these calls: repeat in a minute.",
+    "TooManyRequestsException": "AWS limits the rate of these calls: repeat in a minute.",
+    "ServiceException": "This is a fault of AWS: repeat in a minute.",
+}
+"""What to do about an error code of AWS."""
+
+NOT_CONFIGURED = {
+    "NoCredentialsError": "Set AWS_PROFILE, run `aws configure` or `aws sso login`, or use the local AWS.",
+    "PartialCredentialsError": "Give both the access key id and the secret access key.",
+    "ProfileNotFound": "Correct the profile, or create it with `aws configure --profile`.",
+    "NoRegionError": "Set region in the aws_lambda section, or AWS_REGION.",
+    "InvalidRegionError": "Write the region like us-east-1.",
+    "ConfigParseError": "Correct that file.",
+    "InvalidConfigError": "Correct the AWS configuration file.",
+    "InfiniteLoopConfigError": "Correct source_profile in the AWS configuration file.",
+}
+"""Exceptions of botocore that mean a wrong configuration."""
+
+FAILED = {
+    "UnauthorizedSSOTokenError": SIGN_IN,
+    "SSOTokenLoadError": SIGN_IN,
+    "TokenRetrievalError": SIGN_IN,
+    "CredentialRetrievalError": "Check how this profile gets its credentials.",
+    "EndpointConnectionError": "Check the network, the region and endpoint_url.",
+    "ConnectTimeoutError": "Check the network and its firewall.",
+    "ProxyConnectionError": "Check the proxy.",
+    "SSLError": "Check the network's certificates (AWS_CA_BUNDLE).",
+    "ReadTimeoutError": "Check the network and repeat.",
+    "ConnectionClosedError": "Check the network and repeat.",
+}
+"""What to do about the other exceptions of botocore."""
+
+_SECRET = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b|(?<=Credential=)[^\s,/]+|(?<=Security-Token[:=])\S+")
+
+
+def one_line(text: str) -> str:
+    """Join lines and hide access keys."""
+    return _SECRET.sub("****", " ".join(text.split()))
+
+
+def sentence(text: str) -> str:
+    """Return the text on one line, closed by a full stop."""
+    text = one_line(text)
+    return text if text.endswith((".", "!", "?", ":")) else f"{text}."
+
+
+@contextmanager
+def aws_errors(kind: type[AwsError] = AwsError) -> Iterator[None]:
+    """Turn every exception of botocore into ours.
+
+    Raises
+    ------
+    ConfigError
+        No credentials, no such profile, no region.
+    AwsError
+        Anything else, as `kind`.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise explain(error, kind) from None
+
+
+def explain(error: Exception, kind: type[AwsError] = AwsError) -> LithopsMagicError:
+    """Return our error for one of botocore's."""
+    from botocore.exceptions import ClientError
+
+    if isinstance(error, ClientError):
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        text = str(error.response.get("Error", {}).get("Message", "") or "AWS gave no reason")
+        advice = ADVICE.get(code, "")
+        return kind(f"{error.operation_name}: {code}: {sentence(text)} {advice}".rstrip(), code=code)
+    for name in [base.__name__ for base in type(error).__mro__]:
+        if name in NOT_CONFIGURED:
+            return ConfigError(f"{sentence(str(error))} {NOT_CONFIGURED[name]}")
+        if name in FAILED:
+            return kind(f"{sentence(str(error))} {FAILED[name]}", code=name)
+    return kind(sentence(str(error)), code=type(error).__name__)

@@ -1,0 +1,42 @@
+"""The REPORT line that Lambda writes at the end of every invocation's log."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one invocation took."""
+
+    duration_ms: float
+    billed_ms: int
+    """Includes the initialisation since 1 August 2025."""
+    memory_mb: int
+    max_memory_mb: int
+    init_ms: float | None = None
+    """Time of the cold start; None when the sandbox was warm."""
+
+
+_REPORT = re.compile(
+    r"^REPORT RequestId: \S+\s+Duration: (?P<duration>[\d.]+) ms\s+Billed Duration: (?P<billed>\d+) ms\s+"
+    r"Memory Size: (?P<memory>\d+) MB\s+Max Memory Used: (?P<used>\d+) MB(?:\s+Init Duration: (?P<init>[\d.]+) ms)?",
+    re.MULTILINE,
+)
+
+
+def parse_report(log_tail: str) -> Report | None:
+    """Return the last REPORT of the log; None if it has none."""
+    reports = list(_REPORT.finditer(log_tail))
+    if not reports:
+        return None
+    # User code may print something similar earlier; Lambda's own line is the last one.
+    found = reports[-1]
+    return Report(
+        duration_ms=float(found["duration"]),
+        billed_ms=int(found["billed"]),
+        memory_mb=int(found["memory"]),
+        max_memory_mb=int(found["used"]),
+        init_ms=float(found["init"]) if found["init"] else None,
+    )

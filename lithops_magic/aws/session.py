@@ -1,0 +1,203 @@
+"""The connection to an AWS account, or to the local AWS: credentials, region and clients."""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from ..config import Settings
+from ..errors import ConfigError
+from .explain import aws_errors
+from .local import ensure_local_aws
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+    from botocore.config import Config
+    from types_boto3_ec2 import EC2Client
+    from types_boto3_efs import EFSClient
+    from types_boto3_iam import IAMClient
+    from types_boto3_lambda import LambdaClient
+    from types_boto3_logs import CloudWatchLogsClient
+    from types_boto3_s3 import S3Client
+    from types_boto3_sts import STSClient
+
+USER_AGENT = "lithops-magic"
+
+Notify = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """Notify nobody."""
+
+
+class Cloud:
+    """Where functions run. Its repr and messages hold no credential."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        region: str,
+        endpoint_url: str | None = None,
+        account_id: str | None = None,
+        is_local: bool = False,
+    ) -> None:
+        self.region = region
+        self.endpoint_url = endpoint_url
+        self.is_local = is_local
+        self._session = session
+        self._known_account = account_id
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def connect(cls, settings: Settings, notify: Notify = silent) -> Cloud:
+        """Connect as `settings` say; starts the local AWS if that is where functions run and it is not up.
+
+        Raises
+        ------
+        ConfigError
+            The settings have problems, or there are no credentials or no region.
+        LocalAWSError
+            The local AWS does not start.
+        """
+        if problems := settings.problems():
+            raise ConfigError(" ".join(["The configuration has problems:", *map(str, problems)]))
+        return _connect_local(notify) if settings.local else _connect_account(settings)
+
+    @cached_property
+    def account_id(self) -> str:
+        """The account's twelve digits; asks STS once unless the settings give them.
+
+        Raises
+        ------
+        AwsError
+            The credentials are not valid.
+        """
+        if self._known_account is not None:
+            return self._known_account
+        with aws_errors():
+            return self.client("sts").get_caller_identity()["Account"]
+
+    def describe(self) -> str:
+        """Say in one line where functions run, without asking AWS."""
+        if self.is_local:
+            return f"local AWS at {self.endpoint_url}"
+        account = self.__dict__.get("account_id", self._known_account)
+        parts = ["AWS", account and f"account {account}", f"in {self.region}"]
+        if self.endpoint_url:
+            parts.append(f"at {self.endpoint_url}")
+        return " ".join(filter(None, parts))
+
+    def __repr__(self) -> str:
+        return f"<Cloud {self.describe()}>"
+
+    # fmt: off
+    @overload
+    def client(self, service: Literal["lambda"], config: Config | None = None) -> LambdaClient: ...
+    @overload
+    def client(self, service: Literal["iam"], config: Config | None = None) -> IAMClient: ...
+    @overload
+    def client(self, service: Literal["sts"], config: Config | None = None) -> STSClient: ...
+    @overload
+    def client(self, service: Literal["s3"], config: Config | None = None) -> S3Client: ...
+    @overload
+    def client(self, service: Literal["ec2"], config: Config | None = None) -> EC2Client: ...
+    @overload
+    def client(self, service: Literal["efs"], config: Config | None = None) -> EFSClient: ...
+    @overload
+    def client(self, service: Literal["logs"], config: Config | None = None) -> CloudWatchLogsClient: ...
+    # fmt: on
+    def client(self, service: str, config: Config | None = None) -> Any:
+        """Return a boto3 client, the same each time; with a `config`, a new one."""
+        # boto3's sessions are not thread-safe; its clients are.
+        with self._lock:
+            if config is not None:
+                return self._new_client(service, config)
+            if service not in self._clients:
+                self._clients[service] = self._new_client(service, None)
+            return self._clients[service]
+
+    def _new_client(self, service: str, config: Config | None) -> Any:
+        from botocore.config import Config
+
+        base = Config(retries={"mode": "standard", "total_max_attempts": 5}, user_agent_extra=USER_AGENT)
+        if self.is_local:
+            # A proxy of the environment cannot reach this machine's loopback address.
+            base = base.merge(Config(proxies={}))
+        with aws_errors():
+            return self._session.client(
+                service,  # type: ignore[call-overload]
+                region_name=self.region,
+                endpoint_url=self.endpoint_url,
+                config=base if config is None else base.merge(config),
+            )
+
+
+def _connect_local(notify: Notify) -> Cloud:
+    import boto3
+    import botocore.session
+
+    server = ensure_local_aws(notify)
+    # Neither the user's profile nor their AWS files have a say on the local AWS.
+    isolated = botocore.session.Session(
+        session_vars={"profile": (None, None, None, None), "config_file": (None, None, None, None)}
+    )
+    session = boto3.Session(
+        aws_access_key_id=server.access_key_id,
+        aws_secret_access_key=server.secret_access_key,
+        region_name=server.region,
+        botocore_session=isolated,
+    )
+    return Cloud(
+        session,
+        region=server.region,
+        endpoint_url=server.endpoint_url,
+        account_id=server.account_id,
+        is_local=True,
+    )
+
+
+def _connect_account(settings: Settings) -> Cloud:
+    import boto3
+
+    with aws_errors():
+        session = boto3.Session(
+            aws_access_key_id=settings.access_key_id,
+            aws_secret_access_key=settings.secret_access_key,
+            aws_session_token=settings.session_token,
+            region_name=settings.region,
+            profile_name=settings.profile,
+        )
+        if session.get_credentials() is None:
+            raise ConfigError(
+                "No AWS credentials were found. Set AWS_PROFILE, run `aws configure` or `aws sso login`, "
+                "or use the local AWS."
+            )
+    return Cloud(
+        session,
+        region=_region(session, settings),
+        endpoint_url=settings.endpoint_url,
+        account_id=settings.account_id,
+    )
+
+
+def _region(session: Session, settings: Settings) -> str:
+    region = session.region_name
+    if not region:
+        raise ConfigError("No AWS region is set. Set region in the aws_lambda section, or AWS_REGION.")
+    known = [
+        name
+        for partition in session.get_available_partitions()
+        for name in session.get_available_regions("lambda", partition)
+    ]
+    if region not in known and settings.endpoint_url is None:
+        close = difflib.get_close_matches(region, known, n=1)
+        hint = f"Did you mean {close[0]}?" if close else "Write it like us-east-1."
+        raise ConfigError(
+            f"{region!r} is not a region that boto3 knows. {hint} A brand-new region needs a newer boto3."
+        )
+    return region

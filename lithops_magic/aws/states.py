@@ -1,0 +1,44 @@
+"""Why a function is not usable: AWS's reason codes, one sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+MOUNT = "Look at the mount targets, the security groups (port 2049) and the role's elasticfilesystem rights."
+KEY = "Look at the KMS key and the role's rights to it."
+REASONS: Mapping[str, str] = {
+    "EniLimitExceeded": "The VPC has no network interface left: delete unused ones or ask AWS for more.",
+    "InsufficientRolePermissions": "Give the role the policy AWSLambdaVPCAccessExecutionRole.",
+    "SubnetOutOfIPAddresses": "A subnet has no free address: use larger subnets.",
+    "InvalidSubnet": "Correct subnets.",
+    "InvalidSecurityGroup": "Correct security_groups.",
+    "DisallowedByVpcEncryptionControl": "The VPC demands encryption that AWS Lambda cannot give: use another VPC.",
+    "KMSKeyAccessDenied": KEY,
+    "KMSKeyNotFound": KEY,
+    "InvalidStateKMSKey": KEY,
+    "DisabledKMSKey": KEY,
+    "EFSIOError": MOUNT,
+    "EFSMountConnectivityError": MOUNT,
+    "EFSMountFailure": MOUNT,
+    "EFSMountTimeout": MOUNT,
+    "InvalidRuntime": "Use a Python that AWS Lambda runs.",
+    "InvalidConfiguration": "Look at the function in the AWS console.",
+    "InvalidZipFileException": "Run it again: the function is deployed anew.",
+    "ServiceQuotaExceededException": "Ask AWS for a larger quota.",
+    "EC2RequestLimitExceeded": "EC2 limits the rate of calls: repeat in a minute.",
+    "InternalError": "This is a fault of AWS: repeat in a minute.",
+    "DependencyError": "This is a fault of AWS: repeat in a minute.",
+    "FunctionError.InitTimeout": "The layers take too long to start.",
+    "FunctionError.RuntimeInitError": "A layer keeps Python from starting.",
+    "FunctionError.ExtensionInitError": "An extension in a layer does not start.",
+    "FunctionError.TooManyExtensions": "The layers hold more than 10 extensions.",
+    "FunctionError.PermissionDenied": "A file of a layer may not be executed.",
+    "FunctionError.InitResourceExhausted": "Starting takes more memory than the function has.",
+}
+"""StateReasonCode of AWS Lambda and what to do about it."""
+
+
+def advice(reason_code: str) -> str:
+    """Say what to do about a reason code; empty for one that AWS's own text must explain."""
+    family = reason_code.partition(".")[0]
+    return REASONS.get(reason_code) or REASONS.get(family, "")

@@ -1,0 +1,110 @@
+"""A configuration file as text and as a tree that remembers how each scalar was written and on which line."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import ConfigError
+
+NULL, BOOL, INT = "tag:yaml.org,2002:null", "tag:yaml.org,2002:bool", "tag:yaml.org,2002:int"
+
+
+class Scalar(str):
+    """A scalar exactly as written (so that `012345670123` stays an account number), with its YAML tag and line."""
+
+    tag: str
+    line: int
+
+    @classmethod
+    def of(cls, node: yaml.ScalarNode) -> Scalar:
+        scalar = cls(node.value)
+        scalar.tag = node.tag
+        scalar.line = node.start_mark.line + 1
+        return scalar
+
+
+class Loader(yaml.SafeLoader):
+    """Builds Scalars instead of numbers and dates, and keeps the place of an alias apart from its anchor's."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if not self.check_event(yaml.AliasEvent):
+            return super().compose_node(parent, index)
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        node = copy.copy(super().compose_node(parent, index))
+        if node is not None:
+            node.start_mark, node.end_mark = event.start_mark, event.end_mark
+            node.is_alias = True  # type: ignore[attr-defined]
+        return node
+
+
+def _construct_scalar(_: Loader, node: yaml.ScalarNode) -> Scalar | None:
+    return None if node.tag == NULL else Scalar.of(node)
+
+
+for _kind in ("null", "bool", "int", "float", "timestamp", "binary", "str"):
+    Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _construct_scalar)
+
+
+@dataclass(frozen=True)
+class Document:
+    """One configuration text."""
+
+    name: str
+    """What people call it: a path or an environment variable."""
+    text: str
+    data: dict[str, Any]
+
+    def fail(self, value: object, text: str) -> ConfigError:
+        """An error that points at `value` in this text."""
+        place = f"{self.name}:{value.line}" if isinstance(value, Scalar) else self.name
+        return ConfigError(f"{place}: {text}")
+
+
+def parse(text: str, name: str) -> Document:
+    """Parse YAML (or JSON) text.
+
+    Raises
+    ------
+    ConfigError
+        The text is not YAML, or not a mapping; the message names file, line and column.
+    """
+    try:
+        data = yaml.load(text, Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(_explain(error, name)) from None
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{name}: this is not a Lithops configuration: sections such as 'aws_lambda:' are expected.")
+    return Document(name, text, data)
+
+
+def read(path: Path, name: str | None = None) -> Document:
+    """Read and parse a file; line ends stay as they are.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read or parsed.
+    """
+    name = name or str(path)
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise ConfigError(f"{name}: the file cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{name}: byte {error.start} is not UTF-8 text.") from None
+    return parse(text, name)
+
+
+def _explain(error: yaml.YAMLError, name: str) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        what = " ".join(part for part in (error.context, error.problem) if part)
+        return f"{name}:{mark.line + 1}:{mark.column + 1}: not valid YAML: {what}."
+    return f"{name}: not valid YAML: {' '.join(str(error).split())}."

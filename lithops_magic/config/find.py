@@ -1,0 +1,194 @@
+"""Finding Lithops' configuration and turning it into Settings."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+from . import document as documents
+from .document import Document, Scalar
+from .keys import KNOWN_SECTION_KEYS, UNUSED, lookup, read_fields, read_local
+from .settings import Settings
+
+OF_AN_ACCOUNT = [
+    "region",
+    "execution_role",
+    "subnets",
+    "security_groups",
+    "efs",
+    "layers",
+    "account_id",
+    "profile",
+    "endpoint_url",
+    "access_key_id",
+    "secret_access_key",
+    "session_token",
+]
+"""Fields that mean nothing on the local AWS when they were written for an account."""
+
+SYSTEM_FILE = Path("/etc/lithops/config")
+
+
+def load(
+    config_file: str | os.PathLike[str] | None = None, *, local: bool | None = None, profile: str | None = None
+) -> Settings:
+    """Read the user's configuration where Lithops would find it.
+
+    Parameters
+    ----------
+    config_file
+        This file instead of the usual ones.
+    local
+        True: the local AWS whatever is configured; False: the account; None: as environment and file say.
+    profile
+        This profile of the AWS configuration instead of the file's.
+
+    Returns
+    -------
+    Settings
+        With nothing configured, the defaults on the local AWS.
+
+    Raises
+    ------
+    ConfigError
+        A file that was named is missing, is not YAML, or has a value of the wrong type.
+    """
+    document = find(config_file)
+    wanted = _local_environment() if local is None else local
+    settings = Settings(local=wanted is not False) if document is None else interpret(document, local=wanted)
+    if profile is not None:
+        settings = settings.replace(profile=profile, access_key_id=None, secret_access_key=None, session_token=None)
+    return settings
+
+
+def find(config_file: str | os.PathLike[str] | None = None) -> Document | None:
+    """Return the first configuration in Lithops' order, or None.
+
+    The order: `config_file`, environment LITHOPS_CONFIG (JSON), the file in LITHOPS_CONFIG_FILE, `./.lithops_config`,
+    `~/.lithops/config`, `/etc/lithops/config`.
+    """
+    if config_file is None and (inline := os.environ.get("LITHOPS_CONFIG")):
+        return _from_json(inline)
+    path = find_file(config_file)
+    return None if path is None else documents.read(path)
+
+
+def find_file(config_file: str | os.PathLike[str] | None = None) -> Path | None:
+    """Return the path of the first configuration file in Lithops' order, or None.
+
+    Raises
+    ------
+    ConfigError
+        The file that was named does not exist.
+    """
+    for given, origin in ((config_file, ""), (os.environ.get("LITHOPS_CONFIG_FILE"), "LITHOPS_CONFIG_FILE: ")):
+        if given:
+            path = Path(given).expanduser()
+            if not path.is_file():
+                raise ConfigError(f"{origin}there is no file {path}. Create it or correct the path.")
+            return path
+    usual = (Path(".lithops_config").absolute(), Path.home() / ".lithops" / "config", SYSTEM_FILE)
+    return next((path for path in usual if path.is_file()), None)
+
+
+def interpret(document: Document, *, local: bool | None = None) -> Settings:
+    """Turn one document into Settings; `local` decides between the local AWS and the account instead of the document.
+
+    Raises
+    ------
+    ConfigError
+        A value has the wrong type.
+    """
+    values = dict(read_fields(document))
+    stated = read_local(document)
+    decided = next(choice for choice in (local, stated, infer_local(document)) if choice is not None)
+    notes = [*_key_notes(document)]
+    if decided and not stated:
+        # Roles, networks and credentials of an account do not exist on the local AWS.
+        unused = [name for name in OF_AN_ACCOUNT if values.pop(name, None) is not None]
+        if unused:
+            notes.insert(0, f"On the local AWS, {document.name}'s {', '.join(unused)} are not used.")
+    if decided and local is None and stated is None:
+        notes.insert(0, _why_local(document))
+    return Settings(**values, local=decided, source=document.name, notes=tuple(notes))
+
+
+def infer_local(document: Document) -> bool:
+    """Tell whether the document, apart from the key `local`, gives no function in an account to run on."""
+    return chosen_backend(document) not in (None, "aws_lambda") or not any(
+        field == "execution_role" for field, _ in read_fields(document)
+    )
+
+
+def _why_local(document: Document) -> str:
+    backend = chosen_backend(document)
+    if backend not in (None, "aws_lambda"):
+        return f"{document.name} chooses Lithops' backend {backend}: the local AWS is used instead."
+    return f"{document.name} gives no execution_role in aws_lambda: the local AWS is used."
+
+
+def chosen_backend(document: Document) -> str | None:
+    """Return the compute backend the document names in Lithops' new or old shape; None if it names none."""
+    backend = lookup(document.data, ("lithops", "backend"))
+    mode = lookup(document.data, ("lithops", "mode"))
+    if backend is None and mode is not None:
+        backend = lookup(document.data, (mode, "backend"))
+        if backend is None and mode != "serverless":
+            backend = mode
+    if backend is None and mode is None:
+        backend = lookup(document.data, ("serverless", "backend"))
+    return None if backend is None else str(backend)
+
+
+def _key_notes(document: Document) -> Iterator[str]:
+    for section in ("aws_lambda", "aws"):
+        for key, value in _section(document, section).items():
+            if key not in KNOWN_SECTION_KEYS:
+                yield _unknown(document, section, key)
+            elif section == "aws_lambda" and key in UNUSED and not _says_nothing(key, value):
+                yield f"{section}.{key} is not used: {UNUSED[key]}."
+    if "aws_lambda" not in document.data:
+        for name in difflib.get_close_matches("aws_lambda", [str(key) for key in document.data], cutoff=0.85):
+            yield f"{_place(document, name)}: section {name!r} is not known; did you mean 'aws_lambda'?"
+
+
+def _section(document: Document, name: str) -> dict[Any, Any]:
+    section = document.data.get(name)
+    if section is not None and not isinstance(section, dict):
+        raise document.fail(section, f"section {name} must hold keys and values.")
+    return section or {}
+
+
+def _says_nothing(key: str, value: object) -> bool:
+    return value is None or (key, str(value)) in {("runtime", "default"), ("worker_processes", "1")}
+
+
+def _unknown(document: Document, section: str, key: object) -> str:
+    close = difflib.get_close_matches(str(key), sorted(KNOWN_SECTION_KEYS), n=1, cutoff=0.6)
+    hint = f"; did you mean {close[0]!r}?" if close else "."
+    return f"{_place(document, key)}: {section}.{key} is not known{hint}"
+
+
+def _place(document: Document, key: object) -> str:
+    return f"{document.name}:{key.line}" if isinstance(key, Scalar) else document.name
+
+
+def _from_json(text: str) -> Document:
+    name = "environment variable LITHOPS_CONFIG"
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{name}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}.") from None
+    return documents.parse(json.dumps(data, ensure_ascii=False), name)
+
+
+def _local_environment() -> bool | None:
+    value = os.environ.get("LITHOPS_MAGIC_LOCAL", "").strip().lower()
+    if value in ("", "1", "0", "true", "false"):
+        return {"": None, "1": True, "true": True}.get(value, False)
+    raise ConfigError(f"environment variable LITHOPS_MAGIC_LOCAL: {value!r} is neither 1 nor 0.")

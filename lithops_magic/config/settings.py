@@ -1,0 +1,80 @@
+"""Settings: one value that says where and how functions run; pure data, no AWS library."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .problems import Problem
+
+DEFAULT_MEMORY = 1769
+"""MB at which Lambda gives one whole vCPU (AWS Lambda developer guide, "Configure Lambda function memory")."""
+
+DEFAULT_TIMEOUT = 180
+"""Seconds; Lithops' own default."""
+
+DEFAULT_EPHEMERAL_STORAGE = 512
+"""MB of `/tmp` that Lambda includes in its price."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileSystem:
+    """An EFS or S3 Files access point and the folder where the function sees it."""
+
+    access_point: str
+    mount_path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that decides where a function runs and what it may use.
+
+    Nothing is checked on construction: `problems()` tells what is wrong, so that a form can hold unfinished input.
+    Neither credentials nor values of environment variables appear in its repr.
+    """
+
+    region: str | None = None
+    """None: as boto3 finds it (environment, profile)."""
+    execution_role: str | None = None
+    memory: int = DEFAULT_MEMORY
+    """MB."""
+    timeout: int = DEFAULT_TIMEOUT
+    """Seconds."""
+    ephemeral_storage: int = DEFAULT_EPHEMERAL_STORAGE
+    """MB of `/tmp`."""
+    architecture: str = "x86_64"
+    max_workers: int | None = None
+    """Most sandboxes at once; None: what the account allows."""
+    worker_processes: int = 1
+    env_vars: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    user_tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+    subnets: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] = ()
+    efs: tuple[FileSystem, ...] = ()
+    layers: tuple[str, ...] = ()
+    namespace: str | None = None
+    account_id: str | None = None
+    profile: str | None = None
+    endpoint_url: str | None = None
+    local: bool = True
+    """Run on the local AWS of this machine instead of an account."""
+    access_key_id: str | None = field(default=None, repr=False)
+    secret_access_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    source: str = field(default="defaults", compare=False)
+    """Where the values come from, for people: a file, an environment variable or "defaults"."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What the configuration says that is not used, or probably misspelt, one sentence each."""
+
+    def replace(self, **changes: Any) -> Settings:
+        """Return a copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def problems(self) -> list[Problem]:
+        """Tell everything that AWS would refuse, in the order of the fields; empty means usable."""
+        from .problems import find_problems
+
+        return find_problems(self)

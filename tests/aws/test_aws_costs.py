@@ -1,0 +1,50 @@
+"""The REPORT line and what it costs."""
+
+from __future__ import annotations
+
+import pytest
+
+from lithops_magic.aws.prices import REQUEST_PRICE, compute_cost, invocation_cost, is_estimate
+from lithops_magic.aws.report import Report, parse_report
+
+COLD = (
+    "START RequestId: a Version: $LATEST\nEND RequestId: a\n"
+    "REPORT RequestId: a\tDuration: 395.99 ms\tBilled Duration: 662 ms\tMemory Size: 128 MB\t"
+    "Max Memory Used: 50 MB\tInit Duration: 265.72 ms\t\n"
+)
+WARM = "REPORT RequestId: a\tDuration: 2.00 ms\tBilled Duration: 2 ms\tMemory Size: 1769 MB\tMax Memory Used: 50 MB\t\n"
+
+
+def test_a_cold_and_a_warm_report() -> None:
+    assert parse_report(COLD) == Report(395.99, 662, 128, 50, 265.72)
+    assert parse_report(WARM) == Report(2.0, 2, 1769, 50, None)
+
+
+def test_the_last_report_counts_and_a_cut_one_does_not() -> None:
+    assert parse_report(COLD + WARM) == parse_report(WARM)
+    assert parse_report(COLD[: COLD.index("Max")]) is None
+    assert parse_report("print('REPORT RequestId: a')") is None
+
+
+def test_a_timed_out_invocation_has_a_report() -> None:
+    report = parse_report(WARM.rstrip("\n") + "Status: timeout\n")
+    assert report is not None
+    assert report.init_ms is None
+
+
+def test_a_thousand_seconds_of_one_vcpu() -> None:
+    cost = 1000 * compute_cost(1000, 1769, "x86_64", 512, "us-east-1")
+    assert cost == pytest.approx(0.0288, abs=0.0001)
+    assert 1000 * invocation_cost(1000, 1769, "x86_64", 512, "us-east-1") == pytest.approx(cost + 1000 * REQUEST_PRICE)
+
+
+def test_arm_is_cheaper_and_more_tmp_dearer() -> None:
+    plain = compute_cost(1000, 1024, "x86_64", 512, "us-east-1")
+    assert compute_cost(1000, 1024, "arm64", 512, "us-east-1") == pytest.approx(0.8 * plain, rel=0.001)
+    assert compute_cost(1000, 1024, "x86_64", 1536, "us-east-1") == pytest.approx(plain + 3.09e-8)
+
+
+def test_other_regions_are_estimates() -> None:
+    assert not is_estimate("us-east-2")
+    assert is_estimate("eu-west-1")
+    assert compute_cost(1, 1024, "x86_64", 512, "eu-west-1") == compute_cost(1, 1024, "x86_64", 512, "us-east-1")
