@@ -1,0 +1,136 @@
+"""`python -m lithops_magic.local serve | ensure | stop | status`: the local AWS as a command."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from lithops_magic.local.discovery import Discovery, LocalError, find, is_alive, path_of, private_folder, read, version
+
+IDLE_MINUTES = 30.0
+
+STATE_VARIABLE = "LITHOPS_MAGIC_LOCAL_STATE"
+
+_PUBLIC = (
+    "endpoint_url",
+    "region",
+    "access_key_id",
+    "secret_access_key",
+    "account_id",
+    "pid",
+    "workers",
+    "version",
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return the exit status; errors are one line on stderr."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except LocalError as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lithops_magic.local", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    serve = commands.add_parser("serve", help="run in the foreground until Ctrl-C")
+    serve.set_defaults(command=_serve, idle=None)
+    ensure = commands.add_parser("ensure", help="start in the background unless it runs; print how to reach it as JSON")
+    ensure.set_defaults(command=_ensure)
+    for command in (serve, ensure):
+        _add_server_options(command)
+    ensure.set_defaults(idle=IDLE_MINUTES)
+    serve.add_argument("--quiet", action="store_true", help="print no banner")
+    commands.add_parser("stop", help="end every local AWS of this user").set_defaults(command=_stop)
+    commands.add_parser("status", help="say which local AWS runs").set_defaults(command=_status)
+    return parser
+
+
+def _add_server_options(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--port", type=int, default=0, help="port on 127.0.0.1 (a free one unless given)")
+    add(
+        "--workers", type=int, default=max(2, os.cpu_count() or 2), help="sandboxes at work at once (cores, at least 2)"
+    )
+    add("--concurrency", type=int, default=1000, help="simultaneous invocations before throttling (1000, as AWS)")
+    add(
+        "--idle", type=float, metavar="MINUTES", help="end after this long without a request (serve: never; ensure: 30)"
+    )
+    add(
+        "--state",
+        type=Path,
+        default=os.environ.get(STATE_VARIABLE) or None,
+        metavar="DIR",
+        help="keep everything but CloudWatch logs in DIR for the next start, which repeats every change to S3, IAM, EC2 "
+        f"and EFS ever made (default: {STATE_VARIABLE}, else nothing is kept)",
+    )
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from lithops_magic.local.lifecycle import check_installed
+
+    check_installed()
+    from lithops_magic.local import server
+    from lithops_magic.local.banner import banner
+
+    folder = private_folder()
+    running = find(folder, version())
+    if running:
+        stop = "python -m lithops_magic.local stop"
+        raise LocalError(f"A local AWS already runs at {running.endpoint_url}: use it, or end it with: {stop}")
+    settings = server.Options(
+        port=options.port,
+        workers=options.workers,
+        idle=None if options.idle is None else options.idle * 60,
+        state=options.state and Path(options.state).absolute(),
+        concurrency=options.concurrency,
+    )
+
+    def announce(found: Discovery, note: str) -> None:
+        if not options.quiet:
+            print(banner(found, settings, note), flush=True)
+
+    server.run(folder, settings, announce)
+
+
+def _ensure(options: argparse.Namespace) -> None:
+    folder = private_folder()
+    found = read(path_of(folder, version()))
+    if found is None or not is_alive(found):
+        from lithops_magic.local.lifecycle import start
+
+        found = start(folder, _forwarded(options), dead=found)
+    print(json.dumps({name: getattr(found, name) for name in _PUBLIC}))
+
+
+def _forwarded(options: argparse.Namespace) -> list[str]:
+    """The server's own command line; a wish for a port is not one, since `ensure` must not fail by it."""
+    arguments = [f"--workers={options.workers}", f"--concurrency={options.concurrency}", f"--idle={options.idle}"]
+    return arguments + ([f"--state={Path(options.state).absolute()}"] if options.state else [])
+
+
+def _stop(_: argparse.Namespace) -> None:
+    from lithops_magic.local.lifecycle import check_installed, stop
+
+    check_installed()
+    stopped = stop(private_folder())
+    print("\n".join(f"Stopped {server.endpoint_url}" for server in stopped) or "No local AWS is running.")
+
+
+def _status(_: argparse.Namespace) -> None:
+    from lithops_magic.local.lifecycle import running
+
+    servers = running(private_folder())
+    lines = [f"{each.endpoint_url}  process {each.pid}, {each.workers} workers, {each.version}" for each in servers]
+    print("\n".join(lines) or "No local AWS is running.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""Lambda's `/var/runtime/bootstrap.py`, inside the sandbox: prepares `sys.path`, then hands over to awslambdaric."""
+
+# ruff: noqa: PTH112
+
+import importlib
+import os
+import site
+import sys
+
+
+def main() -> None:
+    """Order of `sys.path` as in Lambda: function, layers, runtime, standard library."""
+    runtime, opt = os.environ["LAMBDA_RUNTIME_DIR"], os.environ.pop("LAMBDA_OPT_DIR", "/opt") + "/python"
+    layers = [f"{opt}/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages", opt]
+    sys.path.remove(sys.path[0])
+    sys.path.insert(0, runtime)
+    if "PYTHONPATH" not in os.environ:
+        sys.path[:0] = layers
+    sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
+    for layer in layers:
+        if os.path.isdir(layer):
+            site.addsitedir(layer)
+    os.environ.setdefault("PYTHONPATH", runtime)
+    # `-S` leaves these out, and function code does call exit().
+    site.setquit()
+    site.setcopyright()
+    site.sethelper()
+    importlib.import_module("awslambdaric.__main__").main(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

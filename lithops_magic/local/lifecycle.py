@@ -1,0 +1,187 @@
+"""Starts, finds and ends the server process, and repairs whatever a crash left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lithops_magic.local.discovery import Discovery, LocalError, ask, is_alive, read, version
+
+if TYPE_CHECKING:
+    import psutil
+
+START_TIMEOUT = 60.0
+"""Seconds a start may take on a busy machine before `ensure` gives up."""
+
+STOP_TIMEOUT = 15.0
+"""Seconds a server has to end by itself before it is killed."""
+
+NEEDED = ("a2wsgi", "awslambdaric", "filelock", "flask", "flask_cors", "moto", "psutil", "uvicorn")
+"""Modules of the `[local]` extra that the server imports."""
+
+
+def check_installed() -> None:
+    """Raise LocalError when the `[local]` extra is missing."""
+    if any(find_spec(module) is None for module in NEEDED):
+        raise LocalError('The local AWS needs: pip install "lithops-magic[local]"')
+
+
+def start(folder: Path, arguments: Sequence[str], dead: Discovery | None) -> Discovery:
+    """Return the running server of this version, started with `arguments` of `serve` if nobody else just did.
+
+    Parameters
+    ----------
+    dead : Discovery or None
+        One that was found not to answer.
+
+    Raises
+    ------
+    LocalError
+        It does not start; says why.
+    """
+    check_installed()
+    key = version()
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(folder / "start.lock", timeout=START_TIMEOUT):
+            living = {server.version: server for server in repair(folder, dead)}
+            return living.get(key) or _await_start(folder, arguments)
+    except Timeout:
+        raise LocalError(f"Another process has been starting the local AWS for too long; see {folder}.") from None
+
+
+def _await_start(folder: Path, arguments: Sequence[str]) -> Discovery:
+    log = folder / f"server-{version()}.log"
+    others = set(folder.glob("server-*.json"))
+    child = _spawn(log, arguments)
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        # Not by name: the sources may be changing under us, and the server's key with them.
+        for path in set(folder.glob("server-*.json")) - others:
+            found = read(path)
+            if found is not None and is_alive(found):
+                return found
+        if child.poll() is not None:
+            raise LocalError(_last_line(log) or f"The local AWS ended at once; see {log}.")
+        time.sleep(0.02)
+    child.kill()
+    raise LocalError(f"The local AWS did not start within {START_TIMEOUT:.0f} s; see {log}.")
+
+
+def _spawn(log: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start `serve` so that it outlives us, holds none of our pipes and never sees our terminal's Ctrl-C."""
+    command = [sys.executable, "-m", "lithops_magic.local", "serve", "--quiet", *arguments]
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=log.parent, **_detached()
+        )
+
+
+def _detached() -> dict[str, Any]:
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def repair(folder: Path, dead: Discovery | None = None) -> list[Discovery]:
+    """Return the living servers; remove hung ones and what dead ones left: discovery files and state."""
+    living = []
+    for path in folder.glob("server-*.json"):
+        found = read(path)
+        if found is not None and found != dead and is_alive(found):
+            living.append(found)
+            continue
+        if found is not None:
+            _kill(found)
+        path.unlink(missing_ok=True)
+    for lock in folder.glob("state-*.lock"):
+        with contextlib.suppress(OSError):
+            _remove_abandoned(lock)
+    return living
+
+
+def _remove_abandoned(lock: Path) -> None:
+    from filelock import FileLock, Timeout
+
+    with contextlib.suppress(Timeout), FileLock(lock, timeout=0):
+        shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+        lock.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def state_folder(folder: Path, kept: Path | None) -> Iterator[Path]:
+    """Hold a folder for one server's state: `kept` as it is, else a new one that is removed at the end."""
+    from filelock import FileLock, Timeout
+
+    state = kept or folder / f"state-{os.getpid()}-{time.time_ns()}"
+    lock = FileLock(state / ".lock" if kept else state.with_suffix(".lock"))
+    if kept:
+        kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise LocalError(f"Another local AWS keeps its state in {state}: stop it, or choose another folder.") from None
+    state.mkdir(mode=0o700, exist_ok=True)
+    try:
+        yield state
+    finally:
+        if not kept:
+            shutil.rmtree(state, ignore_errors=True)
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+
+def running(folder: Path) -> list[Discovery]:
+    """Return every living server of this user, of any version."""
+    found = [read(path) for path in sorted(folder.glob("server-*.json"))]
+    return [server for server in found if server is not None and is_alive(server)]
+
+
+def stop(folder: Path) -> list[Discovery]:
+    """End every server of this user and return those that ran."""
+    import psutil
+
+    servers = running(folder)
+    for server in servers:
+        ask(server, "POST", "/_local/shutdown", {"x-local-secret": server.secret_access_key})
+        process = _process(server)
+        with contextlib.suppress(psutil.TimeoutExpired):
+            if process is not None:
+                process.wait(STOP_TIMEOUT)
+    repair(folder)
+    return servers
+
+
+def _process(found: Discovery) -> psutil.Process | None:
+    """Return the server's process unless it is gone; a later process with its number is not it."""
+    import psutil
+
+    try:
+        process = psutil.Process(found.pid)
+        return process if abs(process.create_time() - found.started) < 1 else None
+    except psutil.Error:
+        return None
+
+
+def _kill(found: Discovery) -> None:
+    import psutil
+
+    process = _process(found)
+    if process is not None:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+            process.wait(STOP_TIMEOUT)

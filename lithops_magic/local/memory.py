@@ -1,0 +1,121 @@
+"""Measures what sandboxes use of memory, and watches the busy ones so that none exceeds its function's limit."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+INTERVAL = 0.02 if sys.platform == "linux" else 0.1
+"""Seconds between looks; elsewhere a look costs a scan of all processes."""
+PROC = Path("/proc")
+
+
+class Watched(Protocol):
+    def look(self) -> None: ...
+
+
+class Watch:
+    """One task for all sandboxes, running only while some are busy."""
+
+    def __init__(self) -> None:
+        self._watched: set[Watched] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, watched: Watched) -> None:
+        self._watched.add(watched)
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def discard(self, watched: Watched) -> None:
+        self._watched.discard(watched)
+
+    def close(self) -> None:
+        if self._task:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        await asyncio.sleep(INTERVAL)
+        while self._watched:
+            for watched in list(self._watched):
+                watched.look()
+            await asyncio.sleep(INTERVAL)
+
+
+def descendants(root: int, supervisors: int) -> list[int]:
+    """Return the processes below `root`, leaving out the first `supervisors` generations."""
+    if sys.platform != "linux":
+        return _descendants_elsewhere(root, supervisors)
+    generation = [root]
+    found: list[int] = []
+    while generation:
+        generation = [child for pid in generation for child in _children(pid)]
+        supervisors -= 1
+        if supervisors < 0:
+            found += generation
+    return found
+
+
+def resident(pids: Iterable[int], limit: int) -> int:
+    """Return the bytes resident in `pids`, counting shared pages once if counting them each time exceeds `limit`."""
+    pids = list(pids)
+    total = sum(map(_resident, pids))
+    if total > limit and len(pids) > 1 and sys.platform == "linux":
+        return sum(map(_proportional, pids))
+    return total
+
+
+def peak(pid: int) -> int:
+    """Return the most bytes that were ever resident in one process, or 0 where only samples can tell."""
+    with suppress(OSError, ValueError, IndexError):
+        return int((PROC / str(pid) / "status").read_text().split("VmHWM:", 1)[1].split(None, 1)[0]) * 1024
+    return 0
+
+
+def _children(pid: int) -> list[int]:
+    with suppress(OSError):
+        return [
+            int(child)
+            for task in (PROC / str(pid) / "task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
+    return []
+
+
+def _resident(pid: int) -> int:
+    if sys.platform != "linux":
+        return _resident_elsewhere(pid)
+    with suppress(OSError, IndexError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+def _proportional(pid: int) -> int:
+    with suppress(OSError, ValueError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def _descendants_elsewhere(root: int, supervisors: int) -> list[int]:
+    import psutil
+
+    with suppress(psutil.Error):
+        children = psutil.Process(root).children()
+        if supervisors == 0:
+            return [child.pid for child in psutil.Process(root).children(recursive=True)]
+        return [pid for child in children for pid in _descendants_elsewhere(child.pid, supervisors - 1)]
+    return []
+
+
+def _resident_elsewhere(pid: int) -> int:
+    import psutil
+
+    with suppress(psutil.Error):
+        return int(psutil.Process(pid).memory_info().rss)
+    return 0

@@ -1,0 +1,152 @@
+"""What Lambda asks of the other services: roles, networks, file systems and code objects."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from lithops_magic.local.model import ServiceError
+from lithops_magic.local.names import invalid
+
+if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+    from types_boto3_efs import EFSClient
+    from types_boto3_iam import IAMClient
+    from types_boto3_s3 import S3Client
+
+
+class Credentials(Protocol):
+    """The key pair that the endpoint accepts."""
+
+    @property
+    def access_key_id(self) -> str: ...
+    @property
+    def secret_access_key(self) -> str: ...
+
+
+class Platform:
+    """The account's other services, at the same endpoint; every method works in a thread."""
+
+    def __init__(self, endpoint_url: str, credentials: Credentials, region: str) -> None:
+        self._session = boto3.Session(credentials.access_key_id, credentials.secret_access_key, region_name=region)
+        self._endpoint_url = endpoint_url
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    async def check_role(self, arn: str) -> None:
+        """Raise AWS's error unless the role exists and trusts Lambda."""
+        if not await asyncio.to_thread(self._is_assumable, arn):
+            raise invalid("The role defined for the function cannot be assumed by Lambda.")
+
+    async def vpc_of(self, subnets: list[str], groups: list[str]) -> str:
+        """The id of the one VPC that subnets and security groups share."""
+        return await asyncio.to_thread(self._vpc_of, subnets, groups)
+
+    async def check_access_point(self, arn: str, subnets: list[str]) -> None:
+        """Raise AWS's error unless the EFS access point can be mounted from the subnets' availability zones."""
+        await asyncio.to_thread(self._check_access_point, arn, subnets)
+
+    async def read_object(self, bucket: str, key: str, version: str | None) -> bytes:
+        """Code that was uploaded to S3."""
+        return await asyncio.to_thread(self._read_object, bucket, key, version)
+
+    def _is_assumable(self, arn: str) -> bool:
+        try:
+            role = self._client("iam").get_role(RoleName=arn.rpartition("/")[2])["Role"]
+        except ClientError:
+            return False
+        policy: Any = role["AssumeRolePolicyDocument"]
+        return role["Arn"] == arn and any(_trusts_lambda(item) for item in _listed(policy["Statement"]))
+
+    def _vpc_of(self, subnets: list[str], groups: list[str]) -> str:
+        ec2 = self._client("ec2")
+        with _Asking("DescribeSubnets", "EC2"):
+            vpcs = {item["VpcId"] for item in ec2.describe_subnets(SubnetIds=subnets)["Subnets"]}
+        if len(vpcs) > 1:
+            raise invalid("Subnets are required to be in the same VPC.")
+        with _Asking("DescribeSecurityGroups", "EC2"):
+            found = ec2.describe_security_groups(GroupIds=groups)["SecurityGroups"]
+        if vpcs != {item["VpcId"] for item in found}:
+            raise invalid("Security Groups are required to be in the same VPC.")
+        return vpcs.pop()
+
+    def _check_access_point(self, arn: str, subnets: list[str]) -> None:
+        efs = self._client("efs")
+        try:
+            point = efs.describe_access_points(AccessPointId=arn.rpartition("/")[2])["AccessPoints"][0]
+        except (ClientError, IndexError):
+            raise invalid(f"Access point {arn} does not exist.") from None
+        file_system = point["FileSystemId"]
+        targets = efs.describe_mount_targets(FileSystemId=file_system)["MountTargets"]
+        reachable = self._zones(target["SubnetId"] for target in targets)
+        if not self._zones(subnets) <= reachable:
+            root = arn.rpartition(":access-point/")[0]
+            raise invalid(
+                f"EFS file system {root}:file-system/{file_system} referenced by access point {arn} has no mount "
+                "targets created in all availability zones the function will execute in. Please create EFS mount "
+                "targets for each availability zone your function has a subnet in and try again."
+            )
+
+    def _zones(self, subnets: Iterable[str]) -> set[tuple[str, str]]:
+        """VPC and availability zone of each subnet."""
+        ids = list(subnets)
+        found = self._client("ec2").describe_subnets(SubnetIds=ids)["Subnets"] if ids else []
+        return {(item["VpcId"], item["AvailabilityZone"]) for item in found}
+
+    def _read_object(self, bucket: str, key: str, version: str | None) -> bytes:
+        chosen: Any = {"VersionId": version} if version else {}
+        with _Asking("GetObject", "S3"):
+            return self._client("s3").get_object(Bucket=bucket, Key=key, **chosen)["Body"].read()
+
+    @overload
+    def _client(self, service: Literal["iam"]) -> IAMClient: ...
+    @overload
+    def _client(self, service: Literal["ec2"]) -> EC2Client: ...
+    @overload
+    def _client(self, service: Literal["efs"]) -> EFSClient: ...
+    @overload
+    def _client(self, service: Literal["s3"]) -> S3Client: ...
+    def _client(self, service: str) -> Any:
+        # Making clients is not thread-safe; using them is. The endpoint is on loopback, past any proxy.
+        with self._lock:
+            if service not in self._clients:
+                config = Config(proxies={}, s3={"addressing_style": "path"})
+                make: Any = self._session.client
+                self._clients[service] = make(service, endpoint_url=self._endpoint_url, config=config)
+            return self._clients[service]
+
+
+class _Asking:
+    """Words another service's refusal as Lambda passes it on."""
+
+    def __init__(self, operation: str, service: str) -> None:
+        self._operation = operation
+        self._service = service
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ClientError):
+            raise self._refusal(error) from None
+
+    def _refusal(self, error: ClientError) -> ServiceError:
+        code, text = error.response["Error"]["Code"], error.response["Error"]["Message"]
+        named = f"{self._service} Error Code: {code}. {self._service} Error Message: {text}"
+        return invalid(f"Error occurred while {self._operation}. {named}")
+
+
+def _trusts_lambda(statement: dict[str, Any]) -> bool:
+    principal = statement.get("Principal", {})
+    services = ["*"] if principal == "*" else _listed(principal.get("Service", []))
+    return statement.get("Effect") == "Allow" and any(name in ("*", "lambda.amazonaws.com") for name in services)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,238 @@
+"""The server process: wires front, moto, Lambda service and sandboxes together and runs them until told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import string
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import psutil
+import uvicorn
+from botocore.config import Config
+
+from lithops_magic.local import discovery
+from lithops_magic.local.credentials import Credential, Keyring
+from lithops_magic.local.discovery import Discovery, LocalError
+from lithops_magic.local.front import Front
+from lithops_magic.local.lifecycle import state_folder
+from lithops_magic.local.logs import LogShipper
+from lithops_magic.local.moto_app import MotoApp
+from lithops_magic.local.platform import Platform
+from lithops_magic.local.runtime import Runtime, SandboxCredentials
+from lithops_magic.local.service import LambdaService
+
+if TYPE_CHECKING:
+    from types_boto3_logs import CloudWatchLogsClient
+
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+"""moto's account."""
+
+OUTDATED_IDLE = 300.0
+"""Seconds without a request after which a server whose sources changed ends: nobody new will find it."""
+
+KEEP_ALIVE = 24 * 3600
+"""Seconds an unused connection stays open: closing one while a client sends on it would lose an invocation."""
+
+
+Announce = Callable[[Discovery, str], None]
+"""Told where the server is, and what differs from Lambda on this machine, once it answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run.
+
+    Attributes
+    ----------
+    idle : float or None
+        Seconds without a request or a running invocation after which the server ends.
+    state : Path or None
+        Where everything is kept for the next start; a temporary folder when None.
+    concurrency : int
+        The account's concurrent executions: more simultaneous invocations are throttled.
+    """
+
+    port: int
+    workers: int
+    idle: float | None
+    state: Path | None
+    concurrency: int
+
+
+def run(folder: Path, options: Options, announce: Announce) -> None:
+    """Serve until a signal, the owner or idleness ends it.
+
+    Raises
+    ------
+    LocalError
+        The wanted port or state folder is taken.
+    """
+    _forget_environment()
+    with _listen(options.port) as listener, state_folder(folder, options.state) as state:
+        key = discovery.version()
+        found = Discovery(
+            endpoint_url=f"http://127.0.0.1:{listener.getsockname()[1]}",
+            region=REGION,
+            access_key_id=_random_id("AKIA"),
+            secret_access_key=secrets.token_urlsafe(30),
+            account_id=ACCOUNT,
+            pid=os.getpid(),
+            started=psutil.Process().create_time(),
+            workers=options.workers,
+            version=key,
+        )
+        asyncio.run(_serve(folder, state, options, found, listener, announce))
+
+
+def _forget_environment() -> None:
+    """Keep the starter's AWS settings and proxies out of this process and everything it starts."""
+    for name in list(os.environ):
+        if name.upper().startswith(("AWS_", "MOTO_", "LITHOPS_")) or name.upper().endswith("_PROXY"):
+            del os.environ[name]
+    os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "NO_PROXY": "*"}
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket()
+    if sys.platform == "win32":
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+    else:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as failure:
+        listener.close()
+        text = f"Port {port} cannot be used ({failure.strerror}): choose another with --port, or leave --port out."
+        raise LocalError(text) from None
+    return listener
+
+
+def _random_id(prefix: str) -> str:
+    alphabet = string.ascii_uppercase + "234567"
+    return prefix + "".join(secrets.choice(alphabet) for _ in range(16))
+
+
+class _Uvicorn(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn would raise the signal again after its end, before ours."""
+        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), lambda *_: self.stop())
+        yield
+
+    def stop(self) -> None:
+        self.should_exit = True
+
+
+async def _serve(
+    folder: Path, state: Path, options: Options, found: Discovery, listener: socket.socket, announce: Announce
+) -> None:
+    owner = Credential(found.access_key_id, found.secret_access_key)
+    inner = Credential(_random_id("AKIA"), secrets.token_urlsafe(30), internal=True)
+    sandboxed = Credential(_random_id("ASIA"), secrets.token_urlsafe(30), secrets.token_urlsafe(120))
+    logs = LogShipper(_logs_connector(found.endpoint_url, inner))
+    runtime = _runtime(state, found, sandboxed, logs)
+    functions = _functions(state, options, found, inner, runtime)
+    moto = MotoApp(options.state)
+    keyring = Keyring([owner, inner, sandboxed])
+    front = Front(keyring=keyring, owner=owner, functions=functions, moto=moto, stop=lambda: server.stop())
+    server = _Uvicorn(_uvicorn_config(front))
+    path = discovery.path_of(folder, found.version)
+    watch = asyncio.create_task(_watch(front, runtime, options.idle, found.version, server))
+    publish = asyncio.create_task(_publish(server, path, found, lambda: announce(found, runtime.note)))
+    try:
+        await asyncio.to_thread(moto.get_ready)
+        await server.serve(sockets=[listener])
+    finally:
+        if discovery.read(path) == found:
+            path.unlink(missing_ok=True)
+        watch.cancel()
+        publish.cancel()
+        await functions.close()
+        await runtime.close()
+        logs.close(timeout=0)
+        moto.close()
+
+
+def _logs_connector(endpoint_url: str, credential: Credential) -> Callable[[], CloudWatchLogsClient]:
+    """Return a function that makes the client at its first call, in the thread that uses it."""
+
+    @cache
+    def connect() -> CloudWatchLogsClient:
+        session = boto3.Session(credential.access_key_id, credential.secret_access_key, region_name=REGION)
+        return session.client("logs", endpoint_url=endpoint_url, config=Config(proxies={}))
+
+    return connect
+
+
+def _runtime(state: Path, found: Discovery, credential: Credential, logs: LogShipper) -> Runtime:
+    token = credential.session_token or ""
+    return Runtime(
+        state=state,
+        region=REGION,
+        account=ACCOUNT,
+        endpoint_url=found.endpoint_url,
+        workers=found.workers,
+        credentials=SandboxCredentials(credential.access_key_id, credential.secret_access_key, token),
+        logs=logs,
+    )
+
+
+def _functions(
+    state: Path, options: Options, found: Discovery, credential: Credential, runtime: Runtime
+) -> LambdaService:
+    return LambdaService(
+        state=state,
+        region=REGION,
+        account=ACCOUNT,
+        platform=Platform(found.endpoint_url, credential, REGION),
+        runtime=runtime,
+        base_url=found.endpoint_url,
+        concurrency=options.concurrency,
+    )
+
+
+def _uvicorn_config(front: Front) -> uvicorn.Config:
+    return uvicorn.Config(
+        front,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=2,
+    )
+
+
+async def _publish(server: uvicorn.Server, path: Path, found: Discovery, announce: Callable[[], None]) -> None:
+    while not server.started:
+        await asyncio.sleep(0.005)
+    discovery.write(path, found)
+    announce()
+
+
+async def _watch(front: Front, runtime: Runtime, idle: float | None, version: str, server: _Uvicorn) -> None:
+    """End the server when nobody has needed it for long."""
+    while True:
+        await asyncio.sleep(min(5.0, idle or 5.0))
+        quiet = 0.0 if runtime.busy else front.activity.idle_seconds
+        limit = idle
+        if quiet > OUTDATED_IDLE and await asyncio.to_thread(discovery.version) != version:
+            limit = OUTDATED_IDLE
+        if limit is not None and quiet > limit:
+            server.stop()

@@ -1,0 +1,302 @@
+"""The server is found again, replaced when broken, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psutil
+import pytest
+from conftest import local_command
+
+from lithops_magic.local import discovery
+
+PATIENCE = 60
+"""Seconds after which a test that waits for something has failed."""
+
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions and signals")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder for servers of this test alone; none survives it."""
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    yield private
+    local_command(private, "stop")
+
+
+def ensure(folder: Path, *arguments: str) -> dict[str, Any]:
+    done = local_command(folder, "ensure", "--workers", "2", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def discovery_file(folder: Path) -> Path:
+    (path,) = folder.glob("server-*.json")
+    return path
+
+
+def answers(found: dict[str, Any]) -> bool:
+    """Whether that server accepts its own credentials."""
+    session = boto3.Session(found["access_key_id"], found["secret_access_key"], region_name=found["region"])
+    client = session.client("lambda", endpoint_url=found["endpoint_url"])
+    limit = client.get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
+    client.close()
+    return bool(limit == 1000)
+
+
+def ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_ensure_prints_one_line_of_json_and_finds_the_same_server_again(folder: Path) -> None:
+    first = local_command(folder, "ensure")
+    assert first.stdout.count("\n") == 1
+    found = json.loads(first.stdout)
+    names = "endpoint_url region access_key_id secret_access_key account_id pid workers version"
+    assert set(found) == set(names.split())
+    assert answers(found)
+    assert json.loads(local_command(folder, "ensure").stdout) == found
+
+
+@posix_only
+def test_what_the_server_writes_is_private(folder: Path) -> None:
+    ensure(folder)
+    for path in folder.iterdir():
+        assert path.stat().st_uid == os.getuid()
+        assert path.is_dir() or path.suffix == ".lock" or path.stat().st_mode & 0o077 == 0, path
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_the_server_survives_its_starter_and_holds_none_of_its_pipes(folder: Path) -> None:
+    environment = {**os.environ, "LITHOPS_MAGIC_LOCAL_DIR": str(folder)}
+    command = [sys.executable, "-m", "lithops_magic.local", "ensure"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as starter:
+        output, errors = starter.communicate(timeout=PATIENCE)  # returns at the end of both pipes
+    found = json.loads(output)
+    assert errors == b""
+    assert answers(found)
+    if sys.platform != "win32":
+        assert os.getsid(found["pid"]) == found["pid"]
+
+
+@posix_only
+def test_a_killed_server_is_replaced(folder: Path) -> None:
+    first = ensure(folder)
+    psutil.Process(first["pid"]).kill()
+    wait_until(lambda: ended(first["pid"]))
+    second = ensure(folder)
+    assert second["pid"] != first["pid"]
+    assert second["secret_access_key"] != first["secret_access_key"]
+    assert answers(second)
+    assert len(list(folder.glob("state-*.lock"))) == 1
+
+
+@posix_only
+def test_a_server_that_hangs_is_replaced(folder: Path) -> None:
+    first = ensure(folder)
+    os.kill(first["pid"], signal.SIGSTOP)
+    second = ensure(folder)
+    assert second["pid"] != first["pid"]
+    assert ended(first["pid"])
+
+
+@pytest.mark.parametrize("text", ["", '{"pid": 1}', "\x00" * 9], ids=["empty", "incomplete", "zeros"])
+def test_a_garbled_discovery_file_is_replaced(folder: Path, text: str) -> None:
+    path = discovery.path_of(folder, discovery.version())
+    path.touch(mode=0o600)
+    path.write_text(text)
+    assert answers(ensure(folder))
+
+
+@posix_only
+def test_a_discovery_file_that_is_a_link_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    found = ensure(folder)
+    path = discovery_file(folder)
+    elsewhere = tmp_path / "elsewhere.json"
+    path.rename(elsewhere)
+    before = elsewhere.read_text()
+    path.symlink_to(elsewhere)
+    other = ensure(folder)
+    assert other["pid"] != found["pid"]
+    assert elsewhere.read_text() == before
+    psutil.Process(found["pid"]).terminate()
+
+
+def test_a_process_that_got_the_number_of_a_dead_server_is_left_alone(folder: Path) -> None:
+    found = ensure(folder)
+    path = discovery_file(folder)
+    content = json.loads(path.read_text())
+    local_command(folder, "stop")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
+        path.touch(mode=0o600)
+        path.write_text(json.dumps({**content, "pid": innocent.pid}))
+        assert ensure(folder)["endpoint_url"] != found["endpoint_url"]
+        assert innocent.poll() is None
+
+
+def test_another_server_on_the_old_port_is_not_believed(folder: Path) -> None:
+    first = ensure(folder)
+    path = discovery_file(folder)
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "secret_access_key": "of another server", "started": 0}))
+    second = ensure(folder)
+    assert second["endpoint_url"] != first["endpoint_url"]
+    psutil.Process(first["pid"]).terminate()
+
+
+def test_processes_that_ensure_at_the_same_moment_get_one_server(folder: Path) -> None:
+    environment = {**os.environ, "LITHOPS_MAGIC_LOCAL_DIR": str(folder)}
+    command = [sys.executable, "-m", "lithops_magic.local", "ensure"]
+    starters = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) for _ in range(4)]
+    outputs = {starter.communicate(timeout=PATIENCE)[0] for starter in starters}
+    assert len(outputs) == 1
+    assert answers(json.loads(outputs.pop()))
+
+
+def test_servers_of_two_versions_are_not_shared(folder: Path, tmp_path: Path) -> None:
+    import lithops_magic
+
+    ours = ensure(folder)
+    shutil.copytree(Path(lithops_magic.__file__).parent, tmp_path / "changed" / "lithops_magic")
+    with (tmp_path / "changed" / "lithops_magic" / "local" / "model.py").open("a") as file:
+        file.write("\n# another version\n")
+    environment = {**os.environ, "LITHOPS_MAGIC_LOCAL_DIR": str(folder), "PYTHONPATH": str(tmp_path / "changed")}
+    command = [sys.executable, "-m", "lithops_magic.local", "ensure"]
+    done = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
+    theirs = json.loads(done.stdout)
+    assert theirs["version"] != ours["version"]
+    assert theirs["endpoint_url"] != ours["endpoint_url"]
+    assert ensure(folder) == ours
+    stopped = local_command(folder, "stop").stdout
+    assert ours["endpoint_url"] in stopped
+    assert theirs["endpoint_url"] in stopped
+
+
+def test_an_idle_server_ends_by_itself(folder: Path) -> None:
+    found = ensure(folder, "--idle", "0.02")
+    wait_until(lambda: ended(found["pid"]))
+    assert {path.name for path in folder.iterdir() if path.suffix != ".log"} <= {"start.lock"}
+
+
+@posix_only
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_tidily(folder: Path, ending: signal.Signals) -> None:
+    found = ensure(folder)
+    assert answers(found)
+    children = psutil.Process(found["pid"]).children(recursive=True)
+    os.kill(found["pid"], ending)
+    wait_until(lambda: ended(found["pid"]))
+    assert all(ended(child.pid) for child in children)
+    assert {path.name for path in folder.iterdir() if path.suffix != ".log"} <= {"start.lock"}
+    log = next(folder.glob("*.log")).read_text()
+    assert "Traceback" not in log
+
+
+def test_stop_and_status_say_what_runs(folder: Path) -> None:
+    assert local_command(folder, "status").stdout == "No local AWS is running.\n"
+    assert local_command(folder, "stop").stdout == "No local AWS is running.\n"
+    found = ensure(folder)
+    status = local_command(folder, "status").stdout
+    assert found["endpoint_url"] in status
+    assert found["secret_access_key"] not in status
+    assert local_command(folder, "stop").stdout == f"Stopped {found['endpoint_url']}\n"
+    assert ended(found["pid"])
+
+
+@posix_only
+def test_a_folder_that_others_can_enter_is_refused_in_one_line(folder: Path) -> None:
+    folder.chmod(0o755)
+    done = local_command(folder, "ensure")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert str(folder) in done.stderr
+    folder.chmod(0o700)
+
+
+@posix_only
+def test_a_folder_that_is_a_link_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(folder)
+    assert local_command(tmp_path / "link", "ensure").returncode == 1
+
+
+def test_serve_says_in_one_line_that_a_port_is_taken_and_ensure_does_not_care(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = local_command(folder, "serve", "--port", port)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert f"Port {port}" in done.stderr
+        assert answers(ensure(folder))
+
+
+def test_serve_takes_the_wanted_port_prints_how_to_use_it_and_is_found(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "LITHOPS_MAGIC_LOCAL_DIR": str(folder)}
+    command = [sys.executable, "-m", "lithops_magic.local", "serve", "--port", str(port), "--workers", "3"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        lines = iter(server.stdout.readline, "")
+        exports = {}
+        for line in lines:
+            if line.startswith("export "):
+                name, _, value = line.removeprefix("export ").strip().partition("=")
+                exports[name] = value
+            if "Ctrl-C" in line:
+                break
+        found = ensure(folder)
+        assert found["endpoint_url"] == f"http://127.0.0.1:{port}" == exports["AWS_ENDPOINT_URL"]
+        assert found["secret_access_key"] == exports["AWS_SECRET_ACCESS_KEY"]
+        assert found["workers"] == 3
+        second = local_command(folder, "serve")
+        assert (second.returncode, second.stderr.count("\n")) == (1, 1)
+        assert found["endpoint_url"] in second.stderr
+        server.send_signal(signal.SIGINT)
+        assert server.wait(PATIENCE) == 0
+        assert server.stdout.read() == ""
+
+
+def test_a_missing_extra_is_one_line(folder: Path) -> None:
+    code = "import sys; sys.modules['moto'] = None; from lithops_magic.local.__main__ import main; sys.exit(main({}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code.format(["ensure"])],
+        env={**os.environ, "LITHOPS_MAGIC_LOCAL_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, 'The local AWS needs: pip install "lithops-magic[local]"\n')
+
+
+def test_the_starters_aws_settings_do_not_reach_the_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody-has-this-profile")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    found = ensure(folder)
+    monkeypatch.undo()
+    assert answers(found)
+    assert "Traceback" not in next(folder.glob("*.log")).read_text()
