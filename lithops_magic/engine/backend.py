@@ -1,0 +1,122 @@
+"""What the scheduler needs of AWS: a deployed function that can be invoked, and what an invocation costs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from lithops_magic.aws.outcomes import Outcome
+from lithops_magic.engine.package import worker_package
+from lithops_magic.engine.replies import Limits
+
+if TYPE_CHECKING:
+    from lithops_magic.aws.function import DeployedFunction
+    from lithops_magic.aws.session import Cloud
+    from lithops_magic.config import Settings
+
+_LOCAL_WORKERS_PER_CORE = 8
+
+
+class Sender(Protocol):
+    """Invokes one function many times at once; `aws.invoke.Transport` is one."""
+
+    def send(self, payload: bytes, done: Callable[[Outcome], None]) -> None:
+        """Start one invocation and return at once; `done` is called once, from another thread."""
+
+    def close(self) -> None:
+        """Abandon everything and return at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A function that can be invoked."""
+
+    sender: Sender
+    workers: int
+    """Most invocations in flight."""
+    limits: Limits
+    local: bool
+    reused: bool
+    """Whether it was known from an earlier job and may have gone meanwhile."""
+    price: Callable[[float], float]
+    """USD for a number of billed milliseconds."""
+    request_price: float
+    """USD per invocation."""
+
+
+class Backend(Protocol):
+    """Where functions run."""
+
+    def connect(self, notify: Callable[[str], None], *, afresh: bool) -> Endpoint:
+        """Find or deploy the function; `notify` is told each step. `afresh`: what was known is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A function that was found or deployed in this process."""
+
+    cloud: Cloud
+    function: DeployedFunction
+    workers: int
+
+
+_known: dict[object, _Known] = {}
+"""By everything that decides where a function runs; saves each further job half a second."""
+
+
+class LambdaBackend:
+    """AWS Lambda, or the local AWS, as `settings` say.
+
+    Parameters
+    ----------
+    settings
+        Where and with how much memory and time the function runs.
+    workers
+        Most invocations in flight; None takes what the account allows.
+    """
+
+    def __init__(self, settings: Settings, workers: int | None) -> None:
+        self._settings = settings
+        self._workers = workers or settings.max_workers
+
+    def connect(self, notify: Callable[[str], None], *, afresh: bool) -> Endpoint:
+        """Connect, find or deploy the function, and open a way to invoke it."""
+        from lithops_magic.aws import invoke, prices
+
+        settings = self._settings
+        environment = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "LITHOPS_"))}
+        key = (settings, tuple(sorted(environment.items())))
+        reused = not afresh and key in _known
+        if not reused:
+            _known[key] = self._deploy(notify)
+        cloud, deployed = _known[key].cloud, _known[key].function
+        workers = self._workers or _known[key].workers
+
+        def price(billed_ms: float) -> float:
+            return prices.compute_cost(
+                billed_ms, deployed.memory, settings.architecture, settings.ephemeral_storage, cloud.region
+            )
+
+        return Endpoint(
+            sender=invoke.boto_transport(cloud, deployed.name, max_in_flight=workers, timeout=deployed.timeout),
+            workers=workers,
+            limits=Limits(deployed.memory, deployed.timeout),
+            local=cloud.is_local,
+            reused=reused,
+            price=price,
+            request_price=prices.REQUEST_PRICE,
+        )
+
+    def _deploy(self, notify: Callable[[str], None]) -> _Known:
+        from lithops_magic.aws import function, invoke
+        from lithops_magic.aws.session import Cloud
+
+        notify("Connecting")
+        cloud = Cloud.connect(self._settings, notify)
+        notify("Deploying the function")
+        deployed = function.deploy(cloud, self._settings, worker_package(), notify)
+        # The local AWS accepts as much as an account; what its machine can run at once is far less.
+        most = _LOCAL_WORKERS_PER_CORE * (os.cpu_count() or 1) if cloud.is_local else invoke.concurrency(cloud)
+        return _Known(cloud, deployed, most)

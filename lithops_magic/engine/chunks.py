@@ -1,0 +1,84 @@
+"""How many tasks go into one invocation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+TARGET_SECONDS = 0.5
+"""Work per invocation for tiny tasks: the overhead of an invocation, some 10 ms, stays at a few percent of it."""
+LEAST_SECONDS = 0.05
+"""Work that is never split further to occupy more workers: the invocation would cost more time than it saves."""
+GROWTH = 8
+"""A chunk has at most this many times the tasks measured so far: a few quick ones must not put all in one basket."""
+LARGEST = 10_000
+REPLY_TARGET = 3_000_000
+"""Bytes of results per invocation, about half of what AWS allows."""
+_WEIGHT = 0.3
+
+
+class Chunks:
+    """Chooses chunk sizes from measured durations.
+
+    It starts with single tasks, so that the first results come soon, then groups tasks up to `TARGET_SECONDS` of work,
+    and shrinks towards the end, so that what remains is spread over all workers.
+
+    Parameters
+    ----------
+    fixed
+        The size the user asked for; None adapts it.
+    room
+        Bytes of a request that tasks may fill.
+    """
+
+    def __init__(self, fixed: int | None, room: int) -> None:
+        self._fixed = fixed
+        self._room = room
+        self._seconds: float | None = None
+        self._reply_bytes = 0.0
+        self._measured = 0
+
+    def observe(self, tasks: int, seconds: float, reply_bytes: int) -> None:
+        """Record an invocation that ran `tasks` tasks."""
+        if tasks < 1:
+            return
+        if self._seconds is None:
+            self._seconds, self._reply_bytes = seconds / tasks, reply_bytes / tasks
+        self._seconds += _WEIGHT * (seconds / tasks - self._seconds)
+        self._reply_bytes += _WEIGHT * (reply_bytes / tasks - self._reply_bytes)
+        self._measured += tasks
+
+    @property
+    def tiny(self) -> bool:
+        """Whether tasks are too short to be worth a sandbox each, or may be, as far as is known."""
+        return self._fixed is None and (self._seconds is None or self._seconds < LEAST_SECONDS)
+
+    def size(self, remaining: int | None, workers: int) -> int:
+        """Return the best number of tasks for the next invocation.
+
+        Parameters
+        ----------
+        remaining
+            Tasks that were not sent yet; None if unknown.
+        workers
+            Invocations that can run at once.
+        """
+        if self._fixed is not None:
+            return self._fixed
+        if self._seconds is None:
+            return 1
+        seconds = max(self._seconds, 1e-9)
+        size = TARGET_SECONDS / seconds
+        if remaining is not None:
+            size = min(size, max(math.ceil(remaining / workers / 2), LEAST_SECONDS / seconds))
+        size = min(size, REPLY_TARGET / max(self._reply_bytes, 1.0), self._measured * GROWTH, LARGEST)
+        return max(1, int(size))
+
+    def fit(self, sizes: Sequence[int]) -> int:
+        """Return how many of the tasks, of the given encoded sizes, fit in one request together; at least one."""
+        total = -1
+        for position, size in enumerate(sizes):
+            total += size + 1
+            if total > self._room and position:
+                return position
+        return len(sizes)

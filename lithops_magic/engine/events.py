@@ -1,0 +1,127 @@
+"""What can happen to a job; every number a user sees is reduced from these events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A step before the first task is sent, such as deploying."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The function is deployed; tasks are being sent."""
+
+    at: float
+    """Monotonic seconds, as in every event."""
+    memory_mb: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The number of items is known."""
+
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """Tasks were sent in one invocation."""
+
+    tasks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """Sent tasks that did not run, or ran without a result of their own, wait to be sent again."""
+
+    tasks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """An attempt of a task was lost; it waits to be sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """AWS asked to slow down; the tasks of the invocation wait to be sent again."""
+
+    tasks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A task returned a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A task failed for good."""
+
+    sent: bool = True
+    """False if its item could not even be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invoked:
+    """An invocation was executed, whatever became of its tasks."""
+
+    task_seconds: float = 0.0
+    billed_ms: float = 0.0
+    cost: float = 0.0
+    """USD for memory and time."""
+    request_cost: float = 0.0
+    """USD for the request."""
+    cold: bool = False
+    max_memory_mb: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """Tasks in flight came back after the job was stopped and will not be sent again."""
+
+    tasks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Every task has its value or its error."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The user stopped the job; what was not sent never will be."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """An error ended the job; what was not sent never will be."""
+
+    at: float
+
+
+Event = (
+    Phase
+    | Started
+    | Counted
+    | Submitted
+    | Returned
+    | Retried
+    | Throttled
+    | Finished
+    | Failed
+    | Invoked
+    | Withdrawn
+    | Ended
+    | Cancelled
+    | Broken
+)

@@ -1,0 +1,34 @@
+"""Builds the deployment package: the worker and the notebook's own cloudpickle, byte for byte reproducible."""
+
+from __future__ import annotations
+
+import functools
+import io
+import zipfile
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_MODE = 0o100644 << 16
+
+
+@functools.cache
+def worker_package() -> bytes:
+    """Return the zip that is deployed to Lambda; the same sources give the same bytes."""
+    contents = {
+        **_sources("lithops_magic_worker", files("lithops_magic.worker")),
+        **_sources("cloudpickle", files("cloudpickle")),
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, data in sorted(contents.items()):
+            info = zipfile.ZipInfo(name, _EPOCH)
+            info.external_attr = _MODE
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.create_system = 3
+            archive.writestr(info, data, compresslevel=9)
+    return buffer.getvalue()
+
+
+def _sources(package: str, folder: Traversable) -> dict[str, bytes]:
+    return {f"{package}/{file.name}": file.read_bytes() for file in folder.iterdir() if file.name.endswith(".py")}

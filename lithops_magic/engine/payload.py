@@ -1,0 +1,185 @@
+"""The worker's wire format: a function and its items out, one outcome per task back."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import inspect
+import json
+import pickle
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import cloudpickle  # type: ignore[import-untyped]
+
+from lithops_magic.errors import RemoteFrame, RemoteTraceback, SerializationError
+
+PROTOCOL = 1
+REQUEST_LIMIT = 6_291_456
+"""Bytes of one synchronous Invoke request: AWS's quota, 6 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A pickled function, ready to be put before any tasks."""
+
+    prefix: bytes
+    """The request up to its first task."""
+
+    @classmethod
+    def pickle(cls, function: Callable[[Any], Any]) -> Function:
+        """Pickle `function`.
+
+        Raises
+        ------
+        SerializationError
+            It cannot be pickled, or leaves no room for a task in a request.
+        """
+        try:
+            data = cloudpickle.dumps(function, protocol=5)
+        except Exception as error:
+            raise SerializationError(f"The function cannot be pickled: {_culprit(function) or _text(error)}") from error
+        head = {
+            "protocol": PROTOCOL,
+            "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+            "cloudpickle": cloudpickle.__version__,
+            "function": {"sha256": hashlib.sha256(data).hexdigest(), "data": base64.b64encode(data).decode()},
+        }
+        prefix = json.dumps(head, separators=(",", ":"))[:-1].encode() + b',"tasks":['
+        if len(prefix) > REQUEST_LIMIT - 1024:
+            raise SerializationError(
+                f"The function takes {len(prefix):,} bytes in a request, AWS allows {REQUEST_LIMIT:,}: "
+                f"it is sent with what it uses{_largest(function)}. Read large data inside the function instead."
+            )
+        return cls(prefix)
+
+    @property
+    def room(self) -> int:
+        """Bytes that are left for tasks and the commas between them."""
+        return REQUEST_LIMIT - len(self.prefix) - 2
+
+    def request(self, fragments: Iterable[bytes]) -> bytes:
+        """Return the request that runs the function on some tasks."""
+        return self.prefix + b",".join(fragments) + b"]}"
+
+
+def fragment(index: int, item: Any, room: int) -> bytes:
+    """Pickle an item as it stands in a request.
+
+    Raises
+    ------
+    SerializationError
+        It cannot be pickled, or takes more than `room` bytes.
+    """
+    try:
+        data = cloudpickle.dumps(item, protocol=5)
+    except Exception as error:
+        raise SerializationError(f"The item cannot be pickled: {_text(error)}") from error
+    encoded = b'{"id":%d,"data":"%s"}' % (index, base64.b64encode(data))
+    if len(encoded) > room:
+        raise SerializationError(
+            f"The item takes {len(encoded):,} bytes in a request, AWS allows {room:,} beside the function: "
+            "pass a name or an address instead and read the data inside the function."
+        )
+    return encoded
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the worker reports of one task."""
+
+    status: str
+    """ok, error, timeout, unpicklable, too_large or dropped."""
+    seconds: float = 0.0
+    log: str = ""
+    value: bytes = b""
+    traceback: RemoteTraceback | None = None
+    exception: bytes = b""
+    size: int = 0
+    """Bytes of a value that is too large."""
+    of: str = ""
+    """Type of a value that cannot be pickled."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReply:
+    """What the worker reports of one invocation; a task without an outcome did not run."""
+
+    sandbox: str
+    cold: bool
+    outcomes: dict[int, Outcome]
+    error: str = ""
+    """Why the worker could not begin."""
+
+
+def decode(payload: bytes) -> WorkerReply:
+    """Parse a worker's reply.
+
+    Raises
+    ------
+    ValueError
+        It is not one.
+    """
+    try:
+        reply = json.loads(payload)
+        outcomes = {outcome["id"]: _outcome(outcome) for outcome in reply.get("outcomes", ())}
+        return WorkerReply(reply["sandbox"], reply["cold"], outcomes, reply.get("error", ""))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"the reply is not in the worker's format: {payload[:200]!r}") from error
+
+
+def _outcome(fields: dict[str, Any]) -> Outcome:
+    return Outcome(
+        status=fields["status"],
+        seconds=fields["seconds"],
+        log=fields["log"],
+        value=base64.b64decode(fields.get("value", "")),
+        traceback=_traceback(fields.get("error")),
+        exception=base64.b64decode(fields.get("exception", "")),
+        size=fields.get("size", 0),
+        of=fields.get("of", ""),
+    )
+
+
+def _traceback(error: dict[str, Any] | None) -> RemoteTraceback | None:
+    if error is None:
+        return None
+    frames = tuple(RemoteFrame(**frame) for frame in error["frames"])
+    return RemoteTraceback(error["type"], error["message"], frames, _traceback(error["cause"]))
+
+
+def unpickle(data: bytes) -> Any:
+    """Unpickle what an authenticated reply carried inline."""
+    return pickle.loads(data)
+
+
+def _text(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _captured(function: Callable[[Any], Any]) -> dict[str, Any]:
+    """What a function takes along: the variables it uses and does not define."""
+    try:
+        variables = inspect.getclosurevars(function)
+    except TypeError:
+        return {}
+    return {**variables.globals, **variables.nonlocals}
+
+
+def _culprit(function: Callable[[Any], Any]) -> str:
+    for name, value in _captured(function).items():
+        try:
+            cloudpickle.dumps(value, protocol=5)
+        except Exception as error:
+            return f"it uses {name!r}, a {type(value).__qualname__}: {_text(error)}"
+    return ""
+
+
+def _largest(function: Callable[[Any], Any]) -> str:
+    sizes = {name: len(cloudpickle.dumps(value, protocol=5)) for name, value in _captured(function).items()}
+    if not sizes:
+        return ""
+    name = max(sizes, key=lambda key: sizes[key])
+    return f", most of all {name!r} ({sizes[name]:,} bytes)"

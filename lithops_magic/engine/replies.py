@@ -1,0 +1,189 @@
+"""Judges an invocation's answer: which tasks have a value, which failed for good, which are to be tried again."""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lithops_magic.aws.outcomes import Reply
+from lithops_magic.engine import tracebacks
+from lithops_magic.engine.job import Task
+from lithops_magic.engine.payload import Outcome, WorkerReply, decode, unpickle
+from lithops_magic.errors import RemoteError, ResultError, TaskCrashed, TaskError, TaskOutOfMemory, TaskTimeout
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """The task returned."""
+
+    value: object
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The task failed, and would fail again."""
+
+    error: TaskError
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The attempt was lost; another one may succeed."""
+
+    error: TaskError
+
+
+@dataclass(frozen=True, slots=True)
+class NotRun:
+    """The task was not begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbed:
+    """The task shared its invocation with others that spoilt it: it deserves one of its own."""
+
+    error: TaskError
+    """What to say if it must not be run again."""
+
+
+Verdict = Value | Final | Lost | NotRun | Disturbed
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a sandbox has."""
+
+    memory: int
+    """MB."""
+    timeout: int
+    """Seconds."""
+
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 60
+
+
+def item_repr(item: object) -> str:
+    """A short repr that never raises."""
+    try:
+        return " ".join(_short.repr(item).split())
+    except Exception:
+        return f"<{type(item).__qualname__}>"
+
+
+def make(kind: type[TaskError], task: Task, message: str, log: str = "") -> TaskError:
+    """Make an error about `task`."""
+    return kind(message, index=task.index, item=item_repr(task.item), log=log)
+
+
+def judge(reply: WorkerReply, tasks: Sequence[Task], limits: Limits, name_code: Callable[[str], str]) -> list[Verdict]:
+    """Judge the tasks of an invocation that the worker answered."""
+    verdicts: list[Verdict] = []
+    for position, task in enumerate(tasks):
+        outcome = reply.outcomes.get(task.index)
+        verdicts.append(NotRun() if outcome is None else _verdict(outcome, task, position, limits, name_code))
+    return verdicts
+
+
+def _verdict(outcome: Outcome, task: Task, position: int, limits: Limits, name_code: Callable[[str], str]) -> Verdict:
+    match outcome.status:
+        case "ok":
+            return _value(outcome, task)
+        case "error":
+            return Final(_remote_error(outcome, task, name_code))
+        case "timeout":
+            error = make(TaskTimeout, task, _timeout_text(limits), outcome.log)
+            _attach(error, outcome, name_code)
+            return Disturbed(error) if position else Lost(error)
+        case "dropped":
+            text = "its result did not fit in the reply beside those of its chunk: use a smaller chunksize"
+            return Disturbed(make(ResultError, task, text, outcome.log))
+        case "too_large":
+            text = (
+                f"its result takes {outcome.size:,} bytes, AWS allows some 6,291,000 in a reply: "
+                "return less, or write it to S3 and return its address"
+            )
+            return Final(make(ResultError, task, text, outcome.log))
+    reason = f": {outcome.traceback.type}: {outcome.traceback.message}" if outcome.traceback else ""
+    return Final(make(ResultError, task, f"its result, a {outcome.of}, cannot be pickled{reason}", outcome.log))
+
+
+def _value(outcome: Outcome, task: Task) -> Verdict:
+    try:
+        return Value(unpickle(outcome.value), outcome.log)
+    except Exception as error:
+        text = f"its result cannot be unpickled here: {type(error).__name__}: {error}"
+        return Final(make(ResultError, task, text, outcome.log))
+
+
+def _remote_error(outcome: Outcome, task: Task, name_code: Callable[[str], str]) -> TaskError:
+    assert outcome.traceback is not None
+    original: BaseException | None = None
+    try:
+        original = unpickle(outcome.exception) if outcome.exception else None
+    except Exception:  # odd constructors and the like: name, text and frames have to do
+        original = None
+    error = RemoteError.wrap(
+        original if isinstance(original, BaseException) else None,
+        f"{outcome.traceback.type}: {outcome.traceback.message}".removesuffix(": "),
+        index=task.index,
+        item=item_repr(task.item),
+        log=outcome.log,
+    )
+    _attach(error, outcome, name_code)
+    return error
+
+
+def _attach(error: TaskError, outcome: Outcome, name_code: Callable[[str], str]) -> None:
+    if outcome.traceback is None:
+        return
+    error.traceback = outcome.traceback if isinstance(error, RemoteError) else None
+    error.where = tracebacks.locate(outcome.traceback, name_code)
+    if outcome.traceback.frames:
+        error.add_note(tracebacks.render(outcome.traceback, name_code))
+
+
+def judge_failure(reply: Reply, tasks: Sequence[Task], limits: Limits) -> list[Verdict]:
+    """Judge the tasks of an invocation whose sandbox did not answer."""
+    kind, text = _explain(reply, limits)
+    if len(tasks) == 1:
+        return [Lost(make(kind, tasks[0], text))]
+    text = f"the invocation it shared with {len(tasks) - 1} others was lost: {text}"
+    return [Disturbed(make(kind, task, text)) for task in tasks]
+
+
+def _timeout_text(limits: Limits) -> str:
+    return f"it ran longer than the function's {limits.timeout} s: allow more with timeout (--timeout)"
+
+
+def _explain(reply: Reply, limits: Limits) -> tuple[type[TaskError], str]:
+    kind, message = _platform_error(reply.payload)
+    # What AWS reports is the exit of the process; only the memory it used tells why it was killed.
+    full = reply.report is not None and reply.report.max_memory_mb >= limits.memory
+    if kind == "Sandbox.Timedout" or "Task timed out after" in message:
+        return TaskTimeout, _timeout_text(limits)
+    if kind == "Runtime.OutOfMemory" or (kind == "Runtime.ExitError" and (full or "signal: killed" in message)):
+        return TaskOutOfMemory, f"it used up the function's {limits.memory} MB: give it more with memory (--memory)"
+    reason = message.partition("Error: ")[2] or message or "the sandbox gave no reason"
+    return TaskCrashed, f"its sandbox ended: {reason}" + (f" ({kind})" if kind else "")
+
+
+def _platform_error(payload: bytes) -> tuple[str, str]:
+    try:
+        fields = json.loads(payload)
+        return str(fields.get("errorType") or ""), str(fields.get("errorMessage") or "")
+    except (ValueError, AttributeError):
+        return "", payload[:200].decode("utf-8", "replace")
+
+
+def read(reply: Reply) -> WorkerReply | None:
+    """The worker's own reply, or None if the sandbox failed before it could give one."""
+    if reply.function_error is not None:
+        return None
+    try:
+        return decode(reply.payload)
+    except ValueError:
+        return None

@@ -1,0 +1,140 @@
+"""A job at one moment, as a pure function of its events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from lithops_magic.engine import events as ev
+
+State = Literal["preparing", "running", "finished", "cancelled", "broken"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A job at one moment. ``queued + running + done + failed + cancelled == total`` whenever the total is known."""
+
+    total: int | None = None
+    """Number of tasks; None while the items come from an iterator that has not ended."""
+    running: int = 0
+    """Tasks in invocations that were sent and not answered yet."""
+    done: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    """Tasks that will never be sent because the job was stopped."""
+    retried: int = 0
+    """Attempts lost to a crash, a time-out or a broken connection and started again."""
+    throttled: int = 0
+    """Invocations AWS asked to send later."""
+    invocations: int = 0
+    elapsed: float = 0.0
+    """Seconds since the job was started, up to its end."""
+    running_seconds: float = 0.0
+    """Seconds since the first task could be sent, up to the end."""
+    phase: str = ""
+    """What is being prepared; empty while running."""
+    state: State = "preparing"
+    task_seconds: float = 0.0
+    """Sum of the durations of all tasks, failed attempts included."""
+    billed_ms: float = 0.0
+    cost: float = 0.0
+    """USD for memory and time at list price, without requests."""
+    request_cost: float = 0.0
+    """USD for the requests at list price."""
+    cold_starts: int = 0
+    max_memory_mb: int = 0
+    """The most memory one invocation used."""
+    memory_mb: int = 0
+    """Memory of the function; 0 before it is deployed."""
+    started_at: float = 0.0
+    """Monotonic time of the start, as the next two."""
+    running_at: float | None = None
+    ended_at: float | None = None
+
+    @property
+    def queued(self) -> int | None:
+        """Tasks that wait to be sent; None while the total is unknown."""
+        if self.total is None:
+            return None
+        return self.total - self.running - self.done - self.failed - self.cancelled
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will be sent."""
+        return self.ended_at is not None
+
+    @property
+    def rate(self) -> float:
+        """Tasks answered per second of the running phase."""
+        return (self.done + self.failed) / self.running_seconds if self.running_seconds > 0 else 0.0
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds to the end at the present rate; None while unknown."""
+        if self.finished:
+            return 0.0
+        if self.total is None or self.rate == 0:
+            return None
+        return (self.total - self.done - self.failed - self.cancelled) / self.rate
+
+    @property
+    def speedup(self) -> float:
+        """Seconds of work done per second of waiting."""
+        return self.task_seconds / self.running_seconds if self.running_seconds > 0 else 0.0
+
+    def at(self, now: float) -> Snapshot:
+        """The same with the clocks set to `now` (monotonic seconds)."""
+        end = now if self.ended_at is None else self.ended_at
+        running = 0.0 if self.running_at is None else max(0.0, end - self.running_at)
+        return replace(self, elapsed=max(0.0, end - self.started_at), running_seconds=running)
+
+
+def reduce(snapshot: Snapshot, event: ev.Event) -> Snapshot:
+    """Return the snapshot after `event`."""
+    s = snapshot
+    match event:
+        case ev.Phase(text):
+            return s if s.finished else replace(s, phase=text)
+        case ev.Started(at, memory_mb):
+            return s if s.finished else replace(s, state="running", phase="", memory_mb=memory_mb, running_at=at)
+        case ev.Counted(total):
+            return replace(s, total=total)
+        case ev.Submitted(tasks):
+            return replace(s, running=s.running + tasks)
+        case ev.Returned(tasks):
+            return replace(s, running=s.running - tasks)
+        case ev.Retried():
+            return replace(s, running=s.running - 1, retried=s.retried + 1)
+        case ev.Throttled(tasks):
+            return replace(s, running=s.running - tasks, throttled=s.throttled + 1)
+        case ev.Withdrawn(tasks):
+            return replace(s, running=s.running - tasks, cancelled=s.cancelled + tasks)
+        case ev.Finished():
+            return replace(s, running=s.running - 1, done=s.done + 1)
+        case ev.Failed(sent):
+            return replace(s, running=s.running - sent, failed=s.failed + 1)
+        case ev.Invoked():
+            return _billed(s, event)
+        case ev.Ended(at):
+            return replace(s, state="finished", phase="", ended_at=at)
+        case ev.Cancelled(at):
+            return _stopped(s, "cancelled", at)
+        case ev.Broken(at):
+            return _stopped(s, "broken", at)
+
+
+def _billed(s: Snapshot, event: ev.Invoked) -> Snapshot:
+    return replace(
+        s,
+        invocations=s.invocations + 1,
+        task_seconds=s.task_seconds + event.task_seconds,
+        billed_ms=s.billed_ms + event.billed_ms,
+        cost=s.cost + event.cost,
+        request_cost=s.request_cost + event.request_cost,
+        cold_starts=s.cold_starts + event.cold,
+        max_memory_mb=max(s.max_memory_mb, event.max_memory_mb),
+    )
+
+
+def _stopped(s: Snapshot, state: State, at: float) -> Snapshot:
+    return replace(s, state=state, phase="", ended_at=at, cancelled=s.cancelled + (s.queued or 0))

@@ -1,0 +1,43 @@
+"""Numbers as people read them: durations, money, counts."""
+
+from __future__ import annotations
+
+import math
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as `38 ms`, `1.9 s`, `12 s`, `2 min 05 s` or `1 h 02 min`."""
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600:,} h {whole % 3600 // 60:02} min"
+
+
+def money(usd: float) -> str:
+    """Return US dollars with cents, or with two significant digits below one cent: `$0.00021`."""
+    if usd <= 0:
+        return "$0"
+    if usd >= 0.01:
+        return f"${usd:,.2f}"
+    digits = 1 - math.floor(math.log10(usd))
+    return f"${usd:.{digits}f}".rstrip("0")
+
+
+def factor(value: float) -> str:
+    """Return a ratio as `under 0.01 ×`, `0.25 ×`, `1.7 ×`, `23 ×`."""
+    if value < 0.01:
+        return "under 0.01 ×"
+    if value < 1:
+        return f"{value:.2f} ×"
+    return f"{value:.1f} ×" if value < 10 else f"{value:,.0f} ×"
+
+
+def plural(number: int, noun: str) -> str:
+    """Return `1 task`, `1,000 tasks`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

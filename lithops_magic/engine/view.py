@@ -1,0 +1,193 @@
+"""How a result looks in a notebook and in a terminal: bounded in size, true at every moment, plain strings only."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterator, Mapping
+from html import escape
+from typing import TYPE_CHECKING
+
+from lithops_magic.engine import tracebacks
+from lithops_magic.engine.units import duration, factor, money, plural
+
+if TYPE_CHECKING:
+    from lithops_magic.engine.job import TaskStats
+    from lithops_magic.engine.result import MapResult
+    from lithops_magic.engine.snapshot import Snapshot
+    from lithops_magic.errors import TaskError
+
+_WIDTH = 88
+"""Characters of a value or an error that are shown."""
+_ENDS = 3
+"""Values shown from the start and from the end."""
+_ROOM = 20
+"""Characters of each of them."""
+_GROUPS = 5
+"""Groups of equal errors shown."""
+_ROWS = 20
+"""Tasks in the per-task table."""
+_LEFT = ' style="text-align:left;vertical-align:top;padding:1px 12px 1px 0"'
+_RIGHT = ' style="text-align:right;vertical-align:top;padding:1px 12px 1px 0"'
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = _short.maxlong = _WIDTH
+
+
+def to_text(result: MapResult) -> str:
+    """Return `result` for a terminal: one line of counts, then values, tasks, memory, cost and grouped errors."""
+    rows = [f"  {name:<7} {line}" for name, lines in _facts(result) for line in lines]
+    return "\n".join((headline(result), *rows))
+
+
+def to_html(result: MapResult) -> str:
+    """Return `result` for a notebook: the same facts, and a table of tasks that opens on a click."""
+    rows = "".join(
+        f'<tr><th scope="row"{_LEFT}>{name}</th><td{_LEFT}>{"<br>".join(map(escape, lines))}</td></tr>'
+        for name, lines in _facts(result)
+    )
+    return f"<div><div><b>{escape(headline(result))}</b></div><table>{rows}</table>{_task_table(result)}</div>"
+
+
+def headline(result: MapResult) -> str:
+    """Return the counts, the wall time and the speed-up in one line."""
+    snapshot = result.snapshot()
+    total = len(result)
+    parts = [f"{result.label}: {plural(total, 'task')}" if result.label else plural(total, "task")]
+    parts += _counts(snapshot, total)
+    parts.append(duration(snapshot.elapsed))
+    return " · ".join(parts + speedup(snapshot))
+
+
+def speedup(snapshot: Snapshot) -> list[str]:
+    """Return how the wall time, preparation included, compares to running the tasks one after the other."""
+    if not snapshot.task_seconds or not snapshot.elapsed:
+        return []
+    return [f"{factor(snapshot.task_seconds / snapshot.elapsed)} serial"]
+
+
+def error_lines(result: MapResult) -> list[str]:
+    """Return one line for each group of equal errors, the most frequent first."""
+    groups, total = tracebacks.group(result.errors), len(result)
+    lines = [
+        _line(one.describe(total) + (f" (items {one.indices})" if total > 1 else ""), 2 * _WIDTH)
+        for one in groups[:_GROUPS]
+    ]
+    more = len(groups) - _GROUPS
+    return lines if more <= 0 else [*lines, f"… and {plural(more, 'other kind')} of error"]
+
+
+def percentile(ordered: list[float], share: float) -> float:
+    """Return the nearest-rank percentile of an ordered list that is not empty."""
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def _counts(snapshot: Snapshot, total: int) -> list[str]:
+    if snapshot.state == "preparing":
+        return [snapshot.phase.rstrip(" .…") or "preparing"]
+    if snapshot.state == "finished" and snapshot.done == total:
+        return ["all done"]
+    counts = {
+        "done": snapshot.done,
+        "failed": snapshot.failed,
+        "running": snapshot.running,
+        "queued": snapshot.queued or 0,
+        "never sent": snapshot.cancelled,
+    }
+    ended = {"cancelled": ["stopped"], "broken": ["ended early"]}.get(snapshot.state, [])
+    return [*ended, *(f"{number:,} {what}" for what, number in counts.items() if number)]
+
+
+def _facts(result: MapResult) -> Iterator[tuple[str, list[str]]]:
+    snapshot, stats = result.snapshot(), result.stats
+    if values := _values(result, stats):
+        yield "values", [values]
+    if result.error is not None:
+        yield "ended", [_line(f"{type(result.error).__name__}: {result.error}")]
+    if result.errors:
+        yield "errors", error_lines(result)
+    if times := sorted(task.duration_s for task in stats if task.state in ("done", "failed")):
+        yield "time", [_times(times, snapshot)]
+    if snapshot.max_memory_mb:
+        yield "memory", [f"used {snapshot.max_memory_mb:,} of {snapshot.memory_mb:,} MB"]
+    if snapshot.invocations:
+        spent = money(snapshot.cost + snapshot.request_cost)
+        yield "cost", [f"{spent} at AWS list price, {money(snapshot.request_cost)} of it for requests"]
+
+
+def _values(result: MapResult, stats: list[TaskStats]) -> str:
+    done = [task.index for task in stats if task.state == "done"]
+    if len(done) <= 2 * _ENDS:
+        return _line(", ".join(_repr(result[i]) for i in done))
+    first, last = ([_line(_repr(result[i]), _ROOM) for i in part] for part in (done[:_ENDS], done[-_ENDS:]))
+    return f"{', '.join(first)} … {', '.join(last)}"
+
+
+def _times(times: list[float], snapshot: Snapshot) -> str:
+    parts = [
+        f"median {duration(percentile(times, 0.5))}",
+        f"95 % under {duration(percentile(times, 0.95))}",
+        f"longest {duration(times[-1])}",
+        plural(snapshot.invocations, "invocation"),
+        plural(snapshot.cold_starts, "cold start"),
+    ]
+    parts += [f"{snapshot.retried:,} retried"] if snapshot.retried else []
+    parts += [f"{snapshot.throttled:,} throttled"] if snapshot.throttled else []
+    return " · ".join(parts)
+
+
+def _task_table(result: MapResult) -> str:
+    stats = result.stats
+    if not stats:
+        return ""
+    errors = result.errors
+    # What failed comes first: it is what a person opens the table for.
+    shown = sorted(stats, key=lambda task: (task.state != "failed", task.index))[:_ROWS]
+    head = "".join(
+        f'<th scope="col"{style}>{name}</th>'
+        for name, style in (
+            ("task", _RIGHT),
+            ("result", _LEFT),
+            ("time", _RIGHT),
+            ("memory", _RIGHT),
+            ("attempts", _RIGHT),
+        )
+    )
+    rows = "".join(_task_row(task, _outcome(result, task, errors)) for task in shown)
+    title = f"Tasks ({len(shown):,} of {len(stats):,}, failed ones first)" if len(stats) > _ROWS else "Tasks"
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return f"<details><summary>{title}</summary>{table}</details>"
+
+
+def _outcome(result: MapResult, task: TaskStats, errors: Mapping[int, TaskError]) -> str:
+    if task.state == "done":
+        return _line(_repr(result[task.index]))
+    error = errors.get(task.index)
+    if error is None:
+        return task.state
+    remote = error.traceback
+    return _line(f"✗ {remote.type}: {remote.message}" if remote else f"✗ {error.message}")
+
+
+def _task_row(task: TaskStats, outcome: str) -> str:
+    time = duration(task.duration_s) + (" (cold start)" if task.cold else "") if task.attempts else ""
+    memory = f"{task.max_memory_mb:,} MB" if task.max_memory_mb else ""
+    cells = (
+        (f"{task.index:,}", _RIGHT),
+        (escape(outcome), _LEFT),
+        (time, _RIGHT),
+        (memory, _RIGHT),
+        (f"{task.attempts}", _RIGHT),
+    )
+    return "<tr>" + "".join(f"<td{style}>{text}</td>" for text, style in cells) + "</tr>"
+
+
+def _repr(value: object) -> str:
+    try:
+        return _short.repr(value)
+    except Exception:  # a value's own repr may do anything, and a result must always show
+        return f"<{type(value).__name__}>"
+
+
+def _line(text: str, width: int = _WIDTH) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= width else f"{line[: width - 1]}…"

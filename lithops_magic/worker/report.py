@@ -1,0 +1,73 @@
+"""Turns an exception into plain data, so that the notebook can show it even when it cannot unpickle it."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import linecache
+import os
+import sys
+import sysconfig
+import traceback
+from types import FrameType
+from typing import Any
+
+import cloudpickle  # type: ignore[import-untyped]
+
+from .capture import encodable
+
+FRAMES = 50
+"""Innermost frames reported of a traceback: a RecursionError has a thousand."""
+CAUSES = 5
+"""Exceptions reported of a `raise … from` chain."""
+TEXT_LIMIT = 65_536
+"""Characters of a message, bytes of a pickled exception."""
+
+_HERE = __file__.rpartition(os.sep)[0]
+_MACHINERY = (f"{os.sep}cloudpickle{os.sep}", f"{os.sep}asyncio{os.sep}")
+_LIBRARIES = (sysconfig.get_path("stdlib"), *(path for path in sys.path if path))
+
+
+def report(error: BaseException) -> dict[str, Any]:
+    """Describe `error`, and pickle it as well if that is possible."""
+    fields: dict[str, Any] = {"error": describe(error)}
+    with contextlib.suppress(Exception):
+        data = cloudpickle.dumps(error, protocol=5)
+        if len(data) <= TEXT_LIMIT:
+            fields["exception"] = base64.b64encode(data).decode()
+    return fields
+
+
+def describe(error: BaseException, depth: int = 1) -> dict[str, Any]:
+    """Type, message, frames and cause of `error`, without the frames of the machinery around the user's code."""
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    frames = [_frame(*entry) for entry in traceback.walk_tb(error.__traceback__) if not _machinery(entry[0])]
+    return {
+        "type": type(error).__qualname__,
+        "message": encodable(_message(error)[:TEXT_LIMIT]),
+        "frames": frames[-FRAMES:],
+        "cause": describe(cause, depth + 1) if cause is not None and depth < CAUSES else None,
+    }
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as failure:
+        return f"(its __str__ raised {type(failure).__name__})"
+
+
+def _machinery(frame: FrameType) -> bool:
+    name = frame.f_code.co_filename
+    return name.startswith(_HERE) or any(folder in name for folder in _MACHINERY)
+
+
+def _frame(frame: FrameType, line: int) -> dict[str, Any]:
+    code = frame.f_code
+    return {
+        "file": code.co_filename,
+        "line": line,
+        "function": code.co_name,
+        "source": encodable(linecache.getline(code.co_filename, line, frame.f_globals).strip()),
+        "library": code.co_filename.startswith(_LIBRARIES),
+    }

@@ -1,0 +1,371 @@
+"""Faults that no healthy endpoint can be made to show; the worker itself is the real one, called in a thread."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from lithops_magic.aws.outcomes import Ambiguous, Outcome, Refused, Reply, Throttled, Unreachable
+from lithops_magic.aws.report import Report
+from lithops_magic.engine import MapOptions, MapResult, limiter, link
+from lithops_magic.engine.backend import Endpoint
+from lithops_magic.engine.job import Job
+from lithops_magic.engine.payload import Function
+from lithops_magic.engine.replies import Limits
+from lithops_magic.engine.scheduler import Scheduler
+from lithops_magic.engine.source import Source
+from lithops_magic.errors import (
+    DeployError,
+    InvokeError,
+    JobCancelled,
+    TaskCrashed,
+    TaskLost,
+    TaskOutOfMemory,
+    TaskTimeout,
+)
+from lithops_magic.worker import handler
+
+Fault = Callable[[list[int]], Outcome | None]
+"""Given the ids of an invocation's tasks, its outcome; None runs it."""
+
+
+class Context:
+    @staticmethod
+    def get_remaining_time_in_millis() -> int:
+        return 60_000
+
+
+def died(kind: str, message: str, used: int = 100) -> Reply:
+    payload = json.dumps({"errorType": kind, "errorMessage": message}).encode()
+    return Reply(payload, "Unhandled", "", "id", Report(1000.0, 1000, 512, used))
+
+
+class FaultyLambda:
+    """A backend and its sender: every invocation first asks `fault`."""
+
+    def __init__(self, fault: Fault, *, workers: int = 4, local: bool = False) -> None:
+        self.fault, self.workers, self.local = fault, workers, local
+        self.runs: Counter[int] = Counter()
+        self.in_flight = self.most_in_flight = self.connects = 0
+        self._lock = threading.Lock()
+
+    def connect(self, notify: Callable[[str], None], *, afresh: bool) -> Endpoint:
+        self.connects += 1
+        return Endpoint(self, self.workers, Limits(512, 7), self.local, False, lambda billed_ms: billed_ms * 1e-8, 2e-7)
+
+    def send(self, payload: bytes, done: Callable[[Outcome], None]) -> None:
+        with self._lock:
+            self.in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        threading.Thread(target=self._work, args=(payload, done), daemon=True).start()
+
+    def close(self) -> None:
+        pass
+
+    def _work(self, payload: bytes, done: Callable[[Outcome], None]) -> None:
+        event = json.loads(payload)
+        ids = [task["id"] for task in event["tasks"]]
+        outcome = self.fault(ids)
+        if outcome is None:
+            with self._lock:
+                self.runs.update(ids)
+                reply = json.dumps(handler.handle(event, Context)).encode()
+            outcome = Reply(reply, None, "", "id", Report(10.0, 10, 512, 90))
+        with self._lock:
+            self.in_flight -= 1
+        done(outcome)
+
+
+def begin(backend: FaultyLambda, items: Iterable[Any], **options: Any) -> MapResult:
+    job = Job(MapOptions(**options), str, len(items) if isinstance(items, list | range) else None)
+    Scheduler(job, Function.pickle(lambda x: x * 2), Source(iter(items)), backend).start()
+    return MapResult(job)
+
+
+def run(backend: FaultyLambda, items: Iterable[Any], **options: Any) -> MapResult:
+    result = begin(backend, items, **options)
+    assert result.wait(60)
+    return result
+
+
+def times(limit: int, outcome: Outcome) -> Fault:
+    """`outcome` for the first `limit` invocations."""
+    left = iter(range(limit))
+    lock = threading.Lock()
+
+    def fault(_: list[int]) -> Outcome | None:
+        with lock:
+            return outcome if next(left, None) is not None else None
+
+    return fault
+
+
+def consistent(result: MapResult) -> bool:
+    s = result.snapshot()
+    return s.total == (s.queued or 0) + s.running + s.done + s.failed + s.cancelled
+
+
+def test_a_storm_of_throttles_costs_no_attempt() -> None:
+    backend = FaultyLambda(times(30, Throttled("ConcurrentInvocationLimitExceeded: Rate Exceeded.")), workers=16)
+    result = run(backend, range(60), retries=0)
+    assert list(result) == [x * 2 for x in range(60)]
+    assert result.snapshot().throttled == 30
+    assert set(backend.runs.values()) == {1}
+    assert {stats.attempts for stats in result.stats} == {1}
+    assert consistent(result)
+
+
+def test_retry_after_is_honoured() -> None:
+    backend = FaultyLambda(times(1, Throttled("Rate", retry_after=0.5)), workers=1)
+    result = run(backend, [1])
+    assert result.snapshot().running_seconds >= 0.5
+
+
+def test_endless_throttles_end_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limiter, "PATIENCE", 0.3)
+    backend = FaultyLambda(lambda _: Throttled("Reserved", fix="Raise the reserved concurrency."))
+    result = run(backend, range(5))
+    with pytest.raises(InvokeError, match="Raise the reserved concurrency"):
+        result.raise_errors()
+    with pytest.raises(JobCancelled, match="InvokeError"):
+        result[3]
+    assert result.snapshot().state == "broken"
+    assert consistent(result)
+
+
+def test_a_throttle_that_will_not_clear_is_given_up_early() -> None:
+    result = run(FaultyLambda(lambda _: Throttled("EFSMountTimeoutException", most_tries=2)), [1])
+    assert isinstance(result.error, InvokeError)
+
+
+def test_an_ambiguous_failure_is_tried_again_and_then_lost() -> None:
+    backend = FaultyLambda(lambda ids: Ambiguous("connection reset") if 3 in ids else None)
+    result = run(backend, range(8), retries=2)
+    assert result.values() == [x * 2 for x in range(8) if x != 3]
+    error = result.errors[3]
+    assert isinstance(error, TaskLost)
+    assert "attempt 3 of 3" in str(error)
+    assert result.snapshot().retried == 2
+    assert result.stats[3].attempts == 3
+
+
+def test_without_retries_nothing_ambiguous_is_sent_twice() -> None:
+    sent: Counter[int] = Counter()
+
+    def fault(ids: list[int]) -> Outcome | None:
+        sent.update(ids)
+        return Ambiguous("connection reset") if ids[0] % 3 == 0 else None
+
+    result = run(FaultyLambda(fault), range(20), retries=0)
+    assert set(sent.values()) == {1}
+    assert sorted(result.errors) == list(range(0, 20, 3))
+
+
+def test_a_refusal_ends_the_job_and_keeps_what_is_done() -> None:
+    backend = FaultyLambda(
+        lambda ids: Refused("AccessDeniedException", "No.", "Ask.") if ids[0] >= 20 else None, workers=1
+    )
+    result = run(backend, range(1000), chunksize=1)
+    assert isinstance(result.error, InvokeError)
+    assert str(result.error) == "AccessDeniedException: No. Ask."
+    assert result.values() == [x * 2 for x in range(20)]
+    assert result.snapshot().cancelled == 980
+    assert consistent(result)
+
+
+def test_a_function_deleted_under_us_is_deployed_again_once() -> None:
+    gone = Refused("ResourceNotFoundException", "Function not found.", "")
+    backend = FaultyLambda(times(1, gone), workers=1)
+    assert list(run(backend, range(10))) == [x * 2 for x in range(10)]
+    assert backend.connects == 2
+    backend = FaultyLambda(lambda _: gone)
+    assert isinstance(run(backend, range(10)).error, InvokeError)
+    assert backend.connects == 2
+
+
+def test_an_endpoint_that_comes_back_is_waited_for() -> None:
+    backend = FaultyLambda(times(2, Unreachable("refused")), workers=2)
+    assert list(run(backend, range(10), retries=0)) == [x * 2 for x in range(10)]
+    assert backend.connects == 1
+
+
+def test_a_local_aws_that_died_is_started_again() -> None:
+    backend = FaultyLambda(times(2, Unreachable("refused")), workers=2, local=True)
+    assert list(run(backend, range(10), retries=0)) == [x * 2 for x in range(10)]
+    assert backend.connects == 2
+
+
+def test_an_endpoint_that_stays_away_ends_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "UNREACHABLE_SECONDS", 0.2)
+    result = run(FaultyLambda(lambda _: Unreachable("no route")), range(10))
+    with pytest.raises(InvokeError, match="no route"):
+        result.raise_errors()
+
+
+def test_a_deployment_that_fails_ends_the_job() -> None:
+    class Undeployable(FaultyLambda):
+        def connect(self, notify: Callable[[str], None], *, afresh: bool) -> Endpoint:
+            raise DeployError("no role", code="X")
+
+    result = run(Undeployable(lambda _: None), range(10))
+    with pytest.raises(DeployError):
+        result.raise_errors()
+    assert result.snapshot().cancelled == 10
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "text"),
+    [
+        (died("Runtime.ExitError", "RequestId: x Error: Runtime exited with error: exit status 1"), TaskCrashed, "st"),
+        (died("Runtime.ExitError", "Error: Runtime exited with error: signal: killed"), TaskOutOfMemory, "512 MB"),
+        (died("Runtime.ExitError", "Error: exited", used=512), TaskOutOfMemory, "--memory"),
+        (died("Runtime.OutOfMemory", "x"), TaskOutOfMemory, "512 MB"),
+        (died("Sandbox.Timedout", "RequestId: x Error: Task timed out after 7.00 seconds"), TaskTimeout, "7 s"),
+        (died("", "2026-01-01T00:00:00Z x Task timed out after 7.00 seconds"), TaskTimeout, "--timeout"),
+        (died("Runtime.ImportModuleError", "Unable to import module"), TaskCrashed, "Unable to import"),
+        (Reply(b"<html>", None, "", "id", None), TaskCrashed, "<html>"),
+        (Reply(b'{"sandbox": "s", "cold": true, "outcomes": []}', None, "", "id", None), TaskCrashed, "no reason"),
+    ],
+)
+def test_a_dead_sandbox_is_named_and_its_neighbours_survive(reply: Reply, kind: type, text: str) -> None:
+    backend = FaultyLambda(lambda ids: reply if 5 in ids else None)
+    result = run(backend, range(12), chunksize=4, retries=1)
+    assert result.values() == [x * 2 for x in range(12) if x != 5]
+    assert type(result.errors[5]) is kind
+    assert text in str(result.errors[5])
+    assert result.stats[5].attempts == 2
+    assert result.stats[5].billed_ms >= (2000 if reply.report else 0)
+    assert consistent(result)
+
+
+def test_without_retries_a_chunk_that_died_is_not_run_again() -> None:
+    backend = FaultyLambda(lambda ids: died("Runtime.ExitError", "Error: gone") if 5 in ids else None)
+    result = run(backend, range(12), chunksize=4, retries=0)
+    assert sorted(result.errors) == [4, 5, 6, 7]
+    assert "3 others" in str(result.errors[4])
+
+
+def test_a_lost_attempt_may_succeed_the_next_time() -> None:
+    result = run(FaultyLambda(times(2, died("Runtime.ExitError", "Error: gone")), workers=1), range(5))
+    assert list(result) == [x * 2 for x in range(5)]
+    assert result.snapshot().retried == 2
+
+
+def test_a_mismatch_ends_the_job() -> None:
+    reply = {"sandbox": "s", "cold": True, "error": "The notebook has python 3.11, the function 3.12"}
+    result = run(FaultyLambda(lambda _: Reply(json.dumps(reply).encode(), None, "", "id", None)), range(5))
+    with pytest.raises(InvokeError, match=r"python 3\.11"):
+        result.raise_errors()
+
+
+def test_results_that_arrive_after_the_interrupt_are_kept() -> None:
+    gate = threading.Event()
+
+    def fault(ids: list[int]) -> Outcome | None:
+        if ids[0] >= 4:
+            gate.wait(30)
+        return None
+
+    backend = FaultyLambda(fault, workers=2)
+    result = begin(backend, range(100), chunksize=1)
+    while result.snapshot().done < 4 or result.snapshot().running < 2:
+        time.sleep(0.01)
+    result.cancel()
+    s = result.snapshot()
+    assert result.done
+    assert (s.state, s.done, s.running, s.cancelled) == ("cancelled", 4, 2, 94)
+    future = result.futures[4]
+    gate.set()
+    assert future.result(30) == 8
+    with pytest.raises(JobCancelled):
+        result[99]
+    with pytest.raises(JobCancelled):
+        result.futures[99].result(0)
+
+
+def test_what_was_in_flight_and_failed_after_the_interrupt_is_not_sent_again() -> None:
+    gate: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+    backend = FaultyLambda(lambda _: gate.get(), workers=3)
+    result = begin(backend, range(10), chunksize=1)
+    while result.snapshot().running < 3:
+        time.sleep(0.01)
+    result.cancel()
+    for outcome in (Throttled("slow"), Ambiguous("reset"), died("Runtime.ExitError", "Error: gone")):
+        gate.put(outcome)
+    while result.snapshot().running:
+        time.sleep(0.01)
+    assert (result.snapshot().failed, result.snapshot().cancelled) == (2, 8)
+    assert consistent(result)
+
+
+def test_workers_bound_what_is_in_flight() -> None:
+    backend = FaultyLambda(lambda _: time.sleep(0.02), workers=3)  # type: ignore[func-returns-value]
+    run(backend, range(30), chunksize=1)
+    assert backend.most_in_flight == 3
+
+
+def test_items_are_taken_only_as_needed() -> None:
+    taken = 0
+
+    def endless() -> Iterator[int]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield taken
+
+    gate = threading.Event()
+    backend = FaultyLambda(lambda _: gate.wait(30) and None, workers=3)  # type: ignore[func-returns-value]
+    result = begin(backend, endless(), chunksize=2)
+    while result.snapshot().running < 6:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    assert taken <= 3 * 2 + 2
+    result.cancel()
+    gate.set()
+    assert result.snapshot().total == len(result) <= taken
+    assert consistent(result)
+
+
+def test_a_slow_iterator_does_not_hold_up_results() -> None:
+    gate = threading.Event()
+
+    def slow() -> Iterator[int]:
+        yield 1
+        gate.wait(30)
+        yield 2
+
+    result = begin(FaultyLambda(lambda _: None), slow())
+    assert next(result.as_completed()).result() == 2
+    gate.set()
+    assert result.wait(30)
+    assert list(result) == [2, 4]
+
+
+def test_an_iterator_that_raises_ends_the_job_and_keeps_what_it_gave() -> None:
+    def broken() -> Iterator[int]:
+        yield from range(5)
+        raise OSError("disk on fire")
+
+    result = run(FaultyLambda(lambda _: None), broken())
+    assert list(result) == [0, 2, 4, 6, 8]
+    assert result.snapshot().state == "broken"
+    with pytest.raises(OSError, match="disk on fire"):
+        result.raise_errors()
+
+
+def test_the_limiter_decreases_once_per_burst_and_recovers() -> None:
+    one = limiter.Limiter(100)
+    for _ in range(50):
+        one.throttled(10.0, None)
+    assert one.limit == 70
+    assert one.pause(10.0) > 0
+    for _ in range(10_000):
+        one.accepted()
+    assert one.limit == 100

@@ -1,0 +1,238 @@
+"""The worker as a plain function: one outcome per task, whatever the task does."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from lithops_magic.engine.payload import Function, WorkerReply, decode, fragment, unpickle
+from lithops_magic.worker import capture, handler
+
+
+class Context:
+    """Lambda's context object, as far as the worker looks at it."""
+
+    def __init__(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int((self._deadline - time.monotonic()) * 1000)
+
+
+def raw(
+    function: Callable[[Any], Any], items: Iterable[Any], /, *, seconds: float = 60, **changes: Any
+) -> dict[str, Any]:
+    blob = Function.pickle(function)
+    request = json.loads(blob.request(fragment(i, item, blob.room) for i, item in enumerate(items)))
+    reply = handler.handle({**request, **changes}, Context(seconds))
+    return json.loads(json.dumps(reply))  # type: ignore[no-any-return]
+
+
+def run(function: Callable[[Any], Any], items: Iterable[Any], *, seconds: float = 60) -> WorkerReply:
+    return decode(json.dumps(raw(function, items, seconds=seconds)).encode())
+
+
+def statuses(reply: WorkerReply) -> list[str]:
+    return [reply.outcomes[i].status for i in sorted(reply.outcomes)]
+
+
+def test_values_come_back_per_task() -> None:
+    reply = run(lambda x: [x, None][x % 2], range(4))
+    assert [unpickle(reply.outcomes[i].value) for i in range(4)] == [0, None, 2, None]
+    assert all(outcome.seconds >= 0 for outcome in reply.outcomes.values())
+
+
+def test_an_error_leaves_its_neighbours_alone() -> None:
+    reply = run(lambda x: 1 / x, [1, 0, 2])
+    assert statuses(reply) == ["ok", "error", "ok"]
+    error = reply.outcomes[1].traceback
+    assert error is not None
+    assert (error.type, error.message) == ("ZeroDivisionError", "division by zero")
+    assert [frame.function for frame in error.frames] == ["<lambda>"]
+    assert error.frames[0].source.startswith("reply = run(lambda x: 1 / x")
+    assert isinstance(unpickle(reply.outcomes[1].exception), ZeroDivisionError)
+
+
+@pytest.mark.parametrize("leave", [sys.exit, lambda code: exec("raise KeyboardInterrupt")])
+def test_leaving_is_an_error_of_the_task(leave: Callable[[int], None]) -> None:
+    def task(x: int) -> int:
+        if x == 1:
+            leave(3)
+        return x
+
+    assert statuses(run(task, range(3))) == ["ok", "error", "ok"]
+
+
+def test_causes_are_described() -> None:
+    def task(_: int) -> None:
+        try:
+            {}["key"]  # type: ignore[index]
+        except KeyError as error:
+            raise RuntimeError("outer") from error
+
+    error = run(task, [0]).outcomes[0].traceback
+    assert error is not None
+    assert error.cause is not None
+    assert (error.type, error.cause.type) == ("RuntimeError", "KeyError")
+
+
+def test_an_exception_that_cannot_be_printed_or_pickled_still_has_its_type() -> None:
+    class Odd(Exception):
+        def __init__(self, lock: Any) -> None:
+            self.lock = lock
+
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    def task(_: int) -> None:
+        import threading
+
+        raise Odd(threading.Lock())
+
+    outcome = run(task, [0]).outcomes[0]
+    assert outcome.traceback is not None
+    assert (outcome.traceback.type.rpartition(".")[2], outcome.exception) == ("Odd", b"")
+    assert "ValueError" in outcome.traceback.message
+
+
+def test_the_time_limit_is_an_outcome_with_the_users_line_and_keeps_earlier_tasks() -> None:
+    def task(x: int) -> int:
+        while x == 1:
+            time.sleep(0.01)
+        return x
+
+    reply = run(task, range(4), seconds=1)
+    assert {i: one.status for i, one in reply.outcomes.items()} == {0: "ok", 1: "timeout"}
+    error = reply.outcomes[1].traceback
+    assert error is not None
+    assert "time.sleep" in error.frames[-1].source
+
+
+def test_catching_every_exception_does_not_catch_the_time_limit() -> None:
+    def stubborn(_: int) -> None:
+        while True:
+            with contextlib.suppress(Exception):
+                time.sleep(0.01)
+
+    assert statuses(run(stubborn, [0], seconds=0.5)) == ["timeout"]
+
+
+def test_coroutines_are_awaited() -> None:
+    async def task(x: int) -> int:
+        import asyncio
+
+        await asyncio.sleep(0)
+        if x == 1:
+            raise ValueError("one")
+        return x + 1
+
+    reply = run(task, range(2))
+    assert unpickle(reply.outcomes[0].value) == 1
+    error = reply.outcomes[1].traceback
+    assert error is not None
+    assert [frame.function for frame in error.frames] == ["task"]
+
+
+def test_what_a_task_prints_is_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    def task(x: int) -> None:
+        print("out", x)
+        print("err", x, file=sys.stderr)
+        logging.getLogger("mine").warning("log %d", x)
+        sys.stdout.writelines(["lines\n"])
+        assert sys.stdout.encoding
+
+    reply = run(task, range(2))
+    assert reply.outcomes[1].log == "out 1\nerr 1\nWARNING:mine:log 1\nlines\n"
+    assert "out 0" in capsys.readouterr().out
+
+
+def test_long_output_keeps_head_and_tail() -> None:
+    def task(_: int) -> None:
+        for number in range(100_000):
+            print(number)
+        print("\ud800")
+
+    log = run(task, [0]).outcomes[0].log
+    assert log.startswith("0\n1\n")
+    assert log.endswith("99999\n\\ud800\n")
+    assert "characters cut" in log
+    assert len(log) < capture.LIMIT + 100
+
+
+def test_a_result_that_cannot_be_pickled_is_named() -> None:
+    reply = run(lambda x: (i for i in range(x)) if x else x, range(2))
+    assert statuses(reply) == ["ok", "unpicklable"]
+    assert reply.outcomes[1].of == "generator"
+
+
+def test_a_result_over_the_limit_is_named_with_its_size() -> None:
+    reply = run(lambda x: bytes(x), [10, 8_000_000, 20])
+    assert statuses(reply) == ["ok", "too_large", "ok"]
+    assert reply.outcomes[1].size > 8_000_000
+
+
+def test_a_full_reply_leaves_the_rest_for_another_one() -> None:
+    reply = run(lambda x: bytes(2_000_000), range(5))
+    assert statuses(reply) == ["ok", "ok"]
+    assert len(json.dumps(raw(lambda x: bytes(2_000_000), range(5)))) <= 6_291_556
+
+
+def test_a_result_that_fits_only_by_itself_is_dropped() -> None:
+    reply = run(lambda size: bytes(size), [1_500_000, 4_000_000, 10])
+    assert statuses(reply) == ["ok", "dropped", "ok"]
+
+
+def test_the_largest_result_fits_in_the_reply() -> None:
+    size = int((handler.REPLY_LIMIT - 1000) * 3 / 4)
+    reply = raw(lambda x: bytes(x), [size])
+    assert reply["outcomes"][0]["status"] == "ok"
+    assert len(json.dumps(reply)) <= 6_291_556
+
+
+@pytest.mark.parametrize("name", ["protocol", "python", "cloudpickle"])
+def test_a_mismatch_is_told_and_nothing_is_unpickled(name: str) -> None:
+    reply = raw(lambda x: x, [1], **{name: "2.0", "function": {"sha256": "x", "data": "not a pickle"}})
+    assert "outcomes" not in reply
+    assert f"{name} 2.0" in reply["error"]
+
+
+def test_a_missing_module_is_named() -> None:
+    class Needy:
+        def __reduce__(self) -> Any:
+            return __import__, ("no_such_module_here",)
+
+    outcome = run(lambda x: x, [Needy()]).outcomes[0]
+    assert outcome.traceback is not None
+    assert outcome.traceback.type == "ModuleNotFoundError"
+    assert "'no_such_module_here'" in outcome.traceback.message
+    assert "item" in outcome.traceback.message
+
+
+def test_the_function_is_unpickled_once_per_sandbox() -> None:
+    class Counted:
+        loads = 0
+
+        def __reduce__(self) -> Any:
+            return count, ()
+
+    def count() -> Callable[[int], int]:
+        import builtins
+
+        builtins.loads = getattr(builtins, "loads", 0) + 1  # type: ignore[attr-defined]
+        return lambda x: builtins.loads  # type: ignore[attr-defined,no-any-return]
+
+    first, second = run(Counted(), [0]), run(Counted(), [0])  # type: ignore[arg-type]
+    assert unpickle(first.outcomes[0].value) == unpickle(second.outcomes[0].value) == 1
+
+
+def test_only_the_first_invocation_is_cold() -> None:
+    first, second = run(lambda x: x, [0]), run(lambda x: x, [0])
+    assert first.sandbox == second.sandbox
+    assert not second.cold
