@@ -1,0 +1,50 @@
+"""Loads the magics into an IPython shell, and takes them out again without a trace."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from lithops_magic.notebook.completer import matcher_for
+from lithops_magic.notebook.configure import ConfigMagics
+from lithops_magic.notebook.magics import LambdaMagics
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+_NAME = LambdaMagics.__name__
+_MATCHER = "lithops_magic.options"
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Register the magics and the completion of their options; loading twice changes nothing."""
+    if _NAME in shell.magics_manager.registry:
+        return
+    magics = LambdaMagics(shell)
+    magics.from_profile = copy.deepcopy(shell.config.get(_NAME))
+    shell.register_magics(magics, ConfigMagics(shell, magics.session))
+    completer = getattr(shell, "Completer", None)
+    if completer is not None:
+        completer.custom_matchers.append(matcher_for(shell, _MATCHER))
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Remove the magics, their session defaults and the completion."""
+    registry: dict[str, Any] = shell.magics_manager.registry
+    if _NAME not in registry:
+        return
+    ours = magics, _ = registry.pop(_NAME), registry.pop(ConfigMagics.__name__)
+    for one in ours:
+        shell.configurables.remove(one)
+    # %config writes into the shell's own configuration too.
+    shell.config.pop(_NAME, None)
+    if magics.from_profile is not None:
+        shell.config[_NAME] = magics.from_profile
+    for kind, registered in shell.magics_manager.magics.items():
+        for name in (name for one in ours for name in one.magics[kind]):
+            registered.pop(name, None)
+    completer = getattr(shell, "Completer", None)
+    if completer is not None:
+        completer.custom_matchers[:] = [
+            matcher for matcher in completer.custom_matchers if getattr(matcher, "matcher_identifier", "") != _MATCHER
+        ]

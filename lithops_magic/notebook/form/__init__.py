@@ -1,0 +1,1 @@
+"""The form that shows, checks and saves the configuration."""

@@ -1,0 +1,95 @@
+"""The rows of file systems: an access point and where the function sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ipywidgets as widgets
+
+from lithops_magic.config import Problem
+from lithops_magic.notebook.form.fields import LABEL_WIDTH, Choices, Words, label_style, layout, row
+from lithops_magic.notebook.form.model import FIELDS
+
+
+class Mount:
+    """One row."""
+
+    def __init__(self, point: str, path: str, choices: Choices) -> None:
+        self.point = widgets.Combobox(
+            value=point,
+            description="Access point",
+            placeholder="arn:aws:elasticfilesystem:…",
+            options=[arn for _, arn in choices],
+            ensure_option=False,
+            style=label_style(),
+            layout=layout(),
+        )
+        self.path = widgets.Text(
+            value=path,
+            description="mounted at",
+            placeholder="/mnt/data",
+            style={"description_width": "80px"},
+            layout=layout(width="240px"),
+        )
+        self.remove = widgets.Button(
+            description="Remove", tooltip="Remove this file system", layout=widgets.Layout(width="auto")
+        )
+        self.view = row(self.point, self.path, self.remove)
+
+
+class FileSystems:
+    """All rows; the text has a line for each."""
+
+    def __init__(self) -> None:
+        self.mounts: list[Mount] = []
+        self.add = widgets.Button(description="Add a file system", layout=widgets.Layout(width="auto"))
+        self.words = Words(FIELDS["efs"].hint)
+        self._rows = widgets.VBox()
+        indent = widgets.Layout(margin=f"0 0 0 calc({LABEL_WIDTH} + 6px)", width="auto")
+        self.view = widgets.VBox([self._rows, widgets.HBox([self.add, self.words.view], layout=indent)])
+        self._choices: Choices = ()
+        self._changed: Callable[[], None] = lambda: None
+        self.add.on_click(lambda _: self._append())
+
+    @property
+    def text(self) -> str:
+        return "\n".join(f"{mount.point.value.strip()}={mount.path.value.strip()}" for mount in self.mounts)
+
+    @text.setter
+    def text(self, text: str) -> None:
+        pairs = [line.partition("=") for line in text.split("\n") if line]
+        self.mounts = [self._mount(point, path) for point, _, path in pairs]
+        self._draw()
+
+    def offer(self, choices: Choices, words: str) -> None:
+        """Suggest access points."""
+        self._choices = choices
+        for mount in self.mounts:
+            mount.point.options = [arn for _, arn in choices]
+        self.words.say(words)
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+
+    def tell(self, problems: Sequence[Problem]) -> None:
+        self.words.tell(problems)
+
+    def _append(self) -> None:
+        self.mounts.append(self._mount("", ""))
+        self._draw()
+
+    def _mount(self, point: str, path: str) -> Mount:
+        mount = Mount(point, path, self._choices)
+        mount.point.observe(lambda _: self._changed(), "value")
+        mount.path.observe(lambda _: self._changed(), "value")
+        mount.remove.on_click(lambda _: self._drop(mount))
+        return mount
+
+    def _drop(self, mount: Mount) -> None:
+        self.mounts.remove(mount)
+        self._draw()
+
+    def _draw(self) -> None:
+        self._rows.children = [mount.view for mount in self.mounts]
+        self._changed()

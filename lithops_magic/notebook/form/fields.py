@@ -1,0 +1,213 @@
+"""Controls with a label, a text and a line of words beside them, one for each kind of field."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import ipywidgets as widgets  # type: ignore[import-untyped]
+
+from lithops_magic.config import Problem
+from lithops_magic.notebook.form.model import FIELDS, Field
+
+LABEL_WIDTH = "120px"
+WIDTH = "480px"
+Choices = Sequence[tuple[str, str]]
+"""What is shown and the text it stands for."""
+
+
+class Control(Protocol):
+    """What the form needs of a field."""
+
+    view: Any
+    text: str
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """Call `changed` whenever the user changes the text."""
+
+    def tell(self, problems: Sequence[Problem]) -> None:
+        """Show the problems in words beside the field, or else its hint."""
+
+
+def layout(**options: str) -> Any:
+    """Return a layout as wide as all controls."""
+    return widgets.Layout(**{"width": WIDTH, "flex": "0 1 auto", **options})
+
+
+def label_style() -> dict[str, str]:
+    """Return the style that puts all labels into one column."""
+    return {"description_width": LABEL_WIDTH}
+
+
+def row(*children: Any) -> Any:
+    """Put a control and its words side by side; on a narrow page the words go below."""
+    return widgets.HBox(children, layout=widgets.Layout(flex_flow="row wrap", align_items="baseline", width="100%"))
+
+
+class Words:
+    """The line beside a field: a problem, or else a hint."""
+
+    def __init__(self, hint: str = "") -> None:
+        self.hint = hint
+        self.view = widgets.HTML(layout=widgets.Layout(flex="1 1 240px", margin="2px 2px 2px 10px"))
+        self.tell(())
+
+    def say(self, hint: str) -> None:
+        """Show another hint."""
+        self.hint = hint
+        self.tell(())
+
+    def tell(self, problems: Sequence[Problem]) -> None:
+        """Show problems with the remedy, or the hint if there are none."""
+        if problems:
+            words = "<br>".join(html.escape(f"{problem.text} {problem.fix}".strip()) for problem in problems)
+            self.view.value = f'<span role="status" style="{PROBLEM}">⚠ {words}</span>'
+        else:
+            self.view.value = f'<span style="{HINT}">{html.escape(self.hint)}</span>'
+
+
+PROBLEM = "color:var(--jp-error-color0,#b71c1c);font-weight:600;line-height:1.4"
+HINT = "color:var(--jp-ui-font-color2,#616161);line-height:1.4"
+
+
+class Single:
+    """A field that is one widget whose value is the text, or turns into it."""
+
+    def __init__(self, field: Field, widget: Any, hint: str = "") -> None:
+        self.widget = widget
+        self.words = Words(hint or field.hint)
+        self.view = row(widget, self.words.view)
+
+    @property
+    def text(self) -> str:
+        return str(self.widget.value)
+
+    @text.setter
+    def text(self, text: str) -> None:
+        self.widget.value = text
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        self.widget.observe(lambda _: changed(), "value")
+
+    def tell(self, problems: Sequence[Problem]) -> None:
+        self.words.tell(problems)
+
+
+class Number(Single):
+    """A whole number; it may be out of range, which is said and not mended silently."""
+
+    @property
+    def text(self) -> str:
+        return str(self.widget.value)
+
+    @text.setter
+    def text(self, text: str) -> None:
+        self.widget.value = int(text)
+
+
+class Choice(Single):
+    """One of some texts; a text from the file that is none of them is added."""
+
+    @property
+    def text(self) -> str:
+        return str(self.widget.value)
+
+    @text.setter
+    def text(self, text: str) -> None:
+        if text not in [value for _, value in self.widget.options]:
+            self.widget.options = [*self.widget.options, (text, text)]
+        self.widget.value = text
+
+
+class Suggested(Single):
+    """A free text for which there may be suggestions."""
+
+    def offer(self, choices: Choices, words: str) -> None:
+        """Suggest texts and say what they are."""
+        self.widget.options = [value for _, value in choices]
+        self.words.say(words)
+
+
+def text_control(name: str, placeholder: str = "") -> Single:
+    """Return a field for one line of text."""
+    return Single(FIELDS[name], widgets.Text(**_common(name), placeholder=placeholder))
+
+
+def area_control(name: str, placeholder: str) -> Single:
+    """Return a field for several lines of text."""
+    area = widgets.Textarea(**_common(name), placeholder=placeholder, rows=3)
+    return Single(FIELDS[name], area)
+
+
+def number_control(name: str) -> Number:
+    """Return a field for a whole number."""
+    options = {**_common(name), "layout": layout(width="240px")}
+    return Number(FIELDS[name], widgets.IntText(**options, continuous_update=True))
+
+
+def choice_control(name: str, choices: Choices, hint: str = "") -> Choice:
+    """Return a field for one of some texts."""
+    return Choice(FIELDS[name], widgets.Dropdown(**_common(name), options=choices), hint)
+
+
+def suggested_control(name: str, placeholder: str) -> Suggested:
+    """Return a field for a text with suggestions."""
+    return Suggested(FIELDS[name], widgets.Combobox(**_common(name), placeholder=placeholder, ensure_option=False))
+
+
+class Picked:
+    """Several texts: chosen from a list once there is one, and until then free text with commas."""
+
+    def __init__(self, name: str, placeholder: str) -> None:
+        self._field = FIELDS[name]
+        self.hint = self._field.hint
+        self.free = widgets.Text(**_common(name), placeholder=placeholder)
+        self.many = widgets.SelectMultiple(**_common(name), rows=4)
+        self.words = Words(self._field.hint)
+        self.view = row(self.free, self.words.view)
+
+    @property
+    def listed(self) -> bool:
+        """Whether there is a list to choose from."""
+        return self.view.children[0] is self.many
+
+    @property
+    def text(self) -> str:
+        return ", ".join(self.many.value) if self.listed else str(self.free.value)
+
+    @text.setter
+    def text(self, text: str) -> None:
+        chosen = self._field.read(text, ())
+        if self.listed and set(chosen) <= {value for _, value in self.many.options}:
+            self.many.value = chosen
+        else:
+            self.type_freely(self.hint)
+            self.free.value = text
+
+    def offer(self, choices: Choices, words: str) -> None:
+        """Let the user choose from a list; of what was there, what the list has stays."""
+        kept = [value for value in self._field.read(self.text, ()) if value in {text for _, text in choices}]
+        self.many.options = choices
+        self.many.value = kept
+        self._show(self.many, words)
+
+    def type_freely(self, words: str) -> None:
+        """Let the user type, and say why there is no list."""
+        self.free.value = self.text
+        self._show(self.free, words)
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        self.free.observe(lambda _: changed(), "value")
+        self.many.observe(lambda _: changed(), "value")
+
+    def tell(self, problems: Sequence[Problem]) -> None:
+        self.words.tell(problems)
+
+    def _show(self, widget: Any, words: str) -> None:
+        self.view.children = (widget, self.words.view)
+        self.words.say(words)
+
+
+def _common(name: str) -> dict[str, Any]:
+    return {"description": FIELDS[name].label, "style": label_style(), "layout": layout()}

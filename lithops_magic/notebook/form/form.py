@@ -1,0 +1,222 @@
+"""The form: fields, problems beside them, and buttons; the state is what the fields say."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from lithops_magic.aws.explain import one_line
+from lithops_magic.errors import LithopsMagicError
+from lithops_magic.notebook.form import actions, fields, static, view
+from lithops_magic.notebook.form.bar import LOAD_HINT, Bar
+from lithops_magic.notebook.form.efs import FileSystems
+from lithops_magic.notebook.form.model import FIELDS, Reading, credentials, differences, read, texts
+from lithops_magic.notebook.form.network import Network
+
+if TYPE_CHECKING:
+    from lithops_magic.config import Settings
+    from lithops_magic.notebook.form.store import Store
+
+PLACES = (("the local AWS on this machine", "true"), ("an AWS account", "false"))
+ARCHITECTURES = (("x86_64", "x86_64"), ("arm64", "arm64"))
+UNASKED = "known after Load from AWS"
+WHERE = ("local", "profile", "region")
+"""Fields that decide which AWS the lists are from."""
+ROLE_IS_MISSING_YET = ("execution_role",)
+
+
+class ConfigForm:
+    """Edits one configuration file, or the settings of this session.
+
+    Parameters
+    ----------
+    store
+        The file and the session.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.pending: actions.Pending | None = None
+        """What was shown and may now be written."""
+        self._lock = threading.RLock()
+        self._quiet = False
+        self.role = fields.suggested_control("execution_role", "arn:aws:iam::123456789012:role/name")
+        self.network = Network()
+        self.efs = FileSystems()
+        self.credentials = view.Fact("Credentials")
+        self.caller = view.Fact("Caller")
+        self.bar = Bar()
+        self._remote = (fields.text_control("profile"), fields.choice_control("region", _regions()))
+        self.controls = self._make_controls()
+        self._show(store.session.settings or store.load())
+        self.credentials.tell(credentials(self.reading.settings))
+        self.caller.tell(UNASKED)
+        self.view = view.assemble(self)
+        self._listen()
+        self.refresh()
+
+    @property
+    def reading(self) -> Reading:
+        """What the fields mean now."""
+        given = {name: control.text for name, control in self.controls.items()}
+        return read(given, self._bases[given["local"] == "true"])
+
+    def refresh(self) -> None:
+        """Say what is wrong, what is changed, and let only those buttons be pressed that can work."""
+        reading = self.reading
+        for name, control in self.controls.items():
+            control.tell(reading.problems.get(name, ()))
+        blocked = self.store.locked or reading.blocked()
+        self.bar.tell_state(self._state(reading, blocked), blocked=bool(blocked))
+        self.bar.save.disabled = bool(blocked)
+        self.bar.use.disabled = bool(reading.blocked())
+        self.bar.check.disabled = self.bar.create.disabled = bool(reading.blocked(ROLE_IS_MISSING_YET))
+        self.bar.load.disabled = self.bar.write.disabled = False
+        for control in self._remote:
+            control.widget.disabled = reading.settings.local
+
+    def reload(self, settings: Settings) -> None:
+        """Read the file again and show `settings`, what is secret in them hidden again."""
+        with self._silence():
+            self._show(settings)
+        self.pending = None
+        self.bar.clear()
+
+    def __repr__(self) -> str:
+        return f"<ConfigForm {self.store.file}>"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """The live form, and for notebooks without a kernel its contents."""
+        return {**self.view._repr_mimebundle_(), **static.summary(self.reading.settings, self.store)}
+
+    def _make_controls(self) -> dict[str, fields.Control]:
+        profile, region = self._remote
+        return {
+            "local": fields.choice_control("local", PLACES),
+            "profile": profile,
+            "region": region,
+            "execution_role": self.role,
+            "memory": fields.number_control("memory"),
+            "timeout": fields.number_control("timeout"),
+            "ephemeral_storage": fields.number_control("ephemeral_storage"),
+            "architecture": fields.choice_control("architecture", ARCHITECTURES),
+            "max_workers": fields.text_control("max_workers"),
+            "subnets": self.network.subnets,
+            "security_groups": self.network.groups,
+            "efs": self.efs,
+            "env_vars": fields.area_control("env_vars", "OMP_NUM_THREADS=1"),
+            "user_tags": fields.area_control("user_tags", "project=climate"),
+            "layers": fields.text_control("layers", "arn:aws:lambda:us-east-1:123456789012:layer:name:1, …"),
+            "namespace": fields.text_control("namespace"),
+        }
+
+    def _show(self, settings: Settings) -> None:
+        """Fill the fields; what they are compared with is what the file says now."""
+        self._local_in_file = self.store.load().local
+        # What the file says of an account counts only when functions run there.
+        self._filed = {place: self.store.load(place) for place in (True, False)}
+        self._bases = {**self._filed, settings.local: settings}
+        shown = texts(settings)
+        for name, control in self.controls.items():
+            control.text = shown[name]
+
+    def _listen(self) -> None:
+        for name, control in self.controls.items():
+            control.on_change(partial(self._guard, partial(self._changed, name)))
+        self.network.on_choice(self._act)
+        bar = self.bar
+        for button, action in (
+            (bar.load, actions.load),
+            (bar.check, actions.run_checks),
+            (bar.create, actions.make_role),
+            (bar.save, actions.preview),
+            (bar.write, actions.write),
+            (bar.use, actions.use),
+        ):
+            button.on_click(partial(self._press, action))
+
+    def _press(self, action: Callable[[ConfigForm], None], _: object) -> None:
+        self._act(partial(action, self))
+
+    def _act(self, work: Callable[[], None]) -> None:
+        """Do something that may take a while or fail; no second thing is begun meanwhile."""
+        with self._lock:
+            for button in self.bar.buttons:
+                button.disabled = True
+            try:
+                with self._silence():
+                    work()
+            except LithopsMagicError as error:
+                self.bar.fail(str(error))
+            except Exception as error:
+                # Raised in a callback it would vanish in the log of the browser.
+                self.bar.fail(one_line(f"{type(error).__name__}: {error}"))
+            finally:
+                self.refresh()
+
+    def _guard(self, work: Callable[[], None]) -> None:
+        with self._lock:
+            if not self._quiet:
+                work()
+
+    def _changed(self, name: str) -> None:
+        self.pending = None
+        self.bar.clear()
+        if name == "local":
+            self._move()
+        if name in WHERE:
+            self._forget_lists()
+        self.refresh()
+
+    def _move(self) -> None:
+        """Show what the file says of the other place wherever the user has written nothing else."""
+        here = self.controls["local"].text == "true"
+        before, after = texts(self._bases[not here]), texts(self._bases[here])
+        with self._silence():
+            for name, control in self.controls.items():
+                if control.text == before[name] and name not in WHERE[:1]:
+                    control.text = after[name]
+
+    def _forget_lists(self) -> None:
+        with self._silence():
+            self.role.offer([], FIELDS["execution_role"].hint)
+            self.network.forget()
+            self.efs.offer([], FIELDS["efs"].hint)
+        self.bar.loaded.say(LOAD_HINT)
+        self.caller.tell(UNASKED)
+        self.credentials.tell(credentials(self.reading.settings))
+
+    @contextmanager
+    def _silence(self) -> Iterator[None]:
+        """Change fields without reacting to it."""
+        before, self._quiet = self._quiet, True
+        try:
+            yield
+        finally:
+            self._quiet = before
+
+    def _state(self, reading: Reading, blocked: str) -> str:
+        if blocked:
+            return f"Save is disabled. {blocked}"
+        settings = reading.settings
+        labels = differences(settings, self._filed[settings.local])
+        if settings.local != self._local_in_file:
+            labels = (FIELDS["local"].label, *labels)
+        changed = f"Changed, not saved: {', '.join(labels)}." if labels else "Nothing changed."
+        session = " This session uses settings of its own." if self.store.session.settings is not None else ""
+        return f"{changed} Save writes {self.store.file}.{session}"
+
+
+def _regions() -> fields.Choices:
+    import botocore.session
+
+    session = botocore.session.Session()
+    names = [
+        name
+        for partition in session.get_available_partitions()
+        for name in session.get_available_regions("lambda", partition)
+    ]
+    return [("as boto3 finds it", ""), *((name, name) for name in names)]

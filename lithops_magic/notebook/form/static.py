@@ -1,0 +1,41 @@
+"""The configuration as text and as HTML that outlives the kernel; no secret, nothing live."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING
+
+from lithops_magic.notebook.form.model import FIELDS, credentials, texts
+from lithops_magic.notebook.status import Table
+
+if TYPE_CHECKING:
+    from lithops_magic.config import Settings
+    from lithops_magic.notebook.form.store import Store
+    from lithops_magic.notebook.progress import Bundle
+
+PLACES = {"true": "the local AWS on this machine", "false": "an AWS account"}
+
+
+def summary(settings: Settings, store: Store) -> Bundle:
+    """Return the settings as a table, with their problems and the file that Save writes."""
+    table = Table("Configuration of lithops-magic", ("setting", "value"), _rows(settings), "")
+    notes = [
+        f"From {settings.source}; {store.locked or f'Save writes {store.file}'}",
+        *settings.notes,
+        *(f"⚠ {problem}" for problem in settings.problems()),
+    ]
+    return {
+        "text/plain": "\n".join((table.to_text(), *notes)),
+        "text/html": table.to_html() + "".join(f"<div>{html.escape(note)}</div>" for note in notes),
+    }
+
+
+def _rows(settings: Settings) -> list[tuple[str, str]]:
+    shown = texts(settings)
+    shown["local"] = PLACES[shown["local"]]
+    # Saved in a notebook, a value may travel further than its owner thinks.
+    shown["env_vars"] = ", ".join(settings.env_vars)
+    shown["endpoint_url"] = re.sub(r"//.*@", "//••••@", shown["endpoint_url"])
+    rows = [(FIELDS[name].label, " · ".join(text.splitlines())) for name, text in shown.items() if text]
+    return [*rows, ("Credentials", credentials(settings))]

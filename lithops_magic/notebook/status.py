@@ -1,0 +1,102 @@
+"""What `%lambda_status` and `%lambda_clean` find, do and show."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lithops_magic.notebook.progress import Bundle, summary
+
+if TYPE_CHECKING:
+    from lithops_magic.config import Settings
+    from lithops_magic.engine import MapResult
+
+
+_LEFT = ' style="text-align:left;vertical-align:top;padding:1px 12px 1px 0"'
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under headings, or the sentence that says there are none."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    empty: str
+
+    def to_text(self) -> str:
+        """Return the table in columns."""
+        if not self.rows:
+            return self.empty
+        widths = [max(map(len, column)) for column in zip(self.headings, *self.rows, strict=True)]
+        lines = [
+            "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in (self.headings, *self.rows)
+        ]
+        return "\n".join((self.title, *lines))
+
+    def to_html(self) -> str:
+        """Return the table in HTML that survives sanitising."""
+        if not self.rows:
+            return f"<div>{html.escape(self.empty)}</div>"
+        head = "".join(f'<th scope="col"{_LEFT}>{html.escape(cell)}</th>' for cell in self.headings)
+        body = "".join(
+            "<tr>" + "".join(f"<td{_LEFT}>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows
+        )
+        caption = f'<caption style="text-align:left"><b>{html.escape(self.title)}</b></caption>'
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def show(bundle: Bundle) -> None:
+    """Display a text and its HTML."""
+    from IPython.display import display
+
+    display(bundle, raw=True)  # type: ignore[no-untyped-call]
+
+
+def status(settings: Settings, jobs: Sequence[MapResult]) -> Bundle:
+    """Say which AWS is used and why, what is deployed on it, and what this session has run."""
+    from lithops_magic.aws.function import list_functions
+    from lithops_magic.aws.session import Cloud
+
+    cloud = Cloud.connect(settings)
+    functions = [
+        (f.name, f"{f.memory:,} MB", f"{f.timeout} s", _size(f.size), f.last_modified)
+        for f in list_functions(cloud, settings)
+    ]
+    # Asking for the account first makes `describe` name it.
+    account = f"account {cloud.account_id}"
+    place = cloud.describe() if account in cloud.describe() else f"{cloud.describe()} ({account})"
+    where = f"{place} · configured by {settings.source}"
+    tables = (
+        Table("Functions", ("name", "memory", "timeout", "size", "last modified"), functions, "No functions deployed."),
+        Table("Jobs", ("job", "state"), [_job(job) for job in jobs], "No jobs in this session."),
+    )
+    return {
+        "text/plain": "\n".join((where, *(table.to_text() for table in tables))),
+        "text/html": f"<div>{html.escape(where)}</div>" + "".join(table.to_html() for table in tables),
+    }
+
+
+def clean(settings: Settings) -> Bundle:
+    """Delete the functions deployed from here and say which."""
+    from lithops_magic.aws.function import delete_functions
+    from lithops_magic.aws.session import Cloud
+    from lithops_magic.engine.units import plural
+
+    cloud = Cloud.connect(settings)
+    names = delete_functions(cloud, settings)
+    text = f"Deleted {plural(len(names), 'function')}: {', '.join(names)}" if names else "Nothing to delete"
+    text = f"{text} ({cloud.describe()})"
+    return {"text/plain": text, "text/html": f"<div>{html.escape(text)}</div>"}
+
+
+def _size(octets: int) -> str:
+    return f"{octets / 1024:,.0f} KB" if octets < 1024**2 else f"{octets / 1024**2:,.1f} MB"
+
+
+def _job(job: MapResult) -> tuple[str, str]:
+    snapshot = job.snapshot()
+    return job.label, summary(snapshot, local=False) if snapshot.finished else snapshot.state

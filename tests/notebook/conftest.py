@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from traitlets.config import Config
+
+if TYPE_CHECKING:
+    from IPython.terminal.interactiveshell import TerminalInteractiveShell
+
+
+@pytest.fixture
+def shell(tmp_path, monkeypatch) -> Iterator[TerminalInteractiveShell]:
+    """A fresh terminal IPython without prompt, history, colours or profile of the user."""
+    from IPython.terminal.interactiveshell import TerminalInteractiveShell
+
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    config = Config()
+    config.TerminalInteractiveShell.simple_prompt = True
+    config.TerminalInteractiveShell.colors = "nocolor"
+    config.HistoryManager.enabled = False
+    shell = TerminalInteractiveShell.instance(config=config)
+    with shell.builtin_trap:
+        yield shell
+    shell.run_line_magic("reset", "-sf")
+    shell.magics_manager.registry.clear()
+    TerminalInteractiveShell.clear_instance()

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import asyncio
+import linecache
+import pickle
+import threading
+import traceback
+
+import cloudpickle
+import pytest
+from IPython.core.error import UsageError
+
+from lithops_magic.notebook.cell import CellSyntaxError, code_name, expression_form, function_form
+
+
+def run(shell, target, body, item):
+    """Call the cell's function as a worker does: after a trip through cloudpickle."""
+    function = pickle.loads(cloudpickle.dumps(expression_form(shell, f"{target} in items", body, target).function))
+    value = function(item)
+    return asyncio.run(value) if asyncio.iscoroutine(value) else value
+
+
+@pytest.mark.parametrize(
+    ("target", "body", "item", "value"),
+    [
+        ("x", "x ** 2 + k", 3, 12),
+        ("x", "total = total + x\ntotal", 3, 13),
+        ("x", "total += x\ntotal", 3, 13),
+        ("x", "del k\nx", 3, 3),
+        ("x", "if x:\n    k = 0\nk", 0, 3),
+        ("x", "for i in range(x):\n    k = k * 2\nk", 2, 12),
+        ("x", "def k2():\n    return total\ntotal = 1\nk2()", 2, 1),
+        ("x", "[k for k in range(x)]", 2, [0, 1]),
+        ("x", "any((k := y) for y in [x])\nk", 5, 5),
+        ("x", "try:\n    1 / 0\nexcept ZeroDivisionError as k:\n    pass\nx", 5, 5),
+        ("x", "match x:\n    case {'a': k}:\n        pass\nk", {"a": 7}, 7),
+        ("x", "match x:\n    case {'a': k}:\n        pass\nk", {}, 3),
+        ("x", "import math as k\nk.sqrt(x)", 4, 2.0),
+        ("x", "with open(__import__('os').devnull) as k:\n    pass\nk.closed", 4, True),
+        ("x", "global g\ng = x\ng", 4, 4),
+        ("a, (b, *c)", "a, b, c", (1, (2, 3, 4)), (1, 2, [3, 4])),
+        ("d['k']", "d['k']", 8, 8),
+        ("item", "item + k", 1, 4),
+        ("x", "import asyncio\nawait asyncio.sleep(0)\nx", 6, 6),
+        ("x", "helper(x)", 2, 20),
+        ("x", "y = x", 2, None),
+    ],
+)
+def test_the_cell_behaves_like_a_cell_with_the_target_assigned(shell, target, body, item, value):
+    shell.run_cell("total, k, d = 10, 3, {}\nfactor = 10\ndef helper(v): return v * factor")
+    assert run(shell, target, body, item) == value
+    assert shell.user_ns["total"] == 10
+
+
+def test_a_name_that_is_bound_first_is_not_captured(shell):
+    shell.user_ns.update(data=object(), other=1)
+    function = expression_form(shell, "x in i", "data = [x]\nwith data as other: pass\ndata", "x").function
+    assert function.__kwdefaults__ == {}
+
+
+def test_only_the_names_used_travel(shell):
+    shell.user_ns.update(used=1, unused=threading.Lock())
+    assert run(shell, "x", "x + used", 1) == 2
+
+
+def test_a_cell_without_a_value_says_so(shell):
+    assert "add a line `y`" in expression_form(shell, "x in i", "y = x", "x").note
+    assert expression_form(shell, "x in i", "y = x\ny", "x").note == ""
+
+
+def test_tracebacks_show_the_line_of_the_cell(shell):
+    function = expression_form(shell, "x in i", "y = 0\n\nx / y", "x").function
+    with pytest.raises(ZeroDivisionError) as caught:
+        function(1)
+    frame = traceback.extract_tb(caught.value.__traceback__)[-1]
+    assert (code_name(shell, frame.filename), frame.lineno, frame.line) == ("Cell In[1]", 4, "x / y")
+    assert linecache.getline(frame.filename, 1) == "%%lambda_map x in i\n"
+
+
+def test_a_target_that_does_not_fit_points_at_the_first_line(shell):
+    function = expression_form(shell, "x, y in i", "x", "x, y").function
+    with pytest.raises(TypeError, match="unpack") as caught:
+        function(1)
+    assert traceback.extract_tb(caught.value.__traceback__)[-1].lineno == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "message"),
+    [
+        ("y = x\nreturn y", 3, "'return' outside function"),
+        ("yield x", 2, "'yield' outside function"),
+        ("y = = x", 2, "invalid syntax"),
+        ("if x:\nx", 3, "expected an indented block"),
+        ("from math import *\nx", 2, "import \\* only allowed at module level"),
+    ],
+)
+def test_wrong_python_is_shown_as_python_shows_it(shell, body, line, message):
+    with pytest.raises(CellSyntaxError, match=message) as caught:
+        expression_form(shell, "x in i", body, "x")
+    shown = "\n".join(caught.value._render_traceback_())
+    assert f"In[1], line {line}" in shown.replace("\x1b", "").replace("[39m", "").replace("[32m", "").replace(
+        "[36m", ""
+    )
+    assert ".py" not in shown
+
+
+@pytest.mark.parametrize("body", ["!ls", "files = !ls\nx", "%timeit x", "x?"])
+def test_notebook_syntax_is_refused_in_one_line(shell, body):
+    with pytest.raises(UsageError, match=r"line 2: .* is notebook syntax"):
+        expression_form(shell, "x in i", body, "x")
+
+
+def test_a_cell_of_comments_is_refused(shell):
+    with pytest.raises(UsageError, match="only comments"):
+        expression_form(shell, "x in i", "# nothing", "x")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "base = 2\ndef power(n): return base ** n",
+        "from functools import lru_cache\nbase = 2\n@lru_cache\ndef power(n): return base ** n",
+    ],
+)
+def test_the_last_function_is_mapped_and_stays_in_the_notebook(shell, body):
+    mapped = function_form(shell, "i", body)
+    assert mapped.function is shell.user_ns["power"]
+    assert (mapped.function(3), mapped.label, shell.user_ns["base"]) == (8, "power", 2)
+
+
+def test_an_async_function_is_mapped(shell):
+    assert asyncio.iscoroutinefunction(function_form(shell, "i", "async def get(n): return n").function)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("x = 1", "must end with the function"),
+        ("@(lambda f: 3)\ndef f(x): pass", "no function after its decorators"),
+    ],
+)
+def test_a_cell_that_does_not_end_in_a_function_is_refused(shell, body, message):
+    with pytest.raises(UsageError, match=message):
+        function_form(shell, "i", body)

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from IPython.core.completer import provisionalcompleter
+
+import lithops_magic
+
+
+@pytest.fixture
+def loaded(shell):
+    shell.run_line_magic("load_ext", "lithops_magic")
+    return shell
+
+
+def magics(shell):
+    return shell.magics_manager.registry["LambdaMagics"]
+
+
+def state(shell):
+    manager = shell.magics_manager
+    return (
+        {kind: sorted(names) for kind, names in manager.magics.items()},
+        sorted(manager.registry),
+        len(shell.configurables),
+        len(shell.Completer.custom_matchers),
+        sorted(shell.user_ns),
+    )
+
+
+def test_exports_are_sorted_and_exist():
+    assert lithops_magic.__all__ == sorted(lithops_magic.__all__)
+    assert all(getattr(lithops_magic, name) is not None for name in lithops_magic.__all__)
+    assert set(lithops_magic.__all__) <= set(dir(lithops_magic))
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        lithops_magic.nothing  # noqa: B018
+
+
+def test_the_import_loads_neither_boto3_nor_ipython():
+    code = "import sys, lithops_magic; print(sorted({'boto3', 'botocore', 'IPython', 'yaml'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
+
+
+def test_loading_the_extension_does_not_import_boto3():
+    code = (
+        "import sys, lithops_magic; from IPython.core.interactiveshell import InteractiveShell as S;"
+        "lithops_magic.load_ipython_extension(S()); print('boto3' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "False\n"
+
+
+def test_loading_twice_changes_nothing_and_unloading_undoes_everything(shell):
+    before = state(shell)
+    lithops_magic.load_ipython_extension(shell)
+    once = state(shell)
+    lithops_magic.load_ipython_extension(shell)
+    assert state(shell) == once != before
+    lithops_magic.unload_ipython_extension(shell)
+    assert state(shell) == before
+    lithops_magic.unload_ipython_extension(shell)
+    assert state(shell) == before
+
+
+def test_reload_works_and_forgets_session_defaults(loaded):
+    loaded.run_line_magic("config", "LambdaMagics.memory = 1024")
+    assert magics(loaded).memory == 1024
+    loaded.run_line_magic("reload_ext", "lithops_magic")
+    assert magics(loaded).memory is None
+    assert loaded.find_cell_magic("lambda_map") is not None
+
+
+def test_defaults_of_the_profile_survive_a_reload(shell):
+    shell.config.LambdaMagics.memory = 512
+    shell.run_line_magic("load_ext", "lithops_magic")
+    shell.run_line_magic("config", "LambdaMagics.memory = 1024")
+    shell.run_line_magic("reload_ext", "lithops_magic")
+    assert magics(shell).memory == 512
+
+
+def test_config_lists_and_checks_the_defaults(loaded, capsys):
+    loaded.run_line_magic("config", "LambdaMagics")
+    shown = capsys.readouterr().out
+    assert "from 128 to 10,240 MB" in shown
+    loaded.run_cell("%config LambdaMagics.memory = 5")
+    assert magics(loaded).memory is None
+
+
+@pytest.mark.parametrize("ask", ["%lambda_map --help", "%%lambda_map?", "%lambda_map?"])
+def test_help_is_the_same_everywhere(loaded, ask, monkeypatch):
+    pages = []
+    monkeypatch.setattr("lithops_magic.notebook.magics.page", pages.append)
+    loaded.set_hook("show_in_pager", lambda self, data, **_: pages.append(data["text/plain"]), priority=0)
+    loaded.run_cell(ask)
+    assert len(pages) == 1
+    for part in ("%%lambda_map TARGET in ITEMS", "-o NAME, --out NAME", "--errors raise|keep", "x ** 2"):
+        assert part in pages[0]
+
+
+@pytest.mark.parametrize("magic", ["lambda_status", "lambda_clean"])
+def test_management_magics_explain_themselves_and_refuse_anything_else(loaded, magic, monkeypatch, capsys):
+    pages = []
+    monkeypatch.setattr("lithops_magic.notebook.magics.page", pages.append)
+    loaded.run_cell(f"%{magic} --help")
+    assert f"%{magic} [--local]" in pages[0]
+    assert not loaded.run_cell(f"%{magic} --memory 512").success
+    assert capsys.readouterr().err == f"UsageError: %{magic} takes only --local and --profile NAME\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("%%lambda_map x in items --me", {"--memory"}),
+        ("%%lambda_map x in items -", {"-o", "--out", "--quiet"}),
+        ("%lambda_map f items --errors ", {"raise", "keep"}),
+        ("%%lambda_map x in items -o squ", {"squares"}),
+        ("%lambda_status --", {"--local", "--profile"}),
+    ],
+)
+def test_options_choices_and_names_are_completed(loaded, line, offered):
+    loaded.user_ns["squares"] = 1
+    with provisionalcompleter():
+        found = {completion.text for completion in loaded.Completer.completions(line, len(line))}
+    assert offered <= found
+    assert "memoryview" not in found
+
+
+def test_other_lines_are_left_alone(loaded):
+    with provisionalcompleter():
+        found = {completion.text for completion in loaded.Completer.completions("a --me", 6)}
+    assert "--memory" not in found

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from lithops_magic.engine.snapshot import Snapshot
+from lithops_magic.engine.units import duration, factor, money, plural
+from lithops_magic.notebook.progress import Lines, Nowhere, Terminal, frame, sink
+
+RUNNING = Snapshot(
+    total=400,
+    running=16,
+    done=120,
+    failed=3,
+    retried=2,
+    throttled=5,
+    invocations=40,
+    elapsed=12.0,
+    running_seconds=10.0,
+    state="running",
+    task_seconds=20.0,
+    cost=0.0002,
+    request_cost=0.00001,
+)
+ENDED = replace(RUNNING, running=0, done=397, state="finished", ended_at=1.0, request_cost=0.00021)
+
+
+def text(snapshot: Snapshot, **options: object) -> str:
+    return frame(snapshot, **{"local": True, **options})["text/plain"]
+
+
+def test_a_running_job_shows_every_stage_and_number():
+    shown = text(RUNNING)
+    assert shown.startswith("[███████░")
+    for part in (
+        "123/400 finished",
+        "261 queued",
+        "16 running",
+        "120 done",
+        "✗ 3 failed",
+        "12 s",
+        "12.3/s",
+        "about 23 s left",
+        "2 retried",
+        "5 throttled",
+        "$0.00021 so far",
+    ):
+        assert f" {part}" in shown
+    assert "\n" not in shown
+
+
+def test_an_unknown_total_makes_no_claim():
+    shown = text(replace(RUNNING, total=None))
+    assert "123/? finished" in shown
+    assert "queued" not in shown
+    assert "left" not in shown
+
+
+def test_a_phase_is_one_line_without_a_bar():
+    bundle = frame(Snapshot(phase="Deploying lithops-magic-1 …", elapsed=3.2), local=True)
+    assert bundle["text/plain"] == "Deploying lithops-magic-1 … 3.2 s"
+    assert "<progress" not in bundle["text/html"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        (
+            {"failed": 0, "done": 400, "retried": 0, "throttled": 0},
+            "400 tasks · 12 s · 1.7 × serial · $0.00021 in requests at list price (local AWS: nothing was billed)",
+        ),
+        ({}, "400 tasks · ✗ 3 failed · 12 s · 1.7 × serial · 2 retried · 5 throttled · $0.00021 in requests"),
+        (
+            {"state": "cancelled", "done": 15, "running": 3, "cancelled": 379},
+            "Stopped: 18 of 400 tasks finished · 3 still running · ✗ 3 failed · 12 s",
+        ),
+        ({"state": "broken", "done": 0, "failed": 0, "cancelled": 400}, "Ended early: 0 of 400 tasks finished · 12 s"),
+    ],
+)
+def test_the_last_line_tells_what_happened(changes, shown):
+    assert text(replace(ENDED, **changes)).startswith(shown)
+
+
+def test_a_real_account_is_told_the_whole_cost():
+    assert "$0.00041 at list price, $0.00021 of it for requests" in text(ENDED, local=False)
+
+
+def test_notes_follow_in_lines_of_their_own():
+    bundle = frame(ENDED, local=True, notes=("a < b", "two"))
+    assert bundle["text/plain"].splitlines()[1:] == ["Note: a < b", "Note: two"]
+    assert "a &lt; b" in bundle["text/html"]
+
+
+@pytest.mark.parametrize("snapshot", [RUNNING, ENDED, Snapshot(phase="<b>"), replace(RUNNING, total=0)])
+def test_html_uses_only_what_untrusted_notebooks_keep(snapshot):
+    shown = frame(snapshot, local=True)["text/html"]
+    assert set(re.findall(r"<(\w+)", shown)) <= {"div", "progress", "b"}
+    assert not re.search(r"aria-|data-|var\(|class=|role=", shown)
+
+
+def test_a_terminal_line_is_overwritten_and_cut_to_its_width(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    Terminal().draw(frame(RUNNING, local=True))
+    drawn = capsys.readouterr().out
+    assert drawn.startswith("\r\x1b[K[")
+    assert len(drawn) == len("\r\x1b[K") + 39
+    Terminal().finish(frame(ENDED, local=True, notes=("one",)))
+    assert capsys.readouterr().out.endswith("billed)\nNote: one\n")
+
+
+def test_a_pipe_gets_few_lines(capsys):
+    lines = Lines()
+    for _ in range(50):
+        lines.draw(frame(RUNNING, local=True))
+    lines.finish(frame(ENDED, local=True))
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_where_progress_is_drawn(shell, monkeypatch):
+    assert isinstance(sink(shell, wanted=True), Lines)
+    assert isinstance(sink(shell, wanted=False), Nowhere)
+    assert isinstance(sink(shell, wanted=True, background=True), Nowhere)
+    monkeypatch.setenv("LITHOPS_MAGIC_PROGRESS", "0")
+    assert isinstance(sink(shell, wanted=True), Nowhere)
+    Nowhere().draw({})
+    Nowhere().finish({})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0 ms"),
+        (0.0381, "38 ms"),
+        (0.0996, "0.1 s"),
+        (1.94, "1.9 s"),
+        (9.96, "10 s"),
+        (59.6, "1 min 00 s"),
+        (125, "2 min 05 s"),
+        (3720, "1 h 02 min"),
+    ],
+)
+def test_durations(seconds, shown):
+    assert duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("usd", "shown"),
+    [(0, "$0"), (0.0000002, "$0.0000002"), (0.000214, "$0.00021"), (0.012, "$0.01"), (1234.5, "$1,234.50")],
+)
+def test_money(usd, shown):
+    assert money(usd) == shown
+
+
+def test_counts_and_factors():
+    assert [plural(1, "task"), plural(2000, "task")] == ["1 task", "2,000 tasks"]
+    assert [factor(n) for n in (0.001, 0.25, 1.66, 23.4)] == ["under 0.01 ×", "0.25 ×", "1.7 ×", "23 ×"]
