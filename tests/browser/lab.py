@@ -1,0 +1,121 @@
+"""A real JupyterLab and a real Chromium for tests and screenshots, both private to one temporary folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+CHROMIUM_FLAGS = (
+    "--no-sandbox",  # Chromium refuses its sandbox to root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def chromium_path() -> str | None:
+    """Where a system Chromium or Chrome is, if there is one."""
+    return next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
+
+
+@contextmanager
+def jupyterlab(folder: Path, environment: dict[str, str] | None = None) -> Iterator[str]:
+    """Serve `folder` and give the address of its notebooks, up to and including the token's `?`."""
+    private = folder / ".jupyter"
+    token = secrets.token_hex(16)
+    _write_settings(private / "settings")
+    variables = {
+        **(environment or os.environ),
+        **{f"JUPYTER_{kind}_DIR": str(private / kind.lower()) for kind in ("CONFIG", "RUNTIME", "DATA")},
+        "JUPYTERLAB_SETTINGS_DIR": str(private / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(private / "workspaces"),
+    }
+    command = [sys.executable, "-m", "jupyterlab", "--allow-root", "--no-browser", f"--ServerApp.root_dir={folder}"]
+    command += ["--ServerApp.ip=127.0.0.1", "--ServerApp.port=0", f"--IdentityProvider.token={token}"]
+    log_file = private / "log.txt"
+    with log_file.open("w") as log:
+        server = subprocess.Popen(command, env=variables, stdout=log, stderr=log)
+        try:
+            yield f"{_address(private / 'runtime', server, log_file)}doc/tree/{{}}?reset&token={token}"
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+
+
+def _write_settings(folder: Path) -> None:
+    settings = {
+        "apputils-extension/notification": {"checkForUpdates": False, "fetchNews": "false"},
+        "notebook-extension/tracker": {"windowingMode": "none"},  # keeps cells out of view in the page
+    }
+    for plugin, values in settings.items():
+        file = folder / "@jupyterlab" / f"{plugin}.jupyterlab-settings"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps(values))
+
+
+def _address(runtime: Path, server: subprocess.Popen[bytes], log: Path) -> str:
+    for _ in range(600):
+        for info in runtime.glob("jpserver-*.json"):
+            return str(json.loads(info.read_text())["url"])
+        if server.poll() is not None:
+            break
+        time.sleep(0.1)
+    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()}")
+
+
+@contextmanager
+def chromium(executable: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=list(CHROMIUM_FLAGS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Notebook:
+    """A notebook open in the browser; cells are addressed by their ids in the file."""
+
+    def __init__(self, page: Page, address: str, file: Path) -> None:
+        self.page = page
+        self._ids = [cell["id"] for cell in json.loads(file.read_text())["cells"]]
+        page.goto(address.format(file.name))
+        page.wait_for_selector('.jp-StatusBar-Widget :text("| Idle")', timeout=60_000)
+
+    def cell(self, cell_id: str) -> Locator:
+        return self.page.locator(".jp-Notebook-cell").nth(self._ids.index(cell_id))
+
+    def run_all(self) -> None:
+        """Choose Run > Run All Cells."""
+        self.page.click('.lm-MenuBar-item:has-text("Run")')
+        self.page.click('.lm-Menu-item[data-command="runmenu:run-all"]')
+
+    def has_run(self, cell_id: str) -> bool:
+        prompt = self.cell(cell_id).locator(".jp-InputPrompt").inner_text()
+        return prompt.strip("[]: ").isdigit()
+
+
+def quickstart(folder: Path) -> Path:
+    """A copy of the quickstart without its stored outputs."""
+    notebook = json.loads((Path(__file__).parents[2] / "notebooks" / "01_quickstart.ipynb").read_text())
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell.update(outputs=[], execution_count=None)
+    copy = folder / "quickstart.ipynb"
+    copy.write_text(json.dumps(notebook))
+    return copy

@@ -1,0 +1,125 @@
+"""The `lithops-magic` command, run as a command."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lithops_magic import cli
+
+
+def run(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "import sys; from lithops_magic.cli import main; sys.exit(main())", *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_command_needs_no_aws_and_no_notebook_library_to_explain_itself() -> None:
+    program = (
+        "import sys\n"
+        "from lithops_magic.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules} & {'boto3', 'IPython', 'nbclient', 'moto'}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert "demo" in done.stdout
+    assert "status" in done.stdout
+    assert done.stdout.endswith("[]\n")
+
+
+def test_an_unknown_command_is_refused() -> None:
+    done = run("demmo")
+    assert done.returncode == 2
+    assert "demmo" in done.stderr
+
+
+def test_status_and_clean_see_only_our_functions(local_aws: Any) -> None:
+    role = local_aws.client("iam").create_role(
+        RoleName="cli-test",
+        AssumeRolePolicyDocument=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+                ],
+            }
+        ),
+    )["Role"]["Arn"]
+    program = "import lithops_magic; print(list(lithops_magic.map(abs, [-1, 2])))"
+    mapped = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert mapped.stdout == "[1, 2]\n", mapped.stderr
+    functions = local_aws.client("lambda")
+    functions.create_function(
+        FunctionName="somebody-elses",
+        Role=role,
+        Runtime="python3.11",
+        Handler="x.y",
+        Code={"ZipFile": _zip()},
+    )
+    status = run("status")
+    assert local_aws.endpoint_url in status.stdout, status.stderr
+    assert "lithops-magic-" in status.stdout
+    assert "somebody-elses" not in status.stdout
+    assert local_aws.secret_access_key not in status.stdout + status.stderr
+
+    cleaned = run("clean")
+    assert cleaned.stdout.startswith("Deleted lithops-magic-")
+    left = [function["FunctionName"] for function in functions.list_functions()["Functions"]]
+    assert "somebody-elses" in left
+    assert not [name for name in left if name.startswith("lithops-magic-")]
+    assert "No functions deployed." in run("status").stdout
+    assert "Nothing to delete" in run("clean").stdout
+
+
+def _zip() -> bytes:
+    import io
+    import zipfile
+
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("x.py", "def y(event, context):\n    return None\n")
+    return archive.getvalue()
+
+
+def test_a_broken_configuration_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / ".lithops_config").write_text("aws_lambda: [")
+    done = run("status", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("lithops-magic: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_local_passes_its_arguments_on(local_aws: Any) -> None:
+    done = run("local", "status")
+    assert local_aws.endpoint_url in done.stdout, done.stderr
+
+
+def test_a_missing_quickstart_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "QUICKSTART", tmp_path / "absent.ipynb")
+    assert cli.main(["demo"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_missing_extra_is_one_line_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "nbformat", None)
+    assert cli.main(["demo"]) == 1
+    complaint = capsys.readouterr().err
+    assert complaint.count("\n") == 1
+    assert 'pip install "lithops-magic[local]"' in complaint

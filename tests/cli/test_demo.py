@@ -1,0 +1,152 @@
+"""Playing notebooks in the terminal, each in a real kernel."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient.exceptions import CellExecutionError
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from lithops_magic.demo import Screen, play
+
+QUICKSTART = Path(__file__).parents[2] / "notebooks" / "01_quickstart.ipynb"
+
+PROGRESS = """
+from IPython.display import display
+handle = display({"text/plain": "0 of 3"}, raw=True, display_id=True)
+for done in range(1, 4):
+    handle.update({"text/plain": f"{done} of 3"}, raw=True)
+"""
+
+RAISES = {"tags": ["raises-exception"]}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def notebook(*sources: str, **metadata: Any) -> nbformat.NotebookNode:
+    return new_notebook(cells=[new_code_cell(source, metadata=metadata) for source in sources])
+
+
+def test_the_kernel_is_this_interpreter_whatever_is_installed_for_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = tmp_path / "kernels" / "python3"
+    foreign.mkdir(parents=True)
+    (foreign / "kernel.json").write_text(json.dumps({"argv": ["/nowhere/python"], "display_name": "Another"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    told = io.StringIO()
+    play(notebook("import sys, os", "print(sys.executable, os.getcwd())"), told, tmp_path)
+    assert f"{sys.executable} {tmp_path}" in told.getvalue()
+
+
+def test_a_pipe_gets_results_headings_and_the_last_state_of_progress(tmp_path: Path) -> None:
+    told = io.StringIO()
+    book = notebook(PROGRESS, "6 * 7")
+    book.cells.insert(0, new_markdown_cell("# A title\n\nSome prose"))
+    play(book, told, tmp_path)
+    lines = told.getvalue().splitlines()
+    assert "A title" in lines
+    assert "Some prose" not in lines
+    assert "3 of 3" in lines
+    assert "42" in lines
+    assert "\x1b" not in told.getvalue()
+    assert "\r" not in told.getvalue()
+
+
+def test_a_terminal_gets_every_state_on_one_line(tmp_path: Path) -> None:
+    told = Terminal()
+    play(notebook(PROGRESS), told, tmp_path)
+    assert told.getvalue().index("\r\x1b[K1 of 3") < told.getvalue().index("\r\x1b[K2 of 3")
+    assert told.getvalue().endswith("\r\x1b[K3 of 3\n")
+
+
+def test_a_live_line_is_cut_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    told = Terminal()
+    Screen(told).live("x" * 100)
+    assert told.getvalue() == "\r\x1b[K" + "x" * 19
+
+
+def test_an_expected_error_is_shown_and_does_not_stop(tmp_path: Path) -> None:
+    told = io.StringIO()
+    book = notebook("1 / 0", **RAISES)
+    book.cells.append(new_code_cell("print('went on')"))
+    play(book, told, tmp_path)
+    assert "ZeroDivisionError: division by zero" in told.getvalue()
+    assert "went on" in told.getvalue()
+    assert book.cells[0].outputs[0].output_type == "error"
+
+
+def test_an_unexpected_error_stops(tmp_path: Path) -> None:
+    told = io.StringIO()
+    with pytest.raises(CellExecutionError):
+        play(notebook("1 / 0", "print('went on')"), told, tmp_path)
+    assert "ZeroDivisionError" in told.getvalue()
+    assert "went on" not in told.getvalue()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_ends_the_kernel_and_says_so_in_one_line(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from nbformat.v4 import new_code_cell, new_notebook\n"
+        "from lithops_magic import cli, demo\n"
+        "sleep = 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'\n"
+        "book = new_notebook(cells=[new_code_cell(sleep)])\n"
+        "cli._demo = lambda options: demo.play(book, sys.stdout, Path.cwd())\n"
+        "sys.exit(cli.main(['demo']))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, str(program)], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    kernel = next(int(line) for line in process.stdout if line.strip().isdigit())
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert complaint == "lithops-magic: interrupted\n"
+    assert _gone(kernel)
+
+
+def _gone(pid: int) -> bool:
+    for _ in range(100):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _kinds(book: Any) -> dict[str, set[str]]:
+    """What each cell shows, in kind."""
+    return {
+        cell["id"]: {kind for output in cell["outputs"] for kind in output.get("data", {output["output_type"]: ""})}
+        for cell in book["cells"]
+        if cell["cell_type"] == "code"
+    }
+
+
+def test_the_stored_quickstart_shows_what_a_fresh_run_shows(tmp_path: Path, local_aws: Any) -> None:
+    stored = nbformat.read(QUICKSTART, as_version=4)
+    fresh = copy.deepcopy(stored)
+    figures = play(fresh, io.StringIO(), tmp_path)
+    assert _kinds(fresh) == _kinds(stored)
+    assert [(figure.name, figure.tasks) for figure in figures] == [("squares", 1000), ("pieces", 288), ("celsius", 60)]
+    assert all(0 < figure.request_cost < 0.001 for figure in figures)

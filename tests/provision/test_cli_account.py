@@ -1,0 +1,107 @@
+"""`lithops-magic role`, `policy` and `doctor`, as typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from provision_help import Network
+
+from lithops_magic.cli import main
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Path:
+    return tmp_path / "lithops.yaml"
+
+
+def write(configuration: Path, **keys: Any) -> list[str]:
+    """Options that make a command read a configuration with these keys, on the local AWS."""
+    configuration.write_text(json.dumps({"aws_lambda": {"local": True, **keys}}))
+    return ["--config", str(configuration)]
+
+
+def test_role_create_prints_the_arn_and_what_to_write(
+    capsys: pytest.CaptureFixture[str], configuration: Path, local_aws: Any, namespace: str
+) -> None:
+    options = write(configuration, namespace=namespace)
+    assert main(["role", "create", *options]) == 0
+    printed = capsys.readouterr()
+    arn = f"arn:aws:iam::123456789012:role/lithops-magic-execution-{namespace}"
+    assert printed.out == f"{arn}\n"
+    assert f"aws_lambda:\n  execution_role: {arn}\n" in printed.err
+    assert local_aws.endpoint_url in printed.err
+
+    options = write(configuration, namespace=namespace, execution_role=arn)
+    assert main(["role", "create", *options]) == 0
+    assert capsys.readouterr() == (f"{arn}\n", "")
+
+
+def test_role_create_takes_another_name(
+    capsys: pytest.CaptureFixture[str], configuration: Path, local_aws: Any, namespace: str
+) -> None:
+    assert main(["role", "create", "--name", f"mine-{namespace}", *write(configuration)]) == 0
+    assert capsys.readouterr().out.endswith(f":role/mine-{namespace}\n")
+    assert local_aws.client("iam").get_role(RoleName=f"mine-{namespace}")
+
+
+@pytest.mark.parametrize("whose", ["user", "execution"])
+def test_policy_prints_json(
+    capsys: pytest.CaptureFixture[str], configuration: Path, local_aws: Any, network: Network, whose: str
+) -> None:
+    vpc = {"subnets": list(network.subnets), "security_groups": [network.group]}
+    assert main(["policy", whose, *write(configuration, vpc=vpc)]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["Version"] == "2012-10-17"
+    assert {"user": "PassExecutionRole", "execution": "NetworkNotForTheCode"}[whose] in {
+        statement["Sid"] for statement in document["Statement"]
+    }
+
+
+def test_user_policy_names_the_role_that_will_be_created(
+    capsys: pytest.CaptureFixture[str], configuration: Path, local_aws: Any
+) -> None:
+    assert main(["policy", "user", *write(configuration, namespace="lab")]) == 0
+    assert '"arn:aws:iam::123456789012:role/lithops-magic-execution-lab"' in capsys.readouterr().out
+
+
+def test_doctor_is_content_with_a_plain_local_aws(
+    capsys: pytest.CaptureFixture[str], configuration: Path, local_aws: Any
+) -> None:
+    assert main(["doctor", *write(configuration)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) >= 8
+    assert all(line.startswith("ok ") for line in lines)
+
+
+def test_doctor_fails_with_a_problem_and_says_the_fix(
+    capsys: pytest.CaptureFixture[str], configuration: Path, local_aws: Any
+) -> None:
+    vpc = {"subnets": ["subnet-nowhere"], "security_groups": ["sg-nowhere"]}
+    assert main(["doctor", *write(configuration, vpc=vpc)]) == 1
+    assert "problem subnets: There is no subnet-nowhere in us-east-1. Correct subnets.\n" in capsys.readouterr().out
+
+
+def test_doctor_also_tells_what_the_configuration_itself_has_wrong(
+    capsys: pytest.CaptureFixture[str], configuration: Path, local_aws: Any
+) -> None:
+    assert main(["doctor", *write(configuration, runtime_memory=1)]) == 1
+    printed = capsys.readouterr().out
+    assert "problem memory: 1 MB is out of range." in printed
+    assert "ok      concurrency: " in printed
+
+
+def test_doctor_without_credentials_is_one_problem(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    assert main(["doctor", "--account"]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("problem credentials: No AWS credentials were found.")
+
+
+def test_a_profile_means_the_account(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["role", "create", "--profile", "nobody"]) == 1
+    assert "nobody" in capsys.readouterr().err
