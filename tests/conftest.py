@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
+import tempfile
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +18,9 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+
+SAM = "1.170.0"
+"""Version of the SAM CLI whose wheel holds AWS's emulator."""
 
 FOREIGN = ("AWS_", "LITHOPS_", "MOTO_", "XDG_", "IPYTHON", "JUPYTER")
 """Prefixes of environment variables that a test must not inherit."""
@@ -80,7 +86,8 @@ def local_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def local_aws(local_folder: Path) -> LocalAws:
     """This session's local AWS with four workers, which the library finds by itself as well."""
-    started = local_command(local_folder, "ensure", "--workers", "4")
+    # AWS keeps 100 concurrent executions unreserved: seven are left to reserve.
+    started = local_command(local_folder, "ensure", "--workers", "4", "--concurrency", "107")
     assert started.returncode == 0, started.stderr
     return LocalAws(**json.loads(started.stdout), folder=local_folder)
 
@@ -96,3 +103,25 @@ def isolated(local_folder: Path, tmp_path_factory: pytest.TempPathFactory, monke
     monkeypatch.setenv("USERPROFILE", home)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("LITHOPS_MAGIC_LOCAL_DIR", str(local_folder))
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Path:
+    """AWS's own Runtime Interface Emulator, taken out of the SAM CLI's wheel once and kept."""
+    machine = {"x86_64": "x86_64", "aarch64": "arm64"}.get(platform.machine())
+    if sys.platform != "linux" or machine is None:
+        pytest.skip("AWS builds its emulator for Linux on x86_64 and arm64 only")
+    cache = Path(tempfile.gettempdir()) / f"lithops-magic-rie-{SAM}-{os.getuid()}"
+    binary = cache / "rie"
+    if not binary.exists():
+        cache.mkdir(mode=0o700, exist_ok=True)
+        download = ["pip", "download", "--quiet", "--no-deps", "-d", str(cache), f"aws-sam-cli=={SAM}"]
+        done = subprocess.run(
+            [sys.executable, "-m", *download], capture_output=True, text=True, timeout=300, check=False
+        )
+        if done.returncode != 0:
+            pytest.skip(f"the SAM CLI cannot be fetched: {done.stderr.strip()[-300:]}")
+        with zipfile.ZipFile(next(cache.glob("aws_sam_cli-*.whl"))) as wheel:
+            binary.write_bytes(wheel.read(f"samcli/local/rapid/aws-lambda-rie-{machine}"))
+        binary.chmod(0o700)
+    return binary

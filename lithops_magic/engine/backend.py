@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from lithops_magic.aws.session import Cloud
     from lithops_magic.config import Settings
 
-_LOCAL_WORKERS_PER_CORE = 8
-
 
 class Sender(Protocol):
     """Invokes one function many times at once; `aws.invoke.Transport` is one."""
@@ -117,6 +115,4 @@ class LambdaBackend:
         cloud = Cloud.connect(self._settings, notify)
         notify("Deploying the function")
         deployed = function.deploy(cloud, self._settings, worker_package(), notify)
-        # The local AWS accepts as much as an account; what its machine can run at once is far less.
-        most = _LOCAL_WORKERS_PER_CORE * (os.cpu_count() or 1) if cloud.is_local else invoke.concurrency(cloud)
-        return _Known(cloud, deployed, most)
+        return _Known(cloud, deployed, invoke.concurrency(cloud))

@@ -79,8 +79,8 @@ class Snapshot:
 
     @property
     def speedup(self) -> float:
-        """Seconds of work done per second of waiting."""
-        return self.task_seconds / self.running_seconds if self.running_seconds > 0 else 0.0
+        """Seconds of work done per second of waiting, preparation included."""
+        return self.task_seconds / self.elapsed if self.elapsed > 0 else 0.0
 
     def at(self, now: float) -> Snapshot:
         """The same with the clocks set to `now` (monotonic seconds)."""

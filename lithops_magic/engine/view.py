@@ -60,9 +60,7 @@ def headline(result: MapResult) -> str:
 
 def speedup(snapshot: Snapshot) -> list[str]:
     """Return how the wall time, preparation included, compares to running the tasks one after the other."""
-    if not snapshot.task_seconds or not snapshot.elapsed:
-        return []
-    return [f"{factor(snapshot.task_seconds / snapshot.elapsed)} serial"]
+    return [f"{factor(snapshot.speedup)} serial"] if snapshot.speedup else []
 
 
 def error_lines(result: MapResult) -> list[str]:

@@ -12,6 +12,11 @@ from lithops_magic.local.discovery import Discovery, LocalError, find, is_alive,
 
 IDLE_MINUTES = 30.0
 
+ISOLATIONS = ("auto", "namespaces", "none")
+
+EVENT_RETRY_DELAYS = (60.0, 120.0)
+"""Seconds, from AWS's "Error handling for asynchronous invocation"."""
+
 STATE_VARIABLE = "LITHOPS_MAGIC_LOCAL_STATE"
 
 _PUBLIC = (
@@ -59,7 +64,25 @@ def _add_server_options(command: argparse.ArgumentParser) -> None:
     add(
         "--workers", type=int, default=max(2, os.cpu_count() or 2), help="sandboxes at work at once (cores, at least 2)"
     )
-    add("--concurrency", type=int, default=1000, help="simultaneous invocations before throttling (1000, as AWS)")
+    add(
+        "--concurrency",
+        type=int,
+        help="the account's simultaneous invocations; more are throttled (as many as workers)",
+    )
+    add(
+        "--isolation",
+        choices=ISOLATIONS,
+        default="auto",
+        help="namespaces around each sandbox (auto: where they can be)",
+    )
+    add(
+        "--event-retry-delays",
+        type=float,
+        nargs="+",
+        default=EVENT_RETRY_DELAYS,
+        metavar="SECONDS",
+        help="waits before each further attempt of a failed asynchronous invocation (60 120, as AWS)",
+    )
     add(
         "--idle", type=float, metavar="MINUTES", help="end after this long without a request (serve: never; ensure: 30)"
     )
@@ -68,7 +91,7 @@ def _add_server_options(command: argparse.ArgumentParser) -> None:
         type=Path,
         default=os.environ.get(STATE_VARIABLE) or None,
         metavar="DIR",
-        help="keep everything but CloudWatch logs in DIR for the next start, which repeats every change to S3, IAM, EC2 "
+        help="keep all but CloudWatch logs in DIR for the next start, which repeats every change to S3, IAM, EC2 "
         f"and EFS ever made (default: {STATE_VARIABLE}, else nothing is kept)",
     )
 
@@ -90,7 +113,9 @@ def _serve(options: argparse.Namespace) -> None:
         workers=options.workers,
         idle=None if options.idle is None else options.idle * 60,
         state=options.state and Path(options.state).absolute(),
-        concurrency=options.concurrency,
+        concurrency=options.concurrency or options.workers,
+        isolation=options.isolation,
+        event_retry_delays=tuple(options.event_retry_delays),
     )
 
     def announce(found: Discovery, note: str) -> None:
@@ -112,8 +137,12 @@ def _ensure(options: argparse.Namespace) -> None:
 
 def _forwarded(options: argparse.Namespace) -> list[str]:
     """The server's own command line; a wish for a port is not one, since `ensure` must not fail by it."""
-    arguments = [f"--workers={options.workers}", f"--concurrency={options.concurrency}", f"--idle={options.idle}"]
-    return arguments + ([f"--state={Path(options.state).absolute()}"] if options.state else [])
+    arguments = [f"--workers={options.workers}", f"--isolation={options.isolation}", f"--idle={options.idle}"]
+    if options.concurrency:
+        arguments.append(f"--concurrency={options.concurrency}")
+    if options.state:
+        arguments.append(f"--state={Path(options.state).absolute()}")
+    return [*arguments, "--event-retry-delays", *map(str, options.event_retry_delays)]
 
 
 def _stop(_: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ import sys
 
 def main() -> None:
     """Order of `sys.path` as in Lambda: function, layers, runtime, standard library."""
-    runtime, opt = os.environ["LAMBDA_RUNTIME_DIR"], os.environ.pop("LAMBDA_OPT_DIR", "/opt") + "/python"
+    runtime, opt = os.environ["LAMBDA_RUNTIME_DIR"], os.environ.get("LAMBDA_OPT_DIR", "/opt") + "/python"
     layers = [f"{opt}/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages", opt]
     sys.path.remove(sys.path[0])
     sys.path.insert(0, runtime)

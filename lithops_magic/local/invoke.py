@@ -79,7 +79,7 @@ class Invoker:
         runtime: Runtime,
         *,
         concurrency: int,
-        retry_delays: tuple[float, ...] = (60.0, 120.0),
+        retry_delays: tuple[float, ...],
     ) -> None:
         self._functions = registry
         self._runtime = runtime

@@ -68,19 +68,16 @@ class Journal:
                 return self._app(environ, start_response)
         kept = {name: value for name, value in environ.items() if isinstance(value, str | dict) and "TOKEN" not in name}
         del kept["asgi.scope"]
-        statuses: list[str] = []
-
-        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            statuses.append(status)
-            return start_response(status, headers, *rest)
-
+        begun: list[Any] = []
         with self._turn:
             self._seed(f"{self._salt}-{self._count}")
-            answer = b"".join(self._app(environ, start))
-            if statuses[-1] < "4":
+            answer = b"".join(self._app(environ, lambda *given: begun.append(given)))
+            if begun[-1][0] < "4":
                 entry = {"environ": kept, "body": base64.b64encode(body).decode(), "upload": _upload_id(answer)}
                 self._append(entry)
                 self._count += 1
+        # Only now, so that no client believes in a change that a crash would lose.
+        start_response(*begun[-1])
         return [answer]
 
     def _append(self, entry: dict[str, Any]) -> None:

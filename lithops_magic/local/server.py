@@ -25,6 +25,7 @@ from lithops_magic.local import discovery
 from lithops_magic.local.credentials import Credential, Keyring
 from lithops_magic.local.discovery import Discovery, LocalError
 from lithops_magic.local.front import Front
+from lithops_magic.local.isolation import Choice
 from lithops_magic.local.lifecycle import state_folder
 from lithops_magic.local.logs import LogShipper
 from lithops_magic.local.moto_app import MotoApp
@@ -62,6 +63,8 @@ class Options:
         Where everything is kept for the next start; a temporary folder when None.
     concurrency : int
         The account's concurrent executions: more simultaneous invocations are throttled.
+    event_retry_delays : tuple of float
+        Seconds before each further attempt of a failed asynchronous invocation.
     """
 
     port: int
@@ -69,6 +72,8 @@ class Options:
     idle: float | None
     state: Path | None
     concurrency: int
+    isolation: Choice
+    event_retry_delays: tuple[float, ...]
 
 
 def run(folder: Path, options: Options, announce: Announce) -> None:
@@ -145,7 +150,7 @@ async def _serve(
     inner = Credential(_random_id("AKIA"), secrets.token_urlsafe(30), internal=True)
     sandboxed = Credential(_random_id("ASIA"), secrets.token_urlsafe(30), secrets.token_urlsafe(120))
     logs = LogShipper(_logs_connector(found.endpoint_url, inner))
-    runtime = _runtime(state, found, sandboxed, logs)
+    runtime = _runtime(state, options, found, sandboxed, logs)
     functions = _functions(state, options, found, inner, runtime)
     moto = MotoApp(options.state)
     keyring = Keyring([owner, inner, sandboxed])
@@ -179,7 +184,7 @@ def _logs_connector(endpoint_url: str, credential: Credential) -> Callable[[], C
     return connect
 
 
-def _runtime(state: Path, found: Discovery, credential: Credential, logs: LogShipper) -> Runtime:
+def _runtime(state: Path, options: Options, found: Discovery, credential: Credential, logs: LogShipper) -> Runtime:
     token = credential.session_token or ""
     return Runtime(
         state=state,
@@ -189,6 +194,7 @@ def _runtime(state: Path, found: Discovery, credential: Credential, logs: LogShi
         workers=found.workers,
         credentials=SandboxCredentials(credential.access_key_id, credential.secret_access_key, token),
         logs=logs,
+        isolation=options.isolation,
     )
 
 
@@ -203,6 +209,7 @@ def _functions(
         runtime=runtime,
         base_url=found.endpoint_url,
         concurrency=options.concurrency,
+        event_retry_delays=options.event_retry_delays,
     )
 
 

@@ -54,6 +54,8 @@ class LambdaService:
         Where this service is reached; download links begin with it.
     concurrency
         Concurrent executions the account may have.
+    event_retry_delays
+        Seconds before each further attempt of a failed asynchronous invocation.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class LambdaService:
         runtime: Runtime,
         base_url: str,
         concurrency: int,
+        event_retry_delays: tuple[float, ...],
     ) -> None:
         home = Account(region, account)
         self._protocol = Protocol()
@@ -77,7 +80,7 @@ class LambdaService:
             home, self.registry, self._archives, platform, runtime, self._protocol.service, self._links, concurrency
         )
         self._handlers = _handlers(context, self._protocol)
-        self._invoker = Invoker(self.registry, runtime, concurrency=concurrency)
+        self._invoker = Invoker(self.registry, runtime, concurrency=concurrency, retry_delays=event_retry_delays)
 
     async def handle(self, request: Request) -> Response:
         """Answer one request; every failure becomes AWS's error response."""

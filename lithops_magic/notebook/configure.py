@@ -12,7 +12,6 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 from IPython.core.page import page
 
 from lithops_magic.notebook.options import Option
-from lithops_magic.notebook.run import one_line_errors
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -84,8 +83,7 @@ class ConfigMagics(Magics):
             return None
         from lithops_magic.notebook.form.command import configure
 
-        with one_line_errors():
-            return configure(asked, self._session)
+        return configure(asked, self._session)
 
 
 def help_text() -> str:

@@ -21,6 +21,7 @@ from lithops_magic.notebook.cell import Mapped, cell_number, expression_form, fu
 from lithops_magic.notebook.grammar import MapLine
 from lithops_magic.notebook.help import CLEAN_HELP, STATUS_HELP, help_text
 from lithops_magic.notebook.options import Options
+from lithops_magic.notebook.session import Session
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -55,6 +56,7 @@ class LambdaMagics(Magics):
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
         self.from_profile: Config | None = None
+        self.session = Session()
         self._jobs: list[weakref.ref[MapResult]] = []
 
     @no_var_expand
@@ -179,9 +181,8 @@ class LambdaMagics(Magics):
         return MapOptions(label=label, **{field: value for field, value in chosen.items() if value is not None})
 
     def _settings(self, given: Options) -> Settings:
-        from lithops_magic import config
-
-        return config.load(local=True if given.local or self.local else None, profile=given.profile or self.profile)
+        local = True if given.local or self.local else None
+        return self.session.load(local=local, profile=given.profile or self.profile)
 
     def _management(self, line: str, name: str) -> Options | None:
         """Parse a line that takes no expression and only says which AWS; None after its help was shown."""

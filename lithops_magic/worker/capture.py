@@ -54,8 +54,11 @@ class _Tee:
         self._stream, self._capture = stream, capture
 
     def write(self, text: str) -> int:
-        self._stream.write(text)
         self._capture.keep(text)
+        try:
+            self._stream.write(text)
+        except UnicodeEncodeError:  # what the sandbox's locale cannot show must not fail the task
+            self._stream.write(text.encode("ascii", "backslashreplace").decode())
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:

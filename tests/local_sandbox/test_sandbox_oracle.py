@@ -6,17 +6,14 @@ import asyncio
 import contextlib
 import json
 import os
-import platform
 import re
 import socket
 import subprocess
 import sys
-import tempfile
 import textwrap
 import time
 import urllib.error
 import urllib.request
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +22,6 @@ import pytest
 
 pytestmark = [pytest.mark.rie, pytest.mark.timeout(600)]
 
-SAM = "1.170.0"
 TIMEOUT = 3
 SOURCE = textwrap.dedent(
     """
@@ -72,42 +68,6 @@ EVENTS: list[Any] = [
     {"kind": "big", "size": 6 * 1024 * 1024},
     {"plain": "again"},
 ]
-
-
-def unavailable(reason: str) -> None:
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="session")
-def emulator() -> Path:
-    """AWS's emulator, taken out of the SAM CLI's wheel once and kept."""
-    machine = {"x86_64": "x86_64", "aarch64": "arm64"}.get(platform.machine())
-    if sys.platform != "linux" or machine is None:
-        pytest.skip("AWS builds its emulator for Linux on x86_64 and arm64 only")
-    cache = Path(tempfile.gettempdir()) / f"lithops-magic-rie-{SAM}-{os.getuid()}"
-    binary = cache / "rie"
-    if not binary.exists():
-        cache.mkdir(mode=0o700, exist_ok=True)
-        fetch = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            "-d",
-            str(cache),
-            f"aws-sam-cli=={SAM}",
-        ]
-        done = subprocess.run(fetch, capture_output=True, text=True, timeout=300, check=False)
-        if done.returncode != 0:
-            unavailable(f"the SAM CLI cannot be fetched: {done.stderr.strip()[-300:]}")
-        with zipfile.ZipFile(next(cache.glob("aws_sam_cli-*.whl"))) as wheel:
-            binary.write_bytes(wheel.read(f"samcli/local/rapid/aws-lambda-rie-{machine}"))
-        binary.chmod(0o700)
-    return binary
 
 
 def free_port() -> int:

@@ -460,7 +460,7 @@ def test_event_succeeds_at_a_later_attempt(bench: Any) -> None:
 def test_account_concurrency_throttles(bench: Any) -> None:
     async def scenario() -> None:
         async with bench.running() as runtime:
-            invoker = Invoker(Registry(bench.version(COUNT)), runtime, concurrency=1)
+            invoker = Invoker(Registry(bench.version(COUNT)), runtime, concurrency=1, retry_delays=(60.0,))
             call = {"FunctionName": "f"}
             first = asyncio.create_task(invoker.invoke(request(0.5), call))
             await asyncio.sleep(0.1)
@@ -483,7 +483,7 @@ def test_throttled_events_wait_for_room(bench: Any, monkeypatch: pytest.MonkeyPa
     async def scenario() -> None:
         async with bench.running(logs=journal) as runtime:
             registry = Registry(bench.version(COUNT), retries=0, reserved=0)
-            invoker = Invoker(registry, runtime, concurrency=10)
+            invoker = Invoker(registry, runtime, concurrency=10, retry_delays=(60.0,))
             await invoker.invoke(request(0), {"FunctionName": "f", "InvocationType": "Event"})
             await asyncio.sleep(0.2)
             assert journal.text == ""

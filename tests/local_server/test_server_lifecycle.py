@@ -62,7 +62,7 @@ def answers(found: dict[str, Any]) -> bool:
     client = session.client("lambda", endpoint_url=found["endpoint_url"])
     limit = client.get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
     client.close()
-    return bool(limit == 1000)
+    return bool(limit > 0)
 
 
 def ended(pid: int) -> bool:

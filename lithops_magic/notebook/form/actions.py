@@ -97,7 +97,6 @@ def preview(form: ConfigForm) -> None:
     settings = form.reading.settings
     diff = form.store.diff(settings)
     if not diff:
-        form.bar.clear()
         form.bar.say(f"Nothing to save: {form.store.file} says this already.")
         return
     form.pending = Pending(settings, diff)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-import ipywidgets as widgets
+import ipywidgets as widgets  # type: ignore[import-untyped]
 
 from lithops_magic.aws.doctor import Check
-from lithops_magic.notebook.form.fields import HINT, PROBLEM, Words
+from lithops_magic.notebook.form.fields import GREEN, HINT, PROBLEM, RED, Words
 
 LOAD_HINT = "Fills the lists below"
 SIGNS = {"ok": "✓ ok", "problem": "✗ problem", "unknown": "? unknown"}
-CELL = ' style="text-align:left;vertical-align:top;padding:1px 14px 1px 0;white-space:normal"'
+CELL = "text-align:left;vertical-align:top;padding:1px 14px 1px 0"
+SHORT, LONG = (f' style="{CELL};white-space:{space}"' for space in ("nowrap", "normal"))
 
 
 def _button(text: str, tooltip: str, style: str = "") -> widgets.Button:
@@ -70,8 +71,8 @@ class Bar:
     def show_checks(self, checks: Iterable[Check]) -> None:
         """Show the results of a check."""
         rows = "".join(
-            f'<tr><td{CELL}>{SIGNS[check.status]}</td><th scope="row"{CELL}>{html.escape(check.name)}</th>'
-            f"<td{CELL}>{html.escape(f'{check.text} {check.fix}'.strip())}</td></tr>"
+            f'<tr><td{SHORT}>{SIGNS[check.status]}</td><th scope="row"{SHORT}>{html.escape(check.name)}</th>'
+            f"<td{LONG}>{html.escape(f'{check.text} {check.fix}'.strip())}</td></tr>"
             for check in checks
         )
         self.results.value = f'<table style="line-height:1.4;margin:4px 0"><tbody>{rows}</tbody></table>'
@@ -88,6 +89,6 @@ def _line() -> widgets.HTML:
 
 
 def _diff_line(line: str) -> str:
-    colour = {"+": "--jp-success-color0,#1b5e20", "-": "--jp-error-color0,#b71c1c"}.get(line[:1])
+    colour = {"+": GREEN, "-": RED}.get(line[:1])
     text = html.escape(line)
-    return f'<span style="color:var({colour})">{text}</span>' if colour else text
+    return f'<span style="{colour}">{text}</span>' if colour else text

@@ -16,7 +16,6 @@ from lithops_magic.notebook.form.store import Store
 from lithops_magic.notebook.status import show
 
 if TYPE_CHECKING:
-    from lithops_magic.config import Settings
     from lithops_magic.notebook.configure import Asked
     from lithops_magic.notebook.form.form import ConfigForm
     from lithops_magic.notebook.session import Session
@@ -58,7 +57,7 @@ def _set(store: Store, asked: Asked) -> None:
     if store.locked:
         raise UsageError(store.locked)
     given = {"local": "true"} if asked.local else {}
-    given |= {"local": text.strip().lower() for name, text in asked.changes if name == "local"}
+    given |= {name: text.strip().lower() for name, text in asked.changes if name == "local"}
     settings = store.load({"true": True, "false": False}.get(given.get("local", "")))
     for name, text in asked.changes:
         field, _, entry = name.partition(".")

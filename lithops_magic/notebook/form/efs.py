@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-import ipywidgets as widgets
+import ipywidgets as widgets  # type: ignore[import-untyped]
 
 from lithops_magic.config import Problem
-from lithops_magic.notebook.form.fields import LABEL_WIDTH, Choices, Words, label_style, layout, row
+from lithops_magic.notebook.form.fields import INDENT, NARROW, Choices, Words, label_style, layout, row
 from lithops_magic.notebook.form.model import FIELDS
 
 
@@ -30,7 +29,7 @@ class Mount:
             description="mounted at",
             placeholder="/mnt/data",
             style={"description_width": "80px"},
-            layout=layout(width="240px"),
+            layout=layout(width=NARROW),
         )
         self.remove = widgets.Button(
             description="Remove", tooltip="Remove this file system", layout=widgets.Layout(width="auto")
@@ -43,10 +42,12 @@ class FileSystems:
 
     def __init__(self) -> None:
         self.mounts: list[Mount] = []
-        self.add = widgets.Button(description="Add a file system", layout=widgets.Layout(width="auto"))
+        self.add = widgets.Button(
+            description="Add a file system", layout=widgets.Layout(width="auto", margin="2px 2px 2px 0")
+        )
         self.words = Words(FIELDS["efs"].hint)
         self._rows = widgets.VBox()
-        indent = widgets.Layout(margin=f"0 0 0 calc({LABEL_WIDTH} + 6px)", width="auto")
+        indent = widgets.Layout(margin=f"0 0 0 {INDENT}", width="auto")
         self.view = widgets.VBox([self._rows, widgets.HBox([self.add, self.words.view], layout=indent)])
         self._choices: Choices = ()
         self._changed: Callable[[], None] = lambda: None

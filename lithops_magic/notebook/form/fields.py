@@ -12,7 +12,16 @@ from lithops_magic.config import Problem
 from lithops_magic.notebook.form.model import FIELDS, Field
 
 LABEL_WIDTH = "120px"
-WIDTH = "480px"
+INDENT = f"calc({LABEL_WIDTH} + 10px)"
+"""Where the controls begin."""
+WIDTH, NARROW = "480px", "240px"
+RED, GREEN = (
+    f"color:{plain};color:color-mix(in srgb,var({theme},{plain}) 70%,var(--jp-ui-font-color0,#000))"
+    for theme, plain in (("--jp-error-color1", "#c62828"), ("--jp-success-color1", "#2e7d32"))
+)
+"""Mixed with the text's own colour, they can be read on light and on dark ground."""
+PROBLEM = f"{RED};font-weight:600;line-height:1.4"
+HINT = "color:var(--jp-ui-font-color2,#616161);line-height:1.4"
 Choices = Sequence[tuple[str, str]]
 """What is shown and the text it stands for."""
 
@@ -67,16 +76,13 @@ class Words:
             self.view.value = f'<span style="{HINT}">{html.escape(self.hint)}</span>'
 
 
-PROBLEM = "color:var(--jp-error-color0,#b71c1c);font-weight:600;line-height:1.4"
-HINT = "color:var(--jp-ui-font-color2,#616161);line-height:1.4"
-
-
 class Single:
-    """A field that is one widget whose value is the text, or turns into it."""
+    """A field that is one widget, whose value `parse` makes of the text."""
 
-    def __init__(self, field: Field, widget: Any, hint: str = "") -> None:
+    def __init__(self, field: Field, widget: Any, parse: Callable[[str], object] = str) -> None:
         self.widget = widget
-        self.words = Words(hint or field.hint)
+        self._parse = parse
+        self.words = Words(field.hint)
         self.view = row(widget, self.words.view)
 
     @property
@@ -85,25 +91,13 @@ class Single:
 
     @text.setter
     def text(self, text: str) -> None:
-        self.widget.value = text
+        self.widget.value = self._parse(text)
 
     def on_change(self, changed: Callable[[], None]) -> None:
         self.widget.observe(lambda _: changed(), "value")
 
     def tell(self, problems: Sequence[Problem]) -> None:
         self.words.tell(problems)
-
-
-class Number(Single):
-    """A whole number; it may be out of range, which is said and not mended silently."""
-
-    @property
-    def text(self) -> str:
-        return str(self.widget.value)
-
-    @text.setter
-    def text(self, text: str) -> None:
-        self.widget.value = int(text)
 
 
 class Choice(Single):
@@ -129,9 +123,9 @@ class Suggested(Single):
         self.words.say(words)
 
 
-def text_control(name: str, placeholder: str = "") -> Single:
+def text_control(name: str, placeholder: str = "", width: str = WIDTH) -> Single:
     """Return a field for one line of text."""
-    return Single(FIELDS[name], widgets.Text(**_common(name), placeholder=placeholder))
+    return Single(FIELDS[name], widgets.Text(**_common(name, width), placeholder=placeholder))
 
 
 def area_control(name: str, placeholder: str) -> Single:
@@ -140,15 +134,14 @@ def area_control(name: str, placeholder: str) -> Single:
     return Single(FIELDS[name], area)
 
 
-def number_control(name: str) -> Number:
-    """Return a field for a whole number."""
-    options = {**_common(name), "layout": layout(width="240px")}
-    return Number(FIELDS[name], widgets.IntText(**options, continuous_update=True))
+def number_control(name: str) -> Single:
+    """Return a field for a whole number; one out of range is said to be so and not mended silently."""
+    return Single(FIELDS[name], widgets.IntText(**_common(name, NARROW), continuous_update=True), int)
 
 
-def choice_control(name: str, choices: Choices, hint: str = "") -> Choice:
+def choice_control(name: str, choices: Choices, width: str = WIDTH) -> Choice:
     """Return a field for one of some texts."""
-    return Choice(FIELDS[name], widgets.Dropdown(**_common(name), options=choices), hint)
+    return Choice(FIELDS[name], widgets.Dropdown(**_common(name, width), options=choices))
 
 
 def suggested_control(name: str, placeholder: str) -> Suggested:
@@ -209,5 +202,5 @@ class Picked:
         self.words.say(words)
 
 
-def _common(name: str) -> dict[str, Any]:
-    return {"description": FIELDS[name].label, "style": label_style(), "layout": layout()}
+def _common(name: str, width: str = WIDTH) -> dict[str, Any]:
+    return {"description": FIELDS[name].label, "style": label_style(), "layout": layout(width=width)}

@@ -82,8 +82,7 @@ class ConfigForm:
         """Read the file again and show `settings`, what is secret in them hidden again."""
         with self._silence():
             self._show(settings)
-        self.pending = None
-        self.bar.clear()
+        self._discard()
 
     def __repr__(self) -> str:
         return f"<ConfigForm {self.store.file}>"
@@ -102,8 +101,8 @@ class ConfigForm:
             "memory": fields.number_control("memory"),
             "timeout": fields.number_control("timeout"),
             "ephemeral_storage": fields.number_control("ephemeral_storage"),
-            "architecture": fields.choice_control("architecture", ARCHITECTURES),
-            "max_workers": fields.text_control("max_workers"),
+            "architecture": fields.choice_control("architecture", ARCHITECTURES, fields.NARROW),
+            "max_workers": fields.text_control("max_workers", width=fields.NARROW),
             "subnets": self.network.subnets,
             "security_groups": self.network.groups,
             "efs": self.efs,
@@ -139,7 +138,15 @@ class ConfigForm:
             button.on_click(partial(self._press, action))
 
     def _press(self, action: Callable[[ConfigForm], None], _: object) -> None:
-        self._act(partial(action, self))
+        with self._lock:
+            if action is not actions.write:
+                self._discard()
+            self._act(partial(action, self))
+
+    def _discard(self) -> None:
+        """Take away what was shown of earlier settings."""
+        self.pending = None
+        self.bar.clear()
 
     def _act(self, work: Callable[[], None]) -> None:
         """Do something that may take a while or fail; no second thing is begun meanwhile."""
@@ -163,8 +170,7 @@ class ConfigForm:
                 work()
 
     def _changed(self, name: str) -> None:
-        self.pending = None
-        self.bar.clear()
+        self._discard()
         if name == "local":
             self._move()
         if name in WHERE:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
-import ipywidgets as widgets
+import ipywidgets as widgets  # type: ignore[import-untyped]
 
-from lithops_magic.notebook.form.fields import LABEL_WIDTH, row
+from lithops_magic.notebook.form.fields import INDENT, LABEL_WIDTH, row
 
 if TYPE_CHECKING:
     from lithops_magic.notebook.form.form import ConfigForm
@@ -19,8 +19,6 @@ SECTIONS = (
     ("More", ("env_vars", "user_tags", "layers", "namespace")),
 )
 """Headings and what stands below them; the account comes first, the buttons last."""
-
-INDENT = f"calc({LABEL_WIDTH} + 6px)"
 
 
 def assemble(form: ConfigForm) -> widgets.VBox:

@@ -1,0 +1,98 @@
+"""The deployed package under AWS's own runtime interface emulator and runtime client."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import awslambdaric
+import pytest
+
+from lithops_magic.engine.package import worker_package
+from lithops_magic.engine.payload import Function, WorkerReply, decode, fragment, unpickle
+
+pytestmark = pytest.mark.rie
+
+Invoke = Callable[[Callable[[Any], Any], list[Any]], WorkerReply]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def invoke(emulator: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Invoke]:
+    root = tmp_path_factory.mktemp("task")
+    zipfile.ZipFile(io.BytesIO(worker_package())).extractall(root)
+    address, runtime_api = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    addresses = ["--runtime-interface-emulator-address", address, "--runtime-api-address", runtime_api]
+    process = subprocess.Popen(
+        [str(emulator), *addresses, sys.executable, "-m", "awslambdaric", "lithops_magic_worker.handler.handle"],
+        cwd=root,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join([str(root), str(Path(awslambdaric.__file__).parents[1])]),
+            "LAMBDA_TASK_ROOT": str(root),
+            "AWS_LAMBDA_FUNCTION_TIMEOUT": "3",
+        },
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def call(function: Callable[[Any], Any], items: list[Any]) -> WorkerReply:
+        blob = Function.pickle(function)
+        body = blob.request(fragment(i, item, blob.room) for i, item in enumerate(items))
+        url = f"http://{address}/2015-03-31/functions/function/invocations"
+        with urllib.request.urlopen(url, data=body, timeout=60) as answer:
+            return decode(answer.read())
+
+    try:
+        _listening(address)
+        yield call
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _listening(address: str) -> None:
+    host, _, port = address.partition(":")
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex((host, int(port))) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError("the emulator does not listen")
+
+
+def test_values_errors_and_logs(invoke: Invoke) -> None:
+    def task(x: int) -> float:
+        print("ünï \ud800", x)
+        return 1 / x
+
+    first = invoke(task, [1, 0, 2])
+    assert [first.outcomes[i].status for i in range(3)] == ["ok", "error", "ok"]
+    assert unpickle(first.outcomes[2].value) == 0.5
+    assert first.outcomes[2].log == "ünï \\ud800 2\n"
+    second = invoke(task, [4])
+    assert (first.cold, second.cold, first.sandbox == second.sandbox) == (True, False, True)
+
+
+def test_the_time_limit_comes_before_the_platforms(invoke: Invoke) -> None:
+    reply = invoke(lambda x: time.sleep(60 * x), [0, 1, 0])
+    assert {i: one.status for i, one in reply.outcomes.items()} == {0: "ok", 1: "timeout"}
+
+
+def test_the_largest_reply_passes(invoke: Invoke) -> None:
+    reply = invoke(lambda size: bytes(size), [8_000_000, 4_700_000])
+    assert [reply.outcomes[i].status for i in range(2)] == ["too_large", "ok"]
