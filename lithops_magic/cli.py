@@ -108,7 +108,7 @@ def _conclude(figures: list[MapFigures]) -> None:
 
 
 def _local(arguments: list[str]) -> int:
-    command = [sys.executable, "-m", "lithops_magic.local", *(arguments or ["serve"])]
+    command = [sys.executable, "-P", "-m", "lithops_magic.local", *(arguments or ["serve"])]
     process = subprocess.Popen(command)
     while True:
         try:

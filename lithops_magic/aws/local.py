@@ -36,7 +36,7 @@ def ensure_local_aws(notify: Callable[[str], None]) -> LocalServer:
         It does not start; the message is its own reason.
     """
     with subprocess.Popen(
-        [sys.executable, "-m", "lithops_magic.local", "ensure"],
+        [sys.executable, "-P", "-m", "lithops_magic.local", "ensure"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

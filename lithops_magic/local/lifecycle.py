@@ -79,7 +79,7 @@ def _await_start(folder: Path, arguments: Sequence[str]) -> Discovery:
 
 def _spawn(log: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     """Start `serve` so that it outlives us, holds none of our pipes and never sees our terminal's Ctrl-C."""
-    command = [sys.executable, "-m", "lithops_magic.local", "serve", "--quiet", *arguments]
+    command = [sys.executable, "-P", "-m", "lithops_magic.local", "serve", "--quiet", *arguments]
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=log.parent, **_detached()

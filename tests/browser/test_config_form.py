@@ -66,7 +66,7 @@ def test_the_form_is_filled_mended_and_saved_by_keyboard(tmp_path: Path, local_a
         page = browser.new_page(viewport={"width": 1200, "height": 1500})
         try:
             notebook = Notebook(page, address, _notebook(tmp_path))
-            page.keyboard.press("Shift+Enter")
+            page.keyboard.press("Control+Enter")
             output = notebook.cell("form").locator(".jp-OutputArea-output")
             expect(output.get_by_role("button", name="Save")).to_be_enabled(timeout=60_000)
 

@@ -69,7 +69,7 @@ def form(open_form: Callable[..., ConfigForm], made: Made) -> ConfigForm:
     assert made.roles[0] in form.role.widget.options
     form.role.text = made.roles[0]
     form.network.vpc.value = made.vpc
-    labels = dict((value, label) for label, value in form.network.subnets.many.options)
+    labels = {value: label for label, value in form.network.subnets.many.options}
     assert [labels[subnet][:10] for subnet in made.subnets] == ["us-east-1a", "us-east-1b", "us-east-1c"]
     form.network.subnets.many.value = made.subnets[:2]
     form.network.groups.many.value = made.groups[:1]
@@ -114,8 +114,9 @@ def test_a_job_runs_on_a_function_with_exactly_what_was_picked(
 
     def look(item: int) -> tuple[int, bool, str]:
         import os
+        from pathlib import Path
 
-        return item, os.path.isdir("/mnt/data"), os.environ["ONE_A"]
+        return item, Path("/mnt/data").is_dir(), os.environ["ONE_A"]
 
     assert list(lithops_magic.map(look, [7], settings=session.load())) == [(7, True, "1")]
     function = deployed()
