@@ -8,71 +8,19 @@ import platform
 import subprocess
 import sys
 import tempfile
-import urllib.request
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
+
+from localaws import LocalAws, local_command
 
 SAM = "1.170.0"
 """Version of the SAM CLI whose wheel holds AWS's emulator."""
 
 FOREIGN = ("AWS_", "LITHOPS_", "MOTO_", "XDG_", "IPYTHON", "JUPYTER")
 """Prefixes of environment variables that a test must not inherit."""
-
-
-@dataclass
-class LocalAws:
-    """A running local AWS and plain boto3 clients for it."""
-
-    endpoint_url: str
-    region: str
-    access_key_id: str
-    secret_access_key: str = field(repr=False)
-    account_id: str
-    pid: int
-    workers: int
-    version: str
-    folder: Path
-    _clients: dict[str, Any] = field(default_factory=dict, repr=False)
-
-    @property
-    def port(self) -> int:
-        return int(self.endpoint_url.rpartition(":")[2])
-
-    def client(self, service: str, **config: Any) -> Any:
-        """A boto3 client; one per service is shared unless it wants its own `Config`."""
-        if config:
-            return self._client(service, Config(**config))
-        if service not in self._clients:
-            self._clients[service] = self._client(service, None)
-        return self._clients[service]
-
-    def _client(self, service: str, config: Config | None) -> Any:
-        session = boto3.Session(self.access_key_id, self.secret_access_key, region_name=self.region)
-        return session.client(service, endpoint_url=self.endpoint_url, config=config)
-
-    def requests(self) -> dict[str, int]:
-        """Requests so far by `service:Operation`, the server's own ones left out."""
-        headers = {"x-local-secret": self.secret_access_key}
-        request = urllib.request.Request(f"{self.endpoint_url}/_local/requests", headers=headers)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            counts: dict[str, int] = json.load(answer)
-        return counts
-
-
-def local_command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m lithops_magic.local …` with its discovery file in `folder`."""
-    environment = {**os.environ, "LITHOPS_MAGIC_LOCAL_DIR": str(folder)}
-    command = [sys.executable, "-m", "lithops_magic.local", *arguments]
-    return subprocess.run(
-        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
-    )
 
 
 @pytest.fixture(scope="session")

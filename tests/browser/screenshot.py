@@ -6,8 +6,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from lab import Notebook, chromium, chromium_path, jupyterlab, quickstart
 from PIL import Image
+
+from lab import Notebook, chromium, chromium_path, jupyterlab, quickstart
 
 PICTURE = Path(__file__).parents[2] / "notebooks" / "quickstart.png"
 

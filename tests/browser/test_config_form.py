@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
-from lab import Notebook, chromium, chromium_path, jupyterlab
 from playwright.sync_api import Page, expect
+
+from lab import Notebook, chromium, chromium_path, jupyterlab
 
 SCREENSHOT = os.environ.get("LITHOPS_MAGIC_SCREENSHOT")
 """Where to put a picture for human eyes; read here because tests do not see the person's environment."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from lab import Notebook, chromium, chromium_path, jupyterlab, quickstart
 
 SCREENSHOT = os.environ.get("LITHOPS_MAGIC_SCREENSHOT")

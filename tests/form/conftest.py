@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from form_help import widget_states
 
+from form_help import widget_states
 from lithops_magic.notebook.form.form import ConfigForm
 from lithops_magic.notebook.form.store import Store
 from lithops_magic.notebook.session import Session

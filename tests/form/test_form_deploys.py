@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from form_help import words
 
 import lithops_magic
+from form_help import words
 from lithops_magic.aws.function import deploy
 from lithops_magic.aws.role import TRUST
 from lithops_magic.aws.session import Cloud

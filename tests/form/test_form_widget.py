@@ -9,8 +9,8 @@ from typing import Any
 
 import ipywidgets as widgets
 import pytest
-from form_help import beside, words
 
+from form_help import beside, words
 from lithops_magic.aws.asking import Denied
 from lithops_magic.aws.discover import Discovery
 from lithops_magic.notebook.form import actions

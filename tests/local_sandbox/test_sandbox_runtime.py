@@ -20,11 +20,11 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import Journal
 
 import lithops_magic
 from lithops_magic.local.invoke import Invoker
 from lithops_magic.local.model import Mount, Request, RunnableVersion, ServiceError
+from sandbox_help import Journal
 
 WHERE = """
 import os, sys, tempfile
@@ -316,7 +316,7 @@ SERVER = """
 import asyncio, sys
 sys.path[:0] = {path!r}
 from pathlib import Path
-from conftest import Bench
+from sandbox_help import Bench
 async def main():
     bench = Bench(Path({folder!r}))
     runtime = bench.runtime(isolation={isolation!r})

@@ -18,7 +18,8 @@ from botocore.auth import HmacV1QueryAuth, S3SigV4Auth, S3SigV4QueryAuth, SigV4A
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
-from conftest import LocalAws
+
+from localaws import LocalAws
 
 CALLS = [("s3", "list_buckets"), ("sts", "get_caller_identity"), ("ec2", "describe_vpcs")]
 CALLS += [("logs", "describe_log_groups"), ("lambda", "list_functions"), ("efs", "describe_file_systems")]

@@ -17,9 +17,9 @@ from typing import Any
 import boto3
 import psutil
 import pytest
-from conftest import local_command
 
 from lithops_magic.local import discovery
+from localaws import local_command
 
 PATIENCE = 60
 """Seconds after which a test that waits for something has failed."""

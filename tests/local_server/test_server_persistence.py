@@ -14,7 +14,8 @@ from typing import Any
 import boto3
 import psutil
 import pytest
-from conftest import local_command
+
+from localaws import local_command
 
 TRUST = json.dumps(
     {

@@ -16,7 +16,8 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from conftest import LocalAws
+
+from localaws import LocalAws
 
 ASSUME = json.dumps(
     {

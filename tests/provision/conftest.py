@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from provision_help import EnforcingAws, Network, cloud_of, numbers
 
 from lithops_magic.aws.session import Cloud
+from provision_help import EnforcingAws, Network, cloud_of, numbers
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from provision_help import Network
 
 from lithops_magic.cli import main
+from provision_help import Network
 
 
 @pytest.fixture

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from provision_help import EnforcingAws, Network, answer_instead
-
 from lithops_magic.aws.asking import Denied
 from lithops_magic.aws.discover import LONGEST_LIST, Discovery
 from lithops_magic.aws.role import TRUST
 from lithops_magic.aws.session import Cloud
+from provision_help import EnforcingAws, Network, answer_instead
 
 
 def test_only_roles_that_lambda_may_assume(local_aws: Any, account: Cloud, namespace: str) -> None:

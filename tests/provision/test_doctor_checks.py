@@ -8,7 +8,6 @@ from typing import Any
 
 import boto3
 import pytest
-from provision_help import EnforcingAws, Network, answer_instead, cloud_of, refuse
 
 from lithops_magic.aws.bucket import bucket_name, ensure_bucket
 from lithops_magic.aws.definition import creation_request
@@ -16,6 +15,7 @@ from lithops_magic.aws.doctor import EXAMINATIONS, Check, check, facts
 from lithops_magic.aws.provision import create_role
 from lithops_magic.aws.session import Cloud
 from lithops_magic.config import FileSystem, Settings
+from provision_help import EnforcingAws, Network, answer_instead, cloud_of, refuse
 
 NO_POINT = "arn:aws:elasticfilesystem:us-east-1:123456789012:access-point/fsap-00000000000000000"
 

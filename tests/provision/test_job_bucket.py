@@ -8,12 +8,12 @@ import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from provision_help import EnforcingAws, answer_instead, cloud_of, refuse
 
 from lithops_magic.aws.bucket import bucket_name, ensure_bucket
 from lithops_magic.aws.session import Cloud
 from lithops_magic.config import Settings
 from lithops_magic.errors import AwsError
+from provision_help import EnforcingAws, answer_instead, cloud_of, refuse
 
 ACCOUNT = "123456789012"
 

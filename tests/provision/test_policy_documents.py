@@ -12,12 +12,12 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore import xform_name
-from provision_help import Network
 
 import lithops_magic
 from lithops_magic.aws.asking import permission
 from lithops_magic.aws.policy import execution_policy, user_policy
 from lithops_magic.config import FileSystem, Settings
+from provision_help import Network
 
 ACCOUNT, REGION, BUCKET = "123456789012", "eu-west-1", "bucket"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/lithops-magic-execution"

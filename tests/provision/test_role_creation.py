@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from provision_help import EnforcingAws, Network, cloud_of
 
 from lithops_magic.aws.bucket import bucket_name
 from lithops_magic.aws.policy import execution_policy
@@ -15,6 +14,7 @@ from lithops_magic.aws.role import TRUST
 from lithops_magic.aws.session import Cloud
 from lithops_magic.config import Settings
 from lithops_magic.errors import AwsError
+from provision_help import EnforcingAws, Network, cloud_of
 
 
 def permissions(local_aws: Any, name: str, region: str = "us-east-1") -> dict[str, Any]:
