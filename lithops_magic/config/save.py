@@ -24,7 +24,8 @@ SECRETS = ("access_key_id", "secret_access_key", "session_token")
 HIDDEN = "••••••••"
 
 _SECRET_LINE = re.compile(r"(?i)((?:secret|token|password|passwd|access_key|api_?key)[\w\"']*\s*:\s*)(?!\s)([^\r\n]+)")
-_SECRET_NAME = re.compile(r"(?i)secret|token|password|passwd|access_?key|api_?key|credential")
+SECRET_NAME = re.compile(r"(?i)secret|token|password|passwd|access_?key|api_?key|credential")
+"""Names of environment variables whose values are never shown."""
 
 
 def save(settings: Settings, path: str | os.PathLike[str]) -> None:
@@ -163,7 +164,7 @@ def _redact(lines: Iterable[str], settings: Settings, document: Document) -> str
     secrets: set[str | None] = set()
     for values in (settings, interpret(document, local=False)):
         secrets |= {getattr(values, name) for name in SECRETS}
-        secrets |= {text for name, text in values.env_vars.items() if _SECRET_NAME.search(name)}
+        secrets |= {text for name, text in values.env_vars.items() if SECRET_NAME.search(name)}
     # As written in YAML, a text may be escaped.
     written = {form for secret in secrets if secret for form in (secret, json.dumps(secret)[1:-1])}
     patterns = [rf"(?<![\w-]){re.escape(form)}(?![\w-])" for form in sorted(written, key=len, reverse=True)]

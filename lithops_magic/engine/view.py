@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from lithops_magic.engine.snapshot import Snapshot
     from lithops_magic.errors import TaskError
 
+_WORTH_COMPARING = 1.0
+"""Seconds of work below which a speed-up is noise."""
 _WIDTH = 88
 """Characters of a value or an error that are shown."""
 _ENDS = 3
@@ -60,7 +62,7 @@ def headline(result: MapResult) -> str:
 
 def speedup(snapshot: Snapshot) -> list[str]:
     """Return how the wall time, preparation included, compares to running the tasks one after the other."""
-    return [f"{factor(snapshot.speedup)} serial"] if snapshot.speedup else []
+    return [f"{factor(snapshot.speedup)} serial"] if snapshot.task_seconds >= _WORTH_COMPARING else []
 
 
 def error_lines(result: MapResult) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
+from lithops_magic.notebook import configure
 from lithops_magic.notebook.options import BY_FLAG, names
 
 if TYPE_CHECKING:
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
 
-_MAGIC = re.compile(r"%%?lambda_(map|status|clean)\s")
-_NAME = re.compile(r"[^\W\d]\w*\Z|\Z")
-_ELSEWHERE = ["--local", "--profile", "--help"]
+_MAGIC = re.compile(r"%%?lambda_(map|status|clean|config)\s")
+_MANAGEMENT = ["--local", "--profile", "--help"]
+_FLAGS = {"map": names(), "status": _MANAGEMENT, "clean": _MANAGEMENT, "config": names(configure.OPTIONS)}
 
 
 def matcher_for(shell: InteractiveShell, identifier: str) -> Callable[[CompletionContext], SimpleMatcherResult]:
@@ -31,7 +32,7 @@ def matcher_for(shell: InteractiveShell, identifier: str) -> Callable[[Completio
         magic = _MAGIC.match(line)
         if magic is None:
             return {"completions": []}
-        fragment, found = _complete(line[magic.end() :], magic.group(1) == "map", shell.user_ns)
+        fragment, found = _complete(line[magic.end() :], _FLAGS[magic.group(1)], shell.user_ns)
         return {
             "completions": [SimpleCompletion(text=text, type=kind) for text, kind in found],
             "matched_fragment": fragment,
@@ -46,12 +47,11 @@ def _cursor(context: CompletionContext) -> int:
     return len(context.line_with_cursor) if context.cursor_position is None else context.cursor_position
 
 
-def _complete(text: str, mapping: bool, namespace: dict[str, Any]) -> tuple[str, list[tuple[str, str]]]:
+def _complete(text: str, flags: list[str], namespace: dict[str, Any]) -> tuple[str, list[tuple[str, str]]]:
     words = text.split(" ")
     word, before = words[-1], next((past for past in reversed(words[:-1]) if past), "")
     option = BY_FLAG.get(before)
     if word.startswith("-"):
-        flags = names() if mapping else _ELSEWHERE
         return word, [(flag, "param") for flag in flags if flag.startswith(word)]
     if option is not None and option.metavar is not None:
         offered = option.choices or (_variables(namespace) if option.field == "out" else ())

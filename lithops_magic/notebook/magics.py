@@ -5,8 +5,7 @@ from __future__ import annotations
 import builtins
 import difflib
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.displayhook import DisplayHook
@@ -15,7 +14,6 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.core.page import page
 from traitlets import Bool, Enum, Int, Unicode
 
-from lithops_magic.errors import LithopsMagicError
 from lithops_magic.notebook import grammar, options
 from lithops_magic.notebook.cell import Mapped, cell_number, expression_form, function_form
 from lithops_magic.notebook.grammar import MapLine
@@ -70,8 +68,7 @@ class LambdaMagics(Magics):
         if asked.options.help:
             page(help_text())
             return None
-        with _one_line_errors():
-            return self._map(asked, line, cell)
+        return self._map(asked, line, cell)
 
     lambda_map.__doc__ = help_text()
 
@@ -82,8 +79,7 @@ class LambdaMagics(Magics):
 
         given = self._management(line, "lambda_status")
         if given is not None:
-            with _one_line_errors():
-                show(status(self._settings(given), self.jobs()))
+            show(status(self._settings(given), self.jobs()))
 
     lambda_status.__doc__ = STATUS_HELP
 
@@ -94,8 +90,7 @@ class LambdaMagics(Magics):
 
         given = self._management(line, "lambda_clean")
         if given is not None:
-            with _one_line_errors():
-                show(clean(self._settings(given)))
+            show(clean(self._settings(given)))
 
     lambda_clean.__doc__ = CLEAN_HELP
 
@@ -193,18 +188,6 @@ class LambdaMagics(Magics):
         if rest or given != Options(local=given.local, profile=given.profile):
             raise UsageError(f"%{name} takes only --local and --profile NAME")
         return given
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Make IPython show an error of this package as one line instead of our frames, unless it renders itself."""
-    try:
-        yield
-    except LithopsMagicError as error:
-        if not hasattr(error, "_render_traceback_"):
-            lines = [f"{type(error).__name__}: {error}"]
-            vars(error)["_render_traceback_"] = lambda: lines
-        raise
 
 
 def _silenced(line: str, cell: str | None) -> bool:

@@ -81,7 +81,8 @@ def test_the_form_is_filled_mended_and_saved_by_keyboard(tmp_path: Path, local_a
             expect(problem).to_have_count(0)
 
             _tab_to(page, "Architecture")
-            page.keyboard.type("arm")
+            for key in ("Space", "ArrowDown", "Enter"):
+                page.keyboard.press(key)
             _tab_to(page, "Environment")
             page.keyboard.type("API_TOKEN=sesame")
             page.keyboard.press("Enter")

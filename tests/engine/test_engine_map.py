@@ -399,12 +399,9 @@ def test_an_interrupt_reaches_the_waiting_main_thread() -> None:
 
 
 def test_no_thread_outlives_a_job() -> None:
-    def ours() -> list[threading.Thread]:
-        return [thread for thread in threading.enumerate() if thread.name.startswith("lithops-magic")]
-
-    patiently(lambda: not ours(), 60)
+    before = set(threading.enumerate())
     lmap(lambda x: x, iter(range(50)))
-    patiently(lambda: not ours())
+    patiently(lambda: not [each for each in set(threading.enumerate()) - before if "lithops" in each.name])
 
 
 def test_a_deleted_function_is_deployed_again(local_aws: Any) -> None:

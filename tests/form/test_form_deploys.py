@@ -69,10 +69,11 @@ def form(open_form: Callable[..., ConfigForm], made: Made) -> ConfigForm:
     assert made.roles[0] in form.role.widget.options
     form.role.text = made.roles[0]
     form.network.vpc.value = made.vpc
-    labels = {value: label for label, value in form.network.subnets.many.options}
-    assert [labels[subnet][:10] for subnet in made.subnets] == ["us-east-1a", "us-east-1b", "us-east-1c"]
-    form.network.subnets.many.value = made.subnets[:2]
-    form.network.groups.many.value = made.groups[:1]
+    boxes = form.network.subnets.boxes
+    assert [boxes[subnet].description[:10] for subnet in made.subnets] == ["us-east-1a", "us-east-1b", "us-east-1c"]
+    for subnet in made.subnets[:2]:
+        boxes[subnet].value = True
+    form.network.groups.boxes[made.groups[0]].value = True
     form.efs.add.click()
     (mount,) = form.efs.mounts
     assert made.access_points[0] in mount.point.options
@@ -190,6 +191,18 @@ def test_opening_the_form_again_finds_the_vpc_of_what_is_configured(
     again = open_form()
     again.bar.load.click()
     assert again.network.vpc.value == made.vpc
-    assert again.network.subnets.many.value == made.subnets[:2]
-    assert again.network.groups.many.value == made.groups[:1]
+    assert again.network.subnets.text == ", ".join(made.subnets[:2])
+    assert again.network.groups.boxes[made.groups[0]].value
     assert words(again.bar.state).startswith("Nothing changed.")
+
+
+def test_loading_changes_nothing_even_where_the_order_is_another(
+    open_form: Callable[..., ConfigForm], made: Made
+) -> None:
+    subnets, groups = ", ".join(reversed(made.subnets)), ", ".join(reversed(made.groups))
+    form = open_form(f"aws_lambda:\n  local: true\n  vpc:\n    subnets: [{subnets}]\n    security_groups: [{groups}]\n")
+    form.bar.load.click()
+    assert len(form.network.subnets.boxes) == 3
+    assert words(form.bar.state).startswith("Nothing changed.")
+    form.network.subnets.boxes[made.subnets[1]].value = False
+    assert form.reading.settings.subnets == (made.subnets[2], made.subnets[0])

@@ -10,7 +10,7 @@ from typing import Any
 import ipywidgets as widgets
 import pytest
 
-from form_help import beside, words
+from form_help import beside, tick, widget_states, words
 from lithops_magic.aws.asking import Denied
 from lithops_magic.aws.discover import Discovery
 from lithops_magic.notebook.form import actions
@@ -61,6 +61,8 @@ def test_save_shows_the_diff_and_write_writes_only_that(open_form: OpenForm, fil
     assert words(form.bar.status) == f"✓ Saved to {file}; the next run uses it."
     assert words(form.bar.state).startswith("Nothing changed.")
     assert form.bar.write.layout.display == "none"
+    form.bar.write.click()
+    assert words(form.bar.status).startswith("✓ Saved to")
     assert session.load().timeout == 300
 
 
@@ -73,6 +75,7 @@ def test_a_change_after_save_needs_a_new_look(open_form: OpenForm, file: Path) -
     assert form.bar.results.value == ""
     form.bar.write.click()
     assert file.read_text() == ACCOUNT
+    form.bar.save.click()
     assert "+  runtime_timeout: 301" in words(form.bar.results)
 
 
@@ -264,25 +267,25 @@ class TestOnTheLocalAws:
         assert [label for label, _ in form.network.vpc.options][0::2][:1] == ["none"]
         vpc = form.network.vpc.options[1][1]
         form.network.vpc.value = vpc
-        zones = [label.split(" · ")[0] for label, _ in form.network.subnets.many.options]
+        zones = [box.description.split(" · ")[0] for box in form.network.subnets.boxes.values()]
         assert zones == sorted(zones)
-        form.network.subnets.many.index = (0, 1)
-        form.network.groups.many.index = (0,)
+        tick(form.network.subnets, 2)
+        tick(form.network.groups, 1)
         assert not form.bar.save.disabled
         assert len(form.reading.settings.subnets) == 2
         form.network.vpc.value = ""
         assert form.reading.settings.subnets == ()
-        assert not form.network.subnets.listed
+        assert not form.network.subnets.boxes
 
     def test_another_place_drops_the_lists(self, open_form: OpenForm) -> None:
         form = open_form()
         form.bar.load.click()
         form.network.vpc.value = form.network.vpc.options[1][1]
-        form.network.subnets.many.index = (0,)
+        tick(form.network.subnets, 1)
         chosen = form.network.subnets.text
         form.controls["local"].widget.value = "false"
         assert form.network.vpc.disabled
-        assert not form.network.subnets.listed
+        assert not form.network.subnets.boxes
         assert form.network.subnets.text == chosen
         assert form.caller.words == "known after Load from AWS"
 
@@ -302,8 +305,26 @@ class TestOnTheLocalAws:
         others = {"subnets", "security_groups", "execution_role", "efs"} - {name}
         if question != "vpcs":
             assert not [other for other in others if denied.reason in beside(form, other)]
-            assert form.network.subnets.listed is (question == "security_groups")
+            assert bool(form.network.subnets.boxes) is (question == "security_groups")
         assert not form.bar.save.disabled
+
+    def test_an_account_tells_how_the_credentials_were_found(
+        self, open_form: OpenForm, local_aws: Any, monkeypatch: Any
+    ) -> None:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", local_aws.access_key_id)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", local_aws.secret_access_key)
+        form = open_form(f"aws_lambda: {{local: false, region: us-east-1, endpoint_url: '{local_aws.endpoint_url}'}}\n")
+        assert form.credentials.words.startswith("as boto3 finds them")
+        form.bar.load.click()
+        assert form.credentials.words == "environment variables"
+        assert form.caller.words.startswith("arn:aws:sts::123456789012:")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+        form.bar.load.click()
+        assert form.caller.words.startswith("not known: ")
+        assert "No list: " in beside(form, "execution_role")
+        seen = str(form._repr_mimebundle_()) + "".join(widget_states(form.view))
+        assert local_aws.access_key_id not in seen
+        assert local_aws.secret_access_key not in seen
 
     def test_create_role_chooses_it_and_check_examines_it(self, open_form: OpenForm, local_aws: Any) -> None:
         form = open_form()

@@ -118,6 +118,7 @@ def test_management_magics_explain_themselves_and_refuse_anything_else(loaded, m
         ("%lambda_map f items --errors ", {"raise", "keep"}),
         ("%%lambda_map x in items -o squ", {"squares"}),
         ("%lambda_status --", {"--local", "--profile"}),
+        ("%lambda_config --s", {"--show", "--set"}),
     ],
 )
 def test_options_choices_and_names_are_completed(loaded, line, offered):

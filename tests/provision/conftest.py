@@ -56,7 +56,8 @@ def enforcing(local_aws: Any, tmp_path_factory: pytest.TempPathFactory) -> Itera
     folder = tmp_path_factory.mktemp("enforcing-aws")
     environment = {**os.environ, "LITHOPS_MAGIC_LOCAL_DIR": str(folder)}
     command = [sys.executable, "-m", "lithops_magic.local"]
-    started = subprocess.check_output([*command, "ensure", "--workers", "1"], env=environment, text=True, timeout=120)
+    ensure = [*command, "ensure", "--workers", "1", "--concurrency", "1000"]
+    started = subprocess.check_output(ensure, env=environment, text=True, timeout=120)
     yield EnforcingAws(type(local_aws)(**json.loads(started), folder=folder))
     subprocess.run([*command, "stop"], env=environment, check=True, capture_output=True, timeout=120)
 

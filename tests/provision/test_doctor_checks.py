@@ -390,6 +390,7 @@ def test_limits(account: Cloud, concurrent: int, used: int, statuses: tuple[str,
 
 
 def test_more_workers_than_the_account_allows(account: Cloud) -> None:
+    answer_instead(account.client("lambda"), "GetAccountSettings", lambda _: limits(1000, 0))
     found = examined(account, Settings(max_workers=5000))["concurrency"]
     assert found.text == "max_workers is 5000, but 1,000 functions can run at once."
 

@@ -181,7 +181,7 @@ class Facts:
                 return list(self.s3files.get_mount_target(mountTargetId=target.id)["securityGroups"])
         with asking("efs"):
             answer = self.cloud.client("efs").describe_mount_target_security_groups(MountTargetId=target.id)
-        return answer["SecurityGroups"]
+        return answer.get("SecurityGroups", [])
 
     @cached_property
     def account_settings(self) -> GetAccountSettingsResponseTypeDef:

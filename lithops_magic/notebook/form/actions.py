@@ -12,6 +12,7 @@ from lithops_magic.aws.doctor import Check, check
 from lithops_magic.aws.explain import aws_errors
 from lithops_magic.aws.provision import create_role
 from lithops_magic.config import Problem
+from lithops_magic.engine.units import plural
 from lithops_magic.errors import LithopsMagicError
 from lithops_magic.notebook.form.network import ask
 
@@ -53,6 +54,7 @@ def load(form: ConfigForm) -> None:
     try:
         cloud = connect_unfinished(settings, say)
     except LithopsMagicError as error:
+        say("")
         form.bar.loaded.tell([Problem("load", str(error), "")])
         return
     say("Asking AWS …")
@@ -107,6 +109,8 @@ def preview(form: ConfigForm) -> None:
 
 def write(form: ConfigForm) -> None:
     """Write what was shown, unless the file has changed since."""
+    if form.pending is None:
+        return
     settings = form.reading.settings
     if form.pending != Pending(settings, form.store.diff(settings)):
         preview(form)
@@ -147,7 +151,7 @@ def _offer_roles(form: ConfigForm, roles: tuple[Role, ...] | Denied) -> None:
     if isinstance(roles, Denied):
         form.role.offer([], f"No list: {roles.reason}")
     else:
-        words = f"{len(roles)} that Lambda may assume; empty the field to see them all"
+        words = f"{plural(len(roles), 'role')} that Lambda may assume; empty the field to see them all"
         form.role.offer([(role.name, role.arn) for role in roles], words if roles else "None that Lambda may assume")
 
 
@@ -162,5 +166,7 @@ def _offer_access_points(form: ConfigForm, discovery: Discovery) -> None:
             found += answer
         elif name == "EFS" or answer.permission:
             reasons.append(f"No list of {name}: {answer.reason}")
-    words = f"{len(found)} to choose from" if found else "" if reasons else "None in this region"
+    words = (
+        f"{plural(len(found), 'access point')} to choose from" if found else "" if reasons else "None in this region"
+    )
     form.efs.offer([(point.name, point.arn) for point in found], " ".join([words, *reasons]).strip())

@@ -10,7 +10,6 @@ import ipywidgets as widgets  # type: ignore[import-untyped]
 from lithops_magic.aws.doctor import Check
 from lithops_magic.notebook.form.fields import GREEN, HINT, PROBLEM, RED, Words
 
-LOAD_HINT = "Fills the lists below"
 SIGNS = {"ok": "✓ ok", "problem": "✗ problem", "unknown": "? unknown"}
 CELL = "text-align:left;vertical-align:top;padding:1px 14px 1px 0"
 SHORT, LONG = (f' style="{CELL};white-space:{space}"' for space in ("nowrap", "normal"))
@@ -35,7 +34,7 @@ class Bar:
         self.save = _button("Save", "Show what would change in the file", "primary")
         self.write = _button("Write", "Write the changes shown below into the file", "success")
         self.use = _button("Use for this session only", "Run with these settings until the kernel ends")
-        self.loaded = Words(LOAD_HINT)
+        self.loaded = Words("Fills the lists below")
         self.state = _line()
         self.status = _line()
         self.results = widgets.HTML(layout=widgets.Layout(width="100%"))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import ipywidgets as widgets  # type: ignore[import-untyped]
 
 from lithops_magic.config import Problem
-from lithops_magic.notebook.form.fields import INDENT, NARROW, Choices, Words, label_style, layout, row
+from lithops_magic.notebook.form.fields import BROAD, INDENT, NARROW, Choices, Words, label_style, layout, row
 from lithops_magic.notebook.form.model import FIELDS
 
 
@@ -22,7 +22,7 @@ class Mount:
             options=[arn for _, arn in choices],
             ensure_option=False,
             style=label_style(),
-            layout=layout(),
+            layout=layout(width=BROAD),
         )
         self.path = widgets.Text(
             value=path,
@@ -43,7 +43,8 @@ class FileSystems:
     def __init__(self) -> None:
         self.mounts: list[Mount] = []
         self.add = widgets.Button(
-            description="Add a file system", layout=widgets.Layout(width="auto", margin="2px 2px 2px 0")
+            description="Add a file system",
+            layout=widgets.Layout(width="auto", flex="0 0 auto", margin="2px 2px 2px 0"),
         )
         self.words = Words(FIELDS["efs"].hint)
         self._rows = widgets.VBox()

@@ -14,7 +14,7 @@ from lithops_magic.notebook.form.model import FIELDS, Field
 LABEL_WIDTH = "120px"
 INDENT = f"calc({LABEL_WIDTH} + 10px)"
 """Where the controls begin."""
-WIDTH, NARROW = "480px", "240px"
+WIDTH, NARROW, BROAD = "480px", "240px", "640px"
 RED, GREEN = (
     f"color:{plain};color:color-mix(in srgb,var({theme},{plain}) 70%,var(--jp-ui-font-color0,#000))"
     for theme, plain in (("--jp-error-color1", "#c62828"), ("--jp-success-color1", "#2e7d32"))
@@ -41,7 +41,7 @@ class Control(Protocol):
 
 def layout(**options: str) -> Any:
     """Return a layout as wide as all controls."""
-    return widgets.Layout(**{"width": WIDTH, "flex": "0 1 auto", **options})
+    return widgets.Layout(**{"width": WIDTH, "max_width": "99%", "flex": "0 1 auto", **options})
 
 
 def label_style() -> dict[str, str]:
@@ -55,25 +55,26 @@ def row(*children: Any) -> Any:
 
 
 class Words:
-    """The line beside a field: a problem, or else a hint."""
+    """The line beside a field: a hint until there is something to say, and problems above what was said."""
 
     def __init__(self, hint: str = "") -> None:
-        self.hint = hint
-        self.view = widgets.HTML(layout=widgets.Layout(flex="1 1 240px", margin="2px 2px 2px 10px"))
+        self._hint = hint
+        self._said = ""
+        self.view = widgets.HTML(layout=widgets.Layout(flex="1 1 150px", margin="2px 2px 2px 10px"))
         self.tell(())
 
-    def say(self, hint: str) -> None:
-        """Show another hint."""
-        self.hint = hint
+    def say(self, words: str) -> None:
+        """Show something that a problem does not hide; empty: the hint again."""
+        self._said = words
         self.tell(())
 
     def tell(self, problems: Sequence[Problem]) -> None:
         """Show problems with the remedy, or the hint if there are none."""
-        if problems:
-            words = "<br>".join(html.escape(f"{problem.text} {problem.fix}".strip()) for problem in problems)
-            self.view.value = f'<span role="status" style="{PROBLEM}">⚠ {words}</span>'
-        else:
-            self.view.value = f'<span style="{HINT}">{html.escape(self.hint)}</span>'
+        texts = (html.escape(f"{problem.text} {problem.fix}".strip()) for problem in problems)
+        lines = [f'<span role="status" style="{PROBLEM}">⚠ {text}</span>' for text in texts]
+        if said := self._said or ("" if lines else self._hint):
+            lines.append(f'<span style="{HINT}">{html.escape(said)}</span>')
+        self.view.value = "<br>".join(lines)
 
 
 class Single:
@@ -150,56 +151,84 @@ def suggested_control(name: str, placeholder: str) -> Suggested:
 
 
 class Picked:
-    """Several texts: chosen from a list once there is one, and until then free text with commas."""
+    """Several texts: ticked in a list once there is one, and until then free text with commas.
+
+    Boxes to tick, because JupyterLab takes the arrow keys and letters away from a list of several choices.
+    """
 
     def __init__(self, name: str, placeholder: str) -> None:
         self._field = FIELDS[name]
-        self.hint = self._field.hint
+        self._changed: Callable[[], None] = lambda: None
         self.free = widgets.Text(**_common(name), placeholder=placeholder)
-        self.many = widgets.SelectMultiple(**_common(name), rows=4)
+        self.free.observe(lambda _: self._changed(), "value")
+        self.boxes: dict[str, widgets.Checkbox] = {}
+        """By the text that a tick stands for; empty without a list."""
         self.words = Words(self._field.hint)
         self.view = row(self.free, self.words.view)
 
     @property
-    def listed(self) -> bool:
-        """Whether there is a list to choose from."""
-        return self.view.children[0] is self.many
-
-    @property
     def text(self) -> str:
-        return ", ".join(self.many.value) if self.listed else str(self.free.value)
+        if not self.boxes:
+            return str(self.free.value)
+        # The order of the file stays, else an equal configuration would look like another.
+        order = dict.fromkeys([*self._read(self.free.value), *self.boxes])
+        return ", ".join(text for text in order if text in self.boxes and self.boxes[text].value)
 
     @text.setter
     def text(self, text: str) -> None:
-        chosen = self._field.read(text, ())
-        if self.listed and set(chosen) <= {value for _, value in self.many.options}:
-            self.many.value = chosen
-        else:
-            self.type_freely(self.hint)
-            self.free.value = text
+        chosen = self._read(text)
+        self.free.value = text
+        if set(chosen) <= set(self.boxes):
+            for value, box in self.boxes.items():
+                box.value = value in chosen
+        elif self.boxes:
+            self.boxes = {}
+            self._show(self.free, "")
 
     def offer(self, choices: Choices, words: str) -> None:
-        """Let the user choose from a list; of what was there, what the list has stays."""
-        kept = [value for value in self._field.read(self.text, ()) if value in {text for _, text in choices}]
-        self.many.options = choices
-        self.many.value = kept
-        self._show(self.many, words)
+        """Let the user tick; of what was there, what the list has stays."""
+        if not choices:
+            self.type_freely("There are none")
+            return
+        self.free.value = self.text
+        chosen = self._read(self.free.value)
+        self.boxes = {value: self._box(label, ticked=value in chosen) for label, value in choices}
+        # A list has its label like a field, and scrolls when it is long.
+        column = widgets.VBox(list(self.boxes.values()), layout=widgets.Layout(max_height="180px", overflow="auto"))
+        self._show(
+            widgets.HBox([label_of(self._field.label), column], layout=layout(width="auto", max_width=BROAD)), words
+        )
 
     def type_freely(self, words: str) -> None:
         """Let the user type, and say why there is no list."""
-        self.free.value = self.text
+        self.free.value, self.boxes = self.text, {}
         self._show(self.free, words)
 
     def on_change(self, changed: Callable[[], None]) -> None:
-        self.free.observe(lambda _: changed(), "value")
-        self.many.observe(lambda _: changed(), "value")
+        self._changed = changed
 
     def tell(self, problems: Sequence[Problem]) -> None:
         self.words.tell(problems)
 
+    def _read(self, text: str) -> tuple[str, ...]:
+        return tuple(self._field.read(text, ()))
+
+    def _box(self, label: str, *, ticked: bool) -> widgets.Checkbox:
+        box = widgets.Checkbox(ticked, description=label, indent=False, layout=widgets.Layout(width="auto"))
+        box.observe(lambda _: self._changed(), "value")
+        return box
+
     def _show(self, widget: Any, words: str) -> None:
         self.view.children = (widget, self.words.view)
         self.words.say(words)
+
+
+def label_of(text: str) -> Any:
+    """Return a label in the column of all labels."""
+    return widgets.HTML(
+        f'<div style="text-align:right">{html.escape(text)}</div>',
+        layout=widgets.Layout(width=LABEL_WIDTH, flex="0 0 auto", margin="2px 8px 2px 2px"),
+    )
 
 
 def _common(name: str, width: str = WIDTH) -> dict[str, Any]:

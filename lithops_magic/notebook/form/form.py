@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lithops_magic.aws.explain import one_line
 from lithops_magic.errors import LithopsMagicError
 from lithops_magic.notebook.form import actions, fields, static, view
-from lithops_magic.notebook.form.bar import LOAD_HINT, Bar
+from lithops_magic.notebook.form.bar import Bar
 from lithops_magic.notebook.form.efs import FileSystems
 from lithops_magic.notebook.form.model import FIELDS, Reading, credentials, differences, read, texts
 from lithops_magic.notebook.form.network import Network
@@ -188,10 +188,10 @@ class ConfigForm:
 
     def _forget_lists(self) -> None:
         with self._silence():
-            self.role.offer([], FIELDS["execution_role"].hint)
+            self.role.offer([], "")
             self.network.forget()
-            self.efs.offer([], FIELDS["efs"].hint)
-        self.bar.loaded.say(LOAD_HINT)
+            self.efs.offer([], "")
+        self.bar.loaded.say("")
         self.caller.tell(UNASKED)
         self.credentials.tell(credentials(self.reading.settings))
 

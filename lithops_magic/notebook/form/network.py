@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import ipywidgets as widgets  # type: ignore[import-untyped]
 
 from lithops_magic.aws.asking import Denied
+from lithops_magic.engine.units import plural
 from lithops_magic.errors import LithopsMagicError
 from lithops_magic.notebook.form.fields import Picked, Words, label_style, layout, row
 
@@ -49,7 +50,7 @@ class Network:
             return
         home = self._home(discovery, vpcs)
         self._offer_vpcs([(_describe_vpc(vpc), vpc.id) for vpc in vpcs], home)
-        self.words.say(f"{len(vpcs)} in this region")
+        self.words.say(f"{plural(len(vpcs), 'VPC')} in this region")
         if home not in (NONE, OTHER):
             self._list(discovery, home)
 
@@ -57,9 +58,9 @@ class Network:
         """Drop the lists; what is chosen stays as text."""
         self._discovery = None
         self._offer_vpcs([], OTHER)
-        self.words.say(UNASKED)
+        self.words.say("")
         for picked in (self.subnets, self.groups):
-            picked.type_freely(picked.hint)
+            picked.type_freely("")
 
     def _home(self, discovery: Discovery, vpcs: tuple[Vpc, ...]) -> str:
         """Find the VPC of the subnets that are configured."""
@@ -109,7 +110,7 @@ def _offer(picked: Picked, answer: tuple[Any, ...] | Denied, describe: Callable[
     if isinstance(answer, Denied):
         picked.type_freely(f"No list: {answer.reason}")
     else:
-        picked.offer([(describe(one), one.id) for one in answer], "Ctrl or Shift selects several")
+        picked.offer([(describe(one), one.id) for one in answer], "Tick those to use")
 
 
 def _describe_vpc(vpc: Vpc) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from lithops_magic.config.save import _SECRET_NAME, HIDDEN
+from lithops_magic.config.save import HIDDEN, SECRET_NAME
 
 
 class Unreadable(ValueError):
@@ -44,7 +44,7 @@ def read_pairs(text: str, before: Mapping[str, str]) -> dict[str, str]:
 
 
 def _shown(name: str, value: str) -> str:
-    return HIDDEN if value and _SECRET_NAME.search(name) else _quote(value)
+    return HIDDEN if value and SECRET_NAME.search(name) else _quote(value)
 
 
 def _quote(text: str, forbidden: str = "\n") -> str:
