@@ -108,8 +108,9 @@ def _conclude(figures: list[MapFigures]) -> None:
 
 
 def _local(arguments: list[str]) -> int:
-    command = [sys.executable, "-P", "-m", "lithops_magic.local", *(arguments or ["serve"])]
-    process = subprocess.Popen(command)
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
+        arguments = ["serve", *arguments]
+    process = subprocess.Popen([sys.executable, "-P", "-m", "lithops_magic.local", *arguments])
     while True:
         try:
             return process.wait()

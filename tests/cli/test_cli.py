@@ -107,6 +107,11 @@ def test_local_passes_its_arguments_on(local_aws: Any) -> None:
     assert local_aws.endpoint_url in done.stdout, done.stderr
 
 
+def test_local_serves_unless_told_otherwise(local_aws: Any) -> None:
+    done = run("local", "--workers", "3")
+    assert f"already runs at {local_aws.endpoint_url}" in done.stderr
+
+
 def test_a_missing_quickstart_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
