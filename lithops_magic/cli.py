@@ -16,7 +16,7 @@ from .errors import LithopsMagicError
 if TYPE_CHECKING:
     from .demo import MapFigures
 
-QUICKSTART = Path(__file__).parent.parent / "notebooks" / "01_quickstart.ipynb"
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,7 +38,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lithops-magic", description="Notebook cells in parallel on AWS Lambda.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    demo = commands.add_parser("demo", help="run the quickstart notebook here and show what it does")
+    demo = commands.add_parser("demo", help="run the quickstart or another demo notebook here and show what it does")
+    demo.add_argument("notebook", nargs="?", default="01_quickstart", help="which one (01_quickstart)")
     demo.add_argument("--save", action="store_true", help="write the executed notebook back")
     demo.set_defaults(run=_demo)
 
@@ -60,9 +61,12 @@ def _fail(message: str) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    if not QUICKSTART.exists():
+    path = NOTEBOOKS / f"{options.notebook.removesuffix('.ipynb')}.ipynb"
+    if not NOTEBOOKS.exists():
+        return _fail("the demo notebooks come with the project's repository: clone it and `pip install -e .` there")
+    if not path.exists():
         return _fail(
-            "the quickstart notebook comes with the project's repository: clone it and `pip install -e .` there"
+            f"no demo {options.notebook}: there are {', '.join(sorted(p.stem for p in NOTEBOOKS.glob('*.ipynb')))}"
         )
     try:
         import matplotlib  # noqa: F401
@@ -73,20 +77,20 @@ def _demo(options: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         return _fail(f'the demo needs {error.name}: pip install "lithops-magic[local]"')
 
-    notebook = nbformat.read(QUICKSTART, as_version=4)  # type: ignore[no-untyped-call]
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     try:
-        figures = play(notebook, sys.stdout, QUICKSTART.parent)
+        figures = play(notebook, sys.stdout, NOTEBOOKS)
     except CellExecutionError as error:
-        return _fail(f"the quickstart failed: {error.ename}: {error.evalue.splitlines()[0] if error.evalue else ''}")
+        return _fail(f"{path.stem} failed: {error.ename}: {error.evalue.splitlines()[0] if error.evalue else ''}")
     except DeadKernelError:
-        return _fail("the quickstart's kernel died")
+        return _fail(f"the kernel of {path.stem} died")
     if options.save:
-        nbformat.write(notebook, QUICKSTART)  # type: ignore[no-untyped-call]
-    _conclude(figures)
+        nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
+    _conclude(figures, path)
     return 0
 
 
-def _conclude(figures: list[MapFigures]) -> None:
+def _conclude(figures: list[MapFigures], path: Path) -> None:
     from .demo import MapFigures
     from .engine.units import duration, factor, money
 
@@ -104,7 +108,7 @@ def _conclude(figures: list[MapFigures]) -> None:
             f"{factor(figure.speedup):>14}{money(figure.request_cost):>12}"
         )
     print("\nSerial is all tasks one after the other; requests are at AWS's list price, and nothing was billed.")
-    print(f"Open the notebook:  jupyter lab {os.path.relpath(QUICKSTART)}")
+    print(f"Open the notebook:  jupyter lab {os.path.relpath(path)}")
 
 
 def _local(arguments: list[str]) -> int:

@@ -114,6 +114,7 @@ class Player(NotebookClient):
             timeout=None,
             record_timing=False,
             coalesce_streams=True,
+            store_widget_state=False,
             shutdown_kernel="immediate",
             extra_arguments=["--log-level=CRITICAL"],
             log=logging.Logger("lithops-magic demo", logging.CRITICAL),

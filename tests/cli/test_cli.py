@@ -115,9 +115,14 @@ def test_local_serves_unless_told_otherwise(local_aws: Any) -> None:
 def test_a_missing_quickstart_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "QUICKSTART", tmp_path / "absent.ipynb")
+    monkeypatch.setattr(cli, "NOTEBOOKS", tmp_path / "absent")
     assert cli.main(["demo"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_unknown_demo_names_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["demo", "99_nothing"]) == 1
+    assert capsys.readouterr().err.endswith("no demo 99_nothing: there are 01_quickstart, 02_configure\n")
 
 
 def test_a_missing_extra_is_one_line_with_the_remedy(

@@ -20,7 +20,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from lithops_magic.demo import Screen, play
 
-QUICKSTART = Path(__file__).parents[2] / "notebooks" / "01_quickstart.ipynb"
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 PROGRESS = """
 from IPython.display import display
@@ -143,10 +143,19 @@ def _kinds(book: Any) -> dict[str, set[str]]:
     }
 
 
-def test_the_stored_quickstart_shows_what_a_fresh_run_shows(tmp_path: Path, local_aws: Any) -> None:
-    stored = nbformat.read(QUICKSTART, as_version=4)
+@pytest.mark.parametrize(
+    ("name", "maps"),
+    [
+        ("01_quickstart", [("squares", 1000), ("pieces", 288), ("celsius", 60)]),
+        ("02_configure", [("written", 3), ("read", 3)]),
+    ],
+)
+def test_a_stored_notebook_shows_what_a_fresh_run_shows(
+    tmp_path: Path, local_aws: Any, name: str, maps: list[tuple[str, int]]
+) -> None:
+    stored = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     fresh = copy.deepcopy(stored)
     figures = play(fresh, io.StringIO(), tmp_path)
     assert _kinds(fresh) == _kinds(stored)
-    assert [(figure.name, figure.tasks) for figure in figures] == [("squares", 1000), ("pieces", 288), ("celsius", 60)]
+    assert [(figure.name, figure.tasks) for figure in figures] == maps
     assert all(0 < figure.request_cost < 0.001 for figure in figures)
