@@ -35,12 +35,15 @@ _functions: dict[str, Callable[[Any], Any]] = {}
 _cold = True
 
 
-class _Deadline(BaseException):
+class TaskTimeout(BaseException):
     """The function's time is up; no `except Exception` of the user's may swallow it."""
+
+    def __str__(self) -> str:
+        return "the function's time was up"
 
 
 class _Alarm:
-    """Raises `_Deadline` in the user's code shortly before the platform would kill the sandbox."""
+    """Raises `TaskTimeout` in the user's code shortly before the platform would kill the sandbox."""
 
     def __init__(self, seconds: float) -> None:
         self.rang = self._armed = False
@@ -54,7 +57,7 @@ class _Alarm:
         self.rang = True
         if self._armed:
             self._armed = False
-            raise _Deadline
+            raise TaskTimeout
 
     @contextlib.contextmanager
     def armed(self) -> Iterator[None]:
@@ -128,7 +131,7 @@ def _run(function: dict[str, str], task: dict[str, Any], alarm: _Alarm) -> dict[
             with alarm.armed():
                 value = _call(_load_function(function), _load(task["data"], "item"))
         except BaseException as error:  # SystemExit and its like would kill the sandbox, neighbours' results and all
-            outcome = {"status": "timeout" if isinstance(error, _Deadline) else "error", **report(error)}
+            outcome = {"status": "timeout" if isinstance(error, TaskTimeout) else "error", **report(error)}
         else:
             outcome = _dump(value, alarm)
     timing = {"started": started, "seconds": time.perf_counter() - clock}
@@ -169,6 +172,6 @@ def _dump(value: Any, alarm: _Alarm) -> dict[str, Any]:
         with alarm.armed():
             data = cloudpickle.dumps(value, protocol=5)
     except BaseException as error:
-        status = "timeout" if isinstance(error, _Deadline) else "unpicklable"
+        status = "timeout" if isinstance(error, TaskTimeout) else "unpicklable"
         return {"status": status, "of": type(value).__qualname__, **report(error)}
     return {"status": "ok", "value": base64.b64encode(data).decode()}
