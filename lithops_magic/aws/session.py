@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from ..config import Settings
+from ..config import Settings, regions
 from ..errors import ConfigError
 from .explain import aws_errors
 from .local import ensure_local_aws
@@ -189,15 +188,6 @@ def _region(session: Session, settings: Settings) -> str:
     region = session.region_name
     if not region:
         raise ConfigError("No AWS region is set. Set region in the aws_lambda section, or AWS_REGION.")
-    known = [
-        name
-        for partition in session.get_available_partitions()
-        for name in session.get_available_regions("lambda", partition)
-    ]
-    if region not in known and settings.endpoint_url is None:
-        close = difflib.get_close_matches(region, known, n=1)
-        hint = f"Did you mean {close[0]}?" if close else "Write it like us-east-1."
-        raise ConfigError(
-            f"{region!r} is not a region that boto3 knows. {hint} A brand-new region needs a newer boto3."
-        )
+    if settings.endpoint_url is None and regions.is_unknown(region):
+        raise ConfigError(f"{region!r} is not a region that boto3 knows. {regions.advice(region)}")
     return region

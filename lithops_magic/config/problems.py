@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from . import regions
 from .settings import Settings
 
 REGION = r"(?:eusc-)?[a-z]{2}(?:-gov|-iso[a-z]?)?-[a-z]+-\d"
@@ -75,8 +76,9 @@ def find_problems(settings: Settings) -> list[Problem]:
 
 
 def _place(settings: Settings) -> Iterator[Problem]:
-    if settings.region is not None and not re.fullmatch(REGION, settings.region):
-        yield Problem("region", f"{settings.region!r} is not an AWS region.", "Write it like us-east-1.")
+    if settings.region is not None and settings.endpoint_url is None and regions.is_unknown(settings.region):
+        text = f"{settings.region!r} is not a region that boto3 knows to have AWS Lambda."
+        yield Problem("region", text, regions.advice(settings.region))
     if settings.execution_role is None:
         if not settings.local:
             yield Problem(

@@ -46,6 +46,7 @@ def test_good_settings_have_no_problems(changes: dict[str, Any]) -> None:
     ("field", "changes"),
     [
         ("region", {"region": "Frankfurt"}),
+        ("region", {"region": "eu-centrl-1"}),
         ("execution_role", {"execution_role": None}),
         ("execution_role", {"execution_role": "lithops-role"}),
         ("execution_role", {"execution_role": "arn:aws:iam::123456789012:user/me"}),

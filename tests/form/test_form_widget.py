@@ -197,10 +197,11 @@ def test_strings_of_the_file_are_no_html(open_form: OpenForm) -> None:
     assert not [text for text in [*seen, form._repr_mimebundle_()["text/html"]] if evil in text]
 
 
-def test_a_region_that_botocore_does_not_know_stays(open_form: OpenForm) -> None:
+def test_a_region_that_botocore_does_not_know_stays_and_is_a_problem(open_form: OpenForm) -> None:
     form = open_form(ACCOUNT.replace("eu-west-1", "xx-north-9"))
     assert form.controls["region"].text == "xx-north-9"
-    assert words(form.bar.state).startswith("Nothing changed.")
+    assert "'xx-north-9' is not a region that boto3 knows" in beside(form, "region")
+    assert form.bar.save.disabled
 
 
 def test_file_systems_are_added_and_removed(open_form: OpenForm) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.aws.explain import one_line
+from lithops_magic.config.regions import lambda_regions
 from lithops_magic.errors import LithopsMagicError
 from lithops_magic.notebook.form import actions, fields, static, view
 from lithops_magic.notebook.form.bar import Bar
@@ -217,12 +218,4 @@ class ConfigForm:
 
 
 def _regions() -> fields.Choices:
-    import botocore.session
-
-    session = botocore.session.Session()
-    names = [
-        name
-        for partition in session.get_available_partitions()
-        for name in session.get_available_regions("lambda", partition)
-    ]
-    return [("as boto3 finds it", ""), *((name, name) for name in names)]
+    return [("as boto3 finds it", ""), *((name, name) for name in lambda_regions())]
