@@ -1,16 +1,15 @@
-"""What can become of one Invoke request, and which error of AWS means which."""
+"""What can become of one Invoke request, and which answer of AWS means which."""
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from http import HTTPStatus
 
 from .explain import ADVICE, PERMISSION, explain, sentence
-from .report import Report
-
-if TYPE_CHECKING:
-    from botocore.exceptions import ClientError
+from .report import Report, parse_report
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,49 +129,102 @@ MAYBE = frozenset({"EFSIOException", "ServiceException"})
 RESERVED_NOTHING = "Its reserved concurrency is used up; if that is 0 the function never runs."
 
 
-def classify(error: Exception) -> Outcome:
-    """Tell what an exception raised by Invoke means for the task."""
-    from botocore import exceptions
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException"})
+"""Errors after which newer credentials may help."""
 
-    if isinstance(error, exceptions.ClientError):
-        return _from_service(error)
-    text = str(explain(error))
-    unsent = (
-        exceptions.EndpointConnectionError,
-        exceptions.ConnectTimeoutError,
-        exceptions.ProxyConnectionError,
-    )
-    if isinstance(error, unsent) or (
-        isinstance(error, exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
-    ):
-        return Unreachable(text)
-    # ResponseStreamingError and the read errors of urllib3 come while the answer is being read.
-    if isinstance(error, exceptions.HTTPClientError | exceptions.IncompleteReadError | OSError):
-        return Ambiguous(text)
-    return Refused(type(error).__name__, text, "")
+CHECKS: Mapping[str, str] = {
+    "AWS_IO_DNS": "Check the network, the region and endpoint_url.",
+    "AWS_IO_TLS": "Check the network's certificates (AWS_CA_BUNDLE).",
+    "AWS_IO_MAX_FDS": "Use fewer workers, or allow this process more open files (ulimit -n).",
+    "AWS_ERROR_MAX_FDS": "Use fewer workers, or allow this process more open files (ulimit -n).",
+    "AWS_ERROR_HTTP_PROXY": "Check the proxy (HTTPS_PROXY).",
+    "": "Check the network and its firewall.",
+}
+"""What to look at, by the start of the name of an error of the connection."""
 
 
-def _from_service(error: ClientError) -> Outcome:
-    details = error.response.get("Error", {})
-    code = str(details.get("Code", ""))
-    message = sentence(str(details.get("Message") or code))
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+def classify_response(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
+    """Tell what a complete answer to Invoke means for the task; `headers` have lower-case names."""
+    if status == HTTPStatus.OK:
+        return _reply(headers, body)
+    details = _json(body)
+    code = error_code(headers, details) or str(status)
+    message = sentence(str(details.get("message") or details.get("Message") or _phrase(status)))
     if code in NEVER:
         return Refused(code, message, NEVER[code])
-    if code in NOT_NOW or status == 429:
-        return _throttled(error, code, message)
-    if code in MAYBE or status >= 500:
+    if code in NOT_NOW or status == HTTPStatus.TOO_MANY_REQUESTS:
+        return _throttled(code, message, str(details.get("Reason") or code), headers.get("retry-after"))
+    if code in MAYBE or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return Ambiguous(f"{code}: {message}")
     return Refused(code, message, ADVICE.get(code, ""))
 
 
-def _throttled(error: ClientError, code: str, message: str) -> Throttled:
+def has_expired(status: int, headers: Mapping[str, str], body: bytes) -> bool:
+    """Whether AWS refused the request because its credentials are too old."""
+    return status in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN) and error_code(headers, _json(body)) in EXPIRED
+
+
+def error_code(headers: Mapping[str, str], details: Mapping[str, object]) -> str:
+    """Return AWS's name of an error; empty if the answer is not AWS's."""
+    code = headers.get("x-amzn-errortype") or str(details.get("__type") or details.get("code") or "")
+    return code.partition(":")[0].rpartition("#")[2]
+
+
+def classify_failure(error: BaseException, address: str, *, sent: bool) -> Outcome:
+    """Tell what a broken connection means for the task.
+
+    Parameters
+    ----------
+    error
+        What awscrt says.
+    address
+        Where the connection led, or should have.
+    sent
+        Whether the whole request may have left: only then can it have been executed.
+    """
+    name, text = getattr(error, "name", ""), getattr(error, "message", "") or str(error) or type(error).__name__
+    check = next(check for start, check in CHECKS.items() if name.startswith(start))
+    if sent:
+        return Ambiguous(f"{address} did not answer: {sentence(text)} {check}")
+    return Unreachable(f"{address}: {sentence(text)} {check}")
+
+
+def refusal(error: Exception) -> Refused:
+    """Return what an exception before anything was sent means: without credentials, for example, none ever will be."""
+    return Refused(type(error).__name__, str(explain(error)), "")
+
+
+def _reply(headers: Mapping[str, str], body: bytes) -> Reply:
+    log_tail = base64.b64decode(headers.get("x-amz-log-result", "")).decode("utf-8", "replace")
+    return Reply(
+        payload=body,
+        function_error=headers.get("x-amz-function-error"),
+        log_tail=log_tail,
+        request_id=headers.get("x-amzn-requestid", ""),
+        report=parse_report(log_tail),
+    )
+
+
+def _json(body: bytes) -> Mapping[str, object]:
+    try:
+        details = json.loads(body)
+    except ValueError:
+        return {}
+    return details if isinstance(details, dict) else {}
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "AWS gave no reason"
+
+
+def _throttled(code: str, message: str, reason: str, retry_after: str | None) -> Throttled:
     fix, most_tries = NOT_NOW.get(code, ("", None))
-    reason = str(error.response.get("Reason") or code)
     if reason.startswith("ReservedFunction"):
         fix = RESERVED_NOTHING
-    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    return Throttled(f"{reason}: {message}", _seconds(headers.get("retry-after")), fix, most_tries)
+    return Throttled(f"{reason}: {message}", _seconds(retry_after), fix, most_tries)
 
 
 def _seconds(text: str | None) -> float | None:

@@ -20,19 +20,17 @@ class Report:
 
 
 _REPORT = re.compile(
-    r"^REPORT RequestId: \S+\s+Duration: (?P<duration>[\d.]+) ms\s+Billed Duration: (?P<billed>\d+) ms\s+"
-    r"Memory Size: (?P<memory>\d+) MB\s+Max Memory Used: (?P<used>\d+) MB(?:\s+Init Duration: (?P<init>[\d.]+) ms)?",
-    re.MULTILINE,
+    r"REPORT RequestId: \S+\s+Duration: (?P<duration>[\d.]+) ms\s+Billed Duration: (?P<billed>\d+) ms\s+"
+    r"Memory Size: (?P<memory>\d+) MB\s+Max Memory Used: (?P<used>\d+) MB(?:\s+Init Duration: (?P<init>[\d.]+) ms)?"
 )
 
 
 def parse_report(log_tail: str) -> Report | None:
     """Return the last REPORT of the log; None if it has none."""
-    reports = list(_REPORT.finditer(log_tail))
-    if not reports:
-        return None
     # User code may print something similar earlier; Lambda's own line is the last one.
-    found = reports[-1]
+    found = _REPORT.match(log_tail, log_tail.rfind("\nREPORT RequestId: ") + 1)
+    if found is None:
+        return None
     return Report(
         duration_ms=float(found["duration"]),
         billed_ms=int(found["billed"]),

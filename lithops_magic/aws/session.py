@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from functools import cached_property
@@ -15,6 +16,7 @@ from .local import ensure_local_aws
 if TYPE_CHECKING:
     from boto3.session import Session
     from botocore.config import Config
+    from botocore.credentials import Credentials
     from types_boto3_ec2 import EC2Client
     from types_boto3_efs import EFSClient
     from types_boto3_iam import IAMClient
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from types_boto3_sts import STSClient
 
 USER_AGENT = "lithops-magic"
+NO_CREDENTIALS = (
+    "No AWS credentials were found. Set AWS_PROFILE, run `aws configure` or `aws sso login`, or use the local AWS."
+)
 
 Notify = Callable[[str], None]
 
@@ -48,6 +53,8 @@ class Cloud:
         self.endpoint_url = endpoint_url
         self.is_local = is_local
         self._session = session
+        # boto3 has no public name for the botocore session that knows the CA bundle and the credential providers.
+        self._core: Any = session._session
         self._known_account = account_id
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
@@ -93,6 +100,34 @@ class Cloud:
 
     def __repr__(self) -> str:
         return f"<Cloud {self.describe()}>"
+
+    def credentials(self, *, afresh: bool = False) -> Credentials:
+        """Return the credentials, which renew themselves if they are of a kind that can.
+
+        Parameters
+        ----------
+        afresh
+            Look for them again (environment, files, role): the user may have signed in since.
+
+        Raises
+        ------
+        ConfigError
+            There are none.
+        """
+        with aws_errors():
+            found = self._session.get_credentials()
+            if afresh and found is not None and found.method != "explicit":
+                found = self._core.get_component("credential_provider").load_credentials()
+        if found is None:
+            raise ConfigError(NO_CREDENTIALS)
+        return found
+
+    def ca_bundle(self) -> str:
+        """Return the file, or the folder, of the certificate authorities that boto3 would trust."""
+        from botocore.httpsession import get_cert_path
+
+        chosen = self._core.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
+        return str(chosen or get_cert_path(True))
 
     # fmt: off
     @overload
@@ -172,10 +207,7 @@ def _connect_account(settings: Settings) -> Cloud:
             profile_name=settings.profile,
         )
         if session.get_credentials() is None:
-            raise ConfigError(
-                "No AWS credentials were found. Set AWS_PROFILE, run `aws configure` or `aws sso login`, "
-                "or use the local AWS."
-            )
+            raise ConfigError(NO_CREDENTIALS)
     return Cloud(
         session,
         region=_region(session, settings),

@@ -98,7 +98,7 @@ class LambdaBackend:
             )
 
         return Endpoint(
-            sender=invoke.boto_transport(cloud, deployed.name, max_in_flight=workers, timeout=deployed.timeout),
+            sender=invoke.open_transport(cloud, deployed.name, max_in_flight=workers, timeout=deployed.timeout),
             workers=workers,
             limits=Limits(deployed.memory, deployed.timeout),
             local=cloud.is_local,

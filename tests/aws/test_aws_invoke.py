@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import io
 import queue
-import socket
 import subprocess
 import sys
-import threading
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from lithops_magic.aws import invoke
 from lithops_magic.aws.function import DeployedFunction, delete_functions, deploy
-from lithops_magic.aws.invoke import Ambiguous, Outcome, Refused, Reply, Throttled, Unreachable, boto_transport
+from lithops_magic.aws.invoke import Outcome, Refused, Reply, Throttled, open_transport
 from lithops_magic.aws.session import Cloud
 from lithops_magic.config import Settings
 
@@ -77,7 +74,7 @@ def send_all(transport: invoke.Transport, payloads: list[bytes]) -> list[Outcome
 
 
 def test_replies_with_log_and_report(cloud: Cloud, function: DeployedFunction) -> None:
-    transport = boto_transport(cloud, function.name, max_in_flight=3, timeout=function.timeout)
+    transport = open_transport(cloud, function.name, max_in_flight=3, timeout=function.timeout)
     outcomes = send_all(transport, [b'{"n": %d}' % number for number in range(7)])
     transport.close()
     for number, outcome in enumerate(outcomes):
@@ -90,23 +87,8 @@ def test_replies_with_log_and_report(cloud: Cloud, function: DeployedFunction) -
         assert outcome.report.memory_mb == 256
 
 
-def test_threads_are_made_as_needed_and_no_more(cloud: Cloud, function: DeployedFunction) -> None:
-    def threads() -> int:
-        return sum(thread.name == "lithops-magic-invoke" for thread in threading.enumerate())
-
-    before = threads()
-    transport = boto_transport(cloud, function.name, max_in_flight=2, timeout=function.timeout)
-    assert threads() == before
-    for _ in range(2):
-        send_all(transport, [b"{}"])
-    assert threads() == before + 1
-    send_all(transport, [b"{}"] * 6)
-    assert threads() == before + 2
-    transport.close()
-
-
 def test_an_error_of_the_function_is_a_reply(cloud: Cloud, function: DeployedFunction) -> None:
-    transport = boto_transport(cloud, function.name, max_in_flight=1, timeout=function.timeout)
+    transport = open_transport(cloud, function.name, max_in_flight=1, timeout=function.timeout)
     (outcome,) = send_all(transport, [b'{"raise": true}'])
     assert isinstance(outcome, Reply)
     assert outcome.function_error == "Unhandled"
@@ -114,13 +96,13 @@ def test_an_error_of_the_function_is_a_reply(cloud: Cloud, function: DeployedFun
 
 
 def test_refusals(cloud: Cloud, function: DeployedFunction) -> None:
-    transport = boto_transport(cloud, function.name, max_in_flight=1, timeout=function.timeout)
+    transport = open_transport(cloud, function.name, max_in_flight=1, timeout=function.timeout)
     too_large, no_json = send_all(transport, [b'"%s"' % (b"x" * (6 * 1024 * 1024)), b"\x80pickle"])
     assert isinstance(too_large, Refused)
     assert "6 MB" in too_large.fix
     assert isinstance(no_json, Refused)
     assert no_json.code == "InvalidRequestContentException"
-    (missing,) = send_all(boto_transport(cloud, "no-such-function", max_in_flight=1, timeout=1), [b"{}"])
+    (missing,) = send_all(open_transport(cloud, "no-such-function", max_in_flight=1, timeout=1), [b"{}"])
     assert isinstance(missing, Refused)
     assert missing.code == "ResourceNotFoundException"
 
@@ -129,7 +111,7 @@ def test_a_throttle(cloud: Cloud, function: DeployedFunction) -> None:
     client = cloud.client("lambda")
     client.put_function_concurrency(FunctionName=function.name, ReservedConcurrentExecutions=0)
     try:
-        transport = boto_transport(cloud, function.name, max_in_flight=1, timeout=function.timeout)
+        transport = open_transport(cloud, function.name, max_in_flight=1, timeout=function.timeout)
         (outcome,) = send_all(transport, [b"{}"])
     finally:
         client.delete_function_concurrency(FunctionName=function.name)
@@ -137,66 +119,8 @@ def test_a_throttle(cloud: Cloud, function: DeployedFunction) -> None:
     assert "reserved concurrency" in outcome.fix
 
 
-@contextmanager
-def server(answer: bytes | None) -> Iterator[str]:
-    """An endpoint that reads one request and then answers, hangs up (empty) or says nothing (None)."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        held = []
-
-        def serve() -> None:
-            connection, _ = listener.accept()
-            held.append(connection)
-            connection.recv(65536)
-            if answer is not None:
-                connection.sendall(answer)
-                connection.close()
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        for connection in held:
-            connection.close()
-
-
-def outcome_at(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Outcome:
-    monkeypatch.setattr(invoke, "ANSWER_MARGIN", 0.5)
-    settings = Settings(
-        local=False,
-        region="us-east-1",
-        execution_role="arn:aws:iam::123456789012:role/r",
-        access_key_id="AKIA",
-        secret_access_key="secret",
-        endpoint_url=endpoint,
-    )
-    transport = boto_transport(Cloud.connect(settings), "function", max_in_flight=1, timeout=0.5)
-    (outcome,) = send_all(transport, [b"{}"])
-    return outcome
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"",
-        None,
-        b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
-    ],
-    ids=["hangs up", "silent", "503", "cut short"],
-)
-def test_a_sent_request_without_answer_is_ambiguous(answer: bytes | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    with server(answer) as endpoint:
-        assert isinstance(outcome_at(endpoint, monkeypatch), Ambiguous)
-
-
-def test_where_nobody_listens_nothing_was_executed(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    outcome = outcome_at(f"http://127.0.0.1:{port}", monkeypatch)
-    assert isinstance(outcome, Unreachable)
-    assert "Check the network" in outcome.message
-
-
 def test_close_abandons_what_is_in_flight_at_once(cloud: Cloud, function: DeployedFunction) -> None:
-    transport = boto_transport(cloud, function.name, max_in_flight=1, timeout=function.timeout)
+    transport = open_transport(cloud, function.name, max_in_flight=1, timeout=function.timeout)
     outcomes: queue.Queue[Outcome] = queue.Queue()
     for _ in range(3):
         transport.send(b'{"sleep": 2}', outcomes.put)
@@ -210,13 +134,13 @@ def test_close_abandons_what_is_in_flight_at_once(cloud: Cloud, function: Deploy
 def test_a_request_in_flight_does_not_keep_the_interpreter() -> None:
     script = """
 import socket
-from lithops_magic.aws.invoke import boto_transport
+from lithops_magic.aws.invoke import open_transport
 from lithops_magic.aws.session import Cloud
 from lithops_magic.config import Settings
 listener = socket.create_server(("127.0.0.1", 0))
 settings = Settings(local=False, region="us-east-1", execution_role="arn:aws:iam::123456789012:role/r",
     access_key_id="a", secret_access_key="b", endpoint_url=f"http://127.0.0.1:{listener.getsockname()[1]}")
-boto_transport(Cloud.connect(settings), "f", max_in_flight=1, timeout=600).send(b"{}", print)
+open_transport(Cloud.connect(settings), "f", max_in_flight=1, timeout=600).send(b"{}", print)
 listener.accept()
 print("leaving")
 """
@@ -224,10 +148,10 @@ print("leaving")
     assert (done.returncode, done.stdout) == (0, "leaving\n"), done.stderr
 
 
-def test_a_failing_callback_does_not_end_the_thread(
+def test_a_failing_callback_ends_nothing_else(
     cloud: Cloud, function: DeployedFunction, caplog: pytest.LogCaptureFixture
 ) -> None:
-    transport = boto_transport(cloud, function.name, max_in_flight=1, timeout=function.timeout)
+    transport = open_transport(cloud, function.name, max_in_flight=1, timeout=function.timeout)
 
     def fail(_: Outcome) -> None:
         raise RuntimeError("mine")

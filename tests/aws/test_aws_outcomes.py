@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import json
+
 import botocore.session
 import pytest
-from botocore.exceptions import (
-    ClientError,
-    ConnectionClosedError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    ReadTimeoutError,
-    SSLError,
-)
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from lithops_magic.aws.explain import aws_errors
-from lithops_magic.aws.outcomes import MAYBE, NEVER, NOT_NOW, Ambiguous, Refused, Throttled, Unreachable, classify
+from lithops_magic.aws.outcomes import (
+    MAYBE,
+    NEVER,
+    NOT_NOW,
+    Ambiguous,
+    Outcome,
+    Refused,
+    Throttled,
+    Unreachable,
+    classify_failure,
+    classify_response,
+    refusal,
+)
 from lithops_magic.errors import AwsError, ConfigError, DeployError
 
 
-def service_error(code: str, status: int, **extra: object) -> ClientError:
-    response = {
-        "Error": {"Code": code, "Message": "AWS says so"},
-        "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": extra.pop("headers", {})},
-        **extra,
-    }
-    return ClientError(response, "Invoke")  # type: ignore[arg-type]
+def answer(code: str, status: int, headers: dict[str, str] | None = None, **fields: str) -> Outcome:
+    """What an answer means that has AWS's shape."""
+    body = json.dumps({"Type": "User", "message": "AWS says so", **fields}).encode()
+    return classify_response(status, {"x-amzn-errortype": code, **(headers or {})}, body)
 
 
 def test_every_error_of_awss_model_is_in_exactly_one_table() -> None:
@@ -49,52 +52,66 @@ def test_every_error_of_awss_model_is_in_exactly_one_table() -> None:
         ("KMSAccessDeniedException", 502, Refused),
         ("ServiceException", 500, Ambiguous),
         ("EFSIOException", 410, Ambiguous),
-        ("503", 503, Ambiguous),
+        ("", 503, Ambiguous),
     ],
 )
 def test_errors_of_the_service(code: str, status: int, outcome: type) -> None:
-    assert type(classify(service_error(code, status))) is outcome
+    assert type(answer(code, status)) is outcome
 
 
 def test_a_throttle_tells_reason_and_delay() -> None:
-    error = service_error(
-        "TooManyRequestsException", 429, Reason="CallerRateLimitExceeded", headers={"retry-after": "2"}
-    )
-    assert classify(error) == Throttled(
+    outcome = answer("TooManyRequestsException", 429, {"retry-after": "2"}, Reason="CallerRateLimitExceeded")
+    assert outcome == Throttled(
         "CallerRateLimitExceeded: AWS says so.", 2.0, "Ask AWS for more concurrency, or use fewer workers.", None
     )
 
 
 def test_reserved_concurrency_has_its_own_advice() -> None:
-    error = service_error("TooManyRequestsException", 429, Reason="ReservedFunctionConcurrentInvocationLimitExceeded")
-    outcome = classify(error)
+    outcome = answer("TooManyRequestsException", 429, Reason="ReservedFunctionConcurrentInvocationLimitExceeded")
     assert isinstance(outcome, Throttled)
     assert "reserved concurrency" in outcome.fix
 
 
 def test_what_cannot_be_mounted_is_hopeless_after_some_tries() -> None:
-    outcome = classify(service_error("EFSMountConnectivityException", 408))
+    outcome = answer("EFSMountConnectivityException", 408)
     assert isinstance(outcome, Throttled)
     assert outcome.most_tries == 5
     assert "2049" in outcome.fix
 
 
 @pytest.mark.parametrize(
-    ("error", "outcome"),
+    ("status", "headers", "body", "outcome"),
     [
-        (EndpointConnectionError(endpoint_url="https://x"), Unreachable),
-        (ConnectTimeoutError(endpoint_url="https://x"), Unreachable),
-        (SSLError(endpoint_url="https://x", error="CERTIFICATE_VERIFY_FAILED"), Unreachable),
-        (SSLError(endpoint_url="https://x", error="decryption failed"), Ambiguous),
-        (ReadTimeoutError(endpoint_url="https://x"), Ambiguous),
-        (ConnectionClosedError(endpoint_url="https://x"), Ambiguous),
-        (ConnectionResetError("reset"), Ambiguous),
-        (NoCredentialsError(), Refused),
-        (ValueError("a bug"), Refused),
+        (403, {"x-amzn-errortype": "AccessDeniedException:http://internal.amazon.com/coral/"}, b"{}", Refused),
+        (404, {}, b'{"__type": "com.amazonaws.lambda#ResourceNotFoundException"}', Refused),
+        (429, {"retry-after": "soon"}, b"<html>", Throttled),
+        (503, {}, b"", Ambiguous),
+        (599, {}, b"[]", Ambiguous),
+        (302, {"location": "https://login.example"}, b"<html>Sign in to the network</html>", Refused),
     ],
 )
-def test_errors_on_the_way(error: Exception, outcome: type) -> None:
-    assert type(classify(error)) is outcome
+def test_answers_of_odd_shape(status: int, headers: dict[str, str], body: bytes, outcome: type) -> None:
+    assert type(classify_response(status, headers, body)) is outcome
+
+
+def test_a_code_is_found_wherever_aws_puts_it() -> None:
+    named = classify_response(403, {"x-amzn-errortype": "AccessDeniedException:http://x/"}, b'{"Message": "User: no"}')
+    assert named == Refused("AccessDeniedException", "User: no.", NEVER["AccessDeniedException"])
+    nameless = classify_response(404, {}, b'{"__type": "com.amazonaws#ResourceNotFoundException"}')
+    assert isinstance(nameless, Refused)
+    assert nameless.code == "ResourceNotFoundException"
+
+
+def test_a_broken_connection_is_ambiguous_only_after_the_request() -> None:
+    error = ConnectionResetError("reset")
+    assert isinstance(classify_failure(error, "host", sent=True), Ambiguous)
+    assert isinstance(classify_failure(error, "host", sent=False), Unreachable)
+
+
+def test_without_credentials_nothing_will_ever_be_sent() -> None:
+    outcome = refusal(NoCredentialsError())
+    assert isinstance(outcome, Refused)
+    assert "aws configure" in outcome.message
 
 
 def test_no_access_key_in_any_text() -> None:

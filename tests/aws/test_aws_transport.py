@@ -1,0 +1,457 @@
+"""The hot path over real sockets: every way a connection fails, proxies, TLS, credentials that expire, and no leak."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import gc
+import queue
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.session
+import pytest
+from botocore.credentials import RefreshableCredentials
+
+from faulty_server import OK, Connection, make_authority, serving, tunnel
+from lithops_magic.aws import invoke, route, transport
+from lithops_magic.aws.invoke import Ambiguous, Outcome, Refused, Reply, Throttled, Unreachable, open_transport
+from lithops_magic.aws.session import Cloud
+
+PATH = b"/2015-03-31/functions/function/invocations"
+
+
+def cloud_at(url: str | None, session: boto3.Session | None = None, region: str = "us-east-1") -> Cloud:
+    return Cloud(session or boto3.Session("AKIAEXAMPLE", "secret", region_name=region), region=region, endpoint_url=url)
+
+
+@contextmanager
+def opened(cloud: Cloud, most: int = 1, timeout: float = 20) -> Iterator[invoke.Transport]:
+    transport = open_transport(cloud, "function", max_in_flight=most, timeout=timeout)
+    try:
+        yield transport
+    finally:
+        transport.close()
+
+
+def send_all(transport: invoke.Transport, payloads: list[bytes]) -> list[Outcome]:
+    outcomes: queue.Queue[Outcome] = queue.Queue()
+    for payload in payloads:
+        transport.send(payload, outcomes.put)
+    return [outcomes.get(timeout=60) for _ in payloads]
+
+
+def outcome_at(url: str, payload: bytes = b"{}", timeout: float = 20) -> Outcome:
+    with opened(cloud_at(url), timeout=timeout) as transport:
+        return send_all(transport, [payload])[0]
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Whether `condition` comes true within a generous time."""
+    end = time.monotonic() + 20
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return condition()
+
+
+async def well(connection: Connection) -> None:
+    while True:
+        await connection.request()
+        await connection.answer(OK)
+
+
+def answering(data: bytes) -> Callable[[Connection], Any]:
+    async def serve(connection: Connection) -> None:
+        await connection.request()
+        await connection.answer(data)
+
+    return serve
+
+
+def test_connections_are_kept_and_never_more_than_allowed() -> None:
+    with serving(well) as server, opened(cloud_at(f"http://127.0.0.1:{server.port}"), most=3) as transport:
+        for _ in range(5):
+            assert all(isinstance(outcome, Reply) for outcome in send_all(transport, [b"{}"] * 20))
+        assert server.connections == 3
+        assert len(server.requests) == 100
+
+
+def test_a_request_is_what_aws_expects() -> None:
+    with serving(well) as server, opened(cloud_at(f"http://127.0.0.1:{server.port}/base")) as transport:
+        (outcome,) = send_all(transport, [b'{"a": 1}'])
+        head = server.requests[0].decode()
+    assert isinstance(outcome, Reply)
+    assert (outcome.payload, outcome.request_id, outcome.function_error, outcome.report) == (b"{}", "r1", None, None)
+    assert head.startswith("POST /base" + PATH.decode() + " HTTP/1.1\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if line)
+    assert re.match(
+        r"aws4-hmac-sha256 credential=akiaexample/\d{8}/us-east-1/lambda/aws4_request", headers["authorization"]
+    )
+    assert headers["x-amz-log-type"] == "tail"
+    assert headers["host"] == f"127.0.0.1:{server.port}"
+    assert "lithops-magic" in headers["user-agent"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
+        b"SSH-2.0-OpenSSH\r\n",
+        b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 500 Oops\r\nx-amzn-ErrorType: ServiceException\r\nContent-Length: 2\r\n\r\n{}",
+    ],
+    ids=["hangs up", "half a head", "half a body", "half the chunks", "no HTTP", "503", "500"],
+)
+def test_a_sent_request_without_answer_is_ambiguous(data: bytes) -> None:
+    with serving(answering(data)) as server:
+        outcome = outcome_at(f"http://127.0.0.1:{server.port}")
+        assert isinstance(outcome, Ambiguous)
+        assert len(server.requests) == 1
+
+
+def test_a_reset_after_the_request_is_ambiguous() -> None:
+    async def serve(connection: Connection) -> None:
+        await connection.request()
+        connection.reset()
+
+    with serving(serve) as server:
+        assert isinstance(outcome_at(f"http://127.0.0.1:{server.port}"), Ambiguous)
+        assert len(server.requests) == 1
+
+
+def test_a_reset_amid_the_request_was_not_executed() -> None:
+    async def serve(connection: Connection) -> None:
+        await connection.reader.readuntil(b"\r\n\r\n")
+        connection.reset()
+
+    with serving(serve) as server:
+        # More than the buffers of two sockets hold: it cannot have left as a whole.
+        assert isinstance(outcome_at(f"http://127.0.0.1:{server.port}", b"x" * 60_000_000), Unreachable)
+        assert server.connections == 2
+
+
+def test_silence_has_a_limit_and_frees_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(invoke, "ANSWER_MARGIN", 0.3)
+
+    async def serve(connection: Connection) -> None:
+        await connection.request()
+        if len(connection.requests) == 1:
+            await asyncio.sleep(60)
+        await connection.answer(OK)
+
+    with serving(serve) as server, opened(cloud_at(f"http://127.0.0.1:{server.port}"), timeout=0.2) as transport:
+        silent, answered = send_all(transport, [b"{}", b"{}"])
+        assert isinstance(silent, Ambiguous)
+        assert "no answer within" in silent.message
+        assert isinstance(answered, Reply)
+
+
+def test_a_slow_drip_is_no_error() -> None:
+    async def serve(connection: Connection) -> None:
+        await connection.request()
+        for byte in OK:
+            await connection.answer(bytes([byte]))
+            await asyncio.sleep(0.002)
+
+    with serving(serve) as server:
+        outcome = outcome_at(f"http://127.0.0.1:{server.port}")
+        assert isinstance(outcome, Reply)
+        assert outcome.payload == b"{}"
+
+
+def test_a_connection_the_server_closed_is_not_used_again() -> None:
+    with serving(answering(OK)) as server, opened(cloud_at(f"http://127.0.0.1:{server.port}")) as transport:
+        for _ in range(3):
+            assert isinstance(send_all(transport, [b"{}"])[0], Reply)
+            assert eventually(lambda: server.open == 0)
+            time.sleep(0.1)
+        assert server.connections == 3
+
+
+def test_a_throttle_tells_its_delay() -> None:
+    data = (
+        b"HTTP/1.1 429 Too Many\r\nx-amzn-ErrorType: TooManyRequestsException\r\nRetry-After: 3\r\n"
+        b'Content-Length: 46\r\n\r\n{"Reason":"CallerRateLimitExceeded","message":'
+    )
+    data = data.replace(b"Content-Length: 46", b"Content-Length: 56") + b'"slowly."}'
+    with serving(answering(data)) as server:
+        outcome = outcome_at(f"http://127.0.0.1:{server.port}")
+    assert isinstance(outcome, Throttled)
+    assert (outcome.reason, outcome.retry_after) == ("CallerRateLimitExceeded: slowly.", 3.0)
+
+
+def test_where_nobody_listens_nothing_was_executed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with opened(cloud_at(f"http://127.0.0.1:{port}"), most=4) as transport:
+        for outcome in send_all(transport, [b"{}"] * 8):
+            assert isinstance(outcome, Unreachable)
+            assert "refused" in outcome.message
+            assert "Check the network" in outcome.message
+
+
+def test_an_unknown_host_is_named() -> None:
+    outcome = outcome_at("http://lambda.nowhere.invalid")
+    assert isinstance(outcome, Unreachable)
+    assert "lambda.nowhere.invalid" in outcome.message
+    assert "endpoint_url" in outcome.message
+
+
+def test_tls_trusts_the_authorities_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority, context = make_authority(tmp_path)
+    with serving(well, context) as server:
+        for variable in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+            with monkeypatch.context() as environment:
+                environment.setenv(variable, str(authority))
+                assert isinstance(outcome_at(f"https://127.0.0.1:{server.port}"), Reply)
+
+
+def test_tls_refuses_unknown_authorities_and_other_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority, context = make_authority(tmp_path)
+    outcomes: queue.Queue[Outcome] = queue.Queue()
+    with serving(well, context) as server, opened(cloud_at(f"https://127.0.0.1:{server.port}")) as unknown:
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(authority))
+        with opened(cloud_at(f"https://localhost:{server.port}")) as misnamed:
+            # At the same time, because awscrt takes up to 30 seconds to report either.
+            unknown.send(b"{}", outcomes.put)
+            misnamed.send(b"{}", outcomes.put)
+            for outcome in (outcomes.get(timeout=60), outcomes.get(timeout=60)):
+                assert isinstance(outcome, Unreachable)
+                assert "AWS_CA_BUNDLE" in outcome.message
+        assert not server.requests
+
+
+def test_https_goes_through_the_proxy_unless_excepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority, context = make_authority(tmp_path)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(authority))
+    with serving(well, context) as server, serving(tunnel) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:p%40ss@127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("NO_PROXY", "")
+        assert isinstance(outcome_at(f"https://127.0.0.1:{server.port}"), Reply)
+        assert proxy.requests[0].startswith(f"CONNECT 127.0.0.1:{server.port} ".encode())
+        assert b"Basic dXNlcjpwQHNz" in proxy.requests[0]
+        assert PATH not in proxy.requests[0]
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        assert isinstance(outcome_at(f"https://127.0.0.1:{server.port}"), Reply)
+        assert proxy.connections == 1
+
+
+def test_http_is_forwarded_by_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(well) as server, serving(tunnel) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("NO_PROXY", "")
+        assert isinstance(outcome_at(f"http://127.0.0.1:{server.port}"), Reply)
+        assert proxy.requests[0].startswith(f"POST http://127.0.0.1:{server.port}/".encode())
+
+
+def test_a_proxy_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(connection: Connection) -> None:
+        await connection.reader.readuntil(b"\r\n\r\n")
+        await connection.answer(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+
+    with serving(refuse) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("NO_PROXY", "")
+        outcome = outcome_at("https://lambda.nowhere.invalid")
+        assert isinstance(outcome, Unreachable)
+        assert "proxy" in outcome.message
+
+
+def test_a_silent_proxy_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "OPENING_SECONDS", 0.4)
+
+    async def silent(connection: Connection) -> None:
+        await connection.reader.read()
+
+    with serving(silent) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("NO_PROXY", "")
+        outcome = outcome_at("https://lambda.nowhere.invalid")
+        assert isinstance(outcome, Unreachable)
+        assert "no connection within" in outcome.message
+
+
+@pytest.mark.parametrize(
+    ("region", "settings", "host"),
+    [
+        ("eu-west-1", {}, "lambda.eu-west-1.amazonaws.com"),
+        ("cn-north-1", {}, "lambda.cn-north-1.amazonaws.com.cn"),
+        ("us-gov-west-1", {"AWS_USE_FIPS_ENDPOINT": "true"}, "lambda-fips.us-gov-west-1.amazonaws.com"),
+        ("us-east-1", {"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "lambda.us-east-1.api.aws"),
+        (
+            "us-east-1",
+            {"AWS_ENDPOINT_URL_LAMBDA": "https://vpce-1.lambda.vpce.amazonaws.com"},
+            "vpce-1.lambda.vpce.amazonaws.com",
+        ),
+    ],
+)
+def test_the_endpoint_is_botocores(
+    region: str, settings: dict[str, str], host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    target = route.Target.resolve(cloud_at(None, region=region), "f")
+    assert (target.host, target.port, target.secure) == (host, 443, True)
+    assert (target.region, target.service) == (region, "lambda")
+
+
+def refreshing(expiry_seconds: float, keys: list[str]) -> boto3.Session:
+    """A session whose credentials expire soon; each renewal takes the next of `keys`, an exception at their end."""
+
+    def metadata(key: str, seconds: float) -> dict[str, str]:
+        expiry = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
+        return {"access_key": key, "secret_key": "s", "token": f"token-{key}", "expiry_time": expiry.isoformat()}
+
+    def renew() -> dict[str, str]:
+        if not keys:
+            raise RuntimeError("the identity provider is down")
+        return metadata(keys.pop(0), 3600)
+
+    core = botocore.session.Session()
+    core._credentials = RefreshableCredentials.create_from_metadata(metadata("OLD", expiry_seconds), renew, "test")
+    return boto3.Session(botocore_session=core, region_name="us-east-1")
+
+
+def test_credentials_are_renewed_before_they_expire() -> None:
+    keys: list[str] = []
+    # botocore renews what expires within 15 minutes; at first there is nothing to renew with.
+    session = refreshing(901.5, keys)
+    with serving(well) as server, opened(cloud_at(f"http://127.0.0.1:{server.port}", session)) as transport:
+        assert isinstance(send_all(transport, [b"{}"])[0], Reply)
+        assert b"Credential=OLD/" in server.requests[-1]
+        assert b"token-OLD" in server.requests[-1]
+        keys.append("NEW")
+        time.sleep(2.6)
+        assert isinstance(send_all(transport, [b"{}"])[0], Reply)
+        assert b"Credential=NEW/" in server.requests[-1]
+        assert b"token-NEW" in server.requests[-1]
+
+
+async def only_new(connection: Connection) -> None:
+    """Accept no other credentials than the key NEW."""
+    while True:
+        head = await connection.request()
+        body = b'{"message":"The security token included in the request is expired"}'
+        refusal = b"HTTP/1.1 403 F\r\nx-amzn-ErrorType: ExpiredTokenException\r\nContent-Length: %d\r\n\r\n" % len(body)
+        await connection.answer(OK if b"Credential=NEW/" in head else refusal + body)
+
+
+def test_after_expired_token_the_credentials_are_read_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "credentials"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    template = "[default]\naws_access_key_id = {}\naws_secret_access_key = s\naws_session_token = t\n"
+    file.write_text(template.format("OLD"))
+    session = boto3.Session(region_name="us-east-1")
+    with serving(only_new) as server, opened(cloud_at(f"http://127.0.0.1:{server.port}", session), most=5) as transport:
+        (refused,) = send_all(transport, [b"{}"])
+        assert isinstance(refused, Refused)
+        assert refused.code == "ExpiredTokenException"
+        assert "aws sso login" in refused.fix
+        assert len(server.requests) == 2
+        file.write_text(template.format("NEW"))
+        assert all(isinstance(outcome, Reply) for outcome in send_all(transport, [b"{}"] * 20))
+
+
+def test_credentials_that_cannot_be_renewed_end_the_job_and_say_so() -> None:
+    session = refreshing(601.5, [])
+    with serving(well) as server, opened(cloud_at(f"http://127.0.0.1:{server.port}", session)) as transport:
+        assert isinstance(send_all(transport, [b"{}"])[0], Reply)
+        time.sleep(2.6)
+        transport._signer._next_renewal = 0.0  # type: ignore[attr-defined]
+        (outcome,) = send_all(transport, [b"{}"])
+        assert isinstance(outcome, Refused)
+        assert "identity provider" in outcome.message
+
+
+def threads() -> int:
+    """Of this process, those of awscrt included."""
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+def sockets() -> int:
+    return sum("socket:" in str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
+
+
+def test_close_leaves_nothing_and_calls_nobody() -> None:
+    async def hang(connection: Connection) -> None:
+        await connection.request()
+        await connection.reader.read()
+
+    outcomes: queue.Queue[Outcome] = queue.Queue()
+    with serving(hang) as server:
+        before = threads(), sockets()
+        transport = open_transport(
+            cloud_at(f"http://127.0.0.1:{server.port}"), "function", max_in_flight=8, timeout=600
+        )
+        for _ in range(20):
+            transport.send(b"{}", outcomes.put)
+        assert eventually(lambda: len(server.requests) == 8)
+        assert threads() > before[0]
+        transport.close()
+        transport.close()
+        transport.send(b"{}", outcomes.put)
+        assert eventually(lambda: server.open == 0)
+        gc.collect()
+        assert eventually(lambda: threads() <= before[0] and sockets() <= before[1]), (threads(), sockets(), before)
+        assert outcomes.empty()
+
+
+def test_close_while_connecting_leaves_nothing() -> None:
+    async def silent(connection: Connection) -> None:
+        await connection.reader.read()
+
+    with serving(silent) as server:
+        before = threads()
+        transport = open_transport(
+            cloud_at(f"http://127.0.0.1:{server.port}"), "function", max_in_flight=50, timeout=600
+        )
+        outcomes: queue.Queue[Outcome] = queue.Queue()
+        for _ in range(50):
+            transport.send(b"{}", outcomes.put)
+        transport.close()
+        assert eventually(lambda: threads() <= before)
+        assert eventually(lambda: server.open == 0)
+        assert outcomes.empty()
+
+
+def test_each_of_many_requests_is_answered_once_whatever_happens() -> None:
+    async def moody(connection: Connection) -> None:
+        while True:
+            await connection.request()
+            mood = len(connection.requests) % 7
+            if mood == 1:
+                return connection.reset()
+            if mood == 2:
+                return await connection.answer(OK[:30])
+            await connection.answer(OK)
+
+    counts: dict[int, int] = {}
+    everything = threading.Event()
+
+    def keep(number: int) -> Callable[[Outcome], None]:
+        def done(_: Outcome) -> None:
+            counts[number] = counts.get(number, 0) + 1
+            if len(counts) == 2000:
+                everything.set()
+
+        return done
+
+    with serving(moody) as server, opened(cloud_at(f"http://127.0.0.1:{server.port}"), most=40) as transport:
+        for number in range(2000):
+            transport.send(b"{}", keep(number))
+        assert everything.wait(60)
+        time.sleep(0.2)
+        assert set(counts.values()) == {1}
+        assert len(server.requests) == 2000
