@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING
 
+from .exchange import Done, Exchange
 from .outcomes import Outcome, classify_failure, classify_response, has_expired, refusal
 from .route import Dialer, Target, allow_sockets
 from .session import Cloud
@@ -26,42 +25,8 @@ logger = logging.getLogger(__name__)
 HANDSHAKES = 256
 """Connections opened at the same time: more would wait for each other's TLS handshakes until these time out."""
 OPENING_SECONDS = 45.0
-"""For a connection with all it takes: awscrt sets a silent proxy no limit, and reports a failed TLS handshake only after
-10 to 30 seconds, so that its time tells an attacker nothing."""
-
-Done = Callable[[Outcome], None]
-
-
-class Exchange:
-    """One request and what has come of its answer so far."""
-
-    __slots__ = ("body", "chunks", "connection", "deadline", "done", "generation", "headers", "payload", "repeated")
-
-    def __init__(self, payload: bytes, done: Done) -> None:
-        self.payload = payload
-        self.done = done
-        self.body = io.BytesIO()
-        self.headers: dict[str, str] = {}
-        self.chunks: list[bytes] = []
-        self.connection: HttpClientConnection | None = None
-        self.deadline = 0.0
-        self.generation = 0
-        """Of the credentials it was signed with."""
-        self.repeated = False
-        """Whether it was sent once more already, after nothing can have been executed."""
-
-    @property
-    def sent(self) -> bool:
-        """Whether all of it may have left; AWS executes no request that was cut short."""
-        return self.body.tell() >= len(self.payload)
-
-    def on_response(self, headers: list[tuple[str, str]], **_: object) -> None:
-        """Keep the headers."""
-        self.headers = {name.lower(): value for name, value in headers}
-
-    def on_body(self, chunk: bytes, **_: object) -> None:
-        """Keep a piece of the body."""
-        self.chunks.append(chunk)
+"""For a connection with all it takes: awscrt sets a silent proxy no limit, and reports a failed TLS handshake only
+after 10 to 30 seconds, so that its time tells an attacker nothing."""
 
 
 class CrtTransport:
@@ -169,22 +134,9 @@ class CrtTransport:
     def _start(self, exchange: Exchange) -> None:
         exchange.generation = self._signer.generation
         try:
-            self._signer.sign(self._request(exchange)).add_done_callback(partial(self._signed, exchange))
+            self._signer.sign(exchange.request(self._target)).add_done_callback(partial(self._signed, exchange))
         except Exception as error:
             self._broken(exchange, error)
-
-    def _request(self, exchange: Exchange) -> HttpRequest:
-        from awscrt.http import HttpHeaders, HttpRequest
-
-        exchange.body, exchange.chunks = io.BytesIO(exchange.payload), []
-        headers = [
-            ("host", self._target.url.netloc.rpartition("@")[2]),
-            ("content-length", str(len(exchange.payload))),
-            ("content-type", "application/octet-stream"),
-            ("user-agent", self._target.user_agent),
-            ("x-amz-log-type", "Tail"),
-        ]
-        return HttpRequest("POST", self._target.url.path, HttpHeaders(headers), exchange.body)
 
     def _signed(self, exchange: Exchange, signing: Future[HttpRequest]) -> None:
         connection = exchange.connection

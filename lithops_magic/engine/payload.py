@@ -19,6 +19,7 @@ from lithops_magic.errors import RemoteFrame, RemoteTraceback, SerializationErro
 PROTOCOL = 1
 REQUEST_LIMIT = 6_291_456
 """Bytes of one synchronous Invoke request: AWS's quota, 6 MiB."""
+_PLAIN = frozenset({bool, bytes, complex, float, int, str, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,9 @@ def fragment(index: int, item: Any, room: int) -> bytes:
         It cannot be pickled, or takes more than `room` bytes.
     """
     try:
-        data = cloudpickle.dumps(item, protocol=5)
+        # A tenth of the time, and cloudpickle has nothing to add to them.
+        plain = type(item) in _PLAIN
+        data = pickle.dumps(item, protocol=5) if plain else cloudpickle.dumps(item, protocol=5)
     except Exception as error:
         raise SerializationError(f"The item cannot be pickled: {_text(error)}") from error
     encoded = b'{"id":%d,"data":"%s"}' % (index, base64.b64encode(data))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from lithops_magic.engine import events as ev
 
 State = Literal["preparing", "running", "finished", "cancelled", "broken"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """A job at one moment. ``queued + running + done + failed + cancelled == total`` whenever the total is known."""
 
@@ -86,7 +86,7 @@ class Snapshot:
         """The same with the clocks set to `now` (monotonic seconds)."""
         end = now if self.ended_at is None else self.ended_at
         running = 0.0 if self.running_at is None else max(0.0, end - self.running_at)
-        return replace(self, elapsed=max(0.0, end - self.started_at), running_seconds=running)
+        return _replace(self, elapsed=max(0.0, end - self.started_at), running_seconds=running)
 
 
 def reduce(snapshot: Snapshot, event: ev.Event) -> Snapshot:
@@ -94,37 +94,44 @@ def reduce(snapshot: Snapshot, event: ev.Event) -> Snapshot:
     s = snapshot
     match event:
         case ev.Phase(text):
-            return s if s.finished else replace(s, phase=text)
+            return s if s.finished else _replace(s, phase=text)
         case ev.Started(at, memory_mb):
-            return s if s.finished else replace(s, state="running", phase="", memory_mb=memory_mb, running_at=at)
+            return s if s.finished else _replace(s, state="running", phase="", memory_mb=memory_mb, running_at=at)
         case ev.Counted(total):
-            return replace(s, total=total)
+            return _replace(s, total=total)
         case ev.Submitted(tasks):
-            return replace(s, running=s.running + tasks)
+            return _replace(s, running=s.running + tasks)
         case ev.Returned(tasks):
-            return replace(s, running=s.running - tasks)
+            return _replace(s, running=s.running - tasks)
         case ev.Retried():
-            return replace(s, running=s.running - 1, retried=s.retried + 1)
+            return _replace(s, running=s.running - 1, retried=s.retried + 1)
         case ev.Throttled(tasks):
-            return replace(s, running=s.running - tasks, throttled=s.throttled + 1)
+            return _replace(s, running=s.running - tasks, throttled=s.throttled + 1)
         case ev.Withdrawn(tasks):
-            return replace(s, running=s.running - tasks, cancelled=s.cancelled + tasks)
+            return _replace(s, running=s.running - tasks, cancelled=s.cancelled + tasks)
         case ev.Finished():
-            return replace(s, running=s.running - 1, done=s.done + 1)
+            return _replace(s, running=s.running - 1, done=s.done + 1)
         case ev.Failed(sent):
-            return replace(s, running=s.running - sent, failed=s.failed + 1)
+            return _replace(s, running=s.running - sent, failed=s.failed + 1)
         case ev.Invoked():
             return _billed(s, event)
         case ev.Ended(at):
-            return replace(s, state="finished", phase="", ended_at=at)
+            return _replace(s, state="finished", phase="", ended_at=at)
         case ev.Cancelled(at):
             return _stopped(s, "cancelled", at)
         case ev.Broken(at):
             return _stopped(s, "broken", at)
 
 
+def _replace(snapshot: Snapshot, **changes: Any) -> Snapshot:
+    """Do what `dataclasses.replace` does in a tenth of its time: every task passes here three times."""
+    changed = object.__new__(Snapshot)
+    changed.__dict__.update(snapshot.__dict__, **changes)
+    return changed
+
+
 def _billed(s: Snapshot, event: ev.Invoked) -> Snapshot:
-    return replace(
+    return _replace(
         s,
         invocations=s.invocations + 1,
         task_seconds=s.task_seconds + event.task_seconds,
@@ -137,4 +144,4 @@ def _billed(s: Snapshot, event: ev.Invoked) -> Snapshot:
 
 
 def _stopped(s: Snapshot, state: State, at: float) -> Snapshot:
-    return replace(s, state=state, phase="", ended_at=at, cancelled=s.cancelled + (s.queued or 0))
+    return _replace(s, state=state, phase="", ended_at=at, cancelled=s.cancelled + (s.queued or 0))

@@ -1,0 +1,232 @@
+"""What one invocation costs the client: tasks that do nothing against a Lambda that runs nothing.
+
+Each way of invoking runs in a process of its own, connects and sends the same number of requests of about the same
+size over the same number of connections: our whole engine, one task per request; a bare loop on AWS's C runtime, which
+is the limit; boto3 in a thread pool, which is what one writes by hand; and what Lithops does, signing with botocore and
+sending with urllib3, from at most 64 threads as there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from null_lambda import FUNCTION, MODULE, null_lambda
+
+REGION = "us-east-1"
+PATH = f"/2015-03-31/functions/{FUNCTION}/invocations"
+BODY = b'{"tasks":[{"id":0,"data":"%s"}]}' % (b"x" * 700)
+"""About as long as the engine's request of one task."""
+LITHOPS_THREADS = 64
+NAMES = {"engine": "lithops-magic", "bare": "bare awscrt loop", "boto3": "boto3 threads", "lithops": "Lithops' way"}
+
+
+def noop(item: int) -> None:
+    """Do nothing, remotely."""
+
+
+def engine(url: str, connections: int, invocations: int) -> Callable[[], None]:
+    """Our whole engine: pickles, schedules, sends, reads results, accounts for cost."""
+    from lithops_magic.config import Settings
+    from lithops_magic.engine import MapOptions, start
+
+    settings = Settings(
+        local=False,
+        region=REGION,
+        execution_role="arn:aws:iam::123456789012:role/null",
+        access_key_id="AKIDEXAMPLE",
+        secret_access_key="secret",
+        endpoint_url=url,
+    )
+
+    def run(tasks: int) -> None:
+        result = start(noop, range(tasks), options=MapOptions(chunksize=1, workers=connections), settings=settings)
+        result.wait()
+        result.raise_errors()
+        assert result.values() == [None] * tasks
+
+    run(1)  # finds the function, which each process does once
+    return lambda: run(invocations)
+
+
+def bare(url: str, connections: int, invocations: int) -> Callable[[], None]:
+    """The least that AWS's runtime can do from Python: sign, send, receive, on its own thread."""
+    from awscrt import auth, http
+    from awscrt import io as crt
+
+    group = crt.EventLoopGroup(1)
+    bootstrap = crt.ClientBootstrap(group, crt.DefaultHostResolver(group))
+    options = crt.TlsContextOptions()
+    options.override_default_trust_store_from_path(ca_filepath=os.environ["AWS_CA_BUNDLE"])
+    address = urlsplit(url)
+    host, port = str(address.hostname), int(address.port or 443)
+    tls = crt.ClientTlsContext(options).new_connection_options()
+    tls.set_server_name(host)
+    provider = auth.AwsCredentialsProvider.new_static("AKIDEXAMPLE", "secret")
+    headers = [("host", address.netloc), ("content-length", str(len(BODY))), ("x-amz-log-type", "Tail")]
+    left, unanswered, over = invocations, invocations, threading.Event()
+
+    def invoke(connection: Any) -> None:
+        nonlocal left
+        if left == 0:
+            return
+        left -= 1
+        request = http.HttpRequest("POST", PATH, http.HttpHeaders(headers), io.BytesIO(BODY))
+        config = auth.AwsSigningConfig(credentials_provider=provider, region=REGION, service="lambda")
+        auth.aws_sign_request(request, config).add_done_callback(lambda signed: send(connection, signed.result()))
+
+    def send(connection: Any, request: Any) -> None:
+        chunks: list[bytes] = []
+
+        def answered(completion: Future[int]) -> None:
+            nonlocal unanswered
+            assert completion.result() == 200
+            assert b"".join(chunks)
+            unanswered -= 1
+            if unanswered == 0:
+                over.set()
+            invoke(connection)
+
+        stream = connection.request(request, lambda **_: None, lambda chunk, **_: chunks.append(chunk))
+        stream.completion_future.add_done_callback(answered)
+        stream.activate()
+
+    def run() -> None:
+        for _ in range(connections):
+            opening = http.HttpClientConnection.new(host, port, bootstrap, None, tls)
+            opening.add_done_callback(lambda opened: invoke(opened.result()))
+        over.wait()
+
+    return run
+
+
+def boto3(url: str, connections: int, invocations: int) -> Callable[[], None]:
+    """What one writes by hand."""
+    from boto3 import Session
+    from botocore.config import Config
+
+    client = Session("AKIDEXAMPLE", "secret").client(
+        "lambda", region_name=REGION, endpoint_url=url, config=Config(max_pool_connections=connections)
+    )
+
+    def invoke(_: int) -> None:
+        assert client.invoke(FunctionName=FUNCTION, Payload=BODY, LogType="Tail")["Payload"].read()
+
+    return lambda: _in_threads(invoke, connections, invocations)
+
+
+def lithops(url: str, connections: int, invocations: int) -> Callable[[], None]:
+    """What Lithops' Lambda backend does for each call, without what surrounds it."""
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+    from botocore.httpsession import URLLib3Session
+
+    threads = min(connections, LITHOPS_THREADS)
+    credentials = Credentials("AKIDEXAMPLE", "secret")
+    session = URLLib3Session(verify=os.environ["AWS_CA_BUNDLE"], max_pool_connections=threads)
+
+    def invoke(_: int) -> None:
+        request = AWSRequest(method="POST", url=url + PATH, data=BODY, headers={"X-Amz-Log-Type": "Tail"})
+        SigV4Auth(credentials, "lambda", REGION).add_auth(request)
+        assert session.send(request.prepare()).content
+
+    return lambda: _in_threads(invoke, threads, invocations)
+
+
+def _in_threads(invoke: Callable[[int], None], threads: int, invocations: int) -> None:
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(invoke, range(invocations)):
+            pass
+
+
+def measure(way: str, url: str, connections: int, invocations: int) -> dict[str, Any]:
+    """Run one way in this process."""
+    run = {"engine": engine, "bare": bare, "boto3": boto3, "lithops": lithops}[way](url, connections, invocations)
+    cpu, began = time.process_time(), time.perf_counter()
+    run()
+    cpu, seconds = time.process_time() - cpu, time.perf_counter() - began
+    return {
+        "way": way,
+        "connections": connections,
+        "invocations": invocations,
+        "cpu_us": cpu / invocations * 1e6,
+        "per_second": invocations / seconds,
+        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def measure_apart(way: str, url: str, connections: int, invocations: int, folder: Path) -> dict[str, Any]:
+    """Run one way in a process of its own."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LITHOPS_"))}
+    environment["AWS_CA_BUNDLE"] = str(folder / "certificate.pem")
+    environment["AWS_EC2_METADATA_DISABLED"] = "true"
+    arguments = [way, url, str(connections), str(invocations)]
+    done = subprocess.run(
+        [sys.executable, __file__, "--measure", *arguments], env=environment, stdout=subprocess.PIPE, check=True
+    )
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def table(runs: list[dict[str, Any]]) -> str:
+    """The runs as Markdown; each ratio is to the bare loop of the same number of connections."""
+    limits = {run["connections"]: run["cpu_us"] for run in runs if run["way"] == "bare"}
+    lines = [
+        "| connections | way | CPU per invocation | by the bare loop's | invocations/s | peak RSS |",
+        "| ---: | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for run in runs:
+        ratio = run["cpu_us"] / limits[run["connections"]]
+        cells = [f"{run['connections']:,}", NAMES[run["way"]], f"{run['cpu_us']:,.0f} µs", f"{ratio:.2f}"]
+        cells += [f"{run['per_second']:,.0f}", f"{run['peak_rss_mb']:.0f} MB"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def machine() -> dict[str, Any]:
+    packages = {name: version(name) for name in ("lithops-magic", "boto3", "awscrt")}
+    return {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version(), **packages}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--connections", type=int, nargs="+", default=[64, 1000])
+    parser.add_argument("--invocations", type=int, default=20_000)
+    parser.add_argument("--short", action="store_true", help="a smoke test: 1,000 invocations over 64 connections")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every run to FILE")
+    parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        way, url, connections, invocations = options.measure
+        return print(json.dumps(measure(way, url, int(connections), int(invocations))))
+    if not MODULE.exists():
+        raise SystemExit("This needs nginx with its echo module: apt-get install nginx-light openssl")
+    sizes, invocations = ([64], 1000) if options.short else (options.connections, options.invocations)
+    with tempfile.TemporaryDirectory() as name, null_lambda(Path(name)) as url:
+        runs = [measure_apart(way, url, size, invocations, Path(name)) for size in sizes for way in NAMES]
+    about = machine()
+    print(table(runs))
+    print("\n" + ", ".join(f"{key} {value}" for key, value in about.items()))
+    if options.json:
+        options.json.write_text(json.dumps({"machine": about, "runs": runs}, indent=2) + "\n")
+    return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""One Invoke request on its way, and what has come of its answer so far."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .outcomes import Outcome
+from .route import Target
+
+if TYPE_CHECKING:
+    from awscrt.http import HttpClientConnection, HttpRequest
+
+Done = Callable[[Outcome], None]
+
+
+class Exchange:
+    """One request and what has come of its answer so far."""
+
+    __slots__ = ("body", "chunks", "connection", "deadline", "done", "generation", "headers", "payload", "repeated")
+
+    def __init__(self, payload: bytes, done: Done) -> None:
+        self.payload = payload
+        self.done = done
+        self.body = io.BytesIO()
+        self.headers: dict[str, str] = {}
+        self.chunks: list[bytes] = []
+        self.connection: HttpClientConnection | None = None
+        self.deadline = 0.0
+        self.generation = 0
+        """Of the credentials it was signed with."""
+        self.repeated = False
+        """Whether it was sent once more already, after nothing can have been executed."""
+
+    @property
+    def sent(self) -> bool:
+        """Whether all of it may have left; AWS executes no request that was cut short."""
+        return self.body.tell() >= len(self.payload)
+
+    def on_response(self, headers: list[tuple[str, str]], **_: object) -> None:
+        """Keep the headers."""
+        self.headers = {name.lower(): value for name, value in headers}
+
+    def on_body(self, chunk: bytes, **_: object) -> None:
+        """Keep a piece of the body."""
+        self.chunks.append(chunk)
+
+    def request(self, target: Target) -> HttpRequest:
+        """Build the request, unsigned, and forget what was sent and received before."""
+        from awscrt.http import HttpHeaders, HttpRequest
+
+        self.body, self.chunks, self.headers = io.BytesIO(self.payload), [], {}
+        headers = [
+            ("host", target.url.netloc),
+            ("content-length", str(len(self.payload))),
+            ("content-type", "application/octet-stream"),
+            ("user-agent", target.user_agent),
+            ("x-amz-log-type", "Tail"),
+        ]
+        return HttpRequest("POST", target.url.path, HttpHeaders(headers), self.body)
