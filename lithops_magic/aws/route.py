@@ -60,6 +60,14 @@ class Target:
         )
 
     @property
+    def address(self) -> str:
+        """What the user calls it, and the proxy on the way: either may be the one that fails."""
+        if self.proxy is None:
+            return self.url.netloc
+        # Not `netloc`, which may hold a password.
+        return f"{self.url.netloc} (through the proxy {self.proxy.hostname})"
+
+    @property
     def secure(self) -> bool:
         """Whether TLS is used."""
         return self.url.scheme == "https"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import logging
 import threading
@@ -61,6 +62,8 @@ class CrtTransport:
         """Attempts to connect and their deadlines."""
         self._closed = threading.Event()
         self._watch: threading.Thread | None = None
+        # When the interpreter ends, connections break under whoever waits: that is no outcome to tell.
+        atexit.register(self._closed.set)
 
     def send(self, payload: bytes, done: Done) -> None:
         """Start one request and return at once; `done` is called once, from another thread."""
@@ -81,6 +84,7 @@ class CrtTransport:
             for held in (self._waiting, self._busy, self._idle, self._open, self._opening):
                 held.clear()
             self._dialer = None
+        atexit.unregister(self._closed.set)
         for connection in connections:
             connection.close()
 
@@ -128,7 +132,7 @@ class CrtTransport:
         if error is None and not wanted:
             opening.result().close()
         if failed is not None and error is not None:
-            self._finish(failed, classify_failure(error, self._target.url.netloc, sent=False))
+            self._finish(failed, classify_failure(error, self._target.address, sent=False))
         self._pump()
 
     def _start(self, exchange: Exchange) -> None:
@@ -171,7 +175,7 @@ class CrtTransport:
         if not self._release(exchange):
             return
         if exchange.sent or exchange.repeated:
-            self._finish(exchange, classify_failure(error, self._target.url.netloc, sent=exchange.sent))
+            self._finish(exchange, classify_failure(error, self._target.address, sent=exchange.sent))
         else:
             self._repeat(exchange)
 
@@ -240,4 +244,4 @@ class CrtTransport:
     def _give_up(self, exchange: Exchange, text: str) -> None:
         if exchange.connection is not None:
             exchange.connection.close()
-        self._finish(exchange, classify_failure(TimeoutError(text), self._target.url.netloc, sent=exchange.sent))
+        self._finish(exchange, classify_failure(TimeoutError(text), self._target.address, sent=exchange.sent))
