@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import cli_aws
+from . import cli_aws, cli_packages
 from .errors import LithopsMagicError
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     clean.set_defaults(run=lambda _: _clean())
 
     cli_aws.register(commands)
+    cli_packages.register(commands)
     return parser
 
 
@@ -142,10 +143,11 @@ def _status() -> int:
 def _clean() -> int:
     from . import config
     from .aws.function import delete_functions
+    from .aws.layer import delete_layers
     from .aws.session import Cloud
 
     settings = config.load()
     cloud = Cloud.connect(settings)
-    names = delete_functions(cloud, settings)
+    names = [*delete_functions(cloud, settings), *delete_layers(cloud, settings)]
     print("\n".join(f"Deleted {name}" for name in names) or f"Nothing to delete on {cloud.describe()}.")
     return 0

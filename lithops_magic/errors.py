@@ -5,6 +5,7 @@ LithopsMagicError
 ├── LocalAWSError          the local AWS could not be started or reached
 ├── AwsError               AWS said no outside of Invoke: code, message and what to do
 │   └── DeployError        the function could not be deployed or did not become active
+├── PackageError           a package or module that a function needs cannot be shipped to Lambda
 ├── SerializationError     a function or an item cannot be pickled or is too large to be sent
 ├── InvokeError            Invoke was refused; nothing was executed               (ends the job)
 ├── JobCancelled           the job was stopped before this task finished
@@ -60,6 +61,10 @@ class AwsError(LithopsMagicError):
 
 class DeployError(AwsError):
     """The function could not be deployed or did not become active."""
+
+
+class PackageError(LithopsMagicError):
+    """A package or module that a function needs cannot be shipped to Lambda."""
 
 
 class SerializationError(LithopsMagicError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import platform
@@ -40,8 +41,23 @@ def local_aws(local_folder: Path) -> LocalAws:
     return LocalAws(**json.loads(started.stdout), folder=local_folder)
 
 
+@pytest.fixture(scope="session")
+def package_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where packages for Lambda are kept; what uv downloads stays from one session to the next."""
+    folder = tmp_path_factory.mktemp("packages")
+    downloads = Path(tempfile.gettempdir()) / f"lithops-magic-uv-{getpass.getuser()}"
+    downloads.mkdir(mode=0o700, exist_ok=True)
+    (folder / "uv").symlink_to(downloads)
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def isolated(local_folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def isolated(
+    local_folder: Path,
+    package_cache: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Hide the user's home and AWS, Lithops and Jupyter settings, and lead `ensure` to this session's local AWS."""
     for name in os.environ:
         if name.startswith(FOREIGN):
@@ -51,6 +67,8 @@ def isolated(local_folder: Path, tmp_path_factory: pytest.TempPathFactory, monke
     monkeypatch.setenv("USERPROFILE", home)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("LITHOPS_MAGIC_LOCAL_DIR", str(local_folder))
+    monkeypatch.setenv("LITHOPS_MAGIC_CACHE_DIR", str(package_cache))
+    monkeypatch.setenv("UV_CACHE_DIR", str(package_cache / "uv"))
 
 
 @pytest.fixture(scope="session")

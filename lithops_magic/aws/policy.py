@@ -47,6 +47,10 @@ class Place:
         """Return the ARN pattern of this namespace's functions."""
         return self.arn("lambda", f"function:{start_of_names(settings)}*")
 
+    def layers(self, settings: Settings) -> str:
+        """Return the ARN pattern of this namespace's layers of packages."""
+        return self.arn("lambda", f"layer:{start_of_names(settings)}*")
+
     def objects(self, bucket: str) -> str:
         """Return the ARN pattern of the objects we store."""
         return f"arn:{self.partition}:s3:::{bucket}/{JOB_PREFIX}*"
@@ -106,7 +110,18 @@ def _runs(settings: Settings, place: Place, role: str) -> Iterable[Document]:
         ],
         [functions, f"{functions}:*"],
     )
-    yield _allow("Account", ["lambda:GetAccountSettings", "lambda:ListFunctions"], "*")
+    layers = place.layers(settings)
+    yield _allow(
+        "Packages",
+        [
+            "lambda:DeleteLayerVersion",
+            "lambda:GetLayerVersion",
+            "lambda:ListLayerVersions",
+            "lambda:PublishLayerVersion",
+        ],
+        [layers, f"{layers}:*"],
+    )
+    yield _allow("Account", ["lambda:GetAccountSettings", "lambda:ListFunctions", "lambda:ListLayers"], "*")
     yield _allow("ExecutionRole", ["iam:GetRole"], role)
     yield _allow(
         "PassExecutionRole",
@@ -132,6 +147,7 @@ def _storage(place: Place, bucket: str) -> Iterable[Document]:
         ],
         f"arn:{place.partition}:s3:::{bucket}",
     )
+    yield _allow("LargeLayers", ["s3:GetObject", "s3:PutObject"], place.objects(bucket))
 
 
 def _lookups(settings: Settings) -> Iterable[Document]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
 from typing import TYPE_CHECKING, Any, Literal
 
 from lithops_magic.engine.backend import LambdaBackend
@@ -12,6 +12,7 @@ from lithops_magic.engine.payload import Function
 from lithops_magic.engine.result import MapResult
 from lithops_magic.engine.scheduler import Scheduler
 from lithops_magic.engine.source import Source
+from lithops_magic.packages import Request
 
 if TYPE_CHECKING:
     from lithops_magic.config import Settings
@@ -44,12 +45,14 @@ def start(
     ------
     SerializationError
         The function cannot be pickled or is too large; nothing was sent.
+    PackageError
+        A package or module that it needs cannot be shipped.
     """
-    blob = Function.pickle(function)
+    blob = Function.pickle(function, items, Request.parse(options.packages))
     changes = {"memory": options.memory, "timeout": options.timeout}
     settings = settings.replace(**{name: value for name, value in changes.items() if value is not None})
     job = Job(options, name_code or (lambda name: name), len(items) if isinstance(items, Sized) else None)
-    Scheduler(job, blob, Source(iter(items)), LambdaBackend(settings, options.workers)).start()
+    Scheduler(job, blob, Source(iter(items)), LambdaBackend(settings, options.workers, blob.need)).start()
     return MapResult(job)
 
 
@@ -63,6 +66,7 @@ def map(
     workers: int | None = None,
     retries: int = 2,
     errors: Literal["raise", "keep"] = "raise",
+    packages: str | Sequence[str] | None = None,
     settings: Settings | None = None,
     background: bool = False,
 ) -> MapResult:
@@ -87,6 +91,9 @@ def map(
         Exceptions of the function are not retried.
     errors
         ``"raise"``: raise the first error with a summary of all when the job is over; ``"keep"``: only keep them.
+    packages
+        Packages that the function gets beside those it is seen to use, or in other versions: ``"numpy==2.1 polars"``,
+        a requirements file, a list of such; ``"none"`` ships none at all.
     settings
         Defaults to what Lithops' configuration says, else the local AWS.
     background
@@ -96,13 +103,21 @@ def map(
     ------
     SerializationError
         The function cannot be pickled or is too large; nothing was sent.
+    PackageError
+        A package or module that it needs cannot be shipped.
     TaskError
         A task failed; its ``result`` holds everything else.
     """
     from lithops_magic import config
 
     options = MapOptions(
-        memory=memory, timeout=timeout, chunksize=chunksize, workers=workers, retries=retries, errors=errors
+        memory=memory,
+        timeout=timeout,
+        chunksize=chunksize,
+        workers=workers,
+        retries=retries,
+        errors=errors,
+        packages=packages if packages is None or isinstance(packages, str) else tuple(packages),
     )
     result = start(function, items, options=options, settings=settings or config.load())
     if background:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lithops_magic.aws.function import DeployedFunction
     from lithops_magic.aws.session import Cloud
     from lithops_magic.config import Settings
+    from lithops_magic.packages import Need
 
 
 class Sender(Protocol):
@@ -42,6 +43,8 @@ class Endpoint:
     """USD for a number of billed milliseconds."""
     request_price: float
     """USD per invocation."""
+    notes: tuple[str, ...] = ()
+    """What the user should know, one sentence each."""
 
 
 class Backend(Protocol):
@@ -58,6 +61,7 @@ class _Known:
     cloud: Cloud
     function: DeployedFunction
     workers: int
+    notes: tuple[str, ...]
 
 
 _known: dict[object, _Known] = {}
@@ -73,10 +77,13 @@ class LambdaBackend:
         Where and with how much memory and time the function runs.
     workers
         Most invocations in flight; None takes what the account allows.
+    need
+        The packages and modules that the function needs.
     """
 
-    def __init__(self, settings: Settings, workers: int | None) -> None:
+    def __init__(self, settings: Settings, workers: int | None, need: Need) -> None:
         self._settings = settings
+        self._need = need
         self._workers = workers or settings.max_workers
 
     def connect(self, notify: Callable[[str], None], *, afresh: bool) -> Endpoint:
@@ -85,7 +92,7 @@ class LambdaBackend:
 
         settings = self._settings
         environment = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "LITHOPS_"))}
-        key = (settings, tuple(sorted(environment.items())))
+        key = (settings, self._need, tuple(sorted(environment.items())))
         reused = not afresh and key in _known
         if not reused:
             _known[key] = self._deploy(notify)
@@ -105,14 +112,22 @@ class LambdaBackend:
             reused=reused,
             price=price,
             request_price=prices.REQUEST_PRICE,
+            notes=_known[key].notes,
         )
 
     def _deploy(self, notify: Callable[[str], None]) -> _Known:
         from lithops_magic.aws import function, invoke
+        from lithops_magic.aws.layer import publish_layers
         from lithops_magic.aws.session import Cloud
+        from lithops_magic.packages import Target, supply
 
+        notify("Looking for packages")
+        target = Target.of(self._settings.architecture, local=self._settings.local)
+        given = supply(self._need, target, notify)
         notify("Connecting")
         cloud = Cloud.connect(self._settings, notify)
+        published = publish_layers(cloud, self._settings, given.layers, notify)
+        settings = self._settings.replace(layers=(*self._settings.layers, *published))
         notify("Deploying the function")
-        deployed = function.deploy(cloud, self._settings, worker_package(), notify)
-        return _Known(cloud, deployed, invoke.concurrency(cloud))
+        deployed = function.deploy(cloud, settings, worker_package(), notify)
+        return _Known(cloud, deployed, invoke.concurrency(cloud), given.notes)

@@ -13,6 +13,13 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """Something the user should know about the job as a whole."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """The function is deployed; tasks are being sent."""
 
@@ -111,6 +118,7 @@ class Broken:
 
 Event = (
     Phase
+    | Noted
     | Started
     | Counted
     | Submitted

@@ -22,6 +22,8 @@ class MapOptions:
     """How often a task is tried again after a crash, a time-out or a lost connection; 0 never runs a task twice."""
     errors: Literal["raise", "keep"] = "raise"
     """Whether a failed task raises at the end or is only kept in the result."""
+    packages: str | tuple[str, ...] | None = None
+    """What is asked for beside or instead of the packages that are found; "none" for none at all."""
     label: str = ""
     """What the user calls the job, shown in its repr."""
 

@@ -8,12 +8,13 @@ import inspect
 import json
 import pickle
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 
+from lithops_magic import packages
 from lithops_magic.errors import RemoteFrame, RemoteTraceback, SerializationError
 
 PROTOCOL = 1
@@ -29,32 +30,45 @@ class Function:
     prefix: bytes
     """The request up to its first task."""
 
+    need: packages.Need
+    """What it needs beside the request."""
+
     @classmethod
-    def pickle(cls, function: Callable[[Any], Any]) -> Function:
-        """Pickle `function`.
+    def pickle(
+        cls, function: Callable[[Any], Any], items: Iterable[Any] = (), request: packages.Request | None = None
+    ) -> Function:
+        """Pickle `function`, and find out what it needs to run over `items`.
 
         Raises
         ------
         SerializationError
             It cannot be pickled, or leaves no room for a task in a request.
+        PackageError
+            Something it needs cannot be shipped.
         """
         try:
-            data = cloudpickle.dumps(function, protocol=5)
+            data, reach = packages.dumps(function)
         except Exception as error:
             raise SerializationError(f"The function cannot be pickled: {_culprit(function) or _text(error)}") from error
-        head = {
+        need = packages.discover(reach, items, request or packages.Request())
+        head: dict[str, Any] = {
             "protocol": PROTOCOL,
             "python": f"{sys.version_info.major}.{sys.version_info.minor}",
             "cloudpickle": cloudpickle.__version__,
             "function": {"sha256": hashlib.sha256(data).hexdigest(), "data": base64.b64encode(data).decode()},
         }
+        if need.versions:
+            head["versions"] = need.versions
+        if need.inline:
+            digest = hashlib.sha256(need.inline).hexdigest()
+            head["sources"] = {"sha256": digest, "data": base64.b64encode(need.inline).decode()}
         prefix = json.dumps(head, separators=(",", ":"))[:-1].encode() + b',"tasks":['
         if len(prefix) > REQUEST_LIMIT - 1024:
             raise SerializationError(
                 f"The function takes {len(prefix):,} bytes in a request, AWS allows {REQUEST_LIMIT:,}: "
                 f"it is sent with what it uses{_largest(function)}. Read large data inside the function instead."
             )
-        return cls(prefix)
+        return cls(prefix, need)
 
     @property
     def room(self) -> int:
@@ -115,6 +129,8 @@ class WorkerReply:
     outcomes: dict[int, Outcome]
     error: str = ""
     """Why the worker could not begin."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of packages that are not the notebook's."""
 
 
 def decode(payload: bytes) -> WorkerReply:
@@ -128,7 +144,7 @@ def decode(payload: bytes) -> WorkerReply:
     try:
         reply = json.loads(payload)
         outcomes = {outcome["id"]: _outcome(outcome) for outcome in reply.get("outcomes", ())}
-        return WorkerReply(reply["sandbox"], reply["cold"], outcomes, reply.get("error", ""))
+        return WorkerReply(reply["sandbox"], reply["cold"], outcomes, reply.get("error", ""), reply.get("versions", {}))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"the reply is not in the worker's format: {payload[:200]!r}") from error
 

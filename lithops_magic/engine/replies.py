@@ -11,7 +11,15 @@ from lithops_magic.aws.outcomes import Reply
 from lithops_magic.engine import tracebacks
 from lithops_magic.engine.job import Task
 from lithops_magic.engine.payload import Outcome, WorkerReply, decode, unpickle
-from lithops_magic.errors import RemoteError, ResultError, TaskCrashed, TaskError, TaskOutOfMemory, TaskTimeout
+from lithops_magic.errors import (
+    RemoteError,
+    RemoteTraceback,
+    ResultError,
+    TaskCrashed,
+    TaskError,
+    TaskOutOfMemory,
+    TaskTimeout,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +136,23 @@ def _remote_error(outcome: Outcome, task: Task, name_code: Callable[[str], str])
         original = None
     error = RemoteError.wrap(
         original if isinstance(original, BaseException) else None,
-        f"{outcome.traceback.type}: {outcome.traceback.message}".removesuffix(": "),
+        f"{outcome.traceback.type}: {outcome.traceback.message}".removesuffix(": ") + _remedy(outcome.traceback),
         index=task.index,
         item=item_repr(task.item),
         log=outcome.log,
     )
     _attach(error, outcome, name_code)
     return error
+
+
+def _remedy(error: RemoteTraceback) -> str:
+    """What to do about something that the notebook's machine has and the sandbox lacks; empty if that is not it."""
+    if error.type == "ModuleNotFoundError" and "--packages" not in error.message:
+        return " in the sandbox (name its package with --packages)"
+    if error.message.endswith("cannot open shared object file: No such file or directory"):
+        library = error.message.partition(":")[0]
+        return f" (Lambda has no {library}: use a build of the package that brings it, or a layer that has it)"
+    return ""
 
 
 def _attach(error: TaskError, outcome: Outcome, name_code: Callable[[str], str]) -> None:

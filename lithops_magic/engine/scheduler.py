@@ -22,6 +22,7 @@ from lithops_magic.engine.limiter import ramp
 from lithops_magic.engine.link import Link
 from lithops_magic.engine.payload import Function, fragment
 from lithops_magic.engine.source import Exhausted, Pulled, Source
+from lithops_magic.engine.versions import Versions
 from lithops_magic.errors import InvokeError, ItemError, SerializationError, TaskError, TaskLost
 
 _CHUNK_PATIENCE = 0.005
@@ -63,6 +64,7 @@ class Scheduler:
         self._in_flight = 0
         self._began = 0.0
         self._replies = 0
+        self._versions = Versions(function.need)
         self._pulled_at = 0.0
         # With retries=0 no task may run twice, and one that is lost must take no other with it: each travels alone.
         self._chunks = Chunks(job.options.chunksize or (1 if job.options.retries == 0 else None), function.room)
@@ -86,6 +88,8 @@ class Scheduler:
 
     def _begin(self) -> None:
         self._began = time.monotonic()
+        for note in self._link.endpoint.notes:
+            self._job.publish(ev.Noted(note))
         self._job.publish(ev.Started(self._began, self._link.endpoint.limits.memory))
         self._source.start(self._inbox.put)
 
@@ -208,6 +212,8 @@ class Scheduler:
         if worker is not None and worker.error:
             self._return(tasks, ev.Returned(len(tasks)))
             raise InvokeError(worker.error)
+        for note in self._versions.differences(worker, self._link.endpoint.notes):
+            self._job.publish(ev.Noted(note))
         limits = self._link.endpoint.limits
         if worker is None or not worker.outcomes:
             verdicts = replies.judge_failure(outcome, tasks, limits)

@@ -33,6 +33,8 @@ class Snapshot:
     """Seconds since the first task could be sent, up to the end."""
     phase: str = ""
     """What is being prepared; empty while running."""
+    notes: tuple[str, ...] = ()
+    """What the user should know about the job as a whole, one sentence each."""
     state: State = "preparing"
     task_seconds: float = 0.0
     """Sum of the durations of all tasks, failed attempts included."""
@@ -95,6 +97,8 @@ def reduce(snapshot: Snapshot, event: ev.Event) -> Snapshot:
     match event:
         case ev.Phase(text):
             return s if s.finished else _replace(s, phase=text)
+        case ev.Noted(text):
+            return s if text in s.notes else _replace(s, notes=(*s.notes, text))
         case ev.Started(at, memory_mb):
             return s if s.finished else _replace(s, state="running", phase="", memory_mb=memory_mb, running_at=at)
         case ev.Counted(total):

@@ -105,6 +105,8 @@ def _facts(result: MapResult) -> Iterator[tuple[str, list[str]]]:
         yield "ended", [_line(f"{type(result.error).__name__}: {result.error}")]
     if result.errors:
         yield "errors", error_lines(result)
+    if snapshot.notes:
+        yield "note", [_line(note, 2 * _WIDTH) for note in snapshot.notes]
     if times := sorted(task.duration_s for task in stats if task.state in ("done", "failed")):
         yield "time", [_times(times, snapshot)]
     if snapshot.max_memory_mb:

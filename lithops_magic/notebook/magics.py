@@ -47,6 +47,9 @@ class LambdaMagics(Magics):
     errors = Enum(options.ERRORS, "raise", help="Raise grouped errors at the end, or keep them in the result.").tag(
         config=True
     )
+    packages = Unicode(
+        None, allow_none=True, help="Packages to ship beside those that are seen to be used; none ships no packages."
+    ).tag(config=True)
     profile = Unicode(None, allow_none=True, help="AWS profile to use.").tag(config=True)
     local = Bool(False, help="Use the local AWS on this machine, whatever is configured.").tag(config=True)
     progress = Bool(True, help="Show progress and a summary.").tag(config=True)
@@ -169,7 +172,7 @@ class LambdaMagics(Magics):
     def _options(self, given: Options, label: str) -> MapOptions:
         from lithops_magic.engine import MapOptions
 
-        fields = ("memory", "timeout", "chunksize", "workers", "retries", "errors")
+        fields = ("memory", "timeout", "chunksize", "workers", "retries", "errors", "packages")
         chosen = {field: getattr(given, field) or getattr(self, field) for field in fields}
         if given.retries is not None:
             chosen["retries"] = given.retries

@@ -51,6 +51,7 @@ class Options:
     workers: int | None = None
     retries: int | None = None
     errors: Errors | None = None
+    packages: str | None = None
     profile: str | None = None
     background: bool = False
     quiet: bool = False
@@ -117,6 +118,13 @@ OPTIONS = (
         _choice,
         "raise or keep",
         ERRORS,
+    ),
+    Option(
+        ("--packages",),
+        'packages to ship beside those the cell is seen to use: "numpy==2.1 polars", a requirements file, or none',
+        "LIST",
+        str,
+        "names in quotes, a requirements file or none",
     ),
     Option(("--profile",), "AWS profile to use", "NAME", str, "the name of an AWS profile"),
     Option(("--background",), "return at once; the result fills while other cells run"),

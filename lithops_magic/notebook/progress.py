@@ -217,4 +217,5 @@ class Progress:
         self._where.finish(self._frame(result, *notes))
 
     def _frame(self, result: MapResult, *notes: str) -> Bundle:
-        return frame(result.snapshot(), local=self._local, notes=(*self._notes, *notes))
+        snapshot = result.snapshot()
+        return frame(snapshot, local=self._local, notes=(*self._notes, *snapshot.notes, *notes))

@@ -83,12 +83,15 @@ def status(settings: Settings, jobs: Sequence[MapResult]) -> Bundle:
 def clean(settings: Settings) -> Bundle:
     """Delete the functions deployed from here and say which."""
     from lithops_magic.aws.function import delete_functions
+    from lithops_magic.aws.layer import delete_layers
     from lithops_magic.aws.session import Cloud
     from lithops_magic.engine.units import plural
 
     cloud = Cloud.connect(settings)
     names = delete_functions(cloud, settings)
-    text = f"Deleted {plural(len(names), 'function')}: {', '.join(names)}" if names else "Nothing to delete"
+    layers = delete_layers(cloud, settings)
+    counts = [plural(len(found), what) for found, what in ((names, "function"), (layers, "layer")) if found]
+    text = f"Deleted {' and '.join(counts)}: {', '.join([*names, *layers])}" if counts else "Nothing to delete"
     text = f"{text} ({cloud.describe()})"
     return {"text/plain": text, "text/html": f"<div>{html.escape(text)}</div>"}
 

@@ -22,6 +22,7 @@ import cloudpickle  # type: ignore[import-untyped]
 
 from .capture import LIMIT, captured
 from .report import report
+from .sources import install
 
 PROTOCOL = 1
 REPLY_LIMIT = 6_291_556 - 4096
@@ -80,11 +81,21 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     _cold = False
     if problem := _mismatch(event):
         return {**reply, "error": problem}
+    if install(event.get("sources")):
+        _functions.clear()
     alarm = _Alarm(context.get_remaining_time_in_millis() / 1000)
     try:
-        return {**reply, "outcomes": _run_all(event, alarm)}
+        outcomes = _run_all(event, alarm)
+        return {**reply, "outcomes": outcomes, "versions": _other_versions(event.get("versions", {}))}
     finally:
         alarm.stop()
+
+
+def _other_versions(expected: dict[str, str]) -> dict[str, str]:
+    """Versions of packages that the function has imported and that are not the notebook's."""
+    loaded = {name: vars(sys.modules[name]) for name in expected if name in sys.modules}
+    here = {name: contents.get("__version__", expected[name]) for name, contents in loaded.items()}
+    return {name: str(version) for name, version in here.items() if version != expected[name]}
 
 
 def _mismatch(event: dict[str, Any]) -> str:
@@ -153,7 +164,7 @@ def _load(data: str, what: str) -> Any:
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f"No module named {error.name!r} in the sandbox, and the {what} needs it. A sandbox has the standard "
-            "library, what the notebook defines and the function's layers: define it in a cell, or add a layer.",
+            "library and what the function is seen to use: name the package with --packages.",
             name=error.name,
         ) from None
 

@@ -15,6 +15,7 @@ from typing import Any
 import cloudpickle  # type: ignore[import-untyped]
 
 from .capture import encodable
+from .sources import shorten
 
 FRAMES = 50
 """Innermost frames reported of a traceback: a RecursionError has a thousand."""
@@ -65,7 +66,7 @@ def _machinery(frame: FrameType) -> bool:
 def _frame(frame: FrameType, line: int) -> dict[str, Any]:
     code = frame.f_code
     return {
-        "file": code.co_filename,
+        "file": shorten(code.co_filename),
         "line": line,
         "function": code.co_name,
         "source": encodable(linecache.getline(code.co_filename, line, frame.f_globals).strip()),

@@ -1,0 +1,125 @@
+"""Layers of packages: found by the hash of their contents, published once, deleted with the functions."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..config import Settings
+from ..errors import DeployError
+from .bucket import JOB_PREFIX, ensure_bucket
+from .definition import runtime_name, start_of_names
+from .explain import aws_errors
+from .session import Cloud, Notify, silent
+
+if TYPE_CHECKING:
+    from types_boto3_lambda import LambdaClient
+
+DESCRIPTION = "Packages of lithops-magic"
+
+MOST_LAYERS = 5
+"""Layers of one function (AWS Lambda quotas)."""
+
+DIRECT_LIMIT = 50_000_000
+"""Bytes of a zip in a request, below AWS's 50 MB; a larger one goes through S3."""
+
+
+class BuiltLayer(Protocol):
+    """A layer's zip on this machine."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the zip, hexadecimal."""
+
+    @property
+    def path(self) -> Path:
+        """Where the zip is."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+
+
+def publish_layers(
+    cloud: Cloud, settings: Settings, layers: Sequence[BuiltLayer], notify: Notify = silent
+) -> tuple[str, ...]:
+    """Return the ARNs of these layers; what is not in the account yet is published.
+
+    Raises
+    ------
+    DeployError
+        The function would have too many layers, or AWS refuses one.
+    """
+    if len(settings.layers) + len(layers) > MOST_LAYERS:
+        raise DeployError(
+            f"The function would have {len(settings.layers)} configured layers and {len(layers)} of packages, AWS "
+            f"allows {MOST_LAYERS}: remove layers from the configuration, or ship no packages (--packages none)."
+        )
+    return tuple(_publish(cloud, settings, layer, notify) for layer in layers)
+
+
+def delete_layers(cloud: Cloud, settings: Settings) -> list[str]:
+    """Delete our layers of this namespace and return their names; functions that have them keep working.
+
+    Raises
+    ------
+    AwsError
+        A call is not permitted.
+    """
+    client = cloud.client("lambda")
+    with aws_errors():
+        names = list(_ours(client, settings))
+        for name in names:
+            for version in _versions(client, name):
+                client.delete_layer_version(LayerName=name, VersionNumber=version["Version"])
+    return sorted(names)
+
+
+def _publish(cloud: Cloud, settings: Settings, layer: BuiltLayer, notify: Notify) -> str:
+    client = cloud.client("lambda")
+    # Who could put another layer under this name could as well change the function: no need to compare contents.
+    name = f"{start_of_names(settings)}{layer.digest[:16]}"
+    with aws_errors(DeployError):
+        known = client.list_layer_versions(LayerName=name, MaxItems=1)["LayerVersions"]
+        if known:
+            return known[0]["LayerVersionArn"]
+        notify(f"Uploading the layer ({layer.size / 2**20:,.1f} MB)")
+        answer = client.publish_layer_version(
+            LayerName=name,
+            Description=DESCRIPTION,
+            Content=_content(cloud, settings, layer, notify),
+            CompatibleRuntimes=[runtime_name()],  # type: ignore[list-item]
+            CompatibleArchitectures=[settings.architecture],  # type: ignore[list-item]
+        )
+    return answer["LayerVersionArn"]
+
+
+def _content(cloud: Cloud, settings: Settings, layer: BuiltLayer, notify: Notify) -> Any:
+    data = layer.path.read_bytes()
+    if layer.size <= DIRECT_LIMIT:
+        return {"ZipFile": data}
+    bucket = ensure_bucket(cloud, settings, notify)
+    key = f"{JOB_PREFIX}layers/{layer.digest}.zip"
+    digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
+    cloud.client("s3").put_object(
+        Bucket=bucket, Key=key, Body=data, ChecksumSHA256=digest, ExpectedBucketOwner=cloud.account_id
+    )
+    return {"S3Bucket": bucket, "S3Key": key}
+
+
+def _ours(client: LambdaClient, settings: Settings) -> Iterator[str]:
+    name = re.compile(re.escape(start_of_names(settings)) + r"[0-9a-f]{16}")
+    for page in client.get_paginator("list_layers").paginate():
+        for layer in page["Layers"]:
+            latest = layer["LatestMatchingVersion"]
+            if name.fullmatch(layer["LayerName"]) and latest.get("Description") == DESCRIPTION:
+                yield layer["LayerName"]
+
+
+def _versions(client: LambdaClient, name: str) -> Iterator[Any]:
+    for page in client.get_paginator("list_layer_versions").paginate(LayerName=name):
+        yield from page["LayerVersions"]

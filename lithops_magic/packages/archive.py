@@ -1,0 +1,31 @@
+"""Zips that are the same byte for byte whenever their contents are."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_FILE, _PROGRAM = 0o100644 << 16, 0o100755 << 16
+_LEVEL = 5
+"""A third faster than 6, and hardly larger."""
+
+
+def zip_bytes(files: Iterable[tuple[str, Path | bytes]]) -> bytes:
+    """Return a zip of `files`: names in the archive, and what they hold or where that is."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, source in sorted(files, key=lambda entry: entry[0]):
+            info = zipfile.ZipInfo(name, _EPOCH)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.create_system = 3
+            info.external_attr = _mode(source)
+            data = source if isinstance(source, bytes) else source.read_bytes()
+            archive.writestr(info, data, compresslevel=_LEVEL)
+    return buffer.getvalue()
+
+
+def _mode(source: Path | bytes) -> int:
+    return _PROGRAM if isinstance(source, Path) and source.stat().st_mode & 0o100 else _FILE

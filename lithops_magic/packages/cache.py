@@ -1,0 +1,64 @@
+"""Files kept from one run to the next, in a folder of the user's own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+KEPT = 30 * 24 * 3600.0
+"""Seconds a file is kept after its last use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """A folder of files that are written whole or not at all."""
+
+    folder: Path
+
+    @classmethod
+    def of_user(cls) -> Cache:
+        """Return the user's cache; `LITHOPS_MAGIC_CACHE_DIR` names another folder."""
+        folder = Path(os.environ.get("LITHOPS_MAGIC_CACHE_DIR") or _user_folder() / "lithops-magic") / "layers"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return cls(folder)
+
+    def read(self, name: str) -> str | None:
+        """Return what a file says, and note that it was used; None if there is none."""
+        path = self.folder / name
+        try:
+            text = path.read_text(encoding="utf-8")
+            os.utime(path)
+        except OSError:
+            return None
+        return text
+
+    def write(self, name: str, data: bytes) -> Path:
+        """Write a file, and remove what has not been used for long."""
+        path = self.folder / name
+        with tempfile.NamedTemporaryFile(dir=self.folder, delete=False) as file:
+            file.write(data)
+        Path(file.name).replace(path)
+        self._collect()
+        return path
+
+    def _collect(self) -> None:
+        oldest = time.time() - KEPT
+        for path in self.folder.iterdir():
+            # Another notebook may be doing the same.
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < oldest:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _user_folder() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

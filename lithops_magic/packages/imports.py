@@ -1,0 +1,84 @@
+"""Reads from code which modules it imports, without running it."""
+
+from __future__ import annotations
+
+import ast
+import dis
+import functools
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import CodeType
+
+_DYNAMIC = {"import_module", "__import__"}
+_MODULE_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+def imports_of_code(codes: Iterable[CodeType]) -> set[str]:
+    """Return what compiled code imports: ``from a import b`` gives ``a`` and ``a.b``, which may be no module."""
+    found: set[str] = set()
+    waiting = list(codes)
+    while waiting:
+        code = waiting.pop()
+        waiting += [const for const in code.co_consts if isinstance(const, CodeType)]
+        if code.co_names:
+            found.update(_imports(code))
+    return found
+
+
+def _imports(code: CodeType) -> Iterator[str]:
+    instructions = list(dis.get_instructions(code))
+    for level, names, instruction in zip(instructions, instructions[1:], instructions[2:], strict=False):
+        # A relative import belongs to a module that is shipped and read as source.
+        if instruction.opname == "IMPORT_NAME" and not level.argval:
+            yield from _candidates(instruction.argval, names.argval or ())
+    if _DYNAMIC.intersection(code.co_names):
+        yield from (text for text in code.co_consts if isinstance(text, str) and _MODULE_NAME.fullmatch(text))
+
+
+def _candidates(module: str, names: Iterable[str]) -> Iterator[str]:
+    yield module
+    yield from (f"{module}.{name}" for name in names if name != "*")
+
+
+def imports_of_file(path: Path, package: str) -> frozenset[str]:
+    """Return what a source file imports; `package` is what its relative imports start from."""
+    status = path.stat()
+    return _imports_of_file(path, package, status.st_mtime_ns, status.st_size)
+
+
+@functools.lru_cache(maxsize=4096)
+def _imports_of_file(path: Path, package: str, _modified: int, _size: int) -> frozenset[str]:
+    try:
+        tree = ast.parse(path.read_bytes(), str(path))
+    except (SyntaxError, ValueError):
+        return frozenset()
+    return frozenset(imports_of_tree(tree, package))
+
+
+def imports_of_tree(tree: ast.AST, package: str = "") -> Iterator[str]:
+    """Yield what parsed code imports, wherever in it; what only type checkers see is left out."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from _candidates(_absolute(node, package), [alias.name for alias in node.names])
+        elif isinstance(node, ast.If) and _only_for_types(node.test):
+            waiting += node.orelse
+        else:
+            waiting += ast.iter_child_nodes(node)
+
+
+def _absolute(node: ast.ImportFrom, package: str) -> str:
+    if not node.level:
+        return node.module or ""
+    parts = package.split(".")
+    start = parts[: len(parts) - node.level + 1]
+    return ".".join([*start, *([node.module] if node.module else [])])
+
+
+def _only_for_types(test: ast.expr) -> bool:
+    name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", "")
+    return name == "TYPE_CHECKING"

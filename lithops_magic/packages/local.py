@@ -1,0 +1,130 @@
+"""The user's own modules: everything a function reaches through them, and their sources in an archive."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lithops_magic.errors import PackageError
+from lithops_magic.packages.archive import zip_bytes
+from lithops_magic.packages.imports import imports_of_file
+from lithops_magic.packages.modules import Unit, find_file, find_unit, is_compiled
+
+LARGEST = 262_144_000
+"""Bytes of a function and its layers, unzipped (AWS Lambda quotas: 250 MB)."""
+
+_METADATA = ("METADATA", "entry_points.txt")
+
+
+@dataclass(slots=True)
+class Walk:
+    """What is reached from a function, through the user's own modules."""
+
+    local: dict[str, Unit] = field(default_factory=dict)
+    installed: dict[str, tuple[Unit, str]] = field(default_factory=dict)
+    """By name, with where it is imported."""
+
+
+def walk(names: Iterable[tuple[str, str]]) -> Walk:
+    """Follow modules, given with where they are imported, through the sources of those that are the user's own.
+
+    Raises
+    ------
+    PackageError
+        One of the user's own is compiled.
+    """
+    found = Walk()
+    seen: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name, why = waiting.pop()
+        if name in seen or (unit := find_unit(name)) is None:
+            continue
+        seen.add(name)
+        if unit.kind == "installed":
+            found.installed.setdefault(unit.name, (unit, why))
+        else:
+            found.local[unit.name] = unit
+            waiting += _imported_by(name, unit)
+    return found
+
+
+def _imported_by(name: str, unit: Unit) -> Iterator[tuple[str, str]]:
+    parts = name.split(".")
+    # Importing a.b.c runs a and a.b first.
+    for depth in range(unit.name.count(".") + 1, len(parts) + 1):
+        module = ".".join(parts[:depth])
+        file = find_file(module)
+        if file is None:
+            continue
+        if is_compiled(file):
+            raise PackageError(
+                f"{module} is a compiled extension ({file}), made for this machine, and cannot be shipped as it is: "
+                "build a wheel of it for Linux and give that with --packages PATH.whl."
+            )
+        package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+        yield from ((found, f"imported by {file.name}") for found in imports_of_file(file, package))
+
+
+def editable_projects(units: Iterable[Unit]) -> list[importlib.metadata.Distribution]:
+    """Return the distributions that are installed in editable mode from the folders of these units."""
+    paths = [unit.path.resolve() for unit in units]
+    if not paths:
+        return []
+    return [
+        distribution
+        for distribution in importlib.metadata.distributions()
+        if (folder := _editable_folder(distribution)) and any(path.is_relative_to(folder) for path in paths)
+    ]
+
+
+def _editable_folder(distribution: importlib.metadata.Distribution) -> Path | None:
+    text = distribution.read_text("direct_url.json")
+    origin = json.loads(text) if text else {}
+    if not origin.get("dir_info", {}).get("editable"):
+        return None
+    return Path(urllib.request.url2pathname(urllib.parse.urlsplit(origin["url"]).path)).resolve()
+
+
+def pack(units: Iterable[Unit], projects: Iterable[importlib.metadata.Distribution]) -> bytes:
+    """Return the archive of the user's own modules with their data files; empty if there is nothing.
+
+    Raises
+    ------
+    PackageError
+        They are larger than a function may be.
+    """
+    files: dict[str, Path | bytes] = {}
+    for unit in units:
+        files.update((path.relative_to(unit.root).as_posix(), path) for path in _files(unit))
+    for project in projects:
+        folder = f"{project.name.replace('-', '_')}-{project.version}.dist-info"
+        texts = ((name, project.read_text(name)) for name in _METADATA)
+        files.update((f"{folder}/{name}", text.encode()) for name, text in texts if text)
+    return zip_bytes(files.items()) if files else b""
+
+
+def _files(unit: Unit) -> Iterator[Path]:
+    if not unit.is_package:
+        yield unit.path
+        return
+    size = 0
+    for folder, folders, names in os.walk(unit.path):
+        folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
+        for name in names:
+            path = Path(folder, name)
+            if name.startswith(".") or name.endswith(".pyc") or is_compiled(path) or not path.is_file():
+                continue
+            size += path.stat().st_size
+            if size > LARGEST:
+                raise PackageError(
+                    f"The package {unit.name} ({unit.path}) has more than {LARGEST // 2**20} MB of files, more than a "
+                    "function may have: keep its data outside of the package and read them from S3."
+                )
+            yield path

@@ -1,0 +1,111 @@
+"""Finds where a module comes from: the standard library, an installed distribution or the user's own files."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import site
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
+from itertools import accumulate
+from pathlib import Path
+from typing import Literal
+
+_EVERYWHERE = {"__main__", "__mp_main__", "cloudpickle", "awslambdaric", "lithops_magic", *sys.stdlib_module_names}
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The smallest thing that can be shipped for a module: a file, or the folder of a package that is no namespace."""
+
+    name: str
+    path: Path
+    """The file, or the package's folder."""
+    root: Path
+    """The folder on `sys.path` it is found in."""
+    kind: Literal["installed", "local"]
+
+    @property
+    def is_package(self) -> bool:
+        """Whether `path` is a folder."""
+        return self.path.is_dir()
+
+    @property
+    def landmark(self) -> str:
+        """The path by which an installed distribution lists it."""
+        relative = self.path.relative_to(self.root).as_posix()
+        return f"{relative}/__init__.py" if self.is_package else relative
+
+
+def find_unit(name: str) -> Unit | None:
+    """Return what has to be shipped for the module `name`; None for what every Python has and for what is no module."""
+    if name.partition(".")[0] in _EVERYWHERE:
+        return None
+    for prefix in accumulate(name.split("."), "{}.{}".format):
+        origin = _origin(prefix)
+        if origin is None:
+            return None
+        if origin.name:
+            return _unit(prefix, origin)
+    return None
+
+
+def find_file(name: str) -> Path | None:
+    """Return the file of a module of the user's own; None if there is none."""
+    unit = find_unit(name)
+    if unit is None:
+        return None
+    base = unit.path.joinpath(*name.split(".")[unit.name.count(".") + 1 :])
+    candidates = [base / "__init__.py", base.with_name(f"{base.name}.py"), base]
+    candidates += [base.with_name(base.name + suffix) for suffix in EXTENSION_SUFFIXES]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def is_compiled(path: Path) -> bool:
+    """Whether `path` is an extension module."""
+    return path.name.endswith(tuple(EXTENSION_SUFFIXES))
+
+
+def _unit(name: str, origin: Path) -> Unit | None:
+    if not origin.is_file():
+        return None
+    is_package = origin.stem == "__init__"
+    path = origin.parent if is_package else origin
+    root = path.parents[name.count(".")]
+    return Unit(name, path, root, "installed" if _holds_distributions(root) else "local")
+
+
+_NAMESPACE = Path()
+
+
+def _origin(name: str) -> Path | None:
+    """Return a module's file, `_NAMESPACE` for a namespace package, None if there is no such module."""
+    module = sys.modules.get(name)
+    spec: ModuleSpec | None = getattr(module, "__spec__", None)
+    if module is None:
+        try:
+            spec = importlib.util.find_spec(name)
+        except (ImportError, ValueError, AttributeError):
+            return None
+    if spec is None:
+        file = getattr(module, "__file__", None)
+        return Path(file) if file else None
+    if spec.origin is None and spec.submodule_search_locations is not None:
+        return _NAMESPACE
+    return Path(spec.origin) if spec.origin and spec.has_location else None
+
+
+@functools.cache
+def _site_folders() -> frozenset[Path]:
+    return frozenset(Path(folder).resolve() for folder in (*site.getsitepackages(), site.getusersitepackages()))
+
+
+def _holds_distributions(root: Path) -> bool:
+    """Whether installers put distributions into this folder, such as `site-packages` or a `pip install --target`."""
+    return root.resolve() in _site_folders() or next(_metadata_folders(root), None) is not None
+
+
+def _metadata_folders(root: Path) -> Iterator[Path]:
+    return root.glob("*.dist-info")

@@ -1,0 +1,126 @@
+"""What a function needs, found by looking at its pickle, its code and its first items; nothing is built yet."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lithops_magic.packages import local
+from lithops_magic.packages.imports import imports_of_code
+from lithops_magic.packages.modules import Unit
+from lithops_magic.packages.pickling import Reach, dumps
+from lithops_magic.packages.request import Request
+
+INLINE = 65_536
+"""Bytes of an archive of the user's own modules that still travel with every invocation."""
+
+_LOOKED_AT = 1000
+_CONTAINERS = (list, tuple, set, frozenset, deque, dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a function needs; equal needs are met by the same layers."""
+
+    units: tuple[tuple[Unit, str], ...] = ()
+    """Installed modules and packages, with where they are imported."""
+    projects: tuple[str, ...] = ()
+    """Distributions installed in editable mode: what they require is needed too."""
+    sources: bytes = field(default=b"", repr=False)
+    """Archive of the user's own modules."""
+    request: Request = field(default_factory=Request)
+    environment: tuple[tuple[str, int], ...] = ()
+    """Where packages are installed, and when that changed last."""
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """What the installed packages call their versions, where they are loaded and say so."""
+        found = {name: _version(name) for name in (unit.name for unit, _ in self.units)}
+        return {name: version for name, version in found.items() if isinstance(version, str)}
+
+    @property
+    def inline(self) -> bytes:
+        """The part of `sources` that travels with every invocation."""
+        return self.sources if len(self.sources) <= INLINE else b""
+
+    @property
+    def layered(self) -> bytes:
+        """The part of `sources` that is too large for that."""
+        return b"" if self.inline else self.sources
+
+
+def discover(reach: Reach, items: Iterable[Any], request: Request) -> Need:
+    """Return what the function behind `reach` needs to run over `items`.
+
+    Raises
+    ------
+    PackageError
+        Something it needs cannot be shipped.
+    """
+    names = dict.fromkeys(imports_of_code(reach.codes), "imported by the function")
+    names |= dict.fromkeys(reach.modules, "used by the function")
+    names |= dict.fromkeys(_modules_of_items(items), "used by the items")
+    return need_of(names, request)
+
+
+def need_of(names: Mapping[str, str], request: Request) -> Need:
+    """Return what the modules `names`, each with where it is imported, need.
+
+    Raises
+    ------
+    PackageError
+        Something they need cannot be shipped.
+    """
+    found = local.walk(names.items())
+    units = [found.local[name] for name in sorted(found.local)]
+    projects = local.editable_projects(units)
+    return Need(
+        units=tuple(found.installed[name] for name in sorted(found.installed)),
+        projects=tuple(sorted(project.name for project in projects)),
+        sources=local.pack(units, projects),
+        request=request,
+        environment=_environment() if found.installed or projects or request.requirements else (),
+    )
+
+
+def _modules_of_items(items: Iterable[Any]) -> Iterator[str]:
+    """Look at one item of each type, where looking at an item costs nothing and does not use it up."""
+    yield type(items).__module__
+    if isinstance(items, _CONTAINERS):
+        kinds = {type(item): item for item in itertools.islice(items, _LOOKED_AT)}
+        for item in kinds.values():
+            if type(item).__module__ != "builtins" or isinstance(item, _CONTAINERS):
+                yield from _modules_of(item)
+
+
+def _modules_of(item: object) -> Iterator[str]:
+    try:
+        reach = dumps(item)[1]
+    except Exception:
+        # What cannot be pickled is reported for its task.
+        return
+    yield from reach.modules
+    yield from imports_of_code(reach.codes)
+
+
+def _environment() -> tuple[tuple[str, int], ...]:
+    return tuple((folder, _changed(folder)) for folder in sys.path if _is_folder(folder))
+
+
+def _is_folder(folder: str) -> bool:
+    return Path(folder).is_dir() and next(Path(folder).glob("*.dist-info"), None) is not None
+
+
+def _version(module: str) -> object:
+    # Not getattr: some packages warn when they are asked.
+    return vars(sys.modules[module]).get("__version__") if module in sys.modules else None
+
+
+def _changed(folder: str) -> int:
+    return os.stat(folder).st_mtime_ns  # noqa: PTH116

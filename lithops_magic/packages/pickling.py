@@ -1,0 +1,70 @@
+"""Pickles an object and notes on the way what it will need where it is unpickled."""
+
+from __future__ import annotations
+
+import io
+import sys
+from dataclasses import dataclass, field
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from typing import Any
+
+import cloudpickle  # type: ignore[import-untyped]
+
+
+@dataclass(slots=True)
+class Reach:
+    """What a pickle refers to."""
+
+    modules: set[str] = field(default_factory=set)
+    """Names of modules that are imported when it is unpickled."""
+    codes: list[CodeType] = field(default_factory=list)
+    """Code that it carries itself."""
+
+
+def dumps(value: object) -> tuple[bytes, Reach]:
+    """Pickle `value` as `cloudpickle.dumps` does."""
+    with io.BytesIO() as file:
+        pickler = _Recorder(file, protocol=5)
+        pickler.dump(value)
+        return file.getvalue(), pickler.reach
+
+
+class _Recorder(cloudpickle.Pickler):  # type: ignore[misc]
+    """A cloudpickle that is asked about every object before it is pickled, and always says: as usual."""
+
+    def __init__(self, file: io.BytesIO, protocol: int) -> None:
+        super().__init__(file, protocol=protocol)
+        self.reach = Reach()
+        self._by_value = cloudpickle.list_registry_pickle_by_value()
+        self._kinds: set[type] = set()
+
+    def persistent_id(self, value: Any) -> None:
+        kind = type(value)
+        if kind not in self._kinds:
+            self._kinds.add(kind)
+            self._refer(kind)
+        if kind is CodeType:
+            self.reach.codes.append(value)
+        elif kind is ModuleType:
+            if value.__name__ in sys.modules:
+                self._add(value.__name__)
+        elif kind is FunctionType or kind is BuiltinFunctionType or isinstance(value, type):
+            self._refer(value)
+
+    def _refer(self, value: Any) -> None:
+        """Note the module of a function or class, unless the pickle carries its definition."""
+        module = getattr(value, "__module__", None)
+        if isinstance(module, str) and _found_in(sys.modules.get(module), value):
+            self._add(module)
+
+    def _add(self, module: str) -> None:
+        if self._by_value and any(f"{module}.".startswith(f"{name}.") for name in self._by_value):
+            return
+        self.reach.modules.add(module)
+
+
+def _found_in(module: ModuleType | None, value: Any) -> bool:
+    found: Any = module
+    for part in getattr(value, "__qualname__", "").split("."):
+        found = getattr(found, part, None)
+    return module is not None and found is value

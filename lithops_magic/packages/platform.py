@@ -1,0 +1,83 @@
+"""What a wheel must fit: the Python, the processor and the C library of a Lambda runtime."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from dataclasses import dataclass
+from typing import cast
+
+from packaging.markers import default_environment
+
+AMAZON_LINUX_2023 = 12
+"""First Python 3 minor whose runtime is Amazon Linux 2023 (AWS Lambda developer guide, "Lambda runtimes")."""
+
+_MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
+
+PROVIDED = frozenset({"boto3", "botocore", "s3transfer", "jmespath", "awslambdaric", "cloudpickle"})
+"""Distributions that every function has: the runtime's own, and the worker's cloudpickle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A runtime of AWS Lambda."""
+
+    minor: int
+    """Of Python 3."""
+    architecture: str
+    """``x86_64`` or ``arm64``, as Lambda calls them."""
+    here: bool = False
+    """Whether it is this machine, because its local AWS cannot run Lambda's builds."""
+
+    @classmethod
+    def of(cls, architecture: str, *, local: bool = False) -> Target:
+        """Return the target of this notebook's Python, on Lambda or on the local AWS."""
+        alike = sys.platform == "linux" and platform.machine() == _MACHINES[architecture]
+        return cls(sys.version_info.minor, architecture, here=local and not alike)
+
+    @property
+    def python(self) -> str:
+        """Such as ``3.12``."""
+        return f"3.{self.minor}"
+
+    @property
+    def glibc(self) -> str:
+        """Version of the C library: Amazon Linux 2 has 2.26, Amazon Linux 2023 has 2.34."""
+        return "2.34" if self.minor >= AMAZON_LINUX_2023 else "2.26"
+
+    @property
+    def uv_platform(self) -> str:
+        """The newest of uv's platforms whose wheels run there; it knows none between glibc 2.17 and 2.28.
+
+        Empty for this machine, which uv knows.
+        """
+        if self.here:
+            return ""
+        tag = "manylinux_2_34" if self.minor >= AMAZON_LINUX_2023 else "manylinux_2_17"
+        return f"{_MACHINES[self.architecture]}-{tag}"
+
+    def describe(self) -> str:
+        """Say it for people."""
+        if self.here:
+            return f"Python {self.python} on this machine"
+        return f"Lambda's Python {self.python} ({self.architecture}, glibc {self.glibc})"
+
+    def environment(self) -> dict[str, str]:
+        """Return the values of environment markers there (PEP 508)."""
+        if self.here:
+            return {**cast("dict[str, str]", default_environment()), "extra": ""}
+        full = platform.python_version() if sys.version_info.minor == self.minor else f"{self.python}.0"
+        return {
+            "implementation_name": "cpython",
+            "implementation_version": full,
+            "os_name": "posix",
+            "platform_machine": _MACHINES[self.architecture],
+            "platform_python_implementation": "CPython",
+            "platform_release": "",
+            "platform_system": "Linux",
+            "platform_version": "",
+            "python_full_version": full,
+            "python_version": self.python,
+            "sys_platform": "linux",
+            "extra": "",
+        }

@@ -1,0 +1,96 @@
+"""What cannot be shipped is said in one line, before anything is invoked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+import lithops_magic
+from lithops_magic.engine.result import MapResult
+from lithops_magic.errors import DeployError, PackageError
+from lithops_magic.packages import Request, build
+
+Run = Callable[..., MapResult]
+
+
+def failure(**options: object) -> str:
+    """The text with which a map of a function that uses PyYAML ends."""
+
+    def use(x: int) -> str:
+        return str(yaml.safe_load("1"))
+
+    with pytest.raises((PackageError, DeployError)) as caught:
+        lithops_magic.map(use, [0], **options)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_a_version_that_does_not_exist_is_named_with_the_nearest(local_aws) -> None:
+    before = local_aws.requests().get("lambda:Invoke", 0)
+    text = failure(packages="markupsafe==3.0.99")
+    assert "markupsafe==3.0.99" in text
+    assert "The nearest there is: markupsafe==3.0." in text
+    assert local_aws.requests().get("lambda:Invoke", 0) == before
+
+
+def test_a_name_that_does_not_exist(local_aws) -> None:
+    assert "lithops-magic-no-such-name was not found" in failure(packages="lithops-magic-no-such-name")
+
+
+def test_pins_that_contradict_each_other(local_aws) -> None:
+    text = failure(packages="requests==2.32.3 idna==2.0")
+    assert "requests==2.32.3" in text
+    assert "idna==2.0" in text
+
+
+def test_no_network_and_nothing_fetched_before(local_aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LITHOPS_MAGIC_CACHE_DIR", str(tmp_path / "layers"))
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    text = failure(packages="tinycss2==1.4.0")
+    assert "index of packages cannot be reached" in text
+    assert "Connect to the network once" in text
+
+
+@pytest.mark.parametrize(
+    ("packages", "told"),
+    [
+        ("numpy==", "`numpy==` is no requirement"),
+        ("none numpy", "`none` stands alone"),
+        ("missing-requirements.txt", "missing-requirements.txt cannot be read"),
+        ("./missing-1.0-py3-none-any.whl", "there is no file"),
+    ],
+)
+def test_words_that_are_no_packages(packages: str, told: str) -> None:
+    with pytest.raises(PackageError, match=told):
+        Request.parse(packages)
+
+
+def test_blanks_around_comparisons() -> None:
+    assert Request.parse("numpy >= 2, <3 polars").requirements == ("numpy<3,>=2", "polars")
+
+
+def test_more_than_a_function_may_have(local_aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No package of 250 MB is downloaded for this.
+    monkeypatch.setattr(build, "LARGEST", 2**20)
+    monkeypatch.setenv("LITHOPS_MAGIC_CACHE_DIR", str(tmp_path))
+    text = failure()
+    assert "a function may have 1 MB" in text
+    assert "largest: PyYAML 3 MB" in text
+
+
+def test_more_layers_than_a_function_may_have(local_aws) -> None:
+    client = local_aws.client("lambda")
+    from lithops_magic import config
+    from lithops_magic.packages.archive import zip_bytes
+
+    data = zip_bytes([("python/own.py", b"")])
+    layers = [client.publish_layer_version(LayerName=f"own{i}", Content={"ZipFile": data}) for i in range(5)]
+    settings = config.load().replace(layers=tuple(layer["LayerVersionArn"] for layer in layers))
+    assert "5 configured layers and 1 of packages, AWS allows 5" in failure(settings=settings)

@@ -1,0 +1,66 @@
+"""`lithops-magic packages FILE.ipynb` and `%lambda_clean`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+import lithops_magic
+from lithops_magic import cli
+from localaws import LocalAws
+
+
+def notebook(folder: Path, *cells: str) -> Path:
+    path = folder / "work.ipynb"
+    path.write_text(json.dumps({"cells": [{"cell_type": "code", "source": [cell]} for cell in cells]}))
+    return path
+
+
+def test_it_says_what_each_mapped_cell_gets_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "own_rules.py").write_text("import markupsafe\n")
+    path = notebook(
+        tmp_path,
+        "import matplotlib\nimport yaml as Y\nimport own_rules\n%load_ext lithops_magic\n",
+        "def parse(text):\n    return Y.safe_load(text)\n",
+        "%%lambda_map text in texts\nparse(text)\n",
+        "%lambda_map own_rules.check texts --packages tabulate",
+        "%%lambda_map x in range(3)\nx ** 2\n",
+    )
+    assert cli.main(["packages", str(path)]) == 0
+    first, second, third = capsys.readouterr().out.split("cell ")[1:]
+    assert f"PyYAML {yaml.__version__}" in first
+    assert "yaml is used as Y" in first
+    assert "MB zipped" in first
+    assert "MarkupSafe" in second
+    assert "markupsafe is imported by own_rules.py" in second
+    assert "tabulate" in second
+    assert "own_rules.py  your own" in second
+    assert third == "5: %%lambda_map x in range(3)\n  nothing\n"
+
+
+def test_what_is_no_notebook(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "work.ipynb"
+    assert cli.main(["packages", str(path)]) == 1
+    path.write_text("print(1)")
+    assert cli.main(["packages", str(path)]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert "cannot be read: No such file" in told[0]
+    assert "is no notebook" in told[1]
+
+
+def test_cleaning_removes_the_layers_as_well(local_aws: LocalAws, capsys: pytest.CaptureFixture[str]) -> None:
+    def load(text: str) -> object:
+        return yaml.safe_load(text)
+
+    assert lithops_magic.map(load, ["[1]"]).values() == [[1]]
+    client = local_aws.client("lambda")
+    names = {layer["LayerName"] for layer in client.list_layers()["Layers"]}
+    assert any(name.startswith("lithops-magic-") for name in names)
+    assert cli.main(["clean"]) == 0
+    assert "Deleted lithops-magic-" in capsys.readouterr().out
+    left = {layer["LayerName"] for layer in client.list_layers()["Layers"]}
+    assert left == {name for name in names if not name.startswith("lithops-magic-")}
+    assert lithops_magic.map(load, ["[2]"]).values() == [[2]]

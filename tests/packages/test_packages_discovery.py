@@ -1,0 +1,143 @@
+"""What is found by looking at pickles, code and environments, without building anything."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cloudpickle
+import numpy as np
+import pytest
+
+from lithops_magic.packages import Request, Target, discover, dumps
+from lithops_magic.packages.archive import zip_bytes
+from lithops_magic.packages.distributions import close
+from lithops_magic.packages.imports import imports_of_code
+from lithops_magic.packages.need import need_of
+from lithops_magic.packages.uv import _call, _configuration
+
+
+def found(function: object, items: object = ()) -> list[str]:
+    return [unit.name for unit, _ in discover(dumps(function)[1], items, Request()).units]
+
+
+def test_the_pickle_is_cloudpickle_s_own() -> None:
+    for value in (lambda x: np.sin(x), [1, {"a": np.arange(3)}], Path("a"), types.ModuleType("made")):
+        assert dumps(value)[0] == cloudpickle.dumps(value, protocol=5)
+
+
+def test_what_code_imports() -> None:
+    def outer() -> Iterator[object]:
+        import a.b as renamed
+        from c import d, e
+
+        def inner() -> object:
+            import f
+
+            return __import__("g.h"), f, renamed, d, e
+
+        yield inner
+
+    assert {"a.b", "c", "c.d", "c.e", "f", "g.h"} <= imports_of_code([outer.__code__])
+
+
+def test_modules_functions_classes_and_values_are_seen() -> None:
+    assert found(lambda: np.pi) == ["numpy"]
+    assert found(lambda: np) == ["numpy"]
+    array, sine = np.ones(2), np.sin
+    assert found(lambda: array) == ["numpy"]
+    assert found(lambda: sine) == ["numpy"]
+    assert found(len, [np.float64(1)]) == ["numpy"]
+    assert found(len, np.ones(2)) == ["numpy"]
+
+
+def test_nothing_is_needed_for_what_every_sandbox_has() -> None:
+    def plain(x: int) -> object:
+        import collections.abc
+        import json
+
+        import cloudpickle
+
+        return json, collections, cloudpickle, x
+
+    need = discover(dumps(plain)[1], [1, "a", {2}], Request())
+    assert need.units == ()
+    assert need.sources == b""
+
+
+def test_a_generator_is_not_touched() -> None:
+    items = iter([np.float64(1)])
+    assert found(len, items) == []
+    assert next(items) == 1
+
+
+def test_only_what_is_required_on_lambda(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def install(name: str, *requires: str) -> None:
+        folder = tmp_path / f"{name}-1.dist-info"
+        folder.mkdir()
+        lines = [f"Name: {name}", "Version: 1", *(f"Requires-Dist: {text}" for text in requires)]
+        (folder / "METADATA").write_text("\n".join(["Metadata-Version: 2.1", *lines]))
+        (folder / "WHEEL").write_text("Tag: py3-none-any\n")
+        (folder / "RECORD").write_text(f"{name}.py,,\n{name}-1.dist-info/METADATA,,\n")
+        (tmp_path / f"{name}.py").touch()
+
+    install("top_x", "linux-x ; sys_platform == 'linux'", "win-x ; sys_platform == 'win32'", "more-x[fast]", "boto3")
+    install("linux_x", "old-x ; python_version < '3'", "absent-x ; platform_machine == 'aarch64'")
+    install("more_x", "quick-x ; extra == 'fast'", "tests-x ; extra == 'test'", "top-x")
+    install("quick_x")
+    monkeypatch.syspath_prepend(tmp_path)
+    units = need_of({"top_x": "imported"}, Request()).units
+    closure = close(units, (), (), Target(12, "x86_64"))
+    assert sorted(closure.parts) == ["linux-x", "more-x", "quick-x", "top-x"]
+    assert closure.missing == {}
+    assert list(close(units, (), (), Target(12, "arm64")).missing) == ["absent-x"]
+
+
+def test_imports_that_only_type_checkers_see_are_not_followed(project: Callable[..., Path]) -> None:
+    project(
+        {
+            "typed_x.py": "import typing\nif typing.TYPE_CHECKING:\n    import numpy\nelse:\n    import yaml",
+        }
+    )
+    assert [unit.name for unit, _ in need_of({"typed_x": "imported"}, Request()).units] == ["yaml"]
+
+
+@pytest.mark.parametrize(
+    ("minor", "architecture", "tag"),
+    [
+        (11, "x86_64", "x86_64-manylinux_2_17"),
+        (12, "arm64", "aarch64-manylinux_2_34"),
+        (14, "x86_64", "x86_64-manylinux_2_34"),
+    ],
+)
+def test_the_platform_of_each_runtime(minor: int, architecture: str, tag: str) -> None:
+    assert Target(minor, architecture).uv_platform == tag
+
+
+def test_archives_are_reproducible(tmp_path: Path) -> None:
+    (tmp_path / "b").write_bytes(b"2")
+    files = [("b", tmp_path / "b"), ("a", b"1")]
+    assert zip_bytes(files) == zip_bytes(reversed(files))
+
+
+def test_pip_s_indexes_are_used_and_credentials_are_never_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pip.conf").write_text(
+        "[global]\nindex-url = http://me:hunter2@127.0.0.1:9/simple\nextra-index-url =\n  http://127.0.0.1:9/more\n"
+    )
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    _configuration.cache_clear()
+    try:
+        assert _configuration()["UV_DEFAULT_INDEX"] == "http://me:hunter2@127.0.0.1:9/simple"
+        assert "http://127.0.0.1:9/more" in _configuration()["UV_INDEX"].split()
+        with pytest.raises(Exception, match=r"127\.0\.0\.1:9") as caught:
+            _call(["pip", "compile", "-"], "lithops-magic-no-such-name")
+    finally:
+        _configuration.cache_clear()
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)

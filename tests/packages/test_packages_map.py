@@ -1,0 +1,222 @@
+"""What a cell uses is there: installed packages in the sandbox of the local AWS, which has none of the notebook's."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+import lithops_magic
+from lithops_magic import config
+from lithops_magic.engine.result import MapResult
+from lithops_magic.errors import RemoteError
+from localaws import LocalAws
+
+Run = Callable[..., MapResult]
+
+
+def test_a_captured_package_is_there(run: Run) -> None:
+    def root(x: int) -> tuple[float, str]:
+        return float(np.sqrt(x)), np.__file__
+
+    result = run(root, [4, 9])
+    assert [value for value, _ in result] == [2.0, 3.0]
+    assert all(file.startswith("/opt/python/numpy/") for _, file in result)
+    assert result[0][1] != np.__file__
+
+
+def test_another_version_than_the_notebook_s_is_said_in_one_line(run: Run) -> None:
+    def version(_: int) -> str:
+        return np.__version__
+
+    result = run(version)
+    notes = result.snapshot().notes
+    if result[0] == np.__version__:
+        assert notes == ()
+    else:
+        assert len(notes) == 1
+        assert f"numpy {np.__version__}" in notes[0]
+        assert f"tasks get numpy {result[0]}" in notes[0]
+        assert notes[0][:60] in repr(result)
+
+
+def test_a_second_run_only_looks(run: Run, local_aws: LocalAws) -> None:
+    def total(x: int) -> int:
+        return int(np.arange(x).sum())
+
+    assert run(total, [3]).values() == [3]
+    before = local_aws.requests()
+    assert run(total, [4]).values() == [6]
+    after = local_aws.requests()
+    changed = {name for name, count in after.items() if count != before.get(name, 0)}
+    assert changed == {"lambda:Invoke"}
+
+
+def test_what_items_are_made_of_is_there(run: Run) -> None:
+    def mean(array: object) -> float:
+        return float(array.mean())
+
+    assert run(mean, [np.array([1.0, 3.0]), np.array([5.0])]).values() == [2.0, 5.0]
+    assert run(lambda number: type(number).__module__, np.arange(2)).values() == ["numpy", "numpy"]
+
+
+def test_an_import_in_the_body_is_seen_under_whatever_name_it_is_installed(run: Run) -> None:
+    def picture(size: int) -> tuple[int, int]:
+        from PIL import Image
+
+        return Image.new("L", (size, size)).size
+
+    assert run(picture, [3]).values() == [(3, 3)]
+
+
+@pytest.mark.usefixtures("installed")
+def test_pandas_scikit_learn_lxml_and_pydantic_are_so_large_that_they_go_through_the_bucket(
+    run: Run, local_aws: LocalAws
+) -> None:
+    def use(x: int) -> list[object]:
+        import importlib
+        import pkgutil
+
+        import pandas as pd
+        import pydantic
+        from lxml import etree
+        from sklearn.linear_model import LinearRegression
+
+        class Point(pydantic.BaseModel):
+            x: int
+
+        # Nothing that was trimmed is missed.
+        for module in pkgutil.iter_modules(["/opt/python"]):
+            importlib.import_module(module.name)
+        slope = LinearRegression().fit([[0], [1], [2]], [0, x, 2 * x]).coef_[0]
+        frame = pd.DataFrame({"a": [x, x + 1]})
+        return [int(frame.a.sum()), round(slope), Point(x=str(x)).x, etree.fromstring("<a><b/></a>")[0].tag]
+
+    before = local_aws.requests().get("s3:PutObject", 0)
+    assert run(use, [2]).values() == [[5, 2, 2, "b"]]
+    assert local_aws.requests().get("s3:PutObject", 0) > before
+
+
+@pytest.mark.usefixtures("installed")
+def test_polars(run: Run) -> None:
+    def total(x: int) -> int:
+        import polars
+
+        return polars.Series([x, x]).sum()
+
+    assert run(total, [2]).values() == [4]
+
+
+@pytest.mark.usefixtures("installed")
+def test_namespace_packages_and_what_was_built_from_source_are_copied_without_any_index(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert importlib.util.find_spec("jaraco").origin is None
+
+    def call(_: int) -> tuple[int, str, str]:
+        import importlib.metadata
+
+        import docopt
+        from jaraco.functools import compose
+
+        return (
+            compose(abs, int)("-3"),
+            docopt.__version__,
+            importlib.metadata.version("jaraco.functools"),
+        )
+
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    assert run(call).values() == [(3, "0.6.2", importlib.metadata.version("jaraco.functools"))]
+
+
+def test_packages_can_be_asked_for(run: Run) -> None:
+    def version(_: int) -> tuple[str, bool]:
+        import importlib.metadata
+
+        return importlib.metadata.version("markupsafe"), hasattr(importlib.import_module("tabul" + "ate"), "tabulate")
+
+    result = run(version, packages="markupsafe==3.0.2 tabulate")
+    assert result.values() == [("3.0.2", True)]
+    assert result.snapshot().notes == ()
+
+
+def test_a_requirements_file_can_be_given(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_text("# what the workers need\nmarkupsafe==3.0.1\nsix\n")
+
+    def version(_: int) -> tuple[str, str]:
+        import importlib.metadata
+
+        import six
+
+        return importlib.metadata.version("markupsafe"), six.__file__
+
+    assert run(version, packages=str(file)).values() == [("3.0.1", "/opt/python/six.py")]
+
+
+def test_a_local_aws_on_another_processor_gets_this_machine_s_builds(run: Run) -> None:
+    other = "arm64" if platform.machine() == "x86_64" else "x86_64"
+
+    def root(x: int) -> str:
+        return yaml.safe_load("a: b")["a"]
+
+    assert run(root, settings=config.load().replace(architecture=other)).values() == ["b"]
+
+
+def test_a_system_library_that_lambda_lacks_is_named(run: Run) -> None:
+    def load(_: int) -> None:
+        import ctypes
+
+        ctypes.CDLL("libnowhere.so.7")
+
+    message = run(load).errors[0].message
+    assert "Lambda has no libnowhere.so.7: use a build of the package that brings it" in message
+
+
+def test_none_ships_nothing_and_the_task_says_what_it_lacks(run: Run, local_aws: LocalAws) -> None:
+    def version(_: int) -> str:
+        return np.__version__
+
+    layers = local_aws.requests().get("lambda:PublishLayerVersion", 0)
+    error = run(version, packages="none").errors[0]
+    assert isinstance(error, RemoteError)
+    assert "No module named 'numpy'" in error.message
+    assert "--packages" in error.message
+    assert local_aws.requests().get("lambda:PublishLayerVersion", 0) == layers
+
+
+def test_the_runtime_s_own_boto3_is_used(run: Run) -> None:
+    def where(_: int) -> str:
+        import boto3
+
+        return boto3.__file__
+
+    assert run(where).values() == ["/var/runtime/boto3/__init__.py"]
+
+
+def test_a_version_in_the_function_that_is_not_the_notebook_s_is_reported(run: Run, project, monkeypatch) -> None:
+    folder = project({"vendored-2.0.dist-info/METADATA": "", "vendored.py": "__version__ = '2.0'\n"})
+    import vendored
+
+    def version(_: int) -> str:
+        return vendored.__version__
+
+    from lithops_magic.aws.session import Cloud
+    from lithops_magic.packages.archive import zip_bytes
+
+    settings = config.load()
+    data = zip_bytes([("python/vendored.py", b"__version__ = '1.0'\n")])
+    client = Cloud.connect(settings).client("lambda")
+    arn = client.publish_layer_version(LayerName="users-own", Content={"ZipFile": data})["LayerVersionArn"]
+    result = lithops_magic.map(version, [0], packages="none", settings=settings.replace(layers=(arn,)))
+    assert result.values() == ["1.0"]
+    assert any("vendored 1.0, the notebook 2.0" in note for note in result.snapshot().notes), folder
+    assert sys.modules["vendored"].__version__ == "2.0"
