@@ -141,7 +141,7 @@ listener = socket.create_server(("127.0.0.1", 0))
 settings = Settings(local=False, region="us-east-1", execution_role="arn:aws:iam::123456789012:role/r",
     access_key_id="a", secret_access_key="b", endpoint_url=f"http://127.0.0.1:{listener.getsockname()[1]}")
 open_transport(Cloud.connect(settings), "f", max_in_flight=1, timeout=600).send(b"{}", print)
-listener.accept()
+held = listener.accept()
 print("leaving")
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
