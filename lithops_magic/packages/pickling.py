@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import sys
+from collections import ChainMap
 from dataclasses import dataclass, field
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import cloudpickle  # type: ignore[import-untyped]
 
@@ -29,8 +30,22 @@ def dumps(value: object) -> tuple[bytes, Reach]:
         return file.getvalue(), pickler.reach
 
 
+_FILE_NAME = 10
+"""Where the file name stands among the arguments of `types.CodeType`."""
+
+
+def _reduce_code(code: CodeType) -> tuple[Any, ...]:
+    """Keep the name of the code's file, by which tracebacks find the user's line; cloudpickle 3.1.3 drops it."""
+    make, arguments = cloudpickle.Pickler.dispatch_table[CodeType](code)
+    return make, (*arguments[:_FILE_NAME], code.co_filename, *arguments[_FILE_NAME + 1 :])
+
+
 class _Recorder(cloudpickle.Pickler):  # type: ignore[misc]
     """A cloudpickle that is asked about every object before it is pickled, and always says: as usual."""
+
+    dispatch_table: ClassVar[ChainMap[type, Any]] = ChainMap(
+        {CodeType: _reduce_code}, cloudpickle.Pickler.dispatch_table
+    )
 
     def __init__(self, file: io.BytesIO, protocol: int) -> None:
         super().__init__(file, protocol=protocol)
