@@ -8,6 +8,14 @@ LithopsMagicError
 ├── PackageError           a package or module that a function needs cannot be shipped to Lambda
 ├── SerializationError     a function or an item cannot be pickled or is too large to be sent
 ├── InvokeError            Invoke was refused; nothing was executed               (ends the job)
+│   ├── ThrottledOut       AWS accepts no more invocations, however long one waits
+│   ├── NotAuthorized      the user or the role lacks a permission
+│   ├── FunctionGone       the function was deleted and cannot be deployed again
+│   ├── Unreachable        no connection to AWS
+│   ├── ClockSkew          this machine's clock is wrong
+│   ├── CredentialsExpired the credentials are too old and could not be renewed
+│   └── VersionMismatch    the function's Python or cloudpickle is not the notebook's
+├── BudgetSpent            the job reached its max_cost                           (ends the job)
 ├── JobCancelled           the job was stopped before this task finished
 ├── TaskPending            the task has not finished yet
 └── TaskError              one task failed
@@ -73,6 +81,38 @@ class SerializationError(LithopsMagicError):
 
 class InvokeError(LithopsMagicError):
     """Invoke was refused; nothing was executed. Ends the job."""
+
+
+class ThrottledOut(InvokeError):
+    """AWS accepts no more invocations, however long one waits."""
+
+
+class NotAuthorized(InvokeError):
+    """The user or the function's role lacks a permission."""
+
+
+class FunctionGone(InvokeError):
+    """The function was deleted and cannot be deployed again."""
+
+
+class Unreachable(InvokeError):
+    """No connection to AWS could be made."""
+
+
+class ClockSkew(InvokeError):
+    """This machine's clock is wrong, and AWS accepts no signature dated by it."""
+
+
+class CredentialsExpired(InvokeError):
+    """The credentials are too old and could not be renewed."""
+
+
+class VersionMismatch(InvokeError):
+    """The function's Python or cloudpickle is not the notebook's."""
+
+
+class BudgetSpent(LithopsMagicError):
+    """The job reached its max_cost. Ends the job."""
 
 
 class JobCancelled(LithopsMagicError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lithops_magic.engine.api import start
-from lithops_magic.engine.job import TaskStats
+from lithops_magic.engine.ledger import TaskStats
 from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.result import MapResult
 from lithops_magic.engine.snapshot import Snapshot

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from lithops_magic.engine.backend import LambdaBackend
 from lithops_magic.engine.job import Job
-from lithops_magic.engine.options import MapOptions
+from lithops_magic.engine.options import KEEP_AFTER, MapOptions
 from lithops_magic.engine.payload import Function
 from lithops_magic.engine.result import MapResult
 from lithops_magic.engine.scheduler import Scheduler
@@ -49,11 +51,31 @@ def start(
         A package or module that it needs cannot be shipped.
     """
     blob = Function.pickle(function, items, Request.parse(options.packages))
-    changes = {"memory": options.memory, "timeout": options.timeout}
+    changes = {"memory": options.memory, "timeout": options.timeout, "ephemeral_storage": options.tmp}
     settings = settings.replace(**{name: value for name, value in changes.items() if value is not None})
-    job = Job(options, name_code or (lambda name: name), len(items) if isinstance(items, Sized) else None)
-    Scheduler(job, blob, Source(iter(items)), LambdaBackend(settings, options.workers, blob.need)).start()
+    job = Job(
+        options,
+        name_code or (lambda name: name),
+        len(items) if isinstance(items, Sized) else None,
+        function,
+        items if isinstance(items, Sequence) else None,
+    )
+    job.start_again = partial(_again, function, settings=settings, options=options, name_code=name_code)
+    backend = LambdaBackend(settings, options.workers, blob.need)
+    Scheduler(job, blob, Source(iter(items)), backend, settings.worker_processes).start()
     return MapResult(job)
+
+
+def _again(
+    function: Callable[[Any], Any],
+    items: Iterable[Any],
+    *,
+    settings: Settings,
+    options: MapOptions,
+    name_code: Callable[[str], str] | None,
+    **changes: Any,
+) -> MapResult:
+    return start(function, items, options=replace(options, **changes), settings=settings, name_code=name_code)
 
 
 def map(
@@ -62,9 +84,16 @@ def map(
     *,
     memory: int | None = None,
     timeout: int | None = None,
+    tmp: int | None = None,
+    env: Mapping[str, str] | None = None,
     chunksize: int | None = None,
     workers: int | None = None,
     retries: int = 2,
+    retry_errors: bool = False,
+    retry_memory: float | None = None,
+    backups: bool = False,
+    max_cost: float | None = None,
+    keep_after: float = KEEP_AFTER,
     errors: Literal["raise", "keep"] = "raise",
     packages: str | Sequence[str] | None = None,
     settings: Settings | None = None,
@@ -82,6 +111,10 @@ def map(
         MB of the function; more memory also means more CPU.
     timeout
         Seconds one invocation may take, at most 900.
+    tmp
+        MB of `/tmp`, 512 to 10,240.
+    env
+        Environment variables for the tasks, beside those of the settings; they need no other function.
     chunksize
         Tasks per invocation; by default adapted to the measured duration of the tasks.
     workers
@@ -89,6 +122,17 @@ def map(
     retries
         How often a task is tried again after a crash, a time-out or a lost connection; 0 never runs a task twice.
         Exceptions of the function are not retried.
+    retry_errors
+        Retry exceptions of the function as well.
+    retry_memory
+        Factor by which a task that ran out of memory gets more of it when it is tried again, such as 2.
+    backups
+        Near the end of the job, send a second copy of a task that takes more than three times as long as its peers;
+        the first result wins. Off by default, because such a task runs twice: only for functions that may.
+    max_cost
+        USD at list price after which nothing more is sent; what is in flight then is still billed.
+    keep_after
+        Seconds after which a task's result is also kept in S3, where a lost connection or kernel cannot take it.
     errors
         ``"raise"``: raise the first error with a summary of all when the job is over; ``"keep"``: only keep them.
     packages
@@ -107,15 +151,24 @@ def map(
         A package or module that it needs cannot be shipped.
     TaskError
         A task failed; its ``result`` holds everything else.
+    BudgetSpent
+        The job reached `max_cost`; ``lithops_magic.MapResult`` keeps what was done when it runs in the background.
     """
     from lithops_magic import config
 
     options = MapOptions(
         memory=memory,
         timeout=timeout,
+        tmp=tmp,
+        env=tuple((env or {}).items()),
         chunksize=chunksize,
         workers=workers,
         retries=retries,
+        retry_errors=retry_errors,
+        retry_memory=retry_memory,
+        backups=backups,
+        max_cost=max_cost,
+        keep_after=keep_after,
         errors=errors,
         packages=packages if packages is None or isinstance(packages, str) else tuple(packages),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from lithops_magic.aws.session import Cloud
     from lithops_magic.config import Settings
     from lithops_magic.packages import Need
+
+MOST_MEMORY = 10_240
+"""MB (AWS Lambda developer guide, "Lambda quotas")."""
 
 
 class Sender(Protocol):
@@ -52,6 +56,9 @@ class Backend(Protocol):
 
     def connect(self, notify: Callable[[str], None], *, afresh: bool) -> Endpoint:
         """Find or deploy the function; `notify` is told each step. `afresh`: what was known is gone."""
+
+    def larger(self, factor: float) -> Backend | None:
+        """Return the same with `factor` times the memory, as far as AWS has it; None if it has the most already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +121,13 @@ class LambdaBackend:
             request_price=prices.REQUEST_PRICE,
             notes=_known[key].notes,
         )
+
+    def larger(self, factor: float) -> LambdaBackend | None:
+        """Return the same with `factor` times the memory, as far as AWS has it; None if it has the most already."""
+        memory = min(MOST_MEMORY, math.ceil(self._settings.memory * factor))
+        if memory == self._settings.memory:
+            return None
+        return LambdaBackend(self._settings.replace(memory=memory), self._workers, self._need)
 
     def _deploy(self, notify: Callable[[str], None]) -> _Known:
         from lithops_magic.aws import function, invoke

@@ -29,19 +29,23 @@ class Chunks:
         The size the user asked for; None adapts it.
     room
         Bytes of a request that tasks may fill.
+    processes
+        Tasks that a sandbox runs at the same time.
     """
 
-    def __init__(self, fixed: int | None, room: int) -> None:
+    def __init__(self, fixed: int | None, room: int, processes: int = 1) -> None:
         self._fixed = fixed
         self._room = room
+        self._processes = processes
         self._seconds: float | None = None
         self._reply_bytes = 0.0
         self._measured = 0
 
     def observe(self, tasks: int, seconds: float, reply_bytes: int) -> None:
-        """Record an invocation that ran `tasks` tasks."""
+        """Record an invocation that ran `tasks` tasks, of `seconds` together."""
         if tasks < 1:
             return
+        seconds /= min(self._processes, tasks)
         if self._seconds is None:
             self._seconds, self._reply_bytes = seconds / tasks, reply_bytes / tasks
         self._seconds += _WEIGHT * (seconds / tasks - self._seconds)
@@ -66,13 +70,13 @@ class Chunks:
         if self._fixed is not None:
             return self._fixed
         if self._seconds is None:
-            return 1
+            return self._processes
         seconds = max(self._seconds, 1e-9)
         size = TARGET_SECONDS / seconds
         if remaining is not None:
             size = min(size, max(math.ceil(remaining / workers / 2), LEAST_SECONDS / seconds))
         size = min(size, REPLY_TARGET / max(self._reply_bytes, 1.0), self._measured * GROWTH, LARGEST)
-        return max(1, int(size))
+        return max(self._processes, int(size))
 
     def fit(self, sizes: Sequence[int]) -> int:
         """Return how many of the tasks, of the given encoded sizes, fit in one request together; at least one."""

@@ -63,7 +63,16 @@ class Throttled:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A task returned a value."""
+    """Tasks returned a value."""
+
+    tasks: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class BackedUp:
+    """A copy of tasks in flight was sent, because they take far longer than their peers."""
+
+    tasks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +135,7 @@ Event = (
     | Retried
     | Throttled
     | Finished
+    | BackedUp
     | Failed
     | Invoked
     | Withdrawn

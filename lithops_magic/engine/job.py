@@ -2,56 +2,39 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable
+from array import array
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from lithops_magic.engine import events as ev
+from lithops_magic.engine.ledger import Charge, Ledger, TaskStats
 from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.snapshot import Snapshot, reduce
 from lithops_magic.errors import JobCancelled, LithopsMagicError, TaskError, TaskPending
 
 
-@dataclass(slots=True, kw_only=True)
-class TaskStats:
-    """What became of one task and what it cost."""
-
-    index: int
-    state: Literal["queued", "running", "done", "failed"] = "queued"
-    duration_s: float = 0.0
-    """Seconds of the last attempt, measured in the sandbox."""
-    billed_ms: float = 0.0
-    """Its share, by duration, of what its invocations were billed."""
-    cold: bool = False
-    """Whether a sandbox was started for it."""
-    sandbox: str = ""
-    attempts: int = 0
-    """How often it was sent, not counting when it did not get to run by itself."""
-    max_memory_mb: int = 0
-    """The most memory its last invocation used."""
-
-
 class Task:
-    """One item on its way; the item and its pickle are dropped once the task has ended."""
+    """One item on its way; dropped once the task has ended."""
 
-    __slots__ = ("alone", "error", "fragment", "index", "item", "log", "lost", "stats", "value")
+    __slots__ = ("alone", "flights", "fragment", "index", "item", "lost", "settled")
 
     def __init__(self, index: int, item: Any) -> None:
         self.index = index
         self.item = item
         self.fragment = b""
         """The task as it stands in the request."""
-        self.value: Any = None
-        self.error: TaskError | None = None
-        self.log = ""
         self.alone = False
         """Whether it must have an invocation to itself, because one it shared was lost as a whole."""
         self.lost = 0
         """Attempts charged to it."""
-        self.stats = TaskStats(index=index)
+        self.flights = 0
+        """Invocations in flight that have it: two with a backup copy."""
+        self.settled = False
+        """Whether it has its value or its error."""
 
 
 class TaskFuture(Future[Any]):
@@ -75,19 +58,37 @@ class Job:
         What the user calls a code file, such as ``Cell In[6]``.
     total
         Number of items, if it is known from the start.
+    function
+        What runs on every item.
+    items
+        The items, if they can be looked up again.
     """
 
-    def __init__(self, options: MapOptions, name_code: Callable[[str], str], total: int | None = None) -> None:
+    def __init__(
+        self,
+        options: MapOptions,
+        name_code: Callable[[str], str],
+        total: int | None = None,
+        function: Callable[[Any], Any] | None = None,
+        items: Sequence[Any] | None = None,
+    ) -> None:
+        self.id = secrets.token_hex(8)
+        """Names the job here and in S3."""
         self.options = options
         self.name_code = name_code
-        self.tasks: list[Task] = []
-        self.order: list[int] = []
+        self.function = function
+        self.ledger = Ledger()
+        self.order = array("q")
         """Indices in the order in which the tasks ended."""
-        self.failed: dict[int, TaskError] = {}
         self.error: Exception | None = None
         """What broke the job as a whole."""
         self.changed = threading.Condition()
         self.on_cancel: Callable[[], None] = lambda: None
+        self.start_again: Callable[..., Any] | None = None
+        """Starts a job like this one over other items, with other options if that is asked for; returns its result."""
+        self.began = time.time()
+        """Wall clock of the start, against which sandboxes' clocks are read."""
+        self._items = items
         self._snapshot = Snapshot(started_at=time.monotonic(), total=total)
         self._futures: dict[int, TaskFuture] = {}
 
@@ -101,10 +102,39 @@ class Job:
         """Tasks that wait to be sent; None while the total is unknown."""
         return self._snapshot.queued
 
+    @property
+    def failed(self) -> dict[int, TaskError]:
+        """The errors of the tasks that failed, by index, in the order of the items."""
+        with self.changed:
+            return dict(sorted(self.ledger.errors.items()))
+
+    def clock(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._snapshot.started_at
+
     def snapshot(self) -> Snapshot:
         """The job now."""
         with self.changed:
             return self._snapshot.at(time.monotonic())
+
+    def stats(self, index: int) -> TaskStats:
+        """What became of one task so far."""
+        with self.changed:
+            return self.ledger.stats(index)
+
+    def item(self, index: int) -> Any:
+        """Return a task's item.
+
+        Raises
+        ------
+        LookupError
+            It was not kept: the items came from an iterator, and the task did not fail.
+        """
+        if index in self.ledger.items:
+            return self.ledger.items[index]
+        if self._items is None:
+            raise LookupError(f"item {index} was taken from an iterator and not kept")
+        return self._items[index]
 
     def publish(self, event: ev.Event) -> None:
         """Record `event` and wake who waits."""
@@ -115,43 +145,66 @@ class Job:
     def add(self, item: Any) -> Task | None:
         """Make the next item a task; None if the job was stopped."""
         with self.changed:
-            if self.over:
-                return None
-            task = Task(len(self.tasks), item)
-            self.tasks.append(task)
-            return task
+            return None if self.over else Task(self.ledger.add(), item)
 
-    def submit(self, tasks: Iterable[Task]) -> bool:
+    def submit(self, tasks: Sequence[Task], memory_mb: int) -> bool:
         """Record that `tasks` are about to be sent; False if the job was stopped and they must not be."""
         with self.changed:
             if self.over:
                 return False
-            batch = list(tasks)
-            for task in batch:
-                task.stats.state = "running"
-                task.stats.attempts += 1
-            self.publish(ev.Submitted(len(batch)))
+            now = self.clock()
+            for task in tasks:
+                self.ledger.submit(task.index, now, memory_mb)
+            self.publish(ev.Submitted(len(tasks)))
             return True
 
     def take_back(self, tasks: Iterable[Task], event: ev.Event) -> None:
         """Record that `tasks` are not in flight any more and have no outcome."""
         with self.changed:
             for task in tasks:
-                task.stats.state = "queued"
-                task.stats.attempts -= not isinstance(event, ev.Retried)
+                self.ledger.take_back(task.index, counted=isinstance(event, ev.Retried))
             self.publish(event)
 
-    def finish(self, task: Task, value: Any, log: str) -> None:
-        """Record a task's value."""
-        task.value, task.log = value, log
-        self._settle(task, "done", ev.Finished())
+    def keep_items(self, tasks: Iterable[Task]) -> None:
+        """Keep the items of tasks that will not be run now: they may be in another job."""
+        with self.changed:
+            for task in tasks:
+                self.ledger.items[task.index] = task.item
+
+    def charge(self, charges: Iterable[tuple[int, Charge]]) -> None:
+        """Record what attempts of tasks took."""
+        with self.changed:
+            now = self.clock()
+            for index, charge in charges:
+                self.ledger.charge(index, charge, now)
+
+    def finish(self, done: Sequence[tuple[Task, Any, str]]) -> None:
+        """Record the values of tasks and what they printed."""
+        if not done:
+            return
+        with self.changed:
+            for task, value, log in done:
+                task.settled = True
+                self.ledger.values[task.index] = value
+                if log:
+                    self.ledger.logs[task.index] = log
+                self.ledger.mark(task.index, "done")
+                self.order.append(task.index)
+            self.publish(ev.Finished(len(done)))
+        self._settle([task.index for task, _, _ in done])
 
     def fail(self, task: Task, error: TaskError, *, sent: bool = True) -> None:
         """Record that a task failed for good."""
-        task.error, task.log = error, error.log
         with self.changed:
-            self.failed[task.index] = error
-        self._settle(task, "failed", ev.Failed(sent))
+            task.settled = True
+            self.ledger.errors[task.index] = error
+            self.ledger.items[task.index] = task.item
+            if error.log:
+                self.ledger.logs[task.index] = error.log
+            self.ledger.mark(task.index, "failed")
+            self.order.append(task.index)
+            self.publish(ev.Failed(sent))
+        self._settle([task.index])
 
     def end(self) -> None:
         """Record that every task has ended and none will follow."""
@@ -182,7 +235,7 @@ class Job:
     def missing(self, index: int) -> LithopsMagicError | None:
         """Why a task has neither value nor error, or None if it has one."""
         with self.changed:
-            state = self.tasks[index].stats.state if index < len(self.tasks) else "queued"
+            state = self.ledger.state(index)
             if state in ("done", "failed"):
                 return None
             if state == "running" or not self.over:
@@ -195,20 +248,18 @@ class Job:
             if self.over:
                 return
             if self._snapshot.total is None:
-                self.publish(ev.Counted(len(self.tasks)))
+                self.publish(ev.Counted(len(self.ledger)))
             self.publish(event(time.monotonic()))
             futures = list(self._futures.values())
         for future in futures:
             self._resolve(future)
 
-    def _settle(self, task: Task, state: Literal["done", "failed"], event: ev.Event) -> None:
-        task.item, task.fragment = None, b""
+    def _settle(self, indices: Iterable[int]) -> None:
+        if not self._futures:
+            return
         with self.changed:
-            task.stats.state = state
-            self.order.append(task.index)
-            self.publish(event)
-            future = self._futures.get(task.index)
-        if future is not None:
+            futures = [self._futures[index] for index in indices if index in self._futures]
+        for future in futures:
             self._resolve(future)
 
     def _resolve(self, future: TaskFuture) -> None:
@@ -216,8 +267,7 @@ class Job:
         missing = self.missing(future.index)
         if future.done() or isinstance(missing, TaskPending):
             return
-        task = None if missing else self.tasks[future.index]
-        if error := missing or (task and task.error):
+        if error := missing or self.ledger.errors.get(future.index):
             future.set_exception(error)
-        elif task:
-            future.set_result(task.value)
+        else:
+            future.set_result(self.ledger.values[future.index])

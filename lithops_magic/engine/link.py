@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from lithops_magic.aws.outcomes import Refused, Throttled, Unreachable
+from lithops_magic import errors
+from lithops_magic.aws.outcomes import EXPIRED, Refused, Throttled, Unreachable
 from lithops_magic.engine.backend import Backend, Endpoint
 from lithops_magic.engine.limiter import Limiter
 from lithops_magic.errors import InvokeError, LithopsMagicError
@@ -13,6 +14,9 @@ from lithops_magic.errors import InvokeError, LithopsMagicError
 UNREACHABLE_SECONDS = 20.0
 """How long to try to reach an endpoint that does not answer before the job gives up."""
 _UNREACHABLE_PAUSE = 0.5
+_SKEWED = frozenset({"RequestExpired", "RequestTimeTooSkewed"})
+_SIGNATURE_DATE = ("Signature expired", "Signature not yet current")
+"""How AWS begins to say that it is the date of a signature that is wrong (AWS General Reference, SigV4)."""
 
 
 class Link:
@@ -78,13 +82,13 @@ class Link:
         self._refusals += 1
         hopeless = outcome.most_tries is not None and self._refusals > outcome.most_tries
         if hopeless or self.limiter.stalled(now):
-            raise InvokeError(f"AWS Lambda accepts no invocation: {outcome.reason} {outcome.fix}".rstrip())
+            raise errors.ThrottledOut(f"AWS Lambda accepts no invocation: {outcome.reason} {outcome.fix}".rstrip())
 
     def _unreachable(self, message: str) -> None:
         now = time.monotonic()
         self._unreachable_since = self._unreachable_since or now
         if now - self._unreachable_since > UNREACHABLE_SECONDS:
-            raise InvokeError(f"AWS Lambda cannot be reached: {message}")
+            raise errors.Unreachable(f"AWS Lambda cannot be reached: {message}")
         if self.endpoint.local and not self._reconnected:
             self._reconnect()
         else:
@@ -94,7 +98,8 @@ class Link:
         # What was known from an earlier job may be gone: the function deleted, a local AWS started anew.
         if not self._reconnected and (outcome.code == "ResourceNotFoundException" or self.endpoint.reused):
             return self._reconnect()
-        raise InvokeError(f"{outcome.code}: {outcome.message} {outcome.fix}".rstrip())
+        kind, fix = _kind(outcome)
+        raise kind(f"{outcome.code}: {outcome.message} {fix}".rstrip())
 
     def _reconnect(self) -> None:
         """Deploy again, once until something works; what is in flight is still answered by its own sender."""
@@ -102,4 +107,17 @@ class Link:
         try:
             self.connect(afresh=True)
         except LithopsMagicError as error:
-            raise InvokeError(f"The function is gone and could not be deployed again: {error}") from error
+            raise errors.FunctionGone(f"The function is gone and could not be deployed again: {error}") from error
+
+
+def _kind(outcome: Refused) -> tuple[type[InvokeError], str]:
+    """Return the class of a refusal and what to do about it."""
+    if outcome.code in _SKEWED or outcome.message.startswith(_SIGNATURE_DATE):
+        return errors.ClockSkew, "Set this machine's clock: AWS accepts signatures within five minutes of its own."
+    if outcome.code in EXPIRED:
+        return errors.CredentialsExpired, outcome.fix
+    if outcome.code.startswith("AccessDenied"):
+        return errors.NotAuthorized, outcome.fix
+    if outcome.code == "ResourceNotFoundException":
+        return errors.FunctionGone, outcome.fix
+    return InvokeError, outcome.fix

@@ -109,6 +109,8 @@ class Outcome:
 
     status: str
     """ok, error, timeout, unpicklable, too_large or dropped."""
+    started: float = 0.0
+    """Wall clock of the sandbox when it began."""
     seconds: float = 0.0
     log: str = ""
     value: bytes = b""
@@ -152,6 +154,7 @@ def decode(payload: bytes) -> WorkerReply:
 def _outcome(fields: dict[str, Any]) -> Outcome:
     return Outcome(
         status=fields["status"],
+        started=fields["started"],
         seconds=fields["seconds"],
         log=fields["log"],
         value=base64.b64decode(fields.get("value", "")),

@@ -7,7 +7,8 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import Any, overload
 
 from lithops_magic.engine import tracebacks
-from lithops_magic.engine.job import Job, TaskFuture, TaskStats
+from lithops_magic.engine.job import Job, TaskFuture
+from lithops_magic.engine.ledger import TaskStats
 from lithops_magic.engine.snapshot import Snapshot
 from lithops_magic.errors import TaskError
 
@@ -27,7 +28,7 @@ class MapResult(Sequence[Any]):
 
     def __len__(self) -> int:
         total = self._job.snapshot().total
-        return len(self._job.tasks) if total is None else total
+        return len(self._job.ledger) if total is None else total
 
     @overload
     def __getitem__(self, index: int) -> Any: ...
@@ -39,10 +40,10 @@ class MapResult(Sequence[Any]):
         position = range(len(self))[index]
         if missing := self._job.missing(position):
             raise missing
-        task = self._job.tasks[position]
-        if task.error is not None:
-            raise task.error
-        return task.value
+        ledger = self._job.ledger
+        if position in ledger.errors:
+            raise ledger.errors[position]
+        return ledger.values[position]
 
     def __iter__(self) -> Iterator[Any]:
         # The inherited one would take a task's IndexError for the end.
@@ -56,13 +57,13 @@ class MapResult(Sequence[Any]):
 
     def values(self) -> list[Any]:
         """The values of the tasks that succeeded so far, in the order of the items."""
-        return [task.value for task in list(self._job.tasks) if task.stats.state == "done"]
+        ledger = self._job.ledger
+        return [ledger.values[index] for index in ledger.indices("done")]
 
     @property
     def errors(self) -> dict[int, TaskError]:
         """The errors of the tasks that failed, by index."""
-        with self._job.changed:
-            return dict(sorted(self._job.failed.items()))
+        return self._job.failed
 
     @property
     def error(self) -> Exception | None:
@@ -106,12 +107,12 @@ class MapResult(Sequence[Any]):
 
     def logs(self, index: int) -> str:
         """What a task printed; long output is cut in the middle, which it says."""
-        return self._job.tasks[range(len(self))[index]].log
+        return self._job.ledger.logs.get(range(len(self))[index], "")
 
     @property
     def stats(self) -> list[TaskStats]:
         """One record per task that was taken from the items so far."""
-        return [task.stats for task in list(self._job.tasks)]
+        return [self._job.stats(index) for index in range(len(self._job.ledger))]
 
     @property
     def cost(self) -> float:
@@ -131,7 +132,7 @@ class MapResult(Sequence[Any]):
             with self._job.changed:
                 while seen == len(self._job.order) and not self._job.over:
                     self._job.changed.wait(_TICK)
-                fresh = self._job.order[seen:]
+                fresh = list(self._job.order[seen:])
             if not fresh:
                 return
             seen += len(fresh)

@@ -6,37 +6,61 @@ import contextlib
 import queue
 import threading
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lithops_magic.aws.outcomes import Ambiguous, Outcome, Reply, Throttled
+from lithops_magic.engine import backups, replies
 from lithops_magic.engine import events as ev
-from lithops_magic.engine import replies
-from lithops_magic.engine.backend import Backend, Endpoint
+from lithops_magic.engine.backend import Backend
+from lithops_magic.engine.backups import Stragglers
 from lithops_magic.engine.billing import Bill
+from lithops_magic.engine.budget import Budget
 from lithops_magic.engine.chunks import Chunks
 from lithops_magic.engine.job import Job, Task
+from lithops_magic.engine.lane import Flight, Lane
 from lithops_magic.engine.limiter import ramp
-from lithops_magic.engine.link import Link
 from lithops_magic.engine.payload import Function, fragment
 from lithops_magic.engine.source import Exhausted, Pulled, Source
 from lithops_magic.engine.versions import Versions
-from lithops_magic.errors import InvokeError, ItemError, SerializationError, TaskError, TaskLost
+from lithops_magic.errors import (
+    InvokeError,
+    ItemError,
+    RemoteError,
+    SerializationError,
+    TaskError,
+    TaskLost,
+    TaskOutOfMemory,
+    VersionMismatch,
+)
 
 _CHUNK_PATIENCE = 0.005
 
 
+def _silent(_: str) -> None:
+    """The job is running: a step towards another function is not its phase."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    tasks: list[Task]
+    flight: Flight
     outcome: Outcome
-    sent_to: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A lane with more memory is ready, or cannot be had."""
+
+    lane: Lane
+    error: Exception | None
 
 
 class _Cancel:
     pass
+
+
+_Message = _Answer | Pulled | Exhausted | _Opened | _Cancel
 
 
 class Scheduler:
@@ -52,22 +76,26 @@ class Scheduler:
         The items.
     backend
         Where it runs.
+    processes
+        Tasks that one sandbox runs at the same time.
     """
 
-    def __init__(self, job: Job, function: Function, source: Source, backend: Backend) -> None:
+    def __init__(self, job: Job, function: Function, source: Source, backend: Backend, processes: int = 1) -> None:
         self._job = job
         self._function = function
         self._source = source
-        self._link = Link(backend, lambda text: job.publish(ev.Phase(text)))
-        self._inbox: queue.SimpleQueue[_Answer | Pulled | Exhausted | _Cancel] = queue.SimpleQueue()
-        self._waiting: deque[Task] = deque()
-        self._in_flight = 0
+        self._lane = Lane(backend, self._notify)
+        self._lanes = [self._lane]
+        self._inbox: queue.SimpleQueue[_Message] = queue.SimpleQueue()
         self._began = 0.0
         self._replies = 0
         self._versions = Versions(function.need)
         self._pulled_at = 0.0
         # With retries=0 no task may run twice, and one that is lost must take no other with it: each travels alone.
-        self._chunks = Chunks(job.options.chunksize or (1 if job.options.retries == 0 else None), function.room)
+        fixed = job.options.chunksize or (1 if job.options.retries == 0 else None)
+        self._chunks = Chunks(fixed, function.room, processes)
+        self._budget = Budget(job.options.max_cost)
+        self._stragglers = Stragglers()
         job.on_cancel = lambda: self._inbox.put(_Cancel())
 
     def start(self) -> None:
@@ -76,7 +104,7 @@ class Scheduler:
 
     def _run(self) -> None:
         try:
-            self._link.connect()
+            self._lane.link.connect()
             self._begin()
             self._loop()
         except Exception as error:
@@ -84,13 +112,19 @@ class Scheduler:
             self._drain()
         finally:
             self._source.stop()
-            self._link.close()
+            for lane in self._lanes:
+                lane.link.close()
+
+    def _notify(self, text: str) -> None:
+        self._job.publish(ev.Phase(text))
 
     def _begin(self) -> None:
+        self._lane.ready = True
         self._began = time.monotonic()
-        for note in self._link.endpoint.notes:
+        endpoint = self._lane.link.endpoint
+        for note in endpoint.notes:
             self._job.publish(ev.Noted(note))
-        self._job.publish(ev.Started(self._began, self._link.endpoint.limits.memory))
+        self._job.publish(ev.Started(self._began, endpoint.limits.memory))
         self._source.start(self._inbox.put)
 
     def _loop(self) -> None:
@@ -103,21 +137,39 @@ class Scheduler:
                 while True:
                     self._handle(self._inbox.get_nowait())
 
+    @property
+    def _waiting(self) -> int:
+        return sum(len(lane.waiting) for lane in self._lanes)
+
+    @property
+    def _in_flight(self) -> int:
+        return sum(len(lane.flights) for lane in self._lanes)
+
     def _patience(self) -> float | None:
         """How long to wait for news; None as long as it takes."""
-        if self._job.over or not self._waiting or self._in_flight >= self._link.limiter.limit:
+        if self._job.over:
             return None
-        return max(_CHUNK_PATIENCE, self._link.limiter.pause(time.monotonic()))
+        now = time.monotonic()
+        pauses = [
+            max(_CHUNK_PATIENCE, lane.link.limiter.pause(now))
+            for lane in self._lanes
+            if lane.ready and lane.waiting and len(lane.flights) < self._limit(lane, now)
+        ]
+        if self._job.options.backups and self._in_flight:
+            pauses.append(backups.PERIOD)
+        return min(pauses, default=None)
 
-    def _handle(self, message: _Answer | Pulled | Exhausted | _Cancel) -> None:
+    def _handle(self, message: _Message) -> None:
         match message:
             case Pulled(item):
                 self._add(item)
             case Exhausted(error):
                 self._exhausted(error)
-            case _Answer():
-                self._in_flight -= 1
-                self._answered(message)
+            case _Answer(flight, outcome):
+                flight.lane.land(flight)
+                self._answered(flight, outcome)
+            case _Opened(lane, error):
+                self._opened(lane, error)
             case _Cancel():
                 self._stop()
 
@@ -130,13 +182,15 @@ class Scheduler:
 
     def _stop(self) -> None:
         self._source.stop()
-        self._waiting.clear()
+        for lane in self._lanes:
+            self._job.keep_items(lane.waiting)
+            lane.waiting.clear()
 
     def _exhausted(self, error: Exception | None) -> None:
         self._source.last = True
         if not self._job.over:
             self._job.error = error
-            self._job.publish(ev.Counted(len(self._job.tasks)))
+            self._job.publish(ev.Counted(len(self._job.ledger)))
 
     def _add(self, item: Any) -> None:
         self._source.asked -= 1
@@ -146,117 +200,191 @@ class Scheduler:
             return
         try:
             task.fragment = fragment(task.index, task.item, self._function.room)
-            self._waiting.append(task)
+            self._lane.waiting.append(task)
         except SerializationError as error:
             self._job.fail(task, replies.make(ItemError, task, str(error)), sent=False)
 
     def _fill(self) -> None:
         now = time.monotonic()
-        if self._job.over or self._link.limiter.pause(now):
+        if self._job.over:
             return
-        limit = self._limit(now)
-        while self._waiting and self._in_flight < limit and self._ripe(now) and not self._job.over:
-            self._send(self._take())
-        wanted = self._chunk_size() * (max(0, limit - self._in_flight) + 1)
-        self._source.ask(wanted - len(self._waiting) - self._source.asked)
+        for lane in self._lanes:
+            if lane.ready and not lane.link.limiter.pause(now):
+                self._fill_lane(lane, now)
+        if self._job.options.backups and self._source.last and not self._waiting and not self._job.over:
+            self._back_up(now)
 
-    def _limit(self, now: float) -> int:
-        """Invocations that may be in flight."""
-        limit = self._link.limiter.limit
-        return min(limit, ramp(now - self._began, self._replies)) if self._chunks.tiny else limit
+    def _fill_lane(self, lane: Lane, now: float) -> None:
+        limit = self._limit(lane, now)
+        while lane.waiting and len(lane.flights) < limit and self._ripe(lane, now) and not self._job.over:
+            self._send(lane, lane.take(self._chunk_size(), self._chunks.fit))
+        if lane is self._lane:
+            wanted = self._chunk_size() * (max(0, limit - len(lane.flights)) + 1)
+            self._source.ask(wanted - len(lane.waiting) - self._source.asked)
 
-    def _ripe(self, now: float) -> bool:
+    def _limit(self, lane: Lane, now: float) -> int:
+        """Invocations that may be in flight on a lane."""
+        limit: float = lane.link.limiter.limit
+        if self._chunks.tiny and lane is self._lane:
+            limit = min(limit, ramp(now - self._began, self._replies))
+        if len(self._lanes) > 1:
+            limit = min(limit, self._lane.link.endpoint.workers - self._in_flight + len(lane.flights))
+        if self._job.options.max_cost is not None:
+            limit = min(limit, self._affordable(lane))
+        return int(limit)
+
+    def _affordable(self, lane: Lane) -> float:
+        snapshot = self._job.snapshot()
+        affordable = self._budget.affordable(snapshot, lane.link.endpoint, self._chunk_size())
+        if affordable < 1 and lane.waiting and not self._in_flight and not self._job.over:
+            raise self._budget.spent(snapshot)
+        return affordable
+
+    def _ripe(self, lane: Lane, now: float) -> bool:
         """Whether the next chunk is full, or will not soon be fuller."""
-        full = self._source.last or not self._source.asked or len(self._waiting) >= self._chunk_size()
+        full = self._source.last or not self._source.asked or len(lane.waiting) >= self._chunk_size()
         return full or now - self._pulled_at >= _CHUNK_PATIENCE
 
     def _chunk_size(self) -> int:
-        return self._chunks.size(self._job.queued, self._link.limiter.limit)
+        return self._chunks.size(self._job.queued, self._lane.link.limiter.limit)
 
-    def _take(self) -> list[Task]:
-        if self._waiting[0].alone:
-            return [self._waiting.popleft()]
-        size = min(self._chunk_size(), len(self._waiting))
-        count = next((i for i in range(size) if self._waiting[i].alone), size)
-        count = self._chunks.fit([len(self._waiting[i].fragment) for i in range(count)])
-        return [self._waiting.popleft() for _ in range(count)]
+    def _send(self, lane: Lane, tasks: list[Task]) -> None:
+        if self._job.submit(tasks, lane.link.endpoint.limits.memory):
+            self._invoke(lane.launch(tasks))
 
-    def _send(self, tasks: list[Task]) -> None:
-        if not self._job.submit(tasks):
+    def _back_up(self, now: float) -> None:
+        """Send copies of invocations that take far too long, where there is room for them."""
+        snapshot = self._job.snapshot()
+        if snapshot.done + snapshot.failed < backups.LEAST_SHARE * (snapshot.total or 0):
             return
-        self._in_flight += 1
-        payload = self._function.request(task.fragment for task in tasks)
-        endpoint = self._link.endpoint
-        endpoint.sender.send(payload, lambda outcome: self._inbox.put(_Answer(tasks, outcome, endpoint)))
+        for lane in self._lanes:
+            room = self._limit(lane, now) - len(lane.flights)
+            for flight in self._stragglers.among(list(lane.flights), now)[: max(0, room)]:
+                flight.copied = True
+                self._job.publish(ev.BackedUp(len(flight.tasks)))
+                self._invoke(lane.launch([task for task in flight.tasks if not task.settled], copied=True))
 
-    def _answered(self, answer: _Answer) -> None:
-        tasks, outcome = answer.tasks, answer.outcome
+    def _invoke(self, flight: Flight) -> None:
+        payload = self._function.request(task.fragment for task in flight.tasks)
+        flight.endpoint.sender.send(payload, lambda outcome: self._inbox.put(_Answer(flight, outcome)))
+
+    def _answered(self, flight: Flight, outcome: Outcome) -> None:
         if isinstance(outcome, Reply):
-            self._link.accepted()
-            self._replied(tasks, outcome)
-        elif isinstance(outcome, Ambiguous):
+            flight.lane.link.accepted()
+            self._replied(flight, outcome)
+            return
+        tasks = list(self._undecided(flight))
+        if isinstance(outcome, Ambiguous):
             for task in tasks:
                 text = f"the connection broke, and it may have run: {outcome.message}"
-                self._lose(task, replies.make(TaskLost, task, text))
-        else:
-            throttled = isinstance(outcome, Throttled)
-            self._return(tasks, ev.Throttled(len(tasks)) if throttled else ev.Returned(len(tasks)))
-            # What comes from an endpoint that was given up already is no news.
-            if answer.sent_to is self._link.endpoint and not self._job.over:
-                self._link.turned_away(outcome)
+                self._lose(flight.lane, task, replies.make(TaskLost, task, text))
+            return
+        throttled = isinstance(outcome, Throttled)
+        self._return(flight.lane, tasks, ev.Throttled(len(tasks)) if throttled else ev.Returned(len(tasks)))
+        # What comes from an endpoint that was given up already is no news.
+        if flight.endpoint is flight.lane.link.endpoint and not self._job.over:
+            flight.lane.link.turned_away(outcome)
 
-    def _replied(self, tasks: list[Task], outcome: Reply) -> None:
+    def _undecided(self, flight: Flight) -> Iterator[Task]:
+        """The tasks of an answered invocation that have no outcome yet and no copy that may still bring one."""
+        return (task for task in flight.tasks if not task.settled and not task.flights)
+
+    def _replied(self, flight: Flight, outcome: Reply) -> None:
         worker = replies.read(outcome)
-        bill = Bill.of(outcome, worker, self._link.endpoint)
+        bill = Bill.of(outcome, worker, flight.endpoint)
         self._job.publish(bill.event)
         if worker is not None and worker.error:
-            self._return(tasks, ev.Returned(len(tasks)))
-            raise InvokeError(worker.error)
-        for note in self._versions.differences(worker, self._link.endpoint.notes):
+            tasks = list(self._undecided(flight))
+            self._return(flight.lane, tasks, ev.Returned(len(tasks)))
+            raise VersionMismatch(worker.error)
+        for note in self._versions.differences(worker, flight.endpoint.notes):
             self._job.publish(ev.Noted(note))
-        limits = self._link.endpoint.limits
+        limits = flight.endpoint.limits
         if worker is None or not worker.outcomes:
-            verdicts = replies.judge_failure(outcome, tasks, limits)
+            verdicts = replies.judge_failure(outcome, flight.tasks, limits)
         else:
-            verdicts = replies.judge(worker, tasks, limits, self._job.name_code)
+            verdicts = replies.judge(worker, flight.tasks, limits, self._job.name_code)
             self._chunks.observe(len(worker.outcomes), bill.event.task_seconds, len(outcome.payload))
+            self._stragglers.observe(flight, time.monotonic())
             self._replies += 1
-        for task, verdict in zip(tasks, verdicts, strict=True):
-            if not isinstance(verdict, replies.NotRun):
-                bill.charge(task)
-            self._settle(task, verdict)
+        self._settle(flight, bill, verdicts)
 
-    def _settle(self, task: Task, verdict: replies.Verdict) -> None:
+    def _settle(self, flight: Flight, bill: Bill, verdicts: Sequence[replies.Verdict]) -> None:
+        """Record what became of the tasks of an invocation, unless a copy was faster."""
+        judged = [(task, verdict) for task, verdict in zip(flight.tasks, verdicts, strict=True) if not task.settled]
+        began = self._job.began
+        self._job.charge(
+            (task.index, bill.charge(task.index, began))
+            for task, verdict in judged
+            if not isinstance(verdict, replies.NotRun)
+        )
+        self._job.finish([(task, v.value, v.log) for task, v in judged if isinstance(v, replies.Value)])
+        for task, verdict in judged:
+            if not isinstance(verdict, replies.Value):
+                self._unsettled(flight.lane, task, verdict)
+
+    def _unsettled(self, lane: Lane, task: Task, verdict: replies.Verdict) -> None:
+        options = self._job.options
         match verdict:
-            case replies.Value(value, log):
-                self._job.finish(task, value, log)
-            case replies.Final(error):
+            case replies.Final(error) if not (options.retry_errors and isinstance(error, RemoteError)):
                 self._job.fail(task, error)
-            case replies.Lost(error):
-                self._lose(task, error)
-            case replies.Disturbed(error) if self._job.options.retries == 0:
-                self._lose(task, error)
+            case _ if task.flights:
+                return  # its copy may do better
+            case replies.Final(error) | replies.Lost(error):
+                self._lose(lane, task, error)
+            case replies.Disturbed(error) if options.retries == 0:
+                self._lose(lane, task, error)
             case replies.Disturbed():
                 task.alone = True
-                self._return([task], ev.Returned(1))
+                self._return(lane, [task], ev.Returned(1))
             case replies.NotRun():
-                self._return([task], ev.Returned(1))
+                self._return(lane, [task], ev.Returned(1))
 
-    def _lose(self, task: Task, error: TaskError) -> None:
+    def _lose(self, lane: Lane, task: Task, error: TaskError) -> None:
         """Charge a lost attempt to a task, and try again if it has one left."""
         task.lost += 1
         retries = self._job.options.retries
         if task.lost <= retries and not self._job.over:
             task.alone = True
-            return self._return([task], ev.Retried())
+            if isinstance(error, TaskOutOfMemory):
+                lane = self._larger(lane)
+            return self._return(lane, [task], ev.Retried())
         if task.lost > 1:
             error.message += f" (attempt {task.lost} of {retries + 1})"
         return self._job.fail(task, error)
 
-    def _return(self, tasks: Sequence[Task], event: ev.Event) -> None:
+    def _larger(self, lane: Lane) -> Lane:
+        """Return the lane for tasks that ran out of memory on `lane`: with more of it, if that is asked for."""
+        factor = self._job.options.retry_memory
+        backend = lane.backend.larger(factor) if factor else None
+        if backend is None:
+            return lane
+        following = self._lanes[self._lanes.index(lane) + 1 :]
+        if following:
+            return following[0]
+        larger = Lane(backend, _silent)
+        self._lanes.append(larger)
+        threading.Thread(target=self._open, args=(larger,), name="lithops-magic-deploy", daemon=True).start()
+        return larger
+
+    def _open(self, lane: Lane) -> None:
+        error: Exception | None = None
+        try:
+            lane.link.connect()
+        except Exception as failure:
+            error = failure
+        self._inbox.put(_Opened(lane, error))
+
+    def _opened(self, lane: Lane, error: Exception | None) -> None:
+        lane.ready = error is None
+        if error is not None:
+            raise InvokeError(f"The function with more memory (retry_memory) cannot be deployed: {error}") from error
+
+    def _return(self, lane: Lane, tasks: Sequence[Task], event: ev.Event) -> None:
         """Put tasks back at the head of the queue; after the end of the job they are withdrawn instead."""
         if self._job.over:
             event = ev.Withdrawn(len(tasks))
+            self._job.keep_items(tasks)
         else:
-            self._waiting.extendleft(reversed(tasks))
+            lane.waiting.extendleft(reversed(tasks))
         self._job.take_back(tasks, event)

@@ -26,6 +26,8 @@ class Snapshot:
     """Attempts lost to a crash, a time-out or a broken connection and started again."""
     throttled: int = 0
     """Invocations AWS asked to send later."""
+    backups: int = 0
+    """Copies sent of tasks that take far longer than their peers."""
     invocations: int = 0
     elapsed: float = 0.0
     """Seconds since the job was started, up to its end."""
@@ -80,6 +82,14 @@ class Snapshot:
         return (self.total - self.done - self.failed - self.cancelled) / self.rate
 
     @property
+    def projected_cost(self) -> float | None:
+        """USD that the job will have cost at its end if the other tasks cost what those so far did; None if unknown."""
+        answered = self.done + self.failed
+        if self.total is None or not answered:
+            return None
+        return (self.cost + self.request_cost) / answered * (self.total - self.cancelled)
+
+    @property
     def speedup(self) -> float:
         """Seconds of work done per second of waiting, preparation included."""
         return self.task_seconds / self.elapsed if self.elapsed > 0 else 0.0
@@ -113,8 +123,10 @@ def reduce(snapshot: Snapshot, event: ev.Event) -> Snapshot:
             return _replace(s, running=s.running - tasks, throttled=s.throttled + 1)
         case ev.Withdrawn(tasks):
             return _replace(s, running=s.running - tasks, cancelled=s.cancelled + tasks)
-        case ev.Finished():
-            return _replace(s, running=s.running - 1, done=s.done + 1)
+        case ev.Finished(tasks):
+            return _replace(s, running=s.running - tasks, done=s.done + tasks)
+        case ev.BackedUp(tasks):
+            return _replace(s, backups=s.backups + tasks)
         case ev.Failed(sent):
             return _replace(s, running=s.running - sent, failed=s.failed + 1)
         case ev.Invoked():

@@ -11,7 +11,7 @@ from lithops_magic.engine import tracebacks
 from lithops_magic.engine.units import duration, factor, money, plural
 
 if TYPE_CHECKING:
-    from lithops_magic.engine.job import TaskStats
+    from lithops_magic.engine.ledger import TaskStats
     from lithops_magic.engine.result import MapResult
     from lithops_magic.engine.snapshot import Snapshot
     from lithops_magic.errors import TaskError

@@ -6,7 +6,8 @@ import pytest
 
 from lithops_magic.engine import MapOptions, MapResult
 from lithops_magic.engine import events as ev
-from lithops_magic.engine.job import Job, Task
+from lithops_magic.engine.job import Job
+from lithops_magic.engine.ledger import Charge
 from lithops_magic.engine.view import to_html, to_text
 from lithops_magic.errors import InvokeError, RemoteError, RemoteFrame, RemoteTraceback, TaskCrashed
 
@@ -24,15 +25,15 @@ def job(values: list[object], *, total: int | None = None) -> Job:
     """A job some of whose tasks have ended: with a value, or with an error where the value is one."""
     made = Job(MapOptions(label="Cell In[6]"), lambda name: name, len(values) if total is None else total)
     made.publish(ev.Started(made.snapshot().started_at, 1769))
-    made.tasks += [Task(index, index) for index in range(len(values) if total is None else total)]
-    for task, value in zip(made.tasks, values, strict=False):
-        made.submit([task])
-        task.stats.duration_s, task.stats.attempts, task.stats.max_memory_mb = 0.25, 1, 62
+    tasks = [made.add(index) for index in range(len(values) if total is None else total)]
+    for task, value in zip(tasks, values, strict=False):
+        made.submit([task], 1769)
+        made.charge([(task.index, Charge(0.25, 250.0, 0.0, task.index == 0, "a", 62))])
         made.publish(ev.Invoked(0.25, 250.0, 0.00001, 0.0000002, cold=task.index == 0, max_memory_mb=62))
         if isinstance(value, Exception):
             made.fail(task, value)
         else:
-            made.finish(task, value, "")
+            made.finish([(task, value, "")])
     return made
 
 

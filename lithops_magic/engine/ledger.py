@@ -1,0 +1,151 @@
+"""What became of every task, in compact columns: a million tasks must burden neither memory nor garbage collection."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lithops_magic.errors import TaskError
+
+State = Literal["queued", "running", "done", "failed"]
+
+_STATES: tuple[State, ...] = ("queued", "running", "done", "failed")
+_CODES: dict[State, int] = {state: code for code, state in enumerate(_STATES)}
+_NEVER = math.nan
+
+
+@dataclass(slots=True, kw_only=True)
+class TaskStats:
+    """What became of one task and what it cost. Times are seconds since the start of the job, nan where unknown."""
+
+    index: int
+    state: State = "queued"
+    duration_s: float = 0.0
+    """Seconds of the last attempt, measured in the sandbox."""
+    billed_ms: float = 0.0
+    """Its share, by duration, of what its invocations were billed."""
+    cold: bool = False
+    """Whether a sandbox was started for it."""
+    sandbox: str = ""
+    attempts: int = 0
+    """How often it was sent, not counting when it did not get to run by itself."""
+    max_memory_mb: int = 0
+    """The most memory its last invocation used."""
+    memory_mb: int = 0
+    """Memory of the function it was sent to last."""
+    sent_s: float = _NEVER
+    """When it was sent last."""
+    started_s: float = _NEVER
+    """When the sandbox began with it."""
+    ended_s: float = _NEVER
+    """When the sandbox was done with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one attempt of one task took."""
+
+    duration_s: float
+    billed_ms: float
+    started_s: float
+    cold: bool
+    sandbox: str
+    max_memory_mb: int
+
+
+class Ledger:
+    """One row per task. Not locked: its job does that."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        """None where there is none."""
+        self.errors: dict[int, TaskError] = {}
+        self.logs: dict[int, str] = {}
+        """Of the tasks that printed something."""
+        self.items: dict[int, Any] = {}
+        """Of the tasks that failed or were not run."""
+        self._states = bytearray()
+        self._cold = bytearray()
+        self._attempts, self._used, self._memory = array("H"), array("H"), array("H")
+        self._sandbox = array("I")
+        self._duration, self._billed = array("f"), array("f")
+        self._sent, self._started, self._ended = array("f"), array("f"), array("f")
+        self._sandboxes: dict[str, int] = {"": 0}
+        self._names: list[str] = [""]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def add(self) -> int:
+        """Add a row and return its index."""
+        self.values.append(None)
+        self._states.append(0)
+        self._cold.append(0)
+        for counts in (self._attempts, self._used, self._memory, self._sandbox):
+            counts.append(0)
+        for amounts in (self._duration, self._billed):
+            amounts.append(0.0)
+        for times in (self._sent, self._started, self._ended):
+            times.append(_NEVER)
+        return len(self.values) - 1
+
+    def state(self, index: int) -> State:
+        """Return a task's state; a task that was not added yet is queued."""
+        return _STATES[self._states[index]] if index < len(self._states) else "queued"
+
+    def indices(self, state: State) -> list[int]:
+        """Return the tasks in a state, in the order of the items."""
+        code = _CODES[state]
+        return [index for index, found in enumerate(self._states) if found == code]
+
+    def mark(self, index: int, state: State) -> None:
+        """Set a task's state."""
+        self._states[index] = _CODES[state]
+
+    def submit(self, index: int, at: float, memory_mb: int) -> None:
+        """Record that a task is sent."""
+        self._states[index] = 1
+        self._attempts[index] += 1
+        self._sent[index] = at
+        self._memory[index] = memory_mb
+
+    def take_back(self, index: int, *, counted: bool) -> None:
+        """Record that a task is queued again; `counted`: that attempt did count."""
+        self._states[index] = 0
+        self._attempts[index] -= not counted
+
+    def charge(self, index: int, charge: Charge, received: float) -> None:
+        """Add what an attempt took; sandbox clocks are only believed between sending and receiving."""
+        self._duration[index] = charge.duration_s
+        self._billed[index] += charge.billed_ms
+        self._cold[index] = charge.cold
+        self._used[index] = min(charge.max_memory_mb, 65_535)
+        self._sandbox[index] = self._number(charge.sandbox)
+        latest = max(self._sent[index], received - charge.duration_s)
+        self._started[index] = min(max(charge.started_s, self._sent[index]), latest)
+        self._ended[index] = min(self._started[index] + charge.duration_s, received)
+
+    def stats(self, index: int) -> TaskStats:
+        """Return a task's row."""
+        return TaskStats(
+            index=index,
+            state=_STATES[self._states[index]],
+            duration_s=self._duration[index],
+            billed_ms=self._billed[index],
+            cold=bool(self._cold[index]),
+            sandbox=self._names[self._sandbox[index]],
+            attempts=self._attempts[index],
+            max_memory_mb=self._used[index],
+            memory_mb=self._memory[index],
+            sent_s=self._sent[index],
+            started_s=self._started[index],
+            ended_s=self._ended[index],
+        )
+
+    def _number(self, sandbox: str) -> int:
+        number = self._sandboxes.setdefault(sandbox, len(self._names))
+        if number == len(self._names):
+            self._names.append(sandbox)
+        return number
