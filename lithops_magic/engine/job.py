@@ -103,6 +103,11 @@ class Job:
         return self._snapshot.queued
 
     @property
+    def running(self) -> int:
+        """Tasks that were sent and have no outcome."""
+        return self._snapshot.running
+
+    @property
     def failed(self) -> dict[int, TaskError]:
         """The errors of the tasks that failed, by index, in the order of the items."""
         with self.changed:

@@ -23,6 +23,7 @@ from lithops_magic.engine.lane import Flight, Lane
 from lithops_magic.engine.limiter import ramp
 from lithops_magic.engine.payload import Function, fragment
 from lithops_magic.engine.source import Exhausted, Pulled, Source
+from lithops_magic.engine.units import plural
 from lithops_magic.engine.versions import Versions
 from lithops_magic.errors import (
     InvokeError,
@@ -130,12 +131,17 @@ class Scheduler:
     def _loop(self) -> None:
         while True:
             self._fill()
-            if self._source.last and not self._waiting and not self._in_flight:
-                return self._job.end()
+            if self._source.last and not self._waiting and not self._job.running:
+                return self._end()
             with contextlib.suppress(queue.Empty):
                 self._handle(self._inbox.get(timeout=self._patience()))
                 while True:
                     self._handle(self._inbox.get_nowait())
+
+    def _end(self) -> None:
+        if overtaken := self._in_flight:
+            self._job.publish(ev.Noted(f"{plural(overtaken, 'invocation')} that a copy overtook may still run, billed"))
+        self._job.end()
 
     @property
     def _waiting(self) -> int:
@@ -355,13 +361,12 @@ class Scheduler:
 
     def _larger(self, lane: Lane) -> Lane:
         """Return the lane for tasks that ran out of memory on `lane`: with more of it, if that is asked for."""
+        if following := self._lanes[self._lanes.index(lane) + 1 :]:
+            return following[0]
         factor = self._job.options.retry_memory
         backend = lane.backend.larger(factor) if factor else None
         if backend is None:
             return lane
-        following = self._lanes[self._lanes.index(lane) + 1 :]
-        if following:
-            return following[0]
         larger = Lane(backend, _silent)
         self._lanes.append(larger)
         threading.Thread(target=self._open, args=(larger,), name="lithops-magic-deploy", daemon=True).start()

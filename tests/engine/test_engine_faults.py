@@ -1,4 +1,4 @@
-"""Faults that no healthy endpoint can be made to show; the worker itself is the real one, called in a thread."""
+"""Faults that no healthy endpoint can be made to show."""
 
 from __future__ import annotations
 
@@ -7,20 +7,14 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from faulty_lambda import FaultyLambda, begin, consistent, died, run, times
 from lithops_magic.aws.outcomes import Ambiguous, Outcome, Refused, Reply, Throttled, Unreachable
-from lithops_magic.aws.report import Report
-from lithops_magic.engine import MapOptions, MapResult, limiter, link
+from lithops_magic.engine import limiter, link
 from lithops_magic.engine.backend import Endpoint
-from lithops_magic.engine.job import Job
-from lithops_magic.engine.payload import Function
-from lithops_magic.engine.replies import Limits
-from lithops_magic.engine.scheduler import Scheduler
-from lithops_magic.engine.source import Source
 from lithops_magic.errors import (
     DeployError,
     InvokeError,
@@ -30,86 +24,6 @@ from lithops_magic.errors import (
     TaskOutOfMemory,
     TaskTimeout,
 )
-from lithops_magic.worker import handler
-
-Fault = Callable[[list[int]], Outcome | None]
-"""Given the ids of an invocation's tasks, its outcome; None runs it."""
-
-
-class Context:
-    @staticmethod
-    def get_remaining_time_in_millis() -> int:
-        return 60_000
-
-
-def died(kind: str, message: str, used: int = 100) -> Reply:
-    payload = json.dumps({"errorType": kind, "errorMessage": message}).encode()
-    return Reply(payload, "Unhandled", "", "id", Report(1000.0, 1000, 512, used))
-
-
-class FaultyLambda:
-    """A backend and its sender: every invocation first asks `fault`."""
-
-    def __init__(self, fault: Fault, *, workers: int = 4, local: bool = False) -> None:
-        self.fault, self.workers, self.local = fault, workers, local
-        self.runs: Counter[int] = Counter()
-        self.in_flight = self.most_in_flight = self.connects = 0
-        self._lock = threading.Lock()
-
-    def connect(self, notify: Callable[[str], None], *, afresh: bool) -> Endpoint:
-        self.connects += 1
-        return Endpoint(self, self.workers, Limits(512, 7), self.local, False, lambda billed_ms: billed_ms * 1e-8, 2e-7)
-
-    def send(self, payload: bytes, done: Callable[[Outcome], None]) -> None:
-        with self._lock:
-            self.in_flight += 1
-            self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        threading.Thread(target=self._work, args=(payload, done), daemon=True).start()
-
-    def close(self) -> None:
-        pass
-
-    def _work(self, payload: bytes, done: Callable[[Outcome], None]) -> None:
-        event = json.loads(payload)
-        ids = [task["id"] for task in event["tasks"]]
-        outcome = self.fault(ids)
-        if outcome is None:
-            with self._lock:
-                self.runs.update(ids)
-                reply = json.dumps(handler.handle(event, Context)).encode()
-            outcome = Reply(reply, None, "", "id", Report(10.0, 10, 512, 90))
-        with self._lock:
-            self.in_flight -= 1
-        done(outcome)
-
-
-def begin(backend: FaultyLambda, items: Iterable[Any], **options: Any) -> MapResult:
-    job = Job(MapOptions(**options), str, len(items) if isinstance(items, list | range) else None)
-    Scheduler(job, Function.pickle(lambda x: x * 2), Source(iter(items)), backend).start()
-    return MapResult(job)
-
-
-def run(backend: FaultyLambda, items: Iterable[Any], **options: Any) -> MapResult:
-    result = begin(backend, items, **options)
-    assert result.wait(60)
-    return result
-
-
-def times(limit: int, outcome: Outcome) -> Fault:
-    """`outcome` for the first `limit` invocations."""
-    left = iter(range(limit))
-    lock = threading.Lock()
-
-    def fault(_: list[int]) -> Outcome | None:
-        with lock:
-            return outcome if next(left, None) is not None else None
-
-    return fault
-
-
-def consistent(result: MapResult) -> bool:
-    s = result.snapshot()
-    return s.total == (s.queued or 0) + s.running + s.done + s.failed + s.cancelled
 
 
 def test_a_storm_of_throttles_costs_no_attempt() -> None:
