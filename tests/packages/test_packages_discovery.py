@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,8 +24,20 @@ def found(function: object, items: object = ()) -> list[str]:
 
 
 def test_the_pickle_is_cloudpickle_s_own() -> None:
-    for value in (lambda x: np.sin(x), [1, {"a": np.arange(3)}], Path("a"), types.ModuleType("made")):
+    for value in (np.sin, [1, {"a": np.arange(3)}], Path("a"), types.ModuleType("made")):
         assert dumps(value)[0] == cloudpickle.dumps(value, protocol=5)
+
+
+def test_code_keeps_the_name_of_its_file_and_works() -> None:
+    def outer(a: int, *, b: int = 2) -> int:
+        return (lambda c: a + b + c)(1)
+
+    copy = pickle.loads(dumps(outer)[0])
+    assert (copy(3), copy(3, b=4)) == (6, 8)
+    assert copy.__code__ == outer.__code__
+    assert {code.co_filename for code in (copy.__code__, *copy.__code__.co_consts) if hasattr(code, "co_name")} == {
+        __file__
+    }
 
 
 def test_what_code_imports() -> None:
