@@ -48,8 +48,6 @@ def creation_request(settings: Settings, role: str, package: bytes) -> CreateFun
     request: CreateFunctionRequestTypeDef = {
         "FunctionName": "",
         "Description": DESCRIPTION,
-        "Runtime": runtime_name(),  # type: ignore[typeddict-item]
-        "Handler": HANDLER,
         "Role": role,
         "Code": {},
         "MemorySize": settings.memory,
@@ -70,14 +68,27 @@ def creation_request(settings: Settings, role: str, package: bytes) -> CreateFun
         request["FileSystemConfigs"] = [
             {"Arn": entry.access_point, "LocalMountPath": entry.mount_path} for entry in settings.efs
         ]
-    if settings.layers:
-        request["Layers"] = list(settings.layers)
-    definition = json.dumps([request, hashlib.sha256(package).hexdigest()], sort_keys=True)
+    _add_code(request, settings, package)
+    # Bytes are no JSON; their hash says as much.
+    described = {**request, "Code": settings.runtime or hashlib.sha256(package).hexdigest()}
+    definition = json.dumps(described, sort_keys=True)
     request["FunctionName"] = start_of_names(settings) + hashlib.sha256(definition.encode()).hexdigest()[:12]
-    request["Code"] = {"ZipFile": package}
     # Who was first to need the function does not make it another one.
     request["Tags"] = {**request["Tags"], CREATOR_TAG: _creator()}
     return request
+
+
+def _add_code(request: CreateFunctionRequestTypeDef, settings: Settings, package: bytes) -> None:
+    """Add what is run: our zip on AWS's runtime with layers, or an image that has its own of all three."""
+    if settings.runtime is not None:
+        request["PackageType"] = "Image"
+        request["Code"] = {"ImageUri": settings.runtime}
+        return
+    request["Runtime"] = runtime_name()  # type: ignore[typeddict-item]
+    request["Handler"] = HANDLER
+    request["Code"] = {"ZipFile": package}
+    if settings.layers:
+        request["Layers"] = list(settings.layers)
 
 
 def start_of_names(settings: Settings) -> str:

@@ -22,6 +22,7 @@ OF_AN_ACCOUNT = [
     "security_groups",
     "efs",
     "layers",
+    "runtime",
     "account_id",
     "profile",
     "endpoint_url",
@@ -165,7 +166,7 @@ def _section(document: Document, name: str) -> dict[Any, Any]:
 
 
 def _says_nothing(key: str, value: object) -> bool:
-    return value is None or (key, str(value)) in {("runtime", "default"), ("worker_processes", "1")}
+    return value is None or (key, str(value)) == ("worker_processes", "1")
 
 
 def _unknown(document: Document, section: str, key: object) -> str:

@@ -11,6 +11,9 @@ import yaml
 from .document import BOOL, INT, Document, Scalar
 from .settings import FileSystem
 
+DEFAULT_RUNTIME = "default"
+"""Lithops' word for the runtime that it makes itself."""
+
 Place = tuple[str, ...]
 """Section, key and, for `vpc`, the key in it."""
 
@@ -40,6 +43,11 @@ def _text(document: Document, place: Place, value: Any) -> str:
     if not isinstance(value, Scalar) or not value:
         raise document.fail(value, f"{'.'.join(place)} must be a text.")
     return str(value)
+
+
+def _runtime(document: Document, place: Place, value: Any) -> str | None:
+    text = _text(document, place, value)
+    return None if text == DEFAULT_RUNTIME else text
 
 
 def _integer(document: Document, place: Place, value: Any) -> int:
@@ -112,6 +120,7 @@ KEYS: tuple[Key, ...] = (
     _key("timeout", _integer, "runtime_timeout", old=(("serverless", "runtime_timeout"),)),
     _key("ephemeral_storage", _integer),
     _key("architecture", _text),
+    _key("runtime", _runtime),
     _key("max_workers", _integer, old=(("lithops", "workers"),)),
     _key("worker_processes", _integer),
     _key("env_vars", _pairs),
@@ -132,7 +141,6 @@ KEYS: tuple[Key, ...] = (
 LOCAL: Place = ("aws_lambda", "local")
 
 UNUSED = {
-    "runtime": "the function always runs the Python of the notebook on AWS's own runtime",
     "invoke_pool_threads": "the number of connections follows max_workers",
     "remote_invoker": "tasks are always sent from here",
     "runtime_include_function": "functions are sent with their tasks",

@@ -18,6 +18,11 @@ ACCESS_POINT_ARN = re.compile(
     r"|arn:aws[-a-z]*:s3files:[0-9a-z-]+:[0-9]{12}:file-system/fs-[0-9a-f]{17,40}/access-point/fsap-[0-9a-f]{17,40}"
 )
 LAYER_ARN = re.compile(rf"arn:(?:aws[a-zA-Z-]*)?:lambda:(?P<region>{REGION}):\d{{12}}:layer:[a-zA-Z0-9-_]+:[0-9]+")
+IMAGE = re.compile(
+    rf"\d{{12}}\.dkr\.ecr(?:-fips)?\.(?P<region>{REGION})\.amazonaws\.com(?:\.cn)?"
+    r"/[a-z0-9]+(?:(?:[._/]|__|-+)[a-z0-9]+)*(?::\w[\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?",
+    re.ASCII,
+)
 ENV_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+")
 
 RANGES = {
@@ -239,6 +244,25 @@ def _layers(settings: Settings) -> Iterator[Problem]:
         yield Problem("layers", "One layer is listed twice.", "Keep one version of each.")
 
 
+def _image(settings: Settings) -> Iterator[Problem]:
+    if settings.runtime is None:
+        return
+    match = IMAGE.fullmatch(settings.runtime)
+    name = settings.runtime.rpartition("/")[2]
+    if match is None or not re.search("[:@]", name):
+        yield Problem(
+            "runtime",
+            f"{settings.runtime!r} is not the address of a container image in ECR.",
+            "Write it like 123456789012.dkr.ecr.us-east-1.amazonaws.com/name:tag (`lithops-magic image` helps to make "
+            "one), or leave it out: packages come with the cell.",
+        )
+    elif settings.region is not None and match["region"] != settings.region:
+        text = f"{settings.runtime} is not in {settings.region}."
+        yield Problem("runtime", text, "An image must be in the function's region.")
+    if settings.layers:
+        yield Problem("layers", "A container image has no layers.", "Put what they hold into the image.")
+
+
 CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _place,
     _access,
@@ -248,4 +272,5 @@ CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _environment,
     _tags,
     _layers,
+    _image,
 )

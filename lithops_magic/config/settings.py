@@ -46,6 +46,8 @@ class Settings:
     ephemeral_storage: int = DEFAULT_EPHEMERAL_STORAGE
     """MB of `/tmp`."""
     architecture: str = "x86_64"
+    runtime: str | None = None
+    """A container image in ECR that has our worker; None: AWS's own runtime of this Python."""
     max_workers: int | None = None
     """Most sandboxes at once; None: what the account allows."""
     worker_processes: int = 1

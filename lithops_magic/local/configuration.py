@@ -83,14 +83,11 @@ def refuse_unsupported(params: Mapping[str, Any]) -> None:
     for member in UNSUPPORTED:
         if params.get(member):
             raise unsupported(member)
-    if params.get("PackageType") == "Image" or params.get("Code", {}).get("ImageUri"):
-        raise unsupported("container images")
 
 
 def describe(context: Context, function: Function, version: Version, qualifier: str | None = None) -> Result:
     """AWS's FunctionConfiguration; `qualifier` is what the ARN ends in."""
     configuration = version.configuration
-    runtime = hashlib.sha256(configuration["Runtime"].encode()).hexdigest()
     return {
         "FunctionName": function.name,
         "FunctionArn": context.account.function_arn(function.name, qualifier),
@@ -101,11 +98,17 @@ def describe(context: Context, function: Function, version: Version, qualifier: 
         "RevisionId": version.revision,
         "State": "Active",
         "LastUpdateStatus": "Successful",
-        "RuntimeVersionConfig": {
-            "RuntimeVersionArn": f"arn:aws:lambda:{context.account.region}::runtime:{runtime}",
-        },
+        **_runtime_version(context, configuration),
         **{key: value for key, value in configuration.items() if value != []},
     }
+
+
+def _runtime_version(context: Context, configuration: Mapping[str, Any]) -> Result:
+    if "Runtime" not in configuration:
+        return {}
+    runtime = hashlib.sha256(configuration["Runtime"].encode()).hexdigest()
+    arn = f"arn:aws:lambda:{context.account.region}::runtime:{runtime}"
+    return {"RuntimeVersionConfig": {"RuntimeVersionArn": arn}}
 
 
 def list_entry(context: Context, function: Function, version: Version, *, qualified: bool) -> Result:

@@ -20,7 +20,7 @@ from lithops_magic.local.configuration import (
 from lithops_magic.local.context import Context, Result, Source, check_revision, page
 from lithops_magic.local.names import LATEST, conflict, invalid, not_found
 from lithops_magic.local.registry import Function, Version, new_revision, timestamp
-from lithops_magic.local.validation import check_new_name, check_tags, check_unzipped
+from lithops_magic.local.validation import check_new_name, check_package, check_tags, check_unzipped
 from lithops_magic.local.versions import publish
 
 
@@ -36,28 +36,27 @@ class Functions:
         check_new_name(params["FunctionName"])
         name, _ = self._context.account.split_function(params["FunctionName"])
         self._check_free(name)
-        if not (params.get("Runtime") and params.get("Handler")):
-            raise invalid(
-                "Runtime and Handler are mandatory parameters for functions created with deployment packages."
-            )
+        check_package(params)
         check_tags(params.get("Tags", {}))
         configuration, layers = await configure(self._context, defaults(name), params)
-        code = await self._store(Source.of(params["Code"]))
+        image = params["Code"].get("ImageUri", "")
+        code = Archive.of_image(image) if image else await self._store(Source.of(params["Code"]))
         check_unzipped(code, layers or [])
         # Another request may have taken the name while this one waited.
         self._check_free(name)
-        function = Function(name, {LATEST: _version(configuration, code, layers or [])}, tags=params.get("Tags", {}))
+        function = Function(
+            name, {LATEST: _version(configuration, code, layers or [], image)}, tags=params.get("Tags", {})
+        )
         self._registry.functions[name] = function
         version = publish(function) if params.get("Publish") else function.latest
         return _unsettled(describe(self._context, function, version), PENDING)
 
     async def get_function(self, params: dict[str, Any]) -> Result:
         function, version, qualifier = self._registry.version(params["FunctionName"], params.get("Qualifier"))
-        location = self._context.links.url(version.code)
         reserved = None if function.reserved is None else {"ReservedConcurrentExecutions": function.reserved}
         return {
             "Configuration": describe(self._context, function, version, qualifier),
-            "Code": {"RepositoryType": "S3", "Location": location},
+            "Code": self._location(version),
             "Tags": function.tags or None,
             "Concurrency": reserved,
         }
@@ -71,12 +70,14 @@ class Functions:
         before = function.latest
         check_revision(params, before.revision)
         refuse_unsupported(params)
-        if params.get("ImageUri"):
-            raise invalid("Please don't provide ImageUri when updating a function with packageType Zip.")
-        code = await self._store(Source.of(params))
+        image = params.get("ImageUri", "")
+        if bool(image) != bool(before.image):
+            asked, kind = ("don't provide", "Zip") if image else ("provide", "Image")
+            raise invalid(f"Please {asked} ImageUri when updating a function with packageType {kind}.")
+        code = Archive.of_image(image) if image else await self._store(Source.of(params))
         check_unzipped(code, before.layers)
         architectures = params.get("Architectures", before.configuration["Architectures"])
-        after = _version({**before.configuration, "Architectures": architectures}, code, before.layers)
+        after = _version({**before.configuration, "Architectures": architectures}, code, before.layers, image)
         if params.get("DryRun"):
             return describe(self._context, function, replace(after, revision=before.revision))
         await self._replace(function, before, after)
@@ -90,7 +91,7 @@ class Functions:
         before = function.latest
         check_revision(params, before.revision)
         configuration, layers = await configure(self._context, before.configuration, params)
-        after = _version(configuration, before.code, before.layers if layers is None else layers)
+        after = _version(configuration, before.code, before.layers if layers is None else layers, before.image)
         check_unzipped(after.code, after.layers)
         await self._replace(function, before, after)
         return _unsettled(describe(self._context, function, after), IN_PROGRESS)
@@ -136,14 +137,19 @@ class Functions:
         function.versions[LATEST] = after
         await self._context.sandboxes.retire(function.name)
 
+    def _location(self, version: Version) -> Result:
+        if version.image:
+            return {"RepositoryType": "ECR", "ImageUri": version.image, "ResolvedImageUri": version.image}
+        return {"RepositoryType": "S3", "Location": self._context.links.url(version.code)}
+
     def _check_free(self, name: str) -> None:
         if name in self._registry.functions:
             raise conflict(f"Function already exist: {name}")
 
 
-def _version(configuration: Result, code: Archive, layers: list[Archive]) -> Version:
+def _version(configuration: Result, code: Archive, layers: list[Archive], image: str) -> Version:
     change = change_of(configuration, code)
-    return Version(LATEST, configuration, code, layers, new_revision(), timestamp(), change)
+    return Version(LATEST, configuration, code, layers, new_revision(), timestamp(), change, image)
 
 
 def _unsettled(description: Result, status: dict[str, str]) -> Result:

@@ -64,6 +64,7 @@ class RunnableVersion:
     arn: str
     """Unqualified function ARN."""
     runtime: str
+    """Lambda's name of it, or the address of a container image."""
     handler: str
     code: Path
     """Unzipped deployment package, read-only."""

@@ -46,6 +46,8 @@ class Version:
     modified: str
     change: str
     """Equal in two versions exactly when code and configuration are."""
+    image: str = ""
+    """Address of the container image that `code` stands for."""
 
 
 @dataclass(slots=True)
@@ -202,8 +204,8 @@ class Registry:
             name=function.name,
             version=version.number,
             arn=self.account.function_arn(function.name),
-            runtime=configuration["Runtime"],
-            handler=configuration["Handler"],
+            runtime=version.image or configuration["Runtime"],
+            handler=configuration.get("Handler", ""),
             code=self._archives.folder(version.code.digest),
             layers=tuple(self._archives.folder(layer.digest) for layer in version.layers),
             environment=tuple(sorted(variables.items())),

@@ -110,11 +110,7 @@ class Runtime:
             InvalidRuntimeException when the function is for another Python than this one.
         """
         if version.runtime != OWN_RUNTIME:
-            text = (
-                f"The local AWS runs under {OWN_RUNTIME} and cannot run this {version.runtime} function: "
-                f"create it with runtime {OWN_RUNTIME}."
-            )
-            raise ServiceError("InvalidRuntimeException", text, status=502, members={"Type": "User"})
+            raise _cannot_run(version.runtime)
         call = Call(request_id, payload, invoked_arn, client_context)
         return await self._pool.invoke(version, call)
 
@@ -127,3 +123,13 @@ class Runtime:
         await self._pool.close()
         self._watch.close()
         shutil.rmtree(self._state, ignore_errors=True)
+
+
+def _cannot_run(runtime: str) -> ServiceError:
+    text = (
+        f"The local AWS runs no container images, such as {runtime}: create the function from a zip."
+        if "/" in runtime
+        else f"The local AWS runs under {OWN_RUNTIME} and cannot run this {runtime} function: "
+        f"create it with runtime {OWN_RUNTIME}."
+    )
+    return ServiceError("InvalidRuntimeException", text, status=502, members={"Type": "User"})

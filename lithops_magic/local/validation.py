@@ -64,6 +64,9 @@ RESERVED_VARIABLES = frozenset(
 """Variables that Lambda sets itself (developer guide, "Defined runtime environment variables")."""
 
 
+IMAGE_URI = re.compile(r"\d{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[^:@\s]+[:@]\S+")
+
+
 def check_request_size(request: Request, operation: str) -> None:
     if len(request.body) > REQUEST_LIMIT:
         raise too_large(f"Request must be smaller than {REQUEST_LIMIT} bytes for the {operation} operation")
@@ -95,6 +98,26 @@ def check_runtime(runtime: str, model: ServiceModel) -> None:
             f"The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda functions. "
             "We recommend you use a supported runtime while creating or updating functions."
         )
+
+
+def check_package(params: Mapping[str, Any]) -> None:
+    """A function is created from a zip, with runtime and handler, or from a container image that has both."""
+    image = params["Code"].get("ImageUri")
+    if params.get("PackageType", "Zip") == "Zip":
+        if image:
+            raise invalid("Please don't provide ImageUri when creating a function with packageType Zip.")
+        if not (params.get("Runtime") and params.get("Handler")):
+            raise invalid(
+                "Runtime and Handler are mandatory parameters for functions created with deployment packages."
+            )
+    elif params.get("Runtime") or params.get("Handler") or params.get("Layers"):
+        raise invalid(
+            "Please don't provide Handler or Runtime or Layer when the intended function PackageType is Image."
+        )
+    elif not image:
+        raise invalid("Please provide ImageUri when creating a function with packageType Image.")
+    elif not IMAGE_URI.fullmatch(image):
+        raise invalid(f"Source image {image} is not valid. Provide a valid source image.")
 
 
 def check_environment(variables: Mapping[str, str]) -> None:
@@ -149,6 +172,8 @@ def check_snap_start(configuration: Mapping[str, Any]) -> None:
     """SnapStart takes Python from 3.12 on, without EFS and with no more than 512 MB of `/tmp`."""
     if configuration["SnapStart"]["ApplyOn"] != "PublishedVersions":
         return
+    if configuration["PackageType"] == "Image":
+        raise invalid("SnapStart is not supported for functions created from container images.")
     python = re.fullmatch(r"python3\.(\d+)", configuration["Runtime"])
     if python and int(python[1]) < 12:
         raise invalid(f"{configuration['Runtime']} is not supported for SnapStart enabled functions.")

@@ -23,6 +23,8 @@ from lithops_magic.errors import ConfigError, DeployError
 
 SETTINGS = Settings(namespace="test-function", memory=256, timeout=30)
 
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/tools:1"
+
 
 def package(source: str = "def handle(event, context):\n    return event\n") -> bytes:
     buffer = io.BytesIO()
@@ -110,6 +112,8 @@ def test_every_setting_makes_another_function(local_aws: Any, cloud: Cloud) -> N
         ({"env_vars": {"LEVEL": "1"}}, lambda c: c["Environment"]["Variables"] == {"LEVEL": "1"}),
         ({"user_tags": {"team": "physics"}}, lambda c: c["Tags"]["team"] == "physics"),
         ({"execution_role": role}, lambda c: c["Role"] == role),
+        ({"runtime": IMAGE}, lambda c: (c["PackageType"], "Runtime" in c, "Layers" in c) == ("Image", False, False)),
+        ({"runtime": IMAGE + ".1"}, lambda c: c["PackageType"] == "Image"),
         ({"layers": (layer,)}, lambda c: [entry["Arn"] for entry in c["Layers"]] == [layer]),
         (network, lambda c: (c["VpcConfig"]["SubnetIds"], c["VpcConfig"]["SecurityGroupIds"]) == ([subnet], [group])),
         (

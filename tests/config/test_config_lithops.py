@@ -33,6 +33,7 @@ FULL = Settings(
     timeout=300,
     ephemeral_storage=1024,
     architecture="arm64",
+    runtime="123456789012.dkr.ecr.eu-west-1.amazonaws.com/tools:1.2",
     max_workers=50,
     env_vars={"LEVEL": "1", "MODE": "yes"},
     user_tags={"team": "physics"},
@@ -41,7 +42,6 @@ FULL = Settings(
     subnets=("subnet-1",),
     security_groups=("sg-1",),
     efs=(FileSystem("arn:aws:elasticfilesystem:eu-west-1:123456789012:access-point/fsap-0123456789abcdef0", "/mnt/a"),),
-    layers=("arn:aws:lambda:eu-west-1:123456789012:layer:numpy:3",),
     profile="research",
 )
 
@@ -70,6 +70,7 @@ def test_a_new_file(tmp_path: Path) -> None:
     assert read["execution_role"] == FULL.execution_role
     assert (read["runtime_memory"], read["runtime_timeout"], read["ephemeral_storage"]) == (2048, 300, 1024)
     assert read["vpc"] == {"subnets": ["subnet-1"], "security_groups": ["sg-1"]}
+    assert read["runtime"] == FULL.runtime
     assert read["efs"] == [{"access_point": FULL.efs[0].access_point, "mount_path": "/mnt/a"}]
     assert read["environment"] == FULL.env_vars
     assert read["tags"] == FULL.user_tags

@@ -12,6 +12,7 @@ from lithops_magic.errors import ConfigError
 
 ROLE = "arn:aws:iam::123456789012:role/lithops"
 ACCESS_POINT = "arn:aws:elasticfilesystem:eu-west-1:123456789012:access-point/fsap-0123456789abcdef0"
+IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/tools:1.2"
 
 TODAY = f"""
 lithops:
@@ -220,7 +221,6 @@ def test_a_wrong_value_names_its_line(tmp_path: Path) -> None:
         ),
         ("aws_lambda: {zzz: 1}\n", "aws_lambda.zzz is not known."),
         ("aws_lamda: {region: x}\n", "section 'aws_lamda' is not known; did you mean 'aws_lambda'?"),
-        ("aws_lambda: {runtime: me/image}\n", "aws_lambda.runtime is not used: the function always runs the Python"),
         ("aws_lambda: {remote_invoker: true}\n", "aws_lambda.remote_invoker is not used"),
         ("aws_lambda: {runtime_include_function: true}\n", "aws_lambda.runtime_include_function is not used"),
         ("aws_lambda: {invoke_pool_threads: 64}\n", "aws_lambda.invoke_pool_threads is not used"),
@@ -269,6 +269,14 @@ def test_an_unclear_environment_variable_is_an_error(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("LITHOPS_MAGIC_LOCAL", "perhaps")
     with pytest.raises(ConfigError, match="LITHOPS_MAGIC_LOCAL"):
         load()
+
+
+@pytest.mark.parametrize(("text", "runtime"), [("default", None), (IMAGE, IMAGE), ("me/mine:1", "me/mine:1")])
+def test_the_runtime(tmp_path: Path, text: str, runtime: str | None) -> None:
+    path = write(tmp_path / "f", f"aws_lambda: {{execution_role: {ROLE}, runtime: '{text}'}}\n")
+    assert load(path).runtime == runtime
+    assert load(path).notes == ()
+    assert load(path, local=True).runtime is None
 
 
 def test_the_local_aws_does_not_get_what_belongs_to_an_account(tmp_path: Path) -> None:

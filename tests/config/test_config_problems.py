@@ -12,6 +12,7 @@ ROLE = "arn:aws:iam::123456789012:role/path/lithops"
 ACCESS_POINT = "arn:aws:elasticfilesystem:us-east-1:123456789012:access-point/fsap-0123456789abcdef0"
 S3_FILES = f"arn:aws:s3files:us-east-1:123456789012:file-system/fs-{'0' * 17}/access-point/fsap-{'1' * 17}"
 LAYER = "arn:aws:lambda:us-east-1:123456789012:layer:numpy:3"
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/tools:1.2"
 VPC = {"subnets": ("subnet-1",), "security_groups": ("sg-1",)}
 GOOD = Settings(local=False, execution_role=ROLE, region="us-east-1")
 
@@ -31,6 +32,10 @@ GOOD = Settings(local=False, execution_role=ROLE, region="us-east-1")
         {**VPC, "efs": (FileSystem(S3_FILES, "/mnt/data"),)},
         {**VPC, "efs": (FileSystem(ACCESS_POINT[:-9], "/mnt/data"),), "local": True},
         {"layers": (LAYER,)},
+        {"runtime": IMAGE},
+        {"runtime": f"{IMAGE}@sha256:{'0a' * 32}"},
+        {"runtime": IMAGE.replace("tools:1.2", "team/my__tools@sha256:" + "f" * 64)},
+        {"runtime": IMAGE.replace("us-east-1.amazonaws.com", "cn-north-1.amazonaws.com.cn"), "region": None},
         {"env_vars": {"A1": "x" * 4087}},
         {"user_tags": {"Größe 1": "a b:c/=+-@_."}},
         {"namespace": "a-B_9"},
@@ -80,6 +85,13 @@ def test_good_settings_have_no_problems(changes: dict[str, Any]) -> None:
         ("layers", {"layers": (LAYER.replace("us-east-1", "us-east-2"),)}),
         ("layers", {"layers": (LAYER, LAYER.replace(":3", ":4"))}),
         ("layers", {"layers": tuple(LAYER.replace("numpy", f"l{n}") for n in range(6))}),
+        ("runtime", {"runtime": "tools:1.2"}),
+        ("runtime", {"runtime": "docker.io/team/tools:1.2"}),
+        ("runtime", {"runtime": IMAGE.removesuffix(":1.2")}),
+        ("runtime", {"runtime": IMAGE.replace("team", "Team")}),
+        ("runtime", {"runtime": f"https://{IMAGE}"}),
+        ("runtime", {"runtime": IMAGE.replace("us-east-1", "us-east-2")}),
+        ("layers", {"runtime": IMAGE, "layers": (LAYER,)}),
         ("env_vars", {"env_vars": {"1A": "x"}}),
         ("env_vars", {"env_vars": {"A": "x"}}),
         ("env_vars", {"env_vars": {"AWS_REGION": "x"}}),

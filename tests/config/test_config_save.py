@@ -131,6 +131,13 @@ def test_only_what_changed_changes(changes: dict[str, Any], gone: set[str], come
     assert changed_lines(FILE, change(FILE, **changes)) == (gone, come)
 
 
+def test_lithops_default_runtime_stays_until_there_is_an_image() -> None:
+    text = f"aws_lambda:\n  runtime: default  # theirs\n  execution_role: {ROLE}\n"
+    assert change(text, memory=512) == text + "  runtime_memory: 512\n"
+    image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/tools:1.2"
+    assert change(text, runtime=image) == text.replace("default", f"'{image}'")
+
+
 def test_the_account_can_be_left_and_taken_up_again() -> None:
     local = change(
         FILE,

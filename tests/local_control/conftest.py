@@ -79,7 +79,9 @@ def create(lam: Any, role: str, new_name: Callable[[], str]) -> Iterator[Create]
     def make(**arguments: Any) -> dict[str, Any]:
         least = {"FunctionName": new_name(), "Role": role, "Runtime": "python3.12", "Handler": "app.handler"}
         wanted = {**least, "Code": {"ZipFile": make_zip()}, **arguments}
-        reply: dict[str, Any] = lam.create_function(**wanted)
+        # None: leave out even what is filled in.
+        given = {key: value for key, value in wanted.items() if value is not None}
+        reply: dict[str, Any] = lam.create_function(**given)
         names.append(reply["FunctionName"])
         return reply
 

@@ -258,5 +258,39 @@ def test_what_is_not_there_says_so(lam: Any, create: Create, definition: dict[st
     with pytest.raises(lam.exceptions.ClientError, match="does not support lambda:ListEventSourceMappings") as failure:
         lam.list_event_source_mappings()
     assert failure.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
-    with pytest.raises(lam.exceptions.ClientError, match="does not support container images"):
-        lam.create_function(**{**definition, "PackageType": "Image", "Code": {"ImageUri": "image"}})
+    with pytest.raises(lam.exceptions.ClientError, match="does not support ImageConfig"):
+        lam.create_function(**{**definition, "ImageConfig": {"Command": ["app.handler"]}})
+
+
+def test_a_function_of_a_container_image_is_kept_and_not_run(lam: Any, create: Create, zipped: Zip) -> None:
+    image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/tools:1"
+    reply = create(PackageType="Image", Code={"ImageUri": image}, Runtime=None, Handler=None)
+    name = reply["FunctionName"]
+    got = lam.get_function(FunctionName=name)
+    assert got["Code"] == {"RepositoryType": "ECR", "ImageUri": image, "ResolvedImageUri": image}
+    assert got["Configuration"]["PackageType"] == "Image"
+    assert not {"Runtime", "Handler", "RuntimeVersionConfig"} & set(got["Configuration"])
+    with pytest.raises(lam.exceptions.InvalidRuntimeException, match=f"runs no container images, such as {image}"):
+        lam.invoke(FunctionName=name)
+    updated = lam.update_function_code(FunctionName=name, ImageUri=f"{image}.1", Publish=True)
+    assert (updated["Version"], updated["CodeSha256"] == reply["CodeSha256"]) == ("1", False)
+    assert lam.update_function_configuration(FunctionName=name, Timeout=9)["PackageType"] == "Image"
+    assert lam.get_function(FunctionName=name)["Code"]["ImageUri"] == f"{image}.1"
+    with pytest.raises(lam.exceptions.InvalidParameterValueException, match="provide ImageUri when updating"):
+        lam.update_function_code(FunctionName=name, ZipFile=zipped())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"PackageType": "Zip"}, "don't provide ImageUri when creating"),
+        ({"Handler": "app.handler"}, "Please don't provide Handler or Runtime or Layer"),
+        ({"Code": {"S3Bucket": "bucket", "S3Key": "key"}}, "Please provide ImageUri"),
+        ({"Code": {"ImageUri": "docker.io/tools:1"}}, "Source image docker.io/tools:1 is not valid"),
+    ],
+)
+def test_a_container_image_that_lambda_refuses(lam: Any, create: Create, changes: dict[str, Any], message: str) -> None:
+    image = {"ImageUri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/tools:1"}
+    request = {"PackageType": "Image", "Code": image, "Runtime": None, "Handler": None, **changes}
+    with pytest.raises(lam.exceptions.InvalidParameterValueException, match=message):
+        create(**request)
