@@ -46,17 +46,18 @@ def register(commands: Any) -> None:
 
 def _show(options: argparse.Namespace) -> int:
     from . import config
-    from .packages import Target, supply
+    from .packages import Room, Target, supply
 
     code = read(options.notebook)
     # As in the notebook's kernel: the modules beside it come first.
     sys.path.insert(0, str(options.notebook.resolve().parent))
     settings = config.load()
     target = Target.of(settings.architecture, local=settings.local)
+    room = Room(settings.ephemeral_storage, layers=settings.runtime is None or settings.local)
     for cell in code.mapped:
         print(f"cell {cell.number}: {cell.line}")
         need = need_of_cell(code, cell)
-        print("\n".join(_lines(need, supply(need, target, _progress))) or "  nothing")
+        print("\n".join(_lines(need, supply(need, target, _progress, room))) or "  nothing")
     if not code.mapped:
         print(f"No cell of {options.notebook} maps anything.")
     return 0
@@ -149,15 +150,17 @@ def need_of_cell(code: NotebookCode, cell: MappedCell) -> Need:
 
 def _lines(need: Need, given: Supply) -> Iterator[str]:
     parts = {part.name: part for part in given.parts}
-    for layer in given.layers:
+    for layer in given.built:
         for entry in layer.packages:
             part = parts.get(_canonical(entry.name))
             here = f" (here {part.version})" if part and part.version != entry.version else ""
             why = part.why if part else "required or asked for"
             yield f"  {entry.name} {entry.version}{here}  {entry.size / 2**20:,.1f} MB  {why}"
     yield from (f"  {name}  your own, sent with the job" for name in _own(need))
-    for layer in given.layers:
-        yield f"  layer: {layer.size / 2**20:,.1f} MB zipped, {layer.unzipped / 2**20:,.1f} MB unzipped"
+    kinds = [("layer", given.layers), ("archive in S3, unpacked to /tmp at each cold start", given.archives)]
+    for kind, layers in kinds:
+        for layer in layers:
+            yield f"  {kind}: {layer.size / 2**20:,.1f} MB zipped, {layer.unzipped / 2**20:,.1f} MB unzipped"
     yield from (f"  Note: {note}" for note in given.notes)
 
 

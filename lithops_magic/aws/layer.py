@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -99,16 +98,26 @@ def _publish(cloud: Cloud, settings: Settings, layer: BuiltLayer, notify: Notify
 
 
 def _content(cloud: Cloud, settings: Settings, layer: BuiltLayer, notify: Notify) -> Any:
-    data = layer.path.read_bytes()
     if layer.size <= DIRECT_LIMIT:
-        return {"ZipFile": data}
+        return {"ZipFile": layer.path.read_bytes()}
     bucket = ensure_bucket(cloud, settings, notify)
     key = f"{JOB_PREFIX}layers/{layer.digest}.zip"
-    digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
-    cloud.client("s3").put_object(
-        Bucket=bucket, Key=key, Body=data, ChecksumSHA256=digest, ExpectedBucketOwner=cloud.account_id
-    )
+    put_layer(cloud, bucket, key, layer)
     return {"S3Bucket": bucket, "S3Key": key}
+
+
+def put_layer(cloud: Cloud, bucket: str, key: str, layer: BuiltLayer) -> None:
+    """Store a layer's zip; S3 checks that it arrived whole.
+
+    Raises
+    ------
+    DeployError
+        It cannot be stored.
+    """
+    owned: Any = {"Bucket": bucket, "ExpectedBucketOwner": cloud.account_id}
+    digest = base64.b64encode(bytes.fromhex(layer.digest)).decode()
+    with aws_errors(DeployError), layer.path.open("rb") as body:
+        cloud.client("s3").put_object(**owned, Key=key, Body=body, ChecksumSHA256=digest)
 
 
 def _ours(client: LambdaClient, settings: Settings) -> Iterator[str]:

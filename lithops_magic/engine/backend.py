@@ -131,17 +131,28 @@ class LambdaBackend:
 
     def _deploy(self, notify: Callable[[str], None]) -> _Known:
         from lithops_magic.aws import function, invoke
+        from lithops_magic.aws.archive import store_archives
         from lithops_magic.aws.layer import publish_layers
         from lithops_magic.aws.session import Cloud
-        from lithops_magic.packages import Target, supply
+        from lithops_magic.packages import Room, Target, supply
 
+        settings, notes = _without_image(self._settings)
         notify("Looking for packages")
-        target = Target.of(self._settings.architecture, local=self._settings.local)
-        given = supply(self._need, target, notify)
+        target = Target.of(settings.architecture, local=settings.local)
+        given = supply(self._need, target, notify, Room(settings.ephemeral_storage, layers=settings.runtime is None))
         notify("Connecting")
-        cloud = Cloud.connect(self._settings, notify)
-        published = publish_layers(cloud, self._settings, given.layers, notify)
-        settings = self._settings.replace(layers=(*self._settings.layers, *published))
+        cloud = Cloud.connect(settings, notify)
+        published = publish_layers(cloud, settings, given.layers, notify)
+        stored = store_archives(cloud, settings, given.archives, notify)
+        settings = settings.replace(layers=(*settings.layers, *published), env_vars={**settings.env_vars, **stored})
         notify("Deploying the function")
         deployed = function.deploy(cloud, settings, worker_package(), notify)
-        return _Known(cloud, deployed, invoke.concurrency(cloud), given.notes)
+        return _Known(cloud, deployed, invoke.concurrency(cloud), (*notes, *given.notes))
+
+
+def _without_image(settings: Settings) -> tuple[Settings, tuple[str, ...]]:
+    """Return what the local AWS, which cannot run a container image, makes of settings that name one."""
+    if not settings.local or settings.runtime is None:
+        return settings, ()
+    note = "the local AWS runs no container images: tasks get the packages they use instead of the image in runtime"
+    return settings.replace(runtime=None), (note,)

@@ -24,5 +24,5 @@ class Versions:
             if name not in self._said and not any(version in note for note in said):
                 self._said.add(name)
                 here = self._need.versions.get(name)
-                fix = f"ship the notebook's with --packages {name}=={here}, or take it out of the function's layers"
+                fix = f"ship the notebook's with --packages {name}=={here}, or correct the function's layer or image"
                 yield f"the function has {name} {version}, the notebook {here}: {fix}"

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import Distribution
 from pathlib import Path
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages.archive import zip_bytes
+from lithops_magic.packages.archive import zip_file
 from lithops_magic.packages.cache import Cache
-from lithops_magic.packages.distributions import shippable_files
-from lithops_magic.packages.local import LARGEST
+from lithops_magic.packages.distributions import is_pure, shippable_files
 from lithops_magic.packages.modules import Unit
+from lithops_magic.packages.platform import Target
 from lithops_magic.packages.resolve import Resolution
+from lithops_magic.packages.trim import trim
 from lithops_magic.packages.uv import Unreachable, Unresolvable, Uv
 
 FOLDER = "python"
 """Where Lambda looks for packages in a layer."""
-
-_METADATA = ("METADATA", "WHEEL", "entry_points.txt", "top_level.txt")
-_TESTS_USED = re.compile(rb"^\s*(?:from|import)\s+[\w.]*\.tests\b", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,41 +70,59 @@ def build(
     Raises
     ------
     PackageError
-        It is larger than a function may be, or a wheel cannot be fetched.
+        A wheel cannot be fetched.
     """
-    with tempfile.TemporaryDirectory(dir=cache.folder, prefix="build-") as scratch:
-        folder = Path(scratch)
+    with cache.scratch() as scratch:
+        folder = scratch / FOLDER
+        folder.mkdir()
         if resolution.fetched:
-            notify(f"Downloading {_enumerate(resolution.fetched)}")
-            _fetch(resolution, uv, folder)
+            _fetch(resolution, uv, folder, notify)
         for part in resolution.copied:
             _copy(shippable_files(part.distribution), folder)
         for unit in unowned:
             _copy(_files(unit), folder)
-        _trim(folder)
-        packages = tuple(sorted(_measure(folder), key=lambda entry: -entry.size))
-        unzipped = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        _refuse_too_large(unzipped, packages)
+        trim(folder)
+        files = [(path.relative_to(scratch).as_posix(), path) for path in folder.rglob("*") if path.is_file()]
+        unzipped = sum(path.stat().st_size for _, path in files)
         notify(f"Building the layer ({unzipped / 2**20:,.0f} MB)")
-        data = zip_bytes((f"{FOLDER}/{p.relative_to(folder).as_posix()}", p) for p in folder.rglob("*") if p.is_file())
-    return keep(data, unzipped, cache, packages, resolution.notes)
+        zip_file(scratch / "zip", files)
+        packages = tuple(sorted(_measure(folder), key=lambda entry: -entry.size))
+        return keep(scratch / "zip", unzipped, cache, packages, resolution.notes)
 
 
 def keep(
-    data: bytes, unzipped: int, cache: Cache, packages: tuple[Shipped, ...] = (), notes: tuple[str, ...] = ()
+    file: Path, unzipped: int, cache: Cache, packages: tuple[Shipped, ...] = (), notes: tuple[str, ...] = ()
 ) -> Layer:
-    """Put a layer's zip on this machine's disk."""
-    digest = hashlib.sha256(data).hexdigest()
-    return Layer(digest, cache.write(f"{digest}.zip", data), len(data), unzipped, packages, notes)
+    """Put a layer's zip where it is found again; the file is moved."""
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    size = file.stat().st_size
+    return Layer(digest, cache.take(file, f"{digest}.zip"), size, unzipped, packages, notes)
 
 
-def _fetch(resolution: Resolution, uv: Uv, folder: Path) -> None:
+def _fetch(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str], None]) -> None:
+    sources = {name: pin for name, pin in resolution.fetched.items() if name in resolution.built}
     try:
-        uv.install(resolution.fetched.values(), folder)
+        if sources:
+            uv.build(sources, folder, notify)
+            _refuse_compiled(folder, uv.target)
+        if wheels := [pin for name, pin in resolution.fetched.items() if name not in sources]:
+            uv.install(wheels, folder, notify)
     except Unreachable as error:
         raise PackageError(f"The packages cannot be downloaded: {error}. Connect to the network once.") from None
     except Unresolvable as error:
         raise PackageError(f"The packages cannot be installed for {uv.target.describe()}: {error}.") from None
+
+
+def _refuse_compiled(folder: Path, target: Target) -> None:
+    """Refuse what was built on this machine and only runs there."""
+    for metadata in folder.glob("*.dist-info"):
+        distribution = Distribution.at(metadata)
+        if not is_pure(distribution):
+            raise PackageError(
+                f"There is no wheel of {distribution.name} {distribution.version}, only source that has to be compiled "
+                f"for {target.describe()}: build a wheel of it for Linux and give that with --packages PATH.whl."
+            )
 
 
 def _copy(files: Iterable[tuple[str, Path]], folder: Path) -> None:
@@ -126,34 +140,6 @@ def _files(unit: Unit) -> Iterator[tuple[str, Path]]:
             yield path.relative_to(unit.root).as_posix(), path
 
 
-def _trim(folder: Path) -> None:
-    """Remove what no program imports: tests, type stubs, bytecode, static libraries, programs, installers' notes."""
-    shutil.rmtree(folder / "bin", ignore_errors=True)
-    for top in folder.iterdir():
-        if top.name.endswith(".dist-info"):
-            _trim_metadata(top)
-        elif top.is_dir() and not _imports_its_tests(top):
-            for tests in [path for path in top.rglob("tests") if (path / "__init__.py").is_file()]:
-                shutil.rmtree(tests, ignore_errors=True)
-    for path in list(folder.rglob("*")):
-        if path.name == "__pycache__":
-            shutil.rmtree(path, ignore_errors=True)
-        elif path.suffix in (".pyi", ".pyc", ".a") or path.name == ".lock":
-            path.unlink(missing_ok=True)
-
-
-def _trim_metadata(folder: Path) -> None:
-    for path in list(folder.iterdir()):
-        is_licence = path.name.lower().startswith(("licen", "copying", "notice", "authors"))
-        if not is_licence and path.name not in _METADATA:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _imports_its_tests(package: Path) -> bool:
-    sources = (path for path in package.rglob("*.py") if "tests" not in path.parts)
-    return any(b"tests" in (text := path.read_bytes()) and _TESTS_USED.search(text) for path in sources)
-
-
 def _measure(folder: Path) -> Iterator[Shipped]:
     """Tell the sizes of what is installed, each top-level name counted for the distribution that listed it."""
     for metadata in folder.glob("*.dist-info"):
@@ -169,18 +155,3 @@ def _top_level(distribution: Distribution, folder: Path) -> set[str]:
     names = told.split() if told else [distribution.name.replace("-", "_"), distribution.name.lower()]
     stem = distribution.name.replace("-", "_").lower()
     return {path.name for path in folder.iterdir() if path.name.partition(".")[0] in names or path.name.lower() == stem}
-
-
-def _refuse_too_large(unzipped: int, packages: Iterable[Shipped]) -> None:
-    if unzipped <= LARGEST:
-        return
-    largest = ", ".join(f"{entry.name} {entry.size / 2**20:,.0f} MB" for entry in list(packages)[:4])
-    raise PackageError(
-        f"The packages take {unzipped / 2**20:,.0f} MB, a function may have {LARGEST // 2**20} MB "
-        f"(largest: {largest}). Use fewer packages in the function, or choose them with --packages."
-    )
-
-
-def _enumerate(names: Iterable[str], most: int = 4) -> str:
-    known = sorted(names)
-    return ", ".join(known[:most]) + (f" and {len(known) - most} more" if len(known) > most else "")

@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,12 +41,22 @@ class Cache:
 
     def write(self, name: str, data: bytes) -> Path:
         """Write a file, and remove what has not been used for long."""
+        with self.scratch() as folder:
+            (folder / "file").write_bytes(data)
+            return self.take(folder / "file", name)
+
+    def take(self, file: Path, name: str) -> Path:
+        """Move a file here from a `scratch` folder."""
         path = self.folder / name
-        with tempfile.NamedTemporaryFile(dir=self.folder, delete=False) as file:
-            file.write(data)
-        Path(file.name).replace(path)
+        file.replace(path)
         self._collect()
         return path
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Lend a folder on the same disk."""
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix="build-") as folder:
+            yield Path(folder)
 
     def _collect(self) -> None:
         oldest = time.time() - KEPT

@@ -26,6 +26,8 @@ class Resolution:
     """Pure distributions, as they are installed here."""
     fetched: dict[str, str] = field(default_factory=dict)
     """Requirements of one exact version each, by name."""
+    built: frozenset[str] = frozenset()
+    """Names of those that are to be built from source."""
     notes: tuple[str, ...] = ()
 
 
@@ -52,6 +54,7 @@ class _Resolver:
         self._request = request
         self._uv = uv
         self._warnings: list[str] = []
+        self._built: set[str] = set()
 
     def run(self) -> Resolution:
         fixed = self._asked_for()
@@ -63,7 +66,8 @@ class _Resolver:
             fetched = fixed | self._fit(binary, missing, fixed)
         copied = [part for part in parts.values() if part.pure and fetched.get(part.name, part.pin) == part.pin]
         fetched = {name: pin for name, pin in fetched.items() if name not in {part.name for part in copied}}
-        return Resolution(tuple(copied), fetched, (*self._changes(parts, fetched), *self._warnings))
+        notes = (*self._changes(parts, fetched), *dict.fromkeys(self._warnings))
+        return Resolution(tuple(copied), fetched, frozenset(self._built.intersection(fetched)), notes)
 
     def _asked_for(self) -> dict[str, str]:
         """Resolve what the user asks for, with the notebook's versions of what that requires if they fit."""
@@ -86,8 +90,9 @@ class _Resolver:
         for text in self._request.requirements:
             requirement = Requirement(text)
             versions = [clause.version for clause in requirement.specifier if clause.operator == "=="]
-            if versions and not self._available(text):
-                nearest = self._available(f"{requirement.name}<{versions[0]}") or self._available(requirement.name)
+            if versions and not self._uv.available(text):
+                older = self._uv.available(f"{requirement.name}<{versions[0]}")
+                nearest = older or self._uv.available(requirement.name)
                 found += [nearest] if nearest else []
         return f" The nearest there is: {', '.join(found)}." if found else ""
 
@@ -117,6 +122,7 @@ class _Resolver:
             alone=alone,
             overrides=[] if alone else [_DROP.format(part.name) for part in pure],
             constraints=[] if alone else [*fixed.values(), *_demands(pure, self._uv)],
+            compiled=[part.name for part in self._closure.binary],
         )
 
     def _ranges(self, binary: list[Part]) -> dict[str, str]:
@@ -126,24 +132,19 @@ class _Resolver:
         return {part.name: text for part, text in zip(binary, found, strict=True) if text}
 
     def _range(self, part: Part) -> str:
-        if self._available(part.pin):
+        if self._uv.available(part.pin):
             return ""
         for text in (f"{part.name}<={part.version}", f"{part.name}>={part.version}"):
-            if nearest := self._available(text):
+            if nearest := self._uv.available(text):
                 return nearest if text.startswith(f"{part.name}>") else text
         raise PackageError(
             f"There is no build of {part.name} for {self._uv.target.describe()}, and it is needed ({part.why}). "
             "Build a wheel of it for Linux and give that with --packages PATH.whl, or do without it."
         )
 
-    def _available(self, requirement: str) -> str:
-        try:
-            return next(iter(self._uv.resolve([requirement], alone=True).pins), "")
-        except Unresolvable:
-            return ""
-
     def _keep(self, resolved: Resolved) -> dict[str, str]:
         self._warnings += resolved.warnings
+        self._built |= resolved.built
         return {canonicalize_name(Requirement(pin).name): pin for pin in resolved.pins}
 
     def _changes(self, parts: dict[str, Part], fetched: dict[str, str]) -> Iterator[str]:

@@ -15,17 +15,18 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from lithops_magic.packages.archive import zip_bytes
+from lithops_magic.packages.archive import zip_file
 from lithops_magic.packages.build import FOLDER, Layer, build, keep
 from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.distributions import Closure, Part, close, installed
 from lithops_magic.packages.need import Need
+from lithops_magic.packages.place import Room, place
 from lithops_magic.packages.platform import PROVIDED, Target
 from lithops_magic.packages.request import Request
 from lithops_magic.packages.resolve import resolve
 from lithops_magic.packages.uv import Uv
 
-_FORMAT = 1
+_FORMAT = 2
 """Changes whenever the same input gives another layer."""
 
 
@@ -34,31 +35,40 @@ class Supply:
     """What a function is given."""
 
     layers: tuple[Layer, ...] = ()
+    archives: tuple[Layer, ...] = ()
+    """What is too large for layers, for S3."""
     parts: tuple[Part, ...] = ()
     """The installed distributions it needs, as far as they are known here."""
 
     @property
+    def built(self) -> tuple[Layer, ...]:
+        """Everything, wherever it goes."""
+        return self.layers + self.archives
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know, one sentence each."""
-        return tuple(note for layer in self.layers for note in layer.notes)
+        return tuple(note for layer in self.built for note in layer.notes)
 
 
-def supply(need: Need, target: Target, notify: Callable[[str], None]) -> Supply:
-    """Return the layers that meet `need` on `target`; `notify` is told what takes a while.
+def supply(need: Need, target: Target, notify: Callable[[str], None], room: Room) -> Supply:
+    """Return what meets `need` on `target`; `notify` is told what takes a while.
 
     Raises
     ------
     PackageError
-        Something cannot be had for Lambda.
+        Something cannot be had for Lambda, or there is no room for it.
     """
     request, roots = _split(need.request)
-    closure = Closure() if request.nothing else close(need.units, need.projects, roots, target)
-    layers = []
+    # An image brings its packages; only what is asked for goes on top.
+    units, projects = (need.units, need.projects) if room.layers else ((), ())
+    closure = Closure() if request.nothing else close(units, projects, roots, target)
+    built = []
     if closure.parts or closure.missing or closure.unowned or request.requirements or request.files:
-        layers.append(_layer(closure, request, Uv(target), Cache.of_user(), notify))
+        built.append(_layer(closure, request, Uv(target), Cache.of_user(), notify))
     if need.layered:
-        layers.append(_local_layer(need.layered, Cache.of_user()))
-    return Supply(tuple(layers), tuple(closure.parts.values()))
+        built.append(_local_layer(need.layered, Cache.of_user()))
+    return Supply(*place(built, room), tuple(closure.parts.values()))
 
 
 def _split(request: Request) -> tuple[Request, list[Requirement]]:
@@ -118,4 +128,6 @@ def _local_layer(sources: bytes, cache: Cache) -> Layer:
     with zipfile.ZipFile(io.BytesIO(sources)) as archive:
         files = {f"{FOLDER}/{name}": archive.read(name) for name in archive.namelist()}
     unzipped = sum(map(len, files.values()))
-    return keep(zip_bytes(files.items()), unzipped, cache)
+    with cache.scratch() as scratch:
+        zip_file(scratch / "zip", files.items())
+        return keep(scratch / "zip", unzipped, cache)

@@ -10,16 +10,19 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from lithops_magic.errors import PackageError
 from lithops_magic.packages.platform import Target
 
 _UNREACHABLE = ("error sending request", "dns error", "Connection refused", "Network is unreachable", "timed out")
+_NO_WHEEL = re.compile(r"([A-Za-z0-9][\w.-]*?)(?:[=<>!~]=?\S*)? ha(?:s|ve) no usable wheels")
+_DOWNLOAD = re.compile(r"Downloading (?P<name>\S+) \((?P<size>[\d.]+)(?P<unit>[KMG])iB\)")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 _OWN_INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_CONFIG_FILE")
 
@@ -38,6 +41,8 @@ class Resolved:
 
     pins: tuple[str, ...]
     warnings: tuple[str, ...]
+    built: frozenset[str] = frozenset()
+    """Canonical names of those that are only to be had as source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +58,12 @@ class Uv:
         files: Sequence[Path] = (),
         overrides: Iterable[str] = (),
         constraints: Iterable[str] = (),
+        compiled: Collection[str] = (),
         alone: bool = False,
     ) -> Resolved:
         """Return versions that fulfil `requirements` and, unless `alone`, what these require in turn.
+
+        What has no wheel in any version is taken as source, unless it is named in `compiled`.
 
         Raises
         ------
@@ -64,30 +72,71 @@ class Uv:
         Unreachable
             The index does not answer.
         """
+        lines = {"override": "\n".join(overrides), "constraint": "\n".join(constraints)}
+        text = "\n".join(requirements)
+        built: set[str] = set()
+        while True:
+            options = [*map(str, files), *_sources(built), *(["--no-deps"] if alone else [])]
+            try:
+                return Resolved(*self._compile(text, lines, options), frozenset(built))
+            except Unresolvable as error:
+                named = {canonicalize_name(name) for name in _NO_WHEEL.findall(str(error))}
+                found = {name for name in named.difference(built, compiled) if not self.available(name)}
+                if not found:
+                    raise
+                built |= found
+
+    def available(self, requirement: str) -> str:
+        """Return the newest version with a wheel that fulfils one requirement, as a requirement; empty if none."""
+        try:
+            pins, _ = self._compile(requirement, {}, ["--no-deps"])
+        except Unresolvable:
+            return ""
+        return next(iter(pins), "")
+
+    def _compile(
+        self, text: str, lines: Mapping[str, str], options: Sequence[str]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         with tempfile.TemporaryDirectory() as folder:
             command = ["pip", "compile", "--no-header", "--no-annotate", "--no-strip-markers", *self._platform()]
-            command += ["--no-deps"] if alone else []
-            for name, lines in (("override", overrides), ("constraint", constraints)):
+            for name, content in lines.items():
                 path = Path(folder, name)
-                path.write_text("\n".join(lines))
+                path.write_text(content)
                 command += [f"--{name}", str(path)]
-            output, warnings = _run([*command, "-", *map(str, files)], "\n".join(requirements))
-        return Resolved(tuple(_pins(output)), tuple(warnings))
+            output, warnings = _run([*command, *options, "-"], text)
+        return tuple(_pins(output)), tuple(warnings)
 
-    def install(self, pins: Iterable[str], folder: Path) -> None:
-        """Unpack the wheels of exactly these requirements into `folder`.
+    def install(self, pins: Iterable[str], folder: Path, notify: Callable[[str], None]) -> None:
+        """Unpack the wheels of exactly these requirements into `folder`; `notify` is told what is downloaded.
 
         Raises
         ------
         Unresolvable, Unreachable
             As `resolve`.
         """
-        command = ["pip", "install", "--no-deps", "--target", str(folder), *self._platform()]
-        _run([*command, "--python", sys.executable, "-r", "-"], "\n".join(pins))
+        _run([*self._installation(folder), *self._platform(), "-r", "-"], "\n".join(pins), notify)
+
+    def build(self, pins: Mapping[str, str], folder: Path, notify: Callable[[str], None]) -> None:
+        """Build the sources of exactly these requirements, by name, on this machine, and unpack them into `folder`.
+
+        Raises
+        ------
+        Unresolvable, Unreachable
+            As `resolve`.
+        """
+        _run([*self._installation(folder), *_sources(pins), "-r", "-"], "\n".join(pins.values()), notify)
+
+    @staticmethod
+    def _installation(folder: Path) -> list[str]:
+        return ["pip", "install", "--no-deps", "--target", str(folder)]
 
     def _platform(self) -> list[str]:
         platform = ["--python-platform", self.target.uv_platform] if self.target.uv_platform else []
         return [*platform, "--python-version", self.target.python, "--only-binary", ":all:"]
+
+
+def _sources(names: Iterable[str]) -> Iterable[str]:
+    return (option for name in sorted(names) for option in ("--no-binary", name))
 
 
 def _pins(output: str) -> Iterable[str]:
@@ -103,9 +152,9 @@ def _pins(output: str) -> Iterable[str]:
         yield str(requirement)
 
 
-def _run(arguments: Sequence[str], text: str) -> tuple[str, list[str]]:
+def _run(arguments: Sequence[str], text: str, notify: Callable[[str], None] | None = None) -> tuple[str, list[str]]:
     try:
-        return _call(arguments, text)
+        return _call(arguments, text, notify)
     except Unreachable:
         # What was fetched once is there still, however old.
         try:
@@ -114,22 +163,41 @@ def _run(arguments: Sequence[str], text: str) -> tuple[str, list[str]]:
             raise Unreachable(str(error)) from None
 
 
-def _call(arguments: Sequence[str], text: str) -> tuple[str, list[str]]:
-    done = subprocess.run(
-        [_program(), *arguments, "--color", "never", "--no-progress"],
-        input=text,
-        env={**os.environ, **_configuration()},
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
-    said = _CREDENTIALS.sub("", done.stderr)
-    if done.returncode == 0:
-        return done.stdout, [line[9:] for line in said.splitlines() if line.startswith("warning: ") and "yank" in line]
+def _call(arguments: Sequence[str], text: str, notify: Callable[[str], None] | None = None) -> tuple[str, list[str]]:
+    options = ["--python", sys.executable, "--no-python-downloads", "--color", "never", "--no-progress"]
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as given, tempfile.TemporaryFile("w+") as output:
+        given.write(text)
+        given.seek(0)
+        process = subprocess.Popen(
+            [_program(), *arguments, *options],
+            env={**os.environ, **_configuration()},
+            stdin=given,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+        )
+        said = _listen(process, notify)
+        output.seek(0)
+        told = output.read()
+    if process.returncode == 0:
+        return told, [line[9:] for line in said.splitlines() if line.startswith("warning: ") and "yank" in line]
     if any(sign in said for sign in _UNREACHABLE):
         raise Unreachable(_reason(said))
     raise Unresolvable(_reason(said))
+
+
+def _listen(process: subprocess.Popen[str], notify: Callable[[str], None] | None) -> str:
+    """Return what uv says, without credentials; `notify` is told at once what it begins to download."""
+    said, downloads = [], []
+    with process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            said.append(_CREDENTIALS.sub("", line))
+            if notify is not None and (download := _DOWNLOAD.fullmatch(line.rstrip())):
+                downloads.append(f"{download['name']} ({float(download['size']):,.0f} {download['unit']}B)")
+                notify(f"Downloading {', '.join(downloads)}")
+    return "".join(said)
 
 
 def _reason(said: str) -> str:

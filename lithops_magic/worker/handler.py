@@ -20,6 +20,7 @@ from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 
+from .archive import install_archives
 from .capture import LIMIT, captured
 from .report import report
 from .sources import install
@@ -79,7 +80,7 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     global _cold
     reply = {"protocol": PROTOCOL, "sandbox": _SANDBOX, "cold": _cold, "python": _PYTHON}
     _cold = False
-    if problem := _mismatch(event):
+    if problem := _mismatch(event) or install_archives():
         return {**reply, "error": problem}
     if install(event.get("sources")):
         _functions.clear()
@@ -103,7 +104,7 @@ def _mismatch(event: dict[str, Any]) -> str:
         if event.get(name) != here:
             return (
                 f"The notebook has {name} {event.get(name)}, the function {here}: they must be the same. "
-                "If a layer brings its own, remove it from the layer; else use the function's version in the notebook."
+                "If a layer or image brings its own, correct that; else use the function's version in the notebook."
             )
     return ""
 

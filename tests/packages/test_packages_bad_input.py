@@ -11,7 +11,7 @@ import yaml
 import lithops_magic
 from lithops_magic.engine.result import MapResult
 from lithops_magic.errors import DeployError, PackageError
-from lithops_magic.packages import Request, build
+from lithops_magic.packages import Request
 
 Run = Callable[..., MapResult]
 
@@ -74,15 +74,6 @@ def test_words_that_are_no_packages(packages: str, told: str) -> None:
 
 def test_blanks_around_comparisons() -> None:
     assert Request.parse("numpy >= 2, <3 polars").requirements == ("numpy<3,>=2", "polars")
-
-
-def test_more_than_a_function_may_have(local_aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # No package of 250 MB is downloaded for this.
-    monkeypatch.setattr(build, "LARGEST", 2**20)
-    monkeypatch.setenv("LITHOPS_MAGIC_CACHE_DIR", str(tmp_path))
-    text = failure()
-    assert "a function may have 1 MB" in text
-    assert "largest: PyYAML 3 MB" in text
 
 
 def test_more_layers_than_a_function_may_have(local_aws) -> None:

@@ -1,0 +1,53 @@
+"""Packages that are too large for layers: in S3, for each sandbox to unpack."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ..config import Settings
+from .bucket import EXPIRY_DAYS, JOB_PREFIX, ensure_bucket
+from .layer import BuiltLayer, put_layer
+from .session import Cloud, Notify, silent
+
+VARIABLE = "LITHOPS_MAGIC_ARCHIVES"
+"""Tells the worker of them; as a part of the function's definition it makes another function of every change."""
+
+FRESH = timedelta(days=EXPIRY_DAYS / 2)
+"""Age at which an archive is stored again, so that it does not expire under a notebook at work."""
+
+
+def store_archives(
+    cloud: Cloud, settings: Settings, archives: Sequence[BuiltLayer], notify: Notify = silent
+) -> dict[str, str]:
+    """Return the environment variable that leads the worker to these archives, stored if they are not in S3 yet.
+
+    Raises
+    ------
+    AwsError
+        The bucket cannot be used.
+    """
+    if not archives:
+        return {}
+    bucket = ensure_bucket(cloud, settings, notify)
+    entries = []
+    for archive in archives:
+        key = f"{JOB_PREFIX}packages/{archive.digest}.zip"
+        if not _is_fresh(cloud, bucket, key):
+            notify(f"Uploading the packages ({archive.size / 2**20:,.1f} MB)")
+            put_layer(cloud, bucket, key, archive)
+        entries.append({"bucket": bucket, "key": key, "owner": cloud.account_id, "sha256": archive.digest})
+    return {VARIABLE: json.dumps(entries, separators=(",", ":"))}
+
+
+def _is_fresh(cloud: Cloud, bucket: str, key: str) -> bool:
+    from botocore.exceptions import ClientError
+
+    owned: Any = {"Bucket": bucket, "ExpectedBucketOwner": cloud.account_id}
+    try:
+        stored = cloud.client("s3").head_object(**owned, Key=key)["LastModified"]
+    except ClientError:
+        return False
+    return datetime.now(UTC) - stored < FRESH

@@ -1,0 +1,84 @@
+"""Cuts off what a compiled library carries for debuggers and linkers only, on any machine and for any processor."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_MAGIC = b"\x7fELF\x02\x01"
+"""64 bits, little-endian: what Lambda's processors run."""
+_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
+_SEGMENT = struct.Struct("<IIQQQQQQ")
+_SECTION = struct.Struct("<IIQQQQIIQQ")
+_NO_BITS = 8
+"""Type of a section that takes no room in the file."""
+
+_FOR_TOOLS = (".symtab", ".strtab", ".shstrtab", ".debug_", ".comment", ".note.", ".gnu.build.attributes")
+"""How names of sections begin that nothing reads at run time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    name: str
+    start: int
+    end: int
+
+
+def strip(path: Path) -> int:
+    """Cut off the end of a library that is never loaded, and return how many bytes that was.
+
+    The loader follows the program headers alone. Only what lies behind every segment is cut, and only if all of that
+    is known to be for tools: a program that reads a section of its own, or data put behind it, keeps them.
+    """
+    if path.suffix in (".py", ".txt") or path.stat().st_size < _HEADER.size:
+        return 0
+    with path.open("rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            return 0
+    data = path.read_bytes()
+    try:
+        end = _loaded(data)
+        if not _is_for_tools(data, end):
+            return 0
+    except (struct.error, ValueError, IndexError):
+        return 0
+    mode = path.stat().st_mode
+    # It may be a link into uv's cache, which is not ours to write.
+    path.unlink()
+    path.write_bytes(_without_sections(data[:end]))
+    path.chmod(mode)
+    return len(data) - end
+
+
+def _loaded(data: bytes) -> int:
+    """Return where the last byte lies that is loaded."""
+    header = _HEADER.unpack_from(data)
+    start, count = header[5], header[10]
+    segments = (_SEGMENT.unpack_from(data, start + number * _SEGMENT.size) for number in range(count))
+    return max(start + count * _SEGMENT.size, *(segment[2] + segment[5] for segment in segments))
+
+
+def _is_for_tools(data: bytes, end: int) -> bool:
+    header = _HEADER.unpack_from(data)
+    table, table_end = header[6], header[6] + header[12] * _SECTION.size
+    sections = [section for section in _sections(data) if section.end > end]
+    whole = max([table_end, *(section.end for section in sections)]) == len(data)
+    return table >= end and whole and all(section.name.startswith(_FOR_TOOLS) for section in sections)
+
+
+def _sections(data: bytes) -> Iterator[_Section]:
+    header = _HEADER.unpack_from(data)
+    table, count, names = header[6], header[12], header[13]
+    entries = [_SECTION.unpack_from(data, table + number * _SECTION.size) for number in range(count)]
+    for name, kind, _, _, start, size, *_ in entries[1:]:
+        if kind != _NO_BITS:
+            first = entries[names][4] + name
+            yield _Section(data[first : data.index(b"\0", first)].decode(), start, start + size)
+
+
+def _without_sections(data: bytes) -> bytes:
+    header = list(_HEADER.unpack_from(data))
+    header[6] = header[12] = header[13] = 0
+    return _HEADER.pack(*header) + data[_HEADER.size :]

@@ -1,0 +1,68 @@
+"""Decides where built packages go: into layers while they fit, else into an archive that each sandbox unpacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from lithops_magic.errors import PackageError
+from lithops_magic.packages.build import Layer
+from lithops_magic.packages.local import LARGEST
+
+WORKER = 2**20
+"""Bytes kept for the worker, which counts with its layers."""
+
+LEFT = 64 * 2**20
+"""Bytes of `/tmp` left for the tasks themselves."""
+
+MOST_TMP = 10_240
+"""MB of `/tmp` that a function may have (AWS Lambda quotas)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the function has for packages."""
+
+    tmp: int = 512
+    """MB of `/tmp`."""
+    layers: bool = True
+    """Whether it may have layers: a container image has none."""
+
+
+def place(built: Iterable[Layer], room: Room) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
+    """Return what is a layer, and what is an archive in S3.
+
+    AWS counts a function and all its layers together, so that many small layers hold no more than one.
+
+    Raises
+    ------
+    PackageError
+        There is no room in `/tmp` either.
+    """
+    layers = sorted(built, key=lambda layer: layer.unzipped)
+    archives: list[Layer] = []
+    while layers and (not room.layers or _unzipped(layers) + WORKER > LARGEST):
+        archives.append(layers.pop())
+    # One zip at a time lies beside what is unpacked already.
+    needed = _unzipped(archives) + max((layer.size for layer in archives), default=-LEFT) + LEFT
+    if needed > room.tmp * 2**20:
+        raise PackageError(_too_large(archives, needed, room))
+    return tuple(layers), tuple(archives)
+
+
+def _unzipped(layers: Iterable[Layer]) -> int:
+    return sum(layer.unzipped for layer in layers)
+
+
+def _too_large(archives: Sequence[Layer], needed: int, room: Room) -> str:
+    packages = sorted((package for layer in archives for package in layer.packages), key=lambda package: -package.size)
+    largest = ", ".join(f"{package.name} {package.size / 2**20:,.0f} MB" for package in packages[:4])
+    start = (
+        f"The packages take {_unzipped(archives) / 2**20:,.0f} MB{f' (largest: {largest})' if largest else ''}, "
+        f"{f'a function and its layers may have {LARGEST // 2**20} MB' if room.layers else 'and an image no layers'}"
+    )
+    image = "build a container image (`lithops-magic image` writes its Dockerfile) and name it with runtime"
+    wanted = -(-needed // 2**20)
+    if wanted > MOST_TMP:
+        return f"{start}, /tmp {MOST_TMP:,} MB: {image}."
+    return f"{start}, its /tmp {room.tmp:,} MB: give it --tmp {wanted} (ephemeral_storage) to unpack them, or {image}."

@@ -1,0 +1,107 @@
+"""Fetches packages that are too large for layers from S3 and unpacks them, once in each sandbox."""
+
+# ruff: noqa: PTH101, PTH104, PTH107, PTH112, PTH118, PTH123 - importing pathlib would slow every cold start
+
+from __future__ import annotations
+
+import errno
+import importlib
+import json
+import os
+import sys
+from typing import Any
+
+VARIABLE = "LITHOPS_MAGIC_ARCHIVES"
+"""Only who may change the function's code can change it: the digests in it can be trusted as the code can."""
+
+_CHUNK = 2**20
+_waiting: list[dict[str, Any]] = json.loads(os.environ.get(VARIABLE, "[]"))
+
+
+def install_archives() -> str:
+    """Make the packages of all archives importable; return why not, or nothing."""
+    while _waiting:
+        try:
+            folder = _provide(_waiting[0])
+        except Unusable as problem:
+            return str(problem)
+        # After the worker's own folder, before layers and the runtime.
+        sys.path.insert(1, os.path.join(folder, "python"))
+        importlib.invalidate_caches()
+        _waiting.pop(0)
+    return ""
+
+
+class Unusable(Exception):
+    """Another attempt would fail in the same way."""
+
+
+def _provide(archive: dict[str, Any]) -> str:
+    import tempfile
+
+    folder = os.path.join(tempfile.gettempdir(), f"lithops-magic-{archive['sha256'][:16]}")
+    if not os.path.isdir(folder):
+        try:
+            _fetch(archive, f"{folder}.zip")
+            _unpack(f"{folder}.zip", folder)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise Unusable(
+                "The packages do not fit into the function's /tmp: give it more with --tmp (ephemeral_storage)."
+            ) from error
+    return folder
+
+
+def _fetch(archive: dict[str, Any], path: str) -> None:
+    """Download to `path`, and check that it is what the notebook stored."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    loaded = set(sys.modules)
+    body = _get(archive)
+    with open(path, "wb") as file:
+        while chunk := body.read(_CHUNK):
+            digest.update(chunk)
+            file.write(chunk)
+    if digest.hexdigest() != archive["sha256"]:
+        os.remove(path)
+        raise Unusable(f"The packages in {_address(archive)} are not those that were stored there; they are not used.")
+    # What boto3 imported of the runtime's must not hide the versions in the archive.
+    for name in set(sys.modules) - loaded:
+        if name.partition(".")[0] not in sys.stdlib_module_names:
+            del sys.modules[name]
+
+
+def _get(archive: dict[str, Any]) -> Any:
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    config = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4})
+    place = {"Bucket": archive["bucket"], "Key": archive["key"], "ExpectedBucketOwner": archive["owner"]}
+    try:
+        return boto3.client("s3", config=config).get_object(**place)["Body"]
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        raise Unusable(f"The packages in {_address(archive)} cannot be read by the function: {code}.") from error
+    except BotoCoreError as error:
+        hint = "a function in a VPC needs a gateway endpoint for S3"
+        raise ConnectionError(f"S3 cannot be reached for the packages ({hint}): {error}") from error
+
+
+def _unpack(path: str, folder: str) -> None:
+    import zipfile
+
+    partial = f"{folder}.partial"
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            file = archive.extract(member, partial)
+            if member.external_attr >> 16 & 0o100:
+                os.chmod(file, 0o755)
+    os.remove(path)
+    os.rename(partial, folder)
+
+
+def _address(archive: dict[str, Any]) -> str:
+    return f"s3://{archive['bucket']}/{archive['key']}"
