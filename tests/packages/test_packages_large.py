@@ -107,5 +107,5 @@ def test_nothing_is_sent_when_there_is_no_room(run: Run, local_aws: LocalAws, mo
     before = local_aws.requests()
     settings = load().replace(ephemeral_storage=512)
     with pytest.raises(PackageError, match=r"PyYAML \d MB\), a function .* may have 0 MB, its /tmp 512 MB: give it"):
-        run(lambda text: yaml.safe_load(text), settings=settings)
+        run(lambda text: yaml.safe_load(text), settings=settings, memory=514)
     assert local_aws.requests() == before
