@@ -46,16 +46,10 @@ class Exchange:
         """Keep a piece of the body."""
         self.chunks.append(chunk)
 
-    def request(self, target: Target) -> HttpRequest:
-        """Build the request, unsigned, and forget what was sent and received before."""
+    def request(self, target: Target, headers: list[tuple[str, str]]) -> HttpRequest:
+        """Build the request with its signed `headers`, and forget what was sent and received before."""
         from awscrt.http import HttpHeaders, HttpRequest
 
         self.body, self.chunks, self.headers = io.BytesIO(self.payload), [], {}
-        headers = [
-            ("host", target.url.netloc),
-            ("content-length", str(len(self.payload))),
-            ("content-type", "application/octet-stream"),
-            ("user-agent", target.user_agent),
-            ("x-amz-log-type", "Tail"),
-        ]
-        return HttpRequest("POST", target.url.path, HttpHeaders(headers), self.body)
+        more = [("content-length", str(len(self.payload))), ("user-agent", target.user_agent)]
+        return HttpRequest("POST", target.url.path, HttpHeaders(headers + more), self.body)

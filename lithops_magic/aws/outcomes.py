@@ -7,13 +7,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import NamedTuple
 
 from .explain import ADVICE, PERMISSION, explain, sentence
 from .report import Report, parse_report
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """The function ran, or its sandbox tried to."""
 
     payload: bytes

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What one invocation took."""
 
     duration_ms: float
@@ -20,8 +19,8 @@ class Report:
 
 
 _REPORT = re.compile(
-    r"REPORT RequestId: \S+\s+Duration: (?P<duration>[\d.]+) ms\s+Billed Duration: (?P<billed>\d+) ms\s+"
-    r"Memory Size: (?P<memory>\d+) MB\s+Max Memory Used: (?P<used>\d+) MB(?:\s+Init Duration: (?P<init>[\d.]+) ms)?"
+    r"REPORT RequestId: \S+\s+Duration: ([\d.]+) ms\s+Billed Duration: (\d+) ms\s+"
+    r"Memory Size: (\d+) MB\s+Max Memory Used: (\d+) MB(?:\s+Init Duration: ([\d.]+) ms)?"
 )
 
 
@@ -31,10 +30,5 @@ def parse_report(log_tail: str) -> Report | None:
     found = _REPORT.match(log_tail, log_tail.rfind("\nREPORT RequestId: ") + 1)
     if found is None:
         return None
-    return Report(
-        duration_ms=float(found["duration"]),
-        billed_ms=int(found["billed"]),
-        memory_mb=int(found["memory"]),
-        max_memory_mb=int(found["used"]),
-        init_ms=float(found["init"]) if found["init"] else None,
-    )
+    duration, billed, memory, used, init = found.groups()
+    return Report(float(duration), int(billed), int(memory), int(used), float(init) if init else None)

@@ -60,6 +60,11 @@ class Target:
         )
 
     @property
+    def headers(self) -> dict[str, str]:
+        """What every request says and signs, in lower case."""
+        return {"content-type": "application/octet-stream", "host": self.url.netloc, "x-amz-log-type": "Tail"}
+
+    @property
     def address(self) -> str:
         """What the user calls it, and the proxy on the way: either may be the one that fails."""
         if self.proxy is None:

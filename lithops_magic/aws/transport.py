@@ -19,7 +19,7 @@ from .session import Cloud
 from .signing import Signer
 
 if TYPE_CHECKING:
-    from awscrt.http import HttpClientConnection, HttpRequest
+    from awscrt.http import HttpClientConnection
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class CrtTransport:
     def __init__(self, cloud: Cloud, function_name: str, max_in_flight: int, answer_seconds: float) -> None:
         allow_sockets(max_in_flight)
         self._target = Target.resolve(cloud, function_name)
-        self._signer = Signer(cloud, self._target.region, self._target.service, self._renewed)
+        self._signer = Signer(cloud, self._target, self._renewed)
         self._dialer: Dialer | None = Dialer(self._target)
         self._most = max_in_flight
         self._answer_seconds = answer_seconds
@@ -137,17 +137,11 @@ class CrtTransport:
 
     def _start(self, exchange: Exchange) -> None:
         exchange.generation = self._signer.generation
-        try:
-            self._signer.sign(exchange.request(self._target)).add_done_callback(partial(self._signed, exchange))
-        except Exception as error:
-            self._broken(exchange, error)
-
-    def _signed(self, exchange: Exchange, signing: Future[HttpRequest]) -> None:
         connection = exchange.connection
         assert connection is not None
         try:
-            exchange.body.seek(0)
-            stream = connection.request(signing.result(), exchange.on_response, exchange.on_body)
+            request = exchange.request(self._target, self._signer.sign(exchange.payload))
+            stream = connection.request(request, exchange.on_response, exchange.on_body)
             stream.completion_future.add_done_callback(partial(self._answered, exchange))
             stream.activate()
         except Exception as error:  # the connection was closed since it was taken
