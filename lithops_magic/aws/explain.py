@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..errors import AwsError, ConfigError, LithopsMagicError
+from .clock import clock_error
 
 PERMISSION = "Ask whoever manages the account for this permission."
 SIGN_IN = "Sign in again, for example with `aws sso login`, and repeat."
@@ -99,7 +100,8 @@ def explain(error: Exception, kind: type[AwsError] = AwsError) -> LithopsMagicEr
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
         text = str(error.response.get("Error", {}).get("Message", "") or "AWS gave no reason")
-        advice = ADVICE.get(code, "")
+        skew = clock_error(code, error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
+        advice = f"{skew} Set it and repeat." if skew else ADVICE.get(code, "")
         return kind(f"{error.operation_name}: {code}: {sentence(text)} {advice}".rstrip(), code=code)
     for name in [base.__name__ for base in type(error).__mro__]:
         if name in NOT_CONFIGURED:

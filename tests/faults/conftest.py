@@ -1,4 +1,4 @@
-"""The session's local AWS behind a fault proxy, and a file that all sandboxes share, in which tasks count their runs."""
+"""The local AWS behind a fault proxy, and a file that all sandboxes share, in which tasks count their runs."""
 
 from __future__ import annotations
 
