@@ -91,6 +91,9 @@ def aws_errors(kind: type[AwsError] = AwsError) -> Iterator[None]:
         yield
     except (BotoCoreError, ClientError) as error:
         raise explain(error, kind) from None
+    except KeyError as error:
+        # botocore does not compare an answer with its length: what it cannot parse for being cut is an empty one.
+        raise kind(f"AWS's answer has no {error}, as if it was cut off. {FAILED['ConnectionClosedError']}") from None
 
 
 def explain(error: Exception, kind: type[AwsError] = AwsError) -> LithopsMagicError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -62,6 +63,14 @@ def account(local_aws: Any, session_proxy: FaultProxy) -> Settings:
         memory=256,
         timeout=3,
     )
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Whether `condition` comes true within a generous time."""
+    end = time.monotonic() + 30
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return condition()
 
 
 @dataclass

@@ -56,9 +56,8 @@ def throttling(reason: str, retry_after: str = "") -> Play:
     return answering(name, response(429, "TooManyRequestsException", extra, Reason=reason, Type="User"))
 
 
-def refusing(status: int, code: str, message: str, extra: str = "") -> Play:
-    """Refuse; `extra` is headers."""
-    return answering(f"{status} {code}", response(status, code, extra, message=message))
+def refusing(status: int, code: str, message: str) -> Play:
+    return answering(f"{status} {code}", response(status, code, message=message))
 
 
 def not_ready(status: int, code: str) -> Play:
