@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..errors import AwsError, ConfigError, LithopsMagicError
+from .clock import clock_error
 
 PERMISSION = "Ask whoever manages the account for this permission."
 SIGN_IN = "Sign in again, for example with `aws sso login`, and repeat."
@@ -90,6 +91,9 @@ def aws_errors(kind: type[AwsError] = AwsError) -> Iterator[None]:
         yield
     except (BotoCoreError, ClientError) as error:
         raise explain(error, kind) from None
+    except KeyError as error:
+        # botocore does not compare an answer with its length: what it cannot parse for being cut is an empty one.
+        raise kind(f"AWS's answer has no {error}, as if it was cut off. {FAILED['ConnectionClosedError']}") from None
 
 
 def explain(error: Exception, kind: type[AwsError] = AwsError) -> LithopsMagicError:
@@ -99,7 +103,8 @@ def explain(error: Exception, kind: type[AwsError] = AwsError) -> LithopsMagicEr
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
         text = str(error.response.get("Error", {}).get("Message", "") or "AWS gave no reason")
-        advice = ADVICE.get(code, "")
+        skew = clock_error(code, error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
+        advice = f"{skew} Set it and repeat." if skew else ADVICE.get(code, "")
         return kind(f"{error.operation_name}: {code}: {sentence(text)} {advice}".rstrip(), code=code)
     for name in [base.__name__ for base in type(error).__mro__]:
         if name in NOT_CONFIGURED:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import NamedTuple
 
+from .clock import clock_error
 from .explain import ADVICE, PERMISSION, explain, sentence
 from .report import Report, parse_report
 
@@ -150,6 +151,8 @@ def classify_response(status: int, headers: Mapping[str, str], body: bytes) -> O
     details = _json(body)
     code = error_code(headers, details) or str(status)
     message = sentence(str(details.get("message") or details.get("Message") or _phrase(status)))
+    if skew := clock_error(code, headers):
+        return Refused("RequestTimeTooSkewed", skew, "")
     if code in NEVER:
         return Refused(code, message, NEVER[code])
     if code in NOT_NOW or status == HTTPStatus.TOO_MANY_REQUESTS:

@@ -1,0 +1,155 @@
+"""Everything that can go wrong with one request, sorted by what it means for the task."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Callable
+
+from fault_proxy import Passage, Play
+
+THROTTLE_REASONS = (
+    "CallerRateLimitExceeded",
+    "ConcurrentInvocationLimitExceeded",
+    "ConcurrentSnapshotCreateLimitExceeded",
+    "FunctionInvocationRateLimitExceeded",
+    "ReservedFunctionConcurrentInvocationLimitExceeded",
+    "ReservedFunctionInvocationRateLimitExceeded",
+)
+"""The enumeration ThrottleReason of Lambda's service model."""
+
+NOT_READY = (
+    (502, "EC2ThrottledException"),
+    (502, "ENINotReadyException"),
+    (502, "ResourceNotReadyException"),
+    (502, "SubnetIPAddressLimitReachedException"),
+    (409, "ResourceConflictException"),
+    (409, "SnapStartNotReadyException"),
+    (408, "EFSMountTimeoutException"),
+)
+"""Of each status one or more with which AWS says that the function was not run and may be, later."""
+
+
+def response(status: int, code: str = "", extra: str = "", **members: str) -> bytes:
+    """An error as AWS words it, or without `code` as a load balancer does."""
+    body = json.dumps({"message": "Said the proxy.", **members}).encode() if code else b"<html>No.</html>"
+    kind = f"x-amzn-ErrorType: {code}\r\n" if code else ""
+    head = f"HTTP/1.1 {status} Fault\r\n{kind}{extra}Content-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def answering(name: str, data: bytes | Callable[[], bytes]) -> Play:
+    """Answer instead of the endpoint, which never hears of the request."""
+
+    async def play(passage: Passage) -> None:
+        await passage.request()
+        await passage.client.send(data if isinstance(data, bytes) else data())
+
+    play.__name__ = name
+    return play
+
+
+def throttling(reason: str, retry_after: str = "") -> Play:
+    extra = f"Retry-After: {retry_after}\r\n" if retry_after else ""
+    name = f"429 {reason}" + (" with Retry-After" if retry_after else "")
+    return answering(name, response(429, "TooManyRequestsException", extra, Reason=reason, Type="User"))
+
+
+def refusing(status: int, code: str, message: str) -> Play:
+    return answering(f"{status} {code}", response(status, code, message=message))
+
+
+def not_ready(status: int, code: str) -> Play:
+    return answering(f"{status} {code}", response(status, code))
+
+
+async def reset_before_body(passage: Passage) -> None:
+    passage.client.reset()
+
+
+async def reset_after_body(passage: Passage) -> None:
+    await passage.request()
+    passage.client.reset()
+
+
+async def reset_after_execution(passage: Passage) -> None:
+    await passage.forward()
+    passage.client.reset()
+
+
+async def hang_unexecuted(passage: Passage) -> None:
+    await passage.request()
+    await passage.hang()
+
+
+async def hang_executed(passage: Passage) -> None:
+    await passage.forward()
+    await passage.hang()
+
+
+async def half_head(passage: Passage) -> None:
+    answer = await passage.forward()
+    await passage.client.send(answer[: answer.index(b"\r\n\r\n") // 2])
+    passage.client.writer.close()
+
+
+async def half_body(passage: Passage) -> None:
+    answer = await passage.forward()
+    start = answer.index(b"\r\n\r\n") + 4
+    await passage.client.send(answer[: (start + len(answer)) // 2])
+    passage.client.writer.close()
+
+
+async def no_answer(passage: Passage) -> None:
+    await passage.forward()
+    passage.client.writer.close()
+
+
+async def slow_drip(passage: Passage) -> None:
+    answer = await passage.forward()
+    step = max(1, len(answer) // 20)
+    for start in range(0, len(answer), step):
+        await passage.client.send(answer[start : start + step])
+        await asyncio.sleep(0.003)
+    passage.delivered = True
+
+
+async def last_answer(passage: Passage) -> None:
+    answer = await passage.forward()
+    await passage.client.send(answer.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+    passage.delivered = True
+    passage.client.writer.close()
+
+
+REFUSED: list[Play] = [
+    *(throttling(reason) for reason in THROTTLE_REASONS),
+    throttling(THROTTLE_REASONS[0], retry_after="1"),
+    *(not_ready(*error) for error in NOT_READY),
+]
+"""Class A: not executed, send it again; costs the task no attempt."""
+
+LOST_UNEXECUTED: list[Play] = [
+    answering("500 ServiceException", response(500, "ServiceException", Type="Service")),
+    answering("500", response(500)),
+    answering("502", response(502)),
+    answering("503", response(503)),
+    answering("504", response(504)),
+    answering("410 EFSIOException", response(410, "EFSIOException")),
+    reset_before_body,
+    reset_after_body,
+    hang_unexecuted,
+]
+"""Class C: nobody can tell from the client whether it was executed; it was not."""
+
+LOST_EXECUTED: list[Play] = [reset_after_execution, hang_executed, half_head, half_body, no_answer]
+"""Class C: nobody can tell from the client whether it was executed; it was."""
+
+HARMLESS: list[Play] = [slow_drip, last_answer]
+
+_some = random.Random(0)
+SHORT_PAUSES: list[Play] = [
+    answering("429", lambda: response(429, "TooManyRequestsException", Reason=_some.choice(THROTTLE_REASONS))),
+    answering("not ready", lambda: response(*_some.choice(NOT_READY[:3]))),
+]
+"""Class A for long jobs, a kind drawn at each: AWS's own Retry-After is a second and would be most of such a job."""

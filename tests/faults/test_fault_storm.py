@@ -1,0 +1,56 @@
+"""All faults at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+import faults
+from conftest import Counted
+from fault_proxy import FaultProxy, Rule, name_of
+from lithops_magic.aws import invoke
+from lithops_magic.errors import TaskLost
+
+SHARE = 0.01
+LOSING = faults.LOST_UNEXECUTED + faults.LOST_EXECUTED
+ALL = faults.SHORT_PAUSES + LOSING + faults.HARMLESS
+
+
+def storm(proxy: FaultProxy, seed: int) -> None:
+    proxy.reset(*(Rule(play, rate=SHARE) for play in ALL), seed=seed)
+
+
+@pytest.fixture(autouse=True)
+def _short_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(invoke, "ANSWER_MARGIN", -1.0)
+
+
+def test_ten_thousand_tasks_all_come_back_right(proxy: FaultProxy, counted: Callable[[], Counted]) -> None:
+    job, items = counted(), range(10_000)
+    storm(proxy, seed=1)
+    # 14 % of the answers are lost: the tenth attempt of any of 10,000 tasks is lost once in 30,000 such jobs.
+    result = job.run(items, chunksize=4, retries=9, workers=48)
+    assert result.values() == [item * item for item in items]
+    assert not result.errors
+    assert all(proxy.seen[name_of(play)] for play in ALL), proxy.seen
+    lost = proxy.lost
+    proxy.reset()
+    runs = job.executions()
+    assert set(runs) == set(items)
+    assert {item: count for item, count in runs.items() if count > 1 + lost[item]} == {}
+
+
+def test_without_retries_no_task_runs_twice_and_each_one_lost_is_told(
+    proxy: FaultProxy, counted: Callable[[], Counted]
+) -> None:
+    job, items = counted(), range(2_000)
+    storm(proxy, seed=2)
+    result = job.run(items, retries=0, workers=48)
+    assert {type(error) for error in result.errors.values()} == {TaskLost}
+    assert result.values() == [item * item for item in items if item not in result.errors]
+    assert len(result.errors) >= sum(proxy.seen[name_of(play)] for play in LOSING) > 0
+    proxy.reset()
+    runs = job.executions()
+    assert set(runs.values()) == {1}
+    assert set(items) - set(runs) <= set(result.errors)
