@@ -18,6 +18,9 @@ LithopsMagicError
 ├── BudgetSpent            the job reached its max_cost                           (ends the job)
 ├── JobCancelled           the job was stopped before this task finished
 ├── TaskPending            the task has not finished yet
+├── MisuseError            a result was asked for what it does not have or cannot do (also a TypeError and a ValueError)
+│   └── NoSuchTask         it has fewer tasks                                     (also an IndexError)
+├── MissingPackage         what was asked for needs a package that is not installed here (also an ImportError)
 └── TaskError              one task failed
     ├── RemoteError        the user's code raised; the remote traceback is attached
     ├── ItemError          the task's item could not be sent                      (also a SerializationError)
@@ -121,6 +124,18 @@ class JobCancelled(LithopsMagicError):
 
 class TaskPending(LithopsMagicError):
     """The task has not finished yet."""
+
+
+class MisuseError(LithopsMagicError, TypeError, ValueError):
+    """A result was asked for what it does not have or cannot do."""
+
+
+class NoSuchTask(MisuseError, IndexError):
+    """A result has fewer tasks."""
+
+
+class MissingPackage(LithopsMagicError, ImportError):
+    """What was asked for needs a package that is not installed here."""
 
 
 @dataclass(frozen=True, slots=True)
