@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -44,10 +45,7 @@ class Columns:
     def of(cls, stats: Sequence[TaskStats], snapshot: Snapshot) -> Columns:
         """Take what is drawn from the tasks that have run, each by its last attempt."""
         costs = task_costs(stats, snapshot)
-        # What is not nan is not equal to itself.
-        ran = [
-            (task, cost) for task, cost in zip(stats, costs, strict=True) if task.ended_s == task.ended_s  # noqa: PLR0124
-        ]
+        ran = [pair for pair in zip(stats, costs, strict=True) if not math.isnan(pair[0].ended_s)]
         ran.sort(key=lambda pair: pair[0].started_s)
         lanes: dict[str, int] = {}
         tasks = [task for task, _ in ran]
@@ -73,6 +71,11 @@ class Columns:
     def end(self) -> float:
         """When the last task ended."""
         return float(self.ended.max())
+
+    @property
+    def begin(self) -> float:
+        """Where a time axis begins: not at the start of the job if its preparation would dwarf all the rest."""
+        return self.prepared if self.prepared > 0.3 * self.end else 0.0
 
     def waits(self) -> tuple[Floats, Bools]:
         """Return for each task from when its sandbox was under way to it, and whether the sandbox was started for it.

@@ -28,27 +28,28 @@ def draw_histogram(ax: Axes, tasks: Columns) -> str:
     unit, name = clock(longest)
     values = np.maximum(tasks.duration, 1e-6) / unit
     edges = _bins(values)
+    kinds = [("done", RUNNING, ~tasks.failed), ("failed", FAILED, tasks.failed)]
+    kinds = [kind for kind in kinds if kind[2].any()]
     ax.hist(
-        [values[~tasks.failed], values[tasks.failed]],
+        [values[chosen] for _, _, chosen in kinds],
         bins=edges.tolist(),
         stacked=True,
-        color=[RUNNING, FAILED],
+        color=[colour for _, colour, _ in kinds],
+        label=[name for name, _, _ in kinds],
         edgecolor="white",
         linewidth=0.4,
-        label=["done", "failed"],
     )
-    if tasks.failed.any():
-        ax.legend(loc="upper right", handlelength=1.0, handleheight=0.8)
     median, high = (float(np.percentile(tasks.duration, share)) for share in (50, 95))
-    for value, style in ((median, "-"), (high, "--")):
-        ax.axvline(value / unit, color=INK, linewidth=1.1, linestyle=style)
+    ax.axvline(median / unit, color=INK, linewidth=1.1, label=f"median {duration(median)}")
+    ax.axvline(high / unit, color=INK, linewidth=1.1, linestyle="--", label=f"95 % under {duration(high)}")
+    ax.legend(loc="upper right", handlelength=1.2, handleheight=0.8)
     if edges[-1] / edges[0] > _WIDE:
         ax.set_xscale("log")
     else:
         ax.set_xlim(left=0)
     number_whole(ax.yaxis)
     ax.set(title="Durations", xlabel=f"{name} per task", ylabel="tasks")
-    annotate(ax, f"— median {duration(median)}   - - 95 % {duration(high)}")
+    ax.margins(y=0.3)
     grid_only(ax, "y")
     return f"Durations: median {duration(median)}, 95 % under {duration(high)}, longest {duration(longest)}"
 
@@ -66,13 +67,13 @@ def _bins(values: Floats) -> Floats:
 def draw_concurrency(ax: Axes, tasks: Columns) -> str:
     """Draw how many tasks ran, and how many had been sent, over time; return what there is to see."""
     unit, name = clock(tasks.end)
-    moments = np.linspace(0, tasks.end, _INSTANTS)
+    moments = np.linspace(tasks.begin, tasks.end, _INSTANTS)
     running = concurrency(tasks.started, tasks.ended, moments)
     sent = concurrency(tasks.sent, tasks.ended, moments)
     ax.fill_between(moments / unit, running, sent, step="post", color=WAITING, linewidth=0, label="sent, not running")
     ax.fill_between(moments / unit, running, step="post", color=RUNNING, linewidth=0, label="running")
     peak = int(concurrency(tasks.started, tasks.ended, tasks.started).max())
-    ax.set_xlim(0, tasks.end / unit)
+    ax.set_xlim(tasks.begin / unit, tasks.end / unit)
     ax.set_ylim(0, max(1, int(sent.max()), peak) * 1.25)
     number_whole(ax.yaxis)
     ax.legend(loc="upper right", handlelength=1.0, handleheight=0.8, ncols=2, columnspacing=1.0, borderpad=0.1)

@@ -73,5 +73,5 @@ def annotate(ax: Axes, text: str) -> Text:
 
 def number_whole(axis: Axis) -> None:
     """Number an axis that counts something."""
-    axis.set_major_locator(MaxNLocator(5, integer=True))
+    axis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     axis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.0f}"))

@@ -10,8 +10,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 
 from lithops_magic.engine.plots.columns import Bools, Columns, Floats, Ints, occupancy
-from lithops_magic.engine.plots.style import COLD, FAILED, RUNNING, WAITING, clock, grid_only, number_whole
-from lithops_magic.engine.units import plural
+from lithops_magic.engine.plots.style import COLD, FAILED, FAINT, INK, RUNNING, WAITING, clock, grid_only, number_whole
+from lithops_magic.engine.units import duration, plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,13 +34,15 @@ def draw_timeline(ax: Axes, tasks: Columns) -> str:
     banded = tasks.lanes > _MOST_BARS
     (_bands if banded else _bars)(ax, tasks, begin, cold, unit)
     _crosses(ax, tasks, unit)
-    if tasks.prepared > 0.02 * tasks.end:
-        ax.axvspan(0, tasks.prepared / unit, color="#F4F4F4", zorder=0)
-        ax.text(tasks.prepared / unit / 2, 0.5, "preparing", transform=ax.get_xaxis_transform(), **_MUTED)
-    ax.set_xlim(0, tasks.end / unit)
+    if tasks.prepared > 0.02 * tasks.end and not tasks.begin:
+        ax.axvspan(0, tasks.prepared / unit, color="#F4F4F4", zorder=2)
+        where = {"ha": "center", "va": "center", "rotation": 90, "transform": ax.get_xaxis_transform()}
+        ax.text(tasks.prepared / unit / 2, 0.5, "preparing", fontsize=8.5, color=FAINT, **where)
+    ax.set_xlim(tasks.begin / unit, tasks.end / unit)
     ax.set_ylim(tasks.lanes - 0.5, -0.5)
     number_whole(ax.yaxis)
-    ax.set(title="Timeline", xlabel=f"{name} since the start", ylabel="sandbox")
+    after = f" (after {duration(tasks.prepared)} of preparation)" if tasks.begin else ""
+    ax.set(title="Timeline", xlabel=f"{name} since the start{after}", ylabel="sandbox")
     grid_only(ax, "x")
     _legend(ax, tasks, cold)
     fewer = f", in bands of {_sandboxes(-(-tasks.lanes // _BANDS))}" if banded else ""
@@ -49,9 +51,6 @@ def draw_timeline(ax: Axes, tasks: Columns) -> str:
         f"Timeline of {plural(len(tasks), 'task')} on {_sandboxes(tasks.lanes)}{fewer}: {starts:,} cold starts, "
         f"{int(tasks.failed.sum()):,} failed"
     )
-
-
-_MUTED = {"ha": "center", "va": "center", "fontsize": 8.5, "color": "#6B6B6B", "rotation": 90}
 
 
 def _sandboxes(number: int) -> str:
@@ -79,7 +78,7 @@ def _rectangles(left: Floats, right: Floats, lane: Ints, height: float) -> Float
 def _bands(ax: Axes, tasks: Columns, begin: Floats, cold: Bools, unit: float) -> None:
     """Colour each cell of bands of sandboxes times instants by the share of time spent on what the colour means."""
     band = tasks.lane * _BANDS // tasks.lanes
-    edges = np.linspace(0, tasks.end, _STEPS + 1)
+    edges = np.linspace(tasks.begin, tasks.end, _STEPS + 1)
     room = np.bincount(np.arange(tasks.lanes) * _BANDS // tasks.lanes, minlength=_BANDS) * (edges[1] - edges[0])
     image = np.ones((_BANDS, _STEPS, 3))
     for left, right, chosen, colour in (
@@ -90,7 +89,7 @@ def _bands(ax: Axes, tasks: Columns, begin: Floats, cold: Bools, unit: float) ->
     ):
         covered = occupancy(left[chosen], right[chosen], band[chosen], _BANDS, edges)
         image -= (covered / room[:, None])[:, :, None] * (1 - np.array(to_rgb(colour)))
-    extent = (0, tasks.end / unit, tasks.lanes - 0.5, -0.5)
+    extent = (tasks.begin / unit, tasks.end / unit, tasks.lanes - 0.5, -0.5)
     ax.imshow(image.clip(0, 1), extent=extent, aspect="auto", interpolation="nearest", zorder=1)
 
 
@@ -98,7 +97,7 @@ def _crosses(ax: Axes, tasks: Columns, unit: float) -> None:
     """Mark failures by form as well as by colour."""
     if tasks.failed.sum() <= _CROSSES:
         where = tasks.ended[tasks.failed] / unit, tasks.lane[tasks.failed]
-        ax.scatter(*where, marker="x", s=14, linewidths=1.2, color="#222222", zorder=3)
+        ax.scatter(*where, marker="x", s=14, linewidths=1.2, color=INK, zorder=3)
 
 
 def _legend(ax: Axes, tasks: Columns, cold: Bools) -> None:
