@@ -33,8 +33,8 @@ LithopsMagicError
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -149,6 +149,8 @@ class RemoteFrame:
     """The line of code as the sandbox saw it; empty where it has no such file."""
     library: bool = False
     """Whether the file belongs to Python or an installed package."""
+    locals: Mapping[str, str] = field(default_factory=dict)
+    """Short reprs of its variables, if they were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +186,18 @@ class TaskError(LithopsMagicError):
         The `MapResult` it was raised for, else None.
     """
 
+    # Class attributes, because a user's exception that this is mixed with may have read-only ones of these names.
+    message: str = ""
+    index: int = -1
+    item: str = ""
+    log: str = ""
+    where: str = ""
+    traceback: RemoteTraceback | None = None
     summary: str = ""
     result: Any = None
+
+    # Nor may the user's exception keep us from filling them, as a frozen dataclass would.
+    __setattr__ = object.__setattr__
 
     def __init__(
         self,
@@ -197,7 +209,8 @@ class TaskError(LithopsMagicError):
         where: str = "",
         traceback: RemoteTraceback | None = None,
     ) -> None:
-        super().__init__(message)
+        # Not super(), which may be the user's exception and want arguments of its own.
+        BaseException.__init__(self, message)
         self.message = message
         self.index = index
         self.item = item
@@ -269,8 +282,9 @@ def _blank(kind: type[TaskError], original: BaseException | None) -> TaskError:
 
 
 def _mixed(kind: type[TaskError], original: Exception) -> TaskError | None:
-    # A StopIteration raised through a generator would become a RuntimeError that hides everything.
-    if isinstance(original, StopIteration | StopAsyncIteration):
+    # A StopIteration raised through a generator would become a RuntimeError that hides everything; of a group IPython
+    # would show our frames.
+    if isinstance(original, StopIteration | StopAsyncIteration | BaseExceptionGroup):
         return None
     known = type(original)
     builtin: Any = next(base for base in known.__mro__ if base.__module__ == "builtins")

@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -84,11 +84,13 @@ class Job:
         """What broke the job as a whole."""
         self.changed = threading.Condition()
         self.on_cancel: Callable[[], None] = lambda: None
-        self.start_again: Callable[..., Any] | None = None
-        """Starts a job like this one over other items, with other options if that is asked for; returns its result."""
+        self.start_again: Callable[..., Job] | None = None
+        """Called with a job that is over, indices and changed options: starts one that runs these tasks again."""
         self.began = time.time()
         """Wall clock of the start, against which sandboxes' clocks are read."""
         self._items = items
+        self._again: Iterator[int] | None = None
+        """Which tasks are added, if not one after the other."""
         self._snapshot = Snapshot(started_at=time.monotonic(), total=total)
         self._futures: dict[int, TaskFuture] = {}
 
@@ -150,7 +152,20 @@ class Job:
     def add(self, item: Any) -> Task | None:
         """Make the next item a task; None if the job was stopped."""
         with self.changed:
-            return None if self.over else Task(self.ledger.add(), item)
+            if self.over:
+                return None
+            return Task(self.ledger.add() if self._again is None else next(self._again), item)
+
+    def again(self, indices: Sequence[int], options: MapOptions) -> Job:
+        """Return a job that has what this one has, and runs the tasks that are missing, which are `indices`, again."""
+        with self.changed:
+            job = Job(options, self.name_code, self._snapshot.total, self.function, self._items)
+            job.ledger = self.ledger.without(indices)
+            job.order.extend(index for index in self.order if job.ledger.state(index) == "done")
+            job._again = iter(indices)
+            job._snapshot = self._snapshot.again(len(job.order), time.monotonic())
+            job.began -= job.clock()
+            return job
 
     def submit(self, tasks: Sequence[Task], memory_mb: int) -> bool:
         """Record that `tasks` are about to be sent; False if the job was stopped and they must not be."""

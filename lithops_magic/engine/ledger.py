@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -90,6 +92,19 @@ class Ledger:
         for times in (self._sent, self._started, self._ended):
             times.append(_NEVER)
         return len(self.values) - 1
+
+    def without(self, indices: Iterable[int]) -> Ledger:
+        """Return a copy in which some tasks, added where they are missing, have no outcome; what they cost remains."""
+        copied = Ledger()
+        vars(copied).update({name: copy.copy(column) for name, column in vars(self).items()})
+        for index in indices:
+            while index >= len(copied):
+                copied.add()
+            copied.values[index] = None
+            copied.errors.pop(index, None)
+            copied.logs.pop(index, None)
+            copied.mark(index, "queued")
+        return copied
 
     def state(self, index: int) -> State:
         """Return a task's state; a task that was not added yet is queued."""

@@ -42,14 +42,14 @@ def draw_histogram(ax: Axes, tasks: Columns) -> str:
     median, high = (float(np.percentile(tasks.duration, share)) for share in (50, 95))
     ax.axvline(median / unit, color=INK, linewidth=1.1, label=f"median {duration(median)}")
     ax.axvline(high / unit, color=INK, linewidth=1.1, linestyle="--", label=f"95 % under {duration(high)}")
-    ax.legend(loc="upper right", handlelength=1.2, handleheight=0.8)
+    ax.legend(loc="best", handlelength=1.2, handleheight=0.8)
     if edges[-1] / edges[0] > _WIDE:
         ax.set_xscale("log")
     else:
         ax.set_xlim(left=0)
     number_whole(ax.yaxis)
     ax.set(title="Durations", xlabel=f"{name} per task", ylabel="tasks")
-    ax.margins(y=0.3)
+    ax.margins(y=0.15)
     grid_only(ax, "y")
     return f"Durations: median {duration(median)}, 95 % under {duration(high)}, longest {duration(longest)}"
 
