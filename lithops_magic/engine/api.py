@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -72,10 +71,10 @@ def _launch(job: Job, function: Callable[[Any], Any], items: Iterable[Any], sett
 
 
 def _again(
-    function: Callable[[Any], Any], settings: Settings, job: Job, indices: Sequence[int], **changes: Any
+    function: Callable[[Any], Any], settings: Settings, job: Job, indices: Sequence[int], options: MapOptions
 ) -> Job:
     items = [job.item(index) for index in indices]
-    return _launch(job.again(indices, replace(job.options, **changes)), function, items, settings)
+    return _launch(job.again(indices, options), function, items, settings)
 
 
 def map(
@@ -173,13 +172,4 @@ def map(
         packages=packages if packages is None or isinstance(packages, str) else tuple(packages),
     )
     result = start(function, items, options=options, settings=settings or config.load())
-    if background:
-        return result
-    try:
-        result.wait()
-    except BaseException:
-        result.cancel()
-        raise
-    if errors == "raise" or result.error is not None:
-        result.raise_errors()
-    return result
+    return result if background else result.finish()

@@ -85,7 +85,7 @@ class Job:
         self.changed = threading.Condition()
         self.on_cancel: Callable[[], None] = lambda: None
         self.start_again: Callable[..., Job] | None = None
-        """Called with a job that is over, indices and changed options: starts one that runs these tasks again."""
+        """Called with a job that is over, indices and options: starts one that runs these tasks again."""
         self.began = time.time()
         """Wall clock of the start, against which sandboxes' clocks are read."""
         self._items = items
@@ -142,6 +142,11 @@ class Job:
         if self._items is None:
             raise LookupError(f"item {index} was taken from an iterator and not kept")
         return self._items[index]
+
+    def logs(self) -> dict[int, str]:
+        """What tasks printed, by index, of those that printed something."""
+        with self.changed:
+            return dict(self.ledger.logs)
 
     def publish(self, event: ev.Event) -> None:
         """Record `event` and wake who waits."""

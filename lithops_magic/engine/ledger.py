@@ -115,6 +115,11 @@ class Ledger:
         code = _CODES[state]
         return [index for index, found in enumerate(self._states) if found == code]
 
+    def durations(self) -> list[float]:
+        """Return the seconds of each task that has ended."""
+        ended = _CODES["done"], _CODES["failed"]
+        return [seconds for seconds, state in zip(self._duration, self._states, strict=True) if state in ended]
+
     def mark(self, index: int, state: State) -> None:
         """Set a task's state."""
         self._states[index] = _CODES[state]

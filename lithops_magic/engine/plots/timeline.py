@@ -36,8 +36,8 @@ def draw_timeline(ax: Axes, tasks: Columns) -> str:
     _crosses(ax, tasks, unit)
     if tasks.prepared > 0.02 * tasks.end and not tasks.begin:
         ax.axvspan(0, tasks.prepared / unit, color="#F4F4F4", zorder=2)
-        where = {"ha": "center", "va": "center", "rotation": 90, "transform": ax.get_xaxis_transform()}
-        ax.text(tasks.prepared / unit / 2, 0.5, "preparing", fontsize=8.5, color=FAINT, **where)
+        label = ax.text(tasks.prepared / unit / 2, 0.5, "preparing", fontsize=8.5, color=FAINT, rotation=90)
+        label.set(ha="center", va="center", transform=ax.get_xaxis_transform())
     ax.set_xlim(tasks.begin / unit, tasks.end / unit)
     ax.set_ylim(tasks.lanes - 0.5, -0.5)
     number_whole(ax.yaxis)
@@ -67,7 +67,7 @@ def _bars(ax: Axes, tasks: Columns, begin: Floats, cold: Bools, unit: float) -> 
         (tasks.started, tasks.ended, tasks.failed, FAILED, 0.8),
     ):
         corners = _rectangles(left[chosen] / unit, right[chosen] / unit, tasks.lane[chosen], height)
-        ax.add_collection(PolyCollection(corners, facecolors=colour, edgecolors="white", linewidths=line))
+        ax.add_collection(PolyCollection(list(corners), facecolors=colour, edgecolors="white", linewidths=line))
 
 
 def _rectangles(left: Floats, right: Floats, lane: Ints, height: float) -> Floats:
