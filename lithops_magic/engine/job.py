@@ -135,7 +135,7 @@ class Job:
         Raises
         ------
         LookupError
-            It was not kept: the items came from an iterator, and the task did not fail.
+            It was not kept: the items came from an iterator, and the task is done.
         """
         if index in self.ledger.items:
             return self.ledger.items[index]
@@ -159,7 +159,10 @@ class Job:
         with self.changed:
             if self.over:
                 return None
-            return Task(self.ledger.add() if self._again is None else next(self._again), item)
+            index = self.ledger.add() if self._again is None else next(self._again)
+            if self._items is None:
+                self.ledger.items[index] = item
+            return Task(index, item)
 
     def again(self, indices: Sequence[int], options: MapOptions) -> Job:
         """Return a job that has what this one has, and runs the tasks that are missing, which are `indices`, again."""
@@ -190,12 +193,6 @@ class Job:
                 self.ledger.take_back(task.index, counted=isinstance(event, ev.Retried))
             self.publish(event)
 
-    def keep_items(self, tasks: Iterable[Task]) -> None:
-        """Keep the items of tasks that will not be run now: they may be in another job."""
-        with self.changed:
-            for task in tasks:
-                self.ledger.items[task.index] = task.item
-
     def charge(self, charges: Iterable[tuple[int, Charge]]) -> None:
         """Record what attempts of tasks took."""
         with self.changed:
@@ -211,6 +208,7 @@ class Job:
             for task, value, log in done:
                 task.settled = True
                 self.ledger.values[task.index] = value
+                self.ledger.items.pop(task.index, None)
                 if log:
                     self.ledger.logs[task.index] = log
                 self.ledger.mark(task.index, "done")
@@ -223,7 +221,6 @@ class Job:
         with self.changed:
             task.settled = True
             self.ledger.errors[task.index] = error
-            self.ledger.items[task.index] = task.item
             if error.log:
                 self.ledger.logs[task.index] = error.log
             self.ledger.mark(task.index, "failed")

@@ -67,7 +67,7 @@ class Ledger:
         self.logs: dict[int, str] = {}
         """Of the tasks that printed something."""
         self.items: dict[int, Any] = {}
-        """Of the tasks that failed or were not run."""
+        """Of the tasks that are not done, unless they can be looked up elsewhere."""
         self._states = bytearray()
         self._cold = bytearray()
         self._attempts, self._used, self._memory = array("H"), array("H"), array("H")

@@ -108,7 +108,10 @@ def _changed(options: MapOptions, changes: Mapping[str, Any]) -> MapOptions:
     plain = {name: _frozen(value) for name, value in changes.items()}
     try:
         return replace(options, **plain)
-    except (TypeError, ValueError) as error:
+    except TypeError:
+        given = ", ".join(f"{name}={value!r}" for name, value in changes.items())
+        problem = f"retry: {given}: an option is of the wrong type"
+    except ValueError as error:
         problem = f"retry: {error}"
     raise MisuseError(problem)
 

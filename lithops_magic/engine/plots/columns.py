@@ -49,7 +49,9 @@ class Columns:
         ran.sort(key=lambda pair: pair[0].started_s)
         lanes: dict[str, int] = {}
         tasks = [task for task, _ in ran]
+        # After a retry there were two preparations: the first counts.
         prepared = 0.0 if snapshot.running_at is None else snapshot.running_at - snapshot.started_at
+        prepared = min([prepared, *(task.sent_s for task in tasks)])
         return cls(
             sent=np.array([task.sent_s for task in tasks], float),
             started=np.array([task.started_s for task in tasks], float),

@@ -65,7 +65,8 @@ class Plot:
             with _look():
                 self.figure.savefig(target, dpi=_DENSITY)
         except (OSError, ValueError) as error:
-            problem = f"the plot cannot be written to {target}: {error}"
+            reason = error.strerror if isinstance(error, OSError) else error
+            problem = f"the plot cannot be written to {target}: {reason}"
         else:
             return
         raise MisuseError(problem)

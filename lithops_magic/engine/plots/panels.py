@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from lithops_magic.engine.plots.columns import Columns, Floats, concurrency, grouped_means
 from lithops_magic.engine.plots.style import FAILED, INK, RUNNING, WAITING, annotate, clock, grid_only, number_whole
@@ -45,6 +45,8 @@ def draw_histogram(ax: Axes, tasks: Columns) -> str:
     ax.legend(loc="best", handlelength=1.2, handleheight=0.8)
     if edges[-1] / edges[0] > _WIDE:
         ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
     else:
         ax.set_xlim(left=0)
     number_whole(ax.yaxis)

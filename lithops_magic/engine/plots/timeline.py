@@ -103,7 +103,7 @@ def _crosses(ax: Axes, tasks: Columns, unit: float) -> None:
 def _legend(ax: Axes, tasks: Columns, cold: Bools) -> None:
     done = int((~tasks.failed).sum())
     failed = int(tasks.failed.sum())
-    entries = {"under way": WAITING, f"cold start ({int(cold.sum()):,})": COLD, f"running ({done:,})": RUNNING}
+    entries = {"under way": WAITING, f"cold start ({int(cold.sum()):,})": COLD, f"done ({done:,})": RUNNING}
     if failed:
         entries[f"× failed ({failed:,})"] = FAILED
     ax.legend(
