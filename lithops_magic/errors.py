@@ -18,6 +18,9 @@ LithopsMagicError
 ├── BudgetSpent            the job reached its max_cost                           (ends the job)
 ├── JobCancelled           the job was stopped before this task finished
 ├── TaskPending            the task has not finished yet
+├── MisuseError            a result was asked for what it does not have or cannot do (also a TypeError and a ValueError)
+│   └── NoSuchTask         it has fewer tasks                                     (also an IndexError)
+├── MissingPackage         what was asked for needs a package that is not installed here (also an ImportError)
 └── TaskError              one task failed
     ├── RemoteError        the user's code raised; the remote traceback is attached
     ├── ItemError          the task's item could not be sent                      (also a SerializationError)
@@ -30,8 +33,8 @@ LithopsMagicError
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -123,6 +126,18 @@ class TaskPending(LithopsMagicError):
     """The task has not finished yet."""
 
 
+class MisuseError(LithopsMagicError, TypeError, ValueError):
+    """A result was asked for what it does not have or cannot do."""
+
+
+class NoSuchTask(MisuseError, IndexError):
+    """A result has fewer tasks."""
+
+
+class MissingPackage(LithopsMagicError, ImportError):
+    """What was asked for needs a package that is not installed here."""
+
+
 @dataclass(frozen=True, slots=True)
 class RemoteFrame:
     """One frame of a traceback in the sandbox."""
@@ -134,6 +149,8 @@ class RemoteFrame:
     """The line of code as the sandbox saw it; empty where it has no such file."""
     library: bool = False
     """Whether the file belongs to Python or an installed package."""
+    locals: Mapping[str, str] = field(default_factory=dict)
+    """Short reprs of its variables, if they were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +186,18 @@ class TaskError(LithopsMagicError):
         The `MapResult` it was raised for, else None.
     """
 
+    # Class attributes, because a user's exception that this is mixed with may have read-only ones of these names.
+    message: str = ""
+    index: int = -1
+    item: str = ""
+    log: str = ""
+    where: str = ""
+    traceback: RemoteTraceback | None = None
     summary: str = ""
     result: Any = None
+
+    # Nor may the user's exception keep us from filling them, as a frozen dataclass would.
+    __setattr__ = object.__setattr__
 
     def __init__(
         self,
@@ -182,7 +209,8 @@ class TaskError(LithopsMagicError):
         where: str = "",
         traceback: RemoteTraceback | None = None,
     ) -> None:
-        super().__init__(message)
+        # Not super(), which may be the user's exception and want arguments of its own.
+        BaseException.__init__(self, message)
         self.message = message
         self.index = index
         self.item = item
@@ -254,8 +282,9 @@ def _blank(kind: type[TaskError], original: BaseException | None) -> TaskError:
 
 
 def _mixed(kind: type[TaskError], original: Exception) -> TaskError | None:
-    # A StopIteration raised through a generator would become a RuntimeError that hides everything.
-    if isinstance(original, StopIteration | StopAsyncIteration):
+    # A StopIteration raised through a generator would become a RuntimeError that hides everything; of a group IPython
+    # would show our frames.
+    if isinstance(original, StopIteration | StopAsyncIteration | BaseExceptionGroup):
         return None
     known = type(original)
     builtin: Any = next(base for base in known.__mro__ if base.__module__ == "builtins")

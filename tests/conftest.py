@@ -69,6 +69,8 @@ def isolated(
     monkeypatch.setenv("LITHOPS_MAGIC_LOCAL_DIR", str(local_folder))
     monkeypatch.setenv("LITHOPS_MAGIC_CACHE_DIR", str(package_cache))
     monkeypatch.setenv("UV_CACHE_DIR", str(package_cache / "uv"))
+    # In an empty home, matplotlib would look through all fonts of the machine again.
+    monkeypatch.setenv("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / f"lithops-magic-fonts-{getpass.getuser()}"))
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -50,9 +49,6 @@ def start(
     PackageError
         A package or module that it needs cannot be shipped.
     """
-    blob = Function.pickle(function, items, Request.parse(options.packages))
-    changes = {"memory": options.memory, "timeout": options.timeout, "ephemeral_storage": options.tmp}
-    settings = settings.replace(**{name: value for name, value in changes.items() if value is not None})
     job = Job(
         options,
         name_code or (lambda name: name),
@@ -60,22 +56,25 @@ def start(
         function,
         items if isinstance(items, Sequence) else None,
     )
-    job.start_again = partial(_again, function, settings=settings, options=options, name_code=name_code)
+    return MapResult(_launch(job, function, items, settings))
+
+
+def _launch(job: Job, function: Callable[[Any], Any], items: Iterable[Any], settings: Settings) -> Job:
+    options = job.options
+    blob = Function.pickle(function, items, Request.parse(options.packages))
+    job.start_again = partial(_again, function, settings)
+    changes = {"memory": options.memory, "timeout": options.timeout, "ephemeral_storage": options.tmp}
+    settings = settings.replace(**{name: value for name, value in changes.items() if value is not None})
     backend = LambdaBackend(settings, options.workers, blob.need)
     Scheduler(job, blob, Source(iter(items)), backend, settings.worker_processes).start()
-    return MapResult(job)
+    return job
 
 
 def _again(
-    function: Callable[[Any], Any],
-    items: Iterable[Any],
-    *,
-    settings: Settings,
-    options: MapOptions,
-    name_code: Callable[[str], str] | None,
-    **changes: Any,
-) -> MapResult:
-    return start(function, items, options=replace(options, **changes), settings=settings, name_code=name_code)
+    function: Callable[[Any], Any], settings: Settings, job: Job, indices: Sequence[int], options: MapOptions
+) -> Job:
+    items = [job.item(index) for index in indices]
+    return _launch(job.again(indices, options), function, items, settings)
 
 
 def map(
@@ -173,13 +172,4 @@ def map(
         packages=packages if packages is None or isinstance(packages, str) else tuple(packages),
     )
     result = start(function, items, options=options, settings=settings or config.load())
-    if background:
-        return result
-    try:
-        result.wait()
-    except BaseException:
-        result.cancel()
-        raise
-    if errors == "raise" or result.error is not None:
-        result.raise_errors()
-    return result
+    return result if background else result.finish()

@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -84,11 +84,13 @@ class Job:
         """What broke the job as a whole."""
         self.changed = threading.Condition()
         self.on_cancel: Callable[[], None] = lambda: None
-        self.start_again: Callable[..., Any] | None = None
-        """Starts a job like this one over other items, with other options if that is asked for; returns its result."""
+        self.start_again: Callable[..., Job] | None = None
+        """Called with a job that is over, indices and options: starts one that runs these tasks again."""
         self.began = time.time()
         """Wall clock of the start, against which sandboxes' clocks are read."""
         self._items = items
+        self._again: Iterator[int] | None = None
+        """Which tasks are added, if not one after the other."""
         self._snapshot = Snapshot(started_at=time.monotonic(), total=total)
         self._futures: dict[int, TaskFuture] = {}
 
@@ -133,13 +135,18 @@ class Job:
         Raises
         ------
         LookupError
-            It was not kept: the items came from an iterator, and the task did not fail.
+            It was not kept: the items came from an iterator, and the task is done.
         """
         if index in self.ledger.items:
             return self.ledger.items[index]
         if self._items is None:
             raise LookupError(f"item {index} was taken from an iterator and not kept")
         return self._items[index]
+
+    def logs(self) -> dict[int, str]:
+        """What tasks printed, by index, of those that printed something."""
+        with self.changed:
+            return dict(self.ledger.logs)
 
     def publish(self, event: ev.Event) -> None:
         """Record `event` and wake who waits."""
@@ -150,7 +157,23 @@ class Job:
     def add(self, item: Any) -> Task | None:
         """Make the next item a task; None if the job was stopped."""
         with self.changed:
-            return None if self.over else Task(self.ledger.add(), item)
+            if self.over:
+                return None
+            index = self.ledger.add() if self._again is None else next(self._again)
+            if self._items is None:
+                self.ledger.items[index] = item
+            return Task(index, item)
+
+    def again(self, indices: Sequence[int], options: MapOptions) -> Job:
+        """Return a job that has what this one has, and runs the tasks that are missing, which are `indices`, again."""
+        with self.changed:
+            job = Job(options, self.name_code, self._snapshot.total, self.function, self._items)
+            job.ledger = self.ledger.without(indices)
+            job.order.extend(index for index in self.order if job.ledger.state(index) == "done")
+            job._again = iter(indices)
+            job._snapshot = self._snapshot.again(len(job.order), time.monotonic())
+            job.began -= job.clock()
+            return job
 
     def submit(self, tasks: Sequence[Task], memory_mb: int) -> bool:
         """Record that `tasks` are about to be sent; False if the job was stopped and they must not be."""
@@ -170,12 +193,6 @@ class Job:
                 self.ledger.take_back(task.index, counted=isinstance(event, ev.Retried))
             self.publish(event)
 
-    def keep_items(self, tasks: Iterable[Task]) -> None:
-        """Keep the items of tasks that will not be run now: they may be in another job."""
-        with self.changed:
-            for task in tasks:
-                self.ledger.items[task.index] = task.item
-
     def charge(self, charges: Iterable[tuple[int, Charge]]) -> None:
         """Record what attempts of tasks took."""
         with self.changed:
@@ -191,6 +208,7 @@ class Job:
             for task, value, log in done:
                 task.settled = True
                 self.ledger.values[task.index] = value
+                self.ledger.items.pop(task.index, None)
                 if log:
                     self.ledger.logs[task.index] = log
                 self.ledger.mark(task.index, "done")
@@ -203,7 +221,6 @@ class Job:
         with self.changed:
             task.settled = True
             self.ledger.errors[task.index] = error
-            self.ledger.items[task.index] = task.item
             if error.log:
                 self.ledger.logs[task.index] = error.log
             self.ledger.mark(task.index, "failed")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -65,7 +67,7 @@ class Ledger:
         self.logs: dict[int, str] = {}
         """Of the tasks that printed something."""
         self.items: dict[int, Any] = {}
-        """Of the tasks that failed or were not run."""
+        """Of the tasks that are not done, unless they can be looked up elsewhere."""
         self._states = bytearray()
         self._cold = bytearray()
         self._attempts, self._used, self._memory = array("H"), array("H"), array("H")
@@ -91,6 +93,19 @@ class Ledger:
             times.append(_NEVER)
         return len(self.values) - 1
 
+    def without(self, indices: Iterable[int]) -> Ledger:
+        """Return a copy in which some tasks, added where they are missing, have no outcome; what they cost remains."""
+        copied = Ledger()
+        vars(copied).update({name: copy.copy(column) for name, column in vars(self).items()})
+        for index in indices:
+            while index >= len(copied):
+                copied.add()
+            copied.values[index] = None
+            copied.errors.pop(index, None)
+            copied.logs.pop(index, None)
+            copied.mark(index, "queued")
+        return copied
+
     def state(self, index: int) -> State:
         """Return a task's state; a task that was not added yet is queued."""
         return _STATES[self._states[index]] if index < len(self._states) else "queued"
@@ -99,6 +114,11 @@ class Ledger:
         """Return the tasks in a state, in the order of the items."""
         code = _CODES[state]
         return [index for index, found in enumerate(self._states) if found == code]
+
+    def durations(self) -> list[float]:
+        """Return the seconds of each task that has ended."""
+        ended = _CODES["done"], _CODES["failed"]
+        return [seconds for seconds, state in zip(self._duration, self._states, strict=True) if state in ended]
 
     def mark(self, index: int, state: State) -> None:
         """Set a task's state."""

@@ -1,22 +1,26 @@
-"""What a user holds: a sequence of the tasks' values that also knows their errors, logs, durations and cost."""
+"""What a user holds: the values of a job, what else is known of it, and what can be done with it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator, Iterator, Sequence
-from typing import Any, overload
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, overload
 
-from lithops_magic.engine import tracebacks
-from lithops_magic.engine.job import Job, TaskFuture
-from lithops_magic.engine.ledger import TaskStats
-from lithops_magic.engine.snapshot import Snapshot
-from lithops_magic.errors import TaskError
+from lithops_magic.engine import misuse
+from lithops_magic.engine.job import Job
+from lithops_magic.engine.logs import LogLines, Text, find
+from lithops_magic.engine.replies import item_repr
+from lithops_magic.engine.values import JobValues
 
-# A signal is only handled between waits: an interrupt must be noticed within a tenth of a second.
-_TICK = 0.1
+if TYPE_CHECKING:
+    import re
+    from pathlib import Path
+
+    import pandas as pd  # type: ignore[import-untyped]
+
+    from lithops_magic.engine.plots import Plot
 
 
-class MapResult(Sequence[Any]):
+class MapResult(JobValues):
     """The values of a job in the order of its items, complete or not.
 
     Indexing gives a task's value, raises its error if it failed, and raises `TaskPending` or `JobCancelled` if it has
@@ -24,132 +28,130 @@ class MapResult(Sequence[Any]):
     """
 
     def __init__(self, job: Job) -> None:
-        self._job = job
+        super().__init__(job)
+        self.follow: Callable[[MapResult], object] = MapResult.finish
+        """How `retry` waits for the end; a notebook draws the progress meanwhile."""
 
-    def __len__(self) -> int:
-        total = self._job.snapshot().total
-        return len(self._job.ledger) if total is None else total
-
-    @overload
-    def __getitem__(self, index: int) -> Any: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Any]: ...
-    def __getitem__(self, index: int | slice) -> Any:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        position = range(len(self))[index]
-        if missing := self._job.missing(position):
-            raise missing
-        ledger = self._job.ledger
-        if position in ledger.errors:
-            raise ledger.errors[position]
-        return ledger.values[position]
-
-    def __iter__(self) -> Iterator[Any]:
-        # The inherited one would take a task's IndexError for the end.
-        return (self[i] for i in range(len(self)))
-
-    def __await__(self) -> Generator[Any, None, MapResult]:
-        import asyncio
-
-        yield from asyncio.to_thread(self.wait).__await__()
-        return self
-
-    def values(self) -> list[Any]:
-        """The values of the tasks that succeeded so far, in the order of the items."""
-        ledger = self._job.ledger
-        return [ledger.values[index] for index in ledger.indices("done")]
-
-    @property
-    def errors(self) -> dict[int, TaskError]:
-        """The errors of the tasks that failed, by index."""
-        return self._job.failed
-
-    @property
-    def error(self) -> Exception | None:
-        """What ended the job as a whole, such as a refused invocation or an iterator that raised."""
-        return self._job.error
-
-    @property
-    def done(self) -> bool:
-        """Whether the job is over: finished, cancelled or broken."""
-        return self._job.over
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the job is over; return whether it is.
+    def retry(self, *, background: bool = False, **changes: Any) -> MapResult:
+        """Run the tasks that failed or were not finished again; what they return takes its place in this result.
 
         Parameters
         ----------
-        timeout
-            Seconds to wait at most; None waits for the end.
+        background
+            Return at once; the result fills while the tasks run.
+        changes
+            Options of `lithops_magic.map` that are to be others now, such as ``memory=4096`` or ``timeout=900``.
+
+        Returns
+        -------
+        MapResult
+            This result itself.
+
+        Raises
+        ------
+        MisuseError
+            The job is not over, there is no such option, or an item is not here any more.
+        TaskError
+            A task failed again; everything else is kept.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        with self._job.changed:
-            while not self._job.over:
-                left = _TICK if deadline is None else deadline - time.monotonic()
-                if left <= 0:
-                    break
-                self._job.changed.wait(min(left, _TICK))
-        return self.done
+        __tracebackhide__ = True
+        missing = [index for index in range(len(self)) if self._job.ledger.state(index) != "done"]
+        self._job = misuse.start_again(self._job, missing, changes)
+        if not background:
+            self.follow(self)
+        return self
 
-    def cancel(self) -> None:
-        """Send nothing more and return at once; results of what is in flight are still kept when they arrive."""
-        self._job.cancel()
+    def debug(self, index: int) -> Any:
+        """Run one task here, not on Lambda, with the same item, so that `%debug` opens in the line that fails.
 
-    def raise_errors(self) -> None:
-        """Raise what ended the job, or the first task's error with a summary of all of them; else do nothing."""
-        if self._job.error is not None:
-            raise self._job.error
-        if errors := self.errors:
-            error = tracebacks.summarise(errors, len(self))
-            error.result = self
-            raise error
+        Parameters
+        ----------
+        index
+            The task's position in the input.
 
-    def logs(self, index: int) -> str:
-        """What a task printed; long output is cut in the middle, which it says."""
-        return self._job.ledger.logs.get(range(len(self))[index], "")
+        Returns
+        -------
+        Any
+            What the task returned.
+        """
+        from lithops_magic.engine.rerun import run_here
 
-    @property
-    def stats(self) -> list[TaskStats]:
-        """One record per task that was taken from the items so far."""
-        return [self._job.stats(index) for index in range(len(self._job.ledger))]
+        __tracebackhide__ = True
+        position = misuse.position(index, len(self))
+        function, item = misuse.function_and_item(self._job, position)
+        print(f"Task {position} runs here now, not on Lambda: {item_repr(item)}")  # noqa: T201
+        return run_here(function, item)
 
-    @property
-    def cost(self) -> float:
-        """USD at list price so far, requests included."""
-        snapshot = self.snapshot()
-        return snapshot.cost + snapshot.request_cost
+    @overload
+    def logs(self) -> LogLines: ...
+    @overload
+    def logs(self, index: int) -> str: ...
+    @overload
+    def logs(self, index: int | None = None, *, grep: str | re.Pattern[str]) -> LogLines: ...
+    def logs(self, index: int | None = None, *, grep: str | re.Pattern[str] | None = None) -> str | LogLines:
+        """What tasks printed; long output is cut in the middle, which it says.
 
-    @property
-    def futures(self) -> list[TaskFuture]:
-        """One `concurrent.futures.Future` per task."""
-        return [self._job.future(i) for i in range(len(self))]
+        Parameters
+        ----------
+        index
+            One task, whose output is returned as it was printed; None for the lines of all tasks.
+        grep
+            Only the lines in which this regular expression is found.
 
-    def as_completed(self) -> Iterator[TaskFuture]:
-        """Yield the future of each task as it ends, until the job is over."""
-        seen = 0
-        while True:
-            with self._job.changed:
-                while seen == len(self._job.order) and not self._job.over:
-                    self._job.changed.wait(_TICK)
-                fresh = list(self._job.order[seen:])
-            if not fresh:
-                return
-            seen += len(fresh)
-            yield from map(self._job.future, fresh)
+        Returns
+        -------
+        str or LogLines
+            `LogLines` is a sequence of (index of the task, line).
+        """
+        __tracebackhide__ = True
+        printed = self._job.logs()
+        if index is None:
+            return find(printed, grep)
+        position = misuse.position(index, len(self))
+        text = printed.get(position, "")
+        return Text(text) if grep is None else find({position: text}, grep)
 
-    def snapshot(self) -> Snapshot:
-        """The job now, in numbers."""
-        return self._job.snapshot()
+    def to_frame(self) -> pd.DataFrame:
+        """One row per task: item, value, error, state, duration, memory, cost, attempts, sandbox and times.
 
-    @property
-    def label(self) -> str:
-        """What the user calls the job."""
-        return self._job.options.label
+        Raises
+        ------
+        MissingPackage
+            pandas is not installed.
+        """
+        from lithops_magic.engine.frame import to_frame
+
+        __tracebackhide__ = True
+        return to_frame(list(self.stats), self.snapshot(), self._job.item, self.__getitem__, self.errors)
+
+    def plot(self, kind: str = "overview", *, path: str | Path | None = None) -> Plot:
+        """Draw the job.
+
+        Parameters
+        ----------
+        kind
+            "timeline" of the sandboxes, "histogram" of the durations, "concurrency" over time, "cost" by task, or
+            "overview" of all four.
+        path
+            A file to write it to as well; its suffix, such as .png or .svg, says in which format.
+
+        Raises
+        ------
+        MissingPackage
+            matplotlib is not installed.
+        MisuseError
+            There is no such kind, nothing to draw yet, or the file cannot be written.
+        """
+        __tracebackhide__ = True
+        plots = misuse.need("lithops_magic.engine.plots", "plot()", "matplotlib")
+        drawn: Plot = plots.plot(kind, list(self.stats), self.snapshot(), self.label)
+        if path is not None:
+            drawn.save(path)
+        return drawn
 
     def summary(self) -> str:
         """The job in a few lines: tasks, time, speed-up, cost and grouped errors."""
-        return repr(self)
+        return Text(repr(self))
 
     def __repr__(self) -> str:
         from lithops_magic.engine import view

@@ -189,7 +189,6 @@ class Scheduler:
     def _stop(self) -> None:
         self._source.stop()
         for lane in self._lanes:
-            self._job.keep_items(lane.waiting)
             lane.waiting.clear()
 
     def _exhausted(self, error: Exception | None) -> None:
@@ -389,7 +388,6 @@ class Scheduler:
         """Put tasks back at the head of the queue; after the end of the job they are withdrawn instead."""
         if self._job.over:
             event = ev.Withdrawn(len(tasks))
-            self._job.keep_items(tasks)
         else:
             lane.waiting.extendleft(reversed(tasks))
         self._job.take_back(tasks, event)

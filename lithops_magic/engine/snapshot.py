@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from lithops_magic.engine import events as ev
@@ -94,6 +94,23 @@ class Snapshot:
         """Seconds of work done per second of waiting, preparation included."""
         return self.task_seconds / self.elapsed if self.elapsed > 0 else 0.0
 
+    def again(self, done: int, now: float) -> Snapshot:
+        """A job over the same tasks that begins at `now`, has `done` of them already, and goes on counting the rest."""
+        before = self.at(now)
+        return replace(
+            before,
+            running=0,
+            done=done,
+            failed=0,
+            cancelled=0,
+            phase="",
+            notes=(),
+            state="preparing",
+            started_at=now - before.elapsed,
+            running_at=None,
+            ended_at=None,
+        )
+
     def at(self, now: float) -> Snapshot:
         """The same with the clocks set to `now` (monotonic seconds)."""
         end = now if self.ended_at is None else self.ended_at
@@ -110,7 +127,9 @@ def reduce(snapshot: Snapshot, event: ev.Event) -> Snapshot:
         case ev.Noted(text):
             return s if text in s.notes else _replace(s, notes=(*s.notes, text))
         case ev.Started(at, memory_mb):
-            return s if s.finished else _replace(s, state="running", phase="", memory_mb=memory_mb, running_at=at)
+            if s.finished:
+                return s
+            return _replace(s, state="running", phase="", memory_mb=memory_mb, running_at=at - s.running_seconds)
         case ev.Counted(total):
             return _replace(s, total=total)
         case ev.Submitted(tasks):

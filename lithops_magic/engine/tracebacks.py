@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import linecache
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -88,11 +89,17 @@ def render(traceback: RemoteTraceback, name_code: NameCode) -> str:
         lines += [render(traceback.cause, name_code), "", "which led to", ""]
     lines.append("Traceback in the sandbox (most recent call last):")
     for frame in traceback.frames:
-        lines.append(f"  {name_code(frame.file)}, line {frame.line}, in {frame.function}")
+        lines.append(f"  {_file(frame, name_code)}, line {frame.line}, in {frame.function}")
         if source := _source(frame):
             lines.append(f"    {source}")
+        lines += [f"      {name} = {value}" for name, value in frame.locals.items()]
     lines.append(f"{traceback.type}: {traceback.message}")
     return "\n".join(lines)
+
+
+def _file(frame: RemoteFrame, name_code: NameCode) -> str:
+    """What the user calls a file; of an installed one, the part that does not depend on where the sandbox keeps it."""
+    return re.split(r"/(?:site|dist)-packages/", frame.file)[-1] if frame.library else name_code(frame.file)
 
 
 def _source(frame: RemoteFrame) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Iterator, Mapping
 from html import escape
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from lithops_magic.engine import tracebacks
+from lithops_magic.engine import markup, tracebacks
+from lithops_magic.engine.advice import memory_advice
 from lithops_magic.engine.units import duration, factor, money, plural
 
 if TYPE_CHECKING:
@@ -28,8 +30,6 @@ _GROUPS = 5
 """Groups of equal errors shown."""
 _ROWS = 20
 """Tasks in the per-task table."""
-_LEFT = ' style="text-align:left;vertical-align:top;padding:1px 12px 1px 0"'
-_RIGHT = ' style="text-align:right;vertical-align:top;padding:1px 12px 1px 0"'
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = _short.maxlong = _WIDTH
@@ -37,17 +37,18 @@ _short.maxstring = _short.maxother = _short.maxlong = _WIDTH
 
 def to_text(result: MapResult) -> str:
     """Return `result` for a terminal: one line of counts, then values, tasks, memory, cost and grouped errors."""
-    rows = [f"  {name:<7} {line}" for name, lines in _facts(result) for line in lines]
+    rows = [
+        f"  {name if first else '':<7} {line}"
+        for name, lines in _facts(result)
+        for first, line in zip((True, *[False] * len(lines)), lines, strict=False)
+    ]
     return "\n".join((headline(result), *rows))
 
 
 def to_html(result: MapResult) -> str:
     """Return `result` for a notebook: the same facts, and a table of tasks that opens on a click."""
-    rows = "".join(
-        f'<tr><th scope="row"{_LEFT}>{name}</th><td{_LEFT}>{"<br>".join(map(escape, lines))}</td></tr>'
-        for name, lines in _facts(result)
-    )
-    return f"<div><div><b>{escape(headline(result))}</b></div><table>{rows}</table>{_task_table(result)}</div>"
+    head = f"<div><b>{escape(headline(result))}</b></div>"
+    return f"<div>{head}{markup.facts(_facts(result))}{_task_table(result)}</div>"
 
 
 def headline(result: MapResult) -> str:
@@ -98,26 +99,37 @@ def _counts(snapshot: Snapshot, total: int) -> list[str]:
 
 
 def _facts(result: MapResult) -> Iterator[tuple[str, list[str]]]:
-    snapshot, stats = result.snapshot(), result.stats
-    if values := _values(result, stats):
+    snapshot = result.snapshot()
+    if values := _values(result):
         yield "values", [values]
     if result.error is not None:
         yield "ended", [_line(f"{type(result.error).__name__}: {result.error}")]
     if result.errors:
         yield "errors", error_lines(result)
+    if result.done and len(result) > snapshot.done:
+        yield "again", [_remedies(result)]
     if snapshot.notes:
         yield "note", [_line(note, 2 * _WIDTH) for note in snapshot.notes]
-    if times := sorted(task.duration_s for task in stats if task.state in ("done", "failed")):
+    if times := sorted(result.durations):
         yield "time", [_times(times, snapshot)]
     if snapshot.max_memory_mb:
-        yield "memory", [f"used {snapshot.max_memory_mb:,} of {snapshot.memory_mb:,} MB"]
+        yield "memory", [memory_advice(snapshot.max_memory_mb, snapshot.memory_mb)]
     if snapshot.invocations:
         spent = money(snapshot.cost + snapshot.request_cost)
         yield "cost", [f"{spent} at AWS list price, {money(snapshot.request_cost)} of it for requests"]
+    if printed := result.printed:
+        yield "logs", [f"{plural(len(printed), 'task')} printed: .logs({printed[0]}), .logs(grep=…)"]
 
 
-def _values(result: MapResult, stats: list[TaskStats]) -> str:
-    done = [task.index for task in stats if task.state == "done"]
+def _remedies(result: MapResult) -> str:
+    """What can be done about tasks that have no value."""
+    again = f".retry() runs {plural(len(result) - result.snapshot().done, 'task')} again"
+    failed = next(iter(result.errors), None)
+    return again if failed is None else f"{again} · .debug({failed}) runs one here, for %debug"
+
+
+def _values(result: MapResult) -> str:
+    done = result.indices("done")
     if len(done) <= 2 * _ENDS:
         return _line(", ".join(_repr(result[i]) for i in done))
     first, last = ([_line(_repr(result[i]), _ROOM) for i in part] for part in (done[:_ENDS], done[-_ENDS:]))
@@ -143,21 +155,18 @@ def _task_table(result: MapResult) -> str:
         return ""
     errors = result.errors
     # What failed comes first: it is what a person opens the table for.
-    shown = sorted(stats, key=lambda task: (task.state != "failed", task.index))[:_ROWS]
-    head = "".join(
-        f'<th scope="col"{style}>{name}</th>'
-        for name, style in (
-            ("task", _RIGHT),
-            ("result", _LEFT),
-            ("time", _RIGHT),
-            ("memory", _RIGHT),
-            ("attempts", _RIGHT),
-        )
-    )
-    rows = "".join(_task_row(task, _outcome(result, task, errors)) for task in shown)
+    shown = [*islice(errors, _ROWS), *islice((i for i in range(len(stats)) if i not in errors), _ROWS)][:_ROWS]
+    rows = [_task_row(stats[index], _item(result, index), _outcome(result, stats[index], errors)) for index in shown]
     title = f"Tasks ({len(shown):,} of {len(stats):,}, failed ones first)" if len(stats) > _ROWS else "Tasks"
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    table = markup.table(("task", "item", "result", "time", "memory", "attempts"), rows, right={0, 3, 4, 5})
     return f"<details><summary>{title}</summary>{table}</details>"
+
+
+def _item(result: MapResult, index: int) -> str:
+    try:
+        return _line(_repr(result.item(index)), 2 * _ROOM)
+    except LookupError:
+        return ""
 
 
 def _outcome(result: MapResult, task: TaskStats, errors: Mapping[int, TaskError]) -> str:
@@ -170,17 +179,10 @@ def _outcome(result: MapResult, task: TaskStats, errors: Mapping[int, TaskError]
     return _line(f"✗ {remote.type}: {remote.message}" if remote else f"✗ {error.message}")
 
 
-def _task_row(task: TaskStats, outcome: str) -> str:
+def _task_row(task: TaskStats, item: str, outcome: str) -> tuple[str, ...]:
     time = duration(task.duration_s) + (" (cold start)" if task.cold else "") if task.attempts else ""
     memory = f"{task.max_memory_mb:,} MB" if task.max_memory_mb else ""
-    cells = (
-        (f"{task.index:,}", _RIGHT),
-        (escape(outcome), _LEFT),
-        (time, _RIGHT),
-        (memory, _RIGHT),
-        (f"{task.attempts}", _RIGHT),
-    )
-    return "<tr>" + "".join(f"<td{style}>{text}</td>" for text, style in cells) + "</tr>"
+    return f"{task.index:,}", item, outcome, time, memory, f"{task.attempts}"
 
 
 def _repr(value: object) -> str:

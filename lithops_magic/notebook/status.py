@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lithops_magic.engine import markup
 from lithops_magic.notebook.progress import Bundle, summary
 
 if TYPE_CHECKING:
     from lithops_magic.config import Settings
     from lithops_magic.engine import MapResult
-
-
-_LEFT = ' style="text-align:left;vertical-align:top;padding:1px 12px 1px 0"'
 
 
 @dataclass(frozen=True)
@@ -41,12 +39,7 @@ class Table:
         """Return the table in HTML that survives sanitising."""
         if not self.rows:
             return f"<div>{html.escape(self.empty)}</div>"
-        head = "".join(f'<th scope="col"{_LEFT}>{html.escape(cell)}</th>' for cell in self.headings)
-        body = "".join(
-            "<tr>" + "".join(f"<td{_LEFT}>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows
-        )
-        caption = f'<caption style="text-align:left"><b>{html.escape(self.title)}</b></caption>'
-        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return markup.table(self.headings, self.rows, caption=self.title)
 
 
 def show(bundle: Bundle) -> None:

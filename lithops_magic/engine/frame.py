@@ -1,0 +1,87 @@
+"""A job as a pandas table, one row per task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lithops_magic.engine.costs import task_costs
+from lithops_magic.errors import MissingPackage
+
+if TYPE_CHECKING:
+    import pandas as pd  # type: ignore[import-untyped]
+
+    from lithops_magic.engine.ledger import TaskStats
+    from lithops_magic.engine.snapshot import Snapshot
+    from lithops_magic.errors import TaskError
+
+
+def to_frame(
+    stats: Sequence[TaskStats],
+    snapshot: Snapshot,
+    items: Callable[[int], Any],
+    values: Callable[[int], Any],
+    errors: Mapping[int, TaskError],
+) -> pd.DataFrame:
+    """Return one row per task, in the order of the items.
+
+    Parameters
+    ----------
+    stats
+        The tasks.
+    snapshot
+        The job they are of.
+    items
+        Returns a task's item, or raises LookupError if it was not kept.
+    values
+        Returns the value of a task that is done.
+    errors
+        By index.
+    """
+    pandas = _pandas()
+    index = pandas.RangeIndex(len(stats), name="task")
+
+    def objects(cells: list[Any]) -> Any:
+        # Element by element, because pandas would spread out values that are sequences, and infer what it can.
+        column = pandas.Series([None] * len(cells), index=index, dtype=object)
+        for row, cell in enumerate(cells):
+            column.array[row] = cell
+        return column.infer_objects()
+
+    return pandas.DataFrame(
+        {
+            "item": objects([_kept(items, task.index) for task in stats]),
+            "value": objects([values(task.index) if task.state == "done" else None for task in stats]),
+            "error": objects([errors.get(task.index) for task in stats]),
+            "state": [task.state for task in stats],
+            "duration_s": [task.duration_s for task in stats],
+            "billed_ms": [task.billed_ms for task in stats],
+            "cost_usd": task_costs(stats, snapshot),
+            "max_memory_mb": [task.max_memory_mb for task in stats],
+            "memory_mb": [task.memory_mb for task in stats],
+            "attempts": [task.attempts for task in stats],
+            "cold": [task.cold for task in stats],
+            "sandbox": [task.sandbox for task in stats],
+            "sent_s": [task.sent_s for task in stats],
+            "started_s": [task.started_s for task in stats],
+            "ended_s": [task.ended_s for task in stats],
+        },
+        index=index,
+    )
+
+
+def _kept(items: Callable[[int], Any], index: int) -> Any:
+    try:
+        return items(index)
+    except LookupError:
+        return None
+
+
+def _pandas() -> Any:
+    try:
+        import pandas
+    except ImportError:
+        problem = "to_frame() needs pandas: install it with `%pip install pandas`"
+    else:
+        return pandas
+    raise MissingPackage(problem)

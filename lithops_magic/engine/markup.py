@@ -1,0 +1,49 @@
+"""HTML that is left alone by the sanitiser of an untrusted notebook and reads on light and dark: tables, no colours."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from html import escape
+
+
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Collection[int] = (), caption: str = ""
+) -> str:
+    """Return a table of plain text.
+
+    Parameters
+    ----------
+    headings
+        One per column.
+    rows
+        Their cells.
+    right
+        Numbers of the columns that are aligned to the right, as numbers are.
+    caption
+        What the table is about.
+    """
+    styles = ["right" if number in right else "left" for number in range(len(headings))]
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        return "".join(
+            f'<{tag} style="text-align:{style};{_CELL}">{escape(text)}</{tag[:2]}>'
+            for text, style in zip(cells, styles, strict=True)
+        )
+
+    title = f'<caption style="text-align:left"><b>{escape(caption)}</b></caption>' if caption else ""
+    body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
+    return f"<table>{title}<thead><tr>{line(headings, _HEADING)}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def facts(rows: Iterable[tuple[str, Sequence[str]]]) -> str:
+    """Return a table of names, each with one or more lines of plain text."""
+    body = "".join(
+        f'<tr><th scope="row" style="text-align:left;{_CELL}">{escape(name)}</th>'
+        f'<td style="text-align:left;{_CELL}">{"<br>".join(map(escape, lines))}</td></tr>'
+        for name, lines in rows
+    )
+    return f"<table>{body}</table>"
+
+
+_HEADING = 'th scope="col"'
+_CELL = "vertical-align:top;padding:1px 12px 1px 0"

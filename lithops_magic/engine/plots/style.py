@@ -1,0 +1,77 @@
+"""How plots look: colours that everybody can tell apart, on white in any theme, and units that fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.text import Text
+
+RUNNING = "#0072B2"
+COLD = "#E69F00"
+FAILED = "#D55E00"
+WAITING = "#BDBDBD"
+INK = "#222222"
+FAINT = "#6B6B6B"
+# Blue, orange and vermillion of Okabe and Ito, "Color Universal Design" (2008).
+
+SETTINGS: dict[str, Any] = {
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "axes.edgecolor": "#9A9A9A",
+    "axes.labelcolor": FAINT,
+    "axes.labelsize": 9,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.7,
+    "xtick.color": "#9A9A9A",
+    "ytick.color": "#9A9A9A",
+    "xtick.labelcolor": FAINT,
+    "ytick.labelcolor": FAINT,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "legend.labelcolor": INK,
+    "text.color": INK,
+    # A dollar is a dollar.
+    "text.parse_math": False,
+    "svg.fonttype": "none",
+}
+"""On top of matplotlib's defaults, whatever style the user has chosen."""
+
+
+def clock(seconds: float) -> tuple[float, str]:
+    """Return the seconds of the unit in which `seconds` reads best, and its name."""
+    for unit, name in ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds")):
+        if seconds >= 2 * unit:
+            return unit, name
+    return (1.0, "seconds") if seconds >= 0.5 else (0.001, "milliseconds")
+
+
+def grid_only(ax: Axes, axis: str) -> None:
+    """Leave the grid lines of one axis: those that help to read a value off."""
+    ax.grid(False, axis="x" if axis == "y" else "y")
+
+
+def annotate(ax: Axes, text: str) -> Text:
+    """Write a remark at the right end of the line of the title."""
+    return ax.set_title(text, loc="right", fontsize=8.5, fontweight="normal", color=FAINT)
+
+
+def number_whole(axis: Axis) -> None:
+    """Number an axis that counts something."""
+    axis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+    axis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.0f}"))

@@ -1,0 +1,29 @@
+"""Runs one task in this process as a sandbox would, so that a debugger can be put to it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import cloudpickle  # type: ignore[import-untyped]
+
+
+def run_here(function: Callable[[Any], Any], item: Any) -> Any:
+    """Call `function` with a copy of `item`; a coroutine function is awaited.
+
+    The copy is a pickled one, as in a sandbox: the task must not change what the notebook has.
+    """
+    __tracebackhide__ = True
+    value = function(cloudpickle.loads(cloudpickle.dumps(item)))
+    return _await(value) if inspect.iscoroutine(value) else value
+
+
+def _await(coroutine: Any) -> Any:
+    import asyncio
+
+    __tracebackhide__ = True
+    # A notebook has an event loop in its main thread already, and no thread can have two.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
