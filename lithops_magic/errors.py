@@ -28,6 +28,7 @@ LithopsMagicError
     ├── TaskOutOfMemory    the sandbox was killed for its memory
     ├── TaskCrashed        the sandbox exited, segfaulted or could not start
     ├── TaskLost           the connection broke; the task may or may not have run
+    ├── TamperedError      an object in S3 is not what was written there; it was not unpickled
     └── ResultError        the task's result cannot be pickled, is too large or cannot be unpickled here
 """
 
@@ -267,6 +268,10 @@ class TaskCrashed(TaskError):
 
 class TaskLost(TaskError):
     """The connection broke; the task may or may not have run."""
+
+
+class TamperedError(TaskError):
+    """An object in S3 is not what was written there; it was not unpickled."""
 
 
 class ResultError(TaskError):

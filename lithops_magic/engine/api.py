@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lithops_magic.engine.backend import LambdaBackend
 from lithops_magic.engine.job import Job
 from lithops_magic.engine.options import KEEP_AFTER, MapOptions
-from lithops_magic.engine.payload import Function
+from lithops_magic.engine.payload import Function, Setup
 from lithops_magic.engine.result import MapResult
 from lithops_magic.engine.scheduler import Scheduler
 from lithops_magic.engine.source import Source
@@ -45,7 +45,7 @@ def start(
     Raises
     ------
     SerializationError
-        The function cannot be pickled or is too large; nothing was sent.
+        The function cannot be pickled; nothing was sent.
     PackageError
         A package or module that it needs cannot be shipped.
     """
@@ -61,7 +61,8 @@ def start(
 
 def _launch(job: Job, function: Callable[[Any], Any], items: Iterable[Any], settings: Settings) -> Job:
     options = job.options
-    blob = Function.pickle(function, items, Request.parse(options.packages))
+    setup = Setup(env=dict(options.env), processes=settings.worker_processes)
+    blob = Function.pickle(function, items, Request.parse(options.packages), setup)
     job.start_again = partial(_again, function, settings)
     changes = {"memory": options.memory, "timeout": options.timeout, "ephemeral_storage": options.tmp}
     settings = settings.replace(**{name: value for name, value in changes.items() if value is not None})
@@ -145,7 +146,7 @@ def map(
     Raises
     ------
     SerializationError
-        The function cannot be pickled or is too large; nothing was sent.
+        The function cannot be pickled; nothing was sent.
     PackageError
         A package or module that it needs cannot be shipped.
     TaskError

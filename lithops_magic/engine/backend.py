@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from lithops_magic.aws.outcomes import Outcome
 from lithops_magic.engine.package import worker_package
 from lithops_magic.engine.replies import Limits
+from lithops_magic.engine.spill import Store
 
 if TYPE_CHECKING:
     from lithops_magic.aws.function import DeployedFunction
@@ -49,6 +50,8 @@ class Endpoint:
     """USD per invocation."""
     notes: tuple[str, ...] = ()
     """What the user should know, one sentence each."""
+    store: Store | None = None
+    """Where what does not fit in an invocation is put."""
 
 
 class Backend(Protocol):
@@ -69,6 +72,7 @@ class _Known:
     function: DeployedFunction
     workers: int
     notes: tuple[str, ...]
+    store: Store
 
 
 _known: dict[object, _Known] = {}
@@ -120,6 +124,7 @@ class LambdaBackend:
             price=price,
             request_price=prices.REQUEST_PRICE,
             notes=_known[key].notes,
+            store=_known[key].store,
         )
 
     def larger(self, factor: float) -> LambdaBackend | None:
@@ -133,6 +138,7 @@ class LambdaBackend:
         from lithops_magic.aws import function, invoke
         from lithops_magic.aws.archive import store_archives
         from lithops_magic.aws.layer import publish_layers
+        from lithops_magic.aws.objects import ObjectStore
         from lithops_magic.aws.session import Cloud
         from lithops_magic.packages import Room, Target, supply
 
@@ -147,7 +153,11 @@ class LambdaBackend:
         settings = settings.replace(layers=(*settings.layers, *published), env_vars={**settings.env_vars, **stored})
         notify("Deploying the function")
         deployed = function.deploy(cloud, settings, worker_package(), notify)
-        return _Known(cloud, deployed, invoke.concurrency(cloud), (*notes, *given.notes))
+        store = ObjectStore(cloud, self._settings, notify)
+        if deployed.created:
+            # A result that is too large must find its bucket: the sandbox may not create it.
+            store.prepare()
+        return _Known(cloud, deployed, invoke.concurrency(cloud), (*notes, *given.notes), store)
 
 
 def _without_image(settings: Settings) -> tuple[Settings, tuple[str, ...]]:

@@ -35,7 +35,8 @@ class Chunks:
 
     def __init__(self, fixed: int | None, room: int, processes: int = 1) -> None:
         self._fixed = fixed
-        self._room = room
+        self.room = room
+        """May be set once the size of a request's head is known."""
         self._processes = processes
         self._seconds: float | None = None
         self._reply_bytes = 0.0
@@ -83,6 +84,6 @@ class Chunks:
         total = -1
         for position, size in enumerate(sizes):
             total += size + 1
-            if total > self._room and position:
+            if total > self.room and position:
                 return position
         return len(sizes)

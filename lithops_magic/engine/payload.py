@@ -6,7 +6,6 @@ import base64
 import hashlib
 import inspect
 import json
-import pickle
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,39 +14,72 @@ from typing import Any
 import cloudpickle  # type: ignore[import-untyped]
 
 from lithops_magic import packages
+from lithops_magic.engine.spill import Place
 from lithops_magic.errors import RemoteFrame, RemoteTraceback, SerializationError
+from lithops_magic.worker import packing
 
-PROTOCOL = 1
+PROTOCOL = 2
 REQUEST_LIMIT = 6_291_456
 """Bytes of one synchronous Invoke request: AWS's quota, 6 MiB."""
-_PLAIN = frozenset({bool, bytes, complex, float, int, str, type(None)})
+ALWAYS_INLINE = 16_384
+"""Bytes of a function that always travel inline: under 2 ms of a link of 100 Mbit/s, less than an invocation takes."""
+MOSTLY_INLINE = 131_072
+"""Bytes of a function that travel inline where nobody knows how many tasks follow: the 14 ms it takes to send that much
+are what a sandbox would take to fetch it from S3, which it does only once."""
+ALTOGETHER_INLINE = 16_777_216
+"""Bytes that a function may take in all requests of a job together, one task each, before S3 is the cheaper way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What an invocation is to do beside calling the function."""
+
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Environment variables of its tasks."""
+    processes: int = 1
+    """Tasks that run at once in one sandbox."""
+    locals: bool = False
+    """Whether a failed task reports the local variables of the frame that failed."""
+
+    def head(self) -> dict[str, Any]:
+        """Return what differs from the defaults, as it stands in a request."""
+        fields = {"env": dict(self.env), "processes": self.processes, "locals": self.locals}
+        return {name: value for name, value in fields.items() if value not in ({}, 1, False)}
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A pickled function, ready to be put before any tasks."""
+    """A pickled function."""
 
-    prefix: bytes
-    """The request up to its first task."""
-
+    container: bytes = field(repr=False)
+    """As `worker.packing` packs it."""
     need: packages.Need
     """What it needs beside the request."""
+    captured: Mapping[str, Any] = field(repr=False)
+    """What it takes along."""
+    head: Mapping[str, Any] = field(repr=False)
+    """What every request says beside the function."""
 
     @classmethod
     def pickle(
-        cls, function: Callable[[Any], Any], items: Iterable[Any] = (), request: packages.Request | None = None
+        cls,
+        function: Callable[[Any], Any],
+        items: Iterable[Any] = (),
+        request: packages.Request | None = None,
+        setup: Setup | None = None,
     ) -> Function:
         """Pickle `function`, and find out what it needs to run over `items`.
 
         Raises
         ------
         SerializationError
-            It cannot be pickled, or leaves no room for a task in a request.
+            It cannot be pickled.
         PackageError
             Something it needs cannot be shipped.
         """
+        buffers = packing.Buffers()
         try:
-            data, reach = packages.dumps(function)
+            data, reach = packages.dumps(function, buffers.take)
         except Exception as error:
             raise SerializationError(f"The function cannot be pickled: {_culprit(function) or _text(error)}") from error
         need = packages.discover(reach, items, request or packages.Request())
@@ -55,20 +87,69 @@ class Function:
             "protocol": PROTOCOL,
             "python": f"{sys.version_info.major}.{sys.version_info.minor}",
             "cloudpickle": cloudpickle.__version__,
-            "function": {"sha256": hashlib.sha256(data).hexdigest(), "data": base64.b64encode(data).decode()},
+            **(setup or Setup()).head(),
         }
         if need.versions:
             head["versions"] = need.versions
         if need.inline:
             digest = hashlib.sha256(need.inline).hexdigest()
             head["sources"] = {"sha256": digest, "data": base64.b64encode(need.inline).decode()}
+        return cls(packing.pack(data, buffers.views), need, _captured(function), head)
+
+    def place(self, place: Place | None = None, tasks: int | None = None, *, again: bool = False) -> Requests:
+        """Decide how the function travels, bring it to S3 if that is the way, and return the maker of its requests.
+
+        Parameters
+        ----------
+        place
+            The job's place in S3; None if it has none.
+        tasks
+            How many there are, if that is known.
+        again
+            A sandbox did not find the function in S3: look whether it still is there.
+
+        Raises
+        ------
+        SerializationError
+            It leaves no room for a task in a request, and there is no S3.
+        AwsError
+            S3 does not take it.
+        """
+        reference: dict[str, Any] = {"sha256": hashlib.sha256(self.container).hexdigest()}
+        if place is None or self._travels_inline(tasks):
+            reference["data"] = base64.b64encode(self.container).decode()
+        else:
+            reference |= place.upload(self.container, again=again)
+        head = {**self.head, "function": reference, **({"store": place.head()} if place else {})}
         prefix = json.dumps(head, separators=(",", ":"))[:-1].encode() + b',"tasks":['
         if len(prefix) > REQUEST_LIMIT - 1024:
             raise SerializationError(
                 f"The function takes {len(prefix):,} bytes in a request, AWS allows {REQUEST_LIMIT:,}: "
-                f"it is sent with what it uses{_largest(function)}. Read large data inside the function instead."
+                f"it is sent with what it uses{self._largest()}. Read large data inside the function instead."
             )
-        return cls(prefix, need)
+        return Requests(prefix)
+
+    def _travels_inline(self, tasks: int | None) -> bool:
+        size = len(self.container)
+        if size <= ALWAYS_INLINE or tasks is None:
+            return size <= MOSTLY_INLINE
+        # The other half is for the items.
+        return size * tasks <= ALTOGETHER_INLINE and size * 4 / 3 <= REQUEST_LIMIT / 2
+
+    def _largest(self) -> str:
+        sizes = {name: len(packing.dumps(value)) for name, value in self.captured.items()}
+        if not sizes:
+            return ""
+        name = max(sizes, key=lambda key: sizes[key])
+        return f", most of all {name!r} ({sizes[name]:,} bytes)"
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Makes the requests of one function."""
+
+    prefix: bytes
+    """The request up to its first task."""
 
     @property
     def room(self) -> int:
@@ -80,27 +161,58 @@ class Function:
         return self.prefix + b",".join(fragments) + b"]}"
 
 
+class ItemTooLarge(SerializationError):
+    """An item does not fit in a request.
+
+    Attributes
+    ----------
+    container : bytes
+        The item as it was packed.
+    """
+
+    def __init__(self, container: bytes, size: int, room: int) -> None:
+        super().__init__(
+            f"The item takes {size:,} bytes in a request, AWS allows {room:,} beside the function: "
+            "pass a name or an address instead and read the data inside the function."
+        )
+        self.container = container
+
+
 def fragment(index: int, item: Any, room: int) -> bytes:
     """Pickle an item as it stands in a request.
 
     Raises
     ------
+    ItemTooLarge
+        It takes more than `room` bytes.
     SerializationError
-        It cannot be pickled, or takes more than `room` bytes.
+        It cannot be pickled.
     """
     try:
-        # A tenth of the time, and cloudpickle has nothing to add to them.
-        plain = type(item) in _PLAIN
-        data = pickle.dumps(item, protocol=5) if plain else cloudpickle.dumps(item, protocol=5)
+        data = packing.dumps(item)
     except Exception as error:
         raise SerializationError(f"The item cannot be pickled: {_text(error)}") from error
     encoded = b'{"id":%d,"data":"%s"}' % (index, base64.b64encode(data))
     if len(encoded) > room:
-        raise SerializationError(
-            f"The item takes {len(encoded):,} bytes in a request, AWS allows {room:,} beside the function: "
-            "pass a name or an address instead and read the data inside the function."
-        )
+        raise ItemTooLarge(data, len(encoded), room)
     return encoded
+
+
+def spilled_fragment(index: int, item: Any, room: int, place: Place, *, again: bool = False) -> bytes:
+    """Pickle an item as it stands in a request: itself, or a reference to S3, where it is put if it is too large.
+
+    Raises
+    ------
+    SerializationError
+        It cannot be pickled.
+    AwsError
+        S3 does not take it.
+    """
+    try:
+        return fragment(index, item, room)
+    except ItemTooLarge as large:
+        reference = {"id": index, **place.upload(large.container, again=again)}
+        return json.dumps(reference, separators=(",", ":")).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +220,7 @@ class Outcome:
     """What the worker reports of one task."""
 
     status: str
-    """ok, error, timeout, unpicklable, too_large or dropped."""
+    """ok, error, timeout, unpicklable, too_large, dropped, tampered, absent or store."""
     started: float = 0.0
     """Wall clock of the sandbox when it began."""
     seconds: float = 0.0
@@ -116,6 +228,10 @@ class Outcome:
     value: bytes = b""
     traceback: RemoteTraceback | None = None
     exception: bytes = b""
+    reference: Mapping[str, Any] | None = None
+    """Where a value is that did not fit in the reply."""
+    reason: str = ""
+    """Why something did not come from or go to S3."""
     size: int = 0
     """Bytes of a value that is too large."""
     of: str = ""
@@ -131,6 +247,8 @@ class WorkerReply:
     outcomes: dict[int, Outcome]
     error: str = ""
     """Why the worker could not begin."""
+    mismatch: bool = False
+    """Whether that is because it is not of the notebook's version."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of packages that are not the notebook's."""
 
@@ -146,18 +264,28 @@ def decode(payload: bytes) -> WorkerReply:
     try:
         reply = json.loads(payload)
         outcomes = {outcome["id"]: _outcome(outcome) for outcome in reply.get("outcomes", ())}
-        return WorkerReply(reply["sandbox"], reply["cold"], outcomes, reply.get("error", ""), reply.get("versions", {}))
+        return WorkerReply(
+            sandbox=reply["sandbox"],
+            cold=reply["cold"],
+            outcomes=outcomes,
+            error=reply.get("error", ""),
+            mismatch=reply.get("mismatch", False),
+            versions=reply.get("versions", {}),
+        )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"the reply is not in the worker's format: {payload[:200]!r}") from error
 
 
 def _outcome(fields: dict[str, Any]) -> Outcome:
+    value = fields.get("value", "")
     return Outcome(
         status=fields["status"],
         started=fields["started"],
         seconds=fields["seconds"],
         log=fields["log"],
-        value=base64.b64decode(fields.get("value", "")),
+        value=base64.b64decode(value) if isinstance(value, str) else b"",
+        reference=value if isinstance(value, dict) else None,
+        reason=fields.get("reason", ""),
         traceback=_traceback(fields.get("error")),
         exception=base64.b64decode(fields.get("exception", "")),
         size=fields.get("size", 0),
@@ -173,8 +301,8 @@ def _traceback(error: dict[str, Any] | None) -> RemoteTraceback | None:
 
 
 def unpickle(data: bytes) -> Any:
-    """Unpickle what an authenticated reply carried inline."""
-    return pickle.loads(data)
+    """Unpickle what an authenticated reply carried inline, or vouched for by its hash."""
+    return packing.loads(data)
 
 
 def _text(error: BaseException) -> str:
@@ -193,15 +321,7 @@ def _captured(function: Callable[[Any], Any]) -> dict[str, Any]:
 def _culprit(function: Callable[[Any], Any]) -> str:
     for name, value in _captured(function).items():
         try:
-            cloudpickle.dumps(value, protocol=5)
+            packing.dumps(value)
         except Exception as error:
             return f"it uses {name!r}, a {type(value).__qualname__}: {_text(error)}"
     return ""
-
-
-def _largest(function: Callable[[Any], Any]) -> str:
-    sizes = {name: len(cloudpickle.dumps(value, protocol=5)) for name, value in _captured(function).items()}
-    if not sizes:
-        return ""
-    name = max(sizes, key=lambda key: sizes[key])
-    return f", most of all {name!r} ({sizes[name]:,} bytes)"

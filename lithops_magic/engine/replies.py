@@ -11,12 +11,16 @@ from lithops_magic.aws.outcomes import Reply
 from lithops_magic.engine import tracebacks
 from lithops_magic.engine.job import Task
 from lithops_magic.engine.payload import Outcome, WorkerReply, decode, unpickle
+from lithops_magic.engine.spill import Place
 from lithops_magic.errors import (
+    AwsError,
     RemoteError,
     RemoteTraceback,
     ResultError,
+    TamperedError,
     TaskCrashed,
     TaskError,
+    TaskLost,
     TaskOutOfMemory,
     TaskTimeout,
 )
@@ -57,7 +61,22 @@ class Disturbed:
     """What to say if it must not be run again."""
 
 
-Verdict = Value | Final | Lost | NotRun | Disturbed
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """The task returned, and its value is in S3."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The sandbox did not find the function or the item in S3: bring them there again."""
+
+    error: TaskError
+    """What to say if that does not help."""
+
+
+Verdict = Value | Final | Lost | NotRun | Disturbed | Fetch | Missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +117,10 @@ def judge(reply: WorkerReply, tasks: Sequence[Task], limits: Limits, name_code: 
 
 def _verdict(outcome: Outcome, task: Task, position: int, limits: Limits, name_code: Callable[[str], str]) -> Verdict:
     match outcome.status:
+        case "ok" if outcome.reference is not None:
+            return Fetch(outcome)
         case "ok":
-            return _value(outcome, task)
+            return _value(outcome.value, outcome, task)
         case "error":
             return Final(_remote_error(outcome, task, name_code))
         case "timeout":
@@ -108,20 +129,44 @@ def _verdict(outcome: Outcome, task: Task, position: int, limits: Limits, name_c
             return Disturbed(error) if position else Lost(error)
         case "dropped":
             text = "its result did not fit in the reply beside those of its chunk: use a smaller chunksize"
-            return Disturbed(make(ResultError, task, text, outcome.log))
+            return Disturbed(make(ResultError, task, text + _because(outcome), outcome.log))
         case "too_large":
             text = (
                 f"its result takes {outcome.size:,} bytes, AWS allows some 6,291,000 in a reply: "
                 "return less, or write it to S3 and return its address"
             )
-            return Final(make(ResultError, task, text, outcome.log))
+            return Final(make(ResultError, task, text + _because(outcome), outcome.log))
+        case "tampered":
+            return Final(make(TamperedError, task, outcome.reason))
+        case "absent":
+            return Missing(make(TaskLost, task, outcome.reason))
+        case "store":
+            return Lost(make(TaskLost, task, outcome.reason))
     reason = f": {outcome.traceback.type}: {outcome.traceback.message}" if outcome.traceback else ""
     return Final(make(ResultError, task, f"its result, a {outcome.of}, cannot be pickled{reason}", outcome.log))
 
 
-def _value(outcome: Outcome, task: Task) -> Verdict:
+def _because(outcome: Outcome) -> str:
+    return f" ({outcome.reason})" if outcome.reason else ""
+
+
+def fetch(place: Place, outcome: Outcome, task: Task) -> Verdict:
+    """Bring a value from S3; not to be called where anybody waits."""
+    from lithops_magic.aws.objects import TAMPERED
+
+    assert outcome.reference is not None
     try:
-        return Value(unpickle(outcome.value), outcome.log)
+        data = place.download(outcome.reference)
+    except AwsError as error:
+        if error.code == TAMPERED:
+            return Final(make(TamperedError, task, f"its result: {error}", outcome.log))
+        return Lost(make(ResultError, task, f"its result could not be fetched from S3: {error}", outcome.log))
+    return _value(data, outcome, task)
+
+
+def _value(data: bytes, outcome: Outcome, task: Task) -> Verdict:
+    try:
+        return Value(unpickle(data), outcome.log)
     except Exception as error:
         text = f"its result cannot be unpickled here: {type(error).__name__}: {error}"
         return Final(make(ResultError, task, text, outcome.log))

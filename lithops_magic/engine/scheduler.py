@@ -21,13 +21,16 @@ from lithops_magic.engine.chunks import Chunks
 from lithops_magic.engine.job import Job, Task
 from lithops_magic.engine.lane import Flight, Lane
 from lithops_magic.engine.limiter import ramp
-from lithops_magic.engine.payload import Function, fragment
+from lithops_magic.engine.payload import Function, ItemTooLarge, Requests, fragment, spilled_fragment
+from lithops_magic.engine.payload import Outcome as WorkerOutcome
 from lithops_magic.engine.source import Exhausted, Pulled, Source
+from lithops_magic.engine.spill import Place, Store, Transfers
 from lithops_magic.engine.units import plural
 from lithops_magic.engine.versions import Versions
 from lithops_magic.errors import (
     InvokeError,
     ItemError,
+    LithopsMagicError,
     RemoteError,
     SerializationError,
     TaskError,
@@ -57,11 +60,29 @@ class _Opened:
     error: Exception | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """A value came from S3, or did not."""
+
+    lane: Lane
+    task: Task
+    verdict: replies.Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class _Uploaded:
+    """An item is in S3, or is not."""
+
+    lane: Lane
+    task: Task
+    fragment: bytes | LithopsMagicError
+
+
 class _Cancel:
     pass
 
 
-_Message = _Answer | Pulled | Exhausted | _Opened | _Cancel
+_Message = _Answer | _Fetched | _Uploaded | Pulled | Exhausted | _Opened | _Cancel
 
 
 class Scheduler:
@@ -84,17 +105,20 @@ class Scheduler:
     def __init__(self, job: Job, function: Function, source: Source, backend: Backend, processes: int = 1) -> None:
         self._job = job
         self._function = function
+        self._requests = Requests(b"")
+        self._place: Place | None = None
         self._source = source
         self._lane = Lane(backend, self._notify)
         self._lanes = [self._lane]
         self._inbox: queue.SimpleQueue[_Message] = queue.SimpleQueue()
+        self._transfers = Transfers(self._inbox.put)
         self._began = 0.0
         self._replies = 0
         self._versions = Versions(function.need)
         self._pulled_at = 0.0
         # With retries=0 no task may run twice, and one that is lost must take no other with it: each travels alone.
         fixed = job.options.chunksize or (1 if job.options.retries == 0 else None)
-        self._chunks = Chunks(fixed, function.room, processes)
+        self._chunks = Chunks(fixed, self._requests.room, processes)
         self._budget = Budget(job.options.max_cost)
         self._stragglers = Stragglers()
         job.on_cancel = lambda: self._inbox.put(_Cancel())
@@ -113,6 +137,7 @@ class Scheduler:
             self._drain()
         finally:
             self._source.stop()
+            self._transfers.close()
             for lane in self._lanes:
                 lane.link.close()
 
@@ -121,17 +146,26 @@ class Scheduler:
 
     def _begin(self) -> None:
         self._lane.ready = True
-        self._began = time.monotonic()
         endpoint = self._lane.link.endpoint
+        self._place_function(endpoint.store)
+        self._began = time.monotonic()
         for note in endpoint.notes:
             self._job.publish(ev.Noted(note))
         self._job.publish(ev.Started(self._began, endpoint.limits.memory))
         self._source.start(self._inbox.put)
 
+    def _place_function(self, store: Store | None) -> None:
+        """Bring the function to where the sandboxes will find it."""
+        if store is not None:
+            self._place = Place.of_job(store, self._job.id)
+        self._requests = self._function.place(self._place, self._job.snapshot().total)
+        self._chunks.room = self._requests.room
+        self._notify("")
+
     def _loop(self) -> None:
         while True:
             self._fill()
-            if self._source.last and not self._waiting and not self._job.running:
+            if self._source.last and not self._waiting and not self._job.running and not self._transfers.pending:
                 return self._end()
             with contextlib.suppress(queue.Empty):
                 self._handle(self._inbox.get(timeout=self._patience()))
@@ -174,6 +208,10 @@ class Scheduler:
             case _Answer(flight, outcome):
                 flight.lane.land(flight)
                 self._answered(flight, outcome)
+            case _Fetched(lane, task, verdict):
+                self._fetched(lane, task, verdict)
+            case _Uploaded(lane, task, encoded):
+                self._uploaded(lane, task, encoded)
             case _Opened(lane, error):
                 self._opened(lane, error)
             case _Cancel():
@@ -182,7 +220,7 @@ class Scheduler:
     def _drain(self) -> None:
         """After the end, record what still arrives."""
         self._stop()
-        while self._in_flight:
+        while self._in_flight or self._transfers.pending:
             with contextlib.suppress(InvokeError):
                 self._handle(self._inbox.get())
 
@@ -202,11 +240,13 @@ class Scheduler:
         self._pulled_at = time.monotonic()
         task = self._job.add(item)
         if task is None:
-            return
+            return None
         try:
-            task.fragment = fragment(task.index, task.item, self._function.room)
+            task.fragment = fragment(task.index, task.item, self._requests.room)
             self._lane.waiting.append(task)
         except SerializationError as error:
+            if isinstance(error, ItemTooLarge) and self._place is not None:
+                return self._upload(self._lane, task)
             self._job.fail(task, replies.make(ItemError, task, str(error)), sent=False)
 
     def _fill(self) -> None:
@@ -270,7 +310,7 @@ class Scheduler:
                 self._invoke(lane.launch([task for task in flight.tasks if not task.settled], copied=True))
 
     def _invoke(self, flight: Flight) -> None:
-        payload = self._function.request(task.fragment for task in flight.tasks)
+        payload = self._requests.request(task.fragment for task in flight.tasks)
         flight.endpoint.sender.send(payload, lambda outcome: self._inbox.put(_Answer(flight, outcome)))
 
     def _answered(self, flight: Flight, outcome: Outcome) -> None:
@@ -301,7 +341,7 @@ class Scheduler:
         if worker is not None and worker.error:
             tasks = list(self._undecided(flight))
             self._return(flight.lane, tasks, ev.Returned(len(tasks)))
-            raise VersionMismatch(worker.error)
+            raise (VersionMismatch if worker.mismatch else InvokeError)(worker.error)
         for note in self._versions.differences(worker, flight.endpoint.notes):
             self._job.publish(ev.Noted(note))
         limits = flight.endpoint.limits
@@ -331,10 +371,18 @@ class Scheduler:
     def _unsettled(self, lane: Lane, task: Task, verdict: replies.Verdict) -> None:
         options = self._job.options
         match verdict:
+            case replies.Fetch(outcome):
+                self._fetch(lane, task, outcome)
             case replies.Final(error) if not (options.retry_errors and isinstance(error, RemoteError)):
                 self._job.fail(task, error)
             case _ if task.flights:
                 return  # its copy may do better
+            case replies.Missing() if task.lost < max(1, options.retries):
+                task.lost += 1
+                self._job.take_back([task], ev.Retried())
+                self._upload(lane, task, again=True)
+            case replies.Missing(error):
+                self._lose(lane, task, error)
             case replies.Final(error) | replies.Lost(error):
                 self._lose(lane, task, error)
             case replies.Disturbed(error) if options.retries == 0:
@@ -344,6 +392,49 @@ class Scheduler:
                 self._return(lane, [task], ev.Returned(1))
             case replies.NotRun():
                 self._return(lane, [task], ev.Returned(1))
+
+    def _fetch(self, lane: Lane, task: Task, outcome: WorkerOutcome) -> None:
+        place = self._place
+        assert place is not None
+        # Until it is here, no copy of the task may be given up or sent again.
+        task.flights += 1
+        self._transfers.start(lambda: _Fetched(lane, task, replies.fetch(place, outcome, task)))
+
+    def _fetched(self, lane: Lane, task: Task, verdict: replies.Verdict) -> None:
+        self._transfers.pending -= 1
+        task.flights -= 1
+        if task.settled:
+            return
+        if isinstance(verdict, replies.Value):
+            self._job.finish([(task, verdict.value, verdict.log)])
+        else:
+            self._unsettled(lane, task, verdict)
+
+    def _upload(self, lane: Lane, task: Task, *, again: bool = False) -> None:
+        """Bring an item to S3; `again` because a sandbox did not find it, or the function, there."""
+        place = self._place
+        assert place is not None
+
+        def work() -> _Uploaded:
+            try:
+                if again:
+                    self._function.place(place, again=True)
+                encoded = spilled_fragment(task.index, task.item, self._requests.room, place, again=again)
+            except LithopsMagicError as error:
+                return _Uploaded(lane, task, error)
+            return _Uploaded(lane, task, encoded)
+
+        self._transfers.start(work)
+
+    def _uploaded(self, lane: Lane, task: Task, encoded: bytes | LithopsMagicError) -> None:
+        self._transfers.pending -= 1
+        if isinstance(encoded, LithopsMagicError):
+            self._job.fail(task, replies.make(ItemError, task, str(encoded)), sent=False)
+        elif self._job.over:
+            self._job.keep_items([task])
+        else:
+            task.fragment = encoded
+            lane.waiting.append(task)
 
     def _lose(self, lane: Lane, task: Task, error: TaskError) -> None:
         """Charge a lost attempt to a task, and try again if it has one left."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections import ChainMap
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any, ClassVar
@@ -22,10 +23,10 @@ class Reach:
     """Code that it carries itself."""
 
 
-def dumps(value: object) -> tuple[bytes, Reach]:
+def dumps(value: object, buffer_callback: Callable[[Any], Any] | None = None) -> tuple[bytes, Reach]:
     """Pickle `value` as `cloudpickle.dumps` does."""
     with io.BytesIO() as file:
-        pickler = _Recorder(file, protocol=5)
+        pickler = _Recorder(file, buffer_callback)
         pickler.dump(value)
         return file.getvalue(), pickler.reach
 
@@ -47,8 +48,8 @@ class _Recorder(cloudpickle.Pickler):  # type: ignore[misc]
         {CodeType: _reduce_code}, cloudpickle.Pickler.dispatch_table
     )
 
-    def __init__(self, file: io.BytesIO, protocol: int) -> None:
-        super().__init__(file, protocol=protocol)
+    def __init__(self, file: io.BytesIO, buffer_callback: Callable[[Any], Any] | None) -> None:
+        super().__init__(file, protocol=5, buffer_callback=buffer_callback)
         self.reach = Reach()
         self._by_value = cloudpickle.list_registry_pickle_by_value()
         self._kinds: set[type] = set()

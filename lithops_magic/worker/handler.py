@@ -1,95 +1,56 @@
 """Runs in the sandbox: calls a function with each item of a chunk and reports each outcome by itself.
 
-The worker needs only Python's standard library and cloudpickle. `engine/payload.py` is the other end of its format.
+The worker needs only Python's standard library and cloudpickle, and boto3 where data do not fit in a request or reply.
+`engine/payload.py` is the other end of its format.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import json
 import os
-import pickle
-import signal
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from types import CoroutineType
+from collections.abc import Iterator
 from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 
+from . import functions
+from .alarm import Alarm
 from .archive import install_archives
-from .capture import LIMIT, captured
-from .report import report
+from .reply import Reply
 from .sources import install
+from .store import Problem, Store
+from .task import refuse, run
 
-PROTOCOL = 1
-REPLY_LIMIT = 6_291_556 - 4096
-"""Bytes for the outcomes of one reply: AWS's limit (6 MiB + 100) less room for the rest of the reply."""
-DEADLINE_MARGIN = 0.5
-"""Seconds kept to send the reply before the platform's own time-out, or a tenth of what is left if that is less."""
+PROTOCOL = 2
 
 _SANDBOX = os.urandom(6).hex()
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-_functions: dict[str, Callable[[Any], Any]] = {}
 _cold = True
-
-
-class TaskTimeout(BaseException):
-    """The function's time is up; no `except Exception` of the user's may swallow it."""
-
-    def __str__(self) -> str:
-        return "the function's time was up"
-
-
-class _Alarm:
-    """Raises `TaskTimeout` in the user's code shortly before the platform would kill the sandbox."""
-
-    def __init__(self, seconds: float) -> None:
-        self.rang = self._armed = False
-        # Signals reach the main thread of a POSIX process only; elsewhere the platform's kill has to do.
-        self._usable = hasattr(signal, "SIGALRM") and threading.current_thread() is threading.main_thread()
-        if self._usable:
-            self._previous = signal.signal(signal.SIGALRM, self._ring)
-            signal.setitimer(signal.ITIMER_REAL, max(0.001, seconds - min(DEADLINE_MARGIN, seconds / 10)))
-
-    def _ring(self, *_: object) -> None:
-        self.rang = True
-        if self._armed:
-            self._armed = False
-            raise TaskTimeout
-
-    @contextlib.contextmanager
-    def armed(self) -> Iterator[None]:
-        self._armed = not self.rang
-        try:
-            yield
-        finally:
-            self._armed = False
-
-    def stop(self) -> None:
-        if self._usable:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, self._previous)
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Lambda's entry point."""
     global _cold
-    reply = {"protocol": PROTOCOL, "sandbox": _SANDBOX, "cold": _cold, "python": _PYTHON}
+    head = {"protocol": PROTOCOL, "sandbox": _SANDBOX, "cold": _cold, "python": _PYTHON}
     _cold = False
-    if problem := _mismatch(event) or install_archives():
-        return {**reply, "error": problem}
+    if problem := _mismatch(event):
+        return {**head, "error": problem, "mismatch": True}
+    if problem := install_archives():
+        return {**head, "error": problem}
     if install(event.get("sources")):
-        _functions.clear()
-    alarm = _Alarm(context.get_remaining_time_in_millis() / 1000)
+        functions.forget()
+    store = Store(event["store"]) if "store" in event else None
+    reply = Reply(head, store)
+    alarm = Alarm(context.get_remaining_time_in_millis() / 1000)
     try:
-        outcomes = _run_all(event, alarm)
-        return {**reply, "outcomes": outcomes, "versions": _other_versions(event.get("versions", {}))}
+        with variables(event.get("env", {})):
+            _run_all(event, alarm, store, reply)
+    except Problem as problem:
+        return {**head, "error": str(problem)}
     finally:
         alarm.stop()
+    return reply.close(_other_versions(event.get("versions", {})))
 
 
 def _other_versions(expected: dict[str, str]) -> dict[str, str]:
@@ -109,81 +70,31 @@ def _mismatch(event: dict[str, Any]) -> str:
     return ""
 
 
-def _run_all(event: dict[str, Any], alarm: _Alarm) -> list[dict[str, Any]]:
-    outcomes: list[dict[str, Any]] = []
-    room = REPLY_LIMIT
+def _run_all(event: dict[str, Any], alarm: Alarm, store: Store | None, reply: Reply) -> None:
+    try:
+        function = functions.Function(event["function"], store)
+    except Problem as problem:
+        if problem.status == "store":
+            raise
+        for task in event["tasks"]:
+            reply.add(refuse(task, problem))
+        return
     for task in event["tasks"]:
-        outcome = _run(event["function"], task, alarm)
-        size = _size(outcome)
-        if size > REPLY_LIMIT:
-            outcome = {**_without_value(outcome), "status": "too_large", "size": size}
-        elif size > room:
-            outcome = {**_without_value(outcome), "status": "dropped"}
-        outcomes.append(outcome)
-        used = _size(outcome)
-        room -= used
-        # The client sends again what is missing; running on without room for the results would be in vain.
-        if alarm.rang or room < max(LIMIT, used):
+        roomy = reply.add(run(function, task, alarm, store))
+        if alarm.rang or not roomy:
             break
-    return outcomes
 
 
-def _size(outcome: dict[str, Any]) -> int:
-    return len(outcome.get("value", "")) + len(json.dumps({**outcome, "value": ""}))
-
-
-def _without_value(outcome: dict[str, Any]) -> dict[str, Any]:
-    return {name: outcome[name] for name in ("id", "started", "seconds", "log")}
-
-
-def _run(function: dict[str, str], task: dict[str, Any], alarm: _Alarm) -> dict[str, Any]:
-    started, clock = time.time(), time.perf_counter()
-    with captured() as capture:
-        try:
-            with alarm.armed():
-                value = _call(_load_function(function), _load(task["data"], "item"))
-        except BaseException as error:  # SystemExit and its like would kill the sandbox, neighbours' results and all
-            outcome = {"status": "timeout" if isinstance(error, TaskTimeout) else "error", **report(error)}
-        else:
-            outcome = _dump(value, alarm)
-    timing = {"started": started, "seconds": time.perf_counter() - clock}
-    return {"id": task["id"], **outcome, **timing, "log": capture.text()}
-
-
-def _load_function(function: dict[str, str]) -> Callable[[Any], Any]:
-    digest = function["sha256"]
-    if digest not in _functions:
-        loaded = _load(function["data"], "function")
-        _functions.clear()
-        _functions[digest] = loaded
-    return _functions[digest]
-
-
-def _load(data: str, what: str) -> Any:
+@contextlib.contextmanager
+def variables(changes: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for a while."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
     try:
-        return pickle.loads(base64.b64decode(data))
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"No module named {error.name!r} in the sandbox, and the {what} needs it. A sandbox has the standard "
-            "library and what the function is seen to use: name the package with --packages.",
-            name=error.name,
-        ) from None
-
-
-def _call(function: Callable[[Any], Any], item: Any) -> Any:
-    value = function(item)
-    if not isinstance(value, CoroutineType):
-        return value
-    import asyncio  # 20 ms of every cold start, for the few who need it
-
-    return asyncio.run(value)
-
-
-def _dump(value: Any, alarm: _Alarm) -> dict[str, Any]:
-    try:
-        with alarm.armed():
-            data = cloudpickle.dumps(value, protocol=5)
-    except BaseException as error:
-        status = "timeout" if isinstance(error, TaskTimeout) else "unpicklable"
-        return {"status": status, "of": type(value).__qualname__, **report(error)}
-    return {"status": "ok", "value": base64.b64encode(data).decode()}
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -12,8 +12,7 @@ import traceback
 from types import FrameType
 from typing import Any
 
-import cloudpickle  # type: ignore[import-untyped]
-
+from . import packing
 from .capture import encodable
 from .sources import shorten
 
@@ -33,7 +32,7 @@ def report(error: BaseException) -> dict[str, Any]:
     """Describe `error`, and pickle it as well if that is possible."""
     fields: dict[str, Any] = {"error": describe(error)}
     with contextlib.suppress(Exception):
-        data = cloudpickle.dumps(error, protocol=5)
+        data = packing.dumps(error)
         if len(data) <= TEXT_LIMIT:
             fields["exception"] = base64.b64encode(data).decode()
     return fields

@@ -17,6 +17,7 @@ from lithops_magic.engine.payload import Function
 from lithops_magic.engine.replies import Limits
 from lithops_magic.engine.scheduler import Scheduler
 from lithops_magic.engine.source import Source
+from lithops_magic.engine.spill import Store
 from lithops_magic.worker import handler
 
 Fault = Callable[[list[int]], Outcome | None]
@@ -37,15 +38,24 @@ def died(kind: str, message: str, used: int = 100) -> Reply:
 class FaultyLambda:
     """A backend and its sender: every invocation first asks `fault`."""
 
-    def __init__(self, fault: Fault, *, workers: int = 4, local: bool = False) -> None:
-        self.fault, self.workers, self.local = fault, workers, local
+    def __init__(self, fault: Fault, *, workers: int = 4, local: bool = False, store: Store | None = None) -> None:
+        self.fault, self.workers, self.local, self.store = fault, workers, local, store
         self.runs: Counter[int] = Counter()
         self.in_flight = self.most_in_flight = self.connects = 0
         self._lock = threading.Lock()
 
     def connect(self, notify: Callable[[str], None], *, afresh: bool) -> Endpoint:
         self.connects += 1
-        return Endpoint(self, self.workers, Limits(512, 7), self.local, False, lambda billed_ms: billed_ms * 1e-8, 2e-7)
+        return Endpoint(
+            sender=self,
+            workers=self.workers,
+            limits=Limits(512, 7),
+            local=self.local,
+            reused=False,
+            price=lambda billed_ms: billed_ms * 1e-8,
+            request_price=2e-7,
+            store=self.store,
+        )
 
     def larger(self, factor: float) -> FaultyLambda | None:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -14,6 +15,7 @@ import pytest
 
 from lithops_magic.engine.payload import Function, WorkerReply, decode, fragment, unpickle
 from lithops_magic.worker import capture, handler
+from lithops_magic.worker import reply as reply_limit
 
 
 class Context:
@@ -29,7 +31,7 @@ class Context:
 def raw(
     function: Callable[[Any], Any], items: Iterable[Any], /, *, seconds: float = 60, **changes: Any
 ) -> dict[str, Any]:
-    blob = Function.pickle(function)
+    blob = Function.pickle(function).place()
     request = json.loads(blob.request(fragment(i, item, blob.room) for i, item in enumerate(items)))
     reply = handler.handle({**request, **changes}, Context(seconds))
     return json.loads(json.dumps(reply))  # type: ignore[no-any-return]
@@ -173,27 +175,35 @@ def test_a_result_that_cannot_be_pickled_is_named() -> None:
 
 
 def test_a_result_over_the_limit_is_named_with_its_size() -> None:
-    reply = run(lambda x: bytes(x), [10, 8_000_000, 20])
+    reply = run(os.urandom, [10, 8_000_000, 20])
     assert statuses(reply) == ["ok", "too_large", "ok"]
     assert reply.outcomes[1].size > 8_000_000
 
 
 def test_a_full_reply_leaves_the_rest_for_another_one() -> None:
-    reply = run(lambda x: bytes(2_000_000), range(5))
+    reply = run(lambda x: os.urandom(2_000_000), range(5))
     assert statuses(reply) == ["ok", "ok"]
-    assert len(json.dumps(raw(lambda x: bytes(2_000_000), range(5)))) <= 6_291_556
+    assert len(json.dumps(raw(lambda x: os.urandom(2_000_000), range(5)))) <= 6_291_556
 
 
 def test_a_result_that_fits_only_by_itself_is_dropped() -> None:
-    reply = run(lambda size: bytes(size), [1_500_000, 4_000_000, 10])
+    reply = run(os.urandom, [1_500_000, 4_000_000, 10])
     assert statuses(reply) == ["ok", "dropped", "ok"]
 
 
-def test_the_largest_result_fits_in_the_reply() -> None:
-    size = int((handler.REPLY_LIMIT - 1000) * 3 / 4)
-    reply = raw(lambda x: bytes(x), [size])
-    assert reply["outcomes"][0]["status"] == "ok"
-    assert len(json.dumps(reply)) <= 6_291_556
+def test_a_reply_is_filled_to_the_byte() -> None:
+    def length(size: int) -> tuple[str, int]:
+        reply = raw(os.urandom, [size])
+        outcome = reply["outcomes"][0]
+        # These vary in length from run to run.
+        times = len(str(outcome["started"])) + len(str(outcome["seconds"]))
+        return outcome["status"], len(json.dumps(reply)) - times
+
+    empty = length(0)[1]
+    largest = (reply_limit.LIMIT - empty - 60) // 4 * 3
+    assert length(largest)[0] == "ok"
+    assert reply_limit.LIMIT - 150 < length(largest)[1] <= reply_limit.LIMIT
+    assert length(largest + 90)[0] == "too_large"
 
 
 @pytest.mark.parametrize("name", ["protocol", "python", "cloudpickle"])

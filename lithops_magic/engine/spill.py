@@ -1,0 +1,114 @@
+"""What does not fit in an invocation travels through S3: where it is put, and the threads that move it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+JOBS = "lithops-magic/jobs/"
+"""What the keys of all jobs' objects begin with; the execution role may use no others."""
+THREADS = 8
+"""Objects that move at once: enough to fill a link of some 500 MB/s; boto3 pools ten connections."""
+
+
+class Store(Protocol):
+    """An account's objects; `aws.objects.ObjectStore` is one. Every method may be called from any thread."""
+
+    @property
+    def bucket(self) -> str:
+        """The bucket's name."""
+
+    @property
+    def owner(self) -> str:
+        """The account that the bucket must belong to."""
+
+    def put_once(self, data: bytes, *, sha256: str, again: bool = False) -> str:
+        """Write an object named by its hash unless it is there already, and return its key."""
+
+    def get(self, key: str, *, sha256: str | None = None, size: int | None = None) -> bytes:
+        """Return an object, verified."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A job's place in S3.
+
+    Parameters
+    ----------
+    store
+        Where objects are.
+    prefix
+        Of the keys of the job's values.
+    after
+        Seconds after which a task's outcome is kept there.
+    key
+        Signs kept outcomes; without it none is kept.
+    """
+
+    store: Store
+    prefix: str
+    after: float = 0.0
+    key: bytes = field(default=b"", repr=False)
+
+    @classmethod
+    def of_job(cls, store: Store, job: str, *, after: float = 0.0, key: bytes = b"") -> Place:
+        """The place of the job that has this id."""
+        return cls(store, f"{JOBS}{job}/", after, key)
+
+    def head(self) -> dict[str, Any]:
+        """Return what the worker must know of it."""
+        keeping = {"after": self.after, "key": self.key.hex()} if self.key else {}
+        return {"bucket": self.store.bucket, "owner": self.store.owner, "prefix": self.prefix, **keeping}
+
+    def upload(self, container: bytes, *, again: bool = False) -> dict[str, Any]:
+        """Write an object unless it is there, and return the reference to it.
+
+        Raises
+        ------
+        AwsError
+            S3 does not take it.
+        """
+        sha256 = hashlib.sha256(container).hexdigest()
+        key = self.store.put_once(container, sha256=sha256, again=again)
+        return {"object": key, "sha256": sha256, "size": len(container)}
+
+    def download(self, reference: Mapping[str, Any]) -> bytes:
+        """Return the object behind a reference that came in an authenticated message, verified.
+
+        Raises
+        ------
+        AwsError
+            It is not there, or not what was written.
+        """
+        return self.store.get(reference["object"], sha256=reference["sha256"], size=reference["size"])
+
+
+class Transfers:
+    """A few threads that move objects, and hand over what became of each.
+
+    Parameters
+    ----------
+    deliver
+        Called from those threads with the result of each piece of work.
+    """
+
+    def __init__(self, deliver: Callable[[Any], None]) -> None:
+        self._deliver = deliver
+        self._pool: ThreadPoolExecutor | None = None
+        self.pending = 0
+        """Pieces of work that were not received yet, which the owner counts down."""
+
+    def start(self, work: Callable[[], Any]) -> None:
+        """Begin; `work` must not raise, its result is delivered."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(THREADS, "lithops-magic-transfer")
+        self.pending += 1
+        self._pool.submit(lambda: self._deliver(work()))
+
+    def close(self) -> None:
+        """End the threads as soon as what they are moving has arrived."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)

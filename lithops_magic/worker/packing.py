@@ -1,0 +1,98 @@
+"""Packs a value as bytes: its pickle, its large buffers beside it uncopied, each compressed where that pays.
+
+A container is a plain pickle (which starts with 0x80) if it has nothing to gain, as small values have not; else it is
+`MAGIC`, the number of parts, the stored and the true size of each, and the parts: first the pickle, then its buffers.
+"""
+
+from __future__ import annotations
+
+import pickle
+import struct
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import cloudpickle  # type: ignore[import-untyped]
+
+MAGIC = b"L"
+OUT_OF_BAND = 4096
+"""Bytes from which a buffer stands beside the pickle: below, copying it costs less than keeping account of it."""
+COMPRESS_FROM = 65_536
+"""Bytes from which a part may be compressed: below, trying costs a noticeable part of a task's CPU for little."""
+WORTH = 0.7
+"""Compress what keeps at most this share of its size.
+
+Measured on one core, zlib level 1: text 25 % at 257 MB/s, small integers 27 % at 214, rounded floats 44 % at 101,
+noisy 8-bit pictures 82 % at 59, random floats 96 % at 50. At 0.7 and some 80 MB/s it pays on any link below 20 MB/s,
+and it makes up for the third that base64 adds; the sandbox's own link (78 MB/s) is never the bottleneck then.
+"""
+_SAMPLES, _SAMPLE = 4, 4096
+_PLAIN = frozenset({bool, bytes, complex, float, int, str, type(None)})
+_COUNT = struct.Struct("<cI")
+_SIZES = struct.Struct("<QQ")
+
+
+def dumps(value: Any) -> bytes:
+    """Pack `value`; raises what pickling it raises."""
+    if type(value) in _PLAIN:
+        # An eighth of the time, and cloudpickle has nothing to add to them.
+        return pack(pickle.dumps(value, protocol=5))
+    buffers = Buffers()
+    return pack(cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.take), buffers.views)
+
+
+def loads(container: bytes) -> Any:
+    """Return the value; arrays in it can be written to."""
+    if container[:1] != MAGIC:
+        return pickle.loads(container)
+    data, *buffers = _parts(container)
+    return pickle.loads(data, buffers=map(bytearray, buffers))
+
+
+class Buffers:
+    """Collects the large buffers of a value while it is pickled."""
+
+    def __init__(self) -> None:
+        self.views: list[memoryview] = []
+
+    def take(self, buffer: pickle.PickleBuffer) -> bool:
+        """A `buffer_callback`: true if the pickle itself is to hold the buffer."""
+        view = buffer.raw()
+        if view.nbytes < OUT_OF_BAND:
+            return True
+        self.views.append(view)
+        return False
+
+
+def pack(data: bytes, buffers: Sequence[memoryview] = ()) -> bytes:
+    """Put a pickle and its buffers in one container."""
+    if not buffers and len(data) < COMPRESS_FROM:
+        return data
+    parts: list[bytes | memoryview] = [data, *buffers]
+    stored = [_shrunk(part) for part in parts]
+    if not buffers and stored[0] is data:
+        return data
+    sizes = [_SIZES.pack(len(new), len(old)) for new, old in zip(stored, parts, strict=True)]
+    return b"".join([_COUNT.pack(MAGIC, len(parts)), *sizes, *stored])
+
+
+def _shrunk(part: bytes | memoryview) -> bytes | memoryview:
+    if len(part) < COMPRESS_FROM:
+        return part
+    step = (len(part) - _SAMPLE) // (_SAMPLES - 1)
+    sample = b"".join(part[start : start + _SAMPLE] for start in range(0, step * _SAMPLES, step))
+    if len(zlib.compress(sample, 1)) > WORTH * len(sample):
+        return part
+    return min(zlib.compress(part, 1), part, key=len)
+
+
+def _parts(container: bytes) -> list[bytes | memoryview]:
+    view = memoryview(container)
+    _, count = _COUNT.unpack_from(view)
+    place = _COUNT.size + count * _SIZES.size
+    parts: list[bytes | memoryview] = []
+    for stored, true in _SIZES.iter_unpack(view[_COUNT.size : place]):
+        part = view[place : place + stored]
+        parts.append(part if stored == true else zlib.decompress(part, bufsize=true))
+        place += stored
+    return parts

@@ -1,0 +1,87 @@
+"""The reply to one request, filled up to exactly what AWS allows."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from typing import Any
+
+from .store import Problem, Store
+
+LIMIT = 6_291_556
+"""Bytes of a reply: AWS's quota, 6 MiB and 100 (recorded on AWS)."""
+BETWEEN = len(", ")
+
+
+class Reply:
+    """Collects outcomes; a value that does not fit goes to the store.
+
+    Parameters
+    ----------
+    head
+        What every reply says of its sandbox.
+    store
+        Takes what does not fit; None: such values are left out, and the reply says so.
+    """
+
+    def __init__(self, head: dict[str, Any], store: Store | None) -> None:
+        self._head = head
+        self._store = store
+        self.outcomes: list[dict[str, Any]] = []
+        self._room = LIMIT - len(json.dumps({**head, "outcomes": []}))
+        self._full = self._room
+
+    def add(self, outcome: dict[str, Any]) -> bool:
+        """Add a task's outcome; False if there is hardly room for another one like it."""
+        room = self._room - (BETWEEN if self.outcomes else 0)
+        fitted = self._keep(self._fit(outcome, room))
+        used = len(json.dumps(fitted))
+        self.outcomes.append(fitted)
+        self._room = room - used
+        # The client sends again what is missing; running on without room for the results would be in vain.
+        return self._room >= max(used, 65_536)
+
+    def close(self, versions: dict[str, str]) -> dict[str, Any]:
+        """Return the reply, with the `versions` of packages if there is room for them."""
+        reply = {**self._head, "outcomes": self.outcomes}
+        fits = len(json.dumps({"versions": versions})) <= self._room
+        return {**reply, "versions": versions} if versions and fits else reply
+
+    def _fit(self, outcome: dict[str, Any], room: int) -> dict[str, Any]:
+        """Return `outcome` as it stands in the reply: its value encoded, in the store, or left out."""
+        value: bytes | None = outcome.pop("value", None)
+        if value is None:
+            return outcome if len(json.dumps(outcome)) <= room else _without(outcome, "dropped")
+        size = len(json.dumps({**outcome, "value": ""})) + (len(value) + 2) // 3 * 4
+        if size <= room:
+            return {**outcome, "value": base64.b64encode(value).decode()}
+        alone = "too_large" if size > self._full else "dropped"
+        if self._store is None:
+            return {**_without(outcome, alone), "size": size}
+        try:
+            return {**outcome, "value": self._store.put(outcome["id"], value)}
+        except Problem as problem:
+            return {**_without(outcome, alone), "size": size, "reason": str(problem)}
+
+    def _keep(self, outcome: dict[str, Any]) -> dict[str, Any]:
+        """Keep a result that was expensive; of a detached job's only the store's copy is looked at."""
+        store = self._store
+        if store is None or not store.keeps(outcome["seconds"]):
+            return outcome
+        head = {name: self._head[name] for name in ("sandbox", "cold")}
+        kept = store.keep(outcome["id"], {**outcome, **head, "ended": time.time(), "memory_mb": _memory()})
+        return {**_without(outcome, outcome["status"]), "kept": True} if kept and store.detached else outcome
+
+
+def _without(outcome: dict[str, Any], status: str) -> dict[str, Any]:
+    return {"status": status, "log": "", **{name: outcome[name] for name in ("id", "started", "seconds")}}
+
+
+def _memory() -> int:
+    """MB that this process has used at most."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -1,0 +1,173 @@
+"""The sandbox's end of the job's bucket: what does not fit in a request or a reply, and results that are to be kept."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+CONNECT_TIMEOUT = 3
+"""Seconds: a subnet without a way to S3 drops packets, and every task would wait for botocore's minute, five times."""
+READ_TIMEOUT = 60
+TRIES = 3
+
+UNREACHABLE = (
+    "S3 cannot be reached from the sandbox. In a VPC it needs an S3 gateway endpoint, which is free, or a NAT gateway: "
+    "`lithops-magic doctor` checks that"
+)
+DENIED = "give the execution role s3:GetObject and s3:PutObject on the bucket (`lithops-magic policy` prints them)"
+
+_SETTINGS = {
+    "region_name": ("AWS_REGION",),
+    "aws_access_key_id": ("AWS_ACCESS_KEY_ID",),
+    "aws_secret_access_key": ("AWS_SECRET_ACCESS_KEY",),
+    "aws_session_token": ("AWS_SESSION_TOKEN",),
+    "endpoint_url": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+}
+_clients: dict[tuple[str | None, ...], Any] = {}
+
+
+class Problem(Exception):
+    """An object that a task needs was not to be had.
+
+    Parameters
+    ----------
+    status
+        ``tampered``: it is not what was written; ``absent``: it is not there, or the sandbox may not see it;
+        ``store``: S3 cannot be used at all.
+    """
+
+    def __init__(self, status: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Store:
+    """A job's place in its bucket.
+
+    Parameters
+    ----------
+    place
+        As it stands in the request: bucket, owner, prefix, and after how many seconds a result is kept.
+    """
+
+    def __init__(self, place: dict[str, Any]) -> None:
+        self._bucket = {"Bucket": place["bucket"], "ExpectedBucketOwner": place["owner"]}
+        self._prefix: str = place["prefix"]
+        self._after: float = place.get("after", 0.0)
+        self._key = bytes.fromhex(place.get("key", ""))
+        # The function's own, before a task's environment variables hide them.
+        self._settings = {name: _variable(*variables) for name, variables in _SETTINGS.items()}
+
+    @property
+    def detached(self) -> bool:
+        """Whether nobody waits for the reply, so that results exist only where they are kept."""
+        return bool(self._key) and self._after == 0
+
+    def get(self, reference: dict[str, Any], what: str) -> bytes:
+        """Return the object behind `reference`, verified.
+
+        Raises
+        ------
+        Problem
+            It is not there, not what was written, or S3 does not answer.
+        """
+        key, size = reference["object"], reference["size"]
+        try:
+            answer = self._client().get_object(**self._bucket, Key=key)
+            data: bytes = answer["Body"].read(size + 1)
+        except Exception as error:
+            raise self._problem(
+                error, f"the {what} could not be fetched from s3://{self._bucket['Bucket']}/{key}"
+            ) from None
+        if len(data) != size or digest(data) != reference["sha256"]:
+            raise Problem(
+                "tampered",
+                f"the {what} in s3://{self._bucket['Bucket']}/{key} is not what the notebook wrote there: it was not "
+                "unpickled. Find out who can write to the bucket, then run it again",
+            )
+        return data
+
+    def put(self, task: int, data: bytes) -> dict[str, Any]:
+        """Store a task's value and return the reference to it.
+
+        Raises
+        ------
+        Problem
+            S3 does not take it.
+        """
+        sha256 = digest(data)
+        key = f"{self._prefix}value-{task}-{sha256[:16]}"
+        try:
+            self._client().put_object(**self._bucket, Key=key, Body=data, ChecksumSHA256=_checksum(sha256))
+        except Exception as error:
+            raise self._problem(error, f"it could not be written to s3://{self._bucket['Bucket']}/{key}") from None
+        return {"object": key, "sha256": sha256, "size": len(data)}
+
+    def keeps(self, seconds: float) -> bool:
+        """Whether the result of a task that took `seconds` is to be kept."""
+        return bool(self._key) and seconds >= self._after
+
+    def keep(self, task: int, outcome: dict[str, Any]) -> bool:
+        """Keep an outcome unless another run of the task has already; False if S3 does not take it."""
+        import hmac
+
+        body = json.dumps(outcome).encode()
+        signed = hmac.digest(self._key, body, "sha256") + body
+        try:
+            self._client().put_object(**self._bucket, Key=f"{self._prefix}{task}", Body=signed, IfNoneMatch="*")
+        except Exception as error:
+            return _code(error) in ("PreconditionFailed", "412")
+        return True
+
+    def _client(self) -> Any:
+        key = tuple(self._settings.values())
+        if key not in _clients:
+            import boto3  # a third of a second, for those whose data need it
+            from botocore.config import Config
+
+            config = Config(
+                connect_timeout=CONNECT_TIMEOUT,
+                read_timeout=READ_TIMEOUT,
+                retries={"mode": "standard", "total_max_attempts": TRIES},
+            )
+            session: Any = boto3.session.Session()
+            _clients[key] = session.client("s3", config=config, **self._settings)
+        return _clients[key]
+
+    def _problem(self, error: Exception, what: str) -> Problem:
+        code = _code(error)
+        # To whom may not list the bucket, S3 says of a missing object as well that access is denied.
+        if code in ("NoSuchKey", "NoSuchBucket", "404", "AccessDenied", "403"):
+            return Problem("absent", f"{what} ({code}): {DENIED}" if "NoSuch" not in code else f"{what} ({code})")
+        if type(error).__name__ in ("ConnectTimeoutError", "EndpointConnectionError"):
+            return Problem("store", f"{what}: {UNREACHABLE}")
+        return Problem("store", f"{what}: {code or type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 of `data`, in hexadecimal."""
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()
+
+
+def forget() -> None:
+    """Drop connections: a forked process must not use its parent's."""
+    _clients.clear()
+
+
+def _checksum(sha256: str) -> str:
+    import base64
+
+    return base64.b64encode(bytes.fromhex(sha256)).decode()
+
+
+def _variable(*names: str) -> str | None:
+    return next((os.environ[name] for name in names if os.environ.get(name)), None)
+
+
+def _code(error: Exception) -> str:
+    """AWS's error code; empty if the answer was not AWS's."""
+    response = getattr(error, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
