@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import cli_aws, cli_packages
+from . import cli_aws, cli_image, cli_packages
 from .errors import LithopsMagicError
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
 
     cli_aws.register(commands)
     cli_packages.register(commands)
+    cli_image.register(commands)
     return parser
 
 

@@ -48,19 +48,33 @@ def _show(options: argparse.Namespace) -> int:
     from . import config
     from .packages import Room, Target, supply
 
-    code = read(options.notebook)
-    # As in the notebook's kernel: the modules beside it come first.
-    sys.path.insert(0, str(options.notebook.resolve().parent))
     settings = config.load()
     target = Target.of(settings.architecture, local=settings.local)
     room = Room(settings.ephemeral_storage, layers=settings.runtime is None or settings.local)
-    for cell in code.mapped:
+    found = list(needs_of_notebook(options.notebook))
+    for cell, need in found:
         print(f"cell {cell.number}: {cell.line}")
-        need = need_of_cell(code, cell)
         print("\n".join(_lines(need, supply(need, target, _progress, room))) or "  nothing")
-    if not code.mapped:
+    if not found:
         print(f"No cell of {options.notebook} maps anything.")
     return 0
+
+
+def needs_of_notebook(path: Path) -> Iterator[tuple[MappedCell, Need]]:
+    """Yield each mapped cell with what it needs.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, or is no notebook.
+    PackageError
+        Something cannot be shipped.
+    """
+    code = read(path)
+    # As in the notebook's kernel: the modules beside it come first.
+    sys.path.insert(0, str(path.resolve().parent))
+    for cell in code.mapped:
+        yield cell, need_of_cell(code, cell)
 
 
 def read(path: Path) -> NotebookCode:

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from lithops_magic.packages.need import Need, discover
+from lithops_magic.packages.need import Need, discover, need_of, union
 from lithops_magic.packages.pickling import Reach, dumps
 from lithops_magic.packages.place import Room
 from lithops_magic.packages.platform import Target
 from lithops_magic.packages.request import Request
-from lithops_magic.packages.supply import Supply, supply
+from lithops_magic.packages.supply import Supply, pin, supply
 
-__all__ = ["Need", "Reach", "Request", "Room", "Supply", "Target", "discover", "dumps", "supply"]
+__all__ = [
+    "Need",
+    "Reach",
+    "Request",
+    "Room",
+    "Supply",
+    "Target",
+    "discover",
+    "dumps",
+    "need_of",
+    "pin",
+    "supply",
+    "union",
+]

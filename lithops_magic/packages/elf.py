@@ -57,7 +57,8 @@ def _loaded(data: bytes) -> int:
     header = _HEADER.unpack_from(data)
     start, count = header[5], header[10]
     segments = (_SEGMENT.unpack_from(data, start + number * _SEGMENT.size) for number in range(count))
-    return max(start + count * _SEGMENT.size, *(segment[2] + segment[5] for segment in segments))
+    end: int = max(start + count * _SEGMENT.size, *(segment[2] + segment[5] for segment in segments))
+    return end
 
 
 def _is_for_tools(data: bytes, end: int) -> bool:

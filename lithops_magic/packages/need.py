@@ -89,6 +89,19 @@ def need_of(names: Mapping[str, str], request: Request) -> Need:
     )
 
 
+def union(needs: Iterable[Need]) -> Need:
+    """Return what all of them need of installed packages; modules of the user's own go with each job."""
+    wanted = [need for need in needs if not need.request.nothing]
+    return Need(
+        units=tuple({unit.name: (unit, why) for need in wanted for unit, why in need.units}.values()),
+        projects=tuple(sorted({name for need in wanted for name in need.projects})),
+        request=Request(
+            requirements=tuple(dict.fromkeys(text for need in wanted for text in need.request.requirements)),
+            files=tuple(dict.fromkeys(file for need in wanted for file in need.request.files)),
+        ),
+    )
+
+
 def _modules_of_items(items: Iterable[Any]) -> Iterator[str]:
     """Look at one item of each type, where looking at an item costs nothing and does not use it up."""
     yield type(items).__module__

@@ -41,9 +41,14 @@ class Target:
         return f"3.{self.minor}"
 
     @property
+    def is_amazon_linux_2023(self) -> bool:
+        """Whether that is the runtime's system; earlier ones have Amazon Linux 2."""
+        return self.minor >= AMAZON_LINUX_2023
+
+    @property
     def glibc(self) -> str:
         """Version of the C library: Amazon Linux 2 has 2.26, Amazon Linux 2023 has 2.34."""
-        return "2.34" if self.minor >= AMAZON_LINUX_2023 else "2.26"
+        return "2.34" if self.is_amazon_linux_2023 else "2.26"
 
     @property
     def uv_platform(self) -> str:
@@ -53,7 +58,7 @@ class Target:
         """
         if self.here:
             return ""
-        tag = "manylinux_2_34" if self.minor >= AMAZON_LINUX_2023 else "manylinux_2_17"
+        tag = "manylinux_2_34" if self.is_amazon_linux_2023 else "manylinux_2_17"
         return f"{_MACHINES[self.architecture]}-{tag}"
 
     def describe(self) -> str:

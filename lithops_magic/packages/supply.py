@@ -9,7 +9,7 @@ import os
 import platform
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -23,7 +23,7 @@ from lithops_magic.packages.need import Need
 from lithops_magic.packages.place import Room, place
 from lithops_magic.packages.platform import PROVIDED, Target
 from lithops_magic.packages.request import Request
-from lithops_magic.packages.resolve import resolve
+from lithops_magic.packages.resolve import Resolution, resolve
 from lithops_magic.packages.uv import Uv
 
 _FORMAT = 2
@@ -59,16 +59,32 @@ def supply(need: Need, target: Target, notify: Callable[[str], None], room: Room
     PackageError
         Something cannot be had for Lambda, or there is no room for it.
     """
-    request, roots = _split(need.request)
     # An image brings its packages; only what is asked for goes on top.
-    units, projects = (need.units, need.projects) if room.layers else ((), ())
-    closure = Closure() if request.nothing else close(units, projects, roots, target)
+    found = need if room.layers else replace(need, units=(), projects=())
+    request, closure = _closure(found, target)
     built = []
     if closure.parts or closure.missing or closure.unowned or request.requirements or request.files:
         built.append(_layer(closure, request, Uv(target), Cache.of_user(), notify))
     if need.layered:
         built.append(_local_layer(need.layered, Cache.of_user()))
     return Supply(*place(built, room), tuple(closure.parts.values()))
+
+
+def pin(need: Need, target: Target) -> Resolution:
+    """Return the versions that meet `need` on `target`; nothing is downloaded or built.
+
+    Raises
+    ------
+    PackageError
+        Something cannot be had for Lambda.
+    """
+    request, closure = _closure(need, target)
+    return resolve(closure, request, Uv(target))
+
+
+def _closure(need: Need, target: Target) -> tuple[Request, Closure]:
+    request, roots = _split(need.request)
+    return request, Closure() if request.nothing else close(need.units, need.projects, roots, target)
 
 
 def _split(request: Request) -> tuple[Request, list[Requirement]]:
