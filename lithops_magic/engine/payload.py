@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import inspect
 import json
 import pickle
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 import cloudpickle  # type: ignore[import-untyped]
 
 from lithops_magic import packages
+from lithops_magic.engine import captures
 from lithops_magic.errors import RemoteFrame, RemoteTraceback, SerializationError
 
 PROTOCOL = 1
@@ -33,6 +33,9 @@ class Function:
     need: packages.Need
     """What it needs beside the request."""
 
+    warnings: tuple[str, ...] = ()
+    """What the user should know before it is sent, one sentence each."""
+
     @classmethod
     def pickle(
         cls, function: Callable[[Any], Any], items: Iterable[Any] = (), request: packages.Request | None = None
@@ -49,7 +52,8 @@ class Function:
         try:
             data, reach = packages.dumps(function)
         except Exception as error:
-            raise SerializationError(f"The function cannot be pickled: {_culprit(function) or _text(error)}") from error
+            reason = captures.culprit(function) or _text(error)
+            raise SerializationError(f"The function cannot be pickled: {reason}") from error
         need = packages.discover(reach, items, request or packages.Request())
         head: dict[str, Any] = {
             "protocol": PROTOCOL,
@@ -68,7 +72,7 @@ class Function:
                 f"The function takes {len(prefix):,} bytes in a request, AWS allows {REQUEST_LIMIT:,}: "
                 f"it is sent with what it uses{_largest(function)}. Read large data inside the function instead."
             )
-        return cls(prefix, need)
+        return cls(prefix, need, tuple(captures.warnings(function)) if len(data) > captures.HEAVY else ())
 
     @property
     def room(self) -> int:
@@ -181,27 +185,6 @@ def _text(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _captured(function: Callable[[Any], Any]) -> dict[str, Any]:
-    """What a function takes along: the variables it uses and does not define."""
-    try:
-        variables = inspect.getclosurevars(function)
-    except TypeError:
-        return {}
-    return {**variables.globals, **variables.nonlocals}
-
-
-def _culprit(function: Callable[[Any], Any]) -> str:
-    for name, value in _captured(function).items():
-        try:
-            cloudpickle.dumps(value, protocol=5)
-        except Exception as error:
-            return f"it uses {name!r}, a {type(value).__qualname__}: {_text(error)}"
-    return ""
-
-
 def _largest(function: Callable[[Any], Any]) -> str:
-    sizes = {name: len(cloudpickle.dumps(value, protocol=5)) for name, value in _captured(function).items()}
-    if not sizes:
-        return ""
-    name = max(sizes, key=lambda key: sizes[key])
-    return f", most of all {name!r} ({sizes[name]:,} bytes)"
+    largest = captures.sizes(function)[:1]
+    return "".join(f", most of all {capture} ({octets:,} bytes)" for capture, octets in largest)

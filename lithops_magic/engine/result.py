@@ -9,6 +9,7 @@ from typing import Any, overload
 from lithops_magic.engine import tracebacks
 from lithops_magic.engine.job import Job, TaskFuture
 from lithops_magic.engine.ledger import TaskStats
+from lithops_magic.engine.reduce import Reduction
 from lithops_magic.engine.snapshot import Snapshot
 from lithops_magic.errors import TaskError
 
@@ -23,8 +24,10 @@ class MapResult(Sequence[Any]):
     neither. The object is the same before, during and after the job, on success, failure and interrupt.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, reduction: Reduction | None = None) -> None:
         self._job = job
+        self.reduction = reduction
+        """What becomes of all values at the end, if that was asked for."""
 
     def __len__(self) -> int:
         total = self._job.snapshot().total
@@ -66,6 +69,21 @@ class MapResult(Sequence[Any]):
         return self._job.failed
 
     @property
+    def reduced(self) -> Any:
+        """What the job's `reduce` function made of all values; waits for it.
+
+        Raises
+        ------
+        JobCancelled
+            It was not called, because not every task succeeded.
+        TaskError
+            It failed.
+        """
+        if self.reduction is None:
+            raise AttributeError("this job has nothing to reduce with: ask for it with reduce=FUNCTION (--reduce NAME)")
+        return self.reduction.value()
+
+    @property
     def error(self) -> Exception | None:
         """What ended the job as a whole, such as a refused invocation or an iterator that raised."""
         return self._job.error
@@ -95,6 +113,8 @@ class MapResult(Sequence[Any]):
     def cancel(self) -> None:
         """Send nothing more and return at once; results of what is in flight are still kept when they arrive."""
         self._job.cancel()
+        if self.reduction is not None:
+            self.reduction.cancel()
 
     def raise_errors(self) -> None:
         """Raise what ended the job, or the first task's error with a summary of all of them; else do nothing."""
@@ -118,7 +138,8 @@ class MapResult(Sequence[Any]):
     def cost(self) -> float:
         """USD at list price so far, requests included."""
         snapshot = self.snapshot()
-        return snapshot.cost + snapshot.request_cost
+        reduction = 0.0 if self.reduction is None else self.reduction.cost
+        return snapshot.cost + snapshot.request_cost + reduction
 
     @property
     def futures(self) -> list[TaskFuture]:
