@@ -87,6 +87,21 @@ def deploy(cloud: Cloud, settings: Settings, package: bytes, notify: Notify = si
     return DeployedFunction(name, found["FunctionArn"], found["MemorySize"], found["Timeout"], created)
 
 
+def look_up(cloud: Cloud, settings: Settings, package: bytes) -> tuple[str, bool]:
+    """Return the name of the function that `deploy` would give, and whether it is there already; changes nothing.
+
+    Raises
+    ------
+    ConfigError
+        The interpreter's Python is not one that AWS Lambda runs, or no role is configured.
+    DeployError
+        The call is not permitted.
+    """
+    name = creation_request(settings, role_arn(cloud, settings), package)["FunctionName"]
+    found = _find(cloud, name)
+    return name, found is not None and found.get("State") not in ("Failed", "Deleting")
+
+
 def list_functions(cloud: Cloud, settings: Settings) -> list[ListedFunction]:
     """Return our functions in this account, region and namespace, by name.
 

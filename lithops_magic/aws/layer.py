@@ -61,6 +61,18 @@ def publish_layers(
     return tuple(_publish(cloud, settings, layer, notify) for layer in layers)
 
 
+def find_layers(cloud: Cloud, settings: Settings, layers: Sequence[BuiltLayer]) -> list[str | None]:
+    """Return the ARN of each layer, None for those that are not in the account yet; publishes nothing.
+
+    Raises
+    ------
+    DeployError
+        The call is not permitted.
+    """
+    with aws_errors(DeployError):
+        return [_find(cloud, settings, layer) for layer in layers]
+
+
 def delete_layers(cloud: Cloud, settings: Settings) -> list[str]:
     """Delete our layers of this namespace and return their names; functions that have them keep working.
 
@@ -79,22 +91,29 @@ def delete_layers(cloud: Cloud, settings: Settings) -> list[str]:
 
 
 def _publish(cloud: Cloud, settings: Settings, layer: BuiltLayer, notify: Notify) -> str:
-    client = cloud.client("lambda")
-    # Who could put another layer under this name could as well change the function: no need to compare contents.
-    name = f"{start_of_names(settings)}{layer.digest[:16]}"
     with aws_errors(DeployError):
-        known = client.list_layer_versions(LayerName=name, MaxItems=1)["LayerVersions"]
-        if known:
-            return known[0]["LayerVersionArn"]
+        known = _find(cloud, settings, layer)
+        if known is not None:
+            return known
         notify(f"Uploading the layer ({layer.size / 2**20:,.1f} MB)")
-        answer = client.publish_layer_version(
-            LayerName=name,
+        answer = cloud.client("lambda").publish_layer_version(
+            LayerName=_name(settings, layer),
             Description=DESCRIPTION,
             Content=_content(cloud, settings, layer, notify),
             CompatibleRuntimes=[runtime_name()],  # type: ignore[list-item]
             CompatibleArchitectures=[settings.architecture],  # type: ignore[list-item]
         )
     return answer["LayerVersionArn"]
+
+
+def _name(settings: Settings, layer: BuiltLayer) -> str:
+    return f"{start_of_names(settings)}{layer.digest[:16]}"
+
+
+def _find(cloud: Cloud, settings: Settings, layer: BuiltLayer) -> str | None:
+    # Who could put another layer under this name could as well change the function: no need to compare contents.
+    known = cloud.client("lambda").list_layer_versions(LayerName=_name(settings, layer), MaxItems=1)["LayerVersions"]
+    return known[0]["LayerVersionArn"] if known else None
 
 
 def _content(cloud: Cloud, settings: Settings, layer: BuiltLayer, notify: Notify) -> Any:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from lithops_magic.engine import events as ev
 from lithops_magic.engine.backend import LambdaBackend
 from lithops_magic.engine.job import Job
 from lithops_magic.engine.options import KEEP_AFTER, MapOptions
 from lithops_magic.engine.payload import Function, Setup
+from lithops_magic.engine.reduce import Reduction
 from lithops_magic.engine.result import MapResult
 from lithops_magic.engine.scheduler import Scheduler
 from lithops_magic.engine.source import Source
@@ -26,6 +28,7 @@ def start(
     options: MapOptions,
     settings: Settings,
     name_code: Callable[[str], str] | None = None,
+    reduce: Callable[[list[Any]], Any] | None = None,
 ) -> MapResult:
     """Start a job and return at once.
 
@@ -41,14 +44,18 @@ def start(
         Region, role and defaults.
     name_code
         Maps the file name of a code object to what the user calls it.
+    reduce
+        Called once with the list of all values, as one more task, when every task has succeeded.
 
     Raises
     ------
     SerializationError
-        The function cannot be pickled; nothing was sent.
+        A function cannot be pickled; nothing was sent.
     PackageError
         A package or module that it needs cannot be shipped.
     """
+    once_more = partial(start, settings=settings, name_code=name_code)
+    reduction = None if reduce is None else Reduction.prepare(reduce, options, once_more)
     job = Job(
         options,
         name_code or (lambda name: name),
@@ -56,7 +63,10 @@ def start(
         function,
         items if isinstance(items, Sequence) else None,
     )
-    return MapResult(_launch(job, function, items, settings))
+    result = MapResult(_launch(job, function, items, settings), reduction)
+    if reduction is not None:
+        reduction.follow(result)
+    return result
 
 
 def _launch(job: Job, function: Callable[[Any], Any], items: Iterable[Any], settings: Settings) -> Job:
@@ -67,6 +77,8 @@ def _launch(job: Job, function: Callable[[Any], Any], items: Iterable[Any], sett
     changes = {"memory": options.memory, "timeout": options.timeout, "ephemeral_storage": options.tmp}
     settings = settings.replace(**{name: value for name, value in changes.items() if value is not None})
     backend = LambdaBackend(settings, options.workers, blob.need)
+    for warning in blob.warnings:
+        job.publish(ev.Noted(warning))
     Scheduler(job, blob, Source(iter(items)), backend, settings.worker_processes).start()
     return job
 
@@ -96,6 +108,7 @@ def map(
     keep_after: float = KEEP_AFTER,
     errors: Literal["raise", "keep"] = "raise",
     packages: str | Sequence[str] | None = None,
+    reduce: Callable[[list[Any]], Any] | None = None,
     settings: Settings | None = None,
     background: bool = False,
 ) -> MapResult:
@@ -138,6 +151,9 @@ def map(
     packages
         Packages that the function gets beside those it is seen to use, or in other versions: ``"numpy==2.1 polars"``,
         a requirements file, a list of such; ``"none"`` ships none at all.
+    reduce
+        Called once with the list of all values, as one more task on Lambda, when every task has succeeded; what it
+        returns is the result's ``reduced``.
     settings
         Defaults to what Lithops' configuration says, else the local AWS.
     background
@@ -172,5 +188,5 @@ def map(
         errors=errors,
         packages=packages if packages is None or isinstance(packages, str) else tuple(packages),
     )
-    result = start(function, items, options=options, settings=settings or config.load())
+    result = start(function, items, options=options, settings=settings or config.load(), reduce=reduce)
     return result if background else result.finish()

@@ -42,6 +42,8 @@ class MapOptions:
     """Seconds after which a task's result is also kept in S3."""
     errors: Literal["raise", "keep"] = "raise"
     """Whether a failed task raises at the end or is only kept in the result."""
+    locals: bool = False
+    """Whether an error brings the local variables of the frames that failed."""
     packages: str | tuple[str, ...] | None = None
     """What is asked for beside or instead of the packages that are found; "none" for none at all."""
     label: str = ""

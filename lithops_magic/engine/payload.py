@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import inspect
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +13,7 @@ from typing import Any
 import cloudpickle  # type: ignore[import-untyped]
 
 from lithops_magic import packages
+from lithops_magic.engine import captures
 from lithops_magic.engine.spill import Place
 from lithops_magic.errors import RemoteFrame, RemoteTraceback, SerializationError
 from lithops_magic.worker import packing
@@ -55,10 +55,13 @@ class Function:
     """As `worker.packing` packs it."""
     need: packages.Need
     """What it needs beside the request."""
-    captured: Mapping[str, Any] = field(repr=False)
-    """What it takes along."""
+    function: Callable[[Any], Any] = field(repr=False)
+    """The function itself."""
     head: Mapping[str, Any] = field(repr=False)
     """What every request says beside the function."""
+
+    warnings: tuple[str, ...]
+    """What the user should know before it is sent, one sentence each."""
 
     @classmethod
     def pickle(
@@ -81,7 +84,8 @@ class Function:
         try:
             data, reach = packages.dumps(function, buffers.take)
         except Exception as error:
-            raise SerializationError(f"The function cannot be pickled: {_culprit(function) or _text(error)}") from error
+            reason = captures.culprit(function) or _text(error)
+            raise SerializationError(f"The function cannot be pickled: {reason}") from error
         need = packages.discover(reach, items, request or packages.Request())
         head: dict[str, Any] = {
             "protocol": PROTOCOL,
@@ -94,7 +98,9 @@ class Function:
         if need.inline:
             digest = hashlib.sha256(need.inline).hexdigest()
             head["sources"] = {"sha256": digest, "data": base64.b64encode(need.inline).decode()}
-        return cls(packing.pack(data, buffers.views), need, _captured(function), head)
+        container = packing.pack(data, buffers.views)
+        heavy = len(data) + sum(view.nbytes for view in buffers.views) > captures.HEAVY
+        return cls(container, need, function, head, tuple(captures.warnings(function)) if heavy else ())
 
     def place(self, place: Place | None = None, tasks: int | None = None, *, again: bool = False) -> Requests:
         """Decide how the function travels, bring it to S3 if that is the way, and return the maker of its requests.
@@ -137,11 +143,8 @@ class Function:
         return size * tasks <= ALTOGETHER_INLINE and size * 4 / 3 <= REQUEST_LIMIT / 2
 
     def _largest(self) -> str:
-        sizes = {name: len(packing.dumps(value)) for name, value in self.captured.items()}
-        if not sizes:
-            return ""
-        name = max(sizes, key=lambda key: sizes[key])
-        return f", most of all {name!r} ({sizes[name]:,} bytes)"
+        largest = captures.sizes(self.function)[:1]
+        return "".join(f", most of all {capture} ({octets:,} bytes)" for capture, octets in largest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,21 +310,3 @@ def unpickle(data: bytes) -> Any:
 
 def _text(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-def _captured(function: Callable[[Any], Any]) -> dict[str, Any]:
-    """What a function takes along: the variables it uses and does not define."""
-    try:
-        variables = inspect.getclosurevars(function)
-    except TypeError:
-        return {}
-    return {**variables.globals, **variables.nonlocals}
-
-
-def _culprit(function: Callable[[Any], Any]) -> str:
-    for name, value in _captured(function).items():
-        try:
-            packing.dumps(value)
-        except Exception as error:
-            return f"it uses {name!r}, a {type(value).__qualname__}: {_text(error)}"
-    return ""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from lithops_magic.engine import misuse
 from lithops_magic.engine.job import Job
 from lithops_magic.engine.logs import LogLines, Text, find
+from lithops_magic.engine.reduce import Reduction
 from lithops_magic.engine.replies import item_repr
 from lithops_magic.engine.values import JobValues
+from lithops_magic.errors import MisuseError
 
 if TYPE_CHECKING:
     import re
@@ -27,10 +29,53 @@ class MapResult(JobValues):
     neither. The object is the same before, during and after the job, on success, failure and interrupt.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, reduction: Reduction | None = None) -> None:
         super().__init__(job)
+        self.reduction = reduction
+        """What becomes of all values at the end, if that was asked for."""
         self.follow: Callable[[MapResult], object] = MapResult.finish
         """How `retry` waits for the end; a notebook draws the progress meanwhile."""
+
+    @property
+    def reduced(self) -> Any:
+        """What the job's `reduce` function made of all values; waits for it.
+
+        Raises
+        ------
+        MisuseError
+            There is no such function.
+        JobCancelled
+            It was not called, because not every task succeeded.
+        TaskError
+            It failed.
+        """
+        __tracebackhide__ = True
+        if self.reduction is None:
+            raise MisuseError("This job has nothing to reduce with: ask for it with reduce=FUNCTION (--reduce NAME).")
+        return self.reduction.value()
+
+    @property
+    def cost(self) -> float:
+        """USD at list price so far, requests included."""
+        return super().cost + (0.0 if self.reduction is None else self.reduction.cost)
+
+    def finish(self) -> Self:
+        """Wait until the job is over, stop it if that is interrupted, and raise as its option `errors` says."""
+        __tracebackhide__ = True
+        super().finish()
+        if self.reduction is not None and not self.errors:
+            try:
+                self.reduction.value()
+            except KeyboardInterrupt:
+                self.cancel()
+                raise
+        return self
+
+    def cancel(self) -> None:
+        """Send nothing more and return at once; results of what is in flight are still kept when they arrive."""
+        super().cancel()
+        if self.reduction is not None:
+            self.reduction.cancel()
 
     def retry(self, *, background: bool = False, **changes: Any) -> MapResult:
         """Run the tasks that failed or were not finished again; what they return takes its place in this result.
@@ -57,6 +102,9 @@ class MapResult(JobValues):
         __tracebackhide__ = True
         missing = [index for index in range(len(self)) if self._job.ledger.state(index) != "done"]
         self._job = misuse.start_again(self._job, missing, changes)
+        if self.reduction is not None:
+            self.reduction = self.reduction.anew()
+            self.reduction.follow(self)
         if not background:
             self.follow(self)
         return self

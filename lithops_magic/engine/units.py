@@ -29,6 +29,15 @@ def money(usd: float) -> str:
     return f"${usd:.{digits}f}".rstrip("0")
 
 
+def size(octets: float) -> str:
+    """Return bytes as `45 B`, `12 KB`, `85.8 MB`."""
+    if octets < 1000:
+        return f"{octets:.0f} B"
+    if octets < 999_500:
+        return f"{octets / 1000:,.0f} KB"
+    return f"{octets / 1_000_000:,.1f} MB"
+
+
 def factor(value: float) -> str:
     """Return a ratio as `under 0.01 ×`, `0.25 ×`, `1.7 ×`, `23 ×`."""
     if value < 0.01:

@@ -44,8 +44,15 @@ class Mapped:
     note: str = ""
 
 
-def expression_form(shell: InteractiveShell, line: str, cell: str, target: str) -> Mapped:
+def expression_form(shell: InteractiveShell, first: str, cell: str, target: str | None) -> Mapped:
     """Make the cell a function of one item: `target` is assigned, the body runs, its last expression is returned.
+
+    Parameters
+    ----------
+    first
+        The cell's first line, which the user sees above `cell`.
+    target
+        None: the item is of no interest.
 
     Raises
     ------
@@ -54,12 +61,12 @@ def expression_form(shell: InteractiveShell, line: str, cell: str, target: str) 
     UsageError
         The body uses notebook syntax such as `!ls`.
     """
-    source = _Source(shell, line, cell)
+    source = _Source(shell, first, cell)
     tree = source.parse()
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     is_async = bool(source.compile(tree, flags).co_flags & inspect.CO_COROUTINE)
-    note = "" if isinstance(tree.body[-1], ast.Expr) else _no_value(tree.body[-1])
-    body = [_assignment(target), *tree.body]
+    note = "" if isinstance(tree.body[-1], ast.Expr) else _no_value(tree.body[-1], each=target is not None)
+    body = tree.body if target is None else [_assignment(target), *tree.body]
     defaults = _defaults(shell, body)
     code = source.compile(ast.Module([_definition(body, defaults, is_async)], []))
     function_code = next(const for const in code.co_consts if isinstance(const, types.CodeType))
@@ -68,7 +75,7 @@ def expression_form(shell: InteractiveShell, line: str, cell: str, target: str) 
     return Mapped(function, source.label, note)
 
 
-def function_form(shell: InteractiveShell, line: str, cell: str) -> Mapped:
+def function_form(shell: InteractiveShell, first: str, cell: str) -> Mapped:
     """Run the cell in the notebook and map the function its last statement defines.
 
     Raises
@@ -79,12 +86,12 @@ def function_form(shell: InteractiveShell, line: str, cell: str) -> Mapped:
         The cell does not end with a function.
     """
     __tracebackhide__ = True
-    source = _Source(shell, line, cell)
+    source = _Source(shell, first, cell)
     tree = source.parse()
     last = tree.body[-1]
     if not isinstance(last, ast.FunctionDef | ast.AsyncFunctionDef):
         raise UsageError(
-            f"without `in`, the cell must end with the function to map over `{line.strip()}`; "
+            f"without `in`, the cell must end with the function to map over `{first.partition(' ')[2].strip()}`; "
             "to compute an expression for each item write `%%lambda_map x in ITEMS`"
         )
     exec(source.compile(tree), shell.user_global_ns, shell.user_ns)
@@ -97,8 +104,7 @@ def function_form(shell: InteractiveShell, line: str, cell: str) -> Mapped:
 class _Source:
     """The text of a cell, registered so that tracebacks, here and remote, show its lines under the cell's name."""
 
-    def __init__(self, shell: InteractiveShell, line: str, cell: str) -> None:
-        first = f"%%lambda_map {line}"
+    def __init__(self, shell: InteractiveShell, first: str, cell: str) -> None:
         self._shell = shell
         self._offset = first.count("\n") + 1
         self._cell = cell
@@ -120,7 +126,7 @@ class _Source:
         else:
             if tree.body:
                 return tree
-            raise UsageError("the cell has only comments: write what to compute for each item below the first line")
+            raise UsageError("the cell has only comments: write what to compute below the first line")
         raise failure
 
     def compile(self, tree: ast.Module, flags: int = 0) -> types.CodeType:
@@ -193,8 +199,8 @@ def _definition(body: list[ast.stmt], defaults: dict[str, Any], is_async: bool) 
     return definition
 
 
-def _no_value(last: ast.stmt) -> str:
-    note = "the cell's last line is no expression, so every result is None"
+def _no_value(last: ast.stmt, *, each: bool) -> str:
+    note = f"the cell's last line is no expression, so {'every result' if each else 'its value'} is None"
     if isinstance(last, ast.Assign | ast.AugAssign | ast.AnnAssign):
         target = last.targets[0] if isinstance(last, ast.Assign) else last.target
         note += f"; add a line `{ast.unparse(target)}` to get it back"

@@ -1,14 +1,15 @@
-"""Completes the options of the magics, their choices, and the notebook's variables in the rest of the line."""
+"""Completes the options of the magics, their choices, and the notebook's names in the rest of the line."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
-from lithops_magic.notebook import configure
-from lithops_magic.notebook.options import BY_FLAG, names
+from lithops_magic.notebook import configure, options
+from lithops_magic.notebook.options import Option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,9 +17,18 @@ if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
 
-_MAGIC = re.compile(r"%%?lambda_(map|status|clean|config)\s")
-_MANAGEMENT = ["--local", "--profile", "--help"]
-_FLAGS = {"map": names(), "status": _MANAGEMENT, "clean": _MANAGEMENT, "config": names(configure.OPTIONS)}
+_MAGIC = re.compile(r"%%?lambda_(\w+)\s")
+_OPTIONS = {
+    "map": options.MAP,
+    "call": options.CALL,
+    "logs": options.LOGS,
+    "status": options.MANAGE,
+    "clean": options.MANAGE,
+    "config": configure.OPTIONS,
+}
+_EXPRESSIONS = ("map", "logs")
+"""Magics whose line has an expression."""
+_NAME = re.compile(r"(?<![\w.\"'])[^\W\d]\w*\Z")
 
 
 def matcher_for(shell: InteractiveShell, identifier: str) -> Callable[[CompletionContext], SimpleMatcherResult]:
@@ -30,13 +40,14 @@ def matcher_for(shell: InteractiveShell, identifier: str) -> Callable[[Completio
     def complete(context: CompletionContext) -> SimpleMatcherResult:
         line = context.full_text.split("\n")[context.cursor_line][: _cursor(context)]
         magic = _MAGIC.match(line)
-        if magic is None:
+        if magic is None or magic[1] not in _OPTIONS:
             return {"completions": []}
-        fragment, found = _complete(line[magic.end() :], _FLAGS[magic.group(1)], shell.user_ns)
+        fragment, found = _complete(line[magic.end() :], magic[1], shell.user_ns)
         return {
             "completions": [SimpleCompletion(text=text, type=kind) for text, kind in found],
             "matched_fragment": fragment,
-            "suppress": bool(found) and fragment.startswith("-"),
+            # Others would offer `memoryview` for `--me`, and every name of Python's for a value.
+            "suppress": (bool(found) and not _NAME.search(line)) or fragment.startswith("-"),
         }
 
     result: Callable[[CompletionContext], SimpleMatcherResult] = complete
@@ -47,17 +58,27 @@ def _cursor(context: CompletionContext) -> int:
     return len(context.line_with_cursor) if context.cursor_position is None else context.cursor_position
 
 
-def _complete(text: str, flags: list[str], namespace: dict[str, Any]) -> tuple[str, list[tuple[str, str]]]:
+def _complete(text: str, magic: str, namespace: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]]]:
+    known = _OPTIONS[magic]
     words = text.split(" ")
     word, before = words[-1], next((past for past in reversed(words[:-1]) if past), "")
-    option = BY_FLAG.get(before)
+    option = options.by_flag(known).get(before)
     if word.startswith("-"):
-        return word, [(flag, "param") for flag in flags if flag.startswith(word)]
+        return word, [(flag, "param") for flag in options.names(known) if flag.startswith(word)]
     if option is not None and option.metavar is not None:
-        offered = option.choices or (_variables(namespace) if option.field == "out" else ())
-        return word, [(text, "param") for text in offered if text.startswith(word)]
-    return "", []
+        return word, [(text, "param") for text in _values(option, namespace) if text.startswith(word)]
+    name = _NAME.search(word)
+    if magic not in _EXPRESSIONS or name is None:
+        return "", []
+    return name[0], [(text, "instance") for text in _names(namespace) if text.startswith(name[0])]
 
 
-def _variables(namespace: dict[str, Any]) -> list[str]:
+def _values(option: Option, namespace: Mapping[str, Any]) -> list[str]:
+    if option.offers is None:
+        return list(option.choices)
+    names = _names(namespace)
+    return [name for name in names if option.offers == "variables" or callable(namespace[name])]
+
+
+def _names(namespace: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in namespace if not name.startswith("_"))

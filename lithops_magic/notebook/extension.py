@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from lithops_magic.notebook.completer import matcher_for
 from lithops_magic.notebook.configure import ConfigMagics
 from lithops_magic.notebook.magics import LambdaMagics
+from lithops_magic.notebook.manage import JobMagics
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _NAME = LambdaMagics.__name__
+_OURS = (LambdaMagics, JobMagics, ConfigMagics)
 _MATCHER = "lithops_magic.options"
 
 
@@ -22,7 +24,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
         return
     magics = LambdaMagics(shell)
     magics.from_profile = copy.deepcopy(shell.config.get(_NAME))
-    shell.register_magics(magics, ConfigMagics(shell, magics.session))
+    shell.register_magics(magics, JobMagics(shell, magics), ConfigMagics(shell, magics.session))
     completer = getattr(shell, "Completer", None)
     if completer is not None:
         completer.custom_matchers.append(matcher_for(shell, _MATCHER))
@@ -33,7 +35,7 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     registry: dict[str, Any] = shell.magics_manager.registry
     if _NAME not in registry:
         return
-    ours = magics, _ = registry.pop(_NAME), registry.pop(ConfigMagics.__name__)
+    ours = magics, *_ = [registry.pop(kind.__name__) for kind in _OURS]
     for one in ours:
         shell.configurables.remove(one)
     # %config writes into the shell's own configuration too.

@@ -7,18 +7,20 @@ import io
 import re
 import tokenize
 import warnings
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from IPython.core.error import UsageError
 
-from lithops_magic.notebook.options import BY_FLAG, Option, Options, closest
+from lithops_magic.notebook.options import MAP, Option, Options, by_flag, closest, collect
 
 _FLAG = re.compile(r"--?[A-Za-z][\w-]*")
 _BLANK = re.compile(r"(?:\s|\\\n)*")
 _EDGES = re.compile(r"\A(?:\s|\\\n)+|(?:\s|\\\n)+\Z")
-_WORD = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'|\S+")
+_WORD = re.compile(r"(?:[\w.-]+=)?(?:\"[^\"\n]*\"|'[^'\n]*')|\S+")
+_QUOTED = re.compile(r"([\w.-]+=)?([\"'])(.*)\2")
+_FLAGS = by_flag(MAP)
 # A split before one of these would cut a binary operator in two: `lambda x: x + 1 items`.
 _BINARY = re.compile(r"[-+*]")
 
@@ -66,7 +68,7 @@ def magic_line(line: str) -> MapLine:
         apart = left and left != source[: token.start]
         if apart and token.depth == 0 and not _BINARY.match(right) and _parses(left) and _parses(right):
             return MapLine(right, None, left, options)
-    _refuse_unknown_flag(source)
+    refuse_unknown_flag(source)
     if _split_target(source):
         raise UsageError(f"`{source}` needs a cell below it; write `%%lambda_map {source}` as the cell's first line")
     raise UsageError(
@@ -94,30 +96,48 @@ def tokens(text: str) -> Iterator[Token]:
         return
 
 
-def split_options(line: str) -> tuple[str, Options]:
+def split_options(line: str, known: Iterable[Option] = MAP) -> tuple[str, Options]:
     """Split a line into its Python text and its options, wherever the options stand."""
+    flags = by_flag(known)
     pieces: list[str] = []
-    values: dict[str, Any] = {}
+    read: list[tuple[Option, object]] = []
     position = 0
     while True:
-        found = _next_flag(line, position)
+        found = _next_flag(line, position, flags)
         piece = _trim(line[position : found.start() if found else len(line)])
         if piece:
             pieces.append(piece)
         if found is None:
             break
-        option = BY_FLAG[found.group()]
-        values[option.field], position = _read_value(option, found.group(), line, found.end())
+        option = flags[found.group()]
+        value, position = _read_value(option, found.group(), line, found.end(), flags)
+        read.append((option, value))
     if len(pieces) > 1:
         for piece in pieces:
             if _FLAG.match(piece):
-                _refuse_unknown_flag(piece)
+                refuse_unknown_flag(piece, flags)
         raise UsageError(f"options go before or after the expression, not inside it: `{pieces[0]}` … `{pieces[1]}`")
-    return (pieces[0] if pieces else ""), Options(**values)
+    return (pieces[0] if pieces else ""), collect(read)
 
 
-def unknown_flag(source: str, name: str | None = None) -> str | None:
-    """Return what looks like a mistyped flag in `source`: any, or the one a missing `name` comes from."""
+def options_only(line: str, known: Iterable[Option], name: str) -> Options:
+    """Parse the line of the magic `name`, which takes nothing but options."""
+    known = tuple(known)
+    rest, options = split_options(line, known)
+    if rest and not options.help:
+        refuse_unknown_flag(rest, by_flag(known))
+        raise UsageError(f"`{name}` takes only options, not `{rest}`; see `{name} --help`")
+    return options
+
+
+def refuse_unknown_flag(source: str, flags: Iterable[str] = _FLAGS, name: str | None = None) -> None:
+    """Raise UsageError if `source` has what looks like a mistyped flag: any, or the one a missing `name` comes from."""
+    flag = _unknown_flag(source, name)
+    if flag is not None:
+        raise UsageError(f"unknown option {flag}{closest(flag, flags)}")
+
+
+def _unknown_flag(source: str, name: str | None) -> str | None:
     for token in tokens(source):
         flag = _FLAG.match(source, token.start)
         if token.depth or token.text != "-" or flag is None or (token.start and not source[token.start - 1].isspace()):
@@ -128,13 +148,7 @@ def unknown_flag(source: str, name: str | None = None) -> str | None:
     return None
 
 
-def _refuse_unknown_flag(source: str) -> None:
-    flag = unknown_flag(source)
-    if flag is not None:
-        raise UsageError(f"unknown option {flag}{closest(flag)}")
-
-
-def _next_flag(line: str, position: int) -> re.Match[str] | None:
+def _next_flag(line: str, position: int, flags: Container[str]) -> re.Match[str] | None:
     offset = _BLANK.match(line, position).end()  # type: ignore[union-attr]
     for token in tokens(line[offset:]):
         start = offset + token.start
@@ -143,14 +157,14 @@ def _next_flag(line: str, position: int) -> re.Match[str] | None:
         flag = _FLAG.match(line, start)
         if (
             flag is not None
-            and flag.group() in BY_FLAG
+            and flag.group() in flags
             and line[flag.end() : flag.end() + 1] in ("", "=", " ", "\t", "\n", "\\")
         ):
             return flag
     return None
 
 
-def _read_value(option: Option, flag: str, line: str, position: int) -> tuple[object, int]:
+def _read_value(option: Option, flag: str, line: str, position: int, flags: Container[str]) -> tuple[object, int]:
     assigned = line[position : position + 1] == "="
     if option.metavar is None:
         if assigned:
@@ -158,11 +172,10 @@ def _read_value(option: Option, flag: str, line: str, position: int) -> tuple[ob
         return True, position
     start = position + 1 if assigned else _BLANK.match(line, position).end()  # type: ignore[union-attr]
     word = _WORD.match(line, start)
-    if word is None or (not assigned and word.group() in BY_FLAG):
+    if word is None or (not assigned and word.group() in flags):
         raise UsageError(f"{flag} needs a value: {option.legal}")
-    text = word.group()
-    if text[0] in "\"'" and text[-1] == text[0] and len(text) > 1:
-        text = text[1:-1]
+    quoted = _QUOTED.fullmatch(word.group())
+    text = (quoted[1] or "") + quoted[3] if quoted else word.group()
     try:
         return option.parse(text), word.end()
     except ValueError:
@@ -189,7 +202,7 @@ def _check(source: str) -> None:
         problem = error.msg
     else:
         return
-    _refuse_unknown_flag(source)
+    refuse_unknown_flag(source)
     raise UsageError(f"`{source}` is not a Python expression: {problem}" if source else "nothing stands after `in`")
 
 

@@ -1,23 +1,22 @@
-"""The magics: `%%lambda_map`, `%lambda_map`, `%lambda_status`, `%lambda_clean`."""
+"""The magics that run something: `%%lambda_map`, `%lambda_map` and `%%lambda_call`."""
 
 from __future__ import annotations
 
-import builtins
-import difflib
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.displayhook import DisplayHook
-from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
+from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class, no_var_expand
 from IPython.core.page import page
-from traitlets import Bool, Enum, Int, Unicode
+from traitlets import Bool, Dict, Enum, Float, Int, Unicode
 
-from lithops_magic.notebook import grammar, options
-from lithops_magic.notebook.cell import Mapped, cell_number, expression_form, function_form
+from lithops_magic.notebook import grammar, options, values
+from lithops_magic.notebook.cell import Mapped, expression_form, function_form
+from lithops_magic.notebook.evaluate import evaluate_function, evaluate_items
 from lithops_magic.notebook.grammar import MapLine
-from lithops_magic.notebook.help import CLEAN_HELP, STATUS_HELP, help_text
+from lithops_magic.notebook.help import CALL_HELP, MAP_HELP
 from lithops_magic.notebook.options import Options
 from lithops_magic.notebook.session import Session
 
@@ -29,8 +28,16 @@ if TYPE_CHECKING:
     from lithops_magic.engine import MapOptions, MapResult
 
 
-def _number(allowed: options.Range, what: str) -> Int[int | None, int | None]:
+def _number(allowed: values.Range, what: str) -> Int[int | None, int | None]:
     return Int(None, min=allowed.low, max=allowed.high, allow_none=True, help=f"{what}; {allowed}.").tag(config=True)
+
+
+def _text(what: str) -> Unicode[str | None, str | bytes | None]:
+    return Unicode(None, allow_none=True, help=what).tag(config=True)
+
+
+def _switch(default: bool, what: str) -> Bool[bool, bool | int]:
+    return Bool(default, help=what).tag(config=True)
 
 
 @magics_class
@@ -39,20 +46,29 @@ class LambdaMagics(Magics):
 
     shell: InteractiveShell
 
-    memory = _number(options.MEMORY, "Memory of each Lambda")
-    timeout = _number(options.TIMEOUT, "Longest time one task may run")
-    chunksize = _number(options.COUNT, "Items sent in one invocation")
-    workers = _number(options.COUNT, "Most Lambdas running at the same time")
-    retries = _number(options.RETRIES, "How often a task is sent again when its Lambda was lost")
+    memory = _number(values.MEMORY, "Memory of each Lambda")
+    timeout = _number(values.TIMEOUT, "Longest time one task may run")
+    tmp = _number(values.TMP, "Size of /tmp in each Lambda")
+    env = Dict(value_trait=Unicode(), key_trait=Unicode(), help="Environment variables of the tasks.").tag(config=True)
+    packages = _text("Packages to ship beside those that are seen to be used; none ships no packages.")
+    chunksize = _number(values.COUNT, "Items sent in one invocation")
+    workers = _number(values.COUNT, "Most Lambdas running at the same time")
+    retries = _number(values.RETRIES, "How often a task is sent again when its Lambda was lost")
+    retry_errors = _switch(False, "Also send a task again when its code raised.")
+    retry_memory = Float(
+        None, min=1, allow_none=True, help="Times more memory for a task that ran out of it, at its next attempt."
+    ).tag(config=True)
+    backups = _switch(False, "Run a second copy of tasks far slower than their peers.")
     errors = Enum(options.ERRORS, "raise", help="Raise grouped errors at the end, or keep them in the result.").tag(
         config=True
     )
-    packages = Unicode(
-        None, allow_none=True, help="Packages to ship beside those that are seen to be used; none ships no packages."
-    ).tag(config=True)
-    profile = Unicode(None, allow_none=True, help="AWS profile to use.").tag(config=True)
-    local = Bool(False, help="Use the local AWS on this machine, whatever is configured.").tag(config=True)
-    progress = Bool(True, help="Show progress and a summary.").tag(config=True)
+    locals = _switch(False, "Show the local variables of the frames that failed.")
+    max_cost = Float(None, min=0, allow_none=True, help="US dollars after which one job sends nothing more.").tag(
+        config=True
+    )
+    profile = _text("AWS profile to use.")
+    local = _switch(False, "Use the local AWS on this machine, whatever is configured.")
+    progress = _switch(True, "Show progress and a summary.")
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
@@ -64,133 +80,107 @@ class LambdaMagics(Magics):
     @line_cell_magic
     def lambda_map(self, line: str, cell: str | None = None) -> MapResult | None:
         __tracebackhide__ = True
-        while cell is not None and line.endswith("\\"):
-            continued, _, cell = cell.partition("\n")
-            line = f"{line}\n{continued}"
+        if cell is not None:
+            line, cell = _continued(line, cell)
         asked = grammar.magic_line(line) if cell is None else grammar.cell_line(line)
-        if asked.options.help:
-            page(help_text())
+        given = asked.options
+        if given.help:
+            page(MAP_HELP)
             return None
-        return self._map(asked, line, cell)
+        items = evaluate_items(self.shell, asked.items)
+        reduce = evaluate_function(self.shell, given.reduce, "--reduce") if given.reduce else None
+        result = self._run(given, self._mapped(asked, line, cell), items, out=given.out, reduce=reduce)
+        return None if given.out or _silenced(line, cell) else result
 
-    lambda_map.__doc__ = help_text()
-
-    @no_var_expand
-    @line_magic
-    def lambda_status(self, line: str) -> None:
-        from lithops_magic.notebook.status import show, status
-
-        given = self._management(line, "lambda_status")
-        if given is not None:
-            show(status(self._settings(given), self.jobs()))
-
-    lambda_status.__doc__ = STATUS_HELP
+    lambda_map.__doc__ = MAP_HELP
 
     @no_var_expand
-    @line_magic
-    def lambda_clean(self, line: str) -> None:
-        from lithops_magic.notebook.status import clean, show
+    @cell_magic
+    def lambda_call(self, line: str, cell: str) -> Any:
+        __tracebackhide__ = True
+        line, cell = _continued(line, cell)
+        given = grammar.options_only(line, options.CALL, "%%lambda_call")
+        if given.help:
+            page(CALL_HELP)
+            return None
+        # One failure is raised, whatever is usual for many.
+        given = replace(given, errors="raise")
+        called = expression_form(self.shell, f"%%lambda_call {line}", cell, None)
+        goes_on = given.background or given.detach
+        result = self._run(given, called, [None], out=given.out if goes_on else None)
+        if result is None:
+            return None
+        value = result if goes_on else result[0]
+        if given.out:
+            self.shell.user_ns[given.out] = value
+        return None if given.out or _silenced(line, cell) else value
 
-        given = self._management(line, "lambda_clean")
-        if given is not None:
-            show(clean(self._settings(given)))
-
-    lambda_clean.__doc__ = CLEAN_HELP
+    lambda_call.__doc__ = CALL_HELP
 
     def jobs(self) -> list[MapResult]:
         """Return the results of this session that are still referenced, oldest first."""
         return [job for reference in self._jobs if (job := reference()) is not None]
 
-    def _map(self, asked: MapLine, line: str, cell: str | None) -> MapResult | None:
+    def remember(self, result: MapResult) -> None:
+        """List `result` among the jobs of this session as long as somebody holds it."""
+        self._jobs.append(weakref.ref(result))
+
+    def settings(self, given: Options) -> Settings:
+        """Return what the next run uses: what is configured, with the session's defaults and the line's options."""
+        local = True if given.local or self.local else None
+        return self.session.load(local=local, profile=given.profile or self.profile)
+
+    def _run(
+        self, given: Options, mapped: Mapped, items: Iterable[Any], *, out: str | None, reduce: Any = None
+    ) -> MapResult | None:
         # The engine is loaded on first use: loading the extension must not slow a notebook's start.
-        from lithops_magic.notebook.run import Job, follow, start
+        from lithops_magic.notebook.run import Job, preview, run
 
         __tracebackhide__ = True
-        items = self._items(asked.items)
-        mapped = self._mapped(asked, line, cell)
-        given = asked.options
         job = Job(
             function=mapped.function,
             items=items,
             options=self._options(given, mapped.label),
-            settings=self._settings(given),
-            out=given.out,
-            background=given.background,
+            settings=self.settings(given),
+            reduce=reduce,
+            out=out,
+            background=given.background or given.detach,
             progress=self.progress and not given.quiet,
             notes=(mapped.note,) if mapped.note else (),
         )
-        result = start(self.shell, job)
-        self._jobs.append(weakref.ref(result))
-        follow(self.shell, job, result)
-        return None if given.out or _silenced(line, cell) else result
+        if given.dry_run:
+            preview(job)
+            return None
+        return run(self.shell, job, self.remember)
 
     def _mapped(self, asked: MapLine, line: str, cell: str | None) -> Mapped:
         __tracebackhide__ = True
         if cell is None:
-            function = self._evaluate(asked.function or "", "FUNCTION")
-            if not callable(function):
-                raise UsageError(
-                    f"FUNCTION: `{asked.function}` is no function (it is of type {type(function).__name__})"
-                )
-            return Mapped(function, getattr(function, "__name__", asked.function or ""))
+            source = asked.function or ""
+            function = evaluate_function(self.shell, source, "FUNCTION")
+            return Mapped(function, getattr(function, "__name__", source))
+        first = f"%%lambda_map {line}"
         if asked.target is None:
-            return function_form(self.shell, line, cell)
-        return expression_form(self.shell, line, cell, asked.target)
-
-    def _items(self, source: str) -> Iterable[Any]:
-        __tracebackhide__ = True
-        items = self._evaluate(source, "ITEMS")
-        try:
-            iter(items)
-        except TypeError:
-            problem = f"ITEMS: `{source}` is not iterable (it is of type {type(items).__name__})"
-        else:
-            return items  # type: ignore[no-any-return]
-        raise UsageError(problem)
-
-    def _evaluate(self, source: str, what: str) -> Any:
-        """Evaluate the user's expression once; what it cannot find or parse becomes one line."""
-        __tracebackhide__ = True
-        shell = self.shell
-        name = shell.compile.cache(source, cell_number(shell))
-        try:
-            code = compile(source, name, "eval", shell.compile.flags, True)
-            return eval(code, shell.user_global_ns, shell.user_ns)
-        except NameError as error:
-            if _is_deeper(error):
-                raise
-            flag = grammar.unknown_flag(source, error.name)
-            problem = f"{what}: {_missing(error, shell.user_ns)}"
-            if flag is not None:
-                problem = f"unknown option {flag}{options.closest(flag)}"
-        except SyntaxError as error:
-            if _is_deeper(error):
-                raise
-            problem = f"{what}: `{source}` cannot be used here: {error.msg}"
-        raise UsageError(problem)
+            return function_form(self.shell, first, cell)
+        return expression_form(self.shell, first, cell, asked.target)
 
     def _options(self, given: Options, label: str) -> MapOptions:
         from lithops_magic.engine import MapOptions
 
-        fields = ("memory", "timeout", "chunksize", "workers", "retries", "errors", "packages")
-        chosen = {field: getattr(given, field) or getattr(self, field) for field in fields}
-        if given.retries is not None:
-            chosen["retries"] = given.retries
-        return MapOptions(label=label, **{field: value for field, value in chosen.items() if value is not None})
+        chosen = {
+            name: value if (value := getattr(given, name)) is not None and value is not False else getattr(self, name)
+            for name in options.ENGINE
+        }
+        chosen |= {"env": tuple({**self.env, **dict(given.env)}.items()), "detach": given.detach, "label": label}
+        return MapOptions(**{name: value for name, value in chosen.items() if value is not None})
 
-    def _settings(self, given: Options) -> Settings:
-        local = True if given.local or self.local else None
-        return self.session.load(local=local, profile=given.profile or self.profile)
 
-    def _management(self, line: str, name: str) -> Options | None:
-        """Parse a line that takes no expression and only says which AWS; None after its help was shown."""
-        rest, given = grammar.split_options(line)
-        if given.help:
-            page(getattr(self, name).__doc__)
-            return None
-        if rest or given != Options(local=given.local, profile=given.profile):
-            raise UsageError(f"%{name} takes only --local and --profile NAME")
-        return given
+def _continued(line: str, cell: str) -> tuple[str, str]:
+    """Take the lines that continue a magic's first line out of its cell."""
+    while line.endswith("\\"):
+        more, _, cell = cell.partition("\n")
+        line = f"{line}\n{more}"
+    return line, cell
 
 
 def _silenced(line: str, cell: str | None) -> bool:
@@ -198,14 +188,3 @@ def _silenced(line: str, cell: str | None) -> bool:
     if cell is None:
         return line.rstrip().endswith(";")
     return DisplayHook.semicolon_at_end_of_expression(cell)  # type: ignore[no-any-return, no-untyped-call]
-
-
-def _is_deeper(error: Exception) -> bool:
-    """Whether `error` was raised by code the expression called, not by the expression itself."""
-    here = error.__traceback__
-    return here is not None and here.tb_next is not None and here.tb_next.tb_next is not None
-
-
-def _missing(error: NameError, namespace: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(error.name or "", [*namespace, *vars(builtins)], n=1)
-    return f"{error}; did you mean `{close[0]}`?" if close else str(error)

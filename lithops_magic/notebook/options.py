@@ -1,42 +1,16 @@
-"""The options of `%lambda_map`, declared once: parsing, help, completion and `%config` all read this list."""
+"""The options of the magics, declared once: parsing, help, completion and `%config` all read these lists."""
 
 from __future__ import annotations
 
 import difflib
-import keyword
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal
+
+from lithops_magic.notebook import values
+from lithops_magic.notebook.values import Range
 
 Errors = Literal["raise", "keep"]
-
-
-class Range(NamedTuple):
-    """Whole numbers a value may take; `high` None means no upper bound."""
-
-    low: int
-    high: int | None = None
-    unit: str = ""
-
-    def __str__(self) -> str:
-        unit = f" {self.unit}" if self.unit else ""
-        if self.high is None:
-            return f"a whole number of at least {self.low:,}{unit}"
-        return f"a whole number from {self.low:,} to {self.high:,}{unit}"
-
-    def parse(self, text: str) -> int:
-        """Return the number in `text`; raise ValueError when it is none or out of range."""
-        number = int(text)
-        if number < self.low or (self.high is not None and number > self.high):
-            raise ValueError(text)
-        return number
-
-
-# Memory and timeout: AWS Lambda's function quotas ("Lambda quotas", AWS Lambda developer guide).
-MEMORY = Range(128, 10_240, "MB")
-TIMEOUT = Range(1, 900, "seconds")
-COUNT = Range(1)
-RETRIES = Range(0)
 ERRORS = ("raise", "keep")
 
 
@@ -45,17 +19,29 @@ class Options:
     """What the options on one magic line say; None means not given."""
 
     out: str | None = None
+    reduce: str | None = None
     memory: int | None = None
     timeout: int | None = None
+    tmp: int | None = None
+    env: tuple[tuple[str, str], ...] = ()
+    packages: str | None = None
     chunksize: int | None = None
     workers: int | None = None
     retries: int | None = None
+    retry_errors: bool = False
+    retry_memory: float | None = None
+    backups: bool = False
     errors: Errors | None = None
-    packages: str | None = None
-    profile: str | None = None
+    locals: bool = False
+    max_cost: float | None = None
+    dry_run: bool = False
     background: bool = False
+    detach: bool = False
     quiet: bool = False
     local: bool = False
+    profile: str | None = None
+    grep: str | None = None
+    resume: bool = False
     help: bool = False
 
 
@@ -69,11 +55,15 @@ class Option:
     parse: Callable[[str], object] = str
     legal: str = ""
     choices: tuple[str, ...] = ()
+    offers: Literal["variables", "functions"] | None = None
+    """Which names of the notebook complete its value."""
+    repeated: bool = False
+    """Whether it may be given several times, each adding a value."""
 
     @property
     def field(self) -> str:
         """The attribute of `Options` this option sets."""
-        return self.flags[-1].removeprefix("--")
+        return self.flags[-1].removeprefix("--").replace("-", "_")
 
     @property
     def usage(self) -> str:
@@ -82,42 +72,42 @@ class Option:
         return ", ".join(flag + value for flag in self.flags)
 
 
-def _variable(text: str) -> str:
-    if not text.isidentifier() or keyword.iskeyword(text):
-        raise ValueError(text)
-    return text
-
-
-def _choice(text: str) -> str:
-    if text not in ERRORS:
-        raise ValueError(text)
-    return text
-
-
 def _number(flag: str, metavar: str, allowed: Range, text: str) -> Option:
     return Option((flag,), text, metavar, allowed.parse, str(allowed))
 
 
-OPTIONS = (
-    Option(
-        ("-o", "--out"),
-        "variable that holds the result, bound before the work starts",
-        "NAME",
-        _variable,
-        "a variable name",
+_OUT = Option(
+    ("-o", "--out"),
+    "variable that holds the result, bound before the work starts",
+    "NAME",
+    values.parse_name,
+    "a variable name",
+    offers="variables",
+)
+_ANSWER = Option(
+    ("-o", "--out"), "variable that gets the value", "NAME", values.parse_name, "a variable name", offers="variables"
+)
+_REDUCE = Option(
+    ("--reduce",),
+    "function called once on Lambda with the list of all values when every task has succeeded; gives RESULT.reduced",
+    "NAME",
+    values.parse_name,
+    "the name of a function",
+    offers="functions",
+)
+_FUNCTION = (
+    _number(
+        "--memory", "MB", values.MEMORY, "memory of each Lambda; more memory also means more CPU (1 vCPU at 1769 MB)"
     ),
-    _number("--memory", "MB", MEMORY, "memory of each Lambda; more memory also means more CPU (1 vCPU at 1769 MB)"),
-    _number("--timeout", "S", TIMEOUT, "longest time one task may run, in seconds"),
-    _number("--chunksize", "N", COUNT, "items sent in one invocation (chosen by measuring when not given)"),
-    _number("--workers", "N", COUNT, "most Lambdas running at the same time"),
-    _number("--retries", "N", RETRIES, "how often a task is sent again when its Lambda was lost"),
+    _number("--timeout", "S", values.TIMEOUT, "longest time one task may run, in seconds"),
+    _number("--tmp", "MB", values.TMP, "size of /tmp in each Lambda"),
     Option(
-        ("--errors",),
-        "raise: stop the notebook with the grouped errors at the end; keep: only report them",
-        "raise|keep",
-        _choice,
-        "raise or keep",
-        ERRORS,
+        ("--env",),
+        "environment variable of the tasks; may be given several times",
+        "K=V",
+        values.parse_pair,
+        "NAME=VALUE",
+        repeated=True,
     ),
     Option(
         ("--packages",),
@@ -126,22 +116,104 @@ OPTIONS = (
         str,
         "names in quotes, a requirements file or none",
     ),
-    Option(("--profile",), "AWS profile to use", "NAME", str, "the name of an AWS profile"),
-    Option(("--background",), "return at once; the result fills while other cells run"),
-    Option(("--quiet",), "show neither progress nor summary"),
-    Option(("--local",), "use the local AWS on this machine, whatever is configured"),
-    Option(("--help",), "show this help"),
 )
+_SHARING = (
+    _number("--chunksize", "N", values.COUNT, "items sent in one invocation (chosen by measuring when not given)"),
+    _number("--workers", "N", values.COUNT, "most Lambdas running at the same time"),
+)
+_RETRYING = (
+    _number("--retries", "N", values.RETRIES, "how often a task is sent again when its Lambda was lost"),
+    Option(("--retry-errors",), "also send a task again when its code raised"),
+    Option(
+        ("--retry-memory",),
+        "give a task that ran out of memory this many times more at its next attempt",
+        "2x",
+        values.parse_factor,
+        "a factor above 1, such as 2x",
+    ),
+)
+_BACKUPS = Option(("--backups",), "run a second copy of tasks far slower than their peers; only if they may run twice")
+_ERRORS = Option(
+    ("--errors",),
+    "raise: stop the notebook with the grouped errors at the end; keep: only report them",
+    "raise|keep",
+    values.one_of(ERRORS),
+    "raise or keep",
+    ERRORS,
+)
+_LIMITS = (
+    Option(("--locals",), "show the local variables of the frames that failed"),
+    Option(
+        ("--max-cost",),
+        "send nothing more once this many US dollars are spent",
+        "USD",
+        values.parse_money,
+        "an amount of US dollars",
+    ),
+)
+_WAYS = (
+    Option(("--dry-run",), "tell what would be sent, deployed and paid at worst; send and create nothing"),
+    Option(("--background",), "return at once; the result fills while other cells run"),
+    Option(("--detach",), "let AWS go on without this notebook; %lambda_attach finds the results again"),
+)
+_QUIET = Option(("--quiet",), "show neither progress nor summary")
+_WHERE = (
+    Option(("--local",), "use the local AWS on this machine, whatever is configured"),
+    Option(("--profile",), "AWS profile to use", "NAME", str, "the name of an AWS profile"),
+)
+_HELP = Option(("--help",), "show this help")
 
-BY_FLAG = {flag: option for option in OPTIONS for flag in option.flags}
+MAP = (
+    _OUT,
+    _REDUCE,
+    *_FUNCTION,
+    *_SHARING,
+    *_RETRYING,
+    _BACKUPS,
+    _ERRORS,
+    *_LIMITS,
+    *_WAYS,
+    _QUIET,
+    *_WHERE,
+    _HELP,
+)
+CALL = (_ANSWER, *_FUNCTION, *_RETRYING, *_LIMITS, *_WAYS, _QUIET, *_WHERE, _HELP)
+MANAGE = (*_WHERE, _HELP)
+LOGS = (Option(("--grep",), "only lines that match this regular expression", "PATTERN", str, "a pattern"), _HELP)
+
+ENGINE = (
+    *("memory", "timeout", "tmp", "packages", "chunksize", "workers", "retries", "retry_errors", "retry_memory"),
+    *("backups", "errors", "locals", "max_cost"),
+)
+"""Fields that have a session default of the same name and are handed to the engine as they are."""
 
 
-def closest(flag: str) -> str:
+def by_flag(options: Iterable[Option]) -> dict[str, Option]:
+    """Return the options under each of their flags."""
+    return {flag: option for option in options for flag in option.flags}
+
+
+def names(options: Iterable[Option]) -> list[str]:
+    """Return every flag in the order of the help."""
+    return [flag for option in options for flag in option.flags]
+
+
+def describe(options: Iterable[Option]) -> str:
+    """Return the lines of the help that list `options`."""
+    listed = list(options)
+    width = max(len(option.usage) for option in listed)
+    return "\n".join(f"    {option.usage:{width}}  {option.help}" for option in listed)
+
+
+def closest(flag: str, known: Iterable[str]) -> str:
     """Return `; did you mean --x?` for a mistyped flag, or an empty string."""
-    found = difflib.get_close_matches(flag, BY_FLAG, n=1, cutoff=0.6)
+    found = difflib.get_close_matches(flag, list(known), n=1, cutoff=0.6)
     return f"; did you mean {found[0]}?" if found else ""
 
 
-def names(options: Iterable[Option] = OPTIONS) -> list[str]:
-    """Return every flag in the order of the help."""
-    return [flag for option in options for flag in option.flags]
+def collect(read: Iterable[tuple[Option, object]]) -> Options:
+    """Return what was read as `Options`; of an option given twice the last one counts, unless it adds up."""
+    fields: dict[str, Any] = {}
+    for option, value in read:
+        fields[option.field] = (*fields.get(option.field, ()), value) if option.repeated else value
+    return Options(**fields)

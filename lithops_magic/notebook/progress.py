@@ -1,24 +1,20 @@
-"""What a running job looks like: pure functions from a snapshot to text and HTML, and the places they are drawn."""
+"""Where a running job is drawn, and how often."""
 
 from __future__ import annotations
 
-import html
 import os
 import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from lithops_magic.engine.units import duration, money, plural
-from lithops_magic.engine.view import speedup
+from lithops_magic.notebook.frame import Bundle, Reducing, frame
 
 if TYPE_CHECKING:
     from IPython.core.display_functions import DisplayHandle
     from IPython.core.interactiveshell import InteractiveShell
 
-    from lithops_magic.engine import MapResult, Snapshot
-
-Bundle = dict[str, str]
+    from lithops_magic.engine import MapResult
 
 REFRESH = 0.1
 """Seconds between frames: Jupyter drops messages above 1,000 a second, and an eye needs no more than ten."""
@@ -26,77 +22,6 @@ PATIENCE = 0.5
 """Seconds a job may take before progress appears."""
 SPARSE = 10.0
 """Seconds between lines where every line is kept (a pipe, a log file)."""
-_BAR = 24
-
-
-def frame(snapshot: Snapshot, *, local: bool, notes: tuple[str, ...] = ()) -> Bundle:
-    """Draw a job: phases and counts while it runs, one truthful summary line at its end."""
-    if snapshot.finished:
-        return _bundle("", summary(snapshot, local=local), notes)
-    if snapshot.state == "preparing" or snapshot.phase:
-        step = snapshot.phase or "Preparing"
-        return _bundle("", f"{step.rstrip(' .…')} … {duration(snapshot.elapsed)}", notes)
-    total = snapshot.total or 0
-    share = (snapshot.done + snapshot.failed) / total if total else 0.0
-    text = " · ".join(_running(snapshot))
-    return _bundle(
-        f'<progress value="{share:.3f}" max="1" title="tasks finished">{share:.0%}</progress> ', text, notes, share
-    )
-
-
-def summary(snapshot: Snapshot, *, local: bool) -> str:
-    """Return the line that stays: counts, wall time, speed-up, cost."""
-    finished = snapshot.done + snapshot.failed
-    total = finished if snapshot.total is None else snapshot.total
-    if snapshot.state == "finished":
-        parts = [plural(total, "task")]
-    else:
-        verb = "Stopped" if snapshot.state == "cancelled" else "Ended early"
-        parts = [f"{verb}: {finished:,} of {plural(total, 'task')} finished"]
-        parts += _count(snapshot.running, "still running")
-    parts += _count(snapshot.failed, "failed", mark="✗ ")
-    parts.append(duration(snapshot.elapsed))
-    parts += speedup(snapshot) + _count(snapshot.retried, "retried") + _count(snapshot.throttled, "throttled")
-    if snapshot.request_cost:
-        parts.append(cost(snapshot, local=local))
-    return " · ".join(parts)
-
-
-def cost(snapshot: Snapshot, *, local: bool) -> str:
-    """Return what the job costs at list price, and that the local AWS bills nothing."""
-    if local:
-        return f"{money(snapshot.request_cost)} in requests at list price (local AWS: nothing was billed)"
-    whole = snapshot.cost + snapshot.request_cost
-    return f"{money(whole)} at list price, {money(snapshot.request_cost)} of it for requests"
-
-
-def _running(snapshot: Snapshot) -> list[str]:
-    finished = snapshot.done + snapshot.failed
-    total = "?" if snapshot.total is None else f"{snapshot.total:,}"
-    parts = [f"{finished:,}/{total} finished"]
-    parts += [f"{snapshot.queued:,} queued"] if snapshot.queued is not None else []
-    parts += [f"{snapshot.running:,} running", f"{snapshot.done:,} done"]
-    parts += _count(snapshot.failed, "failed", mark="✗ ")
-    parts.append(duration(snapshot.elapsed))
-    if snapshot.rate:
-        parts.append(f"{snapshot.rate:,.1f}/s" if snapshot.rate < 100 else f"{snapshot.rate:,.0f}/s")
-    if snapshot.eta:
-        parts.append(f"about {duration(snapshot.eta)} left")
-    parts += _count(snapshot.retried, "retried") + _count(snapshot.throttled, "throttled")
-    spent = snapshot.cost + snapshot.request_cost
-    return [*parts, f"{money(spent)} so far"] if spent else parts
-
-
-def _count(number: int, what: str, mark: str = "") -> list[str]:
-    return [f"{mark}{number:,} {what}"] if number else []
-
-
-def _bundle(bar: str, line: str, notes: tuple[str, ...], share: float | None = None) -> Bundle:
-    filled = round(_BAR * share) if share is not None else 0
-    drawn = f"[{'█' * filled}{'░' * (_BAR - filled)}] " if share is not None else ""
-    text = "\n".join((drawn + line, *(f"Note: {note}" for note in notes)))
-    rows = "".join(f"<div><b>Note:</b> {html.escape(note)}</div>" for note in notes)
-    return {"text/plain": text, "text/html": f"<div><div>{bar}{html.escape(line)}</div>{rows}</div>"}
 
 
 def _first_line(bundle: Bundle) -> str:
@@ -145,38 +70,53 @@ class CellOutput:
     finish = draw
 
 
-class Terminal:
+class _Stream:
+    """Text that cannot be taken back: each note is written once, as soon as it is known."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def _news(self, bundle: Bundle) -> list[str]:
+        fresh = [note for note in bundle["text/plain"].split("\n")[1:] if note not in self._told]
+        self._told.update(fresh)
+        return fresh
+
+    @staticmethod
+    def _write(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+class Terminal(_Stream):
     """One line of a terminal, written over and over."""
 
     def draw(self, bundle: Bundle) -> None:
-        """Overwrite the line."""
-        sys.stdout.write(f"\r\x1b[K{_first_line(bundle)[: shutil.get_terminal_size().columns - 1]}")
-        sys.stdout.flush()
+        """Overwrite the line, and push news above it."""
+        news = "".join(f"\r\x1b[K{note}\n" for note in self._news(bundle))
+        self._write(f"{news}\r\x1b[K{_first_line(bundle)[: shutil.get_terminal_size().columns - 1]}")
 
     def finish(self, bundle: Bundle) -> None:
         """Replace the line by the whole last frame."""
-        sys.stdout.write(f"\r\x1b[K{bundle['text/plain']}\n")
-        sys.stdout.flush()
+        self._write("\n".join((f"\r\x1b[K{_first_line(bundle)}", *self._news(bundle), "")))
 
 
-class Lines:
+class Lines(_Stream):
     """Plain lines, few of them, for a pipe or a log file."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._next = 0.0
 
     def draw(self, bundle: Bundle) -> None:
-        """Write a line if the one before is old enough."""
-        now = time.monotonic()
-        if now >= self._next:
+        """Write a line if the one before is old enough, or there is news."""
+        now, news = time.monotonic(), self._news(bundle)
+        if now >= self._next or news:
             self._next = now + SPARSE
-            sys.stdout.write(f"{_first_line(bundle)}\n")
-            sys.stdout.flush()
+            self._write("\n".join((_first_line(bundle), *news, "")))
 
     def finish(self, bundle: Bundle) -> None:
         """Write the frame."""
-        sys.stdout.write(f"{bundle['text/plain']}\n")
-        sys.stdout.flush()
+        self._write("\n".join((_first_line(bundle), *self._news(bundle), "")))
 
 
 def sink(shell: InteractiveShell, *, wanted: bool, background: bool = False) -> Sink:
@@ -201,21 +141,33 @@ class Progress:
         self._where = where
         self._local = local
         self._notes = notes
+        self._began = time.monotonic()
 
-    def begin(self, result: MapResult) -> None:
-        """Draw the first frame now: an output belongs to the cell whose main thread made it."""
-        self._where.draw(self._frame(result))
+    def begin(self, result: MapResult, *, now: bool) -> None:
+        """Draw the first frame if that cannot wait.
+
+        An output belongs to the cell whose main thread made it, so a job that goes on behind it is drawn `now`; and
+        what the user should know before anything is sent is said at once.
+        """
+        if now or result.snapshot().notes:
+            self._where.draw(self._frame(result))
 
     def watch(self, result: MapResult) -> None:
-        """Draw `result` at most ten times a second until it is done."""
+        """Draw `result` at most ten times a second until it is done, and what reduces it after that."""
         while not result.wait(REFRESH):
-            if result.snapshot().elapsed > PATIENCE:
-                self._where.draw(self._frame(result))
+            self._draw(result)
+        while result.reduction is not None and not result.reduction.wait(REFRESH):
+            self._draw(result)
 
     def finish(self, result: MapResult, *notes: str) -> None:
         """Draw the last frame of `result`, whatever its end, with what else there is to say."""
         self._where.finish(self._frame(result, *notes))
 
+    def _draw(self, result: MapResult) -> None:
+        if time.monotonic() - self._began > PATIENCE:
+            self._where.draw(self._frame(result))
+
     def _frame(self, result: MapResult, *notes: str) -> Bundle:
         snapshot = result.snapshot()
-        return frame(snapshot, local=self._local, notes=(*self._notes, *snapshot.notes, *notes))
+        notes = (*self._notes, *snapshot.notes, *notes)
+        return frame(snapshot, local=self._local, notes=notes, reducing=Reducing.of(result))

@@ -1,7 +1,8 @@
-"""Runs one map on the main thread of a notebook: starts, draws, stops, raises."""
+"""Runs one job on the main thread of a notebook: starts, draws, stops, raises."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,9 +23,9 @@ LAST = "_lambda"
 
 
 class Stopped(KeyboardInterrupt):
-    """The user interrupted a map; the partial result stays bound."""
+    """The user interrupted a job; the partial result stays bound."""
 
-    def __init__(self, message: str, result: MapResult) -> None:
+    def __init__(self, message: str, result: MapResult | None = None) -> None:
         super().__init__(message)
         self.result = result
 
@@ -34,25 +35,73 @@ class Stopped(KeyboardInterrupt):
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A map that is ready to be started."""
+    """A job that is ready to be started."""
 
     function: Callable[..., Any]
     items: Iterable[Any]
     options: MapOptions
     settings: Settings
-    out: str | None
-    background: bool
-    progress: bool
+    reduce: Callable[..., Any] | None = None
+    out: str | None = None
+    """The variable that is bound to the result before the work starts."""
+    background: bool = False
+    progress: bool = True
     notes: tuple[str, ...] = ()
 
 
-def start(shell: InteractiveShell, job: Job) -> MapResult:
-    """Start `job` and bind its result."""
+def preview(job: Job) -> None:
+    """Show what `job` would do, without doing it."""
+    from lithops_magic.engine.plan import plan
+    from lithops_magic.notebook.dryrun import describe
+    from lithops_magic.notebook.status import show
+
+    __tracebackhide__ = True
+    show(describe(plan(job.function, job.items, options=job.options, settings=job.settings, reduce=job.reduce)))
+
+
+def run(shell: InteractiveShell, job: Job, started: Callable[[MapResult], None]) -> MapResult:
+    """Start `job`, bind its result, draw it and, unless it is a background job, wait for its end.
+
+    Raises
+    ------
+    TaskError
+        A task failed and the job's errors are to be raised; the result is bound all the same.
+    Stopped
+        The user interrupted it.
+    """
+    __tracebackhide__ = True
+    progress = Progress(
+        sink(shell, wanted=job.progress, background=job.background), local=job.settings.local, notes=job.notes
+    )
+    result: MapResult | None = None
+    try:
+        result = _start(shell, job)
+        started(result)
+        progress.begin(result, now=job.background)
+        if job.background:
+            threading.Thread(target=_follow, args=(progress, result), name="lambda-progress", daemon=True).start()
+            return result
+        progress.watch(result)
+    except KeyboardInterrupt:
+        pass
+    else:
+        _end(job, result, progress)
+        return result
+    # Raised outside the handler, else the interrupt would be shown as this error's context.
+    raise _stop(job, result, progress)
+
+
+def _start(shell: InteractiveShell, job: Job) -> MapResult:
     from lithops_magic import engine
 
     __tracebackhide__ = True
     result = engine.start(
-        job.function, job.items, options=job.options, settings=job.settings, name_code=partial(code_name, shell)
+        job.function,
+        job.items,
+        options=job.options,
+        settings=job.settings,
+        name_code=partial(code_name, shell),
+        reduce=job.reduce,
     )
     shell.user_ns[LAST] = result
     if job.out:
@@ -60,43 +109,28 @@ def start(shell: InteractiveShell, job: Job) -> MapResult:
     return result
 
 
-def follow(shell: InteractiveShell, job: Job, result: MapResult) -> None:
-    """Draw a job and, unless it is a background job, wait for its end.
-
-    Raises
-    ------
-    TaskError
-        A task failed and the job's errors are to be raised; the result is bound all the same.
-    Stopped
-        The user interrupted the wait.
-    """
+def _end(job: Job, result: MapResult, progress: Progress) -> None:
     __tracebackhide__ = True
-    progress = Progress(
-        sink(shell, wanted=job.progress, background=job.background), local=job.settings.local, notes=job.notes
-    )
-    if job.background:
-        progress.begin(result)
-        threading.Thread(target=_follow, args=(progress, result), name="lambda-progress", daemon=True).start()
-    else:
-        _wait(result, progress, job)
-
-
-def _wait(result: MapResult, progress: Progress, job: Job) -> None:
-    __tracebackhide__ = True
-    interrupted = False
-    try:
-        progress.watch(result)
-    except KeyboardInterrupt:
-        result.cancel()
-        interrupted = True
-    # Raised outside the handler, else the interrupt would be shown as this error's context.
-    if interrupted:
-        progress.finish(result)
-        raise Stopped(_stopped(result, job), result)
     keep = job.options.errors == "keep"
     progress.finish(result, *(_failures(result) if keep else ()))
     if not keep or result.snapshot().state == "broken":
         result.raise_errors()
+    if result.reduction is not None and not result.errors:
+        result.reduction.value()
+
+
+def _stop(job: Job, result: MapResult | None, progress: Progress) -> Stopped:
+    if result is None:
+        return Stopped("Stopped before anything was sent")
+    stopped = False
+    while not stopped:
+        # Whoever presses twice wants it to stop, not to stop stopping.
+        with contextlib.suppress(KeyboardInterrupt):
+            result.cancel()
+            stopped = True
+    with contextlib.suppress(KeyboardInterrupt):
+        progress.finish(result)
+    return Stopped(_stopped(result, job), result)
 
 
 def _follow(progress: Progress, result: MapResult) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lithops_magic.engine import markup
-from lithops_magic.notebook.progress import Bundle, summary
+from lithops_magic.engine.units import plural, size
+from lithops_magic.notebook.frame import Bundle, summary
 
 if TYPE_CHECKING:
     from lithops_magic.config import Settings
@@ -56,7 +57,7 @@ def status(settings: Settings, jobs: Sequence[MapResult]) -> Bundle:
 
     cloud = Cloud.connect(settings)
     functions = [
-        (f.name, f"{f.memory:,} MB", f"{f.timeout} s", _size(f.size), f.last_modified)
+        (f.name, f"{f.memory:,} MB", f"{f.timeout} s", size(f.size), f.last_modified)
         for f in list_functions(cloud, settings)
     ]
     # Asking for the account first makes `describe` name it.
@@ -78,7 +79,6 @@ def clean(settings: Settings) -> Bundle:
     from lithops_magic.aws.function import delete_functions
     from lithops_magic.aws.layer import delete_layers
     from lithops_magic.aws.session import Cloud
-    from lithops_magic.engine.units import plural
 
     cloud = Cloud.connect(settings)
     names = delete_functions(cloud, settings)
@@ -87,10 +87,6 @@ def clean(settings: Settings) -> Bundle:
     text = f"Deleted {' and '.join(counts)}: {', '.join([*names, *layers])}" if counts else "Nothing to delete"
     text = f"{text} ({cloud.describe()})"
     return {"text/plain": text, "text/html": f"<div>{html.escape(text)}</div>"}
-
-
-def _size(octets: int) -> str:
-    return f"{octets / 1024:,.0f} KB" if octets < 1024**2 else f"{octets / 1024**2:,.1f} MB"
 
 
 def _job(job: MapResult) -> tuple[str, str]:

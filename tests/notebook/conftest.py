@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,3 +26,22 @@ def shell(tmp_path, monkeypatch) -> Iterator[TerminalInteractiveShell]:
     shell.run_line_magic("reset", "-sf")
     shell.magics_manager.registry.clear()
     TerminalInteractiveShell.clear_instance()
+
+
+@pytest.fixture
+def loaded(shell: TerminalInteractiveShell) -> TerminalInteractiveShell:
+    shell.run_line_magic("load_ext", "lithops_magic")
+    return shell
+
+
+@pytest.fixture
+def run(loaded: TerminalInteractiveShell, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[str, str]]:
+    """Run a cell; return what it displayed and its error output."""
+
+    def run(cell: str, *, ok: bool = True) -> tuple[str, str]:
+        done = loaded.run_cell(cell, store_history=True)
+        shown = capsys.readouterr()
+        assert done.success is ok, shown
+        return shown.out, shown.err
+
+    return run

@@ -15,7 +15,9 @@ from lithops_magic.notebook.cell import CellSyntaxError, code_name, expression_f
 
 def run(shell, target, body, item):
     """Call the cell's function as a worker does: after a trip through cloudpickle."""
-    function = pickle.loads(cloudpickle.dumps(expression_form(shell, f"{target} in items", body, target).function))
+    function = pickle.loads(
+        cloudpickle.dumps(expression_form(shell, f"%%lambda_map {target} in items", body, target).function)
+    )
     value = function(item)
     return asyncio.run(value) if asyncio.iscoroutine(value) else value
 
@@ -54,7 +56,7 @@ def test_the_cell_behaves_like_a_cell_with_the_target_assigned(shell, target, bo
 
 def test_a_name_that_is_bound_first_is_not_captured(shell):
     shell.user_ns.update(data=object(), other=1)
-    function = expression_form(shell, "x in i", "data = [x]\nwith data as other: pass\ndata", "x").function
+    function = expression_form(shell, "%%lambda_map x in i", "data = [x]\nwith data as other: pass\ndata", "x").function
     assert function.__kwdefaults__ == {}
 
 
@@ -64,12 +66,12 @@ def test_only_the_names_used_travel(shell):
 
 
 def test_a_cell_without_a_value_says_so(shell):
-    assert "add a line `y`" in expression_form(shell, "x in i", "y = x", "x").note
-    assert expression_form(shell, "x in i", "y = x\ny", "x").note == ""
+    assert "add a line `y`" in expression_form(shell, "%%lambda_map x in i", "y = x", "x").note
+    assert expression_form(shell, "%%lambda_map x in i", "y = x\ny", "x").note == ""
 
 
 def test_tracebacks_show_the_line_of_the_cell(shell):
-    function = expression_form(shell, "x in i", "y = 0\n\nx / y", "x").function
+    function = expression_form(shell, "%%lambda_map x in i", "y = 0\n\nx / y", "x").function
     with pytest.raises(ZeroDivisionError) as caught:
         function(1)
     frame = traceback.extract_tb(caught.value.__traceback__)[-1]
@@ -78,7 +80,7 @@ def test_tracebacks_show_the_line_of_the_cell(shell):
 
 
 def test_a_target_that_does_not_fit_points_at_the_first_line(shell):
-    function = expression_form(shell, "x, y in i", "x", "x, y").function
+    function = expression_form(shell, "%%lambda_map x, y in i", "x", "x, y").function
     with pytest.raises(TypeError, match="unpack") as caught:
         function(1)
     assert traceback.extract_tb(caught.value.__traceback__)[-1].lineno == 1
@@ -96,7 +98,7 @@ def test_a_target_that_does_not_fit_points_at_the_first_line(shell):
 )
 def test_wrong_python_is_shown_as_python_shows_it(shell, body, line, message):
     with pytest.raises(CellSyntaxError, match=message) as caught:
-        expression_form(shell, "x in i", body, "x")
+        expression_form(shell, "%%lambda_map x in i", body, "x")
     shown = "\n".join(caught.value._render_traceback_())
     assert f"In[1], line {line}" in shown.replace("\x1b", "").replace("[39m", "").replace("[32m", "").replace(
         "[36m", ""
@@ -107,12 +109,12 @@ def test_wrong_python_is_shown_as_python_shows_it(shell, body, line, message):
 @pytest.mark.parametrize("body", ["!ls", "files = !ls\nx", "%timeit x", "x?"])
 def test_notebook_syntax_is_refused_in_one_line(shell, body):
     with pytest.raises(UsageError, match=r"line 2: .* is notebook syntax"):
-        expression_form(shell, "x in i", body, "x")
+        expression_form(shell, "%%lambda_map x in i", body, "x")
 
 
 def test_a_cell_of_comments_is_refused(shell):
     with pytest.raises(UsageError, match="only comments"):
-        expression_form(shell, "x in i", "# nothing", "x")
+        expression_form(shell, "%%lambda_map x in i", "# nothing", "x")
 
 
 @pytest.mark.parametrize(
@@ -123,13 +125,13 @@ def test_a_cell_of_comments_is_refused(shell):
     ],
 )
 def test_the_last_function_is_mapped_and_stays_in_the_notebook(shell, body):
-    mapped = function_form(shell, "i", body)
+    mapped = function_form(shell, "%%lambda_map i", body)
     assert mapped.function is shell.user_ns["power"]
     assert (mapped.function(3), mapped.label, shell.user_ns["base"]) == (8, "power", 2)
 
 
 def test_an_async_function_is_mapped(shell):
-    assert asyncio.iscoroutinefunction(function_form(shell, "i", "async def get(n): return n").function)
+    assert asyncio.iscoroutinefunction(function_form(shell, "%%lambda_map i", "async def get(n): return n").function)
 
 
 @pytest.mark.parametrize(
@@ -141,4 +143,4 @@ def test_an_async_function_is_mapped(shell):
 )
 def test_a_cell_that_does_not_end_in_a_function_is_refused(shell, body, message):
     with pytest.raises(UsageError, match=message):
-        function_form(shell, "i", body)
+        function_form(shell, "%%lambda_map i", body)

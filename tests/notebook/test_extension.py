@@ -9,12 +9,6 @@ from IPython.core.completer import provisionalcompleter
 import lithops_magic
 
 
-@pytest.fixture
-def loaded(shell):
-    shell.run_line_magic("load_ext", "lithops_magic")
-    return shell
-
-
 def magics(shell):
     return shell.magics_manager.registry["LambdaMagics"]
 
@@ -100,14 +94,40 @@ def test_help_is_the_same_everywhere(loaded, ask, monkeypatch):
         assert part in pages[0]
 
 
-@pytest.mark.parametrize("magic", ["lambda_status", "lambda_clean"])
-def test_management_magics_explain_themselves_and_refuse_anything_else(loaded, magic, monkeypatch, capsys):
+@pytest.mark.parametrize("magic", ["%lambda_status", "%lambda_clean", "%lambda_logs", "%%lambda_call"])
+def test_each_magic_explains_itself(loaded, magic, monkeypatch):
     pages = []
     monkeypatch.setattr("lithops_magic.notebook.magics.page", pages.append)
-    loaded.run_cell(f"%{magic} --help")
-    assert f"%{magic} [--local]" in pages[0]
-    assert not loaded.run_cell(f"%{magic} --memory 512").success
-    assert capsys.readouterr().err == f"UsageError: %{magic} takes only --local and --profile NAME\n"
+    monkeypatch.setattr("lithops_magic.notebook.manage.page", pages.append)
+    loaded.set_hook("show_in_pager", lambda self, data, **_: pages.append(data["text/plain"]), priority=0)
+    loaded.run_cell(f"{magic} --help\n0" if magic.startswith("%%") else f"{magic} --help")
+    loaded.run_cell(f"{magic}?")
+    assert len(pages) == 2
+    assert f"    {magic} [" in pages[0]
+    assert pages[0].splitlines()[0] in pages[1]
+    assert "--help" in pages[1]
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("%lambda_status --memory 512", "unknown option --memory"),
+        ("%lambda_status now", "`%lambda_status` takes only options, not `now`; see `%lambda_status --help`"),
+        ("%lambda_clean --locla", "unknown option --locla; did you mean --local?"),
+        ("%%lambda_call x in items\nx", "`%%lambda_call` takes only options, not `x in items`"),
+        ("%%lambda_call --chunksize 3\n1", "unknown option --chunksize"),
+        ("%lambda_logs", "nothing has run yet; see `%lambda_logs --help`"),
+        ("%lambda_logs lithops_magic", "RESULT: `lithops_magic` is no result of %%lambda_map (it is of type module)"),
+        ("%lambda_logs reslut", "RESULT: name 'reslut' is not defined; did you mean `result`?"),
+        ("%lambda_logs result --gerp x", "unknown option --gerp; did you mean --grep?"),
+    ],
+)
+def test_wrong_lines_are_told_in_one_line(loaded, capsys, cell, message):
+    loaded.user_ns.update(lithops_magic=lithops_magic, result=1)
+    assert not loaded.run_cell(cell).success
+    err = capsys.readouterr().err
+    assert err.startswith(f"UsageError: {message}")
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -117,16 +137,27 @@ def test_management_magics_explain_themselves_and_refuse_anything_else(loaded, m
         ("%%lambda_map x in items -", {"-o", "--out", "--quiet"}),
         ("%lambda_map f items --errors ", {"raise", "keep"}),
         ("%%lambda_map x in items -o squ", {"squares"}),
+        ("%%lambda_map x in squ", {"squares"}),
+        ("%%lambda_map x in enumerate(squ", {"squares"}),
+        ("%lambda_map hal", {"halve"}),
+        ("%lambda_map halve squ", {"squares"}),
+        ("%%lambda_map x in squares --reduce ", {"halve"}),
+        ("%%lambda_call --retr", {"--retry-errors", "--retry-memory", "--retries"}),
+        ("%%lambda_call -o squ", {"squares"}),
+        ("%lambda_logs squ", {"squares"}),
+        ("%lambda_logs --g", {"--grep"}),
         ("%lambda_status --", {"--local", "--profile"}),
         ("%lambda_config --s", {"--show", "--set"}),
     ],
 )
 def test_options_choices_and_names_are_completed(loaded, line, offered):
-    loaded.user_ns["squares"] = 1
+    loaded.user_ns.update(squares=1, halve=lambda x: x / 2)
     with provisionalcompleter():
         found = {completion.text for completion in loaded.Completer.completions(line, len(line))}
     assert offered <= found
     assert "memoryview" not in found
+    if line.endswith("--reduce "):
+        assert "squares" not in found
 
 
 def test_other_lines_are_left_alone(loaded):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import ast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from IPython.core.error import UsageError
 
@@ -44,11 +44,89 @@ OPTIONS = st.lists(
             ("--profile 'my --quiet one'", "profile", "my --quiet one"),
             ("--quiet", "quiet", True),
             ("--retries 0", "retries", 0),
+            ("--retry-memory 1.5x", "retry_memory", 1.5),
+            ("--max-cost $2.50", "max_cost", 2.5),
+            ("--env 'A=--out b' --env B=x=y", "env", (("A", "--out b"), ("B", "x=y"))),
+            ('--env C="d e"', "env", (("C", "d e"),)),
+            ("--dry-run", "dry_run", True),
         ]
     ),
     max_size=4,
     unique_by=lambda option: option[1],
 )
+
+
+def _trees(inner: st.SearchStrategy[ast.expr]) -> st.SearchStrategy[ast.expr]:
+    """Every kind of expression that may stand on a line, around others."""
+    arguments = ast.arguments([], [ast.arg("a")], None, [], [], None, [])
+    comprehension = st.builds(lambda one, two: ast.comprehension(_name("n", ast.Store()), one, [two], 0), inner, inner)
+    return st.one_of(
+        st.builds(ast.BinOp, inner, st.sampled_from([ast.Sub(), ast.Mult(), ast.MatMult(), ast.Pow()]), inner),
+        st.builds(ast.UnaryOp, st.sampled_from([ast.USub(), ast.Not(), ast.Invert()]), inner),
+        st.builds(ast.BoolOp, st.sampled_from([ast.And(), ast.Or()]), st.lists(inner, min_size=2, max_size=3)),
+        st.builds(
+            lambda one, op, two: ast.Compare(one, [op], [two]),
+            inner,
+            st.sampled_from([ast.In(), ast.NotIn(), ast.Is(), ast.IsNot(), ast.Lt()]),
+            inner,
+        ),
+        st.builds(ast.IfExp, inner, inner, inner),
+        st.builds(lambda body: ast.Lambda(arguments, body), inner),
+        st.builds(lambda items: ast.List(items, ast.Load()), st.lists(inner, max_size=3)),
+        st.builds(lambda items: ast.Tuple(items, ast.Load()), st.lists(inner, max_size=3)),
+        st.builds(lambda items: ast.Set(items), st.lists(inner, min_size=1, max_size=3)),
+        st.builds(lambda key, value: ast.Dict([key, None], [value, key]), inner, inner),
+        st.builds(lambda body, one: ast.ListComp(body, [one]), inner, comprehension),
+        st.builds(lambda body, one: ast.GeneratorExp(body, [one]), inner, comprehension),
+        st.builds(lambda key, value, one: ast.DictComp(key, value, [one]), inner, inner, comprehension),
+        st.builds(lambda f, x, y: ast.Call(f, [x, ast.Starred(y)], [ast.keyword("o", x)]), inner, inner, inner),
+        st.builds(lambda value: ast.Attribute(value, "memory", ast.Load()), inner),
+        st.builds(lambda value, low: ast.Subscript(value, ast.Slice(low, None, low), ast.Load()), inner, inner),
+        st.builds(lambda value: ast.JoinedStr([ast.Constant("{ in "), ast.FormattedValue(value, -1)]), LOADED),
+        st.builds(lambda value: ast.NamedExpr(_name("w", ast.Store()), value), inner),
+    )
+
+
+def _name(name: str, context: ast.expr_context) -> ast.Name:
+    return ast.Name(name, context)
+
+
+LOADED = NAMES.map(lambda name: _name(name, ast.Load()))
+LEAF_TREES = st.one_of(
+    LOADED,
+    st.one_of(
+        st.text(max_size=8), STRINGS, st.binary(max_size=4), st.integers(), st.sampled_from([None, True, ..., 1.5, 2j])
+    ).map(ast.Constant),
+)
+TREES = st.recursive(LEAF_TREES, _trees, max_leaves=8)
+REST = ast.Starred(_name("rest", ast.Store()))
+TARGET_TREES = st.recursive(
+    st.one_of(
+        NAMES.map(lambda name: _name(name, ast.Store())),
+        st.builds(lambda value: ast.Attribute(value, "out", ast.Store()), LOADED),
+        st.builds(lambda key: ast.Subscript(_name("d", ast.Load()), key, ast.Store()), LEAF_TREES),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=1, max_size=3).map(lambda items: ast.Tuple(items, ast.Store())),
+        st.lists(inner, max_size=2).map(lambda items: ast.List([*items, REST], ast.Store())),
+    ),
+    max_leaves=4,
+)
+
+
+def expected(options: list[tuple[str, str, object]]) -> Options:
+    fields = {field: value for _, field, value in options}
+    if "env" in fields:
+        fields["env"] = tuple(pair for _, field, pairs in options if field == "env" for pair in pairs)
+    return Options(**fields)
+
+
+def parses(source: str) -> bool:
+    try:
+        ast.parse(source, mode="eval")
+    except SyntaxError:
+        return False
+    return True
 
 
 def same(one: str, other: str) -> bool:
@@ -62,7 +140,7 @@ def test_any_expression_and_target_round_trip_between_any_options(target, items,
     parsed = cell_line(gap.join(words))
     assert parsed.target == target
     assert same(parsed.items, items)
-    assert parsed.options == Options(**{field: value for _, field, value in [*before, *after]})
+    assert parsed.options == expected([*before, *after])
 
 
 @settings(deadline=None)
@@ -71,7 +149,24 @@ def test_any_expression_round_trips_in_the_line_form(items, options):
     parsed = magic_line(" ".join(["obj.method", f"({items})", *(text for text, _, _ in options)]))
     assert parsed.function == "obj.method"
     assert same(parsed.items, items)
-    assert parsed.options == Options(**{field: value for _, field, value in options})
+    assert parsed.options == expected(options)
+
+
+@settings(deadline=None)
+@given(tree=TREES, target=TARGET_TREES, options=OPTIONS, first=st.booleans(), multiline=st.booleans())
+def test_whatever_python_unparses_round_trips(tree, target, options, first, multiline):
+    expression = ast.unparse(ast.fix_missing_locations(ast.Expression(tree)))
+    if multiline:
+        # Continued after each comma, as one writes a long line; a comma may also be inside a string.
+        continued = expression.replace(", ", ", \\\n  ")
+        assume(parses(continued))
+        expression = continued
+    pattern = ast.unparse(ast.fix_missing_locations(target))
+    words = " ".join(text for text, _, _ in options)
+    parsed = cell_line(f"{words} {pattern} in {expression}" if first else f"{pattern} in {expression} {words}")
+    assert same(parsed.items, expression)
+    assert parsed.target == pattern
+    assert parsed.options == expected(options)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +221,14 @@ def test_the_line_form_splits_where_both_sides_are_python(line, function, items)
         ("x in a -o class", "-o must be a variable name"),
         ("x in a --out --quiet", "--out needs a value"),
         ("x in a --quiet=1", "--quiet is a switch"),
+        ("x in a --env PATH", "--env must be NAME=VALUE, not `PATH`"),
+        ("x in a --env 1A=b", "--env must be NAME=VALUE"),
+        ("x in a --tmp 100", "--tmp must be a whole number from 512 to 10,240 MB, not `100`"),
+        ("x in a --retry-memory 1x", "--retry-memory must be a factor above 1, such as 2x, not `1x`"),
+        ("x in a --retry-memory nan", "--retry-memory must be a factor above 1"),
+        ("x in a --max-cost 0", "--max-cost must be an amount of US dollars, not `0`"),
+        ("x in a --max-cost free", "--max-cost must be an amount of US dollars, not `free`"),
+        ("x in a --reduce f(x)", "--reduce must be the name of a function"),
         ("x in a --quiet b", "options go before or after the expression"),
         ("x in [1", "never closed"),
         ("x in", "nothing stands after `in`"),

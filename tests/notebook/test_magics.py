@@ -10,25 +10,6 @@ from lithops_magic.errors import RemoteError
 pytestmark = pytest.mark.usefixtures("local_aws")
 
 
-@pytest.fixture
-def loaded(shell):
-    shell.run_line_magic("load_ext", "lithops_magic")
-    return shell
-
-
-@pytest.fixture
-def run(loaded, capsys):
-    """Run a cell; return what it displayed and its error output."""
-
-    def run(cell: str, *, ok: bool = True) -> tuple[str, str]:
-        done = loaded.run_cell(cell, store_history=True)
-        shown = capsys.readouterr()
-        assert done.success is ok, shown
-        return shown.out, shown.err
-
-    return run
-
-
 def test_the_expression_form_binds_the_values_and_displays_only_a_summary(loaded, run):
     run("offset = 100\ndef double(v): return 2 * v + offset")
     out, _ = run("%%lambda_map a, b in zip(range(20), range(20)) -o sums --chunksize 5\nc = a + b\ndouble(c)")

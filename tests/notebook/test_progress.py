@@ -7,7 +7,8 @@ import pytest
 
 from lithops_magic.engine.snapshot import Snapshot
 from lithops_magic.engine.units import duration, factor, money, plural
-from lithops_magic.notebook.progress import Lines, Nowhere, Terminal, frame, sink
+from lithops_magic.notebook.frame import frame
+from lithops_magic.notebook.progress import Lines, Nowhere, Terminal, sink
 
 RUNNING = Snapshot(
     total=400,

@@ -12,7 +12,7 @@ from lithops_magic.notebook.status import Table
 if TYPE_CHECKING:
     from lithops_magic.config import Settings
     from lithops_magic.notebook.form.store import Store
-    from lithops_magic.notebook.progress import Bundle
+    from lithops_magic.notebook.frame import Bundle
 
 PLACES = {"true": "the local AWS on this machine", "false": "an AWS account"}
 

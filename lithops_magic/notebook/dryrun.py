@@ -1,0 +1,80 @@
+"""How the plan of a job is shown."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from lithops_magic.engine.units import duration, money, plural, size
+
+if TYPE_CHECKING:
+    from lithops_magic.engine.plan import Plan
+    from lithops_magic.notebook.frame import Bundle
+
+_TITLE = "Dry run: nothing was sent, nothing was created."
+_LEFT = ' style="text-align:left;vertical-align:top;padding:1px 12px 1px 0"'
+
+
+def describe(plan: Plan) -> Bundle:
+    """Return a plan as text and HTML."""
+    facts = {
+        "where": f"{plan.place} · configured by {plan.settings.source}",
+        "items": _items(plan),
+        "payload": _payload(plan),
+        "function": _function(plan),
+        "packages": _packages(plan),
+        "cost": _cost(plan),
+    }
+    facts |= {"note": " ".join(plan.supply.notes)} if plan.supply.notes else {}
+    rows = "".join(
+        f'<tr><th scope="row"{_LEFT}>{name}</th><td{_LEFT}>{escape(text)}</td></tr>' for name, text in facts.items()
+    )
+    return {
+        "text/plain": "\n".join((_TITLE, *(f"  {name:<8}  {text}" for name, text in facts.items()))),
+        "text/html": f"<div><div><b>{_TITLE}</b></div><table>{rows}</table></div>",
+    }
+
+
+def _items(plan: Plan) -> str:
+    return "unknown: they come from an iterator, which was not touched" if plan.items is None else f"{plan.items:,}"
+
+
+def _payload(plan: Plan) -> str:
+    largest = ", ".join(f"{name} {size(octets)}" for name, octets in plan.captured)
+    function = f"function {size(plan.function_bytes)}" + (f" (with {largest})" if largest else "")
+    return function if plan.item_bytes is None else f"{function} · first item {size(plan.item_bytes)}"
+
+
+def _function(plan: Plan) -> str:
+    settings = plan.settings
+    name = plan.function or "named once its packages are uploaded"
+    state = "deployed already" if plan.deployed else "to be deployed"
+    limits = f"{settings.memory:,} MB, {duration(settings.timeout)}, {settings.ephemeral_storage:,} MB of /tmp"
+    variables = [name for name, _ in plan.options.env]
+    return " · ".join((name, state, limits, *([f"with {', '.join(variables)}"] if variables else [])))
+
+
+def _packages(plan: Plan) -> str:
+    shipped = [entry for layer in plan.supply.layers for entry in layer.packages]
+    if not plan.supply.layers:
+        return "none"
+    listed = ", ".join(f"{entry.name} {entry.version} ({size(entry.size)})" for entry in shipped) or "your own modules"
+    where = f"to be uploaded: {size(plan.unpublished)}" if plan.unpublished else "uploaded already"
+    return f"{listed} · {where}"
+
+
+def _cost(plan: Plan) -> str:
+    attempts = plan.options.retries + 1
+    worst = f"a task that runs into its time-out of {duration(plan.settings.timeout)} {_times(attempts)}"
+    if plan.options.backups:
+        worst += ", and its backup copy"
+    each = f"at most {money(plan.item_cost)} for {worst}"
+    if plan.cost is not None and plan.tasks is not None:
+        each = f"at most {money(plan.cost)}: {plural(plan.tasks, 'task')}, {each}"
+    limit = plan.options.max_cost
+    stop = f"; nothing more is sent once {money(limit)} are spent" if limit is not None else ""
+    return f"{each}{stop} (list price{'; the local AWS bills nothing' if plan.settings.local else ''})"
+
+
+def _times(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")

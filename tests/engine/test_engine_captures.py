@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import threading
+from functools import partial, wraps
+
+import cloudpickle
+import pytest
+
+from lithops_magic.engine.captures import HEAVY, captures, culprit, sizes, warnings
+from lithops_magic.engine.payload import Function
+from lithops_magic.errors import SerializationError
+
+
+def notebook(source: str, **names: object) -> dict[str, object]:
+    """A namespace in which `source` was run as a cell is."""
+    space = {"__name__": "__main__", **names}
+    exec(source, space)
+    return space
+
+
+def found(function: object) -> set[str]:
+    return {str(capture) for capture in captures(function)}
+
+
+@pytest.mark.parametrize(
+    ("source", "taken"),
+    [
+        ("def f(x): return x + a", {"'a'"}),
+        ("def g(x): return x + a\ndef f(x): return g(x) + b", {"'a' (through g())", "'b'"}),
+        ("def f(x): return [y + a for y in range(x)]", {"'a'"}),
+        ("def f(x):\n    def inner(): return a\n    return inner()", {"'a'"}),
+        ("class C:\n    def m(self): return a\ndef f(x): return C().m()", {"'a' (through m())"}),
+        ("class C:\n    @classmethod\n    def m(cls): return a\ndef f(x): return C.m()", {"'a' (through m())"}),
+        ("def f(x, y=a, *, z=b): return x", {"'default 1'", "'z'"}),
+        ("def f(x): return f(x - 1) if x else a", {"'a'"}),
+        ("import math\ndef f(x): return math.sin(x) + missing", set()),
+        ("def outer(k):\n    return lambda x: x + k\nf = outer(a)", {"'k'"}),
+        ("def outer():\n    def f(x): return later\n    return f\n    later = 1\nf = outer()", set()),
+    ],
+)
+def test_what_a_function_takes_along(source, taken):
+    assert found(notebook(source, a=[1], b=[2], unused=[3])["f"]) == taken
+
+
+def test_wrapped_and_bound_functions_are_looked_through():
+    space = notebook("def f(x, y): return x + a", a=[1])
+    kept = partial(space["f"], y=[7])
+    assert found(kept) == {"'a' (through f())", "'y'"}
+
+    @wraps(space["f"])
+    def outer(x):
+        return x
+
+    assert "'a' (through f())" in found(outer)
+    held = notebook("class C:\n    def m(self, x): return a\nc = C()", a=[1])
+    assert found(held["c"].m) >= {"'self'", "'a' (through m())"}
+
+
+def test_a_capture_that_cannot_be_pickled_is_named_with_its_way_and_reason():
+    function = notebook("def g(): return lock\ndef f(x): return ok, g()", lock=threading.Lock(), ok=1)["f"]
+    with pytest.raises(SerializationError, match=r"uses 'lock' \(through g\(\)\), a lock: TypeError: cannot pickle"):
+        Function.pickle(function)
+    assert culprit(notebook("def f(x): return ok", ok=1)["f"]) == ""
+
+
+def test_heavy_captures_are_named_with_their_sizes():
+    space = notebook("def f(x): return data, small", data=bytes(HEAVY + 1), small=b"x")
+    assert [capture.name for capture, _ in sizes(space["f"])] == ["data", "small"]
+    (warning,) = warnings(space["f"])
+    assert warning.startswith("'data' is sent with the function: 10.0 MB. ")
+    assert warnings(notebook("def f(x): return data", data=bytes(1000))["f"]) == []
+
+
+def test_what_is_importable_stays_where_it_is():
+    assert found(notebook("def f(x): return dumps(x)", dumps=cloudpickle.dumps)["f"]) == {"'dumps'"}

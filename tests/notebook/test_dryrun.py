@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from lithops_magic import MapOptions, Settings
+from lithops_magic.engine.plan import plan
+from lithops_magic.errors import PackageError, SerializationError
+from lithops_magic.notebook.dryrun import describe
+
+pytestmark = pytest.mark.usefixtures("local_aws")
+
+SETTINGS = Settings(memory=1024, timeout=100)
+
+
+def text(function=abs, items=(1, 2), reduce=None, **options):
+    found = plan(function, items, options=MapOptions(**options), settings=SETTINGS, reduce=reduce)
+    return describe(found)["text/plain"]
+
+
+def test_a_dry_run_tells_everything_and_does_nothing(loaded, run, local_aws):
+    run("data = bytes(5000)\n%lambda_clean")
+    before = local_aws.requests()
+    options = "-o r --memory 1024 --timeout 10 --retries 0 --dry-run --env KEY=secret"
+    cell = f"%%lambda_map x in range(1000) {options}\nlen(data)"
+    out, _ = run(cell)
+    after = {name: count - before.get(name, 0) for name, count in local_aws.requests().items()}
+    assert {name for name, count in after.items() if count} <= {"lambda:GetFunction", "lambda:ListLayerVersions"}
+    assert "r" not in loaded.user_ns
+    for part in (
+        "Dry run: nothing was sent, nothing was created.",
+        "where     local AWS at http://127.0.0.1",
+        "items     1,000",
+        "(with data 5 KB) · first item ",
+        "lithops-magic-",
+        "to be deployed · 1,024 MB, 10 s, 512 MB of /tmp · with KEY",
+        "packages  none",
+        # 1,000 x (10 s x 1 GB x $0.0000166667 + $0.0000002)
+        "at most $0.17: 1,000 tasks, at most $0.00017 for a task that runs into its time-out of 10 s once",
+        "the local AWS bills nothing",
+    ):
+        assert part in out
+    assert "secret" not in out
+    run(cell.replace(" --dry-run", ""))
+    out, _ = run(cell)
+    assert "deployed already" in out
+
+
+def test_a_generator_is_not_consumed():
+    items = iter([1, 2, 3])
+    shown = text(items=items)
+    assert list(items) == [1, 2, 3]
+    assert "items     unknown: they come from an iterator, which was not touched" in shown
+    assert "first item" not in shown
+    assert "cost      at most $0." in shown
+    assert "items     unknown" in text(items=itertools.count())
+
+
+def test_the_worst_case_counts_attempts_memory_copies_and_the_reduction():
+    second = 1 / 1024 * 0.0000166667
+    once = 100 * 1024 * second + 2e-7
+    for options, expected in (
+        ({"retries": 0}, once),
+        ({}, 3 * once),
+        ({"retries": 1, "retry_memory": 2.0}, 100 * (1024 + 2048) * second + 2 * 2e-7),
+        ({"retries": 3, "retry_memory": 4.0}, 100 * (1024 + 4096 + 2 * 10_240) * second + 4 * 2e-7),
+        ({"retries": 0, "backups": True}, 2 * once),
+    ):
+        found = plan(abs, [1, 2], options=MapOptions(**options), settings=SETTINGS, reduce=sum)
+        assert found.item_cost == pytest.approx(expected)
+        assert found.cost == pytest.approx(3 * expected)
+    assert "nothing more is sent once $2.50 are spent" in text(max_cost=2.5)
+    assert "3 times, and its backup copy" in text(backups=True)
+
+
+def test_packages_are_named_with_their_size_and_state():
+    shown = text(packages="iniconfig")
+    assert "packages  iniconfig " in shown
+    assert "to be uploaded: " in shown
+    assert "named once its packages are uploaded · to be deployed" in shown
+
+
+def test_what_could_not_be_run_is_told_by_a_dry_run_too():
+    with pytest.raises(SerializationError, match="item cannot be pickled"):
+        text(items=[lambda: (yield), (n for n in ())][1:])
+    with pytest.raises(PackageError):
+        text(packages="no such requirement !")
+
+
+def test_html_is_escaped_and_survives_untrusted_notebooks():
+    found = plan(abs, [1], options=MapOptions(env=(("A", "1"),)), settings=SETTINGS.replace(source="<b>x</b>"))
+    shown = describe(found)["text/html"]
+    assert "&lt;b&gt;x" in shown
+    assert "class=" not in shown
