@@ -79,7 +79,7 @@ def _launch(job: Job, function: Callable[[Any], Any], items: Iterable[Any], sett
     backend = LambdaBackend(settings, options.workers, blob.need)
     for warning in blob.warnings:
         job.publish(ev.Noted(warning))
-    Scheduler(job, blob, Source(iter(items)), backend, settings.worker_processes).start()
+    Scheduler(job, blob, Source(items), backend, settings.worker_processes).start()
     return job
 
 

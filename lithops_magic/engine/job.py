@@ -83,6 +83,8 @@ class Job:
         self.error: Exception | None = None
         """What broke the job as a whole."""
         self.changed = threading.Condition()
+        self.ended = threading.Event()
+        """Set when nothing more will be sent."""
         self.on_cancel: Callable[[], None] = lambda: None
         self.start_again: Callable[..., Job] | None = None
         """Called with a job that is over, indices and options: starts one that runs these tasks again."""
@@ -272,6 +274,7 @@ class Job:
             if self._snapshot.total is None:
                 self.publish(ev.Counted(len(self.ledger)))
             self.publish(event(time.monotonic()))
+            self.ended.set()
             futures = list(self._futures.values())
         for future in futures:
             self._resolve(future)

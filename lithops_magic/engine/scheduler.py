@@ -201,8 +201,8 @@ class Scheduler:
 
     def _handle(self, message: _Message) -> None:
         match message:
-            case Pulled(item):
-                self._add(item)
+            case Pulled():
+                self._pull()
             case Exhausted(error):
                 self._exhausted(error)
             case _Answer(flight, outcome):
@@ -235,9 +235,12 @@ class Scheduler:
             self._job.error = error
             self._job.publish(ev.Counted(len(self._job.ledger)))
 
-    def _add(self, item: Any) -> None:
-        self._source.asked -= 1
+    def _pull(self) -> None:
         self._pulled_at = time.monotonic()
+        for item in self._source.take():
+            self._add(item)
+
+    def _add(self, item: Any) -> None:
         task = self._job.add(item)
         if task is None:
             return None
@@ -261,11 +264,18 @@ class Scheduler:
 
     def _fill_lane(self, lane: Lane, now: float) -> None:
         limit = self._limit(lane, now)
+        if lane is self._lane:
+            self._ask(limit)
         while lane.waiting and len(lane.flights) < limit and self._ripe(lane, now) and not self._job.over:
             self._send(lane, lane.take(self._chunk_size(), self._chunks.fit))
-        if lane is self._lane:
-            wanted = self._chunk_size() * (max(0, limit - len(lane.flights)) + 1)
-            self._source.ask(wanted - len(lane.waiting) - self._source.asked)
+
+    def _ask(self, limit: int) -> None:
+        """Ask for the items that can be sent soon; not for each by itself, which would cost more than sending it."""
+        lane = self._lane
+        wanted = self._chunk_size() * (max(0, limit - len(lane.flights)) + 1)
+        at_hand = len(lane.waiting) + self._source.asked
+        if at_hand <= wanted // 2 and self._source.ask(wanted - at_hand):
+            self._pull()
 
     def _limit(self, lane: Lane, now: float) -> int:
         """Invocations that may be in flight on a lane."""

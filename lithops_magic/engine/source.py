@@ -1,20 +1,22 @@
-"""Takes items from an iterator on demand, in a thread of its own: a slow iterator must not hold up results."""
+"""Takes items from an iterable on demand, in a thread of its own where that may be slow: results must not wait."""
 
 from __future__ import annotations
 
 import itertools
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+_INSTANT = frozenset({bytes, dict, frozenset, list, range, set, str, tuple})
+"""Types whose items are all there: a thread would only cost time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """One item."""
-
-    item: Any
+    """There are items to take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,43 +32,70 @@ class Source:
     Parameters
     ----------
     items
-        The iterator; it is used from one thread only, not the one that made it.
+        What is iterated over; from one thread only, which is not always the one that made it.
     """
 
-    def __init__(self, items: Iterator[Any]) -> None:
-        self._items = items
+    def __init__(self, items: Iterable[Any]) -> None:
+        self._items: Iterator[Any] = iter(items)
+        self._instant = type(items) in _INSTANT
+        self._ready: deque[Any] = deque()
+        self._announced = False
         self._wanted: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._deliver: Callable[[Pulled | Exhausted], None] = lambda _: None
         self.asked = 0
-        """Items asked for and not received yet, which the owner counts down."""
+        """Items asked for and not taken yet."""
         self.last = False
         """Whether nothing more comes, which the owner sets."""
 
     def start(self, deliver: Callable[[Pulled | Exhausted], None]) -> None:
-        """Begin; `deliver` is called from the source's thread."""
-        threading.Thread(target=self._run, args=(deliver,), name="lithops-magic-items", daemon=True).start()
+        """Begin; `deliver` may be called from the source's thread."""
+        self._deliver = deliver
+        if not self._instant:
+            threading.Thread(target=self._run, name="lithops-magic-items", daemon=True).start()
 
-    def ask(self, items: int) -> None:
-        """Ask for `items` more."""
-        if items > 0 and not self.last:
-            self.asked += items
-            self._wanted.put(items)
+    def ask(self, items: int) -> bool:
+        """Ask for `items` more; return whether they are ready to be taken already."""
+        if items <= 0 or self.last:
+            return False
+        self.asked += items
+        if self._instant:
+            self._pull(items)
+            return True
+        self._wanted.put(items)
+        return False
+
+    def take(self) -> Iterator[Any]:
+        """Yield the items that are ready."""
+        self._announced = False
+        while self._ready:
+            self.asked -= 1
+            yield self._ready.popleft()
 
     def stop(self) -> None:
         """End the thread, at the latest when the iterator returns its next item."""
         self.last = True
         self._wanted.put(None)
 
-    def _run(self, deliver: Callable[[Pulled | Exhausted], None]) -> None:
+    def _run(self) -> None:
+        while (wanted := self._wanted.get()) is not None:
+            if not self._pull(wanted):
+                return
+
+    def _pull(self, wanted: int) -> bool:
+        """Advance the iterator; whether it may have more."""
         try:
-            while (wanted := self._wanted.get()) is not None:
-                for item in itertools.islice(self._items, wanted):
-                    # One by one: the next item of a slow iterator may be hours away.
-                    deliver(Pulled(item))
-                    wanted -= 1
-                    if self.last:
-                        return
-                if wanted:
-                    deliver(Exhausted())
-                    return
+            for item in itertools.islice(self._items, wanted):
+                self._ready.append(item)
+                wanted -= 1
+                # At once: the next item of a slow iterator may be hours away. Only once for all that are not taken yet.
+                if not self._announced:
+                    self._announced = True
+                    self._deliver(Pulled())
+                if self.last:
+                    return False
         except Exception as error:
-            deliver(Exhausted(error))
+            self._deliver(Exhausted(error))
+            return False
+        if wanted:
+            self._deliver(Exhausted())
+        return not wanted

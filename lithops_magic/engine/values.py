@@ -109,12 +109,12 @@ class JobValues(Sequence[Any]):
             Seconds to wait at most; None waits for the end.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self._job.changed:
-            while not self._job.over:
-                left = _TICK if deadline is None else deadline - time.monotonic()
-                if left <= 0:
-                    break
-                self._job.changed.wait(min(left, _TICK))
+        # Not on `changed`, which would wake this thread for every single task.
+        while not self._job.over:
+            left = _TICK if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                break
+            self._job.ended.wait(min(left, _TICK))
         return self.done
 
     def finish(self) -> Self:
