@@ -11,24 +11,31 @@ if TYPE_CHECKING:
     from lithops_magic.config import Settings
     from lithops_magic.engine import MapOptions, MapResult
     from lithops_magic.engine.api import map
+    from lithops_magic.engine.attach import JobRecord, attach, jobs
     from lithops_magic.notebook.extension import load_ipython_extension, unload_ipython_extension
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "JobRecord",
     "MapOptions",
     "MapResult",
     "Settings",
+    "attach",
     "errors",
+    "jobs",
     "load_ipython_extension",
     "map",
     "unload_ipython_extension",
 ]
 
 _HOMES = {
+    "JobRecord": "lithops_magic.engine.attach",
     "MapOptions": "lithops_magic.engine",
     "MapResult": "lithops_magic.engine",
     "Settings": "lithops_magic.config",
+    "attach": "lithops_magic.engine.attach",
+    "jobs": "lithops_magic.engine.attach",
     "load_ipython_extension": "lithops_magic.notebook.extension",
     "map": "lithops_magic.engine.api",
     "unload_ipython_extension": "lithops_magic.notebook.extension",

@@ -17,6 +17,8 @@ LithopsMagicError
 │   └── VersionMismatch    the function's Python or cloudpickle is not the notebook's
 ├── BudgetSpent            the job reached its max_cost                           (ends the job)
 ├── JobCancelled           the job was stopped before this task finished
+│   └── JobInterrupted     the process that ran the job ended before the job did  (attach can resume it)
+├── UnknownJob             this machine knows no job of that id                   (also a LookupError)
 ├── TaskPending            the task has not finished yet
 ├── MisuseError            a result was asked for what it does not have or cannot do (also a TypeError and a ValueError)
 │   └── NoSuchTask         it has fewer tasks                                     (also an IndexError)
@@ -121,6 +123,14 @@ class BudgetSpent(LithopsMagicError):
 
 class JobCancelled(LithopsMagicError):
     """The job was stopped before this task finished."""
+
+
+class JobInterrupted(JobCancelled):
+    """The process that ran the job ended before the job did."""
+
+
+class UnknownJob(LithopsMagicError, LookupError):
+    """This machine knows no job of that id."""
 
 
 class TaskPending(LithopsMagicError):

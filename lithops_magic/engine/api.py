@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lithops_magic.engine import events as ev
 from lithops_magic.engine.backend import LambdaBackend
 from lithops_magic.engine.job import Job
+from lithops_magic.engine.journal import Journal, Recipe
 from lithops_magic.engine.options import KEEP_AFTER, MapOptions
 from lithops_magic.engine.payload import Function, Setup
 from lithops_magic.engine.reduce import Reduction
@@ -79,7 +80,8 @@ def _launch(job: Job, function: Callable[[Any], Any], items: Iterable[Any], sett
     backend = LambdaBackend(settings, options.workers, blob.need)
     for warning in blob.warnings:
         job.publish(ev.Noted(warning))
-    Scheduler(job, blob, Source(items), backend, settings.worker_processes).start()
+    journal = Journal(job, Recipe.of(settings, options, blob)) if job.whole else None
+    Scheduler(job, blob, Source(items), backend, settings.worker_processes, journal).start()
     return job
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from lithops_magic.aws.outcomes import Outcome
+from lithops_magic.aws.outcomes import Outcome, Refused
 from lithops_magic.engine.package import worker_package
 from lithops_magic.engine.replies import Limits
 from lithops_magic.engine.spill import Store
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from lithops_magic.config import Settings
     from lithops_magic.packages import Need
 
+UNLIMITED = 1_000_000_000
+"""Invocations at once where none is sent."""
 MOST_MEMORY = 10_240
 """MB (AWS Lambda developer guide, "Lambda quotas")."""
 
@@ -31,6 +33,17 @@ class Sender(Protocol):
 
     def close(self) -> None:
         """Abandon everything and return at once."""
+
+
+class Nowhere:
+    """A sender of a job that sends nothing."""
+
+    def send(self, payload: bytes, done: Callable[[Outcome], None]) -> None:  # noqa: ARG002
+        """Refuse."""
+        done(Refused("NotResumed", "nothing is sent.", ""))
+
+    def close(self) -> None:
+        """There is nothing to abandon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,22 +123,50 @@ class LambdaBackend:
         cloud, deployed = _known[key].cloud, _known[key].function
         workers = self._workers or _known[key].workers
 
-        def price(billed_ms: float) -> float:
-            return prices.compute_cost(
-                billed_ms, deployed.memory, settings.architecture, settings.ephemeral_storage, cloud.region
-            )
-
         return Endpoint(
             sender=invoke.open_transport(cloud, deployed.name, max_in_flight=workers, timeout=deployed.timeout),
             workers=workers,
             limits=Limits(deployed.memory, deployed.timeout),
             local=cloud.is_local,
             reused=reused,
-            price=price,
+            price=self._price(cloud.region),
             request_price=prices.REQUEST_PRICE,
             notes=_known[key].notes,
             store=_known[key].store,
         )
+
+    def view(self, notify: Callable[[str], None], *, connected: bool) -> Endpoint:
+        """Return what stands for a function that is not to be invoked; `connected` to S3 at least."""
+        from lithops_magic.aws import prices
+        from lithops_magic.aws.objects import ObjectStore
+        from lithops_magic.aws.session import Cloud
+
+        settings, store = self._settings, None
+        if connected:
+            notify("Connecting")
+            store = ObjectStore(Cloud.connect(settings, notify), settings, notify)
+        return Endpoint(
+            sender=Nowhere(),
+            workers=UNLIMITED,
+            limits=Limits(settings.memory, settings.timeout),
+            local=settings.local,
+            reused=False,
+            price=self._price(settings.region or ""),
+            request_price=prices.REQUEST_PRICE,
+            store=store,
+        )
+
+    def _price(self, region: str) -> Callable[[float], float]:
+        from lithops_magic.aws import prices
+
+        settings = self._settings
+
+        def price(billed_ms: float) -> float:
+            return prices.compute_cost(
+                billed_ms, settings.memory, settings.architecture, settings.ephemeral_storage, region
+            )
+
+        return price
 
     def larger(self, factor: float) -> LambdaBackend | None:
         """Return the same with `factor` times the memory, as far as AWS has it; None if it has the most already."""

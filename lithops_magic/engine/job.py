@@ -6,13 +6,14 @@ import secrets
 import threading
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
 from lithops_magic.engine import events as ev
 from lithops_magic.engine.ledger import Charge, Ledger, TaskStats
 from lithops_magic.engine.options import MapOptions
+from lithops_magic.engine.payload import Prepared
 from lithops_magic.engine.snapshot import Snapshot, reduce
 from lithops_magic.errors import JobCancelled, LithopsMagicError, TaskError, TaskPending
 
@@ -74,6 +75,8 @@ class Job:
     ) -> None:
         self.id = secrets.token_hex(8)
         """Names the job here and in S3."""
+        self.key = secrets.token_bytes(32)
+        """Signs the results that tasks keep in S3; it leaves this machine in signed requests only."""
         self.options = options
         self.name_code = name_code
         self.function = function
@@ -88,6 +91,8 @@ class Job:
         self.on_cancel: Callable[[], None] = lambda: None
         self.start_again: Callable[..., Job] | None = None
         """Called with a job that is over, indices and options: starts one that runs these tasks again."""
+        self.download: Callable[[Mapping[str, Any]], bytes] | None = None
+        """Brings an object from S3."""
         self.began = time.time()
         """Wall clock of the start, against which sandboxes' clocks are read."""
         self._items = items
@@ -95,6 +100,16 @@ class Job:
         """Which tasks are added, if not one after the other."""
         self._snapshot = Snapshot(started_at=time.monotonic(), total=total)
         self._futures: dict[int, TaskFuture] = {}
+
+    @property
+    def sequence(self) -> Sequence[Any] | None:
+        """All items, if they can be looked up."""
+        return self._items
+
+    @property
+    def whole(self) -> bool:
+        """Whether it runs all of its items, and not what another job left."""
+        return self._again is None
 
     @property
     def over(self) -> bool:
@@ -140,7 +155,8 @@ class Job:
             It was not kept: the items came from an iterator, and the task is done.
         """
         if index in self.ledger.items:
-            return self.ledger.items[index]
+            item = self.ledger.items[index]
+            return item.load(self.download) if isinstance(item, Prepared) else item
         if self._items is None:
             raise LookupError(f"item {index} was taken from an iterator and not kept")
         return self._items[index]

@@ -181,6 +181,34 @@ class ItemTooLarge(SerializationError):
         self.container = container
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An item of an earlier process, as it stood in a request."""
+
+    fragment: bytes = field(repr=False)
+
+    def load(self, download: Callable[[Mapping[str, Any]], bytes] | None) -> Any:
+        """Return the item.
+
+        Raises
+        ------
+        LookupError
+            It is in S3, and nothing can be brought from there.
+        """
+        fields: dict[str, Any] = json.loads(self.fragment)
+        if "data" in fields:
+            return packing.loads(base64.b64decode(fields["data"]))
+        if download is None:
+            raise LookupError(f"item {fields['id']} is in S3, where nobody looks for it")
+        return packing.loads(download(fields))
+
+    def __repr__(self) -> str:
+        try:
+            return repr(self.load(None))
+        except Exception:  # what an item's own repr does is not known
+            return "<an item of another process>"
+
+
 def fragment(index: int, item: Any, room: int) -> bytes:
     """Pickle an item as it stands in a request.
 
@@ -191,6 +219,8 @@ def fragment(index: int, item: Any, room: int) -> bytes:
     SerializationError
         It cannot be pickled.
     """
+    if isinstance(item, Prepared):
+        return item.fragment
     try:
         data = packing.dumps(item)
     except Exception as error:

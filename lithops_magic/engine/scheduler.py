@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import queue
 import threading
 import time
@@ -19,6 +20,8 @@ from lithops_magic.engine.billing import Bill
 from lithops_magic.engine.budget import Budget
 from lithops_magic.engine.chunks import Chunks
 from lithops_magic.engine.job import Job, Task
+from lithops_magic.engine.journal import Silent
+from lithops_magic.engine.kept import Rescue
 from lithops_magic.engine.lane import Flight, Lane
 from lithops_magic.engine.limiter import ramp
 from lithops_magic.engine.payload import Function, ItemTooLarge, Requests, fragment, spilled_fragment
@@ -100,13 +103,25 @@ class Scheduler:
         Where it runs.
     processes
         Tasks that one sandbox runs at the same time.
+    journal
+        Notes what another process would need to go on.
     """
 
-    def __init__(self, job: Job, function: Function, source: Source, backend: Backend, processes: int = 1) -> None:
+    def __init__(
+        self,
+        job: Job,
+        function: Function,
+        source: Source,
+        backend: Backend,
+        processes: int = 1,
+        journal: Silent | None = None,
+    ) -> None:
         self._job = job
         self._function = function
         self._requests = Requests(b"")
         self._place: Place | None = None
+        self._journal = journal or Silent()
+        self._rescue = Rescue(None, 0.0)
         self._source = source
         self._lane = Lane(backend, self._notify)
         self._lanes = [self._lane]
@@ -138,6 +153,8 @@ class Scheduler:
         finally:
             self._source.stop()
             self._transfers.close()
+            self._rescue.close()
+            self._journal.close()
             for lane in self._lanes:
                 lane.link.close()
 
@@ -148,6 +165,8 @@ class Scheduler:
         self._lane.ready = True
         endpoint = self._lane.link.endpoint
         self._place_function(endpoint.store)
+        self._rescue = Rescue(self._place, endpoint.limits.timeout)
+        self._journal.start(self._place, self._oldest)
         self._began = time.monotonic()
         for note in endpoint.notes:
             self._job.publish(ev.Noted(note))
@@ -157,7 +176,8 @@ class Scheduler:
     def _place_function(self, store: Store | None) -> None:
         """Bring the function to where the sandboxes will find it."""
         if store is not None:
-            self._place = Place.of_job(store, self._job.id)
+            self._place = Place.of_job(store, self._job.id, after=self._job.options.keep_after, key=self._job.key)
+            self._job.download = self._place.download
         self._requests = self._function.place(self._place, self._job.snapshot().total)
         self._chunks.room = self._requests.room
         self._notify("")
@@ -206,6 +226,8 @@ class Scheduler:
             case Exhausted(error):
                 self._exhausted(error)
             case _Answer(flight, outcome):
+                if self._is_rescued(flight, outcome):
+                    return
                 flight.lane.land(flight)
                 self._answered(flight, outcome)
             case _Fetched(lane, task, verdict):
@@ -231,6 +253,8 @@ class Scheduler:
 
     def _exhausted(self, error: Exception | None) -> None:
         self._source.last = True
+        if error is None:
+            self._journal.counted()
         if not self._job.over:
             self._job.error = error
             self._job.publish(ev.Counted(len(self._job.ledger)))
@@ -247,9 +271,11 @@ class Scheduler:
         try:
             task.fragment = fragment(task.index, task.item, self._requests.room)
             self._lane.waiting.append(task)
+            self._journal.taken(task)
         except SerializationError as error:
             if isinstance(error, ItemTooLarge) and self._place is not None:
                 return self._upload(self._lane, task)
+            self._journal.taken(task)
             self._job.fail(task, replies.make(ItemError, task, str(error)), sent=False)
 
     def _fill(self) -> None:
@@ -321,9 +347,23 @@ class Scheduler:
 
     def _invoke(self, flight: Flight) -> None:
         payload = self._requests.request(task.fragment for task in flight.tasks)
+        self._journal.sent(flight.tasks)
         flight.endpoint.sender.send(payload, lambda outcome: self._inbox.put(_Answer(flight, outcome)))
 
+    def _oldest(self) -> float | None:
+        """When the oldest invocation in flight was sent; may be called from any thread."""
+        with contextlib.suppress(RuntimeError):  # one is sent or answered at this moment
+            firsts = [flight for lane in self._lanes for flight in itertools.islice(lane.flights, 1)]
+            return min((flight.sent_at for flight in firsts), default=None)
+        return None
+
+    def _is_rescued(self, flight: Flight, outcome: Outcome) -> bool:
+        """Whether tasks behind a broken connection may still bring the results that they keep."""
+        tasks = [task.index for task in flight.tasks if not task.settled]
+        return self._rescue.takes(tasks, flight.sent_at, outcome, lambda found: self._inbox.put(_Answer(flight, found)))
+
     def _answered(self, flight: Flight, outcome: Outcome) -> None:
+        self._journal.answered(flight.tasks, outcome)
         if isinstance(outcome, Reply):
             flight.lane.link.accepted()
             self._replied(flight, outcome)
@@ -439,11 +479,14 @@ class Scheduler:
     def _uploaded(self, lane: Lane, task: Task, encoded: bytes | LithopsMagicError) -> None:
         self._transfers.pending -= 1
         if isinstance(encoded, LithopsMagicError):
+            self._journal.taken(task)
             self._job.fail(task, replies.make(ItemError, task, str(encoded)), sent=False)
         elif self._job.over:
             self._job.keep_items([task])
         else:
-            task.fragment = encoded
+            if not task.fragment:
+                task.fragment = encoded
+                self._journal.taken(task)
             lane.waiting.append(task)
 
     def _lose(self, lane: Lane, task: Task, error: TaskError) -> None:

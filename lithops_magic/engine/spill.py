@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -27,6 +27,12 @@ class Store(Protocol):
 
     def put_once(self, data: bytes, *, sha256: str, again: bool = False) -> str:
         """Write an object named by its hash unless it is there already, and return its key."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write an object."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield the keys that begin with `prefix`."""
 
     def get(self, key: str, *, sha256: str | None = None, size: int | None = None) -> bytes:
         """Return an object, verified."""

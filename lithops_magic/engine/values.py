@@ -148,6 +148,11 @@ class JobValues(Sequence[Any]):
         return self._job.snapshot()
 
     @property
+    def job_id(self) -> str:
+        """Names the job for `lithops_magic.attach`."""
+        return self._job.id
+
+    @property
     def label(self) -> str:
         """What the user calls the job."""
         return self._job.options.label

@@ -1,0 +1,292 @@
+"""Writes down a job that proves worth it, so that another process can go on with it. Never in the way of the job."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import math
+import pickle
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import IO, TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+import cloudpickle  # type: ignore[import-untyped]
+
+from lithops_magic.aws.outcomes import Ambiguous, Outcome, Reply
+from lithops_magic.engine import records
+from lithops_magic.engine.events import Noted
+from lithops_magic.engine.job import Job, Task
+from lithops_magic.engine.jobfolder import JobFolder, State
+from lithops_magic.engine.payload import Function
+from lithops_magic.engine.spill import Place
+from lithops_magic.errors import LithopsMagicError
+from lithops_magic.worker import packing
+
+if TYPE_CHECKING:
+    from lithops_magic.config import Settings
+    from lithops_magic.engine.options import MapOptions
+
+AFTER = 2.0
+"""Seconds that a job runs before it is worth a folder, and an invocation before the job is worth objects in S3."""
+PERIOD = 0.25
+"""Seconds between two writes: what a killed process loses at most."""
+LIMIT = 256_000_000
+"""Bytes of one job's journal; what comes then is not written, and the job cannot be resumed from there on."""
+BUFFER = 32_000_000
+"""Bytes that wait in memory before a job becomes worth a folder by their number."""
+SLICE = 1_000_000
+"""Bytes of items that are pickled at a time: more would hold up the job, whose threads share one interpreter."""
+LEAVING = 2.0
+"""Seconds that an interpreter which ends waits for the last write."""
+PUBLIC = frozenset({"id", "label", "created", "detached", "python", "cloudpickle"})
+"""What S3 is told of a job: not the key that signs its results, nor anything of the user's."""
+MANIFEST = "manifest"
+"""The object under a job's prefix that says what the job is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What another process needs to go on with a job."""
+
+    settings: Settings
+    """Without credentials."""
+    options: MapOptions
+    function: Function
+
+    @classmethod
+    def of(cls, settings: Settings, options: MapOptions, function: Function) -> Recipe:
+        """Leave out what must not be written down, and what need not."""
+        private = dict.fromkeys(("access_key_id", "secret_access_key", "session_token"))
+        return cls(settings.replace(**private), options, replace(function, captured={}))
+
+
+running: WeakValueDictionary[str, Job] = WeakValueDictionary()
+"""The jobs of this process, by id."""
+
+
+class Silent:
+    """A journal of nothing: that of a job that no other process can go on with."""
+
+    def start(self, place: Place | None, oldest: Callable[[], float | None] = lambda: None) -> None:
+        """Begin."""
+
+    def taken(self, task: Task) -> None:
+        """Note an item."""
+
+    def counted(self) -> None:
+        """Note that no items follow."""
+
+    def sent(self, tasks: Sequence[Task]) -> None:
+        """Note an invocation."""
+
+    def answered(self, tasks: Sequence[Task], outcome: Outcome) -> None:
+        """Note what became of an invocation."""
+
+    def close(self) -> None:
+        """The job is over."""
+
+
+class Journal(Silent):
+    """The journal of one job.
+
+    Parameters
+    ----------
+    job, recipe
+        What is written down.
+    folder
+        Where there is one already, with the job's items in it: that of a job which is resumed.
+    """
+
+    def __init__(self, job: Job, recipe: Recipe, folder: JobFolder | None = None) -> None:
+        self._job = job
+        self._recipe = recipe
+        self._folder = folder
+        self._sequence = None if folder or recipe.options.detach else job.sequence
+        # Whoever sends the events of a detached job writes its items before.
+        self._takes_items = folder is None and self._sequence is None and not recipe.options.detach
+        self._pending: deque[records.Record] = deque()
+        self._buffered = 0
+        self._file: IO[bytes] | None = None
+        self._full = self._announced = False
+        self._due, self._closed = threading.Event(), threading.Event()
+        self._writing = threading.Lock()
+        self._thread: threading.Thread | None = None
+        running[job.id] = job
+
+    def start(
+        self, place: Place | None, oldest: Callable[[], float | None] = lambda: None, *, at_once: bool = False
+    ) -> None:
+        """Begin to look whether the job is worth it; `at_once`: it is."""
+        if self._thread is not None:
+            return
+        self._place, self._oldest = place, oldest
+        if at_once:
+            self._open()
+            self._due.set()
+        self._thread = threading.Thread(target=self._run, name="lithops-magic-journal", daemon=True)
+        self._thread.start()
+        atexit.register(self._leave)
+
+    def taken(self, task: Task) -> None:
+        """Note an item that came from an iterator."""
+        if self._takes_items:
+            self.note(records.Taken(task.index, task.fragment))
+
+    def counted(self) -> None:
+        """Note that no items follow."""
+        if self._takes_items:
+            self.note(records.Counted(len(self._job.ledger)))
+
+    def sent(self, tasks: Sequence[Task]) -> None:
+        """Note an invocation, before it is sent if no task may run twice."""
+        self.note(records.Sent(tuple(task.index for task in tasks)))
+        if self._job.options.retries == 0 and self._file is not None:
+            self._flush()
+
+    def answered(self, tasks: Sequence[Task], outcome: Outcome) -> None:
+        """Note what became of an invocation that may have been executed."""
+        indices = tuple(task.index for task in tasks)
+        match outcome:
+            case records.RecalledReply() | records.RecalledAmbiguous():
+                return
+            case Reply():
+                # Its REPORT line was read already, and the rest of the log is with the tasks.
+                self.note(records.Answered(indices, replace(outcome, log_tail="")))
+            case Ambiguous(message):
+                self.note(records.Answered(indices, Ambiguous(message)))
+
+    def note(self, record: records.Record) -> None:
+        """Have a record written soon."""
+        if self._full:
+            return
+        self._pending.append(record)
+        self._buffered += records.weight(record)
+        if self._buffered > BUFFER:
+            self._due.set()
+
+    def close(self) -> None:
+        """The job is over: write the rest and end."""
+        self._closed.set()
+        self._due.set()
+
+    def _leave(self) -> None:
+        """The interpreter ends."""
+        self.close()
+        if self._thread is not None:
+            self._thread.join(LEAVING)
+
+    def _run(self) -> None:
+        self._due.wait(AFTER)
+        try:
+            if self._file is None and not (self._closed.is_set() and self._folder is None):
+                self._open()
+            while self._file is not None and not self._closed.wait(PERIOD):
+                self._write()
+            self._finish()
+        except OSError as error:
+            self._full = True
+            text = f"no other process can go on with this job: no journal can be written ({error})"
+            self._job.publish(Noted(text))
+        finally:
+            atexit.unregister(self._leave)
+
+    def _open(self) -> None:
+        if self._folder is None:
+            self._folder = JobFolder.create(self._job.id)
+            self._folder.write("recipe", pickle.dumps(self._recipe, protocol=5))
+            self._folder.write("manifest.json", json.dumps(self._manifest()).encode())
+        self._file = self._folder.append()
+        for container in slices(self._sequence):
+            self._put(records.encode([records.Items(container)]))
+            self._flush()
+            if self._closed.is_set() or self._full:
+                return
+        if self._sequence is not None:
+            self._put(records.encode([records.Counted(len(self._sequence))]))
+        self._write()
+
+    def _write(self) -> None:
+        """Write what is new, and say that this process is alive."""
+        assert self._folder is not None
+        self._flush()
+        s = self._job.snapshot()
+        self._folder.save_state(State(s.total, s.done, s.failed, s.state, self._full))
+        if not self._announced and time.monotonic() - (self._oldest() or math.inf) > AFTER:
+            self._announced = True
+            self.announce()
+
+    def announce(self) -> None:
+        """Say in S3 what the job is; the bucket exists then for what tasks keep."""
+        if self._place is not None:
+            # The job does not depend on it, and the worker makes do without the bucket.
+            with contextlib.suppress(LithopsMagicError):
+                public = {name: value for name, value in self._manifest().items() if name in PUBLIC}
+                self._place.store.put(self._place.prefix + MANIFEST, json.dumps(public).encode())
+
+    def _flush(self) -> None:
+        with self._writing:
+            fresh = [self._pending.popleft() for _ in range(len(self._pending))]
+            self._buffered = 0
+            self._put(records.encode(fresh))
+
+    def _put(self, data: bytes) -> None:
+        assert self._file is not None
+        if self._full or self._file.tell() + len(data) > LIMIT:
+            self._full = True
+            return
+        self._file.write(data)
+        self._file.flush()
+
+    def _finish(self) -> None:
+        if self._file is not None and self._folder is not None:
+            self._write()
+            self._file.close()
+            self._folder.unlock()
+
+    def _manifest(self) -> dict[str, Any]:
+        job, place = self._job, self._place
+        code = getattr(job.function, "__code__", None)
+        return {
+            "id": job.id,
+            "label": job.options.label,
+            "created": job.began,
+            "detached": job.options.detach,
+            "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+            "cloudpickle": cloudpickle.__version__,
+            "bucket": place.store.bucket if place else None,
+            "owner": place.store.owner if place else None,
+            "prefix": place.prefix if place else None,
+            "key": job.key.hex(),
+            "names": {code.co_filename: job.name_code(code.co_filename)} if code else {},
+        }
+
+
+def slices(items: Sequence[Any] | None) -> Iterator[bytes]:
+    """Pickle a sequence in pieces of about `SLICE` bytes."""
+    start, count = 0, 1
+    while items is not None and start < len(items):
+        container = _pack(list(items[start : start + count]))
+        yield container
+        start += count
+        count = max(1, min(count * 16, int(count * SLICE / len(container))))
+
+
+def _pack(items: list[Any]) -> bytes:
+    try:
+        return packing.dumps(items)
+    except Exception:
+        return packing.dumps([_packable(item) for item in items])
+
+
+def _packable(item: Any) -> Any:
+    try:
+        packing.dumps(item)
+    except Exception as error:
+        return records.Unsendable(f"{type(error).__name__}: {error}")
+    return item

@@ -1,0 +1,111 @@
+"""What a job's journal is made of: records that are only ever appended, so that a killed process costs the last one."""
+
+from __future__ import annotations
+
+import pickle
+import struct
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lithops_magic.aws.outcomes import Ambiguous, Reply
+
+_FRAME = struct.Struct("<II")
+"""Size and checksum of what follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """The next items of a sequence."""
+
+    container: bytes
+    """A list of them, as `worker.packing` packs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsendable:
+    """In a list of items, one that cannot be pickled."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An item that came from an iterator."""
+
+    index: int
+    fragment: bytes
+    """As it stands in a request; empty if it cannot be pickled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """There are no other items."""
+
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An invocation is about to be sent."""
+
+    tasks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An invocation was executed, or may have been."""
+
+    tasks: tuple[int, ...]
+    outcome: Reply | Ambiguous
+
+
+Record = Items | Taken | Counted | Sent | Answered
+
+
+class RecalledReply(Reply):
+    """An answer that came from a journal."""
+
+    __slots__ = ()
+
+
+class RecalledAmbiguous(Ambiguous):
+    """A broken connection that a journal tells of."""
+
+    __slots__ = ()
+
+
+def weight(record: Record) -> int:
+    """Return about how many bytes a record holds in memory."""
+    match record:
+        case Taken(_, fragment):
+            return len(fragment)
+        case Answered(_, Reply(payload)):
+            return len(payload)
+    return 0
+
+
+def encode(records: Iterable[Record]) -> bytes:
+    """Return records as they stand in a journal."""
+    parts = []
+    for record in records:
+        data = pickle.dumps(record, protocol=5)
+        parts += [_FRAME.pack(len(data), zlib.crc32(data)), data]
+    return b"".join(parts)
+
+
+def read(path: Path) -> tuple[list[Record], int]:
+    """Return a journal's records, and the bytes up to where one was not written to its end."""
+    found: list[Record] = []
+    end = 0
+    with path.open("rb") as file:
+        while len(frame := file.read(_FRAME.size)) == _FRAME.size:
+            size, checksum = _FRAME.unpack(frame)
+            data = file.read(size)
+            if len(data) < size or zlib.crc32(data) != checksum:
+                break
+            # The folder is the user's own, and nobody else can write to it.
+            found.append(pickle.loads(data))
+            end = file.tell()
+    return found, end
