@@ -74,7 +74,7 @@ def _launch(job: Job, function: Callable[[Any], Any], items: Iterable[Any], sett
     options = job.options
     setup = Setup(env=dict(options.env), processes=settings.worker_processes)
     blob = Function.pickle(function, items, Request.parse(options.packages), setup)
-    job.start_again = partial(_again, function, settings)
+    job.start_again = partial(again, function, settings)
     changes = {"memory": options.memory, "timeout": options.timeout, "ephemeral_storage": options.tmp}
     settings = settings.replace(**{name: value for name, value in changes.items() if value is not None})
     backend = LambdaBackend(settings, options.workers, blob.need)
@@ -85,9 +85,10 @@ def _launch(job: Job, function: Callable[[Any], Any], items: Iterable[Any], sett
     return job
 
 
-def _again(
+def again(
     function: Callable[[Any], Any], settings: Settings, job: Job, indices: Sequence[int], options: MapOptions
 ) -> Job:
+    """Run tasks of a job that is over again, and return the job that has the others' values already."""
     items = [job.item(index) for index in indices]
     return _launch(job.again(indices, options), function, items, settings)
 

@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from lithops_magic.aws.outcomes import Ambiguous
 from lithops_magic.engine import journal, kept, records
+from lithops_magic.engine.api import again
 from lithops_magic.engine.backend import Endpoint, LambdaBackend
 from lithops_magic.engine.job import Job
 from lithops_magic.engine.jobfolder import JobFolder
@@ -22,7 +24,7 @@ from lithops_magic.engine.result import MapResult
 from lithops_magic.engine.scheduler import Scheduler
 from lithops_magic.engine.source import Source
 from lithops_magic.errors import JobInterrupted
-from lithops_magic.packages import Need
+from lithops_magic.worker import packing
 
 if TYPE_CHECKING:
     from lithops_magic.config import Settings
@@ -118,6 +120,15 @@ def _with_credentials(recipe: journal.Recipe, settings: Settings | None) -> jour
     return replace(recipe, settings=recipe.settings.replace(**credentials))
 
 
+def _unpacked(function: Function) -> Callable[[Any], Any] | None:
+    """Return the function itself; None if this process lacks what it refers to: its tasks can still be run."""
+    try:
+        unpacked: Callable[[Any], Any] = packing.loads(function.container)
+    except Exception:
+        return None
+    return unpacked
+
+
 class _Attached:
     """One job on its way back."""
 
@@ -133,16 +144,20 @@ class _Attached:
         changes: dict[str, Any] = {} if resume else {"max_cost": None, "retry_memory": None}
         options = replace(options, chunksize=chunksize, backups=False, detach=False, **changes)
         names: Mapping[str, str] = manifest["names"]
-        self._job = job = Job(options, lambda name: names.get(name, name), self._recall.total)
+        function = _unpacked(recipe.function)
+        self._job = job = Job(options, lambda name: names.get(name, name), self._recall.total, function)
         job.id, job.key = manifest["id"], bytes.fromhex(manifest["key"])
+        if function is not None:
+            job.start_again = partial(again, function, recipe.settings)
 
     def start(self) -> MapResult:
         """Play the journal back, and go on from there."""
         recipe, job = self._recipe, self._job
-        backend = ReplayBackend(job, self._recall, self._open, self._rest, self._end, self._seconds())
+        backend = ReplayBackend(job, self._recall, self._open, self._rest, self._why_left(), self._seconds())
         missing = f"The journal of job {job.id} has its first {{:,}} items only: {self._why_incomplete()}"
         source = Source(self._recall.items(missing))
-        function = recipe.function if self._resume else Function(b"", Need(), {}, recipe.function.head)
+        # Where nothing is sent, a large function need not be brought to S3 either.
+        function = recipe.function if self._resume else replace(recipe.function, container=b"")
         written = journal.Journal(job, recipe, self._folder) if self._resume else None
         Scheduler(job, function, source, backend, recipe.settings.worker_processes, written).start()
         return MapResult(job)
@@ -178,9 +193,6 @@ class _Attached:
         else:
             replay.sender.send(payload, done)
 
-    def _end(self) -> None:
-        job = self._job
+    def _why_left(self) -> str:
         what = "is run by another process" if self._busy else "was begun by a process that has ended"
-        hint = f"lithops_magic.attach({job.id!r}, resume=True) runs the rest"
-        job.break_off(JobInterrupted(f"it {what}; {hint}"))
-        job.on_cancel()
+        return f"it {what}; lithops_magic.attach({self._job.id!r}, resume=True) runs the rest"

@@ -35,12 +35,18 @@ class Sender(Protocol):
         """Abandon everything and return at once."""
 
 
+class Left(Refused):
+    """Not sent, because the job is only looked at."""
+
+    __slots__ = ()
+
+
 class Nowhere:
-    """A sender of a job that sends nothing."""
+    """A sender of a job that is only looked at: nobody sends anything with it."""
 
     def send(self, payload: bytes, done: Callable[[Outcome], None]) -> None:  # noqa: ARG002
         """Refuse."""
-        done(Refused("NotResumed", "nothing is sent.", ""))
+        done(Left("", "", ""))
 
     def close(self) -> None:
         """There is nothing to abandon."""

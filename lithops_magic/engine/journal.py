@@ -63,7 +63,12 @@ class Recipe:
     def of(cls, settings: Settings, options: MapOptions, function: Function) -> Recipe:
         """Leave out what must not be written down, and what need not."""
         private = dict.fromkeys(("access_key_id", "secret_access_key", "session_token"))
-        return cls(settings.replace(**private), options, replace(function, captured={}))
+        return cls(settings.replace(**private), options, replace(function, function=_packed))
+
+
+def _packed(_: Any) -> Any:
+    """Stand for a function that is in its container."""
+    raise NotImplementedError
 
 
 running: WeakValueDictionary[str, Job] = WeakValueDictionary()
@@ -155,9 +160,9 @@ class Journal(Silent):
         match outcome:
             case records.RecalledReply() | records.RecalledAmbiguous():
                 return
-            case Reply():
+            case Reply(payload, error, _, request_id, report):
                 # Its REPORT line was read already, and the rest of the log is with the tasks.
-                self.note(records.Answered(indices, replace(outcome, log_tail="")))
+                self.note(records.Answered(indices, Reply(payload, error, "", request_id, report)))
             case Ambiguous(message):
                 self.note(records.Answered(indices, Ambiguous(message)))
 

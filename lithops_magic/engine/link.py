@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from lithops_magic import errors
 from lithops_magic.aws.outcomes import EXPIRED, Refused, Throttled, Unreachable
-from lithops_magic.engine.backend import Backend, Endpoint
+from lithops_magic.engine.backend import Backend, Endpoint, Left
 from lithops_magic.engine.limiter import Limiter
 from lithops_magic.errors import InvokeError, LithopsMagicError
 
@@ -95,6 +95,8 @@ class Link:
             self.limiter.throttled(now, _UNREACHABLE_PAUSE)
 
     def _refused(self, outcome: Refused) -> None:
+        if isinstance(outcome, Left):
+            raise errors.JobInterrupted(outcome.message)
         # What was known from an earlier job may be gone: the function deleted, a local AWS started anew.
         if not self._reconnected and (outcome.code == "ResourceNotFoundException" or self.endpoint.reused):
             return self._reconnect()

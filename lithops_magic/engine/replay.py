@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from lithops_magic.aws.outcomes import Outcome, Throttled
-from lithops_magic.engine.backend import Backend, Endpoint, Sender
+from lithops_magic.aws.outcomes import Outcome
+from lithops_magic.engine.backend import Backend, Endpoint, Left, Sender
 from lithops_magic.engine.job import Job
 from lithops_magic.engine.kept import Watch
 from lithops_magic.engine.recall import Recall
@@ -45,8 +45,8 @@ class Replay:
         Invokes the function.
     rest
         Gets what is not known: the request, whom to answer, and why it is not known if it was sent before.
-    end
-        Ends a job of which something is left as it is.
+    why_left
+        Why tasks are left as they are, and what to do about it.
     """
 
     def __init__(
@@ -56,14 +56,14 @@ class Replay:
         expires: float,
         sender: Sender,
         rest: Rest,
-        end: Callable[[], None],
+        why_left: str,
     ) -> None:
         self._recall = recall
         self._watch = watch
         self._expires = expires
         self.sender = sender
         self._rest = rest
-        self._end = end
+        self._why_left = why_left
         self._left: list[Done] = []
         self._waiting = 0
         self._lock = threading.Lock()
@@ -102,9 +102,8 @@ class Replay:
             if self._waiting or self._recall.flying or not self._left:
                 return
             left, self._left = self._left, []
-        self._end()
         for done in left:
-            done(Throttled("the job is not resumed"))
+            done(Left("", self._why_left, ""))
 
     def close(self) -> None:
         """Wait for nothing more."""
@@ -126,8 +125,8 @@ class ReplayBackend:
         Opens the way to the function, or stands for it where nothing is sent.
     rest
         Gets what is not known: the request, whom to answer, and why it is not known if it was sent before.
-    end
-        Ends a job of which something is left as it is.
+    why_left
+        Why tasks are left as they are, and what to do about it.
     seconds
         How long results of tasks that were sent may still come.
     runs
@@ -140,7 +139,7 @@ class ReplayBackend:
         recall: Recall,
         endpoint: Callable[[Callable[[str], None]], Endpoint],
         rest: Rest,
-        end: Callable[[], None],
+        why_left: str,
         seconds: float,
         runs: int = 0,
     ) -> None:
@@ -148,7 +147,7 @@ class ReplayBackend:
         self._recall = recall
         self._endpoint = endpoint
         self._rest = rest
-        self._end = end
+        self._why_left = why_left
         self._expires = time.monotonic() + seconds
         self._runs = runs
 
@@ -159,7 +158,7 @@ class ReplayBackend:
         if endpoint.store is not None:
             place = Place.of_job(endpoint.store, self._job.id, key=self._job.key)
             watch = Watch(place, endpoint.limits.timeout, self._runs)
-        sender = Replay(self._recall, watch, self._expires, endpoint.sender, self._rest, self._end)
+        sender = Replay(self._recall, watch, self._expires, endpoint.sender, self._rest, self._why_left)
         return replace(endpoint, sender=sender, workers=endpoint.workers + len(self._recall.flying))
 
     def larger(self, factor: float) -> Backend | None:  # noqa: ARG002
