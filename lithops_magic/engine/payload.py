@@ -17,6 +17,7 @@ from lithops_magic.engine import captures
 from lithops_magic.engine.spill import Place
 from lithops_magic.errors import RemoteFrame, RemoteTraceback, SerializationError
 from lithops_magic.worker import packing
+from lithops_magic.worker.culprit import locate
 
 PROTOCOL = 2
 REQUEST_LIMIT = 6_291_456
@@ -84,7 +85,7 @@ class Function:
         try:
             data, reach = packages.dumps(function, buffers.take)
         except Exception as error:
-            reason = captures.culprit(function) or _text(error)
+            reason = captures.culprit(function) or locate(function, "function", error)
             raise SerializationError(f"The function cannot be pickled: {reason}") from error
         need = packages.discover(reach, items, request or packages.Request())
         head: dict[str, Any] = {
@@ -194,7 +195,7 @@ def fragment(index: int, item: Any, room: int) -> bytes:
     try:
         data = packing.dumps(item)
     except Exception as error:
-        raise SerializationError(f"The item cannot be pickled: {_text(error)}") from error
+        raise SerializationError(f"The item cannot be pickled: {locate(item, 'item', error)}") from error
     encoded = b'{"id":%d,"data":"%s"}' % (index, base64.b64encode(data))
     if len(encoded) > room:
         raise ItemTooLarge(data, len(encoded), room)
@@ -223,7 +224,7 @@ class Outcome:
     """What the worker reports of one task."""
 
     status: str
-    """ok, error, timeout, unpicklable, too_large, dropped, tampered, absent or store."""
+    """ok, error, timeout, died, unpicklable, too_large, dropped, tampered, absent or store."""
     started: float = 0.0
     """Wall clock of the sandbox when it began."""
     seconds: float = 0.0
@@ -234,7 +235,9 @@ class Outcome:
     reference: Mapping[str, Any] | None = None
     """Where a value is that did not fit in the reply."""
     reason: str = ""
-    """Why something did not come from or go to S3."""
+    """Why something did not come from or go to S3, or cannot be pickled."""
+    code: int = 0
+    """Exit code of a process that died, negative for a signal."""
     size: int = 0
     """Bytes of a value that is too large."""
     of: str = ""
@@ -291,6 +294,7 @@ def _outcome(fields: dict[str, Any]) -> Outcome:
         reason=fields.get("reason", ""),
         traceback=_traceback(fields.get("error")),
         exception=base64.b64decode(fields.get("exception", "")),
+        code=fields.get("code", 0),
         size=fields.get("size", 0),
         of=fields.get("of", ""),
     )
@@ -306,7 +310,3 @@ def _traceback(error: dict[str, Any] | None) -> RemoteTraceback | None:
 def unpickle(data: bytes) -> Any:
     """Unpickle what an authenticated reply carried inline, or vouched for by its hash."""
     return packing.loads(data)
-
-
-def _text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"

@@ -358,7 +358,7 @@ class Scheduler:
         if worker is None or not worker.outcomes:
             verdicts = replies.judge_failure(outcome, flight.tasks, limits)
         else:
-            verdicts = replies.judge(worker, flight.tasks, limits, self._job.name_code)
+            verdicts = replies.judge(worker, flight.tasks, limits, self._job.name_code, bill.event.max_memory_mb)
             self._chunks.observe(len(worker.outcomes), bill.event.task_seconds, len(outcome.payload))
             self._stragglers.observe(flight, time.monotonic())
             self._replies += 1

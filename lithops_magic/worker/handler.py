@@ -17,10 +17,10 @@ import cloudpickle  # type: ignore[import-untyped]
 from . import functions
 from .alarm import Alarm
 from .archive import install_archives
-from .reply import Reply, relieve
+from .reply import Reply
 from .sources import install
-from .store import Problem, Store, forget
-from .task import refuse, run
+from .store import Problem, Store
+from .task import Runner, refuse
 
 PROTOCOL = 2
 
@@ -79,26 +79,17 @@ def _run_all(event: dict[str, Any], alarm: Alarm, store: Store | None, reply: Re
         for task in event["tasks"]:
             reply.add(refuse(task, problem))
         return
-    tasks = event["tasks"]
-    processes = min(event.get("processes", 1), len(tasks))
+    runner = Runner(function, store, event.get("locals", False))
+    processes = min(event.get("processes", 1), len(event["tasks"]))
     if processes > 1 and hasattr(os, "fork"):
-        return _run_on(processes, function, tasks, alarm, store, reply)
-    for task in tasks:
-        roomy = reply.add(run(function, task, alarm, store))
+        from .processes import run_all  # 15 ms of every cold start, for those who have more than one CPU
+
+        run_all(event["tasks"], processes, runner, alarm, reply)
+        return
+    for task in event["tasks"]:
+        roomy = reply.add(runner.run(task, alarm))
         if alarm.rang or not roomy:
             break
-
-
-def _run_on(
-    processes: int, function: functions.Function, tasks: list[Any], alarm: Alarm, store: Store | None, reply: Reply
-) -> None:
-    from .processes import run_all  # 15 ms of every cold start, for those who have more than one CPU
-
-    # Loaded before the fork, it takes its time and its memory once. Each task reports for itself why it cannot be.
-    with contextlib.suppress(BaseException), alarm.armed():
-        function.load()
-    forget()
-    run_all(tasks, processes, lambda task, clock: relieve(run(function, task, clock, store), store), alarm, reply)
 
 
 @contextlib.contextmanager

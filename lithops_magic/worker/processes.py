@@ -1,6 +1,6 @@
 """Runs the tasks of a request on several processes of one sandbox, so that all its CPUs work.
 
-Lambda has no `/dev/shm`: the locks, queues and pools of `multiprocessing` fail there. Pipes and `fork` are all it takes.
+Lambda has no `/dev/shm`, without which the locks, queues and pools of `multiprocessing` fail: these are only pipes.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import sys
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any, NoReturn
 
 from .alarm import Alarm
-from .reply import Reply
+from .reply import Reply, relieve
+from .store import forget
+from .task import Runner
 
 GRACE = 0.5
 """Share of the alarm's margin that a process gets to report what it was doing; then it is killed."""
@@ -24,13 +26,12 @@ LOOK = 0.5
 """Seconds after which to look for the dead: what a task has spawned may hold its pipe open."""
 
 Task = dict[str, Any]
-Work = Callable[[Task, Alarm], dict[str, Any]]
 
 
 class _Child:
     """A process that runs one task after the other."""
 
-    def __init__(self, work: Work, alarm: Alarm, others: Sequence[_Child]) -> None:
+    def __init__(self, runner: Runner, alarm: Alarm, others: Sequence[_Child]) -> None:
         self.connection, theirs = Pipe()
         self.task: Task | None = None
         self._given = (0.0, 0.0)
@@ -45,7 +46,7 @@ class _Child:
         if self.pid == 0:
             for connection in (self.connection, *(other.connection for other in others)):
                 connection.close()
-            _serve(theirs, work, alarm.left())
+            _serve(theirs, runner, alarm.left())
         theirs.close()
 
     def give(self, task: Task) -> None:
@@ -88,25 +89,29 @@ class _Child:
         return self._status
 
 
-def run_all(tasks: Sequence[Task], count: int, work: Work, alarm: Alarm, reply: Reply) -> None:
+def run_all(tasks: Sequence[Task], count: int, runner: Runner, alarm: Alarm, reply: Reply) -> None:
     """Run `tasks` on `count` processes; one that dies takes no other task with it and is replaced.
 
     Parameters
     ----------
-    work
+    runner
         Runs one task and returns its outcome.
     alarm
         When it rings, no task is begun any more.
     reply
         Takes the outcomes, in the order in which they arrive; when it is full, no task is begun any more.
     """
+    # Loaded before the fork, the function takes its time and its memory once.
+    runner.prepare(alarm)
+    # No process may go on where another one is in a conversation with S3.
+    forget()
     waiting = deque(tasks)
     children: list[_Child] = []
     roomy = True
     try:
         while True:
             open_ = roomy and not alarm.rang
-            _keep_busy(children, waiting if open_ else deque(), count, work, alarm)
+            _keep_busy(children, waiting if open_ else deque(), count, runner, alarm)
             busy = [child for child in children if child.task is not None]
             if not busy:
                 return
@@ -117,13 +122,13 @@ def run_all(tasks: Sequence[Task], count: int, work: Work, alarm: Alarm, reply: 
             child.end()
 
 
-def _keep_busy(children: list[_Child], waiting: deque[Task], count: int, work: Work, alarm: Alarm) -> None:
+def _keep_busy(children: list[_Child], waiting: deque[Task], count: int, runner: Runner, alarm: Alarm) -> None:
     while waiting:
         child = next((child for child in children if child.task is None), None)
         if child is None:
             if len(children) == count:
                 return
-            child = _Child(work, alarm, children)
+            child = _Child(runner, alarm, children)
             children.append(child)
         try:
             child.give(waiting[0])
@@ -156,12 +161,12 @@ def _collect(busy: list[_Child], children: list[_Child], alarm: Alarm) -> list[d
     return outcomes
 
 
-def _serve(connection: Connection, work: Work, seconds: float) -> NoReturn:
+def _serve(connection: Connection, runner: Runner, seconds: float) -> NoReturn:
     """The life of a process."""
     alarm = Alarm(seconds)
     try:
         while True:
-            outcome = work(connection.recv(), alarm)
+            outcome = relieve(runner.run(connection.recv(), alarm), runner.store)
             sys.stdout.flush()
             sys.stderr.flush()
             connection.send(outcome)
