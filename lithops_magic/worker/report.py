@@ -35,8 +35,9 @@ _LIBRARIES = (sysconfig.get_path("stdlib"), *(path for path in sys.path if path)
 def report(error: BaseException, with_locals: bool = False) -> dict[str, Any]:
     """Describe `error`, with the variables of the frame that failed if that is asked, and pickle it if possible."""
     fields: dict[str, Any] = {"error": describe(error)}
-    if with_locals:
-        _add_locals(error, fields["error"]["frames"])
+    with contextlib.suppress(Exception):  # of the user's own __repr__
+        if with_locals:
+            _add_locals(error, fields["error"]["frames"])
     with contextlib.suppress(Exception):
         data = packing.dumps(error)
         if len(data) <= TEXT_LIMIT:
@@ -69,22 +70,15 @@ def _walk(error: BaseException) -> list[tuple[FrameType, int]]:
 
 def _add_locals(error: BaseException, described: list[dict[str, Any]]) -> None:
     """Add its variables to the innermost frame of the user's own, or the innermost of all."""
-    frames = _walk(error)[-len(described) :] if described else []
-    own = [pair for pair in zip(frames, described, strict=True) if not pair[1]["library"]]
-    for (frame, _), fields in (own or [*zip(frames, described, strict=True)])[-1:]:
-        named = [(name, value) for name, value in frame.f_locals.items() if not name.startswith("__")]
-        fields["locals"] = {name: encodable(_repr(value)) for name, value in named[:LOCALS]}
-
-
-def _repr(value: Any) -> str:
     import reprlib
 
     short = reprlib.Repr()
     short.maxstring = short.maxother = short.maxlong = LOCAL_LENGTH
-    try:
-        return short.repr(value)[:LOCAL_LENGTH]
-    except Exception as failure:
-        return f"(its __repr__ raised {type(failure).__name__})"
+    frames = _walk(error)[-len(described) :] if described else []
+    own = [pair for pair in zip(frames, described, strict=True) if not pair[1]["library"]]
+    for (frame, _), fields in (own or [*zip(frames, described, strict=True)])[-1:]:
+        named = [(name, value) for name, value in frame.f_locals.items() if not name.startswith("__")]
+        fields["locals"] = {name: encodable(short.repr(value)[:LOCAL_LENGTH]) for name, value in named[:LOCALS]}
 
 
 def _machinery(frame: FrameType) -> bool:
