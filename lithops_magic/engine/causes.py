@@ -29,6 +29,7 @@ _INIT = (
     "Runtime.UserCodeSyntaxError",
     "Runtime.MalformedHandlerName",
 )
+_MISSING = "name its package with --packages, or install it where the notebook runs: what a function imports is shipped"
 _DISK_FULL = "[Errno 28]"
 _NO_LIBRARY = "cannot open shared object file: No such file or directory"
 
@@ -47,10 +48,7 @@ def out_of_memory(limit: int, used: int | None) -> str:
 def of_exception(error: RemoteTraceback, memory: int) -> tuple[type[RemoteError], str]:
     """Return the class of an exception of the user's code, and what to add to its message."""
     if error.type == "ModuleNotFoundError":
-        return ImportFailed, "" if "--packages" in error.message else (
-            " in the sandbox: name its package with --packages, or install it in the notebook's environment and import "
-            "it in the function, which ships it"
-        )
+        return ImportFailed, "" if "--packages" in error.message else f" in the sandbox ({_MISSING})"
     if error.message.endswith(_NO_LIBRARY):
         library = error.message.partition(":")[0]
         text = f" (Lambda has no {library}: use a build of the package that brings it, or a layer that has it)"

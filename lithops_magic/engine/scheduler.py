@@ -24,7 +24,7 @@ from lithops_magic.engine.limiter import ramp
 from lithops_magic.engine.payload import Function, ItemTooLarge, Requests, fragment, spilled_fragment
 from lithops_magic.engine.payload import Outcome as WorkerOutcome
 from lithops_magic.engine.source import Exhausted, Pulled, Source
-from lithops_magic.engine.spill import Place, Store, Transfers
+from lithops_magic.engine.spill import Place, Transfers
 from lithops_magic.engine.units import plural
 from lithops_magic.engine.versions import Versions
 from lithops_magic.errors import (
@@ -106,7 +106,6 @@ class Scheduler:
         self._job = job
         self._function = function
         self._requests = Requests(b"")
-        self._place: Place | None = None
         self._source = source
         self._lane = Lane(backend, self._notify)
         self._lanes = [self._lane]
@@ -147,17 +146,15 @@ class Scheduler:
     def _begin(self) -> None:
         self._lane.ready = True
         endpoint = self._lane.link.endpoint
-        self._place_function(endpoint.store)
+        self._place_function()
         self._began = time.monotonic()
         for note in endpoint.notes:
             self._job.publish(ev.Noted(note))
         self._job.publish(ev.Started(self._began, endpoint.limits.memory))
         self._source.start(self._inbox.put)
 
-    def _place_function(self, store: Store | None) -> None:
+    def _place_function(self) -> None:
         """Bring the function to where the sandboxes will find it."""
-        if store is not None:
-            self._place = Place.of_job(store, self._job.id)
         self._requests = self._function.place(self._place, self._job.snapshot().total)
         self._chunks.room = self._requests.room
         self._notify("")
@@ -176,6 +173,12 @@ class Scheduler:
         if overtaken := self._in_flight:
             self._job.publish(ev.Noted(f"{plural(overtaken, 'invocation')} that a copy overtook may still run, billed"))
         self._job.end()
+
+    @property
+    def _place(self) -> Place | None:
+        """The job's place in S3, where the function that was deployed last finds it."""
+        store = self._lane.link.endpoint.store
+        return Place.of_job(store, self._job.id) if store else None
 
     @property
     def _waiting(self) -> int:
@@ -273,7 +276,7 @@ class Scheduler:
         """Ask for the items that can be sent soon; not for each by itself, which would cost more than sending it."""
         lane = self._lane
         wanted = self._chunk_size() * (max(0, limit - len(lane.flights)) + 1)
-        at_hand = len(lane.waiting) + self._source.asked
+        at_hand = len(lane.waiting) + self._source.asked + self._transfers.pending
         if at_hand <= wanted // 2 and self._source.ask(wanted - at_hand):
             self._pull()
 

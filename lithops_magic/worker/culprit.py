@@ -53,10 +53,10 @@ class _Search:
 
 
 def locate(value: Any, name: str, failure: BaseException) -> str:
-    """Say where in `value`, which the message calls `name`, the cause of `failure` is, and what it is."""
+    """Say what the cause of `failure` is and, unless it is `value` itself, where in it; `name` is what to call it."""
     path, reason = _Search().descend(value, name, failure)
     text = " ".join(str(reason).split()) or type(reason).__name__
-    return f"{path}: {text}"
+    return text if path == name else f"{path}: {text}"
 
 
 def _failure(value: Any) -> Exception | None:
