@@ -25,10 +25,13 @@ LithopsMagicError
 ├── MissingPackage         what was asked for needs a package that is not installed here (also an ImportError)
 └── TaskError              one task failed
     ├── RemoteError        the user's code raised; the remote traceback is attached
+    │   ├── ImportFailed   it imports a module that the sandbox does not have
+    │   └── DiskFull       it wrote more than there is room for in /tmp
     ├── ItemError          the task's item could not be sent                      (also a SerializationError)
     ├── TaskTimeout        the task ran longer than the function's timeout
     ├── TaskOutOfMemory    the sandbox was killed for its memory
-    ├── TaskCrashed        the sandbox exited, segfaulted or could not start
+    ├── TaskCrashed        the sandbox exited or segfaulted
+    │   └── InitFailed     the sandbox could not start
     ├── TaskLost           the connection broke; the task may or may not have run
     ├── TamperedError      an object in S3 is not what was written there; it was not unpickled
     └── ResultError        the task's result cannot be pickled, is too large or cannot be unpickled here
@@ -260,6 +263,14 @@ class RemoteError(TaskError):
         return error
 
 
+class ImportFailed(RemoteError):
+    """The user's code imports a module that the sandbox does not have."""
+
+
+class DiskFull(RemoteError):
+    """The user's code wrote more than there is room for in /tmp."""
+
+
 class ItemError(TaskError, SerializationError):
     """The task's item could not be sent."""
 
@@ -273,7 +284,11 @@ class TaskOutOfMemory(TaskError):
 
 
 class TaskCrashed(TaskError):
-    """The sandbox exited, segfaulted or could not start."""
+    """The sandbox exited or segfaulted."""
+
+
+class InitFailed(TaskCrashed):
+    """The sandbox could not start."""
 
 
 class TaskLost(TaskError):

@@ -151,7 +151,7 @@ def _key_notes(document: Document) -> Iterator[str]:
         for key, value in _section(document, section).items():
             if key not in KNOWN_SECTION_KEYS:
                 yield _unknown(document, section, key)
-            elif section == "aws_lambda" and key in UNUSED and not _says_nothing(key, value):
+            elif section == "aws_lambda" and key in UNUSED and value is not None:
                 yield f"{section}.{key} is not used: {UNUSED[key]}."
     if "aws_lambda" not in document.data:
         for name in difflib.get_close_matches("aws_lambda", [str(key) for key in document.data], cutoff=0.85):
@@ -163,10 +163,6 @@ def _section(document: Document, name: str) -> dict[Any, Any]:
     if section is not None and not isinstance(section, dict):
         raise document.fail(section, f"section {name} must hold keys and values.")
     return section or {}
-
-
-def _says_nothing(key: str, value: object) -> bool:
-    return value is None or (key, str(value)) == ("worker_processes", "1")
 
 
 def _unknown(document: Document, section: str, key: object) -> str:

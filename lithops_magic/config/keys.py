@@ -145,7 +145,6 @@ UNUSED = {
     "remote_invoker": "tasks are always sent from here",
     "runtime_include_function": "functions are sent with their tasks",
     "user_id": "names of functions come from a hash of their configuration",
-    "worker_processes": "a sandbox runs one task at a time",
 }
 """Keys of Lithops' aws_lambda section that mean nothing here, and why."""
 

@@ -14,6 +14,7 @@ from typing import Any
 import cloudpickle  # type: ignore[import-untyped]
 
 from lithops_magic.engine.units import size
+from lithops_magic.worker.culprit import locate
 
 HEAVY = 10_000_000
 """Bytes of a value above which the user is told that it travels."""
@@ -55,7 +56,7 @@ def culprit(function: object) -> str:
             cloudpickle.dumps(capture.value, protocol=5)
         except Exception as error:
             kind = type(capture.value).__qualname__
-            return f"it uses {capture}, a {kind}: {type(error).__name__}: {error}"
+            return f"it uses {capture}, a {kind}: {locate(capture.value, capture.name, error)}"
     return ""
 
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import sys
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from lithops_magic.engine import captures
 from lithops_magic.engine.spill import Place
 from lithops_magic.errors import RemoteFrame, RemoteTraceback, SerializationError
 from lithops_magic.worker import packing
+from lithops_magic.worker.culprit import locate
 
 PROTOCOL = 2
 REQUEST_LIMIT = 6_291_456
@@ -84,7 +86,7 @@ class Function:
         try:
             data, reach = packages.dumps(function, buffers.take)
         except Exception as error:
-            reason = captures.culprit(function) or _text(error)
+            reason = captures.culprit(function) or locate(function, "function", error)
             raise SerializationError(f"The function cannot be pickled: {reason}") from error
         need = packages.discover(reach, items, request or packages.Request())
         head: dict[str, Any] = {
@@ -224,8 +226,8 @@ def fragment(index: int, item: Any, room: int) -> bytes:
     try:
         data = packing.dumps(item)
     except Exception as error:
-        raise SerializationError(f"The item cannot be pickled: {_text(error)}") from error
-    encoded = b'{"id":%d,"data":"%s"}' % (index, base64.b64encode(data))
+        raise SerializationError(f"The item cannot be pickled: {locate(item, 'item', error)}") from error
+    encoded = b'{"id":%d,"data":"%s"}' % (index, b2a_base64(data, newline=False))
     if len(encoded) > room:
         raise ItemTooLarge(data, len(encoded), room)
     return encoded
@@ -248,12 +250,12 @@ def spilled_fragment(index: int, item: Any, room: int, place: Place, *, again: b
         return json.dumps(reference, separators=(",", ":")).encode()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen, it would take half of the time that a reply takes to be decoded
 class Outcome:
     """What the worker reports of one task."""
 
     status: str
-    """ok, error, timeout, unpicklable, too_large, dropped, tampered, absent or store."""
+    """ok, error, timeout, died, unpicklable, too_large, dropped, tampered, absent or store."""
     started: float = 0.0
     """Wall clock of the sandbox when it began."""
     seconds: float = 0.0
@@ -264,7 +266,9 @@ class Outcome:
     reference: Mapping[str, Any] | None = None
     """Where a value is that did not fit in the reply."""
     reason: str = ""
-    """Why something did not come from or go to S3."""
+    """Why something did not come from or go to S3, or cannot be pickled."""
+    code: int = 0
+    """Exit code of a process that died, negative for a signal."""
     size: int = 0
     """Bytes of a value that is too large."""
     of: str = ""
@@ -316,11 +320,12 @@ def _outcome(fields: dict[str, Any]) -> Outcome:
         started=fields["started"],
         seconds=fields["seconds"],
         log=fields["log"],
-        value=base64.b64decode(value) if isinstance(value, str) else b"",
+        value=a2b_base64(value) if isinstance(value, str) else b"",
         reference=value if isinstance(value, dict) else None,
         reason=fields.get("reason", ""),
         traceback=_traceback(fields.get("error")),
-        exception=base64.b64decode(fields.get("exception", "")),
+        exception=a2b_base64(fields.get("exception", "")),
+        code=fields.get("code", 0),
         size=fields.get("size", 0),
         of=fields.get("of", ""),
     )
@@ -336,7 +341,3 @@ def _traceback(error: dict[str, Any] | None) -> RemoteTraceback | None:
 def unpickle(data: bytes) -> Any:
     """Unpickle what an authenticated reply carried inline, or vouched for by its hash."""
     return packing.loads(data)
-
-
-def _text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lithops_magic.aws.outcomes import Reply
-from lithops_magic.engine import tracebacks
+from lithops_magic.engine import causes, tracebacks
 from lithops_magic.engine.job import Task
 from lithops_magic.engine.payload import Outcome, WorkerReply, decode, unpickle
 from lithops_magic.engine.spill import Place
 from lithops_magic.errors import (
     AwsError,
     RemoteError,
-    RemoteTraceback,
     ResultError,
     TamperedError,
-    TaskCrashed,
     TaskError,
     TaskLost,
-    TaskOutOfMemory,
     TaskTimeout,
 )
 
@@ -106,48 +102,73 @@ def make(kind: type[TaskError], task: Task, message: str, log: str = "") -> Task
     return kind(message, index=task.index, item=item_repr(task.item), log=log)
 
 
-def judge(reply: WorkerReply, tasks: Sequence[Task], limits: Limits, name_code: Callable[[str], str]) -> list[Verdict]:
-    """Judge the tasks of an invocation that the worker answered."""
+@dataclass(frozen=True, slots=True)
+class _Circumstances:
+    """What is known of an invocation beside its outcomes."""
+
+    limits: Limits
+    name_code: Callable[[str], str]
+    used: int | None
+    """MB."""
+
+
+def judge(
+    reply: WorkerReply,
+    tasks: Sequence[Task],
+    limits: Limits,
+    name_code: Callable[[str], str],
+    used: int | None = None,
+) -> list[Verdict]:
+    """Judge the tasks of an invocation that the worker answered; `used` is the most memory that it took, in MB."""
+    known = _Circumstances(limits, name_code, used)
     verdicts: list[Verdict] = []
     for position, task in enumerate(tasks):
         outcome = reply.outcomes.get(task.index)
-        verdicts.append(NotRun() if outcome is None else _verdict(outcome, task, position, limits, name_code))
+        verdicts.append(NotRun() if outcome is None else _verdict(outcome, task, position, known))
     return verdicts
 
 
-def _verdict(outcome: Outcome, task: Task, position: int, limits: Limits, name_code: Callable[[str], str]) -> Verdict:
+def _verdict(outcome: Outcome, task: Task, position: int, known: _Circumstances) -> Verdict:
     match outcome.status:
         case "ok" if outcome.reference is not None:
             return Fetch(outcome)
         case "ok":
             return _value(outcome.value, outcome, task)
         case "error":
-            return Final(_remote_error(outcome, task, name_code))
+            return Final(_remote_error(outcome, task, known))
         case "timeout":
-            error = make(TaskTimeout, task, _timeout_text(limits), outcome.log)
-            _attach(error, outcome, name_code)
+            error = make(TaskTimeout, task, causes.timeout(known.limits.timeout), outcome.log)
+            _attach(error, outcome, known.name_code)
             return Disturbed(error) if position else Lost(error)
-        case "dropped":
-            text = "its result did not fit in the reply beside those of its chunk: use a smaller chunksize"
-            return Disturbed(make(ResultError, task, text + _because(outcome), outcome.log))
-        case "too_large":
-            text = (
-                f"its result takes {outcome.size:,} bytes, AWS allows some 6,291,000 in a reply: "
-                "return less, or write it to S3 and return its address"
-            )
-            return Final(make(ResultError, task, text + _because(outcome), outcome.log))
-        case "tampered":
-            return Final(make(TamperedError, task, outcome.reason))
-        case "absent":
-            return Missing(make(TaskLost, task, outcome.reason))
-        case "store":
-            return Lost(make(TaskLost, task, outcome.reason))
-    reason = f": {outcome.traceback.type}: {outcome.traceback.message}" if outcome.traceback else ""
-    return Final(make(ResultError, task, f"its result, a {outcome.of}, cannot be pickled{reason}", outcome.log))
+        case "died":
+            kind, text = causes.of_process(outcome.code, known.limits.memory, known.used)
+            return Lost(make(kind, task, text))
+        case "unpicklable":
+            text = f"its result, a {outcome.of}, cannot be pickled: {outcome.reason}"
+            return Final(make(ResultError, task, text, outcome.log))
+        case "dropped" | "too_large":
+            return _oversized(outcome, task)
+    return _not_in_store(outcome, task)
 
 
-def _because(outcome: Outcome) -> str:
-    return f" ({outcome.reason})" if outcome.reason else ""
+def _oversized(outcome: Outcome, task: Task) -> Verdict:
+    because = f" ({outcome.reason})" if outcome.reason else ""
+    if outcome.status == "dropped":
+        text = "its result did not fit in the reply beside those of its chunk: use a smaller chunksize"
+        return Disturbed(make(ResultError, task, text + because, outcome.log))
+    text = (
+        f"its result takes {outcome.size:,} bytes, AWS allows some 6,291,000 in a reply: "
+        "return less, or write it to S3 and return its address"
+    )
+    return Final(make(ResultError, task, text + because, outcome.log))
+
+
+def _not_in_store(outcome: Outcome, task: Task) -> Verdict:
+    """Judge a task whose item, or function, the sandbox could not get from S3."""
+    if outcome.status == "tampered":
+        return Final(make(TamperedError, task, outcome.reason))
+    error = make(TaskLost, task, outcome.reason)
+    return Missing(error) if outcome.status == "absent" else Lost(error)
 
 
 def fetch(place: Place, outcome: Outcome, task: Task) -> Verdict:
@@ -172,32 +193,23 @@ def _value(data: bytes, outcome: Outcome, task: Task) -> Verdict:
         return Final(make(ResultError, task, text, outcome.log))
 
 
-def _remote_error(outcome: Outcome, task: Task, name_code: Callable[[str], str]) -> TaskError:
+def _remote_error(outcome: Outcome, task: Task, known: _Circumstances) -> TaskError:
     assert outcome.traceback is not None
+    kind, remedy = causes.of_exception(outcome.traceback, known.limits.memory)
     original: BaseException | None = None
     try:
         original = unpickle(outcome.exception) if outcome.exception else None
     except Exception:  # odd constructors and the like: name, text and frames have to do
         original = None
-    error = RemoteError.wrap(
+    error = kind.wrap(
         original if isinstance(original, BaseException) else None,
-        f"{outcome.traceback.type}: {outcome.traceback.message}".removesuffix(": ") + _remedy(outcome.traceback),
+        f"{outcome.traceback.type}: {outcome.traceback.message}".removesuffix(": ") + remedy,
         index=task.index,
         item=item_repr(task.item),
         log=outcome.log,
     )
-    _attach(error, outcome, name_code)
+    _attach(error, outcome, known.name_code)
     return error
-
-
-def _remedy(error: RemoteTraceback) -> str:
-    """What to do about something that the notebook's machine has and the sandbox lacks; empty if that is not it."""
-    if error.type == "ModuleNotFoundError" and "--packages" not in error.message:
-        return " in the sandbox (name its package with --packages)"
-    if error.message.endswith("cannot open shared object file: No such file or directory"):
-        library = error.message.partition(":")[0]
-        return f" (Lambda has no {library}: use a build of the package that brings it, or a layer that has it)"
-    return ""
 
 
 def _attach(error: TaskError, outcome: Outcome, name_code: Callable[[str], str]) -> None:
@@ -211,35 +223,11 @@ def _attach(error: TaskError, outcome: Outcome, name_code: Callable[[str], str])
 
 def judge_failure(reply: Reply, tasks: Sequence[Task], limits: Limits) -> list[Verdict]:
     """Judge the tasks of an invocation whose sandbox did not answer."""
-    kind, text = _explain(reply, limits)
+    kind, text = causes.of_sandbox(reply, limits.memory, limits.timeout)
     if len(tasks) == 1:
         return [Lost(make(kind, tasks[0], text))]
     text = f"the invocation it shared with {len(tasks) - 1} others was lost: {text}"
     return [Disturbed(make(kind, task, text)) for task in tasks]
-
-
-def _timeout_text(limits: Limits) -> str:
-    return f"it ran longer than the function's {limits.timeout} s: allow more with timeout (--timeout)"
-
-
-def _explain(reply: Reply, limits: Limits) -> tuple[type[TaskError], str]:
-    kind, message = _platform_error(reply.payload)
-    # What AWS reports is the exit of the process; only the memory it used tells why it was killed.
-    full = reply.report is not None and reply.report.max_memory_mb >= limits.memory
-    if kind == "Sandbox.Timedout" or "Task timed out after" in message:
-        return TaskTimeout, _timeout_text(limits)
-    if kind == "Runtime.OutOfMemory" or (kind == "Runtime.ExitError" and (full or "signal: killed" in message)):
-        return TaskOutOfMemory, f"it used up the function's {limits.memory} MB: give it more with memory (--memory)"
-    reason = message.partition("Error: ")[2] or message or "the sandbox gave no reason"
-    return TaskCrashed, f"its sandbox ended: {reason}" + (f" ({kind})" if kind else "")
-
-
-def _platform_error(payload: bytes) -> tuple[str, str]:
-    try:
-        fields = json.loads(payload)
-        return str(fields.get("errorType") or ""), str(fields.get("errorMessage") or "")
-    except (ValueError, AttributeError):
-        return "", payload[:200].decode("utf-8", "replace")
 
 
 def read(reply: Reply) -> WorkerReply | None:

@@ -27,7 +27,7 @@ from lithops_magic.engine.limiter import ramp
 from lithops_magic.engine.payload import Function, ItemTooLarge, Requests, fragment, spilled_fragment
 from lithops_magic.engine.payload import Outcome as WorkerOutcome
 from lithops_magic.engine.source import Exhausted, Pulled, Source
-from lithops_magic.engine.spill import Place, Store, Transfers
+from lithops_magic.engine.spill import Place, Transfers
 from lithops_magic.engine.units import plural
 from lithops_magic.engine.versions import Versions
 from lithops_magic.errors import (
@@ -119,7 +119,6 @@ class Scheduler:
         self._job = job
         self._function = function
         self._requests = Requests(b"")
-        self._place: Place | None = None
         self._journal = journal or Silent()
         self._rescue = Rescue(None, 0.0)
         self._source = source
@@ -164,7 +163,7 @@ class Scheduler:
     def _begin(self) -> None:
         self._lane.ready = True
         endpoint = self._lane.link.endpoint
-        self._place_function(endpoint.store)
+        self._place_function()
         self._rescue = Rescue(self._place, endpoint.limits.timeout)
         self._journal.start(self._place, self._oldest)
         self._began = time.monotonic()
@@ -173,12 +172,12 @@ class Scheduler:
         self._job.publish(ev.Started(self._began, endpoint.limits.memory))
         self._source.start(self._inbox.put)
 
-    def _place_function(self, store: Store | None) -> None:
+    def _place_function(self) -> None:
         """Bring the function to where the sandboxes will find it."""
-        if store is not None:
-            self._place = Place.of_job(store, self._job.id, after=self._job.options.keep_after, key=self._job.key)
-            self._job.download = self._place.download
-        self._requests = self._function.place(self._place, self._job.snapshot().total)
+        place = self._place
+        if place is not None:
+            self._job.download = place.download
+        self._requests = self._function.place(place, self._job.snapshot().total)
         self._chunks.room = self._requests.room
         self._notify("")
 
@@ -196,6 +195,13 @@ class Scheduler:
         if overtaken := self._in_flight:
             self._job.publish(ev.Noted(f"{plural(overtaken, 'invocation')} that a copy overtook may still run, billed"))
         self._job.end()
+
+    @property
+    def _place(self) -> Place | None:
+        """The job's place in S3, where the function that was deployed last finds it."""
+        store = self._lane.link.endpoint.store
+        after, key = self._job.options.keep_after, self._job.key
+        return Place.of_job(store, self._job.id, after=after, key=key) if store else None
 
     @property
     def _waiting(self) -> int:
@@ -299,7 +305,7 @@ class Scheduler:
         """Ask for the items that can be sent soon; not for each by itself, which would cost more than sending it."""
         lane = self._lane
         wanted = self._chunk_size() * (max(0, limit - len(lane.flights)) + 1)
-        at_hand = len(lane.waiting) + self._source.asked
+        at_hand = len(lane.waiting) + self._source.asked + self._transfers.pending
         if at_hand <= wanted // 2 and self._source.ask(wanted - at_hand):
             self._pull()
 
@@ -398,7 +404,7 @@ class Scheduler:
         if worker is None or not worker.outcomes:
             verdicts = replies.judge_failure(outcome, flight.tasks, limits)
         else:
-            verdicts = replies.judge(worker, flight.tasks, limits, self._job.name_code)
+            verdicts = replies.judge(worker, flight.tasks, limits, self._job.name_code, bill.event.max_memory_mb)
             self._chunks.observe(len(worker.outcomes), bill.event.task_seconds, len(outcome.payload))
             self._stragglers.observe(flight, time.monotonic())
             self._replies += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 
 DEADLINE_MARGIN = 0.5
@@ -19,15 +20,27 @@ class TaskTimeout(BaseException):
 
 
 class Alarm:
-    """Raises `TaskTimeout` in the user's code shortly before the platform would kill the sandbox."""
+    """Raises `TaskTimeout` in the user's code shortly before the platform would kill the sandbox.
+
+    Parameters
+    ----------
+    seconds
+        Until the platform does that.
+    """
 
     def __init__(self, seconds: float) -> None:
         self.rang = self._armed = False
+        self.margin = min(DEADLINE_MARGIN, seconds / 10)
+        self._end = time.monotonic() + seconds
         # Signals reach the main thread of a POSIX process only; elsewhere the platform's kill has to do.
         self._usable = hasattr(signal, "SIGALRM") and threading.current_thread() is threading.main_thread()
         if self._usable:
             self._previous = signal.signal(signal.SIGALRM, self._ring)
-            signal.setitimer(signal.ITIMER_REAL, max(0.001, seconds - min(DEADLINE_MARGIN, seconds / 10)))
+            signal.setitimer(signal.ITIMER_REAL, max(0.001, seconds - self.margin))
+
+    def left(self) -> float:
+        """Seconds until the platform kills the sandbox."""
+        return self._end - time.monotonic()
 
     def _ring(self, *_: object) -> None:
         self.rang = True

@@ -54,7 +54,8 @@ def load(data: bytes, what: str) -> Any:
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f"No module named {error.name!r} in the sandbox, and the {what} needs it. A sandbox has the standard "
-            "library and what the function is seen to use: name the package with --packages.",
+            "library and what the function is seen to use: name the package with --packages, or install it where the "
+            "notebook runs.",
             name=error.name,
         ) from None
 

@@ -36,14 +36,15 @@ def dumps(value: Any) -> bytes:
     """Pack `value`; raises what pickling it raises."""
     if type(value) in _PLAIN:
         # An eighth of the time, and cloudpickle has nothing to add to them.
-        return pack(pickle.dumps(value, protocol=5))
+        data = pickle.dumps(value, protocol=5)
+        return data if len(data) < COMPRESS_FROM else pack(data)
     buffers = Buffers()
     return pack(cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.take), buffers.views)
 
 
 def loads(container: bytes) -> Any:
     """Return the value; arrays in it can be written to."""
-    if container[:1] != MAGIC:
+    if not container.startswith(MAGIC):
         return pickle.loads(container)
     data, *buffers = _parts(container)
     return pickle.loads(data, buffers=map(bytearray, buffers))

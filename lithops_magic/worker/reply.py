@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import time
 from typing import Any
@@ -50,8 +51,10 @@ class Reply:
 
     def _fit(self, outcome: dict[str, Any], room: int) -> dict[str, Any]:
         """Return `outcome` as it stands in the reply: its value encoded, in the store, or left out."""
-        value: bytes | None = outcome.pop("value", None)
-        if value is None:
+        value = outcome.pop("value", None)
+        if isinstance(value, dict):
+            outcome = {**outcome, "value": value}
+        if not isinstance(value, bytes):
             return outcome if len(json.dumps(outcome)) <= room else _without(outcome, "dropped")
         size = len(json.dumps({**outcome, "value": ""})) + (len(value) + 2) // 3 * 4
         if size <= room:
@@ -72,6 +75,15 @@ class Reply:
         head = {name: self._head[name] for name in ("sandbox", "cold")}
         kept = store.keep(outcome["id"], {**outcome, **head, "ended": time.time(), "memory_mb": _memory()})
         return {**_without(outcome, outcome["status"]), "kept": True} if kept and store.detached else outcome
+
+
+def relieve(outcome: dict[str, Any], store: Store | None) -> dict[str, Any]:
+    """Store a value that fits in no reply at once, so that several processes can do so at a time."""
+    value = outcome.get("value")
+    if store is not None and value is not None and len(value) > LIMIT // 4 * 3:
+        with contextlib.suppress(Problem):  # the reply says what is wrong
+            return {**outcome, "value": store.put(outcome["id"], value)}
+    return outcome
 
 
 def _without(outcome: dict[str, Any], status: str) -> dict[str, Any]:

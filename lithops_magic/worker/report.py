@@ -22,15 +22,22 @@ CAUSES = 5
 """Exceptions reported of a `raise … from` chain."""
 TEXT_LIMIT = 65_536
 """Characters of a message, bytes of a pickled exception."""
+LOCALS = 40
+"""Variables reported of a frame."""
+LOCAL_LENGTH = 200
+"""Characters of one."""
 
 _HERE = __file__.rpartition(os.sep)[0]
 _MACHINERY = (f"{os.sep}cloudpickle{os.sep}", f"{os.sep}asyncio{os.sep}")
 _LIBRARIES = (sysconfig.get_path("stdlib"), *(path for path in sys.path if path))
 
 
-def report(error: BaseException) -> dict[str, Any]:
-    """Describe `error`, and pickle it as well if that is possible."""
+def report(error: BaseException, with_locals: bool = False) -> dict[str, Any]:
+    """Describe `error`, with the variables of the frame that failed if that is asked, and pickle it if possible."""
     fields: dict[str, Any] = {"error": describe(error)}
+    with contextlib.suppress(Exception):  # of the user's own __repr__
+        if with_locals:
+            _add_locals(error, fields["error"]["frames"])
     with contextlib.suppress(Exception):
         data = packing.dumps(error)
         if len(data) <= TEXT_LIMIT:
@@ -41,11 +48,11 @@ def report(error: BaseException) -> dict[str, Any]:
 def describe(error: BaseException, depth: int = 1) -> dict[str, Any]:
     """Type, message, frames and cause of `error`, without the frames of the machinery around the user's code."""
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    frames = [_frame(*entry) for entry in traceback.walk_tb(error.__traceback__) if not _machinery(entry[0])]
+    frames = [_frame(*entry) for entry in _walk(error)[-FRAMES:]]
     return {
         "type": type(error).__qualname__,
         "message": encodable(_message(error)[:TEXT_LIMIT]),
-        "frames": frames[-FRAMES:],
+        "frames": frames,
         "cause": describe(cause, depth + 1) if cause is not None and depth < CAUSES else None,
     }
 
@@ -55,6 +62,23 @@ def _message(error: BaseException) -> str:
         return str(error)
     except Exception as failure:
         return f"(its __str__ raised {type(failure).__name__})"
+
+
+def _walk(error: BaseException) -> list[tuple[FrameType, int]]:
+    return [entry for entry in traceback.walk_tb(error.__traceback__) if not _machinery(entry[0])]
+
+
+def _add_locals(error: BaseException, described: list[dict[str, Any]]) -> None:
+    """Add its variables to the innermost frame of the user's own, or the innermost of all."""
+    import reprlib
+
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = LOCAL_LENGTH
+    frames = _walk(error)[-len(described) :] if described else []
+    own = [pair for pair in zip(frames, described, strict=True) if not pair[1]["library"]]
+    for (frame, _), fields in (own or [*zip(frames, described, strict=True)])[-1:]:
+        named = [(name, value) for name, value in frame.f_locals.items() if not name.startswith("__")]
+        fields["locals"] = {name: encodable(short.repr(value)[:LOCAL_LENGTH]) for name, value in named[:LOCALS]}
 
 
 def _machinery(frame: FrameType) -> bool:

@@ -2,33 +2,67 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from types import CoroutineType
 from typing import Any
 
 from . import functions, packing
 from .alarm import Alarm, TaskTimeout
-from .capture import captured
+from .capture import captured, encodable
 from .report import report
 from .store import Problem, Store
 
 
-def run(function: functions.Function, task: dict[str, Any], alarm: Alarm, store: Store | None) -> dict[str, Any]:
-    """Call the function with the task's item; in the outcome a value is still bytes."""
-    started, clock = time.time(), time.perf_counter()
-    with captured() as capture:
+class Runner:
+    """Runs the tasks of one request.
+
+    Parameters
+    ----------
+    function
+        What is called with their items.
+    store
+        Where items are that do not fit in the request.
+    with_locals
+        Whether an error is reported with the variables of the frame that failed.
+    """
+
+    def __init__(self, function: functions.Function, store: Store | None, with_locals: bool = False) -> None:
+        self._function = function
+        self.store = store
+        self._with_locals = with_locals
+
+    def prepare(self, alarm: Alarm) -> None:
+        """Unpickle the function now; why it cannot be, each task reports for itself."""
+        with contextlib.suppress(BaseException), alarm.armed():
+            self._function.load()
+
+    def run(self, task: dict[str, Any], alarm: Alarm) -> dict[str, Any]:
+        """Call the function with the task's item; in the outcome a value is still bytes."""
+        started, clock = time.time(), time.perf_counter()
+        with captured() as capture:
+            try:
+                with alarm.armed():
+                    item = functions.fetch(task, self.store, "item")
+                    value = _call(self._function.load(), functions.load(item, "item"))
+            except Problem as problem:
+                outcome = refusal(problem)
+            except BaseException as error:  # SystemExit and its like would kill the sandbox, neighbours and all
+                status = "timeout" if isinstance(error, TaskTimeout) else "error"
+                outcome = {"status": status, **report(error, self._with_locals)}
+            else:
+                outcome = self._dump(value, alarm)
+        timing = {"started": started, "seconds": time.perf_counter() - clock}
+        return {"id": task["id"], **outcome, **timing, "log": capture.text()}
+
+    def _dump(self, value: Any, alarm: Alarm) -> dict[str, Any]:
         try:
             with alarm.armed():
-                item = functions.fetch(task, store, "item")
-                value = _call(function.load(), functions.load(item, "item"))
-        except Problem as problem:
-            outcome = refusal(problem)
-        except BaseException as error:  # SystemExit and its like would kill the sandbox, neighbours' results and all
-            outcome = {"status": "timeout" if isinstance(error, TaskTimeout) else "error", **report(error)}
-        else:
-            outcome = _dump(value, alarm)
-    timing = {"started": started, "seconds": time.perf_counter() - clock}
-    return {"id": task["id"], **outcome, **timing, "log": capture.text()}
+                return {"status": "ok", "value": packing.dumps(value)}
+        except TaskTimeout as error:
+            return {"status": "timeout", **report(error, self._with_locals)}
+        except BaseException as error:
+            return {"status": "unpicklable", "of": type(value).__qualname__, "reason": _where(value, error, alarm)}
 
 
 def refuse(task: dict[str, Any], problem: Problem) -> dict[str, Any]:
@@ -49,11 +83,11 @@ def _call(function: Any, item: Any) -> Any:
     return asyncio.run(value)
 
 
-def _dump(value: Any, alarm: Alarm) -> dict[str, Any]:
+def _where(value: Any, error: BaseException, alarm: Alarm) -> str:
     try:
+        from .culprit import locate
+
         with alarm.armed():
-            data = packing.dumps(value)
-    except BaseException as error:
-        status = "timeout" if isinstance(error, TaskTimeout) else "unpicklable"
-        return {"status": status, "of": type(value).__qualname__, **report(error)}
-    return {"status": "ok", "value": data}
+            return encodable(locate(value, "result", error))
+    except BaseException:  # all that is looked at is the user's
+        return type(error).__name__

@@ -224,7 +224,6 @@ def test_a_wrong_value_names_its_line(tmp_path: Path) -> None:
         ("aws_lambda: {remote_invoker: true}\n", "aws_lambda.remote_invoker is not used"),
         ("aws_lambda: {runtime_include_function: true}\n", "aws_lambda.runtime_include_function is not used"),
         ("aws_lambda: {invoke_pool_threads: 64}\n", "aws_lambda.invoke_pool_threads is not used"),
-        ("aws_lambda: {worker_processes: 4}\n", "aws_lambda.worker_processes is not used"),
         ("lithops: {backend: localhost}\n", "chooses Lithops' backend localhost: the local AWS is used instead."),
         ("lithops: {mode: standalone}\n", "chooses Lithops' backend standalone"),
         ("aws_lambda: {region: us-east-1}\n", "gives no execution_role in aws_lambda: the local AWS is used."),

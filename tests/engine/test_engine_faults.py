@@ -17,6 +17,7 @@ from lithops_magic.engine import limiter, link
 from lithops_magic.engine.backend import Endpoint
 from lithops_magic.errors import (
     DeployError,
+    InitFailed,
     InvokeError,
     JobCancelled,
     TaskCrashed,
@@ -139,11 +140,20 @@ def test_a_deployment_that_fails_ends_the_job() -> None:
     [
         (died("Runtime.ExitError", "RequestId: x Error: Runtime exited with error: exit status 1"), TaskCrashed, "st"),
         (died("Runtime.ExitError", "Error: Runtime exited with error: signal: killed"), TaskOutOfMemory, "512 MB"),
-        (died("Runtime.ExitError", "Error: exited", used=512), TaskOutOfMemory, "--memory"),
+        (
+            died("Runtime.ExitError", "Error: exited", used=512),
+            TaskOutOfMemory,
+            "512 of the function's 512 MB: give it more",
+        ),
         (died("Runtime.OutOfMemory", "x"), TaskOutOfMemory, "512 MB"),
         (died("Sandbox.Timedout", "RequestId: x Error: Task timed out after 7.00 seconds"), TaskTimeout, "7 s"),
         (died("", "2026-01-01T00:00:00Z x Task timed out after 7.00 seconds"), TaskTimeout, "--timeout"),
-        (died("Runtime.ImportModuleError", "Unable to import module"), TaskCrashed, "Unable to import"),
+        (died("Runtime.ImportModuleError", "Unable to import module"), InitFailed, "Unable to import"),
+        (
+            Reply(b'{"errorType": "OSError", "requestId": ""}', "Unhandled", "", "id", None),
+            InitFailed,
+            "could not start",
+        ),
         (Reply(b"<html>", None, "", "id", None), TaskCrashed, "<html>"),
         (Reply(b'{"sandbox": "s", "cold": true, "outcomes": []}', None, "", "id", None), TaskCrashed, "no reason"),
     ],

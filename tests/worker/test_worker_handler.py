@@ -6,15 +6,20 @@ import contextlib
 import json
 import logging
 import os
+import pickle
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lithops_magic.engine.payload import Function, WorkerReply, decode, fragment, unpickle
-from lithops_magic.worker import capture, handler
+from lithops_magic.worker import capture, culprit, handler, packing
 from lithops_magic.worker import reply as reply_limit
 
 
@@ -172,6 +177,118 @@ def test_a_result_that_cannot_be_pickled_is_named() -> None:
     reply = run(lambda x: (i for i in range(x)) if x else x, range(2))
     assert statuses(reply) == ["ok", "unpicklable"]
     assert reply.outcomes[1].of == "generator"
+
+
+class Holder:
+    def __init__(self, part: Any) -> None:
+        self.name, self.part = "a name", part
+
+
+class Slotted:
+    __slots__ = ("part",)
+
+    def __init__(self, part: Any) -> None:
+        self.part = part
+
+
+@dataclass
+class Data:
+    number: int
+    part: Any
+
+
+LOCK: Any = threading.Lock()
+
+
+def closure(part: Any) -> Callable[[], Any]:
+    return lambda: part
+
+
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        (LOCK, "cannot"),
+        ({"a": 1, "model": Holder(LOCK)}, "it['model'].part: "),
+        ([0, (1, Slotted(LOCK))], "it[1][1].part: "),
+        (Data(1, {"x": [LOCK]}), "it.part['x'][0]: "),
+        ({(1, Holder(LOCK)): 1}, "the key (1, "),
+        (closure({"k": LOCK}), "it's part['k']: "),
+        (Holder(LOCK).__init__, "it.__self__.part: "),
+        ({frozenset({Slotted(LOCK)})}, "an element of an element of it.part: "),
+    ],
+)
+def test_what_cannot_be_pickled_is_located(value: Any, where: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        packing.dumps(value)
+    text = culprit.locate(value, "it", caught.value)
+    assert text.startswith(where)
+    assert text.endswith("cannot pickle '_thread.lock' object")
+
+
+def test_the_search_for_it_ends_in_a_large_object_with_cycles(monkeypatch: pytest.MonkeyPatch) -> None:
+    endless: list[Any] = [[number] for number in range(1000)]
+    endless += [endless, LOCK]
+    with pytest.raises(TypeError) as caught:
+        packing.dumps(endless)
+    assert culprit.locate(endless, "it", caught.value) == "cannot pickle '_thread.lock' object"
+
+
+def test_where_a_result_cannot_be_pickled_is_reported() -> None:
+    def task(_: int) -> Any:
+        return {"model": [threading.Lock()]}
+
+    outcome = run(task, [0]).outcomes[0]
+    assert (outcome.status, outcome.of) == ("unpicklable", "dict")
+    assert outcome.reason == "result['model'][0]: cannot pickle '_thread.lock' object"
+
+
+def test_the_variables_of_the_frame_that_failed_are_reported_where_that_is_asked() -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            raise ValueError
+
+    lines = ["def task(x):", " text, odd = 'long' * 1000, Odd()", *(f" v{i} = {i}" for i in range(50)), " loads(text)"]
+    names: dict[str, Any] = {"Odd": Odd, "loads": json.loads}
+    exec(compile("\n".join(lines), "Cell In[1]", "exec"), names)
+    task = names["task"]
+    (outcome,) = raw(task, [7], locals=True)["outcomes"]
+    (frame,) = [frame for frame in outcome["error"]["frames"] if "locals" in frame]
+    assert frame["function"] == "task"
+    assert frame["locals"]["x"] == "7"
+    assert len(frame["locals"]["text"]) <= 200
+    assert len(frame["locals"]) == 40
+    assert frame["locals"]["odd"].startswith("<Odd instance at ")
+    (outcome,) = raw(task, [7])["outcomes"]
+    assert not [frame for frame in outcome["error"]["frames"] if "locals" in frame]
+    error = decode(json.dumps(raw(task, [7], locals=True)).encode()).outcomes[0].traceback
+    assert error is not None
+    assert {frame.function: len(frame.locals) > 0 for frame in error.frames}["task"]
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
+        lambda parts: st.lists(parts) | st.dictionaries(st.text(), parts) | st.tuples(parts, parts),
+    ),
+    st.integers(0, 300_000),
+    st.booleans(),
+)
+def test_every_value_survives_packing(value: Any, size: int, compressible: bool) -> None:
+    array = bytearray(size) if compressible else bytearray(os.urandom(size))
+    value = (value, pickle.PickleBuffer(array), bytes(array))
+    first, buffer, copy = packing.loads(packing.dumps(value))
+    assert (first, bytes(buffer), copy) == (value[0], bytes(array), bytes(array))
+
+
+def test_arrays_come_back_writable_and_compressed_where_it_pays() -> None:
+    numpy = pytest.importorskip("numpy")
+    zeros, noise = numpy.zeros(100_000), numpy.random.default_rng(1).normal(size=100_000)
+    assert len(packing.dumps(zeros)) < 10_000
+    assert 800_000 <= len(packing.dumps(noise)) < 800_400
+    back = packing.loads(packing.dumps({"zeros": zeros, "noise": noise, "few": noise[:3]}))
+    for array in back.values():
+        array[0] = 7
+    assert (back["noise"][1:] == noise[1:]).all()
 
 
 def test_a_result_over_the_limit_is_named_with_its_size() -> None:

@@ -1,0 +1,102 @@
+"""Finds what in an object cannot be pickled, and where it is: ``result['model'].lock``."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Iterator, Mapping
+from types import FunctionType, MethodType
+from typing import Any
+
+import cloudpickle  # type: ignore[import-untyped]
+
+DEPTH = 12
+ATTEMPTS = 500
+"""Parts that are tried; the search is for a message, and must end."""
+SECONDS = 2.0
+_ATOMS = (bool, bytes, complex, float, int, str, type(None))
+
+
+class _Nowhere:
+    """A file that keeps nothing: a pickle that is only tried takes no memory."""
+
+    def write(self, data: Any) -> int:
+        return len(data)
+
+
+class _Search:
+    def __init__(self) -> None:
+        self._end = time.monotonic() + SECONDS
+        self._left = ATTEMPTS
+        self._seen: set[int] = set()
+
+    def descend(self, value: Any, path: str, failure: BaseException) -> tuple[str, BaseException]:
+        """Follow the first part that cannot be pickled, as deep as it goes."""
+        for _ in range(DEPTH):
+            found = self._part(value, path)
+            if found is None:
+                break
+            value, path, failure = found
+        return path, failure
+
+    def _part(self, value: Any, path: str) -> tuple[Any, str, Exception] | None:
+        for part, place in _parts(value, path):
+            if isinstance(part, _ATOMS) or id(part) in self._seen:
+                continue
+            self._left -= 1
+            if self._left < 0 or time.monotonic() > self._end:
+                return None
+            self._seen.add(id(part))
+            if failure := _failure(part):
+                return part, place, failure
+        return None
+
+
+def locate(value: Any, name: str, failure: BaseException) -> str:
+    """Say what the cause of `failure` is and, unless it is `value` itself, where in it; `name` is what to call it."""
+    path, reason = _Search().descend(value, name, failure)
+    text = " ".join(str(reason).split()) or type(reason).__name__
+    return text if path == name else f"{path}: {text}"
+
+
+def _failure(value: Any) -> Exception | None:
+    try:
+        cloudpickle.Pickler(_Nowhere(), protocol=5, buffer_callback=lambda _: False).dump(value)
+    except Exception as error:
+        return error
+    return None
+
+
+def _parts(value: Any, path: str) -> Iterator[tuple[Any, str]]:
+    """What an object is made of, as far as pickle looks at it in the usual way."""
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            yield key, f"the key {_short(key)} of {path}"
+            yield part, f"{path}[{_short(key)}]"
+    elif isinstance(value, list | tuple):
+        yield from ((part, f"{path}[{position}]") for position, part in enumerate(value))
+    elif isinstance(value, set | frozenset):
+        yield from ((part, f"an element of {path}") for part in value)
+    elif isinstance(value, FunctionType):
+        variables = inspect.getclosurevars(value)
+        used = {**variables.globals, **variables.nonlocals}
+        yield from ((part, f"{path}'s {name}") for name, part in used.items())
+    elif isinstance(value, MethodType):
+        yield value.__self__, f"{path}.__self__"
+    elif not isinstance(value, type):
+        yield from _attributes(value, path)
+
+
+def _attributes(value: Any, path: str) -> Iterator[tuple[Any, str]]:
+    for name, part in dict(getattr(value, "__dict__", {})).items():
+        yield part, f"{path}.{name}"
+    for kind in type(value).__mro__:
+        slots = getattr(kind, "__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if not name.startswith("__") and hasattr(value, name):
+                yield getattr(value, name), f"{path}.{name}"
+
+
+def _short(key: Any) -> str:
+    text = repr(key)
+    return text if len(text) <= 40 else text[:39] + "…"

@@ -1,0 +1,211 @@
+"""The sandbox's end of the bucket, in this process, against real S3."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import random
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lithops_magic.aws.objects import TAMPERED, ObjectStore
+from lithops_magic.aws.session import Cloud
+from lithops_magic.config import Settings
+from lithops_magic.engine.payload import Function, fragment, spilled_fragment
+from lithops_magic.engine.spill import Place
+from lithops_magic.errors import AwsError
+from lithops_magic.worker import functions, handler, packing, store
+from localaws import LocalAws
+
+KEY = bytes(range(32))
+
+
+class Context:
+    @staticmethod
+    def get_remaining_time_in_millis() -> int:
+        return 60_000
+
+
+@pytest.fixture
+def objects(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ObjectStore]:
+    for name, value in {
+        "AWS_REGION": local_aws.region,
+        "AWS_ACCESS_KEY_ID": local_aws.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": local_aws.secret_access_key,
+        "AWS_ENDPOINT_URL": local_aws.endpoint_url,
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    functions.forget()
+    settings = Settings(local=True)
+    objects = ObjectStore(Cloud.connect(settings), settings)
+    objects.prepare()
+    yield objects
+    functions.forget()
+
+
+def place_of(objects: ObjectStore, name: str, *, after: float = 0.0, key: bytes = KEY) -> Place:
+    place = Place.of_job(objects, f"test-{name}-{os.getpid()}", after=after, key=key)
+    objects.delete_prefix(place.prefix)
+    return place
+
+
+def invoke(function: Any, items: list[Any], place: Place) -> dict[str, Any]:
+    requests = Function.pickle(function).place(place, len(items))
+    fragments = [spilled_fragment(i, item, requests.room, place) for i, item in enumerate(items)]
+    reply: dict[str, Any] = handler.handle(json.loads(requests.request(fragments)), Context)
+    return reply
+
+
+def kept(objects: ObjectStore, place: Place, task: int) -> dict[str, Any]:
+    data = objects.get(f"{place.prefix}{task}")
+    assert hmac.digest(KEY, data[32:], "sha256") == data[:32]
+    outcome: dict[str, Any] = json.loads(data[32:])
+    return outcome
+
+
+def test_the_outcome_of_a_long_task_is_kept_and_signed(objects: ObjectStore) -> None:
+    def task(x: float) -> float:
+        time.sleep(x)
+        if x == 0.2:
+            raise ValueError("late")
+        return x
+
+    place = place_of(objects, "long", after=0.1)
+    reply = invoke(task, [0.0, 0.15, 0.2], place)
+    assert [outcome["status"] for outcome in reply["outcomes"]] == ["ok", "ok", "error"]
+    assert set(objects.list(place.prefix)) == {f"{place.prefix}1", f"{place.prefix}2"}
+    first, second = kept(objects, place, 1), kept(objects, place, 2)
+    assert packing.loads(base64.b64decode(first["value"])) == 0.15
+    assert (first["id"], first["sandbox"], first["memory_mb"] > 0) == (1, reply["sandbox"], True)
+    assert second["error"]["message"] == "late"
+
+
+def test_the_first_result_that_is_kept_stays(objects: ObjectStore) -> None:
+    place = place_of(objects, "first")
+    first = invoke(lambda x: random.random(), [0], place)
+    before = objects.get(f"{place.prefix}0")
+    second = invoke(lambda x: random.random(), [0], place)
+    assert objects.get(f"{place.prefix}0") == before
+    # Nobody reads the reply of a detached job: what was kept is not in it.
+    assert [reply["outcomes"][0].get("kept") for reply in (first, second)] == [True, True]
+    assert "value" not in first["outcomes"][0]
+
+
+def test_a_result_that_cannot_be_kept_is_still_in_the_reply(
+    objects: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = place_of(objects, "lost")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed.getsockname()[1]}")
+        reply = invoke(lambda x: x, [5], place)
+        large = invoke(random.randbytes, [7_000_000], place)
+    assert packing.loads(base64.b64decode(reply["outcomes"][0]["value"])) == 5
+    assert large["outcomes"][0]["status"] == "too_large"
+    assert "gateway endpoint" in large["outcomes"][0]["reason"]
+
+
+def test_without_a_way_to_s3_a_job_over_a_large_function_ends_with_the_fix(
+    objects: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, data = place_of(objects, "way"), random.randbytes(7_000_000)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    reply = invoke(lambda x: data[x], [0], place)
+    assert "outcomes" not in reply
+    assert "In a VPC it needs an S3 gateway endpoint" in reply["error"]
+
+
+def test_a_fetched_function_outlives_the_process_in_tmp(objects: ObjectStore, local_aws: LocalAws) -> None:
+    place, data = place_of(objects, "tmp", key=b""), random.randbytes(7_000_000)
+
+    def task(x: int) -> int:
+        return data[x]
+
+    def gets() -> int:
+        return local_aws.requests().get("s3:GetObject", 0)
+
+    before = gets()
+    assert invoke(task, [0], place)["outcomes"][0]["status"] == "ok"
+    functions.forget()
+    assert invoke(task, [1], place)["outcomes"][0]["status"] == "ok"
+    assert gets() == before + 1
+    # What was changed there is not unpickled but fetched again.
+    (cached,) = Path(tempfile.gettempdir(), "lithops-magic-functions").iterdir()
+    cached.write_bytes(cached.read_bytes()[:-1] + b"?")
+    functions.forget()
+    assert invoke(task, [2], place)["outcomes"][0]["status"] == "ok"
+    assert gets() == before + 2
+    assert hashlib.sha256(cached.read_bytes()).hexdigest() == cached.name
+
+
+def test_functions_in_tmp_take_a_share_of_it_and_the_oldest_go_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(functions, "_capacity", lambda folder: 400)
+    for position, size in enumerate((40, 40, 30, 101)):
+        functions._write(str(tmp_path / str(position)), bytes(size))
+        if size < 100:
+            os.utime(tmp_path / str(position), (position, position))
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["1", "2"]
+
+
+def test_objects_are_verified_listed_and_deleted(objects: ObjectStore) -> None:
+    place = place_of(objects, "objects")
+    objects.put(f"{place.prefix}a", b"abc")
+    objects.put(f"{place.prefix}b", b"def")
+    assert objects.exists(f"{place.prefix}a")
+    assert list(objects.list(place.prefix)) == [f"{place.prefix}a", f"{place.prefix}b"]
+    assert objects.get(f"{place.prefix}a", sha256=hashlib.sha256(b"abc").hexdigest(), size=3) == b"abc"
+    for wrong in ({"sha256": "0" * 64}, {"size": 2}, {"size": 4}):
+        with pytest.raises(AwsError, match="is not what was written") as caught:
+            objects.get(f"{place.prefix}a", **wrong)  # type: ignore[arg-type]
+        assert caught.value.code == TAMPERED
+    assert objects.delete_prefix(place.prefix) == 2
+    assert not objects.exists(f"{place.prefix}a")
+    with pytest.raises(AwsError) as missing:
+        objects.get(f"{place.prefix}a")
+    assert missing.value.code == "NoSuchKey"
+
+
+def test_an_object_that_was_replaced_is_written_again_by_the_next_job(objects: ObjectStore) -> None:
+    data = random.randbytes(100)
+    digest = hashlib.sha256(data).hexdigest()
+    key = objects.put_once(data, sha256=digest)
+    objects.put(key, b"something else")
+    other = ObjectStore(objects._cloud, Settings(local=True))
+    assert other.put_once(data, sha256=digest) == key
+    assert objects.get(key, sha256=digest) == data
+
+
+def test_items_and_functions_in_the_request_need_no_store() -> None:
+    requests = Function.pickle(lambda x: x + 1).place()
+    event = json.loads(requests.request([fragment(0, 1, requests.room)]))
+    assert "store" not in event
+    event["tasks"].append({"id": 1, "object": "k", "sha256": "0", "size": 1})
+    outcomes = handler.handle(event, Context)["outcomes"]
+    assert [outcome["status"] for outcome in outcomes] == ["ok", "store"]
+
+
+def test_the_requests_settings_win_over_the_tasks_variables(
+    objects: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = place_of(objects, "env")
+    requests = Function.pickle(lambda x: os.environ["AWS_REGION"]).place(place)
+    event = json.loads(requests.request([fragment(0, 0, requests.room)]))
+    event["env"] = {"AWS_REGION": "nowhere", "AWS_ACCESS_KEY_ID": "x", "NEW_ONE": "1"}
+    monkeypatch.delenv("NEW_ONE", raising=False)
+    region = os.environ["AWS_REGION"]
+    store.forget()
+    assert handler.handle(event, Context)["outcomes"][0]["kept"]
+    assert packing.loads(base64.b64decode(kept(objects, place, 0)["value"])) == "nowhere"
+    assert (os.environ["AWS_REGION"], "NEW_ONE" in os.environ) == (region, False)
