@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from localaws import LocalAws, local_command
 
@@ -80,16 +81,21 @@ def emulator() -> Path:
     if sys.platform != "linux" or machine is None:
         pytest.skip("AWS builds its emulator for Linux on x86_64 and arm64 only")
     cache = Path(tempfile.gettempdir()) / f"lithops-magic-rie-{SAM}-{os.getuid()}"
+    cache.mkdir(mode=0o700, exist_ok=True)
     binary = cache / "rie"
-    if not binary.exists():
-        cache.mkdir(mode=0o700, exist_ok=True)
-        download = ["pip", "download", "--quiet", "--no-deps", "-d", str(cache), f"aws-sam-cli=={SAM}"]
-        done = subprocess.run(
-            [sys.executable, "-m", *download], capture_output=True, text=True, timeout=300, check=False
-        )
-        if done.returncode != 0:
-            pytest.skip(f"the SAM CLI cannot be fetched: {done.stderr.strip()[-300:]}")
-        with zipfile.ZipFile(next(cache.glob("aws_sam_cli-*.whl"))) as wheel:
-            binary.write_bytes(wheel.read(f"samcli/local/rapid/aws-lambda-rie-{machine}"))
-        binary.chmod(0o700)
+    # The tests of another process may be about to fetch it as well.
+    with FileLock(cache / "lock"):
+        if not binary.exists():
+            _fetch_emulator(binary, machine)
     return binary
+
+
+def _fetch_emulator(binary: Path, machine: str) -> None:
+    cache = binary.parent
+    download = ["pip", "download", "--quiet", "--no-deps", "-d", str(cache), f"aws-sam-cli=={SAM}"]
+    done = subprocess.run([sys.executable, "-m", *download], capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"the SAM CLI cannot be fetched: {done.stderr.strip()[-300:]}")
+    with zipfile.ZipFile(next(cache.glob("aws_sam_cli-*.whl"))) as wheel:
+        binary.write_bytes(wheel.read(f"samcli/local/rapid/aws-lambda-rie-{machine}"))
+    binary.chmod(0o700)

@@ -26,6 +26,9 @@ FRESH = timedelta(days=EXPIRY_DAYS - 2)
 TAMPERED = "ObjectTampered"
 """Code of the error for an object that is not what was written."""
 
+BODY_TRIES = 4
+"""How often an object is asked for whose body does not arrive as a whole."""
+
 _DELETE_BATCH = 1000
 _ABSENT = ("NoSuchKey", "NoSuchBucket", "NotFound", "404")
 
@@ -107,10 +110,7 @@ class ObjectStore:
             It is not there (`NoSuchKey`), not what was written (`TAMPERED`), or the call is not permitted.
         """
         with aws_errors():
-            body = self._s3.get_object(**self._owned, Key=key)["Body"]
-            with body:
-                # However much somebody has put there, no more than it can be is read.
-                data = body.read() if size is None else body.read(size + 1)
+            data = self._read(key, size)
         wrong_size = size is not None and len(data) != size
         if wrong_size or (sha256 is not None and hashlib.sha256(data).hexdigest() != sha256):
             raise AwsError(
@@ -118,6 +118,30 @@ class ObjectStore:
                 "Find out who can write to the bucket, then run it again.",
                 code=TAMPERED,
             )
+        return data
+
+    def _read(self, key: str, size: int | None) -> bytes:
+        """Fetch an object, again if the connection breaks amid its body, which botocore leaves to its caller."""
+        from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+
+        for _ in range(BODY_TRIES - 1):
+            with suppress(IncompleteReadError, ReadTimeoutError, ResponseStreamingError):
+                return self._read_once(key, size)
+        return self._read_once(key, size)
+
+    def _read_once(self, key: str, size: int | None) -> bytes:
+        from botocore.exceptions import IncompleteReadError
+
+        answer = self._s3.get_object(**self._owned, Key=key)
+        # S3 always tells it; without it even the head was cut off.
+        length = answer.get("ContentLength", -1)
+        # However much somebody has put there, no more than it can be is read.
+        expected = length if size is None else min(length, size + 1)
+        body = answer["Body"]
+        with body:
+            data = body.read(max(0, expected))
+        if len(data) != expected:
+            raise IncompleteReadError(actual_bytes=len(data), expected_bytes=expected)
         return data
 
     def exists(self, key: str) -> bool:

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-import lithops_magic
+from fault_job import MOUNT, Counted
 from fault_proxy import FaultProxy, proxying
 from lithops_magic.aws.role import TRUST
 from lithops_magic.config import FileSystem, Settings
-from lithops_magic.engine import MapResult
 
-MOUNT = "/mnt/tally"
 _numbers = itertools.count(1)
 
 
@@ -42,11 +36,11 @@ def account(local_aws: Any, session_proxy: FaultProxy) -> Settings:
     """The local AWS as an account that is reached through the proxy, with a file system shared by all sandboxes."""
     iam, ec2, efs = (local_aws.client(service) for service in ("iam", "ec2", "efs"))
     role = iam.create_role(RoleName="faults", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
-    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
-    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.0.0/24")["Subnet"]["SubnetId"]
-    group = ec2.create_security_group(GroupName="faults", Description="faults", VpcId=vpc)["GroupId"]
+    subnet = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"][0]
+    vpc = {"Name": "vpc-id", "Values": [subnet["VpcId"]]}
+    group = ec2.describe_security_groups(Filters=[vpc])["SecurityGroups"][0]["GroupId"]
     system = efs.create_file_system(CreationToken="faults")["FileSystemId"]
-    efs.create_mount_target(FileSystemId=system, SubnetId=subnet)
+    efs.create_mount_target(FileSystemId=system, SubnetId=subnet["SubnetId"])
     point = efs.create_access_point(ClientToken="faults", FileSystemId=system)["AccessPointArn"]
     return Settings(
         local=False,
@@ -56,60 +50,13 @@ def account(local_aws: Any, session_proxy: FaultProxy) -> Settings:
         access_key_id=local_aws.access_key_id,
         secret_access_key=local_aws.secret_access_key,
         execution_role=role,
-        subnets=(subnet,),
+        subnets=(subnet["SubnetId"],),
         security_groups=(group,),
         efs=(FileSystem(point, MOUNT),),
         namespace="faults",
         memory=256,
         timeout=3,
     )
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    """Whether `condition` comes true within a generous time."""
-    end = time.monotonic() + 30
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    return condition()
-
-
-@dataclass
-class Counted:
-    """A job whose tasks square their item and write down that they ran."""
-
-    account: Settings
-    name: str
-
-    def run(self, items: Iterable[int], **options: Any) -> MapResult:
-        """Run the job to its end."""
-        result = self.start(items, **options)
-        assert result.wait(120)
-        return result
-
-    def start(self, items: Iterable[int], **options: Any) -> MapResult:
-        """Begin the job."""
-        name = self.name
-
-        def square(item: int) -> int:
-            folder = os.environ.get("LAMBDA_MOUNT_TALLY", MOUNT)
-            # So short a write at the end of a file is one step, whoever else writes.
-            with open(f"{folder}/{name}", "ab", buffering=0) as tally:  # noqa: PTH123
-                tally.write(b"%d\n" % item)
-            return item * item
-
-        return lithops_magic.map(square, items, settings=self.account, background=True, **options)
-
-    def executions(self) -> Counter[int]:
-        """How often each item was run."""
-        name = self.name
-
-        def read(_: int) -> bytes:
-            folder = os.environ.get("LAMBDA_MOUNT_TALLY", MOUNT)
-            with open(f"{folder}/{name}", "rb") as tally:  # noqa: PTH123
-                return tally.read()
-
-        (data,) = lithops_magic.map(read, [0], settings=self.account)
-        return Counter(int(line) for line in data.split())
 
 
 @pytest.fixture

@@ -67,9 +67,9 @@ class Passage:
             self._whole = self.head + await self.client.read(int(header(self.head, b"content-length") or 0))
         return self._whole
 
-    async def forward(self) -> bytes:
-        """Have the request executed and return the whole answer."""
-        request = await self.request()
+    async def forward(self, altered: bytes = b"") -> bytes:
+        """Have the request, or what was made of it, executed, and return the whole answer."""
+        request = altered or await self.request()
         upstream = await self._upstream()
         await upstream.send(request)
         if INVOKE.match(request):

@@ -11,9 +11,9 @@ from email.utils import formatdate
 import pytest
 
 import lithops_magic
-from conftest import Counted
+from fault_job import Counted
+from fault_kinds import answering, half_body, refusing, response, throttling
 from fault_proxy import ANY, FaultProxy, Play, Rule
-from faults import answering, half_body, refusing, response, throttling
 from lithops_magic import errors
 from lithops_magic.aws import outcomes
 from lithops_magic.config import Settings

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-import faults
-from conftest import Counted
+import fault_kinds
+from fault_job import Counted
 from fault_proxy import FaultProxy, Play, Rule, name_of
 from lithops_magic.aws import invoke
 from lithops_magic.errors import TaskLost
@@ -16,7 +16,7 @@ ITEMS = range(40)
 RIGHT = [item * item for item in ITEMS]
 
 
-@pytest.mark.parametrize("play", faults.REFUSED, ids=name_of)
+@pytest.mark.parametrize("play", fault_kinds.REFUSED, ids=name_of)
 def test_what_was_not_executed_is_sent_again_and_costs_no_attempt(
     play: Play, proxy: FaultProxy, counted: Callable[[], Counted]
 ) -> None:
@@ -29,11 +29,11 @@ def test_what_was_not_executed_is_sent_again_and_costs_no_attempt(
     assert job.executions() == dict.fromkeys(ITEMS, 1)
 
 
-@pytest.mark.parametrize("play", faults.LOST_UNEXECUTED + faults.LOST_EXECUTED, ids=name_of)
+@pytest.mark.parametrize("play", fault_kinds.LOST_UNEXECUTED + fault_kinds.LOST_EXECUTED, ids=name_of)
 def test_what_may_have_been_executed_is_sent_again_only_if_it_may_run_twice(
     play: Play, proxy: FaultProxy, counted: Callable[[], Counted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    executed = play in faults.LOST_EXECUTED
+    executed = play in fault_kinds.LOST_EXECUTED
     if "hang" in name_of(play):
         monkeypatch.setattr(invoke, "ANSWER_MARGIN", -1.0)
     once, again = counted(), counted()
@@ -55,7 +55,7 @@ def test_what_may_have_been_executed_is_sent_again_only_if_it_may_run_twice(
     assert runs.total() - len(ITEMS) == (4 if executed else 0)
 
 
-@pytest.mark.parametrize("play", faults.HARMLESS, ids=name_of)
+@pytest.mark.parametrize("play", fault_kinds.HARMLESS, ids=name_of)
 def test_a_slow_or_departing_endpoint_loses_nothing(
     play: Play, proxy: FaultProxy, counted: Callable[[], Counted]
 ) -> None:

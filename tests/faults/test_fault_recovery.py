@@ -17,9 +17,9 @@ from typing import Any
 import psutil
 import pytest
 
-import faults
+import fault_kinds
 import lithops_magic
-from conftest import MOUNT, Counted, eventually
+from fault_job import MOUNT, Counted, eventually
 from fault_proxy import FaultProxy, Rule
 from lithops_magic.aws import invoke
 from lithops_magic.aws.outcomes import Outcome, Unreachable
@@ -70,7 +70,7 @@ def test_what_was_in_flight_when_the_endpoint_went_away_is_tried_again(
     proxy: FaultProxy, counted: Callable[[], Counted]
 ) -> None:
     job = counted()
-    proxy.reset(Rule(faults.hang_executed, after=20, most=4))
+    proxy.reset(Rule(fault_kinds.hang_executed, after=20, most=4))
     result = job.start(ITEMS, chunksize=1, workers=4)
     assert eventually(lambda: proxy.seen["hang_executed"] == 4)
     proxy.down()
@@ -145,9 +145,13 @@ def test_a_function_deleted_amid_the_job_is_deployed_again(
 
 def test_a_deployment_whose_answers_get_lost_succeeds(proxy: FaultProxy, account: Settings) -> None:
     proxy.reset(
-        Rule(faults.reset_after_execution, most=1, match=re.compile(rb"POST /2015-03-31/functions ")),
-        Rule(faults.no_answer, most=1, match=re.compile(rb"GET /2016-08-19/account-settings")),
-        Rule(faults.answering("503", faults.response(503)), most=1, match=re.compile(rb"GET /2015-03-31/functions/")),
+        Rule(fault_kinds.reset_after_execution, most=1, match=re.compile(rb"POST /2015-03-31/functions ")),
+        Rule(fault_kinds.no_answer, most=1, match=re.compile(rb"GET /2016-08-19/account-settings")),
+        Rule(
+            fault_kinds.answering("503", fault_kinds.response(503)),
+            most=1,
+            match=re.compile(rb"GET /2015-03-31/functions/"),
+        ),
     )
     settings = account.replace(namespace="faults-deployed")
     assert list(lithops_magic.map(lambda x: x + 1, range(5), settings=settings)) == [1, 2, 3, 4, 5]
@@ -184,9 +188,9 @@ def test_nothing_is_left_behind(
     # Deployed, and what is kept from one job to the next is there.
     job.run(ITEMS[:1])
     before, names, connections = _left(), {thread.name for thread in threading.enumerate()}, proxy.connections
-    storm = [Rule(play, rate=0.02) for play in faults.LOST_UNEXECUTED + faults.LOST_EXECUTED]
-    refusal = [Rule(faults.refusing(403, "AccessDeniedException", "No."), after=30)] if ending == "refused" else []
-    proxy.reset(*refusal, *storm, Rule(faults.hang_unexecuted, after=10, most=3), seed=3)
+    storm = [Rule(play, rate=0.02) for play in fault_kinds.LOST_UNEXECUTED + fault_kinds.LOST_EXECUTED]
+    refusal = [Rule(fault_kinds.refusing(403, "AccessDeniedException", "No."), after=30)] if ending == "refused" else []
+    proxy.reset(*refusal, *storm, Rule(fault_kinds.hang_unexecuted, after=10, most=3), seed=3)
     result = job.start(_broken_items() if ending == "broken" else ITEMS, chunksize=1, retries=5, workers=16)
     if ending == "cancelled":
         assert eventually(lambda: proxy.seen["hang_unexecuted"] >= 3)

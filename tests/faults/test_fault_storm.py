@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-import faults
-from conftest import Counted
+import fault_kinds
+from fault_job import Counted
 from fault_proxy import FaultProxy, Rule, name_of
 from lithops_magic.aws import invoke
 from lithops_magic.errors import TaskLost
 
 SHARE = 0.01
-LOSING = faults.LOST_UNEXECUTED + faults.LOST_EXECUTED
-ALL = faults.SHORT_PAUSES + LOSING + faults.HARMLESS
+LOSING = fault_kinds.LOST_UNEXECUTED + fault_kinds.LOST_EXECUTED
+ALL = fault_kinds.SHORT_PAUSES + LOSING + fault_kinds.HARMLESS
 
 
 def storm(proxy: FaultProxy, seed: int) -> None:

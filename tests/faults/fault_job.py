@@ -1,0 +1,63 @@
+"""A job whose tasks count how often they run, in a file that all sandboxes share."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import lithops_magic
+from lithops_magic.config import Settings
+from lithops_magic.engine import MapResult
+
+MOUNT = "/mnt/tally"
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Whether `condition` comes true within a generous time."""
+    end = time.monotonic() + 30
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return condition()
+
+
+@dataclass
+class Counted:
+    """A job whose tasks square their item and write down that they ran."""
+
+    account: Settings
+    name: str
+
+    def run(self, items: Iterable[int], **options: Any) -> MapResult:
+        """Run the job to its end."""
+        result = self.start(items, **options)
+        assert result.wait(120)
+        return result
+
+    def start(self, items: Iterable[int], **options: Any) -> MapResult:
+        """Begin the job."""
+        name = self.name
+
+        def square(item: int) -> int:
+            folder = os.environ.get("LAMBDA_MOUNT_TALLY", MOUNT)
+            # So short a write at the end of a file is one step, whoever else writes.
+            with open(f"{folder}/{name}", "ab", buffering=0) as tally:  # noqa: PTH123
+                tally.write(b"%d\n" % item)
+            return item * item
+
+        return lithops_magic.map(square, items, settings=self.account, background=True, **options)
+
+    def executions(self) -> Counter[int]:
+        """How often each item was run."""
+        name = self.name
+
+        def read(_: int) -> bytes:
+            folder = os.environ.get("LAMBDA_MOUNT_TALLY", MOUNT)
+            with open(f"{folder}/{name}", "rb") as tally:  # noqa: PTH123
+                return tally.read()
+
+        (data,) = lithops_magic.map(read, [0], settings=self.account)
+        return Counter(int(line) for line in data.split())
