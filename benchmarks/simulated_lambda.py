@@ -26,6 +26,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+from null_lambda import IDENTITY
+
 SEED = 20260101
 SIGMA = 0.6
 """Of the logarithm of a duration: the slowest tenth takes more than twice the median."""
@@ -207,6 +209,8 @@ class Connection(asyncio.Protocol):
                 self.transport.write(response(429, _FULL, b"x-amzn-ErrorType: TooManyRequestsException\r\n"))
             else:
                 asyncio.get_running_loop().call_later(begun[0], partial(self.finish, begun[1]))
+        elif line.startswith(b"POST / "):
+            self.transport.write(response(200, IDENTITY.encode()))
         elif b"/facts" in line:
             self.transport.write(response(200, json.dumps(self.service.facts()).encode()))
         else:
