@@ -12,7 +12,6 @@ import argparse
 import io
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -21,11 +20,11 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from common import machine, parser, report, table
 from null_lambda import FUNCTION, MODULE, null_lambda
 
 REGION = "us-east-1"
@@ -184,34 +183,30 @@ def measure_apart(way: str, url: str, connections: int, invocations: int, folder
     return result
 
 
-def table(runs: list[dict[str, Any]]) -> str:
-    """The runs as Markdown; each ratio is to the bare loop of the same number of connections."""
+def result_table(runs: list[dict[str, Any]]) -> str:
+    """Each ratio is to the bare loop of the same number of connections."""
     limits = {run["connections"]: run["cpu_us"] for run in runs if run["way"] == "bare"}
-    lines = [
-        "| connections | way | CPU per invocation | by the bare loop's | invocations/s | peak RSS |",
-        "| ---: | --- | ---: | ---: | ---: | ---: |",
+    rows = [
+        [
+            NAMES[run["way"]],
+            f"{run['connections']:,}",
+            f"{run['cpu_us']:,.0f} µs",
+            f"{run['cpu_us'] / limits[run['connections']]:.2f}",
+            f"{run['per_second']:,.0f}",
+            f"{run['peak_rss_mb']:.0f} MB",
+        ]
+        for run in runs
     ]
-    for run in runs:
-        ratio = run["cpu_us"] / limits[run["connections"]]
-        cells = [f"{run['connections']:,}", NAMES[run["way"]], f"{run['cpu_us']:,.0f} µs", f"{ratio:.2f}"]
-        cells += [f"{run['per_second']:,.0f}", f"{run['peak_rss_mb']:.0f} MB"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def machine() -> dict[str, Any]:
-    packages = {name: version(name) for name in ("lithops-magic", "boto3", "awscrt")}
-    return {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version(), **packages}
+    head = ["way", "connections", "CPU per invocation", "by the bare loop's", "invocations/s", "peak RSS"]
+    return table(head, rows)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--connections", type=int, nargs="+", default=[64, 1000])
-    parser.add_argument("--invocations", type=int, default=20_000)
-    parser.add_argument("--short", action="store_true", help="a smoke test: 1,000 invocations over 64 connections")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every run to FILE")
-    parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    arguments = parser(__doc__, "1,000 invocations over 64 connections")
+    arguments.add_argument("--connections", type=int, nargs="+", default=[64, 1000])
+    arguments.add_argument("--invocations", type=int, default=20_000)
+    arguments.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
+    options = arguments.parse_args()
     if options.measure:
         way, url, connections, invocations = options.measure
         return print(json.dumps(measure(way, url, int(connections), int(invocations))))
@@ -220,12 +215,7 @@ def main() -> None:
     sizes, invocations = ([64], 1000) if options.short else (options.connections, options.invocations)
     with tempfile.TemporaryDirectory() as name, null_lambda(Path(name)) as url:
         runs = [measure_apart(way, url, size, invocations, Path(name)) for size in sizes for way in NAMES]
-    about = machine()
-    print(table(runs))
-    print("\n" + ", ".join(f"{key} {value}" for key, value in about.items()))
-    if options.json:
-        options.json.write_text(json.dumps({"machine": about, "runs": runs}, indent=2) + "\n")
-    return None
+    return report([result_table(runs)], runs, machine("awscrt"), options.json)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,12 @@ from pathlib import Path
 MODULE = Path("/usr/lib/nginx/modules/ngx_http_echo_module.so")
 """Part of Debian's nginx-light."""
 FUNCTION = "null"
+IDENTITY = (
+    '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>'
+    "<Arn>arn:aws:iam::123456789012:user/null</Arn><UserId>AIDAEXAMPLE</UserId><Account>123456789012</Account>"
+    "</GetCallerIdentityResult></GetCallerIdentityResponse>"
+)
+"""The answer of STS: whose the bucket is."""
 
 _LOG = (
     "START RequestId: 8a1f4e0e-3c1b-4a44-9d6e-0c2f3a4b5c6d Version: $LATEST\n"
@@ -36,6 +42,10 @@ http {
     listen 127.0.0.1:%(port)d ssl backlog=4096;
     ssl_certificate certificate.pem; ssl_certificate_key key.pem;
     default_type application/json;
+    location = / {
+      default_type text/xml;
+      return 200 '%(identity)s';
+    }
     location / {
       return 200 '{"AccountLimit":{"UnreservedConcurrentExecutions":1000},"Configuration":{"FunctionName":"null",
         "FunctionArn":"arn:aws:lambda:us-east-1:123456789012:function:null","MemorySize":1769,"Timeout":180,
@@ -58,7 +68,8 @@ def null_lambda(folder: Path) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     log = base64.b64encode(_LOG.encode()).decode()
-    (folder / "nginx.conf").write_text(_CONFIGURATION % {"module": MODULE, "port": port, "log": log})
+    settings = {"module": MODULE, "port": port, "log": log, "identity": IDENTITY}
+    (folder / "nginx.conf").write_text(_CONFIGURATION % settings)
     certificate = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=null-lambda"
     names = "-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out certificate.pem"
     command = f"openssl req -x509 {certificate} {names}"

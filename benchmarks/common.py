@@ -1,0 +1,221 @@
+"""What the benchmarks share: a local AWS of their own, Lithops beside us, list prices, tables and JSON."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+SANDBOXES = 8
+"""Of the local AWS, the same for everybody; more would only share the cores."""
+CONCURRENCY = 1000
+"""As an account has it: by its own default, the number of sandboxes, a plain loop would be throttled."""
+LITHOPS = "3.8.0"
+
+PRICES = {"Invoke": 0.20e-6, "PutObject": 5e-6, "ListObjectsV2": 5e-6, "ListObjects": 5e-6}
+"""USD per request at list price, us-east-1."""
+GETS = 0.4e-6
+"""Of S3's other requests; deletions and the control plane are free."""
+
+
+def parser(text: str | None, short: str) -> argparse.ArgumentParser:
+    """The options that every benchmark has."""
+    made = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--short", action="store_true", help=f"a smoke test of a few seconds: {short}")
+    made.add_argument("--json", type=Path, metavar="FILE", help="also write every figure to FILE")
+    return made
+
+
+def machine(*packages: str) -> dict[str, Any]:
+    """What the figures depend on."""
+    model = next((line for line in _read("/proc/cpuinfo").splitlines() if line.startswith("model name")), ":")
+    return {
+        "cores": os.cpu_count(),
+        "processor": model.partition(":")[2].strip() or platform.processor(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("lithops-magic", "boto3", *packages)},
+    }
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
+
+
+def report(tables: Sequence[str], runs: Any, about: dict[str, Any], file: Path | None) -> None:
+    """Print the tables and the machine; write everything to `file`."""
+    print("\n\n".join(tables))
+    print(
+        "\n" + time.strftime("Measured %Y-%m-%d: ") + ", ".join(f"{key} {value}" for key, value in about.items()) + "."
+    )
+    if file:
+        file.write_text(json.dumps({"machine": about, "runs": runs}, indent=2) + "\n")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Markdown; the first `left` columns are flush left."""
+    rule = ["---"] * left + ["---:"] * (len(head) - left)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
+
+
+def seconds(value: float) -> str:
+    return f"{value * 1000:,.1f} ms" if value < 1 else f"{value:,.2f} s"
+
+
+def operations(requests: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name.partition(':')[2]}" for name, count in sorted(requests.items())) or "none"
+
+
+def request_cost(requests: dict[str, int]) -> float:
+    """USD at list price."""
+    return sum(count * _price(*name.split(":")) for name, count in requests.items())
+
+
+def _price(service: str, operation: str) -> float:
+    return PRICES.get(operation, GETS if service == "s3" and not operation.startswith("Delete") else 0.0)
+
+
+class LocalAws:
+    """A running local AWS, its administrator's clients and its count of requests."""
+
+    def __init__(self) -> None:
+        from lithops_magic import config
+        from lithops_magic.aws.local import ensure_local_aws
+        from lithops_magic.aws.role import execution_role
+        from lithops_magic.aws.session import Cloud
+
+        self.settings = config.load(local=True)
+        self.cloud = Cloud.connect(self.settings)
+        self.role = execution_role(self.cloud, self.settings)
+        self.server = ensure_local_aws(lambda _: None)
+
+    def ask(self, path: str) -> dict[str, Any]:
+        headers = {"x-local-secret": self.server.secret_access_key}
+        asked = urllib.request.Request(f"{self.server.endpoint_url}/_local/{path}", headers=headers)
+        with urllib.request.urlopen(asked) as reply:
+            answer: dict[str, Any] = json.load(reply)
+        return answer
+
+    @contextmanager
+    def counting(self, counts: dict[str, int]) -> Iterator[None]:
+        """Add the requests made meanwhile, the sandboxes' own included, to `counts`."""
+        before = Counter(self.ask("requests"))
+        yield
+        counts.update(Counter(self.ask("requests")) - before)
+
+
+@contextmanager
+def local_aws(sandboxes: int = SANDBOXES) -> Iterator[LocalAws]:
+    """A local AWS for one benchmark alone: nothing is deployed and no sandbox runs."""
+    command = [sys.executable, "-m", "lithops_magic.local"]
+    for name in [name for name in os.environ if name.startswith(("AWS_", "LITHOPS_")) and "CACHE" not in name]:
+        del os.environ[name]
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["LITHOPS_MAGIC_LOCAL_DIR"] = folder
+        options = [f"--workers={sandboxes}", f"--concurrency={CONCURRENCY}"]
+        subprocess.run([*command, "ensure", *options], check=True, stdout=subprocess.DEVNULL)
+        try:
+            yield LocalAws()
+        finally:
+            subprocess.run([*command, "stop"], check=True, stdout=subprocess.DEVNULL)
+
+
+class Lithops:
+    """Real Lithops in a process of its own."""
+
+    def __init__(self, process: subprocess.Popen[str], answers: Any) -> None:
+        self._process = process
+        self._answers = answers
+
+    def run(self, name: str, count: int, size: int = 0) -> dict[str, Any]:
+        """Run a job of `lithops_side.py`: its seconds, and its error if it failed."""
+        self._tell({"name": name, "count": count, "size": size})
+        line = self._answers.readline()
+        if not line:
+            raise SystemExit("Lithops ended; see its error above")
+        result: dict[str, Any] = json.loads(line)
+        return result
+
+    def _tell(self, order: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+
+
+@contextmanager
+def lithops(aws: LocalAws) -> Iterator[Lithops]:
+    """Lithops against `aws`, with the memory that our functions have, in a home and a folder that hold nothing yet."""
+    home, server = _lithops_home(), aws.server
+    config = {
+        "lithops": {"backend": "aws_lambda", "storage": "aws_s3"},
+        "aws": {
+            "region": server.region,
+            "access_key_id": server.access_key_id,
+            "secret_access_key": server.secret_access_key,
+        },
+        "aws_lambda": {"execution_role": aws.role, "runtime_memory": aws.settings.memory},
+    }
+    side = Path(__file__).with_name("lithops_side.py")
+    answers, theirs = os.pipe()
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "HOME": folder, "AWS_ENDPOINT_URL": server.endpoint_url}
+        script = ["sh", "-c", f'exec "$0" "$1" 3>&{theirs}', str(home / "bin" / "python"), str(side)]
+        process = subprocess.Popen(
+            script, env=environment, cwd=folder, stdin=subprocess.PIPE, stdout=sys.stderr, text=True, pass_fds=[theirs]
+        )
+        os.close(theirs)
+        with process, os.fdopen(answers) as lines:
+            made = Lithops(process, lines)
+            made._tell({"endpoint_url": server.endpoint_url, "config": config, "layer": str(home / "layer.zip")})
+            try:
+                yield made
+            finally:
+                process.terminate()
+
+
+def _lithops_home() -> Path:
+    """A folder with a Python environment that has Lithops and nothing of ours, and with Lithops' layer; made once."""
+    from uv import find_uv_bin
+
+    here = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    folder = Path(tempfile.gettempdir()) / f"lithops-magic-bench-{getpass.getuser()}" / f"lithops-{LITHOPS}-{here}"
+    if (folder / "layer.zip").exists():
+        return folder
+    python, packages = folder / "bin" / "python", folder / "layer" / "python"
+    uv, install = find_uv_bin(), ["pip", "install", "-q", f"--python={python}"]
+    subprocess.run([uv, "venv", "-q", "--clear", f"--python={sys.executable}", folder], check=True)
+    subprocess.run([uv, *install, f"lithops[aws]=={LITHOPS}", "numpy"], check=True)
+    tell = "from lithops.serverless.backends.aws_lambda.config import DEFAULT_REQUIREMENTS as r; print(*r, sep='\\n')"
+    listed = subprocess.run([python, "-c", tell], check=True, capture_output=True, text=True).stdout.splitlines()
+    subprocess.run([uv, *install, f"--target={packages}", *listed], check=True)
+    shutil.make_archive(str(folder / "partial"), "zip", folder / "layer")
+    (folder / "partial.zip").rename(folder / "layer.zip")
+    return folder
+
+
+def median(work: Callable[[], None], times: int) -> float:
+    """Seconds that `work` takes."""
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken)

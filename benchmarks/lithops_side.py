@@ -1,0 +1,119 @@
+"""The other side: real Lithops in a Python environment of its own, told by lines of JSON what to run.
+
+Two things are changed in Lithops. Its `invoke()` has a fixed address; its other requests follow `AWS_ENDPOINT_URL`, as
+every boto3 client does. And its layer comes ready made, with the packages that Lithops lists, because what builds it
+runs pip in a sandbox, and the local ones have no pip.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import lithops
+from botocore.awsrequest import AWSRequest
+from lithops.serverless.backends.aws_lambda import aws_lambda
+
+AVAILABLE = f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def noop(item: int) -> int:
+    """Return something: Lithops loses results that are None."""
+    return item
+
+
+def nap(item: int) -> int:
+    import time
+
+    time.sleep(0.05)
+    return item
+
+
+def megabyte(_: int) -> bytes:
+    import os
+
+    return os.urandom(1_000_000)
+
+
+def closure(size: int) -> Callable[[int], int]:
+    data = os.urandom(size)
+
+    def measure(_: int) -> int:
+        return len(data)
+
+    return measure
+
+
+def double(array: Any) -> Any:
+    return array * 2
+
+
+def arrays(count: int) -> list[Any]:
+    import numpy as np
+
+    return list(np.random.default_rng(0).random((count, 1250)))
+
+
+def job(name: str, count: int, size: int) -> tuple[Callable[[Any], Any], list[Any]]:
+    """The function and the items of one job."""
+    if name == "closure":
+        return closure(size), list(range(count))
+    if name == "arrays":
+        return double, arrays(count)
+    return {"noop": noop, "nap": nap, "megabyte": megabyte}[name], list(range(count))
+
+
+def redirect(endpoint: str) -> None:
+    """Let `invoke()` send to `endpoint`."""
+
+    def request(method: str, url: str, data: str, headers: dict[str, str]) -> AWSRequest:
+        headers["Host"] = urlsplit(endpoint).netloc
+        return AWSRequest(method=method, url=endpoint + urlsplit(url).path, data=data, headers=headers)
+
+    aws_lambda.AWSRequest = request
+
+
+def bring_layer(archive: str) -> None:
+    """Publish `archive` where Lithops would build its layer."""
+
+    def create(self: Any, runtime_name: str) -> Any:
+        name, content = self._format_layer_name(runtime_name), {"ZipFile": Path(archive).read_bytes()}
+        published = self.lambda_client.publish_layer_version(
+            LayerName=name, Content=content, CompatibleRuntimes=[AVAILABLE]
+        )
+        return published["LayerVersionArn"]
+
+    aws_lambda.AWSLambdaBackend._create_layer = create
+
+
+def run(executor: lithops.FunctionExecutor, name: str, count: int, size: int) -> dict[str, Any]:
+    function, items = job(name, count, size)
+    began = time.perf_counter()
+    try:
+        results = executor.get_result(executor.map(function, items), throw_except=True)
+        assert len(results) == count, f"{len(results)} results of {count} tasks"
+    except Exception as error:
+        return {"seconds": time.perf_counter() - began, "error": f"{type(error).__name__}: {error}"}
+    seconds = time.perf_counter() - began
+    return {"seconds": seconds, "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def main() -> None:
+    setting = json.loads(sys.stdin.readline())
+    redirect(setting["endpoint_url"])
+    bring_layer(setting["layer"])
+    with lithops.FunctionExecutor(config=setting["config"], log_level="ERROR") as executor:
+        for line in sys.stdin:
+            # Lithops prints, so what is for us goes to the descriptor it does not know.
+            os.write(3, json.dumps(run(executor, **json.loads(line))).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""A million tasks on ten thousand sandboxes: how close the engine comes to what AWS's scaling quota allows.
+
+The service is simulated (`simulated_lambda.py`), its time is real. Each job runs in a process of its own, over plain
+HTTP. The first is graded by its makespan: the bound is that of a scheduler that knows every duration beforehand, never
+waits, loses nothing to crashes and starts cold at no cost. The second is not allowed to run any task twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from typing import Any
+
+from common import machine, parser, report, seconds, table
+from simulated_lambda import World, allow_files, facts, simulated_lambda
+
+
+def same(item: int) -> int:
+    """Stand for the work: the simulated service answers with the item."""
+    return item
+
+
+def measure(url: str, world: World, retries: int) -> dict[str, Any]:
+    """Run one job in this process."""
+    from lithops_magic.config import Settings
+    from lithops_magic.engine import MapOptions, start
+
+    settings = Settings(
+        local=False,
+        region="us-east-1",
+        execution_role="arn:aws:iam::123456789012:role/simulated",
+        access_key_id="AKIDEXAMPLE",
+        secret_access_key="secret",
+        endpoint_url=url,
+        timeout=900,
+    )
+    options = MapOptions(workers=world.concurrency, retries=retries, errors="keep")
+    cpu, began = time.process_time(), time.perf_counter()
+    result = start(same, range(world.tasks), options=options, settings=settings)
+    result.wait()
+    spent, cpu = time.perf_counter() - began, time.process_time() - cpu
+    if result.error:
+        raise SystemExit(f"the job broke: {result.error}")
+    failed = result.errors
+    wrong = sum(
+        1
+        for i, value in zip((i for i in range(world.tasks) if i not in failed), result.values(), strict=True)
+        if i != value
+    )
+    snapshot = result.snapshot()
+    return {
+        "seconds": spent,
+        "cpu": cpu,
+        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "done": snapshot.done,
+        "failed": snapshot.failed,
+        "wrong": wrong,
+        "lost": world.tasks - snapshot.done - snapshot.failed,
+        "retried": snapshot.retried,
+    }
+
+
+def measure_apart(world: World, retries: int) -> dict[str, Any]:
+    """Run one job in a process of its own, against a service of its own."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LITHOPS_"))}
+    environment["AWS_EC2_METADATA_DISABLED"] = "true"
+    with simulated_lambda(world) as url:
+        order = json.dumps({"url": url, "world": asdict(world), "retries": retries})
+        done = subprocess.run(
+            [sys.executable, __file__, "--measure", order], env=environment, stdout=subprocess.PIPE, check=True
+        )
+        bound = world.least_makespan(world.durations())
+        run: dict[str, Any] = json.loads(done.stdout)
+        return {**asdict(world), "retries": retries, "bound": bound, **run, **facts(url)}
+
+
+def result_table(runs: list[dict[str, Any]]) -> str:
+    head = ["tasks", "retries", "most sandboxes", "invocations", "429", "crashes", "makespan", "bound", "ratio"]
+    head += ["failed", "lost", "wrong", "run twice", "CPU", "peak RSS"]
+    rows = [
+        [
+            f"{run['tasks']:,}",
+            f"{run['retries']}",
+            f"{run['most_alive']:,} of {run['concurrency']:,}",
+            f"{run['invocations']:,}",
+            f"{run['throttled']:,}",
+            f"{run['crashed']:,}",
+            seconds(run["seconds"]),
+            seconds(run["bound"]),
+            f"{run['seconds'] / run['bound']:.2f}",
+            f"{run['failed']:,}",
+            f"{run['lost']:,}",
+            f"{run['wrong']:,}",
+            f"{run['run_twice']:,}",
+            seconds(run["cpu"]),
+            f"{run['peak_rss_mb']:,.0f} MB",
+        ]
+        for run in runs
+    ]
+    return table(head, rows, 0)
+
+
+def main() -> None:
+    arguments = parser(__doc__, "20,000 tasks on 200 sandboxes")
+    arguments.add_argument("--tasks", type=int, default=1_000_000)
+    arguments.add_argument("--mean", type=float, default=0.6, help="seconds of a task")
+    arguments.add_argument("--concurrency", type=int, default=10_000)
+    arguments.add_argument("--measure", help=argparse.SUPPRESS)
+    options = arguments.parse_args()
+    allow_files()
+    if options.measure:
+        order = json.loads(options.measure)
+        return print(json.dumps(measure(order["url"], World(**order["world"]), order["retries"])))
+    if options.short:
+        worlds = [
+            (World(20_000, 0.04, 200, burst=100, refill=50), 2),
+            (World(1000, 0.04, 200, burst=100, refill=50), 0),
+        ]
+    else:
+        worlds = [
+            (World(options.tasks, options.mean, options.concurrency), 2),
+            (World(options.tasks // 50, 10 * options.mean, options.concurrency), 0),
+        ]
+    runs = [measure_apart(world, retries) for world, retries in worlds]
+    return report([result_table(runs)], runs, machine("awscrt"), options.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""A Lambda service that only takes time: it keeps AWS's scaling quota, starts, crashes and answers as AWS would.
+
+It runs nothing. An invocation lasts as long as the durations of its tasks, which a task's index determines; the value
+of a task is its item. New environments come from a bucket that AWS fills at a thousand per ten seconds and that
+holds no more; an invocation that finds neither an idle environment nor one in the bucket is answered with 429.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import json
+import math
+import random
+import re
+import resource
+import subprocess
+import sys
+import time
+import urllib.request
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from null_lambda import IDENTITY
+
+SEED = 20260101
+SIGMA = 0.6
+"""Of the logarithm of a duration: the slowest tenth takes more than twice the median."""
+STRAGGLERS = 0.001
+SLOWNESS = 10
+"""A straggler takes this many times as long."""
+_TASK = re.compile(rb'"id":(\d+),"data":"([^"]*)"')
+_CONFIGURATION = {
+    "FunctionName": "simulated",
+    "FunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:simulated",
+    "MemorySize": 1769,
+    "Timeout": 900,
+    "State": "Active",
+}
+_CRASH = (
+    b'{"errorType":"Runtime.ExitError","errorMessage":"RequestId: r Error: Runtime exited with error: exit status 1"}'
+)
+_FULL = b'{"Reason":"ConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}'
+
+
+@dataclass(frozen=True)
+class World:
+    """What the service allows and how its tasks behave."""
+
+    tasks: int
+    mean: float
+    """Seconds of a task, stragglers left out."""
+    concurrency: int
+    """Of the account."""
+    burst: int = 1000
+    """Environments that can start at once."""
+    refill: float = 100.0
+    """Further environments per second."""
+    crashes: float = 0.01
+    """Share of the invocations that end with their sandbox."""
+    cold: float = 0.25
+    """Seconds that a new environment takes to start."""
+
+    def durations(self) -> array[float]:
+        """Seconds of each task."""
+        dice = random.Random(SEED)
+        middle = math.log(self.mean) - SIGMA**2 / 2  # the mean of a log-normal is above its median
+
+        def one() -> float:
+            return dice.lognormvariate(middle, SIGMA) * (SLOWNESS if dice.random() < STRAGGLERS else 1)
+
+        return array("d", (one() for _ in range(self.tasks)))
+
+    def least_makespan(self, durations: array[float]) -> float:
+        """Seconds that nobody can beat: whatever the quota gives works without a pause from its first moment."""
+        work = sum(durations)
+        ramp = max(0.0, (self.concurrency - self.burst) / self.refill)
+        before_full = ramp * (min(self.burst, self.concurrency) + self.concurrency) / 2
+        if work >= before_full:
+            spent = ramp + (work - before_full) / self.concurrency
+        else:  # the root of burst * t + refill / 2 * t**2 = work
+            spent = ((self.burst**2 + 2 * self.refill * work) ** 0.5 - self.burst) / self.refill
+        return max(spent, max(durations))
+
+
+class Service:
+    """The account: its environments, and what has happened in it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.durations = world.durations()
+        self.runs = bytearray(world.tasks)
+        """How often each task was begun: its side effects."""
+        self.dice = random.Random(SEED + 1)
+        self.idle = self.alive = 0
+        self.bucket, self.filled = float(world.burst), 0.0
+        self.counts = dict.fromkeys(("invocations", "throttled", "crashed", "cold", "most_alive"), 0)
+
+    def environment(self) -> str:
+        """Take an environment: "warm", "cold", or "" if none is to be had."""
+        if self.idle:
+            self.idle -= 1
+            return "warm"
+        now = time.monotonic()
+        if self.filled:
+            self.bucket = min(self.world.burst, self.bucket + (now - self.filled) * self.world.refill)
+        self.filled = now
+        if self.alive >= self.world.concurrency or self.bucket < 1:
+            return ""
+        self.bucket -= 1
+        self.alive += 1
+        self.counts["cold"] += 1
+        self.counts["most_alive"] = max(self.counts["most_alive"], self.alive)
+        return "cold"
+
+    def begin(self, body: bytes) -> tuple[float, bytes] | None:
+        """Return how long an invocation takes and its answer; None if it is refused."""
+        state = self.environment()
+        if not state:
+            self.counts["throttled"] += 1
+            return None
+        self.counts["invocations"] += 1
+        tasks = [(int(index), data) for index, data in _TASK.findall(body)]
+        crashed = self.dice.random() < self.world.crashes
+        # A crash interrupts the work anywhere; only what was begun by then has had an effect.
+        until = self.dice.random() * sum(self.durations[index] for index, _ in tasks) if crashed else float("inf")
+        spent, outcomes = 0.0, []
+        for index, data in tasks:
+            self.runs[index] = min(255, self.runs[index] + 1)
+            seconds = self.durations[index]
+            outcomes.append(
+                b'{"id":%d,"status":"ok","value":"%s","started":0,"seconds":%.6f,"log":""}' % (index, data, seconds)
+            )
+            spent += seconds
+            if spent > until:
+                break
+        init = self.world.cold if state == "cold" else 0.0
+        if crashed:
+            self.counts["crashed"] += 1
+            return until + init, response(200, _CRASH, b"X-Amz-Function-Error: Unhandled\r\n" + _log(until, init))
+        protocol = body[body.index(b'"protocol":') + 11 : body.index(b",")]
+        reply = b'{"protocol":%s,"sandbox":"s","cold":%s,"python":"%d.%d","outcomes":[%s]}' % (
+            protocol,
+            b"true" if init else b"false",
+            *sys.version_info[:2],
+            b",".join(outcomes),
+        )
+        return spent + init, response(200, reply, _log(spent, init))
+
+    def end(self, crashed: bool) -> None:
+        """Give an environment back."""
+        if crashed:
+            self.alive -= 1
+        else:
+            self.idle += 1
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            **self.counts,
+            "run": sum(1 for times in self.runs if times),
+            "run_twice": sum(1 for times in self.runs if times > 1),
+        }
+
+
+def _log(seconds: float, init: float) -> bytes:
+    times = f"Duration: {seconds * 1000:.2f} ms\tBilled Duration: {(seconds + init) * 1000 + 1:.0f} ms"
+    start = f"Init Duration: {init * 1000:.2f} ms\t" if init else ""
+    text = f"\nREPORT RequestId: r\t{times}\tMemory Size: 1769 MB\tMax Memory Used: 40 MB\t{start}"
+    return b"X-Amz-Log-Result: %s\r\n" % base64.b64encode(text.encode())
+
+
+def response(status: int, body: bytes, headers: bytes = b"") -> bytes:
+    usual = b"Content-Type: application/json\r\nX-Amzn-RequestId: r\r\nContent-Length: %d\r\n" % len(body)
+    return b"HTTP/1.1 %d X\r\n%s%s\r\n%s" % (status, usual, headers, body)
+
+
+class Connection(asyncio.Protocol):
+    """HTTP/1.1 from one client, one request at a time, and no more of it than our transport and boto3 use."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.buffer = b""
+        self.transport: Any = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer = self.buffer + data if self.buffer else data
+        head, found, body = self.buffer.partition(b"\r\n\r\n")
+        if not found:
+            return
+        line, _, headers = head.partition(b"\r\n")
+        at = headers.lower().find(b"content-length:")
+        length = int(headers[at + 15 :].partition(b"\r\n")[0]) if at >= 0 else 0
+        if len(body) >= length:
+            self.buffer = b""
+            self.answer(line, body)
+
+    def answer(self, line: bytes, body: bytes) -> None:
+        if b"/invocations" in line:
+            begun = self.service.begin(body)
+            if begun is None:
+                self.transport.write(response(429, _FULL, b"x-amzn-ErrorType: TooManyRequestsException\r\n"))
+            else:
+                asyncio.get_running_loop().call_later(begun[0], partial(self.finish, begun[1]))
+        elif line.startswith(b"POST / "):
+            self.transport.write(response(200, IDENTITY.encode()))
+        elif b"/facts" in line:
+            self.transport.write(response(200, json.dumps(self.service.facts()).encode()))
+        else:
+            limits = {"UnreservedConcurrentExecutions": self.service.world.concurrency}
+            answer = {"AccountLimit": limits, "Configuration": _CONFIGURATION}
+            self.transport.write(response(200, json.dumps(answer).encode()))
+
+    def finish(self, reply: bytes) -> None:
+        self.service.end(b"X-Amz-Function-Error" in reply)
+        self.transport.write(reply)
+
+
+async def serve(world: World) -> None:
+    service = Service(world)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(partial(Connection, service), "127.0.0.1", 0, backlog=16_384)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+def allow_files() -> None:
+    """A socket for each connection."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@contextmanager
+def simulated_lambda(world: World) -> Iterator[str]:
+    """Run it in a process of its own; yields its URL."""
+    command = [sys.executable, __file__, json.dumps(asdict(world))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.terminate()
+
+
+def facts(url: str) -> dict[str, Any]:
+    """What has happened in the account."""
+    with urllib.request.urlopen(f"{url}/facts") as reply:
+        answer: dict[str, Any] = json.load(reply)
+    return answer
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("world", help="JSON")
+    allow_files()
+    asyncio.run(serve(World(**json.loads(arguments.parse_args().world))))
