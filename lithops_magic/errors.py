@@ -21,7 +21,8 @@ LithopsMagicError
 ├── UnknownJob             this machine knows no job of that id                   (also a LookupError)
 ├── TaskPending            the task has not finished yet
 ├── MisuseError            a result was asked for what it does not have or cannot do (also a TypeError and a ValueError)
-│   └── NoSuchTask         it has fewer tasks                                     (also an IndexError)
+│   ├── NoSuchTask         it has fewer tasks                                     (also an IndexError)
+│   └── NoSuchAttribute    it is no array and no table                            (also an AttributeError)
 ├── MissingPackage         what was asked for needs a package that is not installed here (also an ImportError)
 └── TaskError              one task failed
     ├── RemoteError        the user's code raised; the remote traceback is attached
@@ -146,6 +147,10 @@ class MisuseError(LithopsMagicError, TypeError, ValueError):
 
 class NoSuchTask(MisuseError, IndexError):
     """A result has fewer tasks."""
+
+
+class NoSuchAttribute(MisuseError, AttributeError):
+    """A result is no array and no table."""
 
 
 class MissingPackage(LithopsMagicError, ImportError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 FULL_CPU = 1769
 """MB from which on a function has one whole virtual CPU; CPU grows in proportion to memory."""
-_SMALLEST = 128
+_SMALLEST, _LARGEST = 128, 10_240
 _STEP = 64
 _TIGHT = 0.9
 """Share of the memory from which on it is too little for comfort."""
@@ -25,7 +25,9 @@ def memory_advice(used: int, memory: int) -> str:
         MB of the function.
     """
     text = f"used {used:,} of {memory:,} MB"
-    enough = max(_SMALLEST, -(-int(used * 1.25) // _STEP) * _STEP)
+    enough = min(max(_SMALLEST, -(-int(used * 1.25) // _STEP) * _STEP), _LARGEST)
+    if used >= _TIGHT * memory and memory == _LARGEST:
+        return f"{text}: little is left of the most that AWS gives"
     if used >= _TIGHT * memory:
         return f"{text}: little is left, memory={enough} would be safer"
     if used > _LOOSE * memory:
@@ -34,7 +36,7 @@ def memory_advice(used: int, memory: int) -> str:
         target = max(enough, FULL_CPU)
         if target > 0.75 * memory:
             return text
-        price = f"{target / memory:.0%}"
+        price = f"{target / memory * 100:.0f} %"
         return f"{text}: code that uses one CPU is as fast with memory={target}, for {price} of the price per second"
     if memory - enough < _STEP:
         return text

@@ -13,7 +13,7 @@ from typing import Any
 from lithops_magic.engine.job import Job
 from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.units import plural
-from lithops_magic.errors import MissingPackage, MisuseError, NoSuchTask
+from lithops_magic.errors import MissingPackage, MisuseError, NoSuchAttribute, NoSuchTask
 
 _FIXED = {"label", "detach"}
 """Options that belong to a job's first run."""
@@ -41,9 +41,9 @@ def position(index: Any, length: int) -> int:
     raise MisuseError(problem)
 
 
-def no_attribute(name: str) -> AttributeError:
+def no_attribute(name: str) -> NoSuchAttribute:
     """Return the error that says where a result's values are to be had."""
-    return AttributeError(
+    return NoSuchAttribute(
         f"a MapResult has no attribute {name!r}; its values are list(result), numpy.array(result) or result.to_frame()"
     )
 

@@ -92,9 +92,15 @@ def render(traceback: RemoteTraceback, name_code: NameCode) -> str:
         lines.append(f"  {_file(frame, name_code)}, line {frame.line}, in {frame.function}")
         if source := _source(frame):
             lines.append(f"    {source}")
-        lines += [f"      {name} = {value}" for name, value in frame.locals.items()]
+        lines += _variables(frame)
     lines.append(f"{traceback.type}: {traceback.message}")
     return "\n".join(lines)
+
+
+def _variables(frame: RemoteFrame) -> list[str]:
+    """What a person's own code had in its variables; names that no code can have are ours."""
+    found = {} if frame.library else frame.locals
+    return [f"      {name} = {' '.join(value.split())}" for name, value in found.items() if name.isidentifier()]
 
 
 def _file(frame: RemoteFrame, name_code: NameCode) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from lithops_magic.engine import misuse, tracebacks
 from lithops_magic.engine.job import Job, TaskFuture
 from lithops_magic.engine.ledger import State, TaskStats
+from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.snapshot import Snapshot
 from lithops_magic.errors import TaskError
 
@@ -151,6 +152,11 @@ class JobValues(Sequence[Any]):
     def job_id(self) -> str:
         """Names the job for `lithops_magic.attach`."""
         return self._job.id
+
+    @property
+    def options(self) -> MapOptions:
+        """How the job is run."""
+        return self._job.options
 
     @property
     def label(self) -> str:

@@ -76,6 +76,7 @@ def run(shell: InteractiveShell, job: Job, started: Callable[[MapResult], None])
     result: MapResult | None = None
     try:
         result = _start(shell, job)
+        result.follow = partial(_again, shell, job)
         started(result)
         progress.begin(result, now=job.background)
         if job.background:
@@ -85,9 +86,23 @@ def run(shell: InteractiveShell, job: Job, started: Callable[[MapResult], None])
     except KeyboardInterrupt:
         pass
     else:
-        _end(job, result, progress)
+        _end(result, progress)
         return result
     # Raised outside the handler, else the interrupt would be shown as this error's context.
+    raise _stop(job, result, progress)
+
+
+def _again(shell: InteractiveShell, job: Job, result: MapResult) -> None:
+    """Draw a retry and wait for its end."""
+    __tracebackhide__ = True
+    progress = Progress(sink(shell, wanted=job.progress), local=job.settings.local)
+    try:
+        progress.begin(result, now=False)
+        progress.watch(result)
+    except KeyboardInterrupt:
+        pass
+    else:
+        return _end(result, progress)
     raise _stop(job, result, progress)
 
 
@@ -109,9 +124,9 @@ def _start(shell: InteractiveShell, job: Job) -> MapResult:
     return result
 
 
-def _end(job: Job, result: MapResult, progress: Progress) -> None:
+def _end(result: MapResult, progress: Progress) -> None:
     __tracebackhide__ = True
-    keep = job.options.errors == "keep"
+    keep = result.options.errors == "keep"
     progress.finish(result, *(_failures(result) if keep else ()))
     if not keep or result.snapshot().state == "broken":
         result.raise_errors()

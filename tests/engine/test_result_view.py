@@ -1,0 +1,89 @@
+"""What a result says beside its numbers: advice about memory, what can be done next, what an open table shows."""
+
+from __future__ import annotations
+
+import pytest
+
+from lithops_magic.engine import MapOptions, MapResult
+from lithops_magic.engine.advice import memory_advice
+from lithops_magic.engine.costs import task_costs
+from lithops_magic.engine.job import Job
+from lithops_magic.engine.ledger import TaskStats
+from lithops_magic.engine.markup import table
+from lithops_magic.engine.snapshot import Snapshot
+from lithops_magic.engine.units import duration
+from lithops_magic.engine.view import to_html, to_text
+from lithops_magic.errors import TaskCrashed
+
+
+@pytest.mark.parametrize(
+    ("used", "memory", "advice"),
+    [
+        (412, 1769, ": less memory is less CPU too, so memory=576 is cheaper only for tasks that mostly wait"),
+        (412, 4096, ": code that uses one CPU is as fast with memory=1769, for 43 % of the price per second"),
+        (1900, 4096, ": code that uses one CPU is as fast with memory=2432, for 59 % of the price per second"),
+        (900, 2048, ""),
+        (1200, 1769, ""),
+        (1700, 1769, ": little is left, memory=2176 would be safer"),
+        (10_000, 10_240, ": little is left of the most that AWS gives"),
+        (19, 128, ""),
+    ],
+)
+def test_advice_about_memory_minds_the_cpu_that_comes_with_it(used: int, memory: int, advice: str) -> None:
+    assert memory_advice(used, memory) == f"used {used:,} of {memory:,} MB{advice}"
+
+
+def test_costs_follow_memory_and_time_and_add_up() -> None:
+    stats = [
+        TaskStats(index=0, billed_ms=100, memory_mb=1000, attempts=1),
+        TaskStats(index=1, billed_ms=100, memory_mb=3000, attempts=3),
+        TaskStats(index=2),
+    ]
+    costs = task_costs(stats, Snapshot(cost=4.0, request_cost=0.4))
+    assert costs == pytest.approx([1.1, 3.3, 0.0])
+    assert task_costs([TaskStats(index=0)], Snapshot()) == [0.0]
+
+
+def job(count: int) -> Job:
+    return Job(MapOptions(), str, count, lambda x: x, [f"item {index}" for index in range(count)])
+
+
+def test_a_stopped_result_says_how_to_go_on() -> None:
+    made = job(5)
+    tasks = [task for index in range(5) if (task := made.add(f"item {index}"))]
+    made.submit(tasks[:2], 256)
+    made.finish([(tasks[0], "value", "one line\n")])
+    made.fail(tasks[1], TaskCrashed("gone", index=1))
+    assert "again" not in to_text(MapResult(made))
+    made.cancel()
+    shown = to_text(MapResult(made))
+    assert "  again   .retry() runs 4 tasks again · .debug(1) runs one here, for %debug" in shown
+    assert "  logs    1 task printed: .logs(0), .logs(grep=…)" in shown
+    html = to_html(MapResult(made))
+    assert "item 1" in html
+    assert html.index("gone") < html.index(">0</td>")
+
+
+def test_several_lines_of_one_kind_are_named_once() -> None:
+    made = job(2)
+    for index in range(2):
+        task = made.add(index)
+        assert task
+        made.submit([task], 256)
+        made.fail(task, TaskCrashed(f"kind {index}", index=index))
+    made.end()
+    lines = to_text(MapResult(made)).splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("  errors  "))
+    assert lines[first + 1].startswith("          1 of 2 tasks failed with TaskCrashed: kind 1")
+
+
+def test_a_table_escapes_its_cells_and_aligns_its_numbers() -> None:
+    shown = table(("n", "<b>"), [("1", "<script>")], right={0}, caption="a & b")
+    assert "<script>" not in shown
+    assert "a &amp; b" in shown
+    assert shown.count("text-align:right") == 2
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0 ms"), (0.0001, "under 1 ms"), (0.0006, "1 ms"), (0.038, "38 ms")])
+def test_no_duration_is_rounded_to_nothing(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
