@@ -71,7 +71,7 @@ def start(
 
 def _launch(job: Job, function: Callable[[Any], Any], items: Iterable[Any], settings: Settings) -> Job:
     options = job.options
-    setup = Setup(env=dict(options.env), processes=settings.worker_processes)
+    setup = Setup(env=dict(options.env), processes=settings.worker_processes, locals=options.locals)
     blob = Function.pickle(function, items, Request.parse(options.packages), setup)
     job.start_again = partial(_again, function, settings)
     changes = {"memory": options.memory, "timeout": options.timeout, "ephemeral_storage": options.tmp}
@@ -107,6 +107,7 @@ def map(
     max_cost: float | None = None,
     keep_after: float = KEEP_AFTER,
     errors: Literal["raise", "keep"] = "raise",
+    locals: bool = False,
     packages: str | Sequence[str] | None = None,
     reduce: Callable[[list[Any]], Any] | None = None,
     settings: Settings | None = None,
@@ -148,6 +149,8 @@ def map(
         Seconds after which a task's result is also kept in S3, where a lost connection or kernel cannot take it.
     errors
         ``"raise"``: raise the first error with a summary of all when the job is over; ``"keep"``: only keep them.
+    locals
+        Whether an error shows the local variables of the frame that failed.
     packages
         Packages that the function gets beside those it is seen to use, or in other versions: ``"numpy==2.1 polars"``,
         a requirements file, a list of such; ``"none"`` ships none at all.
@@ -186,6 +189,7 @@ def map(
         max_cost=max_cost,
         keep_after=keep_after,
         errors=errors,
+        locals=locals,
         packages=packages if packages is None or isinstance(packages, str) else tuple(packages),
     )
     result = start(function, items, options=options, settings=settings or config.load(), reduce=reduce)

@@ -25,7 +25,7 @@ def describe(plan: Plan) -> Bundle:
         "packages": _packages(plan),
         "cost": _cost(plan),
     }
-    facts |= {"note": " ".join(plan.supply.notes)} if plan.supply.notes else {}
+    facts |= {"note": " · ".join(plan.notes)} if plan.notes else {}
     rows = "".join(
         f'<tr><th scope="row"{_LEFT}>{name}</th><td{_LEFT}>{escape(text)}</td></tr>' for name, text in facts.items()
     )
@@ -55,12 +55,11 @@ def _function(plan: Plan) -> str:
 
 
 def _packages(plan: Plan) -> str:
-    shipped = [entry for layer in plan.supply.layers for entry in layer.packages]
-    if not plan.supply.layers:
+    if not plan.supply.built:
         return "none"
+    shipped = [entry for layer in plan.supply.built for entry in layer.packages]
     listed = ", ".join(f"{entry.name} {entry.version} ({size(entry.size)})" for entry in shipped) or "your own modules"
-    where = f"to be uploaded: {size(plan.unpublished)}" if plan.unpublished else "uploaded already"
-    return f"{listed} · {where}"
+    return f"{listed} · {f'to be uploaded: {size(plan.missing)}' if plan.missing else 'uploaded already'}"
 
 
 def _cost(plan: Plan) -> str:
