@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
+from lithops_magic.engine import markup
 from lithops_magic.engine.units import duration, money, plural, size
 
 if TYPE_CHECKING:
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from lithops_magic.notebook.frame import Bundle
 
 _TITLE = "Dry run: nothing was sent, nothing was created."
-_LEFT = ' style="text-align:left;vertical-align:top;padding:1px 12px 1px 0"'
 
 
 def describe(plan: Plan) -> Bundle:
@@ -26,12 +25,10 @@ def describe(plan: Plan) -> Bundle:
         "cost": _cost(plan),
     }
     facts |= {"note": " · ".join(plan.notes)} if plan.notes else {}
-    rows = "".join(
-        f'<tr><th scope="row"{_LEFT}>{name}</th><td{_LEFT}>{escape(text)}</td></tr>' for name, text in facts.items()
-    )
+    table = markup.facts((name, [text]) for name, text in facts.items())
     return {
         "text/plain": "\n".join((_TITLE, *(f"  {name:<8}  {text}" for name, text in facts.items()))),
-        "text/html": f"<div><div><b>{_TITLE}</b></div><table>{rows}</table></div>",
+        "text/html": f"<div><div><b>{_TITLE}</b></div>{table}</div>",
     }
 
 

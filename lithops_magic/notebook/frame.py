@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lithops_magic.engine import markup
 from lithops_magic.engine.units import duration, money, plural
 from lithops_magic.engine.view import speedup
 
@@ -119,8 +119,8 @@ def _bundle(first: list[str], second: list[str], notes: tuple[str, ...], share: 
         filled = round(_BAR * share)
         drawn = f"[{'█' * filled}{'░' * (_BAR - filled)}] "
         bar = f'<progress value="{share:.3f}" max="1" title="tasks finished"{_WIDE}>{share:.0%}</progress> '
-    rows = [bar + html.escape(" · ".join(first)), html.escape(" · ".join(second))]
-    rows += [f"<b>Note:</b> {html.escape(note)}" for note in notes]
+    rows = [bar + markup.escape(" · ".join(first)), markup.escape(" · ".join(second))]
+    rows += [f"<b>Note:</b> {markup.escape(note)}" for note in notes]
     return {
         "text/plain": "\n".join((drawn + " · ".join(first + second), *(f"Note: {note}" for note in notes))),
         "text/html": f"<div>{''.join(f'<div>{row}</div>' for row in rows if row)}</div>",

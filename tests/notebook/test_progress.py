@@ -115,8 +115,14 @@ def test_notes_follow_in_lines_of_their_own():
 @pytest.mark.parametrize("snapshot", [RUNNING, ENDED, Snapshot(phase="<b>"), replace(RUNNING, total=0)])
 def test_html_uses_only_what_untrusted_notebooks_keep(snapshot):
     shown = frame(snapshot, local=True)["text/html"]
-    assert set(re.findall(r"<(\w+)", shown)) <= {"div", "progress", "b"}
+    assert set(re.findall(r"<(\w+)", shown)) <= {"div", "progress", "b", "span"}
     assert not re.search(r"aria-|data-|var\(|class=|role=", shown)
+
+
+def test_dollars_are_not_set_as_mathematics():
+    shown = frame(ENDED, local=False, notes=(r"\(x\) $y$",))["text/html"]
+    assert "<span>$</span>0.00041" in shown
+    assert not re.search(r"(?<!<span>)[$\\]", shown)
 
 
 def test_a_terminal_line_is_overwritten_and_cut_to_its_width(capsys, monkeypatch):
