@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..config import Settings
-from .bucket import EXPIRY_DAYS, JOB_PREFIX, ensure_bucket
+from .bucket import EXPIRY_DAYS, JOB_PREFIX, bucket_name, ensure_bucket
 from .layer import BuiltLayer, put_layer
 from .session import Cloud, Notify, silent
 
@@ -32,14 +32,32 @@ def store_archives(
     if not archives:
         return {}
     bucket = ensure_bucket(cloud, settings, notify)
-    entries = []
-    for archive in archives:
-        key = f"{JOB_PREFIX}packages/{archive.digest}.zip"
-        if not _is_fresh(cloud, bucket, key):
-            notify(f"Uploading the packages ({archive.size / 2**20:,.1f} MB)")
-            put_layer(cloud, bucket, key, archive)
-        entries.append({"bucket": bucket, "key": key, "owner": cloud.account_id, "sha256": archive.digest})
+    for archive in missing_archives(cloud, settings, archives):
+        notify(f"Uploading the packages ({archive.size / 2**20:,.1f} MB)")
+        put_layer(cloud, bucket, _key(archive), archive)
+    return archives_variable(cloud, settings, archives)
+
+
+def archives_variable(cloud: Cloud, settings: Settings, archives: Sequence[BuiltLayer]) -> dict[str, str]:
+    """Return the environment variable that leads the worker to these archives, wherever they are as yet."""
+    if not archives:
+        return {}
+    place = {"bucket": _bucket(cloud, settings), "owner": cloud.account_id}
+    entries = [{**place, "key": _key(archive), "sha256": archive.digest} for archive in archives]
     return {VARIABLE: json.dumps(entries, separators=(",", ":"))}
+
+
+def missing_archives(cloud: Cloud, settings: Settings, archives: Sequence[BuiltLayer]) -> list[BuiltLayer]:
+    """Return those of these archives that are still to be stored."""
+    return [one for one in archives if not _is_fresh(cloud, _bucket(cloud, settings), _key(one))]
+
+
+def _bucket(cloud: Cloud, settings: Settings) -> str:
+    return bucket_name(cloud.account_id, cloud.region, settings.namespace)
+
+
+def _key(archive: BuiltLayer) -> str:
+    return f"{JOB_PREFIX}packages/{archive.digest}.zip"
 
 
 def _is_fresh(cloud: Cloud, bucket: str, key: str) -> bool:

@@ -153,7 +153,7 @@ def map(
     errors
         ``"raise"``: raise the first error with a summary of all when the job is over; ``"keep"``: only keep them.
     locals
-        Show the local variables of the frames in which a task failed.
+        Whether an error shows the local variables of the frame that failed.
     packages
         Packages that the function gets beside those it is seen to use, or in other versions: ``"numpy==2.1 polars"``,
         a requirements file, a list of such; ``"none"`` ships none at all.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lithops_magic.aws.function import DeployedFunction
     from lithops_magic.aws.session import Cloud
     from lithops_magic.config import Settings
-    from lithops_magic.packages import Need
+    from lithops_magic.packages import Need, Supply
 
 UNLIMITED = 1_000_000_000
 """Invocations at once where none is sent."""
@@ -187,12 +187,8 @@ class LambdaBackend:
         from lithops_magic.aws.layer import publish_layers
         from lithops_magic.aws.objects import ObjectStore
         from lithops_magic.aws.session import Cloud
-        from lithops_magic.packages import Room, Target, supply
 
-        settings, notes = _without_image(self._settings)
-        notify("Looking for packages")
-        target = Target.of(settings.architecture, local=settings.local)
-        given = supply(self._need, target, notify, Room(settings.ephemeral_storage, layers=settings.runtime is None))
+        settings, given, notes = gather(self._settings, self._need, notify)
         notify("Connecting")
         cloud = Cloud.connect(settings, notify)
         published = publish_layers(cloud, settings, given.layers, notify)
@@ -204,7 +200,24 @@ class LambdaBackend:
         if deployed.created:
             # A result that is too large must find its bucket: the sandbox may not create it.
             store.prepare()
-        return _Known(cloud, deployed, invoke.concurrency(cloud), (*notes, *given.notes), store)
+        return _Known(cloud, deployed, invoke.concurrency(cloud), notes, store)
+
+
+def gather(settings: Settings, need: Need, notify: Callable[[str], None]) -> tuple[Settings, Supply, tuple[str, ...]]:
+    """Return the settings as they can be met, the packages that meet `need` there, and what the user should know.
+
+    Raises
+    ------
+    PackageError
+        Something cannot be had for Lambda.
+    """
+    from lithops_magic.packages import Room, Target, supply
+
+    settings, notes = _without_image(settings)
+    notify("Looking for packages")
+    target = Target.of(settings.architecture, local=settings.local)
+    given = supply(need, target, notify, Room(settings.ephemeral_storage, layers=settings.runtime is None))
+    return settings, given, (*notes, *given.notes)
 
 
 def _without_image(settings: Settings) -> tuple[Settings, tuple[str, ...]]:

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Collection, Iterable, Sequence
-from html import escape
+
+
+def escape(text: str) -> str:
+    """Return plain text as HTML that shows it as it is.
+
+    Notebooks set what stands between two dollar signs, or after some backslashes, as mathematics, unless a tag cuts it.
+    """
+    return html.escape(text).replace("$", "<span>$</span>").replace("\\", "<span>\\</span>")
 
 
 def table(

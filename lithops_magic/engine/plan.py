@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.engine import captures
+from lithops_magic.engine.backend import MOST_MEMORY, gather
 from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.package import worker_package
-from lithops_magic.engine.payload import Function, fragment
-from lithops_magic.packages import Request, Supply, Target, supply
+from lithops_magic.engine.payload import Function
+from lithops_magic.errors import SerializationError
+from lithops_magic.packages import Request, Supply
+from lithops_magic.worker import packing
 
 if TYPE_CHECKING:
+    from lithops_magic.aws.session import Cloud
     from lithops_magic.config import Settings
-
-MOST_MEMORY = 10_240
-"""MB of a Lambda (AWS Lambda's quotas)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +28,9 @@ class Plan:
     items: int | None
     """None: they come from an iterator, which was not touched."""
     item_bytes: int | None
-    """Of the first item in a request; None where looking at it would use it up."""
+    """Of the first item's pickle; None where looking at it would use it up."""
     function_bytes: int
-    """Of the function in a request, with what it takes along."""
+    """Of the function's pickle, with what it takes along."""
     captured: tuple[tuple[str, int], ...]
     """The largest values that it takes along, with their bytes."""
     function: str
@@ -37,8 +38,10 @@ class Plan:
     deployed: bool
     supply: Supply
     """The packages that would ship."""
-    unpublished: int
-    """Bytes of layers that are not in the account yet."""
+    missing: int
+    """Bytes of packages that are not in the account yet."""
+    notes: tuple[str, ...]
+    """What the user should know, one sentence each."""
     settings: Settings
     options: MapOptions
     item_cost: float
@@ -68,31 +71,26 @@ def plan(
     LithopsMagicError
         The job could not be started, for the same reasons as in `start`.
     """
-    from lithops_magic.aws.function import look_up
-    from lithops_magic.aws.layer import find_layers
     from lithops_magic.aws.session import Cloud
 
     blob = Function.pickle(function, items, Request.parse(options.packages))
     asked = {"memory": options.memory, "timeout": options.timeout, "ephemeral_storage": options.tmp}
     settings = settings.replace(**{name: value for name, value in asked.items() if value is not None})
-    given = supply(blob.need, Target.of(settings.architecture, local=settings.local), notify)
+    settings, given, notes = gather(settings, blob.need, notify)
     cloud = Cloud.connect(settings, notify)
-    found = find_layers(cloud, settings, given.layers)
-    name, deployed = "", False
-    known = [arn for arn in found if arn is not None]
-    if len(known) == len(found):
-        name, deployed = look_up(cloud, settings.replace(layers=(*settings.layers, *known)), worker_package())
+    name, deployed, missing = _look_up(cloud, settings, given)
     count = len(items) if isinstance(items, Sized) else None
     return Plan(
         place=cloud.describe(),
         items=count,
-        item_bytes=_first_item(items, blob.room),
-        function_bytes=len(blob.prefix),
+        item_bytes=_first_item(items),
+        function_bytes=len(blob.container),
         captured=tuple((capture.name, octets) for capture, octets in captures.sizes(function)[:3]),
         function=name,
         deployed=deployed,
         supply=given,
-        unpublished=sum(layer.size for layer, arn in zip(given.layers, found, strict=True) if arn is None),
+        missing=missing,
+        notes=(*blob.warnings, *notes),
         settings=settings,
         options=options,
         item_cost=_worst(options, settings, cloud.region),
@@ -100,8 +98,32 @@ def plan(
     )
 
 
-def _first_item(items: Iterable[Any], room: int) -> int | None:
-    return len(fragment(0, items[0], room)) if isinstance(items, Sequence) and items else None
+def _look_up(cloud: Cloud, settings: Settings, given: Supply) -> tuple[str, bool, int]:
+    """Return the function's name, whether it is there, and the bytes of packages that are not."""
+    from lithops_magic.aws.archive import archives_variable, missing_archives
+    from lithops_magic.aws.function import look_up
+    from lithops_magic.aws.layer import find_layers
+
+    found = find_layers(cloud, settings, given.layers)
+    layers = [arn for arn in found if arn is not None]
+    to_publish = [layer for layer, arn in zip(given.layers, found, strict=True) if arn is None]
+    to_store = missing_archives(cloud, settings, given.archives)
+    missing = sum(one.size for one in (*to_publish, *to_store))
+    if to_publish:
+        # A layer has its version in its name, which AWS gives, and the function's name follows from that.
+        return "", False, missing
+    variables = {**settings.env_vars, **archives_variable(cloud, settings, given.archives)}
+    complete = settings.replace(layers=(*settings.layers, *layers), env_vars=variables)
+    return *look_up(cloud, complete, worker_package()), missing
+
+
+def _first_item(items: Iterable[Any]) -> int | None:
+    if not isinstance(items, Sequence) or not items:
+        return None
+    try:
+        return len(packing.dumps(items[0]))
+    except Exception as error:
+        raise SerializationError(f"The first item cannot be pickled: {type(error).__name__}: {error}") from error
 
 
 def _worst(options: MapOptions, settings: Settings, region: str) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterator, Mapping
-from html import escape
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -47,7 +46,7 @@ def to_text(result: MapResult) -> str:
 
 def to_html(result: MapResult) -> str:
     """Return `result` for a notebook: the same facts, and a table of tasks that opens on a click."""
-    head = f"<div><b>{escape(headline(result))}</b></div>"
+    head = f"<div><b>{markup.escape(headline(result))}</b></div>"
     return f"<div>{head}{markup.facts(_facts(result))}{_task_table(result)}</div>"
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
+from lithops_magic.engine import markup
 from lithops_magic.engine.units import duration, money, plural, size
 
 if TYPE_CHECKING:
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from lithops_magic.notebook.frame import Bundle
 
 _TITLE = "Dry run: nothing was sent, nothing was created."
-_LEFT = ' style="text-align:left;vertical-align:top;padding:1px 12px 1px 0"'
 
 
 def describe(plan: Plan) -> Bundle:
@@ -25,13 +24,11 @@ def describe(plan: Plan) -> Bundle:
         "packages": _packages(plan),
         "cost": _cost(plan),
     }
-    facts |= {"note": " ".join(plan.supply.notes)} if plan.supply.notes else {}
-    rows = "".join(
-        f'<tr><th scope="row"{_LEFT}>{name}</th><td{_LEFT}>{escape(text)}</td></tr>' for name, text in facts.items()
-    )
+    facts |= {"note": " · ".join(plan.notes)} if plan.notes else {}
+    table = markup.facts((name, [text]) for name, text in facts.items())
     return {
         "text/plain": "\n".join((_TITLE, *(f"  {name:<8}  {text}" for name, text in facts.items()))),
-        "text/html": f"<div><div><b>{_TITLE}</b></div><table>{rows}</table></div>",
+        "text/html": f"<div><div><b>{_TITLE}</b></div>{table}</div>",
     }
 
 
@@ -55,12 +52,11 @@ def _function(plan: Plan) -> str:
 
 
 def _packages(plan: Plan) -> str:
-    shipped = [entry for layer in plan.supply.layers for entry in layer.packages]
-    if not plan.supply.layers:
+    if not plan.supply.built:
         return "none"
+    shipped = [entry for layer in plan.supply.built for entry in layer.packages]
     listed = ", ".join(f"{entry.name} {entry.version} ({size(entry.size)})" for entry in shipped) or "your own modules"
-    where = f"to be uploaded: {size(plan.unpublished)}" if plan.unpublished else "uploaded already"
-    return f"{listed} · {where}"
+    return f"{listed} · {f'to be uploaded: {size(plan.missing)}' if plan.missing else 'uploaded already'}"
 
 
 def _cost(plan: Plan) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lithops_magic.engine import markup
 from lithops_magic.engine.units import duration, money, plural
 from lithops_magic.engine.view import speedup
 
@@ -16,6 +16,7 @@ Bundle = dict[str, str]
 
 _BAR = 24
 """Characters of a bar of text."""
+_WIDE = ' style="width:20em;vertical-align:middle"'
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,13 @@ class Reducing:
 def frame(snapshot: Snapshot, *, local: bool, notes: tuple[str, ...] = (), reducing: Reducing | None = None) -> Bundle:
     """Draw a job: phases and counts while it runs, one truthful summary line at its end."""
     if snapshot.finished:
-        return _bundle("", summary(snapshot, local=local, reducing=reducing), notes)
+        return _bundle([summary(snapshot, local=local, reducing=reducing)], [], notes)
     if snapshot.state == "preparing" or snapshot.phase:
         step = snapshot.phase or "Preparing"
-        return _bundle("", f"{step.rstrip(' .…')} … {duration(snapshot.elapsed)}", notes)
+        return _bundle([f"{step.rstrip(' .…')} … {duration(snapshot.elapsed)}"], [], notes)
     total = snapshot.total or 0
     share = (snapshot.done + snapshot.failed) / total if total else 0.0
-    text = " · ".join(_running(snapshot))
-    return _bundle(
-        f'<progress value="{share:.3f}" max="1" title="tasks finished">{share:.0%}</progress> ', text, notes, share
-    )
+    return _bundle(_counts(snapshot), _rates(snapshot), notes, share)
 
 
 def summary(snapshot: Snapshot, *, local: bool, reducing: Reducing | None = None) -> str:
@@ -83,30 +81,47 @@ def cost(*snapshots: Snapshot, local: bool) -> str:
     return f"{money(whole)} at list price, {money(requests)} of it for requests"
 
 
-def _running(snapshot: Snapshot) -> list[str]:
+def _counts(snapshot: Snapshot) -> list[str]:
     finished = snapshot.done + snapshot.failed
     total = "?" if snapshot.total is None else f"{snapshot.total:,}"
     parts = [f"{finished:,}/{total} finished"]
     parts += [f"{snapshot.queued:,} queued"] if snapshot.queued is not None else []
     parts += [f"{snapshot.running:,} running", f"{snapshot.done:,} done"]
-    parts += _count(snapshot.failed, "failed", mark="✗ ")
-    parts.append(duration(snapshot.elapsed))
+    return parts + _count(snapshot.failed, "failed", mark="✗ ")
+
+
+def _rates(snapshot: Snapshot) -> list[str]:
+    parts = [duration(snapshot.elapsed)]
+    if not snapshot.invocations:
+        # A sandbox that starts and one that computes look alike from here.
+        return [*parts, "waiting for the first answer (cold start)"]
     if snapshot.rate:
         parts.append(f"{snapshot.rate:,.1f}/s" if snapshot.rate < 100 else f"{snapshot.rate:,.0f}/s")
     if snapshot.eta:
         parts.append(f"about {duration(snapshot.eta)} left")
     parts += _count(snapshot.retried, "retried") + _count(snapshot.throttled, "throttled")
-    spent = snapshot.cost + snapshot.request_cost
-    return [*parts, f"{money(spent)} so far"] if spent else parts
+    parts += [f"{plural(snapshot.backups, 'task')} sent twice"] if snapshot.backups else []
+    spent, projected = snapshot.cost + snapshot.request_cost, snapshot.projected_cost
+    if spent:
+        end = f", about {money(projected)} at the end" if projected and projected > spent else ""
+        parts.append(f"{money(spent)} so far{end}")
+    return parts
 
 
 def _count(number: int, what: str, mark: str = "") -> list[str]:
     return [f"{mark}{number:,} {what}"] if number else []
 
 
-def _bundle(bar: str, line: str, notes: tuple[str, ...], share: float | None = None) -> Bundle:
-    filled = round(_BAR * share) if share is not None else 0
-    drawn = f"[{'█' * filled}{'░' * (_BAR - filled)}] " if share is not None else ""
-    text = "\n".join((drawn + line, *(f"Note: {note}" for note in notes)))
-    rows = "".join(f"<div><b>Note:</b> {html.escape(note)}</div>" for note in notes)
-    return {"text/plain": text, "text/html": f"<div><div>{bar}{html.escape(line)}</div>{rows}</div>"}
+def _bundle(first: list[str], second: list[str], notes: tuple[str, ...], share: float | None = None) -> Bundle:
+    """Text in one line, HTML in two, and the notes in lines of their own."""
+    bar = drawn = ""
+    if share is not None:
+        filled = round(_BAR * share)
+        drawn = f"[{'█' * filled}{'░' * (_BAR - filled)}] "
+        bar = f'<progress value="{share:.3f}" max="1" title="tasks finished"{_WIDE}>{share:.0%}</progress> '
+    rows = [bar + markup.escape(" · ".join(first)), markup.escape(" · ".join(second))]
+    rows += [f"<b>Note:</b> {markup.escape(note)}" for note in notes]
+    return {
+        "text/plain": "\n".join((drawn + " · ".join(first + second), *(f"Note: {note}" for note in notes))),
+        "text/html": f"<div>{''.join(f'<div>{row}</div>' for row in rows if row)}</div>",
+    }

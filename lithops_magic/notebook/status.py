@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -39,7 +38,7 @@ class Table:
     def to_html(self) -> str:
         """Return the table in HTML that survives sanitising."""
         if not self.rows:
-            return f"<div>{html.escape(self.empty)}</div>"
+            return f"<div>{markup.escape(self.empty)}</div>"
         return markup.table(self.headings, self.rows, caption=self.title)
 
 
@@ -70,7 +69,7 @@ def status(settings: Settings, jobs: Sequence[MapResult]) -> Bundle:
     )
     return {
         "text/plain": "\n".join((where, *(table.to_text() for table in tables))),
-        "text/html": f"<div>{html.escape(where)}</div>" + "".join(table.to_html() for table in tables),
+        "text/html": f"<div>{markup.escape(where)}</div>" + "".join(table.to_html() for table in tables),
     }
 
 
@@ -86,7 +85,7 @@ def clean(settings: Settings) -> Bundle:
     counts = [plural(len(found), what) for found, what in ((names, "function"), (layers, "layer")) if found]
     text = f"Deleted {' and '.join(counts)}: {', '.join([*names, *layers])}" if counts else "Nothing to delete"
     text = f"{text} ({cloud.describe()})"
-    return {"text/plain": text, "text/html": f"<div>{html.escape(text)}</div>"}
+    return {"text/plain": text, "text/html": f"<div>{markup.escape(text)}</div>"}
 
 
 def _job(job: MapResult) -> tuple[str, str]:

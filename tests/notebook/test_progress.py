@@ -7,7 +7,7 @@ import pytest
 
 from lithops_magic.engine.snapshot import Snapshot
 from lithops_magic.engine.units import duration, factor, money, plural
-from lithops_magic.notebook.frame import frame
+from lithops_magic.notebook.frame import Reducing, frame
 from lithops_magic.notebook.progress import Lines, Nowhere, Terminal, sink
 
 RUNNING = Snapshot(
@@ -17,6 +17,7 @@ RUNNING = Snapshot(
     failed=3,
     retried=2,
     throttled=5,
+    backups=3,
     invocations=40,
     elapsed=12.0,
     running_seconds=10.0,
@@ -46,10 +47,27 @@ def test_a_running_job_shows_every_stage_and_number():
         "about 23 s left",
         "2 retried",
         "5 throttled",
-        "$0.00021 so far",
+        "3 tasks sent twice",
+        "$0.00021 so far, about $0.00068 at the end",
     ):
         assert f" {part}" in shown
     assert "\n" not in shown
+
+
+def test_before_the_first_answer_no_rate_is_claimed():
+    shown = text(replace(RUNNING, done=0, failed=0, invocations=0, cost=0.0, request_cost=0.0))
+    assert (
+        "0/400 finished · 384 queued · 16 running · 0 done · 12 s · waiting for the first answer (cold start)" in shown
+    )
+    assert "/s" not in shown
+
+
+def test_a_reduction_follows_in_the_summary_and_counts_in_the_cost():
+    begun = Reducing("total", replace(RUNNING, elapsed=1.5))
+    assert "reducing with total() … 1.5 s · $0.00022 in requests" in text(ENDED, reducing=begun)
+    ended = Reducing("total", replace(ENDED, failed=0, elapsed=1.5))
+    assert "reduced with total() in 1.5 s · $0.00042 in requests" in text(ENDED, reducing=ended)
+    assert "✗ not reduced with total()" in text(ENDED, reducing=Reducing("total", ENDED))
 
 
 def test_an_unknown_total_makes_no_claim():
@@ -97,8 +115,14 @@ def test_notes_follow_in_lines_of_their_own():
 @pytest.mark.parametrize("snapshot", [RUNNING, ENDED, Snapshot(phase="<b>"), replace(RUNNING, total=0)])
 def test_html_uses_only_what_untrusted_notebooks_keep(snapshot):
     shown = frame(snapshot, local=True)["text/html"]
-    assert set(re.findall(r"<(\w+)", shown)) <= {"div", "progress", "b"}
+    assert set(re.findall(r"<(\w+)", shown)) <= {"div", "progress", "b", "span"}
     assert not re.search(r"aria-|data-|var\(|class=|role=", shown)
+
+
+def test_dollars_are_not_set_as_mathematics():
+    shown = frame(ENDED, local=False, notes=(r"\(x\) $y$",))["text/html"]
+    assert "<span>$</span>0.00041" in shown
+    assert not re.search(r"(?<!<span>)[$\\]", shown)
 
 
 def test_a_terminal_line_is_overwritten_and_cut_to_its_width(capsys, monkeypatch):

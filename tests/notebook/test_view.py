@@ -11,7 +11,7 @@ from lithops_magic.engine.ledger import Charge
 from lithops_magic.engine.view import to_html, to_text
 from lithops_magic.errors import InvokeError, RemoteError, RemoteFrame, RemoteTraceback, TaskCrashed
 
-TAGS = {"div", "b", "table", "thead", "tbody", "tr", "th", "td", "br", "details", "summary"}
+TAGS = {"div", "b", "table", "thead", "tbody", "tr", "th", "td", "br", "details", "summary", "span"}
 
 
 def error(index: int, kind: str, message: str, line: int) -> RemoteError:

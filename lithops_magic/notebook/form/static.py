@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import html
 import re
 from typing import TYPE_CHECKING
 
+from lithops_magic.engine import markup
 from lithops_magic.notebook.form.model import FIELDS, credentials, texts
 from lithops_magic.notebook.status import Table
 
@@ -27,7 +27,7 @@ def summary(settings: Settings, store: Store) -> Bundle:
     ]
     return {
         "text/plain": "\n".join((table.to_text(), *notes)),
-        "text/html": table.to_html() + "".join(f"<div>{html.escape(note)}</div>" for note in notes),
+        "text/html": table.to_html() + "".join(f"<div>{markup.escape(note)}</div>" for note in notes),
     }
 
 
