@@ -47,7 +47,6 @@ WITH_THE_CALL = {
     "iam:PassRole": "CreateFunction passes the role",
     "lambda:TagResource": "CreateFunction sets tags",
     "lambda:GetLayerVersion": "CreateFunction names layers",
-    "s3:GetObject": "PublishLayerVersion names an object",
     "s3:PutBucketOwnershipControls": "CreateBucket sets the object ownership",
 }
 """Permissions that AWS demands for an operation of another name."""
