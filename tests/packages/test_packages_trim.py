@@ -71,7 +71,12 @@ def test_what_no_program_imports_is_removed(tmp_path: Path) -> None:
         "shop/data/table.csv",
         "shop/data/tests/not_a_package.txt",
         "uses/__init__.py",
+        "uses/conftest.py",
         "uses/core/tests/__init__.py",
+        "uses/core/tests/helper.py",
+        "uses/core/tests/deeper.py",
+        "uses/core/tests/data.json",
+        "uses/more/tests/relative.py",
         "shop-1.dist-info/METADATA",
         "shop-1.dist-info/licenses/LICENSE",
     ]
@@ -81,6 +86,10 @@ def test_what_no_program_imports_is_removed(tmp_path: Path) -> None:
         "shop/__pycache__/__init__.cpython-312.pyc",
         "shop/core/tests/__init__.py",
         "shop/core/tests/data.json",
+        "uses/core/tests/test_core.py",
+        "uses/more/tests/test_more.py",
+        "uses/tests/__init__.py",
+        "uses/tests/test_all.py",
         "shop/lib.a",
         "shop-1.dist-info/RECORD",
         "shop-1.dist-info/INSTALLER",
@@ -88,6 +97,10 @@ def test_what_no_program_imports_is_removed(tmp_path: Path) -> None:
     for name in kept + removed:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    (tmp_path / "uses/__init__.py").write_text("from uses.core.tests import helper\n")
+    (tmp_path / "uses/__init__.py").write_text(
+        "from uses.core.tests import helper\nfrom .more.tests.relative import x\n"
+    )
+    (tmp_path / "uses/core/tests/helper.py").write_text("from .deeper import y\n")
+    (tmp_path / "uses/conftest.py").write_text("from uses.tests import test_all\n")
     trim(tmp_path)
     assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()) == sorted(kept)
