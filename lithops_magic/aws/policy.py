@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from ..config import FileSystem, Settings
+from ..config.problems import IMAGE
 from .bucket import JOB_PREFIX
 from .definition import start_of_names
 
@@ -131,6 +132,13 @@ def _runs(settings: Settings, place: Place, role: str) -> Iterable[Document]:
     )
     if settings.layers:
         yield _allow("Layers", ["lambda:GetLayerVersion"], list(settings.layers))
+    if image := IMAGE.fullmatch(settings.runtime or ""):
+        # Lambda reads the image for us, and where the repository's policy does not say so yet, writes that into it.
+        yield _allow(
+            "Image",
+            ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:GetRepositoryPolicy", "ecr:SetRepositoryPolicy"],
+            f"arn:{place.partition}:ecr:{image['region']}:{image['account']}:repository/{image['repository']}",
+        )
 
 
 def _storage(place: Place, bucket: str) -> Iterable[Document]:

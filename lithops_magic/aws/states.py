@@ -21,6 +21,9 @@ REASONS: Mapping[str, str] = {
     "EFSMountConnectivityError": MOUNT,
     "EFSMountFailure": MOUNT,
     "EFSMountTimeout": MOUNT,
+    "ImageDeleted": "Push the image again, or name another one in runtime.",
+    "ImageAccessDenied": "Let lambda.amazonaws.com read the image (the ECR repository's policy).",
+    "InvalidImage": "Build the image for the function's architecture, with --provenance=false.",
     "InvalidRuntime": "Use a Python that AWS Lambda runs.",
     "InvalidConfiguration": "Look at the function in the AWS console.",
     "InvalidZipFileException": "Run it again: the function is deployed anew.",
@@ -32,6 +35,7 @@ REASONS: Mapping[str, str] = {
     "FunctionError.RuntimeInitError": "A layer keeps Python from starting.",
     "FunctionError.ExtensionInitError": "An extension in a layer does not start.",
     "FunctionError.TooManyExtensions": "The layers hold more than 10 extensions.",
+    "FunctionError.InvalidEntryPoint": "The image's ENTRYPOINT is not there: use AWS's base image.",
     "FunctionError.PermissionDenied": "A file of a layer may not be executed.",
     "FunctionError.InitResourceExhausted": "Starting takes more memory than the function has.",
 }

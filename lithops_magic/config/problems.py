@@ -19,8 +19,8 @@ ACCESS_POINT_ARN = re.compile(
 )
 LAYER_ARN = re.compile(rf"arn:(?:aws[a-zA-Z-]*)?:lambda:(?P<region>{REGION}):\d{{12}}:layer:[a-zA-Z0-9-_]+:[0-9]+")
 IMAGE = re.compile(
-    rf"\d{{12}}\.dkr\.ecr(?:-fips)?\.(?P<region>{REGION})\.amazonaws\.com(?:\.cn)?"
-    r"/[a-z0-9]+(?:(?:[._/]|__|-+)[a-z0-9]+)*(?::\w[\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?",
+    rf"(?P<account>\d{{12}})\.dkr\.ecr(?:-fips)?\.(?P<region>{REGION})\.amazonaws\.com(?:\.cn)?"
+    r"/(?P<repository>[a-z0-9]+(?:(?:[._/]|__|-+)[a-z0-9]+)*)(?::\w[\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?",
     re.ASCII,
 )
 ENV_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+")

@@ -75,10 +75,7 @@ def build(
     with cache.scratch() as scratch:
         folder = scratch / FOLDER
         folder.mkdir()
-        if resolution.fetched:
-            _fetch(resolution, uv, folder, notify)
-        for part in resolution.copied:
-            _copy(shippable_files(part.distribution), folder)
+        install(resolution, uv, folder, notify)
         for unit in unowned:
             _copy(_files(unit), folder)
         trim(folder)
@@ -98,6 +95,20 @@ def keep(
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
     size = file.stat().st_size
     return Layer(digest, cache.take(file, f"{digest}.zip"), size, unzipped, packages, notes)
+
+
+def install(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str], None]) -> None:
+    """Put everything in `resolution` into `folder`, as an installer does.
+
+    Raises
+    ------
+    PackageError
+        A wheel cannot be fetched, or a source not be built for the target.
+    """
+    if resolution.fetched:
+        _fetch(resolution, uv, folder, notify)
+    for part in resolution.copied:
+        _copy(shippable_files(part.distribution), folder)
 
 
 def _fetch(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str], None]) -> None:

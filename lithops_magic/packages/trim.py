@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from lithops_magic.packages.elf import strip
+from lithops_magic.packages.imports import imports_of_file
 
 _METADATA = ("METADATA", "WHEEL", "entry_points.txt", "top_level.txt")
-_TESTS_USED = re.compile(rb"^\s*(?:from|import)\s+[\w.]*\.tests\b", re.MULTILINE)
 
 
 def trim(folder: Path) -> None:
@@ -20,9 +20,8 @@ def trim(folder: Path) -> None:
     for top in folder.iterdir():
         if top.name.endswith(".dist-info"):
             _trim_metadata(top)
-        elif top.is_dir() and not _imports_its_tests(top):
-            for tests in [path for path in top.rglob("tests") if (path / "__init__.py").is_file()]:
-                shutil.rmtree(tests, ignore_errors=True)
+        elif top.is_dir():
+            _trim_tests(top)
     for path in list(folder.rglob("*")):
         if path.name == "__pycache__":
             shutil.rmtree(path, ignore_errors=True)
@@ -39,6 +38,42 @@ def _trim_metadata(folder: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _imports_its_tests(package: Path) -> bool:
-    sources = (path for path in package.rglob("*.py") if "tests" not in path.parts)
-    return any(b"tests" in (text := path.read_bytes()) and _TESTS_USED.search(text) for path in sources)
+def _trim_tests(top: Path) -> None:
+    """Remove packages of tests, but for the modules of them that others import."""
+    suites = [path for path in top.rglob("tests") if _is_suite(path)]
+    used = _used(top) if suites else set()
+    for suite in suites:
+        if not any(path.is_relative_to(suite) for path in used):
+            shutil.rmtree(suite, ignore_errors=True)
+            continue
+        for path in suite.rglob("*.py"):
+            if path not in used and path.name != "__init__.py":
+                path.unlink()
+
+
+def _is_suite(folder: Path) -> bool:
+    return (folder / "__init__.py").is_file() or next(folder.glob("test_*.py"), None) is not None
+
+
+def _used(top: Path) -> set[Path]:
+    """Return the test modules that are imported from outside of tests, and what they import of tests in turn."""
+    used: set[Path] = set()
+    waiting = [path for path in top.rglob("*.py") if "tests" not in path.parts and path.name != "conftest.py"]
+    while waiting:
+        path = waiting.pop()
+        if b"tests" not in path.read_bytes() and path not in used:
+            continue
+        parts = path.relative_to(top.parent).parent.parts
+        for name in imports_of_file(path, ".".join(parts)):
+            for file in _files(top.parent, name):
+                if file not in used:
+                    used.add(file)
+                    waiting.append(file)
+    return used
+
+
+def _files(root: Path, module: str) -> Iterator[Path]:
+    parts = module.split(".")
+    if "tests" in parts:
+        path = root.joinpath(*parts)
+        yield from (file for file in (path / "__init__.py", path.with_name(f"{path.name}.py")) if file.is_file())

@@ -220,7 +220,8 @@ def _program() -> str:
 @functools.cache
 def _configuration() -> dict[str, str]:
     """Return pip's indexes as variables of uv, which does not read pip's configuration; uv's own goes first."""
-    if any(name in os.environ for name in _OWN_INDEX) or importlib.util.find_spec("pip") is None:
+    own = any(name in os.environ for name in _OWN_INDEX) or any(path.is_file() for path in _own_files())
+    if own or importlib.util.find_spec("pip") is None:
         return {}
     command = [sys.executable, "-m", "pip", "config", "list"]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", stdin=subprocess.DEVNULL, check=False)
@@ -231,6 +232,17 @@ def _configuration() -> dict[str, str]:
         if scope in ("global", "install", ":env:"):
             pip[name.replace("_", "-")] = str(ast.literal_eval(value))
     return dict(_translate(pip))
+
+
+def _own_files() -> Iterable[Path]:
+    """Yield where uv finds its own configuration, besides that of a project."""
+    if sys.platform == "win32":
+        yield from (
+            Path(os.environ[name], "uv", "uv.toml") for name in ("APPDATA", "PROGRAMDATA") if name in os.environ
+        )
+    else:
+        yield Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config", "uv", "uv.toml")
+        yield Path("/etc/uv/uv.toml")
 
 
 def _translate(pip: dict[str, str]) -> Iterable[tuple[str, str]]:

@@ -33,6 +33,7 @@ EVERYTHING = Settings(
 )
 
 OTHER_NAMES = {
+    "s3:HeadObject": "s3:GetObject",
     "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
     "s3:PutBucketEncryption": "s3:PutEncryptionConfiguration",
     "s3:GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
@@ -46,7 +47,6 @@ WITH_THE_CALL = {
     "iam:PassRole": "CreateFunction passes the role",
     "lambda:TagResource": "CreateFunction sets tags",
     "lambda:GetLayerVersion": "CreateFunction names layers",
-    "s3:GetObject": "PublishLayerVersion names an object",
     "s3:PutBucketOwnershipControls": "CreateBucket sets the object ownership",
 }
 """Permissions that AWS demands for an operation of another name."""
@@ -141,6 +141,14 @@ def test_lookups_depend_on_the_configuration() -> None:
     assert not any(action.startswith(("ec2:", "elasticfilesystem:", "s3files:")) for action in plain)
     full = actions(policy(), optional=False)
     assert {"ec2:DescribeVpcs", "elasticfilesystem:DescribeMountTargets", "s3files:ListMountTargets"} <= full
+
+
+def test_lambda_may_read_the_image() -> None:
+    image = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/team/tools:1@sha256:{'0' * 64}"
+    granted = statements(policy(EVERYTHING.replace(runtime=image)))["Image"]
+    assert granted["Resource"] == f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/team/tools"
+    assert "ecr:SetRepositoryPolicy" in granted["Action"]
+    assert "Image" not in statements(policy(EVERYTHING.replace(runtime="no image")))
 
 
 def test_the_function_may_write_its_log_and_its_objects() -> None:

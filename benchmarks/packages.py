@@ -1,0 +1,152 @@
+"""What packages cost: building the layer at first, again and not at all, and how large it is with and without trimming.
+
+Beside it, resolved in the same way for the same platform and not trimmed, stands what Lithops puts into its default
+layer for every function: its own list of packages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lithops_magic.packages import Need, Request, Room, Supply, Target, discover, dumps, pin, supply
+from lithops_magic.packages.archive import zip_file
+from lithops_magic.packages.build import install
+from lithops_magic.packages.uv import Uv
+
+LITHOPS = "Lithops' list"
+CASES = {
+    "numpy": "numpy",
+    "numpy, pandas": "pandas",
+    "numpy, scikit-learn, pillow": "scikit-learn pillow",
+    "numpy, lxml, pydantic": "lxml pydantic",
+    "numpy, polars": "polars",
+}
+SHORT = ("numpy, lxml, pydantic",)
+ROOM = Room(tmp=10_240)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One set of packages."""
+
+    packages: str
+    first: float
+    """Seconds with empty caches: resolving, downloading, building."""
+    again: float
+    """Seconds when the layer is gone and what was downloaded is still there."""
+    known: float
+    """Seconds when the layer is there: pickling the function, finding out what it needs, finding the layer."""
+    unzipped: int
+    """Bytes as installed; the next four likewise."""
+    trimmed: int
+    zipped: int
+    trimmed_zipped: int
+
+
+def quiet(_: str) -> None:
+    """Progress is not shown."""
+
+
+def seconds(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+@contextmanager
+def caches(folder: Path) -> Iterator[None]:
+    """Empty caches of our own: nothing was ever downloaded or built."""
+    os.environ["LITHOPS_MAGIC_CACHE_DIR"] = str(folder / "layers")
+    os.environ["UV_CACHE_DIR"] = str(folder / "uv")
+    yield
+    del os.environ["LITHOPS_MAGIC_CACHE_DIR"], os.environ["UV_CACHE_DIR"]
+
+
+def measure(name: str, words: Iterable[str], target: Target) -> Run:
+    """Provide a function that uses numpy, and has `words` beside it, with what it needs."""
+    request = Request.parse(words)
+
+    def function(x: float) -> float:
+        return float(np.sqrt(x))
+
+    def provide() -> Supply:
+        return supply(discover(dumps(function)[1], [1.0], request), target, quiet, ROOM)
+
+    with tempfile.TemporaryDirectory() as scratch, caches(Path(scratch)):
+        first = seconds(provide)
+        os.environ["LITHOPS_MAGIC_CACHE_DIR"] = str(Path(scratch) / "other layers")
+        again = seconds(provide)
+        known = min(seconds(provide) for _ in range(5))
+        built = provide().built
+        unzipped, zipped = untrimmed(discover(dumps(function)[1], [1.0], request), target, Path(scratch))
+    trimmed = [sum(layer.unzipped for layer in built), sum(layer.size for layer in built)]
+    return Run(name, first, again, known, unzipped, trimmed[0], zipped, trimmed[1])
+
+
+def untrimmed(need: Need, target: Target, scratch: Path) -> tuple[int, int]:
+    """Install the same versions and change nothing."""
+    folder = scratch / "python"
+    folder.mkdir()
+    install(pin(need, target), Uv(target), folder, quiet)
+    files = [(path.relative_to(scratch).as_posix(), path) for path in folder.rglob("*") if path.is_file()]
+    zip_file(scratch / "zip", files)
+    return sum(path.stat().st_size for _, path in files), (scratch / "zip").stat().st_size
+
+
+def lithops_packages() -> list[str]:
+    from lithops.serverless.backends.aws_lambda.config import DEFAULT_REQUIREMENTS
+
+    return list(DEFAULT_REQUIREMENTS)
+
+
+def table(runs: list[Run]) -> str:
+    """The runs as Markdown; the last ratio is to the zip of what Lithops ships."""
+    theirs = runs[-1].zipped
+    lines = [
+        "| packages | first | again | known | unzipped | trimmed | ratio | zipped | trimmed | ratio | by Lithops' |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for run in runs:
+        cells = [run.packages, f"{run.first:.1f} s", f"{run.again:.1f} s", f"{run.known * 1e3:.0f} ms"]
+        for before, after in ((run.unzipped, run.trimmed), (run.zipped, run.trimmed_zipped)):
+            cells += [f"{before / 2**20:.1f} MB", f"{after / 2**20:.1f} MB", f"{after / before:.2f}"]
+        lines.append(f"| {' | '.join([*cells, f'{run.trimmed_zipped / theirs:.2f}'])} |")
+    return "\n".join(lines)
+
+
+def machine() -> dict[str, Any]:
+    packages = {name: version(name) for name in ("lithops-magic", "lithops", "uv")}
+    return {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version(), **packages}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--short", action="store_true", help="a smoke test: two small packages, and Lithops' list")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every run to FILE")
+    options = parser.parse_args()
+    target = Target.of("x86_64")
+    cases = {name: words for name, words in CASES.items() if not options.short or name in SHORT}
+    runs = [measure(name, words.split(), target) for name, words in cases.items()]
+    runs.append(measure(LITHOPS, lithops_packages(), target))
+    about = machine()
+    print(table(runs))
+    print(f"\nFor {target.describe()}. {', '.join(f'{key} {value}' for key, value in about.items())}")
+    if options.json:
+        options.json.write_text(json.dumps({"machine": about, "runs": [asdict(run) for run in runs]}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

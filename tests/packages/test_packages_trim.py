@@ -1,0 +1,106 @@
+"""What is taken out of a layer: nothing that a program could load."""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+import pytest
+
+from lithops_magic.packages.elf import strip
+from lithops_magic.packages.trim import trim
+
+LOADED = b"code and constants" * 10
+
+
+def library(*sections: str, behind: bytes = b"") -> bytes:
+    """A library with one segment, then sections that are not loaded, their table, and what is put behind them."""
+    names = b"\0" + b"".join(f"{name}\0".encode() for name in (*sections, ".shstrtab"))
+    contents = [*(b"for tools" for _ in sections), names]
+    start = end = 64 + 56 + len(LOADED)
+    table = [struct.pack("<IIQQQQIIQQ", *[0] * 10)]
+    for name, content in zip((*sections, ".shstrtab"), contents, strict=True):
+        table.append(struct.pack("<IIQQQQIIQQ", names.index(name.encode()), 1, 0, 0, end, len(content), 0, 0, 1, 0))
+        end += len(content)
+    magic = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
+    header = struct.pack("<16sHHIQQQIHHHHHH", magic, 3, 62, 1, 0, 64, end, 0, 64, 56, 1, 64, len(table), len(table) - 1)
+    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, start, start, 4096)
+    return header + segment + LOADED + b"".join(contents) + b"".join(table) + behind
+
+
+def test_symbols_are_cut_off_and_the_rest_stays(tmp_path: Path) -> None:
+    path, link = tmp_path / "mine.so", tmp_path / "in-the-cache.so"
+    data = library(".symtab", ".strtab", ".debug_info", ".comment")
+    link.write_bytes(data)
+    link.chmod(0o755)
+    os.link(link, path)
+    assert strip(path) > 0
+    left = path.read_bytes()
+    assert left.endswith(LOADED)
+    assert (left[:40], left[64:]) == (data[:40], data[64 : len(left)])
+    assert struct.unpack_from("<Q4xHHHHHH", left, 40) == (0, 64, 56, 1, 64, 0, 0)
+    assert link.read_bytes() == data
+    assert path.stat().st_mode == link.stat().st_mode
+    assert strip(path) == 0
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        library(".symtab", ".program_reads_me"),
+        library(".symtab", behind=b"an archive that the program reads"),
+        library(".symtab")[:-30],
+        library(".symtab")[:80],
+        b"\x7fELF\x01\x01" + library(".symtab")[6:],
+        b"#!/bin/sh\n" + b"x" * 100,
+        b"",
+    ],
+)
+def test_what_may_be_read_stays(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "mine.so"
+    path.write_bytes(data)
+    assert strip(path) == 0
+    assert path.read_bytes() == data
+
+
+def test_what_no_program_imports_is_removed(tmp_path: Path) -> None:
+    kept = [
+        "shop/__init__.py",
+        "shop/py.typed",
+        "shop/data/table.csv",
+        "shop/data/tests/not_a_package.txt",
+        "uses/__init__.py",
+        "uses/conftest.py",
+        "uses/core/tests/__init__.py",
+        "uses/core/tests/helper.py",
+        "uses/core/tests/deeper.py",
+        "uses/core/tests/data.json",
+        "uses/more/tests/relative.py",
+        "shop-1.dist-info/METADATA",
+        "shop-1.dist-info/licenses/LICENSE",
+    ]
+    removed = [
+        "bin/shop",
+        "shop/__init__.pyi",
+        "shop/__pycache__/__init__.cpython-312.pyc",
+        "shop/core/tests/__init__.py",
+        "shop/core/tests/data.json",
+        "uses/core/tests/test_core.py",
+        "uses/more/tests/test_more.py",
+        "uses/tests/__init__.py",
+        "uses/tests/test_all.py",
+        "shop/lib.a",
+        "shop-1.dist-info/RECORD",
+        "shop-1.dist-info/INSTALLER",
+    ]
+    for name in kept + removed:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "uses/__init__.py").write_text(
+        "from uses.core.tests import helper\nfrom .more.tests.relative import x\n"
+    )
+    (tmp_path / "uses/core/tests/helper.py").write_text("from .deeper import y\n")
+    (tmp_path / "uses/conftest.py").write_text("from uses.tests import test_all\n")
+    trim(tmp_path)
+    assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()) == sorted(kept)
