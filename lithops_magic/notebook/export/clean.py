@@ -19,10 +19,15 @@ _EXPORT = re.compile(r"\s*%lambda_export\b[^\n]*\s*")
 
 def clean(book: NotebookNode, scrubber: Scrubber) -> NotebookNode:
     """Return a copy of `book` with static outputs only, in which `scrubber` has found every secret."""
-    cells = [_cell(cell) for cell in book.cells if not _EXPORT.fullmatch(cell.source)]
+    cells = [_cell(cell) for cell in book.cells if not is_export(cell.source)]
     copy = v4.new_notebook(cells=cells, metadata=_chosen(book.metadata, "notebook"))
     cleaned: NotebookNode = scrubber.scrub(copy)
     return cleaned
+
+
+def is_export(source: str) -> bool:
+    """Whether a cell does nothing but export the notebook."""
+    return _EXPORT.fullmatch(source) is not None
 
 
 def _cell(cell: NotebookNode) -> NotebookNode:

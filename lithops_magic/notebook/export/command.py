@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MARKS = {
     ".ipynb": '"exported_by": "lithops-magic"',
     ".py": "# Written by %lambda_export",
-    ".html": '<meta name="generator" content="lithops-magic">',
+    ".html": 'content="lithops-magic"',
 }
 """What every exported file contains, by which it is known again."""
 

@@ -14,6 +14,9 @@ import nbformat
 from IPython.core.error import UsageError
 from nbformat import NotebookNode, v4
 
+from lithops_magic.notebook.cell import cell_number
+from lithops_magic.notebook.export.clean import is_export
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -43,7 +46,7 @@ def current(shell: InteractiveShell, named: str | None = None) -> Source:
     for place in _places(shell):
         found = _from_file(place, shell)
         # The variable is inherited by kernels that a notebook starts, and these run other notebooks.
-        if _shared(found.notebook, _history(shell)):
+        if _is_of(found.notebook, _history(shell)):
             return found
     return _from_history(shell)
 
@@ -75,37 +78,34 @@ def _read(path: Path) -> NotebookNode:
 
 
 def _history(shell: InteractiveShell) -> dict[int, str]:
-    """Return what was run in this session by number; the cell that runs now is the last."""
+    """Return what has been run in this session by number, without the cell that runs now and other exports."""
     lines = shell.history_manager.input_hist_raw if shell.history_manager else []
-    return {number: line for number, line in enumerate(lines) if line.strip()}
+    now = cell_number(shell)
+    return {n: line.strip() for n, line in enumerate(lines) if n != now and line.strip() and not is_export(line)}
 
 
-def _shared(book: NotebookNode, history: dict[int, str]) -> bool:
-    return not {_bare(cell.source) for cell in book.cells}.isdisjoint(map(_bare, history.values()))
+def _is_of(book: NotebookNode, history: dict[int, str]) -> bool:
+    """Whether the session may be the notebook's: something of it stands there, beside what stands in every notebook."""
+    telling = {source for source in history.values() if not source.startswith("%load_ext")}
+    return not telling or not telling.isdisjoint(cell.source.strip() for cell in book.cells)
 
 
 def _unsaved(name: str, book: NotebookNode, history: dict[int, str]) -> str:
-    before = list(history)[:-1]
-    if not before or not _shared(book, history):
+    if not history or not _is_of(book, history):
         return ""
-    last = before[-1]
-    if any(cell.get("execution_count") == last and _bare(cell.source) == _bare(history[last]) for cell in book.cells):
+    last = max(history)
+    if any(cell.get("execution_count") == last and cell.source.strip() == history[last] for cell in book.cells):
         return ""
     return f"{name} was last saved before In [{last}] ran: save it and export again to have everything"
 
 
-def _bare(source: str) -> str:
-    return source.strip()
-
-
 def _from_history(shell: InteractiveShell) -> Source:
     history = _history(shell)
-    before = list(history)[:-1]
-    if not before:
+    if not history:
         raise UsageError("nothing was run yet in this session; name a notebook: `%lambda_export FILE NOTEBOOK`")
     cells = [
-        v4.new_code_cell(history[number], execution_count=number, outputs=list(_outputs(shell, number)))
-        for number in before
+        v4.new_code_cell(source, execution_count=number, outputs=list(_outputs(shell, number)))
+        for number, source in history.items()
     ]
     language = {"name": "python", "version": platform.python_version()}
     book: NotebookNode = v4.new_notebook(cells=cells, metadata={"language_info": language})
