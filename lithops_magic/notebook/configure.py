@@ -99,8 +99,8 @@ def parse(line: str) -> Asked:
     """Parse the line; raise UsageError when it is not understood."""
     flags = {option.flags[0]: option for option in OPTIONS}
     values: dict[str, list[str]] = {}
-    words = iter(_words(line))
-    for word in words:
+    rest = iter(words(line))
+    for word in rest:
         flag, assigned, value = word.partition("=")
         option = flags.get(flag)
         if option is None:
@@ -109,7 +109,7 @@ def parse(line: str) -> Asked:
             if assigned:
                 raise UsageError(f"{flag} is a switch and takes no value")
         elif not assigned:
-            value = next(words, "")
+            value = next(rest, "")
         if option.metavar is not None and not value:
             raise UsageError(f"{flag} needs a value: {option.metavar}")
         values.setdefault(option.field, []).append(value)
@@ -122,7 +122,8 @@ def parse(line: str) -> Asked:
     )
 
 
-def _words(line: str) -> list[str]:
+def words(line: str) -> list[str]:
+    """Split a line at blanks outside of quotes; raise UsageError when a quotation mark is not closed."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
     lexer.whitespace_split = True
     # A backslash belongs to a path of Windows and a # to a value.

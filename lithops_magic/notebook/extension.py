@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lithops_magic.notebook.completer import matcher_for
 from lithops_magic.notebook.configure import ConfigMagics
+from lithops_magic.notebook.export.magic import ExportMagics
 from lithops_magic.notebook.magics import LambdaMagics
 from lithops_magic.notebook.manage import JobMagics
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _NAME = LambdaMagics.__name__
-_OURS = (LambdaMagics, JobMagics, ConfigMagics)
+_OURS = (LambdaMagics, JobMagics, ConfigMagics, ExportMagics)
 _MATCHER = "lithops_magic.options"
 
 
@@ -24,7 +25,9 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
         return
     magics = LambdaMagics(shell)
     magics.from_profile = copy.deepcopy(shell.config.get(_NAME))
-    shell.register_magics(magics, JobMagics(shell, magics), ConfigMagics(shell, magics.session))
+    session = magics.session
+    ours = (JobMagics(shell, magics), ConfigMagics(shell, session), ExportMagics(shell, session))
+    shell.register_magics(magics, *ours)
     completer = getattr(shell, "Completer", None)
     if completer is not None:
         completer.custom_matchers.append(matcher_for(shell, _MATCHER))

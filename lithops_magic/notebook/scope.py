@@ -18,6 +18,13 @@ def notebook_names(statements: Iterable[ast.stmt]) -> set[str]:
     return (reads.early & reads.assigned) - reads.declared
 
 
+def assigned_names(statements: Iterable[ast.stmt]) -> set[str]:
+    """Return the names that a cell made of `statements` assigns."""
+    reads = _Reads()
+    reads.block(statements)
+    return reads.assigned
+
+
 class _Reads(ast.NodeVisitor):
     def __init__(self) -> None:
         self.early: set[str] = set()

@@ -1,0 +1,77 @@
+"""From the line of a magic to the call of `lithops_magic.map` that does the same."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from lithops_magic.engine.api import map as map_function
+from lithops_magic.notebook.options import Options
+
+_ACCEPTED = frozenset(inspect.signature(map_function).parameters) - {"settings", "background"}
+_NAMES = frozenset({"reduce"})
+"""Options whose value is an expression of the notebook."""
+LAST = "_lambda"
+"""The notebook's variable with the latest result."""
+
+
+class Defaults:
+    """What `%config LambdaMagics` has set so far."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {}
+
+    def configure(self, line: str) -> bool:
+        """Take a line of `%config`; False if it is about something else."""
+        target, _, value = line.partition("=")
+        owner, _, name = target.strip().partition(".")
+        if owner != "LambdaMagics":
+            return False
+        if value.strip():
+            self._values[name] = ast.literal_eval(value.strip())
+        return True
+
+    def arguments(self, options: Options) -> list[str]:
+        """Return the keyword arguments that stand for `options` and these defaults."""
+        given = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+        given = {
+            name: value for name, value in given.items() if value is not None and value is not False and value != ()
+        }
+        chosen = {**self._values, **given}
+        arguments = [_argument(name, value) for name, value in chosen.items() if name in _ACCEPTED]
+        return [*arguments, *_settings(chosen)]
+
+
+def call(function: str, items: str, arguments: list[str]) -> str:
+    """Return the call as text."""
+    return f"lithops_magic.map({', '.join((function, items, *arguments))})"
+
+
+def statement(targets: tuple[str, ...], called: str, *, fails: bool) -> str:
+    """Bind a call's result; what is known to fail is bound before the work starts, as a magic does."""
+    name = targets[0]
+    if not fails:
+        return f"{' = '.join(targets)} = {called}"
+    return f"""\
+{" = ".join(targets)} = {called[:-1]}, background=True)
+try:
+    {name}.wait()
+    {name}.raise_errors()
+except (lithops_magic.errors.LithopsMagicError, KeyboardInterrupt) as _failure:
+    {name}.cancel()
+    print(f"{{type(_failure).__name__}}: {{_failure}}")"""
+
+
+def _argument(name: str, value: Any) -> str:
+    if name in _NAMES:
+        return f"{name}={value}"
+    # Pairs on the command line, a mapping in the call.
+    return f"{name}={dict(value)!r}" if name == "env" else f"{name}={value!r}"
+
+
+def _settings(chosen: Mapping[str, Any]) -> list[str]:
+    wanted = [f"{name}={chosen[name]!r}" for name in ("local", "profile") if chosen.get(name)]
+    return [f"settings=lithops_magic.config.load({', '.join(wanted)})"] if wanted else []

@@ -1,0 +1,105 @@
+"""What `%lambda_export` does: find the notebook, clean it, write it in the form that the file's name asks for."""
+
+from __future__ import annotations
+
+import html
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from IPython.core.error import UsageError
+
+from lithops_magic.notebook.status import show
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+    from nbformat import NotebookNode
+
+    from lithops_magic.notebook.session import Session
+
+_MARKS = {
+    ".ipynb": '"exported_by": "lithops-magic"',
+    ".py": "# Written by %lambda_export",
+    ".html": 'content="lithops-magic"',
+}
+"""What every exported file contains, by which it is known again."""
+
+
+def export(shell: InteractiveShell, session: Session, target: Path, named: str | None) -> None:
+    """Write the notebook to `target`, and say what was written and what is missing.
+
+    Raises
+    ------
+    UsageError
+        The target or the notebook cannot be used; nothing was written.
+    """
+    kind = target.suffix.lower()
+    if kind not in _MARKS:
+        raise UsageError(f"FILE must end in .ipynb, .py or .html, not `{target.name}`")
+    try:
+        from lithops_magic.notebook.export.clean import clean
+        from lithops_magic.notebook.export.current import current
+        from lithops_magic.notebook.export.secrets import Scrubber, known_secrets
+    except ModuleNotFoundError as error:
+        raise UsageError(f"%lambda_export needs {error.name}: pip install nbconvert") from None
+    source = current(shell, named)
+    _check(target, source.file)
+    scrubber = Scrubber(known_secrets(session))
+    book = clean(source.notebook, scrubber)
+    text, left_out = _render(book, kind, source.name)
+    _write(target, text)
+    lines = [f"Wrote {target} from {source.name} ({len(text.encode()) / 1024:,.0f} KB)"]
+    lines += [f"Secrets taken out: {scrubber.removed}"] if scrubber.removed else []
+    lines += [f"Note: {source.note}"] if source.note else []
+    lines += [f"Left out, because only a notebook has it: {', '.join(left_out)}"] if left_out else []
+    show({"text/plain": "\n".join(lines), "text/html": "".join(f"<div>{html.escape(line)}</div>" for line in lines)})
+
+
+def _render(book: NotebookNode, kind: str, name: str) -> tuple[str, list[str]]:
+    """Return the file's text, and what of the notebook it lacks."""
+    if kind == ".py":
+        from lithops_magic.notebook.export.script import to_script
+
+        script = to_script(book, name)
+        return script.text, script.left_out
+    if kind == ".html":
+        try:
+            from lithops_magic.notebook.export.page import to_html
+        except ModuleNotFoundError as error:
+            raise UsageError(f"a page needs {error.name}: pip install nbconvert") from None
+        return to_html(book, Path(name).stem), []
+    import nbformat
+
+    book.metadata["exported_by"] = "lithops-magic"
+    return f"{nbformat.writes(book)}\n", []
+
+
+def _check(target: Path, notebook: Path | None) -> None:
+    if not target.parent.is_dir():
+        raise UsageError(f"there is no folder {target.parent}")
+    if not target.exists():
+        return
+    if notebook is not None and target.samefile(notebook):
+        raise UsageError(f"{target} is the notebook itself; choose another name")
+    if target.is_dir() or _MARKS[target.suffix.lower()] not in target.read_text("utf-8", "replace"):
+        raise UsageError(f"{target} exists and was not written by %lambda_export; choose another name or delete it")
+
+
+def _write(target: Path, text: str) -> None:
+    """Write all or nothing."""
+    try:
+        handle, draft = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(draft).chmod(0o644)
+            Path(draft).replace(target)
+        except BaseException:
+            Path(draft).unlink()
+            raise
+    except OSError as error:
+        problem = f"{target} cannot be written: {error.strerror}"
+    else:
+        return
+    raise UsageError(problem)

@@ -1,0 +1,133 @@
+"""Finds the notebook that a kernel belongs to: its file, or else what the session remembers of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+from IPython.core.error import UsageError
+from nbformat import NotebookNode, v4
+
+from lithops_magic.notebook.cell import cell_number
+from lithops_magic.notebook.export.clean import is_export
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+@dataclass(frozen=True)
+class Source:
+    """A notebook and where it comes from."""
+
+    notebook: NotebookNode
+    name: str
+    """What people call it, such as `analysis.ipynb`."""
+    file: Path | None = None
+    note: str = ""
+    """What it lacks, in one sentence."""
+
+
+def current(shell: InteractiveShell, named: str | None = None) -> Source:
+    """Return the notebook in the file `named`, else the one that `shell` belongs to, else the session's history.
+
+    Raises
+    ------
+    UsageError
+        The file is missing or is no notebook, or nothing was run yet.
+    """
+    if named is not None:
+        return _from_file(Path(named).expanduser(), shell)
+    for place in _places(shell):
+        found = _from_file(place, shell)
+        # The variable is inherited by kernels that a notebook starts, and these run other notebooks.
+        if _is_of(found.notebook, _history(shell)):
+            return found
+    return _from_history(shell)
+
+
+def _places(shell: InteractiveShell) -> Iterator[Path]:
+    """Yield where VS Code and Jupyter's servers say that the notebook is."""
+    for told in (shell.user_ns.get("__vsc_ipynb_file__"), os.environ.get("JPY_SESSION_NAME")):
+        if isinstance(told, str) and told.endswith(".ipynb") and Path(told).is_file():
+            yield Path(told)
+
+
+def _from_file(path: Path, shell: InteractiveShell) -> Source:
+    return Source(book := _read(path), path.name, path, _unsaved(path.name, book, _history(shell)))
+
+
+def _read(path: Path) -> NotebookNode:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            book: NotebookNode = nbformat.read(path, as_version=4)
+        return book
+    except FileNotFoundError:
+        problem = f"there is no notebook {path}"
+    except OSError as error:
+        problem = f"{path} cannot be read: {error.strerror}"
+    except Exception as error:  # nbformat has no common exception for what is no notebook
+        problem = f"{path} is no notebook: {str(error).partition(chr(10))[0]}"
+    raise UsageError(problem)
+
+
+def _history(shell: InteractiveShell) -> dict[int, str]:
+    """Return what has been run in this session by number, without the cell that runs now and other exports."""
+    lines = shell.history_manager.input_hist_raw if shell.history_manager else []
+    now = cell_number(shell)
+    return {n: line.strip() for n, line in enumerate(lines) if n != now and line.strip() and not is_export(line)}
+
+
+def _is_of(book: NotebookNode, history: dict[int, str]) -> bool:
+    """Whether the session may be the notebook's: something of it stands there, beside what stands in every notebook."""
+    telling = {source for source in history.values() if not source.startswith("%load_ext")}
+    return not telling or not telling.isdisjoint(cell.source.strip() for cell in book.cells)
+
+
+def _unsaved(name: str, book: NotebookNode, history: dict[int, str]) -> str:
+    if not history or not _is_of(book, history):
+        return ""
+    last = max(history)
+    if any(cell.get("execution_count") == last and cell.source.strip() == history[last] for cell in book.cells):
+        return ""
+    return f"{name} was last saved before In [{last}] ran: save it and export again to have everything"
+
+
+def _from_history(shell: InteractiveShell) -> Source:
+    history = _history(shell)
+    if not history:
+        raise UsageError("nothing was run yet in this session; name a notebook: `%lambda_export FILE NOTEBOOK`")
+    cells = [
+        v4.new_code_cell(source, execution_count=number, outputs=list(_outputs(shell, number)))
+        for number, source in history.items()
+    ]
+    language = {"name": "python", "version": platform.python_version()}
+    book: NotebookNode = v4.new_notebook(cells=cells, metadata={"language_info": language})
+    note = "where the notebook is was not told here, so this is the session's history, without text cells and pictures"
+    return Source(book, "this session", note=f"{note}; to export a file: `%lambda_export FILE NOTEBOOK`")
+
+
+def _outputs(shell: InteractiveShell, number: int) -> Iterator[NotebookNode]:
+    # IPython remembers outputs since version 9.
+    manager: Any = shell.history_manager
+    for one in getattr(manager, "outputs", {}).get(number, ()):
+        if one.output_type in ("out_stream", "err_stream"):
+            name = "stdout" if one.output_type == "out_stream" else "stderr"
+            yield v4.new_output("stream", name=name, text="".join(_pieces(one.bundle)))
+        else:
+            counted = {"execution_count": number} if one.output_type == "execute_result" else {}
+            yield v4.new_output(one.output_type, data=dict(one.bundle), **counted)
+    error = getattr(manager, "exceptions", {}).get(number)
+    if error is not None:
+        yield v4.new_output("error", **error)
+
+
+def _pieces(bundle: dict[str, str | list[str]]) -> Iterator[str]:
+    for text in bundle.values():
+        yield from [text] if isinstance(text, str) else text
