@@ -79,7 +79,7 @@ def _demo(options: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         return _fail(f'the demo needs {error.name}: pip install "lithops-magic[local]"')
 
-    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    notebook = nbformat.read(path, as_version=4)
     try:
         figures = play(notebook, sys.stdout, NOTEBOOKS)
     except CellExecutionError as error:
@@ -87,7 +87,7 @@ def _demo(options: argparse.Namespace) -> int:
     except DeadKernelError:
         return _fail(f"the kernel of {path.stem} died")
     if options.save:
-        nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
+        nbformat.write(notebook, path)
     _conclude(figures, path)
     return 0
 

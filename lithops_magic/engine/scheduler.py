@@ -487,9 +487,7 @@ class Scheduler:
         if isinstance(encoded, LithopsMagicError):
             self._journal.taken(task)
             self._job.fail(task, replies.make(ItemError, task, str(encoded)), sent=False)
-        elif self._job.over:
-            self._job.keep_items([task])
-        else:
+        elif not self._job.over:
             if not task.fragment:
                 task.fragment = encoded
                 self._journal.taken(task)

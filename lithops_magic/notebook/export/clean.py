@@ -40,7 +40,7 @@ def _cell(cell: NotebookNode) -> NotebookNode:
     if "attachments" in cell:
         kept["attachments"] = cell.attachments
     new = v4.new_markdown_cell if cell.cell_type == "markdown" else v4.new_raw_cell
-    return new(cell.source, **kept)  # type: ignore[no-any-return]
+    return new(cell.source, **kept)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def _outputs(outputs: Iterable[NotebookNode]) -> Iterator[NotebookNode]:
