@@ -62,13 +62,6 @@ class Throttled:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """Tasks returned a value."""
-
-    tasks: int = 1
-
-
-@dataclass(frozen=True, slots=True)
 class BackedUp:
     """A copy of tasks in flight was sent, because they take far longer than their peers."""
 
@@ -95,6 +88,14 @@ class Invoked:
     """USD for the request."""
     cold: bool = False
     max_memory_mb: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Invocations were answered, and tasks returned a value."""
+
+    invoked: tuple[Invoked, ...] = ()
+    done: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +135,9 @@ Event = (
     | Returned
     | Retried
     | Throttled
-    | Finished
     | BackedUp
     | Failed
-    | Invoked
+    | Answered
     | Withdrawn
     | Ended
     | Cancelled

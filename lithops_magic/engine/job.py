@@ -211,18 +211,17 @@ class Job:
                 self.ledger.take_back(task.index, counted=isinstance(event, ev.Retried))
             self.publish(event)
 
-    def charge(self, charges: Iterable[tuple[int, Charge]]) -> None:
-        """Record what attempts of tasks took."""
+    def record(
+        self,
+        invoked: Sequence[ev.Invoked],
+        charges: Iterable[tuple[int, Charge]],
+        done: Sequence[tuple[Task, Any, str]],
+    ) -> None:
+        """Record executed invocations, what attempts of tasks took, and the values of tasks and what they printed."""
         with self.changed:
             now = self.clock()
             for index, charge in charges:
                 self.ledger.charge(index, charge, now)
-
-    def finish(self, done: Sequence[tuple[Task, Any, str]]) -> None:
-        """Record the values of tasks and what they printed."""
-        if not done:
-            return
-        with self.changed:
             for task, value, log in done:
                 task.settled = True
                 self.ledger.values[task.index] = value
@@ -231,7 +230,7 @@ class Job:
                     self.ledger.logs[task.index] = log
                 self.ledger.mark(task.index, "done")
                 self.order.append(task.index)
-            self.publish(ev.Finished(len(done)))
+            self.publish(ev.Answered(tuple(invoked), len(done)))
         self._settle([task.index for task, _, _ in done])
 
     def fail(self, task: Task, error: TaskError, *, sent: bool = True) -> None:

@@ -1,15 +1,18 @@
-"""The tasks that wait for one function and the invocations in flight to it: a job has one, or more with more memory."""
+"""The ways to a job's functions: one, and more with more memory where tasks ran out of it."""
 
 from __future__ import annotations
 
+import itertools
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lithops_magic.engine.backend import Backend, Endpoint
 from lithops_magic.engine.job import Task
 from lithops_magic.engine.link import Link
+from lithops_magic.errors import InvokeError
 
 
 @dataclass(slots=True, eq=False)
@@ -23,9 +26,13 @@ class Flight:
     copied: bool = False
     """Whether it is a copy of another one, or another one is a copy of it."""
 
+    def undecided(self) -> list[Task]:
+        """The tasks that have no outcome yet and, once this has landed, no copy that may still bring one."""
+        return [task for task in self.tasks if not task.settled and not task.flights]
+
 
 class Lane:
-    """The way to one function.
+    """The tasks that wait for one function and the invocations in flight to it.
 
     Parameters
     ----------
@@ -55,7 +62,7 @@ class Lane:
             Tells how many tasks, of the given encoded sizes, fit in one request.
         """
         waiting = self.waiting
-        if waiting[0].alone:
+        if waiting[0].alone or size == 1:
             return [waiting.popleft()]
         size = min(size, len(waiting))
         count = next((i for i in range(size) if waiting[i].alone), size)
@@ -75,3 +82,100 @@ class Lane:
         del self.flights[flight]
         for task in flight.tasks:
             task.flights -= 1
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A lane with more memory is ready, or cannot be had."""
+
+    lane: Lane
+    error: Exception | None
+
+
+class Lanes:
+    """All lanes of a job, those with more memory after those with less.
+
+    Parameters
+    ----------
+    backend
+        Where the first one's function runs.
+    notify
+        Told each step of connecting to that.
+    deliver
+        Called, from another thread, when a further lane is ready or cannot be had.
+    """
+
+    def __init__(self, backend: Backend, notify: Callable[[str], None], deliver: Callable[[Opened], None]) -> None:
+        self.first = Lane(backend, notify)
+        self._all = [self.first]
+        self._deliver = deliver
+
+    def __iter__(self) -> Iterator[Lane]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that wait to be sent."""
+        return sum(len(lane.waiting) for lane in self._all)
+
+    @property
+    def in_flight(self) -> int:
+        """Invocations that were sent and not answered."""
+        return sum(len(lane.flights) for lane in self._all)
+
+    def oldest(self) -> float | None:
+        """When the oldest invocation in flight was sent; may be called from any thread."""
+        try:
+            firsts = [flight for lane in self._all for flight in itertools.islice(lane.flights, 1)]
+        except RuntimeError:  # one is sent or answered at this moment
+            return None
+        return min((flight.sent_at for flight in firsts), default=None)
+
+    def larger(self, lane: Lane, factor: float | None) -> Lane:
+        """Return the lane for tasks that ran out of memory on `lane`: with `factor` times as much, if AWS has that."""
+        if following := self._all[self._all.index(lane) + 1 :]:
+            return following[0]
+        backend = lane.backend.larger(factor) if factor else None
+        if backend is None:
+            return lane
+        larger = Lane(backend, _silent)
+        self._all.append(larger)
+        threading.Thread(target=self._open, args=(larger,), name="lithops-magic-deploy", daemon=True).start()
+        return larger
+
+    def opened(self, message: Opened) -> None:
+        """Begin to use a lane.
+
+        Raises
+        ------
+        InvokeError
+            It cannot be had.
+        """
+        if (error := message.error) is not None:
+            raise InvokeError(f"The function with more memory (retry_memory) cannot be deployed: {error}") from error
+        message.lane.ready = True
+
+    def clear(self) -> None:
+        """Send nothing more."""
+        for lane in self._all:
+            lane.waiting.clear()
+
+    def close(self) -> None:
+        """Abandon what is in flight."""
+        for lane in self._all:
+            lane.link.close()
+
+    def _open(self, lane: Lane) -> None:
+        error: Exception | None = None
+        try:
+            lane.link.connect()
+        except Exception as failure:
+            error = failure
+        self._deliver(Opened(lane, error))
+
+
+def _silent(_: str) -> None:
+    """The job is running: a step towards another function is not its phase."""

@@ -1,52 +1,41 @@
-"""Runs one job: pulls items, fills chunks, keeps invocations in flight and decides what becomes of every answer."""
+"""Runs one job: pulls items, fills chunks, keeps invocations in flight and has every answer judged."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from lithops_magic.aws.outcomes import Ambiguous, Outcome, Reply, Throttled
+from lithops_magic.aws.outcomes import Outcome
 from lithops_magic.engine import backups, replies
 from lithops_magic.engine import events as ev
 from lithops_magic.engine.backend import Backend
 from lithops_magic.engine.backups import Stragglers
-from lithops_magic.engine.billing import Bill
 from lithops_magic.engine.budget import Budget
 from lithops_magic.engine.chunks import Chunks
 from lithops_magic.engine.job import Job, Task
 from lithops_magic.engine.journal import Silent
 from lithops_magic.engine.kept import Rescue
-from lithops_magic.engine.lane import Flight, Lane
+from lithops_magic.engine.lane import Flight, Lane, Lanes, Opened
 from lithops_magic.engine.limiter import ramp
-from lithops_magic.engine.payload import Function, ItemTooLarge, Requests, fragment, spilled_fragment
-from lithops_magic.engine.payload import Outcome as WorkerOutcome
+from lithops_magic.engine.parcels import Fetched, Parcels, Uploaded
+from lithops_magic.engine.payload import Function, ItemTooLarge, Requests, fragment
+from lithops_magic.engine.referee import Referee
 from lithops_magic.engine.source import Exhausted, Pulled, Source
-from lithops_magic.engine.spill import Place, Transfers
+from lithops_magic.engine.spill import Place
 from lithops_magic.engine.units import plural
 from lithops_magic.engine.versions import Versions
-from lithops_magic.errors import (
-    InvokeError,
-    ItemError,
-    LithopsMagicError,
-    RemoteError,
-    SerializationError,
-    TaskError,
-    TaskLost,
-    TaskOutOfMemory,
-    VersionMismatch,
-)
+from lithops_magic.errors import InvokeError, ItemError, LithopsMagicError, SerializationError
 
 _CHUNK_PATIENCE = 0.005
-
-
-def _silent(_: str) -> None:
-    """The job is running: a step towards another function is not its phase."""
+_CROWD = 32
+"""Invocations in flight from which answers are left to gather: each by itself costs two switches between threads."""
+_GATHERING, _LONGEST_GATHERING = 1e-5, 0.01
+"""Seconds that they are left, per invocation in flight and at most: no invocation notices, none is as short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,37 +44,11 @@ class _Answer:
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """A lane with more memory is ready, or cannot be had."""
-
-    lane: Lane
-    error: Exception | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Fetched:
-    """A value came from S3, or did not."""
-
-    lane: Lane
-    task: Task
-    verdict: replies.Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class _Uploaded:
-    """An item is in S3, or is not."""
-
-    lane: Lane
-    task: Task
-    fragment: bytes | LithopsMagicError
-
-
 class _Cancel:
     pass
 
 
-_Message = _Answer | _Fetched | _Uploaded | Pulled | Exhausted | _Opened | _Cancel
+_Message = _Answer | Fetched | Uploaded | Pulled | Exhausted | Opened | _Cancel
 
 
 class Scheduler:
@@ -122,19 +85,26 @@ class Scheduler:
         self._journal = journal or Silent()
         self._rescue = Rescue(None, 0.0)
         self._source = source
-        self._lane = Lane(backend, self._notify)
-        self._lanes = [self._lane]
         self._inbox: queue.SimpleQueue[_Message] = queue.SimpleQueue()
-        self._transfers = Transfers(self._inbox.put)
+        self._lanes = Lanes(backend, self._notify, self._inbox.put)
+        self._parcels = Parcels(function, self._inbox.put)
+        self._parcels.place = self._place
         self._began = 0.0
-        self._replies = 0
-        self._versions = Versions(function.need)
         self._pulled_at = 0.0
         # With retries=0 no task may run twice, and one that is lost must take no other with it: each travels alone.
         fixed = job.options.chunksize or (1 if job.options.retries == 0 else None)
         self._chunks = Chunks(fixed, self._requests.room, processes)
         self._budget = Budget(job.options.max_cost)
         self._stragglers = Stragglers()
+        self._referee = Referee(
+            job,
+            self._lanes,
+            self._parcels,
+            partial(self._upload, again=True),
+            self._chunks,
+            self._stragglers,
+            Versions(function.need),
+        )
         job.on_cancel = lambda: self._inbox.put(_Cancel())
 
     def start(self) -> None:
@@ -143,7 +113,7 @@ class Scheduler:
 
     def _run(self) -> None:
         try:
-            self._lane.link.connect()
+            self._lanes.first.link.connect()
             self._begin()
             self._loop()
         except Exception as error:
@@ -151,65 +121,75 @@ class Scheduler:
             self._drain()
         finally:
             self._source.stop()
-            self._transfers.close()
+            self._parcels.close()
             self._rescue.close()
             self._journal.close()
-            for lane in self._lanes:
-                lane.link.close()
+            self._lanes.close()
 
     def _notify(self, text: str) -> None:
         self._job.publish(ev.Phase(text))
 
     def _begin(self) -> None:
-        self._lane.ready = True
-        endpoint = self._lane.link.endpoint
+        lane = self._lanes.first
+        lane.ready = True
         self._place_function()
-        self._rescue = Rescue(self._place, endpoint.limits.timeout)
-        self._journal.start(self._place, self._oldest)
+        self._rescue = Rescue(self._place(), lane.link.endpoint.limits.timeout)
+        self._journal.start(self._place(), self._lanes.oldest)
         self._began = time.monotonic()
-        for note in endpoint.notes:
+        for note in lane.link.endpoint.notes:
             self._job.publish(ev.Noted(note))
-        self._job.publish(ev.Started(self._began, endpoint.limits.memory))
+        self._job.publish(ev.Started(self._began, lane.link.endpoint.limits.memory))
         self._source.start(self._inbox.put)
 
     def _place_function(self) -> None:
         """Bring the function to where the sandboxes will find it."""
-        place = self._place
+        place = self._place()
         if place is not None:
             self._job.download = place.download
         self._requests = self._function.place(place, self._job.snapshot().total)
         self._chunks.room = self._requests.room
         self._notify("")
 
-    def _loop(self) -> None:
-        while True:
-            self._fill()
-            if self._source.last and not self._waiting and not self._job.running and not self._transfers.pending:
-                return self._end()
-            with contextlib.suppress(queue.Empty):
-                self._handle(self._inbox.get(timeout=self._patience()))
-                while True:
-                    self._handle(self._inbox.get_nowait())
-
-    def _end(self) -> None:
-        if overtaken := self._in_flight:
-            self._job.publish(ev.Noted(f"{plural(overtaken, 'invocation')} that a copy overtook may still run, billed"))
-        self._job.end()
-
-    @property
     def _place(self) -> Place | None:
         """The job's place in S3, where the function that was deployed last finds it."""
-        store = self._lane.link.endpoint.store
+        store = self._lanes.first.link.endpoint.store
         after, key = self._job.options.keep_after, self._job.key
         return Place.of_job(store, self._job.id, after=after, key=key) if store else None
 
-    @property
-    def _waiting(self) -> int:
-        return sum(len(lane.waiting) for lane in self._lanes)
+    def _loop(self) -> None:
+        while True:
+            self._fill()
+            if self._source.last and not self._lanes.waiting and not self._job.running and not self._parcels.pending:
+                return self._end()
+            self._receive(self._patience())
 
-    @property
-    def _in_flight(self) -> int:
-        return sum(len(lane.flights) for lane in self._lanes)
+    def _receive(self, patience: float | None) -> None:
+        """Handle what has arrived, or the first that does."""
+        try:
+            with contextlib.suppress(queue.Empty):
+                self._handle(self._inbox.get(timeout=patience))
+                if (crowd := self._lanes.in_flight) > _CROWD:
+                    time.sleep(min(_LONGEST_GATHERING, crowd * _GATHERING))
+                while True:
+                    self._handle(self._inbox.get_nowait())
+        finally:
+            self._referee.flush()
+
+    def _end(self) -> None:
+        if overtaken := self._lanes.in_flight:
+            self._job.publish(ev.Noted(f"{plural(overtaken, 'invocation')} that a copy overtook may still run, billed"))
+        self._job.end()
+
+    def _drain(self) -> None:
+        """After the end, record what still arrives."""
+        self._stop()
+        while self._lanes.in_flight or self._parcels.pending:
+            with contextlib.suppress(InvokeError):
+                self._receive(None)
+
+    def _stop(self) -> None:
+        self._source.stop()
+        self._lanes.clear()
 
     def _patience(self) -> float | None:
         """How long to wait for news; None as long as it takes."""
@@ -221,41 +201,39 @@ class Scheduler:
             for lane in self._lanes
             if lane.ready and lane.waiting and len(lane.flights) < self._limit(lane, now)
         ]
-        if self._job.options.backups and self._in_flight:
+        if self._job.options.backups and self._lanes.in_flight:
             pauses.append(backups.PERIOD)
         return min(pauses, default=None)
 
     def _handle(self, message: _Message) -> None:
         match message:
+            case _Answer(flight, outcome):
+                self._answered(flight, outcome)
             case Pulled():
                 self._pull()
             case Exhausted(error):
                 self._exhausted(error)
-            case _Answer(flight, outcome):
-                if self._is_rescued(flight, outcome):
-                    return
-                flight.lane.land(flight)
-                self._answered(flight, outcome)
-            case _Fetched(lane, task, verdict):
-                self._fetched(lane, task, verdict)
-            case _Uploaded(lane, task, encoded):
-                self._uploaded(lane, task, encoded)
-            case _Opened(lane, error):
-                self._opened(lane, error)
+            case Fetched():
+                self._referee.fetched(message)
+            case Uploaded():
+                self._uploaded(message)
+            case Opened():
+                self._lanes.opened(message)
             case _Cancel():
                 self._stop()
 
-    def _drain(self) -> None:
-        """After the end, record what still arrives."""
-        self._stop()
-        while self._in_flight or self._transfers.pending:
-            with contextlib.suppress(InvokeError):
-                self._handle(self._inbox.get())
+    def _answered(self, flight: Flight, outcome: Outcome) -> None:
+        # Tasks behind a broken connection may still bring the results that they keep.
+        tasks = [task.index for task in flight.tasks if not task.settled]
+        if self._rescue.takes(tasks, flight.sent_at, outcome, partial(self._deliver, flight)):
+            return
+        flight.lane.land(flight)
+        self._journal.answered(flight.tasks, outcome)
+        self._referee.answered(flight, outcome)
 
-    def _stop(self) -> None:
-        self._source.stop()
-        for lane in self._lanes:
-            lane.waiting.clear()
+    def _deliver(self, flight: Flight, outcome: Outcome) -> None:
+        """Called from other threads."""
+        self._inbox.put(_Answer(flight, outcome))
 
     def _exhausted(self, error: Exception | None) -> None:
         self._source.last = True
@@ -276,13 +254,28 @@ class Scheduler:
             return None
         try:
             task.fragment = fragment(task.index, task.item, self._requests.room)
-            self._lane.waiting.append(task)
+            self._lanes.first.waiting.append(task)
             self._journal.taken(task)
         except SerializationError as error:
-            if isinstance(error, ItemTooLarge) and self._place is not None:
-                return self._upload(self._lane, task)
+            if isinstance(error, ItemTooLarge) and self._place() is not None:
+                return self._upload(self._lanes.first, task)
             self._journal.taken(task)
             self._job.fail(task, replies.make(ItemError, task, str(error)), sent=False)
+
+    def _upload(self, lane: Lane, task: Task, *, again: bool = False) -> None:
+        self._parcels.upload(lane, task, self._requests, again=again)
+
+    def _uploaded(self, message: Uploaded) -> None:
+        self._parcels.received(message)
+        task, encoded = message.task, message.fragment
+        if isinstance(encoded, LithopsMagicError):
+            self._journal.taken(task)
+            self._job.fail(task, replies.make(ItemError, task, str(encoded)), sent=False)
+        elif not self._job.over:
+            if not task.fragment:
+                task.fragment = encoded
+                self._journal.taken(task)
+            message.lane.waiting.append(task)
 
     def _fill(self) -> None:
         now = time.monotonic()
@@ -291,31 +284,42 @@ class Scheduler:
         for lane in self._lanes:
             if lane.ready and not lane.link.limiter.pause(now):
                 self._fill_lane(lane, now)
-        if self._job.options.backups and self._source.last and not self._waiting and not self._job.over:
+        if self._job.options.backups and self._source.last and not self._lanes.waiting and not self._job.over:
             self._back_up(now)
 
     def _fill_lane(self, lane: Lane, now: float) -> None:
         limit = self._limit(lane, now)
-        if lane is self._lane:
+        if lane is self._lanes.first:
             self._ask(limit)
-        while lane.waiting and len(lane.flights) < limit and self._ripe(lane, now) and not self._job.over:
-            self._send(lane, lane.take(self._chunk_size(), self._chunks.fit))
+        chunks: list[list[Task]] = []
+        taken = 0
+        while lane.waiting and len(lane.flights) + len(chunks) < limit:
+            size = self._chunk_size(taken)
+            if not self._ripe(lane, size, now):
+                break
+            chunks.append(lane.take(size, self._chunks.fit))
+            taken += len(chunks[-1])
+        memory = lane.link.endpoint.limits.memory
+        if chunks and self._job.submit([task for chunk in chunks for task in chunk], memory):
+            for chunk in chunks:
+                self._invoke(lane.launch(chunk))
 
     def _ask(self, limit: int) -> None:
         """Ask for the items that can be sent soon; not for each by itself, which would cost more than sending it."""
-        lane = self._lane
+        lane = self._lanes.first
         wanted = self._chunk_size() * (max(0, limit - len(lane.flights)) + 1)
-        at_hand = len(lane.waiting) + self._source.asked + self._transfers.pending
+        at_hand = len(lane.waiting) + self._source.asked + self._parcels.pending
         if at_hand <= wanted // 2 and self._source.ask(wanted - at_hand):
             self._pull()
 
     def _limit(self, lane: Lane, now: float) -> int:
         """Invocations that may be in flight on a lane."""
+        first = self._lanes.first
         limit: float = lane.link.limiter.limit
-        if self._chunks.tiny and lane is self._lane:
-            limit = min(limit, ramp(now - self._began, self._replies))
+        if self._chunks.tiny and lane is first:
+            limit = min(limit, ramp(now - self._began, self._referee.replies))
         if len(self._lanes) > 1:
-            limit = min(limit, self._lane.link.endpoint.workers - self._in_flight + len(lane.flights))
+            limit = min(limit, first.link.endpoint.workers - self._lanes.in_flight + len(lane.flights))
         if self._job.options.max_cost is not None:
             limit = min(limit, self._affordable(lane))
         return int(limit)
@@ -323,21 +327,19 @@ class Scheduler:
     def _affordable(self, lane: Lane) -> float:
         snapshot = self._job.snapshot()
         affordable = self._budget.affordable(snapshot, lane.link.endpoint, self._chunk_size())
-        if affordable < 1 and lane.waiting and not self._in_flight and not self._job.over:
+        if affordable < 1 and lane.waiting and not self._lanes.in_flight and not self._job.over:
             raise self._budget.spent(snapshot)
         return affordable
 
-    def _ripe(self, lane: Lane, now: float) -> bool:
+    def _ripe(self, lane: Lane, size: int, now: float) -> bool:
         """Whether the next chunk is full, or will not soon be fuller."""
-        full = self._source.last or not self._source.asked or len(lane.waiting) >= self._chunk_size()
+        full = self._source.last or not self._source.asked or len(lane.waiting) >= size
         return full or now - self._pulled_at >= _CHUNK_PATIENCE
 
-    def _chunk_size(self) -> int:
-        return self._chunks.size(self._job.queued, self._lane.link.limiter.limit)
-
-    def _send(self, lane: Lane, tasks: list[Task]) -> None:
-        if self._job.submit(tasks, lane.link.endpoint.limits.memory):
-            self._invoke(lane.launch(tasks))
+    def _chunk_size(self, taken: int = 0) -> int:
+        """Tasks for the next invocation; `taken`: those that are queued no more, which the job does not know yet."""
+        queued = self._job.queued
+        return self._chunks.size(None if queued is None else queued - taken, self._lanes.first.link.limiter.limit)
 
     def _back_up(self, now: float) -> None:
         """Send copies of invocations that take far too long, where there is room for them."""
@@ -354,188 +356,4 @@ class Scheduler:
     def _invoke(self, flight: Flight) -> None:
         payload = self._requests.request(task.fragment for task in flight.tasks)
         self._journal.sent(flight.tasks)
-        flight.endpoint.sender.send(payload, lambda outcome: self._inbox.put(_Answer(flight, outcome)))
-
-    def _oldest(self) -> float | None:
-        """When the oldest invocation in flight was sent; may be called from any thread."""
-        with contextlib.suppress(RuntimeError):  # one is sent or answered at this moment
-            firsts = [flight for lane in self._lanes for flight in itertools.islice(lane.flights, 1)]
-            return min((flight.sent_at for flight in firsts), default=None)
-        return None
-
-    def _is_rescued(self, flight: Flight, outcome: Outcome) -> bool:
-        """Whether tasks behind a broken connection may still bring the results that they keep."""
-        tasks = [task.index for task in flight.tasks if not task.settled]
-        return self._rescue.takes(tasks, flight.sent_at, outcome, lambda found: self._inbox.put(_Answer(flight, found)))
-
-    def _answered(self, flight: Flight, outcome: Outcome) -> None:
-        self._journal.answered(flight.tasks, outcome)
-        if isinstance(outcome, Reply):
-            flight.lane.link.accepted()
-            self._replied(flight, outcome)
-            return
-        tasks = list(self._undecided(flight))
-        if isinstance(outcome, Ambiguous):
-            for task in tasks:
-                text = f"the connection broke, and it may have run: {outcome.message}"
-                self._lose(flight.lane, task, replies.make(TaskLost, task, text))
-            return
-        throttled = isinstance(outcome, Throttled)
-        self._return(flight.lane, tasks, ev.Throttled(len(tasks)) if throttled else ev.Returned(len(tasks)))
-        # What comes from an endpoint that was given up already is no news.
-        if flight.endpoint is flight.lane.link.endpoint and not self._job.over:
-            flight.lane.link.turned_away(outcome)
-
-    def _undecided(self, flight: Flight) -> Iterator[Task]:
-        """The tasks of an answered invocation that have no outcome yet and no copy that may still bring one."""
-        return (task for task in flight.tasks if not task.settled and not task.flights)
-
-    def _replied(self, flight: Flight, outcome: Reply) -> None:
-        worker = replies.read(outcome)
-        bill = Bill.of(outcome, worker, flight.endpoint)
-        self._job.publish(bill.event)
-        if worker is not None and worker.error:
-            tasks = list(self._undecided(flight))
-            self._return(flight.lane, tasks, ev.Returned(len(tasks)))
-            raise (VersionMismatch if worker.mismatch else InvokeError)(worker.error)
-        for note in self._versions.differences(worker, flight.endpoint.notes):
-            self._job.publish(ev.Noted(note))
-        limits = flight.endpoint.limits
-        if worker is None or not worker.outcomes:
-            verdicts = replies.judge_failure(outcome, flight.tasks, limits)
-        else:
-            verdicts = replies.judge(worker, flight.tasks, limits, self._job.name_code, bill.event.max_memory_mb)
-            self._chunks.observe(len(worker.outcomes), bill.event.task_seconds, len(outcome.payload))
-            self._stragglers.observe(flight, time.monotonic())
-            self._replies += 1
-        self._settle(flight, bill, verdicts)
-
-    def _settle(self, flight: Flight, bill: Bill, verdicts: Sequence[replies.Verdict]) -> None:
-        """Record what became of the tasks of an invocation, unless a copy was faster."""
-        judged = [(task, verdict) for task, verdict in zip(flight.tasks, verdicts, strict=True) if not task.settled]
-        began = self._job.began
-        self._job.charge(
-            (task.index, bill.charge(task.index, began))
-            for task, verdict in judged
-            if not isinstance(verdict, replies.NotRun)
-        )
-        self._job.finish([(task, v.value, v.log) for task, v in judged if isinstance(v, replies.Value)])
-        for task, verdict in judged:
-            if not isinstance(verdict, replies.Value):
-                self._unsettled(flight.lane, task, verdict)
-
-    def _unsettled(self, lane: Lane, task: Task, verdict: replies.Verdict) -> None:
-        options = self._job.options
-        match verdict:
-            case replies.Fetch(outcome):
-                self._fetch(lane, task, outcome)
-            case replies.Final(error) if not (options.retry_errors and isinstance(error, RemoteError)):
-                self._job.fail(task, error)
-            case _ if task.flights:
-                return  # its copy may do better
-            case replies.Missing() if task.lost < max(1, options.retries):
-                task.lost += 1
-                self._job.take_back([task], ev.Retried())
-                self._upload(lane, task, again=True)
-            case replies.Missing(error):
-                self._lose(lane, task, error)
-            case replies.Final(error) | replies.Lost(error):
-                self._lose(lane, task, error)
-            case replies.Disturbed(error) if options.retries == 0:
-                self._lose(lane, task, error)
-            case replies.Disturbed():
-                task.alone = True
-                self._return(lane, [task], ev.Returned(1))
-            case replies.NotRun():
-                self._return(lane, [task], ev.Returned(1))
-
-    def _fetch(self, lane: Lane, task: Task, outcome: WorkerOutcome) -> None:
-        place = self._place
-        assert place is not None
-        # Until it is here, no copy of the task may be given up or sent again.
-        task.flights += 1
-        self._transfers.start(lambda: _Fetched(lane, task, replies.fetch(place, outcome, task)))
-
-    def _fetched(self, lane: Lane, task: Task, verdict: replies.Verdict) -> None:
-        self._transfers.pending -= 1
-        task.flights -= 1
-        if task.settled:
-            return
-        if isinstance(verdict, replies.Value):
-            self._job.finish([(task, verdict.value, verdict.log)])
-        else:
-            self._unsettled(lane, task, verdict)
-
-    def _upload(self, lane: Lane, task: Task, *, again: bool = False) -> None:
-        """Bring an item to S3; `again` because a sandbox did not find it, or the function, there."""
-        place = self._place
-        assert place is not None
-
-        def work() -> _Uploaded:
-            try:
-                if again:
-                    self._function.place(place, again=True)
-                encoded = spilled_fragment(task.index, task.item, self._requests.room, place, again=again)
-            except LithopsMagicError as error:
-                return _Uploaded(lane, task, error)
-            return _Uploaded(lane, task, encoded)
-
-        self._transfers.start(work)
-
-    def _uploaded(self, lane: Lane, task: Task, encoded: bytes | LithopsMagicError) -> None:
-        self._transfers.pending -= 1
-        if isinstance(encoded, LithopsMagicError):
-            self._journal.taken(task)
-            self._job.fail(task, replies.make(ItemError, task, str(encoded)), sent=False)
-        elif not self._job.over:
-            if not task.fragment:
-                task.fragment = encoded
-                self._journal.taken(task)
-            lane.waiting.append(task)
-
-    def _lose(self, lane: Lane, task: Task, error: TaskError) -> None:
-        """Charge a lost attempt to a task, and try again if it has one left."""
-        task.lost += 1
-        retries = self._job.options.retries
-        if task.lost <= retries and not self._job.over:
-            task.alone = True
-            if isinstance(error, TaskOutOfMemory):
-                lane = self._larger(lane)
-            return self._return(lane, [task], ev.Retried())
-        if task.lost > 1:
-            error.message += f" (attempt {task.lost} of {retries + 1})"
-        return self._job.fail(task, error)
-
-    def _larger(self, lane: Lane) -> Lane:
-        """Return the lane for tasks that ran out of memory on `lane`: with more of it, if that is asked for."""
-        if following := self._lanes[self._lanes.index(lane) + 1 :]:
-            return following[0]
-        factor = self._job.options.retry_memory
-        backend = lane.backend.larger(factor) if factor else None
-        if backend is None:
-            return lane
-        larger = Lane(backend, _silent)
-        self._lanes.append(larger)
-        threading.Thread(target=self._open, args=(larger,), name="lithops-magic-deploy", daemon=True).start()
-        return larger
-
-    def _open(self, lane: Lane) -> None:
-        error: Exception | None = None
-        try:
-            lane.link.connect()
-        except Exception as failure:
-            error = failure
-        self._inbox.put(_Opened(lane, error))
-
-    def _opened(self, lane: Lane, error: Exception | None) -> None:
-        lane.ready = error is None
-        if error is not None:
-            raise InvokeError(f"The function with more memory (retry_memory) cannot be deployed: {error}") from error
-
-    def _return(self, lane: Lane, tasks: Sequence[Task], event: ev.Event) -> None:
-        """Put tasks back at the head of the queue; after the end of the job they are withdrawn instead."""
-        if self._job.over:
-            event = ev.Withdrawn(len(tasks))
-        else:
-            lane.waiting.extendleft(reversed(tasks))
-        self._job.take_back(tasks, event)
+        flight.endpoint.sender.send(payload, partial(self._deliver, flight))

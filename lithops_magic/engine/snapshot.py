@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -142,14 +143,12 @@ def reduce(snapshot: Snapshot, event: ev.Event) -> Snapshot:
             return _replace(s, running=s.running - tasks, throttled=s.throttled + 1)
         case ev.Withdrawn(tasks):
             return _replace(s, running=s.running - tasks, cancelled=s.cancelled + tasks)
-        case ev.Finished(tasks):
-            return _replace(s, running=s.running - tasks, done=s.done + tasks)
         case ev.BackedUp(tasks):
             return _replace(s, backups=s.backups + tasks)
         case ev.Failed(sent):
             return _replace(s, running=s.running - sent, failed=s.failed + 1)
-        case ev.Invoked():
-            return _billed(s, event)
+        case ev.Answered(invoked, done):
+            return _billed(_replace(s, running=s.running - done, done=s.done + done), invoked)
         case ev.Ended(at):
             return _replace(s, state="finished", phase="", ended_at=at)
         case ev.Cancelled(at):
@@ -165,16 +164,16 @@ def _replace(snapshot: Snapshot, **changes: Any) -> Snapshot:
     return changed
 
 
-def _billed(s: Snapshot, event: ev.Invoked) -> Snapshot:
+def _billed(s: Snapshot, invoked: Sequence[ev.Invoked]) -> Snapshot:
     return _replace(
         s,
-        invocations=s.invocations + 1,
-        task_seconds=s.task_seconds + event.task_seconds,
-        billed_ms=s.billed_ms + event.billed_ms,
-        cost=s.cost + event.cost,
-        request_cost=s.request_cost + event.request_cost,
-        cold_starts=s.cold_starts + event.cold,
-        max_memory_mb=max(s.max_memory_mb, event.max_memory_mb),
+        invocations=s.invocations + len(invoked),
+        task_seconds=s.task_seconds + sum(one.task_seconds for one in invoked),
+        billed_ms=s.billed_ms + sum(one.billed_ms for one in invoked),
+        cost=s.cost + sum(one.cost for one in invoked),
+        request_cost=s.request_cost + sum(one.request_cost for one in invoked),
+        cold_starts=s.cold_starts + sum(one.cold for one in invoked),
+        max_memory_mb=max(s.max_memory_mb, *(one.max_memory_mb for one in invoked), 0),
     )
 
 

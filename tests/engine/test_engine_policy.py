@@ -93,7 +93,7 @@ def test_a_straggler_that_fails_after_its_copy_won_changes_nothing(then: Outcome
 
 
 def test_max_cost_stops_an_endless_job_and_keeps_what_it_paid_for() -> None:
-    result = run(FaultyLambda(lambda _: None, workers=8), itertools.count(), max_cost=2e-5)
+    result = run(FaultyLambda(lambda _: None, workers=8), itertools.count(), chunksize=1, max_cost=2e-5)
     assert isinstance(result.error, BudgetSpent)
     assert "max_cost" in str(result.error)
     assert len(result.values()) >= 8

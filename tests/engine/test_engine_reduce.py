@@ -5,7 +5,7 @@ import threading
 import pytest
 
 import lithops_magic
-from lithops_magic.errors import BudgetSpent, JobCancelled, RemoteError, SerializationError
+from lithops_magic.errors import BudgetSpent, JobCancelled, MisuseError, RemoteError, SerializationError
 
 pytestmark = pytest.mark.usefixtures("local_aws")
 
@@ -76,5 +76,5 @@ def test_a_reduction_has_what_is_left_of_the_budget():
 
 def test_without_a_reduction_there_is_nothing_to_ask_for():
     result = lithops_magic.map(lambda n: n, range(2))
-    with pytest.raises(AttributeError, match="ask for it with reduce=FUNCTION"):
+    with pytest.raises(MisuseError, match="ask for it with reduce=FUNCTION"):
         result.reduced  # noqa: B018

@@ -52,7 +52,7 @@ def test_a_stopped_result_says_how_to_go_on() -> None:
     made = job(5)
     tasks = [task for index in range(5) if (task := made.add(f"item {index}"))]
     made.submit(tasks[:2], 256)
-    made.finish([(tasks[0], "value", "one line\n")])
+    made.record([], [], [(tasks[0], "value", "one line\n")])
     made.fail(tasks[1], TaskCrashed("gone", index=1))
     assert "again" not in to_text(MapResult(made))
     made.cancel()

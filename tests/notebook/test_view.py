@@ -28,12 +28,13 @@ def job(values: list[object], *, total: int | None = None) -> Job:
     tasks = [made.add(index) for index in range(len(values) if total is None else total)]
     for task, value in zip(tasks, values, strict=False):
         made.submit([task], 1769)
-        made.charge([(task.index, Charge(0.25, 250.0, 0.0, task.index == 0, "a", 62))])
-        made.publish(ev.Invoked(0.25, 250.0, 0.00001, 0.0000002, cold=task.index == 0, max_memory_mb=62))
+        charge = (task.index, Charge(0.25, 250.0, 0.0, task.index == 0, "a", 62))
+        invoked = ev.Invoked(0.25, 250.0, 0.00001, 0.0000002, cold=task.index == 0, max_memory_mb=62)
         if isinstance(value, Exception):
+            made.record([invoked], [charge], [])
             made.fail(task, value)
         else:
-            made.finish([(task, value, "")])
+            made.record([invoked], [charge], [(task, value, "")])
     return made
 
 
