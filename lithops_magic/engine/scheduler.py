@@ -14,6 +14,7 @@ from typing import Any
 from lithops_magic.aws.outcomes import Ambiguous, Outcome, Reply, Throttled
 from lithops_magic.engine import backups, replies
 from lithops_magic.engine import events as ev
+from lithops_magic.engine.answers import Outcome as WorkerOutcome
 from lithops_magic.engine.backend import Backend
 from lithops_magic.engine.backups import Stragglers
 from lithops_magic.engine.billing import Bill
@@ -25,7 +26,6 @@ from lithops_magic.engine.kept import Rescue
 from lithops_magic.engine.lane import Flight, Lane
 from lithops_magic.engine.limiter import ramp
 from lithops_magic.engine.payload import Function, ItemTooLarge, Requests, fragment, spilled_fragment
-from lithops_magic.engine.payload import Outcome as WorkerOutcome
 from lithops_magic.engine.source import Exhausted, Pulled, Source
 from lithops_magic.engine.spill import Place, Transfers
 from lithops_magic.engine.units import plural
