@@ -33,6 +33,11 @@ class DeployedFunction:
     created: bool
     """Whether this call created it."""
 
+    @property
+    def account(self) -> str:
+        """The account it is in."""
+        return self.arn.split(":")[4]
+
 
 @dataclass(frozen=True, slots=True)
 class ListedFunction:

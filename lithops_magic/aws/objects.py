@@ -47,11 +47,15 @@ class ObjectStore:
         Decide which bucket it is; it is created when the first object is written.
     notify
         Told when that happens.
+    account
+        Whose it is, where that is known without asking AWS.
     """
 
-    def __init__(self, cloud: Cloud, settings: Settings, notify: Notify = silent) -> None:
-        self.bucket = bucket_name(cloud.account_id, cloud.region, settings.namespace)
-        self.owner = cloud.account_id
+    def __init__(
+        self, cloud: Cloud, settings: Settings, notify: Notify = silent, *, account: str | None = None
+    ) -> None:
+        self.owner = account or cloud.account_id
+        self.bucket = bucket_name(self.owner, cloud.region, settings.namespace)
         self._owned: _Owned = {"Bucket": self.bucket, "ExpectedBucketOwner": self.owner}
         self._ensure: Callable[[], str] = lambda: ensure_bucket(cloud, settings, notify)
         self._cloud = cloud

@@ -155,7 +155,7 @@ def _storage(place: Place, bucket: str) -> Iterable[Document]:
         ],
         f"arn:{place.partition}:s3:::{bucket}",
     )
-    yield _allow("LargeLayers", ["s3:GetObject", "s3:PutObject"], place.objects(bucket))
+    yield _allow("JobObjects", ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], place.objects(bucket))
 
 
 def _lookups(settings: Settings) -> Iterable[Document]:

@@ -196,7 +196,7 @@ class LambdaBackend:
         settings = settings.replace(layers=(*settings.layers, *published), env_vars={**settings.env_vars, **stored})
         notify("Deploying the function")
         deployed = function.deploy(cloud, settings, worker_package(), notify)
-        store = ObjectStore(cloud, self._settings, notify)
+        store = ObjectStore(cloud, self._settings, notify, account=deployed.account)
         if deployed.created:
             # A result that is too large must find its bucket: the sandbox may not create it.
             store.prepare()

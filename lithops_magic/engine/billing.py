@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lithops_magic.aws.outcomes import Reply
+from lithops_magic.engine.answers import WorkerReply
 from lithops_magic.engine.backend import Endpoint
 from lithops_magic.engine.events import Invoked
 from lithops_magic.engine.ledger import Charge
-from lithops_magic.engine.payload import WorkerReply
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lithops_magic.engine import replies
+from lithops_magic.engine.answers import Outcome
 from lithops_magic.engine.job import Task
 from lithops_magic.engine.lane import Lane
-from lithops_magic.engine.payload import Function, Outcome, Requests, spilled_fragment
+from lithops_magic.engine.payload import Function, Requests, spilled_fragment
 from lithops_magic.engine.spill import Place, Transfers
 from lithops_magic.errors import LithopsMagicError
 

@@ -1,4 +1,4 @@
-"""The worker's wire format: a function and its items out, one outcome per task back."""
+"""The worker's wire format on the way out: a function and its items. `answers.py` is the way back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import sys
-from binascii import a2b_base64, b2a_base64
+from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +16,7 @@ import cloudpickle  # type: ignore[import-untyped]
 from lithops_magic import packages
 from lithops_magic.engine import captures
 from lithops_magic.engine.spill import Place
-from lithops_magic.errors import RemoteFrame, RemoteTraceback, SerializationError
+from lithops_magic.errors import SerializationError
 from lithops_magic.worker import packing
 from lithops_magic.worker.culprit import locate
 
@@ -248,96 +248,3 @@ def spilled_fragment(index: int, item: Any, room: int, place: Place, *, again: b
     except ItemTooLarge as large:
         reference = {"id": index, **place.upload(large.container, again=again)}
         return json.dumps(reference, separators=(",", ":")).encode()
-
-
-@dataclass(slots=True)  # frozen, it would take half of the time that a reply takes to be decoded
-class Outcome:
-    """What the worker reports of one task."""
-
-    status: str
-    """ok, error, timeout, died, unpicklable, too_large, dropped, tampered, absent or store."""
-    started: float = 0.0
-    """Wall clock of the sandbox when it began."""
-    seconds: float = 0.0
-    log: str = ""
-    value: bytes = b""
-    traceback: RemoteTraceback | None = None
-    exception: bytes = b""
-    reference: Mapping[str, Any] | None = None
-    """Where a value is that did not fit in the reply."""
-    reason: str = ""
-    """Why something did not come from or go to S3, or cannot be pickled."""
-    code: int = 0
-    """Exit code of a process that died, negative for a signal."""
-    size: int = 0
-    """Bytes of a value that is too large."""
-    of: str = ""
-    """Type of a value that cannot be pickled."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerReply:
-    """What the worker reports of one invocation; a task without an outcome did not run."""
-
-    sandbox: str
-    cold: bool
-    outcomes: dict[int, Outcome]
-    error: str = ""
-    """Why the worker could not begin."""
-    mismatch: bool = False
-    """Whether that is because it is not of the notebook's version."""
-    versions: Mapping[str, str] = field(default_factory=dict)
-    """Of packages that are not the notebook's."""
-
-
-def decode(payload: bytes) -> WorkerReply:
-    """Parse a worker's reply.
-
-    Raises
-    ------
-    ValueError
-        It is not one.
-    """
-    try:
-        reply = json.loads(payload)
-        outcomes = {outcome["id"]: _outcome(outcome) for outcome in reply.get("outcomes", ())}
-        return WorkerReply(
-            sandbox=reply["sandbox"],
-            cold=reply["cold"],
-            outcomes=outcomes,
-            error=reply.get("error", ""),
-            mismatch=reply.get("mismatch", False),
-            versions=reply.get("versions", {}),
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"the reply is not in the worker's format: {payload[:200]!r}") from error
-
-
-def _outcome(fields: dict[str, Any]) -> Outcome:
-    value = fields.get("value", "")
-    return Outcome(
-        status=fields["status"],
-        started=fields["started"],
-        seconds=fields["seconds"],
-        log=fields["log"],
-        value=a2b_base64(value) if isinstance(value, str) else b"",
-        reference=value if isinstance(value, dict) else None,
-        reason=fields.get("reason", ""),
-        traceback=_traceback(fields.get("error")),
-        exception=a2b_base64(fields.get("exception", "")),
-        code=fields.get("code", 0),
-        size=fields.get("size", 0),
-        of=fields.get("of", ""),
-    )
-
-
-def _traceback(error: dict[str, Any] | None) -> RemoteTraceback | None:
-    if error is None:
-        return None
-    frames = tuple(RemoteFrame(**frame) for frame in error["frames"])
-    return RemoteTraceback(error["type"], error["message"], frames, _traceback(error["cause"]))
-
-
-def unpickle(data: bytes) -> Any:
-    """Unpickle what an authenticated reply carried inline, or vouched for by its hash."""
-    return packing.loads(data)

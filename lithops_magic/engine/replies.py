@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from lithops_magic.aws.outcomes import Reply
 from lithops_magic.engine import causes, tracebacks
+from lithops_magic.engine.answers import Outcome, WorkerReply, decode, unpickle
 from lithops_magic.engine.job import Task
-from lithops_magic.engine.payload import Outcome, WorkerReply, decode, unpickle
 from lithops_magic.engine.spill import Place
 from lithops_magic.errors import (
     AwsError,

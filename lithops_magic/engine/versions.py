@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lithops_magic.engine.payload import WorkerReply
+from lithops_magic.engine.answers import WorkerReply
 from lithops_magic.packages import Need
 
 

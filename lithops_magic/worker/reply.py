@@ -8,6 +8,7 @@ import json
 import time
 from typing import Any
 
+from .capture import LIMIT as LOG
 from .store import Problem, Store
 
 LIMIT = 6_291_556
@@ -36,12 +37,14 @@ class Reply:
     def add(self, outcome: dict[str, Any]) -> bool:
         """Add a task's outcome; False if there is hardly room for another one like it."""
         room = self._room - (BETWEEN if self.outcomes else 0)
-        fitted = self._keep(self._fit(outcome, room))
-        used = len(json.dumps(fitted))
+        fitted, used = self._fit(outcome, room)
+        if self._store is not None and self._store.keeps(fitted["seconds"]):
+            fitted = self._keep(fitted, self._store)
+            used = _length(fitted)
         self.outcomes.append(fitted)
         self._room = room - used
         # The client sends again what is missing; running on without room for the results would be in vain.
-        return self._room >= max(used, 65_536)
+        return self._room >= max(used, LOG)
 
     def close(self, versions: dict[str, str]) -> dict[str, Any]:
         """Return the reply, with the `versions` of packages if there is room for them."""
@@ -49,29 +52,25 @@ class Reply:
         fits = len(json.dumps({"versions": versions})) <= self._room
         return {**reply, "versions": versions} if versions and fits else reply
 
-    def _fit(self, outcome: dict[str, Any], room: int) -> dict[str, Any]:
-        """Return `outcome` as it stands in the reply: its value encoded, in the store, or left out."""
-        value = outcome.pop("value", None)
-        if isinstance(value, dict):
-            outcome = {**outcome, "value": value}
+    def _fit(self, outcome: dict[str, Any], room: int) -> tuple[dict[str, Any], int]:
+        """Return `outcome` as it stands in the reply, its value encoded, in the store or left out, and its length."""
+        value = outcome.get("value")
         if not isinstance(value, bytes):
-            return outcome if len(json.dumps(outcome)) <= room else _without(outcome, "dropped")
-        size = len(json.dumps({**outcome, "value": ""})) + (len(value) + 2) // 3 * 4
-        if size <= room:
-            return {**outcome, "value": base64.b64encode(value).decode()}
-        alone = "too_large" if size > self._full else "dropped"
+            used = _length(outcome)
+            return (outcome, used) if used <= room else _sized(_without(outcome, "dropped"))
+        used = _length({**outcome, "value": ""}) + (len(value) + 2) // 3 * 4
+        if used <= room:
+            return {**outcome, "value": base64.b64encode(value).decode()}, used
+        alone = "too_large" if used > self._full else "dropped"
         if self._store is None:
-            return {**_without(outcome, alone), "size": size}
+            return _sized({**_without(outcome, alone), "size": used})
         try:
-            return {**outcome, "value": self._store.put(outcome["id"], value)}
+            return _sized({**outcome, "value": self._store.put(outcome["id"], value)})
         except Problem as problem:
-            return {**_without(outcome, alone), "size": size, "reason": str(problem)}
+            return _sized({**_without(outcome, alone), "size": used, "reason": str(problem)})
 
-    def _keep(self, outcome: dict[str, Any]) -> dict[str, Any]:
+    def _keep(self, outcome: dict[str, Any], store: Store) -> dict[str, Any]:
         """Keep a result that was expensive; of a detached job's only the store's copy is looked at."""
-        store = self._store
-        if store is None or not store.keeps(outcome["seconds"]):
-            return outcome
         head = {name: self._head[name] for name in ("sandbox", "cold")}
         kept = store.keep(outcome["id"], {**outcome, **head, "ended": time.time(), "memory_mb": _memory()})
         return {**_without(outcome, outcome["status"]), "kept": True} if kept and store.detached else outcome
@@ -84,6 +83,15 @@ def relieve(outcome: dict[str, Any], store: Store | None) -> dict[str, Any]:
         with contextlib.suppress(Problem):  # the reply says what is wrong
             return {**outcome, "value": store.put(outcome["id"], value)}
     return outcome
+
+
+def _sized(outcome: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    return outcome, _length(outcome)
+
+
+def _length(outcome: dict[str, Any]) -> int:
+    # The runtime escapes no more than this does.
+    return len(json.dumps(outcome))
 
 
 def _without(outcome: dict[str, Any], status: str) -> dict[str, Any]:

@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lithops_magic.engine.payload import Function, WorkerReply, decode, fragment, unpickle
+from lithops_magic.engine.answers import WorkerReply, decode, unpickle
+from lithops_magic.engine.payload import Function, fragment
 from lithops_magic.worker import capture, culprit, handler, packing
 from lithops_magic.worker import reply as reply_limit
 

@@ -17,8 +17,9 @@ from typing import Any
 import awslambdaric
 import pytest
 
+from lithops_magic.engine.answers import WorkerReply, decode, unpickle
 from lithops_magic.engine.package import worker_package
-from lithops_magic.engine.payload import Function, WorkerReply, decode, fragment, unpickle
+from lithops_magic.engine.payload import Function, fragment
 
 pytestmark = pytest.mark.rie
 
