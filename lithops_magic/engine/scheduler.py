@@ -23,7 +23,7 @@ from lithops_magic.engine.job import Job, Task
 from lithops_magic.engine.journal import Silent
 from lithops_magic.engine.kept import Rescue
 from lithops_magic.engine.lane import Flight, Lane
-from lithops_magic.engine.limiter import ramp
+from lithops_magic.engine.limiter import TICK, ramp
 from lithops_magic.engine.payload import Function, ItemTooLarge, Requests, fragment, spilled_fragment
 from lithops_magic.engine.payload import Outcome as WorkerOutcome
 from lithops_magic.engine.source import Exhausted, Pulled, Source
@@ -216,14 +216,15 @@ class Scheduler:
         if self._job.over:
             return None
         now = time.monotonic()
-        pauses = [
-            max(_CHUNK_PATIENCE, lane.link.limiter.pause(now))
-            for lane in self._lanes
-            if lane.ready and lane.waiting and len(lane.flights) < self._limit(lane, now)
-        ]
+        pauses = [self._pause(lane, now) for lane in self._lanes if lane.ready and lane.waiting]
         if self._job.options.backups and self._in_flight:
             pauses.append(backups.PERIOD)
         return min(pauses, default=None)
+
+    def _pause(self, lane: Lane, now: float) -> float:
+        """How long a lane with waiting tasks can be left alone; its limit may also grow without news."""
+        at_limit = len(lane.flights) >= self._limit(lane, now)
+        return max(TICK if at_limit else _CHUNK_PATIENCE, lane.link.limiter.pause(now))
 
     def _handle(self, message: _Message) -> None:
         match message:
@@ -300,6 +301,8 @@ class Scheduler:
             self._ask(limit)
         while lane.waiting and len(lane.flights) < limit and self._ripe(lane, now) and not self._job.over:
             self._send(lane, lane.take(self._chunk_size(), self._chunks.fit))
+        if lane.waiting and len(lane.flights) >= lane.link.limiter.limit:
+            lane.link.limiter.reached(now)
 
     def _ask(self, limit: int) -> None:
         """Ask for the items that can be sent soon; not for each by itself, which would cost more than sending it."""
@@ -384,7 +387,7 @@ class Scheduler:
         self._return(flight.lane, tasks, ev.Throttled(len(tasks)) if throttled else ev.Returned(len(tasks)))
         # What comes from an endpoint that was given up already is no news.
         if flight.endpoint is flight.lane.link.endpoint and not self._job.over:
-            flight.lane.link.turned_away(outcome)
+            flight.lane.link.turned_away(outcome, len(flight.lane.flights))
 
     def _undecided(self, flight: Flight) -> Iterator[Task]:
         """The tasks of an answered invocation that have no outcome yet and no copy that may still bring one."""
