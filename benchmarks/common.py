@@ -115,11 +115,17 @@ class LocalAws:
         return answer
 
     @contextmanager
-    def counting(self, counts: dict[str, int]) -> Iterator[None]:
-        """Add the requests made meanwhile, the sandboxes' own included, to `counts`."""
-        before = Counter(self.ask("requests"))
+    def counting(self, counts: dict[str, int], what: str = "requests") -> Iterator[None]:
+        """Add the requests made meanwhile, the sandboxes' own included, to `counts`.
+
+        `what` may also be the bytes of their bodies that were "received" by AWS, or "sent".
+        """
+        before = self._counts(what)
         yield
-        counts.update(Counter(self.ask("requests")) - before)
+        counts.update(self._counts(what) - before)
+
+    def _counts(self, what: str) -> Counter[str]:
+        return Counter(self.ask("requests") if what == "requests" else self.ask("traffic")[what])
 
 
 @contextmanager
@@ -146,7 +152,7 @@ class Lithops:
         self._answers = answers
 
     def run(self, name: str, count: int, size: int = 0) -> dict[str, Any]:
-        """Run a job of `lithops_side.py`: its seconds, and its error if it failed."""
+        """Run a job of `lithops_side.py`: its seconds without the making of its data, and its error if it failed."""
         self._tell({"name": name, "count": count, "size": size})
         line = self._answers.readline()
         if not line:
@@ -161,11 +167,14 @@ class Lithops:
 
 
 @contextmanager
-def lithops(aws: LocalAws) -> Iterator[Lithops]:
-    """Lithops against `aws`, with the memory that our functions have, in a home and a folder that hold nothing yet."""
+def lithops(aws: LocalAws, **options: Any) -> Iterator[Lithops]:
+    """Lithops against `aws`, with the memory that our functions have, in a home and a folder that hold nothing yet.
+
+    `options` are of its section `lithops`.
+    """
     home, server = _lithops_home(), aws.server
     config = {
-        "lithops": {"backend": "aws_lambda", "storage": "aws_s3"},
+        "lithops": {"backend": "aws_lambda", "storage": "aws_s3", **options},
         "aws": {
             "region": server.region,
             "access_key_id": server.access_key_id,

@@ -125,7 +125,7 @@ def main() -> None:
     else:
         worlds = [
             (World(options.tasks, options.mean, options.concurrency), 2),
-            (World(options.tasks // 50, 10 * options.mean, options.concurrency), 0),
+            (World(options.tasks // 50, 5 * options.mean, options.concurrency), 0),
         ]
     runs = [measure_apart(world, retries) for world, retries in worlds]
     return report([result_table(runs)], runs, machine("awscrt"), options.json)

@@ -32,8 +32,8 @@ SEED = 20260101
 SIGMA = 0.6
 """Of the logarithm of a duration: the slowest tenth takes more than twice the median."""
 STRAGGLERS = 0.001
-SLOWNESS = 10
-"""A straggler takes this many times as long."""
+DELAY = 9
+"""A straggler takes this many means longer."""
 _TASK = re.compile(rb'"id":(\d+),"data":"([^"]*)"')
 _CONFIGURATION = {
     "FunctionName": "simulated",
@@ -72,7 +72,7 @@ class World:
         middle = math.log(self.mean) - SIGMA**2 / 2  # the mean of a log-normal is above its median
 
         def one() -> float:
-            return dice.lognormvariate(middle, SIGMA) * (SLOWNESS if dice.random() < STRAGGLERS else 1)
+            return dice.lognormvariate(middle, SIGMA) + (DELAY * self.mean if dice.random() < STRAGGLERS else 0)
 
         return array("d", (one() for _ in range(self.tasks)))
 

@@ -48,11 +48,19 @@ class LocalAws:
 
     def requests(self) -> dict[str, int]:
         """Requests so far by `service:Operation`, the server's own ones left out."""
-        headers = {"x-local-secret": self.secret_access_key}
-        request = urllib.request.Request(f"{self.endpoint_url}/_local/requests", headers=headers)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            counts: dict[str, int] = json.load(answer)
+        counts: dict[str, int] = self._ask("requests")
         return counts
+
+    def traffic(self) -> dict[str, dict[str, int]]:
+        """Bytes of the bodies of these requests and their answers so far: `received` and `sent`."""
+        counts: dict[str, dict[str, int]] = self._ask("traffic")
+        return counts
+
+    def _ask(self, path: str) -> Any:
+        headers = {"x-local-secret": self.secret_access_key}
+        request = urllib.request.Request(f"{self.endpoint_url}/_local/{path}", headers=headers)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
 
 
 def local_command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -38,6 +38,11 @@ class Throttled:
     most_tries: int | None = None
     """After this many in a row it is a refusal; None: it clears by itself."""
 
+    @property
+    def full(self) -> bool:
+        """Whether every sandbox that AWS gives is busy, rather than too much being asked at once."""
+        return "ConcurrentInvocationLimitExceeded" in self.reason
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 TARGET_SECONDS = 0.5
 """Work per invocation for tiny tasks: the overhead of an invocation, some 10 ms, stays at a few percent of it."""
+RATE = 1000
+"""Invocations per second that one client sends without haste: more workers get longer chunks."""
 LEAST_SECONDS = 0.05
 """Work that is never split further to occupy more workers: the invocation would cost more time than it saves."""
 GROWTH = 8
@@ -73,7 +75,7 @@ class Chunks:
         if self._seconds is None:
             return self._processes
         seconds = max(self._seconds, 1e-9)
-        size = TARGET_SECONDS / seconds
+        size = max(TARGET_SECONDS, workers / RATE) / seconds
         if remaining is not None:
             size = min(size, max(math.ceil(remaining / workers / 2), LEAST_SECONDS / seconds))
         size = min(size, REPLY_TARGET / max(self._reply_bytes, 1.0), self._measured * GROWTH, LARGEST)

@@ -1,9 +1,16 @@
-"""How many invocations may be in flight: additive increase, multiplicative decrease, exponential back-off."""
+"""How many invocations may be in flight: no more than AWS accepted last, growing as fast as AWS starts sandboxes."""
 
 from __future__ import annotations
 
 import random
 
+BURST = 1000
+"""Sandboxes of one function that AWS starts at once."""
+SCALING = 100.0
+"""Sandboxes per second that it starts beyond: its quota is a thousand per ten seconds."""
+TICK = 0.1
+"""Seconds after which a limit that grows is worth a look."""
+_LONGEST_STEP = 1.0
 _DECREASE = 0.7
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 10.0
@@ -29,7 +36,10 @@ def ramp(seconds: float, replies: int) -> int:
 
 
 class Limiter:
-    """Keeps the invocations in flight below what AWS accepts.
+    """Keeps the invocations in flight at what AWS accepts.
+
+    Its limit grows with time while it is reached, at most by half as much again per second. A burst of refusals lowers
+    it by a factor, but not below what is in flight if the reason is that AWS has no sandbox for more.
 
     Parameters
     ----------
@@ -39,7 +49,9 @@ class Limiter:
 
     def __init__(self, most: int) -> None:
         self.most = max(1, most)
-        self._limit = float(self.most)
+        self._limit = float(min(self.most, BURST))
+        self._least = 1.0
+        self._grown_at = 0.0
         self._pause = _FIRST_PAUSE
         self._quiet_until = 0.0
         self._throttled_since: float | None = None
@@ -53,21 +65,40 @@ class Limiter:
         """Seconds to send nothing; 0 if sending is allowed."""
         return max(0.0, self._quiet_until - now)
 
+    def reached(self, now: float) -> None:
+        """All that is allowed is in flight and more waits: allow more."""
+        elapsed, self._grown_at = min(now - self._grown_at, _LONGEST_STEP), now
+        self._limit = min(self.most, self._limit + elapsed * min(SCALING, max(2.0, self._limit / 2)))
+
     def accepted(self) -> None:
         """An invocation was executed."""
-        self._limit = min(self.most, self._limit + 1 / self._limit)
         self._pause = _FIRST_PAUSE
         self._throttled_since = None
 
-    def throttled(self, now: float, retry_after: float | None) -> None:
-        """AWS refused an invocation for its rate or its number."""
+    def throttled(self, now: float, in_flight: int, retry_after: float | None, *, full: bool) -> None:
+        """AWS refused an invocation.
+
+        Parameters
+        ----------
+        now
+            Monotonic seconds.
+        in_flight
+            What it has not refused, as far as is known.
+        retry_after
+            Seconds to wait, where AWS says so.
+        full
+            Whether it has no sandbox for more, rather than being asked too fast.
+        """
         if self._throttled_since is None:
             self._throttled_since = now
         # One burst of refusals is one piece of news: a decrease for each of a hundred would end at one.
-        if now < self._quiet_until:
+        news = now >= self._quiet_until
+        if news:
+            self._least = max(1.0, self._limit * _DECREASE)
+        self._limit = max(self._least, min(self._limit, in_flight) if full else 0.0)
+        if not news:
             self._quiet_until = max(self._quiet_until, now + (retry_after or 0.0))
             return
-        self._limit = max(1.0, self._limit * _DECREASE)
         wait = self._pause * random.uniform(0.5, 1.5)
         self._quiet_until = now + max(wait, retry_after or 0.0)
         self._pause = min(_LONGEST_PAUSE, self._pause * 2)

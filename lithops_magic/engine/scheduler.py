@@ -21,7 +21,7 @@ from lithops_magic.engine.job import Job, Task
 from lithops_magic.engine.journal import Silent
 from lithops_magic.engine.kept import Rescue
 from lithops_magic.engine.lane import Flight, Lane, Lanes, Opened
-from lithops_magic.engine.limiter import ramp
+from lithops_magic.engine.limiter import TICK, ramp
 from lithops_magic.engine.parcels import Fetched, Parcels, Uploaded
 from lithops_magic.engine.payload import Function, ItemTooLarge, Requests, fragment
 from lithops_magic.engine.referee import Referee
@@ -196,14 +196,15 @@ class Scheduler:
         if self._job.over:
             return None
         now = time.monotonic()
-        pauses = [
-            max(_CHUNK_PATIENCE, lane.link.limiter.pause(now))
-            for lane in self._lanes
-            if lane.ready and lane.waiting and len(lane.flights) < self._limit(lane, now)
-        ]
+        pauses = [self._pause(lane, now) for lane in self._lanes if lane.ready and lane.waiting]
         if self._job.options.backups and self._lanes.in_flight:
             pauses.append(backups.PERIOD)
         return min(pauses, default=None)
+
+    def _pause(self, lane: Lane, now: float) -> float:
+        """How long a lane with waiting tasks can be left alone; its limit may also grow without news."""
+        at_limit = len(lane.flights) >= self._limit(lane, now)
+        return max(TICK if at_limit else _CHUNK_PATIENCE, lane.link.limiter.pause(now))
 
     def _handle(self, message: _Message) -> None:
         match message:
@@ -303,6 +304,8 @@ class Scheduler:
         if chunks and self._job.submit([task for chunk in chunks for task in chunk], memory):
             for chunk in chunks:
                 self._invoke(lane.launch(chunk))
+        if lane.waiting and len(lane.flights) >= lane.link.limiter.limit:
+            lane.link.limiter.reached(now)
 
     def _ask(self, limit: int) -> None:
         """Ask for the items that can be sent soon; not for each by itself, which would cost more than sending it."""

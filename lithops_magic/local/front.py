@@ -64,7 +64,7 @@ class Front:
     Parameters
     ----------
     owner : Credential
-        The user's credential; its secret also opens `/_local/requests` and `/_local/shutdown`.
+        The user's credential; its secret also opens `/_local/requests`, `/_local/traffic` and `/_local/shutdown`.
     stop : callable
         Called when the owner asks the server to end.
     """
@@ -74,6 +74,9 @@ class Front:
     ) -> None:
         self.activity = Activity()
         self.requests: Counter[str] = Counter()
+        self.received: Counter[str] = Counter()
+        """Bytes of the bodies of requests, by operation as well."""
+        self.sent: Counter[str] = Counter()
         self._keyring = keyring
         self._owner = owner
         self._functions = functions
@@ -105,6 +108,9 @@ class Front:
             return error("json", 403, "AccessDeniedException", "This needs the local AWS's secret in x-local-secret.")
         if (scope["method"], path) == ("GET", "/_local/requests"):
             return Response(200, json.dumps(self.requests).encode(), {"content-type": "application/json"})
+        if (scope["method"], path) == ("GET", "/_local/traffic"):
+            traffic = {"received": self.received, "sent": self.sent}
+            return Response(200, json.dumps(traffic).encode(), {"content-type": "application/json"})
         if (scope["method"], path) == ("POST", "/_local/shutdown"):
             self._stop()
             return Response(200, b'{"ok": true}', {"content-type": "application/json"})
@@ -121,11 +127,22 @@ class Front:
             return
         request = _path_style(request)
         if not identity.credential.internal:
-            self.requests[counted_name(identity.service, request)] += 1
+            send = self._counting(counted_name(identity.service, request), request, send)
         if identity.service == "lambda":
             await _reply(send, await self._lambda(request))
         else:
             await self._to_moto(identity, request, scope, send)
+
+    def _counting(self, name: str, request: Request, send: Send) -> Send:
+        """Count a request and, as they leave, the bytes of its answer."""
+        self.requests[name] += 1
+        self.received[name] += len(request.body)
+
+        async def counting(message: Message) -> None:
+            self.sent[name] += len(message.get("body", b""))
+            await send(message)
+
+        return counting
 
     async def _verify(self, signed: Signed) -> Identity:
         if len(signed.body) <= HASHED_INLINE:

@@ -222,7 +222,9 @@ def test_health_tells_nothing_but_that_it_lives(local_aws: LocalAws) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"x-local-secret": "guess"}])
-@pytest.mark.parametrize(("method", "target"), [("GET", "/_local/requests"), ("POST", "/_local/shutdown")])
+@pytest.mark.parametrize(
+    ("method", "target"), [("GET", "/_local/requests"), ("GET", "/_local/traffic"), ("POST", "/_local/shutdown")]
+)
 def test_the_servers_own_pages_need_the_secret(
     local_aws: LocalAws, method: str, target: str, headers: dict[str, str]
 ) -> None:

@@ -190,6 +190,18 @@ def test_what_moto_lacks_is_said_at_once(local_aws: LocalAws, service: str, oper
     assert failure.value.response["ResponseMetadata"]["RetryAttempts"] == 0
 
 
+def test_bytes_are_counted_by_operation(local_aws: LocalAws, bucket: str) -> None:
+    s3 = local_aws.client("s3")
+    before = local_aws.traffic()
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x" * 70_000)
+    for _ in range(3):
+        s3.get_object(Bucket=bucket, Key="k")["Body"].read()
+    after = local_aws.traffic()
+    # What is sent may be framed in chunks with a checksum.
+    assert 70_000 <= after["received"]["s3:PutObject"] - before["received"].get("s3:PutObject", 0) < 71_000
+    assert after["sent"]["s3:GetObject"] - before["sent"].get("s3:GetObject", 0) == 210_000
+
+
 def test_requests_are_counted_by_operation(local_aws: LocalAws, bucket: str) -> None:
     s3 = local_aws.client("s3")
     before = local_aws.requests()
