@@ -39,14 +39,14 @@ def to_frame(
         By index.
     """
     pandas = _pandas()
+    import numpy
+
     index = pandas.RangeIndex(len(stats), name="task")
 
     def objects(cells: list[Any]) -> Any:
-        # Element by element, because pandas would spread out values that are sequences, and infer what it can.
-        column = pandas.Series([None] * len(cells), index=index, dtype=object)
-        for row, cell in enumerate(cells):
-            column.array[row] = cell
-        return column.infer_objects()
+        # Element by element, because pandas would spread out values that are sequences.
+        column = numpy.fromiter(cells, dtype=object, count=len(cells))
+        return pandas.Series(column, index=index).infer_objects()
 
     return pandas.DataFrame(
         {

@@ -146,6 +146,11 @@ class Job:
         with self.changed:
             return self.ledger.stats(index)
 
+    def rows(self) -> list[TaskStats]:
+        """What became of every task so far."""
+        with self.changed:
+            return [self.ledger.stats(index) for index in range(len(self.ledger))]
+
     def item(self, index: int) -> Any:
         """Return a task's item.
 

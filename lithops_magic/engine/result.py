@@ -170,7 +170,7 @@ class MapResult(JobValues):
         from lithops_magic.engine.frame import to_frame
 
         __tracebackhide__ = True
-        return to_frame(list(self.stats), self.snapshot(), self._job.item, self.__getitem__, self.errors)
+        return to_frame(list(self.stats), self.snapshot(), self._job.item, self._value, self.errors)
 
     def plot(self, kind: str = "overview", *, path: str | Path | None = None) -> Plot:
         """Draw the job.

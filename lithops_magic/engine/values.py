@@ -35,6 +35,9 @@ class Stats(Sequence[TaskStats]):
             return [self._job.stats(i) for i in range(*index.indices(len(self)))]
         return self._job.stats(misuse.position(index, len(self)))
 
+    def __iter__(self) -> Iterator[TaskStats]:
+        return iter(self._job.rows())
+
     def __repr__(self) -> str:
         return f"<stats of {len(self):,} tasks; as a table: to_frame()>"
 
@@ -56,8 +59,11 @@ class JobValues(Sequence[Any]):
     def __getitem__(self, index: int | slice) -> Any:
         __tracebackhide__ = True
         if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        position = misuse.position(index, len(self))
+            return [self._value(i) for i in range(*index.indices(len(self)))]
+        return self._value(misuse.position(index, len(self)))
+
+    def _value(self, position: int) -> Any:
+        __tracebackhide__ = True
         if missing := self._job.missing(position):
             raise missing
         ledger = self._job.ledger
@@ -73,7 +79,7 @@ class JobValues(Sequence[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         # The inherited one would take a task's IndexError for the end.
-        return (self[i] for i in range(len(self)))
+        return map(self._value, range(len(self)))
 
     def __await__(self) -> Generator[Any, None, Self]:
         import asyncio

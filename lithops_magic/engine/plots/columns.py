@@ -105,9 +105,15 @@ def occupancy(begin: Floats, end: Floats, band: Ints, bands: int, edges: Floats)
     limits = np.searchsorted(band[order], np.arange(bands + 1))
     for number in range(bands):
         mine = order[limits[number] : limits[number + 1]]
-        inside = np.clip(edges, begin[mine][:, None], end[mine][:, None])
-        covered[number] = np.diff(inside, axis=1).sum(axis=0)
+        covered[number] = np.diff(_passed(begin[mine], edges) - _passed(end[mine], edges))
     return covered
+
+
+def _passed(since: Floats, at: Floats) -> Floats:
+    """Return the time passed at each of the instants `at` since those of `since` that lie before it, summed."""
+    ordered = np.sort(since)
+    before = np.searchsorted(ordered, at)
+    return np.asarray(before * at - np.append(0.0, np.cumsum(ordered))[before], float)
 
 
 def grouped_means(values: Floats, most: int) -> tuple[Floats, int]:
