@@ -9,9 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from IPython.core.error import UsageError
-
 from lithops_magic.notebook.scope import notebook_names
+from lithops_magic.notebook.usage import UsageError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

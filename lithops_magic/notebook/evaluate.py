@@ -7,10 +7,9 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import UsageError
-
 from lithops_magic.notebook.cell import cell_number
 from lithops_magic.notebook.grammar import refuse_unknown_flag
+from lithops_magic.notebook.usage import UsageError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -11,9 +11,8 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from IPython.core.error import UsageError
-
 from lithops_magic.notebook.options import MAP, Option, Options, by_flag, closest, collect
+from lithops_magic.notebook.usage import UsageError
 
 _FLAG = re.compile(r"--?[A-Za-z][\w-]*")
 _BLANK = re.compile(r"(?:\s|\\\n)*")

@@ -7,13 +7,12 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from IPython.core.error import UsageError
-
 from lithops_magic.engine.units import plural
 from lithops_magic.notebook.evaluate import evaluate
 from lithops_magic.notebook.grammar import refuse_unknown_flag
 from lithops_magic.notebook.options import LOGS, by_flag
 from lithops_magic.notebook.run import LAST
+from lithops_magic.notebook.usage import UsageError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -120,9 +120,9 @@ def test_set_makes_a_new_file_readable_by_its_owner_only(run: Run, tmp_path: Pat
     ],
 )
 def test_wrong_use_is_one_line_and_saves_nothing(run: Run, file: Path, line: str, message: str) -> None:
-    _, err = run(f"%lambda_config {line}", ok=False)
-    assert err.startswith(f"UsageError: {message}")
-    assert err.count("\n") == 1
+    out, _ = run(f"%lambda_config {line}", ok=False)
+    assert out.startswith(f"UsageError: {message}")
+    assert out.count("\n") == 1
     assert not file.exists()
 
 

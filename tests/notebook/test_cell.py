@@ -8,9 +8,9 @@ import traceback
 
 import cloudpickle
 import pytest
-from IPython.core.error import UsageError
 
 from lithops_magic.notebook.cell import CellSyntaxError, code_name, expression_form, function_form
+from lithops_magic.notebook.usage import UsageError
 
 
 def run(shell, target, body, item):

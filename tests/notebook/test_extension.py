@@ -125,9 +125,9 @@ def test_each_magic_explains_itself(loaded, magic, monkeypatch):
 def test_wrong_lines_are_told_in_one_line(loaded, capsys, cell, message):
     loaded.user_ns.update(lithops_magic=lithops_magic, result=1)
     assert not loaded.run_cell(cell).success
-    err = capsys.readouterr().err
-    assert err.startswith(f"UsageError: {message}")
-    assert err.count("\n") == 1
+    out = capsys.readouterr().out
+    assert out.startswith(f"UsageError: {message}")
+    assert out.count("\n") == 1
 
 
 @pytest.mark.parametrize(

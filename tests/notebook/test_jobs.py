@@ -78,9 +78,9 @@ def test_logs_of_one_task_of_all_and_filtered(loaded, run):
 )
 def test_logs_that_are_not_there_are_told_in_one_line(run, line, message):
     run("%lambda_map abs range(2) -o r")
-    _, err = run(f"%lambda_logs {line}", ok=False)
-    assert err.startswith(f"UsageError: {message}")
-    assert err.count("\n") == 1
+    out, _ = run(f"%lambda_logs {line}", ok=False)
+    assert out.startswith(f"UsageError: {message}")
+    assert out.count("\n") == 1
 
 
 def test_values_are_reduced_and_the_bar_tells(loaded, run):
@@ -95,8 +95,8 @@ def test_values_are_reduced_and_the_bar_tells(loaded, run):
     assert "✗ not reduced with bad()" in out
     assert "failed with TypeError at Cell In[" in out
     assert list(loaded.user_ns["s"]) == [0, 1, 2, 3]
-    _, err = run("%lambda_map abs range(4) --reduce missing", ok=False)
-    assert err.startswith("UsageError: --reduce: name 'missing' is not defined")
+    out, _ = run("%lambda_map abs range(4) --reduce missing", ok=False)
+    assert out.startswith("UsageError: --reduce: name 'missing' is not defined")
 
 
 def test_options_of_the_function_reach_it(loaded, run, local_aws):

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import nbformat
+import papermill
 import pytest
 from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
@@ -66,6 +72,49 @@ def test_a_background_job_fills_its_own_output_after_its_cell_ended():
     assert outputs(notebook, 3)[0].data["text/plain"] == "[0, 1, 2, 3]"
 
 
+def with_papermill(source: Path, out: Path) -> str:
+    with pytest.raises(papermill.PapermillExecutionError) as caught:
+        papermill.execute_notebook(source, out, progress_bar=False, kernel_name="python3")
+    return str(caught.value)
+
+
+def with_nbclient(source: Path, out: Path) -> str:
+    notebook = nbformat.read(source, as_version=4)
+    with pytest.raises(CellExecutionError) as caught:
+        NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    nbformat.write(notebook, out)
+    return str(caught.value)
+
+
+def with_jupyter(source: Path, out: Path) -> str:
+    command = [sys.executable, "-m", "jupyter", "execute", "--inplace", str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode != 0
+    return done.stderr
+
+
+@pytest.mark.parametrize("execute_with", [with_nbclient, with_papermill, with_jupyter])
+@pytest.mark.parametrize(
+    ("failing", "said"),
+    [
+        ("%%lambda_map x in range(8) -o r\n1 / (x - 3)", "ZeroDivisionError"),
+        ("%%lambda_map x in range(8) --memroy 512\nx", "unknown option --memroy; did you mean --memory?"),
+    ],
+    ids=["failed task", "wrong use"],
+)
+def test_a_headless_run_stops_where_a_magic_fails(tmp_path, execute_with, failing, said):
+    proof = tmp_path / "went on"
+    cells = ["%load_ext lithops_magic", failing, f"open({str(proof)!r}, 'w').close()"]
+    source, out = tmp_path / "in.ipynb", tmp_path / "out.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells]), source)
+    assert said in execute_with(source, out)
+    assert not proof.exists()
+    if out.exists():
+        cell = next(cell for cell in nbformat.read(out, as_version=4).cells if cell.source == failing)
+        (error,) = [output for output in cell.outputs if output.output_type == "error"]
+        assert said in "\n".join(error.traceback)
+
+
 class Kernel:
     """A kernel and what its cells said."""
 
@@ -75,15 +124,29 @@ class Kernel:
     def send(self, code: str) -> str:
         return self.client.execute(code)
 
-    def reply(self, request: str) -> dict[str, object]:
+    def reply(self, request: str) -> dict[str, Any]:
         while True:
             message = self.client.get_shell_msg(timeout=60)
             if message["parent_header"].get("msg_id") == request:
                 return message["content"]
 
+    def run(self, code: str) -> dict[str, Any]:
+        return self.reply(self.send(code))
+
     def evaluate(self, expression: str) -> str:
         request = self.client.execute("", user_expressions={"value": expression}, silent=True)
         return self.reply(request)["user_expressions"]["value"]["data"]["text/plain"]
+
+    def shown(self, request: str) -> Iterator[tuple[str, str]]:
+        """The type and the text of each message of a cell, until it is idle."""
+        while True:
+            message = self.client.get_iopub_msg(timeout=60)
+            if message["parent_header"].get("msg_id") != request:
+                continue
+            content = message["content"]
+            if content.get("execution_state") == "idle":
+                return
+            yield message["msg_type"], content.get("data", {}).get("text/plain", "")
 
     def close(self) -> None:
         self.client.stop_channels()
@@ -95,21 +158,23 @@ class Kernel:
 @pytest.fixture
 def kernel():
     kernel = Kernel()
-    kernel.reply(kernel.send("%load_ext lithops_magic"))
+    kernel.run("%load_ext lithops_magic")
     yield kernel
     kernel.close()
 
 
-def test_an_interrupt_returns_at_once_says_what_still_runs_and_keeps_the_results(kernel):
-    cell = (
-        "%%lambda_map x in range(100) -o r --chunksize 1 --workers 4\nimport time\ntime.sleep(0.05 if x < 4 else 8)\nx"
-    )
-    request = kernel.send(cell)
-    reached = time.monotonic() + 60
-    while time.monotonic() < reached and not _finished(kernel, request):
-        time.sleep(0.1)
+SLOW = "%%lambda_map x in range(100) -o r --chunksize 1 --workers 4\nimport time\ntime.sleep(0.05 if x < 4 else 8)\nx"
+
+
+@pytest.mark.parametrize("presses", [1, 3])
+def test_an_interrupt_returns_at_once_says_what_still_runs_and_keeps_the_results(kernel, presses):
+    request = kernel.send(SLOW)
+    for _, text in kernel.shown(request):
+        if "/100 finished" in text and "] 0/" not in text:
+            break
     pressed = time.monotonic()
-    kernel.manager.interrupt_kernel()
+    for _ in range(presses):
+        kernel.manager.interrupt_kernel()
     answer = kernel.reply(request)
     # Far less than the 8 s that the running tasks still need, even on a busy machine.
     assert time.monotonic() - pressed < 5
@@ -119,13 +184,50 @@ def test_an_interrupt_returns_at_once_says_what_still_runs_and_keeps_the_results
     assert answer["traceback"] == [answer["evalue"]]
     assert kernel.evaluate("0 < len(r.values()) < 100") == "True"
     assert kernel.evaluate("r.snapshot().state") == "'cancelled'"
+    assert kernel.run("%%lambda_call -o after\n6 * 7")["status"] == "ok"
+    assert kernel.evaluate("after") == "42"
 
 
-def _finished(kernel: Kernel, request: str) -> bool:
-    """Whether the progress of `request` has shown a finished task."""
-    while kernel.client.iopub_channel.msg_ready():
-        message = kernel.client.get_iopub_msg(timeout=1)
-        text = message["content"].get("data", {}).get("text/plain", "")
-        if "/100 finished" in text and "] 0/" not in text:
-            return True
-    return False
+def test_an_interrupt_before_the_first_task_is_sent_is_one_line_too(kernel):
+    kernel.run(
+        "class Slow:\n    def __reduce__(self):\n        import time\n        print('pickling', flush=True)\n"
+        "        time.sleep(60)\nslow = Slow()"
+    )
+    request = kernel.send("%%lambda_map x in range(3)\nslow, x")
+    assert any(kind == "stream" for kind, _ in kernel.shown(request))
+    kernel.manager.interrupt_kernel()
+    answer = kernel.reply(request)
+    assert answer["traceback"] == ["Stopped before anything was sent"]
+
+
+def test_the_bar_is_redrawn_ten_times_a_second_at_most_and_ends_with_the_last_frame(kernel):
+    request = kernel.send("%%lambda_map x in range(200) -o r --workers 4\nimport time\ntime.sleep(0.02)\nx")
+    frames = [text for kind, text in kernel.shown(request) if kind in ("display_data", "update_display_data")]
+    elapsed = float(kernel.evaluate("r.snapshot().elapsed"))
+    assert 1 < len(frames) <= 10 * elapsed + 2
+    assert frames[-1].startswith("200 tasks · ")
+    assert [kind for kind, _ in kernel.shown(kernel.send("%lambda_map abs range(3) -o s"))].count("display_data") == 1
+
+
+def test_what_travels_is_told_with_its_size_before_anything_is_sent(kernel):
+    kernel.run("data = bytes(11_000_000)\ndef helper(): return len(data)")
+    request = kernel.send("%%lambda_map x in range(2) -o r\nhelper() + x")
+    first = next(text for kind, text in kernel.shown(request) if kind == "display_data")
+    assert "/2 finished" not in first
+    assert "Note: 'data' (through helper()) is sent with the function: 11.0 MB." in first
+    assert kernel.reply(request)["status"] == "ok"
+    assert kernel.evaluate("list(r)") == "[11000000, 11000001]"
+
+
+def test_jupyterlab_is_offered_the_same_completions(kernel):
+    kernel.run("squares = [1]")
+    for line, offered in (
+        ("%%lambda_map x in squares --me", "--memory"),
+        ("%%lambda_map x in squ", "squares"),
+        ("%lambda_map abs squares --errors ", "keep"),
+    ):
+        cell = f"{line}\nx ** 2" if line.startswith("%%") else line
+        reply = kernel.reply(kernel.client.complete(cell, len(line)))
+        assert offered in reply["matches"]
+        assert reply["cursor_end"] == len(line)
+        assert offered.startswith(line[reply["cursor_start"] :])

@@ -126,9 +126,9 @@ def test_a_cell_without_a_value_is_told_once(loaded, run):
 )
 def test_wrong_use_is_one_line(loaded, run, cell, message):
     run("items = [1]")
-    _, err = run(cell, ok=False)
-    assert err.startswith(f"UsageError: {message}")
-    assert err.count("\n") == 1
+    out, _ = run(cell, ok=False)
+    assert out.startswith(f"UsageError: {message}")
+    assert out.count("\n") == 1
 
 
 def test_the_users_own_errors_while_the_line_is_evaluated_are_shown_in_full(loaded, run):

@@ -7,13 +7,12 @@ import html
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from IPython.core.error import UsageError
-
 from lithops_magic.config.keys import KEYS
 from lithops_magic.notebook.form.model import FIELDS, read
 from lithops_magic.notebook.form.static import summary
 from lithops_magic.notebook.form.store import Store
 from lithops_magic.notebook.status import show
+from lithops_magic.notebook.usage import UsageError
 
 if TYPE_CHECKING:
     from lithops_magic.notebook.configure import Asked

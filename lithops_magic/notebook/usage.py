@@ -1,0 +1,16 @@
+"""The error of a magic that was asked for what it cannot do."""
+
+from __future__ import annotations
+
+import IPython.core.error
+
+
+class UsageError(IPython.core.error.UsageError):
+    """A line or a cell is wrong: shown in one line.
+
+    IPython prints its own UsageError to stderr and stores no `error` output, so that whoever reads a notebook that was
+    run without a person finds nothing where it stopped.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"UsageError: {self}"]
