@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from lithops_magic.aws.outcomes import Outcome, Refused
@@ -122,7 +123,8 @@ class LambdaBackend:
 
         settings = self._settings
         environment = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "LITHOPS_"))}
-        key = (settings, self._need, tuple(sorted(environment.items())))
+        # What is in S3 expires: once a day it is looked at again.
+        key = (settings, self._need, tuple(sorted(environment.items())), datetime.now(UTC).date())
         reused = not afresh and key in _known
         if not reused:
             _known[key] = self._deploy(notify)

@@ -11,6 +11,8 @@ import os
 import sys
 from typing import Any
 
+from .store import CONNECT_TIMEOUT, DENIED, READ_TIMEOUT, TRIES, UNREACHABLE
+
 VARIABLE = "LITHOPS_MAGIC_ARCHIVES"
 """Only who may change the function's code can change it: the digests in it can be trusted as the code can."""
 
@@ -78,16 +80,20 @@ def _get(archive: dict[str, Any]) -> Any:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
-    config = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4})
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        retries={"mode": "standard", "total_max_attempts": TRIES},
+    )
     place = {"Bucket": archive["bucket"], "Key": archive["key"], "ExpectedBucketOwner": archive["owner"]}
     try:
-        return boto3.client("s3", config=config).get_object(**place)["Body"]
+        return boto3.session.Session().client("s3", config=config).get_object(**place)["Body"]
     except ClientError as error:
         code = error.response["Error"]["Code"]
-        raise Unusable(f"The packages in {_address(archive)} cannot be read by the function: {code}.") from error
+        remedy = "" if code.startswith("NoSuch") else f": {DENIED}"
+        raise Unusable(f"The function cannot read the packages in {_address(archive)} ({code}){remedy}.") from error
     except BotoCoreError as error:
-        hint = "a function in a VPC needs a gateway endpoint for S3"
-        raise ConnectionError(f"S3 cannot be reached for the packages ({hint}): {error}") from error
+        raise ConnectionError(f"The packages could not be fetched: {UNREACHABLE} ({error})") from error
 
 
 def _unpack(path: str, folder: str) -> None:
