@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from . import cli_aws, cli_image, cli_packages
+from . import cli_aws, cli_demo, cli_image, cli_packages
 from .errors import LithopsMagicError
-
-if TYPE_CHECKING:
-    from .demo import MapFigures
-
-NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,11 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lithops-magic", description="Notebook cells in parallel on AWS Lambda.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    demo = commands.add_parser("demo", help="run the quickstart or another demo notebook here and show what it does")
-    demo.add_argument("notebook", nargs="?", default="01_quickstart", help="which one (01_quickstart)")
-    demo.add_argument("--save", action="store_true", help="write the executed notebook back")
-    demo.set_defaults(run=_demo)
-
+    cli_demo.register(commands)
     commands.add_parser("local", help="run the local AWS in the foreground (see `lithops-magic local --help`)")
 
     status = commands.add_parser("status", help="list the functions that were deployed")
@@ -60,57 +48,6 @@ def _parser() -> argparse.ArgumentParser:
 def _fail(message: str) -> int:
     print(f"lithops-magic: {message}", file=sys.stderr)
     return 1
-
-
-def _demo(options: argparse.Namespace) -> int:
-    path = NOTEBOOKS / f"{options.notebook.removesuffix('.ipynb')}.ipynb"
-    if not NOTEBOOKS.exists():
-        return _fail("the demo notebooks come with the project's repository: clone it and `pip install -e .` there")
-    if not path.exists():
-        return _fail(
-            f"no demo {options.notebook}: there are {', '.join(sorted(p.stem for p in NOTEBOOKS.glob('*.ipynb')))}"
-        )
-    try:
-        import matplotlib  # noqa: F401
-        import nbformat
-        from nbclient.exceptions import CellExecutionError, DeadKernelError
-
-        from .demo import play
-    except ModuleNotFoundError as error:
-        return _fail(f'the demo needs {error.name}: pip install "lithops-magic[local]"')
-
-    notebook = nbformat.read(path, as_version=4)
-    try:
-        figures = play(notebook, sys.stdout, NOTEBOOKS)
-    except CellExecutionError as error:
-        return _fail(f"{path.stem} failed: {error.ename}: {error.evalue.splitlines()[0] if error.evalue else ''}")
-    except DeadKernelError:
-        return _fail(f"the kernel of {path.stem} died")
-    if options.save:
-        nbformat.write(notebook, path)
-    _conclude(figures, path)
-    return 0
-
-
-def _conclude(figures: list[MapFigures], path: Path) -> None:
-    from .demo import MapFigures
-    from .engine.units import duration, factor, money
-
-    total = MapFigures(
-        "together",
-        tasks=sum(figure.tasks for figure in figures),
-        elapsed=sum(figure.elapsed for figure in figures),
-        task_seconds=sum(figure.task_seconds for figure in figures),
-        request_cost=sum(figure.request_cost for figure in figures),
-    )
-    print(f"\n{'':10}{'tasks':>7}{'wall time':>12}{'serial':>10}{'speed-up':>14}{'requests':>12}")
-    for figure in (*figures, total):
-        print(
-            f"{figure.name:10}{figure.tasks:>7,}{duration(figure.elapsed):>12}{duration(figure.task_seconds):>10}"
-            f"{factor(figure.speedup):>14}{money(figure.request_cost):>12}"
-        )
-    print("\nSerial is all tasks one after the other; requests are at AWS's list price, and nothing was billed.")
-    print(f"Open the notebook:  jupyter lab {os.path.relpath(path)}")
 
 
 def _local(arguments: list[str]) -> int:

@@ -9,10 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from lithops_magic import cli
-
 
 def run(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -110,26 +106,3 @@ def test_local_passes_its_arguments_on(local_aws: Any) -> None:
 def test_local_serves_unless_told_otherwise(local_aws: Any) -> None:
     done = run("local", "--workers", "3")
     assert f"already runs at {local_aws.endpoint_url}" in done.stderr
-
-
-def test_a_missing_quickstart_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(cli, "NOTEBOOKS", tmp_path / "absent")
-    assert cli.main(["demo"]) == 1
-    assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_an_unknown_demo_names_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["demo", "99_nothing"]) == 1
-    assert capsys.readouterr().err.endswith("no demo 99_nothing: there are 01_quickstart, 02_configure\n")
-
-
-def test_a_missing_extra_is_one_line_with_the_remedy(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "nbformat", None)
-    assert cli.main(["demo"]) == 1
-    complaint = capsys.readouterr().err
-    assert complaint.count("\n") == 1
-    assert 'pip install "lithops-magic[local]"' in complaint

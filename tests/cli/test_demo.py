@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import json
 import os
@@ -18,9 +17,8 @@ import pytest
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from lithops_magic import cli, cli_demo
 from lithops_magic.demo import Screen, play
-
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 PROGRESS = """
 from IPython.display import display
@@ -106,10 +104,10 @@ def test_ctrl_c_ends_the_kernel_and_says_so_in_one_line(tmp_path: Path) -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "from nbformat.v4 import new_code_cell, new_notebook\n"
-        "from lithops_magic import cli, demo\n"
+        "from lithops_magic import cli, cli_demo, demo\n"
         "sleep = 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'\n"
         "book = new_notebook(cells=[new_code_cell(sleep)])\n"
-        "cli._demo = lambda options: demo.play(book, sys.stdout, Path.cwd())\n"
+        "cli_demo._demo = lambda options: demo.play(book, sys.stdout, Path.cwd())\n"
         "sys.exit(cli.main(['demo']))\n"
     )
     process = subprocess.Popen(
@@ -134,28 +132,47 @@ def _gone(pid: int) -> bool:
     return False
 
 
-def _kinds(book: Any) -> dict[str, set[str]]:
-    """What each cell shows, in kind."""
-    return {
-        cell["id"]: {kind for output in cell["outputs"] for kind in output.get("data", {output["output_type"]: ""})}
-        for cell in book["cells"]
-        if cell["cell_type"] == "code"
-    }
+def test_the_notebooks_that_are_asked_for_are_played_saved_and_written_as_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli_demo, "NOTEBOOKS", tmp_path)
+    for name, source in (("a", "6 * 7"), ("b", "1 / 0"), ("c", "print('seen')")):
+        nbformat.write(notebook(source), tmp_path / f"{name}.ipynb")
+    assert cli.main(["demo", "a", "c.ipynb", "--save", "--html", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count("As a page:") == 2
+    assert nbformat.read(tmp_path / "a.ipynb", as_version=4).cells[0].outputs[0].data == {"text/plain": "42"}
+    assert "seen" in (tmp_path / "c.html").read_text()
+    assert cli.main(["demo", "--all"]) == 1
+    assert capsys.readouterr().err == "lithops-magic: b failed: ZeroDivisionError: division by zero\n"
 
 
 @pytest.mark.parametrize(
-    ("name", "maps"),
+    ("arguments", "problem"),
     [
-        ("01_quickstart", [("squares", 1000), ("pieces", 288), ("celsius", 60)]),
-        ("02_configure", [("written", 3), ("read", 3)]),
+        (["99_nothing"], "no demo 99_nothing: there are 01_quickstart, 02_configure, 03_monte_carlo"),
+        (["--html", "nowhere"], "there is no folder nowhere"),
     ],
 )
-def test_a_stored_notebook_shows_what_a_fresh_run_shows(
-    tmp_path: Path, local_aws: Any, name: str, maps: list[tuple[str, int]]
+def test_what_cannot_be_played_is_one_line(
+    arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stored = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
-    fresh = copy.deepcopy(stored)
-    figures = play(fresh, io.StringIO(), tmp_path)
-    assert _kinds(fresh) == _kinds(stored)
-    assert [(figure.name, figure.tasks) for figure in figures] == maps
-    assert all(0 < figure.request_cost < 0.001 for figure in figures)
+    assert cli.main(["demo", *arguments]) == 1
+    assert capsys.readouterr().err.startswith(f"lithops-magic: {problem}")
+
+
+def test_a_missing_repository_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli_demo, "NOTEBOOKS", tmp_path / "absent")
+    assert cli.main(["demo"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_missing_extra_is_one_line_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "nbformat", None)
+    assert cli.main(["demo"]) == 1
+    complaint = capsys.readouterr().err
+    assert complaint.count("\n") == 1
+    assert 'pip install "lithops-magic[local]"' in complaint

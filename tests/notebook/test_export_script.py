@@ -39,6 +39,10 @@ CELLS = [
     "1 / 0",
     "%%lambda_map word in ['a'] -o kept --errors keep\nword + text",
     "print(list(kept))",
+    "%%lambda_map word in ['a'] -o kept --env GREETING=hello --reduce len\nimport os\nword + os.environ['GREETING']",
+    "print(list(kept), kept.reduced)",
+    "%%lambda_call -o answer\nbase * 4 + 2",
+    "print(answer)",
 ]
 FAILING = (8, 14)
 
@@ -69,7 +73,7 @@ def test_a_script_gives_the_values_that_the_notebook_gave(tmp_path: Path, local_
     done = subprocess.run([sys.executable, str(file)], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     expected = "".join(printed(notebook)).splitlines()
-    assert len(expected) == 8
+    assert len(expected) == 10
     assert [line for line in done.stdout.splitlines() if line in expected] == expected
 
 
