@@ -104,7 +104,9 @@ def quick(local_aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def objects(local_aws: LocalAws) -> ObjectStore:
-    return ObjectStore(Cloud.connect(SETTINGS), SETTINGS)
+    found = ObjectStore(Cloud.connect(SETTINGS), SETTINGS)
+    found.prepare()
+    return found
 
 
 def eventually(condition: Callable[[], Any], seconds: float = 30) -> None:
