@@ -51,7 +51,10 @@ class JobFolder:
     def create(cls, job_id: str) -> JobFolder:
         """Make the folder, and delete old ones."""
         path = _jobs() / job_id
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # `parents` would give the upper one whatever the user's umask says.
+        path.parent.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
         folder = cls(path)
         folder.lock()
         _prune()
@@ -104,7 +107,7 @@ class JobFolder:
         with contextlib.suppress(FileNotFoundError):
             # What was not written to its end would hide what follows.
             os.truncate(self.records, read(self.records)[1])
-        return open(os.open(self.records, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")  # noqa: PTH123
+        return _append(self.records)
 
     def manifest(self) -> dict[str, Any]:
         """Return what the job is; empty if that was never written."""
@@ -120,7 +123,7 @@ class JobFolder:
 
     def lock(self) -> bool:
         """Mark the job as run by this process, as long as that lives; False if another one runs it."""
-        file = (self.path / "lock").open("ab")
+        file = _append(self.path / "lock")
         if _lock(file):
             self._lock = file
             return True
@@ -152,6 +155,10 @@ def _user_folder() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support"
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+
+
+def _append(path: Path) -> IO[bytes]:
+    return open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")  # noqa: PTH123 - it knows no mode
 
 
 def _read(path: Path) -> dict[str, Any]:

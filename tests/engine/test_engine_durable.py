@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hmac
+import json
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -16,10 +19,17 @@ from typing import Any
 import pytest
 
 import lithops_magic
+from faulty_lambda import FaultyLambda
 from lithops_magic.aws.objects import ObjectStore
+from lithops_magic.aws.outcomes import Ambiguous, Outcome
 from lithops_magic.aws.session import Cloud
 from lithops_magic.config import Settings
-from lithops_magic.engine import journal, kept
+from lithops_magic.engine import MapOptions, MapResult, journal, kept
+from lithops_magic.engine.job import Job
+from lithops_magic.engine.payload import Function
+from lithops_magic.engine.scheduler import Scheduler
+from lithops_magic.engine.source import Source
+from lithops_magic.errors import JobInterrupted, TamperedError, UnknownJob
 from localaws import LocalAws
 
 SETTINGS = Settings(local=True, memory=256, timeout=10)
@@ -94,7 +104,9 @@ def quick(local_aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def objects(local_aws: LocalAws) -> ObjectStore:
-    return ObjectStore(Cloud.connect(SETTINGS), SETTINGS)
+    found = ObjectStore(Cloud.connect(SETTINGS), SETTINGS)
+    found.prepare()
+    return found
 
 
 def eventually(condition: Callable[[], Any], seconds: float = 30) -> None:
@@ -142,3 +154,139 @@ def test_a_job_whose_client_was_killed_is_resumed_and_nothing_that_ended_runs_ag
     assert isinstance(resumed.errors[1], KeyError)
     assert set(visits.runs.values()) == {1}
     assert resumed.cost > 0
+
+
+def test_a_short_job_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, local_aws: LocalAws, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(journal, "AFTER", 60)
+    lithops_magic.map(lambda x: x, [0], settings=SETTINGS)
+    before = local_aws.requests()
+    lithops_magic.map(lambda x: x, range(200), settings=SETTINGS)
+    now = local_aws.requests()
+    assert {name: now[name] for name in now if name.startswith("s3:")} == {
+        name: before[name] for name in before if name.startswith("s3:")
+    }
+    assert list(tmp_path.iterdir()) == []
+    assert lithops_magic.jobs() == []
+
+
+def test_what_is_written_down_is_the_users_own_and_holds_no_credential(
+    objects: ObjectStore, visits: Visits, tmp_path: Path
+) -> None:
+    visits.held, url = {1}, visits.url
+    secrets = {"access_key_id": "AKIANOTREALLYAKEY000", "secret_access_key": "not-a-secret-key", "session_token": "tkn"}
+
+    def visit(x: int) -> int:
+        import urllib.request
+
+        urllib.request.urlopen(f"{url}/{x}").close()
+        return x
+
+    result = lithops_magic.map(visit, [0, 1], settings=SETTINGS.replace(**secrets), keep_after=1e-4, background=True)
+    prefix = f"lithops-magic/jobs/{result.job_id}/"
+    eventually(lambda: f"{prefix}manifest" in objects.list(prefix))
+    visits.gate.set()
+    assert result.wait(30)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*") if path.is_dir()} == {0o700}
+    written = b"".join(path.read_bytes() for path in files)
+    stored = b"".join(objects.get(key) for key in objects.list(prefix))
+    key = result._job.key
+    assert key.hex().encode() in written
+    for secret in (*secrets.values(), local_secret(objects)):
+        assert secret.encode() not in written + stored
+    assert key.hex().encode() not in stored
+    assert key not in stored
+    shown = repr(result) + repr(result._job.__dict__) + str(environment(objects))
+    assert key.hex() not in shown
+    assert json.loads(objects.get(f"{prefix}manifest"))["id"] == result.job_id
+
+
+def local_secret(objects: ObjectStore) -> str:
+    return str(objects._cloud.credentials().secret_key)
+
+
+def environment(objects: ObjectStore) -> list[Any]:
+    functions = objects._cloud.client("lambda").list_functions()["Functions"]
+    return [function.get("Environment") for function in functions]
+
+
+def test_kept_results_that_were_changed_or_swapped_are_never_unpickled(visits: Visits, objects: ObjectStore) -> None:
+    job_id = kill_amid(visits)
+    visits.gate.set()
+    prefix = f"lithops-magic/jobs/{job_id}/"
+    eventually(lambda: {f"{prefix}2", f"{prefix}3"} <= set(objects.list(prefix)))
+    objects.put(f"{prefix}3", objects.get(f"{prefix}2"))
+    forged = json.dumps({"id": 2, "status": "ok", "value": "", "started": 0, "seconds": 1, "log": ""}).encode()
+    objects.put(f"{prefix}2", hmac.digest(b"another key", forged, "sha256") + forged)
+    result = lithops_magic.attach(job_id, settings=SETTINGS)
+    assert result.wait(30)
+    assert [type(result.errors[task]) for task in (2, 3)] == [TamperedError, TamperedError]
+    assert f"s3://{objects.bucket}/{prefix}2 is not what the sandbox wrote" in str(result.errors[2])
+
+
+def test_an_unknown_job_is_one_line_with_what_is_known(visits: Visits) -> None:
+    with pytest.raises(UnknownJob, match="no job is"):
+        lithops_magic.attach("0123")
+    for path in ("../x", ""):
+        with pytest.raises(UnknownJob):
+            lithops_magic.attach(path)
+    result = lithops_magic.map(time.sleep, [0.5], settings=SETTINGS, background=True)
+    eventually(lithops_magic.jobs)
+    close = result.job_id[:-2] + "zz"
+    with pytest.raises(UnknownJob, match=f"{close}.*did you mean {result.job_id}"):
+        lithops_magic.attach(close)
+    # In the process that runs it, it is the same job.
+    assert lithops_magic.attach(result.job_id)._job is result._job
+    assert result.wait(30)
+
+
+def test_a_job_that_another_process_runs_is_looked_at_and_not_resumed(visits: Visits) -> None:
+    visits.held = {2}
+    client = begin(visits, chunksize=1)
+    eventually(lambda: [job.done + job.failed for job in lithops_magic.jobs()] == [7])
+    (record,) = lithops_magic.jobs()
+    assert record.state == "running"
+    with pytest.raises(JobInterrupted, match="run by another process"):
+        lithops_magic.attach(record.id, resume=True, settings=SETTINGS)
+    visits.gate.set()
+    result = lithops_magic.attach(record.id, settings=SETTINGS)
+    assert result.wait(30)
+    assert result.values() == [x * 10 for x in range(8) if x != 1]
+    assert client.wait(30) == 0
+    assert lithops_magic.jobs()[0].state == "finished"
+
+
+class CutBehind(FaultyLambda):
+    """A connection that breaks when the function has run."""
+
+    def send(self, payload: bytes, done: Callable[[Outcome], None]) -> None:
+        super().send(payload, lambda outcome: done(Ambiguous("reset") if self.fault([-1]) else outcome))
+
+
+@pytest.mark.parametrize("kept_there", [True, False])
+def test_a_result_behind_a_broken_connection_is_found_and_not_computed_again(
+    objects: ObjectStore, local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch, kept_there: bool
+) -> None:
+    for name, value in worker_environment(local_aws).items():
+        monkeypatch.setenv(name, value)
+    cuts = iter([object()])
+    backend = CutBehind(lambda ids: next(cuts, None) if ids == [-1] else None, store=objects, workers=1)  # type: ignore[arg-type, return-value]
+    job = Job(MapOptions(keep_after=1e-4 if kept_there else 60), str, 3)
+    Scheduler(job, Function.pickle(lambda x: time.sleep(0.01) or x), Source([0, 1, 2]), backend).start()
+    result = MapResult(job)
+    assert result.wait(30)
+    assert list(result) == [0, 1, 2]
+    assert backend.runs.total() == (3 if kept_there else 4)
+    assert result.snapshot().retried == (0 if kept_there else 1)
+
+
+def worker_environment(local_aws: LocalAws) -> dict[str, str]:
+    return {
+        "AWS_REGION": local_aws.region,
+        "AWS_ACCESS_KEY_ID": local_aws.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": local_aws.secret_access_key,
+        "AWS_ENDPOINT_URL": local_aws.endpoint_url,
+    }
