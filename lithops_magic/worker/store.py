@@ -15,7 +15,12 @@ UNREACHABLE = (
     "S3 cannot be reached from the sandbox. In a VPC it needs an S3 gateway endpoint, which is free, or a NAT gateway: "
     "`lithops-magic doctor` checks that"
 )
-DENIED = "give the execution role s3:GetObject and s3:PutObject on the bucket (`lithops-magic policy` prints them)"
+FIXES = {
+    "AccessDenied": ". Give the execution role s3:GetObject and s3:PutObject (`lithops-magic policy` prints them)",
+    "NoSuchBucket": ". It is created with the function: `lithops-magic clean` deletes that, then run it again",
+    "NoSuchKey": "",
+}
+"""What to do about what S3 says of an object or a bucket that is not there, or not for the sandbox."""
 
 _SETTINGS = {
     "region_name": ("AWS_REGION",),
@@ -138,8 +143,8 @@ class Store:
     def _problem(self, error: Exception, what: str) -> Problem:
         code = _code(error)
         # To whom may not list the bucket, S3 says of a missing object as well that access is denied.
-        if code in ("NoSuchKey", "NoSuchBucket", "404", "AccessDenied", "403"):
-            return Problem("absent", f"{what} ({code}): {DENIED}" if "NoSuch" not in code else f"{what} ({code})")
+        if code in FIXES:
+            return Problem("absent", f"{what}: {code}{FIXES[code]}")
         if type(error).__name__ in ("ConnectTimeoutError", "EndpointConnectionError"):
             return Problem("store", f"{what}: {UNREACHABLE}")
         return Problem("store", f"{what}: {code or type(error).__name__}: {' '.join(str(error).split())}")

@@ -15,13 +15,13 @@ from faulty_lambda import FaultyLambda
 from lithops_magic.aws.objects import ObjectStore
 from lithops_magic.aws.session import Cloud
 from lithops_magic.config import Settings
-from lithops_magic.engine import MapOptions, MapResult, api
+from lithops_magic.engine import MapOptions, MapResult, api, journal
 from lithops_magic.engine.job import Job
 from lithops_magic.engine.payload import REQUEST_LIMIT, Function, ItemTooLarge, fragment
 from lithops_magic.engine.scheduler import Scheduler
 from lithops_magic.engine.source import Source
 from lithops_magic.errors import AwsError, ItemError, ResultError, SerializationError, TamperedError, TaskLost
-from lithops_magic.worker import functions, store
+from lithops_magic.worker import functions, reply, store
 from localaws import LocalAws
 
 MEMORY = 512
@@ -32,8 +32,9 @@ def lmap(function: Callable[[Any], Any], items: Any, **options: Any) -> MapResul
 
 
 @pytest.fixture
-def counted(local_aws: LocalAws) -> Callable[[], dict[str, int]]:
-    """S3 requests since the test began, by operation."""
+def counted(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, int]]:
+    """S3 requests since the test began, by operation, without what a long job writes down of itself."""
+    monkeypatch.setattr(journal, "AFTER", 3600.0)
     lmap(lambda x: x, [0])
     before = local_aws.requests()
 
@@ -93,6 +94,16 @@ def test_the_largest_item_that_fits_goes_inline_and_a_byte_more_through_s3(
     assert list(lmap(len, [random.randbytes(most)])) == [most]
     assert counted() == {}
     assert list(lmap(len, [random.randbytes(most + 400)])) == [most + 400]
+    assert counted()["PutObject"] == counted()["GetObject"] == 1
+
+
+def test_the_largest_result_that_fits_comes_inline_and_a_few_bytes_more_through_s3(
+    counted: Callable[[], dict[str, int]],
+) -> None:
+    most = (reply.LIMIT - 400) // 4 * 3
+    assert [len(value) for value in lmap(random.randbytes, [most])] == [most]
+    assert counted() == {}
+    assert [len(value) for value in lmap(random.randbytes, [most + 300])] == [most + 300]
     assert counted()["PutObject"] == counted()["GetObject"] == 1
 
 
