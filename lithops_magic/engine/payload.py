@@ -114,7 +114,7 @@ class Function:
         tasks
             How many there are, if that is known.
         again
-            A sandbox did not find the function in S3: look whether it still is there.
+            A sandbox did not find the function in S3: bring it there unless it still is.
 
         Raises
         ------
@@ -124,7 +124,7 @@ class Function:
             S3 does not take it.
         """
         reference: dict[str, Any] = {"sha256": hashlib.sha256(self.container).hexdigest()}
-        if place is None or self._travels_inline(tasks):
+        if place is None or (not again and self._travels_inline(tasks)):
             reference["data"] = base64.b64encode(self.container).decode()
         else:
             reference |= place.upload(self.container, again=again)

@@ -15,9 +15,10 @@ UNREACHABLE = (
     "S3 cannot be reached from the sandbox. In a VPC it needs an S3 gateway endpoint, which is free, or a NAT gateway: "
     "`lithops-magic doctor` checks that"
 )
+DENIED = "give the execution role s3:GetObject and s3:PutObject on the bucket (`lithops-magic policy` prints them)"
 FIXES = {
-    "AccessDenied": ". Give the execution role s3:GetObject and s3:PutObject (`lithops-magic policy` prints them)",
-    "NoSuchBucket": ". It is created with the function: `lithops-magic clean` deletes that, then run it again",
+    "AccessDenied": f": {DENIED}",
+    "NoSuchBucket": ": it is created with the function; `lithops-magic clean` deletes that, then run it again",
     "NoSuchKey": "",
 }
 """What to do about what S3 says of an object or a bucket that is not there, or not for the sandbox."""

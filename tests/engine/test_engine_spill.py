@@ -231,12 +231,16 @@ def test_results_that_were_swapped_in_s3_are_noticed(objects: ObjectStore, monke
     assert [type(result.errors[i]) for i in range(2)] == [TamperedError, TamperedError]
 
 
-def test_an_object_that_was_deleted_is_brought_again(objects: ObjectStore) -> None:
-    data = random.randbytes(7_000_000)
+@pytest.mark.parametrize(("function_size", "items"), [(7_000_000, [bytes(3)]), (100_000, [bytes(3)] * 200)])
+def test_an_object_that_was_deleted_is_brought_again(
+    objects: ObjectStore, function_size: int, items: list[bytes]
+) -> None:
+    data = random.randbytes(function_size)
+    items = [*items[1:], random.randbytes(7_000_000)]
     result = run_while(
-        objects, lambda x: x[0] + data[0], [data], lambda: print(objects.delete_prefix("lithops-magic/objects/"))
+        objects, lambda x: x[0] + data[0], items, lambda: objects.delete_prefix("lithops-magic/objects/") and None
     )
-    assert list(result) == [data[0] * 2]
+    assert list(result) == [item[0] + data[0] for item in items]
 
 
 def test_objects_that_cannot_be_brought_end_in_one_line(objects: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
