@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import logging
 import os
 import pickle
+import signal
 import sys
 import threading
 import time
@@ -14,13 +16,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lithops_magic.engine.answers import WorkerReply, decode, unpickle
 from lithops_magic.engine.payload import Function, fragment
-from lithops_magic.worker import capture, culprit, handler, packing
+from lithops_magic.worker import capture, culprit, handler, packing, processes
 from lithops_magic.worker import reply as reply_limit
 
 
@@ -364,3 +367,77 @@ def test_only_the_first_invocation_is_cold() -> None:
     first, second = run(lambda x: x, [0]), run(lambda x: x, [0])
     assert first.sandbox == second.sandbox
     assert not second.cold
+
+
+def on_two(function: Callable[[Any], Any], items: Iterable[Any], *, seconds: float = 60) -> dict[int, dict[str, Any]]:
+    before = psutil.Process().children()
+    reply = raw(function, items, seconds=seconds, processes=2)
+    assert psutil.Process().children() == before
+    return {outcome["id"]: outcome for outcome in reply["outcomes"]}
+
+
+def test_processes_share_the_tasks_and_are_gone_with_the_reply(capfd: pytest.CaptureFixture[str]) -> None:
+    def task(x: int) -> int:
+        print("task", x)
+        if x == 3:
+            raise ValueError
+        return os.getpid()
+
+    outcomes = on_two(task, range(5))
+    assert [outcomes[i]["log"] for i in range(5)] == [f"task {i}\n" for i in range(5)]
+    assert outcomes[3]["status"] == "error"
+    pids = {packing.loads(base64.b64decode(outcomes[i]["value"])) for i in (0, 1, 2, 4)}
+    assert len(pids) == 2
+    assert os.getpid() not in pids
+    assert sorted(capfd.readouterr().out.split("\n")) == ["", *(f"task {i}" for i in range(5))]
+
+
+def test_a_process_is_replaced_when_it_dies_even_if_something_holds_its_pipe() -> None:
+    def task(x: int) -> int:
+        if x == 1:
+            os._exit(3)
+        if x == 2:
+            if os.fork() == 0:
+                time.sleep(1)
+                os._exit(0)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return x
+
+    outcomes = on_two(task, range(6))
+    assert {i: outcome["status"] for i, outcome in outcomes.items()} == {
+        **dict.fromkeys((0, 3, 4, 5), "ok"),
+        **dict.fromkeys((1, 2), "died"),
+    }
+    assert (outcomes[1]["code"], outcomes[2]["code"]) == (3, -signal.SIGKILL)
+
+
+def test_a_task_goes_to_another_process_if_its_own_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    give, calls = processes._Child.give, []
+
+    def give_once_to_the_dead(child: processes._Child, task: dict[str, Any]) -> None:
+        calls.append(task["id"])
+        if len(calls) == 2:
+            raise BrokenPipeError
+        give(child, task)
+
+    monkeypatch.setattr(processes._Child, "give", give_once_to_the_dead)
+    assert {outcome["status"] for outcome in on_two(lambda x: x, range(4)).values()} == {"ok"}
+    assert sorted(calls) == [0, 1, 1, 2, 3]
+
+
+def test_a_process_that_ignores_the_time_limit_is_killed_and_nothing_more_is_begun() -> None:
+    def task(x: int) -> int:
+        if x == 0:
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+        if x < 2:
+            time.sleep(60)
+        return x
+
+    outcomes = on_two(task, range(4), seconds=1.5)
+    assert {i: outcome["status"] for i, outcome in outcomes.items()} == {0: "timeout", 1: "timeout"}
+    assert "error" in outcomes[1]
+
+
+def test_a_full_reply_ends_the_work_of_processes_too() -> None:
+    outcomes = on_two(lambda x: os.urandom(3_000_000), range(9))
+    assert 1 <= [outcome["status"] for outcome in outcomes.values()].count("ok") < 9
