@@ -45,8 +45,14 @@ class Setup:
 
     def head(self) -> dict[str, Any]:
         """Return what differs from the defaults, as it stands in a request."""
-        fields = {"env": dict(self.env), "processes": self.processes, "locals": self.locals}
-        return {name: value for name, value in fields.items() if value not in ({}, 1, False)}
+        head: dict[str, Any] = {}
+        if self.env:
+            head["env"] = dict(self.env)
+        if self.processes > 1:
+            head["processes"] = self.processes
+        if self.locals:
+            head["locals"] = True
+        return head
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,11 @@ class Function:
         container = packing.pack(data, buffers.views)
         heavy = len(data) + sum(view.nbytes for view in buffers.views) > captures.HEAVY
         return cls(container, need, function, head, tuple(captures.warnings(function)) if heavy else ())
+
+    @property
+    def large(self) -> bool:
+        """Whether to bring it to S3 may take a while."""
+        return len(self.container) > MOSTLY_INLINE
 
     def place(self, place: Place | None = None, tasks: int | None = None, *, again: bool = False) -> Requests:
         """Decide how the function travels, bring it to S3 if that is the way, and return the maker of its requests.

@@ -27,7 +27,7 @@ from lithops_magic.engine.payload import Function, ItemTooLarge, Requests, fragm
 from lithops_magic.engine.referee import Referee
 from lithops_magic.engine.source import Exhausted, Pulled, Source
 from lithops_magic.engine.spill import Place
-from lithops_magic.engine.units import plural
+from lithops_magic.engine.units import plural, size
 from lithops_magic.engine.versions import Versions
 from lithops_magic.errors import InvokeError, ItemError, LithopsMagicError, SerializationError
 
@@ -146,6 +146,8 @@ class Scheduler:
         place = self._place()
         if place is not None:
             self._job.download = place.download
+            if self._function.large:
+                self._notify(f"Uploading the function, {size(len(self._function.container))}")
         self._requests = self._function.place(place, self._job.snapshot().total)
         self._chunks.room = self._requests.room
         self._notify("")

@@ -70,7 +70,7 @@ def test_the_time_limit_is_kept_even_by_a_process_that_does_not_listen() -> None
             time.sleep(60)
         return x
 
-    result = lmap(task, range(6), chunksize=6, retries=0, timeout=2)
+    result = lmap(task, range(6), chunksize=6, retries=0, timeout=5)
     assert result.values() == [2, 3, 4, 5]
     assert [type(result.errors[i]) for i in range(2)] == [TaskTimeout, TaskTimeout]
     assert "time.sleep(60)" in result.errors[1].where
@@ -94,3 +94,14 @@ def test_a_function_that_cannot_be_loaded_fails_for_each_task() -> None:
     result = lmap(lambda x: needy, range(3), chunksize=3)
     assert [type(error).__mro__[1] for error in result.errors.values()] == [ImportFailed] * 3
     assert "'no_such_module_here'" in str(result.errors[0])
+
+
+def test_local_variables_of_a_task_that_failed_come_only_when_they_are_asked_for() -> None:
+    def task(x: int) -> None:
+        half = x // 2
+        raise ValueError(half)
+
+    for asked, seen in ((True, {"x": "7", "half": "3"}), (False, {})):
+        error = lmap(task, [7], locals=asked).errors[0]
+        assert error.traceback is not None
+        assert error.traceback.frames[-1].locals == seen
