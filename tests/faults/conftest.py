@@ -29,6 +29,7 @@ def proxy(session_proxy: FaultProxy) -> Iterator[FaultProxy]:
     session_proxy.reset()
     yield session_proxy
     session_proxy.reset()
+    session_proxy.up()
 
 
 @pytest.fixture(scope="session")

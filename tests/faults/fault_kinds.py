@@ -7,17 +7,13 @@ import json
 import random
 from collections.abc import Callable
 
+import botocore.session
+
 from fault_proxy import Passage, Play
 
-THROTTLE_REASONS = (
-    "CallerRateLimitExceeded",
-    "ConcurrentInvocationLimitExceeded",
-    "ConcurrentSnapshotCreateLimitExceeded",
-    "FunctionInvocationRateLimitExceeded",
-    "ReservedFunctionConcurrentInvocationLimitExceeded",
-    "ReservedFunctionInvocationRateLimitExceeded",
+THROTTLE_REASONS: tuple[str, ...] = tuple(
+    botocore.session.Session().get_service_model("lambda").shape_for("ThrottleReason").enum
 )
-"""The enumeration ThrottleReason of Lambda's service model."""
 
 NOT_READY = (
     (502, "EC2ThrottledException"),
@@ -91,19 +87,19 @@ async def hang_executed(passage: Passage) -> None:
 async def half_head(passage: Passage) -> None:
     answer = await passage.forward()
     await passage.client.send(answer[: answer.index(b"\r\n\r\n") // 2])
-    passage.client.writer.close()
+    passage.client.close()
 
 
 async def half_body(passage: Passage) -> None:
     answer = await passage.forward()
     start = answer.index(b"\r\n\r\n") + 4
     await passage.client.send(answer[: (start + len(answer)) // 2])
-    passage.client.writer.close()
+    passage.client.close()
 
 
 async def no_answer(passage: Passage) -> None:
     await passage.forward()
-    passage.client.writer.close()
+    passage.client.close()
 
 
 async def slow_drip(passage: Passage) -> None:
@@ -119,7 +115,7 @@ async def last_answer(passage: Passage) -> None:
     answer = await passage.forward()
     await passage.client.send(answer.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
     passage.delivered = True
-    passage.client.writer.close()
+    passage.client.close()
 
 
 REFUSED: list[Play] = [

@@ -6,6 +6,8 @@ import asyncio
 import json
 import random
 import re
+import socket
+import struct
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
@@ -114,8 +116,14 @@ class Stream:
             size = int(line, 16)
             yield line + await self.read(size + 2)
 
+    def close(self) -> None:
+        """End it, after what was sent."""
+        self.writer.close()
+
     def reset(self) -> None:
-        """Send a TCP reset, or close if nothing is left to be said."""
+        """Send a TCP reset."""
+        connection = self.writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
 
@@ -155,7 +163,7 @@ class FaultProxy:
         self.rules, self.seen, self.lost, self._random = list(rules), Counter(), Counter(), random.Random(seed)
 
     def up(self) -> None:
-        """Listen, at the same port as before."""
+        """Listen, at the same port as before, if that is not done."""
         self._call(self._up())
 
     def down(self) -> None:
@@ -176,6 +184,8 @@ class FaultProxy:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
 
     async def _up(self) -> None:
+        if self._listener is not None:
+            return
         self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self.port, backlog=2048)
         self.port = self._listener.sockets[0].getsockname()[1]
 
@@ -213,9 +223,9 @@ class FaultProxy:
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
-            client.reset()
+            client.close()
             if upstream is not None:
-                upstream.reset()
+                upstream.close()
 
     async def _pass(self, passage: Passage) -> None:
         rule = self._rule(passage.head)
