@@ -39,7 +39,7 @@ class Limiter:
     """Keeps the invocations in flight at what AWS accepts.
 
     Its limit grows with time while it is reached, at most by half as much again per second. A burst of refusals lowers
-    it by a factor, but not below what is in flight if the reason is that AWS has no sandbox for more.
+    it by a factor, but not below what AWS took if the reason is that it has no sandbox for more.
 
     Parameters
     ----------
@@ -51,6 +51,8 @@ class Limiter:
         self.most = max(1, most)
         self._limit = float(min(self.most, BURST))
         self._least = 1.0
+        self._held = 0
+        """Invocations that AWS took when they were sent last, as far as is known."""
         self._grown_at = 0.0
         self._pause = _FIRST_PAUSE
         self._quiet_until = 0.0
@@ -65,25 +67,25 @@ class Limiter:
         """Seconds to send nothing; 0 if sending is allowed."""
         return max(0.0, self._quiet_until - now)
 
-    def reached(self, now: float) -> None:
-        """All that is allowed is in flight and more waits: allow more."""
+    def filled(self, now: float, in_flight: int, more: bool) -> None:
+        """What is allowed was sent, `in_flight` is on its way; allow more, if all of it is used and `more` waits."""
+        self._held = in_flight
         elapsed, self._grown_at = min(now - self._grown_at, _LONGEST_STEP), now
-        self._limit = min(self.most, self._limit + elapsed * min(SCALING, max(2.0, self._limit / 2)))
+        if more and in_flight >= self.limit:
+            self._limit = min(self.most, self._limit + elapsed * min(SCALING, max(2.0, self._limit / 2)))
 
     def accepted(self) -> None:
         """An invocation was executed."""
         self._pause = _FIRST_PAUSE
         self._throttled_since = None
 
-    def throttled(self, now: float, in_flight: int, retry_after: float | None, *, full: bool) -> None:
+    def throttled(self, now: float, retry_after: float | None, *, full: bool) -> None:
         """AWS refused an invocation.
 
         Parameters
         ----------
         now
             Monotonic seconds.
-        in_flight
-            What it has not refused, as far as is known.
         retry_after
             Seconds to wait, where AWS says so.
         full
@@ -95,7 +97,8 @@ class Limiter:
         news = now >= self._quiet_until
         if news:
             self._least = max(1.0, self._limit * _DECREASE)
-        self._limit = max(self._least, min(self._limit, in_flight) if full else 0.0)
+        self._held -= 1
+        self._limit = max(self._least, min(self._limit, self._held) if full else 0.0)
         if not news:
             self._quiet_until = max(self._quiet_until, now + (retry_after or 0.0))
             return

@@ -60,8 +60,8 @@ class Link:
         self.limiter.accepted()
         self._reconnected, self._unreachable_since, self._refusals = False, None, 0
 
-    def turned_away(self, outcome: Throttled | Unreachable | Refused, in_flight: int) -> None:
-        """An invocation was not executed, `in_flight` others are on their way: prepare for the next one.
+    def turned_away(self, outcome: Throttled | Unreachable | Refused) -> None:
+        """An invocation was not executed: prepare for the next one.
 
         Raises
         ------
@@ -70,21 +70,21 @@ class Link:
         """
         match outcome:
             case Throttled():
-                self._throttled(outcome, in_flight)
+                self._throttled(outcome)
             case Unreachable(message):
-                self._unreachable(message, in_flight)
+                self._unreachable(message)
             case Refused():
                 self._refused(outcome)
 
-    def _throttled(self, outcome: Throttled, in_flight: int) -> None:
+    def _throttled(self, outcome: Throttled) -> None:
         now = time.monotonic()
-        self.limiter.throttled(now, in_flight, outcome.retry_after, full=outcome.full)
+        self.limiter.throttled(now, outcome.retry_after, full=outcome.full)
         self._refusals += 1
         hopeless = outcome.most_tries is not None and self._refusals > outcome.most_tries
         if hopeless or self.limiter.stalled(now):
             raise errors.ThrottledOut(f"AWS Lambda accepts no invocation: {outcome.reason} {outcome.fix}".rstrip())
 
-    def _unreachable(self, message: str, in_flight: int) -> None:
+    def _unreachable(self, message: str) -> None:
         now = time.monotonic()
         self._unreachable_since = self._unreachable_since or now
         if now - self._unreachable_since > UNREACHABLE_SECONDS:
@@ -92,7 +92,7 @@ class Link:
         if self.endpoint.local and not self._reconnected:
             self._reconnect()
         else:
-            self.limiter.throttled(now, in_flight, _UNREACHABLE_PAUSE, full=False)
+            self.limiter.throttled(now, _UNREACHABLE_PAUSE, full=False)
 
     def _refused(self, outcome: Refused) -> None:
         if isinstance(outcome, Left):

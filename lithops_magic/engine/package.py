@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import io
+import marshal
 import zipfile
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from importlib.util import MAGIC_NUMBER
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16
@@ -17,7 +19,7 @@ def worker_package() -> bytes:
     """Return the zip that is deployed to Lambda; the same sources give the same bytes."""
     contents = {
         **_sources("lithops_magic_worker", files("lithops_magic.worker")),
-        **_sources("cloudpickle", files("cloudpickle")),
+        **_compiled("cloudpickle", files("cloudpickle")),
     }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
@@ -32,3 +34,14 @@ def worker_package() -> bytes:
 
 def _sources(package: str, folder: Traversable) -> dict[str, bytes]:
     return {f"{package}/{file.name}": file.read_bytes() for file in folder.iterdir() if file.name.endswith(".py")}
+
+
+def _compiled(package: str, folder: Traversable) -> dict[str, bytes]:
+    """Compile what is large, for the Python that the function has as well: a sandbox has nowhere to keep the result."""
+    return {f"{name}c": _compile(source, name) for name, source in _sources(package, folder).items()}
+
+
+def _compile(source: bytes, name: str) -> bytes:
+    code = compile(source, f"/var/task/{name}", "exec", dont_inherit=True, optimize=2)
+    # Newer versions of the format than the second depend on how often an object happens to be referenced.
+    return MAGIC_NUMBER + bytes(12) + marshal.dumps(code, 2)

@@ -89,7 +89,7 @@ class Referee:
         self._return(flight.lane, tasks, ev.Throttled(len(tasks)) if throttled else ev.Returned(len(tasks)))
         # What comes from an endpoint that was given up already is no news.
         if flight.endpoint is flight.lane.link.endpoint and not self._job.over:
-            flight.lane.link.turned_away(outcome, len(flight.lane.flights))
+            flight.lane.link.turned_away(outcome)
         return None
 
     def fetched(self, message: Fetched) -> None:

@@ -306,8 +306,7 @@ class Scheduler:
         if chunks and self._job.submit([task for chunk in chunks for task in chunk], memory):
             for chunk in chunks:
                 self._invoke(lane.launch(chunk))
-        if lane.waiting and len(lane.flights) >= lane.link.limiter.limit:
-            lane.link.limiter.reached(now)
+        lane.link.limiter.filled(now, len(lane.flights), bool(lane.waiting))
 
     def _ask(self, limit: int) -> None:
         """Ask for the items that can be sent soon; not for each by itself, which would cost more than sending it."""

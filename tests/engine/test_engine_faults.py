@@ -287,20 +287,25 @@ def test_an_iterator_that_raises_ends_the_job_and_keeps_what_it_gave() -> None:
 def test_the_limiter_decreases_once_per_burst_of_haste_and_grows_with_time() -> None:
     one = limiter.Limiter(100)
     for _ in range(50):
-        one.throttled(10.0, 60, None, full=False)
+        one.throttled(10.0, None, full=False)
     assert one.limit == 70
     assert one.pause(10.0) > 0
+    one.filled(20.0, 60, more=True)
+    one.filled(20.5, 70, more=False)
+    assert one.limit == 70  # what is not used does not grow
     for second in range(21, 25):
-        one.reached(second)
+        one.filled(second, one.limit, more=True)
     assert one.limit == 100
 
 
-def test_the_limiter_stays_at_what_aws_accepted_and_follows_its_scaling_rate() -> None:
+def test_the_limiter_stays_at_what_aws_took_and_follows_its_scaling_rate() -> None:
     one = limiter.Limiter(10_000)
     assert one.limit == limiter.BURST
-    for refused in range(100):
-        one.throttled(10.0, 999 - refused, None, full=True)
+    one.filled(10.0, one.limit, more=False)
+    for _ in range(100):
+        one.throttled(10.1, None, full=True)
     assert one.limit == 900
-    for tenth in range(50):
-        one.reached(11.0 + tenth / 10)
-    assert 900 + 5 * limiter.SCALING <= one.limit <= 900 + 6 * limiter.SCALING
+    one.filled(11.0, one.limit, more=False)
+    for tenth in range(1, 51):
+        one.filled(11.0 + tenth / 10, one.limit, more=True)
+    assert one.limit == pytest.approx(900 + 5 * limiter.SCALING, abs=2)

@@ -35,9 +35,9 @@ def turned_away(monkeypatch: pytest.MonkeyPatch) -> list[Outcome]:
     told: list[Outcome] = []
     original = Link.turned_away
 
-    def turned_away(self: Link, outcome: Any, in_flight: int) -> None:
+    def turned_away(self: Link, outcome: Any) -> None:
         told.append(outcome)
-        original(self, outcome, in_flight)
+        original(self, outcome)
 
     monkeypatch.setattr(Link, "turned_away", turned_away)
     return told
