@@ -45,8 +45,12 @@ class Setup:
 
     def head(self) -> dict[str, Any]:
         """Return what differs from the defaults, as it stands in a request."""
-        fields = {"env": dict(self.env), "processes": self.processes, "locals": self.locals}
-        return {name: value for name, value in fields.items() if value not in ({}, 1, False)}
+        fields = {
+            "env": dict(self.env),
+            "processes": self.processes if self.processes > 1 else 0,
+            "locals": self.locals,
+        }
+        return {name: value for name, value in fields.items() if value}
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,8 @@ class MapResult(JobValues):
     def to_frame(self) -> pd.DataFrame:
         """One row per task: item, value, error, state, duration, memory, cost, attempts, sandbox and times.
 
+        Times are seconds since the start of the job, which is ``frame.attrs["began"]``.
+
         Raises
         ------
         MissingPackage
@@ -170,7 +172,7 @@ class MapResult(JobValues):
         from lithops_magic.engine.frame import to_frame
 
         __tracebackhide__ = True
-        return to_frame(list(self.stats), self.snapshot(), self._job.item, self._value, self.errors)
+        return to_frame(list(self.stats), self.snapshot(), self._job.item, self._value, self.errors, self._job.began)
 
     def plot(self, kind: str = "overview", *, path: str | Path | None = None) -> Plot:
         """Draw the job.

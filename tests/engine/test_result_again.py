@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lithops_magic.config import Settings
@@ -181,6 +182,7 @@ def test_a_frame_has_one_row_per_task_and_any_value_in_one_cell() -> None:
     assert frame.cost_usd.sum() == pytest.approx(result.cost)
     assert ((frame.sent_s <= frame.started_s) & (frame.started_s <= frame.ended_s)).all()
     assert set(frame.memory_mb) == {256}
+    assert 0 < (pd.Timestamp.now("UTC") - frame.attrs["began"]).total_seconds() < 600
     lazily = lmap(lambda x: x, iter(range(3))).to_frame()
     assert list(lazily.value) == [0, 1, 2]
     assert lazily.item.isna().all()
@@ -189,7 +191,7 @@ def test_a_frame_has_one_row_per_task_and_any_value_in_one_cell() -> None:
 def test_without_pandas_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r"to_frame\(\) needs pandas: .*pip install pandas"):
-        to_frame([], lmap(lambda x: x, []).snapshot(), int, int, {})
+        to_frame([], lmap(lambda x: x, []).snapshot(), int, int, {}, 0.0)
 
 
 def test_a_real_job_is_drawn(tmp_path: Path) -> None:
