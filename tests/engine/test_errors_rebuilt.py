@@ -189,3 +189,22 @@ def test_local_variables_come_only_when_they_are_asked_for(asked: bool) -> None:
     assert ("\n      x = 2\n" in shown) == asked
     assert ("\n      table = [[2, 2, 2], 'two\\nlines']\n" in shown) == asked
     assert "in task\n    return 1 / share\n" in shown
+
+
+@pytest.mark.usefixtures("local_aws")
+def test_lines_of_a_file_that_only_the_sandbox_has_are_shown() -> None:
+    def task(_: int) -> None:
+        import importlib
+        import sys
+        import tempfile
+
+        folder = tempfile.mkdtemp(prefix="sandbox-")
+        (Path(folder) / "only_there.py").write_text("def solve():\n    raise ArithmeticError('singular')\n")
+        sys.path.append(folder)
+        importlib.import_module("only_there").solve()
+
+    error = api.map(task, [0], settings=Settings(local=True, memory=256), errors="keep").errors[0]
+    assert isinstance(error, ArithmeticError)
+    assert error.traceback is not None
+    assert not Path(error.traceback.frames[-1].file).exists()
+    assert "only_there.py, line 2, in solve\n    raise ArithmeticError('singular')\n" in error._render_traceback_()[1]
