@@ -33,7 +33,7 @@ def to_frame(
     snapshot
         The job they are of.
     items
-        Returns a task's item, or raises LookupError if it was not kept.
+        Returns a task's item, or raises if it is not here.
     values
         Returns the value of a task that is done.
     errors
@@ -76,5 +76,5 @@ def to_frame(
 def _kept(items: Callable[[int], Any], index: int) -> Any:
     try:
         return items(index)
-    except LookupError:
+    except Exception:  # not kept, or of a class that this process does not have
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from lithops_magic.engine import misuse
@@ -101,7 +102,9 @@ class MapResult(JobValues):
         """
         __tracebackhide__ = True
         missing = [index for index in range(len(self)) if self._job.ledger.state(index) != "done"]
-        self._job = misuse.start_again(self._job, missing, changes)
+        job, self._job = self._job, misuse.start_again(self._job, missing, changes)
+        if self._job is job and self.reduction is None:
+            return self
         if self.reduction is not None:
             self.reduction = self.reduction.anew()
             self.reduction.follow(self)
@@ -172,7 +175,14 @@ class MapResult(JobValues):
         from lithops_magic.engine.frame import to_frame
 
         __tracebackhide__ = True
-        return to_frame(list(self.stats), self.snapshot(), self._job.item, self._value, self.errors, self._job.began)
+        return to_frame(
+            list(self.stats),
+            self.snapshot(),
+            partial(self._job.item, download=False),
+            self._value,
+            self.errors,
+            self._job.began,
+        )
 
     def plot(self, kind: str = "overview", *, path: str | Path | None = None) -> Plot:
         """Draw the job.

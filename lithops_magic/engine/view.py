@@ -155,18 +155,14 @@ def _task_table(result: MapResult) -> str:
     errors = result.errors
     # What failed comes first: it is what a person opens the table for.
     shown = [*islice(errors, _ROWS), *islice((i for i in range(len(stats)) if i not in errors), _ROWS)][:_ROWS]
-    rows = [_task_row(stats[index], _item(result, index), _outcome(result, stats[index], errors)) for index in shown]
+    rows = [
+        _task_row(stats[index], _line(result.item_repr(index), 2 * _ROOM), _outcome(result, stats[index], errors))
+        for index in shown
+    ]
     order = ", failed ones first" if errors else ""
     title = f"Tasks ({len(shown):,} of {len(stats):,}{order})" if len(stats) > _ROWS else "Tasks"
     table = markup.table(("task", "item", "result", "time", "memory", "attempts"), rows, right={0, 3, 4, 5})
     return f"<details><summary>{title}</summary>{table}</details>"
-
-
-def _item(result: MapResult, index: int) -> str:
-    try:
-        return _line(_repr(result.item(index)), 2 * _ROOM)
-    except LookupError:
-        return ""
 
 
 def _outcome(result: MapResult, task: TaskStats, errors: Mapping[int, TaskError]) -> str:

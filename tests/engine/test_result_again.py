@@ -30,18 +30,18 @@ def lmap(function: Callable[[Any], Any], items: Any, **options: Any) -> MapResul
 def test_a_retry_runs_only_what_is_missing_and_fills_the_same_result() -> None:
     bad = {3, 17}  # travels with the function, so that a retry meets what it is by then
 
-    def task(x: int) -> tuple[int, str]:
+    def task(x: int) -> tuple[int, str, str | None]:
         print("run", x)
         if x in bad:
             raise KeyError(x)
-        return x, os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]
+        return x, os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"], os.environ.get("WEATHER")
 
     result = lmap(task, range(20))
     first = result.snapshot()
     early = result.futures[3]
     bad.remove(3)
-    assert result.retry(memory=512) is result
-    assert result[3] == (3, "512")
+    assert result.retry(memory=512, env={"WEATHER": "better"}) is result
+    assert result[3] == (3, "512", "better")
     assert {value[1] for value in result.values()} == {"256", "512"}
     assert list(result.errors) == [17]
     assert result.errors[17].index == 17
@@ -55,7 +55,7 @@ def test_a_retry_runs_only_what_is_missing_and_fills_the_same_result() -> None:
     assert result.stats[3].started_s > max(stats.ended_s for stats in result.stats if stats.index not in (3, 17))
     assert sorted(future.index for future in result.as_completed()) == list(range(20))
     assert isinstance(early.exception(), KeyError)
-    assert result.futures[3].result() == (3, "512")
+    assert result.futures[3].result() == (3, "512", "better")
     bad.clear()
     assert len(list(result.retry(errors="raise"))) == 20
     spent = result.snapshot().invocations
