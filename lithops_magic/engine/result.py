@@ -175,14 +175,8 @@ class MapResult(JobValues):
         from lithops_magic.engine.frame import to_frame
 
         __tracebackhide__ = True
-        return to_frame(
-            list(self.stats),
-            self.snapshot(),
-            partial(self._job.item, download=False),
-            self._value,
-            self.errors,
-            self._job.began,
-        )
+        item = partial(self._job.item, download=False)
+        return to_frame(list(self.stats), self.snapshot(), item, self._value, self.errors, self._job.began)
 
     def plot(self, kind: str = "overview", *, path: str | Path | None = None) -> Plot:
         """Draw the job.

@@ -155,10 +155,7 @@ def _task_table(result: MapResult) -> str:
     errors = result.errors
     # What failed comes first: it is what a person opens the table for.
     shown = [*islice(errors, _ROWS), *islice((i for i in range(len(stats)) if i not in errors), _ROWS)][:_ROWS]
-    rows = [
-        _task_row(stats[index], _line(result.item_repr(index), 2 * _ROOM), _outcome(result, stats[index], errors))
-        for index in shown
-    ]
+    rows = [_task_row(result, stats[index], errors) for index in shown]
     order = ", failed ones first" if errors else ""
     title = f"Tasks ({len(shown):,} of {len(stats):,}{order})" if len(stats) > _ROWS else "Tasks"
     table = markup.table(("task", "item", "result", "time", "memory", "attempts"), rows, right={0, 3, 4, 5})
@@ -175,10 +172,11 @@ def _outcome(result: MapResult, task: TaskStats, errors: Mapping[int, TaskError]
     return _line(f"✗ {remote.type}: {remote.message}" if remote else f"✗ {error.message}")
 
 
-def _task_row(task: TaskStats, item: str, outcome: str) -> tuple[str, ...]:
+def _task_row(result: MapResult, task: TaskStats, errors: Mapping[int, TaskError]) -> tuple[str, ...]:
+    item = _line(result.item_repr(task.index), 2 * _ROOM)
     time = duration(task.duration_s) + (" (cold start)" if task.cold else "") if task.attempts else ""
     memory = f"{task.max_memory_mb:,} MB" if task.max_memory_mb else ""
-    return f"{task.index:,}", item, outcome, time, memory, f"{task.attempts}"
+    return f"{task.index:,}", item, _outcome(result, task, errors), time, memory, f"{task.attempts}"
 
 
 def _repr(value: object) -> str:
