@@ -86,7 +86,8 @@ class MapResult(JobValues):
         background
             Return at once; the result fills while the tasks run.
         changes
-            Options of `lithops_magic.map` that are to be others now, such as ``memory=4096`` or ``timeout=900``.
+            Options of `lithops_magic.map` that are to be others now, such as ``memory=4096`` or ``timeout=900``;
+            ``max_cost`` is for all runs together.
 
         Returns
         -------

@@ -102,7 +102,7 @@ def _facts(result: MapResult) -> Iterator[tuple[str, list[str]]]:
     if values := _values(result):
         yield "values", [values]
     if result.error is not None:
-        yield "ended", [_line(f"{type(result.error).__name__}: {result.error}")]
+        yield "ended", [_line(f"{type(result.error).__name__}: {result.error}", 3 * _WIDTH)]
     if result.errors:
         yield "errors", error_lines(result)
     if result.done and len(result) > snapshot.done:

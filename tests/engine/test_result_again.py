@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 from lithops_magic.config import Settings
 from lithops_magic.engine import MapResult, api
 from lithops_magic.engine.frame import to_frame
-from lithops_magic.errors import MisuseError, NoSuchTask, SerializationError, TaskError
+from lithops_magic.errors import BudgetSpent, MisuseError, NoSuchTask, SerializationError, TaskError
 
 pytestmark = pytest.mark.usefixtures("local_aws")
 
@@ -78,6 +79,16 @@ def test_a_stopped_job_goes_on_and_raises_as_the_map_did(kind: Callable[[Any], A
     bad.clear()
     assert list(result.retry()) == [1 / (x + 1) for x in range(len(result))]
     assert result.snapshot().state == "finished"
+
+
+def test_a_budget_is_for_all_runs_of_a_job_together() -> None:
+    result = lmap(lambda x: time.sleep(0.02) or x, range(60), max_cost=0.000004, background=True, chunksize=5)
+    assert result.wait(60)
+    assert 0 < len(result.values()) < 60
+    with pytest.raises(BudgetSpent, match=r"retry\(max_cost=…\)"):
+        result.retry()
+    assert "again   .retry() runs" in repr(result)
+    assert list(result.retry(max_cost=1.0)) == list(range(60))
 
 
 def test_what_cannot_be_retried_or_debugged_says_so_in_one_line() -> None:
