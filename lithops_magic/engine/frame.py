@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.engine.costs import task_costs
-from lithops_magic.errors import MissingPackage
+from lithops_magic.engine.misuse import need
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
@@ -22,8 +22,9 @@ def to_frame(
     items: Callable[[int], Any],
     values: Callable[[int], Any],
     errors: Mapping[int, TaskError],
+    began: float,
 ) -> pd.DataFrame:
-    """Return one row per task, in the order of the items.
+    """Return one row per task, in the order of the items; its times are seconds since ``attrs["began"]``.
 
     Parameters
     ----------
@@ -32,15 +33,15 @@ def to_frame(
     snapshot
         The job they are of.
     items
-        Returns a task's item, or raises LookupError if it was not kept.
+        Returns a task's item, or raises if it is not here.
     values
         Returns the value of a task that is done.
     errors
         By index.
+    began
+        When the job was started, in seconds since 1970.
     """
-    pandas = _pandas()
-    import numpy
-
+    pandas, numpy = (need(name, "to_frame()", "pandas") for name in ("pandas", "numpy"))
     index = pandas.RangeIndex(len(stats), name="task")
 
     def objects(cells: list[Any]) -> Any:
@@ -48,7 +49,7 @@ def to_frame(
         column = numpy.fromiter(cells, dtype=object, count=len(cells))
         return pandas.Series(column, index=index).infer_objects()
 
-    return pandas.DataFrame(
+    frame: pd.DataFrame = pandas.DataFrame(
         {
             "item": objects([_kept(items, task.index) for task in stats]),
             "value": objects([values(task.index) if task.state == "done" else None for task in stats]),
@@ -68,20 +69,12 @@ def to_frame(
         },
         index=index,
     )
+    frame.attrs["began"] = pandas.Timestamp(began, unit="s", tz="UTC")
+    return frame
 
 
 def _kept(items: Callable[[int], Any], index: int) -> Any:
     try:
         return items(index)
-    except LookupError:
+    except Exception:  # not kept, or of a class that this process does not have
         return None
-
-
-def _pandas() -> Any:
-    try:
-        import pandas
-    except ImportError:
-        problem = "to_frame() needs pandas: install it with `%pip install pandas`"
-    else:
-        return pandas
-    raise MissingPackage(problem)

@@ -151,8 +151,8 @@ class Job:
         with self.changed:
             return [self.ledger.stats(index) for index in range(len(self.ledger))]
 
-    def item(self, index: int) -> Any:
-        """Return a task's item.
+    def kept(self, index: int) -> Any:
+        """Return a task's item as it is kept: an object, or what an earlier process had prepared of it.
 
         Raises
         ------
@@ -160,11 +160,21 @@ class Job:
             It was not kept: the items came from an iterator, and the task is done.
         """
         if index in self.ledger.items:
-            item = self.ledger.items[index]
-            return item.load(self.download) if isinstance(item, Prepared) else item
+            return self.ledger.items[index]
         if self._items is None:
             raise LookupError(f"item {index} was taken from an iterator and not kept")
         return self._items[index]
+
+    def item(self, index: int, *, download: bool = True) -> Any:
+        """Return a task's item, brought from S3 if it has to be.
+
+        Raises
+        ------
+        LookupError
+            It was not kept, or is in S3 and not to be brought.
+        """
+        item = self.kept(index)
+        return item.load(self.download if download else None) if isinstance(item, Prepared) else item
 
     def logs(self) -> dict[int, str]:
         """What tasks printed, by index, of those that printed something."""

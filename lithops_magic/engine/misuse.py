@@ -64,7 +64,7 @@ def start_again(job: Job, indices: Sequence[int], changes: Mapping[str, Any]) ->
     if job.start_again is None:
         raise MisuseError("retry: the function is not here; run its cell again")
     for index in indices:
-        _item(job, index)
+        _here(job.kept, index)
     return job.start_again(job, indices, options)
 
 
@@ -78,7 +78,7 @@ def function_and_item(job: Job, index: int) -> tuple[Callable[[Any], Any], Any]:
     """
     if job.function is None:
         raise MisuseError("debug: the function is not here; run its cell again")
-    return job.function, _item(job, index)
+    return job.function, _here(job.item, index)
 
 
 def need(module: str, caller: str, package: str) -> ModuleType:
@@ -123,9 +123,9 @@ def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _item(job: Job, index: int) -> Any:
+def _here(item: Callable[[int], Any], index: int) -> Any:
     try:
-        return job.item(index)
+        return item(index)
     except LookupError as error:
         problem = f"{error}; pass the items as a list to have them again"
     raise MisuseError(problem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from lithops_magic.engine import misuse
@@ -85,7 +86,8 @@ class MapResult(JobValues):
         background
             Return at once; the result fills while the tasks run.
         changes
-            Options of `lithops_magic.map` that are to be others now, such as ``memory=4096`` or ``timeout=900``.
+            Options of `lithops_magic.map` that are to be others now, such as ``memory=4096`` or ``timeout=900``;
+            ``max_cost`` is for all runs together.
 
         Returns
         -------
@@ -101,7 +103,9 @@ class MapResult(JobValues):
         """
         __tracebackhide__ = True
         missing = [index for index in range(len(self)) if self._job.ledger.state(index) != "done"]
-        self._job = misuse.start_again(self._job, missing, changes)
+        job, self._job = self._job, misuse.start_again(self._job, missing, changes)
+        if self._job is job and self.reduction is None:
+            return self
         if self.reduction is not None:
             self.reduction = self.reduction.anew()
             self.reduction.follow(self)
@@ -162,6 +166,8 @@ class MapResult(JobValues):
     def to_frame(self) -> pd.DataFrame:
         """One row per task: item, value, error, state, duration, memory, cost, attempts, sandbox and times.
 
+        Times are seconds since the start of the job, which is ``frame.attrs["began"]``.
+
         Raises
         ------
         MissingPackage
@@ -170,7 +176,8 @@ class MapResult(JobValues):
         from lithops_magic.engine.frame import to_frame
 
         __tracebackhide__ = True
-        return to_frame(list(self.stats), self.snapshot(), self._job.item, self._value, self.errors)
+        item = partial(self._job.item, download=False)
+        return to_frame(list(self.stats), self.snapshot(), item, self._value, self.errors, self._job.began)
 
     def plot(self, kind: str = "overview", *, path: str | Path | None = None) -> Plot:
         """Draw the job.

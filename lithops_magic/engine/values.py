@@ -10,6 +10,7 @@ from lithops_magic.engine import misuse, tracebacks
 from lithops_magic.engine.job import Job, TaskFuture
 from lithops_magic.engine.ledger import State, TaskStats
 from lithops_magic.engine.options import MapOptions
+from lithops_magic.engine.replies import item_repr
 from lithops_magic.engine.snapshot import Snapshot
 from lithops_magic.errors import TaskError
 
@@ -198,6 +199,13 @@ class JobValues(Sequence[Any]):
         """
         __tracebackhide__ = True
         return self._job.item(misuse.position(index, len(self)))
+
+    def item_repr(self, index: int) -> str:
+        """A short repr of a task's item, or nothing if it was not kept."""
+        try:
+            return item_repr(self._job.kept(index))
+        except LookupError:
+            return ""
 
     @property
     def cost(self) -> float:

@@ -102,7 +102,7 @@ def _facts(result: MapResult) -> Iterator[tuple[str, list[str]]]:
     if values := _values(result):
         yield "values", [values]
     if result.error is not None:
-        yield "ended", [_line(f"{type(result.error).__name__}: {result.error}")]
+        yield "ended", [_line(f"{type(result.error).__name__}: {result.error}", 3 * _WIDTH)]
     if result.errors:
         yield "errors", error_lines(result)
     if result.done and len(result) > snapshot.done:
@@ -155,18 +155,11 @@ def _task_table(result: MapResult) -> str:
     errors = result.errors
     # What failed comes first: it is what a person opens the table for.
     shown = [*islice(errors, _ROWS), *islice((i for i in range(len(stats)) if i not in errors), _ROWS)][:_ROWS]
-    rows = [_task_row(stats[index], _item(result, index), _outcome(result, stats[index], errors)) for index in shown]
+    rows = [_task_row(result, stats[index], errors) for index in shown]
     order = ", failed ones first" if errors else ""
     title = f"Tasks ({len(shown):,} of {len(stats):,}{order})" if len(stats) > _ROWS else "Tasks"
     table = markup.table(("task", "item", "result", "time", "memory", "attempts"), rows, right={0, 3, 4, 5})
     return f"<details><summary>{title}</summary>{table}</details>"
-
-
-def _item(result: MapResult, index: int) -> str:
-    try:
-        return _line(_repr(result.item(index)), 2 * _ROOM)
-    except LookupError:
-        return ""
 
 
 def _outcome(result: MapResult, task: TaskStats, errors: Mapping[int, TaskError]) -> str:
@@ -179,10 +172,11 @@ def _outcome(result: MapResult, task: TaskStats, errors: Mapping[int, TaskError]
     return _line(f"✗ {remote.type}: {remote.message}" if remote else f"✗ {error.message}")
 
 
-def _task_row(task: TaskStats, item: str, outcome: str) -> tuple[str, ...]:
+def _task_row(result: MapResult, task: TaskStats, errors: Mapping[int, TaskError]) -> tuple[str, ...]:
+    item = _line(result.item_repr(task.index), 2 * _ROOM)
     time = duration(task.duration_s) + (" (cold start)" if task.cold else "") if task.attempts else ""
     memory = f"{task.max_memory_mb:,} MB" if task.max_memory_mb else ""
-    return f"{task.index:,}", item, outcome, time, memory, f"{task.attempts}"
+    return f"{task.index:,}", item, _outcome(result, task, errors), time, memory, f"{task.attempts}"
 
 
 def _repr(value: object) -> str:

@@ -172,3 +172,39 @@ def test_local_variables_stand_below_their_line() -> None:
     frame = RemoteFrame("c.py", 3, "f", "return 1 / y", locals={"x": "3", "y": "0"})
     text = tracebacks.render(RemoteTraceback("ZeroDivisionError", "division by zero", (frame,)), str)
     assert text.splitlines()[2:5] == ["    return 1 / y", "      x = 3", "      y = 0"]
+
+
+@pytest.mark.usefixtures("local_aws")
+@pytest.mark.parametrize("asked", [True, False])
+def test_local_variables_come_only_when_they_are_asked_for(asked: bool) -> None:
+    def task(x: int) -> float:
+        table = [[x] * 3, "two\nlines"]
+        share = len(table) - x
+        return 1 / share
+
+    settings = Settings(local=True, memory=256)
+    error = api.map(task, [2], settings=settings, errors="keep", locals=asked).errors[0]
+    shown = "\n".join(error._render_traceback_())
+    assert ("\n      share = 0\n" in shown) == asked
+    assert ("\n      x = 2\n" in shown) == asked
+    assert ("\n      table = [[2, 2, 2], 'two\\nlines']\n" in shown) == asked
+    assert "in task\n    return 1 / share\n" in shown
+
+
+@pytest.mark.usefixtures("local_aws")
+def test_lines_of_a_file_that_only_the_sandbox_has_are_shown() -> None:
+    def task(_: int) -> None:
+        import importlib
+        import sys
+        import tempfile
+
+        folder = tempfile.mkdtemp(prefix="sandbox-")
+        (Path(folder) / "only_there.py").write_text("def solve():\n    raise ArithmeticError('singular')\n")
+        sys.path.append(folder)
+        importlib.import_module("only_there").solve()
+
+    error = api.map(task, [0], settings=Settings(local=True, memory=256), errors="keep").errors[0]
+    assert isinstance(error, ArithmeticError)
+    assert error.traceback is not None
+    assert not Path(error.traceback.frames[-1].file).exists()
+    assert "only_there.py, line 2, in solve\n    raise ArithmeticError('singular')\n" in error._render_traceback_()[1]

@@ -7,17 +7,19 @@ import os
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lithops_magic.config import Settings
 from lithops_magic.engine import MapResult, api
 from lithops_magic.engine.frame import to_frame
-from lithops_magic.errors import MisuseError, NoSuchTask, SerializationError, TaskError
+from lithops_magic.errors import BudgetSpent, MisuseError, NoSuchTask, SerializationError, TaskError
 
 pytestmark = pytest.mark.usefixtures("local_aws")
 
@@ -29,18 +31,18 @@ def lmap(function: Callable[[Any], Any], items: Any, **options: Any) -> MapResul
 def test_a_retry_runs_only_what_is_missing_and_fills_the_same_result() -> None:
     bad = {3, 17}  # travels with the function, so that a retry meets what it is by then
 
-    def task(x: int) -> tuple[int, str]:
+    def task(x: int) -> tuple[int, str, str | None]:
         print("run", x)
         if x in bad:
             raise KeyError(x)
-        return x, os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]
+        return x, os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"], os.environ.get("WEATHER")
 
     result = lmap(task, range(20))
     first = result.snapshot()
     early = result.futures[3]
     bad.remove(3)
-    assert result.retry(memory=512) is result
-    assert result[3] == (3, "512")
+    assert result.retry(memory=512, env={"WEATHER": "better"}) is result
+    assert result[3] == (3, "512", "better")
     assert {value[1] for value in result.values()} == {"256", "512"}
     assert list(result.errors) == [17]
     assert result.errors[17].index == 17
@@ -54,7 +56,7 @@ def test_a_retry_runs_only_what_is_missing_and_fills_the_same_result() -> None:
     assert result.stats[3].started_s > max(stats.ended_s for stats in result.stats if stats.index not in (3, 17))
     assert sorted(future.index for future in result.as_completed()) == list(range(20))
     assert isinstance(early.exception(), KeyError)
-    assert result.futures[3].result() == (3, "512")
+    assert result.futures[3].result() == (3, "512", "better")
     bad.clear()
     assert len(list(result.retry(errors="raise"))) == 20
     spent = result.snapshot().invocations
@@ -77,6 +79,16 @@ def test_a_stopped_job_goes_on_and_raises_as_the_map_did(kind: Callable[[Any], A
     bad.clear()
     assert list(result.retry()) == [1 / (x + 1) for x in range(len(result))]
     assert result.snapshot().state == "finished"
+
+
+def test_a_budget_is_for_all_runs_of_a_job_together() -> None:
+    result = lmap(lambda x: time.sleep(0.02) or x, range(60), max_cost=0.000004, background=True, chunksize=5)
+    assert result.wait(60)
+    assert 0 < len(result.values()) < 60
+    with pytest.raises(BudgetSpent, match=r"retry\(max_cost=…\)"):
+        result.retry()
+    assert "again   .retry() runs" in repr(result)
+    assert list(result.retry(max_cost=1.0)) == list(range(60))
 
 
 def test_what_cannot_be_retried_or_debugged_says_so_in_one_line() -> None:
@@ -181,6 +193,7 @@ def test_a_frame_has_one_row_per_task_and_any_value_in_one_cell() -> None:
     assert frame.cost_usd.sum() == pytest.approx(result.cost)
     assert ((frame.sent_s <= frame.started_s) & (frame.started_s <= frame.ended_s)).all()
     assert set(frame.memory_mb) == {256}
+    assert 0 < (pd.Timestamp.now("UTC") - frame.attrs["began"]).total_seconds() < 600
     lazily = lmap(lambda x: x, iter(range(3))).to_frame()
     assert list(lazily.value) == [0, 1, 2]
     assert lazily.item.isna().all()
@@ -189,7 +202,7 @@ def test_a_frame_has_one_row_per_task_and_any_value_in_one_cell() -> None:
 def test_without_pandas_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r"to_frame\(\) needs pandas: .*pip install pandas"):
-        to_frame([], lmap(lambda x: x, []).snapshot(), int, int, {})
+        to_frame([], lmap(lambda x: x, []).snapshot(), int, int, {}, 0.0)
 
 
 def test_a_real_job_is_drawn(tmp_path: Path) -> None:

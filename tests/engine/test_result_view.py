@@ -10,10 +10,11 @@ from lithops_magic.engine.costs import task_costs
 from lithops_magic.engine.job import Job
 from lithops_magic.engine.ledger import TaskStats
 from lithops_magic.engine.markup import table
+from lithops_magic.engine.payload import Prepared
 from lithops_magic.engine.snapshot import Snapshot
 from lithops_magic.engine.units import duration
 from lithops_magic.engine.view import to_html, to_text
-from lithops_magic.errors import TaskCrashed
+from lithops_magic.errors import MisuseError, TaskCrashed
 
 
 @pytest.mark.parametrize(
@@ -87,3 +88,23 @@ def test_a_table_escapes_its_cells_and_aligns_its_numbers() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0 ms"), (0.0001, "under 1 ms"), (0.0006, "1 ms"), (0.038, "38 ms")])
 def test_no_duration_is_rounded_to_nothing(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_job_whose_function_is_not_here_is_neither_retried_nor_debugged() -> None:
+    attached = Job(MapOptions(), str, 1)
+    assert attached.add("item")
+    attached.cancel()
+    result = MapResult(attached)
+    for act in (result.retry, lambda: result.debug(0)):
+        with pytest.raises(MisuseError, match="the function is not here; run its cell again"):
+            act()
+
+
+def test_an_item_that_would_have_to_be_brought_from_s3_does_not_hold_up_a_look() -> None:
+    attached = Job(MapOptions(), str, 1)
+    assert attached.add(Prepared(b'{"id":0,"object":"key"}'))
+    attached.download = lambda _: pytest.fail("a repr and a table must not download")
+    attached.cancel()
+    result = MapResult(attached)
+    assert "an item of another process" in to_html(result)
+    assert result.to_frame()["item"].tolist() == [None]

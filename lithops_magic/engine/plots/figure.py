@@ -82,7 +82,7 @@ class Plot:
         width = round(self.figure.get_figwidth() * _DENSITY / 2)
         # JupyterLab gives no image/png an alternative text; an export to PDF takes nothing else.
         html = (
-            f'<img alt="{escape(self.alt)}" title="" width="{width}" style="max-width:100%" '
+            f'<img alt="{escape(self.alt)}" width="{width}" style="max-width:100%" '
             f'src="data:image/png;base64,{picture}">'
         )
         data = {"text/plain": self.alt, "text/html": html, "image/png": picture}
