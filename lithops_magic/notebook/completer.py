@@ -22,6 +22,7 @@ _OPTIONS = {
     "map": options.MAP,
     "call": options.CALL,
     "logs": options.LOGS,
+    "attach": options.ATTACH,
     "status": options.MANAGE,
     "clean": options.MANAGE,
     "config": configure.OPTIONS,
@@ -67,10 +68,18 @@ def _complete(text: str, magic: str, namespace: Mapping[str, Any]) -> tuple[str,
         return word, [(flag, "param") for flag in options.names(known) if flag.startswith(word)]
     if option is not None and option.metavar is not None:
         return word, [(text, "param") for text in _values(option, namespace) if text.startswith(word)]
+    if magic == "attach" and word == text:
+        return word, [(job, "param") for job in _jobs() if job.startswith(word)]
     name = _NAME.search(word)
     if magic not in _EXPRESSIONS or name is None:
         return "", []
     return name[0], [(text, "instance") for text in _names(namespace) if text.startswith(name[0])]
+
+
+def _jobs() -> list[str]:
+    from lithops_magic.engine.attach import jobs
+
+    return [job.id for job in jobs()]
 
 
 def _values(option: Option, namespace: Mapping[str, Any]) -> list[str]:

@@ -1,8 +1,9 @@
-"""How the plan of a job is shown."""
+"""Shows what a job would do, without doing it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from lithops_magic.engine import markup
 from lithops_magic.engine.units import duration, money, plural, size
@@ -12,6 +13,15 @@ if TYPE_CHECKING:
     from lithops_magic.notebook.frame import Bundle
 
 _TITLE = "Dry run: nothing was sent, nothing was created."
+
+
+def preview(function: Callable[[Any], Any], items: Iterable[Any], **wanted: Any) -> None:
+    """Show the plan of a job that `engine.start` would start with the same arguments."""
+    from lithops_magic.engine.plan import plan
+    from lithops_magic.notebook.status import show
+
+    __tracebackhide__ = True
+    show(describe(plan(function, items, **wanted)))
 
 
 def describe(plan: Plan) -> Bundle:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lithops_magic.notebook.options import CALL, LOGS, MANAGE, MAP, Option, describe
+from lithops_magic.notebook.options import ATTACH, CALL, LOGS, MANAGE, MAP, Option, describe
 
 _MAP_FORMS = """\
     %%lambda_map TARGET in ITEMS [options]     the cell is computed for each item
@@ -74,6 +74,24 @@ _LOGS_EXAMPLES = """\
 """
 
 
+_ATTACH_FORMS = """\
+    %lambda_attach JOB [options]
+"""
+
+_ATTACH_INTRODUCTION = """\
+JOB is what `RESULT.job_id` says; %lambda_status lists the jobs that this machine knows: those that took longer than
+two seconds, or were detached, in the last seven days. What had finished is there at once. What still runs arrives if
+it takes long enough to be kept in S3; a detached job goes on until its end. --resume runs the rest of a job whose
+notebook was closed, or its kernel killed.
+"""
+
+_ATTACH_EXAMPLES = """\
+    %lambda_attach 0123456789abcdef -o r
+
+    %lambda_attach 0123456789abcdef -o r --resume
+"""
+
+
 def _help(what: str, forms: str, introduction: str, options: Iterable[Option], examples: str = "") -> str:
     sections = [f"{what}\n", forms, introduction, f"Options:\n{describe(options)}\n"]
     return "\n".join(section for section in (*sections, examples and f"Examples:\n\n{examples}") if section)
@@ -84,8 +102,15 @@ MAP_HELP = _help(
 )
 CALL_HELP = _help("Run a cell once on AWS Lambda.", _CALL_FORMS, _CALL_INTRODUCTION, CALL, _CALL_EXAMPLES)
 LOGS_HELP = _help("Show what tasks printed.", _LOGS_FORMS, _LOGS_INTRODUCTION, LOGS, _LOGS_EXAMPLES)
+ATTACH_HELP = _help(
+    "Go on with a job of another notebook, or of this one before its kernel ended.",
+    _ATTACH_FORMS,
+    _ATTACH_INTRODUCTION,
+    ATTACH,
+    _ATTACH_EXAMPLES,
+)
 STATUS_HELP = _help(
-    "Show which AWS is used, the functions deployed on it and the jobs of this session.",
+    "Show which AWS is used, the functions deployed on it, and the jobs of this session and of this machine.",
     "    %lambda_status [options]\n",
     "",
     MANAGE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.displayhook import DisplayHook
@@ -13,12 +14,13 @@ from IPython.core.page import page
 from traitlets import Bool, Dict, Enum, Float, Int, Unicode
 
 from lithops_magic.notebook import grammar, options, values
-from lithops_magic.notebook.cell import Mapped, expression_form, function_form
+from lithops_magic.notebook.cell import Mapped, code_name, expression_form, function_form
 from lithops_magic.notebook.evaluate import evaluate_function, evaluate_items
 from lithops_magic.notebook.grammar import MapLine
 from lithops_magic.notebook.help import CALL_HELP, MAP_HELP
 from lithops_magic.notebook.options import Options
 from lithops_magic.notebook.session import Session
+from lithops_magic.notebook.usage import UsageError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from lithops_magic.config import Settings
     from lithops_magic.engine import MapOptions, MapResult
+    from lithops_magic.notebook.run import View
 
 
 def _number(allowed: values.Range, what: str) -> Int[int | None, int | None]:
@@ -87,10 +90,14 @@ class LambdaMagics(Magics):
         if given.help:
             page(MAP_HELP)
             return None
+        if given.reduce and given.detach:
+            raise UsageError(
+                "--reduce needs this notebook at the end; leave out --detach, or reduce after %lambda_attach"
+            )
         items = evaluate_items(self.shell, asked.items)
         reduce = evaluate_function(self.shell, given.reduce, "--reduce") if given.reduce else None
         result = self._run(given, self._mapped(asked, line, cell), items, out=given.out, reduce=reduce)
-        return None if given.out or _silenced(line, cell) else result
+        return None if given.out or is_silenced(line, cell) else result
 
     lambda_map.__doc__ = MAP_HELP
 
@@ -113,7 +120,7 @@ class LambdaMagics(Magics):
         value = result if goes_on else result[0]
         if given.out:
             self.shell.user_ns[given.out] = value
-        return None if given.out or _silenced(line, cell) else value
+        return None if given.out or is_silenced(line, cell) else value
 
     lambda_call.__doc__ = CALL_HELP
 
@@ -130,28 +137,35 @@ class LambdaMagics(Magics):
         local = True if given.local or self.local else None
         return self.session.load(local=local, profile=given.profile or self.profile)
 
+    def view(self, given: Options, settings: Settings, *notes: str, out: str | None) -> View:
+        """Return how a job is shown."""
+        from lithops_magic.notebook.run import View
+
+        return View(
+            local=settings.local,
+            out=out,
+            background=given.background or given.detach,
+            progress=self.progress and not given.quiet,
+            notes=tuple(note for note in notes if note),
+        )
+
     def _run(
         self, given: Options, mapped: Mapped, items: Iterable[Any], *, out: str | None, reduce: Any = None
     ) -> MapResult | None:
         # The engine is loaded on first use: loading the extension must not slow a notebook's start.
-        from lithops_magic.notebook.run import Job, preview, run
+        from lithops_magic import engine
+        from lithops_magic.notebook.dryrun import preview
+        from lithops_magic.notebook.run import run
 
         __tracebackhide__ = True
-        job = Job(
-            function=mapped.function,
-            items=items,
-            options=self._options(given, mapped.label),
-            settings=self.settings(given),
-            reduce=reduce,
-            out=out,
-            background=given.background or given.detach,
-            progress=self.progress and not given.quiet,
-            notes=(mapped.note,) if mapped.note else (),
-        )
+        settings = self.settings(given)
+        wanted = {"options": self._options(given, mapped.label), "settings": settings, "reduce": reduce}
         if given.dry_run:
-            preview(job)
+            preview(mapped.function, items, **wanted)
             return None
-        return run(self.shell, job, self.remember)
+        name_code = partial(code_name, self.shell)
+        start = partial(engine.start, mapped.function, items, name_code=name_code, **wanted)
+        return run(self.shell, self.view(given, settings, mapped.note, out=out), start, self.remember)
 
     def _mapped(self, asked: MapLine, line: str, cell: str | None) -> Mapped:
         __tracebackhide__ = True
@@ -183,7 +197,8 @@ def _continued(line: str, cell: str) -> tuple[str, str]:
     return line, cell
 
 
-def _silenced(line: str, cell: str | None) -> bool:
+def is_silenced(line: str, cell: str | None = None) -> bool:
+    """Return whether the user ended the cell, or the line of a line magic, with a semicolon."""
     # IPython's own @output_can_be_silenced fails on a line that is continued into the cell.
     if cell is None:
         return line.rstrip().endswith(";")

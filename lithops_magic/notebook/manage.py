@@ -1,18 +1,23 @@
-"""The magics around the jobs: `%lambda_status`, `%lambda_logs` and `%lambda_clean`."""
+"""The magics around the jobs: `%lambda_status`, `%lambda_logs`, `%lambda_attach` and `%lambda_clean`."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 from IPython.core.page import page
 
 from lithops_magic.notebook import grammar, options
-from lithops_magic.notebook.help import CLEAN_HELP, LOGS_HELP, STATUS_HELP
+from lithops_magic.notebook.help import ATTACH_HELP, CLEAN_HELP, LOGS_HELP, STATUS_HELP
+from lithops_magic.notebook.magics import is_silenced
+from lithops_magic.notebook.usage import UsageError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from lithops_magic.engine import MapResult
+    from lithops_magic.engine.logs import LogLines
     from lithops_magic.notebook.magics import LambdaMagics
 
 
@@ -54,14 +59,36 @@ class JobMagics(Magics):
 
     @no_var_expand
     @line_magic
-    def lambda_logs(self, line: str) -> None:
-        from lithops_magic.notebook.logs import print_logs
+    def lambda_logs(self, line: str) -> str | LogLines | None:
+        from lithops_magic.notebook.logs import logs
 
         __tracebackhide__ = True
         source, given = grammar.split_options(line.rstrip().removesuffix(";"), options.LOGS)
         if given.help:
             page(LOGS_HELP)
-        else:
-            print_logs(self.shell, source, given.grep)
+            return None
+        found = logs(self.shell, source, given.grep)
+        return None if is_silenced(line) else found
 
     lambda_logs.__doc__ = LOGS_HELP
+
+    @no_var_expand
+    @line_magic
+    def lambda_attach(self, line: str) -> MapResult | None:
+        __tracebackhide__ = True
+        job_id, given = grammar.split_options(line.rstrip().removesuffix(";"), options.ATTACH)
+        if given.help:
+            page(ATTACH_HELP)
+            return None
+        grammar.refuse_unknown_flag(job_id, options.by_flag(options.ATTACH))
+        if not job_id:
+            raise UsageError("which job? %lambda_status lists those that this machine knows")
+        from lithops_magic.engine.attach import attach
+        from lithops_magic.notebook.run import run
+
+        settings = self._magics.settings(given)
+        start = partial(attach, job_id.strip("\"'"), resume=given.resume, settings=settings)
+        result = run(self.shell, self._magics.view(given, settings, out=given.out), start, self._magics.remember)
+        return None if given.out or is_silenced(line) else result
+
+    lambda_attach.__doc__ = ATTACH_HELP

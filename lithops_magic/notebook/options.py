@@ -178,6 +178,14 @@ MAP = (
     _HELP,
 )
 CALL = (_ANSWER, *_FUNCTION, *_RETRYING, *_LIMITS, *_WAYS, _QUIET, *_WHERE, _HELP)
+ATTACH = (
+    _OUT,
+    Option(("--resume",), "run what was not finished; without it the job is only looked at"),
+    Option(("--background",), "return at once; the result fills while other cells run"),
+    _QUIET,
+    *_WHERE,
+    _HELP,
+)
 MANAGE = (*_WHERE, _HELP)
 LOGS = (Option(("--grep",), "only lines that match this regular expression", "PATTERN", str, "a pattern"), _HELP)
 

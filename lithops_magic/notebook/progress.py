@@ -143,6 +143,10 @@ class Progress:
         self._notes = notes
         self._began = time.monotonic()
 
+    def note(self, text: str) -> None:
+        """Show one more line from the next frame on."""
+        self._notes = (*self._notes, text)
+
     def begin(self, result: MapResult, *, now: bool) -> None:
         """Draw the first frame if that cannot wait.
 

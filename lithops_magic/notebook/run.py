@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lithops_magic.notebook.cell import code_name
 from lithops_magic.notebook.progress import Progress, sink
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from lithops_magic.config import Settings
-    from lithops_magic.engine import MapOptions, MapResult
+    from lithops_magic.engine import MapResult
 
 LAST = "_lambda"
 """The notebook's variable with the latest result, whatever became of it."""
@@ -34,33 +32,27 @@ class Stopped(KeyboardInterrupt):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
-    """A job that is ready to be started."""
+class View:
+    """How a job is shown, and which variable it goes into."""
 
-    function: Callable[..., Any]
-    items: Iterable[Any]
-    options: MapOptions
-    settings: Settings
-    reduce: Callable[..., Any] | None = None
+    local: bool
+    """Whether it runs on the local AWS."""
     out: str | None = None
     """The variable that is bound to the result before the work starts."""
     background: bool = False
     progress: bool = True
     notes: tuple[str, ...] = ()
 
-
-def preview(job: Job) -> None:
-    """Show what `job` would do, without doing it."""
-    from lithops_magic.engine.plan import plan
-    from lithops_magic.notebook.dryrun import describe
-    from lithops_magic.notebook.status import show
-
-    __tracebackhide__ = True
-    show(describe(plan(job.function, job.items, options=job.options, settings=job.settings, reduce=job.reduce)))
+    def begin(self, shell: InteractiveShell, *, background: bool = False) -> Progress:
+        """Return the progress of a job that starts now."""
+        where = sink(shell, wanted=self.progress, background=background)
+        return Progress(where, local=self.local, notes=self.notes)
 
 
-def run(shell: InteractiveShell, job: Job, started: Callable[[MapResult], None]) -> MapResult:
-    """Start `job`, bind its result, draw it and, unless it is a background job, wait for its end.
+def run(
+    shell: InteractiveShell, view: View, start: Callable[[], MapResult], started: Callable[[MapResult], None]
+) -> MapResult:
+    """Start a job, bind its result, draw it and, unless it is a background job, wait for its end.
 
     Raises
     ------
@@ -70,61 +62,46 @@ def run(shell: InteractiveShell, job: Job, started: Callable[[MapResult], None])
         The user interrupted it.
     """
     __tracebackhide__ = True
-    progress = Progress(
-        sink(shell, wanted=job.progress, background=job.background), local=job.settings.local, notes=job.notes
-    )
+    progress = view.begin(shell, background=view.background)
     result: MapResult | None = None
     try:
-        result = _start(shell, job)
-        result.follow = partial(_again, shell, job)
+        result = start()
+        _bind(shell, view, result)
         started(result)
-        progress.begin(result, now=job.background)
-        if job.background:
-            threading.Thread(target=_follow, args=(progress, result), name="lambda-progress", daemon=True).start()
-            return result
-        progress.watch(result)
+        if not view.background:
+            progress.begin(result, now=False)
+            progress.watch(result)
     except KeyboardInterrupt:
         pass
     else:
-        _end(result, progress)
-        return result
+        return _go_on(result, progress) if view.background else _end(result, progress)
     # Raised outside the handler, else the interrupt would be shown as this error's context.
-    raise _stop(job, result, progress)
+    raise _stop(view, result, progress)
 
 
-def _again(shell: InteractiveShell, job: Job, result: MapResult) -> None:
+def _bind(shell: InteractiveShell, view: View, result: MapResult) -> None:
+    shell.user_ns[LAST] = result
+    if view.out:
+        shell.user_ns[view.out] = result
+    result.follow = partial(_again, shell, view)
+
+
+def _again(shell: InteractiveShell, view: View, result: MapResult) -> None:
     """Draw a retry and wait for its end."""
     __tracebackhide__ = True
-    progress = Progress(sink(shell, wanted=job.progress), local=job.settings.local)
+    progress = replace(view, notes=()).begin(shell)
     try:
         progress.begin(result, now=False)
         progress.watch(result)
     except KeyboardInterrupt:
         pass
     else:
-        return _end(result, progress)
-    raise _stop(job, result, progress)
+        _end(result, progress)
+        return
+    raise _stop(view, result, progress)
 
 
-def _start(shell: InteractiveShell, job: Job) -> MapResult:
-    from lithops_magic import engine
-
-    __tracebackhide__ = True
-    result = engine.start(
-        job.function,
-        job.items,
-        options=job.options,
-        settings=job.settings,
-        name_code=partial(code_name, shell),
-        reduce=job.reduce,
-    )
-    shell.user_ns[LAST] = result
-    if job.out:
-        shell.user_ns[job.out] = result
-    return result
-
-
-def _end(result: MapResult, progress: Progress) -> None:
+def _end(result: MapResult, progress: Progress) -> MapResult:
     __tracebackhide__ = True
     keep = result.options.errors == "keep"
     progress.finish(result, *(_failures(result) if keep else ()))
@@ -132,9 +109,26 @@ def _end(result: MapResult, progress: Progress) -> None:
         result.raise_errors()
     if result.reduction is not None and not result.errors:
         result.reduction.value()
+    return result
 
 
-def _stop(job: Job, result: MapResult | None, progress: Progress) -> Stopped:
+def _go_on(result: MapResult, progress: Progress) -> MapResult:
+    """Draw a job behind the user's back, in the output of the cell that started it."""
+
+    def follow() -> None:
+        progress.watch(result)
+        progress.finish(result, *_failures(result))
+
+    if result.options.detach:
+        progress.note(
+            f"job {result.job_id} goes on without this notebook; %lambda_attach {result.job_id} finds it again"
+        )
+    progress.begin(result, now=True)
+    threading.Thread(target=follow, name="lambda-progress", daemon=True).start()
+    return result
+
+
+def _stop(view: View, result: MapResult | None, progress: Progress) -> Stopped:
     if result is None:
         return Stopped("Stopped before anything was sent")
     stopped = False
@@ -145,12 +139,7 @@ def _stop(job: Job, result: MapResult | None, progress: Progress) -> Stopped:
             stopped = True
     with contextlib.suppress(KeyboardInterrupt):
         progress.finish(result)
-    return Stopped(_stopped(result, job), result)
-
-
-def _follow(progress: Progress, result: MapResult) -> None:
-    progress.watch(result)
-    progress.finish(result, *_failures(result))
+    return Stopped(_stopped(view, result), result)
 
 
 def _failures(result: MapResult) -> tuple[str, ...]:
@@ -159,11 +148,11 @@ def _failures(result: MapResult) -> tuple[str, ...]:
     return tuple(error_lines(result))
 
 
-def _stopped(result: MapResult, job: Job) -> str:
+def _stopped(view: View, result: MapResult) -> str:
     snapshot = result.snapshot()
     total = "?" if snapshot.total is None else f"{snapshot.total:,}"
     text = f"Stopped: {snapshot.done + snapshot.failed:,} of {total} finished"
     if snapshot.running:
-        where = "the local AWS (they finish)" if job.settings.local else "AWS (they finish and are billed)"
+        where = "the local AWS (they finish)" if view.local else "AWS (they finish and are billed)"
         text += f", {snapshot.running:,} still running on {where}"
-    return f"{text}; results so far in `{job.out or LAST}`"
+    return f"{text}; results so far in `{view.out or LAST}`"

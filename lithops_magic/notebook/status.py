@@ -13,6 +13,10 @@ from lithops_magic.notebook.frame import Bundle, summary
 if TYPE_CHECKING:
     from lithops_magic.config import Settings
     from lithops_magic.engine import MapResult
+    from lithops_magic.engine.attach import JobRecord
+
+_KNOWN = 10
+"""Jobs of other processes that are listed, the latest first."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ def status(settings: Settings, jobs: Sequence[MapResult]) -> Bundle:
     """Say which AWS is used and why, what is deployed on it, and what this session has run."""
     from lithops_magic.aws.function import list_functions
     from lithops_magic.aws.session import Cloud
+    from lithops_magic.engine.attach import jobs as known_jobs
 
     cloud = Cloud.connect(settings)
     functions = [
@@ -63,10 +68,14 @@ def status(settings: Settings, jobs: Sequence[MapResult]) -> Bundle:
     account = f"account {cloud.account_id}"
     place = cloud.describe() if account in cloud.describe() else f"{cloud.describe()} ({account})"
     where = f"{place} · configured by {settings.source}"
-    tables = (
+    tables = [
         Table("Functions", ("name", "memory", "timeout", "size", "last modified"), functions, "No functions deployed."),
         Table("Jobs", ("job", "state"), [_job(job) for job in jobs], "No jobs in this session."),
-    )
+    ]
+    here = {job.job_id for job in jobs}
+    if known := [_known(record) for record in known_jobs() if record.id not in here]:
+        title = "Other jobs that this machine knows, for %lambda_attach"
+        tables.append(Table(title, ("job", "label", "started", "finished", "state"), known[:_KNOWN], ""))
     return {
         "text/plain": "\n".join((where, *(table.to_text() for table in tables))),
         "text/html": f"<div>{markup.escape(where)}</div>" + "".join(table.to_html() for table in tables),
@@ -91,3 +100,9 @@ def clean(settings: Settings) -> Bundle:
 def _job(job: MapResult) -> tuple[str, str]:
     snapshot = job.snapshot()
     return job.label, summary(snapshot, local=False) if snapshot.finished else snapshot.state
+
+
+def _known(job: JobRecord) -> tuple[str, ...]:
+    total = "?" if job.total is None else f"{job.total:,}"
+    started = job.started.astimezone().strftime("%Y-%m-%d %H:%M")
+    return job.id, job.label, started, f"{job.done + job.failed:,} of {total}", job.state

@@ -94,7 +94,9 @@ def test_help_is_the_same_everywhere(loaded, ask, monkeypatch):
         assert part in pages[0]
 
 
-@pytest.mark.parametrize("magic", ["%lambda_status", "%lambda_clean", "%lambda_logs", "%%lambda_call"])
+@pytest.mark.parametrize(
+    "magic", ["%lambda_status", "%lambda_clean", "%lambda_logs", "%lambda_attach", "%%lambda_call"]
+)
 def test_each_magic_explains_itself(loaded, magic, monkeypatch):
     pages = []
     monkeypatch.setattr("lithops_magic.notebook.magics.page", pages.append)
@@ -103,7 +105,7 @@ def test_each_magic_explains_itself(loaded, magic, monkeypatch):
     loaded.run_cell(f"{magic} --help\n0" if magic.startswith("%%") else f"{magic} --help")
     loaded.run_cell(f"{magic}?")
     assert len(pages) == 2
-    assert f"    {magic} [" in pages[0]
+    assert f"\n    {magic} " in pages[0]
     assert pages[0].splitlines()[0] in pages[1]
     assert "--help" in pages[1]
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import textwrap
 
 import pytest
+from IPython.core.completer import provisionalcompleter
 
 from lithops_magic.engine import MapResult
 from lithops_magic.notebook import help as helps
@@ -52,34 +55,87 @@ def test_a_call_in_the_background_binds_its_result(loaded, run):
 
 def test_logs_of_one_task_of_all_and_filtered(loaded, run):
     run("%%lambda_map x in range(12) -o r\nif x % 2:\n    print('odd', x)\n    print('done')\nx")
-    assert run("%lambda_logs r 3")[0] == "odd 3\ndone\n"
-    assert run("%lambda_logs -1;")[0] == "odd 11\ndone\n"
-    assert run("%lambda_logs 2")[0] == "Task 2 has not printed anything.\n"
-    rows = run("%lambda_logs")[0].splitlines()
-    assert rows[:3] == ["task  1 │ odd 1", "task  1 │ done", "task  3 │ odd 3"]
-    assert len(rows) == 12
-    assert run('%lambda_logs r --grep "odd [57]"')[0] == "task 5 │ odd 5\ntask 7 │ odd 7\n"
-    assert run("%lambda_logs --grep even")[0] == "No task printed a line that matches `even`.\n"
+
+    def logs(line):
+        return run(f"%lambda_logs {line}")[0].partition(": ")[2]
+
+    assert logs("r 3") == "odd 3\ndone\n"
+    assert logs("-1") == "odd 11\ndone\n"
+    assert logs("2") == "Task 2 printed nothing.\n"
+    assert logs("-12") == "Task 0 printed nothing.\n"
+    rows = logs("").splitlines()
+    assert rows[:4] == ["12 lines printed by 6 tasks", "[1] odd 1", "[1] done", "[3] odd 3"]
+    assert logs('r --grep "odd [57]"').splitlines()[1:] == ["[5] odd 5", "[7] odd 7"]
     loaded.user_ns["several"] = {"a b": loaded.user_ns["r"]}
-    assert run("%lambda_logs several['a b'] 1 --grep do")[0] == "done\n"
-    run("%%lambda_map x in range(3) -o many\nprint('line\\n' * 100)\nx")
-    rows = run("%lambda_logs many")[0].splitlines()
-    assert len(rows) == 201
-    assert rows[-1].startswith("… and 103 more lines: name a task")
+    assert logs("several['a b'] 1 --grep do").splitlines()[1:] == ["[1] done"]
+    assert run("%lambda_logs r;") == ("", "")
+    run("lines = %lambda_logs r --grep done")
+    assert list(loaded.user_ns["lines"]) == [(task, "done") for task in (1, 3, 5, 7, 9, 11)]
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("r 12", "INDEX: there is no task 12; the job has 2 tasks, numbered from 0"),
-        ("r --grep [", "--grep: `[` is no regular expression"),
-        ("r x", "RESULT: `r x` cannot be used here"),
+        ("r 12", "NoSuchTask: there is no task 12: the result has 2 tasks"),
+        ("r --grep [", "MisuseError: logs: grep='[' is no regular expression"),
+        ("r x", "UsageError: RESULT: `r x` cannot be used here"),
     ],
 )
 def test_logs_that_are_not_there_are_told_in_one_line(run, line, message):
     run("%lambda_map abs range(2) -o r")
     out, _ = run(f"%lambda_logs {line}", ok=False)
-    assert out.startswith(f"UsageError: {message}")
+    assert out.startswith(message)
+    assert out.count("\n") == 1
+
+
+OTHER = """
+import os, sys, time
+import lithops_magic
+
+def slow(n):
+    import time
+    time.sleep(1.5)
+    return n * n
+
+result = lithops_magic.map(slow, list(range(6)), chunksize=1, workers=2, keep_after=0, background=True)
+print(result.job_id, flush=True)
+while len(result.values()) < int(sys.argv[1]):
+    time.sleep(0.05)
+os._exit(0)
+"""
+
+
+def other_process(done: int) -> str:
+    """Run a job in another process until so many tasks are done; return the job's id."""
+    command = [sys.executable, "-c", OTHER, str(done)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout.strip()
+
+
+def test_a_job_of_a_process_that_died_is_found_and_finished(loaded, run):
+    job = other_process(3)
+    out, _ = run("%lambda_status")
+    assert re.search(rf"{job} .* [3-6] of 6 +interrupted", out)
+    with provisionalcompleter():
+        line = f"%lambda_attach {job[:6]}"
+        assert job in {found.text for found in loaded.Completer.completions(line, len(line))}
+    out, _ = run(f"%lambda_attach '{job}' -o r --resume")
+    assert list(loaded.user_ns["r"]) == [0, 1, 4, 9, 16, 25]
+    assert loaded.user_ns["_lambda"] is loaded.user_ns["r"]
+    assert out.splitlines()[-1].startswith("6 tasks · ")
+    assert "values  0, 1, 4, 9, 16, 25" in run(f"%lambda_attach {job}")[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("", "UsageError: which job? %lambda_status lists those that this machine knows"),
+        ("nosuch", "UnknownJob: "),
+        ("nosuch --resmue", "UsageError: unknown option --resmue; did you mean --resume?"),
+    ],
+)
+def test_jobs_that_cannot_be_found_are_told_in_one_line(run, line, message):
+    out, _ = run(f"%lambda_attach {line}", ok=False)
+    assert out.startswith(message)
     assert out.count("\n") == 1
 
 
@@ -101,11 +157,14 @@ def test_values_are_reduced_and_the_bar_tells(loaded, run):
 
 def test_options_of_the_function_reach_it(loaded, run, local_aws):
     run("%config LambdaMagics.tmp = 700\n%config LambdaMagics.env = {'A': '1', 'B': '2'}")
-    body = "import os\nos.environ['AWS_LAMBDA_FUNCTION_NAME']"
-    for given, size in (("", 700), ("--tmp 600", 600)):
-        run(f"%%lambda_call {given} -o name\n{body}")
-        function = local_aws.client("lambda").get_function_configuration(FunctionName=loaded.user_ns["name"])
-        assert function["EphemeralStorage"]["Size"] == size
+    body = "import os\nos.environ['AWS_LAMBDA_FUNCTION_NAME'], os.environ['A'] + os.environ['B']"
+    for given, size, variables in (("", 700, "12"), ("--tmp 600 --env B=3 --env 'A=x y'", 600, "x y3")):
+        run(f"%%lambda_call {given} -o seen\n{body}")
+        name, seen = loaded.user_ns["seen"]
+        function = local_aws.client("lambda").get_function_configuration(FunctionName=name)
+        assert (function["EphemeralStorage"]["Size"], seen) == (size, variables)
+    out, _ = run("%%lambda_map x in [1] --locals\nsecret = x + 41\nsecret / 0", ok=False)
+    assert re.search(r"secret.* 42", out)
 
 
 def test_an_error_of_the_code_is_tried_again_if_asked(loaded, run):
