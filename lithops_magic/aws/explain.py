@@ -34,6 +34,13 @@ ADVICE = {
 }
 """What to do about an error code of AWS."""
 
+ADVICE_BY_TEXT = {
+    "combined with layers exceeds": "Take layers out of the configuration, or ship fewer packages (--packages).",
+    "Source image": "Push the image (`lithops-magic image` says how), or correct runtime.",
+    "permission to access the ECR image": "Let lambda.amazonaws.com read it in the ECR repository's policy.",
+}
+"""What to do about an error whose code says too little: a part of AWS's message."""
+
 NOT_CONFIGURED = {
     "NoCredentialsError": "Set AWS_PROFILE, run `aws configure` or `aws sso login`, or use the local AWS.",
     "PartialCredentialsError": "Give both the access key id and the secret access key.",
