@@ -111,7 +111,8 @@ def explain(error: Exception, kind: type[AwsError] = AwsError) -> LithopsMagicEr
         code = str(error.response.get("Error", {}).get("Code", ""))
         text = str(error.response.get("Error", {}).get("Message", "") or "AWS gave no reason")
         skew = clock_error(code, error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
-        advice = f"{skew} Set it and repeat." if skew else ADVICE.get(code, "")
+        by_text = (advice for part, advice in ADVICE_BY_TEXT.items() if part in text)
+        advice = f"{skew} Set it and repeat." if skew else ADVICE.get(code) or next(by_text, "")
         return kind(f"{error.operation_name}: {code}: {sentence(text)} {advice}".rstrip(), code=code)
     for name in [base.__name__ for base in type(error).__mro__]:
         if name in NOT_CONFIGURED:
