@@ -50,7 +50,8 @@ def _show(options: argparse.Namespace) -> int:
 
     settings = config.load()
     target = Target.of(settings.architecture, local=settings.local)
-    room = Room(settings.ephemeral_storage, layers=settings.runtime is None or settings.local)
+    # The local AWS runs no images.
+    room = Room.of(settings.replace(runtime=None) if settings.local else settings)
     found = list(needs_of_notebook(options.notebook))
     for cell, need in found:
         print(f"cell {cell.number}: {cell.line}")

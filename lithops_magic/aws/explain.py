@@ -34,6 +34,13 @@ ADVICE = {
 }
 """What to do about an error code of AWS."""
 
+ADVICE_BY_TEXT = {
+    "combined with layers exceeds": "Take layers out of the configuration, or ship fewer packages (--packages).",
+    "Source image": "Push the image (`lithops-magic image` says how), or correct runtime.",
+    "permission to access the ECR image": "Let lambda.amazonaws.com read it in the ECR repository's policy.",
+}
+"""What to do about an error whose code says too little: a part of AWS's message."""
+
 NOT_CONFIGURED = {
     "NoCredentialsError": "Set AWS_PROFILE, run `aws configure` or `aws sso login`, or use the local AWS.",
     "PartialCredentialsError": "Give both the access key id and the secret access key.",
@@ -104,7 +111,8 @@ def explain(error: Exception, kind: type[AwsError] = AwsError) -> LithopsMagicEr
         code = str(error.response.get("Error", {}).get("Code", ""))
         text = str(error.response.get("Error", {}).get("Message", "") or "AWS gave no reason")
         skew = clock_error(code, error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
-        advice = f"{skew} Set it and repeat." if skew else ADVICE.get(code, "")
+        by_text = (advice for part, advice in ADVICE_BY_TEXT.items() if part in text)
+        advice = f"{skew} Set it and repeat." if skew else ADVICE.get(code) or next(by_text, "")
         return kind(f"{error.operation_name}: {code}: {sentence(text)} {advice}".rstrip(), code=code)
     for name in [base.__name__ for base in type(error).__mro__]:
         if name in NOT_CONFIGURED:

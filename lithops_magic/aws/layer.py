@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "Packages of lithops-magic"
 
-MOST_LAYERS = 5
-"""Layers of one function (AWS Lambda quotas)."""
-
 DIRECT_LIMIT = 50_000_000
 """Bytes of a zip in a request, below AWS's 50 MB; a larger one goes through S3."""
 
@@ -51,13 +48,8 @@ def publish_layers(
     Raises
     ------
     DeployError
-        The function would have too many layers, or AWS refuses one.
+        AWS refuses one.
     """
-    if len(settings.layers) + len(layers) > MOST_LAYERS:
-        raise DeployError(
-            f"The function would have {len(settings.layers)} configured layers and {len(layers)} of packages, AWS "
-            f"allows {MOST_LAYERS}: remove layers from the configuration, or ship no packages (--packages none)."
-        )
     return tuple(_publish(cloud, settings, layer, notify) for layer in layers)
 
 

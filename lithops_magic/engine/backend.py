@@ -218,7 +218,7 @@ def gather(settings: Settings, need: Need, notify: Callable[[str], None]) -> tup
     settings, notes = _without_image(settings)
     notify("Looking for packages")
     target = Target.of(settings.architecture, local=settings.local)
-    given = supply(need, target, notify, Room(settings.ephemeral_storage, layers=settings.runtime is None))
+    given = supply(need, target, notify, Room.of(settings))
     return settings, given, (*notes, *given.notes)
 
 

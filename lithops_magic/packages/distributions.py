@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution
@@ -17,7 +18,8 @@ from lithops_magic.packages.platform import PROVIDED, Target
 NOT_SHIPPED = frozenset({"lithops-magic", "ipython", "ipykernel", "ipywidgets", "notebook", "jupyterlab"})
 """Distributions of the notebook itself: a task has no notebook."""
 
-_COMPILED = (".so", ".pyd", ".dll", ".dylib")
+_COMPILED = re.compile(r"\.(?:so|pyd|dll|dylib)\"?,")
+"""In a RECORD, after the name of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +138,11 @@ def _lists(distribution: Distribution, landmark: str) -> bool:
 
 def is_pure(distribution: Distribution) -> bool:
     """Whether the installed files are those of a wheel for any platform."""
-    wheel = distribution.read_text("WHEEL")
-    if wheel is None or distribution.files is None:
+    wheel, record = distribution.read_text("WHEEL"), distribution.read_text("RECORD")
+    if wheel is None or record is None:
         return False
     tags = [line.partition(":")[2].strip() for line in wheel.splitlines() if line.startswith("Tag:")]
-    compiled = any(file.suffix in _COMPILED for file in distribution.files)
-    return bool(tags) and all(tag.endswith("-none-any") for tag in tags) and not compiled
+    return bool(tags) and all(tag.endswith("-none-any") for tag in tags) and not _COMPILED.search(record)
 
 
 def shippable_files(distribution: Distribution) -> Iterator[tuple[str, Path]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from lithops_magic.config import Settings
+from lithops_magic.config.problems import MAX_LAYERS
 from lithops_magic.errors import PackageError
 from lithops_magic.packages.build import Layer
 from lithops_magic.packages.local import LARGEST
@@ -25,8 +27,16 @@ class Room:
 
     tmp: int = 512
     """MB of `/tmp`."""
-    layers: bool = True
-    """Whether it may have layers: a container image has none."""
+    layers: int = 5
+    """Layers that it may still have."""
+    image: bool = False
+    """Whether it is a container image, which brings packages of its own."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Room:
+        """Return what is left beside what is configured."""
+        image = settings.runtime is not None
+        return cls(settings.ephemeral_storage, 0 if image else max(0, MAX_LAYERS - len(settings.layers)), image)
 
 
 def place(built: Iterable[Layer], room: Room) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
@@ -41,7 +51,7 @@ def place(built: Iterable[Layer], room: Room) -> tuple[tuple[Layer, ...], tuple[
     """
     layers = sorted(built, key=lambda layer: layer.unzipped)
     archives: list[Layer] = []
-    while layers and (not room.layers or _unzipped(layers) + WORKER > LARGEST):
+    while len(layers) > room.layers or (layers and _unzipped(layers) + WORKER > LARGEST):
         archives.append(layers.pop())
     # One zip at a time lies beside what is unpacked already.
     needed = _unzipped(archives) + max((layer.size for layer in archives), default=-LEFT) + LEFT
@@ -57,9 +67,9 @@ def _unzipped(layers: Iterable[Layer]) -> int:
 def _too_large(archives: Sequence[Layer], needed: int, room: Room) -> str:
     packages = sorted((package for layer in archives for package in layer.packages), key=lambda package: -package.size)
     largest = ", ".join(f"{package.name} {package.size / 2**20:,.0f} MB" for package in packages[:4])
+    most = f"a function and its layers may have {LARGEST // 2**20} MB" if room.layers else "it can have no more layers"
     start = (
-        f"The packages take {_unzipped(archives) / 2**20:,.0f} MB{f' (largest: {largest})' if largest else ''}, "
-        f"{f'a function and its layers may have {LARGEST // 2**20} MB' if room.layers else 'and an image no layers'}"
+        f"The packages take {_unzipped(archives) / 2**20:,.0f} MB{f' (largest: {largest})' if largest else ''}, {most}"
     )
     image = "build a container image (`lithops-magic image` writes its Dockerfile) and name it with runtime"
     wanted = -(-needed // 2**20)

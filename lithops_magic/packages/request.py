@@ -39,7 +39,7 @@ class Request:
         requirements: list[str] = []
         files: list[tuple[Path, bytes]] = []
         for word in words:
-            if word.endswith((".txt", ".in", ".toml")):
+            if word.endswith((".txt", ".in", ".toml", ".lock")):
                 files.append(_read(word))
             else:
                 requirements.append(_requirement(word))

@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 
 from lithops_magic.errors import PackageError
 from lithops_magic.packages.distributions import Closure, Part
+from lithops_magic.packages.lockfiles import is_lock, locked
 from lithops_magic.packages.request import Request
 from lithops_magic.packages.uv import Resolved, Unreachable, Unresolvable, Uv
 
@@ -74,15 +75,26 @@ class _Resolver:
         request = self._request
         if not request.requirements and not request.files:
             return {}
-        files = [path for path, _ in request.files]
+        files = [path for path, _ in request.files if not is_lock(path)]
+        wanted = [*request.requirements, *self._locked()]
         own = {canonicalize_name(Requirement(text).name) for text in request.requirements}
         here = [part.pin for part in self._closure.parts.values() if part.name not in own]
         for constraints in (here, []):
             try:
-                return self._keep(self._uv.resolve(request.requirements, files=files, constraints=constraints))
+                return self._keep(self._uv.resolve(wanted, files=files, constraints=constraints))
             except Unresolvable as error:
                 problem = error
         raise PackageError(f"packages: {problem}, for {self._uv.target.describe()}.{self._nearest()}")
+
+    def _locked(self) -> Iterator[str]:
+        for path, data in self._request.files:
+            if path.name == "uv.lock":
+                try:
+                    yield from self._uv.export(path.parent)
+                except Unresolvable as error:
+                    raise PackageError(f"packages: {path} cannot be read: {error}.") from None
+            elif is_lock(path):
+                yield from locked(path, data)
 
     def _nearest(self) -> str:
         """Say which versions there are of what the user pins, where there is none of the pinned one."""

@@ -60,7 +60,7 @@ def supply(need: Need, target: Target, notify: Callable[[str], None], room: Room
         Something cannot be had for Lambda, or there is no room for it.
     """
     # An image brings its packages; only what is asked for goes on top.
-    found = need if room.layers else replace(need, units=(), projects=())
+    found = replace(need, units=(), projects=()) if room.image else need
     request, closure = _closure(found, target)
     built = []
     if closure.parts or closure.missing or closure.unowned or request.requirements or request.files:

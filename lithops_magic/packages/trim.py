@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from lithops_magic.packages.elf import strip
 from lithops_magic.packages.imports import imports_of_file
 
 _METADATA = ("METADATA", "WHEEL", "entry_points.txt", "top_level.txt")
+_TESTS_IMPORTED = re.compile(rb"^[ \t]*(?:from|import)\b(?:[^\n#(]*|[^\n#(]*\([^)]*)\btests\b", re.MULTILINE)
+"""Whether it is worth while to look at the imports of a file."""
 
 
 def trim(folder: Path) -> None:
@@ -61,7 +64,7 @@ def _used(top: Path) -> set[Path]:
     waiting = [path for path in top.rglob("*.py") if "tests" not in path.parts and path.name != "conftest.py"]
     while waiting:
         path = waiting.pop()
-        if b"tests" not in path.read_bytes() and path not in used:
+        if path not in used and not _TESTS_IMPORTED.search(path.read_bytes()):
             continue
         parts = path.relative_to(top.parent).parent.parts
         for name in imports_of_file(path, ".".join(parts)):

@@ -106,6 +106,17 @@ class Uv:
             output, warnings = _run([*command, *options, "-"], text)
         return tuple(_pins(output)), tuple(warnings)
 
+    def export(self, project: Path) -> list[str]:
+        """Return what the lock file of a project of uv's holds, without what is for development.
+
+        Raises
+        ------
+        Unresolvable
+            It cannot be read.
+        """
+        options = ["--frozen", "--no-dev", "--no-emit-workspace", "--no-hashes", "--no-header", "--no-annotate"]
+        return _run(["export", *options, "--project", str(project)], "")[0].splitlines()
+
     def install(self, pins: Iterable[str], folder: Path, notify: Callable[[str], None]) -> None:
         """Unpack the wheels of exactly these requirements into `folder`; `notify` is told what is downloaded.
 

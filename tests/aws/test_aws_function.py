@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from lithops_magic.aws import create
 from lithops_magic.aws.definition import creation_request, runtime_name
+from lithops_magic.aws.explain import explain
 from lithops_magic.aws.function import DeployedFunction, delete_functions, deploy, list_functions
 from lithops_magic.aws.role import LOCAL_ROLE, execution_role
 from lithops_magic.aws.session import Cloud
@@ -205,6 +207,24 @@ def test_a_layer_that_does_not_exist_is_refused_in_one_line(cloud: Cloud) -> Non
         deploy(cloud, SETTINGS.replace(layers=(layer,)), package())
     assert caught.value.code
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("message", "remedy"),
+    [
+        (
+            "Function code combined with layers exceeds the maximum allowed size.",
+            "Take layers out of the configuration",
+        ),
+        (f"Source image {IMAGE} does not exist. Provide a valid source image.", "Push the image"),
+        ("Lambda does not have permission to access the ECR image.", "Let lambda.amazonaws.com read it"),
+    ],
+)
+def test_code_that_aws_refuses_gets_a_remedy(message: str, remedy: str) -> None:
+    refusal = ClientError({"Error": {"Code": "InvalidParameterValueException", "Message": message}}, "CreateFunction")
+    assert str(explain(refusal, DeployError)).startswith(
+        f"CreateFunction: InvalidParameterValueException: {message} {remedy}"
+    )
 
 
 @pytest.mark.parametrize("code", [*REASONS, "SomethingNew", "FunctionError.SomethingNew"])

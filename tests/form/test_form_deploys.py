@@ -166,9 +166,11 @@ def test_each_changed_setting_gives_a_new_function_and_an_unchanged_one_the_same
         assert function["FunctionName"] not in names, field
         names.append(function["FunctionName"])
         assert deployed()["FunctionName"] == names[-1]
-    fill(form, efs="", subnets="", security_groups="")
+    fill(form, efs="", subnets="", security_groups="", layers="")
+    fill(form, runtime=f"{'1' * 12}.dkr.ecr.{local_aws.region}.amazonaws.com/tools:1")
     save(form)
     function = deployed()
+    assert function["PackageType"] == "Image"
     assert "VpcConfig" not in function
     assert "FileSystemConfigs" not in function
 

@@ -74,14 +74,3 @@ def test_words_that_are_no_packages(packages: str, told: str) -> None:
 
 def test_blanks_around_comparisons() -> None:
     assert Request.parse("numpy >= 2, <3 polars").requirements == ("numpy<3,>=2", "polars")
-
-
-def test_more_layers_than_a_function_may_have(local_aws) -> None:
-    client = local_aws.client("lambda")
-    from lithops_magic import config
-    from lithops_magic.packages.archive import zip_bytes
-
-    data = zip_bytes([("python/own.py", b"")])
-    layers = [client.publish_layer_version(LayerName=f"own{i}", Content={"ZipFile": data}) for i in range(5)]
-    settings = config.load().replace(layers=tuple(layer["LayerVersionArn"] for layer in layers))
-    assert "5 configured layers and 1 of packages, AWS allows 5" in failure(settings=settings)

@@ -33,6 +33,7 @@ def test_it_says_what_each_mapped_cell_gets_and_why(tmp_path: Path, capsys: pyte
     first, second, third = capsys.readouterr().out.split("cell ")[1:]
     assert f"PyYAML {yaml.__version__}" in first
     assert "yaml is used as Y" in first
+    assert "matplotlib" not in first + second
     assert "MB zipped" in first
     assert "MarkupSafe" in second
     assert "markupsafe is imported by own_rules.py" in second

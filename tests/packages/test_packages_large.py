@@ -13,6 +13,7 @@ from lithops_magic.config import load
 from lithops_magic.engine.result import MapResult
 from lithops_magic.errors import InvokeError, PackageError
 from lithops_magic.packages import place
+from lithops_magic.packages.archive import zip_bytes
 from lithops_magic.packages.build import Layer, Shipped
 from lithops_magic.packages.place import Room
 from localaws import LocalAws
@@ -84,13 +85,30 @@ def test_what_was_changed_in_s3_is_not_unpacked(run: Run, local_aws: LocalAws) -
     local_aws.client("s3").delete_object(**place)
 
 
+def test_beside_five_configured_layers_packages_are_unpacked(run: Run, local_aws: LocalAws) -> None:
+    client = local_aws.client("lambda")
+    data = zip_bytes([("python/from_a_layer.py", b"value = 5")])
+    published = [client.publish_layer_version(LayerName=f"own{i}", Content={"ZipFile": data}) for i in range(5)]
+    settings = load().replace(layers=tuple(layer["LayerVersionArn"] for layer in published))
+
+    def use(text: str) -> tuple[object, str, str]:
+        import from_a_layer
+
+        return yaml.safe_load(text) + from_a_layer.value, yaml.__file__, from_a_layer.__file__
+
+    value, ours, theirs = run(use, ["1"], settings=settings)[0]
+    assert (value, theirs) == (6, "/opt/python/from_a_layer.py")
+    assert ours.startswith("/tmp/lithops-magic-")
+
+
 @pytest.mark.parametrize(
     ("sizes", "room", "layers", "archives"),
     [
         ([100, 149], Room(512), [100, 149], []),
         ([100, 150], Room(512), [100], [150]),
         ([300, 40], Room(512), [40], [300]),
-        ([10, 20], Room(512, layers=False), [], [20, 10]),
+        ([10, 20], Room(512, layers=0), [], [20, 10]),
+        ([10, 20], Room(512, layers=1), [10], [20]),
         ([2000, 260], Room(4096), [], [2000, 260]),
     ],
 )
@@ -103,7 +121,7 @@ def test_layers_while_they_fit(sizes: list[int], room: Room, layers: list[int], 
     ("size", "room", "told"),
     [
         (600, Room(512), "may have 250 MB, its /tmp 512 MB: give it --tmp 814 (ephemeral_storage) to unpack them, or"),
-        (600, Room(512, layers=False), "and an image no layers, its /tmp 512 MB: give it --tmp 814"),
+        (600, Room(512, layers=0), "it can have no more layers, its /tmp 512 MB: give it --tmp 814"),
         (9000, Room(10_240), "may have 250 MB, /tmp 10,240 MB: build a container image (`lithops-magic image` writes"),
     ],
 )

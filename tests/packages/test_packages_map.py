@@ -143,13 +143,17 @@ def test_namespace_packages_and_what_was_built_from_source_are_copied_without_an
 
 
 def test_packages_can_be_asked_for(run: Run) -> None:
-    def version(_: int) -> tuple[str, bool]:
+    def version(_: int) -> tuple[str, bool, str]:
         import importlib.metadata
 
-        return importlib.metadata.version("markupsafe"), hasattr(importlib.import_module("tabul" + "ate"), "tabulate")
+        import jmespath
 
-    result = run(version, packages="markupsafe==3.0.2 tabulate")
-    assert result.values() == [("3.0.2", True)]
+        has = hasattr(importlib.import_module("tabul" + "ate"), "tabulate")
+        return importlib.metadata.version("markupsafe"), has, jmespath.__version__
+
+    # Lambda has jmespath as a part of boto3; another version is shipped if it is asked for.
+    result = run(version, packages="markupsafe==3.0.2 tabulate jmespath==0.10.0")
+    assert result.values() == [("3.0.2", True, "0.10.0")]
     assert result.snapshot().notes == ()
 
 

@@ -110,6 +110,7 @@ class ConfigForm:
             "env_vars": fields.area_control("env_vars", "OMP_NUM_THREADS=1"),
             "user_tags": fields.area_control("user_tags", "project=climate"),
             "layers": fields.text_control("layers", "arn:aws:lambda:us-east-1:123456789012:layer:name:1, …"),
+            "runtime": fields.text_control("runtime", "123456789012.dkr.ecr.us-east-1.amazonaws.com/name:tag"),
             "namespace": fields.text_control("namespace"),
         }
 

@@ -168,6 +168,7 @@ FIELDS: Mapping[str, Field] = {
         Field("env_vars", "Environment", write_pairs, read_pairs, "NAME=value, one a line"),
         Field("user_tags", "Tags", write_pairs, read_pairs, "name=value, one a line"),
         _list("layers", "Layers", "ARNs of layer versions, separated by commas"),
+        _text("runtime", "Container image", "Empty: AWS's own runtime of this notebook's Python"),
         _text("namespace", "Namespace", "Keeps your functions apart from other people's"),
         _text("account_id", "Account"),
         _text("endpoint_url", "Endpoint"),

@@ -16,7 +16,7 @@ SECTIONS = (
     ("Function", ("execution_role", "memory", "timeout", "ephemeral_storage", "architecture", "max_workers")),
     ("Network", ("network",)),
     ("File system", ("efs",)),
-    ("More", ("env_vars", "user_tags", "layers", "namespace")),
+    ("More", ("env_vars", "user_tags", "layers", "runtime", "namespace")),
 )
 """Headings and what stands below them; the account comes first, the buttons last."""
 

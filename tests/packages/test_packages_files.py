@@ -1,0 +1,71 @@
+"""Files that name packages, and the versions that each runtime gets."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import uv
+
+from lithops_magic.errors import PackageError
+from lithops_magic.packages import Request, Target, need_of, pin
+
+MARKUPSAFE = """\
+[[{key}]]
+name = "markupsafe"
+version = "3.0.1"
+[[{key}]]
+name = "colorama"
+version = "0.4.6"
+marker{s} = "sys_platform == 'win32'"
+"""
+PROJECT = """\
+[project]
+name = "mine"
+version = "1"
+requires-python = ">=3.11"
+dependencies = ["markupsafe==3.0.1", "colorama ; sys_platform == 'win32'"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pyproject.toml", PROJECT),
+        ("pylock.toml", MARKUPSAFE.format(key="packages", s="")),
+        ("poetry.lock", MARKUPSAFE.format(key="package", s="s") + '[[package]]\nname = "x"\ngroups = ["dev"]\n'),
+        ("Pipfile.lock", '{"default": {"markupsafe": {"version": "==3.0.1"}}, "develop": {"x": {"version": "==1"}}}'),
+        ("uv.lock", ""),
+    ],
+)
+def test_files_that_name_packages(tmp_path: Path, name: str, text: str) -> None:
+    if name != "uv.lock":
+        (tmp_path / name).write_text(text)
+    else:
+        (tmp_path / "pyproject.toml").write_text(PROJECT)
+        subprocess.run([uv.find_uv_bin(), "lock", "--quiet", "--directory", str(tmp_path)], check=True)
+    found = pin(need_of({}, Request.parse(str(tmp_path / name))), Target.of("x86_64"))
+    assert found.fetched == {"markupsafe": "markupsafe==3.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("pylock.toml", "packages = 1"), ("poetry.lock", "name ="), ("Pipfile.lock", "{}"), ("uv.lock", "")],
+)
+def test_a_file_that_is_no_lock_file(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(PackageError, match=rf"^packages: .*{name}") as caught:
+        pin(need_of({}, Request.parse(str(tmp_path / name))), Target.of("x86_64"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("target", [Target(11, "x86_64"), Target(13, "arm64")])
+def test_each_runtime_gets_builds_of_its_own(target: Target) -> None:
+    found = pin(need_of({"numpy": "imported"}, Request()), target)
+    pinned = found.fetched["numpy"]
+    nearest = (
+        f"there is no build of numpy {np.__version__} for {target.describe()}: tasks get {pinned.replace('==', ' ')}"
+    )
+    assert found.notes == (() if pinned == f"numpy=={np.__version__}" else (nearest,))
