@@ -150,15 +150,24 @@ class ReplayBackend:
         self._why_left = why_left
         self._expires = time.monotonic() + seconds
         self._runs = runs
+        self._forbidden = False
+        self._watch: Watch | None = None
+
+    def forbid(self) -> None:
+        """Keep tasks of a detached job from being begun, and do not wait for those."""
+        self._forbidden = True
+        if self._watch is not None:
+            self._watch.forbid()
 
     def connect(self, notify: Callable[[str], None], *, afresh: bool) -> Endpoint:  # noqa: ARG002
         """Open the way."""
         endpoint = self._endpoint(notify)
-        watch = None
         if endpoint.store is not None:
             place = Place.of_job(endpoint.store, self._job.id, key=self._job.key)
-            watch = Watch(place, endpoint.limits.timeout, self._runs)
-        sender = Replay(self._recall, watch, self._expires, endpoint.sender, self._rest, self._why_left)
+            self._watch = Watch(place, endpoint.limits.timeout, self._runs)
+        if self._forbidden:
+            self.forbid()
+        sender = Replay(self._recall, self._watch, self._expires, endpoint.sender, self._rest, self._why_left)
         return replace(endpoint, sender=sender, workers=endpoint.workers + len(self._recall.flying))
 
     def larger(self, factor: float) -> Backend | None:  # noqa: ARG002
