@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -98,6 +99,8 @@ def again(
 ) -> Job:
     """Run tasks of a job that is over again, and return the job that has the others' values already."""
     items = [job.item(index) for index in indices]
+    # What is run again is waited for, also where the first run was not.
+    options = replace(options, detach=False)
     return _launch(job.again(indices, options), function, items, settings, options)
 
 

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.aws.outcomes import Ambiguous, Outcome, Reply
@@ -215,15 +216,16 @@ class DetachedBackend:
             while events and not pause and in_flight < min(AT_ONCE, link.limiter.limit):
                 event = events.popleft()
                 self._journal.note(records.Sent(event.tasks))
-                link.endpoint.sender.send(
-                    event.payload, lambda outcome, event=event: self._answers.put((event, outcome))
-                )
+                link.endpoint.sender.send(event.payload, partial(self._heard, event))
                 in_flight += 1
             with contextlib.suppress(queue.Empty):
                 event, outcome = self._answers.get(timeout=pause or None)
                 in_flight -= 1
                 self._answered(event, outcome, events)
                 self._notify(f"Sending events: {total - len(events) - in_flight:,} of {total:,}")
+
+    def _heard(self, event: _Event, outcome: Outcome) -> None:
+        self._answers.put((event, outcome))
 
     def _answered(self, event: _Event, outcome: Outcome, events: deque[_Event]) -> None:
         if isinstance(outcome, Reply):

@@ -1,4 +1,4 @@
-"""What an asynchronous invocation has beside its tasks: nobody hears its reply, and AWS may deliver it more than once."""
+"""What an asynchronous invocation has beside its tasks: nobody hears its reply, and AWS may deliver it again."""
 
 from __future__ import annotations
 
