@@ -165,8 +165,7 @@ class _Attached:
         function = recipe.function if self._resume else replace(recipe.function, container=b"")
         written = journal.Journal(job, recipe, self._folder) if self._resume else None
         Scheduler(job, function, source, backend, recipe.settings.worker_processes, written).start()
-        if self._detached:
-            detached.cancellable(job, backend.forbid)
+        detached.stopping(job, backend.stop)
         return MapResult(job)
 
     def _why_incomplete(self) -> str:

@@ -162,21 +162,22 @@ class DetachedBackend:
         """Send everything, and return what stands for the function from then on."""
         try:
             self._link.connect(afresh=afresh)
+            endpoint = self._replay.connect(notify, afresh=afresh)
             self._send(deque(self._events()))
         except BaseException:
-            self.forbid()
+            self.stop()
             raise
         finally:
             self._link.close()
-        return self._replay.connect(notify, afresh=afresh)
+        return endpoint
 
     def larger(self, factor: float) -> Backend | None:  # noqa: ARG002
         """Return None: what was sent cannot be given more memory."""
         return None
 
-    def forbid(self) -> None:
-        """Keep tasks from being begun."""
-        self._replay.forbid()
+    def stop(self) -> None:
+        """Keep tasks from being begun, and wait only for those that were."""
+        self._replay.stop()
 
     def _notify(self, text: str) -> None:
         self._job.publish(Phase(text))
@@ -221,13 +222,13 @@ class DetachedBackend:
             with contextlib.suppress(queue.Empty):
                 event, outcome = self._answers.get(timeout=pause or None)
                 in_flight -= 1
-                self._answered(event, outcome, events)
+                self._answered(event, outcome, events, in_flight)
                 self._notify(f"Sending events: {total - len(events) - in_flight:,} of {total:,}")
 
     def _heard(self, event: _Event, outcome: Outcome) -> None:
         self._answers.put((event, outcome))
 
-    def _answered(self, event: _Event, outcome: Outcome, events: deque[_Event]) -> None:
+    def _answered(self, event: _Event, outcome: Outcome, events: deque[_Event], in_flight: int) -> None:
         if isinstance(outcome, Reply):
             self._link.accepted()
             self._recall.flying.update(event.tasks)
@@ -237,7 +238,7 @@ class DetachedBackend:
             raise InvokeError(f"AWS Lambda does not say whether it takes events: {outcome}")
         events.appendleft(event)
         if not isinstance(outcome, Ambiguous):
-            self._link.turned_away(outcome)
+            self._link.turned_away(outcome, in_flight)
 
 
 def _fragment(index: int, item: Any, requests: Requests, place: Place) -> bytes:
@@ -266,15 +267,15 @@ def launch(job: Job, function: Function, items: Sequence[Any], settings: Setting
     events = LambdaBackend(settings, options.workers, function.need, asynchronous=True)
     backend = DetachedBackend(job, function, items, journal, options, events)
     Scheduler(job, function, Source(items), backend, settings.worker_processes, journal).start()
-    cancellable(job, backend.forbid)
+    stopping(job, backend.stop)
 
 
-def cancellable(job: Job, forbid: Callable[[], None]) -> None:
-    """Have the job's cancellation keep its tasks from being begun."""
-    stop = job.on_cancel
+def stopping(job: Job, stop: Callable[[], None]) -> None:
+    """Have the job's cancellation do this as well, in a thread of its own."""
+    send_nothing = job.on_cancel
 
     def cancel() -> None:
-        stop()
-        threading.Thread(target=forbid, name="lithops-magic-cancel", daemon=True).start()
+        send_nothing()
+        threading.Thread(target=stop, name="lithops-magic-cancel", daemon=True).start()
 
     job.on_cancel = cancel
