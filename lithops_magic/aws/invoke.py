@@ -37,13 +37,17 @@ class Transport(Protocol):
         """Abandon everything and return at once; `done` is not called any more."""
 
 
-def open_transport(cloud: Cloud, function_name: str, *, max_in_flight: int, timeout: float) -> Transport:
+def open_transport(
+    cloud: Cloud, function_name: str, *, max_in_flight: int, timeout: float, asynchronous: bool = False
+) -> Transport:
     """Return a transport of at most `max_in_flight` connections.
 
     Parameters
     ----------
     timeout
         The function's, in seconds: an answer may take that long.
+    asynchronous
+        Whether AWS only takes each request, which must be smaller then, and runs it later.
 
     Raises
     ------
@@ -52,7 +56,7 @@ def open_transport(cloud: Cloud, function_name: str, *, max_in_flight: int, time
     """
     from .transport import CrtTransport
 
-    return CrtTransport(cloud, function_name, max_in_flight, timeout + ANSWER_MARGIN)
+    return CrtTransport(cloud, function_name, max_in_flight, timeout + ANSWER_MARGIN, asynchronous=asynchronous)
 
 
 def concurrency(cloud: Cloud) -> int:

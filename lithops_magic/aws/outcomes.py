@@ -151,7 +151,7 @@ CHECKS: Mapping[str, str] = {
 
 def classify_response(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
     """Tell what a complete answer to Invoke means for the task; `headers` have lower-case names."""
-    if status == HTTPStatus.OK:
+    if status in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
         return _reply(headers, body)
     details = _json(body)
     code = error_code(headers, details) or str(status)

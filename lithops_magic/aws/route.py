@@ -35,9 +35,11 @@ class Target:
     user_agent: str
     proxy: SplitResult | None
     ca_bundle: str
+    asynchronous: bool = False
+    """Whether AWS only takes the request and runs it later."""
 
     @classmethod
-    def resolve(cls, cloud: Cloud, function_name: str) -> Target:
+    def resolve(cls, cloud: Cloud, function_name: str, *, asynchronous: bool = False) -> Target:
         """Ask botocore, which knows partitions, FIPS, dual-stack, private endpoints and every setting of the user.
 
         Raises
@@ -57,12 +59,14 @@ class Target:
             user_agent=f"{client.meta.config.user_agent} {USER_AGENT}",  # type: ignore[attr-defined]
             proxy=_proxy(client.meta.config.proxies, url),  # type: ignore[attr-defined]
             ca_bundle=cloud.ca_bundle(),
+            asynchronous=asynchronous,
         )
 
     @property
     def headers(self) -> dict[str, str]:
         """What every request says and signs, in lower case."""
-        return {"content-type": "application/octet-stream", "host": self.url.netloc, "x-amz-log-type": "Tail"}
+        kind = {"x-amz-invocation-type": "Event"} if self.asynchronous else {"x-amz-log-type": "Tail"}
+        return {"content-type": "application/octet-stream", "host": self.url.netloc, **kind}
 
     @property
     def address(self) -> str:

@@ -43,11 +43,21 @@ class CrtTransport:
         Most connections; further requests wait for one.
     answer_seconds
         How long an answer may take.
+    asynchronous
+        Whether the answer only says that AWS has taken the request.
     """
 
-    def __init__(self, cloud: Cloud, function_name: str, max_in_flight: int, answer_seconds: float) -> None:
+    def __init__(
+        self,
+        cloud: Cloud,
+        function_name: str,
+        max_in_flight: int,
+        answer_seconds: float,
+        *,
+        asynchronous: bool = False,
+    ) -> None:
         allow_sockets(max_in_flight)
-        self._target = Target.resolve(cloud, function_name)
+        self._target = Target.resolve(cloud, function_name, asynchronous=asynchronous)
         self._signer = Signer(cloud, self._target, self._renewed)
         self._dialer: Dialer | None = Dialer(self._target)
         self._most = max_in_flight

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from lithops_magic.engine import detached
 from lithops_magic.engine import events as ev
 from lithops_magic.engine.backend import LambdaBackend
 from lithops_magic.engine.job import Job
@@ -55,23 +57,27 @@ def start(
     PackageError
         A package or module that it needs cannot be shipped.
     """
+    if options.detach:
+        detached.check(options)
+        items = detached.all_items(items)
     once_more = partial(start, settings=settings, name_code=name_code)
     reduction = None if reduce is None else Reduction.prepare(reduce, options, once_more)
     job = Job(
-        options,
+        detached.scheduled(options) if options.detach else options,
         name_code or (lambda name: name),
         len(items) if isinstance(items, Sized) else None,
         function,
         items if isinstance(items, Sequence) else None,
     )
-    result = MapResult(_launch(job, function, items, settings), reduction)
+    result = MapResult(_launch(job, function, items, settings, options), reduction)
     if reduction is not None:
         reduction.follow(result)
     return result
 
 
-def _launch(job: Job, function: Callable[[Any], Any], items: Iterable[Any], settings: Settings) -> Job:
-    options = job.options
+def _launch(
+    job: Job, function: Callable[[Any], Any], items: Iterable[Any], settings: Settings, options: MapOptions
+) -> Job:
     setup = Setup(env=dict(options.env), processes=settings.worker_processes, locals=options.locals)
     blob = Function.pickle(function, items, Request.parse(options.packages), setup)
     job.start_again = partial(again, function, settings)
@@ -80,6 +86,9 @@ def _launch(job: Job, function: Callable[[Any], Any], items: Iterable[Any], sett
     backend = LambdaBackend(settings, options.workers, blob.need)
     for warning in blob.warnings:
         job.publish(ev.Noted(warning))
+    if options.detach:
+        detached.launch(job, blob, list(items), settings, options)
+        return job
     journal = Journal(job, Recipe.of(settings, options, blob)) if job.whole else None
     Scheduler(job, blob, Source(items), backend, settings.worker_processes, journal).start()
     return job
@@ -90,7 +99,9 @@ def again(
 ) -> Job:
     """Run tasks of a job that is over again, and return the job that has the others' values already."""
     items = [job.item(index) for index in indices]
-    return _launch(job.again(indices, options), function, items, settings)
+    # What is run again is waited for, also where the first run was not.
+    options = replace(options, detach=False)
+    return _launch(job.again(indices, options), function, items, settings, options)
 
 
 def map(
@@ -115,6 +126,7 @@ def map(
     reduce: Callable[[list[Any]], Any] | None = None,
     settings: Settings | None = None,
     background: bool = False,
+    detach: bool = False,
 ) -> MapResult:
     """Run `function` over `items` on AWS Lambda and return their values in order.
 
@@ -164,6 +176,10 @@ def map(
         Defaults to what Lithops' configuration says, else the local AWS.
     background
         Return at once; the result fills while the job runs.
+    detach
+        Hand all tasks to Lambda as asynchronous invocations and return as soon as that is done: the job goes on
+        without this process, its results are kept in S3 for seven days, and ``lithops_magic.attach(result.job_id)``
+        goes on with it. `workers` does not bound it, and at most 100,000 items are taken.
 
     Raises
     ------
@@ -171,6 +187,8 @@ def map(
         The function cannot be pickled; nothing was sent.
     PackageError
         A package or module that it needs cannot be shipped.
+    MisuseError
+        A detached job has too many items, or an option that it cannot have; nothing was sent.
     TaskError
         A task failed; its ``result`` holds everything else.
     BudgetSpent
@@ -193,7 +211,10 @@ def map(
         keep_after=keep_after,
         errors=errors,
         locals=locals,
+        detach=detach,
         packages=packages if packages is None or isinstance(packages, str) else tuple(packages),
     )
     result = start(function, items, options=options, settings=settings or config.load(), reduce=reduce)
+    if detach:
+        return detached.handed_over(result)
     return result if background else result.finish()

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from lithops_magic.aws.outcomes import Ambiguous
-from lithops_magic.engine import journal, kept, records
+from lithops_magic.engine import detached, journal, kept, records
 from lithops_magic.engine.api import again
 from lithops_magic.engine.backend import Endpoint, LambdaBackend
 from lithops_magic.engine.job import Job
@@ -137,29 +137,35 @@ class _Attached:
         self._recipe = recipe
         self._resume = resume
         self._busy = not resume and folder.locked
+        self._detached: bool = manifest["detached"]
         options = recipe.options
         self._once = options.retries == 0
         self._recall = Recall.of(records.read(folder.records)[0], once=self._once)
         chunksize = 1 if self._once or options.detach else options.chunksize
         changes: dict[str, Any] = {} if resume else {"max_cost": None, "retry_memory": None}
-        options = replace(options, chunksize=chunksize, backups=False, detach=False, **changes)
+        if self._detached and not resume:
+            changes["retries"] = 0
+        options = replace(options, chunksize=chunksize, backups=False, **changes)
         names: Mapping[str, str] = manifest["names"]
         function = _unpacked(recipe.function)
         self._job = job = Job(options, lambda name: names.get(name, name), self._recall.total, function)
         job.id, job.key = manifest["id"], bytes.fromhex(manifest["key"])
+        job.began = manifest["created"]
         if function is not None:
             job.start_again = partial(again, function, recipe.settings)
 
     def start(self) -> MapResult:
         """Play the journal back, and go on from there."""
         recipe, job = self._recipe, self._job
-        backend = ReplayBackend(job, self._recall, self._open, self._rest, self._why_left(), self._seconds())
+        runs = detached.runs(recipe.options) if self._detached else 0
+        backend = ReplayBackend(job, self._recall, self._open, self._rest, self._why_left(), self._seconds(), runs)
         missing = f"The journal of job {job.id} has its first {{:,}} items only: {self._why_incomplete()}"
         source = Source(self._recall.items(missing))
         # Where nothing is sent, a large function need not be brought to S3 either.
         function = recipe.function if self._resume else replace(recipe.function, container=b"")
         written = journal.Journal(job, recipe, self._folder) if self._resume else None
         Scheduler(job, function, source, backend, recipe.settings.worker_processes, written).start()
+        detached.stopping(job, backend.stop)
         return MapResult(job)
 
     def _why_incomplete(self) -> str:
@@ -172,6 +178,8 @@ class _Attached:
 
         Where tasks may run twice, it is not worth it to wait much longer than the longest of them took so far.
         """
+        if self._detached:
+            return self._job.began + kept.EVENT_AGE - time.time()
         timeout = float(self._recipe.settings.timeout)
         if self._recall.longest and not self._once:
             timeout = min(timeout, max(3 * self._recall.longest, self._job.options.keep_after))
@@ -186,7 +194,9 @@ class _Attached:
 
     def _rest(self, replay: Replay, payload: bytes, done: Done, why: str) -> None:
         """A task about which nothing is known, or nothing more will be."""
-        if not self._resume:
+        if self._detached and not self._resume:
+            detached.rest(replay, payload, done, why)
+        elif not self._resume:
             replay.leave(done)
         elif why and self._once:
             done(Ambiguous(why))

@@ -110,10 +110,13 @@ class LambdaBackend:
         Most invocations in flight; None takes what the account allows.
     need
         The packages and modules that the function needs.
+    asynchronous
+        Whether invocations are only taken, and run later.
     """
 
-    def __init__(self, settings: Settings, workers: int | None, need: Need) -> None:
+    def __init__(self, settings: Settings, workers: int | None, need: Need, *, asynchronous: bool = False) -> None:
         self._settings = settings
+        self._asynchronous = asynchronous
         self._need = need
         self._workers = workers or settings.max_workers
 
@@ -132,7 +135,13 @@ class LambdaBackend:
         workers = self._workers or _known[key].workers
 
         return Endpoint(
-            sender=invoke.open_transport(cloud, deployed.name, max_in_flight=workers, timeout=deployed.timeout),
+            sender=invoke.open_transport(
+                cloud,
+                deployed.name,
+                max_in_flight=workers,
+                timeout=deployed.timeout,
+                asynchronous=self._asynchronous,
+            ),
             workers=workers,
             limits=Limits(deployed.memory, deployed.timeout),
             local=cloud.is_local,

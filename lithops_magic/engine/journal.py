@@ -25,7 +25,7 @@ from lithops_magic.engine.job import Job, Task
 from lithops_magic.engine.jobfolder import JobFolder, State
 from lithops_magic.engine.payload import Function
 from lithops_magic.engine.spill import Place
-from lithops_magic.errors import LithopsMagicError
+from lithops_magic.errors import LithopsMagicError, MisuseError
 from lithops_magic.worker import packing
 
 if TYPE_CHECKING:
@@ -138,6 +138,27 @@ class Journal(Silent):
         self._thread.start()
         atexit.register(self._leave)
 
+    def begin(self, place: Place, items: list[records.Record]) -> None:
+        """Write down a job that is worth it from the start, with all its items, here and in S3.
+
+        Raises
+        ------
+        MisuseError
+            They are too many bytes.
+        AwsError
+            S3 does not take it.
+        """
+        self.start(place, at_once=True)
+        self._pending.extend(items)
+        self._flush()
+        if self._full:
+            raise MisuseError(
+                f"detach: the items take more than {LIMIT:,} bytes here; nothing was sent. "
+                "Pass names or addresses and read the data inside the function."
+            )
+        self._announced = True
+        self._announce()
+
     def taken(self, task: Task) -> None:
         """Note an item that came from an iterator."""
         if self._takes_items:
@@ -224,15 +245,15 @@ class Journal(Silent):
         self._folder.save_state(State(s.total, s.done, s.failed, s.state, self._full))
         if not self._announced and time.monotonic() - (self._oldest() or math.inf) > AFTER:
             self._announced = True
-            self.announce()
-
-    def announce(self) -> None:
-        """Say in S3 what the job is; the bucket exists then for what tasks keep."""
-        if self._place is not None:
             # The job does not depend on it, and the worker makes do without the bucket.
             with contextlib.suppress(LithopsMagicError):
-                public = {name: value for name, value in self._manifest().items() if name in PUBLIC}
-                self._place.store.put(self._place.prefix + MANIFEST, json.dumps(public).encode())
+                self._announce()
+
+    def _announce(self) -> None:
+        """Say in S3 what the job is; the bucket exists then for what tasks keep."""
+        if self._place is not None:
+            public = {name: value for name, value in self._manifest().items() if name in PUBLIC}
+            self._place.store.put(self._place.prefix + MANIFEST, json.dumps(public).encode())
 
     def _flush(self) -> None:
         with self._writing:

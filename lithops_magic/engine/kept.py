@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,7 +63,7 @@ class Watch:
         self._waits: dict[int, _Wait] = {}
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
-        self._stopped = False
+        self._forbidden = False
         self.problem = ""
         """Why S3 could not be looked at."""
 
@@ -83,9 +84,11 @@ class Watch:
                 self._thread = threading.Thread(target=self._run, name="lithops-magic-kept", daemon=True)
                 self._thread.start()
 
-    def stop(self) -> None:
-        """Wait no longer for tasks that have not begun: the job was cancelled."""
-        self._stopped = True
+    def forbid(self) -> None:
+        """Keep the tasks of a detached job from being begun, and wait no longer for those."""
+        with suppress(LithopsMagicError):  # then they run, as they would if nobody had asked
+            self._place.store.put(f"{self._place.prefix}cancelled", b"")
+            self._forbidden = True
 
     def close(self) -> None:
         """Give up."""
@@ -150,7 +153,7 @@ class Watch:
             for task, wait in self._waits.items():
                 if self._last_run and f"run-{task}-{self._last_run}" in names:
                     wait.expires = min(wait.expires, latest)
-                elif self._stopped and f"run-{task}-1" not in names:
+                elif self._forbidden and f"run-{task}-1" not in names:
                     wait.expires = 0.0
 
     def _expire(self, now: float) -> None:

@@ -23,6 +23,8 @@ from lithops_magic.worker.culprit import locate
 PROTOCOL = 2
 REQUEST_LIMIT = 6_291_456
 """Bytes of one synchronous Invoke request: AWS's quota, 6 MiB."""
+EVENT_LIMIT = 1_048_576
+"""Bytes of one asynchronous Invoke request: AWS's quota, 1 MiB (256 KiB before October 2025)."""
 ALWAYS_INLINE = 16_384
 """Bytes of a function that always travel inline: under 2 ms of a link of 100 Mbit/s, less than an invocation takes."""
 MOSTLY_INLINE = 131_072
@@ -115,7 +117,9 @@ class Function:
         """Whether to bring it to S3 may take a while."""
         return len(self.container) > MOSTLY_INLINE
 
-    def place(self, place: Place | None = None, tasks: int | None = None, *, again: bool = False) -> Requests:
+    def place(
+        self, place: Place | None = None, tasks: int | None = None, *, again: bool = False, limit: int = REQUEST_LIMIT
+    ) -> Requests:
         """Decide how the function travels, bring it to S3 if that is the way, and return the maker of its requests.
 
         Parameters
@@ -126,6 +130,8 @@ class Function:
             How many there are, if that is known.
         again
             A sandbox did not find the function in S3: bring it there unless it still is.
+        limit
+            Bytes of a request.
 
         Raises
         ------
@@ -135,25 +141,25 @@ class Function:
             S3 does not take it.
         """
         reference: dict[str, Any] = {"sha256": hashlib.sha256(self.container).hexdigest()}
-        if place is None or (not again and self._travels_inline(tasks)):
+        if place is None or (not again and self._travels_inline(tasks, limit)):
             reference["data"] = base64.b64encode(self.container).decode()
         else:
             reference |= place.upload(self.container, again=again)
         head = {**self.head, "function": reference, **({"store": place.head()} if place else {})}
         prefix = json.dumps(head, separators=(",", ":"))[:-1].encode() + b',"tasks":['
-        if len(prefix) > REQUEST_LIMIT - 1024:
+        if len(prefix) > limit - 1024:
             raise SerializationError(
-                f"The function takes {len(prefix):,} bytes in a request, AWS allows {REQUEST_LIMIT:,}: "
+                f"The function takes {len(prefix):,} bytes in a request, AWS allows {limit:,}: "
                 f"it is sent with what it uses{self._largest()}. Read large data inside the function instead."
             )
-        return Requests(prefix)
+        return Requests(prefix, limit)
 
-    def _travels_inline(self, tasks: int | None) -> bool:
+    def _travels_inline(self, tasks: int | None, limit: int) -> bool:
         size = len(self.container)
         if size <= ALWAYS_INLINE or tasks is None:
             return size <= MOSTLY_INLINE
         # The other half is for the items.
-        return size * tasks <= ALTOGETHER_INLINE and size * 4 / 3 <= REQUEST_LIMIT / 2
+        return size * tasks <= ALTOGETHER_INLINE and size * 4 / 3 <= limit / 2
 
     def _largest(self) -> str:
         largest = captures.sizes(self.function)[:1]
@@ -166,11 +172,13 @@ class Requests:
 
     prefix: bytes
     """The request up to its first task."""
+    limit: int = REQUEST_LIMIT
+    """Bytes of a whole one."""
 
     @property
     def room(self) -> int:
         """Bytes that are left for tasks and the commas between them."""
-        return REQUEST_LIMIT - len(self.prefix) - 2
+        return self.limit - len(self.prefix) - 2
 
     def request(self, fragments: Iterable[bytes]) -> bytes:
         """Return the request that runs the function on some tasks."""

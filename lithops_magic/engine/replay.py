@@ -66,6 +66,7 @@ class Replay:
         self._why_left = why_left
         self._left: list[Done] = []
         self._waiting = 0
+        self._stopped = False
         self._lock = threading.Lock()
 
     def send(self, payload: bytes, done: Done) -> None:
@@ -83,6 +84,8 @@ class Replay:
                 self._waiting -= 1
             if reply is not None:
                 done(reply)
+            elif self._stopped:
+                self.leave(done)
             else:
                 self._rest(self, payload, done, UNKNOWN)
             self._end_if_idle()
@@ -97,9 +100,14 @@ class Replay:
             self._left.append(done)
         self._end_if_idle()
 
+    def stop(self) -> None:
+        """The job is over: leave what is left at once."""
+        self._stopped = True
+        self._end_if_idle()
+
     def _end_if_idle(self) -> None:
         with self._lock:
-            if self._waiting or self._recall.flying or not self._left:
+            if (self._waiting or self._recall.flying) and not self._stopped:
                 return
             left, self._left = self._left, []
         for done in left:
@@ -150,16 +158,28 @@ class ReplayBackend:
         self._why_left = why_left
         self._expires = time.monotonic() + seconds
         self._runs = runs
+        self._stopped = False
+        self._replay: Replay | None = None
+        self._watch: Watch | None = None
+
+    def stop(self) -> None:
+        """The job is over: keep tasks of a detached job from being begun, and wait only for those that were."""
+        self._stopped = True
+        if self._watch is not None and self._runs:
+            self._watch.forbid()
+        if self._replay is not None:
+            self._replay.stop()
 
     def connect(self, notify: Callable[[str], None], *, afresh: bool) -> Endpoint:  # noqa: ARG002
         """Open the way."""
         endpoint = self._endpoint(notify)
-        watch = None
         if endpoint.store is not None:
             place = Place.of_job(endpoint.store, self._job.id, key=self._job.key)
-            watch = Watch(place, endpoint.limits.timeout, self._runs)
-        sender = Replay(self._recall, watch, self._expires, endpoint.sender, self._rest, self._why_left)
-        return replace(endpoint, sender=sender, workers=endpoint.workers + len(self._recall.flying))
+            self._watch = Watch(place, endpoint.limits.timeout, self._runs)
+        self._replay = Replay(self._recall, self._watch, self._expires, endpoint.sender, self._rest, self._why_left)
+        if self._stopped:
+            self.stop()
+        return replace(endpoint, sender=self._replay, workers=endpoint.workers + len(self._recall.flying))
 
     def larger(self, factor: float) -> Backend | None:  # noqa: ARG002
         """Return None: a task that ran out of memory in an earlier process gets no more in this one."""

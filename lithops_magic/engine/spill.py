@@ -52,12 +52,15 @@ class Place:
         Seconds after which a task's outcome is kept there.
     key
         Signs kept outcomes; without it none is kept.
+    detached
+        What else the worker must know of a job that runs by itself.
     """
 
     store: Store
     prefix: str
     after: float = 0.0
     key: bytes = field(default=b"", repr=False)
+    detached: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of_job(cls, store: Store, job: str, *, after: float = 0.0, key: bytes = b"") -> Place:
@@ -67,7 +70,13 @@ class Place:
     def head(self) -> dict[str, Any]:
         """Return what the worker must know of it."""
         keeping = {"after": self.after, "key": self.key.hex()} if self.key else {}
-        return {"bucket": self.store.bucket, "owner": self.store.owner, "prefix": self.prefix, **keeping}
+        return {
+            "bucket": self.store.bucket,
+            "owner": self.store.owner,
+            "prefix": self.prefix,
+            **keeping,
+            **self.detached,
+        }
 
     def upload(self, container: bytes, *, again: bool = False) -> dict[str, Any]:
         """Write an object unless it is there, and return the reference to it.

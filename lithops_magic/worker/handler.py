@@ -31,6 +31,14 @@ _cold = True
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Lambda's entry point."""
+    if not event.get("store", {}).get("runs"):
+        return _handle(event, context)
+    from . import detached  # for those who need it
+
+    return detached.handle(event, context, _handle)
+
+
+def _handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     global _cold
     head = {"protocol": PROTOCOL, "sandbox": _SANDBOX, "cold": _cold, "python": _PYTHON}
     _cold = False

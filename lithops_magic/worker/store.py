@@ -61,6 +61,8 @@ class Store:
         self._bucket = {"Bucket": place["bucket"], "ExpectedBucketOwner": place["owner"]}
         self._prefix: str = place["prefix"]
         self._after: float = place.get("after", 0.0)
+        self._runs: int = place.get("runs", 0)
+        self._again: list[str] = place.get("again", [])
         self._key = bytes.fromhex(place.get("key", ""))
         # The function's own, before a task's environment variables hide them.
         self._settings = {name: _variable(*variables) for name, variables in _SETTINGS.items()}
@@ -68,7 +70,7 @@ class Store:
     @property
     def detached(self) -> bool:
         """Whether nobody waits for the reply, so that results exist only where they are kept."""
-        return bool(self._key) and self._after == 0
+        return self._runs > 0
 
     def get(self, reference: dict[str, Any], what: str) -> bytes:
         """Return the object behind `reference`, verified.
@@ -115,7 +117,9 @@ class Store:
         return bool(self._key) and seconds >= self._after
 
     def keep(self, task: int, outcome: dict[str, Any]) -> bool:
-        """Keep an outcome unless another run of the task has already; False if S3 does not take it."""
+        """Keep an outcome unless another run of the task has already; False if it is to be run again, or S3 refuses."""
+        if outcome["status"] in self._again:
+            return False
         import hmac
 
         body = json.dumps(outcome).encode()
@@ -124,6 +128,30 @@ class Store:
             self._client().put_object(**self._bucket, Key=f"{self._prefix}{task}", Body=signed, IfNoneMatch="*")
         except Exception as error:
             return _code(error) in ("PreconditionFailed", "412")
+        return True
+
+    def claim(self, name: str) -> bool:
+        """Write an empty object unless it is there; whether it was not.
+
+        Raises
+        ------
+        Problem
+            S3 does not take it.
+        """
+        try:
+            self._client().put_object(**self._bucket, Key=self._prefix + name, Body=b"", IfNoneMatch="*")
+        except Exception as error:
+            if _code(error) in ("PreconditionFailed", "412", "ConditionalRequestConflict", "409"):
+                return False
+            raise self._problem(error, f"{name} could not be written") from None
+        return True
+
+    def has(self, name: str) -> bool:
+        """Whether there is such an object, as far as the sandbox may see."""
+        try:
+            self._client().head_object(**self._bucket, Key=self._prefix + name)
+        except Exception:
+            return False
         return True
 
     def _client(self) -> Any:

@@ -8,22 +8,20 @@ import signal
 import stat
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import lithops_magic
+from durable_help import SETTINGS, Visits, client, eventually, visiting
 from faulty_lambda import FaultyLambda
 from lithops_magic.aws.objects import ObjectStore
 from lithops_magic.aws.outcomes import Ambiguous, Outcome
 from lithops_magic.aws.session import Cloud
-from lithops_magic.config import Settings
 from lithops_magic.engine import MapOptions, MapResult, journal, kept
 from lithops_magic.engine.job import Job
 from lithops_magic.engine.payload import Function
@@ -32,65 +30,11 @@ from lithops_magic.engine.source import Source
 from lithops_magic.errors import JobInterrupted, TamperedError, UnknownJob
 from localaws import LocalAws
 
-SETTINGS = Settings(local=True, memory=256, timeout=10)
-
-CLIENT = """
-import sys, urllib.request
-import lithops_magic
-from lithops_magic.config import Settings
-from lithops_magic.engine import journal, kept
-
-journal.AFTER, journal.PERIOD = 0.05, 0.05
-base = sys.argv[1]
-
-def visit(x):
-    with urllib.request.urlopen(f"{base}/{x}") as answer:
-        answer.read()
-    if x == 1:
-        raise KeyError("one")
-    return x * 10
-
-items = {items}
-result = lithops_magic.map(
-    visit, items, settings=Settings(local=True, memory=256, timeout=10), errors="keep", keep_after=0.0001, **{options}
-)
-"""
-
-
-class Visits:
-    """A server that tasks visit: it counts them, and lets them wait."""
-
-    def __init__(self) -> None:
-        self.runs: Counter[int] = Counter()
-        self.gate = threading.Event()
-        self.held: set[int] = set()
-        visits = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                task = int(self.path[1:])
-                visits.runs[task] += 1
-                if task in visits.held:
-                    visits.gate.wait(30)
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                """Say nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
 
 @pytest.fixture
 def visits() -> Iterator[Visits]:
-    found = Visits()
-    thread = threading.Thread(target=found.server.serve_forever, daemon=True)
-    thread.start()
-    yield found
-    found.gate.set()
-    found.server.shutdown()
-    found.server.server_close()
+    with visiting() as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)
@@ -109,26 +53,18 @@ def objects(local_aws: LocalAws) -> ObjectStore:
     return found
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def begin(visits: Visits, items: str = "range(8)", **options: Any) -> subprocess.Popen[bytes]:
-    program = CLIENT.replace("{items}", items).replace("{options}", repr(options))
-    return subprocess.Popen([sys.executable, "-c", program, visits.url])
+    return subprocess.Popen([sys.executable, "-c", client(items, **options), visits.url])
 
 
 def kill_amid(visits: Visits, items: str = "range(8)", **options: Any) -> str:
     """Begin a job of which tasks 2 and 3 take long, kill its process meanwhile, and return its id."""
     visits.held = {2, 3}
-    client = begin(visits, items, workers=2, chunksize=1, **options)
+    running = begin(visits, items, workers=2, chunksize=1, **options)
     eventually(lambda: visits.runs[2] and visits.runs[3])
     eventually(lambda: [job.done + job.failed for job in lithops_magic.jobs()] == [2])
-    client.send_signal(signal.SIGKILL)
-    client.wait()
+    running.send_signal(signal.SIGKILL)
+    running.wait()
     return lithops_magic.jobs()[0].id
 
 
@@ -245,7 +181,7 @@ def test_an_unknown_job_is_one_line_with_what_is_known(visits: Visits) -> None:
 
 def test_a_job_that_another_process_runs_is_looked_at_and_not_resumed(visits: Visits) -> None:
     visits.held = {2}
-    client = begin(visits, chunksize=1)
+    running = begin(visits, chunksize=1)
     eventually(lambda: [job.done + job.failed for job in lithops_magic.jobs()] == [7])
     (record,) = lithops_magic.jobs()
     assert record.state == "running"
@@ -255,7 +191,7 @@ def test_a_job_that_another_process_runs_is_looked_at_and_not_resumed(visits: Vi
     result = lithops_magic.attach(record.id, settings=SETTINGS)
     assert result.wait(30)
     assert result.values() == [x * 10 for x in range(8) if x != 1]
-    assert client.wait(30) == 0
+    assert running.wait(30) == 0
     assert lithops_magic.jobs()[0].state == "finished"
 
 

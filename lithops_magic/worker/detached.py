@@ -1,0 +1,50 @@
+"""What an asynchronous invocation has beside its tasks: nobody hears its reply, and AWS may deliver it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .store import Store
+
+Handle = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+
+class NotDone(Exception):
+    """Raised so that Lambda delivers the event again: some task has no result that was kept."""
+
+
+def handle(event: dict[str, Any], context: Any, run: Handle) -> dict[str, Any]:
+    """Run the tasks that may be run now, and keep what became of them.
+
+    A task may be begun `runs` times: each time one more object says so, which only the first to write it may write.
+    """
+    place = event["store"]
+    store = Store(place)
+    tasks = [] if store.has("cancelled") else event["tasks"]
+    begun = {task["id"]: _begin(store, task["id"], place["runs"]) for task in tasks}
+    tasks = [task for task in tasks if begun[task["id"]]]
+    if not tasks:
+        return {}
+    last = max(begun.values()) == place["runs"]
+    again = [] if last else ["timeout", *place.get("again", ())]
+    reply = run({**event, "tasks": tasks, "store": {**place, "again": again}}, context)
+    if error := reply.get("error"):
+        for task in tasks:
+            failure = {"status": "store", "reason": error, "started": 0.0, "seconds": 0.0, "log": ""}
+            store.keep(task["id"], {"id": task["id"], **failure})
+        return {}
+    kept = {outcome["id"] for outcome in reply["outcomes"] if outcome.get("kept")}
+    if missing := [task["id"] for task in tasks if task["id"] not in kept]:
+        raise NotDone(f"tasks {missing} have no result in S3")
+    return {}
+
+
+def _begin(store: Store, task: int, runs: int) -> int:
+    """Say that a task is begun; return which run of it this is, 0 if it must not be run."""
+    for run in range(1, runs + 1):
+        if run == 2 and store.has(str(task)):
+            return 0
+        if store.claim(f"run-{task}-{run}"):
+            return run
+    return 0
