@@ -219,16 +219,17 @@ class DetachedBackend:
                 self._journal.note(records.Sent(event.tasks))
                 link.endpoint.sender.send(event.payload, partial(self._heard, event))
                 in_flight += 1
+            link.limiter.filled(time.monotonic(), in_flight, bool(events))
             with contextlib.suppress(queue.Empty):
                 event, outcome = self._answers.get(timeout=pause or None)
                 in_flight -= 1
-                self._answered(event, outcome, events, in_flight)
+                self._answered(event, outcome, events)
                 self._notify(f"Sending events: {total - len(events) - in_flight:,} of {total:,}")
 
     def _heard(self, event: _Event, outcome: Outcome) -> None:
         self._answers.put((event, outcome))
 
-    def _answered(self, event: _Event, outcome: Outcome, events: deque[_Event], in_flight: int) -> None:
+    def _answered(self, event: _Event, outcome: Outcome, events: deque[_Event]) -> None:
         if isinstance(outcome, Reply):
             self._link.accepted()
             self._recall.flying.update(event.tasks)
@@ -238,7 +239,7 @@ class DetachedBackend:
             raise InvokeError(f"AWS Lambda does not say whether it takes events: {outcome}")
         events.appendleft(event)
         if not isinstance(outcome, Ambiguous):
-            self._link.turned_away(outcome, in_flight)
+            self._link.turned_away(outcome)
 
 
 def _fragment(index: int, item: Any, requests: Requests, place: Place) -> bytes:
