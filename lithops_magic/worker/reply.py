@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import sys
 import time
 from typing import Any
 
@@ -121,9 +122,10 @@ def _without(outcome: dict[str, Any], status: str) -> dict[str, Any]:
 
 
 def _memory() -> int:
-    """MB that this process has used at most."""
+    """MB that this process, or one that it has forked, has used at most."""
     try:
         import resource
     except ImportError:  # Windows
         return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return most // (2**20 if sys.platform == "darwin" else 2**10)
