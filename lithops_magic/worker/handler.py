@@ -49,8 +49,8 @@ def _handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if install(event.get("sources")):
         functions.forget()
     store = Store(event["store"]) if "store" in event else None
-    reply = Reply(head, store)
     alarm = Alarm(context.get_remaining_time_in_millis() / 1000)
+    reply = Reply(head, store, alarm)
     try:
         with variables(event.get("env", {})):
             _run_all(event, alarm, store, reply)

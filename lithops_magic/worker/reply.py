@@ -5,15 +5,25 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import sys
 import time
 from typing import Any
 
+from .alarm import Alarm
 from .capture import LIMIT as LOG
-from .store import Problem, Store
+from .store import CONNECT_TIMEOUT, Problem, Store
 
 LIMIT = 6_291_556
 """Bytes of a reply: AWS's quota, 6 MiB and 100 (recorded on AWS)."""
 BETWEEN = len(", ")
+
+FINAL = frozenset({"ok", "error", "unpicklable"})
+"""Statuses worth keeping: after any other, the task is run again, and the first outcome that is kept stays."""
+SLACK = 5.0
+"""Seconds that must be left before the time limit: a result must not be lost because it was to be kept."""
+QUIET = 300.0
+"""Seconds without another attempt after S3 could not be reached: each would cost the task ten of them."""
+_quiet_until = 0.0
 
 
 class Reply:
@@ -25,11 +35,14 @@ class Reply:
         What every reply says of its sandbox.
     store
         Takes what does not fit; None: such values are left out, and the reply says so.
+    alarm
+        Tells how much time is left.
     """
 
-    def __init__(self, head: dict[str, Any], store: Store | None) -> None:
+    def __init__(self, head: dict[str, Any], store: Store | None, alarm: Alarm) -> None:
         self._head = head
         self._store = store
+        self._alarm = alarm
         self.outcomes: list[dict[str, Any]] = []
         self._room = LIMIT - len(json.dumps({**head, "outcomes": []}))
         self._full = self._room
@@ -38,7 +51,7 @@ class Reply:
         """Add a task's outcome; False if there is hardly room for another one like it."""
         room = self._room - (BETWEEN if self.outcomes else 0)
         fitted, used = self._fit(outcome, room)
-        if self._store is not None and self._store.keeps(fitted["seconds"]):
+        if self._store is not None and self._is_to_be_kept(fitted, self._store):
             fitted = self._keep(fitted, self._store)
             used = _length(fitted)
         self.outcomes.append(fitted)
@@ -69,10 +82,20 @@ class Reply:
         except Problem as problem:
             return _sized({**_without(outcome, alone), "size": used, "reason": str(problem)})
 
+    def _is_to_be_kept(self, outcome: dict[str, Any], store: Store) -> bool:
+        if not store.keeps(outcome["seconds"]):
+            return False
+        now = time.monotonic()
+        return store.detached or (outcome["status"] in FINAL and self._alarm.left() > SLACK and not _quiet_until > now)
+
     def _keep(self, outcome: dict[str, Any], store: Store) -> dict[str, Any]:
         """Keep a result that was expensive; of a detached job's only the store's copy is looked at."""
+        global _quiet_until
         head = {name: self._head[name] for name in ("sandbox", "cold")}
+        began = time.monotonic()
         kept = store.keep(outcome["id"], {**outcome, **head, "ended": time.time(), "memory_mb": _memory()})
+        if not kept and time.monotonic() - began > CONNECT_TIMEOUT:
+            _quiet_until = time.monotonic() + QUIET
         return {**_without(outcome, outcome["status"]), "kept": True} if kept and store.detached else outcome
 
 
@@ -99,9 +122,10 @@ def _without(outcome: dict[str, Any], status: str) -> dict[str, Any]:
 
 
 def _memory() -> int:
-    """MB that this process has used at most."""
+    """MB that this process, or one that it has forked, has used at most."""
     try:
         import resource
     except ImportError:  # Windows
         return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return most // (2**20 if sys.platform == "darwin" else 2**10)

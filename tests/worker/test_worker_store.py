@@ -24,6 +24,7 @@ from lithops_magic.engine.payload import Function, fragment, spilled_fragment
 from lithops_magic.engine.spill import Place
 from lithops_magic.errors import AwsError
 from lithops_magic.worker import functions, handler, packing, store
+from lithops_magic.worker import reply as reply_module
 from localaws import LocalAws
 
 KEY = bytes(range(32))
@@ -90,15 +91,52 @@ def test_the_outcome_of_a_long_task_is_kept_and_signed(objects: ObjectStore) -> 
     assert second["error"]["message"] == "late"
 
 
+def test_what_is_tried_again_or_might_be_too_late_is_not_kept(
+    objects: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = place_of(objects, "again", after=0.1)
+
+    def task(x: float) -> float:
+        time.sleep(x)
+        return x
+
+    def invoke_within(seconds: float) -> str:
+        monkeypatch.setattr(Context, "get_remaining_time_in_millis", lambda: int(seconds * 1000))
+        (outcome,) = invoke(task, [0.5], place)["outcomes"]
+        return str(outcome["status"])
+
+    assert invoke_within(0.4) == "timeout"
+    assert invoke_within(4) == "ok"
+    assert list(objects.list(place.prefix)) == []
+    assert invoke_within(6) == "ok"
+    assert list(objects.list(place.prefix)) == [f"{place.prefix}0"]
+
+
+def test_after_s3_could_not_be_reached_the_next_tasks_do_not_wait_for_it(
+    objects: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, tries = place_of(objects, "quiet", after=0.001), []
+
+    def keep(self: store.Store, task: int, outcome: dict[str, Any]) -> bool:
+        tries.append(task)
+        return False
+
+    monkeypatch.setattr(store.Store, "keep", keep)
+    monkeypatch.setattr(reply_module, "_quiet_until", 0.0)
+    monkeypatch.setattr(reply_module, "CONNECT_TIMEOUT", 0.0)
+    reply = invoke(lambda x: time.sleep(0.01), [0, 1, 2], place)
+    assert [outcome["status"] for outcome in reply["outcomes"]] == ["ok"] * 3
+    assert tries == [0]
+
+
 def test_the_first_result_that_is_kept_stays(objects: ObjectStore) -> None:
     place = place_of(objects, "first")
     first = invoke(lambda x: random.random(), [0], place)
     before = objects.get(f"{place.prefix}0")
     second = invoke(lambda x: random.random(), [0], place)
     assert objects.get(f"{place.prefix}0") == before
-    # Nobody reads the reply of a detached job: what was kept is not in it.
-    assert [reply["outcomes"][0].get("kept") for reply in (first, second)] == [True, True]
-    assert "value" not in first["outcomes"][0]
+    # Each reply has its own all the same.
+    assert kept(objects, place, 0)["value"] == first["outcomes"][0]["value"] != second["outcomes"][0]["value"]
 
 
 def test_a_result_that_cannot_be_kept_is_still_in_the_reply(
@@ -206,6 +244,6 @@ def test_the_requests_settings_win_over_the_tasks_variables(
     monkeypatch.delenv("NEW_ONE", raising=False)
     region = os.environ["AWS_REGION"]
     store.forget()
-    assert handler.handle(event, Context)["outcomes"][0]["kept"]
+    assert handler.handle(event, Context)["outcomes"][0]["status"] == "ok"
     assert packing.loads(base64.b64decode(kept(objects, place, 0)["value"])) == "nowhere"
     assert (os.environ["AWS_REGION"], "NEW_ONE" in os.environ) == (region, False)
