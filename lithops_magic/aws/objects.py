@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypedDict
@@ -45,20 +45,16 @@ class ObjectStore:
     ----------
     cloud, settings
         Decide which bucket it is; it is created when the first object is written.
-    notify
-        Told when that happens.
     account
         Whose it is, where that is known without asking AWS.
     """
 
-    def __init__(
-        self, cloud: Cloud, settings: Settings, notify: Notify = silent, *, account: str | None = None
-    ) -> None:
+    def __init__(self, cloud: Cloud, settings: Settings, *, account: str | None = None) -> None:
         self.owner = account or cloud.account_id
         self.bucket = bucket_name(self.owner, cloud.region, settings.namespace)
         self._owned: _Owned = {"Bucket": self.bucket, "ExpectedBucketOwner": self.owner}
-        self._ensure: Callable[[], str] = lambda: ensure_bucket(cloud, settings, notify)
         self._cloud = cloud
+        self._settings = settings
         self._lock = threading.Lock()
         self._ensured = False
         self._present: set[str] = set()
@@ -67,10 +63,10 @@ class ObjectStore:
     def _s3(self) -> S3Client:
         return self._cloud.client("s3")
 
-    def prepare(self) -> None:
+    def prepare(self, notify: Notify) -> None:
         """Create the bucket if that is permitted; if not, whoever writes the first object is told."""
         with suppress(AwsError):
-            self._ensure_bucket()
+            self._ensure_bucket(notify)
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object; `key` begins with `JOB_PREFIX`.
@@ -189,10 +185,10 @@ class ObjectStore:
                 raise AwsError(f"DeleteObjects: {errors[0].get('Message', '')}", code=errors[0].get("Code", ""))
         return len(keys)
 
-    def _ensure_bucket(self) -> None:
+    def _ensure_bucket(self, notify: Notify = silent) -> None:
         with self._lock:
             if not self._ensured:
-                self._ensure()
+                ensure_bucket(self._cloud, self._settings, notify)
                 self._ensured = True
 
     def _write(self, key: str, data: bytes) -> None:

@@ -161,7 +161,7 @@ class LambdaBackend:
         settings, store = self._settings, None
         if connected:
             notify("Connecting")
-            store = ObjectStore(Cloud.connect(settings, notify), settings, notify)
+            store = ObjectStore(Cloud.connect(settings, notify), settings)
         return Endpoint(
             sender=Nowhere(),
             workers=UNLIMITED,
@@ -207,10 +207,11 @@ class LambdaBackend:
         settings = settings.replace(layers=(*settings.layers, *published), env_vars={**settings.env_vars, **stored})
         notify("Deploying the function")
         deployed = function.deploy(cloud, settings, worker_package(), notify)
-        store = ObjectStore(cloud, self._settings, notify, account=deployed.account)
+        # It outlives this job: a `notify` in it would keep the job with all its values.
+        store = ObjectStore(cloud, self._settings, account=deployed.account)
         if deployed.created:
             # A result that is too large must find its bucket: the sandbox may not create it.
-            store.prepare()
+            store.prepare(notify)
         return _Known(cloud, deployed, invoke.concurrency(cloud), notes, store)
 
 

@@ -138,7 +138,7 @@ def objects(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> ObjectStore
     functions.forget()
     settings = Settings(local=True)
     objects = ObjectStore(Cloud.connect(settings), settings)
-    objects.prepare()
+    objects.prepare(print)
     return objects
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import operator
 import os
 import re
 import signal
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ from fault_proxy import FaultProxy, Rule
 from lithops_magic.aws import invoke
 from lithops_magic.aws.outcomes import Outcome, Unreachable
 from lithops_magic.config import Settings
+from lithops_magic.engine import backend
+from lithops_magic.engine.job import Job
 from lithops_magic.engine.link import Link
 
 ITEMS = range(60)
@@ -183,7 +187,10 @@ def test_nothing_is_left_behind(
 ) -> None:
     monkeypatch.setattr(invoke, "ANSWER_MARGIN", -1.0)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    known: dict[object, Any] = {}
+    monkeypatch.setattr(backend, "_known", known)
     job = counted()
+    ended: list[weakref.ref[Job]] = []
 
     def run() -> None:
         storm = [Rule(play, rate=0.02) for play in fault_kinds.LOST_UNEXECUTED + fault_kinds.LOST_EXECUTED]
@@ -196,19 +203,19 @@ def test_nothing_is_left_behind(
             result.cancel()
         assert result.wait(60)
         assert result.snapshot().state == {"refused": "broken"}.get(ending, ending)
+        ended.append(weakref.ref(result._job))
 
-    def is_over(connections: int, files: int) -> bool:
+    def left() -> tuple[int, int, int, int]:
+        # The deployed function is kept for the next job, and with it boto3's clients and their connections.
+        known.clear()
         gc.collect()
-        return _threads() <= threads and proxy.connections <= connections and _files() <= files
+        return sum(job() is not None for job in ended), proxy.connections, _threads(), _files()
 
-    # The first time a few things come to stay: the function, and boto3's clients with their connections.
     job.run(ITEMS[:1])
-    threads, names = _threads(), {thread.name for thread in threading.enumerate()}
+    assert eventually(lambda: left()[:2] == (0, 0))
+    before, names = left(), {thread.name for thread in threading.enumerate()}
     run()
-    assert eventually(lambda: is_over(10, 1000))
-    connections, files = proxy.connections, _files()
-    run()
-    assert eventually(lambda: is_over(connections, files)), (_threads(), threads, proxy.connections, _files(), files)
+    assert eventually(lambda: all(map(operator.le, left(), before))), (left(), before)
     assert {thread.name for thread in threading.enumerate()} <= names
     assert psutil.Process().children(recursive=True) == []
     assert list(tmp_path.iterdir()) == []

@@ -23,7 +23,7 @@ def shell(tmp_path, monkeypatch) -> Iterator[TerminalInteractiveShell]:
     shell = TerminalInteractiveShell.instance(config=config)
     with shell.builtin_trap:
         yield shell
-    shell.run_line_magic("reset", "-sf")
+    shell.reset(new_session=False)
     shell.magics_manager.registry.clear()
     TerminalInteractiveShell.clear_instance()
 
