@@ -317,9 +317,9 @@ def _blank(kind: type[TaskError], original: BaseException | None) -> TaskError:
 
 
 def _mixed(kind: type[TaskError], original: Exception) -> TaskError | None:
-    # A StopIteration raised through a generator would become a RuntimeError that hides everything; of a group IPython
-    # would show our frames.
-    if isinstance(original, StopIteration | StopAsyncIteration | BaseExceptionGroup):
+    # A StopIteration raised through a generator would become a RuntimeError that hides everything; syntax errors and
+    # groups are shown by IPython in its own way, with our frames and without what we have to say.
+    if isinstance(original, StopIteration | StopAsyncIteration | SyntaxError | BaseExceptionGroup):
         return None
     known = type(original)
     builtin: Any = next(base for base in known.__mro__ if base.__module__ == "builtins")

@@ -79,7 +79,13 @@ KNOWN = [
     AttributeError("a", name="n", obj=3),
     TimeoutError("late"),
 ]
-OTHERS = [Final("x"), StopIteration(3), ExceptionGroup("two", [ValueError(1), KeyError(2)]), SystemExit(3)]
+OTHERS = [
+    SyntaxError("bad", ("f", 1, 2, "x")),
+    Final("x"),
+    StopIteration(3),
+    ExceptionGroup("two", [ValueError(1), KeyError(2)]),
+    SystemExit(3),
+]
 
 
 @pytest.mark.parametrize("original", KNOWN + OTHERS, ids=lambda one: type(one).__name__)

@@ -159,7 +159,10 @@ def test_files_are_written_in_the_format_of_their_suffix(tmp_path: Path) -> None
     drawn.save(tmp_path / "p.png")
     drawn.save(str(tmp_path / "p.svg"))
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
-    assert "Timeline" in "".join(ElementTree.parse(tmp_path / "p.svg").getroot().itertext())
+    (title, *_) = ElementTree.parse(tmp_path / "p.svg").getroot()
+    assert (title.tag, title.text) == ("{http://www.w3.org/2000/svg}title", drawn.alt)
+    drawn.save(tmp_path / "p.jpg")
+    assert (tmp_path / "p.jpg").stat().st_size > 1000
 
 
 @pytest.mark.parametrize(("name", "problem"), [("p.bmpx", "not supported"), ("no/p.png", "No such file or directory")])

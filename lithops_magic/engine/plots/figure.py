@@ -35,6 +35,8 @@ _PANELS: dict[str, Callable[[Axes, Columns], str]] = {
 }
 _DENSITY = 144
 """Pixels per inch: twice a screen's, because most are dense by now."""
+_TITLED = (".png", ".svg", ".pdf")
+"""Kinds of files that can say what there is to see."""
 
 
 class Plot:
@@ -61,9 +63,10 @@ class Plot:
             There is no such format, or the file cannot be written.
         """
         target = Path(path).expanduser()
+        metadata = {"Title": self.alt} if target.suffix.lower() in _TITLED else None
         try:
             with _look():
-                self.figure.savefig(target, dpi=_DENSITY)
+                self.figure.savefig(target, dpi=_DENSITY, metadata=metadata)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             problem = f"the plot cannot be written to {target}: {reason}"
