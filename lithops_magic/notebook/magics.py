@@ -92,7 +92,7 @@ class LambdaMagics(Magics):
             return None
         if given.reduce and given.detach:
             raise UsageError(
-                "--reduce needs this notebook at the end; leave out --detach, or reduce after %lambda_attach"
+                "--reduce needs the notebook at the end; leave out --detach, or reduce after %lambda_attach"
             )
         items = evaluate_items(self.shell, asked.items)
         reduce = evaluate_function(self.shell, given.reduce, "--reduce") if given.reduce else None
