@@ -138,9 +138,11 @@ def test_the_users_own_errors_while_the_line_is_evaluated_are_shown_in_full(load
     assert "lithops_magic/" not in out
 
 
-def test_an_object_that_cannot_travel_is_one_line(loaded, run):
+def test_an_object_that_cannot_travel_is_one_line_before_anything_is_asked_of_aws(loaded, run, local_aws):
     run("import threading\nlock = threading.Lock()")
+    before = local_aws.requests()
     out, _ = run("%%lambda_map x in [1]\nlock.locked()", ok=False)
+    assert local_aws.requests() == before
     assert out.startswith("SerializationError: ")
     assert "'lock'" in out
     assert out.count("\n") == 1
