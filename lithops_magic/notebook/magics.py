@@ -20,7 +20,6 @@ from lithops_magic.notebook.grammar import MapLine
 from lithops_magic.notebook.help import CALL_HELP, MAP_HELP
 from lithops_magic.notebook.options import Options
 from lithops_magic.notebook.session import Session
-from lithops_magic.notebook.usage import UsageError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -68,13 +68,16 @@ def run(
         result = start()
         _bind(shell, view, result)
         started(result)
+        progress.begin(result, now=view.background)
         if not view.background:
-            progress.begin(result, now=False)
             progress.watch(result)
+        elif result.options.detach:
+            progress.watch_departure(result)
     except KeyboardInterrupt:
         pass
     else:
-        return _go_on(result, progress) if view.background else _end(result, progress)
+        goes_on = view.background and result.error is None
+        return _go_on(result, progress) if goes_on else _end(result, progress)
     # Raised outside the handler, else the interrupt would be shown as this error's context.
     raise _stop(view, result, progress)
 

@@ -125,6 +125,22 @@ def test_a_job_of_a_process_that_died_is_found_and_finished(loaded, run):
     assert "values  0, 1, 4, 9, 16, 25" in run(f"%lambda_attach {job}")[0]
 
 
+def test_a_detached_job_goes_on_by_itself_and_is_found_again(loaded, run):
+    run("%%lambda_map x in range(4) --detach -o r\nimport time\ntime.sleep(1)\nx ** 2")
+    assert loaded.user_ns["r"].snapshot().state != "preparing"
+    job = loaded.user_ns["r"].job_id
+    assert loaded.user_ns["r"].wait(120)
+    assert list(loaded.user_ns["r"]) == [0, 1, 4, 9]
+    run(f"%lambda_attach {job} -o again")
+    assert list(loaded.user_ns["again"]) == [0, 1, 4, 9]
+    run("%%lambda_call --detach -o handle\n6 * 7")
+    assert loaded.user_ns["handle"].wait(120)
+    assert loaded.user_ns["handle"][0] == 42
+    out, _ = run("%lambda_map abs range(3) --detach --reduce sum", ok=False)
+    assert out.startswith("MisuseError: detach: a detached job cannot have reduce")
+    assert out.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
