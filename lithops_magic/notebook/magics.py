@@ -89,10 +89,6 @@ class LambdaMagics(Magics):
         if given.help:
             page(MAP_HELP)
             return None
-        if given.reduce and given.detach:
-            raise UsageError(
-                "--reduce needs the notebook at the end; leave out --detach, or reduce after %lambda_attach"
-            )
         items = evaluate_items(self.shell, asked.items)
         reduce = evaluate_function(self.shell, given.reduce, "--reduce") if given.reduce else None
         result = self._run(given, self._mapped(asked, line, cell), items, out=given.out, reduce=reduce)

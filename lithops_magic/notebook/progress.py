@@ -171,11 +171,6 @@ class Progress:
         while result.reduction is not None and not result.reduction.wait(REFRESH):
             self._draw(result)
 
-    def watch_departure(self, result: MapResult) -> None:
-        """Draw `result` until nothing of it depends on this process, or it is over."""
-        while result.snapshot().state == "preparing" and not result.wait(REFRESH):
-            self._draw(result)
-
     def finish(self, result: MapResult, *notes: str) -> None:
         """Draw the last frame of `result`, whatever its end, with what else there is to say."""
         self._where.finish(self._frame(result, *notes))
