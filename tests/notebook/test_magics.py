@@ -154,7 +154,11 @@ def test_status_and_clean(loaded, run):
     assert "local AWS at http://127.0.0.1" in out
     assert "account 123456789012" in out
     name = re.search(r"lithops-magic-\w+", out).group()
-    assert re.search(r"Cell In\[1\] +1 task · ", out)
+    job = loaded.user_ns["r"].job_id
+    assert re.search(rf"Cell In\[1\] +{job} +1 task · .*nothing was billed", out)
+    run("%%lambda_map x in range(2) -o slow --background\nimport time\ntime.sleep(3)\nx")
+    assert re.search(r"(preparing|running): 0 of 2 finished", run("%lambda_status")[0])
+    loaded.user_ns["slow"].cancel()
     out, _ = run("%lambda_clean")
     assert out.startswith("Deleted ")
     assert name in out
