@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Bundle = dict[str, str]
 
-_BAR = 24
+_BAR = 12
 """Characters of a bar of text."""
 _WIDE = ' style="width:20em;vertical-align:middle"'
 
@@ -95,10 +95,10 @@ def _rates(snapshot: Snapshot) -> list[str]:
     if not snapshot.invocations:
         # A sandbox that starts and one that computes look alike from here.
         return [*parts, "waiting for the first answer (cold start)"]
-    if snapshot.rate:
-        parts.append(f"{snapshot.rate:,.1f}/s" if snapshot.rate < 100 else f"{snapshot.rate:,.0f}/s")
     if snapshot.eta:
         parts.append(f"about {duration(snapshot.eta)} left")
+    if snapshot.rate:
+        parts.append(f"{snapshot.rate:,.1f}/s" if snapshot.rate < 100 else f"{snapshot.rate:,.0f}/s")
     parts += _count(snapshot.retried, "retried") + _count(snapshot.throttled, "throttled")
     parts += [f"{plural(snapshot.backups, 'task')} sent twice"] if snapshot.backups else []
     spent, projected = snapshot.cost + snapshot.request_cost, snapshot.projected_cost

@@ -66,6 +66,8 @@ def magic_line(line: str) -> MapLine:
         left, right = source[: token.start].rstrip(), source[token.start :]
         apart = left and left != source[: token.start]
         if apart and token.depth == 0 and not _BINARY.match(right) and _parses(left) and _parses(right):
+            # `f items --memroy 3` is Python too, as far as the 3: a difference.
+            refuse_unknown_flag(left)
             return MapLine(right, None, left, options)
     refuse_unknown_flag(source)
     if _split_target(source):

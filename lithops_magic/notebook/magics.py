@@ -20,7 +20,6 @@ from lithops_magic.notebook.grammar import MapLine
 from lithops_magic.notebook.help import CALL_HELP, MAP_HELP
 from lithops_magic.notebook.options import Options
 from lithops_magic.notebook.session import Session
-from lithops_magic.notebook.usage import UsageError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -90,10 +89,6 @@ class LambdaMagics(Magics):
         if given.help:
             page(MAP_HELP)
             return None
-        if given.reduce and given.detach:
-            raise UsageError(
-                "--reduce needs this notebook at the end; leave out --detach, or reduce after %lambda_attach"
-            )
         items = evaluate_items(self.shell, asked.items)
         reduce = evaluate_function(self.shell, given.reduce, "--reduce") if given.reduce else None
         result = self._run(given, self._mapped(asked, line, cell), items, out=given.out, reduce=reduce)

@@ -28,6 +28,14 @@ def _first_line(bundle: Bundle) -> str:
     return bundle["text/plain"].partition("\n")[0]
 
 
+def _fitting(line: str) -> str:
+    """Leave out the last parts of a line that does not fit into the terminal: what matters most stands first."""
+    width = shutil.get_terminal_size().columns - 1
+    while len(line) > width and " · " in line:
+        line = line.rpartition(" · ")[0]
+    return line[:width]
+
+
 class Sink(Protocol):
     """A place where frames are drawn."""
 
@@ -93,7 +101,7 @@ class Terminal(_Stream):
     def draw(self, bundle: Bundle) -> None:
         """Overwrite the line, and push news above it."""
         news = "".join(f"\r\x1b[K{note}\n" for note in self._news(bundle))
-        self._write(f"{news}\r\x1b[K{_first_line(bundle)[: shutil.get_terminal_size().columns - 1]}")
+        self._write(f"{news}\r\x1b[K{_fitting(_first_line(bundle))}")
 
     def finish(self, bundle: Bundle) -> None:
         """Replace the line by the whole last frame."""

@@ -70,7 +70,12 @@ def status(settings: Settings, jobs: Sequence[MapResult]) -> Bundle:
     where = f"{place} · configured by {settings.source}"
     tables = [
         Table("Functions", ("name", "memory", "timeout", "size", "last modified"), functions, "No functions deployed."),
-        Table("Jobs", ("job", "state"), [_job(job) for job in jobs], "No jobs in this session."),
+        Table(
+            "Jobs",
+            ("job", "id", "state"),
+            [_job(job, settings.local) for job in jobs],
+            "No jobs in this session.",
+        ),
     ]
     here = {job.job_id for job in jobs}
     if known := [_known(record) for record in known_jobs() if record.id not in here]:
@@ -97,9 +102,12 @@ def clean(settings: Settings) -> Bundle:
     return {"text/plain": text, "text/html": f"<div>{markup.escape(text)}</div>"}
 
 
-def _job(job: MapResult) -> tuple[str, str]:
+def _job(job: MapResult, local: bool) -> tuple[str, str, str]:
     snapshot = job.snapshot()
-    return job.label, summary(snapshot, local=False) if snapshot.finished else snapshot.state
+    if snapshot.finished:
+        return job.label, job.job_id, summary(snapshot, local=local)
+    total = "?" if snapshot.total is None else f"{snapshot.total:,}"
+    return job.label, job.job_id, f"{snapshot.state}: {snapshot.done + snapshot.failed:,} of {total} finished"
 
 
 def _known(job: JobRecord) -> tuple[str, ...]:

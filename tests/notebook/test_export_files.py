@@ -135,7 +135,7 @@ def test_the_notebook_is_found_and_what_is_unsaved_is_said(
 def test_without_a_file_the_session_is_exported(
     run: Callable[[str], tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, complaint = run("%lambda_export a.ipynb")
+    complaint, _ = run("%lambda_export a.ipynb")
     assert complaint == (
         "UsageError: nothing was run yet in this session; name a notebook: `%lambda_export FILE NOTEBOOK`\n"
     )
@@ -188,7 +188,7 @@ def test_what_cannot_be_done_is_one_line_and_changes_nothing(
     (tmp_path / "folder").mkdir()
     before = {file: file.read_bytes() for file in tmp_path.iterdir() if file.suffix in (".ipynb", ".py")}
     said, complaint = run(f"%lambda_export {line}")
-    assert (said, complaint) == ("", f"UsageError: {problem}\n")
+    assert (said, complaint) == (f"UsageError: {problem}\n", "")
     assert {file: file.read_bytes() for file in tmp_path.iterdir() if file.suffix in (".ipynb", ".py")} == before
 
 
@@ -208,7 +208,7 @@ def test_without_nbconvert_one_line_says_what_to_install(
     save(tmp_path / "nb.ipynb", executed("1", 1))
     monkeypatch.setitem(sys.modules, "nbconvert", None)
     monkeypatch.delitem(sys.modules, "lithops_magic.notebook.export.page", raising=False)
-    _, complaint = run("%lambda_export a.html nb.ipynb")
+    complaint, _ = run("%lambda_export a.html nb.ipynb")
     assert complaint == "UsageError: a page needs nbconvert: pip install nbconvert\n"
 
 

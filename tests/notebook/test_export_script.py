@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from IPython.core.error import UsageError
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from lithops_magic.notebook.export.script import to_script
+from lithops_magic.notebook.usage import UsageError
 
 RAISES = {"tags": ["raises-exception"]}
 

@@ -97,15 +97,15 @@ def test_help_is_the_same_everywhere(loaded, ask, monkeypatch):
 @pytest.mark.parametrize(
     "magic", ["%lambda_status", "%lambda_clean", "%lambda_logs", "%lambda_attach", "%%lambda_call"]
 )
-def test_each_magic_explains_itself(loaded, magic, monkeypatch):
+def test_each_magic_explains_itself(loaded, name, monkeypatch):
     pages = []
     monkeypatch.setattr("lithops_magic.notebook.magics.page", pages.append)
     monkeypatch.setattr("lithops_magic.notebook.manage.page", pages.append)
     loaded.set_hook("show_in_pager", lambda self, data, **_: pages.append(data["text/plain"]), priority=0)
-    loaded.run_cell(f"{magic} --help\n0" if magic.startswith("%%") else f"{magic} --help")
-    loaded.run_cell(f"{magic}?")
+    loaded.run_cell(f"{name} --help\n0" if name.startswith("%%") else f"{name} --help")
+    loaded.run_cell(f"{name}?")
     assert len(pages) == 2
-    assert f"\n    {magic} " in pages[0]
+    assert f"\n    {name} " in pages[0]
     assert pages[0].splitlines()[0] in pages[1]
     assert "--help" in pages[1]
 

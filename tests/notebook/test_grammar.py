@@ -248,6 +248,7 @@ def test_wrong_lines_are_told_in_one_line(line, message):
         ("f", "write `%lambda_map FUNCTION ITEMS"),
         ("x in items", "as the cell's first line"),
         ("f items --memroy 3", "unknown option --memroy"),
+        ("abs [1, 2] --memroy 3", "unknown option --memroy"),
     ],
 )
 def test_wrong_line_forms_are_told_in_one_line(line, message):

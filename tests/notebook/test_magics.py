@@ -138,9 +138,11 @@ def test_the_users_own_errors_while_the_line_is_evaluated_are_shown_in_full(load
     assert "lithops_magic/" not in out
 
 
-def test_an_object_that_cannot_travel_is_one_line(loaded, run):
+def test_an_object_that_cannot_travel_is_one_line_before_anything_is_asked_of_aws(loaded, run, local_aws):
     run("import threading\nlock = threading.Lock()")
+    before = local_aws.requests()
     out, _ = run("%%lambda_map x in [1]\nlock.locked()", ok=False)
+    assert local_aws.requests() == before
     assert out.startswith("SerializationError: ")
     assert "'lock'" in out
     assert out.count("\n") == 1
@@ -152,7 +154,11 @@ def test_status_and_clean(loaded, run):
     assert "local AWS at http://127.0.0.1" in out
     assert "account 123456789012" in out
     name = re.search(r"lithops-magic-\w+", out).group()
-    assert re.search(r"Cell In\[1\] +1 task · ", out)
+    job = loaded.user_ns["r"].job_id
+    assert re.search(rf"Cell In\[1\] +{job} +1 task · .*nothing was billed", out)
+    run("%%lambda_map x in range(2) -o slow --background\nimport time\ntime.sleep(3)\nx")
+    assert re.search(r"(preparing|running): 0 of 2 finished", run("%lambda_status")[0])
+    loaded.user_ns["slow"].cancel()
     out, _ = run("%lambda_clean")
     assert out.startswith("Deleted ")
     assert name in out

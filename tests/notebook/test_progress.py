@@ -5,10 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from lithops_magic.engine import MapOptions, MapResult
+from lithops_magic.engine import events as ev
+from lithops_magic.engine.job import Job
 from lithops_magic.engine.snapshot import Snapshot
 from lithops_magic.engine.units import duration, factor, money, plural
 from lithops_magic.notebook.frame import Reducing, frame
-from lithops_magic.notebook.progress import Lines, Nowhere, Terminal, sink
+from lithops_magic.notebook.progress import Lines, Nowhere, Progress, Terminal, sink
 
 RUNNING = Snapshot(
     total=400,
@@ -35,7 +38,7 @@ def text(snapshot: Snapshot, **options: object) -> str:
 
 def test_a_running_job_shows_every_stage_and_number():
     shown = text(RUNNING)
-    assert shown.startswith("[███████░")
+    assert shown.startswith("[████░")
     for part in (
         "123/400 finished",
         "261 queued",
@@ -126,11 +129,14 @@ def test_dollars_are_not_set_as_mathematics():
 
 
 def test_a_terminal_line_is_overwritten_and_cut_to_its_width(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "40")
-    Terminal().draw(frame(RUNNING, local=True))
-    drawn = capsys.readouterr().out
-    assert drawn.startswith("\r\x1b[K[")
-    assert len(drawn) == len("\r\x1b[K") + 39
+    for columns, shown in (
+        ("100", "[████░░░░░░░░] 123/400 finished · 261 queued · 16 running · 120 done · ✗ 3 failed · 12 s"),
+        ("45", "[████░░░░░░░░] 123/400 finished · 261 queued"),
+        ("12", "[████░░░░░░"),
+    ):
+        monkeypatch.setenv("COLUMNS", columns)
+        Terminal().draw(frame(RUNNING, local=True))
+        assert capsys.readouterr().out == f"\r\x1b[K{shown}"
     Terminal().finish(frame(ENDED, local=True, notes=("one",)))
     assert capsys.readouterr().out.endswith("billed)\nNote: one\n")
 
@@ -141,6 +147,46 @@ def test_a_pipe_gets_few_lines(capsys):
         lines.draw(frame(RUNNING, local=True))
     lines.finish(frame(ENDED, local=True))
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_news_is_told_once_as_soon_as_it_is_known(capsys):
+    for where in (Terminal(), Lines()):
+        for _ in range(3):
+            where.draw(frame(RUNNING, local=True, notes=("heavy",)))
+        where.finish(frame(ENDED, local=True, notes=("heavy", "late")))
+        shown = capsys.readouterr().out
+        assert shown.count("Note: heavy\n") == shown.count("Note: late\n") == 1
+        assert shown.index("Note: heavy") < shown.index("400 tasks") < shown.index("Note: late")
+
+
+class Frames:
+    """Where frames are drawn to be looked at."""
+
+    def __init__(self) -> None:
+        self.drawn: list[str] = []
+
+    def draw(self, bundle: dict[str, str]) -> None:
+        self.drawn.append(bundle["text/plain"])
+
+    finish = draw
+
+
+@pytest.mark.parametrize(("patience", "frames"), [(1000.0, ["3 tasks"]), (-1.0, ["0/3 finished", "3 tasks"])])
+def test_progress_appears_only_when_the_user_has_waited(monkeypatch, patience, frames):
+    monkeypatch.setattr("lithops_magic.notebook.progress.PATIENCE", patience)
+    job = Job(MapOptions(), str, 3)
+    job.publish(ev.Started(0.0, 1769))
+    result, where = MapResult(job), Frames()
+    progress = Progress(where, local=True)
+    progress.begin(result, now=False)
+    # It ends between the first look and the second.
+    looks = iter([False, True])
+    monkeypatch.setattr(result, "wait", lambda timeout: next(looks))
+    progress.watch(result)
+    job.end()
+    progress.finish(result)
+    assert len(where.drawn) == len(frames)
+    assert all(part in drawn for part, drawn in zip(frames, where.drawn, strict=True))
 
 
 def test_where_progress_is_drawn(shell, monkeypatch):

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbformat
-from IPython.core.error import UsageError
 from nbformat import NotebookNode, v4
 
 from lithops_magic.notebook.cell import cell_number
 from lithops_magic.notebook.export.clean import is_export
+from lithops_magic.notebook.usage import UsageError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from IPython.core.error import UsageError
 from IPython.core.inputtransformer2 import TransformerManager
 
 from lithops_magic.notebook import grammar
@@ -15,6 +14,7 @@ from lithops_magic.notebook.export.calls import LAST, Defaults, call, statement
 from lithops_magic.notebook.export.layout import comment, indent, replace
 from lithops_magic.notebook.export.syntax import Magic, awaits, find_magic, names, parse
 from lithops_magic.notebook.scope import assigned_names, notebook_names
+from lithops_magic.notebook.usage import UsageError
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

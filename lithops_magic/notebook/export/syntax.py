@@ -6,7 +6,7 @@ import ast
 import inspect
 from typing import NamedTuple
 
-from IPython.core.error import UsageError
+from lithops_magic.notebook.usage import UsageError
 
 
 class Magic(NamedTuple):

@@ -1,0 +1,94 @@
+"""What the package costs a person who waits: to import it, to load the magics, and to press the stop button."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+RUNS = 15
+INTERRUPTS = 5
+
+IMPORT = """
+import time
+start = time.perf_counter()
+import lithops_magic
+print(time.perf_counter() - start)
+"""
+# IPython is there already when a notebook loads an extension.
+LOAD = """
+import time
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell()
+start = time.perf_counter()
+shell.run_line_magic("load_ext", "lithops_magic")
+print(time.perf_counter() - start)
+"""
+SLOW = "%%lambda_map x in range(100) -o r --chunksize 1 --workers 4\nimport time\ntime.sleep(0 if x < 4 else 10)\nx"
+
+
+def in_fresh_processes(code: str, runs: int) -> list[float]:
+    """Seconds that `code` prints, each time in an interpreter of its own."""
+    command = [sys.executable, "-c", code]
+    return [float(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(runs)]
+
+
+def interrupts(runs: int) -> list[float]:
+    """Seconds from the stop button to the cell's reply, with tasks running that take ten."""
+    from jupyter_client.manager import start_new_kernel
+
+    seconds = []
+    manager, client = start_new_kernel(kernel_name="python3")
+    try:
+        _reply(client, client.execute("%load_ext lithops_magic\n%lambda_config --local"))
+        for _ in range(runs):
+            request = client.execute(SLOW)
+            _wait_for(client, "4/100 finished")
+            pressed = time.perf_counter()
+            manager.interrupt_kernel()
+            _reply(client, request)
+            seconds.append(time.perf_counter() - pressed)
+            # What still ran would hold the next round's first tasks up.
+            _reply(client, client.execute("import time; time.sleep(11)"))
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    return seconds
+
+
+def _reply(client: Any, request: str) -> None:
+    while client.get_shell_msg(timeout=120)["parent_header"].get("msg_id") != request:
+        pass
+
+
+def _wait_for(client: Any, text: str) -> None:
+    while text not in client.get_iopub_msg(timeout=120)["content"].get("data", {}).get("text/plain", ""):
+        pass
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=RUNS)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    in_fresh_processes(IMPORT, 1)  # writes the bytecode
+    measured = {
+        "import lithops_magic": in_fresh_processes(IMPORT, options.runs),
+        "%load_ext lithops_magic": in_fresh_processes(LOAD, options.runs),
+        "stop button": interrupts(min(INTERRUPTS, options.runs)),
+    }
+    print(f"{platform.platform()}, Python {platform.python_version()}")
+    for name, seconds in measured.items():
+        print(f"{name:24} median {statistics.median(seconds) * 1000:4.0f} ms, longest {max(seconds) * 1000:4.0f} ms")
+    if options.json:
+        options.json.write_text(json.dumps(measured, indent=2))
+
+
+if __name__ == "__main__":
+    main()
