@@ -7,6 +7,7 @@ import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import boto3
 import cloudpickle
 import numpy as np
 import pytest
@@ -77,6 +78,13 @@ def test_nothing_is_needed_for_what_every_sandbox_has() -> None:
     need = discover(dumps(plain)[1], [1, "a", {2}], Request())
     assert need.units == ()
     assert need.sources == b""
+
+
+def test_another_boto3_than_lambda_s_is_left_to_be_told() -> None:
+    # Which one Lambda has differs by region and day: the worker says so where it is not the notebook's.
+    need = discover(dumps(lambda: boto3.client("s3"))[1], (), Request())
+    assert need.versions == {"boto3": boto3.__version__}
+    assert close(need.units, (), (), Target(12, "x86_64")).parts == {}
 
 
 def test_a_generator_is_not_touched() -> None:
