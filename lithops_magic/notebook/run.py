@@ -68,13 +68,14 @@ def run(
         result = start()
         _bind(shell, view, result)
         started(result)
-        if not view.background:
-            progress.begin(result, now=False)
-            progress.watch(result)
+        if view.background:
+            return _go_on(result, progress)
+        progress.begin(result, now=False)
+        progress.watch(result)
     except KeyboardInterrupt:
         pass
     else:
-        return _go_on(result, progress) if view.background else _end(result, progress)
+        return _end(result, progress)
     # Raised outside the handler, else the interrupt would be shown as this error's context.
     raise _stop(view, result, progress)
 
@@ -114,6 +115,7 @@ def _end(result: MapResult, progress: Progress) -> MapResult:
 
 def _go_on(result: MapResult, progress: Progress) -> MapResult:
     """Draw a job behind the user's back, in the output of the cell that started it."""
+    from lithops_magic.engine.detached import handed_over
 
     def follow() -> None:
         progress.watch(result)
@@ -125,7 +127,8 @@ def _go_on(result: MapResult, progress: Progress) -> MapResult:
         )
     progress.begin(result, now=True)
     threading.Thread(target=follow, name="lambda-progress", daemon=True).start()
-    return result
+    # Until AWS has all of it, the notebook must not be closed.
+    return handed_over(result) if result.options.detach else result
 
 
 def _stop(view: View, result: MapResult | None, progress: Progress) -> Stopped:
