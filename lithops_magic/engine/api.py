@@ -58,7 +58,7 @@ def start(
         A package or module that it needs cannot be shipped.
     """
     if options.detach:
-        detached.check(options)
+        detached.check(options, reduced=reduce is not None)
         items = detached.all_items(items)
     once_more = partial(start, settings=settings, name_code=name_code)
     reduction = None if reduce is None else Reduction.prepare(reduce, options, once_more)

@@ -82,6 +82,9 @@ def attach(job_id: str, *, resume: bool = False, settings: Settings | None = Non
     manifest = folder.manifest()
     if resume:
         _check(folder, manifest)
+    elif manifest["detached"]:
+        # Whoever looks after it writes down what came; several may look.
+        folder.lock()
     recipe: journal.Recipe = pickle.loads(folder.recipe.read_bytes())
     return _Attached(folder, manifest, _with_credentials(recipe, settings), resume).start()
 
@@ -136,7 +139,7 @@ class _Attached:
         self._folder = folder
         self._recipe = recipe
         self._resume = resume
-        self._busy = not resume and folder.locked
+        self._busy = not folder.owned and folder.locked
         self._detached: bool = manifest["detached"]
         options = recipe.options
         self._once = options.retries == 0
@@ -145,6 +148,7 @@ class _Attached:
         changes: dict[str, Any] = {} if resume else {"max_cost": None, "retry_memory": None}
         if self._detached and not resume:
             changes["retries"] = 0
+        changes["detach"] = self._detached and not resume
         options = replace(options, chunksize=chunksize, backups=False, **changes)
         names: Mapping[str, str] = manifest["names"]
         function = _unpacked(recipe.function)
@@ -163,7 +167,7 @@ class _Attached:
         source = Source(self._recall.items(missing))
         # Where nothing is sent, a large function need not be brought to S3 either.
         function = recipe.function if self._resume else replace(recipe.function, container=b"")
-        written = journal.Journal(job, recipe, self._folder) if self._resume else None
+        written = journal.Journal(job, recipe, self._folder) if self._folder.owned else None
         Scheduler(job, function, source, backend, recipe.settings.worker_processes, written).start()
         detached.stopping(job, backend.stop)
         return MapResult(job)

@@ -67,7 +67,7 @@ def all_items(items: Iterable[Any]) -> list[Any]:
     return found
 
 
-def check(options: MapOptions) -> None:
+def check(options: MapOptions, *, reduced: bool) -> None:
     """Refuse what a detached job cannot have.
 
     Raises
@@ -75,12 +75,12 @@ def check(options: MapOptions) -> None:
     MisuseError
         Such an option is set.
     """
-    for name in ("max_cost", "retry_memory", "backups"):
-        if getattr(options, name):
-            raise MisuseError(
-                f"detach: a detached job cannot have {name}, because nobody looks after it while it runs. "
-                f"Leave out detach or {name}."
-            )
+    unfit = [name for name in ("max_cost", "retry_memory", "backups") if getattr(options, name)]
+    for name in [*unfit, *(["reduce"] if reduced else [])]:
+        raise MisuseError(
+            f"detach: a detached job cannot have {name}, because nobody looks after it while it runs. "
+            f"Leave out detach or {name}."
+        )
 
 
 def scheduled(options: MapOptions) -> MapOptions:

@@ -277,6 +277,14 @@ class Job:
         self._stop(ev.Cancelled)
         self.on_cancel()
 
+    def interrupt(self) -> None:
+        """Do what an interrupted wait means: the end of the job, unless it runs by itself."""
+        if self.options.detach:
+            text = f"the job goes on without this process: lithops_magic.attach({self.id!r}); .cancel() stops it"
+            self.publish(ev.Noted(text))
+        else:
+            self.cancel()
+
     def future(self, index: int) -> TaskFuture:
         """The future of one task."""
         with self.changed:

@@ -137,9 +137,14 @@ class JobFolder:
             self._lock = None
 
     @property
+    def owned(self) -> bool:
+        """Whether this object marked the job as run by this process."""
+        return self._lock is not None
+
+    @property
     def locked(self) -> bool:
         """Whether a process, this one or another, runs the job."""
-        if self._lock is not None or not self.lock():
+        if self.owned or not self.lock():
             return True
         self.unlock()
         return False

@@ -200,6 +200,8 @@ class Journal(Silent):
         """The job is over: write the rest and end."""
         self._closed.set()
         self._due.set()
+        if self._thread is None:
+            self._release()
 
     def _leave(self) -> None:
         """The interpreter ends."""
@@ -214,13 +216,15 @@ class Journal(Silent):
                 self._open()
             while self._file is not None and not self._closed.wait(PERIOD):
                 self._write()
-            self._finish()
+            if self._file is not None:
+                self._write()
         except OSError as error:
             self._full = True
             text = f"no other process can go on with this job: no journal can be written ({error})"
             self._job.publish(Noted(text))
         finally:
             atexit.unregister(self._leave)
+            self._release()
 
     def _open(self) -> None:
         if self._folder is None:
@@ -269,10 +273,10 @@ class Journal(Silent):
         self._file.write(data)
         self._file.flush()
 
-    def _finish(self) -> None:
-        if self._file is not None and self._folder is not None:
-            self._write()
+    def _release(self) -> None:
+        if self._file is not None:
             self._file.close()
+        if self._folder is not None:
             self._folder.unlock()
 
     def _manifest(self) -> dict[str, Any]:

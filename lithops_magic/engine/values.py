@@ -126,12 +126,12 @@ class JobValues(Sequence[Any]):
         return self.done
 
     def finish(self) -> Self:
-        """Wait until the job is over, stop it if that is interrupted, and raise as its option `errors` says."""
+        """Wait for the end and raise as the job's option `errors` says; an interrupt stops it unless it is detached."""
         __tracebackhide__ = True
         try:
             self.wait()
         except BaseException:
-            self.cancel()
+            self._job.interrupt()
             raise
         if self._job.options.errors == "raise" or self.error is not None:
             self.raise_errors()

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from faulty_lambda import Context, Fault, FaultyLambda, times
 from lithops_magic.aws.objects import ObjectStore
 from lithops_magic.aws.outcomes import Ambiguous, Throttled
 from lithops_magic.aws.session import Cloud
-from lithops_magic.engine import MapOptions, MapResult, detached, kept
+from lithops_magic.engine import MapOptions, MapResult, detached, journal, kept
 from lithops_magic.engine.detached import DetachedBackend
 from lithops_magic.engine.job import Job
 from lithops_magic.engine.journal import Journal, Recipe
@@ -95,6 +96,9 @@ def test_a_job_handed_over_by_one_process_is_taken_up_by_another(visits: Visits,
     assert isinstance(result.errors[1], KeyError)
     assert visits.runs == Counter(range(6))
     assert result.cost > 6 * 2e-7
+    eventually(lambda: lithops_magic.jobs()[0].state == "finished")
+    eventually(lambda: not [each for each in threading.enumerate() if each.name.startswith("lithops-magic-")])
+    journal.running.clear()
     again = lithops_magic.attach(record.id, settings=SETTINGS)
     assert again.wait(60)
     assert again.values() == result.values()
@@ -142,10 +146,19 @@ def test_what_does_not_fit_in_an_event_travels_through_s3(objects: ObjectStore) 
     assert list(attached) == list(result)
 
 
-def test_cancelling_keeps_what_has_not_begun_from_being_run(visits: Visits) -> None:
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_cancelling_keeps_what_has_not_begun_from_being_run(visits: Visits, monkeypatch: pytest.MonkeyPatch) -> None:
     visits.held = set(range(20))
     result = lithops_magic.map(visitor(visits), range(20), settings=SETTINGS, detach=True)
     eventually(lambda: visits.runs.total() == 4)  # the local AWS has so many workers
+    monkeypatch.setattr(result, "wait", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        result.finish()
+    assert not result.done
+    assert f"attach('{result.job_id}')" in result.snapshot().notes[-1]
     result.cancel()
     assert result.done
     prefix = f"lithops-magic/jobs/{result.job_id}/"
@@ -165,6 +178,7 @@ def test_cancelling_keeps_what_has_not_begun_from_being_run(visits: Visits) -> N
         (itertools.count(), {}, "more than 10 items"),
         (range(3), {"max_cost": 1.0}, "max_cost"),
         (range(3), {"backups": True}, "backups"),
+        (range(3), {"reduce": sum}, "reduce"),
     ],
 )
 def test_what_a_detached_job_cannot_have_is_one_line_and_nothing_is_sent(
@@ -183,10 +197,10 @@ def hand_over(objects: ObjectStore, fault: Fault, items: list[Any], **options: A
     wanted = MapOptions(detach=True, **options)
     job = Job(detached.scheduled(wanted), str, len(items))
     function = Function.pickle(lambda x: x * 2)
-    journal = Journal(job, Recipe.of(SETTINGS, wanted, function))
+    written = Journal(job, Recipe.of(SETTINGS, wanted, function))
     events = FaultyLambda(fault, store=objects)
-    backend = DetachedBackend(job, function, items, journal, wanted, events)
-    Scheduler(job, function, Source(items), backend, journal=journal).start()
+    backend = DetachedBackend(job, function, items, written, wanted, events)
+    Scheduler(job, function, Source(items), backend, journal=written).start()
     result = MapResult(job)
     assert result.wait(60)
     return result
