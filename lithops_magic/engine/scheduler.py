@@ -6,7 +6,7 @@ import contextlib
 import queue
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -155,8 +155,12 @@ class Scheduler:
     def _place(self) -> Place | None:
         """The job's place in S3, where the function that was deployed last finds it."""
         store = self._lanes.first.link.endpoint.store
-        after, key = self._job.options.keep_after, self._job.key
-        return Place.of_job(store, self._job.id, after=after, key=key) if store else None
+        if store is None:
+            return None
+        options = self._job.options
+        place = Place.of_job(store, self._job.id, after=options.keep_after, key=self._job.key)
+        # The first outcome that is kept stays: it must not be an error that the next attempt may do without.
+        return replace(place, rules={"again": ["error"]}) if options.retry_errors else place
 
     def _loop(self) -> None:
         while True:

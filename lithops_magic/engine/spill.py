@@ -52,15 +52,15 @@ class Place:
         Seconds after which a task's outcome is kept there.
     key
         Signs kept outcomes; without it none is kept.
-    detached
-        What else the worker must know of a job that runs by itself.
+    rules
+        What else the worker must know about keeping: which outcomes are not final, how often a task may be run.
     """
 
     store: Store
     prefix: str
     after: float = 0.0
     key: bytes = field(default=b"", repr=False)
-    detached: Mapping[str, Any] = field(default_factory=dict)
+    rules: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of_job(cls, store: Store, job: str, *, after: float = 0.0, key: bytes = b"") -> Place:
@@ -75,7 +75,7 @@ class Place:
             "owner": self.store.owner,
             "prefix": self.prefix,
             **keeping,
-            **self.detached,
+            **self.rules,
         }
 
     def upload(self, container: bytes, *, again: bool = False) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from durable_help import SETTINGS, Visits, client, eventually, visiting
 from faulty_lambda import Context, Fault, FaultyLambda, times
 from lithops_magic.aws.objects import ObjectStore
 from lithops_magic.aws.outcomes import Ambiguous, Throttled
-from lithops_magic.aws.session import Cloud
+from lithops_magic.aws.session import Cloud, silent
 from lithops_magic.engine import MapOptions, MapResult, detached, journal, kept
 from lithops_magic.engine.detached import DetachedBackend
 from lithops_magic.engine.job import Job
@@ -61,7 +61,7 @@ def objects(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> ObjectStore
     }.items():
         monkeypatch.setenv(name, value)
     found = ObjectStore(Cloud.connect(SETTINGS), SETTINGS)
-    found.prepare()
+    found.prepare(silent)
     return found
 
 
@@ -225,7 +225,7 @@ class Deliveries:
 
     def __init__(self, objects: ObjectStore, function: Callable[[Any], Any], *, runs: int, again: Any = ()) -> None:
         told = {"runs": runs, "again": list(again)}
-        self.place = Place(objects, f"lithops-magic/jobs/{os.urandom(8).hex()}/", key=b"k" * 32, detached=told)
+        self.place = Place(objects, f"lithops-magic/jobs/{os.urandom(8).hex()}/", key=b"k" * 32, rules=told)
         requests = Function.pickle(function).place(self.place)
         self.event: dict[str, Any] = json.loads(requests.request([fragment(7, 1, requests.room)]))
 

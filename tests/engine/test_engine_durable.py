@@ -21,7 +21,7 @@ from durable_help import SETTINGS, Visits, client, eventually, visiting
 from faulty_lambda import FaultyLambda
 from lithops_magic.aws.objects import ObjectStore
 from lithops_magic.aws.outcomes import Ambiguous, Outcome
-from lithops_magic.aws.session import Cloud
+from lithops_magic.aws.session import Cloud, silent
 from lithops_magic.engine import MapOptions, MapResult, journal, kept
 from lithops_magic.engine.job import Job
 from lithops_magic.engine.payload import Function
@@ -49,7 +49,7 @@ def quick(local_aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.fixture
 def objects(local_aws: LocalAws) -> ObjectStore:
     found = ObjectStore(Cloud.connect(SETTINGS), SETTINGS)
-    found.prepare()
+    found.prepare(silent)
     return found
 
 
@@ -226,3 +226,22 @@ def worker_environment(local_aws: LocalAws) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": local_aws.secret_access_key,
         "AWS_ENDPOINT_URL": local_aws.endpoint_url,
     }
+
+
+def test_an_error_that_is_to_be_retried_is_not_the_outcome_that_stays(objects: ObjectStore, tmp_path: Path) -> None:
+    def at_last(x: int) -> int:
+        import os
+
+        name = f"/tmp/tried-{x}-{os.getppid()}"
+        if not os.path.exists(name):  # noqa: PTH110
+            open(name, "w").close()  # noqa: PTH123
+            raise RuntimeError("not yet")
+        return x
+
+    options = {"settings": SETTINGS, "workers": 1, "keep_after": 0.0, "errors": "keep", "background": True}
+    for retried in (True, False):
+        result = lithops_magic.map(at_last, [time.time_ns()], retry_errors=retried, **options)
+        assert result.wait(30)
+        kept_ones = [key for key in objects.list(f"lithops-magic/jobs/{result.job_id}/") if key.endswith("/0")]
+        assert len(kept_ones) == 1
+        assert (b"not yet" in objects.get(kept_ones[0])) == (not retried)

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from lithops_magic.aws.objects import TAMPERED, ObjectStore
-from lithops_magic.aws.session import Cloud
+from lithops_magic.aws.session import Cloud, silent
 from lithops_magic.config import Settings
 from lithops_magic.engine.payload import Function, fragment, spilled_fragment
 from lithops_magic.engine.spill import Place
@@ -49,7 +49,7 @@ def objects(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     functions.forget()
     settings = Settings(local=True)
     objects = ObjectStore(Cloud.connect(settings), settings)
-    objects.prepare()
+    objects.prepare(silent)
     yield objects
     functions.forget()
 
