@@ -24,6 +24,7 @@ from faulty_server import OK, Connection, make_authority, serving, tunnel
 from lithops_magic.aws import invoke, route, transport
 from lithops_magic.aws.invoke import Ambiguous, Outcome, Refused, Reply, Throttled, Unreachable, open_transport
 from lithops_magic.aws.session import Cloud
+from waiting import eventually
 
 PATH = b"/2015-03-31/functions/function/invocations"
 
@@ -51,14 +52,6 @@ def send_all(transport: invoke.Transport, payloads: list[bytes]) -> list[Outcome
 def outcome_at(url: str, payload: bytes = b"{}", timeout: float = 20) -> Outcome:
     with opened(cloud_at(url), timeout=timeout) as transport:
         return send_all(transport, [payload])[0]
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    """Whether `condition` comes true within a generous time."""
-    end = time.monotonic() + 20
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    return condition()
 
 
 async def well(connection: Connection) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +13,6 @@ from lithops_magic.config import Settings
 from lithops_magic.engine import MapResult
 
 MOUNT = "/mnt/tally"
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    """Whether `condition` comes true within a generous time."""
-    end = time.monotonic() + 30
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    return condition()
 
 
 @dataclass

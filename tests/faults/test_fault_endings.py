@@ -11,13 +11,14 @@ from email.utils import formatdate
 import pytest
 
 import lithops_magic
-from fault_job import Counted, eventually
+from fault_job import Counted
 from fault_kinds import answering, half_body, refusing, response, throttling
 from fault_proxy import ANY, FaultProxy, Play, Rule
 from lithops_magic import errors
 from lithops_magic.aws import outcomes
 from lithops_magic.config import Settings
 from lithops_magic.engine import MapResult, limiter, link
+from waiting import eventually
 
 DONE = 10
 ITEMS = range(40)

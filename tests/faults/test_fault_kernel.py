@@ -14,12 +14,13 @@ import pytest
 
 import fault_kinds
 import lithops_magic
-from fault_job import Counted, eventually
+from fault_job import Counted
 from fault_proxy import FaultProxy, Rule
 from lithops_magic.aws import invoke
 from lithops_magic.config import Settings
 from lithops_magic.engine import kept
 from lithops_magic.errors import TaskLost
+from waiting import eventually
 
 ITEMS = range(400)
 CLIENT = """

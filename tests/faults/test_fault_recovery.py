@@ -20,7 +20,7 @@ import pytest
 
 import fault_kinds
 import lithops_magic
-from fault_job import MOUNT, Counted, eventually
+from fault_job import MOUNT, Counted
 from fault_proxy import FaultProxy, Rule
 from lithops_magic.aws import invoke
 from lithops_magic.aws.outcomes import Outcome, Unreachable
@@ -28,6 +28,7 @@ from lithops_magic.config import Settings
 from lithops_magic.engine import backend
 from lithops_magic.engine.job import Job
 from lithops_magic.engine.link import Link
+from waiting import eventually
 
 ITEMS = range(60)
 RIGHT = [item * item for item in ITEMS]
