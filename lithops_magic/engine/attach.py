@@ -109,7 +109,8 @@ def _check(folder: JobFolder, manifest: Mapping[str, Any]) -> None:
         )
     if not folder.lock():
         raise JobInterrupted(
-            f"Job {manifest['id']} is run by another process of this machine: interrupt or end that first."
+            f"Job {manifest['id']} is still run on this machine, by another process or until what is in flight has "
+            "arrived: interrupt or end that first."
         )
 
 

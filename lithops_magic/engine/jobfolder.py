@@ -21,6 +21,8 @@ KEPT_DAYS = 7
 """Days after which a job's folder is deleted: S3 deletes what the job stored there after as many."""
 KEPT_BYTES = 2_000_000_000
 """Bytes of all folders together, beyond which the oldest are deleted."""
+TRIES, PAUSE = 5, 0.05
+"""Attempts to lock a job, and the seconds between them."""
 _LISTED = 10
 _DAY = 86_400
 
@@ -121,12 +123,15 @@ class JobFolder:
         """Write how far the job is, and that its process is alive."""
         self.write("state.json", json.dumps(asdict(state)).encode())
 
-    def lock(self) -> bool:
-        """Mark the job as run by this process, as long as that lives; False if another one runs it."""
+    def lock(self, tries: int = TRIES) -> bool:
+        """Mark the job as run by this process, as long as that lives; False if it is run already."""
         file = _append(self.path / "lock")
-        if _lock(file):
-            self._lock = file
-            return True
+        for _ in range(tries):
+            if _lock(file):
+                self._lock = file
+                return True
+            # It may be another process that only looks, or a journal that is just being closed.
+            time.sleep(PAUSE)
         file.close()
         return False
 
@@ -144,7 +149,7 @@ class JobFolder:
     @property
     def locked(self) -> bool:
         """Whether a process, this one or another, runs the job."""
-        if self.owned or not self.lock():
+        if self.owned or not self.lock(tries=1):
             return True
         self.unlock()
         return False

@@ -185,7 +185,7 @@ def test_a_job_that_another_process_runs_is_looked_at_and_not_resumed(visits: Vi
     eventually(lambda: [job.done + job.failed for job in lithops_magic.jobs()] == [7])
     (record,) = lithops_magic.jobs()
     assert record.state == "running"
-    with pytest.raises(JobInterrupted, match="run by another process"):
+    with pytest.raises(JobInterrupted, match="still run on this machine"):
         lithops_magic.attach(record.id, resume=True, settings=SETTINGS)
     visits.gate.set()
     result = lithops_magic.attach(record.id, settings=SETTINGS)
