@@ -53,10 +53,11 @@ def place(built: Iterable[Layer], room: Room) -> tuple[tuple[Layer, ...], tuple[
     archives: list[Layer] = []
     while len(layers) > room.layers or (layers and _unzipped(layers) + WORKER > LARGEST):
         archives.append(layers.pop())
-    # One zip at a time lies beside what is unpacked already.
-    needed = _unzipped(archives) + max((layer.size for layer in archives), default=-LEFT) + LEFT
-    if needed > room.tmp * 2**20:
-        raise PackageError(_too_large(archives, needed, room))
+    if archives:
+        # One zip at a time lies beside what is unpacked already.
+        needed = _unzipped(archives) + max(layer.size for layer in archives) + LEFT
+        if needed > room.tmp * 2**20:
+            raise PackageError(_too_large(archives, needed, room))
     return tuple(layers), tuple(archives)
 
 

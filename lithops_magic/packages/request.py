@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from lithops_magic.errors import PackageError
 
 NONE = "none"
+
+_INCLUDED = re.compile(rb"^\s*(?:-r|-c|--requirements?|--constraints?)[ =]\s*([^\s#]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,7 @@ class Request:
     """Ship no distributions, not even those that are found."""
     requirements: tuple[str, ...] = ()
     files: tuple[tuple[Path, bytes], ...] = ()
-    """Requirements files, pyproject.toml or lock files."""
+    """Requirements files, pyproject.toml or lock files, each with what it says and what it includes."""
 
     @classmethod
     def parse(cls, packages: str | Iterable[str] | None) -> Request:
@@ -54,9 +57,19 @@ def _words(text: str) -> list[str]:
 def _read(name: str) -> tuple[Path, bytes]:
     path = Path(name).expanduser().resolve()
     try:
-        return path, path.read_bytes()
+        return path, b"".join(_contents(path, set()))
     except OSError as error:
-        raise PackageError(f"packages: {name} cannot be read: {error.strerror}.") from None
+        raise PackageError(f"packages: {error.filename or name} cannot be read: {error.strerror}.") from None
+
+
+def _contents(path: Path, seen: set[Path]) -> Iterator[bytes]:
+    """Yield what a file says, and what the files say that it includes."""
+    seen.add(path)
+    data = path.read_bytes()
+    yield data
+    for name in _INCLUDED.findall(data) if path.suffix in (".txt", ".in") else ():
+        if b"://" not in name and (other := (path.parent / os.fsdecode(name)).resolve()) not in seen:
+            yield from _contents(other, seen)
 
 
 def _requirement(word: str) -> str:

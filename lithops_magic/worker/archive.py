@@ -8,6 +8,7 @@ import errno
 import importlib
 import json
 import os
+import site
 import sys
 from typing import Any
 
@@ -28,7 +29,10 @@ def install_archives() -> str:
         except Unusable as problem:
             return str(problem)
         # After the worker's own folder, before layers and the runtime.
-        sys.path.insert(1, os.path.join(folder, "python"))
+        packages = os.path.join(folder, "python")
+        sys.path.insert(1, packages)
+        # As the runtime does with layers: there may be .pth files.
+        site.addsitedir(packages)
         importlib.invalidate_caches()
         _waiting.pop(0)
     return ""

@@ -16,8 +16,9 @@ from lithops_magic.packages import Request, Target, discover, dumps
 from lithops_magic.packages.archive import zip_bytes
 from lithops_magic.packages.distributions import close
 from lithops_magic.packages.imports import imports_of_code
+from lithops_magic.packages.indexes import configuration
 from lithops_magic.packages.need import need_of
-from lithops_magic.packages.uv import _call, _configuration
+from lithops_magic.packages.uv import _call
 
 
 def found(function: object, items: object = ()) -> list[str]:
@@ -160,13 +161,13 @@ def test_pip_s_indexes_are_used_and_credentials_are_never_shown(
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
         monkeypatch.delenv(name, raising=False)
-    _configuration.cache_clear()
+    configuration.cache_clear()
     try:
-        assert _configuration()["UV_DEFAULT_INDEX"] == "http://me:hunter2@127.0.0.1:9/simple"
-        assert "http://127.0.0.1:9/more" in _configuration()["UV_INDEX"].split()
+        assert configuration()["UV_DEFAULT_INDEX"] == "http://me:hunter2@127.0.0.1:9/simple"
+        assert "http://127.0.0.1:9/more" in configuration()["UV_INDEX"].split()
         with pytest.raises(Exception, match=r"127\.0\.0\.1:9") as caught:
             _call(["pip", "compile", "-"], "lithops-magic-no-such-name")
     finally:
-        _configuration.cache_clear()
+        configuration.cache_clear()
     assert "hunter2" not in str(caught.value)
     assert "\n" not in str(caught.value)

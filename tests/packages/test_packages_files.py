@@ -61,6 +61,20 @@ def test_a_file_that_is_no_lock_file(tmp_path: Path, name: str, text: str) -> No
     assert "\n" not in str(caught.value)
 
 
+def test_a_change_in_an_included_file_counts(tmp_path: Path) -> None:
+    file, included = tmp_path / "requirements.txt", tmp_path / "base" / "pins.txt"
+    included.parent.mkdir()
+    file.write_text("six\n-r base/pins.txt\n-r https://example.org/more.txt\n")
+    included.write_text("-c ../requirements.txt\nmarkupsafe==3.0.1\n")
+    before = Request.parse(str(file))
+    assert Request.parse(str(file)) == before
+    included.write_text("markupsafe==3.0.2\n")
+    assert Request.parse(str(file)) != before
+    included.unlink()
+    with pytest.raises(PackageError, match=r"pins\.txt cannot be read: No such file"):
+        Request.parse(str(file))
+
+
 @pytest.mark.parametrize("target", [Target(11, "x86_64"), Target(13, "arm64")])
 def test_each_runtime_gets_builds_of_its_own(target: Target) -> None:
     found = pin(need_of({"numpy": "imported"}, Request()), target)

@@ -18,7 +18,7 @@ import lithops_magic
 from lithops_magic.engine.result import MapResult
 from lithops_magic.errors import PackageError
 from lithops_magic.packages import Request, Room, Target, need_of, supply
-from lithops_magic.packages.uv import _configuration
+from lithops_magic.packages.indexes import configuration
 
 Run = Callable[..., MapResult]
 
@@ -111,16 +111,16 @@ def private_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     """A private index, and nothing else, in the user's uv.toml."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        configuration = tmp_path / "uv" / "uv.toml"
-        configuration.parent.mkdir()
+        file = tmp_path / "uv" / "uv.toml"
+        file.parent.mkdir()
         url = f"http://{USER}:{PASSWORD}@127.0.0.1:{server.server_port}/simple"
-        configuration.write_text(f'[[index]]\nurl = "{url}"\ndefault = true\n')
+        file.write_text(f'[[index]]\nurl = "{url}"\ndefault = true\n')
         monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
         monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        _configuration.cache_clear()
+        configuration.cache_clear()
         yield
-        _configuration.cache_clear()
+        configuration.cache_clear()
         server.shutdown()
 
 

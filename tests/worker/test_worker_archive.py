@@ -33,10 +33,14 @@ def sandbox(local_aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
-def stored(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def stored(
+    local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
     """An archive in S3, as the function's environment tells the worker of it."""
-    program = b"#!/bin/sh\n"
-    data = zip_bytes([("python/archived_x.py", b"value = 7\n"), ("python/tool", program)])
+    tool = tmp_path_factory.mktemp("tool") / "tool"
+    tool.touch(0o755)
+    packages = {"archived_x.py": b"value = 7\n", "tool": tool, "more.pth": b"more\n", "more/in_pth_x.py": b""}
+    data = zip_bytes((f"python/{name}", content) for name, content in packages.items())
     s3 = local_aws.client("s3")
     s3.create_bucket(Bucket=BUCKET)
     s3.put_object(Bucket=BUCKET, Key="packages.zip", Body=data)
@@ -53,7 +57,9 @@ def test_packages_are_fetched_and_unpacked_once(stored: dict[str, Any], tmp_path
     (tmp_path / f"{folder.name}.zip").write_bytes(b"half")
     assert archive.install_archives() == ""
     assert importlib.import_module("archived_x").value == 7
+    assert importlib.util.find_spec("in_pth_x") is not None
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    assert (folder / "python" / "tool").stat().st_mode & 0o777 == 0o755
     assert sys.path[1] == str(folder / "python")
     before = local_aws.requests()
     assert archive.install_archives() == ""
