@@ -39,7 +39,7 @@ def matcher_for(shell: InteractiveShell, identifier: str) -> Callable[[Completio
         identifier=identifier, priority=100
     )
     def complete(context: CompletionContext) -> SimpleMatcherResult:
-        line = context.full_text.split("\n")[context.cursor_line][: _cursor(context)]
+        line = _line(context)
         magic = _MAGIC.match(line)
         if magic is None or magic[1] not in _OPTIONS:
             return {"completions": []}
@@ -55,8 +55,15 @@ def matcher_for(shell: InteractiveShell, identifier: str) -> Callable[[Completio
     return result
 
 
-def _cursor(context: CompletionContext) -> int:
-    return len(context.line_with_cursor) if context.cursor_position is None else context.cursor_position
+def _line(context: CompletionContext) -> str:
+    """Return the line up to the cursor, with the lines that it continues."""
+    lines = context.full_text.split("\n")[: context.cursor_line + 1]
+    if context.cursor_position is not None:
+        lines[-1] = lines[-1][: context.cursor_position]
+    first = len(lines) - 1
+    while first and lines[first - 1].endswith("\\"):
+        first -= 1
+    return " ".join(line.removesuffix("\\") for line in lines[first:])
 
 
 def _complete(text: str, magic: str, namespace: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.displayhook import DisplayHook
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class, no_var_expand
 from IPython.core.page import page
-from traitlets import Bool, Dict, Enum, Float, Int, Unicode
+from traitlets import Bool, Dict, Enum, Float, Int, TraitError, Unicode, validate
 
 from lithops_magic.notebook import grammar, options, values
 from lithops_magic.notebook.cell import Mapped, code_name, expression_form, function_form
@@ -58,19 +58,32 @@ class LambdaMagics(Magics):
     retries = _number(values.RETRIES, "How often a task is sent again when its Lambda was lost")
     retry_errors = _switch(False, "Also send a task again when its code raised.")
     retry_memory = Float(
-        None, min=1, allow_none=True, help="Times more memory for a task that ran out of it, at its next attempt."
+        None, allow_none=True, help="Times more memory for a task that ran out of it, at its next attempt."
     ).tag(config=True)
     backups = _switch(False, "Run a second copy of tasks far slower than their peers.")
     errors = Enum(options.ERRORS, "raise", help="Raise grouped errors at the end, or keep them in the result.").tag(
         config=True
     )
     locals = _switch(False, "Show the local variables of the frames that failed.")
-    max_cost = Float(None, min=0, allow_none=True, help="US dollars after which one job sends nothing more.").tag(
-        config=True
-    )
+    max_cost = Float(None, allow_none=True, help="US dollars after which one job sends nothing more.").tag(config=True)
     profile = _text("AWS profile to use.")
     local = _switch(False, "Use the local AWS on this machine, whatever is configured.")
     progress = _switch(True, "Show progress and a summary.")
+
+    @validate("retry_memory", "max_cost")
+    def _check_number(self, proposal: Any) -> float | None:
+        name, value = proposal["trait"].name, proposal["value"]
+        low, what = values.ABOVE[name]
+        if value is not None and not low < value < float("inf"):
+            raise TraitError(f"{name} must be {what}, not {value}")
+        return value  # type: ignore[no-any-return]
+
+    @validate("env")
+    def _check_env(self, proposal: Any) -> dict[str, str]:
+        try:
+            return dict(values.parse_pair(f"{name}={value}") for name, value in proposal["value"].items())
+        except ValueError as error:
+            raise TraitError(f"env must be names and values, not {error}") from None
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)

@@ -129,7 +129,7 @@ _RETRYING = (
         "give a task that ran out of memory this many times more at its next attempt",
         "2x",
         values.parse_factor,
-        "a factor above 1, such as 2x",
+        values.ABOVE["retry_memory"][1],
     ),
 )
 _BACKUPS = Option(("--backups",), "run a second copy of tasks far slower than their peers; only if they may run twice")
@@ -148,7 +148,7 @@ _LIMITS = (
         "send nothing more once this many US dollars are spent",
         "USD",
         values.parse_money,
-        "an amount of US dollars",
+        values.ABOVE["max_cost"][1],
     ),
 )
 _WAYS = (

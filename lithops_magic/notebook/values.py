@@ -38,6 +38,8 @@ TIMEOUT = Range(1, 900, "seconds")
 TMP = Range(512, 10_240, "MB")
 COUNT = Range(1)
 RETRIES = Range(0)
+ABOVE = {"retry_memory": (1, "a factor above 1, such as 2x"), "max_cost": (0, "an amount of US dollars")}
+"""What some numbers must be more than, and how that is said."""
 
 
 def parse_name(text: str) -> str:
@@ -57,12 +59,12 @@ def parse_pair(text: str) -> tuple[str, str]:
 
 def parse_factor(text: str) -> float:
     """Return the factor in `2x`, `1.5x` or `2`, which must be more than one."""
-    return _above(1, text.lower().removesuffix("x").removesuffix("×"))
+    return _above("retry_memory", text.lower().removesuffix("x").removesuffix("×"))
 
 
 def parse_money(text: str) -> float:
     """Return the US dollars in `2.50` or `$2.50`, more than none."""
-    return _above(0, text.removeprefix("$"))
+    return _above("max_cost", text.removeprefix("$"))
 
 
 def one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
@@ -76,9 +78,9 @@ def one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
     return parse
 
 
-def _above(low: float, text: str) -> float:
+def _above(name: str, text: str) -> float:
     number = float(text)
     # Said this way round, it refuses NaN too.
-    if not low < number < float("inf"):
+    if not ABOVE[name][0] < number < float("inf"):
         raise ValueError(text)
     return number

@@ -79,8 +79,20 @@ def test_config_lists_and_checks_the_defaults(loaded, capsys):
     loaded.run_line_magic("config", "LambdaMagics")
     shown = capsys.readouterr().out
     assert "from 128 to 10,240 MB" in shown
-    loaded.run_cell("%config LambdaMagics.memory = 5")
-    assert magics(loaded).memory is None
+    for name, value in (
+        ("memory", "5"),
+        ("tmp", "100"),
+        ("max_cost", "0.0"),
+        ("retry_memory", "1.0"),
+        ("errors", "'drop'"),
+    ):
+        loaded.run_cell(f"%config LambdaMagics.{name} = {value}")
+        assert getattr(magics(loaded), name) in (None, "raise")
+    loaded.run_cell("%config LambdaMagics.env = {'1A': 'x'}")
+    assert magics(loaded).env == {}
+    loaded.run_cell("%config LambdaMagics.retry_memory = 1.5")
+    loaded.run_cell("%config LambdaMagics.env = {'A': 'x=y'}")
+    assert (magics(loaded).retry_memory, magics(loaded).env) == (1.5, {"A": "x=y"})
 
 
 @pytest.mark.parametrize("ask", ["%lambda_map --help", "%%lambda_map?", "%lambda_map?"])
@@ -94,9 +106,7 @@ def test_help_is_the_same_everywhere(loaded, ask, monkeypatch):
         assert part in pages[0]
 
 
-@pytest.mark.parametrize(
-    "magic", ["%lambda_status", "%lambda_clean", "%lambda_logs", "%lambda_attach", "%%lambda_call"]
-)
+@pytest.mark.parametrize("name", ["%lambda_status", "%lambda_clean", "%lambda_logs", "%lambda_attach", "%%lambda_call"])
 def test_each_magic_explains_itself(loaded, name, monkeypatch):
     pages = []
     monkeypatch.setattr("lithops_magic.notebook.magics.page", pages.append)
@@ -140,6 +150,7 @@ def test_wrong_lines_are_told_in_one_line(loaded, capsys, cell, message):
         ("%lambda_map f items --errors ", {"raise", "keep"}),
         ("%%lambda_map x in items -o squ", {"squares"}),
         ("%%lambda_map x in squ", {"squares"}),
+        ("%%lambda_map x in squares \\\n    --errors ke", {"keep"}),
         ("%%lambda_map x in enumerate(squ", {"squares"}),
         ("%lambda_map hal", {"halve"}),
         ("%lambda_map halve squ", {"squares"}),

@@ -136,6 +136,9 @@ def test_a_detached_job_goes_on_by_itself_and_is_found_again(loaded, run):
     run("%%lambda_call --detach -o handle\n6 * 7")
     assert loaded.user_ns["handle"].wait(120)
     assert loaded.user_ns["handle"][0] == 42
+    out, _ = run("%lambda_map abs range(3) --detach --reduce sum", ok=False)
+    assert out.startswith("MisuseError: detach: a detached job cannot have reduce")
+    assert out.count("\n") == 1
 
 
 @pytest.mark.parametrize(
