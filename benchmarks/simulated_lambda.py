@@ -33,7 +33,7 @@ SIGMA = 0.6
 """Of the logarithm of a duration: the slowest tenth takes more than twice the median."""
 STRAGGLERS = 0.001
 DELAY = 9
-"""A straggler takes this many means longer."""
+"""A straggler takes this many means longer, the first time that it is run: it is its environment that is slow."""
 _TASK = re.compile(rb'"id":(\d+),"data":"([^"]*)"')
 _CONFIGURATION = {
     "FunctionName": "simulated",
@@ -67,14 +67,17 @@ class World:
     """Seconds that a new environment takes to start."""
 
     def durations(self) -> array[float]:
-        """Seconds of each task."""
+        """Seconds of each task, the first time that it is run."""
         dice = random.Random(SEED)
         middle = math.log(self.mean) - SIGMA**2 / 2  # the mean of a log-normal is above its median
+        durations = array("d", (dice.lognormvariate(middle, SIGMA) for _ in range(self.tasks)))
+        for index in self.stragglers():
+            durations[index] += DELAY * self.mean
+        return durations
 
-        def one() -> float:
-            return dice.lognormvariate(middle, SIGMA) + (DELAY * self.mean if dice.random() < STRAGGLERS else 0)
-
-        return array("d", (one() for _ in range(self.tasks)))
+    def stragglers(self) -> frozenset[int]:
+        """Which tasks are slow the first time."""
+        return frozenset(random.Random(SEED + 2).sample(range(self.tasks), round(self.tasks * STRAGGLERS)))
 
     def least_makespan(self, durations: array[float]) -> float:
         """Seconds that nobody can beat: whatever the quota gives works without a pause from its first moment."""
@@ -94,6 +97,7 @@ class Service:
     def __init__(self, world: World) -> None:
         self.world = world
         self.durations = world.durations()
+        self.stragglers = world.stragglers()
         self.runs = bytearray(world.tasks)
         """How often each task was begun: its side effects."""
         self.dice = random.Random(SEED + 1)
@@ -118,6 +122,11 @@ class Service:
         self.counts["most_alive"] = max(self.counts["most_alive"], self.alive)
         return "cold"
 
+    def seconds(self, index: int) -> float:
+        """How long a task takes if it is run now."""
+        slow = index in self.stragglers and self.runs[index]
+        return self.durations[index] - (DELAY * self.world.mean if slow else 0.0)
+
     def begin(self, body: bytes) -> tuple[float, bytes] | None:
         """Return how long an invocation takes and its answer; None if it is refused."""
         state = self.environment()
@@ -128,11 +137,11 @@ class Service:
         tasks = [(int(index), data) for index, data in _TASK.findall(body)]
         crashed = self.dice.random() < self.world.crashes
         # A crash interrupts the work anywhere; only what was begun by then has had an effect.
-        until = self.dice.random() * sum(self.durations[index] for index, _ in tasks) if crashed else float("inf")
+        until = self.dice.random() * sum(self.seconds(index) for index, _ in tasks) if crashed else float("inf")
         spent, outcomes = 0.0, []
         for index, data in tasks:
+            seconds = self.seconds(index)
             self.runs[index] = min(255, self.runs[index] + 1)
-            seconds = self.durations[index]
             outcomes.append(
                 b'{"id":%d,"status":"ok","value":"%s","started":0,"seconds":%.6f,"log":""}' % (index, data, seconds)
             )

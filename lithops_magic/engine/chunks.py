@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 TARGET_SECONDS = 0.5
 """Work per invocation for tiny tasks: the overhead of an invocation, some 10 ms, stays at a few percent of it."""
-RATE = 1000
+RATE = 500
 """Invocations per second that one client sends without haste: more workers get longer chunks."""
 LEAST_SECONDS = 0.05
 """Work that is never split further to occupy more workers: the invocation would cost more time than it saves."""
