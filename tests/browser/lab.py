@@ -26,8 +26,7 @@ CHROMIUM_FLAGS = (
     "--disable-sync",
 )
 
-_KERNEL = ".jp-Notebook-ExecutionIndicator"
-"""What JupyterLab and Notebook 7 show of the kernel's state in the toolbar."""
+_IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 
 
 def chromium_path() -> str | None:
@@ -63,7 +62,8 @@ def jupyterlab(folder: Path, environment: dict[str, str] | None = None) -> Itera
         "JUPYTERLAB_WORKSPACES_DIR": str(private / "workspaces"),
     }
     command = [sys.executable, "-m", "jupyterlab", "--allow-root", "--no-browser", f"--ServerApp.root_dir={folder}"]
-    command += ["--LabApp.expose_app_in_browser=True"]  # for what is no test of the menus, such as the theme
+    # For what is no test of the menus, such as the theme and the kernel's state.
+    command += [f"--{app}.expose_app_in_browser=True" for app in ("LabApp", "JupyterNotebookApp")]
     command += ["--ServerApp.ip=127.0.0.1", "--ServerApp.port=0", f"--IdentityProvider.token={token}"]
     log_file = private / "log.txt"
     with log_file.open("w") as log:
@@ -117,7 +117,7 @@ class Notebook:
 
     def wait_until_idle(self) -> None:
         """Wait until a kernel is there and has nothing to do."""
-        expect(self.page.locator(_KERNEL)).to_have_attribute("data-status", "idle", timeout=120_000)
+        self.page.wait_for_function(_IDLE, timeout=120_000)
 
     def cell(self, cell_id: str) -> Locator:
         return self.page.locator(".jp-Notebook-cell").nth(self._ids.index(cell_id))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
@@ -16,6 +17,13 @@ from lab import Lab, Notebook, quickstart, write_notebook
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 LIGHT, DARK = "JupyterLab Light", "JupyterLab Dark"
 SOME_MINUTES = 180_000
+# A picture of the user's own making is shown by Jupyter without a text: a PNG has no place for it.
+OUTPUTS = ".jp-OutputArea-output:not(.jp-RenderedImage)"
+FOCUSED = """() => {
+    const at = document.activeElement;
+    return at.labels?.length ? at.labels[0].textContent : at.tagName === 'BUTTON' ? at.textContent : '';
+}"""
+
 
 SLOW = {
     "load": "%load_ext lithops_magic",
@@ -50,6 +58,19 @@ def check_accessibility(page: Page, part: str) -> None:
     assert serious == []
 
 
+def tab_to(page: Page, label: str, *, backwards: bool = False) -> None:
+    for _ in range(120):
+        if page.evaluate(FOCUSED) == label:
+            return
+        page.keyboard.press("Shift+Tab" if backwards else "Tab")
+    raise AssertionError(f"the keyboard does not reach {label}")
+
+
+def type_over(page: Page, text: str) -> None:
+    page.keyboard.press("Control+A")
+    page.keyboard.type(text)
+
+
 def test_quickstart_runs_with_a_moving_bar_a_picture_and_a_readable_error(lab: Lab, page: Page) -> None:
     file = quickstart(lab.folder)
     page.set_viewport_size({"width": 1200, "height": 2600})
@@ -67,7 +88,7 @@ def test_quickstart_runs_with_a_moving_bar_a_picture_and_a_readable_error(lab: L
     expect(notebook.outputs("status")).to_contain_text("Functions", timeout=SOME_MINUTES)
     for theme in (DARK, LIGHT):
         notebook.use_theme(theme)
-        check_accessibility(page, ".jp-OutputArea-output")
+        check_accessibility(page, OUTPUTS)
 
 
 def test_a_page_that_is_reloaded_in_the_middle_of_a_job_can_stop_it_and_sees_the_truth(lab: Lab, page: Page) -> None:
@@ -112,7 +133,7 @@ def test_a_saved_notebook_tells_everything_without_a_kernel_and_without_trust(la
     file = lab.folder / "stored.ipynb"
     file.write_text(json.dumps(stored))
     page.goto(lab.address(file))
-    page.get_by_role("button", name="No Kernel").click(timeout=SOME_MINUTES)
+    page.get_by_role("button", name="No Kernel", exact=True).click(timeout=SOME_MINUTES)
     assert not page.evaluate("window.jupyterapp.shell.currentWidget.content.model.trusted === true")
     outputs = page.locator(".jp-Notebook .jp-OutputArea")
     expect(outputs.filter(has_text="80 tasks · ✗ 4 failed")).to_be_visible()
@@ -152,4 +173,55 @@ def test_an_exported_page_opens_without_a_network(tmp_path: Path, page: Page, na
     expect(page.locator("h1").first).to_be_visible()
     assert page.locator(".jp-CodeCell").count() == sum(cell.cell_type == "code" for cell in book.cells)
     assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 500)")
-    check_accessibility(page, ".jp-OutputArea-output")
+    check_accessibility(page, OUTPUTS)
+
+
+def test_the_form_is_filled_mended_and_saved_by_keyboard(lab: Lab, page: Page) -> None:
+    saved = lab.folder / "settings.yaml"
+    saved.write_text("# ours\naws_lambda:\n  runtime_memory: 1024  # enough\n")
+    file = write_notebook(
+        lab.folder / "configure.ipynb", {"form": "%load_ext lithops_magic\n%lambda_config --file settings.yaml"}
+    )
+    notebook = Notebook(page, lab.address(file), file)
+    page.keyboard.press("Control+Enter")
+    output = notebook.cell("form").locator(".jp-OutputArea-output")
+    expect(output.get_by_role("button", name="Save")).to_be_enabled(timeout=60_000)
+
+    tab_to(page, "Memory")
+    type_over(page, "64")
+    problem = output.get_by_text("⚠ 64 MB is out of range. AWS Lambda takes 128 to 10240 MB.")
+    expect(problem).to_be_visible()
+    expect(output.get_by_text("Save is disabled. Mend first: Memory.")).to_be_visible()
+    expect(output.get_by_role("button", name="Save")).to_be_disabled()
+    type_over(page, "2048")
+    expect(problem).to_have_count(0)
+
+    tab_to(page, "Architecture")
+    for key in ("Space", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    tab_to(page, "Environment")
+    page.keyboard.type("API_TOKEN=sesame")
+    page.keyboard.press("Enter")
+    page.keyboard.type("OMP_NUM_THREADS=1")
+    tab_to(page, "Timeout", backwards=True)
+    type_over(page, "300")
+    expect(output.get_by_role("button", name="Save")).to_be_enabled()
+    tab_to(page, "Save")
+    page.keyboard.press("Enter")
+    expect(output.get_by_text("+  runtime_timeout: 300")).to_be_visible()
+    assert "sesame" not in output.inner_text()
+    tab_to(page, "Write")
+    page.keyboard.press("Enter")
+    expect(output.get_by_text("✓ Saved to")).to_be_visible()
+    assert "sesame" not in output.get_by_label("Environment").input_value()
+    for theme in (DARK, LIGHT):
+        notebook.use_theme(theme)
+        check_accessibility(page, OUTPUTS)
+    text = saved.read_text()
+    assert text.startswith("# ours\naws_lambda:\n  runtime_memory: 2048  # enough\n")
+    assert yaml.safe_load(text)["aws_lambda"] == {
+        "runtime_memory": 2048,
+        "runtime_timeout": 300,
+        "architecture": "arm64",
+        "env_vars": [{"name": "API_TOKEN", "value": "sesame"}, {"name": "OMP_NUM_THREADS", "value": "1"}],
+    }
