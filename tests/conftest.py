@@ -19,13 +19,10 @@ import pytest
 from botocore.loaders import JSONFileLoader
 from filelock import FileLock
 
-from localaws import LocalAws, local_command
+from localaws import FOREIGN, LocalAws, local_command
 
 SAM = "1.170.0"
 """Version of the SAM CLI whose wheel holds AWS's emulator."""
-
-FOREIGN = ("AWS_", "LITHOPS_", "MOTO_", "XDG_", "IPYTHON", "JUPYTER")
-"""Prefixes of environment variables that a test must not inherit."""
 
 
 def pytest_collection_finish() -> None:
@@ -76,26 +73,30 @@ def package_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def variables(local_folder: Path, package_cache: Path) -> dict[str, str]:
+    """The environment that leads everything to this session's local AWS and caches."""
+    return {
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "LITHOPS_MAGIC_LOCAL_DIR": str(local_folder),
+        "LITHOPS_MAGIC_CACHE_DIR": str(package_cache),
+        "UV_CACHE_DIR": str(package_cache / "uv"),
+        # In an empty home, matplotlib would look through all fonts of the machine again.
+        "MPLCONFIGDIR": str(Path(tempfile.gettempdir()) / f"lithops-magic-fonts-{getpass.getuser()}"),
+    }
+
+
 @pytest.fixture(autouse=True)
 def isolated(
-    local_folder: Path,
-    package_cache: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Hide the user's home and AWS, Lithops and Jupyter settings, and lead `ensure` to this session's local AWS."""
     for name in os.environ:
         if name.startswith(FOREIGN):
             monkeypatch.delenv(name)
     home = str(tmp_path_factory.mktemp("home"))
-    monkeypatch.setenv("HOME", home)
-    monkeypatch.setenv("USERPROFILE", home)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("LITHOPS_MAGIC_LOCAL_DIR", str(local_folder))
-    monkeypatch.setenv("LITHOPS_MAGIC_CACHE_DIR", str(package_cache))
-    monkeypatch.setenv("UV_CACHE_DIR", str(package_cache / "uv"))
-    # In an empty home, matplotlib would look through all fonts of the machine again.
-    monkeypatch.setenv("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / f"lithops-magic-fonts-{getpass.getuser()}"))
+    for name, value in {"HOME": home, "USERPROFILE": home, **variables}.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,9 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+FOREIGN = ("AWS_", "LITHOPS_", "MOTO_", "XDG_", "IPYTHON", "JUPYTER")
+"""Prefixes of environment variables that a test must not inherit."""
+
 
 @dataclass
 class LocalAws:

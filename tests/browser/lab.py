@@ -11,9 +11,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 CHROMIUM_FLAGS = (
     "--no-sandbox",  # Chromium refuses its sandbox to root
@@ -25,6 +26,8 @@ CHROMIUM_FLAGS = (
     "--disable-sync",
 )
 
+_IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+
 
 def chromium_path() -> str | None:
     """Where a system Chromium or Chrome is, if there is one."""
@@ -33,9 +36,22 @@ def chromium_path() -> str | None:
     )
 
 
+@dataclass(frozen=True)
+class Lab:
+    """A running server of JupyterLab and Notebook 7."""
+
+    folder: Path
+    url: str
+    token: str
+
+    def address(self, file: Path, view: str = "doc/tree") -> str:
+        """Where a notebook is; `view` is "notebooks" in Notebook 7."""
+        return f"{self.url}{view}/{file.relative_to(self.folder)}?reset&token={self.token}"
+
+
 @contextmanager
-def jupyterlab(folder: Path, environment: dict[str, str] | None = None) -> Iterator[str]:
-    """Serve `folder` and give the address of its notebooks, up to and including the token's `?`."""
+def jupyterlab(folder: Path, environment: dict[str, str] | None = None) -> Iterator[Lab]:
+    """Serve `folder`."""
     private = folder / ".jupyter"
     token = secrets.token_hex(16)
     _write_settings(private / "settings")
@@ -46,12 +62,14 @@ def jupyterlab(folder: Path, environment: dict[str, str] | None = None) -> Itera
         "JUPYTERLAB_WORKSPACES_DIR": str(private / "workspaces"),
     }
     command = [sys.executable, "-m", "jupyterlab", "--allow-root", "--no-browser", f"--ServerApp.root_dir={folder}"]
+    # For what is no test of the menus, such as the theme and the kernel's state.
+    command += [f"--{app}.expose_app_in_browser=True" for app in ("LabApp", "JupyterNotebookApp")]
     command += ["--ServerApp.ip=127.0.0.1", "--ServerApp.port=0", f"--IdentityProvider.token={token}"]
     log_file = private / "log.txt"
     with log_file.open("w") as log:
         server = subprocess.Popen(command, env=variables, stdout=log, stderr=log)
         try:
-            yield f"{_address(private / 'runtime', server, log_file)}doc/tree/{{}}?reset&token={token}"
+            yield Lab(folder, _address(private / "runtime", server, log_file), token)
         finally:
             server.terminate()
             server.wait(timeout=30)
@@ -94,20 +112,54 @@ class Notebook:
     def __init__(self, page: Page, address: str, file: Path) -> None:
         self.page = page
         self._ids = [cell["id"] for cell in json.loads(file.read_text())["cells"]]
-        page.goto(address.format(file.name))
-        page.wait_for_selector('.jp-StatusBar-Widget :text("| Idle")', timeout=60_000)
+        page.goto(address)
+        self.wait_until_idle()
+
+    def wait_until_idle(self) -> None:
+        """Wait until a kernel is there and has nothing to do."""
+        self.page.wait_for_function(_IDLE, timeout=120_000)
 
     def cell(self, cell_id: str) -> Locator:
         return self.page.locator(".jp-Notebook-cell").nth(self._ids.index(cell_id))
+
+    def outputs(self, cell_id: str) -> Locator:
+        return self.cell(cell_id).locator(".jp-OutputArea")
+
+    def run(self, cell_id: str) -> None:
+        """Click into a cell and press Control+Enter."""
+        self.cell(cell_id).locator(".cm-content").click()
+        self.page.keyboard.press("Control+Enter")
 
     def run_all(self) -> None:
         """Choose Run > Run All Cells."""
         self.page.click('.lm-MenuBar-item:has-text("Run")')
         self.page.click('.lm-Menu-item[data-command="runmenu:run-all"]')
 
+    def stop(self) -> None:
+        """Press the stop button."""
+        self.page.get_by_role("button", name="Interrupt the kernel").click()
+
     def has_run(self, cell_id: str) -> bool:
         prompt = self.cell(cell_id).locator(".jp-InputPrompt").inner_text()
         return prompt.strip("[]: ").isdigit()
+
+    def use_theme(self, name: str) -> None:
+        self.page.evaluate("name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", name)
+        light = "false" if "Dark" in name else "true"
+        expect(self.page.locator("body")).to_have_attribute("data-jp-theme-light", light)
+
+
+def write_notebook(file: Path, sources: dict[str, str]) -> Path:
+    """Write a notebook of code cells by their ids."""
+    cells = [
+        {"cell_type": "code", "id": name, "metadata": {}, "outputs": [], "execution_count": None, "source": source}
+        for name, source in sources.items()
+    ]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    file.write_text(
+        json.dumps({"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5})
+    )
+    return file
 
 
 def quickstart(folder: Path) -> Path:

@@ -1,63 +1,227 @@
-"""The quickstart in a real JupyterLab in a real Chromium, as a person runs it."""
+"""Notebooks in a real JupyterLab and Notebook 7 in a real Chromium, as a person uses them."""
 
 from __future__ import annotations
 
-import os
-import time
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
 
-from lab import Notebook, chromium, chromium_path, jupyterlab, quickstart
+from lab import Lab, Notebook, quickstart, write_notebook
 
-SCREENSHOT = os.environ.get("LITHOPS_MAGIC_SCREENSHOT")
-"""Where to put a picture for human eyes; read here because tests do not see the person's environment."""
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+LIGHT, DARK = "JupyterLab Light", "JupyterLab Dark"
+SOME_MINUTES = 180_000
+# A picture of the user's own making is shown by Jupyter without a text: a PNG has no place for it.
+OUTPUTS = ".jp-OutputArea-output:not(.jp-RenderedImage)"
+FOCUSED = """() => {
+    const at = document.activeElement;
+    return at.labels?.length ? at.labels[0].textContent : at.tagName === 'BUTTON' ? at.textContent : '';
+}"""
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.timeout(420),
-    pytest.mark.skipif(
-        chromium_path() is None, reason="no Chromium on this machine (Debian: apt-get install chromium)"
-    ),
-]
+
+SLOW = {
+    "load": "%load_ext lithops_magic",
+    "slow": "%%lambda_map x in range(400) -o slow --workers 2 --chunksize 1\nimport time\ntime.sleep(0.3)\nx",
+    "shown": "slow",
+    "typed": "%%lambda_map x in items",
+}
 
 
-def _run_and_watch(notebook: Notebook) -> list[float]:
-    """Run everything and return the values the Julia set's bar went through."""
+def watch_bar(notebook: Notebook, cell: str, states: int = 3) -> None:
+    """Wait until a cell's bar has been seen at so many places, each further than the one before."""
     seen: list[float] = []
-    bar = notebook.cell("render").locator("progress")
+    bar = notebook.outputs(cell).locator("progress").first
+    expect(bar).to_be_visible(timeout=SOME_MINUTES)
+    while len(seen) < states:
+        at = bar.evaluate("bar => bar.position")
+        assert at < 1, f"the bar has been seen at {seen} only"
+        if at > 0 and at not in seen[-1:]:
+            seen.append(at)
+        notebook.page.wait_for_timeout(50)
+    assert seen == sorted(seen)
+
+
+def check_accessibility(page: Page, part: str) -> None:
+    """Let axe-core look for what keeps people out of the part of a page that a selector names."""
+    found = Axe().run(page, context=part).response["violations"]
+    serious = [
+        (violation["id"], [node["html"][:200] for node in violation["nodes"]])
+        for violation in found
+        if violation["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+
+
+def tab_to(page: Page, label: str, *, backwards: bool = False) -> None:
+    for _ in range(120):
+        if page.evaluate(FOCUSED) == label:
+            return
+        page.keyboard.press("Shift+Tab" if backwards else "Tab")
+    raise AssertionError(f"the keyboard does not reach {label}")
+
+
+def type_over(page: Page, text: str) -> None:
+    page.keyboard.press("Control+A")
+    page.keyboard.type(text)
+
+
+def test_quickstart_runs_with_a_moving_bar_a_picture_and_a_readable_error(lab: Lab, page: Page) -> None:
+    file = quickstart(lab.folder)
+    page.set_viewport_size({"width": 1200, "height": 2600})
+    notebook = Notebook(page, lab.address(file), file)
     notebook.run_all()
-    deadline = time.monotonic() + 240
-    while not notebook.has_run("status"):
-        assert time.monotonic() < deadline, "the notebook did not finish"
-        if bar.count():
-            value = bar.first.evaluate("bar => bar.position")
-            seen += [value] if value not in seen[-1:] else []
-        time.sleep(0.05)
-    return seen
+    watch_bar(notebook, "render")
+    error = notebook.outputs("fails")
+    expect(error).to_contain_text("could not convert string to float: 'n/a'", timeout=SOME_MINUTES)
+    expect(error).to_contain_text(re.compile(r"Cell In\[\d+\], line 2"))
+    expect(error).to_contain_text("fahrenheit = float(reading)")
+    expect(notebook.outputs("check")).to_contain_text("All of them right: True")
+    expect(notebook.outputs("errors")).to_contain_text("59 of 60 values kept")
+    picture = notebook.outputs("picture").locator("img")
+    assert picture.evaluate("img => img.naturalWidth") > 500
+    expect(notebook.outputs("status")).to_contain_text("Functions", timeout=SOME_MINUTES)
+    for theme in (DARK, LIGHT):
+        notebook.use_theme(theme)
+        check_accessibility(page, OUTPUTS)
 
 
-def test_quickstart_runs_with_a_moving_bar_a_picture_and_a_readable_error(tmp_path: Path, local_aws: Any) -> None:
-    file = quickstart(tmp_path)
-    with jupyterlab(tmp_path) as address, chromium(chromium_path() or "") as browser:
-        page = browser.new_page(viewport={"width": 1200, "height": 2600})
-        try:
-            notebook = Notebook(page, address, file)
-            positions = _run_and_watch(notebook)
-            picture = notebook.cell("picture").locator(".jp-RenderedImage img")
-            error = notebook.cell("fails").locator(".jp-OutputArea").inner_text()
-            kept = notebook.cell("errors").locator(".jp-OutputArea").inner_text()
-            checked = notebook.cell("check").locator(".jp-OutputArea").inner_text()
-        finally:
-            if SCREENSHOT:
-                page.screenshot(path=SCREENSHOT)
-        moving = [position for position in positions if 0 < position < 1]
-        assert len(moving) >= 2, f"the bar did not move: {positions}"
-        assert moving == sorted(moving)
-        assert picture.evaluate("img => img.naturalWidth") > 500
-        assert "All of them right: True" in checked
-        assert "Cell In[" in error
-        assert "fahrenheit = float(reading)" in error
-        assert "could not convert string to float: 'n/a'" in error
-        assert "59 of 60 values kept" in kept
+def test_a_page_that_is_reloaded_in_the_middle_of_a_job_can_stop_it_and_sees_the_truth(lab: Lab, page: Page) -> None:
+    file = write_notebook(lab.folder / "slow.ipynb", SLOW)
+    notebook = Notebook(page, lab.address(file), file)
+    notebook.run("load")
+    notebook.run("slow")
+    watch_bar(notebook, "slow")
+    page.keyboard.press("Control+S")
+    page.wait_for_function("!window.jupyterapp.shell.currentWidget.context.model.dirty")
+    page.reload()
+    saved = notebook.outputs("slow")
+    expect(saved.locator("progress")).to_be_visible(timeout=SOME_MINUTES)
+    expect(saved).to_contain_text("/400 finished")
+    notebook.stop()
+    notebook.run("shown")
+    truth = notebook.outputs("shown")
+    expect(truth).to_contain_text(re.compile(r"Cell In\[2\]: 400 tasks · stopped · \d+ done"), timeout=SOME_MINUTES)
+
+    notebook.run("slow")
+    watch_bar(notebook, "slow", states=1)
+    notebook.stop()
+    told = re.compile(r"Stopped: \d+ of 400 finished.*results so far in `slow`")
+    expect(notebook.outputs("slow")).to_contain_text(told, timeout=SOME_MINUTES)
+    assert "Traceback" not in notebook.outputs("slow").inner_text()
+    assert notebook.has_run("slow")
+
+    notebook.cell("typed").locator(".cm-content").click()
+    page.keyboard.press("Control+End")
+    page.keyboard.type(" --re")
+    page.keyboard.press("Tab")
+    offered = page.locator(".jp-Completer-item")
+    expect(offered.filter(has_text="--retries")).to_be_visible()
+    expect(offered.filter(has_text="--reduce")).to_be_visible()
+    offered.filter(has_text="--retries").click()
+    expect(notebook.cell("typed").locator(".cm-content")).to_contain_text("x in items --retries")
+
+
+def test_a_saved_notebook_tells_everything_without_a_kernel_and_without_trust(lab: Lab, page: Page) -> None:
+    stored = json.loads((NOTEBOOKS / "05_errors_and_recovery.ipynb").read_text())
+    stored["metadata"]["kernelspec"] = {"name": "gone", "display_name": "Gone", "language": "python"}
+    file = lab.folder / "stored.ipynb"
+    file.write_text(json.dumps(stored))
+    page.goto(lab.address(file))
+    page.get_by_role("button", name="No Kernel", exact=True).click(timeout=SOME_MINUTES)
+    assert not page.evaluate("window.jupyterapp.shell.currentWidget.content.model.trusted === true")
+    outputs = page.locator(".jp-Notebook .jp-OutputArea")
+    expect(outputs.filter(has_text="80 tasks · ✗ 4 failed")).to_be_visible()
+    expect(outputs.filter(has_text="the map has a hole").first).to_be_visible()
+    expect(outputs.filter(has_text="results so far in `stopped`").first).to_be_visible()
+    assert page.locator(".jp-Notebook img").count() >= 3
+
+
+def test_notebook_7_runs_the_same(lab: Lab, page: Page) -> None:
+    sources = {**SLOW, "slow": SLOW["slow"].replace("range(400)", "range(12)")}
+    file = write_notebook(lab.folder / "seven.ipynb", sources)
+    notebook = Notebook(page, lab.address(file, "notebooks"), file)
+    for cell in ("load", "slow", "shown"):
+        notebook.run(cell)
+    watch_bar(notebook, "slow", states=1)
+    expect(notebook.outputs("shown")).to_contain_text("Cell In[2]: 12 tasks · all done", timeout=SOME_MINUTES)
+    expect(notebook.outputs("slow")).to_contain_text("12 tasks · ")
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")))
+def test_an_exported_page_opens_without_a_network(tmp_path: Path, page: Page, name: str) -> None:
+    import nbformat
+
+    from lithops_magic.notebook.export.page import to_html
+
+    book = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    file = tmp_path / f"{name}.html"
+    file.write_text(to_html(book, name), "utf-8")
+    page.context.set_offline(True)
+    asked: list[str] = []
+    complaints: list[Any] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.goto(file.as_uri())
+    assert [url for url in asked if not url.startswith("data:")] == [file.as_uri()]
+    assert complaints == []
+    expect(page.locator("h1").first).to_be_visible()
+    assert page.locator(".jp-CodeCell").count() == sum(cell.cell_type == "code" for cell in book.cells)
+    assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 500)")
+    check_accessibility(page, OUTPUTS)
+
+
+def test_the_form_is_filled_mended_and_saved_by_keyboard(lab: Lab, page: Page) -> None:
+    saved = lab.folder / "settings.yaml"
+    saved.write_text("# ours\naws_lambda:\n  runtime_memory: 1024  # enough\n")
+    file = write_notebook(
+        lab.folder / "configure.ipynb", {"form": "%load_ext lithops_magic\n%lambda_config --file settings.yaml"}
+    )
+    notebook = Notebook(page, lab.address(file), file)
+    page.keyboard.press("Control+Enter")
+    output = notebook.cell("form").locator(".jp-OutputArea-output")
+    expect(output.get_by_role("button", name="Save")).to_be_enabled(timeout=60_000)
+
+    tab_to(page, "Memory")
+    type_over(page, "64")
+    problem = output.get_by_text("⚠ 64 MB is out of range. AWS Lambda takes 128 to 10240 MB.")
+    expect(problem).to_be_visible()
+    expect(output.get_by_text("Save is disabled. Mend first: Memory.")).to_be_visible()
+    expect(output.get_by_role("button", name="Save")).to_be_disabled()
+    type_over(page, "2048")
+    expect(problem).to_have_count(0)
+
+    tab_to(page, "Architecture")
+    for key in ("Space", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    tab_to(page, "Environment")
+    page.keyboard.type("API_TOKEN=sesame")
+    page.keyboard.press("Enter")
+    page.keyboard.type("OMP_NUM_THREADS=1")
+    tab_to(page, "Timeout", backwards=True)
+    type_over(page, "300")
+    expect(output.get_by_role("button", name="Save")).to_be_enabled()
+    tab_to(page, "Save")
+    page.keyboard.press("Enter")
+    expect(output.get_by_text("+  runtime_timeout: 300")).to_be_visible()
+    assert "sesame" not in output.inner_text()
+    tab_to(page, "Write")
+    page.keyboard.press("Enter")
+    expect(output.get_by_text("✓ Saved to")).to_be_visible()
+    assert "sesame" not in output.get_by_label("Environment").input_value()
+    for theme in (DARK, LIGHT):
+        notebook.use_theme(theme)
+        check_accessibility(page, OUTPUTS)
+    text = saved.read_text()
+    assert text.startswith("# ours\naws_lambda:\n  runtime_memory: 2048  # enough\n")
+    assert yaml.safe_load(text)["aws_lambda"] == {
+        "runtime_memory": 2048,
+        "runtime_timeout": 300,
+        "architecture": "arm64",
+        "env_vars": [{"name": "API_TOKEN", "value": "sesame"}, {"name": "OMP_NUM_THREADS", "value": "1"}],
+    }

@@ -1,0 +1,50 @@
+"""One JupyterLab, which is Notebook 7 too, and one Chromium for all tests of this folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from lab import Lab, chromium, chromium_path, jupyterlab
+from localaws import FOREIGN, LocalAws
+
+SCREENSHOTS = os.environ.get("LITHOPS_MAGIC_SCREENSHOTS")
+"""Folder for pictures for human eyes; read here because tests do not see the person's environment."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "browser" in item.path.parts:
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.timeout(420))
+
+
+@pytest.fixture(scope="session")
+def lab(variables: dict[str, str], local_aws: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The server; its kernels find this session's local AWS."""
+    folder = tmp_path_factory.mktemp("lab")
+    own = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    with jupyterlab(folder, {**own, **variables, "HOME": str(folder), "USERPROFILE": str(folder)}) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    executable = chromium_path()
+    if executable is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    with chromium(executable) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page of its own for each test, photographed at the end if a person asked for it."""
+    page = browser.new_page(viewport={"width": 1200, "height": 1500})
+    yield page
+    if SCREENSHOTS:
+        page.screenshot(path=f"{SCREENSHOTS}/{request.node.name}.png")
+    page.close()
