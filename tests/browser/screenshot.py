@@ -1,4 +1,4 @@
-"""Make the README's pictures from the real thing: run the quickstart in JupyterLab, film its bar, photograph its end."""
+"""Make the README's pictures from the real thing: film the quickstart's bar in JupyterLab, photograph its end."""
 
 from __future__ import annotations
 
