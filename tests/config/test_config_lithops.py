@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 
 from lithops_magic.config import FileSystem, Settings, load, save
 
-pytest.importorskip("lithops", reason="Lithops is not installed: its own reading of saved files cannot be tried")
+# It is not imported here: it changes for the whole process how exceptions are pickled.
+if find_spec("lithops") is None:
+    pytest.skip("Lithops is not installed: its own reading of saved files cannot be tried", allow_module_level=True)
 
 SCRIPT = """\
 import json, sys

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lithops_magic.engine.chunks import GROWTH, LARGEST, LEAST_SECONDS, REPLY_TARGET, TARGET_SECONDS, Chunks
+from lithops_magic.engine.chunks import GROWTH, LARGEST, LEAST_SECONDS, RATE, REPLY_TARGET, TARGET_SECONDS, Chunks
 
 SECONDS = st.floats(1e-6, 900)
 
@@ -37,7 +37,7 @@ def test_work_per_chunk_is_bounded_and_shrinks_towards_the_end(seconds: float, r
     chunks = Chunks(None, 10**6)
     chunks.observe(LARGEST, seconds * LARGEST, 100)
     size = chunks.size(remaining, workers)
-    assert size == 1 or size * seconds <= TARGET_SECONDS * 1.001
+    assert size == 1 or size * seconds <= max(TARGET_SECONDS, workers / RATE) * 1.001
     assert size * workers <= max(remaining, workers) or size * seconds <= LEAST_SECONDS * 1.001 or size == 1
     assert chunks.size(remaining // 2, workers) <= size
 
