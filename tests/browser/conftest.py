@@ -31,8 +31,9 @@ def lab(variables: dict[str, str], local_aws: LocalAws, tmp_path_factory: pytest
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """It is closed before other files' tests: as long as it is open, an event loop counts as running in this thread."""
     executable = chromium_path()
     if executable is None:
         pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
