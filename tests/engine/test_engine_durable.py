@@ -124,6 +124,7 @@ def test_what_is_written_down_is_the_users_own_and_holds_no_credential(
     eventually(lambda: f"{prefix}manifest" in objects.list(prefix))
     visits.gate.set()
     assert result.wait(30)
+    eventually(lambda: [job.state for job in lithops_magic.jobs()] == ["finished"])
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*") if path.is_dir()} == {0o700}

@@ -188,8 +188,6 @@ def test_nothing_is_left_behind(
 ) -> None:
     monkeypatch.setattr(invoke, "ANSWER_MARGIN", -1.0)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    known: dict[object, Any] = {}
-    monkeypatch.setattr(backend, "_known", known)
     job = counted()
     ended: list[weakref.ref[Job]] = []
 
@@ -207,8 +205,8 @@ def test_nothing_is_left_behind(
         ended.append(weakref.ref(result._job))
 
     def left() -> tuple[int, int, int, int]:
-        # The deployed function is kept for the next job, and with it boto3's clients and their connections.
-        known.clear()
+        # Deployed functions are kept for the next job, and with them boto3's clients and their connections.
+        backend._known.clear()
         gc.collect()
         return sum(job() is not None for job in ended), proxy.connections, _threads(), _files()
 
