@@ -96,11 +96,11 @@ def _conclude(figures: list[MapFigures], path: Path) -> None:
         task_seconds=sum(figure.task_seconds for figure in figures),
         request_cost=sum(figure.request_cost for figure in figures),
     )
-    print(f"\n{'':10}{'tasks':>7}{'wall time':>12}{'serial':>12}{'speed-up':>12}{'requests':>12}")
+    print(f"\n{'':10}{'tasks':>7}{'wall time':>12}{'serial':>12}{'speed-up':>14}{'requests':>12}")
     for figure in (*figures, total):
         print(
             f"{figure.name:10}{figure.tasks:>7,}{duration(figure.elapsed):>12}{duration(figure.task_seconds):>12}"
-            f"{factor(figure.speedup):>12}{money(figure.request_cost):>12}"
+            f"{factor(figure.speedup):>14}{money(figure.request_cost):>12}"
         )
     print("\nSerial is all tasks one after the other; requests are at AWS's list price, and nothing was billed.")
     print(f"Open the notebook:  jupyter lab {os.path.relpath(path)}")
