@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from .outcomes import Outcome
 from .route import Target
+from .threadstate import hold
 
 if TYPE_CHECKING:
-    from awscrt.http import HttpClientConnection, HttpRequest
+    from awscrt.http import HttpClientConnection, HttpClientStream, HttpRequest
 
 Done = Callable[[Outcome], None]
 
@@ -38,8 +39,9 @@ class Exchange:
         """Whether all of it may have left; AWS executes no request that was cut short."""
         return self.body.tell() >= len(self.payload)
 
-    def on_response(self, headers: list[tuple[str, str]], **_: object) -> None:
+    def on_response(self, http_stream: HttpClientStream, headers: list[tuple[str, str]], **_: object) -> None:
         """Keep the headers."""
+        hold(http_stream.connection)
         self.headers = {name.lower(): value for name, value in headers}
 
     def on_body(self, chunk: bytes, **_: object) -> None:
