@@ -111,8 +111,8 @@ def main() -> None:
     bring_layer(setting["layer"])
     with lithops.FunctionExecutor(config=setting["config"], log_level="ERROR") as executor:
         for line in sys.stdin:
-            # Lithops prints, so what is for us goes to the descriptor it does not know.
-            os.write(3, json.dumps(run(executor, **json.loads(line))).encode() + b"\n")
+            # Lithops prints, so what is for us goes to a descriptor that it does not know.
+            os.write(int(sys.argv[1]), json.dumps(run(executor, **json.loads(line))).encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class Exchange:
     def __init__(self, payload: bytes, done: Done) -> None:
         self.payload = payload
         self.done = done
-        self.body = io.BytesIO()
+        self.body: io.BytesIO | None = None
         self.headers: dict[str, str] = {}
         self.chunks: list[bytes] = []
         self.connection: HttpClientConnection | None = None
@@ -37,7 +37,7 @@ class Exchange:
     @property
     def sent(self) -> bool:
         """Whether all of it may have left; AWS executes no request that was cut short."""
-        return self.body.tell() >= len(self.payload)
+        return self.body is not None and self.body.tell() >= len(self.payload)
 
     def on_response(self, http_stream: HttpClientStream, headers: list[tuple[str, str]], **_: object) -> None:
         """Keep the headers."""
