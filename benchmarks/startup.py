@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
+
+from common import machine, parser, report, table
 
 RUNS = 15
 INTERRUPTS = 5
+WANTED = {"`import lithops_magic`": 30, "`%load_ext lithops_magic`": 200, "stop button": 200}
+"""Milliseconds."""
 
 IMPORT = """
 import time
@@ -73,21 +73,26 @@ def _wait_for(client: Any, text: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=RUNS)
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    options = parser.parse_args()
+    arguments = parser(__doc__, "one run of each")
+    arguments.add_argument("--runs", type=int, default=RUNS)
+    options = arguments.parse_args()
+    runs = 1 if options.short else options.runs
     in_fresh_processes(IMPORT, 1)  # writes the bytecode
     measured = {
-        "import lithops_magic": in_fresh_processes(IMPORT, options.runs),
-        "%load_ext lithops_magic": in_fresh_processes(LOAD, options.runs),
-        "stop button": interrupts(min(INTERRUPTS, options.runs)),
+        "`import lithops_magic`": in_fresh_processes(IMPORT, runs),
+        "`%load_ext lithops_magic`": in_fresh_processes(LOAD, runs),
+        "stop button": interrupts(min(INTERRUPTS, runs)),
     }
-    print(f"{platform.platform()}, Python {platform.python_version()}")
-    for name, seconds in measured.items():
-        print(f"{name:24} median {statistics.median(seconds) * 1000:4.0f} ms, longest {max(seconds) * 1000:4.0f} ms")
-    if options.json:
-        options.json.write_text(json.dumps(measured, indent=2))
+    rows = [
+        [
+            name,
+            f"under {WANTED[name]} ms",
+            f"{statistics.median(seconds) * 1000:.0f} ms",
+            f"{max(seconds) * 1000:.0f} ms",
+        ]
+        for name, seconds in measured.items()
+    ]
+    report([table(["", "wanted: under", "median", "longest"], rows)], measured, machine("ipykernel"), options.json)
 
 
 if __name__ == "__main__":
