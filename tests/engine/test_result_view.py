@@ -8,7 +8,6 @@ from lithops_magic.engine import MapOptions, MapResult
 from lithops_magic.engine.advice import memory_advice
 from lithops_magic.engine.costs import task_costs
 from lithops_magic.engine.job import Job
-from lithops_magic.engine.ledger import TaskStats
 from lithops_magic.engine.markup import table
 from lithops_magic.engine.payload import Prepared
 from lithops_magic.engine.snapshot import Snapshot
@@ -35,14 +34,10 @@ def test_advice_about_memory_minds_the_cpu_that_comes_with_it(used: int, memory:
 
 
 def test_costs_follow_memory_and_time_and_add_up() -> None:
-    stats = [
-        TaskStats(index=0, billed_ms=100, memory_mb=1000, attempts=1),
-        TaskStats(index=1, billed_ms=100, memory_mb=3000, attempts=3),
-        TaskStats(index=2),
-    ]
-    costs = task_costs(stats, Snapshot(cost=4.0, request_cost=0.4))
+    table = {"billed_ms": [100, 100, 0], "memory_mb": [1000, 3000, 0], "attempts": [1, 3, 0]}
+    costs = task_costs(table, Snapshot(cost=4.0, request_cost=0.4))
     assert costs == pytest.approx([1.1, 3.3, 0.0])
-    assert task_costs([TaskStats(index=0)], Snapshot()) == [0.0]
+    assert task_costs({name: [0] for name in table}, Snapshot()) == [0.0]
 
 
 def job(count: int) -> Job:
