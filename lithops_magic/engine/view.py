@@ -68,12 +68,14 @@ def speedup(snapshot: Snapshot) -> list[str]:
 def error_lines(result: MapResult) -> list[str]:
     """Return one line for each group of equal errors, the most frequent first."""
     groups, total = tracebacks.group(result.errors), len(result)
-    lines = [
-        _line(one.describe(total) + (f" (items {one.indices})" if total > 1 else ""), 2 * _WIDTH)
-        for one in groups[:_GROUPS]
-    ]
+    lines = [_line(one.describe(total) + _which(one, total), 2 * _WIDTH) for one in groups[:_GROUPS]]
     more = len(groups) - _GROUPS
     return lines if more <= 0 else [*lines, f"… and {plural(more, 'other kind')} of error"]
+
+
+def _which(group: tracebacks.ErrorGroup, total: int) -> str:
+    items = "items" if len(group.errors) > 1 else "item"
+    return f" ({items} {group.indices})" if total > 1 else ""
 
 
 def percentile(ordered: list[float], share: float) -> float:
@@ -138,7 +140,7 @@ def _values(result: MapResult) -> str:
 def _times(times: list[float], snapshot: Snapshot) -> str:
     parts = [
         f"median {duration(percentile(times, 0.5))}",
-        f"95 % under {duration(percentile(times, 0.95))}",
+        f"95th percentile {duration(percentile(times, 0.95))}",
         f"longest {duration(times[-1])}",
         plural(snapshot.invocations, "invocation"),
         plural(snapshot.cold_starts, "cold start"),

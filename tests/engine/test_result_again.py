@@ -109,6 +109,7 @@ def test_what_cannot_be_retried_or_debugged_says_so_in_one_line() -> None:
         ({"label": "x"}, "there is no option 'label'"),
         ({"memory": "much"}, "memory='much': an option is of the wrong type"),
         ({"memory": -1}, "memory must be at least 1"),
+        ({"env": 3}, "env must be names and values, such as env={'DEBUG': '1'}, not 3"),
     ):
         with pytest.raises(MisuseError, match=re.escape(problem)):
             running.retry(**changes)
