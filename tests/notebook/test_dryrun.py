@@ -71,7 +71,7 @@ def test_the_worst_case_counts_attempts_memory_copies_and_the_reduction():
         assert found.item_cost == pytest.approx(expected)
         assert found.cost == pytest.approx(3 * expected)
     assert "nothing more is sent once $2.50 are spent" in text(max_cost=2.5)
-    assert "3 times, and its backup copy" in text(backups=True)
+    assert "3 times into its time-out of 1 min 40 s, and its backup copy" in text(backups=True)
 
 
 def test_packages_are_named_with_their_size_and_state():
