@@ -271,7 +271,7 @@ def test_using_up_the_memory_is_named() -> None:
 
 def test_a_full_disk_is_named_and_keeps_its_neighbours() -> None:
     def task(path: str) -> str:
-        with open(path, "wb", buffering=0) as file:
+        with Path(path).open("wb", buffering=0) as file:
             file.write(b"x")
         return path
 
