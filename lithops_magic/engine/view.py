@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import reprlib
+from array import array
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lithops_magic.engine import markup, tracebacks
 from lithops_magic.engine.advice import memory_advice
@@ -30,8 +32,33 @@ _GROUPS = 5
 _ROWS = 20
 """Tasks in the per-task table."""
 
-_short = reprlib.Repr()
-_short.maxstring = _short.maxother = _short.maxlong = _WIDTH
+_FLOAT = 9
+"""Characters up to which a float is shown in full; six digits of a longer one."""
+_FEW = 4
+"""Elements up to which an array is shown by them; a larger one by its shape."""
+
+
+class _Short(reprlib.Repr):
+    """Says at a glance what a value is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = _WIDTH
+
+    def repr_array(self, value: array[Any], level: int) -> str:
+        return f"<array of {len(value):,}>" if len(value) > _FEW else super().repr_array(value, level)
+
+    def repr_instance(self, value: Any, level: int) -> str:
+        if isinstance(value, float):
+            text = repr(float(value))
+            return text if len(text) <= _FLOAT else f"{value:.6g}"
+        shape = getattr(value, "shape", None)
+        if isinstance(shape, tuple) and math.prod(shape) > _FEW:
+            return f"<{type(value).__name__} {' × '.join(f'{length:,}' for length in shape)}>"
+        return super().repr_instance(value, level)
+
+
+_short = _Short()
 
 
 def to_text(result: MapResult) -> str:
