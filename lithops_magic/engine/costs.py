@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 if TYPE_CHECKING:
-    from lithops_magic.engine.ledger import TaskStats
+    from lithops_magic.engine.ledger import Table
     from lithops_magic.engine.snapshot import Snapshot
 
 
-def task_costs(stats: Sequence[TaskStats], snapshot: Snapshot) -> list[float]:
+def task_costs(table: Table, snapshot: Snapshot) -> NDArray[np.float64]:
     """Return the USD of each task, requests included; their sum is the cost of the job.
 
     Time and memory are shared out by what each task was billed, requests by how often it was sent.
     """
-    used = [task.billed_ms * (task.memory_mb or snapshot.memory_mb) for task in stats]
-    sent = [task.attempts for task in stats]
-    per_use = snapshot.cost / (sum(used) or 1)
-    per_sending = snapshot.request_cost / (sum(sent) or 1)
-    return [use * per_use + times * per_sending for use, times in zip(used, sent, strict=True)]
+    billed, memory, sent = (np.array(table[name], float) for name in ("billed_ms", "memory_mb", "attempts"))
+    used = billed * np.where(memory > 0, memory, snapshot.memory_mb)
+    per_use = snapshot.cost / (used.sum() or 1)
+    per_sending = snapshot.request_cost / (sent.sum() or 1)
+    return np.asarray(used * per_use + sent * per_sending, float)

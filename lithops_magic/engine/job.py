@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from lithops_magic.engine import events as ev
-from lithops_magic.engine.ledger import Charge, Ledger, TaskStats
+from lithops_magic.engine.ledger import Charge, Ledger, Table, TaskStats
 from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.payload import Prepared
 from lithops_magic.engine.snapshot import Snapshot, reduce
@@ -150,6 +150,11 @@ class Job:
         """What became of every task so far."""
         with self.changed:
             return [self.ledger.stats(index) for index in range(len(self.ledger))]
+
+    def attempts(self) -> tuple[Table, list[TaskStats]]:
+        """Every task's row, column by column, and the attempts that were lost before it."""
+        with self.changed:
+            return self.ledger.table(), list(self.ledger.lost)
 
     def kept(self, index: int) -> Any:
         """Return a task's item as it is kept: an object, or what an earlier process had prepared of it.

@@ -248,13 +248,14 @@ class Journal(Silent):
         """Write what is new, and say that this process is alive."""
         assert self._folder is not None
         self._flush()
-        s = self._job.snapshot()
-        self._folder.save_state(State(s.total, s.done, s.failed, s.state, self._full))
         if not self._announced and time.monotonic() - (self._oldest() or math.inf) > AFTER:
             self._announced = True
             # The job does not depend on it, and the worker makes do without the bucket.
             with contextlib.suppress(LithopsMagicError):
                 self._announce()
+        # Last: a job that is said to be over must not hold its lock for as long as a request takes.
+        s = self._job.snapshot()
+        self._folder.save_state(State(s.total, s.done, s.failed, s.state, self._full))
 
     def _announce(self) -> None:
         """Say in S3 what the job is; the bucket exists then for what tasks keep."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import copy
 import math
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from lithops_magic.errors import TaskError
+
+Table = Mapping[str, Sequence[Any]]
+"""Rows of tasks, column by column, under the names of `TaskStats`."""
 
 State = Literal["queued", "running", "done", "failed"]
 
@@ -76,6 +79,10 @@ class Ledger:
         self._sent, self._started, self._ended = array("f"), array("f"), array("f")
         self._sandboxes: dict[str, int] = {"": 0}
         self._names: list[str] = [""]
+        self._again: set[int] = set()
+        """Tasks whose attempt counts and gave nothing, until they are sent again."""
+        self.lost: list[TaskStats] = []
+        """Those attempts, each as its task's row was then."""
 
     def __len__(self) -> int:
         return len(self.values)
@@ -104,6 +111,7 @@ class Ledger:
             copied.errors.pop(index, None)
             copied.logs.pop(index, None)
             copied.mark(index, "queued")
+            copied._again.add(index)
         return copied
 
     def state(self, index: int) -> State:
@@ -126,6 +134,11 @@ class Ledger:
 
     def submit(self, index: int, at: float, memory_mb: int) -> None:
         """Record that a task is sent."""
+        if index in self._again:
+            self._again.discard(index)
+            if not math.isnan(self._ended[index]):
+                self.lost.append(self.stats(index))
+        self._started[index] = self._ended[index] = _NEVER
         self._states[index] = 1
         self._attempts[index] += 1
         self._sent[index] = at
@@ -135,6 +148,8 @@ class Ledger:
         """Record that a task is queued again; `counted`: that attempt did count."""
         self._states[index] = 0
         self._attempts[index] -= not counted
+        if counted:
+            self._again.add(index)
 
     def charge(self, index: int, charge: Charge, received: float) -> None:
         """Add what an attempt took; sandbox clocks are only believed between sending and receiving."""
@@ -163,6 +178,23 @@ class Ledger:
             started_s=self._started[index],
             ended_s=self._ended[index],
         )
+
+    def table(self) -> Table:
+        """Return a copy of all rows."""
+        return {
+            "index": range(len(self)),
+            "state": [_STATES[code] for code in self._states],
+            "duration_s": self._duration.tolist(),
+            "billed_ms": self._billed.tolist(),
+            "cold": list(map(bool, self._cold)),
+            "sandbox": [self._names[number] for number in self._sandbox],
+            "attempts": self._attempts.tolist(),
+            "max_memory_mb": self._used.tolist(),
+            "memory_mb": self._memory.tolist(),
+            "sent_s": self._sent.tolist(),
+            "started_s": self._started.tolist(),
+            "ended_s": self._ended.tolist(),
+        }
 
     def _number(self, sandbox: str) -> int:
         number = self._sandboxes.setdefault(sandbox, len(self._names))

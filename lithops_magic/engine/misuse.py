@@ -105,6 +105,8 @@ def _changed(options: MapOptions, changes: Mapping[str, Any]) -> MapOptions:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
             raise MisuseError(f"retry: there is no option {name!r}; {hint}")
+    if not isinstance(changes.get("env", {}), Mapping):
+        raise MisuseError(f"retry: env must be names and values, such as env={{'DEBUG': '1'}}, not {changes['env']!r}")
     plain = {name: _frozen(value) for name, value in changes.items()}
     try:
         return replace(options, **plain)

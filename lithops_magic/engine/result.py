@@ -177,7 +177,8 @@ class MapResult(JobValues):
 
         __tracebackhide__ = True
         item = partial(self._job.item, download=False)
-        return to_frame(list(self.stats), self.snapshot(), item, self._value, self.errors, self._job.began)
+        table, _ = self._job.attempts()
+        return to_frame(table, self.snapshot(), item, self._job.ledger.values, self.errors, self._job.began)
 
     def plot(self, kind: str = "overview", *, path: str | Path | None = None) -> Plot:
         """Draw the job.
@@ -199,7 +200,7 @@ class MapResult(JobValues):
         """
         __tracebackhide__ = True
         plots = misuse.need("lithops_magic.engine.plots", "plot()", "matplotlib")
-        drawn: Plot = plots.plot(kind, list(self.stats), self.snapshot(), self.label)
+        drawn: Plot = plots.plot(kind, *self._job.attempts(), self.snapshot(), self.label)
         if path is not None:
             drawn.save(path)
         return drawn

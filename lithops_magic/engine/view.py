@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import reprlib
+from array import array
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lithops_magic.engine import markup, tracebacks
 from lithops_magic.engine.advice import memory_advice
@@ -30,8 +32,33 @@ _GROUPS = 5
 _ROWS = 20
 """Tasks in the per-task table."""
 
-_short = reprlib.Repr()
-_short.maxstring = _short.maxother = _short.maxlong = _WIDTH
+_FLOAT = 9
+"""Characters up to which a float is shown in full; six digits of a longer one."""
+_FEW = 4
+"""Elements up to which an array is shown by them; a larger one by its shape."""
+
+
+class _Short(reprlib.Repr):
+    """Says at a glance what a value is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = _WIDTH
+
+    def repr_array(self, value: array[Any], level: int) -> str:
+        return f"<array of {len(value):,}>" if len(value) > _FEW else super().repr_array(value, level)
+
+    def repr_instance(self, value: Any, level: int) -> str:
+        if isinstance(value, float):
+            text = repr(float(value))
+            return text if len(text) <= _FLOAT else f"{value:.6g}"
+        shape = getattr(value, "shape", None)
+        if isinstance(shape, tuple) and math.prod(shape) > _FEW:
+            return f"<{type(value).__name__} {' × '.join(f'{length:,}' for length in shape)}>"
+        return super().repr_instance(value, level)
+
+
+_short = _Short()
 
 
 def to_text(result: MapResult) -> str:
@@ -68,12 +95,14 @@ def speedup(snapshot: Snapshot) -> list[str]:
 def error_lines(result: MapResult) -> list[str]:
     """Return one line for each group of equal errors, the most frequent first."""
     groups, total = tracebacks.group(result.errors), len(result)
-    lines = [
-        _line(one.describe(total) + (f" (items {one.indices})" if total > 1 else ""), 2 * _WIDTH)
-        for one in groups[:_GROUPS]
-    ]
+    lines = [_line(one.describe(total) + _which(one, total), 2 * _WIDTH) for one in groups[:_GROUPS]]
     more = len(groups) - _GROUPS
     return lines if more <= 0 else [*lines, f"… and {plural(more, 'other kind')} of error"]
+
+
+def _which(group: tracebacks.ErrorGroup, total: int) -> str:
+    items = "items" if len(group.errors) > 1 else "item"
+    return f" ({items} {group.indices})" if total > 1 else ""
 
 
 def percentile(ordered: list[float], share: float) -> float:
@@ -138,7 +167,7 @@ def _values(result: MapResult) -> str:
 def _times(times: list[float], snapshot: Snapshot) -> str:
     parts = [
         f"median {duration(percentile(times, 0.5))}",
-        f"95 % under {duration(percentile(times, 0.95))}",
+        f"95th percentile {duration(percentile(times, 0.95))}",
         f"longest {duration(times[-1])}",
         plural(snapshot.invocations, "invocation"),
         plural(snapshot.cold_starts, "cold start"),

@@ -71,7 +71,7 @@ def _packages(plan: Plan) -> str:
 
 def _cost(plan: Plan) -> str:
     attempts = plan.options.retries + 1
-    worst = f"a task that runs into its time-out of {duration(plan.settings.timeout)} {_times(attempts)}"
+    worst = f"a task that runs {_times(attempts)} into its time-out of {duration(plan.settings.timeout)}"
     if plan.options.backups:
         worst += ", and its backup copy"
     each = f"at most {money(plan.item_cost)} for {worst}"

@@ -61,7 +61,7 @@ def status(settings: Settings, jobs: Sequence[MapResult]) -> Bundle:
 
     cloud = Cloud.connect(settings)
     functions = [
-        (f.name, f"{f.memory:,} MB", f"{f.timeout} s", size(f.size), f.last_modified)
+        (f.name, f"{f.memory:,} MB", f"{f.timeout} s", size(f.size), f.last_modified[:16].replace("T", " ") + " UTC")
         for f in list_functions(cloud, settings)
     ]
     # Asking for the account first makes `describe` name it.

@@ -107,9 +107,15 @@ def test_a_page_that_is_reloaded_in_the_middle_of_a_job_can_stop_it_and_sees_the
     notebook.run("shown")
     truth = notebook.outputs("shown")
     expect(truth).to_contain_text(re.compile(r"Cell In\[2\]: 400 tasks · stopped · \d+ done"), timeout=SOME_MINUTES)
+    truth.locator("summary").click()
+    expect(truth.locator("th[scope=col]").first).to_be_visible()
+    for theme in (DARK, LIGHT):
+        notebook.use_theme(theme)
+        check_accessibility(page, OUTPUTS)
 
     notebook.run("slow")
     watch_bar(notebook, "slow", states=1)
+    check_accessibility(page, OUTPUTS)
     notebook.stop()
     told = re.compile(r"Stopped: \d+ of 400 finished.*results so far in `slow`")
     expect(notebook.outputs("slow")).to_contain_text(told, timeout=SOME_MINUTES)

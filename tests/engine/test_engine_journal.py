@@ -43,7 +43,10 @@ def written(result: lithops_magic.MapResult) -> JobFolder:
     """The folder of a job that is over, as another process would find it."""
     eventually(lambda: [job.state for job in lithops_magic.jobs()] == ["finished"])
     journal.running.clear()
-    return JobFolder.find(result.job_id)
+    folder = JobFolder.find(result.job_id)
+    # A job that was resumed is "finished" from before.
+    eventually(lambda: not folder.locked)
+    return folder
 
 
 def answer(*tasks: int, status: str = "ok", seconds: float = 1.0) -> records.Answered:

@@ -20,6 +20,7 @@ import lithops_magic.engine as engine
 from lithops_magic.config import Settings
 from lithops_magic.engine import MapOptions, MapResult, api
 from lithops_magic.errors import (
+    DiskFull,
     ItemError,
     JobCancelled,
     RemoteError,
@@ -266,6 +267,21 @@ def test_using_up_the_memory_is_named() -> None:
     error = result.errors[1]
     assert isinstance(error, TaskOutOfMemory | RemoteError)
     assert "256 MB" in str(error) or "MemoryError" in str(error)
+
+
+def test_a_full_disk_is_named_and_keeps_its_neighbours() -> None:
+    def task(path: str) -> str:
+        with Path(path).open("wb", buffering=0) as file:
+            file.write(b"x")
+        return path
+
+    # Linux answers a write to this device as it does on a disk without room.
+    result = keep(task, ["/dev/null", "/dev/full", "/dev/null"], chunksize=3)
+    assert result.values() == ["/dev/null", "/dev/null"]
+    error = result.errors[1]
+    assert isinstance(error, DiskFull)
+    assert "No space left on device" in str(error)
+    assert "--tmp" in str(error)
 
 
 def test_a_function_that_cannot_be_pickled_is_refused_before_anything_is_sent() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import heapq
 import random
 import sys
+from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -16,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from lithops_magic.engine.ledger import TaskStats
+from lithops_magic.engine.ledger import Table, TaskStats
 from lithops_magic.engine.misuse import need
 from lithops_magic.engine.plots import Plot, plot
 from lithops_magic.engine.plots.columns import Columns, concurrency, grouped_means, occupancy
@@ -26,7 +28,14 @@ from lithops_magic.errors import MissingPackage, MisuseError
 intervals = st.lists(st.tuples(st.floats(0, 100), st.floats(0, 10)).map(lambda x: (x[0], x[0] + x[1])), min_size=1)
 
 
-def job(tasks: int, sandboxes: int, *, failing: float = 0.1, prepared: float = 0.4) -> tuple[list[TaskStats], Snapshot]:
+def table(rows: Iterable[TaskStats]) -> Table:
+    kept = list(rows)
+    return {field.name: [getattr(row, field.name) for row in kept] for field in fields(TaskStats)}
+
+
+def job(
+    tasks: int, sandboxes: int, *, failing: float = 0.1, prepared: float = 0.4
+) -> tuple[Table, list[TaskStats], Snapshot]:
     """A job whose sandboxes take the next task as soon as they are free."""
     chance = random.Random(7)
     free = [(prepared + 0.002 * number, f"s{number}", True) for number in range(sandboxes)]
@@ -52,7 +61,7 @@ def job(tasks: int, sandboxes: int, *, failing: float = 0.1, prepared: float = 0
             )
         )
     snapshot = Snapshot(total=tasks, cost=0.01, request_cost=0.002, memory_mb=1769, running_at=prepared)
-    return stats, snapshot
+    return table(stats), [], snapshot
 
 
 def texts(drawn: Plot) -> str:
@@ -92,14 +101,15 @@ def test_a_sandbox_waits_only_for_the_task_that_it_gets_next() -> None:
         TaskStats(index=i, state="done", sandbox="a", cold=True, sent_s=sent, started_s=start, ended_s=end)
         for i, (sent, start, end) in enumerate(times)
     ]
-    begin, cold = Columns.of(stats, Snapshot()).waits()
+    begin, cold = Columns.of(table(stats), [], Snapshot()).waits()
     assert begin.tolist() == [0.0, 2.0, 3.0]
     assert cold.tolist() == [True, False, False]
 
 
 def test_costs_add_up_and_what_has_not_run_is_left_out() -> None:
-    stats, snapshot = job(50, 5)
-    columns = Columns.of([*stats, TaskStats(index=50)], snapshot)
+    tasks, lost, snapshot = job(50, 5)
+    waiting = table([TaskStats(index=50)])
+    columns = Columns.of({name: [*tasks[name], *waiting[name]] for name in tasks}, lost, snapshot)
     assert (len(columns), columns.lanes) == (50, 5)
     assert columns.cost.sum() == pytest.approx(snapshot.cost + snapshot.request_cost)
 
@@ -131,7 +141,7 @@ def test_bands_are_as_dark_as_their_sandboxes_are_busy() -> None:
         TaskStats(index=i, state="done", sandbox=f"s{i}", sent_s=0.0, started_s=0.0, ended_s=10.0 if i % 2 else 5.0)
         for i in range(200)
     ]
-    (image,) = plot("timeline", stats, Snapshot(), "").figure.axes[0].images
+    (image,) = plot("timeline", table(stats), [], Snapshot(), "").figure.axes[0].images
     pixels: Any = image.get_array()
     blue = np.array(matplotlib.colors.to_rgb("#0072B2"))
     assert np.allclose(pixels[:, 10], blue, atol=0.01)
@@ -139,16 +149,15 @@ def test_bands_are_as_dark_as_their_sandboxes_are_busy() -> None:
 
 
 def test_a_long_preparation_does_not_dwarf_the_rest() -> None:
-    stats, snapshot = job(20, 4, prepared=60.0)
-    axes = plot("timeline", stats, snapshot, "").figure.axes[0]
+    axes = plot("timeline", *job(20, 4, prepared=60.0), "").figure.axes[0]
     assert axes.get_xlim()[0] == pytest.approx(60.0)
     assert "after 1 min 00 s of preparation" in axes.get_xlabel()
 
 
 def test_durations_of_very_different_length_get_readable_ticks(tmp_path: Path) -> None:
-    stats, snapshot = job(30, 3)
-    stats[0].duration_s = 0.0001
-    drawn = plot("histogram", stats, snapshot, "")
+    tasks, lost, snapshot = job(30, 3)
+    durations = [0.0001, *tasks["duration_s"][1:]]
+    drawn = plot("histogram", {**tasks, "duration_s": durations}, lost, snapshot, "")
     drawn.save(tmp_path / "durations.png")
     assert drawn.figure.axes[0].get_xscale() == "log"
     assert "mathdefault" not in texts(drawn)
@@ -186,7 +195,7 @@ def test_bad_requests_are_one_line() -> None:
     with pytest.raises(MisuseError, match="did you mean 'timeline'"):
         plot("timelin", *job(4, 2), "")
     with pytest.raises(MisuseError, match="no task has run yet"):
-        plot("overview", [TaskStats(index=0)], Snapshot(), "")
+        plot("overview", table([TaskStats(index=0)]), [], Snapshot(), "")
 
 
 def test_without_matplotlib_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ import pytest
 from lithops_magic.config import Settings
 from lithops_magic.engine import MapResult, api
 from lithops_magic.engine.frame import to_frame
+from lithops_magic.engine.ledger import Ledger
 from lithops_magic.errors import BudgetSpent, MisuseError, NoSuchTask, SerializationError, TaskError
 
 pytestmark = pytest.mark.usefixtures("local_aws")
@@ -108,6 +109,7 @@ def test_what_cannot_be_retried_or_debugged_says_so_in_one_line() -> None:
         ({"label": "x"}, "there is no option 'label'"),
         ({"memory": "much"}, "memory='much': an option is of the wrong type"),
         ({"memory": -1}, "memory must be at least 1"),
+        ({"env": 3}, "env must be names and values, such as env={'DEBUG': '1'}, not 3"),
     ):
         with pytest.raises(MisuseError, match=re.escape(problem)):
             running.retry(**changes)
@@ -202,7 +204,7 @@ def test_a_frame_has_one_row_per_task_and_any_value_in_one_cell() -> None:
 def test_without_pandas_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r"to_frame\(\) needs pandas: .*pip install pandas"):
-        to_frame([], lmap(lambda x: x, []).snapshot(), int, int, {}, 0.0)
+        to_frame(Ledger().table(), lmap(lambda x: x, []).snapshot(), int, [], {}, 0.0)
 
 
 def test_a_real_job_is_drawn(tmp_path: Path) -> None:
@@ -224,3 +226,19 @@ def test_a_result_is_no_array_and_says_what_to_do() -> None:
         result[-5]
     with pytest.raises(AttributeError, match=r"no attribute 'mean'; its values are list\(result\)"):
         result.mean()  # type: ignore[attr-defined]
+
+
+def test_attempts_that_were_lost_are_drawn_too() -> None:
+    first_time = {1: True}
+
+    def task(x: int) -> int:
+        if first_time.get(x):
+            raise OSError
+        return x
+
+    result = lmap(task, range(3))
+    first_time.clear()
+    result.retry()
+    assert "Timeline of 3 tasks on " in result.plot("timeline").alt
+    assert "0 failed, 1 lost and sent again" in result.plot("timeline").alt
+    assert len(result.to_frame()) == 3

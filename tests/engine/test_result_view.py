@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from array import array
+
+import numpy as np
 import pytest
 
-from lithops_magic.engine import MapOptions, MapResult
+from lithops_magic.engine import MapOptions, MapResult, markup
 from lithops_magic.engine.advice import memory_advice
 from lithops_magic.engine.costs import task_costs
 from lithops_magic.engine.job import Job
-from lithops_magic.engine.ledger import TaskStats
 from lithops_magic.engine.markup import table
 from lithops_magic.engine.payload import Prepared
 from lithops_magic.engine.snapshot import Snapshot
@@ -35,14 +37,10 @@ def test_advice_about_memory_minds_the_cpu_that_comes_with_it(used: int, memory:
 
 
 def test_costs_follow_memory_and_time_and_add_up() -> None:
-    stats = [
-        TaskStats(index=0, billed_ms=100, memory_mb=1000, attempts=1),
-        TaskStats(index=1, billed_ms=100, memory_mb=3000, attempts=3),
-        TaskStats(index=2),
-    ]
-    costs = task_costs(stats, Snapshot(cost=4.0, request_cost=0.4))
+    table = {"billed_ms": [100, 100, 0], "memory_mb": [1000, 3000, 0], "attempts": [1, 3, 0]}
+    costs = task_costs(table, Snapshot(cost=4.0, request_cost=0.4))
     assert costs == pytest.approx([1.1, 3.3, 0.0])
-    assert task_costs([TaskStats(index=0)], Snapshot()) == [0.0]
+    assert task_costs({name: [0] for name in table}, Snapshot()) == [0.0]
 
 
 def job(count: int) -> Job:
@@ -98,6 +96,28 @@ def test_a_job_whose_function_is_not_here_is_neither_retried_nor_debugged() -> N
     for act in (result.retry, lambda: result.debug(0)):
         with pytest.raises(MisuseError, match="the function is not here; run its cell again"):
             act()
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (2.5, "2.5"),
+        (1 / 3, "0.333333"),
+        (np.float64(-1e10 / 3), "-3.33333e+09"),
+        ([1 / 3, None], "[0.333333, None]"),
+        (np.array([1, 2]), "array([1, 2])"),
+        (np.zeros((90, 4300)), "<ndarray 90 × 4,300>"),
+        (array("f", range(1000)), "<array of 1,000>"),
+        (array("b", [7]), "array('b', [7])"),
+    ],
+)
+def test_a_value_is_shown_by_what_tells_most_of_it(value: object, shown: str) -> None:
+    job = Job(MapOptions(), str, 1)
+    task = job.add("item")
+    assert task
+    job.record([], [], [(task, value, "")])
+    job.end()
+    assert markup.escape(shown) in to_html(MapResult(job))
 
 
 def test_an_item_that_would_have_to_be_brought_from_s3_does_not_hold_up_a_look() -> None:

@@ -45,7 +45,7 @@ def test_a_bar_moves_on_a_terminal_and_the_interrupt_key_stops_the_job(ipython: 
     assert "Traceback" not in ipython.before
     ipython.expect(r"In \[3\]: ")
     ipython.sendline("len(r.values()) >= 2, r")
-    ipython.expect(r"Out\[3\]: \(True,\s.*: 200 tasks · stopped · ")
+    ipython.expect(r"Out\[3\]:\s+\(True,\s.*: 200 tasks · stopped · ")
 
 
 def test_jupyter_execute_runs_a_notebook_and_stops_at_a_failed_task(tmp_path: Path) -> None:

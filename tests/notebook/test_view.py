@@ -48,7 +48,7 @@ def test_a_finished_job_in_text():
     shown = to_text(ended([n * n for n in range(1000)]))
     assert re.match(r"Cell In\[6\]: 1,000 tasks · all done · ", shown)
     assert "  values  0, 1, 4 … 994009, 996004, 998001" in shown
-    assert "median 0.2 s · 95 % under 0.2 s" in shown or "median 0.3 s" in shown
+    assert "median 0.2 s · 95th percentile 0.2 s" in shown or "median 0.3 s" in shown
     assert "1,000 invocations · 1 cold start" in shown
     assert "used 62 of 1,769 MB" in shown
     assert "$0.01 at AWS list price, $0.0002 of it for requests" in shown
@@ -85,6 +85,10 @@ def test_errors_are_grouped_counted_and_bounded():
     assert "10 of 80 tasks failed with E0 at Cell In[6], line 0: `1 / y` (items 0, 8, 16" in shown
     assert "… and 3 other kinds of error" in shown
     assert shown.count("\n") < 12
+
+
+def test_a_single_failure_names_its_item():
+    assert "`1 / y` (item 1)" in to_text(ended([0, error(1, "E", "no", 2)]))
 
 
 def test_any_value_stays_one_short_line():

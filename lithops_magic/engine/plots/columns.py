@@ -1,11 +1,11 @@
-"""A job's tasks as arrays, and what is computed from them before anything is drawn."""
+"""A job's attempts as arrays, and what is computed from them before anything is drawn."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from itertools import compress
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lithops_magic.engine.costs import task_costs
 
 if TYPE_CHECKING:
-    from lithops_magic.engine.ledger import TaskStats
+    from lithops_magic.engine.ledger import Table, TaskStats
     from lithops_magic.engine.snapshot import Snapshot
 
 Floats = NDArray[np.float64]
@@ -23,7 +23,7 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Columns:
-    """The tasks that have run, one element each. Times are seconds since the start of the job."""
+    """The attempts of tasks in the order in which they began. Times are seconds since the start of the job."""
 
     sent: Floats
     started: Floats
@@ -36,42 +36,57 @@ class Columns:
     """The sandbox, numbered in the order in which the sandboxes began."""
     cold: Bools
     failed: Bools
+    lost: Bools
+    """Whether it gave nothing, and the task was sent again or was to be."""
     lanes: int
     """How many sandboxes there were."""
     prepared: float
     """When the first task could be sent."""
 
     @classmethod
-    def of(cls, stats: Sequence[TaskStats], snapshot: Snapshot) -> Columns:
-        """Take what is drawn from the tasks that have run, each by its last attempt."""
-        costs = task_costs(stats, snapshot)
-        ran = [pair for pair in zip(stats, costs, strict=True) if not math.isnan(pair[0].ended_s)]
-        ran.sort(key=lambda pair: pair[0].started_s)
+    def of(cls, table: Table, lost: Sequence[TaskStats], snapshot: Snapshot) -> Columns:
+        """Take what is drawn from the tasks that have run, and from the attempts that were lost before."""
+        ran = ~np.isnan(np.array(table["ended_s"], float))
+
+        def column(name: str, kind: type) -> NDArray[Any]:
+            return np.concatenate([np.array(table[name])[ran], [getattr(one, name) for one in lost]]).astype(kind)
+
+        state = np.array(table["state"])[ran]
+        gone = np.ones(len(lost), bool)
+        order = np.argsort(column("started_s", float), kind="stable")
+        times = {name: column(f"{name}_s", float)[order] for name in ("sent", "started", "ended", "duration")}
+        sandboxes = [*compress(table["sandbox"], ran), *(one.sandbox for one in lost)]
         lanes: dict[str, int] = {}
-        tasks = [task for task, _ in ran]
         # After a retry there were two preparations: the first counts.
         prepared = 0.0 if snapshot.running_at is None else snapshot.running_at - snapshot.started_at
-        prepared = min([prepared, *(task.sent_s for task in tasks)])
         return cls(
-            sent=np.array([task.sent_s for task in tasks], float),
-            started=np.array([task.started_s for task in tasks], float),
-            ended=np.array([task.ended_s for task in tasks], float),
-            duration=np.array([task.duration_s for task in tasks], float),
-            cost=np.array([cost for _, cost in ran], float),
-            index=np.array([task.index for task in tasks], np.int64),
-            lane=np.array([lanes.setdefault(task.sandbox, len(lanes)) for task in tasks], np.int64),
-            cold=np.array([task.cold for task in tasks], bool),
-            failed=np.array([task.state == "failed" for task in tasks], bool),
+            **times,
+            cost=np.append(task_costs(table, snapshot)[ran], np.zeros(len(lost)))[order],
+            index=column("index", int)[order],
+            lane=np.array([lanes.setdefault(sandboxes[one], len(lanes)) for one in order.tolist()], np.int64),
+            cold=column("cold", bool)[order],
+            failed=np.append(state == "failed", ~gone)[order],
+            lost=np.append((state != "failed") & (state != "done"), gone)[order],
             lanes=len(lanes),
-            prepared=prepared,
+            prepared=min(prepared, times["sent"].min(initial=np.inf)),
         )
+
+    def last(self) -> Columns:
+        """Return the tasks, each with its last attempt only."""
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: each[~self.lost] for name, each in columns.items() if np.ndim(each)})
 
     def __len__(self) -> int:
         return len(self.index)
 
     @property
+    def done(self) -> Bools:
+        """Whether it gave a value."""
+        return ~self.failed & ~self.lost
+
+    @property
     def end(self) -> float:
-        """When the last task ended."""
+        """When the last attempt ended."""
         return float(self.ended.max())
 
     @property

@@ -24,7 +24,7 @@ from lithops_magic.errors import MisuseError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from lithops_magic.engine.ledger import TaskStats
+    from lithops_magic.engine.ledger import Table, TaskStats
     from lithops_magic.engine.snapshot import Snapshot
 
 _PANELS: dict[str, Callable[[Axes, Columns], str]] = {
@@ -92,15 +92,17 @@ class Plot:
         return data, {"image/png": {"alt": self.alt, "width": width}}
 
 
-def plot(kind: str, stats: Sequence[TaskStats], snapshot: Snapshot, label: str) -> Plot:
+def plot(kind: str, table: Table, lost: Sequence[TaskStats], snapshot: Snapshot, label: str) -> Plot:
     """Draw a job.
 
     Parameters
     ----------
     kind
         "timeline", "histogram", "concurrency", "cost", or "overview" of all four.
-    stats
-        Its tasks.
+    table
+        Its tasks, each with its last attempt.
+    lost
+        The attempts before those.
     snapshot
         Its state.
     label
@@ -116,8 +118,8 @@ def plot(kind: str, stats: Sequence[TaskStats], snapshot: Snapshot, label: str) 
         close = difflib.get_close_matches(str(kind), kinds, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise MisuseError(f"plot: kind must be one of {', '.join(kinds)}, not {kind!r}{hint}")
-    tasks = Columns.of(stats, snapshot)
-    if not len(tasks):
+    tasks = Columns.of(table, lost, snapshot)
+    if tasks.lost.all():
         raise MisuseError("plot: no task has run yet, there is nothing to draw")
     with _look():
         figure = _overview() if kind == "overview" else Figure(figsize=(8, 4), layout="constrained")

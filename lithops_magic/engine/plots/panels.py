@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from lithops_magic.engine.plots.columns import Columns, Floats, concurrency, grouped_means
+from lithops_magic.engine.plots.columns import Columns, Floats, concurrency, grouped_means, occupancy
 from lithops_magic.engine.plots.style import FAILED, INK, RUNNING, WAITING, annotate, clock, grid_only, number_whole
 from lithops_magic.engine.units import duration, money, plural
 
@@ -18,17 +18,18 @@ if TYPE_CHECKING:
 _BINS = 40
 _WIDE = 100
 """From this ratio of the longest to the shortest task on, durations are drawn on a logarithmic axis."""
-_INSTANTS = 1000
+_STEPS = 150
 _COST_BARS = 60
 
 
 def draw_histogram(ax: Axes, tasks: Columns) -> str:
     """Draw how long tasks took; return what there is to see."""
+    tasks = tasks.last()
     longest = float(tasks.duration.max())
     unit, name = clock(longest)
     values = np.maximum(tasks.duration, 1e-6) / unit
     edges = _bins(values)
-    kinds = [("done", RUNNING, ~tasks.failed), ("failed", FAILED, tasks.failed)]
+    kinds = [("done", RUNNING, tasks.done), ("failed", FAILED, tasks.failed)]
     kinds = [kind for kind in kinds if kind[2].any()]
     ax.hist(
         [values[chosen] for _, _, chosen in kinds],
@@ -41,7 +42,7 @@ def draw_histogram(ax: Axes, tasks: Columns) -> str:
     )
     median, high = (float(np.percentile(tasks.duration, share)) for share in (50, 95))
     ax.axvline(median / unit, color=INK, linewidth=1.1, label=f"median {duration(median)}")
-    ax.axvline(high / unit, color=INK, linewidth=1.1, linestyle="--", label=f"95 % under {duration(high)}")
+    ax.axvline(high / unit, color=INK, linewidth=1.1, linestyle="--", label=f"95th percentile {duration(high)}")
     ax.legend(loc="best", handlelength=1.2, handleheight=0.8)
     if edges[-1] / edges[0] > _WIDE:
         ax.set_xscale("log")
@@ -53,7 +54,7 @@ def draw_histogram(ax: Axes, tasks: Columns) -> str:
     ax.set(title="Durations", xlabel=f"{name} per task", ylabel="tasks")
     ax.margins(y=0.15)
     grid_only(ax, "y")
-    return f"Durations: median {duration(median)}, 95 % under {duration(high)}, longest {duration(longest)}"
+    return f"Durations: median {duration(median)}, 95th percentile {duration(high)}, longest {duration(longest)}"
 
 
 def _bins(values: Floats) -> Floats:
@@ -69,14 +70,13 @@ def _bins(values: Floats) -> Floats:
 def draw_concurrency(ax: Axes, tasks: Columns) -> str:
     """Draw how many tasks ran, and how many had been sent, over time; return what there is to see."""
     unit, name = clock(tasks.end)
-    moments = np.linspace(tasks.begin, tasks.end, _INSTANTS)
-    running = concurrency(tasks.started, tasks.ended, moments)
-    sent = concurrency(tasks.sent, tasks.ended, moments)
-    ax.fill_between(moments / unit, running, sent, step="post", color=WAITING, linewidth=0, label="sent, not running")
-    ax.fill_between(moments / unit, running, step="post", color=RUNNING, linewidth=0, label="running")
+    edges = np.linspace(tasks.begin, tasks.end, _STEPS + 1)
+    running, sent = (_means(since, tasks.ended, edges) for since in (tasks.started, tasks.sent))
+    ax.fill_between(edges / unit, running, sent, step="post", color=WAITING, linewidth=0, label="sent, not running")
+    ax.fill_between(edges / unit, running, step="post", color=RUNNING, linewidth=0, label="running")
     peak = int(concurrency(tasks.started, tasks.ended, tasks.started).max())
     ax.set_xlim(tasks.begin / unit, tasks.end / unit)
-    ax.set_ylim(0, max(1, int(sent.max()), peak) * 1.25)
+    ax.set_ylim(0, max(1, sent.max(), peak) * 1.25)
     number_whole(ax.yaxis)
     ax.legend(loc="upper right", handlelength=1.0, handleheight=0.8, ncols=2, columnspacing=1.0, borderpad=0.1)
     ax.set(title="Concurrency", xlabel=f"{name} since the start", ylabel="tasks")
@@ -85,8 +85,19 @@ def draw_concurrency(ax: Axes, tasks: Columns) -> str:
     return f"Concurrency: at most {plural(peak, 'task')} running at a time"
 
 
+def _means(begin: Floats, end: Floats, edges: Floats) -> Floats:
+    """Return how many intervals there were between each pair of `edges` on average; the last one stands twice.
+
+    On average, because at a thousand single instants the moments between two tasks would look like a barcode.
+    """
+    (covered,) = occupancy(begin, end, np.zeros(len(begin), np.int64), 1, edges)
+    return np.asarray(np.append(covered, covered[-1]) / (edges[1] - edges[0]), float)
+
+
 def draw_cost(ax: Axes, tasks: Columns) -> str:
     """Draw what tasks cost in the order of the items; return what there is to see."""
+    total = money(float(tasks.cost.sum()))
+    tasks = tasks.last()
     order = np.argsort(tasks.index)
     cost, index = tasks.cost[order], tasks.index[order]
     bars, size = grouped_means(cost, _COST_BARS)
@@ -103,7 +114,6 @@ def draw_cost(ax: Axes, tasks: Columns) -> str:
     ax.set(title="Cost", xlabel=f"task (each bar the mean of {size:,})" if size > 1 else "task")
     ax.set_ylabel(f"{scale} per task", parse_math=True)
     dearest = int(cost.argmax())
-    total = money(float(cost.sum()))
     annotate(ax, f"{total} at list price")
     grid_only(ax, "y")
     return f"Cost at list price: {total}; the dearest is task {index[dearest]:,} with {money(float(cost[dearest]))}"

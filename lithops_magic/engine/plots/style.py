@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 RUNNING = "#0072B2"
 COLD = "#E69F00"
 FAILED = "#D55E00"
+LOST = "#CC79A7"
 WAITING = "#BDBDBD"
 INK = "#222222"
 FAINT = "#6B6B6B"
-# Blue, orange and vermillion of Okabe and Ito, "Color Universal Design" (2008).
+# Blue, orange, vermillion and purple of Okabe and Ito, "Color Universal Design" (2008).
 
 SETTINGS: dict[str, Any] = {
     "figure.facecolor": "white",

@@ -10,7 +10,18 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 
 from lithops_magic.engine.plots.columns import Bools, Columns, Floats, Ints, occupancy
-from lithops_magic.engine.plots.style import COLD, FAILED, FAINT, INK, RUNNING, WAITING, clock, grid_only, number_whole
+from lithops_magic.engine.plots.style import (
+    COLD,
+    FAILED,
+    FAINT,
+    INK,
+    LOST,
+    RUNNING,
+    WAITING,
+    clock,
+    grid_only,
+    number_whole,
+)
 from lithops_magic.engine.units import duration, plural
 
 if TYPE_CHECKING:
@@ -46,10 +57,11 @@ def draw_timeline(ax: Axes, tasks: Columns) -> str:
     grid_only(ax, "x")
     _legend(ax, tasks, cold)
     fewer = f", in bands of {_sandboxes(-(-tasks.lanes // _BANDS))}" if banded else ""
-    starts = int(cold.sum())
+    lost = int(tasks.lost.sum())
     return (
-        f"Timeline of {plural(len(tasks), 'task')} on {_sandboxes(tasks.lanes)}{fewer}: {starts:,} cold starts, "
-        f"{int(tasks.failed.sum()):,} failed"
+        f"Timeline of {plural(len(tasks) - lost, 'task')} on {_sandboxes(tasks.lanes)}{fewer}: "
+        f"{int(cold.sum()):,} cold starts, {int(tasks.failed.sum()):,} failed"
+        f"{f', {lost:,} lost and sent again' if lost else ''}"
     )
 
 
@@ -63,8 +75,9 @@ def _bars(ax: Axes, tasks: Columns, begin: Floats, cold: Bools, unit: float) -> 
     for left, right, chosen, colour, height in (
         (begin, tasks.started, waiting & ~cold, WAITING, 0.3),
         (begin, tasks.started, waiting & cold, COLD, 0.5),
-        (tasks.started, tasks.ended, ~tasks.failed, RUNNING, 0.8),
+        (tasks.started, tasks.ended, tasks.done, RUNNING, 0.8),
         (tasks.started, tasks.ended, tasks.failed, FAILED, 0.8),
+        (tasks.started, tasks.ended, tasks.lost, LOST, 0.5),
     ):
         corners = _rectangles(left[chosen] / unit, right[chosen] / unit, tasks.lane[chosen], height)
         ax.add_collection(PolyCollection(list(corners), facecolors=colour, edgecolors="white", linewidths=line))
@@ -84,8 +97,9 @@ def _bands(ax: Axes, tasks: Columns, begin: Floats, cold: Bools, unit: float) ->
     for left, right, chosen, colour in (
         (begin, tasks.started, ~cold, WAITING),
         (begin, tasks.started, cold, COLD),
-        (tasks.started, tasks.ended, ~tasks.failed, RUNNING),
+        (tasks.started, tasks.ended, tasks.done, RUNNING),
         (tasks.started, tasks.ended, tasks.failed, FAILED),
+        (tasks.started, tasks.ended, tasks.lost, LOST),
     ):
         covered = occupancy(left[chosen], right[chosen], band[chosen], _BANDS, edges)
         image -= (covered / room[:, None])[:, :, None] * (1 - np.array(to_rgb(colour)))
@@ -101,11 +115,12 @@ def _crosses(ax: Axes, tasks: Columns, unit: float) -> None:
 
 
 def _legend(ax: Axes, tasks: Columns, cold: Bools) -> None:
-    done = int((~tasks.failed).sum())
-    failed = int(tasks.failed.sum())
+    done, failed, lost = (int(kind.sum()) for kind in (tasks.done, tasks.failed, tasks.lost))
     entries = {"under way": WAITING, f"cold start ({int(cold.sum()):,})": COLD, f"done ({done:,})": RUNNING}
     if failed:
         entries[f"× failed ({failed:,})"] = FAILED
+    if lost:
+        entries[f"lost and sent again ({lost:,})"] = LOST
     ax.legend(
         [Patch(color=colour) for colour in entries.values()],
         list(entries),
