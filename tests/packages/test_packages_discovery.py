@@ -16,9 +16,7 @@ from lithops_magic.packages import Request, Target, discover, dumps
 from lithops_magic.packages.archive import zip_bytes
 from lithops_magic.packages.distributions import close
 from lithops_magic.packages.imports import imports_of_code
-from lithops_magic.packages.indexes import configuration
 from lithops_magic.packages.need import need_of
-from lithops_magic.packages.uv import _call
 
 
 def found(function: object, items: object = ()) -> list[str]:
@@ -148,26 +146,3 @@ def test_archives_are_reproducible(tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(b"2")
     files = [("b", tmp_path / "b"), ("a", b"1")]
     assert zip_bytes(files) == zip_bytes(reversed(files))
-
-
-def test_pip_s_indexes_are_used_and_credentials_are_never_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("pip", reason="pip is not installed: its configuration cannot be read")
-    (tmp_path / "pip.conf").write_text(
-        "[global]\nindex-url = http://me:hunter2@127.0.0.1:9/simple\nextra-index-url =\n  http://127.0.0.1:9/more\n"
-    )
-    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
-    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
-    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
-        monkeypatch.delenv(name, raising=False)
-    configuration.cache_clear()
-    try:
-        assert configuration()["UV_DEFAULT_INDEX"] == "http://me:hunter2@127.0.0.1:9/simple"
-        assert "http://127.0.0.1:9/more" in configuration()["UV_INDEX"].split()
-        with pytest.raises(Exception, match=r"127\.0\.0\.1:9") as caught:
-            _call(["pip", "compile", "-"], "lithops-magic-no-such-name")
-    finally:
-        configuration.cache_clear()
-    assert "hunter2" not in str(caught.value)
-    assert "\n" not in str(caught.value)
