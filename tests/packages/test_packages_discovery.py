@@ -121,6 +121,24 @@ def test_only_what_is_required_on_lambda(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(close(units, (), (), Target(12, "arm64")).missing) == ["absent-x"]
 
 
+@pytest.mark.parametrize(
+    ("requires", "shipped"),
+    [("boto3", False), ("boto3>=1.2,<2", False), ("botocore>=1.43,<1.50", True), (f"boto3=={boto3.__version__}", True)],
+)
+def test_aws_s_sdk_is_shipped_as_a_whole_to_what_insists_on_a_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requires: str, shipped: bool
+) -> None:
+    folder = tmp_path / "insists-1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: insists\nVersion: 1\nRequires-Dist: {requires}\n")
+    (folder / "RECORD").write_text("insists.py,,\n")
+    (tmp_path / "insists.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    closure = close(need_of({"insists": "imported"}, Request()).units, (), (), Target(12, "x86_64"))
+    assert {"boto3", "botocore", "s3transfer", "jmespath", "urllib3"}.issubset(closure.parts) == shipped
+    assert shipped or closure.parts.keys() == {"insists"}
+
+
 def test_imports_that_only_type_checkers_see_are_not_followed(project: Callable[..., Path]) -> None:
     project(
         {

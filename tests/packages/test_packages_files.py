@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +84,14 @@ def test_each_runtime_gets_builds_of_its_own(target: Target) -> None:
         f"there is no build of numpy {np.__version__} for {target.describe()}: tasks get {pinned.replace('==', ' ')}"
     )
     assert found.notes == (() if pinned == f"numpy=={np.__version__}" else (nearest,))
+
+
+def test_nothing_of_the_notebook_is_shipped_unless_it_is_asked_for_by_name() -> None:
+    target = Target.of("x86_64")
+    widget = pin(need_of({}, Request.parse("anywidget")), target).fetched
+    assert "anywidget" in widget
+    assert not widget.keys() & {"ipython", "ipywidgets", "jedi", "widgetsnbextension"}
+    both = pin(need_of({}, Request.parse("anywidget ipython")), target).fetched
+    assert both["ipython"] == f"ipython=={version('ipython')}"
+    assert "jedi" in both
+    assert "ipywidgets" not in both
