@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,9 +58,25 @@ def _words(text: str) -> list[str]:
 def _read(name: str) -> tuple[Path, bytes]:
     path = Path(name).expanduser().resolve()
     try:
-        return path, b"".join(_contents(path, set()))
+        data = b"".join(_contents(path, set()))
     except OSError as error:
         raise PackageError(f"packages: {error.filename or name} cannot be read: {error.strerror}.") from None
+    if path.name == "pyproject.toml":
+        _check_project(path, data)
+    return path, data
+
+
+def _check_project(path: Path, data: bytes) -> None:
+    try:
+        project = tomllib.loads(data.decode()).get("project", {})
+    except ValueError as error:
+        raise PackageError(f"packages: {path} cannot be read: {error}.") from None
+    if "dependencies" not in project:
+        # They are dynamic, or in a table that only the project's own tool understands.
+        raise PackageError(
+            f"packages: {path} has no list of dependencies under [project]: give a requirements file, or the lock file "
+            "that the project's tool writes."
+        )
 
 
 def _contents(path: Path, seen: set[Path]) -> Iterator[bytes]:

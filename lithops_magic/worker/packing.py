@@ -6,10 +6,12 @@ A container is a plain pickle (which starts with 0x80) if it has nothing to gain
 
 from __future__ import annotations
 
+import copyreg
+import io
 import pickle
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
@@ -39,7 +41,9 @@ def dumps(value: Any) -> bytes:
         data = pickle.dumps(value, protocol=5)
         return data if len(data) < COMPRESS_FROM else pack(data)
     buffers = Buffers()
-    return pack(cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.take), buffers.views)
+    with io.BytesIO() as file:
+        Pickler(file, buffers.take).dump(value)
+        return pack(file.getvalue(), buffers.views)
 
 
 def loads(container: bytes) -> Any:
@@ -48,6 +52,28 @@ def loads(container: bytes) -> Any:
         return pickle.loads(container)
     data, *buffers = _parts(container)
     return pickle.loads(data, buffers=map(bytearray, buffers))
+
+
+class Reducers(dict[type, Any]):
+    """What takes objects apart, by their type: cloudpickle's own, then what is registered for the whole process.
+
+    Lithops registers tblib for every exception, for the sake of tracebacks; no sandbox has it.
+    """
+
+    def __missing__(self, kind: type) -> Any:
+        reduce = copyreg.dispatch_table[kind]
+        if issubclass(kind, BaseException) and (getattr(reduce, "__module__", None) or "").startswith("tblib."):
+            raise KeyError(kind)
+        return reduce
+
+
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Pickles as cloudpickle does; exceptions need no tblib."""
+
+    dispatch_table = Reducers(cloudpickle.Pickler.dispatch_table.maps[0])
+
+    def __init__(self, file: Any, buffer_callback: Callable[[pickle.PickleBuffer], bool] | None) -> None:
+        super().__init__(file, protocol=5, buffer_callback=buffer_callback)
 
 
 class Buffers:

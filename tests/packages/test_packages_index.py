@@ -107,19 +107,19 @@ class Index(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(autouse=True)
-def private_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A private index, and nothing else, in the user's uv.toml."""
+def private_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a private index; it, and nothing else, is in the user's uv.toml."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         file = tmp_path / "uv" / "uv.toml"
         file.parent.mkdir()
-        url = f"http://{USER}:{PASSWORD}@127.0.0.1:{server.server_port}/simple"
-        file.write_text(f'[[index]]\nurl = "{url}"\ndefault = true\n')
+        url = f"http://{USER}:{PASSWORD}@127.0.0.1:{server.server_port}"
+        file.write_text(f'[[index]]\nurl = "{url}/simple"\ndefault = true\n')
         monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
         monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         configuration.cache_clear()
-        yield
+        yield url
         configuration.cache_clear()
         server.shutdown()
 
@@ -149,6 +149,20 @@ def test_each_step_is_told_with_its_size_and_the_second_time_there_is_none() -> 
     ]
     assert supply(need, Target.of("x86_64"), heard.append, Room()) == first
     assert len(heard) == 3
+
+
+def test_source_at_an_address_is_built_and_the_same_input_makes_the_same_zip(
+    private_index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need = need_of({}, Request.parse([f"source-x @ {private_index}/source_x-1.0.tar.gz", "yanked-x==1.0"]))
+    digests = []
+    for folder in ("one", "two"):
+        monkeypatch.setenv("LITHOPS_MAGIC_CACHE_DIR", str(tmp_path / folder))
+        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / folder / "uv"))
+        (layer,) = supply(need, Target.of("x86_64"), lambda _: None, Room()).layers
+        assert {entry.name for entry in layer.packages} == {"source_x", "yanked_x"}
+        digests.append(layer.digest)
+    assert digests[0] == digests[1]
 
 
 def test_source_that_makes_a_build_for_this_machine_only_is_refused(local_aws: object) -> None:

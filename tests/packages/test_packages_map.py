@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +66,22 @@ def test_what_items_are_made_of_is_there(run: Run) -> None:
 
     assert run(mean, [np.array([1.0, 3.0]), np.array([5.0])]).values() == [2.0, 5.0]
     assert run(lambda number: type(number).__module__, np.arange(2)).values() == ["numpy", "numpy"]
+
+
+def test_exceptions_are_items_though_lithops_has_tblib_pickle_them(local_aws: LocalAws) -> None:
+    program = """
+import copyreg, lithops, lithops_magic
+assert copyreg.dispatch_table[ValueError].__module__.startswith("tblib")
+def names(error):
+    import sys
+    return repr(error), "tblib" in sys.modules
+captured = KeyError("c")
+print(lithops_magic.map(names, (error for error in [ValueError("a"), OSError(2, "b")])).values())
+print(lithops_magic.map(lambda error: names(captured), [ExceptionGroup("d", [ValueError("e")])]).values())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    expected = [[("ValueError('a')", False), ("FileNotFoundError(2, 'b')", False)], [("KeyError('c')", False)]]
+    assert (done.stdout.splitlines(), done.returncode) == ([str(line) for line in expected], 0), done.stderr
 
 
 def test_an_import_in_the_body_is_seen_under_whatever_name_it_is_installed(run: Run) -> None:
