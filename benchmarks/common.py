@@ -186,9 +186,9 @@ def lithops(aws: LocalAws, **options: Any) -> Iterator[Lithops]:
     answers, theirs = os.pipe()
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "HOME": folder, "AWS_ENDPOINT_URL": server.endpoint_url}
-        script = ["sh", "-c", f'exec "$0" "$1" 3>&{theirs}', str(home / "bin" / "python"), str(side)]
+        command = [str(home / "bin" / "python"), str(side), str(theirs)]
         process = subprocess.Popen(
-            script, env=environment, cwd=folder, stdin=subprocess.PIPE, stdout=sys.stderr, text=True, pass_fds=[theirs]
+            command, env=environment, cwd=folder, stdin=subprocess.PIPE, stdout=sys.stderr, text=True, pass_fds=[theirs]
         )
         os.close(theirs)
         with process, os.fdopen(answers) as lines:

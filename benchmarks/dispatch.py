@@ -3,7 +3,7 @@
 Each way of invoking runs in a process of its own, connects and sends the same number of requests of about the same
 size over the same number of connections: our whole engine, one task per request; a bare loop on AWS's C runtime, which
 is the limit; boto3 in a thread pool, which is what one writes by hand; and what Lithops does, signing with botocore and
-sending with urllib3, from at most 64 threads as there.
+sending with urllib3, from at most 64 threads as there. All take turns, several times; the table has the medians.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -184,27 +185,30 @@ def measure_apart(way: str, url: str, connections: int, invocations: int, folder
 
 
 def result_table(runs: list[dict[str, Any]]) -> str:
-    """Each ratio is to the bare loop of the same number of connections."""
-    limits = {run["connections"]: run["cpu_us"] for run in runs if run["way"] == "bare"}
-    rows = [
-        [
-            NAMES[run["way"]],
-            f"{run['connections']:,}",
-            f"{run['cpu_us']:,.0f} µs",
-            f"{run['cpu_us'] / limits[run['connections']]:.2f}",
-            f"{run['per_second']:,.0f}",
-            f"{run['peak_rss_mb']:.0f} MB",
-        ]
-        for run in runs
-    ]
-    head = ["way", "connections", "CPU per invocation", "by the bare loop's", "invocations/s", "peak RSS"]
-    return table(head, rows)
+    """The medians; each ratio is that of the same turn, over the same number of connections."""
+    rows = []
+    for size in dict.fromkeys(run["connections"] for run in runs):
+        cpu = {way: [run["cpu_us"] for run in _of(runs, way, size)] for way in NAMES}
+        for way, name in NAMES.items():
+            per_second = median(run["per_second"] for run in _of(runs, way, size))
+            cells = [f"{size:,}", name, f"{median(cpu[way]):,.0f} µs"]
+            for other in ("bare", "engine"):
+                cells.append(f"{median(a / b for a, b in zip(cpu[way], cpu[other], strict=True)):.2f}")
+            most = max(run["peak_rss_mb"] for run in _of(runs, way, size))
+            rows.append([*cells, f"{per_second:,.0f}", f"{most:.0f} MB"])
+    head = ["connections", "way", "CPU per invocation", "by the bare loop's", "by ours", "invocations/s", "peak RSS"]
+    return table(head, rows, 2)
+
+
+def _of(runs: list[dict[str, Any]], way: str, size: int) -> list[dict[str, Any]]:
+    return [run for run in runs if run["way"] == way and run["connections"] == size]
 
 
 def main() -> None:
     arguments = parser(__doc__, "1,000 invocations over 64 connections")
     arguments.add_argument("--connections", type=int, nargs="+", default=[64, 1000])
     arguments.add_argument("--invocations", type=int, default=20_000)
+    arguments.add_argument("--turns", type=int, default=3)
     arguments.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
     options = arguments.parse_args()
     if options.measure:
@@ -212,9 +216,16 @@ def main() -> None:
         return print(json.dumps(measure(way, url, int(connections), int(invocations))))
     if not MODULE.exists():
         raise SystemExit("This needs nginx with its echo module: apt-get install nginx-light openssl")
-    sizes, invocations = ([64], 1000) if options.short else (options.connections, options.invocations)
+    sizes, invocations, turns = options.connections, options.invocations, options.turns
+    if options.short:
+        sizes, invocations, turns = [64], 1000, 1
     with tempfile.TemporaryDirectory() as name, null_lambda(Path(name)) as url:
-        runs = [measure_apart(way, url, size, invocations, Path(name)) for size in sizes for way in NAMES]
+        runs = [
+            measure_apart(way, url, size, invocations, Path(name))
+            for size in sizes
+            for _ in range(turns)
+            for way in NAMES
+        ]
     return report([result_table(runs)], runs, machine("awscrt"), options.json)
 
 

@@ -1,8 +1,8 @@
 """The other side: real Lithops in a Python environment of its own, told by lines of JSON what to run.
 
-Two things are changed in Lithops. Its `invoke()` has a fixed address; its other requests follow `AWS_ENDPOINT_URL`, as
-every boto3 client does. And its layer comes ready made, with the packages that Lithops lists, because what builds it
-runs pip in a sandbox, and the local ones have no pip.
+Three things are changed in Lithops. Its `invoke()` has a fixed address; its other requests follow `AWS_ENDPOINT_URL`,
+as every boto3 client does. Its layer comes ready made, with the packages that Lithops lists, because what builds it
+runs pip in a sandbox, and the local ones have no pip. And its worker uploads results on a connection of their own.
 """
 
 from __future__ import annotations
@@ -93,6 +93,21 @@ def bring_layer(archive: str) -> None:
     aws_lambda.AWSLambdaBackend._create_layer = create
 
 
+def part_connections() -> None:
+    """Let the process that Lithops' worker forks for a task upload the result on a connection of its own.
+
+    It inherits the worker's, on which that sends the task's status at the same time: without TLS, results get lost.
+    """
+    file = Path(lithops.__file__).with_name("worker") / "jobrunner.py"
+    shared = "        self.internal_storage.put_data("
+    own = (
+        "        from lithops.config import extract_storage_config\n"
+        "        from lithops.storage import InternalStorage\n"
+        "        InternalStorage(extract_storage_config(self.lithops_config)).put_data("
+    )
+    file.write_text(file.read_text().replace(shared, own))
+
+
 def run(executor: lithops.FunctionExecutor, name: str, count: int, size: int) -> dict[str, Any]:
     function, items = job(name, count, size)
     began = time.perf_counter()
@@ -109,10 +124,11 @@ def main() -> None:
     setting = json.loads(sys.stdin.readline())
     redirect(setting["endpoint_url"])
     bring_layer(setting["layer"])
+    part_connections()
     with lithops.FunctionExecutor(config=setting["config"], log_level="ERROR") as executor:
         for line in sys.stdin:
-            # Lithops prints, so what is for us goes to the descriptor it does not know.
-            os.write(3, json.dumps(run(executor, **json.loads(line))).encode() + b"\n")
+            # Lithops prints, so what is for us goes to a descriptor that it does not know.
+            os.write(int(sys.argv[1]), json.dumps(run(executor, **json.loads(line))).encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from .outcomes import Outcome
 from .route import Target
+from .threadstate import hold
 
 if TYPE_CHECKING:
-    from awscrt.http import HttpClientConnection, HttpRequest
+    from awscrt.http import HttpClientConnection, HttpClientStream, HttpRequest
 
 Done = Callable[[Outcome], None]
 
@@ -23,7 +24,7 @@ class Exchange:
     def __init__(self, payload: bytes, done: Done) -> None:
         self.payload = payload
         self.done = done
-        self.body = io.BytesIO()
+        self.body: io.BytesIO | None = None
         self.headers: dict[str, str] = {}
         self.chunks: list[bytes] = []
         self.connection: HttpClientConnection | None = None
@@ -36,10 +37,11 @@ class Exchange:
     @property
     def sent(self) -> bool:
         """Whether all of it may have left; AWS executes no request that was cut short."""
-        return self.body.tell() >= len(self.payload)
+        return self.body is not None and self.body.tell() >= len(self.payload)
 
-    def on_response(self, headers: list[tuple[str, str]], **_: object) -> None:
+    def on_response(self, http_stream: HttpClientStream, headers: list[tuple[str, str]], **_: object) -> None:
         """Keep the headers."""
+        hold(http_stream.connection)
         self.headers = {name.lower(): value for name, value in headers}
 
     def on_body(self, chunk: bytes, **_: object) -> None:

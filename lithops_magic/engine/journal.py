@@ -115,7 +115,7 @@ class Journal(Silent):
         self._sequence = None if folder or recipe.options.detach else job.sequence
         # Whoever sends the events of a detached job writes its items before.
         self._takes_items = folder is None and self._sequence is None and not recipe.options.detach
-        self._pending: deque[records.Record] = deque()
+        self._pending: deque[records.Note] = deque()
         self._buffered = 0
         self._file: IO[bytes] | None = None
         self._full = self._announced = False
@@ -171,28 +171,31 @@ class Journal(Silent):
 
     def sent(self, tasks: Sequence[Task]) -> None:
         """Note an invocation, before it is sent if no task may run twice."""
-        self.note(records.Sent(tuple(task.index for task in tasks)))
+        self._keep((tuple([task.index for task in tasks]),), 0)
         if self._job.options.retries == 0 and self._file is not None:
             self._flush()
 
     def answered(self, tasks: Sequence[Task], outcome: Outcome) -> None:
         """Note what became of an invocation that may have been executed."""
-        indices = tuple(task.index for task in tasks)
-        match outcome:
-            case records.RecalledReply() | records.RecalledAmbiguous():
-                return
-            case Reply(payload, error, _, request_id, report):
-                # Its REPORT line was read already, and the rest of the log is with the tasks.
-                self.note(records.Answered(indices, Reply(payload, error, "", request_id, report)))
-            case Ambiguous(message):
-                self.note(records.Answered(indices, Ambiguous(message)))
+        if isinstance(outcome, records.RecalledReply | records.RecalledAmbiguous):
+            return
+        indices = tuple([task.index for task in tasks])
+        if isinstance(outcome, Reply):
+            payload, error, _, request_id, report = outcome
+            # Its REPORT line was read already, and the rest of the log is with the tasks.
+            self._keep((indices, payload, error, request_id, report and tuple(report)), len(payload))
+        elif isinstance(outcome, Ambiguous):
+            self.note(records.Answered(indices, Ambiguous(outcome.message)))
 
     def note(self, record: records.Record) -> None:
         """Have a record written soon."""
+        self._keep(record, len(record.fragment) if isinstance(record, records.Taken) else 0)
+
+    def _keep(self, note: records.Note, weight: int) -> None:
         if self._full:
             return
-        self._pending.append(record)
-        self._buffered += records.weight(record)
+        self._pending.append(note)
+        self._buffered += weight
         if self._buffered > BUFFER:
             self._due.set()
 
@@ -264,7 +267,7 @@ class Journal(Silent):
         with self._writing:
             fresh = [self._pending.popleft() for _ in range(len(self._pending))]
             self._buffered = 0
-            self._put(records.encode(fresh))
+            self._put(records.encode(map(records.record, fresh)))
 
     def _put(self, data: bytes) -> None:
         assert self._file is not None

@@ -8,8 +8,10 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lithops_magic.aws.outcomes import Ambiguous, Reply
+from lithops_magic.aws.report import Report
 
 _FRAME = struct.Struct("<II")
 """Size and checksum of what follows."""
@@ -63,6 +65,11 @@ class Answered:
 
 Record = Items | Taken | Counted | Sent | Answered
 
+_Answer = tuple[tuple[int, ...], bytes, str | None, str, tuple[Any, ...] | None]
+Note = Record | tuple[tuple[int, ...]] | _Answer
+"""What is to be written: most of it as plain tuples, `Sent` and `Answered` laid open. Python's garbage collector leaves
+those alone, and walks through every object of a class again and again."""
+
 
 class RecalledReply(Reply):
     """An answer that came from a journal."""
@@ -76,14 +83,15 @@ class RecalledAmbiguous(Ambiguous):
     __slots__ = ()
 
 
-def weight(record: Record) -> int:
-    """Return about how many bytes a record holds in memory."""
-    match record:
-        case Taken(_, fragment):
-            return len(fragment)
-        case Answered(_, Reply(payload)):
-            return len(payload)
-    return 0
+def record(note: Note) -> Record:
+    """Return the record that a note stands for."""
+    match note:
+        case (tasks,):
+            return Sent(tasks)
+        case (tasks, payload, error, request_id, report):
+            return Answered(tasks, Reply(payload, error, "", request_id, report and Report(*report)))
+        case _:
+            return note
 
 
 def encode(records: Iterable[Record]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import datetime
 import gc
 import queue
@@ -399,6 +400,43 @@ def test_close_leaves_nothing_and_calls_nobody() -> None:
         gc.collect()
         assert eventually(lambda: threads() <= before[0] and sockets() <= before[1]), (threads(), sockets(), before)
         assert outcomes.empty()
+
+
+def thread_states() -> int:
+    """Threads that CPython knows."""
+    python = ctypes.pythonapi
+    for step in (python.PyInterpreterState_Main, python.PyInterpreterState_ThreadHead, python.PyThreadState_Next):
+        step.restype = ctypes.c_void_p
+    state = python.PyInterpreterState_ThreadHead(ctypes.c_void_p(python.PyInterpreterState_Main()))
+    count = 0
+    while state:
+        count, state = count + 1, python.PyThreadState_Next(ctypes.c_void_p(state))
+    return count
+
+
+def test_the_state_of_the_event_loop_thread_is_kept_and_given_back() -> None:
+    async def twice(connection: Connection) -> None:
+        for _ in range(2):
+            await connection.request()
+            await connection.answer(OK)
+
+    known, seen = threading.local(), queue.SimpleQueue[int]()
+
+    def count(_: Outcome) -> None:
+        known.calls = getattr(known, "calls", 0) + 1
+        seen.put(known.calls)
+
+    with serving(twice) as server:
+        before = thread_states()
+        with opened(cloud_at(f"http://127.0.0.1:{server.port}")) as transport:
+            calls = []
+            # The server closes every connection after two answers, and with it goes what the thread knew.
+            for _ in range(6):
+                transport.send(b"{}", count)
+                calls.append(seen.get(timeout=20))
+            assert server.connections == 3
+            assert max(calls) > 1
+        assert eventually(lambda: thread_states() <= before), (thread_states(), before)
 
 
 def test_close_while_connecting_leaves_nothing() -> None:
