@@ -11,7 +11,7 @@ from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 
-from lithops_magic.worker.packing import Pickler, Reducers
+from lithops_magic.worker.packing import Pickler
 
 
 @dataclass(slots=True)
@@ -32,20 +32,8 @@ def dumps(value: object, buffer_callback: Callable[[Any], Any] | None = None) ->
         return file.getvalue(), pickler.reach
 
 
-_FILE_NAME = 10
-"""Where the file name stands among the arguments of `types.CodeType`."""
-
-
-def _reduce_code(code: CodeType) -> tuple[Any, ...]:
-    """Keep the name of the code's file, by which tracebacks find the user's line; cloudpickle 3.1.3 drops it."""
-    make, arguments = cloudpickle.Pickler.dispatch_table[CodeType](code)
-    return make, (*arguments[:_FILE_NAME], code.co_filename, *arguments[_FILE_NAME + 1 :])
-
-
 class _Recorder(Pickler):
     """A pickler that is asked about every object before it is pickled, and always says: as usual."""
-
-    dispatch_table = Reducers({**Pickler.dispatch_table, CodeType: _reduce_code})
 
     def __init__(self, file: io.BytesIO, buffer_callback: Callable[[Any], Any] | None) -> None:
         super().__init__(file, buffer_callback)

@@ -82,7 +82,7 @@ class Uv:
                 pins, warnings = self._compile(text, lines, options)
                 return Resolved(pins, warnings, frozenset(built.union(_at_addresses(pins))))
             except Unresolvable as error:
-                found = {canonicalize_name(name) for name in _AT_ADDRESS.findall(str(error))}
+                found: set[str] = {canonicalize_name(name) for name in _AT_ADDRESS.findall(str(error))}
                 found |= {name for name in _without_wheel(error) if name not in compiled and not self.available(name)}
                 if found <= built:
                     raise

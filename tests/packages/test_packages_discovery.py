@@ -17,6 +17,7 @@ from lithops_magic.packages.archive import zip_bytes
 from lithops_magic.packages.distributions import close
 from lithops_magic.packages.imports import imports_of_code
 from lithops_magic.packages.need import need_of
+from lithops_magic.worker import packing
 
 
 def found(function: object, items: object = ()) -> list[str]:
@@ -32,12 +33,11 @@ def test_code_keeps_the_name_of_its_file_and_works() -> None:
     def outer(a: int, *, b: int = 2) -> int:
         return (lambda c: a + b + c)(1)
 
-    copy = pickle.loads(dumps(outer)[0])
-    assert (copy(3), copy(3, b=4)) == (6, 8)
-    assert copy.__code__ == outer.__code__
-    assert {code.co_filename for code in (copy.__code__, *copy.__code__.co_consts) if hasattr(code, "co_name")} == {
-        __file__
-    }
+    for copy in (pickle.loads(dumps(outer)[0]), packing.loads(packing.dumps([outer]))[0]):
+        assert (copy(3), copy(3, b=4)) == (6, 8)
+        assert copy.__code__ == outer.__code__
+        codes = [copy.__code__, *(const for const in copy.__code__.co_consts if hasattr(const, "co_name"))]
+        assert {code.co_filename for code in codes} == {__file__}
 
 
 def test_what_code_imports() -> None:
