@@ -85,6 +85,9 @@ def test_a_large_package_is_a_layer(run: Run, project: Callable[..., Path], loca
     size, file = run(look)[0]
     assert size == (folder / "atlas/map.bin").stat().st_size
     assert file == "/opt/python/atlas/__init__.py"
+    with (folder / "atlas/__init__.py").open("a") as source:
+        source.write("def size(): return -1\n")
+    assert run(look)[0] == (-1, file)
 
 
 def test_an_error_in_a_module_names_its_file(run: Run, project: Callable[..., Path]) -> None:
@@ -124,16 +127,18 @@ def test_an_editable_install_with_its_metadata_and_requirements(
     assert run(call).values() == [("1.5", "1")]
 
 
-def test_a_compiled_module_of_the_user_s_own_is_refused_with_the_remedy(project: Callable[..., Path], run: Run) -> None:
-    folder = project({"fast.py": ""})
-    (folder / "fast.py").unlink()
-    (folder / f"fast{sysconfig.get_config_var('EXT_SUFFIX')}").write_bytes(b"\x7fELF")
-    importlib.invalidate_caches()
+@pytest.mark.parametrize("name", ["fast", "rapid._fast"])
+def test_a_compiled_module_of_the_user_s_own_is_refused_with_the_remedy(project, run: Run, name: str) -> None:
+    folder = project({"rapid/__init__.py": "from . import _fast\n"})
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    (folder / f"{name.replace('.', '/')}{suffix}").write_bytes(b"\x7fELF")
 
     def call(_: int) -> object:
         import fast
+        import rapid
 
-        return fast
+        return fast, rapid
 
-    with pytest.raises(PackageError, match=r"fast is a compiled extension .* build a wheel of it"):
+    with pytest.raises(PackageError, match=rf"{name} is a compiled extension .* build a wheel of it") as caught:
         run(call)
+    assert "\n" not in str(caught.value)
