@@ -47,6 +47,13 @@ def test_edits_are_seen_at_the_next_run_without_a_new_deployment(run: Run, proje
     assert local_aws.requests()["lambda:CreateFunction"] == created
 
 
+def test_a_module_named_as_one_of_the_standard_library_s(run: Run, project, monkeypatch) -> None:
+    project({"this.py": "def f(x): return -x\n"})
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    this = importlib.import_module("this")
+    assert run(lambda x: this.f(x), [1]).values() == [-1]
+
+
 def test_modules_that_import_each_other(run: Run, project: Callable[..., Path]) -> None:
     project({"ping.py": "import pong\ndef f(n): return 0 if n == 0 else 1 + pong.g(n - 1)\n"})
     project({"pong.py": "import ping\ndef g(n): return 0 if n == 0 else 1 + ping.f(n - 1)\n"})
