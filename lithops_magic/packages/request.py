@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from lithops_magic.errors import PackageError
 
@@ -27,6 +28,11 @@ class Request:
     requirements: tuple[str, ...] = ()
     files: tuple[tuple[Path, bytes], ...] = ()
     """Requirements files, pyproject.toml or lock files, each with what it says and what it includes."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Canonical names of what is asked for by name."""
+        return frozenset(canonicalize_name(Requirement(text).name) for text in self.requirements)
 
     @classmethod
     def parse(cls, packages: str | Iterable[str] | None) -> Request:

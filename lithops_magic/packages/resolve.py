@@ -77,7 +77,7 @@ class _Resolver:
             return {}
         files = [path for path, _ in request.files if not is_lock(path)]
         wanted = [*request.requirements, *self._locked()]
-        own = {canonicalize_name(Requirement(text).name) for text in request.requirements}
+        own = request.names
         here = [part.pin for part in self._closure.parts.values() if part.name not in own]
         for constraints in (here, []):
             try:

@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 
 import lithops_magic
+from lithops_magic.aws.layer import publish_layers
+from lithops_magic.aws.session import Cloud
+from lithops_magic.config import load
 from lithops_magic.engine.result import MapResult
 from lithops_magic.errors import PackageError
 from lithops_magic.packages import Request, Room, Target, need_of, supply
@@ -138,7 +141,7 @@ def test_a_yanked_version_is_told_and_source_is_built_here(run: Run) -> None:
     assert PASSWORD not in repr(result)
 
 
-def test_each_step_is_told_with_its_size_and_the_second_time_there_is_none() -> None:
+def test_each_step_is_told_with_its_size_and_the_second_time_there_is_none(local_aws: object) -> None:
     heard: list[str] = []
     need = need_of({}, Request.parse("yanked-x==1.0"))
     first = supply(need, Target.of("x86_64"), heard.append, Room())
@@ -147,8 +150,13 @@ def test_each_step_is_told_with_its_size_and_the_second_time_there_is_none() -> 
         "Downloading yanked-x (2 MB)",
         "Building the layer (2 MB)",
     ]
+    settings = load()
+    cloud = Cloud.connect(settings)
+    published = publish_layers(cloud, settings, first.layers, heard.append)
+    assert heard[3:] == ["Uploading the layer (2.0 MB)"]
     assert supply(need, Target.of("x86_64"), heard.append, Room()) == first
-    assert len(heard) == 3
+    assert publish_layers(cloud, settings, first.layers, heard.append) == published
+    assert len(heard) == 4
 
 
 def test_source_at_an_address_is_built_and_the_same_input_makes_the_same_zip(
