@@ -51,7 +51,7 @@ def _write(options: argparse.Namespace) -> int:
 
 
 def _needs(options: argparse.Namespace) -> Iterator[Need]:
-    from .cli_packages import needs_of_notebook
+    from .cli_notebook import needs_of_notebook
     from .packages import Request, need_of
 
     if options.notebook is not None:

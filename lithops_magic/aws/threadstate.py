@@ -30,5 +30,7 @@ def hold(connection: HttpClientConnection) -> None:
 
 
 def _release(_: Future[None]) -> None:
+    if not getattr(_thread, "held", False):
+        return
     _thread.held = False
     ctypes.pythonapi.PyGILState_Release(_LOCKED)

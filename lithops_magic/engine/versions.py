@@ -17,12 +17,13 @@ class Versions:
 
     def differences(self, worker: WorkerReply | None, said: tuple[str, ...]) -> Iterator[str]:
         """Yield a sentence for each difference that was neither asked for nor `said` when the version was chosen."""
-        asked = self._need.request
-        if worker is None or asked.requirements or asked.files:
+        if worker is None or self._need.request.files:
             return
         for name, version in worker.versions.items():
             if name not in self._said and not any(version in note for note in said):
                 self._said.add(name)
-                here = self._need.versions.get(name)
-                fix = f"ship the notebook's with --packages {name}=={here}, or correct the function's layer or image"
-                yield f"the function has {name} {version}, the notebook {here}: {fix}"
+                package, here = self._need.distribution(name), self._need.versions.get(name)
+                if package not in self._need.request.names:
+                    fix = f"ship the notebook's with --packages {package}=={here}"
+                    layer = "or correct the function's layer or image"
+                    yield f"the function has {name} {version}, the notebook {here}: {fix}, {layer}"

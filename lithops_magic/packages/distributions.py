@@ -13,10 +13,28 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from lithops_magic.packages.modules import Unit
-from lithops_magic.packages.platform import PROVIDED, Target
+from lithops_magic.packages.platform import PROVIDED, SDK, Target
 
-NOT_SHIPPED = frozenset({"lithops-magic", "ipython", "ipykernel", "ipywidgets", "notebook", "jupyterlab"})
+NOT_SHIPPED = frozenset(
+    {
+        "ipykernel",
+        "ipython",
+        "ipywidgets",
+        "jupyter",
+        "jupyter-console",
+        "jupyter-server",
+        "jupyterlab",
+        "jupyterlab-widgets",
+        "lithops-magic",
+        "nbclassic",
+        "notebook",
+        "widgetsnbextension",
+    }
+)
 """Distributions of the notebook itself: a task has no notebook."""
+
+_ANY_SDK = "1.9999"
+"""A version that every requirement allows which does not insist on certain versions of AWS's SDK."""
 
 _COMPILED = re.compile(r"\.(?:so|pyd|dll|dylib)\"?,")
 """In a RECORD, after the name of a file."""
@@ -80,23 +98,34 @@ def close(
     while waiting:
         requirement, why = waiting.pop(0)
         name, extras = canonicalize_name(requirement.name), frozenset(requirement.extras)
-        if (name, extras) in seen or name in PROVIDED | NOT_SHIPPED:
+        if (name, extras) in seen or _is_left_out(requirement):
             continue
         seen.add((name, extras))
         waiting += _add(closure, requirement, why, environment)
     return closure
 
 
+def _is_left_out(requirement: Requirement) -> bool:
+    """Whether tasks do without it, or have it; what insists on a version of AWS's SDK does not mean Lambda's."""
+    name = canonicalize_name(requirement.name)
+    insists = name in SDK and not requirement.specifier.contains(_ANY_SDK)
+    return name in NOT_SHIPPED or (name in PROVIDED and not insists)
+
+
 def _add(
     closure: Closure, requirement: Requirement, why: str, environment: dict[str, str]
-) -> Iterable[tuple[Requirement, str]]:
+) -> Iterator[tuple[Requirement, str]]:
     name = canonicalize_name(requirement.name)
     distribution = installed(name)
     if distribution is None:
         closure.missing[name] = requirement
-        return ()
+        return
     closure.parts.setdefault(name, Part(name, distribution, distribution.version, is_pure(distribution), why))
-    return _requires(distribution, frozenset(requirement.extras), environment)
+    yield from _requires(distribution, frozenset(requirement.extras), environment)
+    if name in SDK:
+        # Its distributions fit each other in certain versions only.
+        others = ((other, installed(other)) for other in sorted(SDK))
+        yield from ((Requirement(f"{other}=={here.version}"), why) for other, here in others if here)
 
 
 def _requires(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ast
+import configparser
 import functools
-import importlib.util
 import os
-import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from lithops_magic.errors import PackageError
 
 _OWN_INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_CONFIG_FILE")
 
@@ -18,17 +18,7 @@ _OWN_INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_UR
 def configuration() -> dict[str, str]:
     """Return pip's indexes as variables of uv, which does not read pip's configuration; uv's own goes first."""
     own = any(name in os.environ for name in _OWN_INDEX) or any(path.is_file() for path in _own_files())
-    if own or importlib.util.find_spec("pip") is None:
-        return {}
-    command = [sys.executable, "-m", "pip", "config", "list"]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", stdin=subprocess.DEVNULL, check=False)
-    pip: dict[str, str] = {}
-    for line in done.stdout.splitlines():
-        key, _, value = line.partition("=")
-        scope, _, name = key.rpartition(".")
-        if scope in ("global", "install", ":env:"):
-            pip[name.replace("_", "-")] = str(ast.literal_eval(value))
-    return dict(_translate(pip))
+    return {} if own else dict(_translate(_pip()))
 
 
 def _own_files() -> Iterable[Path]:
@@ -40,6 +30,61 @@ def _own_files() -> Iterable[Path]:
     else:
         yield Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config", "uv", "uv.toml")
         yield Path("/etc/uv/uv.toml")
+
+
+def _pip() -> dict[str, str]:
+    """Return what pip is configured to do when it installs; the environment goes before its files."""
+    found: dict[str, dict[str, str]] = {"global": {}, "install": {}}
+    for path in _pip_files():
+        file = configparser.RawConfigParser()
+        try:
+            file.read(path, encoding="utf-8")
+        except (configparser.Error, UnicodeDecodeError) as error:
+            reason = " ".join(str(error).split())
+            raise PackageError(f"pip's configuration, {path}, cannot be read: {reason}.") from None
+        for section in found.keys() & file.keys():
+            found[section] |= {name.replace("_", "-"): value for name, value in file[section].items()}
+    variables = {name[4:].lower().replace("_", "-"): value for name, value in os.environ.items() if name[:4] == "PIP_"}
+    return found["global"] | found["install"] | variables
+
+
+def _pip_files() -> Iterator[Path]:
+    """Yield where pip finds its configuration, what counts more behind what counts less (pip's user guide)."""
+    given = os.environ.get("PIP_CONFIG_FILE")
+    if given == os.devnull:
+        return
+    name = "pip.ini" if sys.platform == "win32" else "pip.conf"
+    yield from _pip_global_files()
+    if not given or not Path(given).exists():
+        yield from (folder / name for folder in _pip_user_folders())
+    yield Path(sys.prefix, name)
+    if given:
+        yield Path(given)
+
+
+def _pip_global_files() -> Iterator[Path]:
+    if sys.platform == "win32":
+        yield Path(os.environ.get("PROGRAMDATA", "C:/ProgramData"), "pip", "pip.ini")
+    elif sys.platform == "darwin":
+        yield Path("/Library/Application Support/pip/pip.conf")
+    else:
+        yield from (
+            Path(folder, "pip/pip.conf") for folder in (os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
+        )
+        yield Path("/etc/pip.conf")
+
+
+def _pip_user_folders() -> Iterator[Path]:
+    if sys.platform == "win32":
+        yield Path.home() / "pip"
+        yield Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming", "pip")
+        return
+    yield Path.home() / ".pip"
+    support = Path.home() / "Library" / "Application Support" / "pip"
+    if sys.platform == "darwin" and support.is_dir():
+        yield support
+    else:
+        yield Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config", "pip")
 
 
 def _translate(pip: dict[str, str]) -> Iterable[tuple[str, str]]:

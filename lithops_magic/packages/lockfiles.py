@@ -1,4 +1,7 @@
-"""Reads lock files as requirements of one exact version each."""
+"""Reads lock files as requirements of one exact version each.
+
+What they hold of folders and files of the project's own is left out: such modules go with the job as they are used.
+"""
 
 from __future__ import annotations
 
@@ -31,25 +34,50 @@ def locked(path: Path, data: bytes) -> list[str]:
         lock = tomllib.loads(text)
         return list(_pylock(lock) if path.suffix == ".toml" else _poetry(lock))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PackageError(f"packages: {path.name} is no lock file that can be read: {error}.") from None
+        reason = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise PackageError(f"packages: {path.name} is no lock file that can be read: {reason}.") from None
 
 
 def _pylock(lock: dict[str, Any]) -> Iterator[str]:
     for package in lock["packages"]:
-        yield _line(package["name"], f"=={package['version']}", package.get("marker"))
+        if vcs := package.get("vcs"):
+            source = f" @ {vcs['type']}+{vcs['url']}@{vcs['commit-id']}"
+        elif "archive" in package:
+            source = f" @ {package['archive']['url']}"
+        elif "directory" in package:
+            continue
+        else:
+            source = f"=={package['version']}"
+        yield _line(package["name"], source, package.get("marker"))
 
 
 def _poetry(lock: dict[str, Any]) -> Iterator[str]:
     for package in lock["package"]:
-        if "main" in package.get("groups", ["main"]):
-            markers = package.get("markers")
-            yield _line(package["name"], f"=={package['version']}", markers if isinstance(markers, str) else None)
+        origin = package.get("source", {})
+        if "main" not in package.get("groups", ["main"]) or origin.get("type") in ("directory", "file"):
+            continue
+        if origin.get("type") == "git":
+            source = f" @ git+{origin['url']}@{origin['resolved_reference']}"
+        elif origin.get("type") == "url":
+            source = f" @ {origin['url']}"
+        else:
+            source = f"=={package['version']}"
+        markers = package.get("markers")
+        yield _line(package["name"], source, markers if isinstance(markers, str) else None)
 
 
 def _pipenv(lock: dict[str, Any]) -> Iterator[str]:
     for name, package in lock["default"].items():
-        yield _line(name, package["version"], package.get("markers"))
+        if "git" in package:
+            source = f" @ git+{package['git']}@{package['ref']}"
+        elif "://" in package.get("file", ""):
+            source = f" @ {package['file']}"
+        elif "path" in package or "file" in package:
+            continue
+        else:
+            source = package["version"]
+        yield _line(name, source, package.get("markers"))
 
 
-def _line(name: str, version: str, marker: str | None) -> str:
-    return f"{name}{version} ; {marker}" if marker else f"{name}{version}"
+def _line(name: str, source: str, marker: str | None) -> str:
+    return f"{name}{source} ; {marker}" if marker else f"{name}{source}"

@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import site
 import sys
+import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 _EVERYWHERE = {"__main__", "__mp_main__", "cloudpickle", "awslambdaric", "lithops_magic", *sys.stdlib_module_names}
+
+_STANDARD = Path(sysconfig.get_path("stdlib"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,8 @@ class Unit:
 
 def find_unit(name: str) -> Unit | None:
     """Return what has to be shipped for the module `name`; None for what every Python has and for what is no module."""
-    if name.partition(".")[0] in _EVERYWHERE:
+    top = name.partition(".")[0]
+    if top in _EVERYWHERE and not _hides_the_standard_library_s(top):
         return None
     for prefix in accumulate(name.split("."), "{}.{}".format):
         origin = _origin(prefix)
@@ -50,6 +54,15 @@ def find_unit(name: str) -> Unit | None:
         if origin.name:
             return _unit(prefix, origin)
     return None
+
+
+def _hides_the_standard_library_s(name: str) -> bool:
+    """Whether a file of the user's own, such as `profile.py`, was imported in place of the standard library's."""
+    file = getattr(sys.modules.get(name), "__file__", None) if name in sys.stdlib_module_names else None
+    if file is None or _STANDARD in Path(file).parents:
+        return False
+    unit = _unit(name, Path(file))
+    return unit is not None and unit.kind == "local"
 
 
 def find_file(name: str) -> Path | None:

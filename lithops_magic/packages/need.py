@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from lithops_magic.packages import local
+from lithops_magic.packages.distributions import owner_of
 from lithops_magic.packages.imports import imports_of_code
 from lithops_magic.packages.modules import Unit
 from lithops_magic.packages.pickling import Reach, dumps
@@ -43,6 +46,11 @@ class Need:
         """What the installed packages call their versions, where they are loaded and say so."""
         found = {name: _version(name) for name in (unit.name for unit, _ in self.units)}
         return {name: version for name, version in found.items() if isinstance(version, str)}
+
+    def distribution(self, module: str) -> str:
+        """Return the canonical name of the distribution that has this one of the installed modules, as far as known."""
+        owner = next((owner_of(unit) for unit, _ in self.units if unit.name == module), None)
+        return canonicalize_name(owner.name if owner else module)
 
     @property
     def inline(self) -> bytes:

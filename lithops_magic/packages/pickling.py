@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
-from collections import ChainMap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
+
+from lithops_magic.worker.packing import Pickler
 
 
 @dataclass(slots=True)
@@ -31,25 +32,11 @@ def dumps(value: object, buffer_callback: Callable[[Any], Any] | None = None) ->
         return file.getvalue(), pickler.reach
 
 
-_FILE_NAME = 10
-"""Where the file name stands among the arguments of `types.CodeType`."""
-
-
-def _reduce_code(code: CodeType) -> tuple[Any, ...]:
-    """Keep the name of the code's file, by which tracebacks find the user's line; cloudpickle 3.1.3 drops it."""
-    make, arguments = cloudpickle.Pickler.dispatch_table[CodeType](code)
-    return make, (*arguments[:_FILE_NAME], code.co_filename, *arguments[_FILE_NAME + 1 :])
-
-
-class _Recorder(cloudpickle.Pickler):  # type: ignore[misc]
-    """A cloudpickle that is asked about every object before it is pickled, and always says: as usual."""
-
-    dispatch_table: ClassVar[ChainMap[type, Any]] = ChainMap(
-        {CodeType: _reduce_code}, cloudpickle.Pickler.dispatch_table
-    )
+class _Recorder(Pickler):
+    """A pickler that is asked about every object before it is pickled, and always says: as usual."""
 
     def __init__(self, file: io.BytesIO, buffer_callback: Callable[[Any], Any] | None) -> None:
-        super().__init__(file, protocol=5, buffer_callback=buffer_callback)
+        super().__init__(file, buffer_callback)
         self.reach = Reach()
         self._by_value = cloudpickle.list_registry_pickle_by_value()
         self._kinds: set[type] = set()

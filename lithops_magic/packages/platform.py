@@ -14,7 +14,10 @@ AMAZON_LINUX_2023 = 12
 
 _MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 
-PROVIDED = frozenset({"boto3", "botocore", "s3transfer", "jmespath", "awslambdaric", "cloudpickle"})
+SDK = frozenset({"boto3", "botocore", "s3transfer", "jmespath"})
+"""Distributions of AWS's SDK for Python, in which version differs by region and day."""
+
+PROVIDED = SDK | {"awslambdaric", "cloudpickle"}
 """Distributions that every function has: the runtime's own, and the worker's cloudpickle."""
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from lithops_magic.errors import PackageError
 
@@ -26,6 +28,11 @@ class Request:
     requirements: tuple[str, ...] = ()
     files: tuple[tuple[Path, bytes], ...] = ()
     """Requirements files, pyproject.toml or lock files, each with what it says and what it includes."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Canonical names of what is asked for by name."""
+        return frozenset(canonicalize_name(Requirement(text).name) for text in self.requirements)
 
     @classmethod
     def parse(cls, packages: str | Iterable[str] | None) -> Request:
@@ -57,9 +64,25 @@ def _words(text: str) -> list[str]:
 def _read(name: str) -> tuple[Path, bytes]:
     path = Path(name).expanduser().resolve()
     try:
-        return path, b"".join(_contents(path, set()))
+        data = b"".join(_contents(path, set()))
     except OSError as error:
         raise PackageError(f"packages: {error.filename or name} cannot be read: {error.strerror}.") from None
+    if path.name == "pyproject.toml":
+        _check_project(path, data)
+    return path, data
+
+
+def _check_project(path: Path, data: bytes) -> None:
+    try:
+        project = tomllib.loads(data.decode()).get("project", {})
+    except ValueError as error:
+        raise PackageError(f"packages: {path} cannot be read: {error}.") from None
+    if "dependencies" not in project:
+        # They are dynamic, or in a table that only the project's own tool understands.
+        raise PackageError(
+            f"packages: {path} has no list of dependencies under [project]: give a requirements file, or the lock file "
+            "that the project's tool writes."
+        )
 
 
 def _contents(path: Path, seen: set[Path]) -> Iterator[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages.distributions import Closure, Part
+from lithops_magic.packages.distributions import NOT_SHIPPED, Closure, Part
 from lithops_magic.packages.lockfiles import is_lock, locked
 from lithops_magic.packages.request import Request
 from lithops_magic.packages.uv import Resolved, Unreachable, Unresolvable, Uv
@@ -77,11 +77,13 @@ class _Resolver:
             return {}
         files = [path for path, _ in request.files if not is_lock(path)]
         wanted = [*request.requirements, *self._locked()]
-        own = {canonicalize_name(Requirement(text).name) for text in request.requirements}
+        own = request.names
         here = [part.pin for part in self._closure.parts.values() if part.name not in own]
         for constraints in (here, []):
             try:
-                return self._keep(self._uv.resolve(wanted, files=files, constraints=constraints))
+                return self._keep(
+                    self._uv.resolve(wanted, files=files, constraints=constraints, overrides=_without_notebook(own))
+                )
             except Unresolvable as error:
                 problem = error
         raise PackageError(f"packages: {problem}, for {self._uv.target.describe()}.{self._nearest()}")
@@ -132,7 +134,7 @@ class _Resolver:
         return self._uv.resolve(
             [*requirements, *missing],
             alone=alone,
-            overrides=[] if alone else [_DROP.format(part.name) for part in pure],
+            overrides=[] if alone else [*map(_DROP.format, (part.name for part in pure)), *_without_notebook(fixed)],
             constraints=[] if alone else [*fixed.values(), *_demands(pure, self._uv)],
             compiled=[part.name for part in self._closure.binary],
         )
@@ -165,6 +167,11 @@ class _Resolver:
             here = ", ".join(f"{part.name} {part.version}" for part, _ in changed)
             there = ", ".join(pin.replace("==", " ") for _, pin in changed)
             yield f"there is no build of {here} for {self._uv.target.describe()}: tasks get {there}"
+
+
+def _without_notebook(asked: Container[str]) -> list[str]:
+    """Return overrides that take out what is of the notebook, wherever it is required, unless it is asked for."""
+    return [_DROP.format(name) for name in sorted(NOT_SHIPPED) if name not in asked]
 
 
 def _demands(pure: Iterable[Part], uv: Uv) -> Iterator[str]:

@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from lithops_magic.packages.archive import zip_file
 from lithops_magic.packages.build import FOLDER, Layer, build, keep
 from lithops_magic.packages.cache import Cache
-from lithops_magic.packages.distributions import Closure, Part, close, installed
+from lithops_magic.packages.distributions import NOT_SHIPPED, Closure, Part, close, installed
 from lithops_magic.packages.need import Need
 from lithops_magic.packages.place import Room, place
 from lithops_magic.packages.platform import PROVIDED, Target
@@ -26,7 +27,7 @@ from lithops_magic.packages.request import Request
 from lithops_magic.packages.resolve import Resolution, resolve
 from lithops_magic.packages.uv import Uv
 
-_FORMAT = 2
+_FORMAT = 3
 """Changes whenever the same input gives another layer."""
 
 
@@ -94,9 +95,12 @@ def _split(request: Request) -> tuple[Request, list[Requirement]]:
     for text in request.requirements:
         requirement = Requirement(text)
         here = installed(requirement.name)
-        provided = canonicalize_name(requirement.name) in PROVIDED
-        if provided or here is None or requirement.url or not requirement.specifier.contains(here.version, True):
+        if here is None or requirement.url or not requirement.specifier.contains(here.version, True):
             given.append(text)
+        elif canonicalize_name(requirement.name) in PROVIDED | NOT_SHIPPED:
+            # Otherwise it is left out.
+            requirement.specifier = SpecifierSet(f"=={here.version}")
+            given.append(str(requirement))
         else:
             roots.append(requirement)
     return Request(request.nothing, tuple(given), request.files), roots

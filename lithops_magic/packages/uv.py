@@ -9,7 +9,8 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import urllib.parse
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from lithops_magic.packages.platform import Target
 
 _UNREACHABLE = ("error sending request", "dns error", "Connection refused", "Network is unreachable", "timed out")
 _NO_WHEEL = re.compile(r"([A-Za-z0-9][\w.-]*?)(?:[=<>!~]=?\S*)? ha(?:s|ve) no usable wheels")
+_AT_ADDRESS = re.compile(r"Building source distributions for `([^`]+)` is disabled")
 _DOWNLOAD = re.compile(r"Downloading (?P<name>\S+) \((?P<size>[\d.]+)(?P<unit>[KMG])iB\)")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
@@ -41,7 +43,7 @@ class Resolved:
     pins: tuple[str, ...]
     warnings: tuple[str, ...]
     built: frozenset[str] = frozenset()
-    """Canonical names of those that are only to be had as source."""
+    """Canonical names of those that are only to be had as source: of an index, of a repository, at an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +79,12 @@ class Uv:
         while True:
             options = [*map(str, files), *_sources(built), *(["--no-deps"] if alone else [])]
             try:
-                return Resolved(*self._compile(text, lines, options), frozenset(built))
+                pins, warnings = self._compile(text, lines, options)
+                return Resolved(pins, warnings, frozenset(built.union(_at_addresses(pins))))
             except Unresolvable as error:
-                named = {canonicalize_name(name) for name in _NO_WHEEL.findall(str(error))}
-                found = {name for name in named.difference(built, compiled) if not self.available(name)}
-                if not found:
+                found: set[str] = {canonicalize_name(name) for name in _AT_ADDRESS.findall(str(error))}
+                found |= {name for name in _without_wheel(error) if name not in compiled and not self.available(name)}
+                if found <= built:
                     raise
                 built |= found
 
@@ -145,6 +148,10 @@ class Uv:
         return [*platform, "--python-version", self.target.python, "--only-binary", ":all:"]
 
 
+def _without_wheel(error: Unresolvable) -> Iterator[str]:
+    return map(canonicalize_name, _NO_WHEEL.findall(str(error)))
+
+
 def _sources(names: Iterable[str]) -> Iterable[str]:
     return (option for name in sorted(names) for option in ("--no-binary", name))
 
@@ -160,6 +167,13 @@ def _pins(output: str) -> Iterable[str]:
             continue
         requirement.marker = None
         yield str(requirement)
+
+
+def _at_addresses(pins: Iterable[str]) -> Iterator[str]:
+    """Yield the canonical names of those that are no wheels but somewhere else than in an index."""
+    for requirement in map(Requirement, pins):
+        if requirement.url and not urllib.parse.urlsplit(requirement.url).path.endswith(".whl"):
+            yield canonicalize_name(requirement.name)
 
 
 def _run(arguments: Sequence[str], text: str, notify: Callable[[str], None] | None = None) -> tuple[str, list[str]]:
@@ -212,7 +226,7 @@ def _listen(process: subprocess.Popen[str], notify: Callable[[str], None] | None
 
 def _reason(said: str) -> str:
     """Make one line of uv's explanation, without its frame, its hints and what is only true in general."""
-    before_hints = re.split(r"\n\s*hint:", said)[0]
+    before_hints = re.split(r"\n\s*hint:", re.sub(r"(?m)^warning: .*\n", "", said))[0]
     line = " ".join(re.sub(r"[×╰─▶│├]", " ", before_hints).split())
     line = re.sub(r"^.*?\bcause: |\berror: |^No solution found when resolving dependencies:? ", "", line)
     return re.sub(r", we can conclude that your requirements are unsatisfiable\.?$", "", line)

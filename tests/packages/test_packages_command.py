@@ -27,10 +27,13 @@ def test_it_says_what_each_mapped_cell_gets_and_why(tmp_path: Path, capsys: pyte
         "def parse(text):\n    return Y.safe_load(text)\n",
         "%%lambda_map text in texts\nparse(text)\n",
         "%lambda_map own_rules.check texts --packages tabulate",
+        "x = Y.safe_load('1')\nfor part in range(2):\n    r = %lambda_map parse [t for t in texts] --packages none\n",
         "%%lambda_map x in range(3)\nx ** 2\n",
+        "%%time\n%%lambda_call -o answer\nimport markupsafe\n",
+        "%%writefile other.py\n%lambda_map nothing here\n",
     )
     assert cli.main(["packages", str(path)]) == 0
-    first, second, third = capsys.readouterr().out.split("cell ")[1:]
+    first, second, none, third, call = capsys.readouterr().out.split("cell ")[1:]
     assert f"PyYAML {yaml.__version__}" in first
     assert "yaml is used as Y" in first
     assert "matplotlib" not in first + second
@@ -39,7 +42,9 @@ def test_it_says_what_each_mapped_cell_gets_and_why(tmp_path: Path, capsys: pyte
     assert "markupsafe is imported by own_rules.py" in second
     assert "tabulate" in second
     assert "own_rules.py  your own" in second
-    assert third == "5: %%lambda_map x in range(3)\n  nothing\n"
+    assert none == "5: %lambda_map parse [t for t in texts] --packages none\n  nothing\n"
+    assert third == "6: %%lambda_map x in range(3)\n  nothing\n"
+    assert call.startswith("7: %%lambda_call -o answer\n  MarkupSafe")
 
 
 def test_what_is_no_notebook(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,7 +52,10 @@ def test_what_is_no_notebook(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert cli.main(["packages", str(path)]) == 1
     path.write_text("print(1)")
     assert cli.main(["packages", str(path)]) == 1
+    assert cli.main(["packages", str(notebook(tmp_path, "%%lambda_map x in y --memroy 5\nx"))]) == 1
     told = capsys.readouterr().err.splitlines()
+    assert "Cell 1, `%%lambda_map x in y --memroy 5`: " in told[2]
+    assert "--memory" in told[2]
     assert "cannot be read: No such file" in told[0]
     assert "is no notebook" in told[1]
 

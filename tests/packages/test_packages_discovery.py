@@ -16,9 +16,8 @@ from lithops_magic.packages import Request, Target, discover, dumps
 from lithops_magic.packages.archive import zip_bytes
 from lithops_magic.packages.distributions import close
 from lithops_magic.packages.imports import imports_of_code
-from lithops_magic.packages.indexes import configuration
 from lithops_magic.packages.need import need_of
-from lithops_magic.packages.uv import _call
+from lithops_magic.worker import packing
 
 
 def found(function: object, items: object = ()) -> list[str]:
@@ -34,12 +33,11 @@ def test_code_keeps_the_name_of_its_file_and_works() -> None:
     def outer(a: int, *, b: int = 2) -> int:
         return (lambda c: a + b + c)(1)
 
-    copy = pickle.loads(dumps(outer)[0])
-    assert (copy(3), copy(3, b=4)) == (6, 8)
-    assert copy.__code__ == outer.__code__
-    assert {code.co_filename for code in (copy.__code__, *copy.__code__.co_consts) if hasattr(code, "co_name")} == {
-        __file__
-    }
+    for copy in (pickle.loads(dumps(outer)[0]), packing.loads(packing.dumps([outer]))[0]):
+        assert (copy(3), copy(3, b=4)) == (6, 8)
+        assert copy.__code__ == outer.__code__
+        codes = [copy.__code__, *(const for const in copy.__code__.co_consts if hasattr(const, "co_name"))]
+        assert {code.co_filename for code in codes} == {__file__}
 
 
 def test_what_code_imports() -> None:
@@ -123,6 +121,24 @@ def test_only_what_is_required_on_lambda(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(close(units, (), (), Target(12, "arm64")).missing) == ["absent-x"]
 
 
+@pytest.mark.parametrize(
+    ("requires", "shipped"),
+    [("boto3", False), ("boto3>=1.2,<2", False), ("botocore>=1.43,<1.50", True), (f"boto3=={boto3.__version__}", True)],
+)
+def test_aws_s_sdk_is_shipped_as_a_whole_to_what_insists_on_a_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requires: str, shipped: bool
+) -> None:
+    folder = tmp_path / "insists-1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: insists\nVersion: 1\nRequires-Dist: {requires}\n")
+    (folder / "RECORD").write_text("insists.py,,\n")
+    (tmp_path / "insists.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    closure = close(need_of({"insists": "imported"}, Request()).units, (), (), Target(12, "x86_64"))
+    assert {"boto3", "botocore", "s3transfer", "jmespath", "urllib3"}.issubset(closure.parts) == shipped
+    assert shipped or closure.parts.keys() == {"insists"}
+
+
 def test_imports_that_only_type_checkers_see_are_not_followed(project: Callable[..., Path]) -> None:
     project(
         {
@@ -148,26 +164,3 @@ def test_archives_are_reproducible(tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(b"2")
     files = [("b", tmp_path / "b"), ("a", b"1")]
     assert zip_bytes(files) == zip_bytes(reversed(files))
-
-
-def test_pip_s_indexes_are_used_and_credentials_are_never_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("pip", reason="pip is not installed: its configuration cannot be read")
-    (tmp_path / "pip.conf").write_text(
-        "[global]\nindex-url = http://me:hunter2@127.0.0.1:9/simple\nextra-index-url =\n  http://127.0.0.1:9/more\n"
-    )
-    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
-    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
-    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
-        monkeypatch.delenv(name, raising=False)
-    configuration.cache_clear()
-    try:
-        assert configuration()["UV_DEFAULT_INDEX"] == "http://me:hunter2@127.0.0.1:9/simple"
-        assert "http://127.0.0.1:9/more" in configuration()["UV_INDEX"].split()
-        with pytest.raises(Exception, match=r"127\.0\.0\.1:9") as caught:
-            _call(["pip", "compile", "-"], "lithops-magic-no-such-name")
-    finally:
-        configuration.cache_clear()
-    assert "hunter2" not in str(caught.value)
-    assert "\n" not in str(caught.value)

@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 
 import lithops_magic
+from lithops_magic.aws.layer import publish_layers
+from lithops_magic.aws.session import Cloud
+from lithops_magic.config import load
 from lithops_magic.engine.result import MapResult
 from lithops_magic.errors import PackageError
 from lithops_magic.packages import Request, Room, Target, need_of, supply
@@ -107,19 +110,19 @@ class Index(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(autouse=True)
-def private_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A private index, and nothing else, in the user's uv.toml."""
+def private_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a private index; it, and nothing else, is in the user's uv.toml."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         file = tmp_path / "uv" / "uv.toml"
         file.parent.mkdir()
-        url = f"http://{USER}:{PASSWORD}@127.0.0.1:{server.server_port}/simple"
-        file.write_text(f'[[index]]\nurl = "{url}"\ndefault = true\n')
+        url = f"http://{USER}:{PASSWORD}@127.0.0.1:{server.server_port}"
+        file.write_text(f'[[index]]\nurl = "{url}/simple"\ndefault = true\n')
         monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
         monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         configuration.cache_clear()
-        yield
+        yield url
         configuration.cache_clear()
         server.shutdown()
 
@@ -138,7 +141,7 @@ def test_a_yanked_version_is_told_and_source_is_built_here(run: Run) -> None:
     assert PASSWORD not in repr(result)
 
 
-def test_each_step_is_told_with_its_size_and_the_second_time_there_is_none() -> None:
+def test_each_step_is_told_with_its_size_and_the_second_time_there_is_none(local_aws: object) -> None:
     heard: list[str] = []
     need = need_of({}, Request.parse("yanked-x==1.0"))
     first = supply(need, Target.of("x86_64"), heard.append, Room())
@@ -147,8 +150,27 @@ def test_each_step_is_told_with_its_size_and_the_second_time_there_is_none() -> 
         "Downloading yanked-x (2 MB)",
         "Building the layer (2 MB)",
     ]
+    settings = load()
+    cloud = Cloud.connect(settings)
+    published = publish_layers(cloud, settings, first.layers, heard.append)
+    assert heard[3:] == ["Uploading the layer (2.0 MB)"]
     assert supply(need, Target.of("x86_64"), heard.append, Room()) == first
-    assert len(heard) == 3
+    assert publish_layers(cloud, settings, first.layers, heard.append) == published
+    assert len(heard) == 4
+
+
+def test_source_at_an_address_is_built_and_the_same_input_makes_the_same_zip(
+    private_index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need = need_of({}, Request.parse([f"source-x @ {private_index}/source_x-1.0.tar.gz", "yanked-x==1.0"]))
+    digests = []
+    for folder in ("one", "two"):
+        monkeypatch.setenv("LITHOPS_MAGIC_CACHE_DIR", str(tmp_path / folder))
+        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / folder / "uv"))
+        (layer,) = supply(need, Target.of("x86_64"), lambda _: None, Room()).layers
+        assert {entry.name for entry in layer.packages} == {"source_x", "yanked_x"}
+        digests.append(layer.digest)
+    assert digests[0] == digests[1]
 
 
 def test_source_that_makes_a_build_for_this_machine_only_is_refused(local_aws: object) -> None:

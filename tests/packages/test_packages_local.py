@@ -47,6 +47,13 @@ def test_edits_are_seen_at_the_next_run_without_a_new_deployment(run: Run, proje
     assert local_aws.requests()["lambda:CreateFunction"] == created
 
 
+def test_a_module_named_as_one_of_the_standard_library_s(run: Run, project, monkeypatch) -> None:
+    project({"this.py": "def f(x): return -x\n"})
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    this = importlib.import_module("this")
+    assert run(lambda x: this.f(x), [1]).values() == [-1]
+
+
 def test_modules_that_import_each_other(run: Run, project: Callable[..., Path]) -> None:
     project({"ping.py": "import pong\ndef f(n): return 0 if n == 0 else 1 + pong.g(n - 1)\n"})
     project({"pong.py": "import ping\ndef g(n): return 0 if n == 0 else 1 + ping.f(n - 1)\n"})
@@ -85,6 +92,9 @@ def test_a_large_package_is_a_layer(run: Run, project: Callable[..., Path], loca
     size, file = run(look)[0]
     assert size == (folder / "atlas/map.bin").stat().st_size
     assert file == "/opt/python/atlas/__init__.py"
+    with (folder / "atlas/__init__.py").open("a") as source:
+        source.write("def size(): return -1\n")
+    assert run(look)[0] == (-1, file)
 
 
 def test_an_error_in_a_module_names_its_file(run: Run, project: Callable[..., Path]) -> None:
@@ -124,16 +134,18 @@ def test_an_editable_install_with_its_metadata_and_requirements(
     assert run(call).values() == [("1.5", "1")]
 
 
-def test_a_compiled_module_of_the_user_s_own_is_refused_with_the_remedy(project: Callable[..., Path], run: Run) -> None:
-    folder = project({"fast.py": ""})
-    (folder / "fast.py").unlink()
-    (folder / f"fast{sysconfig.get_config_var('EXT_SUFFIX')}").write_bytes(b"\x7fELF")
-    importlib.invalidate_caches()
+@pytest.mark.parametrize("name", ["fast", "rapid._fast"])
+def test_a_compiled_module_of_the_user_s_own_is_refused_with_the_remedy(project, run: Run, name: str) -> None:
+    folder = project({"rapid/__init__.py": "from . import _fast\n"})
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    (folder / f"{name.replace('.', '/')}{suffix}").write_bytes(b"\x7fELF")
 
     def call(_: int) -> object:
         import fast
+        import rapid
 
-        return fast
+        return fast, rapid
 
-    with pytest.raises(PackageError, match=r"fast is a compiled extension .* build a wheel of it"):
+    with pytest.raises(PackageError, match=rf"{name} is a compiled extension .* build a wheel of it") as caught:
         run(call)
+    assert "\n" not in str(caught.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +16,11 @@ import yaml
 
 import lithops_magic
 from lithops_magic import config
+from lithops_magic.engine.answers import WorkerReply
 from lithops_magic.engine.result import MapResult
+from lithops_magic.engine.versions import Versions
 from lithops_magic.errors import RemoteError
+from lithops_magic.packages import Request, need_of
 from localaws import LocalAws
 
 Run = Callable[..., MapResult]
@@ -67,6 +71,22 @@ def test_what_items_are_made_of_is_there(run: Run) -> None:
     assert run(lambda number: type(number).__module__, np.arange(2)).values() == ["numpy", "numpy"]
 
 
+def test_exceptions_are_items_though_lithops_has_tblib_pickle_them(local_aws: LocalAws) -> None:
+    program = """
+import copyreg, lithops, lithops_magic
+assert copyreg.dispatch_table[ValueError].__module__.startswith("tblib")
+def names(error):
+    import sys
+    return repr(error), "tblib" in sys.modules
+captured = KeyError("c")
+print(lithops_magic.map(names, (error for error in [ValueError("a"), OSError(2, "b")])).values())
+print(lithops_magic.map(lambda error: names(captured), [ExceptionGroup("d", [ValueError("e")])]).values())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    expected = [[("ValueError('a')", False), ("FileNotFoundError(2, 'b')", False)], [("KeyError('c')", False)]]
+    assert (done.stdout.splitlines(), done.returncode) == ([str(line) for line in expected], 0), done.stderr
+
+
 def test_an_import_in_the_body_is_seen_under_whatever_name_it_is_installed(run: Run) -> None:
     def picture(size: int) -> tuple[int, int]:
         from PIL import Image
@@ -77,7 +97,7 @@ def test_an_import_in_the_body_is_seen_under_whatever_name_it_is_installed(run: 
 
 
 @pytest.mark.usefixtures("installed")
-def test_pandas_scikit_learn_lxml_and_pydantic_are_so_large_that_they_go_through_the_bucket(
+def test_pandas_scikit_learn_pillow_lxml_and_pydantic_are_so_large_that_they_go_through_the_bucket(
     run: Run, local_aws: LocalAws
 ) -> None:
     def use(x: int) -> list[object]:
@@ -87,6 +107,7 @@ def test_pandas_scikit_learn_lxml_and_pydantic_are_so_large_that_they_go_through
         import pandas as pd
         import pydantic
         from lxml import etree
+        from PIL import Image
         from sklearn.linear_model import LinearRegression
 
         class Point(pydantic.BaseModel):
@@ -97,10 +118,16 @@ def test_pandas_scikit_learn_lxml_and_pydantic_are_so_large_that_they_go_through
             importlib.import_module(module.name)
         slope = LinearRegression().fit([[0], [1], [2]], [0, x, 2 * x]).coef_[0]
         frame = pd.DataFrame({"a": [x, x + 1]})
-        return [int(frame.a.sum()), round(slope), Point(x=str(x)).x, etree.fromstring("<a><b/></a>")[0].tag]
+        return [
+            int(frame.a.sum()),
+            round(slope),
+            Point(x=str(x)).x,
+            etree.fromstring("<a><b/></a>")[0].tag,
+            Image.new("L", (1, 2)).size,
+        ]
 
     before = local_aws.requests().get("s3:PutObject", 0)
-    assert run(use, [2]).values() == [[5, 2, 2, "b"]]
+    assert run(use, [2]).values() == [[5, 2, 2, "b", (1, 2)]]
     assert local_aws.requests().get("s3:PutObject", 0) > before
 
 
@@ -229,3 +256,16 @@ def test_a_version_in_the_function_that_is_not_the_notebook_s_is_reported(run: R
     assert result.values() == ["1.0"]
     assert any("vendored 1.0, the notebook 2.0" in note for note in result.snapshot().notes), folder
     assert sys.modules["vendored"].__version__ == "2.0"
+
+
+@pytest.mark.parametrize("asked", [None, "none", "tabulate", "pyyaml", "-r"])
+def test_the_remedy_names_the_distribution_unless_its_version_was_asked_for(asked: str | None, tmp_path: Path) -> None:
+    (file := tmp_path / "requirements.txt").write_text("pyyaml<6")
+    need = need_of({"yaml": "imported"}, Request.parse(str(file) if asked == "-r" else asked))
+    versions = Versions(need)
+    reply = WorkerReply("sandbox", True, {}, versions={"yaml": "5.0"})
+    told = list(versions.differences(reply, ()))
+    fix = f"ship the notebook's with --packages pyyaml=={yaml.__version__}, or correct the function's layer or image"
+    line = f"the function has yaml 5.0, the notebook {yaml.__version__}: {fix}"
+    assert told == ([] if asked in ("pyyaml", "-r") else [line])
+    assert list(versions.differences(reply, ())) == []
