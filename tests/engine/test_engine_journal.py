@@ -66,7 +66,7 @@ def test_a_journal_that_was_cut_off_is_good_up_to_there_and_can_be_continued(loc
         urllib.request.urlopen(f"{url}/{x}").close()
         return x * 10
 
-    result = lithops_magic.map(visit, range(6), settings=SETTINGS, chunksize=1, workers=1, keep_after=0.01)
+    result = lithops_magic.map(visit, range(6), settings=SETTINGS, chunksize=1, workers=1, keep_after=2)
     folder = written(result)
     with folder.records.open("r+b") as file:
         file.truncate(folder.records.stat().st_size - 10)
