@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 import site
 import sys
 import sysconfig
@@ -16,7 +17,7 @@ from typing import Literal
 
 _EVERYWHERE = {"__main__", "__mp_main__", "cloudpickle", "awslambdaric", "lithops_magic", *sys.stdlib_module_names}
 
-_STANDARD = Path(sysconfig.get_path("stdlib"))
+_STANDARD = sysconfig.get_path("stdlib") + os.sep
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def find_unit(name: str) -> Unit | None:
 def _hides_the_standard_library_s(name: str) -> bool:
     """Whether a file of the user's own, such as `profile.py`, was imported in place of the standard library's."""
     file = getattr(sys.modules.get(name), "__file__", None) if name in sys.stdlib_module_names else None
-    if file is None or _STANDARD in Path(file).parents:
+    if file is None or file.startswith(_STANDARD):
         return False
     unit = _unit(name, Path(file))
     return unit is not None and unit.kind == "local"

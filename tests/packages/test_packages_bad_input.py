@@ -11,7 +11,7 @@ import yaml
 import lithops_magic
 from lithops_magic.engine.result import MapResult
 from lithops_magic.errors import DeployError, PackageError
-from lithops_magic.packages import Request
+from lithops_magic.packages import Request, Target, local, need_of, pin
 
 Run = Callable[..., MapResult]
 
@@ -45,6 +45,38 @@ def test_pins_that_contradict_each_other(local_aws) -> None:
     text = failure(packages="requests==2.32.3 idna==2.0")
     assert "requests==2.32.3" in text
     assert "idna==2.0" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "requires", "told"),
+    [
+        ("lithops-magic-no-such-name", "", r"There is no build of lithops-magic-no-such-name .* --packages PATH\.whl"),
+        ("markupsafe", ">=99", r"No versions fit together for Lambda's Python 3\.13 .*markupsafe>=99"),
+    ],
+)
+def test_what_there_is_no_build_of_is_named_with_the_remedy(project, name: str, requires: str, told: str) -> None:
+    metadata = "Metadata-Version: 2.1\nName: {}\nVersion: {}\nRequires-Dist: {}\n"
+    folder = f"{name.replace('-', '_')}-99.dist-info"
+    project(
+        {
+            "top.py": "",
+            "top-1.dist-info/METADATA": metadata.format("top", 1, name + requires),
+            "top-1.dist-info/WHEEL": "Tag: py3-none-any\n",
+            "top-1.dist-info/RECORD": "top.py,,\n",
+            # What lists no files may be compiled.
+            f"{folder}/METADATA": metadata.format(name, 99, "six"),
+        }
+    )
+    with pytest.raises(PackageError, match=f"^{told}") as caught:
+        pin(need_of({"top": "imported"}, Request()), Target(13, "arm64"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_package_that_is_larger_than_a_function(project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project({"huge/__init__.py": "", "huge/data.bin": "x" * 100})
+    monkeypatch.setattr(local, "LARGEST", 99)
+    with pytest.raises(PackageError, match=r"The package huge .* keep its data outside of the package"):
+        need_of({"huge": "imported"}, Request())
 
 
 def test_no_network_and_nothing_fetched_before(local_aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,6 +134,20 @@ def test_an_editable_install_with_its_metadata_and_requirements(
     assert run(call).values() == [("1.5", "1")]
 
 
+def test_modules_among_the_installed_that_no_distribution_owns(run: Run, project) -> None:
+    project({"other-1.dist-info/METADATA": "", "loose.py": "a = 1\n", "free/__init__.py": "", "free/data.txt": "2"})
+
+    def call(_: int) -> tuple[int, str]:
+        import importlib.resources
+
+        import free
+        import loose
+
+        return loose.a, importlib.resources.files(free).joinpath("data.txt").read_text()
+
+    assert run(call).values() == [(1, "2")]
+
+
 @pytest.mark.parametrize("name", ["fast", "rapid._fast"])
 def test_a_compiled_module_of_the_user_s_own_is_refused_with_the_remedy(project, run: Run, name: str) -> None:
     folder = project({"rapid/__init__.py": "from . import _fast\n"})
