@@ -344,6 +344,16 @@ def test_the_endpoint_is_botocores(
     assert (target.region, target.service) == (region, "lambda")
 
 
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_LAMBDA"])
+def test_an_endpoint_of_the_environment_is_where_requests_go(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(well) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        monkeypatch.setenv(name, f"http://127.0.0.1:{server.port}")
+        with opened(cloud_at(None)) as transport:
+            assert isinstance(send_all(transport, [b"{}"])[0], Reply)
+        assert server.requests[0].startswith(b"POST " + PATH)
+
+
 def refreshing(expiry_seconds: float, keys: list[str]) -> boto3.Session:
     """A session whose credentials expire soon; each renewal takes the next of `keys`, an exception at their end."""
 
