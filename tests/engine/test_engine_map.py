@@ -304,7 +304,7 @@ def test_a_result_that_cannot_be_sent_fails_alone() -> None:
 
     result = keep(task, range(3), chunksize=3)
     assert result.values() == [1, 4]
-    assert isinstance(result.errors[1], ResultError)
+    assert type(result.errors[1]) is ResultError
     assert "generator" in str(result.errors[1])
 
 
