@@ -35,7 +35,8 @@ LithopsMagicError
     │   └── InitFailed     the sandbox could not start
     ├── TaskLost           the connection broke; the task may or may not have run
     ├── TamperedError      an object in S3 is not what was written there; it was not unpickled
-    └── ResultError        the task's result cannot be pickled, is too large or cannot be unpickled here
+    └── ResultError        the task's result cannot be pickled, or cannot be unpickled here
+        └── ResultTooLarge it is larger than a reply may be, and cannot go through S3
 """
 
 from __future__ import annotations
@@ -305,7 +306,11 @@ class TamperedError(TaskError):
 
 
 class ResultError(TaskError):
-    """The task's result cannot be pickled, is too large or cannot be unpickled here."""
+    """The task's result cannot be pickled, or cannot be unpickled here."""
+
+
+class ResultTooLarge(ResultError):
+    """The task's result is larger than a reply may be, and cannot go through S3."""
 
 
 def _blank(kind: type[TaskError], original: BaseException | None) -> TaskError:

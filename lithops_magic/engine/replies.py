@@ -15,6 +15,7 @@ from lithops_magic.errors import (
     AwsError,
     RemoteError,
     ResultError,
+    ResultTooLarge,
     TamperedError,
     TaskError,
     TaskLost,
@@ -155,12 +156,12 @@ def _oversized(outcome: Outcome, task: Task) -> Verdict:
     because = f" ({outcome.reason})" if outcome.reason else ""
     if outcome.status == "dropped":
         text = "its result did not fit in the reply beside those of its chunk: use a smaller chunksize"
-        return Disturbed(make(ResultError, task, text + because, outcome.log))
+        return Disturbed(make(ResultTooLarge, task, text + because, outcome.log))
     text = (
         f"its result takes {outcome.size:,} bytes, AWS allows some 6,291,000 in a reply: "
         "return less, or write it to S3 and return its address"
     )
-    return Final(make(ResultError, task, text + because, outcome.log))
+    return Final(make(ResultTooLarge, task, text + because, outcome.log))
 
 
 def _not_in_store(outcome: Outcome, task: Task) -> Verdict:

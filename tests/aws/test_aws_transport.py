@@ -6,13 +6,15 @@ import asyncio
 import ctypes
 import datetime
 import gc
+import os
 import queue
 import re
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,49 @@ def answering(data: bytes) -> Callable[[Connection], Any]:
         await connection.answer(data)
 
     return serve
+
+
+def alive_within(port: int) -> list[float]:
+    """Seconds until the kernel probes each of our connections to that port; none of one that it will not probe."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    timers = [row[5].split(":") for row in rows if int(row[2].split(":")[1], 16) == port]
+    return [int(jiffies, 16) / os.sysconf("SC_CLK_TCK") for kind, jiffies in timers if kind == "02"]
+
+
+def probing_intervals(port: int) -> list[int]:
+    """Seconds between the probes on each of our connections to that port."""
+    found = []
+    for link in Path("/proc/self/fd").iterdir():
+        # It may be no socket, not connected, or closed since.
+        with suppress(OSError), socket.socket(fileno=int(link.name)) as ours:
+            try:
+                if ours.getpeername() == ("127.0.0.1", port):
+                    found.append(ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL))
+            finally:
+                ours.detach()
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the timers of sockets")
+def test_a_silent_connection_is_probed_before_a_router_forgets_it() -> None:
+    done = threading.Event()
+
+    async def slow(connection: Connection) -> None:
+        await connection.request()
+        await asyncio.to_thread(done.wait, 60)
+        await connection.answer(OK)
+        await connection.reader.read()
+
+    outcomes: queue.Queue[Outcome] = queue.Queue()
+    with serving(slow) as server, opened(cloud_at(f"http://127.0.0.1:{server.port}")) as transport:
+        transport.send(b"{}", outcomes.put)
+        # Once what was sent is acknowledged, no other timer runs.
+        assert eventually(lambda: bool(server.requests and alive_within(server.port)))
+        assert 0 < alive_within(server.port)[0] <= 60
+        done.set()
+        assert isinstance(outcomes.get(timeout=60), Reply)
+        assert 0 < alive_within(server.port)[0] <= 60
+        assert 0 < probing_intervals(server.port)[0] <= 60
 
 
 def test_connections_are_kept_and_never_more_than_allowed() -> None:
@@ -297,6 +342,16 @@ def test_the_endpoint_is_botocores(
     target = route.Target.resolve(cloud_at(None, region=region), "f")
     assert (target.host, target.port, target.secure) == (host, 443, True)
     assert (target.region, target.service) == (region, "lambda")
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_LAMBDA"])
+def test_an_endpoint_of_the_environment_is_where_requests_go(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(well) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        monkeypatch.setenv(name, f"http://127.0.0.1:{server.port}")
+        with opened(cloud_at(None)) as transport:
+            assert isinstance(send_all(transport, [b"{}"])[0], Reply)
+        assert server.requests[0].startswith(b"POST " + PATH)
 
 
 def refreshing(expiry_seconds: float, keys: list[str]) -> boto3.Session:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import signal
+import socket
 import sys
 import threading
 import time
@@ -303,7 +304,7 @@ def test_a_result_that_cannot_be_sent_fails_alone() -> None:
 
     result = keep(task, range(3), chunksize=3)
     assert result.values() == [1, 4]
-    assert isinstance(result.errors[1], ResultError)
+    assert type(result.errors[1]) is ResultError
     assert "generator" in str(result.errors[1])
 
 
@@ -368,25 +369,33 @@ def test_a_result_can_be_awaited() -> None:
     assert asyncio.run(main()) == [0, 1, 2]
 
 
-def test_an_interrupted_job_keeps_what_is_done_and_returns_at_once() -> None:
-    def task(x: int) -> int:
-        time.sleep(0 if x < 4 else 3)
-        return x
+def test_an_interrupted_job_keeps_what_is_done_and_returns_at_once(local_aws: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gate:
+        address = gate.getsockname()
 
-    result = background(task, range(100), chunksize=1, workers=4)
-    patiently(lambda: result.snapshot().done >= 4 and result.snapshot().running)
-    begin = time.monotonic()
-    result.cancel()
-    assert result.wait()
-    assert time.monotonic() - begin < 0.5
-    s = result.snapshot()
-    assert (s.state, s.queued) == ("cancelled", 0)
-    assert s.done + s.running + s.cancelled == 100
-    assert result[0] == 0
-    with pytest.raises(JobCancelled):
-        result[99]
-    patiently(lambda: not result.snapshot().running)
-    assert result.snapshot().done > 4
+        def task(x: int) -> int:
+            if x >= 4:
+                with socket.create_connection(address) as held:
+                    held.recv(1)
+            return x
+
+        result = background(task, range(100), chunksize=1, workers=4)
+        # Four tasks run on until the test lets them go.
+        held = [gate.accept()[0] for _ in range(4)]
+        before = local_aws.requests()
+        result.cancel()
+        assert result.wait(60)
+        s = result.snapshot()
+        assert (s.state, s.done, s.running, s.queued, s.cancelled) == ("cancelled", 4, 4, 0, 92)
+        assert result.values() == [0, 1, 2, 3]
+        with pytest.raises(JobCancelled):
+            result[99]
+        for connection in held:
+            connection.close()
+        patiently(lambda: not result.snapshot().running)
+        s = result.snapshot()
+        assert (s.done, s.queued, s.cancelled) == (8, 0, 92)
+        assert local_aws.requests()["lambda:Invoke"] == before["lambda:Invoke"]
 
 
 def test_an_unfinished_task_says_so() -> None:

@@ -20,7 +20,7 @@ from lithops_magic.engine.job import Job
 from lithops_magic.engine.payload import REQUEST_LIMIT, Function, ItemTooLarge, fragment
 from lithops_magic.engine.scheduler import Scheduler
 from lithops_magic.engine.source import Source
-from lithops_magic.errors import AwsError, ItemError, ResultError, SerializationError, TamperedError, TaskLost
+from lithops_magic.errors import AwsError, ItemError, ResultTooLarge, SerializationError, TamperedError, TaskLost
 from lithops_magic.worker import functions, reply, store
 from localaws import LocalAws
 
@@ -278,5 +278,7 @@ def test_without_s3_what_is_too_large_is_named() -> None:
     result = MapResult(job)
     assert result.wait(60)
     assert isinstance(result.errors[0], ItemError)
-    assert isinstance(result.errors[1], ResultError)
-    assert "6,666," in str(result.errors[1])
+    error = result.errors[1]
+    assert isinstance(error, ResultTooLarge)
+    assert "6,666," in str(error)
+    assert "return less, or write it to S3" in str(error)
