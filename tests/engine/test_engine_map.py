@@ -118,6 +118,31 @@ def test_a_generator_of_items_is_taken_lazily() -> None:
     assert len(result.values()) >= 10
 
 
+def test_the_items_of_a_generator_are_let_go_as_their_tasks_end() -> None:
+    born: list[None] = []
+    gone: list[None] = []
+    most = 0
+
+    class Item:
+        def __init__(self) -> None:
+            nonlocal most
+            born.append(None)
+            most = max(most, len(born) - len(gone))
+
+        def __del__(self) -> None:
+            gone.append(None)
+
+        def __reduce__(self) -> Any:
+            return int, (7,)
+
+    result = lmap(lambda x: x, (Item() for _ in range(20_000)), chunksize=100, workers=4)
+    assert result.values() == [7] * 20_000
+    assert len(born) == 20_000
+    patiently(lambda: len(gone) == 20_000)
+    # The chunks in flight and those that are made ready meanwhile.
+    assert most <= 3 * 4 * 100
+
+
 def test_one_failure_among_a_thousand_is_found_and_the_rest_kept() -> None:
     def task(x: int) -> float:
         return 1 / (x - 617)
