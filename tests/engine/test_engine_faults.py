@@ -143,7 +143,11 @@ def test_a_deployment_that_fails_ends_the_job() -> None:
 @pytest.mark.parametrize(
     ("reply", "kind", "text"),
     [
-        (died("Runtime.ExitError", "RequestId: x Error: Runtime exited with error: exit status 1"), TaskCrashed, "st"),
+        (
+            died("Runtime.ExitError", "RequestId: x Error: Runtime exited with error: exit status 1"),
+            TaskCrashed,
+            "in a script",
+        ),
         (died("Runtime.ExitError", "Error: Runtime exited with error: signal: killed"), TaskOutOfMemory, "512 MB"),
         (
             died("Runtime.ExitError", "Error: exited", used=512),
@@ -159,7 +163,7 @@ def test_a_deployment_that_fails_ends_the_job() -> None:
             InitFailed,
             "could not start",
         ),
-        (Reply(b"<html>", None, "", "id", None), TaskCrashed, "<html>"),
+        (Reply(b"<html>", None, "", "id", None), TaskCrashed, "<html>: the function's log"),
         (Reply(b'{"sandbox": "s", "cold": true, "outcomes": []}', None, "", "id", None), TaskCrashed, "no reason"),
     ],
 )

@@ -277,6 +277,7 @@ def test_a_segmentation_fault_in_a_chunk_keeps_its_neighbours() -> None:
     error = result.errors[3]
     assert isinstance(error, TaskCrashed)
     assert "segmentation fault" in str(error)
+    assert "run the task on this item in a script" in str(error)
     assert "attempt 2 of 2" in str(error)
 
 
@@ -312,7 +313,7 @@ def test_a_full_disk_is_named_and_keeps_its_neighbours() -> None:
 
 def test_a_function_that_cannot_be_pickled_is_refused_before_anything_is_sent() -> None:
     lock = threading.Lock()
-    with pytest.raises(SerializationError, match="'lock'"):
+    with pytest.raises(SerializationError, match=r"'lock'.*make it inside the function"):
         api.start(lambda x: lock, [1], options=MapOptions(), settings=Settings(local=True))
 
 
@@ -321,6 +322,7 @@ def test_an_item_that_cannot_be_sent_fails_alone() -> None:
     assert result.values() == [3, 1]
     assert isinstance(result.errors[1], ItemError)
     assert isinstance(result.errors[1], SerializationError)
+    assert "lock' object; send what the task can make it from" in str(result.errors[1])
 
 
 def test_a_result_that_cannot_be_sent_fails_alone() -> None:
@@ -330,7 +332,7 @@ def test_a_result_that_cannot_be_sent_fails_alone() -> None:
     result = keep(task, range(3), chunksize=3)
     assert result.values() == [1, 4]
     assert type(result.errors[1]) is ResultError
-    assert "generator" in str(result.errors[1])
+    assert "'generator' object; return plain data made from it" in str(result.errors[1])
 
 
 def test_a_result_that_cannot_be_unpickled_here_is_named() -> None:
