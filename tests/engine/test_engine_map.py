@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import random
 import signal
@@ -10,6 +11,7 @@ import socket
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from pathlib import Path
@@ -22,6 +24,7 @@ from lithops_magic.config import Settings
 from lithops_magic.engine import MapOptions, MapResult, api
 from lithops_magic.errors import (
     DiskFull,
+    InitFailed,
     ItemError,
     JobCancelled,
     RemoteError,
@@ -294,6 +297,18 @@ def test_a_sandbox_killed_for_its_memory_is_named_with_what_it_used() -> None:
     assert type(error) is TaskOutOfMemory
     assert "it used up 256 of the function's 256 MB: give it more with memory (--memory)" in str(error)
     assert "attempt 2 of 2" in str(error)
+
+
+def test_a_sandbox_that_cannot_start_is_named(local_aws: Any) -> None:
+    layer = io.BytesIO()
+    with zipfile.ZipFile(layer, "w") as archive:
+        # As the package of that name on PyPI, which is for Python 2: a layer comes before the standard library.
+        archive.writestr("python/uuid.py", "print 'Python 2'\n")
+    arn = local_aws.client("lambda").publish_layer_version(LayerName="old", Content={"ZipFile": layer.getvalue()})
+    settings = Settings(local=True, memory=256, layers=(arn["LayerVersionArn"],))
+    error = api.map(abs, [1], settings=settings, errors="keep", retries=0).errors[0]
+    assert type(error) is InitFailed
+    assert "Look at what the function's layers" in str(error)
 
 
 def test_a_full_disk_is_named_and_keeps_its_neighbours() -> None:
