@@ -31,6 +31,11 @@ _INIT = (
 )
 _MISSING = "name its package with --packages, or install it where the notebook runs: what a function imports is shipped"
 _DISK_FULL = "[Errno 28]"
+_ENDED = (
+    "compiled code that fails and os._exit do so, which Python cannot catch: run the task on this item in a script to "
+    "find where"
+)
+_LOG = "the function's log in CloudWatch may say more"
 _NO_LIBRARY = "cannot open shared object file: No such file or directory"
 
 
@@ -65,8 +70,8 @@ def of_process(code: int, memory: int, used: int | None) -> Cause:
     if code == -signal.SIGKILL and used is not None and used >= NEARLY_ALL * memory:
         return TaskOutOfMemory, out_of_memory(memory, used)
     if code < 0:
-        return TaskCrashed, f"its process was ended by signal {-code} ({_signal(-code)})"
-    return TaskCrashed, f"its process exited with status {code}"
+        return TaskCrashed, f"its process was ended by signal {-code} ({_signal(-code)}): {_ENDED}"
+    return TaskCrashed, f"its process exited with status {code}: {_ENDED}"
 
 
 def _signal(number: int) -> str:
@@ -92,7 +97,7 @@ def of_sandbox(reply: Reply, memory: int, seconds: int) -> Cause:
         return InitFailed, (
             f"its sandbox could not start: {reason}. Look at what the function's layers and environment variables do"
         )
-    return TaskCrashed, f"its sandbox ended: {reason}"
+    return TaskCrashed, f"its sandbox ended: {reason}: {_ENDED if kind == 'Runtime.ExitError' else _LOG}"
 
 
 def _platform_error(payload: bytes) -> tuple[str, str, bool]:

@@ -95,7 +95,8 @@ class Function:
             data, reach = packages.dumps(function, buffers.take)
         except Exception as error:
             reason = captures.culprit(function) or locate(function, "function", error)
-            raise SerializationError(f"The function cannot be pickled: {reason}") from error
+            text = f"The function cannot be pickled: {reason}; make it inside the function, not outside"
+            raise SerializationError(text) from error
         need = packages.discover(reach, items, request or packages.Request())
         head: dict[str, Any] = {
             "protocol": PROTOCOL,
@@ -245,7 +246,8 @@ def fragment(index: int, item: Any, room: int) -> bytes:
     try:
         data = packing.dumps(item)
     except Exception as error:
-        raise SerializationError(f"The item cannot be pickled: {locate(item, 'item', error)}") from error
+        text = f"The item cannot be pickled: {locate(item, 'item', error)}; send what the task can make it from"
+        raise SerializationError(text) from error
     encoded = b'{"id":%d,"data":"%s"}' % (index, b2a_base64(data, newline=False))
     if len(encoded) > room:
         raise ItemTooLarge(data, len(encoded), room)

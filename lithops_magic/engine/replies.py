@@ -145,7 +145,7 @@ def _verdict(outcome: Outcome, task: Task, position: int, known: _Circumstances)
             kind, text = causes.of_process(outcome.code, known.limits.memory, known.used)
             return Lost(make(kind, task, text))
         case "unpicklable":
-            text = f"its result, a {outcome.of}, cannot be pickled: {outcome.reason}"
+            text = f"its result, a {outcome.of}, cannot be pickled: {outcome.reason}; return plain data made from it"
             return Final(make(ResultError, task, text, outcome.log))
         case "dropped" | "too_large":
             return _oversized(outcome, task)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,7 +25,11 @@ from lithops_magic.errors import (
     TaskLost,
     TaskOutOfMemory,
     TaskTimeout,
+    VersionMismatch,
 )
+from lithops_magic.worker import handler
+
+OTHER = SimpleNamespace(__version__="0.0.1")
 
 
 def test_a_storm_of_throttles_costs_no_attempt() -> None:
@@ -138,7 +143,11 @@ def test_a_deployment_that_fails_ends_the_job() -> None:
 @pytest.mark.parametrize(
     ("reply", "kind", "text"),
     [
-        (died("Runtime.ExitError", "RequestId: x Error: Runtime exited with error: exit status 1"), TaskCrashed, "st"),
+        (
+            died("Runtime.ExitError", "RequestId: x Error: Runtime exited with error: exit status 1"),
+            TaskCrashed,
+            "in a script",
+        ),
         (died("Runtime.ExitError", "Error: Runtime exited with error: signal: killed"), TaskOutOfMemory, "512 MB"),
         (
             died("Runtime.ExitError", "Error: exited", used=512),
@@ -154,7 +163,7 @@ def test_a_deployment_that_fails_ends_the_job() -> None:
             InitFailed,
             "could not start",
         ),
-        (Reply(b"<html>", None, "", "id", None), TaskCrashed, "<html>"),
+        (Reply(b"<html>", None, "", "id", None), TaskCrashed, "<html>: the function's log"),
         (Reply(b'{"sandbox": "s", "cold": true, "outcomes": []}', None, "", "id", None), TaskCrashed, "no reason"),
     ],
 )
@@ -182,11 +191,25 @@ def test_a_lost_attempt_may_succeed_the_next_time() -> None:
     assert result.snapshot().retried == 2
 
 
-def test_a_mismatch_ends_the_job() -> None:
-    reply = {"sandbox": "s", "cold": True, "error": "The notebook has python 3.11, the function 3.12"}
-    result = run(FaultyLambda(lambda _: Reply(json.dumps(reply).encode(), None, "", "id", None)), range(5))
-    with pytest.raises(InvokeError, match=r"python 3\.11"):
+@pytest.mark.parametrize(
+    ("name", "other", "words"),
+    [("_PYTHON", "3.99", r"python 3\.\d+, the function 3\.99"), ("cloudpickle", OTHER, "the function 0.0.1")],
+)
+def test_a_mismatch_ends_the_job(name: str, other: object, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handler, name, other)
+    backend = FaultyLambda(lambda _: None)
+    result = run(backend, range(5))
+    with pytest.raises(VersionMismatch, match=f"{words}: they must be the same. If a layer"):
         result.raise_errors()
+    assert result.snapshot().cancelled == 5
+
+
+def test_what_the_worker_refuses_as_a_whole_ends_the_job() -> None:
+    reply = {"sandbox": "s", "cold": True, "error": "The packages are not what was uploaded"}
+    result = run(FaultyLambda(lambda _: Reply(json.dumps(reply).encode(), None, "", "id", None)), range(5))
+    with pytest.raises(InvokeError, match="not what was uploaded"):
+        result.raise_errors()
+    assert type(result.error) is InvokeError
 
 
 def test_results_that_arrive_after_the_interrupt_are_kept() -> None:

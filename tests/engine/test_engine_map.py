@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import random
 import signal
@@ -10,6 +11,7 @@ import socket
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from pathlib import Path
@@ -22,6 +24,7 @@ from lithops_magic.config import Settings
 from lithops_magic.engine import MapOptions, MapResult, api
 from lithops_magic.errors import (
     DiskFull,
+    InitFailed,
     ItemError,
     JobCancelled,
     RemoteError,
@@ -116,6 +119,31 @@ def test_a_generator_of_items_is_taken_lazily() -> None:
     done = result.snapshot().done
     assert taken <= done + 2 * 2 + 2 + result.snapshot().running + 4
     assert len(result.values()) >= 10
+
+
+def test_the_items_of_a_generator_are_let_go_as_their_tasks_end() -> None:
+    born: list[None] = []
+    gone: list[None] = []
+    most = 0
+
+    class Item:
+        def __init__(self) -> None:
+            nonlocal most
+            born.append(None)
+            most = max(most, len(born) - len(gone))
+
+        def __del__(self) -> None:
+            gone.append(None)
+
+        def __reduce__(self) -> Any:
+            return int, (7,)
+
+    result = lmap(lambda x: x, (Item() for _ in range(20_000)), chunksize=100, workers=4)
+    assert result.values() == [7] * 20_000
+    assert len(born) == 20_000
+    patiently(lambda: len(gone) == 20_000)
+    # The chunks in flight and those that are made ready meanwhile.
+    assert most <= 3 * 4 * 100
 
 
 def test_one_failure_among_a_thousand_is_found_and_the_rest_kept() -> None:
@@ -252,22 +280,35 @@ def test_a_segmentation_fault_in_a_chunk_keeps_its_neighbours() -> None:
     error = result.errors[3]
     assert isinstance(error, TaskCrashed)
     assert "segmentation fault" in str(error)
+    assert "run the task on this item in a script" in str(error)
     assert "attempt 2 of 2" in str(error)
 
 
-def test_using_up_the_memory_is_named() -> None:
+def test_a_sandbox_killed_for_its_memory_is_named_with_what_it_used() -> None:
     def task(x: int) -> int:
-        if x == 1:
-            hog = bytearray(1_000_000_000)
-            for page in range(0, len(hog), 4096):
-                hog[page] = 1
+        hog: list[bytes] = []
+        while x == 1 and len(hog) < 100:
+            hog.append(b"x" * 10_000_000)
         return x
 
     result = keep(task, range(3), chunksize=3, retries=1)
     assert result.values() == [0, 2]
     error = result.errors[1]
-    assert isinstance(error, TaskOutOfMemory | RemoteError)
-    assert "256 MB" in str(error) or "MemoryError" in str(error)
+    assert type(error) is TaskOutOfMemory
+    assert "it used up 256 of the function's 256 MB: give it more with memory (--memory)" in str(error)
+    assert "attempt 2 of 2" in str(error)
+
+
+def test_a_sandbox_that_cannot_start_is_named(local_aws: Any) -> None:
+    layer = io.BytesIO()
+    with zipfile.ZipFile(layer, "w") as archive:
+        # As the package of that name on PyPI, which is for Python 2: a layer comes before the standard library.
+        archive.writestr("python/uuid.py", "print 'Python 2'\n")
+    arn = local_aws.client("lambda").publish_layer_version(LayerName="old", Content={"ZipFile": layer.getvalue()})
+    settings = Settings(local=True, memory=256, layers=(arn["LayerVersionArn"],))
+    error = api.map(abs, [1], settings=settings, errors="keep", retries=0).errors[0]
+    assert type(error) is InitFailed
+    assert "Look at what the function's layers" in str(error)
 
 
 def test_a_full_disk_is_named_and_keeps_its_neighbours() -> None:
@@ -287,7 +328,7 @@ def test_a_full_disk_is_named_and_keeps_its_neighbours() -> None:
 
 def test_a_function_that_cannot_be_pickled_is_refused_before_anything_is_sent() -> None:
     lock = threading.Lock()
-    with pytest.raises(SerializationError, match="'lock'"):
+    with pytest.raises(SerializationError, match=r"'lock'.*make it inside the function"):
         api.start(lambda x: lock, [1], options=MapOptions(), settings=Settings(local=True))
 
 
@@ -296,6 +337,7 @@ def test_an_item_that_cannot_be_sent_fails_alone() -> None:
     assert result.values() == [3, 1]
     assert isinstance(result.errors[1], ItemError)
     assert isinstance(result.errors[1], SerializationError)
+    assert "lock' object; send what the task can make it from" in str(result.errors[1])
 
 
 def test_a_result_that_cannot_be_sent_fails_alone() -> None:
@@ -305,7 +347,7 @@ def test_a_result_that_cannot_be_sent_fails_alone() -> None:
     result = keep(task, range(3), chunksize=3)
     assert result.values() == [1, 4]
     assert type(result.errors[1]) is ResultError
-    assert "generator" in str(result.errors[1])
+    assert "'generator' object; return plain data made from it" in str(result.errors[1])
 
 
 def test_a_result_that_cannot_be_unpickled_here_is_named() -> None:

@@ -71,7 +71,11 @@ LATER = "Signature not yet current: 20260101T010000Z is still later than 2026010
         (dated("InvalidSignatureException", MISMATCH, HOUR), errors.ClockSkew, ("clock is 60 minutes slow",)),
         (dated("RequestTimeTooSkewed", "Too far.", -HOUR), errors.ClockSkew, ("clock is 60 minutes fast",)),
         (dated("InvalidSignatureException", MISMATCH, 0), errors.InvokeError, ("credentials",)),
-        (refusing(404, "ResourceNotFoundException", "Function not found: f"), errors.FunctionGone, ("not found",)),
+        (
+            refusing(404, "ResourceNotFoundException", "Function not found: f"),
+            errors.FunctionGone,
+            ("not found", "deployed anew"),
+        ),
         (refusing(502, "KMSDisabledException", "Key disabled."), errors.InvokeError, ("Enable the KMS key",)),
         (
             throttling("ReservedFunctionConcurrentInvocationLimitExceeded"),
