@@ -89,7 +89,7 @@ def record(note: Note) -> Record:
         case (tasks,):
             return Sent(tasks)
         case (tasks, payload, error, request_id, report):
-            return Answered(tasks, Reply(payload, error, "", request_id, report and Report(*report)))
+            return Answered(tasks, Reply(payload, error, "", request_id, Report(*report) if report else None))
         case _:
             return note
 
