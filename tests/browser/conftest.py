@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(420))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab(variables: dict[str, str], local_aws: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The server; its kernels find this session's local AWS."""
     folder = tmp_path_factory.mktemp("lab")
