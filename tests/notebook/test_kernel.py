@@ -169,14 +169,32 @@ def kernel():
 SLOW = "%%lambda_map x in range(100) -o r --chunksize 1 --workers 4\nimport time\ntime.sleep(0.05 if x < 4 else 4)\nx"
 
 
-@pytest.mark.parametrize("presses", [1, 3])
-def test_an_interrupt_returns_at_once_says_what_still_runs_and_keeps_the_results(kernel, presses):
+# Pressed from within, where it is sure to strike us: between two cells it strikes the kernel, which may not survive it.
+PRESSED_AGAIN = """
+import signal
+from lithops_magic.engine.result import MapResult
+from lithops_magic.notebook.progress import Progress
+
+def pressed(method, presses):
+    def strike(*arguments):
+        if presses:
+            signal.raise_signal(presses.pop())
+        return method(*arguments)
+    return strike
+
+{0} = pressed({0}, [signal.SIGINT])
+"""
+
+
+@pytest.mark.parametrize("pressed_again_in", [None, "MapResult.cancel", "Progress.finish"])
+def test_an_interrupt_returns_at_once_says_what_still_runs_and_keeps_the_results(kernel, pressed_again_in):
+    if pressed_again_in:
+        assert kernel.run(PRESSED_AGAIN.format(pressed_again_in))["status"] == "ok"
     request = kernel.send(SLOW)
     for _, text in kernel.shown(request):
         if "/100 finished" in text and "] 0/" not in text:
             break
-    for _ in range(presses):
-        kernel.manager.interrupt_kernel()
+    kernel.manager.interrupt_kernel()
     answer = kernel.reply(request)
     assert answer["ename"] == "Stopped"
     assert "of 100 finished" in answer["evalue"]
