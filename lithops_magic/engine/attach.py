@@ -185,11 +185,11 @@ class _Attached:
         """
         if self._detached:
             return self._job.began + kept.EVENT_AGE - time.time()
-        timeout = float(self._recipe.settings.timeout)
+        patience = self._recipe.settings.timeout + kept.MARGIN
         if self._recall.longest and not self._once:
-            timeout = min(timeout, max(3 * self._recall.longest, self._job.options.keep_after))
+            patience = min(patience, max(3 * self._recall.longest, self._job.options.keep_after))
         alive = time.time() if self._busy else self._folder.seen
-        return alive + timeout + kept.MARGIN - time.time()
+        return alive + patience - time.time()
 
     def _open(self, notify: Callable[[str], None]) -> Endpoint:
         backend = LambdaBackend(self._recipe.settings, self._recipe.options.workers, self._recipe.function.need)
