@@ -489,7 +489,7 @@ def test_the_state_of_the_event_loop_thread_is_kept_and_given_back() -> None:
             for _ in range(6):
                 transport.send(b"{}", count)
                 calls.append(seen.get(timeout=20))
-            assert server.connections == 3
+            assert server.connections > 1
             assert max(calls) > 1
         assert eventually(lambda: thread_states() <= before), (thread_states(), before)
 

@@ -94,7 +94,7 @@ def test_the_largest_item_that_fits_goes_inline_and_a_byte_more_through_s3(
     assert list(lmap(len, [random.randbytes(most)])) == [most]
     assert counted() == {}
     assert list(lmap(len, [random.randbytes(most + 400)])) == [most + 400]
-    assert counted() == {"PutObject": 1, "GetObject": 1}
+    assert counted() == {"HeadObject": 1, "PutObject": 1, "GetObject": 1}
 
 
 def test_the_largest_result_that_fits_comes_inline_and_a_few_bytes_more_through_s3(
