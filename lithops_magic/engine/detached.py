@@ -189,9 +189,8 @@ class DetachedBackend:
         """Write everything down, and yield the invocations."""
         store = self._link.endpoint.store
         assert store is not None
-        again = ["error"] if self._options.retry_errors else []
-        told = {"runs": runs(self._options), "again": again}
-        place = replace(Place.of_job(store, self._job.id, key=self._job.key), rules=told)
+        rules = {"runs": runs(self._options), **self._options.keeping}
+        place = Place.of_job(store, self._job.id, key=self._job.key, rules=rules)
         requests = self._function.place(place, len(self._items), limit=EVENT_LIMIT)
         taken = [
             records.Taken(index, _fragment(index, item, requests, place)) for index, item in enumerate(self._items)

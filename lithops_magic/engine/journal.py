@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -26,7 +26,6 @@ from lithops_magic.engine.jobfolder import JobFolder, State
 from lithops_magic.engine.payload import Function
 from lithops_magic.engine.spill import Place
 from lithops_magic.errors import LithopsMagicError, MisuseError
-from lithops_magic.worker import packing
 
 if TYPE_CHECKING:
     from lithops_magic.config import Settings
@@ -40,8 +39,6 @@ LIMIT = 256_000_000
 """Bytes of one job's journal; what comes then is not written, and the job cannot be resumed from there on."""
 BUFFER = 32_000_000
 """Bytes that wait in memory before a job becomes worth a folder by their number."""
-SLICE = 1_000_000
-"""Bytes of items that are pickled at a time: more would hold up the job, whose threads share one interpreter."""
 LEAVING = 2.0
 """Seconds that an interpreter which ends waits for the last write."""
 PUBLIC = frozenset({"id", "label", "created", "detached", "python", "cloudpickle"})
@@ -235,7 +232,7 @@ class Journal(Silent):
             self._folder.write("recipe", pickle.dumps(self._recipe, protocol=5))
             self._folder.write("manifest.json", json.dumps(self._manifest()).encode())
         self._file = self._folder.append()
-        for container in slices(self._sequence):
+        for container in records.slices(self._sequence):
             self._put(records.encode([records.Items(container)]))
             self._flush()
             if self._closed.is_set() or self._full:
@@ -299,28 +296,3 @@ class Journal(Silent):
             "key": job.key.hex(),
             "names": {code.co_filename: job.name_code(code.co_filename)} if code else {},
         }
-
-
-def slices(items: Sequence[Any] | None) -> Iterator[bytes]:
-    """Pickle a sequence in pieces of about `SLICE` bytes."""
-    start, count = 0, 1
-    while items is not None and start < len(items):
-        container = _pack(list(items[start : start + count]))
-        yield container
-        start += count
-        count = max(1, min(count * 16, int(count * SLICE / len(container))))
-
-
-def _pack(items: list[Any]) -> bytes:
-    try:
-        return packing.dumps(items)
-    except Exception:
-        return packing.dumps([_packable(item) for item in items])
-
-
-def _packable(item: Any) -> Any:
-    try:
-        packing.dumps(item)
-    except Exception as error:
-        return records.Unsendable(f"{type(error).__name__}: {error}")
-    return item

@@ -49,6 +49,11 @@ class MapOptions:
     label: str = ""
     """What the user calls the job, shown in its repr."""
 
+    @property
+    def keeping(self) -> dict[str, list[str]]:
+        """What a worker must know of keeping outcomes in S3: the first one stays, so it must not be a retried error."""
+        return {"again": ["error"]} if self.retry_errors else {}
+
     def __post_init__(self) -> None:
         for name in ("memory", "timeout", "tmp", "chunksize", "workers"):
             value = getattr(self, name)

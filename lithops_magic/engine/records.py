@@ -5,14 +5,17 @@ from __future__ import annotations
 import pickle
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lithops_magic.aws.outcomes import Ambiguous, Reply
 from lithops_magic.aws.report import Report
+from lithops_magic.worker import packing
 
+SLICE = 1_000_000
+"""Bytes of items that are pickled at a time: more would hold up the job, whose threads share one interpreter."""
 _FRAME = struct.Struct("<II")
 """Size and checksum of what follows."""
 
@@ -117,3 +120,28 @@ def read(path: Path) -> tuple[list[Record], int]:
             found.append(pickle.loads(data))
             end = file.tell()
     return found, end
+
+
+def slices(items: Sequence[Any] | None) -> Iterator[bytes]:
+    """Pickle a sequence in pieces of about `SLICE` bytes."""
+    start, count = 0, 1
+    while items is not None and start < len(items):
+        container = _pack(list(items[start : start + count]))
+        yield container
+        start += count
+        count = max(1, min(count * 16, int(count * SLICE / len(container))))
+
+
+def _pack(items: list[Any]) -> bytes:
+    try:
+        return packing.dumps(items)
+    except Exception:
+        return packing.dumps([_packable(item) for item in items])
+
+
+def _packable(item: Any) -> Any:
+    try:
+        packing.dumps(item)
+    except Exception as error:
+        return Unsendable(f"{type(error).__name__}: {error}")
+    return item

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lithops_magic.aws.outcomes import Reply
 from lithops_magic.engine import causes, tracebacks
 from lithops_magic.engine.answers import Outcome, WorkerReply, decode, unpickle
+from lithops_magic.engine.glance import glance
 from lithops_magic.engine.job import Task
 from lithops_magic.engine.spill import Place
 from lithops_magic.errors import (
@@ -86,21 +86,9 @@ class Limits:
     """Seconds."""
 
 
-_short = reprlib.Repr()
-_short.maxstring = _short.maxother = 60
-
-
-def item_repr(item: object) -> str:
-    """A short repr that never raises."""
-    try:
-        return " ".join(_short.repr(item).split())
-    except Exception:
-        return f"<{type(item).__qualname__}>"
-
-
 def make(kind: type[TaskError], task: Task, message: str, log: str = "") -> TaskError:
     """Make an error about `task`."""
-    return kind(message, index=task.index, item=item_repr(task.item), log=log)
+    return kind(message, index=task.index, item=glance(task.item), log=log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +194,7 @@ def _remote_error(outcome: Outcome, task: Task, known: _Circumstances) -> TaskEr
         original if isinstance(original, BaseException) else None,
         f"{outcome.traceback.type}: {outcome.traceback.message}".removesuffix(": ") + remedy,
         index=task.index,
-        item=item_repr(task.item),
+        item=glance(task.item),
         log=outcome.log,
     )
     _attach(error, outcome, known.name_code)

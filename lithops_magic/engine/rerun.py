@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import cloudpickle  # type: ignore[import-untyped]
+from lithops_magic.worker import packing
 
 
 def run_here(function: Callable[[Any], Any], item: Any) -> Any:
@@ -16,7 +16,7 @@ def run_here(function: Callable[[Any], Any], item: Any) -> Any:
     The copy is a pickled one, as in a sandbox: the task must not change what the notebook has.
     """
     __tracebackhide__ = True
-    value = function(cloudpickle.loads(cloudpickle.dumps(item)))
+    value = function(packing.loads(packing.dumps(item)))
     return _await(value) if inspect.iscoroutine(value) else value
 
 

@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from lithops_magic.engine import misuse
+from lithops_magic.engine.glance import glance
 from lithops_magic.engine.job import Job
 from lithops_magic.engine.logs import LogLines, Text, find
 from lithops_magic.engine.reduce import Reduction
-from lithops_magic.engine.replies import item_repr
 from lithops_magic.engine.values import JobValues
 from lithops_magic.errors import MisuseError
 
@@ -131,7 +131,7 @@ class MapResult(JobValues):
         __tracebackhide__ = True
         position = misuse.position(index, len(self))
         function, item = misuse.function_and_item(self._job, position)
-        print(f"Task {position} runs here now, not on Lambda: {item_repr(item)}")  # noqa: T201
+        print(f"Task {position} runs here now, not on Lambda: {glance(item)}")  # noqa: T201
         return run_here(function, item)
 
     @overload

@@ -6,7 +6,7 @@ import contextlib
 import queue
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -157,10 +157,8 @@ class Scheduler:
         store = self._lanes.first.link.endpoint.store
         if store is None:
             return None
-        options = self._job.options
-        place = Place.of_job(store, self._job.id, after=options.keep_after, key=self._job.key)
-        # The first outcome that is kept stays: it must not be an error that the next attempt may do without.
-        return replace(place, rules={"again": ["error"]}) if options.retry_errors else place
+        job, options = self._job, self._job.options
+        return Place.of_job(store, job.id, after=options.keep_after, key=job.key, rules=options.keeping)
 
     def _loop(self) -> None:
         while True:

@@ -63,9 +63,11 @@ class Place:
     rules: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of_job(cls, store: Store, job: str, *, after: float = 0.0, key: bytes = b"") -> Place:
+    def of_job(
+        cls, store: Store, job: str, *, after: float = 0.0, key: bytes = b"", rules: Mapping[str, Any] | None = None
+    ) -> Place:
         """The place of the job that has this id."""
-        return cls(store, f"{JOBS}{job}/", after, key)
+        return cls(store, f"{JOBS}{job}/", after, key, rules or {})
 
     def head(self) -> dict[str, Any]:
         """Return what the worker must know of it."""

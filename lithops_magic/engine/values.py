@@ -7,10 +7,10 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from lithops_magic.engine import misuse, tracebacks
+from lithops_magic.engine.glance import glance
 from lithops_magic.engine.job import Job, TaskFuture
 from lithops_magic.engine.ledger import State, TaskStats
 from lithops_magic.engine.options import MapOptions
-from lithops_magic.engine.replies import item_repr
 from lithops_magic.engine.snapshot import Snapshot
 from lithops_magic.errors import TaskError
 
@@ -203,7 +203,7 @@ class JobValues(Sequence[Any]):
     def item_repr(self, index: int) -> str:
         """A short repr of a task's item, or nothing if it was not kept."""
         try:
-            return item_repr(self._job.kept(index))
+            return glance(self._job.kept(index))
         except LookupError:
             return ""
 

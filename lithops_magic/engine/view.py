@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import reprlib
-from array import array
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lithops_magic.engine import markup, tracebacks
 from lithops_magic.engine.advice import memory_advice
+from lithops_magic.engine.glance import glance
 from lithops_magic.engine.units import duration, factor, money, plural
 
 if TYPE_CHECKING:
@@ -31,34 +29,6 @@ _GROUPS = 5
 """Groups of equal errors shown."""
 _ROWS = 20
 """Tasks in the per-task table."""
-
-_FLOAT = 9
-"""Characters up to which a float is shown in full; six digits of a longer one."""
-_FEW = 4
-"""Elements up to which an array is shown by them; a larger one by its shape."""
-
-
-class _Short(reprlib.Repr):
-    """Says at a glance what a value is."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxstring = self.maxother = self.maxlong = _WIDTH
-
-    def repr_array(self, value: array[Any], level: int) -> str:
-        return f"<array of {len(value):,}>" if len(value) > _FEW else super().repr_array(value, level)
-
-    def repr_instance(self, value: Any, level: int) -> str:
-        if isinstance(value, float):
-            text = repr(float(value))
-            return text if len(text) <= _FLOAT else f"{value:.6g}"
-        shape = getattr(value, "shape", None)
-        if isinstance(shape, tuple) and math.prod(shape) > _FEW:
-            return f"<{type(value).__name__} {' × '.join(f'{length:,}' for length in shape)}>"
-        return super().repr_instance(value, level)
-
-
-_short = _Short()
 
 
 def to_text(result: MapResult) -> str:
@@ -159,8 +129,8 @@ def _remedies(result: MapResult) -> str:
 def _values(result: MapResult) -> str:
     done = result.indices("done")
     if len(done) <= 2 * _ENDS:
-        return _line(", ".join(_repr(result[i]) for i in done))
-    first, last = ([_line(_repr(result[i]), _ROOM) for i in part] for part in (done[:_ENDS], done[-_ENDS:]))
+        return _line(", ".join(glance(result[i], _WIDTH) for i in done))
+    first, last = ([_line(glance(result[i], _WIDTH), _ROOM) for i in part] for part in (done[:_ENDS], done[-_ENDS:]))
     return f"{', '.join(first)} … {', '.join(last)}"
 
 
@@ -193,7 +163,7 @@ def _task_table(result: MapResult) -> str:
 
 def _outcome(result: MapResult, task: TaskStats, errors: Mapping[int, TaskError]) -> str:
     if task.state == "done":
-        return _line(_repr(result[task.index]))
+        return _line(glance(result[task.index], _WIDTH))
     error = errors.get(task.index)
     if error is None:
         return task.state
@@ -206,13 +176,6 @@ def _task_row(result: MapResult, task: TaskStats, errors: Mapping[int, TaskError
     time = duration(task.duration_s) + (" (cold start)" if task.cold else "") if task.attempts else ""
     memory = f"{task.max_memory_mb:,} MB" if task.max_memory_mb else ""
     return f"{task.index:,}", item, _outcome(result, task, errors), time, memory, f"{task.attempts}"
-
-
-def _repr(value: object) -> str:
-    try:
-        return _short.repr(value)
-    except Exception:  # a value's own repr may do anything, and a result must always show
-        return f"<{type(value).__name__}>"
 
 
 def _line(text: str, width: int = _WIDTH) -> str:

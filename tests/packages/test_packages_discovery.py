@@ -92,6 +92,19 @@ def test_a_generator_is_not_touched() -> None:
     assert next(items) == 1
 
 
+def test_a_module_is_found_in_a_distribution_of_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cv2").mkdir()
+    (tmp_path / "cv2/__init__.py").touch()
+    folder = tmp_path / "opencv_python_headless-4.12.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: opencv-python-headless\nVersion: 4.12.0\n")
+    (folder / "WHEEL").write_text("Tag: cp312-abi3-manylinux_2_17_x86_64\n")
+    (folder / "RECORD").write_text("cv2/__init__.py,,\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    closure = close(need_of({"cv2": "imported"}, Request()).units, (), (), Target(12, "x86_64"))
+    assert [part.pin for part in closure.parts.values()] == ["opencv-python-headless==4.12.0"]
+
+
 def test_only_what_is_required_on_lambda(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def install(name: str, *requires: str) -> None:
         folder = tmp_path / f"{name}-1.dist-info"
