@@ -14,7 +14,7 @@ from typing import Any
 
 import nbformat
 
-from lithops_magic.demo import play
+from lithops_magic.cli.play import play
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 WITHOUT_PICTURE = {"02_configure"}

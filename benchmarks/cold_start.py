@@ -59,8 +59,8 @@ def empty(aws: LocalAws) -> str:
 
 def engine(aws: LocalAws) -> str:
     """Deploy our worker."""
-    from lithops_magic.aws.function import deploy
-    from lithops_magic.engine.package import worker_package
+    from lithops_magic.aws.deploy.function import deploy
+    from lithops_magic.engine.backend.deployment_package import worker_package
 
     return deploy(aws.cloud, aws.settings, worker_package(), lambda _: None).name
 

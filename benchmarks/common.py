@@ -98,8 +98,8 @@ class LocalAws:
 
     def __init__(self) -> None:
         from lithops_magic import config
-        from lithops_magic.aws.local import ensure_local_aws
-        from lithops_magic.aws.role import execution_role
+        from lithops_magic.aws.deploy.role import execution_role
+        from lithops_magic.aws.local_server import ensure_local_aws
         from lithops_magic.aws.session import Cloud
 
         self.settings = config.load(local=True)

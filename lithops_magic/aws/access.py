@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..config import Settings
-from .session import Cloud, Notify, silent
+from lithops_magic.aws.session import Cloud, Notify, silent
+from lithops_magic.config import Settings
 
 _ANY_ROLE = "arn:aws:iam::000000000000:role/not-used"
 """Connecting needs no role; a configuration without one only counts as unfinished."""

@@ -9,8 +9,8 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from ..config import Settings
-from ..errors import ConfigError
+from lithops_magic.config import Settings
+from lithops_magic.errors import ConfigError
 
 if TYPE_CHECKING:
     from types_boto3_lambda.type_defs import CreateFunctionRequestTypeDef

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..errors import AwsError, ConfigError, LithopsMagicError
-from .clock import clock_error
+from lithops_magic.aws.clock import clock_error
+from lithops_magic.errors import AwsError, ConfigError, LithopsMagicError
 
 PERMISSION = "Ask whoever manages the account for this permission."
 SIGN_IN = "Sign in again, for example with `aws sso login`, and repeat."

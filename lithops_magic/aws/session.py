@@ -8,10 +8,10 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from ..config import Settings, regions
-from ..errors import ConfigError
-from .explain import aws_errors
-from .local import ensure_local_aws
+from lithops_magic.aws.explain import aws_errors
+from lithops_magic.aws.local_server import ensure_local_aws
+from lithops_magic.config import Settings, regions
+from lithops_magic.errors import ConfigError
 
 if TYPE_CHECKING:
     from boto3.session import Session

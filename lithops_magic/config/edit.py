@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from ..errors import ConfigError
-from .document import NULL, Document, Loader, parse
+from lithops_magic.config.document import NULL, Document, Loader, parse
+from lithops_magic.errors import ConfigError
 
 Path = tuple[str | int, ...]
 """Keys of mappings and positions in lists, from the top."""

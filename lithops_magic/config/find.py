@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
-from . import document as documents
-from .document import Document, Scalar
-from .keys import KNOWN_SECTION_KEYS, UNUSED, lookup, read_fields, read_local
-from .settings import Settings
+from lithops_magic.config import document as documents
+from lithops_magic.config.document import Document, Scalar
+from lithops_magic.config.keys import KNOWN_SECTION_KEYS, UNUSED, lookup, read_fields, read_local
+from lithops_magic.config.settings import Settings
+from lithops_magic.errors import ConfigError
 
 OF_AN_ACCOUNT = [
     "region",

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from .document import BOOL, INT, Document, Scalar
-from .settings import FileSystem
+from lithops_magic.config.document import BOOL, INT, Document, Scalar
+from lithops_magic.config.settings import FileSystem
 
 DEFAULT_RUNTIME = "default"
 """Lithops' word for the runtime that it makes itself."""

@@ -12,13 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
-from . import document as documents
-from .document import Document
-from .edit import remove, write
-from .find import OF_AN_ACCOUNT, chosen_backend, infer_local, interpret
-from .keys import KEYS, LOCAL, Place, lookup, read_fields, read_local
-from .settings import FileSystem, Settings
+from lithops_magic.config import document as documents
+from lithops_magic.config.document import Document
+from lithops_magic.config.edit import remove, write
+from lithops_magic.config.find import OF_AN_ACCOUNT, chosen_backend, infer_local, interpret
+from lithops_magic.config.keys import KEYS, LOCAL, Place, lookup, read_fields, read_local
+from lithops_magic.config.settings import FileSystem, Settings
+from lithops_magic.errors import ConfigError
 
 SECRETS = ("access_key_id", "secret_access_key", "session_token")
 HIDDEN = "••••••••"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .problems import Problem
+    from lithops_magic.config.problems import Problem
 
 DEFAULT_MEMORY = 1769
 """MB at which Lambda gives one whole vCPU (AWS Lambda developer guide, "Configure Lambda function memory")."""
@@ -77,6 +77,6 @@ class Settings:
 
     def problems(self) -> list[Problem]:
         """Tell everything that AWS would refuse, in the order of the fields; empty means usable."""
-        from .problems import find_problems
+        from lithops_magic.config.problems import find_problems
 
         return find_problems(self)

@@ -7,17 +7,17 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from lithops_magic.engine import detached
-from lithops_magic.engine import events as ev
-from lithops_magic.engine.backend import LambdaBackend
-from lithops_magic.engine.job import Job
-from lithops_magic.engine.journal import Journal, Recipe
+from lithops_magic.engine import handover
+from lithops_magic.engine.backend.aws_lambda import LambdaBackend
+from lithops_magic.engine.dispatch.items import Source
+from lithops_magic.engine.dispatch.scheduler import Scheduler
+from lithops_magic.engine.durable.journal import Journal, Recipe
+from lithops_magic.engine.job import events as ev
+from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.options import KEEP_AFTER, MapOptions
-from lithops_magic.engine.payload import Function, Setup
-from lithops_magic.engine.reduce import Reduction
-from lithops_magic.engine.result import MapResult
-from lithops_magic.engine.scheduler import Scheduler
-from lithops_magic.engine.source import Source
+from lithops_magic.engine.result.map_result import MapResult
+from lithops_magic.engine.result.reduction import Reduction
+from lithops_magic.engine.wire.function import Function, Setup
 from lithops_magic.packages import Request
 
 if TYPE_CHECKING:
@@ -58,12 +58,12 @@ def start(
         A package or module that it needs cannot be shipped.
     """
     if options.detach:
-        detached.check(options, reduced=reduce is not None)
-        items = detached.all_items(items)
+        handover.check(options, reduced=reduce is not None)
+        items = handover.all_items(items)
     once_more = partial(start, settings=settings, name_code=name_code)
     reduction = None if reduce is None else Reduction.prepare(reduce, options, once_more)
     job = Job(
-        detached.scheduled(options) if options.detach else options,
+        handover.scheduled(options) if options.detach else options,
         name_code or (lambda name: name),
         len(items) if isinstance(items, Sized) else None,
         function,
@@ -87,7 +87,7 @@ def _launch(
     for warning in blob.warnings:
         job.publish(ev.Noted(warning))
     if options.detach:
-        detached.launch(job, blob, list(items), settings, options)
+        handover.launch(job, blob, list(items), settings, options)
         return job
     journal = Journal(job, Recipe.of(settings, options, blob)) if job.whole else None
     Scheduler(job, blob, Source(items), backend, settings.worker_processes, journal).start()
@@ -216,5 +216,5 @@ def map(
     )
     result = start(function, items, options=options, settings=settings or config.load(), reduce=reduce)
     if detach:
-        return detached.handed_over(result)
+        return handover.handed_over(result)
     return result if background else result.finish()

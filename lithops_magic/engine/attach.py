@@ -11,18 +11,20 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from lithops_magic.aws.outcomes import Ambiguous
-from lithops_magic.engine import detached, journal, kept, records
+from lithops_magic.aws.invoke.outcomes import Ambiguous
+from lithops_magic.engine import handover
 from lithops_magic.engine.api import again
-from lithops_magic.engine.backend import Endpoint, LambdaBackend
-from lithops_magic.engine.job import Job
-from lithops_magic.engine.jobfolder import JobFolder
-from lithops_magic.engine.payload import Function
-from lithops_magic.engine.recall import Recall
-from lithops_magic.engine.replay import Done, Replay, ReplayBackend
-from lithops_magic.engine.result import MapResult
-from lithops_magic.engine.scheduler import Scheduler
-from lithops_magic.engine.source import Source
+from lithops_magic.engine.backend import detached
+from lithops_magic.engine.backend.aws_lambda import Endpoint, LambdaBackend
+from lithops_magic.engine.backend.replay import Done, Replay, ReplayBackend
+from lithops_magic.engine.dispatch.items import Source
+from lithops_magic.engine.dispatch.scheduler import Scheduler
+from lithops_magic.engine.durable import journal, kept_results, records
+from lithops_magic.engine.durable.folder import JobFolder
+from lithops_magic.engine.durable.history import Recall
+from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.result.map_result import MapResult
+from lithops_magic.engine.wire.function import Function
 from lithops_magic.errors import JobInterrupted
 from lithops_magic.worker import packing
 
@@ -170,7 +172,7 @@ class _Attached:
         function = recipe.function if self._resume else replace(recipe.function, container=b"")
         written = journal.Journal(job, recipe, self._folder) if self._folder.owned else None
         Scheduler(job, function, source, backend, recipe.settings.worker_processes, written).start()
-        detached.stopping(job, backend.stop)
+        handover.stopping(job, backend.stop)
         return MapResult(job)
 
     def _why_incomplete(self) -> str:
@@ -184,8 +186,8 @@ class _Attached:
         Where tasks may run twice, it is not worth it to wait much longer than the longest of them took so far.
         """
         if self._detached:
-            return self._job.began + kept.EVENT_AGE - time.time()
-        patience = self._recipe.settings.timeout + kept.MARGIN
+            return self._job.began + kept_results.EVENT_AGE - time.time()
+        patience = self._recipe.settings.timeout + kept_results.MARGIN
         if self._recall.longest and not self._once:
             patience = min(patience, max(3 * self._recall.longest, self._job.options.keep_after))
         alive = time.time() if self._busy else self._folder.seen

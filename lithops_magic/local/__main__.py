@@ -8,7 +8,16 @@ import os
 import sys
 from pathlib import Path
 
-from lithops_magic.local.discovery import Discovery, LocalError, find, is_alive, path_of, private_folder, read, version
+from lithops_magic.local.discovery import (
+    Discovery,
+    LocalError,
+    find,
+    is_alive,
+    path_of,
+    private_folder,
+    read,
+    version,
+)
 
 IDLE_MINUTES = 30.0
 

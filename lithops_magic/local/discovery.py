@@ -80,7 +80,7 @@ def _is_private(found: os.stat_result, is_kind: Callable[[int], bool]) -> bool:
 def version() -> str:
     """Return the key under which servers are shared: Python's minor version and the sources of this package."""
     digest = sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
     return f"{sys.version_info.major}.{sys.version_info.minor}-{digest.hexdigest()[:12]}"
 

@@ -22,16 +22,16 @@ import uvicorn
 from botocore.config import Config
 
 from lithops_magic.local import discovery
-from lithops_magic.local.credentials import Credential, Keyring
+from lithops_magic.local.control.platform import Platform
+from lithops_magic.local.control.service import LambdaService
 from lithops_magic.local.discovery import Discovery, LocalError
-from lithops_magic.local.front import Front
-from lithops_magic.local.isolation import Choice
+from lithops_magic.local.front.credentials import Credential, Keyring
+from lithops_magic.local.front.door import Front
+from lithops_magic.local.front.moto_app import MotoApp
 from lithops_magic.local.lifecycle import state_folder
-from lithops_magic.local.logs import LogShipper
-from lithops_magic.local.moto_app import MotoApp
-from lithops_magic.local.platform import Platform
-from lithops_magic.local.runtime import Runtime, SandboxCredentials
-from lithops_magic.local.service import LambdaService
+from lithops_magic.local.sandbox.isolation import Choice
+from lithops_magic.local.sandbox.logs import LogShipper
+from lithops_magic.local.sandbox.runtime import Runtime, SandboxCredentials
 
 if TYPE_CHECKING:
     from types_boto3_logs import CloudWatchLogsClient

@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from lithops_magic.notebook.completer import matcher_for
-from lithops_magic.notebook.configure import ConfigMagics
-from lithops_magic.notebook.export.magic import ExportMagics
-from lithops_magic.notebook.magics import LambdaMagics
-from lithops_magic.notebook.manage import JobMagics
+from lithops_magic.notebook.magics.completer import matcher_for
+from lithops_magic.notebook.magics.config import ConfigMagics
+from lithops_magic.notebook.magics.export import ExportMagics
+from lithops_magic.notebook.magics.jobs import JobMagics
+from lithops_magic.notebook.magics.map import LambdaMagics
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -1,7 +1,7 @@
 """Runs in the sandbox: calls a function with each item of a chunk and reports each outcome by itself.
 
 The worker needs only Python's standard library and cloudpickle, and boto3 where data do not fit in a request or reply.
-`engine/payload.py` and `engine/answers.py` are the other end of its format.
+`function`, `item` and `reply` in `engine/wire` are the other end of its format.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from lithops_magic.aws.invoke.report import Report, parse_report
 from lithops_magic.aws.prices import REQUEST_PRICE, compute_cost, invocation_cost, is_estimate
-from lithops_magic.aws.report import Report, parse_report
 
 COLD = (
     "START RequestId: a Version: $LATEST\nEND RequestId: a\n"

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lithops_magic.aws import create
 from lithops_magic.aws.definition import creation_request, runtime_name
+from lithops_magic.aws.deploy import create
+from lithops_magic.aws.deploy.function import DeployedFunction, delete_functions, deploy, list_functions
+from lithops_magic.aws.deploy.role import LOCAL_ROLE, execution_role
+from lithops_magic.aws.deploy.state_reasons import REASONS, advice
+from lithops_magic.aws.deploy.wait import _failed
 from lithops_magic.aws.explain import explain
-from lithops_magic.aws.function import DeployedFunction, delete_functions, deploy, list_functions
-from lithops_magic.aws.role import LOCAL_ROLE, execution_role
 from lithops_magic.aws.session import Cloud
-from lithops_magic.aws.states import REASONS, advice
-from lithops_magic.aws.wait import _failed
 from lithops_magic.config import FileSystem, Settings
 from lithops_magic.errors import ConfigError, DeployError
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from lithops_magic.aws import invoke
-from lithops_magic.aws.function import DeployedFunction, delete_functions, deploy
-from lithops_magic.aws.invoke import Outcome, Refused, Reply, Throttled, open_transport
+from lithops_magic.aws.deploy.function import DeployedFunction, delete_functions, deploy
+from lithops_magic.aws.invoke import sender
+from lithops_magic.aws.invoke.sender import Outcome, Refused, Reply, Throttled, open_transport
 from lithops_magic.aws.session import Cloud
 from lithops_magic.config import Settings
 
@@ -62,7 +62,7 @@ def clean(request: pytest.FixtureRequest) -> Iterator[None]:
             lambda_.delete_function(FunctionName=entry["FunctionName"])
 
 
-def send_all(transport: invoke.Transport, payloads: list[bytes]) -> list[Outcome]:
+def send_all(transport: sender.Transport, payloads: list[bytes]) -> list[Outcome]:
     outcomes: queue.Queue[tuple[int, Outcome]] = queue.Queue()
 
     def keep(index: int) -> Callable[[Outcome], None]:
@@ -134,7 +134,7 @@ def test_close_abandons_what_is_in_flight_at_once(cloud: Cloud, function: Deploy
 def test_a_request_in_flight_does_not_keep_the_interpreter() -> None:
     script = """
 import socket
-from lithops_magic.aws.invoke import open_transport
+from lithops_magic.aws.invoke.sender import open_transport
 from lithops_magic.aws.session import Cloud
 from lithops_magic.config import Settings
 listener = socket.create_server(("127.0.0.1", 0))
@@ -163,7 +163,7 @@ def test_a_failing_callback_ends_nothing_else(
 
 def test_the_accounts_concurrency(cloud: Cloud) -> None:
     limit = cloud.client("lambda").get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]
-    assert invoke.concurrency(cloud) == limit > 0
+    assert sender.concurrency(cloud) == limit > 0
 
 
 def test_nothing_is_left(cloud: Cloud, settings: Settings, function: DeployedFunction) -> None:

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from lithops_magic.aws.explain import aws_errors
-from lithops_magic.aws.outcomes import (
+from lithops_magic.aws.invoke.outcomes import (
     MAYBE,
     NEVER,
     NOT_NOW,

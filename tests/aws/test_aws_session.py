@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lithops_magic.aws import local
+from lithops_magic.aws import local_server
 from lithops_magic.aws.session import Cloud
 from lithops_magic.config import Settings
 from lithops_magic.errors import AwsError, ConfigError, LocalAWSError
@@ -134,8 +134,8 @@ def test_a_local_aws_that_does_not_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, words: str
 ) -> None:
     monkeypatch.setattr(sys, "executable", interpreter(tmp_path, script))
-    monkeypatch.setattr(local, "QUIET_SECONDS", 0.3)
-    monkeypatch.setattr(local, "LONGEST_START", 1.0)
+    monkeypatch.setattr(local_server, "QUIET_SECONDS", 0.3)
+    monkeypatch.setattr(local_server, "LONGEST_START", 1.0)
     with pytest.raises(LocalAWSError, match=words) as caught:
         Cloud.connect(Settings())
     assert "\n" not in str(caught.value)
@@ -148,7 +148,7 @@ def test_a_slow_start_is_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ' "access_key_id": "k", "secret_access_key": "s"}'
     )
     monkeypatch.setattr(sys, "executable", interpreter(tmp_path, f"sleep 1; echo '{answer}'"))
-    monkeypatch.setattr(local, "QUIET_SECONDS", 0.1)
+    monkeypatch.setattr(local_server, "QUIET_SECONDS", 0.1)
     heard: list[str] = []
-    assert local.ensure_local_aws(heard.append).endpoint_url == "http://127.0.0.1:9"
+    assert local_server.ensure_local_aws(heard.append).endpoint_url == "http://127.0.0.1:9"
     assert heard == ["Starting the local AWS …"]

@@ -11,8 +11,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials, ReadOnlyCredentials
 
-from lithops_magic.aws.route import Target
-from lithops_magic.aws.signing import Stamp
+from lithops_magic.aws.invoke.connect import Target
+from lithops_magic.aws.invoke.signing import Stamp
 
 NOW = datetime.datetime(2026, 2, 28, 23, 59, 59, tzinfo=datetime.UTC)
 UNSIGNED = ("content-length", "user-agent")

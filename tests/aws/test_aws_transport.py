@@ -24,8 +24,16 @@ import pytest
 from botocore.credentials import RefreshableCredentials
 
 from faulty_server import OK, Connection, make_authority, serving, tunnel
-from lithops_magic.aws import invoke, route, transport
-from lithops_magic.aws.invoke import Ambiguous, Outcome, Refused, Reply, Throttled, Unreachable, open_transport
+from lithops_magic.aws.invoke import connect, sender, transport
+from lithops_magic.aws.invoke.sender import (
+    Ambiguous,
+    Outcome,
+    Refused,
+    Reply,
+    Throttled,
+    Unreachable,
+    open_transport,
+)
 from lithops_magic.aws.session import Cloud
 from waiting import eventually
 
@@ -37,7 +45,7 @@ def cloud_at(url: str | None, session: boto3.Session | None = None, region: str 
 
 
 @contextmanager
-def opened(cloud: Cloud, most: int = 1, timeout: float = 20) -> Iterator[invoke.Transport]:
+def opened(cloud: Cloud, most: int = 1, timeout: float = 20) -> Iterator[sender.Transport]:
     transport = open_transport(cloud, "function", max_in_flight=most, timeout=timeout)
     try:
         yield transport
@@ -45,7 +53,7 @@ def opened(cloud: Cloud, most: int = 1, timeout: float = 20) -> Iterator[invoke.
         transport.close()
 
 
-def send_all(transport: invoke.Transport, payloads: list[bytes]) -> list[Outcome]:
+def send_all(transport: sender.Transport, payloads: list[bytes]) -> list[Outcome]:
     outcomes: queue.Queue[Outcome] = queue.Queue()
     for payload in payloads:
         transport.send(payload, outcomes.put)
@@ -180,7 +188,7 @@ def test_a_reset_amid_the_request_was_not_executed() -> None:
 
 
 def test_silence_has_a_limit_and_frees_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(invoke, "ANSWER_MARGIN", 0.3)
+    monkeypatch.setattr(sender, "ANSWER_MARGIN", 0.3)
 
     async def serve(connection: Connection) -> None:
         await connection.request()
@@ -339,7 +347,7 @@ def test_the_endpoint_is_botocores(
 ) -> None:
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    target = route.Target.resolve(cloud_at(None, region=region), "f")
+    target = connect.Target.resolve(cloud_at(None, region=region), "f")
     assert (target.host, target.port, target.secure) == (host, 443, True)
     assert (target.region, target.service) == (region, "lambda")
 

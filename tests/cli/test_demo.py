@@ -17,8 +17,8 @@ import pytest
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from lithops_magic import cli, cli_demo
-from lithops_magic.demo import Screen, play
+from lithops_magic.cli import demo, main
+from lithops_magic.cli.play import Screen, play
 
 PROGRESS = """
 from IPython.display import display
@@ -104,11 +104,11 @@ def test_ctrl_c_ends_the_kernel_and_says_so_in_one_line(tmp_path: Path) -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "from nbformat.v4 import new_code_cell, new_notebook\n"
-        "from lithops_magic import cli, cli_demo, demo\n"
+        "from lithops_magic.cli import demo, main, play\n"
         "sleep = 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'\n"
         "book = new_notebook(cells=[new_code_cell(sleep)])\n"
-        "cli_demo._demo = lambda options: demo.play(book, sys.stdout, Path.cwd())\n"
-        "sys.exit(cli.main(['demo']))\n"
+        "demo._demo = lambda options: play.play(book, sys.stdout, Path.cwd())\n"
+        "sys.exit(main.main(['demo']))\n"
     )
     process = subprocess.Popen(
         [sys.executable, str(program)], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -135,14 +135,14 @@ def _gone(pid: int) -> bool:
 def test_the_notebooks_that_are_asked_for_are_played_saved_and_written_as_pages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli_demo, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(demo, "NOTEBOOKS", tmp_path)
     for name, source in (("a", "6 * 7"), ("b", "1 / 0"), ("c", "print('seen')")):
         nbformat.write(notebook(source), tmp_path / f"{name}.ipynb")
-    assert cli.main(["demo", "a", "c.ipynb", "--save", "--html", str(tmp_path)]) == 0
+    assert main.main(["demo", "a", "c.ipynb", "--save", "--html", str(tmp_path)]) == 0
     assert capsys.readouterr().out.count("As a page:") == 2
     assert nbformat.read(tmp_path / "a.ipynb", as_version=4).cells[0].outputs[0].data == {"text/plain": "42"}
     assert "seen" in (tmp_path / "c.html").read_text()
-    assert cli.main(["demo", "--all"]) == 1
+    assert main.main(["demo", "--all"]) == 1
     assert capsys.readouterr().err == "lithops-magic: b failed: ZeroDivisionError: division by zero\n"
 
 
@@ -156,15 +156,15 @@ def test_the_notebooks_that_are_asked_for_are_played_saved_and_written_as_pages(
 def test_what_cannot_be_played_is_one_line(
     arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["demo", *arguments]) == 1
+    assert main.main(["demo", *arguments]) == 1
     assert capsys.readouterr().err.startswith(f"lithops-magic: {problem}")
 
 
 def test_a_missing_repository_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli_demo, "NOTEBOOKS", tmp_path / "absent")
-    assert cli.main(["demo"]) == 1
+    monkeypatch.setattr(demo, "NOTEBOOKS", tmp_path / "absent")
+    assert main.main(["demo"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -172,7 +172,7 @@ def test_a_missing_extra_is_one_line_with_the_remedy(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "nbformat", None)
-    assert cli.main(["demo"]) == 1
+    assert main.main(["demo"]) == 1
     complaint = capsys.readouterr().err
     assert complaint.count("\n") == 1
     assert 'pip install "lithops-magic[local]"' in complaint

@@ -8,16 +8,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from lithops_magic.aws.outcomes import Outcome, Reply
-from lithops_magic.aws.report import Report
+from lithops_magic.aws.invoke.outcomes import Outcome, Reply
+from lithops_magic.aws.invoke.report import Report
 from lithops_magic.engine import MapOptions, MapResult
-from lithops_magic.engine.backend import Endpoint
-from lithops_magic.engine.job import Job
-from lithops_magic.engine.payload import Function
-from lithops_magic.engine.replies import Limits
-from lithops_magic.engine.scheduler import Scheduler
-from lithops_magic.engine.source import Source
-from lithops_magic.engine.spill import Store
+from lithops_magic.engine.backend.aws_lambda import Endpoint
+from lithops_magic.engine.dispatch.items import Source
+from lithops_magic.engine.dispatch.scheduler import Scheduler
+from lithops_magic.engine.dispatch.verdicts import Limits
+from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.wire.function import Function
+from lithops_magic.engine.wire.store import Store
 from lithops_magic.worker import handler
 
 Fault = Callable[[list[int]], Outcome | None]

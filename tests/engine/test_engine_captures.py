@@ -6,8 +6,8 @@ from functools import partial, wraps
 import cloudpickle
 import pytest
 
-from lithops_magic.engine.captures import HEAVY, captures, culprit, sizes, warnings
-from lithops_magic.engine.payload import Function
+from lithops_magic.engine.wire.captures import HEAVY, captures, culprit, sizes, warnings
+from lithops_magic.engine.wire.function import Function
 from lithops_magic.errors import SerializationError
 
 

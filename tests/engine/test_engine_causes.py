@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lithops_magic.engine import causes
-from lithops_magic.errors import (
-    DiskFull,
-    ImportFailed,
-    RemoteError,
-    RemoteTraceback,
-    TaskCrashed,
-    TaskOutOfMemory,
-)
+from lithops_magic.engine.dispatch import failures
+from lithops_magic.errors import DiskFull, ImportFailed, RemoteError, RemoteTraceback, TaskCrashed, TaskOutOfMemory
 
 
 @pytest.mark.parametrize(
@@ -32,7 +25,7 @@ from lithops_magic.errors import (
     ],
 )
 def test_exceptions(kind: str, message: str, expected: type, words: list[str]) -> None:
-    found, remedy = causes.of_exception(RemoteTraceback(kind, message), 512)
+    found, remedy = failures.of_exception(RemoteTraceback(kind, message), 512)
     assert found is expected
     assert all(word in remedy for word in words)
     assert bool(remedy) == bool(words)
@@ -50,6 +43,6 @@ def test_exceptions(kind: str, message: str, expected: type, words: list[str]) -
     ],
 )
 def test_processes_that_died(code: int, used: int | None, expected: type, words: str) -> None:
-    found, text = causes.of_process(code, 512, used)
+    found, text = failures.of_process(code, 512, used)
     assert found is expected
     assert words in text

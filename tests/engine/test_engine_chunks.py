@@ -5,7 +5,15 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lithops_magic.engine.chunks import GROWTH, LARGEST, LEAST_SECONDS, RATE, REPLY_TARGET, TARGET_SECONDS, Chunks
+from lithops_magic.engine.dispatch.chunk_size import (
+    GROWTH,
+    LARGEST,
+    LEAST_SECONDS,
+    RATE,
+    REPLY_TARGET,
+    TARGET_SECONDS,
+    Chunks,
+)
 
 SECONDS = st.floats(1e-6, 900)
 

@@ -19,18 +19,20 @@ import pytest
 import lithops_magic
 from durable_help import SETTINGS, Visits, client, eventually, visiting
 from faulty_lambda import Context, Fault, FaultyLambda, times
-from lithops_magic.aws.objects import ObjectStore
-from lithops_magic.aws.outcomes import Ambiguous, Throttled
+from lithops_magic.aws.invoke.outcomes import Ambiguous, Throttled
 from lithops_magic.aws.session import Cloud, silent
-from lithops_magic.engine import MapOptions, MapResult, detached, journal, kept
-from lithops_magic.engine.detached import DetachedBackend
-from lithops_magic.engine.job import Job
-from lithops_magic.engine.journal import Journal, Recipe
-from lithops_magic.engine.kept import unseal
-from lithops_magic.engine.payload import Function, fragment
-from lithops_magic.engine.scheduler import Scheduler
-from lithops_magic.engine.source import Source
-from lithops_magic.engine.spill import Place
+from lithops_magic.aws.storage.objects import ObjectStore
+from lithops_magic.engine import MapOptions, MapResult, handover
+from lithops_magic.engine.backend.detached import DetachedBackend
+from lithops_magic.engine.dispatch.items import Source
+from lithops_magic.engine.dispatch.scheduler import Scheduler
+from lithops_magic.engine.durable import journal, kept_results
+from lithops_magic.engine.durable.journal import Journal, Recipe
+from lithops_magic.engine.durable.kept_results import unseal
+from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.wire.function import Function
+from lithops_magic.engine.wire.item import fragment
+from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import InvokeError, JobCancelled, MisuseError, TaskCrashed
 from lithops_magic.worker import handler
 from lithops_magic.worker.detached import NotDone
@@ -46,8 +48,8 @@ def visits() -> Iterator[Visits]:
 @pytest.fixture(autouse=True)
 def quick(local_aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LITHOPS_MAGIC_STATE_DIR", str(tmp_path))
-    monkeypatch.setattr(kept, "FIRST_PAUSE", 0.05)
-    monkeypatch.setattr(kept, "MARGIN", 0.5)
+    monkeypatch.setattr(kept_results, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(kept_results, "MARGIN", 0.5)
 
 
 @pytest.fixture
@@ -119,7 +121,7 @@ def test_a_job_handed_over_by_one_process_is_taken_up_by_another(visits: Visits,
 def test_a_sandbox_that_dies_without_retries_is_lost_in_bounded_time_and_never_runs_again(
     visits: Visits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept, "MARGIN", -5.0)  # of the function's ten seconds
+    monkeypatch.setattr(kept_results, "MARGIN", -5.0)  # of the function's ten seconds
     visit = visitor(visits)
 
     def task(x: int) -> int:
@@ -188,7 +190,7 @@ def test_cancelling_keeps_what_has_not_begun_from_being_run(visits: Visits, monk
 def test_what_a_detached_job_cannot_have_is_one_line_and_nothing_is_sent(
     local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch, items: Any, options: dict[str, Any], reason: str
 ) -> None:
-    monkeypatch.setattr(detached, "ITEMS", 10)
+    monkeypatch.setattr(handover, "ITEMS", 10)
     before = local_aws.requests()
     with pytest.raises(MisuseError, match=reason) as caught:
         lithops_magic.map(abs, items, settings=SETTINGS, detach=True, **options)
@@ -199,7 +201,7 @@ def test_what_a_detached_job_cannot_have_is_one_line_and_nothing_is_sent(
 def hand_over(objects: ObjectStore, fault: Fault, items: list[Any], **options: Any) -> MapResult:
     """Run a detached job whose events meet with `fault`, and whose workers are in this process."""
     wanted = MapOptions(detach=True, **options)
-    job = Job(detached.scheduled(wanted), str, len(items))
+    job = Job(handover.scheduled(wanted), str, len(items))
     function = Function.pickle(lambda x: x * 2)
     written = Journal(job, Recipe.of(SETTINGS, wanted, function))
     events = FaultyLambda(fault, store=objects)
@@ -220,7 +222,7 @@ def test_events_that_aws_never_takes_end_the_job(objects: ObjectStore) -> None:
     result = hand_over(objects, lambda _: Ambiguous("reset"), [1])
     assert isinstance(result.error, InvokeError)
     with pytest.raises(InvokeError, match="reset"):
-        detached.handed_over(result)
+        handover.handed_over(result)
     assert f"lithops-magic/jobs/{result.job_id}/cancelled" in objects.list(f"lithops-magic/jobs/{result.job_id}/")
 
 

@@ -19,14 +19,15 @@ import pytest
 import lithops_magic
 from durable_help import SETTINGS, Visits, client, eventually, visiting
 from faulty_lambda import FaultyLambda
-from lithops_magic.aws.objects import ObjectStore
-from lithops_magic.aws.outcomes import Ambiguous, Outcome
+from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome
 from lithops_magic.aws.session import Cloud, silent
-from lithops_magic.engine import MapOptions, MapResult, journal, kept
-from lithops_magic.engine.job import Job
-from lithops_magic.engine.payload import Function
-from lithops_magic.engine.scheduler import Scheduler
-from lithops_magic.engine.source import Source
+from lithops_magic.aws.storage.objects import ObjectStore
+from lithops_magic.engine import MapOptions, MapResult
+from lithops_magic.engine.dispatch.items import Source
+from lithops_magic.engine.dispatch.scheduler import Scheduler
+from lithops_magic.engine.durable import journal, kept_results
+from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.wire.function import Function
 from lithops_magic.errors import JobInterrupted, TamperedError, UnknownJob
 from localaws import LocalAws
 
@@ -42,8 +43,8 @@ def quick(local_aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("LITHOPS_MAGIC_STATE_DIR", str(tmp_path))
     monkeypatch.setattr(journal, "AFTER", 0.05)
     monkeypatch.setattr(journal, "PERIOD", 0.05)
-    monkeypatch.setattr(kept, "FIRST_PAUSE", 0.05)
-    monkeypatch.setattr(kept, "MARGIN", 0.5)
+    monkeypatch.setattr(kept_results, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(kept_results, "MARGIN", 0.5)
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from types import SimpleNamespace
 import pytest
 
 from faulty_lambda import FaultyLambda, begin, consistent, died, run, times
-from lithops_magic.aws.outcomes import Ambiguous, Outcome, Refused, Reply, Throttled, Unreachable
-from lithops_magic.engine import limiter, link
-from lithops_magic.engine.backend import Endpoint
+from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome, Refused, Reply, Throttled, Unreachable
+from lithops_magic.engine.backend import connection, limiter
+from lithops_magic.engine.backend.aws_lambda import Endpoint
 from lithops_magic.errors import (
     DeployError,
     InitFailed,
@@ -123,7 +123,7 @@ def test_a_local_aws_that_died_is_started_again() -> None:
 
 
 def test_an_endpoint_that_stays_away_ends_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "UNREACHABLE_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "UNREACHABLE_SECONDS", 0.2)
     result = run(FaultyLambda(lambda _: Unreachable("no route")), range(10))
     with pytest.raises(InvokeError, match="no route"):
         result.raise_errors()

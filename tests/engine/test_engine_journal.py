@@ -16,11 +16,12 @@ import pytest
 import lithops_magic
 from durable_help import SETTINGS, Visits, eventually, visiting
 from faulty_lambda import died
-from lithops_magic.aws.outcomes import Ambiguous, Reply
-from lithops_magic.aws.report import Report
-from lithops_magic.engine import jobfolder, journal, kept, records
-from lithops_magic.engine.jobfolder import JobFolder, State
-from lithops_magic.engine.recall import Recall
+from lithops_magic.aws.invoke.outcomes import Ambiguous, Reply
+from lithops_magic.aws.invoke.report import Report
+from lithops_magic.engine.durable import folder as folders
+from lithops_magic.engine.durable import journal, kept_results, records
+from lithops_magic.engine.durable.folder import JobFolder, State
+from lithops_magic.engine.durable.history import Recall
 from lithops_magic.errors import ItemError, JobInterrupted
 
 
@@ -29,8 +30,8 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LITHOPS_MAGIC_STATE_DIR", str(tmp_path))
     monkeypatch.setattr(journal, "AFTER", 0.0)
     monkeypatch.setattr(journal, "PERIOD", 0.05)
-    monkeypatch.setattr(kept, "FIRST_PAUSE", 0.05)
-    monkeypatch.setattr(kept, "MARGIN", 0.5)
+    monkeypatch.setattr(kept_results, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(kept_results, "MARGIN", 0.5)
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_a_journal_that_was_cut_off_is_good_up_to_there_and_can_be_continued(loc
 
 def test_a_full_journal_says_so_and_the_job_is_none_the_worse(local_aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "LIMIT", 4_000)
-    monkeypatch.setattr(kept, "MARGIN", -9.0)  # of the function's ten seconds
+    monkeypatch.setattr(kept_results, "MARGIN", -9.0)  # of the function's ten seconds
     result = lithops_magic.map(lambda x: x, (x for x in range(300)), settings=SETTINGS, keep_after=0.01)
     assert list(result) == list(range(300))
     folder = written(result)
@@ -112,7 +113,7 @@ def test_where_nothing_can_be_written_the_job_says_so_and_goes_on(
 
 
 def test_old_and_large_folders_are_deleted_but_none_of_a_job_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobfolder, "KEPT_BYTES", 500)
+    monkeypatch.setattr(folders, "KEPT_BYTES", 500)
     running, over = JobFolder.create("aa"), JobFolder.create("bb")
     for folder in (running, over):
         folder.write("manifest.json", json.dumps({"id": folder.path.name}).encode())

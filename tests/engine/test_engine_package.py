@@ -8,7 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from lithops_magic.engine.package import worker_package
+from lithops_magic.engine.backend.deployment_package import worker_package
 
 
 def test_it_is_small_and_reproducible() -> None:

@@ -12,11 +12,11 @@ import pytest
 
 import lithops_magic
 from faulty_lambda import FaultyLambda, begin, consistent, died, run
-from lithops_magic.aws.outcomes import Outcome, Throttled
-from lithops_magic.engine import backups
-from lithops_magic.engine.backend import Endpoint
-from lithops_magic.engine.budget import Budget
-from lithops_magic.engine.snapshot import Snapshot
+from lithops_magic.aws.invoke.outcomes import Outcome, Throttled
+from lithops_magic.engine.backend.aws_lambda import Endpoint
+from lithops_magic.engine.dispatch import stragglers
+from lithops_magic.engine.dispatch.budget import Budget
+from lithops_magic.engine.job.snapshot import Snapshot
 from lithops_magic.errors import BudgetSpent, InvokeError, JobCancelled, TaskOutOfMemory
 
 OUT_OF_MEMORY = died("Runtime.OutOfMemory", "x", used=512)
@@ -40,8 +40,8 @@ class Hanging:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backups, "LEAST_SECONDS", 0.1)
-    monkeypatch.setattr(backups, "PERIOD", 0.02)
+    monkeypatch.setattr(stragglers, "LEAST_SECONDS", 0.1)
+    monkeypatch.setattr(stragglers, "PERIOD", 0.02)
 
 
 def test_a_straggler_gets_one_copy_and_the_first_result_wins() -> None:

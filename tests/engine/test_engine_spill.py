@@ -12,14 +12,16 @@ import pytest
 
 import lithops_magic.engine as engine
 from faulty_lambda import FaultyLambda
-from lithops_magic.aws.objects import ObjectStore
 from lithops_magic.aws.session import Cloud
+from lithops_magic.aws.storage.objects import ObjectStore
 from lithops_magic.config import Settings
-from lithops_magic.engine import MapOptions, MapResult, api, journal
-from lithops_magic.engine.job import Job
-from lithops_magic.engine.payload import REQUEST_LIMIT, Function, ItemTooLarge, fragment
-from lithops_magic.engine.scheduler import Scheduler
-from lithops_magic.engine.source import Source
+from lithops_magic.engine import MapOptions, MapResult, api
+from lithops_magic.engine.dispatch.items import Source
+from lithops_magic.engine.dispatch.scheduler import Scheduler
+from lithops_magic.engine.durable import journal
+from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.wire.function import REQUEST_LIMIT, Function
+from lithops_magic.engine.wire.item import ItemTooLarge, fragment
 from lithops_magic.errors import AwsError, ItemError, ResultTooLarge, SerializationError, TamperedError, TaskLost
 from lithops_magic.worker import functions, reply, store
 from localaws import LocalAws

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from lithops_magic.config import Settings
-from lithops_magic.engine import api, tracebacks
+from lithops_magic.engine import api
+from lithops_magic.engine.text import tracebacks
 from lithops_magic.errors import RemoteError, RemoteFrame, RemoteTraceback, TaskError
 
 

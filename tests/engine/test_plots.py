@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from lithops_magic.engine.ledger import Table, TaskStats
-from lithops_magic.engine.misuse import need
-from lithops_magic.engine.plots import Plot, plot
-from lithops_magic.engine.plots.columns import Columns, concurrency, grouped_means, occupancy
-from lithops_magic.engine.snapshot import Snapshot
+from lithops_magic.engine.job.ledger import Table, TaskStats
+from lithops_magic.engine.job.snapshot import Snapshot
+from lithops_magic.engine.result.misuse import need
+from lithops_magic.engine.result.plots import Plot, plot
+from lithops_magic.engine.result.plots.columns import Columns, concurrency, grouped_means, occupancy
 from lithops_magic.errors import MissingPackage, MisuseError
 
 intervals = st.lists(st.tuples(st.floats(0, 100), st.floats(0, 10)).map(lambda x: (x[0], x[0] + x[1])), min_size=1)
@@ -199,8 +199,8 @@ def test_bad_requests_are_one_line() -> None:
 
 
 def test_without_matplotlib_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("lithops_magic.engine.plots")]:
+    for name in [name for name in sys.modules if name.startswith("lithops_magic.engine.result.plots")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingPackage, match=r"plot\(\) needs matplotlib: .*pip install matplotlib"):
-        need("lithops_magic.engine.plots", "plot()", "matplotlib")
+        need("lithops_magic.engine.result.plots", "plot()", "matplotlib")

@@ -18,8 +18,8 @@ import pytest
 
 from lithops_magic.config import Settings
 from lithops_magic.engine import MapResult, api
-from lithops_magic.engine.frame import to_frame
-from lithops_magic.engine.ledger import Ledger
+from lithops_magic.engine.job.ledger import Ledger
+from lithops_magic.engine.result.data_frame import to_frame
 from lithops_magic.errors import BudgetSpent, MisuseError, NoSuchTask, SerializationError, TaskError
 
 pytestmark = pytest.mark.usefixtures("local_aws")

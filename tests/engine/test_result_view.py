@@ -7,15 +7,16 @@ from array import array
 import numpy as np
 import pytest
 
-from lithops_magic.engine import MapOptions, MapResult, markup
-from lithops_magic.engine.advice import memory_advice
-from lithops_magic.engine.costs import task_costs
-from lithops_magic.engine.job import Job
-from lithops_magic.engine.markup import table
-from lithops_magic.engine.payload import Prepared
-from lithops_magic.engine.snapshot import Snapshot
-from lithops_magic.engine.units import duration
-from lithops_magic.engine.view import to_html, to_text
+from lithops_magic.engine import MapOptions, MapResult
+from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.job.snapshot import Snapshot
+from lithops_magic.engine.result.memory_advice import memory_advice
+from lithops_magic.engine.result.summary import to_html, to_text
+from lithops_magic.engine.result.task_costs import task_costs
+from lithops_magic.engine.text import html
+from lithops_magic.engine.text.html import table
+from lithops_magic.engine.text.units import duration
+from lithops_magic.engine.wire.item import Prepared
 from lithops_magic.errors import MisuseError, TaskCrashed
 
 
@@ -58,9 +59,9 @@ def test_a_stopped_result_says_how_to_go_on() -> None:
     shown = to_text(MapResult(made))
     assert "  again   .retry() runs 4 tasks again · .debug(1) runs one here, for %debug" in shown
     assert "  logs    1 task printed: .logs(0), .logs(grep=…)" in shown
-    html = to_html(MapResult(made))
-    assert "item 1" in html
-    assert html.index("gone") < html.index(">0</td>")
+    shown = to_html(MapResult(made))
+    assert "item 1" in shown
+    assert shown.index("gone") < shown.index(">0</td>")
 
 
 def test_several_lines_of_one_kind_are_named_once() -> None:
@@ -117,7 +118,7 @@ def test_a_value_is_shown_by_what_tells_most_of_it(value: object, shown: str) ->
     assert task
     job.record([], [], [(task, value, "")])
     job.end()
-    assert markup.escape(shown) in to_html(MapResult(job))
+    assert html.escape(shown) in to_html(MapResult(job))
 
 
 def test_an_item_that_would_have_to_be_brought_from_s3_does_not_hold_up_a_look() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from fault_job import MOUNT, Counted
 from fault_proxy import FaultProxy, proxying
-from lithops_magic.aws.role import TRUST
+from lithops_magic.aws.deploy.role import TRUST
 from lithops_magic.config import FileSystem, Settings
 
 _numbers = itertools.count(1)

@@ -15,9 +15,10 @@ from fault_job import Counted
 from fault_kinds import answering, half_body, refusing, response, throttling
 from fault_proxy import ANY, FaultProxy, Play, Rule
 from lithops_magic import errors
-from lithops_magic.aws import outcomes
+from lithops_magic.aws.invoke import outcomes
 from lithops_magic.config import Settings
-from lithops_magic.engine import MapResult, limiter, link
+from lithops_magic.engine import MapResult
+from lithops_magic.engine.backend import connection, limiter
 from waiting import eventually
 
 DONE = 10
@@ -106,7 +107,7 @@ def test_each_refusal_has_a_class_and_one_line(
 def test_an_endpoint_that_goes_away_for_good_ends_the_job(
     proxy: FaultProxy, counted: Callable[[], Counted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "UNREACHABLE_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "UNREACHABLE_SECONDS", 0.5)
     job = counted()
 
     def items() -> Iterator[int]:

@@ -16,9 +16,9 @@ import fault_kinds
 import lithops_magic
 from fault_job import Counted
 from fault_proxy import FaultProxy, Rule
-from lithops_magic.aws import invoke
+from lithops_magic.aws.invoke import sender
 from lithops_magic.config import Settings
-from lithops_magic.engine import kept
+from lithops_magic.engine.durable import kept_results
 from lithops_magic.errors import TaskLost
 from waiting import eventually
 
@@ -70,8 +70,8 @@ def test_a_killed_client_loses_nothing(
     tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("LITHOPS_MAGIC_STATE_DIR", str(tmp_path))
-    monkeypatch.setattr(invoke, "ANSWER_MARGIN", -1.0)
-    monkeypatch.setattr(kept, "MARGIN", 0.5)
+    monkeypatch.setattr(sender, "ANSWER_MARGIN", -1.0)
+    monkeypatch.setattr(kept_results, "MARGIN", 0.5)
     job = counted()
     job_id = killed(proxy, job, chunksize=1, retries=retries, workers=16)
     (record,) = lithops_magic.jobs()

@@ -9,7 +9,7 @@ import pytest
 import fault_kinds
 from fault_job import Counted
 from fault_proxy import FaultProxy, Play, Rule, name_of
-from lithops_magic.aws import invoke
+from lithops_magic.aws.invoke import sender
 from lithops_magic.errors import TaskLost
 
 ITEMS = range(40)
@@ -35,7 +35,7 @@ def test_what_may_have_been_executed_is_sent_again_only_if_it_may_run_twice(
 ) -> None:
     executed = play in fault_kinds.LOST_EXECUTED
     if "hang" in name_of(play):
-        monkeypatch.setattr(invoke, "ANSWER_MARGIN", -1.0)
+        monkeypatch.setattr(sender, "ANSWER_MARGIN", -1.0)
     once, again = counted(), counted()
 
     proxy.reset(Rule(play, most=4))

@@ -22,12 +22,12 @@ import fault_kinds
 import lithops_magic
 from fault_job import MOUNT, Counted
 from fault_proxy import FaultProxy, Rule
-from lithops_magic.aws import invoke
-from lithops_magic.aws.outcomes import Outcome, Unreachable
+from lithops_magic.aws.invoke import sender
+from lithops_magic.aws.invoke.outcomes import Outcome, Unreachable
 from lithops_magic.config import Settings
-from lithops_magic.engine import backend
-from lithops_magic.engine.job import Job
-from lithops_magic.engine.link import Link
+from lithops_magic.engine.backend import aws_lambda
+from lithops_magic.engine.backend.connection import Link
+from lithops_magic.engine.job.job import Job
 from waiting import eventually
 
 ITEMS = range(60)
@@ -186,7 +186,7 @@ def test_nothing_is_left_behind(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(invoke, "ANSWER_MARGIN", -1.0)
+    monkeypatch.setattr(sender, "ANSWER_MARGIN", -1.0)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     job = counted()
     ended: list[weakref.ref[Job]] = []
@@ -206,7 +206,7 @@ def test_nothing_is_left_behind(
 
     def left() -> tuple[int, int, int, int]:
         # Deployed functions are kept for the next job, and with them boto3's clients and their connections.
-        backend._known.clear()
+        aws_lambda._known.clear()
         gc.collect()
         return sum(job() is not None for job in ended), proxy.connections, _threads(), _files()
 

@@ -9,7 +9,7 @@ import pytest
 import fault_kinds
 from fault_job import Counted
 from fault_proxy import FaultProxy, Rule, name_of
-from lithops_magic.aws import invoke
+from lithops_magic.aws.invoke import sender
 from lithops_magic.errors import TaskLost
 
 SHARE = 0.01
@@ -23,7 +23,7 @@ def storm(proxy: FaultProxy, seed: int) -> None:
 
 @pytest.fixture(autouse=True)
 def _short_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(invoke, "ANSWER_MARGIN", -1.0)
+    monkeypatch.setattr(sender, "ANSWER_MARGIN", -1.0)
 
 
 def test_ten_thousand_tasks_all_come_back_right(proxy: FaultProxy, counted: Callable[[], Counted]) -> None:

@@ -12,8 +12,8 @@ import pytest
 from IPython.terminal.interactiveshell import TerminalInteractiveShell
 from traitlets.config import Config
 
-from lithops_magic.notebook.configure import OPTIONS, help_text
 from lithops_magic.notebook.form.form import ConfigForm
+from lithops_magic.notebook.magics.config import OPTIONS, help_text
 
 Run = Callable[..., tuple[str, str]]
 
@@ -135,7 +135,7 @@ def test_a_broken_file_is_one_line(run: Run, file: Path) -> None:
 
 def test_help_is_the_same_everywhere_and_names_every_option(run: Run, shell: Any, monkeypatch: Any) -> None:
     pages: list[str] = []
-    monkeypatch.setattr("lithops_magic.notebook.configure.page", pages.append)
+    monkeypatch.setattr("lithops_magic.notebook.magics.config.page", pages.append)
     shell.set_hook("show_in_pager", lambda self, data, **_: pages.append(data["text/plain"]), priority=0)
     run("%lambda_config --help")
     run("%lambda_config?")

@@ -12,10 +12,10 @@ import pytest
 
 import lithops_magic
 from form_help import words
-from lithops_magic.aws.function import deploy
-from lithops_magic.aws.role import TRUST
+from lithops_magic.aws.deploy.function import deploy
+from lithops_magic.aws.deploy.role import TRUST
 from lithops_magic.aws.session import Cloud
-from lithops_magic.engine.package import worker_package
+from lithops_magic.engine.backend.deployment_package import worker_package
 from lithops_magic.notebook.form.form import ConfigForm
 from lithops_magic.notebook.session import Session
 

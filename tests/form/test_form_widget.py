@@ -11,8 +11,8 @@ import ipywidgets as widgets
 import pytest
 
 from form_help import beside, tick, widget_states, words
-from lithops_magic.aws.asking import Denied
-from lithops_magic.aws.discover import Discovery
+from lithops_magic.aws.account.discover import Discovery
+from lithops_magic.aws.account.permission_errors import Denied
 from lithops_magic.notebook.form import actions
 from lithops_magic.notebook.form.form import ConfigForm
 from lithops_magic.notebook.session import Session

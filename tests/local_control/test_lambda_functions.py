@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lithops_magic.local.context import page
+from lithops_magic.local.control.context import page
 
 Create = Callable[..., dict[str, Any]]
 Zip = Callable[..., bytes]

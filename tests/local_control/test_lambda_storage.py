@@ -17,10 +17,10 @@ from typing import Any
 import boto3
 import pytest
 
-from lithops_magic.local.archives import Archive, Archives
+from lithops_magic.local.control.archives import Archive, Archives
+from lithops_magic.local.control.registry import Alias, EventInvoke, Function, Layer, LayerVersion, Registry, Version
 from lithops_magic.local.model import RunnableVersion, ServiceError
 from lithops_magic.local.names import LATEST, Account
-from lithops_magic.local.registry import Alias, EventInvoke, Function, Layer, LayerVersion, Registry, Version
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no exec bits and restricts symbolic links")
 

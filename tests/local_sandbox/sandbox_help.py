@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lithops_magic.local.model import RunnableVersion
-from lithops_magic.local.runtime import Invoked, Runtime, SandboxCredentials
+from lithops_magic.local.sandbox.runtime import Invoked, Runtime, SandboxCredentials
 
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 

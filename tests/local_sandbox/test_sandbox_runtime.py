@@ -22,7 +22,7 @@ import psutil
 import pytest
 
 import lithops_magic
-from lithops_magic.local.invoke import Invoker
+from lithops_magic.local.control.invoke import Invoker
 from lithops_magic.local.model import Mount, Request, RunnableVersion, ServiceError
 from sandbox_help import Journal
 
@@ -247,7 +247,7 @@ def test_caller_that_goes_away_does_not_stop_the_invocation(bench: Any) -> None:
 
 def test_long_initialisation_starts_again_inside_the_invocation(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     # Waiting for the real 10 s would only make the test slower.
-    monkeypatch.setattr("lithops_magic.local.sandbox.INIT_LIMIT", 1.0)
+    monkeypatch.setattr("lithops_magic.local.sandbox.sandbox.INIT_LIMIT", 1.0)
     source = """
         import time
         time.sleep(1.5)
@@ -477,7 +477,7 @@ def test_account_concurrency_throttles(bench: Any) -> None:
 
 
 def test_throttled_events_wait_for_room(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lithops_magic.local.events.THROTTLE_DELAYS", (0.02, 0.1))
+    monkeypatch.setattr("lithops_magic.local.control.event_queue.THROTTLE_DELAYS", (0.02, 0.1))
     journal = Journal()
 
     async def scenario() -> None:

@@ -9,8 +9,8 @@ import traceback
 import cloudpickle
 import pytest
 
-from lithops_magic.notebook.cell import CellSyntaxError, code_name, expression_form, function_form
-from lithops_magic.notebook.usage import UsageError
+from lithops_magic.notebook.parse.cell import CellSyntaxError, code_name, expression_form, function_form
+from lithops_magic.notebook.parse.usage_error import UsageError
 
 
 def run(shell, target, body, item):

@@ -5,9 +5,9 @@ import itertools
 import pytest
 
 from lithops_magic import MapOptions, Settings
-from lithops_magic.engine.plan import plan
+from lithops_magic.engine.backend.dry_run import plan
 from lithops_magic.errors import PackageError, SerializationError
-from lithops_magic.notebook.dryrun import describe
+from lithops_magic.notebook.display.dry_run import describe
 
 pytestmark = pytest.mark.usefixtures("local_aws")
 

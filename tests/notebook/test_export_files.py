@@ -216,7 +216,7 @@ def test_help_is_shown_and_the_magic_is_unloaded(
     run: Callable[[str], tuple[str, str]], shell: Any, monkeypatch: Any
 ) -> None:
     pages: list[str] = []
-    monkeypatch.setattr("lithops_magic.notebook.export.magic.page", pages.append)
+    monkeypatch.setattr("lithops_magic.notebook.magics.export.page", pages.append)
     run("%lambda_export --help")
     assert pages[0].startswith("Write the notebook to a file")
     shell.run_line_magic("unload_ext", "lithops_magic")

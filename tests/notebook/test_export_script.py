@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from lithops_magic.notebook.export.script import to_script
-from lithops_magic.notebook.usage import UsageError
+from lithops_magic.notebook.parse.usage_error import UsageError
 
 RAISES = {"tags": ["raises-exception"]}
 

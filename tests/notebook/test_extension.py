@@ -98,7 +98,7 @@ def test_config_lists_and_checks_the_defaults(loaded, capsys):
 @pytest.mark.parametrize("ask", ["%lambda_map --help", "%%lambda_map?", "%lambda_map?"])
 def test_help_is_the_same_everywhere(loaded, ask, monkeypatch):
     pages = []
-    monkeypatch.setattr("lithops_magic.notebook.magics.page", pages.append)
+    monkeypatch.setattr("lithops_magic.notebook.magics.map.page", pages.append)
     loaded.set_hook("show_in_pager", lambda self, data, **_: pages.append(data["text/plain"]), priority=0)
     loaded.run_cell(ask)
     assert len(pages) == 1
@@ -109,8 +109,8 @@ def test_help_is_the_same_everywhere(loaded, ask, monkeypatch):
 @pytest.mark.parametrize("name", ["%lambda_status", "%lambda_clean", "%lambda_logs", "%lambda_attach", "%%lambda_call"])
 def test_each_magic_explains_itself(loaded, name, monkeypatch):
     pages = []
-    monkeypatch.setattr("lithops_magic.notebook.magics.page", pages.append)
-    monkeypatch.setattr("lithops_magic.notebook.manage.page", pages.append)
+    monkeypatch.setattr("lithops_magic.notebook.magics.map.page", pages.append)
+    monkeypatch.setattr("lithops_magic.notebook.magics.jobs.page", pages.append)
     loaded.set_hook("show_in_pager", lambda self, data, **_: pages.append(data["text/plain"]), priority=0)
     loaded.run_cell(f"{name} --help\n0" if name.startswith("%%") else f"{name} --help")
     loaded.run_cell(f"{name}?")

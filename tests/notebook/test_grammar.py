@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lithops_magic.notebook.grammar import cell_line, magic_line
-from lithops_magic.notebook.options import Options
-from lithops_magic.notebook.usage import UsageError
+from lithops_magic.notebook.parse.grammar import cell_line, magic_line
+from lithops_magic.notebook.parse.options import Options
+from lithops_magic.notebook.parse.usage_error import UsageError
 
 NAMES = st.sampled_from(["a", "bb", "items", "o", "memory", "in_", "é"])
 STRINGS = st.sampled_from(["", "x in y", "-o z", "--memory 3", "{a}$b", "it's", 'say "no"', "#", "\\", "\n"])

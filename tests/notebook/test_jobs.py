@@ -11,7 +11,7 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 
 from lithops_magic.engine import MapResult
-from lithops_magic.notebook import help as helps
+from lithops_magic.notebook.magics import help as helps
 
 pytestmark = pytest.mark.usefixtures("local_aws")
 

@@ -172,8 +172,8 @@ SLOW = "%%lambda_map x in range(100) -o r --chunksize 1 --workers 4\nimport time
 # Pressed from within, where it is sure to strike us: between two cells it strikes the kernel, which may not survive it.
 PRESSED_AGAIN = """
 import signal
-from lithops_magic.engine.result import MapResult
-from lithops_magic.notebook.progress import Progress
+from lithops_magic.engine.result.map_result import MapResult
+from lithops_magic.notebook.display.progress import Progress
 
 def pressed(method, presses):
     def strike(*arguments):

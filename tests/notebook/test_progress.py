@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from lithops_magic.engine import MapOptions, MapResult
-from lithops_magic.engine import events as ev
-from lithops_magic.engine.job import Job
-from lithops_magic.engine.snapshot import Snapshot
-from lithops_magic.engine.units import duration, factor, money, plural
-from lithops_magic.notebook.frame import Reducing, frame
-from lithops_magic.notebook.progress import Lines, Nowhere, Progress, Terminal, sink
+from lithops_magic.engine.job import events as ev
+from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.job.snapshot import Snapshot
+from lithops_magic.engine.text.units import duration, factor, money, plural
+from lithops_magic.notebook.display.progress import Lines, Nowhere, Progress, Terminal, sink
+from lithops_magic.notebook.display.progress_frame import Reducing, frame
 
 RUNNING = Snapshot(
     total=400,
@@ -173,7 +173,7 @@ class Frames:
 
 @pytest.mark.parametrize(("patience", "frames"), [(1000.0, ["3 tasks"]), (-1.0, ["0/3 finished", "3 tasks"])])
 def test_progress_appears_only_when_the_user_has_waited(monkeypatch, patience, frames):
-    monkeypatch.setattr("lithops_magic.notebook.progress.PATIENCE", patience)
+    monkeypatch.setattr("lithops_magic.notebook.display.progress.PATIENCE", patience)
     job = Job(MapOptions(), str, 3)
     job.publish(ev.Started(0.0, 1769))
     result, where = MapResult(job), Frames()

@@ -10,7 +10,7 @@ import pytest
 import uv
 
 import lithops_magic
-from lithops_magic.engine.result import MapResult
+from lithops_magic.engine.result.map_result import MapResult
 
 DISTRIBUTIONS = ("docopt", "jaraco.functools", "lxml", "pandas", "polars", "pydantic", "scikit-learn")
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import lithops_magic
-from lithops_magic.engine.result import MapResult
+from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.errors import DeployError, PackageError
 from lithops_magic.packages import Request, Target, local, need_of, pin
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import lithops_magic
-from lithops_magic import cli
+from lithops_magic.cli import main
 from localaws import LocalAws
 
 
@@ -32,7 +32,7 @@ def test_it_says_what_each_mapped_cell_gets_and_why(tmp_path: Path, capsys: pyte
         "%%time\n%%lambda_call -o answer\nimport markupsafe\n",
         "%%writefile other.py\n%lambda_map nothing here\n",
     )
-    assert cli.main(["packages", str(path)]) == 0
+    assert main.main(["packages", str(path)]) == 0
     first, second, none, third, call = capsys.readouterr().out.split("cell ")[1:]
     assert f"PyYAML {yaml.__version__}" in first
     assert "yaml is used as Y" in first
@@ -49,10 +49,10 @@ def test_it_says_what_each_mapped_cell_gets_and_why(tmp_path: Path, capsys: pyte
 
 def test_what_is_no_notebook(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "work.ipynb"
-    assert cli.main(["packages", str(path)]) == 1
+    assert main.main(["packages", str(path)]) == 1
     path.write_text("print(1)")
-    assert cli.main(["packages", str(path)]) == 1
-    assert cli.main(["packages", str(notebook(tmp_path, "%%lambda_map x in y --memroy 5\nx"))]) == 1
+    assert main.main(["packages", str(path)]) == 1
+    assert main.main(["packages", str(notebook(tmp_path, "%%lambda_map x in y --memroy 5\nx"))]) == 1
     told = capsys.readouterr().err.splitlines()
     assert "Cell 1, `%%lambda_map x in y --memroy 5`: " in told[2]
     assert "--memory" in told[2]
@@ -68,7 +68,7 @@ def test_cleaning_removes_the_layers_as_well(local_aws: LocalAws, capsys: pytest
     client = local_aws.client("lambda")
     names = {layer["LayerName"] for layer in client.list_layers()["Layers"]}
     assert any(name.startswith("lithops-magic-") for name in names)
-    assert cli.main(["clean"]) == 0
+    assert main.main(["clean"]) == 0
     assert "Deleted lithops-magic-" in capsys.readouterr().out
     left = {layer["LayerName"] for layer in client.list_layers()["Layers"]}
     assert left == {name for name in names if not name.startswith("lithops-magic-")}

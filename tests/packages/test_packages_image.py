@@ -14,11 +14,11 @@ import pytest
 import yaml
 
 import lithops_magic
-from lithops_magic import cli
+from lithops_magic.cli import main
 from lithops_magic.config import Settings, load
-from lithops_magic.engine.image import only_here, origin
-from lithops_magic.engine.package import worker_package
-from lithops_magic.engine.result import MapResult
+from lithops_magic.engine.backend.container_image import only_here, origin
+from lithops_magic.engine.backend.deployment_package import worker_package
+from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.errors import InvokeError
 from lithops_magic.packages import Target
 from localaws import LocalAws
@@ -33,7 +33,7 @@ def test_the_folder_holds_everything_for_docker_build(tmp_path: Path, capsys: py
     notebook = tmp_path / "work.ipynb"
     notebook.write_text(json.dumps({"cells": [{"cell_type": "code", "source": [cell]} for cell in cells]}))
     folder = tmp_path / "image"
-    assert cli.main(["image", str(notebook), "--packages", "markupsafe==3.0.2", "--out", str(folder)]) == 0
+    assert main.main(["image", str(notebook), "--packages", "markupsafe==3.0.2", "--out", str(folder)]) == 0
     told = capsys.readouterr().out
     pins = (folder / "requirements.txt").read_text().splitlines()
     assert pins == ["docopt==0.6.2", "markupsafe==3.0.2", f"pyyaml=={yaml.__version__}"]
@@ -53,7 +53,7 @@ def test_the_folder_holds_everything_for_docker_build(tmp_path: Path, capsys: py
     runtime = yaml.safe_load(told[told.index("  aws_lambda:") :])["aws_lambda"]["runtime"]
     assert f"docker build --platform linux/amd64 --provenance=false -t {runtime} {folder}" in told
     assert Settings(runtime=runtime.replace("ACCOUNT", "1" * 12).replace("REGION", "us-east-1")).problems() == []
-    assert cli.main(["image", "--out", str(folder / "Dockerfile")]) == 1
+    assert main.main(["image", "--out", str(folder / "Dockerfile")]) == 1
     assert "Dockerfile cannot be written: " in capsys.readouterr().err
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 import lithops_magic
-from lithops_magic.aws.layer import publish_layers
+from lithops_magic.aws.deploy.layer import publish_layers
 from lithops_magic.aws.session import Cloud
 from lithops_magic.config import load
-from lithops_magic.engine.result import MapResult
+from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.errors import PackageError
 from lithops_magic.packages import Request, Room, Target, need_of, supply
 from lithops_magic.packages.indexes import configuration

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from lithops_magic.config import load
-from lithops_magic.engine.result import MapResult
+from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.errors import InvokeError, PackageError
 from lithops_magic.packages import place
 from lithops_magic.packages.archive import zip_bytes

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import uv
 
-from lithops_magic.engine.result import MapResult
+from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.errors import PackageError, RemoteError
 
 Run = Callable[..., MapResult]

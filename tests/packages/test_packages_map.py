@@ -16,9 +16,9 @@ import yaml
 
 import lithops_magic
 from lithops_magic import config
-from lithops_magic.engine.answers import WorkerReply
-from lithops_magic.engine.result import MapResult
-from lithops_magic.engine.versions import Versions
+from lithops_magic.engine.dispatch.versions import Versions
+from lithops_magic.engine.result.map_result import MapResult
+from lithops_magic.engine.wire.reply import WorkerReply
 from lithops_magic.errors import RemoteError
 from lithops_magic.packages import Request, need_of
 from localaws import LocalAws

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lithops_magic.cli import main
+from lithops_magic.cli.main import main
 from provision_help import Network
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lithops_magic.aws.asking import Denied
-from lithops_magic.aws.discover import LONGEST_LIST, Discovery
-from lithops_magic.aws.role import TRUST
+from lithops_magic.aws.account.discover import LONGEST_LIST, Discovery
+from lithops_magic.aws.account.permission_errors import Denied
+from lithops_magic.aws.deploy.role import TRUST
 from lithops_magic.aws.session import Cloud
 from provision_help import EnforcingAws, Network, answer_instead
 

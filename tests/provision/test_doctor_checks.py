@@ -9,11 +9,11 @@ from typing import Any
 import boto3
 import pytest
 
-from lithops_magic.aws.bucket import bucket_name, ensure_bucket
+from lithops_magic.aws.account.doctor import EXAMINATIONS, Check, check, facts
 from lithops_magic.aws.definition import creation_request
-from lithops_magic.aws.doctor import EXAMINATIONS, Check, check, facts
-from lithops_magic.aws.provision import create_role
+from lithops_magic.aws.iam.create_role import create_role
 from lithops_magic.aws.session import Cloud
+from lithops_magic.aws.storage.bucket import bucket_name, ensure_bucket
 from lithops_magic.config import FileSystem, Settings
 from provision_help import EnforcingAws, Network, answer_instead, cloud_of, refuse
 

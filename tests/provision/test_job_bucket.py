@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lithops_magic.aws.bucket import bucket_name, ensure_bucket
 from lithops_magic.aws.session import Cloud
+from lithops_magic.aws.storage.bucket import bucket_name, ensure_bucket
 from lithops_magic.config import Settings
 from lithops_magic.errors import AwsError
 from provision_help import EnforcingAws, answer_instead, cloud_of, refuse

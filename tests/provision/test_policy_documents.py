@@ -14,8 +14,8 @@ import pytest
 from botocore import xform_name
 
 import lithops_magic
-from lithops_magic.aws.asking import permission
-from lithops_magic.aws.policy import execution_policy, user_policy
+from lithops_magic.aws.account.permission_errors import permission
+from lithops_magic.aws.iam.policy import execution_policy, user_policy
 from lithops_magic.config import FileSystem, Settings
 from provision_help import Network
 

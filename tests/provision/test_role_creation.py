@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from lithops_magic.aws.bucket import bucket_name
-from lithops_magic.aws.policy import execution_policy
-from lithops_magic.aws.provision import create_role
-from lithops_magic.aws.role import TRUST
+from lithops_magic.aws.deploy.role import TRUST
+from lithops_magic.aws.iam.create_role import create_role
+from lithops_magic.aws.iam.policy import execution_policy
 from lithops_magic.aws.session import Cloud
+from lithops_magic.aws.storage.bucket import bucket_name
 from lithops_magic.config import Settings
 from lithops_magic.errors import AwsError
 from provision_help import EnforcingAws, Network, cloud_of

@@ -21,8 +21,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lithops_magic.engine.answers import WorkerReply, decode, unpickle
-from lithops_magic.engine.payload import Function, fragment
+from lithops_magic.engine.wire.function import Function
+from lithops_magic.engine.wire.item import fragment
+from lithops_magic.engine.wire.reply import WorkerReply, decode, unpickle
 from lithops_magic.worker import capture, culprit, handler, packing, processes
 from lithops_magic.worker import reply as reply_limit
 

@@ -17,9 +17,10 @@ from typing import Any
 import awslambdaric
 import pytest
 
-from lithops_magic.engine.answers import WorkerReply, decode, unpickle
-from lithops_magic.engine.package import worker_package
-from lithops_magic.engine.payload import Function, fragment
+from lithops_magic.engine.backend.deployment_package import worker_package
+from lithops_magic.engine.wire.function import Function
+from lithops_magic.engine.wire.item import fragment
+from lithops_magic.engine.wire.reply import WorkerReply, decode, unpickle
 
 pytestmark = pytest.mark.rie
 

@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 
-from lithops_magic.aws.objects import TAMPERED, ObjectStore
 from lithops_magic.aws.session import Cloud, silent
+from lithops_magic.aws.storage.objects import TAMPERED, ObjectStore
 from lithops_magic.config import Settings
-from lithops_magic.engine.payload import Function, fragment, spilled_fragment
-from lithops_magic.engine.spill import Place
+from lithops_magic.engine.wire.function import Function
+from lithops_magic.engine.wire.item import fragment, spilled_fragment
+from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import AwsError
 from lithops_magic.worker import functions, handler, packing, store
 from lithops_magic.worker import reply as reply_module

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lithops_magic.engine.api import map as map_function
-from lithops_magic.notebook.options import Options
+from lithops_magic.notebook.parse.options import Options
 
 _ACCEPTED = frozenset(inspect.signature(map_function).parameters) - {"settings", "background"}
 _NAMES = frozenset({"reduce"})

@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lithops_magic.notebook.status import show
-from lithops_magic.notebook.usage import UsageError
+from lithops_magic.notebook.display.status import show
+from lithops_magic.notebook.parse.usage_error import UsageError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 from nbformat import NotebookNode, v4
 
-from lithops_magic.notebook.cell import cell_number
 from lithops_magic.notebook.export.clean import is_export
-from lithops_magic.notebook.usage import UsageError
+from lithops_magic.notebook.parse.cell import cell_number
+from lithops_magic.notebook.parse.usage_error import UsageError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 from IPython.core.inputtransformer2 import TransformerManager
 
-from lithops_magic.notebook import grammar
 from lithops_magic.notebook.export.calls import LAST, Defaults, call, statement
 from lithops_magic.notebook.export.layout import comment, indent, replace
 from lithops_magic.notebook.export.syntax import Magic, awaits, find_magic, names, parse
-from lithops_magic.notebook.scope import assigned_names, notebook_names
-from lithops_magic.notebook.usage import UsageError
+from lithops_magic.notebook.parse import grammar
+from lithops_magic.notebook.parse.names import assigned_names, notebook_names
+from lithops_magic.notebook.parse.usage_error import UsageError
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-    from lithops_magic.notebook.options import Options
+    from lithops_magic.notebook.parse.options import Options
 
 _CELL_MAGIC = re.compile(r"%%(\w+)[ \t]*(.*)\n?")
 _TRANSPARENT = frozenset({"time", "capture"})

@@ -6,7 +6,7 @@ import ast
 import inspect
 from typing import NamedTuple
 
-from lithops_magic.notebook.usage import UsageError
+from lithops_magic.notebook.parse.usage_error import UsageError
 
 
 class Magic(NamedTuple):

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lithops_magic.aws.access import connect_unfinished
-from lithops_magic.aws.asking import Denied
-from lithops_magic.aws.discover import AccessPoint, Discovery, Role
-from lithops_magic.aws.doctor import Check, check
+from lithops_magic.aws.account.discover import AccessPoint, Discovery, Role
+from lithops_magic.aws.account.doctor import Check, check
+from lithops_magic.aws.account.permission_errors import Denied
 from lithops_magic.aws.explain import aws_errors
-from lithops_magic.aws.provision import create_role
+from lithops_magic.aws.iam.create_role import create_role
 from lithops_magic.config import Problem
-from lithops_magic.engine.units import plural
+from lithops_magic.engine.text.units import plural
 from lithops_magic.errors import LithopsMagicError
 from lithops_magic.notebook.form.network import ask
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import ipywidgets as widgets  # type: ignore[import-untyped]
 
-from lithops_magic.aws.doctor import Check
+from lithops_magic.aws.account.doctor import Check
 from lithops_magic.notebook.form.fields import GREEN, HINT, PROBLEM, RED, Words
 
 SIGNS = {"ok": "✓ ok", "problem": "✗ problem", "unknown": "? unknown"}

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lithops_magic.config.keys import KEYS
+from lithops_magic.notebook.display.status import show
 from lithops_magic.notebook.form.model import FIELDS, read
 from lithops_magic.notebook.form.static import summary
 from lithops_magic.notebook.form.store import Store
-from lithops_magic.notebook.status import show
-from lithops_magic.notebook.usage import UsageError
+from lithops_magic.notebook.parse.usage_error import UsageError
 
 if TYPE_CHECKING:
-    from lithops_magic.notebook.configure import Asked
+    from lithops_magic.notebook.form.asked import Asked
     from lithops_magic.notebook.form.form import ConfigForm
     from lithops_magic.notebook.session import Session
 

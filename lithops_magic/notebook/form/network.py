@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import ipywidgets as widgets  # type: ignore[import-untyped]
 
-from lithops_magic.aws.asking import Denied
-from lithops_magic.engine.units import plural
+from lithops_magic.aws.account.permission_errors import Denied
+from lithops_magic.engine.text.units import plural
 from lithops_magic.errors import LithopsMagicError
 from lithops_magic.notebook.form.fields import Picked, Words, label_style, layout, row
 
 if TYPE_CHECKING:
-    from lithops_magic.aws.discover import Discovery, SecurityGroup, Subnet, Vpc
+    from lithops_magic.aws.account.discover import Discovery, SecurityGroup, Subnet, Vpc
 
 NONE = ""
 OTHER = "?"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from lithops_magic.engine import markup
+from lithops_magic.engine.text import html
+from lithops_magic.notebook.display.status import Table
 from lithops_magic.notebook.form.model import FIELDS, credentials, texts
-from lithops_magic.notebook.status import Table
 
 if TYPE_CHECKING:
     from lithops_magic.config import Settings
+    from lithops_magic.notebook.display.progress_frame import Bundle
     from lithops_magic.notebook.form.store import Store
-    from lithops_magic.notebook.frame import Bundle
 
 PLACES = {"true": "the local AWS on this machine", "false": "an AWS account"}
 
@@ -27,7 +27,7 @@ def summary(settings: Settings, store: Store) -> Bundle:
     ]
     return {
         "text/plain": "\n".join((table.to_text(), *notes)),
-        "text/html": table.to_html() + "".join(f"<div>{markup.escape(note)}</div>" for note in notes),
+        "text/html": table.to_html() + "".join(f"<div>{html.escape(note)}</div>" for note in notes),
     }
 
 

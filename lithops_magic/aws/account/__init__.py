@@ -1,0 +1,1 @@
+"""What an account has, and whether it can run jobs."""

@@ -1,0 +1,58 @@
+"""Checks of everything that a run needs from AWS, each by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lithops_magic.aws.account.doctor.caller import clock, credentials, region
+from lithops_magic.aws.account.doctor.facts import Facts
+from lithops_magic.aws.account.doctor.files import access_point, mount_targets, nfs_port
+from lithops_magic.aws.account.doctor.limits import code_storage, concurrency, invocation
+from lithops_magic.aws.account.doctor.network import object_storage_route, security_groups, subnets
+from lithops_magic.aws.account.doctor.permissions import own_permissions, role_permissions
+from lithops_magic.aws.account.doctor.role import role, role_trust
+from lithops_magic.aws.account.doctor.storage import bucket
+from lithops_magic.aws.account.doctor.verdict import Check, Examination
+from lithops_magic.aws.account.permission_errors import Unanswered
+from lithops_magic.aws.session import Cloud
+from lithops_magic.config import Settings
+
+__all__ = ["Check", "check"]
+
+EXAMINATIONS: tuple[tuple[str, Examination], ...] = (
+    ("credentials", credentials),
+    ("clock", clock),
+    ("region", region),
+    ("role", role),
+    ("role trust", role_trust),
+    ("role permissions", role_permissions),
+    ("your permissions", own_permissions),
+    ("bucket", bucket),
+    ("subnets", subnets),
+    ("security groups", security_groups),
+    ("S3 from the VPC", object_storage_route),
+    ("access point", access_point),
+    ("mount targets", mount_targets),
+    ("NFS port", nfs_port),
+    ("concurrency", concurrency),
+    ("code storage", code_storage),
+    ("invocation", invocation),
+)
+
+
+def check(cloud: Cloud, settings: Settings) -> Iterator[Check]:
+    """Examine the account; yields each check as soon as it is known, leaving out what the settings do not concern.
+
+    A call that is denied or fails makes its own check unknown and no other.
+    """
+    facts = Facts(cloud, settings)
+    for name, examine in EXAMINATIONS:
+        try:
+            verdict = examine(facts)
+        except Unanswered as unanswered:
+            denied = unanswered.denied
+            reason = f"needs {denied.permission}" if denied.permission else denied.reason
+            yield Check(name, "unknown", f"Could not check: {reason.rstrip('.')}.")
+            continue
+        if verdict is not None:
+            yield Check(name, verdict.status, verdict.text, verdict.fix)

@@ -1,0 +1,46 @@
+"""Checks of who asks, from where and when."""
+
+from __future__ import annotations
+
+from lithops_magic.aws.account.doctor.facts import Facts
+from lithops_magic.aws.account.doctor.verdict import Verdict, listed, ok, problem
+from lithops_magic.aws.account.permission_errors import Unanswered
+
+LARGEST_SKEW = 300
+"""Seconds; AWS refuses signatures that are five minutes off (IAM user guide, "Signature Version 4")."""
+
+
+def credentials(facts: Facts) -> Verdict | None:
+    """AWS knows the credentials."""
+    try:
+        caller = facts.caller
+    except Unanswered as unanswered:
+        return problem("AWS does not accept the credentials.", unanswered.denied.reason)
+    account = facts.settings.account_id
+    if account is not None and account != caller.account:
+        return problem(
+            f"They are of account {caller.account}, but account_id says {account}.",
+            "Choose another profile, or correct account_id.",
+        )
+    return ok(f"{caller.arn} in account {caller.account}.")
+
+
+def clock(facts: Facts) -> Verdict | None:
+    """This machine's clock agrees with AWS."""
+    caller = facts.caller
+    if caller.aws_time is None:
+        return None
+    skew = abs((caller.our_time - caller.aws_time).total_seconds())
+    if skew > LARGEST_SKEW:
+        return problem(f"This machine's clock differs from AWS's by {skew / 60:.0f} minutes.", "Set the clock.")
+    return ok("This machine's clock agrees with AWS's.")
+
+
+def region(facts: Facts) -> Verdict | None:
+    """Everything that is configured is in the region of the functions."""
+    here = facts.cloud.region
+    arns = [*facts.settings.layers, *(entry.access_point for entry in facts.settings.efs)]
+    elsewhere = {arn for arn in arns if arn.split(":")[3:4] != [here]}
+    if elsewhere:
+        return problem(f"Not in {here}, where the functions run: {listed(elsewhere)}.", "Use what is in one region.")
+    return ok(f"Functions run in {here}.")

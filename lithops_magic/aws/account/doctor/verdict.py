@@ -1,0 +1,54 @@
+"""What a check says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from lithops_magic.aws.account.doctor.facts import Facts
+
+Status = Literal["ok", "problem", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    status: Status
+    text: str
+    """One sentence."""
+    fix: str = ""
+    """What to do about a problem."""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (f"{self.status:8}{self.name}: {self.text}", self.fix) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer of an examination that took place."""
+
+    status: Literal["ok", "problem"]
+    text: str
+    fix: str = ""
+
+
+Examination = Callable[[Facts], Verdict | None]
+"""None: the settings do not concern it."""
+
+
+def ok(text: str) -> Verdict:
+    """Everything is as it should be."""
+    return Verdict("ok", text)
+
+
+def problem(text: str, fix: str) -> Verdict:
+    """Something will not work, and this is the remedy."""
+    return Verdict("problem", text, fix)
+
+
+def listed(names: list[str] | tuple[str, ...] | set[str] | frozenset[str]) -> str:
+    """Join names for a sentence, in order."""
+    return ", ".join(sorted(names))

@@ -1,0 +1,1 @@
+"""Functions and layers: defined, created, waited for, deleted."""

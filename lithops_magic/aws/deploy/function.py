@@ -1,0 +1,175 @@
+"""The deployed function: found by its name or created, listed and deleted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lithops_magic.aws.definition import DESCRIPTION, OWNER_TAG, creation_request, owner, start_of_names
+from lithops_magic.aws.deploy.create import create
+from lithops_magic.aws.deploy.role import execution_role, role_arn
+from lithops_magic.aws.deploy.wait import USABLE, wait_until_active, wait_until_gone
+from lithops_magic.aws.explain import aws_errors
+from lithops_magic.aws.session import Cloud, Notify, silent
+from lithops_magic.config import Settings
+from lithops_magic.errors import DeployError
+
+if TYPE_CHECKING:
+    from types_boto3_lambda.type_defs import FunctionConfigurationTypeDef
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedFunction:
+    """A function that may be invoked."""
+
+    name: str
+    arn: str
+    memory: int
+    """MB."""
+    timeout: int
+    """Seconds."""
+    created: bool
+    """Whether this call created it."""
+
+    @property
+    def account(self) -> str:
+        """The account it is in."""
+        return self.arn.split(":")[4]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFunction:
+    """A function of ours that exists in the account."""
+
+    name: str
+    arn: str
+    runtime: str
+    memory: int
+    """MB."""
+    timeout: int
+    """Seconds."""
+    size: int
+    """Bytes of the deployment package."""
+    last_modified: str
+    """ISO 8601."""
+
+
+def deploy(cloud: Cloud, settings: Settings, package: bytes, notify: Notify = silent) -> DeployedFunction:
+    """Find the function that runs `package` under `settings`, or create it, and wait until it may be invoked.
+
+    Parameters
+    ----------
+    package
+        The deployment package, a zip.
+    notify
+        Told in a few words when something takes a while.
+
+    Raises
+    ------
+    ConfigError
+        The interpreter's Python is not one that AWS Lambda runs.
+    DeployError
+        AWS refuses the function, or it does not become active; the message says why.
+    """
+    request = creation_request(settings, role_arn(cloud, settings), package)
+    name = request["FunctionName"]
+    found = _find(cloud, name)
+    if found is not None and found.get("State") == "Failed":
+        _delete(cloud, name)
+        found = None
+    if found is not None and found.get("State") == "Deleting":
+        wait_until_gone(cloud, name, notify)
+        found = None
+    created = found is None
+    if found is None:
+        notify(f"Deploying {name} …")
+        execution_role(cloud, settings)
+        create(cloud, request, notify)
+    if found is None or found.get("State", "Active") not in USABLE:
+        found = wait_until_active(cloud, name, notify)
+    return DeployedFunction(name, found["FunctionArn"], found["MemorySize"], found["Timeout"], created)
+
+
+def look_up(cloud: Cloud, settings: Settings, package: bytes) -> tuple[str, bool]:
+    """Return the name of the function that `deploy` would give, and whether it is there already; changes nothing.
+
+    Raises
+    ------
+    ConfigError
+        The interpreter's Python is not one that AWS Lambda runs, or no role is configured.
+    DeployError
+        The call is not permitted.
+    """
+    name = creation_request(settings, role_arn(cloud, settings), package)["FunctionName"]
+    found = _find(cloud, name)
+    return name, found is not None and found.get("State") not in ("Failed", "Deleting")
+
+
+def list_functions(cloud: Cloud, settings: Settings) -> list[ListedFunction]:
+    """Return our functions in this account, region and namespace, by name.
+
+    Raises
+    ------
+    AwsError
+        The call is not permitted.
+    """
+    with aws_errors():
+        return sorted((_listed(entry) for entry in _ours(cloud, settings)), key=lambda function: function.name)
+
+
+def delete_functions(cloud: Cloud, settings: Settings) -> list[str]:
+    """Delete our functions of this namespace and return their names.
+
+    Raises
+    ------
+    AwsError
+        A call is not permitted.
+    """
+    deleted = []
+    for function in list_functions(cloud, settings):
+        with aws_errors():
+            tags = cloud.client("lambda").list_tags(Resource=function.arn)["Tags"]
+        if tags.get(OWNER_TAG) == owner(settings):
+            _delete(cloud, function.name)
+            deleted.append(function.name)
+    return deleted
+
+
+def _find(cloud: Cloud, name: str) -> FunctionConfigurationTypeDef | None:
+    client = cloud.client("lambda")
+    with aws_errors(DeployError):
+        try:
+            return client.get_function(FunctionName=name)["Configuration"]
+        except client.exceptions.ResourceNotFoundException:
+            return None
+
+
+def _delete(cloud: Cloud, name: str) -> None:
+    client = cloud.client("lambda")
+    with aws_errors():
+        try:
+            client.delete_function(FunctionName=name)
+        except client.exceptions.ResourceNotFoundException:
+            return
+
+
+def _ours(cloud: Cloud, settings: Settings) -> Iterator[FunctionConfigurationTypeDef]:
+    name = re.compile(re.escape(start_of_names(settings)) + r"[0-9a-f]{12}")
+    for page in cloud.client("lambda").get_paginator("list_functions").paginate():
+        for entry in page["Functions"]:
+            if name.fullmatch(entry["FunctionName"]) and entry.get("Description") == DESCRIPTION:
+                yield entry
+
+
+def _listed(entry: FunctionConfigurationTypeDef) -> ListedFunction:
+    return ListedFunction(
+        name=entry["FunctionName"],
+        arn=entry["FunctionArn"],
+        runtime=entry.get("Runtime", ""),
+        memory=entry["MemorySize"],
+        timeout=entry["Timeout"],
+        size=entry["CodeSize"],
+        last_modified=entry["LastModified"],
+    )

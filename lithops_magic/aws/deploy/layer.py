@@ -1,0 +1,145 @@
+"""Layers of packages: found by the hash of their contents, published once, deleted with the functions."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lithops_magic.aws.definition import runtime_name, start_of_names
+from lithops_magic.aws.explain import aws_errors
+from lithops_magic.aws.session import Cloud, Notify, silent
+from lithops_magic.aws.storage.bucket import JOB_PREFIX, ensure_bucket
+from lithops_magic.config import Settings
+from lithops_magic.errors import DeployError
+
+if TYPE_CHECKING:
+    from types_boto3_lambda import LambdaClient
+
+DESCRIPTION = "Packages of lithops-magic"
+
+DIRECT_LIMIT = 50_000_000
+"""Bytes of a zip in a request, below AWS's 50 MB; a larger one goes through S3."""
+
+
+class BuiltLayer(Protocol):
+    """A layer's zip on this machine."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the zip, hexadecimal."""
+
+    @property
+    def path(self) -> Path:
+        """Where the zip is."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+
+
+def publish_layers(
+    cloud: Cloud, settings: Settings, layers: Sequence[BuiltLayer], notify: Notify = silent
+) -> tuple[str, ...]:
+    """Return the ARNs of these layers; what is not in the account yet is published.
+
+    Raises
+    ------
+    DeployError
+        AWS refuses one.
+    """
+    return tuple(_publish(cloud, settings, layer, notify) for layer in layers)
+
+
+def find_layers(cloud: Cloud, settings: Settings, layers: Sequence[BuiltLayer]) -> list[str | None]:
+    """Return the ARN of each layer, None for those that are not in the account yet; publishes nothing.
+
+    Raises
+    ------
+    DeployError
+        The call is not permitted.
+    """
+    with aws_errors(DeployError):
+        return [_find(cloud, settings, layer) for layer in layers]
+
+
+def delete_layers(cloud: Cloud, settings: Settings) -> list[str]:
+    """Delete our layers of this namespace and return their names; functions that have them keep working.
+
+    Raises
+    ------
+    AwsError
+        A call is not permitted.
+    """
+    client = cloud.client("lambda")
+    with aws_errors():
+        names = list(_ours(client, settings))
+        for name in names:
+            for version in _versions(client, name):
+                client.delete_layer_version(LayerName=name, VersionNumber=version["Version"])
+    return sorted(names)
+
+
+def _publish(cloud: Cloud, settings: Settings, layer: BuiltLayer, notify: Notify) -> str:
+    with aws_errors(DeployError):
+        known = _find(cloud, settings, layer)
+        if known is not None:
+            return known
+        notify(f"Uploading the layer ({layer.size / 2**20:,.1f} MB)")
+        answer = cloud.client("lambda").publish_layer_version(
+            LayerName=_name(settings, layer),
+            Description=DESCRIPTION,
+            Content=_content(cloud, settings, layer, notify),
+            CompatibleRuntimes=[runtime_name()],  # type: ignore[list-item]
+            CompatibleArchitectures=[settings.architecture],  # type: ignore[list-item]
+        )
+    return answer["LayerVersionArn"]
+
+
+def _name(settings: Settings, layer: BuiltLayer) -> str:
+    return f"{start_of_names(settings)}{layer.digest[:16]}"
+
+
+def _find(cloud: Cloud, settings: Settings, layer: BuiltLayer) -> str | None:
+    # Who could put another layer under this name could as well change the function: no need to compare contents.
+    known = cloud.client("lambda").list_layer_versions(LayerName=_name(settings, layer), MaxItems=1)["LayerVersions"]
+    return known[0]["LayerVersionArn"] if known else None
+
+
+def _content(cloud: Cloud, settings: Settings, layer: BuiltLayer, notify: Notify) -> Any:
+    if layer.size <= DIRECT_LIMIT:
+        return {"ZipFile": layer.path.read_bytes()}
+    bucket = ensure_bucket(cloud, settings, notify)
+    key = f"{JOB_PREFIX}layers/{layer.digest}.zip"
+    put_layer(cloud, bucket, key, layer)
+    return {"S3Bucket": bucket, "S3Key": key}
+
+
+def put_layer(cloud: Cloud, bucket: str, key: str, layer: BuiltLayer) -> None:
+    """Store a layer's zip; S3 checks that it arrived whole.
+
+    Raises
+    ------
+    DeployError
+        It cannot be stored.
+    """
+    owned: Any = {"Bucket": bucket, "ExpectedBucketOwner": cloud.account_id}
+    digest = base64.b64encode(bytes.fromhex(layer.digest)).decode()
+    with aws_errors(DeployError), layer.path.open("rb") as body:
+        cloud.client("s3").put_object(**owned, Key=key, Body=body, ChecksumSHA256=digest)
+
+
+def _ours(client: LambdaClient, settings: Settings) -> Iterator[str]:
+    name = re.compile(re.escape(start_of_names(settings)) + r"[0-9a-f]{16}")
+    for page in client.get_paginator("list_layers").paginate():
+        for layer in page["Layers"]:
+            latest = layer["LatestMatchingVersion"]
+            if name.fullmatch(layer["LayerName"]) and latest.get("Description") == DESCRIPTION:
+                yield layer["LayerName"]
+
+
+def _versions(client: LambdaClient, name: str) -> Iterator[Any]:
+    for page in client.get_paginator("list_layer_versions").paginate(LayerName=name):
+        yield from page["LayerVersions"]

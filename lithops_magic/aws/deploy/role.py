@@ -1,0 +1,54 @@
+"""The function's execution role: the configured one, or on the local AWS one made for the purpose."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+
+from lithops_magic.aws.explain import aws_errors
+from lithops_magic.aws.session import Cloud
+from lithops_magic.config import Settings
+from lithops_magic.errors import ConfigError, DeployError
+
+LOCAL_ROLE = "lithops-magic-local"
+
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"},
+    ],
+}
+"""Lets AWS Lambda, and nobody else, take the role."""
+
+
+def role_arn(cloud: Cloud, settings: Settings) -> str:
+    """Return the role's ARN without asking AWS.
+
+    Raises
+    ------
+    ConfigError
+        An account is used and no role is configured.
+    """
+    if settings.execution_role is not None:
+        return settings.execution_role
+    if not cloud.is_local:
+        raise ConfigError("execution_role is not set: AWS Lambda needs a role for the function.")
+    return f"arn:aws:iam::{cloud.account_id}:role/{LOCAL_ROLE}"
+
+
+def execution_role(cloud: Cloud, settings: Settings) -> str:
+    """Return the role's ARN; on the local AWS the role is created if none is configured.
+
+    Raises
+    ------
+    ConfigError
+        An account is used and no role is configured.
+    DeployError
+        The role cannot be created.
+    """
+    arn = role_arn(cloud, settings)
+    if settings.execution_role is None:
+        iam = cloud.client("iam")
+        with aws_errors(DeployError), suppress(iam.exceptions.EntityAlreadyExistsException):
+            iam.create_role(RoleName=LOCAL_ROLE, AssumeRolePolicyDocument=json.dumps(TRUST))
+    return arn

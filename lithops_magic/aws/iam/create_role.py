@@ -1,0 +1,107 @@
+"""The execution role: created with exactly the permissions that a configuration needs, and kept up to date."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from lithops_magic.aws.definition import OWNER_TAG, owner
+from lithops_magic.aws.deploy.role import TRUST
+from lithops_magic.aws.explain import aws_errors
+from lithops_magic.aws.iam.policy import Document, execution_policy, role_name
+from lithops_magic.aws.session import Cloud, Notify, silent
+from lithops_magic.aws.storage.bucket import bucket_name
+from lithops_magic.config import Settings
+from lithops_magic.errors import AwsError
+
+if TYPE_CHECKING:
+    from types_boto3_iam import IAMClient
+    from types_boto3_iam.type_defs import RoleTypeDef
+
+DESCRIPTION = "Execution role of the functions of lithops-magic"
+
+
+def create_role(cloud: Cloud, settings: Settings, name: str | None = None, notify: Notify = silent) -> str:
+    """Create the execution role, or bring ours up to date, and return its ARN.
+
+    The permissions are an inline policy for each region, because a role serves all regions of an account.
+
+    Parameters
+    ----------
+    name
+        None: ``lithops-magic-execution``, with the namespace if there is one.
+    notify
+        Told in a few words what is done.
+
+    Raises
+    ------
+    AwsError
+        A call is not permitted, or somebody else's role has this name.
+    """
+    name = name or role_name(settings)
+    iam = cloud.client("iam")
+    with aws_errors():
+        role = _find(iam, name)
+        if role is None:
+            notify(f"Creating the role {name} …")
+            role = _create(iam, settings, name)
+            notify("AWS Lambda may need up to a minute to know a new role; the first run waits for that by itself.")
+        _check_ours(role, settings)
+        _update_trust(iam, role, notify)
+        _update_permissions(iam, name, settings, cloud, notify)
+    return role["Arn"]
+
+
+def _find(iam: IAMClient, name: str) -> RoleTypeDef | None:
+    try:
+        return iam.get_role(RoleName=name)["Role"]
+    except iam.exceptions.NoSuchEntityException:
+        return None
+
+
+def _create(iam: IAMClient, settings: Settings, name: str) -> RoleTypeDef:
+    tags = {**settings.user_tags, OWNER_TAG: owner(settings)}
+    # A role made since we looked is treated like one that was there before.
+    with suppress(iam.exceptions.EntityAlreadyExistsException):
+        iam.create_role(
+            RoleName=name,
+            Description=DESCRIPTION,
+            AssumeRolePolicyDocument=json.dumps(TRUST),
+            Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+        )
+    iam.get_waiter("role_exists").wait(RoleName=name)
+    return iam.get_role(RoleName=name)["Role"]
+
+
+def _check_ours(role: RoleTypeDef, settings: Settings) -> None:
+    tags = {tag["Key"]: tag["Value"] for tag in role.get("Tags", [])}
+    if tags.get(OWNER_TAG) != owner(settings):
+        raise AwsError(
+            f"There is a role {role['RoleName']} that was not made by lithops-magic for this namespace: it is left "
+            f"as it is. Choose another --name, or set execution_role to {role['Arn']} if that is the role to use.",
+            code="EntityAlreadyExists",
+        )
+
+
+def _update_trust(iam: IAMClient, role: RoleTypeDef, notify: Notify) -> None:
+    if role.get("AssumeRolePolicyDocument") != TRUST:
+        notify("Letting AWS Lambda, and nobody else, assume the role …")
+        iam.update_assume_role_policy(RoleName=role["RoleName"], PolicyDocument=json.dumps(TRUST))
+
+
+def _update_permissions(iam: IAMClient, name: str, settings: Settings, cloud: Cloud, notify: Notify) -> None:
+    bucket = bucket_name(cloud.account_id, cloud.region, settings.namespace)
+    wanted = execution_policy(settings, cloud.account_id, cloud.region, bucket)
+    policy = f"{name}-{cloud.region}"
+    if _permissions(iam, name, policy) != wanted:
+        notify(f"Writing the role's permissions for {cloud.region} …")
+        iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(wanted))
+
+
+def _permissions(iam: IAMClient, name: str, policy: str) -> Document | None:
+    try:
+        document: Any = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+    except iam.exceptions.NoSuchEntityException:
+        return None
+    return dict(document)

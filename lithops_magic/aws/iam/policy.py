@@ -1,0 +1,241 @@
+"""IAM policies as documents: what the function's role and the notebook's user need, and nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from lithops_magic.aws.definition import start_of_names
+from lithops_magic.aws.storage.bucket import JOB_PREFIX
+from lithops_magic.config import FileSystem, Settings
+from lithops_magic.config.problems import IMAGE
+
+Document = dict[str, Any]
+"""A policy, ready for `json.dumps`."""
+
+EXECUTION_ROLE = "lithops-magic-execution"
+
+ATTACH_TO_VPC = (
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+)
+"""What Lambda needs to connect a function to a VPC (AWS managed policy AWSLambdaVPCAccessExecutionRole, version 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An account and a region, for writing ARNs."""
+
+    account: str
+    region: str
+
+    @property
+    def partition(self) -> str:
+        """The part of AWS that the region is in, such as ``aws-cn``."""
+        return _partition(self.region)
+
+    def arn(self, service: str, resource: str) -> str:
+        """Return the ARN of a resource of the region."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
+
+    def functions(self, settings: Settings) -> str:
+        """Return the ARN pattern of this namespace's functions."""
+        return self.arn("lambda", f"function:{start_of_names(settings)}*")
+
+    def layers(self, settings: Settings) -> str:
+        """Return the ARN pattern of this namespace's layers of packages."""
+        return self.arn("lambda", f"layer:{start_of_names(settings)}*")
+
+    def objects(self, bucket: str) -> str:
+        """Return the ARN pattern of the objects we store."""
+        return f"arn:{self.partition}:s3:::{bucket}/{JOB_PREFIX}*"
+
+
+@cache
+def _partition(region: str) -> str:
+    from botocore.session import Session
+
+    return Session().get_partition_for_region(region)
+
+
+def role_name(settings: Settings) -> str:
+    """Return the name of the execution role we create for this namespace."""
+    return f"{EXECUTION_ROLE}-{settings.namespace}" if settings.namespace else EXECUTION_ROLE
+
+
+def execution_policy(settings: Settings, account: str, region: str, bucket: str) -> Document:
+    """Return what the function may do: write its log, keep its objects and reach what is configured."""
+    place = Place(account, region)
+    return _document(
+        [
+            _allow(
+                "Logs",
+                ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+                place.arn("logs", f"log-group:/aws/lambda/{start_of_names(settings)}*"),
+            ),
+            _allow(
+                "JobObjects",
+                ["s3:GetObject", "s3:PutObject"],
+                place.objects(bucket),
+                {"StringEquals": {"aws:ResourceAccount": account}},
+            ),
+            *(_network(settings, place) if settings.subnets else ()),
+            *(_mount(entry, place, number) for number, entry in enumerate(settings.efs)),
+        ]
+    )
+
+
+def user_policy(settings: Settings, account: str, region: str, bucket: str, role: str) -> Document:
+    """Return what the notebook's user needs; the statements named Optional… only serve checks and the form."""
+    place = Place(account, region)
+    return _document([*_runs(settings, place, role), *_storage(place, bucket), *_lookups(settings), *_optional(role)])
+
+
+def _runs(settings: Settings, place: Place, role: str) -> Iterable[Document]:
+    functions = place.functions(settings)
+    yield _allow(
+        "Functions",
+        [
+            "lambda:CreateFunction",
+            "lambda:DeleteFunction",
+            "lambda:GetFunction",
+            "lambda:InvokeFunction",
+            "lambda:ListTags",
+            "lambda:TagResource",
+        ],
+        [functions, f"{functions}:*"],
+    )
+    layers = place.layers(settings)
+    yield _allow(
+        "Packages",
+        [
+            "lambda:DeleteLayerVersion",
+            "lambda:GetLayerVersion",
+            "lambda:ListLayerVersions",
+            "lambda:PublishLayerVersion",
+        ],
+        [layers, f"{layers}:*"],
+    )
+    yield _allow("Account", ["lambda:GetAccountSettings", "lambda:ListFunctions", "lambda:ListLayers"], "*")
+    yield _allow("ExecutionRole", ["iam:GetRole"], role)
+    yield _allow(
+        "PassExecutionRole",
+        ["iam:PassRole"],
+        role,
+        {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}},
+    )
+    if settings.layers:
+        yield _allow("Layers", ["lambda:GetLayerVersion"], list(settings.layers))
+    if image := IMAGE.fullmatch(settings.runtime or ""):
+        # Lambda reads the image for us, and where the repository's policy does not say so yet, writes that into it.
+        yield _allow(
+            "Image",
+            ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:GetRepositoryPolicy", "ecr:SetRepositoryPolicy"],
+            f"arn:{place.partition}:ecr:{image['region']}:{image['account']}:repository/{image['repository']}",
+        )
+
+
+def _storage(place: Place, bucket: str) -> Iterable[Document]:
+    yield _allow(
+        "JobBucket",
+        [
+            "s3:CreateBucket",
+            "s3:GetLifecycleConfiguration",
+            "s3:ListBucket",
+            "s3:PutBucketOwnershipControls",
+            "s3:PutBucketPublicAccessBlock",
+            "s3:PutEncryptionConfiguration",
+            "s3:PutLifecycleConfiguration",
+        ],
+        f"arn:{place.partition}:s3:::{bucket}",
+    )
+    yield _allow("JobObjects", ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], place.objects(bucket))
+
+
+def _lookups(settings: Settings) -> Iterable[Document]:
+    """What Lambda looks up with the caller's permissions when it creates a function in a VPC."""
+    if settings.subnets:
+        yield _allow("Network", ["ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs"], "*")
+    if any(":elasticfilesystem:" in entry.access_point for entry in settings.efs):
+        yield _allow("FileSystem", ["elasticfilesystem:DescribeMountTargets"], "*")
+    if any(":s3files:" in entry.access_point for entry in settings.efs):
+        yield _allow("S3Files", ["s3files:GetAccessPoint", "s3files:ListMountTargets"], "*")
+
+
+def _optional(role: str) -> Iterable[Document]:
+    yield _allow(
+        "OptionalDoctor",
+        [
+            "ec2:DescribeRouteTables",
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeSubnets",
+            "ec2:DescribeVpcEndpoints",
+            "elasticfilesystem:DescribeAccessPoints",
+            "elasticfilesystem:DescribeMountTargetSecurityGroups",
+            "elasticfilesystem:DescribeMountTargets",
+            "iam:GetPolicy",
+            "iam:GetPolicyVersion",
+            "iam:SimulatePrincipalPolicy",
+            "s3files:GetAccessPoint",
+            "s3files:GetMountTarget",
+            "s3files:ListMountTargets",
+        ],
+        "*",
+    )
+    yield _allow(
+        "OptionalDoctorRole", ["iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"], role
+    )
+    yield _allow(
+        "OptionalForm",
+        [
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeSubnets",
+            "ec2:DescribeVpcs",
+            "elasticfilesystem:DescribeAccessPoints",
+            "elasticfilesystem:DescribeMountTargets",
+            "iam:ListRoles",
+            "s3files:ListAccessPoints",
+            "s3files:ListFileSystems",
+            "s3files:ListMountTargets",
+        ],
+        "*",
+    )
+
+
+def _network(settings: Settings, place: Place) -> Iterable[Document]:
+    yield _allow("Network", list(ATTACH_TO_VPC), "*")
+    # The permissions are for Lambda itself; the code in the function runs with the same role and must not have them.
+    yield {
+        "Sid": "NetworkNotForTheCode",
+        "Effect": "Deny",
+        "Action": [*ATTACH_TO_VPC, "ec2:DetachNetworkInterface"],
+        "Resource": "*",
+        "Condition": {"ArnLike": {"lambda:SourceFunctionArn": place.functions(settings)}},
+    }
+
+
+def _mount(entry: FileSystem, place: Place, number: int) -> Document:
+    service = entry.access_point.split(":")[2] if entry.access_point.count(":") >= 5 else "elasticfilesystem"
+    # The ARN of an EFS access point does not name its file system; that of an S3 Files one does.
+    named = entry.access_point.rpartition("/access-point/")[0]
+    return _allow(
+        "FileSystem" if number == 0 else f"FileSystem{number + 1}",
+        [f"{service}:ClientMount", f"{service}:ClientWrite"],
+        named or place.arn("elasticfilesystem", "file-system/*"),
+        {"StringEquals": {f"{service}:AccessPointArn": entry.access_point}},
+    )
+
+
+def _allow(sid: str, actions: list[str], resource: str | list[str], condition: Document | None = None) -> Document:
+    statement: Document = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource}
+    return statement if condition is None else {**statement, "Condition": condition}
+
+
+def _document(statements: Iterable[Document]) -> Document:
+    return {"Version": "2012-10-17", "Statement": list(statements)}

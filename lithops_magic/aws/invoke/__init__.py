@@ -1,0 +1,1 @@
+"""The hot path: Invoke requests on awscrt's event loop."""

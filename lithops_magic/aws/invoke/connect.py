@@ -1,0 +1,188 @@
+"""How requests reach the service: the address and signature that botocore resolves, TLS, proxy and sockets."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+from lithops_magic.aws.explain import aws_errors
+from lithops_magic.aws.session import USER_AGENT, Cloud
+
+if TYPE_CHECKING:
+    from awscrt.http import HttpClientConnection, HttpProxyOptions
+    from awscrt.io import ClientTlsContext, TlsConnectionOptions
+
+CONNECT_SECONDS = 10
+"""For a TCP connection; the TLS handshake has as long again, by awscrt's own limit."""
+KEEPALIVE_SECONDS = 45
+"""Between probes on a silent connection: NAT gateways forget one after 350 s, home routers some after 60 s."""
+
+SPARE_FILES = 512
+"""Open files and sockets left to the rest of the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the function is invoked, and what a request is signed for."""
+
+    url: SplitResult
+    region: str
+    service: str
+    user_agent: str
+    proxy: SplitResult | None
+    ca_bundle: str
+    asynchronous: bool = False
+    """Whether AWS only takes the request and runs it later."""
+
+    @classmethod
+    def resolve(cls, cloud: Cloud, function_name: str, *, asynchronous: bool = False) -> Target:
+        """Ask botocore, which knows partitions, FIPS, dual-stack, private endpoints and every setting of the user.
+
+        Raises
+        ------
+        AwsError
+            There is no such endpoint, or no credentials.
+        """
+        client = cloud.client("lambda")
+        with aws_errors():
+            # What a signed URL says is what Invoke itself would use; nothing is sent.
+            url = urlsplit(client.generate_presigned_url("invoke", Params={"FunctionName": function_name}))
+        scope = parse_qs(url.query)["X-Amz-Credential"][0].split("/")
+        return cls(
+            url=url._replace(query=""),
+            region=scope[-3],
+            service=scope[-2],
+            user_agent=f"{client.meta.config.user_agent} {USER_AGENT}",  # type: ignore[attr-defined]
+            proxy=_proxy(client.meta.config.proxies, url),  # type: ignore[attr-defined]
+            ca_bundle=cloud.ca_bundle(),
+            asynchronous=asynchronous,
+        )
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request says and signs, in lower case."""
+        kind = {"x-amz-invocation-type": "Event"} if self.asynchronous else {"x-amz-log-type": "Tail"}
+        return {"content-type": "application/octet-stream", "host": self.url.netloc, **kind}
+
+    @property
+    def address(self) -> str:
+        """What the user calls it, and the proxy on the way: either may be the one that fails."""
+        if self.proxy is None:
+            return self.url.netloc
+        # Not `netloc`, which may hold a password.
+        return f"{self.url.netloc} (through the proxy {self.proxy.hostname})"
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS is used."""
+        return self.url.scheme == "https"
+
+    @property
+    def host(self) -> str:
+        """Name or address, without brackets."""
+        return self.url.hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The URL's, or the scheme's."""
+        return self.url.port or (443 if self.secure else 80)
+
+
+class Dialer:
+    """Opens connections to a target, all on one event-loop thread that ends when the last of them and this are gone."""
+
+    def __init__(self, target: Target) -> None:
+        from awscrt import io
+
+        group = io.EventLoopGroup(num_threads=1)
+        self._bootstrap = io.ClientBootstrap(group, io.DefaultHostResolver(group))
+        self._target = target
+        self._sockets = io.SocketOptions()
+        self._sockets.connect_timeout_ms = CONNECT_SECONDS * 1000
+        self._sockets.keep_alive = True
+        self._sockets.keep_alive_timeout_secs = KEEPALIVE_SECONDS
+        self._sockets.keep_alive_interval_secs = KEEPALIVE_SECONDS
+        self._sockets.keep_alive_max_probes = 4
+        self._tls = _tls(target.ca_bundle, target.host) if target.secure else None
+        self._proxy = _proxy_options(target) if target.proxy else None
+
+    def open(self) -> Future[HttpClientConnection]:
+        """Start to open a connection."""
+        from awscrt.http import HttpClientConnection
+
+        opening: Future[HttpClientConnection] = HttpClientConnection.new(
+            self._target.host, self._target.port, self._bootstrap, self._sockets, self._tls, self._proxy
+        )
+        return opening
+
+
+def allow_sockets(number: int) -> None:
+    """Let this process hold that many connections, as far as its hard limit goes: the usual soft limit is 1,024."""
+    try:
+        import resource
+    except ImportError:  # Windows, which has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = number + SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+
+
+def _proxy(configured: dict[str, str] | None, url: SplitResult) -> SplitResult | None:
+    from botocore.utils import get_environ_proxies
+
+    proxies = get_environ_proxies(url.geturl()) if configured is None else configured
+    address = proxies.get(url.scheme)
+    if not address:
+        return None
+    return urlsplit(address if "://" in address else f"http://{address.removeprefix('//')}")
+
+
+def _proxy_options(target: Target) -> HttpProxyOptions:
+    from awscrt.http import HttpProxyAuthenticationType, HttpProxyConnectionType, HttpProxyOptions
+
+    proxy = target.proxy
+    assert proxy is not None
+    host, secure = proxy.hostname or "", proxy.scheme == "https"
+    authenticated = proxy.username is not None
+    return HttpProxyOptions(
+        host,
+        proxy.port or (443 if secure else 80),
+        _tls(target.ca_bundle, host) if secure else None,
+        HttpProxyAuthenticationType.Basic if authenticated else HttpProxyAuthenticationType.Nothing,
+        unquote(proxy.username or "") if authenticated else None,
+        unquote(proxy.password or "") if authenticated else None,
+        HttpProxyConnectionType.Tunneling if target.secure else HttpProxyConnectionType.Forwarding,
+    )
+
+
+def _tls(ca_bundle: str, host: str) -> TlsConnectionOptions:
+    path = Path(ca_bundle)
+    context = _folder_context(ca_bundle) if path.is_dir() else _context(path.read_bytes())
+    options = context.new_connection_options()
+    options.set_server_name(host)
+    return options
+
+
+@lru_cache(maxsize=4)
+def _context(authorities: bytes) -> ClientTlsContext:
+    """One for all connections of this process: reading the authorities takes 30 ms."""
+    from awscrt.io import ClientTlsContext, TlsContextOptions
+
+    options = TlsContextOptions()
+    options.override_default_trust_store(authorities)
+    return ClientTlsContext(options)
+
+
+@lru_cache(maxsize=4)
+def _folder_context(folder: str) -> ClientTlsContext:
+    from awscrt.io import ClientTlsContext, TlsContextOptions
+
+    options = TlsContextOptions()
+    options.override_default_trust_store_from_path(ca_dirpath=folder)
+    return ClientTlsContext(options)

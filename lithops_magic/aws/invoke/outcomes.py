@@ -1,0 +1,242 @@
+"""What can become of one Invoke request, and which answer of AWS means which."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import NamedTuple
+
+from lithops_magic.aws.clock import clock_error
+from lithops_magic.aws.explain import ADVICE, PERMISSION, explain, sentence
+from lithops_magic.aws.invoke.report import Report, parse_report
+
+
+class Reply(NamedTuple):
+    """The function ran, or its sandbox tried to."""
+
+    payload: bytes
+    function_error: str | None
+    """Set when the payload describes an error instead of a result."""
+    log_tail: str
+    """The last 4 KB of the log."""
+    request_id: str
+    report: Report | None
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """Not executed; send it again later. Costs the task none of its attempts."""
+
+    reason: str
+    retry_after: float | None = None
+    """Seconds, where AWS says so."""
+    fix: str = ""
+    """What would help if it goes on."""
+    most_tries: int | None = None
+    """After this many in a row it is a refusal; None: it clears by itself."""
+
+    @property
+    def full(self) -> bool:
+        """Whether every sandbox that AWS gives is busy, rather than too much being asked at once."""
+        return "ConcurrentInvocationLimitExceeded" in self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Not executed, and never will be: the configuration or the request is wrong."""
+
+    code: str
+    message: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """Not executed: no connection could be made. Send it again, for a bounded time."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """The request was sent and no answer came: the function may have run."""
+
+    message: str
+
+
+Outcome = Reply | Throttled | Refused | Unreachable | Ambiguous
+
+NETWORK = "Look at the function's subnets, security groups (port 2049) and mount targets."
+ADDRESSES = "Use larger subnets, or fewer workers at once."
+DEPLOY_AGAIN = "Run it again: the function is deployed anew."
+KEY = "Give the role access to the KMS key of the account's default encryption."
+TOO_LARGE = "Send less per task, or give the items a smaller chunksize: a request holds 6 MB."
+
+NOT_NOW: Mapping[str, tuple[str, int | None]] = {
+    "CodeArtifactUserPendingException": ("", None),
+    "EC2ThrottledException": ("", None),
+    "ENINotReadyException": ("", None),
+    "ResourceConflictException": ("", None),
+    "ResourceNotReadyException": ("", None),
+    "SnapStartNotReadyException": ("", None),
+    "SnapStartTimeoutException": ("", 20),
+    "ThrottlingException": ("", None),
+    "TooManyRequestsException": ("Ask AWS for more concurrency, or use fewer workers.", None),
+    "EFSMountConnectivityException": (NETWORK, 5),
+    "EFSMountTimeoutException": (NETWORK, 5),
+    "S3FilesMountConnectivityException": (NETWORK, 5),
+    "S3FilesMountTimeoutException": (NETWORK, 5),
+    "ENILimitReachedException": ("Ask AWS for more network interfaces per VPC.", 20),
+    "SubnetIPAddressLimitReachedException": (ADDRESSES, 20),
+}
+"""Errors that mean "not executed, try later": what would help, and after how many tries it is hopeless."""
+
+NEVER: Mapping[str, str] = {
+    "AccessDeniedException": PERMISSION,
+    "CodeArtifactUserDeletedException": DEPLOY_AGAIN,
+    "CodeArtifactUserFailedException": DEPLOY_AGAIN,
+    "DurableExecutionAlreadyStartedException": "",
+    "EC2AccessDeniedException": "Give the role the policy AWSLambdaVPCAccessExecutionRole.",
+    "EC2UnexpectedException": "Look at the function's VPC configuration.",
+    "EFSMountFailureException": "Give the role elasticfilesystem:ClientMount and ClientWrite.",
+    "InvalidParameterValueException": "",
+    "InvalidRequestContentException": "",
+    "InvalidRuntimeException": DEPLOY_AGAIN,
+    "InvalidSecurityGroupIDException": "Correct security_groups.",
+    "InvalidSubnetIDException": "Correct subnets.",
+    "InvalidZipFileException": DEPLOY_AGAIN,
+    "KMSAccessDeniedException": KEY,
+    "KMSDisabledException": "Enable the KMS key.",
+    "KMSInvalidStateException": "Look at the KMS key's state.",
+    "KMSNotFoundException": "Look for the KMS key in the account's encryption settings.",
+    "ModeNotSupportedException": "",
+    "NoPublishedVersionException": DEPLOY_AGAIN,
+    "RecursiveInvocationException": "A task must not start a job that starts it again.",
+    "RequestEntityTooLargeException": TOO_LARGE,
+    "RequestTooLargeException": TOO_LARGE,
+    "ResourceNotFoundException": "The function was deleted meanwhile. " + DEPLOY_AGAIN,
+    "RuntimeAliasDeletedException": DEPLOY_AGAIN,
+    "RuntimeVersionDeletedException": DEPLOY_AGAIN,
+    "S3FilesMountFailureException": "Give the role s3files:ClientMount and ClientWrite.",
+    "SerializedRequestEntityTooLargeException": TOO_LARGE,
+    "ServiceQuotaExceededException": "Ask AWS for a larger quota.",
+    "SnapStartException": "",
+    "SnapStartRegenerationFailureException": "",
+    "UnsupportedMediaTypeException": "",
+}
+"""Errors that mean "not executed, and it never will be": what to do."""
+
+MAYBE = frozenset({"EFSIOException", "ServiceException"})
+"""Errors after which nobody knows whether the function ran."""
+
+RESERVED_NOTHING = "Its reserved concurrency is used up; if that is 0 the function never runs."
+
+
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException"})
+"""Errors after which newer credentials may help."""
+
+CHECKS: Mapping[str, str] = {
+    "AWS_IO_DNS": "Check the network, the region and endpoint_url.",
+    "AWS_IO_TLS": "Check the network's certificates (AWS_CA_BUNDLE).",
+    "AWS_IO_MAX_FDS": "Use fewer workers, or allow this process more open files (ulimit -n).",
+    "AWS_ERROR_MAX_FDS": "Use fewer workers, or allow this process more open files (ulimit -n).",
+    "AWS_ERROR_HTTP_PROXY": "Check the proxy (HTTPS_PROXY).",
+    "": "Check the network and its firewall.",
+}
+"""What to look at, by the start of the name of an error of the connection."""
+
+
+def classify_response(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
+    """Tell what a complete answer to Invoke means for the task; `headers` have lower-case names."""
+    if status in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
+        return _reply(headers, body)
+    details = _json(body)
+    code = error_code(headers, details) or str(status)
+    message = sentence(str(details.get("message") or details.get("Message") or _phrase(status)))
+    if skew := clock_error(code, headers):
+        return Refused("RequestTimeTooSkewed", skew, "")
+    if code in NEVER:
+        return Refused(code, message, NEVER[code])
+    if code in NOT_NOW or status == HTTPStatus.TOO_MANY_REQUESTS:
+        return _throttled(code, message, str(details.get("Reason") or code), headers.get("retry-after"))
+    if code in MAYBE or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Ambiguous(f"{code}: {message}")
+    return Refused(code, message, ADVICE.get(code, ""))
+
+
+def has_expired(status: int, headers: Mapping[str, str], body: bytes) -> bool:
+    """Whether AWS refused the request because its credentials are too old."""
+    return status in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN) and error_code(headers, _json(body)) in EXPIRED
+
+
+def error_code(headers: Mapping[str, str], details: Mapping[str, object]) -> str:
+    """Return AWS's name of an error; empty if the answer is not AWS's."""
+    code = headers.get("x-amzn-errortype") or str(details.get("__type") or details.get("code") or "")
+    return code.partition(":")[0].rpartition("#")[2]
+
+
+def classify_failure(error: BaseException, address: str, *, sent: bool) -> Outcome:
+    """Tell what a broken connection means for the task.
+
+    Parameters
+    ----------
+    error
+        What awscrt says.
+    address
+        Where the connection led, or should have.
+    sent
+        Whether the whole request may have left: only then can it have been executed.
+    """
+    name, text = getattr(error, "name", ""), getattr(error, "message", "") or str(error) or type(error).__name__
+    check = next(check for start, check in CHECKS.items() if name.startswith(start))
+    if sent:
+        return Ambiguous(f"{address} did not answer: {sentence(text)} {check}")
+    return Unreachable(f"{address}: {sentence(text)} {check}")
+
+
+def refusal(error: Exception) -> Refused:
+    """Return what an exception before anything was sent means: without credentials, for example, none ever will be."""
+    return Refused(type(error).__name__, str(explain(error)), "")
+
+
+def _reply(headers: Mapping[str, str], body: bytes) -> Reply:
+    log_tail = base64.b64decode(headers.get("x-amz-log-result", "")).decode("utf-8", "replace")
+    return Reply(
+        payload=body,
+        function_error=headers.get("x-amz-function-error"),
+        log_tail=log_tail,
+        request_id=headers.get("x-amzn-requestid", ""),
+        report=parse_report(log_tail),
+    )
+
+
+def _json(body: bytes) -> Mapping[str, object]:
+    try:
+        details = json.loads(body)
+    except ValueError:
+        return {}
+    return details if isinstance(details, dict) else {}
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "AWS gave no reason"
+
+
+def _throttled(code: str, message: str, reason: str, retry_after: str | None) -> Throttled:
+    fix, most_tries = NOT_NOW.get(code, ("", None))
+    if reason.startswith("ReservedFunction"):
+        fix = RESERVED_NOTHING
+    return Throttled(f"{reason}: {message}", _seconds(retry_after), fix, most_tries)
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return max(0.0, float(text)) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,57 @@
+"""One Invoke request on its way, and what has come of its answer so far."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from lithops_magic.aws.invoke.connect import Target
+from lithops_magic.aws.invoke.outcomes import Outcome
+from lithops_magic.aws.invoke.threadstate import hold
+
+if TYPE_CHECKING:
+    from awscrt.http import HttpClientConnection, HttpClientStream, HttpRequest
+
+Done = Callable[[Outcome], None]
+
+
+class Exchange:
+    """One request and what has come of its answer so far."""
+
+    __slots__ = ("body", "chunks", "connection", "deadline", "done", "generation", "headers", "payload", "repeated")
+
+    def __init__(self, payload: bytes, done: Done) -> None:
+        self.payload = payload
+        self.done = done
+        self.body: io.BytesIO | None = None
+        self.headers: dict[str, str] = {}
+        self.chunks: list[bytes] = []
+        self.connection: HttpClientConnection | None = None
+        self.deadline = 0.0
+        self.generation = 0
+        """Of the credentials it was signed with."""
+        self.repeated = False
+        """Whether it was sent once more already, after nothing can have been executed."""
+
+    @property
+    def sent(self) -> bool:
+        """Whether all of it may have left; AWS executes no request that was cut short."""
+        return self.body is not None and self.body.tell() >= len(self.payload)
+
+    def on_response(self, http_stream: HttpClientStream, headers: list[tuple[str, str]], **_: object) -> None:
+        """Keep the headers."""
+        hold(http_stream.connection)
+        self.headers = {name.lower(): value for name, value in headers}
+
+    def on_body(self, chunk: bytes, **_: object) -> None:
+        """Keep a piece of the body."""
+        self.chunks.append(chunk)
+
+    def request(self, target: Target, headers: list[tuple[str, str]]) -> HttpRequest:
+        """Build the request with its signed `headers`, and forget what was sent and received before."""
+        from awscrt.http import HttpHeaders, HttpRequest
+
+        self.body, self.chunks, self.headers = io.BytesIO(self.payload), [], {}
+        more = [("content-length", str(len(self.payload))), ("user-agent", target.user_agent)]
+        return HttpRequest("POST", target.url.path, HttpHeaders(headers + more), self.body)

@@ -1,0 +1,71 @@
+"""Invoke: sends payloads to the deployed function and reports what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from lithops_magic.aws.explain import aws_errors
+from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome, Refused, Reply, Throttled, Unreachable
+from lithops_magic.aws.session import Cloud
+
+__all__ = [
+    "Ambiguous",
+    "Outcome",
+    "Refused",
+    "Reply",
+    "Throttled",
+    "Transport",
+    "Unreachable",
+    "concurrency",
+    "open_transport",
+]
+
+ANSWER_MARGIN = 15.0
+"""Seconds beyond the function's timeout: 10 for its initialisation (Lambda's own limit), the rest for the way."""
+
+Done = Callable[[Outcome], None]
+
+
+class Transport(Protocol):
+    """A way to invoke one function many times at once."""
+
+    def send(self, payload: bytes, done: Done) -> None:
+        """Start one request and return at once; `done` is called once, from another thread."""
+
+    def close(self) -> None:
+        """Abandon everything and return at once; `done` is not called any more."""
+
+
+def open_transport(
+    cloud: Cloud, function_name: str, *, max_in_flight: int, timeout: float, asynchronous: bool = False
+) -> Transport:
+    """Return a transport of at most `max_in_flight` connections.
+
+    Parameters
+    ----------
+    timeout
+        The function's, in seconds: an answer may take that long.
+    asynchronous
+        Whether AWS only takes each request, which must be smaller then, and runs it later.
+
+    Raises
+    ------
+    LithopsMagicError
+        There are no credentials, or no endpoint.
+    """
+    from lithops_magic.aws.invoke.transport import CrtTransport
+
+    return CrtTransport(cloud, function_name, max_in_flight, timeout + ANSWER_MARGIN, asynchronous=asynchronous)
+
+
+def concurrency(cloud: Cloud) -> int:
+    """Return how many sandboxes the account may run at once in this region.
+
+    Raises
+    ------
+    AwsError
+        The call is not permitted.
+    """
+    with aws_errors():
+        return cloud.client("lambda").get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]

@@ -1,0 +1,143 @@
+"""Signs requests with the session's credentials, and renews these before and after they expire."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from lithops_magic.aws.invoke.connect import Target
+from lithops_magic.aws.session import Cloud
+
+if TYPE_CHECKING:
+    from botocore.credentials import Credentials, ReadOnlyCredentials
+
+Headers = list[tuple[str, str]]
+
+RENEWAL_PAUSE = 60.0
+"""Seconds until a renewal that did not succeed, while the credentials are still valid, is tried again."""
+_ALGORITHM = "AWS4-HMAC-SHA256"
+
+
+class Stamp:
+    """AWS's signature, version 4, of requests that differ in nothing but their payload.
+
+    It is dated to the second, and all but three hashes are the same for every request of that second: awscrt, which
+    begins anew for each and answers through a future, takes three times as long.
+
+    Parameters
+    ----------
+    target
+        Where the requests go.
+    credentials
+        Whose they are.
+    second
+        Since the epoch: now.
+    """
+
+    __slots__ = ("_canonical", "_claim", "_headers", "_key", "_to_sign", "second")
+
+    def __init__(self, target: Target, credentials: ReadOnlyCredentials, second: int) -> None:
+        from botocore.utils import normalize_url_path
+
+        self.second = second
+        date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
+        headers = {**target.headers, "x-amz-date": date}
+        if credentials.token:
+            headers["x-amz-security-token"] = credentials.token
+        names = ";".join(sorted(headers))
+        lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
+        # The path is encoded once more, as every service but S3 wants it.
+        path = quote(normalize_url_path(target.url.path), safe="/~")
+        self._canonical = f"POST\n{path}\n\n{lines}\n{names}\n"
+        scope = f"{date[:8]}/{target.region}/{target.service}/aws4_request"
+        self._to_sign = f"{_ALGORITHM}\n{date}\n{scope}\n"
+        self._claim = f"{_ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders={names}, Signature="
+        self._headers = list(headers.items())
+        self._key = f"AWS4{credentials.secret_key}".encode()
+        for part in scope.split("/"):
+            self._key = hmac.digest(self._key, part.encode(), "sha256")
+
+    def sign(self, payload: bytes) -> Headers:
+        """Return the headers to send `payload` with."""
+        canonical = self._canonical + hashlib.sha256(payload).hexdigest()
+        to_sign = self._to_sign + hashlib.sha256(canonical.encode()).hexdigest()
+        signature = hmac.digest(self._key, to_sign.encode(), "sha256").hex()
+        return [*self._headers, ("authorization", self._claim + signature)]
+
+
+class Signer:
+    """Signs requests for one target.
+
+    Parameters
+    ----------
+    cloud
+        Whose credentials are used.
+    target
+        Where the requests go.
+    on_renewed
+        Called after a renewal, with the exception if it failed; from a thread of its own.
+
+    Raises
+    ------
+    LithopsMagicError
+        There are no credentials.
+    """
+
+    def __init__(self, cloud: Cloud, target: Target, on_renewed: Callable[[Exception | None], None]) -> None:
+        self._cloud = cloud
+        self._target = target
+        self._on_renewed = on_renewed
+        self._lock = threading.Lock()
+        self._renewing = False
+        self._next_renewal = 0.0
+        self.generation = 0
+        """Counts renewals."""
+        self._credentials = cloud.credentials()
+        self._frozen: ReadOnlyCredentials = self._credentials.get_frozen_credentials()
+        self._stamp = Stamp(target, self._frozen, int(time.time()))
+
+    def ready(self) -> bool:
+        """Whether requests can be signed now; if not, a renewal is under way."""
+        second = int(time.time())
+        if second != self._stamp.second and not self._renewing:
+            if self._expiring() and time.monotonic() >= self._next_renewal:
+                self.renew(afresh=False)
+            else:
+                self._stamp = Stamp(self._target, self._frozen, second)
+        return not self._renewing
+
+    def sign(self, payload: bytes) -> Headers:
+        """Return the headers to send `payload` with, at once."""
+        return self._stamp.sign(payload)
+
+    def renew(self, *, afresh: bool) -> None:
+        """Start to renew the credentials, unless that is under way; `afresh`: forget where they came from."""
+        with self._lock:
+            if self._renewing:
+                return
+            self._renewing = True
+        # It may take requests to other services or run a program: neither is for the thread that sends.
+        threading.Thread(target=self._renew, args=(afresh,), name="lithops-magic-credentials", daemon=True).start()
+
+    def _expiring(self) -> bool:
+        needed: Callable[[], bool] | None = getattr(self._credentials, "refresh_needed", None)
+        return needed is not None and needed()
+
+    def _renew(self, afresh: bool) -> None:
+        failure: Exception | None = None
+        try:
+            credentials: Credentials = self._cloud.credentials(afresh=True) if afresh else self._credentials
+            self._frozen = credentials.get_frozen_credentials()
+            self._stamp = Stamp(self._target, self._frozen, int(time.time()))
+            self.generation += 1
+            self._credentials = credentials
+        except Exception as error:  # a program of the user or any of botocore's providers
+            failure = error
+        self._next_renewal = time.monotonic() + (RENEWAL_PAUSE if self._expiring() else 0.0)
+        self._renewing = False
+        self._on_renewed(failure)

@@ -1,0 +1,251 @@
+"""The hot path: a bounded pool of connections on awscrt's one event-loop thread, and a request on each."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import logging
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from functools import partial
+from typing import TYPE_CHECKING
+
+from lithops_magic.aws.invoke.connect import Dialer, Target, allow_sockets
+from lithops_magic.aws.invoke.outcomes import Outcome, classify_failure, classify_response, has_expired, refusal
+from lithops_magic.aws.invoke.request import Done, Exchange
+from lithops_magic.aws.invoke.signing import Signer
+from lithops_magic.aws.session import Cloud
+
+if TYPE_CHECKING:
+    from awscrt.http import HttpClientConnection
+
+logger = logging.getLogger(__name__)
+
+HANDSHAKES = 256
+"""Connections opened at the same time: more would wait for each other's TLS handshakes until these time out."""
+OPENING_SECONDS = 45.0
+"""For a connection with all it takes: awscrt sets a silent proxy no limit, and reports a failed TLS handshake only
+after 10 to 30 seconds, so that its time tells an attacker nothing."""
+
+
+class CrtTransport:
+    """Sends requests to one function over at most `max_in_flight` connections.
+
+    Parameters
+    ----------
+    cloud
+        Account, endpoint and credentials.
+    function_name
+        What is invoked.
+    max_in_flight
+        Most connections; further requests wait for one.
+    answer_seconds
+        How long an answer may take.
+    asynchronous
+        Whether the answer only says that AWS has taken the request.
+    """
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        function_name: str,
+        max_in_flight: int,
+        answer_seconds: float,
+        *,
+        asynchronous: bool = False,
+    ) -> None:
+        allow_sockets(max_in_flight)
+        self._target = Target.resolve(cloud, function_name, asynchronous=asynchronous)
+        self._signer = Signer(cloud, self._target, self._renewed)
+        self._dialer: Dialer | None = Dialer(self._target)
+        self._most = max_in_flight
+        self._answer_seconds = answer_seconds
+        self._lock = threading.Lock()
+        self._waiting: deque[Exchange] = deque()
+        self._busy: dict[Exchange, None] = {}
+        """In the order in which they were sent, which is that of their deadlines."""
+        self._idle: list[HttpClientConnection] = []
+        self._open: set[HttpClientConnection] = set()
+        self._opening: dict[object, float] = {}
+        """Attempts to connect and their deadlines."""
+        self._closed = threading.Event()
+        self._watch: threading.Thread | None = None
+        # When the interpreter ends, connections break under whoever waits: that is no outcome to tell.
+        atexit.register(self._closed.set)
+
+    def send(self, payload: bytes, done: Done) -> None:
+        """Start one request and return at once; `done` is called once, from another thread."""
+        with self._lock:
+            if self._closed.is_set():
+                return
+            self._waiting.append(Exchange(payload, done))
+            if self._watch is None:
+                self._watch = threading.Thread(target=self._expire, name="lithops-magic-deadlines", daemon=True)
+                self._watch.start()
+        self._pump()
+
+    def close(self) -> None:
+        """Abandon everything and return at once; `done` is not called any more."""
+        with self._lock:
+            self._closed.set()
+            connections = list(self._open)
+            for held in (self._waiting, self._busy, self._idle, self._open, self._opening):
+                held.clear()
+            self._dialer = None
+        atexit.unregister(self._closed.set)
+        for connection in connections:
+            connection.close()
+
+    def _pump(self) -> None:
+        """Give waiting requests the idle connections, and open what is missing."""
+        while self._waiting and self._signer.ready():
+            with self._lock:
+                connection = self._take_idle()
+                if connection is None or not self._waiting:
+                    break
+                exchange = self._waiting.popleft()
+                exchange.connection, exchange.deadline = connection, time.monotonic() + self._answer_seconds
+                self._busy[exchange] = None
+            self._start(exchange)
+        if not self._waiting:
+            return
+        with self._lock:
+            missing = min(len(self._waiting), HANDSHAKES) - len(self._opening)
+            room = self._most - len(self._open) - len(self._opening)
+            attempts = [object() for _ in range(min(missing, room))]
+            self._opening |= dict.fromkeys(attempts, time.monotonic() + OPENING_SECONDS)
+            dialer = self._dialer
+        if dialer is not None:
+            for attempt in attempts:
+                dialer.open().add_done_callback(partial(self._connected, attempt))
+
+    def _take_idle(self) -> HttpClientConnection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open():
+                return connection
+            self._open.discard(connection)
+        return None
+
+    def _connected(self, attempt: object, opening: Future[HttpClientConnection]) -> None:
+        error = opening.exception()
+        failed: Exchange | None = None
+        with self._lock:
+            wanted = self._opening.pop(attempt, None) is not None
+            if error is None and wanted:
+                self._idle.append(opening.result())
+                self._open.add(opening.result())
+            elif wanted and self._waiting:
+                failed = self._waiting.popleft()
+        if error is None and not wanted:
+            opening.result().close()
+        if failed is not None and error is not None:
+            self._finish(failed, classify_failure(error, self._target.address, sent=False))
+        self._pump()
+
+    def _start(self, exchange: Exchange) -> None:
+        exchange.generation = self._signer.generation
+        connection = exchange.connection
+        assert connection is not None
+        try:
+            request = exchange.request(self._target, self._signer.sign(exchange.payload))
+            stream = connection.request(request, exchange.on_response, exchange.on_body)
+            stream.completion_future.add_done_callback(partial(self._answered, exchange))
+            stream.activate()
+        except Exception as error:  # the connection was closed since it was taken
+            self._broken(exchange, error)
+
+    def _answered(self, exchange: Exchange, completion: Future[int]) -> None:
+        error = completion.exception()
+        if error is not None:
+            self._broken(exchange, error)
+        elif self._release(exchange):
+            self._complete(exchange, completion.result())
+        self._pump()
+
+    def _complete(self, exchange: Exchange, status: int) -> None:
+        body = b"".join(exchange.chunks)
+        if status != 200 and not exchange.repeated and has_expired(status, exchange.headers, body):
+            if exchange.generation == self._signer.generation:
+                self._signer.renew(afresh=True)
+            self._repeat(exchange)
+        else:
+            self._finish(exchange, classify_response(status, exchange.headers, body))
+
+    def _broken(self, exchange: Exchange, error: BaseException) -> None:
+        """The connection ended before the answer did."""
+        if not self._release(exchange):
+            return
+        if exchange.sent or exchange.repeated:
+            self._finish(exchange, classify_failure(error, self._target.address, sent=exchange.sent))
+        else:
+            self._repeat(exchange)
+
+    def _release(self, exchange: Exchange) -> bool:
+        """Take back the exchange's connection; False if nobody waits for the exchange any more."""
+        connection = exchange.connection
+        with self._lock:
+            if connection is not None and connection in self._open:
+                if connection.is_open():
+                    self._idle.append(connection)
+                else:
+                    self._open.discard(connection)
+            exchange.connection = None
+            return self._busy.pop(exchange, self) is None
+
+    def _repeat(self, exchange: Exchange) -> None:
+        exchange.repeated = True
+        with self._lock:
+            if not self._closed.is_set():
+                self._waiting.appendleft(exchange)
+
+    def _renewed(self, failure: Exception | None) -> None:
+        if failure is not None:
+            with self._lock:
+                refused = list(self._waiting)
+                self._waiting.clear()
+            for exchange in refused:
+                self._finish(exchange, refusal(failure))
+        self._pump()
+
+    def _finish(self, exchange: Exchange, outcome: Outcome) -> None:
+        exchange.payload = b""
+        if self._closed.is_set():
+            return
+        try:
+            exchange.done(outcome)
+        except Exception:
+            logger.exception("The outcome of an invocation was not handled")
+
+    def _expire(self) -> None:
+        """End what takes too long, until the transport is closed."""
+        while not self._closed.wait(self._patience()):
+            now = time.monotonic()
+            with self._lock:
+                attempts = [attempt for attempt, deadline in self._opening.items() if deadline <= now]
+                for attempt in attempts:
+                    del self._opening[attempt]
+                unconnected = [self._waiting.popleft() for _ in attempts if self._waiting]
+                unanswered = [exchange for exchange in self._busy if exchange.deadline <= now]
+                for exchange in unanswered:
+                    del self._busy[exchange]
+            for exchange in unconnected:
+                self._give_up(exchange, f"no connection within {OPENING_SECONDS:.0f} seconds")
+            for exchange in unanswered:
+                self._give_up(exchange, f"no answer within {self._answer_seconds:.0f} seconds")
+            self._pump()
+
+    def _patience(self) -> float:
+        """Seconds until something may be overdue: nothing that begins later can be sooner."""
+        with self._lock:
+            deadlines = [exchange.deadline for exchange in itertools.islice(self._busy, 1)]
+            deadlines += itertools.islice(self._opening.values(), 1)
+        longest = min(self._answer_seconds, OPENING_SECONDS)
+        return max(0.0, min([longest, *(deadline - time.monotonic() for deadline in deadlines)]))
+
+    def _give_up(self, exchange: Exchange, text: str) -> None:
+        if exchange.connection is not None:
+            exchange.connection.close()
+        self._finish(exchange, classify_failure(TimeoutError(text), self._target.address, sent=exchange.sent))

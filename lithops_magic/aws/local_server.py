@@ -1,0 +1,74 @@
+"""Finding or starting the local AWS, which to this package is a command that tells an address and credentials."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from lithops_magic.errors import LocalAWSError
+
+QUIET_SECONDS = 1.0
+"""A start that takes longer is announced."""
+LONGEST_START = 120.0
+"""Seconds; a cold disk and a busy machine need a while to import moto."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalServer:
+    """Where the local AWS listens, and the credentials of this start."""
+
+    endpoint_url: str
+    region: str
+    account_id: str
+    access_key_id: str = field(repr=False)
+    secret_access_key: str = field(repr=False)
+
+
+def ensure_local_aws(notify: Callable[[str], None]) -> LocalServer:
+    """Return the running local AWS of this user, started if need be.
+
+    Raises
+    ------
+    LocalAWSError
+        It does not start; the message is its own reason.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "lithops_magic.local", "ensure"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        output, errors = _wait(process, notify)
+    if process.returncode != 0:
+        reason = (errors.strip().splitlines() or [f"it ended with status {process.returncode}"])[-1]
+        raise LocalAWSError(f"The local AWS did not start: {reason}")
+    return _parse(output)
+
+
+def _wait(process: subprocess.Popen[str], notify: Callable[[str], None]) -> tuple[str, str]:
+    try:
+        return process.communicate(timeout=QUIET_SECONDS)
+    except subprocess.TimeoutExpired:
+        notify("Starting the local AWS …")
+    try:
+        return process.communicate(timeout=LONGEST_START)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise LocalAWSError(f"The local AWS did not start within {LONGEST_START:.0f} seconds.") from None
+
+
+def _parse(output: str) -> LocalServer:
+    try:
+        answer = json.loads(output.strip().splitlines()[-1])
+        return LocalServer(
+            **{
+                name: str(answer[name])
+                for name in ("endpoint_url", "region", "account_id", "access_key_id", "secret_access_key")
+            }
+        )
+    except (IndexError, ValueError, KeyError, TypeError):
+        raise LocalAWSError("The local AWS gave no address; `python -m lithops_magic.local stop` ends it.") from None

@@ -1,0 +1,1 @@
+"""The account's bucket and the objects in it."""

@@ -1,0 +1,160 @@
+"""The bucket for what is too large for an invocation: its name, and its creation on first need."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from lithops_magic.aws.definition import PREFIX
+from lithops_magic.aws.explain import aws_errors
+from lithops_magic.aws.session import Cloud, Notify, silent
+from lithops_magic.config import Settings
+from lithops_magic.errors import AwsError
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+    from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import LifecycleRuleTypeDef
+
+JOB_PREFIX = f"{PREFIX}/"
+"""Everything we store has a key that begins like this; nothing else in the bucket is ours."""
+
+EXPIRY_DAYS = 7
+"""Days after which S3 deletes what a job stored."""
+
+LONGEST_NAME = 63
+"""Characters (S3, "General purpose bucket naming rules")."""
+
+_RULE: LifecycleRuleTypeDef = {
+    "ID": PREFIX,
+    "Filter": {"Prefix": JOB_PREFIX},
+    "Status": "Enabled",
+    "Expiration": {"Days": EXPIRY_DAYS},
+    "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+}
+
+
+class _Owned(TypedDict):
+    """Names the bucket in every call, which fails if it is not the account's."""
+
+    Bucket: str
+    ExpectedBucketOwner: str
+
+
+def bucket_name(account: str, region: str, namespace: str | None) -> str:
+    """Return the bucket's name, which no two accounts, regions or namespaces share."""
+    parts = [PREFIX, account, region]
+    if namespace is not None:
+        parts.insert(1, _label(namespace, LONGEST_NAME - len("-".join(parts)) - 1))
+    return "-".join(parts)
+
+
+def _label(namespace: str, room: int) -> str:
+    """Make a namespace fit for a bucket's name; one that must change gets a hash, so that it stays unique."""
+    if len(namespace) <= room and re.fullmatch(r"[a-z0-9-]+", namespace):
+        return namespace
+    digest = hashlib.sha256(namespace.encode()).hexdigest()[:8]
+    return re.sub(r"[^a-z0-9]", "-", namespace.lower())[: room - len(digest) - 1] + "-" + digest
+
+
+def ensure_bucket(cloud: Cloud, settings: Settings, notify: Notify = silent) -> str:
+    """Return the bucket's name; the bucket is created if it does not exist, and finished if that was interrupted.
+
+    Raises
+    ------
+    AwsError
+        The bucket belongs to another account, or a call is not permitted.
+    """
+    name = bucket_name(cloud.account_id, cloud.region, settings.namespace)
+    owned: _Owned = {"Bucket": name, "ExpectedBucketOwner": cloud.account_id}
+    s3 = cloud.client("s3")
+    with aws_errors():
+        lifecycle = _lifecycle(s3, owned)
+        if lifecycle is None:
+            notify(f"Creating the bucket {name} …")
+            _create(s3, cloud, owned)
+            lifecycle = {"Rules": []}
+        if not any(rule.get("ID") == PREFIX for rule in lifecycle["Rules"]):
+            _protect(s3, owned)
+            # Last, so that its presence says that everything is done.
+            _expire(s3, owned, lifecycle)
+    return name
+
+
+def _lifecycle(s3: S3Client, owned: _Owned) -> dict[str, Any] | None:
+    """Return the lifecycle configuration; None if there is no bucket."""
+    from botocore.exceptions import ClientError
+
+    try:
+        answer: dict[str, Any] = {**s3.get_bucket_lifecycle_configuration(**owned)}
+        # Writing the rules without the latter would reset it.
+        return {key: answer[key] for key in ("Rules", "TransitionDefaultMinimumObjectSize") if key in answer}
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code == "NoSuchBucket":
+            return None
+        if code == "NoSuchLifecycleConfiguration":
+            return {"Rules": []}
+        if code == "AccessDenied":
+            return _made_by_others(s3, owned)
+        raise
+
+
+def _made_by_others(s3: S3Client, owned: _Owned) -> dict[str, Any] | None:
+    """Accept a bucket of this account whose settings the caller may not read: an administrator made it."""
+    from botocore.exceptions import ClientError
+
+    try:
+        s3.head_bucket(**owned)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "404":
+            return None
+        raise _foreign(owned, error) from None
+    return {"Rules": [_RULE]}
+
+
+def _create(s3: S3Client, cloud: Cloud, owned: _Owned) -> None:
+    from botocore.exceptions import ClientError
+
+    # S3 takes every region but its first one as a constraint.
+    place: Any = {} if cloud.region == "us-east-1" else {"LocationConstraint": cloud.region}
+    extra: Any = {"CreateBucketConfiguration": place} if place else {}
+    try:
+        s3.create_bucket(Bucket=owned["Bucket"], ObjectOwnership="BucketOwnerEnforced", **extra)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code == "BucketAlreadyExists":
+            raise _foreign(owned, error) from None
+        # Another notebook is creating it at this moment.
+        if code not in ("BucketAlreadyOwnedByYou", "OperationAborted"):
+            raise
+    s3.get_waiter("bucket_exists").wait(**owned)
+
+
+def _protect(s3: S3Client, owned: _Owned) -> None:
+    everything: Any = dict.fromkeys(
+        ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+    )
+    s3.put_public_access_block(**owned, PublicAccessBlockConfiguration=everything)
+    s3.put_bucket_encryption(
+        **owned,
+        ServerSideEncryptionConfiguration={
+            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+        },
+    )
+
+
+def _expire(s3: S3Client, owned: _Owned, lifecycle: dict[str, Any]) -> None:
+    kept: Any = {key: value for key, value in lifecycle.items() if key != "Rules"}
+    s3.put_bucket_lifecycle_configuration(
+        **owned, LifecycleConfiguration={"Rules": [*lifecycle["Rules"], _RULE]}, **kept
+    )
+
+
+def _foreign(owned: _Owned, error: ClientError) -> AwsError:
+    return AwsError(
+        f"The bucket {owned['Bucket']} exists, but it is not this account's or you may not use it. "
+        "Ask whoever manages the account for access to it, or set another namespace.",
+        code=error.response["Error"]["Code"],
+    )

@@ -1,0 +1,219 @@
+"""Objects in the account's bucket: what is too large for an invocation, and results that are kept."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, TypedDict
+
+from lithops_magic.aws.explain import aws_errors
+from lithops_magic.aws.session import Cloud, Notify, silent
+from lithops_magic.aws.storage.bucket import EXPIRY_DAYS, JOB_PREFIX, bucket_name, ensure_bucket
+from lithops_magic.config import Settings
+from lithops_magic.errors import AwsError
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import HeadObjectOutputTypeDef
+
+FRESH = timedelta(days=EXPIRY_DAYS - 2)
+"""Age up to which an object can be relied on: S3 deletes it before a longer job is over."""
+
+TAMPERED = "ObjectTampered"
+"""Code of the error for an object that is not what was written."""
+
+BODY_TRIES = 4
+"""How often an object is asked for whose body does not arrive as a whole."""
+
+_DELETE_BATCH = 1000
+_ABSENT = ("NoSuchKey", "NoSuchBucket", "NotFound", "404")
+
+
+class _Owned(TypedDict):
+    Bucket: str
+    ExpectedBucketOwner: str
+
+
+class ObjectStore:
+    """The objects of one account, region and namespace. Every method may be called from any thread.
+
+    Parameters
+    ----------
+    cloud, settings
+        Decide which bucket it is; it is created when the first object is written.
+    account
+        Whose it is, where that is known without asking AWS.
+    """
+
+    def __init__(self, cloud: Cloud, settings: Settings, *, account: str | None = None) -> None:
+        self.owner = account or cloud.account_id
+        self.bucket = bucket_name(self.owner, cloud.region, settings.namespace)
+        self._owned: _Owned = {"Bucket": self.bucket, "ExpectedBucketOwner": self.owner}
+        self._cloud = cloud
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._ensured = False
+        self._present: set[str] = set()
+
+    @property
+    def _s3(self) -> S3Client:
+        return self._cloud.client("s3")
+
+    def prepare(self, notify: Notify) -> None:
+        """Create the bucket if that is permitted; if not, whoever writes the first object is told."""
+        with suppress(AwsError):
+            self._ensure_bucket(notify)
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write an object; `key` begins with `JOB_PREFIX`.
+
+        Raises
+        ------
+        AwsError
+            The call is not permitted, or the bucket cannot be had.
+        """
+        self._ensure_bucket()
+        try:
+            self._write(key, data)
+        except AwsError as error:
+            if error.code != "NoSuchBucket":
+                raise
+            # Somebody has deleted it since.
+            self._ensured = False
+            self._ensure_bucket()
+            self._write(key, data)
+
+    def put_once(self, data: bytes, *, sha256: str, again: bool = False) -> str:
+        """Write an object named by its hash unless it is there already, and return its key.
+
+        Parameters
+        ----------
+        again
+            Look again even if this process wrote it: somebody could not find it.
+        """
+        key = f"{JOB_PREFIX}objects/{sha256}"
+        if (again or key not in self._present) and not self._is_whole(key, sha256):
+            self.put(key, data)
+        self._present.add(key)
+        return key
+
+    def get(self, key: str, *, sha256: str | None = None, size: int | None = None) -> bytes:
+        """Return an object; it is verified if it is known what it must be.
+
+        Raises
+        ------
+        AwsError
+            It is not there (`NoSuchKey`), not what was written (`TAMPERED`), or the call is not permitted.
+        """
+        with aws_errors():
+            data = self._read(key, size)
+        wrong_size = size is not None and len(data) != size
+        if wrong_size or (sha256 is not None and hashlib.sha256(data).hexdigest() != sha256):
+            raise AwsError(
+                f"s3://{self.bucket}/{key} is not what was written there: it was not unpickled. "
+                "Find out who can write to the bucket, then run it again.",
+                code=TAMPERED,
+            )
+        return data
+
+    def _read(self, key: str, size: int | None) -> bytes:
+        """Fetch an object, again if the connection breaks amid its body, which botocore leaves to its caller."""
+        from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+
+        for _ in range(BODY_TRIES - 1):
+            with suppress(IncompleteReadError, ReadTimeoutError, ResponseStreamingError):
+                return self._read_once(key, size)
+        return self._read_once(key, size)
+
+    def _read_once(self, key: str, size: int | None) -> bytes:
+        from botocore.exceptions import IncompleteReadError
+
+        answer = self._s3.get_object(**self._owned, Key=key)
+        # S3 always tells it; without it even the head was cut off.
+        length = answer.get("ContentLength", -1)
+        # However much somebody has put there, no more than it can be is read.
+        expected = length if size is None else min(length, size + 1)
+        body = answer["Body"]
+        with body:
+            data = body.read(max(0, expected))
+        if len(data) != expected:
+            raise IncompleteReadError(actual_bytes=len(data), expected_bytes=expected)
+        return data
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such an object.
+
+        Raises
+        ------
+        AwsError
+            The call is not permitted.
+        """
+        return self._head(key) is not None
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield the keys that begin with `prefix`, in S3's order.
+
+        Raises
+        ------
+        AwsError
+            The call is not permitted.
+        """
+        with aws_errors():
+            for page in self._s3.get_paginator("list_objects_v2").paginate(**self._owned, Prefix=prefix):
+                yield from (entry["Key"] for entry in page.get("Contents", ()))
+
+    def delete_prefix(self, prefix: str) -> int:
+        """Delete every object whose key begins with `prefix`, and return how many.
+
+        Raises
+        ------
+        AwsError
+            A call is not permitted.
+        """
+        keys = [*self.list(prefix)]
+        for start in range(0, len(keys), _DELETE_BATCH):
+            batch = keys[start : start + _DELETE_BATCH]
+            with aws_errors():
+                answer = self._s3.delete_objects(
+                    **self._owned, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
+                )
+            if errors := answer.get("Errors"):
+                raise AwsError(f"DeleteObjects: {errors[0].get('Message', '')}", code=errors[0].get("Code", ""))
+        return len(keys)
+
+    def _ensure_bucket(self, notify: Notify = silent) -> None:
+        with self._lock:
+            if not self._ensured:
+                ensure_bucket(self._cloud, self._settings, notify)
+                self._ensured = True
+
+    def _write(self, key: str, data: bytes) -> None:
+        checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        with aws_errors():
+            self._s3.put_object(**self._owned, Key=key, Body=data, ChecksumSHA256=checksum)
+
+    def _is_whole(self, key: str, sha256: str) -> bool:
+        """Whether the object is there, is what its hash says and will be for a while."""
+        # Who may not look writes it again: that costs time, and nothing can be wrong.
+        with suppress(AwsError):
+            head = self._head(key)
+            expected = base64.b64encode(bytes.fromhex(sha256)).decode()
+            return (
+                head is not None
+                and head.get("ChecksumSHA256") == expected
+                and datetime.now(UTC) - head["LastModified"] < FRESH
+            )
+        return False
+
+    def _head(self, key: str) -> HeadObjectOutputTypeDef | None:
+        try:
+            with aws_errors():
+                return self._s3.head_object(**self._owned, Key=key, ChecksumMode="ENABLED")
+        except AwsError as error:
+            if error.code in _ABSENT:
+                return None
+            raise

@@ -1,0 +1,1 @@
+"""The `lithops-magic` command: one module per group of subcommands."""

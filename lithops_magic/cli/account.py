@@ -1,0 +1,103 @@
+"""The commands that prepare and check an AWS account: `role`, `policy` and `doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from lithops_magic.config import load
+from lithops_magic.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lithops_magic.config import Settings
+
+
+def register(commands: Any) -> None:
+    """Add the commands to the sub-parsers of `lithops-magic`."""
+    role = commands.add_parser("role", help="create the role that functions run with")
+    actions = role.add_subparsers(required=True, metavar="ACTION")
+    create = actions.add_parser("create", help="create it with least privilege, or bring it up to date")
+    create.add_argument("--name", help="instead of lithops-magic-execution")
+    _add_common(create)
+    create.set_defaults(run=_create_role)
+
+    policy = commands.add_parser("policy", help="print an IAM policy for an administrator to use")
+    policy.add_argument("whose", choices=("user", "execution"), help="the notebook user's or the functions' policy")
+    _add_common(policy)
+    policy.set_defaults(run=_policy)
+
+    doctor = commands.add_parser("doctor", help="check everything that a run needs from AWS")
+    _add_common(doctor)
+    doctor.set_defaults(run=_doctor)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", help="Lithops configuration to read instead of the usual one")
+    parser.add_argument("--profile", help="use the account of this AWS profile")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--account", dest="local", action="store_false", help="use AWS even if nothing is configured")
+    where.add_argument("--local", dest="local", action="store_true", help="use the local AWS of this machine")
+    parser.set_defaults(local=None)
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    local = False if options.local is None and options.profile else options.local
+    return load(options.config, local=local, profile=options.profile)
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _create_role(options: argparse.Namespace) -> int:
+    from lithops_magic.aws.access import connect_unfinished
+    from lithops_magic.aws.iam.create_role import create_role
+
+    settings = _settings(options)
+    cloud = connect_unfinished(settings, _note)
+    arn = create_role(cloud, settings, options.name, _note)
+    print(arn)
+    if settings.execution_role != arn:
+        _note(f"It is in {cloud.describe()}. Put it into the configuration:\n\naws_lambda:\n  execution_role: {arn}")
+    return 0
+
+
+def _policy(options: argparse.Namespace) -> int:
+    from lithops_magic.aws.access import connect_unfinished
+    from lithops_magic.aws.iam.policy import Place, execution_policy, role_name, user_policy
+    from lithops_magic.aws.storage.bucket import bucket_name
+
+    settings = _settings(options)
+    cloud = connect_unfinished(settings, _note)
+    place = Place(cloud.account_id, cloud.region)
+    bucket = bucket_name(place.account, place.region, settings.namespace)
+    if options.whose == "execution":
+        document = execution_policy(settings, place.account, place.region, bucket)
+    else:
+        role = settings.execution_role or f"arn:{place.partition}:iam::{place.account}:role/{role_name(settings)}"
+        document = user_policy(settings, place.account, place.region, bucket, role)
+    print(json.dumps(document, indent=2))
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from lithops_magic.aws.access import connect_unfinished
+    from lithops_magic.aws.account.doctor import Check, check
+
+    settings = _settings(options)
+    # That there is no role is said by the examination of the role.
+    problems = [found for found in settings.problems() if found.field != "execution_role" or settings.execution_role]
+    checks = [Check(found.field, "problem", found.text, found.fix) for found in problems]
+    for found in checks:
+        print(found)
+    try:
+        cloud = connect_unfinished(settings, _note)
+    except ConfigError as error:
+        print(Check("credentials", "problem", str(error)))
+        return 1
+    for found in check(cloud, settings):
+        print(found, flush=True)
+        checks.append(found)
+    return 1 if any(found.status == "problem" for found in checks) else 0

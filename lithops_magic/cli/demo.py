@@ -1,0 +1,106 @@
+"""The command `demo`: plays the demo notebooks in the terminal, saves them executed, writes them as pages."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lithops_magic.errors import LithopsMagicError
+
+if TYPE_CHECKING:
+    from lithops_magic.cli.play import MapFigures
+
+NOTEBOOKS = Path(__file__).parent.parent.parent / "notebooks"
+
+
+def register(commands: Any) -> None:
+    """Add the command to the sub-parsers of `lithops-magic`."""
+    demo = commands.add_parser("demo", help="run the quickstart or another demo notebook here and show what it does")
+    demo.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="which ones (01_quickstart)")
+    demo.add_argument("--all", action="store_true", help="all of them")
+    demo.add_argument("--save", action="store_true", help="write the executed notebooks back")
+    demo.add_argument("--html", type=Path, metavar="FOLDER", help="write each as a page that opens without a network")
+    demo.set_defaults(run=_demo)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    # What is missing or misspelt is said before anything runs.
+    chosen = _choose(options.notebooks, everything=options.all)
+    if options.html is not None and not options.html.is_dir():
+        raise LithopsMagicError(f"there is no folder {options.html}")
+    try:
+        import matplotlib  # noqa: F401
+        import nbconvert  # noqa: F401
+        import nbformat  # noqa: F401
+        import sklearn  # type: ignore[import-untyped]  # noqa: F401
+        from nbclient import NotebookClient  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise LithopsMagicError(f'the demo needs {error.name}: pip install "lithops-magic[local]"') from None
+    for path in chosen:
+        _play(path, options)
+    return 0
+
+
+def _choose(names: list[str], *, everything: bool) -> list[Path]:
+    if not NOTEBOOKS.exists():
+        raise LithopsMagicError(
+            "the demo notebooks come with the project's repository: clone it and `pip install -e .` there"
+        )
+    there = {path.stem: path for path in sorted(NOTEBOOKS.glob("*.ipynb"))}
+    wanted = list(there) if everything else [name.removesuffix(".ipynb") for name in names] or ["01_quickstart"]
+    for name in wanted:
+        if name not in there:
+            raise LithopsMagicError(f"no demo {name}: there are {', '.join(there)}")
+    return [there[name] for name in wanted]
+
+
+def _play(path: Path, options: argparse.Namespace) -> None:
+    import nbformat
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+    from lithops_magic.cli.play import play
+
+    notebook = nbformat.read(path, as_version=4)
+    try:
+        figures = play(notebook, sys.stdout, NOTEBOOKS)
+    except CellExecutionError as error:
+        first = error.evalue.splitlines()[0] if error.evalue else ""
+        problem = f"{path.stem} failed: {error.ename}: {first}"
+    except DeadKernelError:
+        problem = f"the kernel of {path.stem} died"
+    else:
+        if options.save:
+            nbformat.write(notebook, path)
+        _conclude(figures, path)
+        if options.html is not None:
+            from lithops_magic.notebook.export.page import to_html
+
+            page = options.html / f"{path.stem}.html"
+            page.write_text(to_html(notebook, path.stem), "utf-8")
+            print(f"As a page:  {page}")
+        return
+    raise LithopsMagicError(problem)
+
+
+def _conclude(figures: list[MapFigures], path: Path) -> None:
+    from lithops_magic.cli.play import MapFigures
+    from lithops_magic.engine.text.units import duration, factor, money
+
+    total = MapFigures(
+        "together",
+        tasks=sum(figure.tasks for figure in figures),
+        elapsed=sum(figure.elapsed for figure in figures),
+        task_seconds=sum(figure.task_seconds for figure in figures),
+        request_cost=sum(figure.request_cost for figure in figures),
+    )
+    print(f"\n{'':10}{'tasks':>7}{'wall time':>12}{'serial':>12}{'speed-up':>14}{'requests':>12}")
+    for figure in (*figures, total):
+        print(
+            f"{figure.name:10}{figure.tasks:>7,}{duration(figure.elapsed):>12}{duration(figure.task_seconds):>12}"
+            f"{factor(figure.speedup):>14}{money(figure.request_cost):>12}"
+        )
+    print("\nSerial is all tasks one after the other; requests are at AWS's list price, and nothing was billed.")
+    print(f"Open the notebook:  jupyter lab {os.path.relpath(path)}")

@@ -1,0 +1,251 @@
+"""What the scheduler needs of AWS: a deployed function that can be invoked, and what an invocation costs."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+from lithops_magic.aws.invoke.outcomes import Outcome, Refused
+from lithops_magic.engine.backend.deployment_package import worker_package
+from lithops_magic.engine.wire.store import Store
+
+if TYPE_CHECKING:
+    from lithops_magic.aws.deploy.function import DeployedFunction
+    from lithops_magic.aws.session import Cloud
+    from lithops_magic.config import Settings
+    from lithops_magic.packages import Need, Supply
+
+UNLIMITED = 1_000_000_000
+"""Invocations at once where none is sent."""
+MOST_MEMORY = 10_240
+"""MB (AWS Lambda developer guide, "Lambda quotas")."""
+
+
+class Sender(Protocol):
+    """Invokes one function many times at once; `aws.invoke.Transport` is one."""
+
+    def send(self, payload: bytes, done: Callable[[Outcome], None]) -> None:
+        """Start one invocation and return at once; `done` is called once, from another thread."""
+
+    def close(self) -> None:
+        """Abandon everything and return at once."""
+
+
+class Left(Refused):
+    """Not sent, because the job is only looked at."""
+
+    __slots__ = ()
+
+
+class Nowhere:
+    """A sender of a job that is only looked at: nobody sends anything with it."""
+
+    def send(self, payload: bytes, done: Callable[[Outcome], None]) -> None:  # noqa: ARG002
+        """Refuse."""
+        done(Left("", "", ""))
+
+    def close(self) -> None:
+        """There is nothing to abandon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a sandbox has."""
+
+    memory: int
+    """MB."""
+    timeout: int
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A function that can be invoked."""
+
+    sender: Sender
+    workers: int
+    """Most invocations in flight."""
+    limits: Limits
+    local: bool
+    reused: bool
+    """Whether it was known from an earlier job and may have gone meanwhile."""
+    price: Callable[[float], float]
+    """USD for a number of billed milliseconds."""
+    request_price: float
+    """USD per invocation."""
+    notes: tuple[str, ...] = ()
+    """What the user should know, one sentence each."""
+    store: Store | None = None
+    """Where what does not fit in an invocation is put."""
+
+
+class Backend(Protocol):
+    """Where functions run."""
+
+    def connect(self, notify: Callable[[str], None], *, afresh: bool) -> Endpoint:
+        """Find or deploy the function; `notify` is told each step. `afresh`: what was known is gone."""
+
+    def larger(self, factor: float) -> Backend | None:
+        """Return the same with `factor` times the memory, as far as AWS has it; None if it has the most already."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A function that was found or deployed in this process."""
+
+    cloud: Cloud
+    function: DeployedFunction
+    workers: int
+    notes: tuple[str, ...]
+    store: Store
+
+
+_known: dict[object, _Known] = {}
+"""By everything that decides where a function runs; saves each further job half a second."""
+
+
+class LambdaBackend:
+    """AWS Lambda, or the local AWS, as `settings` say.
+
+    Parameters
+    ----------
+    settings
+        Where and with how much memory and time the function runs.
+    workers
+        Most invocations in flight; None takes what the account allows.
+    need
+        The packages and modules that the function needs.
+    asynchronous
+        Whether invocations are only taken, and run later.
+    """
+
+    def __init__(self, settings: Settings, workers: int | None, need: Need, *, asynchronous: bool = False) -> None:
+        self._settings = settings
+        self._asynchronous = asynchronous
+        self._need = need
+        self._workers = workers or settings.max_workers
+
+    def connect(self, notify: Callable[[str], None], *, afresh: bool) -> Endpoint:
+        """Connect, find or deploy the function, and open a way to invoke it."""
+        from lithops_magic.aws import prices
+        from lithops_magic.aws.invoke import sender as invoke
+
+        settings = self._settings
+        environment = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "LITHOPS_"))}
+        # What is in S3 expires: once a day it is looked at again.
+        key = (settings, self._need, tuple(sorted(environment.items())), datetime.now(UTC).date())
+        reused = not afresh and key in _known
+        if not reused:
+            _known[key] = self._deploy(notify)
+        cloud, deployed = _known[key].cloud, _known[key].function
+        workers = self._workers or _known[key].workers
+
+        return Endpoint(
+            sender=invoke.open_transport(
+                cloud,
+                deployed.name,
+                max_in_flight=workers,
+                timeout=deployed.timeout,
+                asynchronous=self._asynchronous,
+            ),
+            workers=workers,
+            limits=Limits(deployed.memory, deployed.timeout),
+            local=cloud.is_local,
+            reused=reused,
+            price=self._price(cloud.region),
+            request_price=prices.REQUEST_PRICE,
+            notes=_known[key].notes,
+            store=_known[key].store,
+        )
+
+    def view(self, notify: Callable[[str], None], *, connected: bool) -> Endpoint:
+        """Return what stands for a function that is not to be invoked; `connected` to S3 at least."""
+        from lithops_magic.aws import prices
+        from lithops_magic.aws.session import Cloud
+        from lithops_magic.aws.storage.objects import ObjectStore
+
+        settings, store = self._settings, None
+        if connected:
+            notify("Connecting")
+            store = ObjectStore(Cloud.connect(settings, notify), settings)
+        return Endpoint(
+            sender=Nowhere(),
+            workers=UNLIMITED,
+            limits=Limits(settings.memory, settings.timeout),
+            local=settings.local,
+            reused=False,
+            price=self._price(settings.region or ""),
+            request_price=prices.REQUEST_PRICE,
+            store=store,
+        )
+
+    def _price(self, region: str) -> Callable[[float], float]:
+        from lithops_magic.aws import prices
+
+        settings = self._settings
+
+        def price(billed_ms: float) -> float:
+            return prices.compute_cost(
+                billed_ms, settings.memory, settings.architecture, settings.ephemeral_storage, region
+            )
+
+        return price
+
+    def larger(self, factor: float) -> LambdaBackend | None:
+        """Return the same with `factor` times the memory, as far as AWS has it; None if it has the most already."""
+        memory = min(MOST_MEMORY, math.ceil(self._settings.memory * factor))
+        if memory == self._settings.memory:
+            return None
+        return LambdaBackend(self._settings.replace(memory=memory), self._workers, self._need)
+
+    def _deploy(self, notify: Callable[[str], None]) -> _Known:
+        from lithops_magic.aws.deploy import function
+        from lithops_magic.aws.deploy.archive import store_archives
+        from lithops_magic.aws.deploy.layer import publish_layers
+        from lithops_magic.aws.invoke import sender as invoke
+        from lithops_magic.aws.session import Cloud
+        from lithops_magic.aws.storage.objects import ObjectStore
+
+        settings, given, notes = gather(self._settings, self._need, notify)
+        notify("Connecting")
+        cloud = Cloud.connect(settings, notify)
+        published = publish_layers(cloud, settings, given.layers, notify)
+        stored = store_archives(cloud, settings, given.archives, notify)
+        settings = settings.replace(layers=(*settings.layers, *published), env_vars={**settings.env_vars, **stored})
+        notify("Deploying the function")
+        deployed = function.deploy(cloud, settings, worker_package(), notify)
+        # It outlives this job: a `notify` in it would keep the job with all its values.
+        store = ObjectStore(cloud, self._settings, account=deployed.account)
+        if deployed.created:
+            # A result that is too large must find its bucket: the sandbox may not create it.
+            store.prepare(notify)
+        return _Known(cloud, deployed, invoke.concurrency(cloud), notes, store)
+
+
+def gather(settings: Settings, need: Need, notify: Callable[[str], None]) -> tuple[Settings, Supply, tuple[str, ...]]:
+    """Return the settings as they can be met, the packages that meet `need` there, and what the user should know.
+
+    Raises
+    ------
+    PackageError
+        Something cannot be had for Lambda.
+    """
+    from lithops_magic.packages import Room, Target, supply
+
+    settings, notes = _without_image(settings)
+    notify("Looking for packages")
+    target = Target.of(settings.architecture, local=settings.local)
+    given = supply(need, target, notify, Room.of(settings))
+    return settings, given, (*notes, *given.notes)
+
+
+def _without_image(settings: Settings) -> tuple[Settings, tuple[str, ...]]:
+    """Return what the local AWS, which cannot run a container image, makes of settings that name one."""
+    if not settings.local or settings.runtime is None:
+        return settings, ()
+    note = "the local AWS runs no container images: tasks get the packages they use instead of the image in runtime"
+    return settings.replace(runtime=None), (note,)

@@ -1,0 +1,125 @@
+"""The way to the deployed function: slows down, waits, deploys again, and says when it is hopeless."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from lithops_magic import errors
+from lithops_magic.aws.invoke.outcomes import EXPIRED, Refused, Throttled, Unreachable
+from lithops_magic.engine.backend.aws_lambda import Backend, Endpoint, Left
+from lithops_magic.engine.backend.limiter import Limiter
+from lithops_magic.errors import InvokeError, LithopsMagicError
+
+UNREACHABLE_SECONDS = 20.0
+"""How long to try to reach an endpoint that does not answer before the job gives up."""
+_UNREACHABLE_PAUSE = 0.5
+_SKEWED = frozenset({"RequestExpired", "RequestTimeTooSkewed"})
+_SIGNATURE_DATE = ("Signature expired", "Signature not yet current")
+"""How AWS begins to say that it is the date of a signature that is wrong (AWS General Reference, SigV4)."""
+
+
+class Link:
+    """The way to the deployed function.
+
+    Parameters
+    ----------
+    backend
+        Where the function runs.
+    notify
+        Told each step of connecting; an empty text when it is done.
+    """
+
+    def __init__(self, backend: Backend, notify: Callable[[str], None]) -> None:
+        self._backend = backend
+        self._notify = notify
+        self._endpoints: list[Endpoint] = []
+        self._reconnected = False
+        self._unreachable_since: float | None = None
+        self._refusals = 0
+        self.limiter = Limiter(1)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The function as it was deployed last."""
+        return self._endpoints[-1]
+
+    def connect(self, *, afresh: bool = False) -> None:
+        """Find or deploy the function."""
+        self._endpoints.append(self._backend.connect(self._notify, afresh=afresh))
+        self.limiter = Limiter(self.endpoint.workers)
+        self._notify("")
+
+    def close(self) -> None:
+        """Abandon what is in flight."""
+        for endpoint in self._endpoints:
+            endpoint.sender.close()
+
+    def accepted(self) -> None:
+        """An invocation was executed."""
+        self.limiter.accepted()
+        self._reconnected, self._unreachable_since, self._refusals = False, None, 0
+
+    def turned_away(self, outcome: Throttled | Unreachable | Refused) -> None:
+        """An invocation was not executed: prepare for the next one.
+
+        Raises
+        ------
+        InvokeError
+            There is no hope for a next one.
+        """
+        match outcome:
+            case Throttled():
+                self._throttled(outcome)
+            case Unreachable(message):
+                self._unreachable(message)
+            case Refused():
+                self._refused(outcome)
+
+    def _throttled(self, outcome: Throttled) -> None:
+        now = time.monotonic()
+        self.limiter.throttled(now, outcome.retry_after, full=outcome.full)
+        self._refusals += 1
+        hopeless = outcome.most_tries is not None and self._refusals > outcome.most_tries
+        if hopeless or self.limiter.stalled(now):
+            raise errors.ThrottledOut(f"AWS Lambda accepts no invocation: {outcome.reason} {outcome.fix}".rstrip())
+
+    def _unreachable(self, message: str) -> None:
+        now = time.monotonic()
+        self._unreachable_since = self._unreachable_since or now
+        if now - self._unreachable_since > UNREACHABLE_SECONDS:
+            raise errors.Unreachable(f"AWS Lambda cannot be reached: {message}")
+        if self.endpoint.local and not self._reconnected:
+            self._reconnect()
+        else:
+            self.limiter.throttled(now, _UNREACHABLE_PAUSE, full=False)
+
+    def _refused(self, outcome: Refused) -> None:
+        if isinstance(outcome, Left):
+            raise errors.JobInterrupted(outcome.message)
+        # What was known from an earlier job may be gone: the function deleted, a local AWS started anew.
+        if not self._reconnected and (outcome.code == "ResourceNotFoundException" or self.endpoint.reused):
+            return self._reconnect()
+        kind, fix = _kind(outcome)
+        raise kind(f"{outcome.code}: {outcome.message} {fix}".rstrip())
+
+    def _reconnect(self) -> None:
+        """Deploy again, once until something works; what is in flight is still answered by its own sender."""
+        self._reconnected = True
+        try:
+            self.connect(afresh=True)
+        except LithopsMagicError as error:
+            raise errors.FunctionGone(f"The function is gone and could not be deployed again: {error}") from error
+
+
+def _kind(outcome: Refused) -> tuple[type[InvokeError], str]:
+    """Return the class of a refusal and what to do about it."""
+    if outcome.code in _SKEWED or outcome.message.startswith(_SIGNATURE_DATE):
+        return errors.ClockSkew, "Set this machine's clock: AWS accepts signatures within five minutes of its own."
+    if outcome.code in EXPIRED:
+        return errors.CredentialsExpired, outcome.fix
+    if outcome.code.startswith("AccessDenied"):
+        return errors.NotAuthorized, outcome.fix
+    if outcome.code == "ResourceNotFoundException":
+        return errors.FunctionGone, outcome.fix
+    return InvokeError, outcome.fix

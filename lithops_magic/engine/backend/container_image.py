@@ -1,0 +1,82 @@
+"""The folder from which a container image for Lambda is built: AWS's base image, the packages, the worker."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import Distribution
+from pathlib import Path
+
+from lithops_magic.aws.definition import HANDLER
+from lithops_magic.engine.backend.deployment_package import worker_package
+from lithops_magic.packages import Target
+from lithops_magic.packages.resolve import Resolution
+
+DOCKERFILE = """\
+# Runs tasks of lithops-magic on AWS Lambda: {target}. Written by `lithops-magic image`.
+FROM public.ecr.aws/lambda/python:{python}-{architecture}
+
+# System libraries go here, such as: RUN {installer} install -y libgomp
+
+# Where layers would be: before the runtime's own packages.
+COPY requirements.txt /tmp/
+RUN pip install --no-cache-dir --no-deps --target /opt/python -r /tmp/requirements.txt
+
+# Last, so that another worker does not install everything again.
+COPY worker/ ${{LAMBDA_TASK_ROOT}}/
+CMD ["{handler}"]
+"""
+
+PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
+"""Docker's names of Lambda's architectures."""
+
+
+def image_files(resolution: Resolution, target: Target) -> dict[str, bytes]:
+    """Return the files of the folder by their names."""
+    lines = sorted([*resolution.fetched.values(), *(origin(part.distribution) for part in resolution.copied)])
+    dockerfile = DOCKERFILE.format(
+        target=target.describe(),
+        python=target.python,
+        architecture=target.architecture,
+        installer="dnf" if target.is_amazon_linux_2023 else "yum",
+        handler=HANDLER,
+    )
+    with zipfile.ZipFile(io.BytesIO(worker_package())) as package:
+        worker = {f"worker/{name}": package.read(name) for name in package.namelist()}
+    return {"Dockerfile": dockerfile.encode(), "requirements.txt": "".join(f"{x}\n" for x in lines).encode(), **worker}
+
+
+def write(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write the files below `folder`; others there stay."""
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def tag(files: Mapping[str, bytes], target: Target) -> str:
+    """Return a tag that changes with the contents: Lambda looks at an image once, when a function is created."""
+    digest = hashlib.sha256(json.dumps([[name, data.hex()] for name, data in sorted(files.items())]).encode())
+    return f"python{target.python}-{digest.hexdigest()[:12]}"
+
+
+def origin(distribution: Distribution) -> str:
+    """Return the requirement by which pip gets the very same: from an index, a repository or an address."""
+    text = distribution.read_text("direct_url.json")
+    direct = json.loads(text) if text else {}
+    if vcs := direct.get("vcs_info"):
+        return f"{distribution.name} @ {vcs['vcs']}+{direct['url']}@{vcs['commit_id']}"
+    if "archive_info" in direct and not direct["url"].startswith("file:"):
+        return f"{distribution.name} @ {direct['url']}"
+    return f"{distribution.name}=={distribution.version}"
+
+
+def only_here(distributions: Iterable[Distribution]) -> Iterator[str]:
+    """Yield the names of those that were installed from this machine's own files, where no image build finds them."""
+    for distribution in distributions:
+        text = distribution.read_text("direct_url.json")
+        if text and json.loads(text)["url"].startswith("file:"):
+            yield distribution.name

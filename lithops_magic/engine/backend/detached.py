@@ -1,0 +1,197 @@
+"""A job that runs by itself: all of it is handed to Lambda as asynchronous invocations, and looked after from afar."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome, Reply
+from lithops_magic.engine.backend.aws_lambda import UNLIMITED, Backend, Endpoint, Nowhere
+from lithops_magic.engine.backend.connection import Link
+from lithops_magic.engine.backend.replay import Done, Replay, ReplayBackend
+from lithops_magic.engine.durable import records
+from lithops_magic.engine.durable.history import Recall
+from lithops_magic.engine.durable.journal import Journal
+from lithops_magic.engine.durable.kept_results import EVENT_AGE
+from lithops_magic.engine.job.events import Phase
+from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.options import MapOptions
+from lithops_magic.engine.wire.function import EVENT_LIMIT, Function, Requests
+from lithops_magic.engine.wire.item import spilled_fragment
+from lithops_magic.engine.wire.store import Place
+from lithops_magic.errors import InvokeError, SerializationError
+
+if TYPE_CHECKING:
+    pass
+
+AT_ONCE = 64
+"""Events on their way at the same time."""
+TRIES = 5
+"""Attempts to send an event after each of which nobody knows whether AWS has it; the worker runs it only once."""
+RUNS = 3
+"""Deliveries of an event that fails, as Lambda does by default."""
+
+LOST = (
+    b'{"errorType":"Detached.NoResult","errorMessage":"it was sent and left no result in S3: its sandbox ended in '
+    b'each run that it had, or Lambda could not begin it within six hours"}'
+)
+
+
+def runs(options: MapOptions) -> int:
+    """Return how often a task may be begun."""
+    return min(RUNS, options.retries + 1)
+
+
+def lost() -> Reply:
+    """Return what stands for the answer of a task that will have no result."""
+    return Reply(LOST, "Unhandled", "", "", None)
+
+
+@dataclass(slots=True, eq=False)
+class _Event:
+    """One asynchronous invocation."""
+
+    tasks: tuple[int, ...]
+    payload: bytes
+    tries: int = 0
+
+
+class DetachedBackend:
+    """Hands every task to Lambda when it is connected; from then on it only waits for results.
+
+    Parameters
+    ----------
+    job, function, items, journal
+        Of the job.
+    retries, retry_errors
+        What the user asked for: Lambda does it, not the job's scheduler.
+    backend
+        Takes asynchronous invocations.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        function: Function,
+        items: Sequence[Any],
+        journal: Journal,
+        options: MapOptions,
+        backend: Backend,
+    ) -> None:
+        self._job = job
+        self._function = function
+        self._items = items
+        self._journal = journal
+        self._options = options
+        self._link = Link(backend, self._notify)
+        self._answers: queue.SimpleQueue[tuple[_Event, Outcome]] = queue.SimpleQueue()
+        self._recall = Recall(total=len(items))
+        self._replay = ReplayBackend(job, self._recall, self._endpoint, rest, "", EVENT_AGE, runs(options))
+
+    def connect(self, notify: Callable[[str], None], *, afresh: bool) -> Endpoint:
+        """Send everything, and return what stands for the function from then on."""
+        try:
+            self._link.connect(afresh=afresh)
+            endpoint = self._replay.connect(notify, afresh=afresh)
+            self._send(deque(self._events()))
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            self._link.close()
+        return endpoint
+
+    def larger(self, factor: float) -> Backend | None:  # noqa: ARG002
+        """Return None: what was sent cannot be given more memory."""
+        return None
+
+    def stop(self) -> None:
+        """Keep tasks from being begun, and wait only for those that were."""
+        self._replay.stop()
+
+    def _notify(self, text: str) -> None:
+        self._job.publish(Phase(text))
+
+    def _endpoint(self, _: Callable[[str], None]) -> Endpoint:
+        return replace(self._link.endpoint, sender=Nowhere(), workers=UNLIMITED)
+
+    def _events(self) -> Iterator[_Event]:
+        """Write everything down, and yield the invocations."""
+        store = self._link.endpoint.store
+        assert store is not None
+        rules = {"runs": runs(self._options), **self._options.keeping}
+        place = Place.of_job(store, self._job.id, key=self._job.key, rules=rules)
+        requests = self._function.place(place, len(self._items), limit=EVENT_LIMIT)
+        taken = [
+            records.Taken(index, _fragment(index, item, requests, place)) for index, item in enumerate(self._items)
+        ]
+        self._journal.begin(place, [*taken, records.Counted(len(taken))])
+        chunk: list[records.Taken] = []
+        room = requests.room
+        for each in taken:
+            room -= len(each.fragment) + 1
+            if chunk and (len(chunk) == (self._options.chunksize or 1) or room < 0):
+                yield _event(chunk, requests)
+                chunk, room = [], requests.room - len(each.fragment) - 1
+            if each.fragment:
+                chunk.append(each)
+        if chunk:
+            yield _event(chunk, requests)
+
+    def _send(self, events: deque[_Event]) -> None:
+        """Have AWS take every event."""
+        link, total, in_flight = self._link, len(events), 0
+        while (events or in_flight) and not self._job.over:
+            pause = link.limiter.pause(time.monotonic())
+            while events and not pause and in_flight < min(AT_ONCE, link.limiter.limit):
+                event = events.popleft()
+                self._journal.note(records.Sent(event.tasks))
+                link.endpoint.sender.send(event.payload, partial(self._heard, event))
+                in_flight += 1
+            link.limiter.filled(time.monotonic(), in_flight, bool(events))
+            with contextlib.suppress(queue.Empty):
+                event, outcome = self._answers.get(timeout=pause or None)
+                in_flight -= 1
+                self._answered(event, outcome, events)
+                self._notify(f"Sending events: {total - len(events) - in_flight:,} of {total:,}")
+
+    def _heard(self, event: _Event, outcome: Outcome) -> None:
+        self._answers.put((event, outcome))
+
+    def _answered(self, event: _Event, outcome: Outcome, events: deque[_Event]) -> None:
+        if isinstance(outcome, Reply):
+            self._link.accepted()
+            self._recall.flying.update(event.tasks)
+            return
+        event.tries += isinstance(outcome, Ambiguous)
+        if event.tries == TRIES:
+            raise InvokeError(f"AWS Lambda does not say whether it takes events: {outcome}")
+        events.appendleft(event)
+        if not isinstance(outcome, Ambiguous):
+            self._link.turned_away(outcome)
+
+
+def _fragment(index: int, item: Any, requests: Requests, place: Place) -> bytes:
+    """Return an item as it stands in a request; nothing if it cannot be pickled, which its scheduler will tell."""
+    try:
+        return spilled_fragment(index, item, requests.room, place)
+    except SerializationError:
+        return b""
+
+
+def _event(chunk: Sequence[records.Taken], requests: Requests) -> _Event:
+    return _Event(tuple(each.index for each in chunk), requests.request(each.fragment for each in chunk))
+
+
+def rest(replay: Replay, payload: bytes, done: Done, why: str) -> None:  # noqa: ARG001
+    """Answer for a task that has no result and never will."""
+    if why:
+        done(lost())
+    else:
+        replay.leave(done)

@@ -1,0 +1,138 @@
+"""What a job would send, deploy and cost at worst, found without sending or creating anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence, Sized
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lithops_magic.engine.backend.aws_lambda import MOST_MEMORY, gather
+from lithops_magic.engine.backend.deployment_package import worker_package
+from lithops_magic.engine.options import MapOptions
+from lithops_magic.engine.wire import captures
+from lithops_magic.engine.wire.function import Function
+from lithops_magic.errors import SerializationError
+from lithops_magic.packages import Request, Supply
+from lithops_magic.worker import packing
+
+if TYPE_CHECKING:
+    from lithops_magic.aws.session import Cloud
+    from lithops_magic.config import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a job would do."""
+
+    place: str
+    items: int | None
+    """None: they come from an iterator, which was not touched."""
+    item_bytes: int | None
+    """Of the first item's pickle; None where looking at it would use it up."""
+    function_bytes: int
+    """Of the function's pickle, with what it takes along."""
+    captured: tuple[tuple[str, int], ...]
+    """The largest values that it takes along, with their bytes."""
+    function: str
+    """The function's name; empty while it depends on a layer that is still to be published."""
+    deployed: bool
+    supply: Supply
+    """The packages that would ship."""
+    missing: int
+    """Bytes of packages that are not in the account yet."""
+    notes: tuple[str, ...]
+    """What the user should know, one sentence each."""
+    settings: Settings
+    options: MapOptions
+    item_cost: float
+    """USD at list price of one task that runs into the time-out at every attempt, requests included."""
+    tasks: int | None
+    """Items, and one more for a reduction."""
+
+    @property
+    def cost(self) -> float | None:
+        """USD at list price if every task runs into its time-out at every attempt; None if their number is unknown."""
+        return None if self.tasks is None else self.tasks * self.item_cost
+
+
+def plan(
+    function: Callable[[Any], Any],
+    items: Iterable[Any],
+    *,
+    options: MapOptions,
+    settings: Settings,
+    reduce: Callable[[list[Any]], Any] | None = None,
+    notify: Callable[[str], None] = lambda _: None,
+) -> Plan:
+    """Find out what a job would do; asks AWS what is there, and builds layers on this machine only.
+
+    Raises
+    ------
+    LithopsMagicError
+        The job could not be started, for the same reasons as in `start`.
+    """
+    from lithops_magic.aws.session import Cloud
+
+    blob = Function.pickle(function, items, Request.parse(options.packages))
+    asked = {"memory": options.memory, "timeout": options.timeout, "ephemeral_storage": options.tmp}
+    settings = settings.replace(**{name: value for name, value in asked.items() if value is not None})
+    settings, given, notes = gather(settings, blob.need, notify)
+    cloud = Cloud.connect(settings, notify)
+    name, deployed, missing = _look_up(cloud, settings, given)
+    count = len(items) if isinstance(items, Sized) else None
+    return Plan(
+        place=cloud.describe(),
+        items=count,
+        item_bytes=_first_item(items),
+        function_bytes=len(blob.container),
+        captured=tuple((capture.name, octets) for capture, octets in captures.sizes(function)[:3]),
+        function=name,
+        deployed=deployed,
+        supply=given,
+        missing=missing,
+        notes=(*blob.warnings, *notes),
+        settings=settings,
+        options=options,
+        item_cost=_worst(options, settings, cloud.region),
+        tasks=None if count is None else count + (reduce is not None),
+    )
+
+
+def _look_up(cloud: Cloud, settings: Settings, given: Supply) -> tuple[str, bool, int]:
+    """Return the function's name, whether it is there, and the bytes of packages that are not."""
+    from lithops_magic.aws.deploy.archive import archives_variable, missing_archives
+    from lithops_magic.aws.deploy.function import look_up
+    from lithops_magic.aws.deploy.layer import find_layers
+
+    found = find_layers(cloud, settings, given.layers)
+    layers = [arn for arn in found if arn is not None]
+    to_publish = [layer for layer, arn in zip(given.layers, found, strict=True) if arn is None]
+    to_store = missing_archives(cloud, settings, given.archives)
+    missing = sum(one.size for one in (*to_publish, *to_store))
+    if to_publish:
+        # A layer has its version in its name, which AWS gives, and the function's name follows from that.
+        return "", False, missing
+    variables = {**settings.env_vars, **archives_variable(cloud, settings, given.archives)}
+    complete = settings.replace(layers=(*settings.layers, *layers), env_vars=variables)
+    return *look_up(cloud, complete, worker_package()), missing
+
+
+def _first_item(items: Iterable[Any]) -> int | None:
+    if not isinstance(items, Sequence) or not items:
+        return None
+    try:
+        return len(packing.dumps(items[0]))
+    except Exception as error:
+        raise SerializationError(f"The first item cannot be pickled: {type(error).__name__}: {error}") from error
+
+
+def _worst(options: MapOptions, settings: Settings, region: str) -> float:
+    from lithops_magic.aws import prices
+
+    memory, cost = float(settings.memory), 0.0
+    for _ in range(options.retries + 1):
+        cost += prices.invocation_cost(
+            settings.timeout * 1000, round(memory), settings.architecture, settings.ephemeral_storage, region
+        )
+        memory = min(MOST_MEMORY, memory * (options.retry_memory or 1))
+    return cost * (2 if options.backups else 1)

@@ -1,0 +1,1 @@
+"""Which task goes when, and what becomes of it."""

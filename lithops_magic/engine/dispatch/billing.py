@@ -1,0 +1,53 @@
+"""What one invocation took and cost, shared out over its tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lithops_magic.aws.invoke.outcomes import Reply
+from lithops_magic.engine.backend.aws_lambda import Endpoint
+from lithops_magic.engine.job.events import Invoked
+from lithops_magic.engine.job.ledger import Charge
+from lithops_magic.engine.wire.reply import WorkerReply
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What one invocation took and cost."""
+
+    event: Invoked
+    sandbox: str
+    runs: dict[int, tuple[float, float]]
+    """When each task that was run began, by the sandbox's wall clock, and how long it took, by index."""
+
+    @classmethod
+    def of(cls, reply: Reply, worker: WorkerReply | None, endpoint: Endpoint) -> Bill:
+        """Read the bill of an invocation that was executed, whether or not the worker could answer."""
+        report = reply.report
+        billed = float(report.billed_ms) if report else 0.0
+        outcomes = worker.outcomes if worker else {}
+        runs = {index: (outcome.started, outcome.seconds) for index, outcome in outcomes.items()}
+        seconds = sum(outcome.seconds for outcome in outcomes.values())
+        event = Invoked(
+            task_seconds=seconds if runs else (report.duration_ms / 1000 if report else 0.0),
+            billed_ms=billed,
+            cost=endpoint.price(billed),
+            request_cost=endpoint.request_price,
+            cold=worker.cold if worker else report is not None and report.init_ms is not None,
+            max_memory_mb=report.max_memory_mb if report else 0,
+        )
+        return cls(event, worker.sandbox if worker else "", runs)
+
+    def charge(self, index: int, began: float) -> Charge:
+        """Return the share of one task, for a job that began at that time of the wall clock."""
+        total = self.event.task_seconds
+        started, seconds = self.runs.get(index, (began, total))
+        share = seconds / total if total else 0.0
+        return Charge(
+            duration_s=seconds,
+            billed_ms=self.event.billed_ms * share,
+            started_s=started - began,
+            cold=self.event.cold,
+            sandbox=self.sandbox,
+            max_memory_mb=self.event.max_memory_mb,
+        )

@@ -1,0 +1,111 @@
+"""Why a task failed, in words, with what to do: each kind of failure has its class of error."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+from lithops_magic.aws.invoke.outcomes import Reply
+from lithops_magic.errors import (
+    DiskFull,
+    ImportFailed,
+    InitFailed,
+    RemoteError,
+    RemoteTraceback,
+    TaskCrashed,
+    TaskError,
+    TaskOutOfMemory,
+    TaskTimeout,
+)
+
+Cause = tuple[type[TaskError], str]
+
+NEARLY_ALL = 0.95
+"""Share of the memory that a process which was killed had used if it was killed for that."""
+
+_INIT = (
+    "Runtime.ImportModuleError",
+    "Runtime.HandlerNotFound",
+    "Runtime.UserCodeSyntaxError",
+    "Runtime.MalformedHandlerName",
+)
+_MISSING = "name its package with --packages, or install it where the notebook runs: what a function imports is shipped"
+_DISK_FULL = "[Errno 28]"
+_ENDED = (
+    "compiled code that fails and os._exit do so, which Python cannot catch: run the task on this item in a script to "
+    "find where"
+)
+_LOG = "the function's log in CloudWatch may say more"
+_NO_LIBRARY = "cannot open shared object file: No such file or directory"
+
+
+def timeout(seconds: int) -> str:
+    """What to say of a task that ran too long."""
+    return f"it ran longer than the function's {seconds} s: allow more with timeout (--timeout)"
+
+
+def out_of_memory(limit: int, used: int | None) -> str:
+    """What to say of a task that was killed for its memory; MB."""
+    amount = f"{used} of the function's {limit} MB" if used else f"the function's {limit} MB"
+    return f"it used up {amount}: give it more with memory (--memory)"
+
+
+def of_exception(error: RemoteTraceback, memory: int) -> tuple[type[RemoteError], str]:
+    """Return the class of an exception of the user's code, and what to add to its message."""
+    if error.type == "ModuleNotFoundError":
+        return ImportFailed, "" if "--packages" in error.message else f" in the sandbox ({_MISSING})"
+    if error.message.endswith(_NO_LIBRARY):
+        library = error.message.partition(":")[0]
+        text = f" (Lambda has no {library}: use a build of the package that brings it, or a layer that has it)"
+        return ImportFailed, text
+    if error.message.startswith(_DISK_FULL):
+        return DiskFull, " (the function's disk is full: give it more of /tmp with tmp (--tmp), or write elsewhere)"
+    if error.type == "MemoryError":
+        return RemoteError, f" (the function has {memory} MB: give it more with memory (--memory))"
+    return RemoteError, ""
+
+
+def of_process(code: int, memory: int, used: int | None) -> Cause:
+    """Why one of a sandbox's processes died, by its exit code, negative for a signal."""
+    if code == -signal.SIGKILL and used is not None and used >= NEARLY_ALL * memory:
+        return TaskOutOfMemory, out_of_memory(memory, used)
+    if code < 0:
+        return TaskCrashed, f"its process was ended by signal {-code} ({_signal(-code)}): {_ENDED}"
+    return TaskCrashed, f"its process exited with status {code}: {_ENDED}"
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.strsignal(number) or signal.Signals(number).name
+    except ValueError:
+        return "unknown"
+
+
+def of_sandbox(reply: Reply, memory: int, seconds: int) -> Cause:
+    """Why a sandbox could not answer."""
+    kind, message, begun = _platform_error(reply.payload)
+    # What AWS reports is the exit of the process; only the memory it used tells why it was killed.
+    used = reply.report.max_memory_mb if reply.report else None
+    full = used is not None and used >= memory
+    if kind == "Sandbox.Timedout" or "Task timed out after" in message:
+        return TaskTimeout, timeout(seconds)
+    if kind == "Runtime.OutOfMemory" or (kind == "Runtime.ExitError" and (full or "signal: killed" in message)):
+        return TaskOutOfMemory, out_of_memory(memory, used)
+    reason = message.partition("Error: ")[2] or message or "the sandbox gave no reason"
+    reason += f" ({kind})" if kind else ""
+    if kind in _INIT or not begun:
+        return InitFailed, (
+            f"its sandbox could not start: {reason}. Look at what the function's layers and environment variables do"
+        )
+    return TaskCrashed, f"its sandbox ended: {reason}: {_ENDED if kind == 'Runtime.ExitError' else _LOG}"
+
+
+def _platform_error(payload: bytes) -> tuple[str, str, bool]:
+    """Type and message of an error, and whether the function had been called."""
+    try:
+        fields = json.loads(payload)
+        kind, message = str(fields.get("errorType") or ""), str(fields.get("errorMessage") or "")
+    except (ValueError, AttributeError):
+        return "", payload[:200].decode("utf-8", "replace"), True
+    # An exception while the worker was imported has all the fields of one in a call but no request.
+    return kind, message, fields.get("requestId") != ""

@@ -1,0 +1,181 @@
+"""The ways to a job's functions: one, and more with more memory where tasks ran out of it."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from lithops_magic.engine.backend.aws_lambda import Backend, Endpoint
+from lithops_magic.engine.backend.connection import Link
+from lithops_magic.engine.job.job import Task
+from lithops_magic.errors import InvokeError
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """One invocation in flight."""
+
+    lane: Lane
+    tasks: list[Task]
+    endpoint: Endpoint
+    sent_at: float
+    copied: bool = False
+    """Whether it is a copy of another one, or another one is a copy of it."""
+
+    def undecided(self) -> list[Task]:
+        """The tasks that have no outcome yet and, once this has landed, no copy that may still bring one."""
+        return [task for task in self.tasks if not task.settled and not task.flights]
+
+
+class Lane:
+    """The tasks that wait for one function and the invocations in flight to it.
+
+    Parameters
+    ----------
+    backend
+        Where the function runs.
+    notify
+        Told each step of connecting; an empty text when it is done.
+    """
+
+    def __init__(self, backend: Backend, notify: Callable[[str], None]) -> None:
+        self.backend = backend
+        self.link = Link(backend, notify)
+        self.waiting: deque[Task] = deque()
+        self.flights: dict[Flight, None] = {}
+        """In the order in which they were sent."""
+        self.ready = False
+        """Whether its function is deployed."""
+
+    def take(self, size: int, fit: Callable[[Sequence[int]], int]) -> list[Task]:
+        """Take the next chunk from the queue.
+
+        Parameters
+        ----------
+        size
+            The most tasks it may have.
+        fit
+            Tells how many tasks, of the given encoded sizes, fit in one request.
+        """
+        waiting = self.waiting
+        if waiting[0].alone or size == 1:
+            return [waiting.popleft()]
+        size = min(size, len(waiting))
+        count = next((i for i in range(size) if waiting[i].alone), size)
+        count = fit([len(waiting[i].fragment) for i in range(count)])
+        return [waiting.popleft() for _ in range(count)]
+
+    def launch(self, tasks: list[Task], *, copied: bool = False) -> Flight:
+        """Record that `tasks` are sent in one invocation."""
+        flight = Flight(self, tasks, self.link.endpoint, time.monotonic(), copied)
+        for task in tasks:
+            task.flights += 1
+        self.flights[flight] = None
+        return flight
+
+    def land(self, flight: Flight) -> None:
+        """Record that an invocation was answered."""
+        del self.flights[flight]
+        for task in flight.tasks:
+            task.flights -= 1
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A lane with more memory is ready, or cannot be had."""
+
+    lane: Lane
+    error: Exception | None
+
+
+class Lanes:
+    """All lanes of a job, those with more memory after those with less.
+
+    Parameters
+    ----------
+    backend
+        Where the first one's function runs.
+    notify
+        Told each step of connecting to that.
+    deliver
+        Called, from another thread, when a further lane is ready or cannot be had.
+    """
+
+    def __init__(self, backend: Backend, notify: Callable[[str], None], deliver: Callable[[Opened], None]) -> None:
+        self.first = Lane(backend, notify)
+        self._all = [self.first]
+        self._deliver = deliver
+
+    def __iter__(self) -> Iterator[Lane]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that wait to be sent."""
+        return sum(len(lane.waiting) for lane in self._all)
+
+    @property
+    def in_flight(self) -> int:
+        """Invocations that were sent and not answered."""
+        return sum(len(lane.flights) for lane in self._all)
+
+    def oldest(self) -> float | None:
+        """When the oldest invocation in flight was sent; may be called from any thread."""
+        try:
+            firsts = [flight for lane in self._all for flight in itertools.islice(lane.flights, 1)]
+        except RuntimeError:  # one is sent or answered at this moment
+            return None
+        return min((flight.sent_at for flight in firsts), default=None)
+
+    def larger(self, lane: Lane, factor: float | None) -> Lane:
+        """Return the lane for tasks that ran out of memory on `lane`: with `factor` times as much, if AWS has that."""
+        if following := self._all[self._all.index(lane) + 1 :]:
+            return following[0]
+        backend = lane.backend.larger(factor) if factor else None
+        if backend is None:
+            return lane
+        larger = Lane(backend, _silent)
+        self._all.append(larger)
+        threading.Thread(target=self._open, args=(larger,), name="lithops-magic-deploy", daemon=True).start()
+        return larger
+
+    def opened(self, message: Opened) -> None:
+        """Begin to use a lane.
+
+        Raises
+        ------
+        InvokeError
+            It cannot be had.
+        """
+        if (error := message.error) is not None:
+            raise InvokeError(f"The function with more memory (retry_memory) cannot be deployed: {error}") from error
+        message.lane.ready = True
+
+    def clear(self) -> None:
+        """Send nothing more."""
+        for lane in self._all:
+            lane.waiting.clear()
+
+    def close(self) -> None:
+        """Abandon what is in flight."""
+        for lane in self._all:
+            lane.link.close()
+
+    def _open(self, lane: Lane) -> None:
+        error: Exception | None = None
+        try:
+            lane.link.connect()
+        except Exception as failure:
+            error = failure
+        self._deliver(Opened(lane, error))
+
+
+def _silent(_: str) -> None:
+    """The job is running: a step towards another function is not its phase."""

@@ -1,0 +1,366 @@
+"""Runs one job: pulls items, fills chunks, keeps invocations in flight and has every answer judged."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from lithops_magic.aws.invoke.outcomes import Outcome
+from lithops_magic.engine.backend.aws_lambda import Backend
+from lithops_magic.engine.backend.limiter import TICK, ramp
+from lithops_magic.engine.dispatch import stragglers, verdicts
+from lithops_magic.engine.dispatch.budget import Budget
+from lithops_magic.engine.dispatch.chunk_size import Chunks
+from lithops_magic.engine.dispatch.items import Exhausted, Pulled, Source
+from lithops_magic.engine.dispatch.lanes import Flight, Lane, Lanes, Opened
+from lithops_magic.engine.dispatch.settlement import Referee
+from lithops_magic.engine.dispatch.stragglers import Stragglers
+from lithops_magic.engine.dispatch.transfers import Fetched, Parcels, Uploaded
+from lithops_magic.engine.dispatch.versions import Versions
+from lithops_magic.engine.durable.journal import Silent
+from lithops_magic.engine.durable.kept_results import Rescue
+from lithops_magic.engine.job import events as ev
+from lithops_magic.engine.job.job import Job, Task
+from lithops_magic.engine.text.units import plural, size
+from lithops_magic.engine.wire.function import Function, Requests
+from lithops_magic.engine.wire.item import ItemTooLarge, fragment
+from lithops_magic.engine.wire.store import Place
+from lithops_magic.errors import InvokeError, ItemError, LithopsMagicError, SerializationError
+
+_CHUNK_PATIENCE = 0.005
+_CROWD = 32
+"""Invocations in flight from which answers are left to gather: each by itself costs two switches between threads."""
+_GATHERING, _LONGEST_GATHERING = 1e-5, 0.01
+"""Seconds that they are left, per invocation in flight and at most: no invocation notices, none is as short."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    flight: Flight
+    outcome: Outcome
+
+
+class _Cancel:
+    pass
+
+
+_Message = _Answer | Fetched | Uploaded | Pulled | Exhausted | Opened | _Cancel
+
+
+class Scheduler:
+    """One daemon thread per job; everything it decides on arrives through one queue.
+
+    Parameters
+    ----------
+    job
+        Where results and events go.
+    function
+        What runs on every item.
+    source
+        The items.
+    backend
+        Where it runs.
+    processes
+        Tasks that one sandbox runs at the same time.
+    journal
+        Notes what another process would need to go on.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        function: Function,
+        source: Source,
+        backend: Backend,
+        processes: int = 1,
+        journal: Silent | None = None,
+    ) -> None:
+        self._job = job
+        self._function = function
+        self._requests = Requests(b"")
+        self._journal = journal or Silent()
+        self._rescue = Rescue(None, 0.0)
+        self._source = source
+        self._inbox: queue.SimpleQueue[_Message] = queue.SimpleQueue()
+        self._lanes = Lanes(backend, self._notify, self._inbox.put)
+        self._parcels = Parcels(function, self._inbox.put)
+        self._parcels.place = self._place
+        self._began = 0.0
+        self._pulled_at = 0.0
+        # With retries=0 no task may run twice, and one that is lost must take no other with it: each travels alone.
+        fixed = job.options.chunksize or (1 if job.options.retries == 0 else None)
+        self._chunks = Chunks(fixed, self._requests.room, processes)
+        self._budget = Budget(job.options.max_cost)
+        self._stragglers = Stragglers()
+        self._referee = Referee(
+            job,
+            self._lanes,
+            self._parcels,
+            partial(self._upload, again=True),
+            self._chunks,
+            self._stragglers,
+            Versions(function.need),
+        )
+        job.on_cancel = lambda: self._inbox.put(_Cancel())
+
+    def start(self) -> None:
+        """Begin and return at once."""
+        threading.Thread(target=self._run, name="lithops-magic-job", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._lanes.first.link.connect()
+            self._begin()
+            self._loop()
+        except Exception as error:
+            self._job.break_off(error)
+            self._drain()
+        finally:
+            self._source.stop()
+            self._parcels.close()
+            self._rescue.close()
+            self._journal.close()
+            self._lanes.close()
+
+    def _notify(self, text: str) -> None:
+        self._job.publish(ev.Phase(text))
+
+    def _begin(self) -> None:
+        lane = self._lanes.first
+        lane.ready = True
+        self._place_function()
+        self._rescue = Rescue(self._place(), lane.link.endpoint.limits.timeout)
+        self._journal.start(self._place(), self._lanes.oldest)
+        self._began = time.monotonic()
+        for note in lane.link.endpoint.notes:
+            self._job.publish(ev.Noted(note))
+        self._job.publish(ev.Started(self._began, lane.link.endpoint.limits.memory))
+        self._source.start(self._inbox.put)
+
+    def _place_function(self) -> None:
+        """Bring the function to where the sandboxes will find it."""
+        place = self._place()
+        if place is not None:
+            self._job.download = place.download
+            if self._function.large:
+                self._notify(f"Uploading the function, {size(len(self._function.container))}")
+        self._requests = self._function.place(place, self._job.snapshot().total)
+        self._chunks.room = self._requests.room
+        self._notify("")
+
+    def _place(self) -> Place | None:
+        """The job's place in S3, where the function that was deployed last finds it."""
+        store = self._lanes.first.link.endpoint.store
+        if store is None:
+            return None
+        job, options = self._job, self._job.options
+        return Place.of_job(store, job.id, after=options.keep_after, key=job.key, rules=options.keeping)
+
+    def _loop(self) -> None:
+        while True:
+            self._fill()
+            if self._source.last and not self._lanes.waiting and not self._job.running and not self._parcels.pending:
+                return self._end()
+            self._receive(self._patience())
+
+    def _receive(self, patience: float | None) -> None:
+        """Handle what has arrived, or the first that does."""
+        try:
+            with contextlib.suppress(queue.Empty):
+                self._handle(self._inbox.get(timeout=patience))
+                if (crowd := self._lanes.in_flight) > _CROWD:
+                    time.sleep(min(_LONGEST_GATHERING, crowd * _GATHERING))
+                while True:
+                    self._handle(self._inbox.get_nowait())
+        finally:
+            self._referee.flush()
+
+    def _end(self) -> None:
+        if overtaken := self._lanes.in_flight:
+            self._job.publish(ev.Noted(f"{plural(overtaken, 'invocation')} that a copy overtook may still run, billed"))
+        self._job.end()
+
+    def _drain(self) -> None:
+        """After the end, record what still arrives."""
+        self._stop()
+        while self._lanes.in_flight or self._parcels.pending:
+            with contextlib.suppress(InvokeError):
+                self._receive(None)
+
+    def _stop(self) -> None:
+        self._source.stop()
+        self._lanes.clear()
+
+    def _patience(self) -> float | None:
+        """How long to wait for news; None as long as it takes."""
+        if self._job.over:
+            return None
+        now = time.monotonic()
+        pauses = [self._pause(lane, now) for lane in self._lanes if lane.ready and lane.waiting]
+        if self._job.options.backups and self._lanes.in_flight:
+            pauses.append(stragglers.PERIOD)
+        return min(pauses, default=None)
+
+    def _pause(self, lane: Lane, now: float) -> float:
+        """How long a lane with waiting tasks can be left alone; its limit may also grow without news."""
+        at_limit = len(lane.flights) >= self._limit(lane, now)
+        return max(TICK if at_limit else _CHUNK_PATIENCE, lane.link.limiter.pause(now))
+
+    def _handle(self, message: _Message) -> None:
+        match message:
+            case _Answer(flight, outcome):
+                self._answered(flight, outcome)
+            case Pulled():
+                self._pull()
+            case Exhausted(error):
+                self._exhausted(error)
+            case Fetched():
+                self._referee.fetched(message)
+            case Uploaded():
+                self._uploaded(message)
+            case Opened():
+                self._lanes.opened(message)
+            case _Cancel():
+                self._stop()
+
+    def _answered(self, flight: Flight, outcome: Outcome) -> None:
+        # Tasks behind a broken connection may still bring the results that they keep.
+        tasks = [task.index for task in flight.tasks if not task.settled]
+        if self._rescue.takes(tasks, flight.sent_at, outcome, partial(self._deliver, flight)):
+            return
+        flight.lane.land(flight)
+        self._journal.answered(flight.tasks, outcome)
+        self._referee.answered(flight, outcome)
+
+    def _deliver(self, flight: Flight, outcome: Outcome) -> None:
+        """Called from other threads."""
+        self._inbox.put(_Answer(flight, outcome))
+
+    def _exhausted(self, error: Exception | None) -> None:
+        self._source.last = True
+        if error is None:
+            self._journal.counted()
+        if not self._job.over:
+            self._job.error = error
+            self._job.publish(ev.Counted(len(self._job.ledger)))
+
+    def _pull(self) -> None:
+        self._pulled_at = time.monotonic()
+        for item in self._source.take():
+            self._add(item)
+
+    def _add(self, item: Any) -> None:
+        task = self._job.add(item)
+        if task is None:
+            return None
+        try:
+            task.fragment = fragment(task.index, task.item, self._requests.room)
+            self._lanes.first.waiting.append(task)
+            self._journal.taken(task)
+        except SerializationError as error:
+            if isinstance(error, ItemTooLarge) and self._place() is not None:
+                return self._upload(self._lanes.first, task)
+            self._journal.taken(task)
+            self._job.fail(task, verdicts.make(ItemError, task, str(error)), sent=False)
+
+    def _upload(self, lane: Lane, task: Task, *, again: bool = False) -> None:
+        self._parcels.upload(lane, task, self._requests, again=again)
+
+    def _uploaded(self, message: Uploaded) -> None:
+        self._parcels.received(message)
+        task, encoded = message.task, message.fragment
+        if isinstance(encoded, LithopsMagicError):
+            self._journal.taken(task)
+            self._job.fail(task, verdicts.make(ItemError, task, str(encoded)), sent=False)
+        elif not self._job.over:
+            if not task.fragment:
+                task.fragment = encoded
+                self._journal.taken(task)
+            message.lane.waiting.append(task)
+
+    def _fill(self) -> None:
+        now = time.monotonic()
+        if self._job.over:
+            return
+        for lane in self._lanes:
+            if lane.ready and not lane.link.limiter.pause(now):
+                self._fill_lane(lane, now)
+        if self._job.options.backups and self._source.last and not self._lanes.waiting and not self._job.over:
+            self._back_up(now)
+
+    def _fill_lane(self, lane: Lane, now: float) -> None:
+        limit = self._limit(lane, now)
+        if lane is self._lanes.first:
+            self._ask(limit)
+        chunks: list[list[Task]] = []
+        taken = 0
+        while lane.waiting and len(lane.flights) + len(chunks) < limit:
+            size = self._chunk_size(taken)
+            if not self._ripe(lane, size, now):
+                break
+            chunks.append(lane.take(size, self._chunks.fit))
+            taken += len(chunks[-1])
+        memory = lane.link.endpoint.limits.memory
+        if chunks and self._job.submit([task for chunk in chunks for task in chunk], memory):
+            for chunk in chunks:
+                self._invoke(lane.launch(chunk))
+        lane.link.limiter.filled(now, len(lane.flights), bool(lane.waiting))
+
+    def _ask(self, limit: int) -> None:
+        """Ask for the items that can be sent soon; not for each by itself, which would cost more than sending it."""
+        lane = self._lanes.first
+        wanted = self._chunk_size() * (max(0, limit - len(lane.flights)) + 1)
+        at_hand = len(lane.waiting) + self._source.asked + self._parcels.pending
+        if at_hand <= wanted // 2 and self._source.ask(wanted - at_hand):
+            self._pull()
+
+    def _limit(self, lane: Lane, now: float) -> int:
+        """Invocations that may be in flight on a lane."""
+        first = self._lanes.first
+        limit: float = lane.link.limiter.limit
+        if self._chunks.tiny and lane is first:
+            limit = min(limit, ramp(now - self._began, self._referee.replies))
+        if len(self._lanes) > 1:
+            limit = min(limit, first.link.endpoint.workers - self._lanes.in_flight + len(lane.flights))
+        if self._job.options.max_cost is not None:
+            limit = min(limit, self._affordable(lane))
+        return int(limit)
+
+    def _affordable(self, lane: Lane) -> float:
+        snapshot = self._job.snapshot()
+        affordable = self._budget.affordable(snapshot, lane.link.endpoint, self._chunk_size())
+        if affordable < 1 and lane.waiting and not self._lanes.in_flight and not self._job.over:
+            raise self._budget.spent(snapshot)
+        return affordable
+
+    def _ripe(self, lane: Lane, size: int, now: float) -> bool:
+        """Whether the next chunk is full, or will not soon be fuller."""
+        full = self._source.last or not self._source.asked or len(lane.waiting) >= size
+        return full or now - self._pulled_at >= _CHUNK_PATIENCE
+
+    def _chunk_size(self, taken: int = 0) -> int:
+        """Tasks for the next invocation; `taken`: those that are queued no more, which the job does not know yet."""
+        queued = self._job.queued
+        return self._chunks.size(None if queued is None else queued - taken, self._lanes.first.link.limiter.limit)
+
+    def _back_up(self, now: float) -> None:
+        """Send copies of invocations that take far too long, where there is room for them."""
+        snapshot = self._job.snapshot()
+        if snapshot.done + snapshot.failed < stragglers.LEAST_SHARE * (snapshot.total or 0):
+            return
+        for lane in self._lanes:
+            room = self._limit(lane, now) - len(lane.flights)
+            for flight in self._stragglers.among(list(lane.flights), now)[: max(0, room)]:
+                flight.copied = True
+                self._job.publish(ev.BackedUp(len(flight.tasks)))
+                self._invoke(lane.launch([task for task in flight.tasks if not task.settled], copied=True))
+
+    def _invoke(self, flight: Flight) -> None:
+        payload = self._requests.request(task.fragment for task in flight.tasks)
+        self._journal.sent(flight.tasks)
+        flight.endpoint.sender.send(payload, partial(self._deliver, flight))

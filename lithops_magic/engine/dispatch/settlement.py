@@ -1,0 +1,171 @@
+"""Decides what becomes of the tasks of every answered invocation: done, failed, or sent again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome, Reply, Throttled
+from lithops_magic.engine.dispatch import verdicts
+from lithops_magic.engine.dispatch.billing import Bill
+from lithops_magic.engine.dispatch.chunk_size import Chunks
+from lithops_magic.engine.dispatch.lanes import Flight, Lane, Lanes
+from lithops_magic.engine.dispatch.stragglers import Stragglers
+from lithops_magic.engine.dispatch.transfers import Fetched, Parcels
+from lithops_magic.engine.dispatch.versions import Versions
+from lithops_magic.engine.job import events as ev
+from lithops_magic.engine.job.job import Job, Task
+from lithops_magic.engine.job.ledger import Charge
+from lithops_magic.errors import InvokeError, RemoteError, TaskError, TaskLost, TaskOutOfMemory, VersionMismatch
+
+
+class Referee:
+    """Judges answers one by one and records what they bring in batches: the job's lock is taken once for many.
+
+    Parameters
+    ----------
+    job
+        Where results and events go.
+    lanes
+        Where tasks wait that are to be sent again.
+    parcels
+        Brings values from S3.
+    upload
+        Brings a task's item to S3 once more.
+    chunks, stragglers
+        Learn from what is observed.
+    versions
+        Compares the packages that sandboxes report.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        lanes: Lanes,
+        parcels: Parcels,
+        upload: Callable[[Lane, Task], None],
+        chunks: Chunks,
+        stragglers: Stragglers,
+        versions: Versions,
+    ) -> None:
+        self._job = job
+        self._lanes = lanes
+        self._parcels = parcels
+        self._upload = upload
+        self._chunks = chunks
+        self._stragglers = stragglers
+        self._versions = versions
+        self._invoked: list[ev.Invoked] = []
+        self._charges: list[tuple[int, Charge]] = []
+        self._done: list[tuple[Task, Any, str]] = []
+        self.replies = 0
+        """Invocations that a worker answered."""
+
+    def flush(self) -> None:
+        """Record what was judged since the last time."""
+        if self._invoked or self._done:
+            self._job.record(self._invoked, self._charges, self._done)
+            self._invoked, self._charges, self._done = [], [], []
+
+    def answered(self, flight: Flight, outcome: Outcome) -> None:
+        """Judge an answer.
+
+        Raises
+        ------
+        InvokeError
+            It says that no other invocation can succeed.
+        """
+        if isinstance(outcome, Reply):
+            flight.lane.link.accepted()
+            return self._replied(flight, outcome)
+        tasks = flight.undecided()
+        if isinstance(outcome, Ambiguous):
+            for task in tasks:
+                text = f"the connection broke, and it may have run: {outcome.message}"
+                self._lose(flight.lane, task, verdicts.make(TaskLost, task, text))
+            return None
+        throttled = isinstance(outcome, Throttled)
+        self._return(flight.lane, tasks, ev.Throttled(len(tasks)) if throttled else ev.Returned(len(tasks)))
+        # What comes from an endpoint that was given up already is no news.
+        if flight.endpoint is flight.lane.link.endpoint and not self._job.over:
+            flight.lane.link.turned_away(outcome)
+        return None
+
+    def fetched(self, message: Fetched) -> None:
+        """Judge a value that came from S3."""
+        self._parcels.received(message)
+        if not message.task.settled:
+            self._judged(message.lane, message.task, message.verdict)
+
+    def _replied(self, flight: Flight, outcome: Reply) -> None:
+        worker = verdicts.read(outcome)
+        bill = Bill.of(outcome, worker, flight.endpoint)
+        self._invoked.append(bill.event)
+        if worker is not None and worker.error:
+            tasks = flight.undecided()
+            self._return(flight.lane, tasks, ev.Returned(len(tasks)))
+            raise (VersionMismatch if worker.mismatch else InvokeError)(worker.error)
+        for note in self._versions.differences(worker, flight.endpoint.notes):
+            self._job.publish(ev.Noted(note))
+        limits = flight.endpoint.limits
+        if worker is None or not worker.outcomes:
+            judged = verdicts.judge_failure(outcome, flight.tasks, limits)
+        else:
+            judged = verdicts.judge(worker, flight.tasks, limits, self._job.name_code, bill.event.max_memory_mb)
+            self._chunks.observe(len(worker.outcomes), bill.event.task_seconds, len(outcome.payload))
+            self._stragglers.observe(flight, time.monotonic())
+            self.replies += 1
+        for task, verdict in zip(flight.tasks, judged, strict=True):
+            # A copy may have been faster.
+            if not task.settled:
+                if not isinstance(verdict, verdicts.NotRun):
+                    self._charges.append((task.index, bill.charge(task.index, self._job.began)))
+                self._judged(flight.lane, task, verdict)
+
+    def _judged(self, lane: Lane, task: Task, verdict: verdicts.Verdict) -> None:
+        options = self._job.options
+        match verdict:
+            case verdicts.Value(value, log):
+                task.settled = True
+                self._done.append((task, value, log))
+            case verdicts.Fetch(outcome):
+                self._parcels.fetch(lane, task, outcome)
+            case verdicts.Final(error) if not (options.retry_errors and isinstance(error, RemoteError)):
+                self._job.fail(task, error)
+            case _ if task.flights:
+                return  # its copy may do better
+            case verdicts.Missing() if task.lost < max(1, options.retries):
+                task.lost += 1
+                self._job.take_back([task], ev.Retried())
+                self._upload(lane, task)
+            case verdicts.Final(error) | verdicts.Lost(error) | verdicts.Missing(error):
+                self._lose(lane, task, error)
+            case verdicts.Disturbed(error) if options.retries == 0:
+                self._lose(lane, task, error)
+            case verdicts.Disturbed():
+                task.alone = True
+                self._return(lane, [task], ev.Returned(1))
+            case verdicts.NotRun():
+                self._return(lane, [task], ev.Returned(1))
+
+    def _lose(self, lane: Lane, task: Task, error: TaskError) -> None:
+        """Charge a lost attempt to a task, and try again if it has one left."""
+        task.lost += 1
+        options = self._job.options
+        if task.lost <= options.retries and not self._job.over:
+            task.alone = True
+            if isinstance(error, TaskOutOfMemory):
+                lane = self._lanes.larger(lane, options.retry_memory)
+            return self._return(lane, [task], ev.Retried())
+        if task.lost > 1:
+            error.message += f" (attempt {task.lost} of {options.retries + 1})"
+        return self._job.fail(task, error)
+
+    def _return(self, lane: Lane, tasks: Sequence[Task], event: ev.Event) -> None:
+        """Put tasks back at the head of the queue; after the end of the job they are withdrawn instead."""
+        if self._job.over:
+            event = ev.Withdrawn(len(tasks))
+        else:
+            lane.waiting.extendleft(reversed(tasks))
+        self._job.take_back(tasks, event)

@@ -1,0 +1,41 @@
+"""Finds the invocations that take far longer than their peers, near the end of a job."""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from collections.abc import Iterable
+
+from lithops_magic.engine.dispatch.lanes import Flight
+
+FACTOR = 3.0
+"""Times the median that an invocation must have taken, as in Spark's `spark.speculation.multiplier`."""
+LEAST_SECONDS = 1.0
+"""An invocation that has not taken that long is no straggler: a copy may well start cold."""
+LEAST_SHARE = 0.75
+"""Share of the tasks that must have ended, as in Spark's `spark.speculation.quantile` before version 4."""
+PERIOD = 0.25
+"""Seconds between two looks."""
+_REMEMBERED = 1000
+
+
+class Stragglers:
+    """Learns how long tasks take with all that is around them, and names the invocations that are far beyond it."""
+
+    def __init__(self) -> None:
+        self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
+
+    def observe(self, flight: Flight, now: float) -> None:
+        """Record an invocation that was answered."""
+        self._seconds.append((now - flight.sent_at) / len(flight.tasks))
+
+    def among(self, flights: Iterable[Flight], now: float) -> list[Flight]:
+        """Return those that deserve a copy, the oldest first."""
+        if not self._seconds:
+            return []
+        usual = statistics.median(self._seconds)
+        return [
+            flight
+            for flight in flights
+            if not flight.copied and now - flight.sent_at > max(LEAST_SECONDS, FACTOR * usual * len(flight.tasks))
+        ]

@@ -1,0 +1,221 @@
+"""Judges an invocation's answer: which tasks have a value, which failed for good, which are to be tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lithops_magic.aws.invoke.outcomes import Reply
+from lithops_magic.engine.backend.aws_lambda import Limits
+from lithops_magic.engine.dispatch import failures
+from lithops_magic.engine.job.job import Task
+from lithops_magic.engine.text import tracebacks
+from lithops_magic.engine.text.short_repr import glance
+from lithops_magic.engine.wire.reply import Outcome, WorkerReply, decode, unpickle
+from lithops_magic.engine.wire.store import Place
+from lithops_magic.errors import (
+    AwsError,
+    RemoteError,
+    ResultError,
+    ResultTooLarge,
+    TamperedError,
+    TaskError,
+    TaskLost,
+    TaskTimeout,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """The task returned."""
+
+    value: object
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The task failed, and would fail again."""
+
+    error: TaskError
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The attempt was lost; another one may succeed."""
+
+    error: TaskError
+
+
+@dataclass(frozen=True, slots=True)
+class NotRun:
+    """The task was not begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbed:
+    """The task shared its invocation with others that spoilt it: it deserves one of its own."""
+
+    error: TaskError
+    """What to say if it must not be run again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """The task returned, and its value is in S3."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The sandbox did not find the function or the item in S3: bring them there again."""
+
+    error: TaskError
+    """What to say if that does not help."""
+
+
+Verdict = Value | Final | Lost | NotRun | Disturbed | Fetch | Missing
+
+
+def make(kind: type[TaskError], task: Task, message: str, log: str = "") -> TaskError:
+    """Make an error about `task`."""
+    return kind(message, index=task.index, item=glance(task.item), log=log)
+
+
+@dataclass(frozen=True, slots=True)
+class _Circumstances:
+    """What is known of an invocation beside its outcomes."""
+
+    limits: Limits
+    name_code: Callable[[str], str]
+    used: int | None
+    """MB."""
+
+
+def judge(
+    reply: WorkerReply,
+    tasks: Sequence[Task],
+    limits: Limits,
+    name_code: Callable[[str], str],
+    used: int | None = None,
+) -> list[Verdict]:
+    """Judge the tasks of an invocation that the worker answered; `used` is the most memory that it took, in MB."""
+    known = _Circumstances(limits, name_code, used)
+    verdicts: list[Verdict] = []
+    for position, task in enumerate(tasks):
+        outcome = reply.outcomes.get(task.index)
+        verdicts.append(NotRun() if outcome is None else _verdict(outcome, task, position, known))
+    return verdicts
+
+
+def _verdict(outcome: Outcome, task: Task, position: int, known: _Circumstances) -> Verdict:
+    match outcome.status:
+        case "ok" if outcome.reference is not None:
+            return Fetch(outcome)
+        case "ok":
+            return _value(outcome.value, outcome, task)
+        case "error":
+            return Final(_remote_error(outcome, task, known))
+        case "timeout":
+            error = make(TaskTimeout, task, failures.timeout(known.limits.timeout), outcome.log)
+            _attach(error, outcome, known.name_code)
+            return Disturbed(error) if position else Lost(error)
+        case "died":
+            kind, text = failures.of_process(outcome.code, known.limits.memory, known.used)
+            return Lost(make(kind, task, text))
+        case "unpicklable":
+            text = f"its result, a {outcome.of}, cannot be pickled: {outcome.reason}; return plain data made from it"
+            return Final(make(ResultError, task, text, outcome.log))
+        case "dropped" | "too_large":
+            return _oversized(outcome, task)
+    return _not_in_store(outcome, task)
+
+
+def _oversized(outcome: Outcome, task: Task) -> Verdict:
+    because = f" ({outcome.reason})" if outcome.reason else ""
+    if outcome.status == "dropped":
+        text = "its result did not fit in the reply beside those of its chunk: use a smaller chunksize"
+        return Disturbed(make(ResultTooLarge, task, text + because, outcome.log))
+    text = (
+        f"its result takes {outcome.size:,} bytes, AWS allows some 6,291,000 in a reply: "
+        "return less, or write it to S3 and return its address"
+    )
+    return Final(make(ResultTooLarge, task, text + because, outcome.log))
+
+
+def _not_in_store(outcome: Outcome, task: Task) -> Verdict:
+    """Judge a task whose item, or function, the sandbox could not get from S3."""
+    if outcome.status == "tampered":
+        return Final(make(TamperedError, task, outcome.reason))
+    error = make(TaskLost, task, outcome.reason)
+    return Missing(error) if outcome.status == "absent" else Lost(error)
+
+
+def fetch(place: Place, outcome: Outcome, task: Task) -> Verdict:
+    """Bring a value from S3; not to be called where anybody waits."""
+    from lithops_magic.aws.storage.objects import TAMPERED
+
+    assert outcome.reference is not None
+    try:
+        data = place.download(outcome.reference)
+    except AwsError as error:
+        if error.code == TAMPERED:
+            return Final(make(TamperedError, task, f"its result: {error}", outcome.log))
+        return Lost(make(ResultError, task, f"its result could not be fetched from S3: {error}", outcome.log))
+    return _value(data, outcome, task)
+
+
+def _value(data: bytes, outcome: Outcome, task: Task) -> Verdict:
+    try:
+        return Value(unpickle(data), outcome.log)
+    except Exception as error:
+        text = f"its result cannot be unpickled here: {type(error).__name__}: {error}"
+        return Final(make(ResultError, task, text, outcome.log))
+
+
+def _remote_error(outcome: Outcome, task: Task, known: _Circumstances) -> TaskError:
+    assert outcome.traceback is not None
+    kind, remedy = failures.of_exception(outcome.traceback, known.limits.memory)
+    original: BaseException | None = None
+    try:
+        original = unpickle(outcome.exception) if outcome.exception else None
+    except Exception:  # odd constructors and the like: name, text and frames have to do
+        original = None
+    error = kind.wrap(
+        original if isinstance(original, BaseException) else None,
+        f"{outcome.traceback.type}: {outcome.traceback.message}".removesuffix(": ") + remedy,
+        index=task.index,
+        item=glance(task.item),
+        log=outcome.log,
+    )
+    _attach(error, outcome, known.name_code)
+    return error
+
+
+def _attach(error: TaskError, outcome: Outcome, name_code: Callable[[str], str]) -> None:
+    if outcome.traceback is None:
+        return
+    error.traceback = outcome.traceback if isinstance(error, RemoteError) else None
+    error.where = tracebacks.locate(outcome.traceback, name_code)
+    if outcome.traceback.frames:
+        error.add_note(tracebacks.render(outcome.traceback, name_code))
+
+
+def judge_failure(reply: Reply, tasks: Sequence[Task], limits: Limits) -> list[Verdict]:
+    """Judge the tasks of an invocation whose sandbox did not answer."""
+    kind, text = failures.of_sandbox(reply, limits.memory, limits.timeout)
+    if len(tasks) == 1:
+        return [Lost(make(kind, tasks[0], text))]
+    text = f"the invocation it shared with {len(tasks) - 1} others was lost: {text}"
+    return [Disturbed(make(kind, task, text)) for task in tasks]
+
+
+def read(reply: Reply) -> WorkerReply | None:
+    """The worker's own reply, or None if the sandbox failed before it could give one."""
+    if reply.function_error is not None:
+        return None
+    try:
+        return decode(reply.payload)
+    except ValueError:
+        return None

@@ -1,0 +1,298 @@
+"""Writes down a job that proves worth it, so that another process can go on with it. Never in the way of the job."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import math
+import pickle
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import IO, TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+import cloudpickle  # type: ignore[import-untyped]
+
+from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome, Reply
+from lithops_magic.engine.durable import records
+from lithops_magic.engine.durable.folder import JobFolder, State
+from lithops_magic.engine.job.events import Noted
+from lithops_magic.engine.job.job import Job, Task
+from lithops_magic.engine.wire.function import Function
+from lithops_magic.engine.wire.store import Place
+from lithops_magic.errors import LithopsMagicError, MisuseError
+
+if TYPE_CHECKING:
+    from lithops_magic.config import Settings
+    from lithops_magic.engine.options import MapOptions
+
+AFTER = 2.0
+"""Seconds that a job runs before it is worth a folder, and an invocation before the job is worth objects in S3."""
+PERIOD = 0.25
+"""Seconds between two writes: what a killed process loses at most."""
+LIMIT = 256_000_000
+"""Bytes of one job's journal; what comes then is not written, and the job cannot be resumed from there on."""
+BUFFER = 32_000_000
+"""Bytes that wait in memory before a job becomes worth a folder by their number."""
+LEAVING = 2.0
+"""Seconds that an interpreter which ends waits for the last write."""
+PUBLIC = frozenset({"id", "label", "created", "detached", "python", "cloudpickle"})
+"""What S3 is told of a job: not the key that signs its results, nor anything of the user's."""
+MANIFEST = "manifest"
+"""The object under a job's prefix that says what the job is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What another process needs to go on with a job."""
+
+    settings: Settings
+    """Without credentials."""
+    options: MapOptions
+    function: Function
+
+    @classmethod
+    def of(cls, settings: Settings, options: MapOptions, function: Function) -> Recipe:
+        """Leave out what must not be written down, and what need not."""
+        private = dict.fromkeys(("access_key_id", "secret_access_key", "session_token"))
+        return cls(settings.replace(**private), options, replace(function, function=_packed))
+
+
+def _packed(_: Any) -> Any:
+    """Stand for a function that is in its container."""
+    raise NotImplementedError
+
+
+running: WeakValueDictionary[str, Job] = WeakValueDictionary()
+"""The jobs of this process, by id."""
+
+
+class Silent:
+    """A journal of nothing: that of a job that no other process can go on with."""
+
+    def start(self, place: Place | None, oldest: Callable[[], float | None] = lambda: None) -> None:
+        """Begin."""
+
+    def taken(self, task: Task) -> None:
+        """Note an item."""
+
+    def counted(self) -> None:
+        """Note that no items follow."""
+
+    def sent(self, tasks: Sequence[Task]) -> None:
+        """Note an invocation."""
+
+    def answered(self, tasks: Sequence[Task], outcome: Outcome) -> None:
+        """Note what became of an invocation."""
+
+    def close(self) -> None:
+        """The job is over."""
+
+
+class Journal(Silent):
+    """The journal of one job.
+
+    Parameters
+    ----------
+    job, recipe
+        What is written down.
+    folder
+        Where there is one already, with the job's items in it: that of a job which is resumed.
+    """
+
+    def __init__(self, job: Job, recipe: Recipe, folder: JobFolder | None = None) -> None:
+        self._job = job
+        self._recipe = recipe
+        self._folder = folder
+        self._sequence = None if folder or recipe.options.detach else job.sequence
+        # Whoever sends the events of a detached job writes its items before.
+        self._takes_items = folder is None and self._sequence is None and not recipe.options.detach
+        self._pending: deque[records.Note] = deque()
+        self._buffered = 0
+        self._file: IO[bytes] | None = None
+        self._full = self._announced = False
+        self._due, self._closed = threading.Event(), threading.Event()
+        self._writing = threading.Lock()
+        self._thread: threading.Thread | None = None
+        running[job.id] = job
+
+    def start(
+        self, place: Place | None, oldest: Callable[[], float | None] = lambda: None, *, at_once: bool = False
+    ) -> None:
+        """Begin to look whether the job is worth it; `at_once`: it is."""
+        if self._thread is not None:
+            return
+        self._place, self._oldest = place, oldest
+        if at_once:
+            self._open()
+            self._due.set()
+        self._thread = threading.Thread(target=self._run, name="lithops-magic-journal", daemon=True)
+        self._thread.start()
+        atexit.register(self._leave)
+
+    def begin(self, place: Place, items: list[records.Record]) -> None:
+        """Write down a job that is worth it from the start, with all its items, here and in S3.
+
+        Raises
+        ------
+        MisuseError
+            They are too many bytes.
+        AwsError
+            S3 does not take it.
+        """
+        self.start(place, at_once=True)
+        self._pending.extend(items)
+        self._flush()
+        if self._full:
+            raise MisuseError(
+                f"detach: the items take more than {LIMIT:,} bytes here; nothing was sent. "
+                "Pass names or addresses and read the data inside the function."
+            )
+        self._announced = True
+        self._announce()
+
+    def taken(self, task: Task) -> None:
+        """Note an item that came from an iterator."""
+        if self._takes_items:
+            self.note(records.Taken(task.index, task.fragment))
+
+    def counted(self) -> None:
+        """Note that no items follow."""
+        if self._takes_items:
+            self.note(records.Counted(len(self._job.ledger)))
+
+    def sent(self, tasks: Sequence[Task]) -> None:
+        """Note an invocation, before it is sent if no task may run twice."""
+        self._keep((tuple([task.index for task in tasks]),), 0)
+        if self._job.options.retries == 0 and self._file is not None:
+            self._flush()
+
+    def answered(self, tasks: Sequence[Task], outcome: Outcome) -> None:
+        """Note what became of an invocation that may have been executed."""
+        if isinstance(outcome, records.RecalledReply | records.RecalledAmbiguous):
+            return
+        indices = tuple([task.index for task in tasks])
+        if isinstance(outcome, Reply):
+            payload, error, _, request_id, report = outcome
+            # Its REPORT line was read already, and the rest of the log is with the tasks.
+            self._keep((indices, payload, error, request_id, report and tuple(report)), len(payload))
+        elif isinstance(outcome, Ambiguous):
+            self.note(records.Answered(indices, Ambiguous(outcome.message)))
+
+    def note(self, record: records.Record) -> None:
+        """Have a record written soon."""
+        self._keep(record, len(record.fragment) if isinstance(record, records.Taken) else 0)
+
+    def _keep(self, note: records.Note, weight: int) -> None:
+        if self._full:
+            return
+        self._pending.append(note)
+        self._buffered += weight
+        if self._buffered > BUFFER:
+            self._due.set()
+
+    def close(self) -> None:
+        """The job is over: write the rest and end."""
+        self._closed.set()
+        self._due.set()
+        if self._thread is None:
+            self._release()
+
+    def _leave(self) -> None:
+        """The interpreter ends."""
+        self.close()
+        if self._thread is not None:
+            self._thread.join(LEAVING)
+
+    def _run(self) -> None:
+        self._due.wait(AFTER)
+        try:
+            if self._file is None and not (self._closed.is_set() and self._folder is None):
+                self._open()
+            while self._file is not None and not self._closed.wait(PERIOD):
+                self._write()
+            if self._file is not None:
+                self._write()
+        except OSError as error:
+            self._full = True
+            text = f"no other process can go on with this job: no journal can be written ({error})"
+            self._job.publish(Noted(text))
+        finally:
+            atexit.unregister(self._leave)
+            self._release()
+
+    def _open(self) -> None:
+        if self._folder is None:
+            self._folder = JobFolder.create(self._job.id)
+            self._folder.write("recipe", pickle.dumps(self._recipe, protocol=5))
+            self._folder.write("manifest.json", json.dumps(self._manifest()).encode())
+        self._file = self._folder.append()
+        for container in records.slices(self._sequence):
+            self._put(records.encode([records.Items(container)]))
+            self._flush()
+            if self._closed.is_set() or self._full:
+                return
+        if self._sequence is not None:
+            self._put(records.encode([records.Counted(len(self._sequence))]))
+        self._write()
+
+    def _write(self) -> None:
+        """Write what is new, and say that this process is alive."""
+        assert self._folder is not None
+        self._flush()
+        if not self._announced and time.monotonic() - (self._oldest() or math.inf) > AFTER:
+            self._announced = True
+            # The job does not depend on it, and the worker makes do without the bucket.
+            with contextlib.suppress(LithopsMagicError):
+                self._announce()
+        # Last: a job that is said to be over must not hold its lock for as long as a request takes.
+        s = self._job.snapshot()
+        self._folder.save_state(State(s.total, s.done, s.failed, s.state, self._full))
+
+    def _announce(self) -> None:
+        """Say in S3 what the job is; the bucket exists then for what tasks keep."""
+        if self._place is not None:
+            public = {name: value for name, value in self._manifest().items() if name in PUBLIC}
+            self._place.store.put(self._place.prefix + MANIFEST, json.dumps(public).encode())
+
+    def _flush(self) -> None:
+        with self._writing:
+            fresh = [self._pending.popleft() for _ in range(len(self._pending))]
+            self._buffered = 0
+            self._put(records.encode(map(records.record, fresh)))
+
+    def _put(self, data: bytes) -> None:
+        assert self._file is not None
+        if self._full or self._file.tell() + len(data) > LIMIT:
+            self._full = True
+            return
+        self._file.write(data)
+        self._file.flush()
+
+    def _release(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        if self._folder is not None:
+            self._folder.unlock()
+
+    def _manifest(self) -> dict[str, Any]:
+        job, place = self._job, self._place
+        code = getattr(job.function, "__code__", None)
+        return {
+            "id": job.id,
+            "label": job.options.label,
+            "created": job.began,
+            "detached": job.options.detach,
+            "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+            "cloudpickle": cloudpickle.__version__,
+            "bucket": place.store.bucket if place else None,
+            "owner": place.store.owner if place else None,
+            "prefix": place.prefix if place else None,
+            "key": job.key.hex(),
+            "names": {code.co_filename: job.name_code(code.co_filename)} if code else {},
+        }

@@ -1,0 +1,233 @@
+"""The results that tasks keep in S3: waited for, verified, and handed over like the answer of an invocation."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import math
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome, Reply
+from lithops_magic.aws.invoke.report import Report
+from lithops_magic.engine.wire.store import Place
+from lithops_magic.errors import AwsError, LithopsMagicError
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 10.0
+"""Seconds between two looks: it grows while nothing comes. A look costs $0.000005 per thousand objects."""
+MARGIN = 15.0
+"""Seconds beyond the function's timeout, for its start and for S3."""
+EVENT_AGE = 6 * 3600.0
+"""Seconds after which Lambda drops an event that it could not begin (its default, which is also the most)."""
+HOPELESS = frozenset({"AccessDenied", "AllAccessDisabled", "NoSuchBucket"})
+"""Errors after which further looks are in vain."""
+_THREADS = 8
+_MAC = 32
+
+Found = Callable[[Reply | None], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Wait:
+    """Tasks whose results are waited for together."""
+
+    tasks: set[int]
+    expires: float
+    done: Found
+    outcomes: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Watch:
+    """Waits for kept results of a job: one LIST for all of them, one GET for each.
+
+    Parameters
+    ----------
+    place
+        The job's, with the key that signs its results.
+    timeout
+        The function's, in seconds.
+    runs
+        How often a task of a detached job is begun at most: its last run is given that timeout.
+    """
+
+    def __init__(self, place: Place, timeout: float, runs: int = 0) -> None:
+        self._place = place
+        self._patience = timeout + MARGIN
+        self._last_run = runs
+        self._lock = threading.Lock()
+        self._waits: dict[int, _Wait] = {}
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._forbidden = False
+        self.problem = ""
+        """Why S3 could not be looked at."""
+
+    def expect(self, tasks: Collection[int], expires: float, done: Found) -> None:
+        """Wait for the results of tasks.
+
+        Parameters
+        ----------
+        expires
+            Monotonic time when to give up; S3 is looked at once at least.
+        done
+            Called once, from another thread, with the results that came; None if there is none.
+        """
+        wait = _Wait(set(tasks), expires, done)
+        with self._lock:
+            self._waits.update(dict.fromkeys(tasks, wait))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="lithops-magic-kept", daemon=True)
+                self._thread.start()
+
+    def forbid(self) -> None:
+        """Keep the tasks of a detached job from being begun, and wait no longer for those."""
+        with suppress(LithopsMagicError):  # then they run, as they would if nobody had asked
+            self._place.store.put(f"{self._place.prefix}cancelled", b"")
+            self._forbidden = True
+
+    def close(self) -> None:
+        """Give up."""
+        self._closed.set()
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE
+        with ThreadPoolExecutor(_THREADS, "lithops-magic-kept") as pool:
+            while not self._closed.wait(pause):
+                began = time.monotonic()
+                news = self._look(pool)
+                took = time.monotonic() - began
+                pause = max(2 * took, FIRST_PAUSE if news else min(LONGEST_PAUSE, pause * 1.5))
+                with self._lock:
+                    if not self._waits:
+                        self._thread = None
+                        return
+
+    def _look(self, pool: ThreadPoolExecutor) -> bool:
+        """Bring what is new; whether anything was."""
+        prefix = self._place.prefix
+        try:
+            names = {key.removeprefix(prefix) for key in self._place.store.list(prefix)}
+        except LithopsMagicError as error:
+            self.problem = str(error)
+            self._expire(math.inf if getattr(error, "code", "") in HOPELESS else time.monotonic())
+            return False
+        with self._lock:
+            waiting = [task for task in self._waits if str(task) in names]
+        outcomes = [outcome for outcome in pool.map(self._fetch, waiting) if outcome is not None]
+        for outcome in outcomes:
+            self._arrived(outcome)
+        self._shorten(names)
+        self._expire(time.monotonic())
+        return bool(outcomes)
+
+    def _fetch(self, task: int) -> dict[str, Any] | None:
+        key = f"{self._place.prefix}{task}"
+        try:
+            return unseal(self._place.key, self._place.store.get(key), task)
+        except ValueError:
+            reason = (
+                f"its result in s3://{self._place.store.bucket}/{key} is not what the sandbox wrote there: it was "
+                "not unpickled. Find out who can write to the bucket, then run it again"
+            )
+            return {"id": task, "status": "tampered", "reason": reason, "started": 0.0, "seconds": 0.0, "log": ""}
+        except AwsError:
+            return None  # the next look will tell
+
+    def _arrived(self, outcome: dict[str, Any]) -> None:
+        with self._lock:
+            wait = self._waits.pop(outcome["id"])
+            wait.outcomes.append(outcome)
+            wait.tasks.discard(outcome["id"])
+        if not wait.tasks:
+            wait.done(reply(wait.outcomes))
+
+    def _shorten(self, names: Collection[str]) -> None:
+        """A task whose last run has begun has its result within the function's timeout; none begins when cancelled."""
+        latest = time.monotonic() + self._patience
+        with self._lock:
+            for task, wait in self._waits.items():
+                if self._last_run and f"run-{task}-{self._last_run}" in names:
+                    wait.expires = min(wait.expires, latest)
+                elif self._forbidden and f"run-{task}-1" not in names:
+                    wait.expires = 0.0
+
+    def _expire(self, now: float) -> None:
+        with self._lock:
+            expired = {wait for wait in self._waits.values() if wait.expires <= now}
+            for wait in expired:
+                for task in wait.tasks:
+                    del self._waits[task]
+        for wait in expired:
+            wait.done(reply(wait.outcomes) if wait.outcomes else None)
+
+
+def unseal(key: bytes, data: bytes, task: int) -> dict[str, Any]:
+    """Return the outcome of a task that was kept.
+
+    Raises
+    ------
+    ValueError
+        It was not signed with the job's key, or is another task's.
+    """
+    code, body = data[:_MAC], data[_MAC:]
+    if not hmac.compare_digest(code, hmac.digest(key, body, "sha256")):
+        raise ValueError("not signed with the job's key")
+    outcome: dict[str, Any] = json.loads(body)
+    if outcome["id"] != task:
+        raise ValueError("another task's")
+    return outcome
+
+
+def reply(outcomes: Iterable[dict[str, Any]]) -> Reply:
+    """Return the answer of an invocation that has these outcomes; what it was billed is told by the sandbox's clock."""
+    outcomes = list(outcomes)
+    head = {"sandbox": outcomes[0].get("sandbox", ""), "cold": any(outcome.get("cold") for outcome in outcomes)}
+    milliseconds = sum(outcome["seconds"] for outcome in outcomes) * 1000
+    memory = max(outcome.get("memory_mb", 0) for outcome in outcomes)
+    report = Report(milliseconds, math.ceil(milliseconds), 0, memory)
+    return Reply(json.dumps({**head, "outcomes": outcomes}).encode(), None, "", "", report)
+
+
+class Unkept(Ambiguous):
+    """A broken connection behind which no result was kept."""
+
+    __slots__ = ()
+
+
+class Rescue:
+    """Looks for results where a connection broke under a task that runs long enough to keep its own.
+
+    Parameters
+    ----------
+    place
+        The job's; None if it has none.
+    timeout
+        The function's, in seconds.
+    """
+
+    def __init__(self, place: Place | None, timeout: float) -> None:
+        self._after = place.after if place and place.key else math.inf
+        self._timeout = timeout
+        self._watch = Watch(place, timeout) if place else None
+
+    def takes(
+        self, tasks: Collection[int], sent_at: float, outcome: Outcome, deliver: Callable[[Outcome], None]
+    ) -> bool:
+        """Whether an invocation is not given up yet: `deliver` is called with what is found, or that nothing was."""
+        if self._watch is None or not isinstance(outcome, Ambiguous) or isinstance(outcome, Unkept):
+            return False
+        if time.monotonic() - sent_at < self._after:
+            return False
+        lost = Unkept(outcome.message)
+        self._watch.expect(tasks, sent_at + self._timeout + MARGIN, lambda found: deliver(found or lost))
+        return True
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._watch is not None:
+            self._watch.close()

@@ -1,0 +1,105 @@
+"""Handing a whole job over to Lambda: what such a job can have, and its start."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from lithops_magic.engine.backend.aws_lambda import LambdaBackend
+from lithops_magic.engine.backend.detached import DetachedBackend
+from lithops_magic.engine.dispatch.items import Source
+from lithops_magic.engine.dispatch.scheduler import Scheduler
+from lithops_magic.engine.durable.journal import Journal, Recipe
+from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.options import MapOptions
+from lithops_magic.engine.result.map_result import MapResult
+from lithops_magic.engine.wire.function import Function
+from lithops_magic.errors import MisuseError
+
+if TYPE_CHECKING:
+    from lithops_magic.config import Settings
+
+ITEMS = 100_000
+"""The most of a detached job: all are sent at once, and every look at its results lists them."""
+TICK = 0.02
+
+
+def all_items(items: Iterable[Any]) -> list[Any]:
+    """Take the items of a detached job.
+
+    Raises
+    ------
+    MisuseError
+        There are too many, and there may be no end of them.
+    """
+    found = list(itertools.islice(items, ITEMS + 1))
+    if len(found) > ITEMS:
+        raise MisuseError(
+            f"detach: there are more than {ITEMS:,} items, which would all be sent at once; nothing was sent. "
+            "Give each task more to do, or run it without detach."
+        )
+    return found
+
+
+def check(options: MapOptions, *, reduced: bool) -> None:
+    """Refuse what a detached job cannot have.
+
+    Raises
+    ------
+    MisuseError
+        Such an option is set.
+    """
+    unfit = [name for name in ("max_cost", "retry_memory", "backups") if getattr(options, name)]
+    for name in [*unfit, *(["reduce"] if reduced else [])]:
+        raise MisuseError(
+            f"detach: a detached job cannot have {name}, because nobody looks after it while it runs. "
+            f"Leave out detach or {name}."
+        )
+
+
+def scheduled(options: MapOptions) -> MapOptions:
+    """Return the options for the scheduler: it retries nothing that Lambda retries, and takes each task by itself."""
+    return replace(options, retries=0, retry_errors=False, chunksize=1)
+
+
+def handed_over(result: MapResult) -> MapResult:
+    """Wait until Lambda has all tasks.
+
+    Raises
+    ------
+    LithopsMagicError
+        It does not take them.
+    """
+    try:
+        while result.snapshot().state == "preparing":
+            time.sleep(TICK)
+    except BaseException:
+        result.cancel()
+        raise
+    if result.error is not None:
+        raise result.error
+    return result
+
+
+def launch(job: Job, function: Function, items: Sequence[Any], settings: Settings, options: MapOptions) -> None:
+    """Start a job that runs by itself."""
+    journal = Journal(job, Recipe.of(settings, options, function))
+    events = LambdaBackend(settings, options.workers, function.need, asynchronous=True)
+    backend = DetachedBackend(job, function, items, journal, options, events)
+    Scheduler(job, function, Source(items), backend, settings.worker_processes, journal).start()
+    stopping(job, backend.stop)
+
+
+def stopping(job: Job, stop: Callable[[], None]) -> None:
+    """Have the job's cancellation do this as well, in a thread of its own."""
+    send_nothing = job.on_cancel
+
+    def cancel() -> None:
+        send_nothing()
+        threading.Thread(target=stop, name="lithops-magic-cancel", daemon=True).start()
+
+    job.on_cancel = cancel

@@ -1,0 +1,1 @@
+"""The state of one job, and the events it is reduced from."""

@@ -1,0 +1,341 @@
+"""The one place where a job's state lives: written by its scheduler, read by everybody else."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from lithops_magic.engine.job import events as ev
+from lithops_magic.engine.job.ledger import Charge, Ledger, Table, TaskStats
+from lithops_magic.engine.job.snapshot import Snapshot, reduce
+from lithops_magic.engine.options import MapOptions
+from lithops_magic.engine.wire.item import Prepared
+from lithops_magic.errors import JobCancelled, LithopsMagicError, TaskError, TaskPending
+
+
+class Task:
+    """One item on its way; dropped once the task has ended."""
+
+    __slots__ = ("alone", "flights", "fragment", "index", "item", "lost", "settled")
+
+    def __init__(self, index: int, item: Any) -> None:
+        self.index = index
+        self.item = item
+        self.fragment = b""
+        """The task as it stands in the request."""
+        self.alone = False
+        """Whether it must have an invocation to itself, because one it shared was lost as a whole."""
+        self.lost = 0
+        """Attempts charged to it."""
+        self.flights = 0
+        """Invocations in flight that have it: two with a backup copy."""
+        self.settled = False
+        """Whether it has its value or its error."""
+
+
+class TaskFuture(Future[Any]):
+    """A task's value, error or `JobCancelled`; `index` is the task's position in the input."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__()
+        self.index = index
+        # A single task cannot be taken back once the job has it: cancel() must answer False.
+        self.set_running_or_notify_cancel()
+
+
+class Job:
+    """A job's tasks, events and end.
+
+    Parameters
+    ----------
+    options
+        How it is run.
+    name_code
+        What the user calls a code file, such as ``Cell In[6]``.
+    total
+        Number of items, if it is known from the start.
+    function
+        What runs on every item.
+    items
+        The items, if they can be looked up again.
+    """
+
+    def __init__(
+        self,
+        options: MapOptions,
+        name_code: Callable[[str], str],
+        total: int | None = None,
+        function: Callable[[Any], Any] | None = None,
+        items: Sequence[Any] | None = None,
+    ) -> None:
+        self.id = secrets.token_hex(8)
+        """Names the job here and in S3."""
+        self.key = secrets.token_bytes(32)
+        """Signs the results that tasks keep in S3; it leaves this machine in signed requests only."""
+        self.options = options
+        self.name_code = name_code
+        self.function = function
+        self.ledger = Ledger()
+        self.order = array("q")
+        """Indices in the order in which the tasks ended."""
+        self.error: Exception | None = None
+        """What broke the job as a whole."""
+        self.changed = threading.Condition()
+        self.ended = threading.Event()
+        """Set when nothing more will be sent."""
+        self.on_cancel: Callable[[], None] = lambda: None
+        self.start_again: Callable[..., Job] | None = None
+        """Called with a job that is over, indices and options: starts one that runs these tasks again."""
+        self.download: Callable[[Mapping[str, Any]], bytes] | None = None
+        """Brings an object from S3."""
+        self.began = time.time()
+        """Wall clock of the start, against which sandboxes' clocks are read."""
+        self._items = items
+        self._again: Iterator[int] | None = None
+        """Which tasks are added, if not one after the other."""
+        self._snapshot = Snapshot(started_at=time.monotonic(), total=total)
+        self._futures: dict[int, TaskFuture] = {}
+
+    @property
+    def sequence(self) -> Sequence[Any] | None:
+        """All items, if they can be looked up."""
+        return self._items
+
+    @property
+    def whole(self) -> bool:
+        """Whether it runs all of its items, and not what another job left."""
+        return self._again is None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will be sent."""
+        return self._snapshot.finished
+
+    @property
+    def queued(self) -> int | None:
+        """Tasks that wait to be sent; None while the total is unknown."""
+        return self._snapshot.queued
+
+    @property
+    def running(self) -> int:
+        """Tasks that were sent and have no outcome."""
+        return self._snapshot.running
+
+    @property
+    def failed(self) -> dict[int, TaskError]:
+        """The errors of the tasks that failed, by index, in the order of the items."""
+        with self.changed:
+            return dict(sorted(self.ledger.errors.items()))
+
+    def clock(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._snapshot.started_at
+
+    def snapshot(self) -> Snapshot:
+        """The job now."""
+        with self.changed:
+            return self._snapshot.at(time.monotonic())
+
+    def stats(self, index: int) -> TaskStats:
+        """What became of one task so far."""
+        with self.changed:
+            return self.ledger.stats(index)
+
+    def rows(self) -> list[TaskStats]:
+        """What became of every task so far."""
+        with self.changed:
+            return [self.ledger.stats(index) for index in range(len(self.ledger))]
+
+    def attempts(self) -> tuple[Table, list[TaskStats]]:
+        """Every task's row, column by column, and the attempts that were lost before it."""
+        with self.changed:
+            return self.ledger.table(), list(self.ledger.lost)
+
+    def kept(self, index: int) -> Any:
+        """Return a task's item as it is kept: an object, or what an earlier process had prepared of it.
+
+        Raises
+        ------
+        LookupError
+            It was not kept: the items came from an iterator, and the task is done.
+        """
+        if index in self.ledger.items:
+            return self.ledger.items[index]
+        if self._items is None:
+            raise LookupError(f"item {index} was taken from an iterator and not kept")
+        return self._items[index]
+
+    def item(self, index: int, *, download: bool = True) -> Any:
+        """Return a task's item, brought from S3 if it has to be.
+
+        Raises
+        ------
+        LookupError
+            It was not kept, or is in S3 and not to be brought.
+        """
+        item = self.kept(index)
+        return item.load(self.download if download else None) if isinstance(item, Prepared) else item
+
+    def logs(self) -> dict[int, str]:
+        """What tasks printed, by index, of those that printed something."""
+        with self.changed:
+            return dict(self.ledger.logs)
+
+    def publish(self, event: ev.Event) -> None:
+        """Record `event` and wake who waits."""
+        with self.changed:
+            self._snapshot = reduce(self._snapshot, event)
+            self.changed.notify_all()
+
+    def add(self, item: Any) -> Task | None:
+        """Make the next item a task; None if the job was stopped."""
+        with self.changed:
+            if self.over:
+                return None
+            index = self.ledger.add() if self._again is None else next(self._again)
+            if self._items is None:
+                self.ledger.items[index] = item
+            return Task(index, item)
+
+    def again(self, indices: Sequence[int], options: MapOptions) -> Job:
+        """Return a job that has what this one has, and runs the tasks that are missing, which are `indices`, again."""
+        with self.changed:
+            job = Job(options, self.name_code, self._snapshot.total, self.function, self._items)
+            job.ledger = self.ledger.without(indices)
+            job.order.extend(index for index in self.order if job.ledger.state(index) == "done")
+            job._again = iter(indices)
+            job._snapshot = self._snapshot.again(len(job.order), time.monotonic())
+            job.began -= job.clock()
+            return job
+
+    def submit(self, tasks: Sequence[Task], memory_mb: int) -> bool:
+        """Record that `tasks` are about to be sent; False if the job was stopped and they must not be."""
+        with self.changed:
+            if self.over:
+                return False
+            now = self.clock()
+            for task in tasks:
+                self.ledger.submit(task.index, now, memory_mb)
+            self.publish(ev.Submitted(len(tasks)))
+            return True
+
+    def take_back(self, tasks: Iterable[Task], event: ev.Event) -> None:
+        """Record that `tasks` are not in flight any more and have no outcome."""
+        with self.changed:
+            for task in tasks:
+                self.ledger.take_back(task.index, counted=isinstance(event, ev.Retried))
+            self.publish(event)
+
+    def record(
+        self,
+        invoked: Sequence[ev.Invoked],
+        charges: Iterable[tuple[int, Charge]],
+        done: Sequence[tuple[Task, Any, str]],
+    ) -> None:
+        """Record executed invocations, what attempts of tasks took, and the values of tasks and what they printed."""
+        with self.changed:
+            now = self.clock()
+            for index, charge in charges:
+                self.ledger.charge(index, charge, now)
+            for task, value, log in done:
+                task.settled = True
+                self.ledger.values[task.index] = value
+                self.ledger.items.pop(task.index, None)
+                if log:
+                    self.ledger.logs[task.index] = log
+                self.ledger.mark(task.index, "done")
+                self.order.append(task.index)
+            self.publish(ev.Answered(tuple(invoked), len(done)))
+        self._settle([task.index for task, _, _ in done])
+
+    def fail(self, task: Task, error: TaskError, *, sent: bool = True) -> None:
+        """Record that a task failed for good."""
+        with self.changed:
+            task.settled = True
+            self.ledger.errors[task.index] = error
+            if error.log:
+                self.ledger.logs[task.index] = error.log
+            self.ledger.mark(task.index, "failed")
+            self.order.append(task.index)
+            self.publish(ev.Failed(sent))
+        self._settle([task.index])
+
+    def end(self) -> None:
+        """Record that every task has ended and none will follow."""
+        self._stop(ev.Broken if self.error else ev.Ended)
+
+    def break_off(self, error: Exception) -> None:
+        """Stop the job because of `error`; what is in flight is still recorded when it arrives."""
+        with self.changed:
+            if self.over:
+                return
+            self.error = error
+        self._stop(ev.Broken)
+
+    def cancel(self) -> None:
+        """Send nothing more; what is in flight is still recorded when it arrives."""
+        self._stop(ev.Cancelled)
+        self.on_cancel()
+
+    def interrupt(self) -> None:
+        """Do what an interrupted wait means: the end of the job, unless it runs by itself."""
+        if self.options.detach:
+            text = f"the job goes on without this process: lithops_magic.attach({self.id!r}); .cancel() stops it"
+            self.publish(ev.Noted(text))
+        else:
+            self.cancel()
+
+    def future(self, index: int) -> TaskFuture:
+        """The future of one task."""
+        with self.changed:
+            future = self._futures.get(index)
+            if future is None:
+                future = self._futures[index] = TaskFuture(index)
+        self._resolve(future)
+        return future
+
+    def missing(self, index: int) -> LithopsMagicError | None:
+        """Why a task has neither value nor error, or None if it has one."""
+        with self.changed:
+            state = self.ledger.state(index)
+            if state in ("done", "failed"):
+                return None
+            if state == "running" or not self.over:
+                return TaskPending(f"Task {index} has not finished yet: it is {state}. Use wait().")
+            reason = f"ended with {type(self.error).__name__}: {self.error}" if self.error else "was stopped"
+            return JobCancelled(f"Task {index} was not run: the job {reason}")
+
+    def _stop(self, event: type[ev.Ended | ev.Cancelled | ev.Broken]) -> None:
+        with self.changed:
+            if self.over:
+                return
+            if self._snapshot.total is None:
+                self.publish(ev.Counted(len(self.ledger)))
+            self.publish(event(time.monotonic()))
+            self.ended.set()
+            futures = list(self._futures.values())
+        for future in futures:
+            self._resolve(future)
+
+    def _settle(self, indices: Iterable[int]) -> None:
+        if not self._futures:
+            return
+        with self.changed:
+            futures = [self._futures[index] for index in indices if index in self._futures]
+        for future in futures:
+            self._resolve(future)
+
+    def _resolve(self, future: TaskFuture) -> None:
+        """Give a future what its task has; outside the lock, because it runs the user's callbacks."""
+        missing = self.missing(future.index)
+        if future.done() or isinstance(missing, TaskPending):
+            return
+        if error := missing or self.ledger.errors.get(future.index):
+            future.set_exception(error)
+        else:
+            future.set_result(self.ledger.values[future.index])

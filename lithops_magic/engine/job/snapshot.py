@@ -1,0 +1,181 @@
+"""A job at one moment, as a pure function of its events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from lithops_magic.engine.job import events as ev
+
+State = Literal["preparing", "running", "finished", "cancelled", "broken"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A job at one moment. ``queued + running + done + failed + cancelled == total`` whenever the total is known."""
+
+    total: int | None = None
+    """Number of tasks; None while the items come from an iterator that has not ended."""
+    running: int = 0
+    """Tasks in invocations that were sent and not answered yet."""
+    done: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    """Tasks that will never be sent because the job was stopped."""
+    retried: int = 0
+    """Attempts lost to a crash, a time-out or a broken connection and started again."""
+    throttled: int = 0
+    """Invocations AWS asked to send later."""
+    backups: int = 0
+    """Copies sent of tasks that take far longer than their peers."""
+    invocations: int = 0
+    elapsed: float = 0.0
+    """Seconds since the job was started, up to its end."""
+    running_seconds: float = 0.0
+    """Seconds since the first task could be sent, up to the end."""
+    phase: str = ""
+    """What is being prepared; empty while running."""
+    notes: tuple[str, ...] = ()
+    """What the user should know about the job as a whole, one sentence each."""
+    state: State = "preparing"
+    task_seconds: float = 0.0
+    """Sum of the durations of all tasks, failed attempts included."""
+    billed_ms: float = 0.0
+    cost: float = 0.0
+    """USD for memory and time at list price, without requests."""
+    request_cost: float = 0.0
+    """USD for the requests at list price."""
+    cold_starts: int = 0
+    max_memory_mb: int = 0
+    """The most memory one invocation used."""
+    memory_mb: int = 0
+    """Memory of the function; 0 before it is deployed."""
+    started_at: float = 0.0
+    """Monotonic time of the start, as the next two."""
+    running_at: float | None = None
+    ended_at: float | None = None
+
+    @property
+    def queued(self) -> int | None:
+        """Tasks that wait to be sent; None while the total is unknown."""
+        if self.total is None:
+            return None
+        return self.total - self.running - self.done - self.failed - self.cancelled
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will be sent."""
+        return self.ended_at is not None
+
+    @property
+    def rate(self) -> float:
+        """Tasks answered per second of the running phase."""
+        return (self.done + self.failed) / self.running_seconds if self.running_seconds > 0 else 0.0
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds to the end at the present rate; None while unknown."""
+        if self.finished:
+            return 0.0
+        if self.total is None or self.rate == 0:
+            return None
+        return (self.total - self.done - self.failed - self.cancelled) / self.rate
+
+    @property
+    def projected_cost(self) -> float | None:
+        """USD that the job will have cost at its end if the other tasks cost what those so far did; None if unknown."""
+        answered = self.done + self.failed
+        if self.total is None or not answered:
+            return None
+        return (self.cost + self.request_cost) / answered * (self.total - self.cancelled)
+
+    @property
+    def speedup(self) -> float:
+        """Seconds of work done per second of waiting, preparation included."""
+        return self.task_seconds / self.elapsed if self.elapsed > 0 else 0.0
+
+    def again(self, done: int, now: float) -> Snapshot:
+        """A job over the same tasks that begins at `now`, has `done` of them already, and goes on counting the rest."""
+        before = self.at(now)
+        return replace(
+            before,
+            running=0,
+            done=done,
+            failed=0,
+            cancelled=0,
+            phase="",
+            notes=(),
+            state="preparing",
+            started_at=now - before.elapsed,
+            running_at=None,
+            ended_at=None,
+        )
+
+    def at(self, now: float) -> Snapshot:
+        """The same with the clocks set to `now` (monotonic seconds)."""
+        end = now if self.ended_at is None else self.ended_at
+        running = 0.0 if self.running_at is None else max(0.0, end - self.running_at)
+        return _replace(self, elapsed=max(0.0, end - self.started_at), running_seconds=running)
+
+
+def reduce(snapshot: Snapshot, event: ev.Event) -> Snapshot:
+    """Return the snapshot after `event`."""
+    s = snapshot
+    match event:
+        case ev.Phase(text):
+            return s if s.finished else _replace(s, phase=text)
+        case ev.Noted(text):
+            return s if text in s.notes else _replace(s, notes=(*s.notes, text))
+        case ev.Started(at, memory_mb):
+            if s.finished:
+                return s
+            return _replace(s, state="running", phase="", memory_mb=memory_mb, running_at=at - s.running_seconds)
+        case ev.Counted(total):
+            return _replace(s, total=total)
+        case ev.Submitted(tasks):
+            return _replace(s, running=s.running + tasks)
+        case ev.Returned(tasks):
+            return _replace(s, running=s.running - tasks)
+        case ev.Retried():
+            return _replace(s, running=s.running - 1, retried=s.retried + 1)
+        case ev.Throttled(tasks):
+            return _replace(s, running=s.running - tasks, throttled=s.throttled + 1)
+        case ev.Withdrawn(tasks):
+            return _replace(s, running=s.running - tasks, cancelled=s.cancelled + tasks)
+        case ev.BackedUp(tasks):
+            return _replace(s, backups=s.backups + tasks)
+        case ev.Failed(sent):
+            return _replace(s, running=s.running - sent, failed=s.failed + 1)
+        case ev.Answered(invoked, done):
+            return _billed(_replace(s, running=s.running - done, done=s.done + done), invoked)
+        case ev.Ended(at):
+            return _replace(s, state="finished", phase="", ended_at=at)
+        case ev.Cancelled(at):
+            return _stopped(s, "cancelled", at)
+        case ev.Broken(at):
+            return _stopped(s, "broken", at)
+
+
+def _replace(snapshot: Snapshot, **changes: Any) -> Snapshot:
+    """Do what `dataclasses.replace` does in a tenth of its time: every task passes here three times."""
+    changed = object.__new__(Snapshot)
+    changed.__dict__.update(snapshot.__dict__, **changes)
+    return changed
+
+
+def _billed(s: Snapshot, invoked: Sequence[ev.Invoked]) -> Snapshot:
+    return _replace(
+        s,
+        invocations=s.invocations + len(invoked),
+        task_seconds=s.task_seconds + sum(one.task_seconds for one in invoked),
+        billed_ms=s.billed_ms + sum(one.billed_ms for one in invoked),
+        cost=s.cost + sum(one.cost for one in invoked),
+        request_cost=s.request_cost + sum(one.request_cost for one in invoked),
+        cold_starts=s.cold_starts + sum(one.cold for one in invoked),
+        max_memory_mb=max(s.max_memory_mb, *(one.max_memory_mb for one in invoked), 0),
+    )
+
+
+def _stopped(s: Snapshot, state: State, at: float) -> Snapshot:
+    return _replace(s, state=state, phase="", ended_at=at, cancelled=s.cancelled + (s.queued or 0))

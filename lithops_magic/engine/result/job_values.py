@@ -1,0 +1,233 @@
+"""The values of a job as a sequence, while it runs and after: what of a result is not made for the eye."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Self, overload
+
+from lithops_magic.engine.job.job import Job, TaskFuture
+from lithops_magic.engine.job.ledger import State, TaskStats
+from lithops_magic.engine.job.snapshot import Snapshot
+from lithops_magic.engine.options import MapOptions
+from lithops_magic.engine.result import misuse
+from lithops_magic.engine.text import tracebacks
+from lithops_magic.engine.text.short_repr import glance
+from lithops_magic.errors import TaskError
+
+# A signal is only handled between waits: an interrupt must be noticed within a tenth of a second.
+_TICK = 0.1
+
+
+class Stats(Sequence[TaskStats]):
+    """One record per task, made when it is asked for: a job may have millions."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def __len__(self) -> int:
+        return len(self._job.ledger)
+
+    @overload
+    def __getitem__(self, index: int) -> TaskStats: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[TaskStats]: ...
+    def __getitem__(self, index: int | slice) -> TaskStats | list[TaskStats]:
+        if isinstance(index, slice):
+            return [self._job.stats(i) for i in range(*index.indices(len(self)))]
+        return self._job.stats(misuse.position(index, len(self)))
+
+    def __iter__(self) -> Iterator[TaskStats]:
+        return iter(self._job.rows())
+
+    def __repr__(self) -> str:
+        return f"<stats of {len(self):,} tasks; as a table: to_frame()>"
+
+
+class JobValues(Sequence[Any]):
+    """The values of a job in the order of its items, complete or not."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def __len__(self) -> int:
+        total = self._job.snapshot().total
+        return len(self._job.ledger) if total is None else total
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        __tracebackhide__ = True
+        if isinstance(index, slice):
+            return [self._value(i) for i in range(*index.indices(len(self)))]
+        return self._value(misuse.position(index, len(self)))
+
+    def _value(self, position: int) -> Any:
+        __tracebackhide__ = True
+        if missing := self._job.missing(position):
+            raise missing
+        ledger = self._job.ledger
+        if position in ledger.errors:
+            raise ledger.errors[position]
+        return ledger.values[position]
+
+    if not TYPE_CHECKING:  # for a type checker, there is no attribute but those below
+
+        def __getattr__(self, name: str) -> Any:
+            __tracebackhide__ = True
+            raise misuse.no_attribute(name)
+
+    def __iter__(self) -> Iterator[Any]:
+        # The inherited one would take a task's IndexError for the end.
+        return map(self._value, range(len(self)))
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        import asyncio
+
+        yield from asyncio.to_thread(self.wait).__await__()
+        return self
+
+    def values(self) -> list[Any]:
+        """The values of the tasks that succeeded so far, in the order of the items."""
+        ledger = self._job.ledger
+        return [ledger.values[index] for index in ledger.indices("done")]
+
+    @property
+    def errors(self) -> dict[int, TaskError]:
+        """The errors of the tasks that failed, by index."""
+        return self._job.failed
+
+    @property
+    def error(self) -> Exception | None:
+        """What ended the job as a whole, such as a refused invocation or an iterator that raised."""
+        return self._job.error
+
+    @property
+    def done(self) -> bool:
+        """Whether the job is over: finished, cancelled or broken."""
+        return self._job.over
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the job is over; return whether it is.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait at most; None waits for the end.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        # Not on `changed`, which would wake this thread for every single task.
+        while not self._job.over:
+            left = _TICK if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                break
+            self._job.ended.wait(min(left, _TICK))
+        return self.done
+
+    def finish(self) -> Self:
+        """Wait for the end and raise as the job's option `errors` says; an interrupt stops it unless it is detached."""
+        __tracebackhide__ = True
+        try:
+            self.wait()
+        except BaseException:
+            self._job.interrupt()
+            raise
+        if self._job.options.errors == "raise" or self.error is not None:
+            self.raise_errors()
+        return self
+
+    def cancel(self) -> None:
+        """Send nothing more and return at once; results of what is in flight are still kept when they arrive."""
+        self._job.cancel()
+
+    def raise_errors(self) -> None:
+        """Raise what ended the job, or the first task's error with a summary of all of them; else do nothing."""
+        __tracebackhide__ = True
+        if self._job.error is not None:
+            raise self._job.error
+        if errors := self.errors:
+            error = tracebacks.summarise(errors, len(self))
+            error.result = self
+            raise error
+
+    def snapshot(self) -> Snapshot:
+        """The job now, in numbers."""
+        return self._job.snapshot()
+
+    @property
+    def job_id(self) -> str:
+        """Names the job for `lithops_magic.attach`."""
+        return self._job.id
+
+    @property
+    def options(self) -> MapOptions:
+        """How the job is run."""
+        return self._job.options
+
+    @property
+    def label(self) -> str:
+        """What the user calls the job."""
+        return self._job.options.label
+
+    @property
+    def stats(self) -> Sequence[TaskStats]:
+        """One record per task that was taken from the items so far."""
+        return Stats(self._job)
+
+    def indices(self, state: State) -> list[int]:
+        """The tasks in a state, in the order of the items."""
+        return self._job.ledger.indices(state)
+
+    @property
+    def durations(self) -> list[float]:
+        """Seconds of each task that has ended."""
+        return self._job.ledger.durations()
+
+    @property
+    def printed(self) -> list[int]:
+        """The tasks that printed something."""
+        return sorted(self._job.logs())
+
+    def item(self, index: int) -> Any:
+        """The item of a task.
+
+        Raises
+        ------
+        LookupError
+            The items came from an iterator, and this one was not kept.
+        """
+        __tracebackhide__ = True
+        return self._job.item(misuse.position(index, len(self)))
+
+    def item_repr(self, index: int) -> str:
+        """A short repr of a task's item, or nothing if it was not kept."""
+        try:
+            return glance(self._job.kept(index))
+        except LookupError:
+            return ""
+
+    @property
+    def cost(self) -> float:
+        """USD at list price so far, requests included."""
+        snapshot = self.snapshot()
+        return snapshot.cost + snapshot.request_cost
+
+    @property
+    def futures(self) -> list[TaskFuture]:
+        """One `concurrent.futures.Future` per task."""
+        return [self._job.future(i) for i in range(len(self))]
+
+    def as_completed(self) -> Iterator[TaskFuture]:
+        """Yield the future of each task as it ends, until the job is over."""
+        seen = 0
+        while True:
+            with self._job.changed:
+                while seen == len(self._job.order) and not self._job.over:
+                    self._job.changed.wait(_TICK)
+                fresh = list(self._job.order[seen:])
+            if not fresh:
+                return
+            seen += len(fresh)
+            yield from map(self._job.future, fresh)

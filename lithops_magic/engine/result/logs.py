@@ -1,0 +1,76 @@
+"""What tasks printed, as a person reads it: verbatim for one task, line by line and bounded for all of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, overload
+
+from lithops_magic.engine.text.units import plural
+from lithops_magic.errors import MisuseError
+
+_SHOWN = 200
+"""Lines shown of those found."""
+_WIDTH = 500
+"""Characters shown of each."""
+
+
+class Text(str):
+    """A string that a notebook shows as it was printed, not with escapes."""
+
+    __slots__ = ()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002
+        printer.text(str(self).rstrip("\n"))
+
+
+class LogLines(Sequence[tuple[int, str]]):
+    """Lines that tasks printed, each with the index of its task; shows the first few hundred."""
+
+    def __init__(self, lines: Sequence[tuple[int, str]], sought: str) -> None:
+        self._lines = lines
+        self._sought = sought
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[int, str]: ...
+    @overload
+    def __getitem__(self, index: slice) -> LogLines: ...
+    def __getitem__(self, index: int | slice) -> tuple[int, str] | LogLines:
+        return LogLines(self._lines[index], self._sought) if isinstance(index, slice) else self._lines[index]
+
+    def __repr__(self) -> str:
+        tasks = len({index for index, _ in self._lines})
+        count = f"{plural(len(self), 'line')} {self._sought} by {plural(tasks, 'task')}"
+        shown = [f"[{index}] {line[:_WIDTH]}{'…' * (len(line) > _WIDTH)}" for index, line in self._lines[:_SHOWN]]
+        more = len(self) - len(shown)
+        return "\n".join([count, *shown, *([f"… and {plural(more, 'more line')}"] if more else [])])
+
+
+def find(logs: Mapping[int, str], pattern: str | re.Pattern[str] | None) -> LogLines:
+    """Return the lines of `logs`, by task, in which `pattern` is found.
+
+    Raises
+    ------
+    MisuseError
+        `pattern` is no regular expression.
+    """
+    lines = _lines(logs)
+    if pattern is None:
+        return LogLines(list(lines), "printed")
+    sought = _compile(pattern)
+    return LogLines([line for line in lines if sought.search(line[1])], f"with {sought.pattern!r}")
+
+
+def _lines(logs: Mapping[int, str]) -> Iterator[tuple[int, str]]:
+    return ((index, line) for index in sorted(logs) for line in logs[index].splitlines())
+
+
+def _compile(pattern: Any) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except (re.error, TypeError) as error:
+        problem = f"logs: grep={pattern!r} is no regular expression: {error}"
+    raise MisuseError(problem)

@@ -1,0 +1,220 @@
+"""What a user holds: the values of a job, what else is known of it, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, overload
+
+from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.result import misuse
+from lithops_magic.engine.result.job_values import JobValues
+from lithops_magic.engine.result.logs import LogLines, Text, find
+from lithops_magic.engine.result.reduction import Reduction
+from lithops_magic.engine.text.short_repr import glance
+from lithops_magic.errors import MisuseError
+
+if TYPE_CHECKING:
+    import re
+    from pathlib import Path
+
+    import pandas as pd  # type: ignore[import-untyped]
+
+    from lithops_magic.engine.result.plots import Plot
+
+
+class MapResult(JobValues):
+    """The values of a job in the order of its items, complete or not.
+
+    Indexing gives a task's value, raises its error if it failed, and raises `TaskPending` or `JobCancelled` if it has
+    neither. The object is the same before, during and after the job, on success, failure and interrupt.
+    """
+
+    def __init__(self, job: Job, reduction: Reduction | None = None) -> None:
+        super().__init__(job)
+        self.reduction = reduction
+        """What becomes of all values at the end, if that was asked for."""
+        self.follow: Callable[[MapResult], object] = MapResult.finish
+        """How `retry` waits for the end; a notebook draws the progress meanwhile."""
+
+    @property
+    def reduced(self) -> Any:
+        """What the job's `reduce` function made of all values; waits for it.
+
+        Raises
+        ------
+        MisuseError
+            There is no such function.
+        JobCancelled
+            It was not called, because not every task succeeded.
+        TaskError
+            It failed.
+        """
+        __tracebackhide__ = True
+        if self.reduction is None:
+            raise MisuseError("This job has nothing to reduce with: ask for it with reduce=FUNCTION (--reduce NAME).")
+        return self.reduction.value()
+
+    @property
+    def cost(self) -> float:
+        """USD at list price so far, requests included."""
+        return super().cost + (0.0 if self.reduction is None else self.reduction.cost)
+
+    def finish(self) -> Self:
+        """Wait until the job is over, stop it if that is interrupted, and raise as its option `errors` says."""
+        __tracebackhide__ = True
+        super().finish()
+        if self.reduction is not None and not self.errors:
+            try:
+                self.reduction.value()
+            except KeyboardInterrupt:
+                self.cancel()
+                raise
+        return self
+
+    def cancel(self) -> None:
+        """Send nothing more and return at once; results of what is in flight are still kept when they arrive."""
+        super().cancel()
+        if self.reduction is not None:
+            self.reduction.cancel()
+
+    def retry(self, *, background: bool = False, **changes: Any) -> MapResult:
+        """Run the tasks that failed or were not finished again; what they return takes its place in this result.
+
+        Parameters
+        ----------
+        background
+            Return at once; the result fills while the tasks run.
+        changes
+            Options of `lithops_magic.map` that are to be others now, such as ``memory=4096`` or ``timeout=900``;
+            ``max_cost`` is for all runs together.
+
+        Returns
+        -------
+        MapResult
+            This result itself.
+
+        Raises
+        ------
+        MisuseError
+            The job is not over, there is no such option, or an item is not here any more.
+        TaskError
+            A task failed again; everything else is kept.
+        """
+        __tracebackhide__ = True
+        missing = [index for index in range(len(self)) if self._job.ledger.state(index) != "done"]
+        job, self._job = self._job, misuse.start_again(self._job, missing, changes)
+        if self._job is job and self.reduction is None:
+            return self
+        if self.reduction is not None:
+            self.reduction = self.reduction.anew()
+            self.reduction.follow(self)
+        if not background:
+            self.follow(self)
+        return self
+
+    def debug(self, index: int) -> Any:
+        """Run one task here, not on Lambda, with the same item, so that `%debug` opens in the line that fails.
+
+        Parameters
+        ----------
+        index
+            The task's position in the input.
+
+        Returns
+        -------
+        Any
+            What the task returned.
+        """
+        from lithops_magic.engine.result.rerun import run_here
+
+        __tracebackhide__ = True
+        position = misuse.position(index, len(self))
+        function, item = misuse.function_and_item(self._job, position)
+        print(f"Task {position} runs here now, not on Lambda: {glance(item)}")  # noqa: T201
+        return run_here(function, item)
+
+    @overload
+    def logs(self) -> LogLines: ...
+    @overload
+    def logs(self, index: int) -> str: ...
+    @overload
+    def logs(self, index: int | None = None, *, grep: str | re.Pattern[str]) -> LogLines: ...
+    def logs(self, index: int | None = None, *, grep: str | re.Pattern[str] | None = None) -> str | LogLines:
+        """What tasks printed; long output is cut in the middle, which it says.
+
+        Parameters
+        ----------
+        index
+            One task, whose output is returned as it was printed; None for the lines of all tasks.
+        grep
+            Only the lines in which this regular expression is found.
+
+        Returns
+        -------
+        str or LogLines
+            `LogLines` is a sequence of (index of the task, line).
+        """
+        __tracebackhide__ = True
+        printed = self._job.logs()
+        if index is None:
+            return find(printed, grep)
+        position = misuse.position(index, len(self))
+        text = printed.get(position, "")
+        return Text(text) if grep is None else find({position: text}, grep)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per task: item, value, error, state, duration, memory, cost, attempts, sandbox and times.
+
+        Times are seconds since the start of the job, which is ``frame.attrs["began"]``.
+
+        Raises
+        ------
+        MissingPackage
+            pandas is not installed.
+        """
+        from lithops_magic.engine.result.data_frame import to_frame
+
+        __tracebackhide__ = True
+        item = partial(self._job.item, download=False)
+        table, _ = self._job.attempts()
+        return to_frame(table, self.snapshot(), item, self._job.ledger.values, self.errors, self._job.began)
+
+    def plot(self, kind: str = "overview", *, path: str | Path | None = None) -> Plot:
+        """Draw the job.
+
+        Parameters
+        ----------
+        kind
+            "timeline" of the sandboxes, "histogram" of the durations, "concurrency" over time, "cost" by task, or
+            "overview" of all four.
+        path
+            A file to write it to as well; its suffix, such as .png or .svg, says in which format.
+
+        Raises
+        ------
+        MissingPackage
+            matplotlib is not installed.
+        MisuseError
+            There is no such kind, nothing to draw yet, or the file cannot be written.
+        """
+        __tracebackhide__ = True
+        plots = misuse.need("lithops_magic.engine.result.plots", "plot()", "matplotlib")
+        drawn: Plot = plots.plot(kind, *self._job.attempts(), self.snapshot(), self.label)
+        if path is not None:
+            drawn.save(path)
+        return drawn
+
+    def summary(self) -> str:
+        """The job in a few lines: tasks, time, speed-up, cost and grouped errors."""
+        return Text(repr(self))
+
+    def __repr__(self) -> str:
+        from lithops_magic.engine.result import summary
+
+        return summary.to_text(self)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        from lithops_magic.engine.result import summary
+
+        return {"text/plain": summary.to_text(self), "text/html": summary.to_html(self)}

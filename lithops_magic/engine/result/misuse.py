@@ -1,0 +1,133 @@
+"""Answers to what a result cannot do, in one line each that says what to do instead."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from importlib import import_module
+from operator import index as as_index
+from types import ModuleType
+from typing import Any
+
+from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.options import MapOptions
+from lithops_magic.engine.text.units import plural
+from lithops_magic.errors import MissingPackage, MisuseError, NoSuchAttribute, NoSuchTask
+
+_FIXED = {"label", "detach"}
+"""Options that belong to a job's first run."""
+
+
+def position(index: Any, length: int) -> int:
+    """Return the task that `index`, which may be negative, stands for.
+
+    Raises
+    ------
+    MisuseError
+        It is no integer, or there is no such task.
+    """
+    try:
+        place = as_index(index)
+    except TypeError:
+        problem = (
+            f"a result is indexed by a task's number or a slice, not by a {type(index).__name__}: "
+            "take [result[i] for i in …], numpy.array(result) or result.to_frame()"
+        )
+    else:
+        if -length <= place < length:
+            return place % length
+        raise NoSuchTask(f"there is no task {place}: the result has {plural(length, 'task')}, counted from 0")
+    raise MisuseError(problem)
+
+
+def no_attribute(name: str) -> NoSuchAttribute:
+    """Return the error that says where a result's values are to be had."""
+    return NoSuchAttribute(
+        f"a MapResult has no attribute {name!r}; its values are list(result), numpy.array(result) or result.to_frame()"
+    )
+
+
+def start_again(job: Job, indices: Sequence[int], changes: Mapping[str, Any]) -> Job:
+    """Run tasks of `job` again, with changed options; `job` itself if there are none.
+
+    Raises
+    ------
+    MisuseError
+        The job is not over, an option does not exist or is wrong, or something it needs is not here.
+    """
+    options = _changed(job.options, changes)
+    if not job.over:
+        raise MisuseError("retry: the job is still running: wait() for its end or cancel() it first")
+    if not indices:
+        return job
+    if job.start_again is None:
+        raise MisuseError("retry: the function is not here; run its cell again")
+    for index in indices:
+        _here(job.kept, index)
+    return job.start_again(job, indices, options)
+
+
+def function_and_item(job: Job, index: int) -> tuple[Callable[[Any], Any], Any]:
+    """Return what `debug` runs.
+
+    Raises
+    ------
+    MisuseError
+        It is not here.
+    """
+    if job.function is None:
+        raise MisuseError("debug: the function is not here; run its cell again")
+    return job.function, _here(job.item, index)
+
+
+def need(module: str, caller: str, package: str) -> ModuleType:
+    """Import a module of ours that needs a package which need not be installed.
+
+    Raises
+    ------
+    MissingPackage
+        It is not.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        if not (error.name or "").startswith(package):
+            raise
+        problem = f"{caller} needs {package}: install it with `%pip install {package}`"
+    raise MissingPackage(problem)
+
+
+def _changed(options: MapOptions, changes: Mapping[str, Any]) -> MapOptions:
+    known = [field.name for field in fields(MapOptions) if field.name not in _FIXED]
+    for name in changes:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+            raise MisuseError(f"retry: there is no option {name!r}; {hint}")
+    if not isinstance(changes.get("env", {}), Mapping):
+        raise MisuseError(f"retry: env must be names and values, such as env={{'DEBUG': '1'}}, not {changes['env']!r}")
+    plain = {name: _frozen(value) for name, value in changes.items()}
+    try:
+        return replace(options, **plain)
+    except TypeError:
+        given = ", ".join(f"{name}={value!r}" for name, value in changes.items())
+        problem = f"retry: {given}: an option is of the wrong type"
+    except ValueError as error:
+        problem = f"retry: {error}"
+    raise MisuseError(problem)
+
+
+def _frozen(value: Any) -> Any:
+    """Return an option's value as `MapOptions` holds it."""
+    if isinstance(value, Mapping):
+        return tuple(value.items())
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _here(item: Callable[[int], Any], index: int) -> Any:
+    try:
+        return item(index)
+    except LookupError as error:
+        problem = f"{error}; pass the items as a list to have them again"
+    raise MisuseError(problem)

@@ -1,0 +1,183 @@
+"""How a result looks in a notebook and in a terminal: bounded in size, true at every moment, plain strings only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from lithops_magic.engine.result.memory_advice import memory_advice
+from lithops_magic.engine.text import html, tracebacks
+from lithops_magic.engine.text.short_repr import glance
+from lithops_magic.engine.text.units import duration, factor, money, plural
+
+if TYPE_CHECKING:
+    from lithops_magic.engine.job.ledger import TaskStats
+    from lithops_magic.engine.job.snapshot import Snapshot
+    from lithops_magic.engine.result.map_result import MapResult
+    from lithops_magic.errors import TaskError
+
+_WORTH_COMPARING = 1.0
+"""Seconds of work below which a speed-up is noise."""
+_WIDTH = 88
+"""Characters of a value or an error that are shown."""
+_ENDS = 3
+"""Values shown from the start and from the end."""
+_ROOM = 20
+"""Characters of each of them."""
+_GROUPS = 5
+"""Groups of equal errors shown."""
+_ROWS = 20
+"""Tasks in the per-task table."""
+
+
+def to_text(result: MapResult) -> str:
+    """Return `result` for a terminal: one line of counts, then values, tasks, memory, cost and grouped errors."""
+    rows = [
+        f"  {name if first else '':<7} {line}"
+        for name, lines in _facts(result)
+        for first, line in zip((True, *[False] * len(lines)), lines, strict=False)
+    ]
+    return "\n".join((headline(result), *rows))
+
+
+def to_html(result: MapResult) -> str:
+    """Return `result` for a notebook: the same facts, and a table of tasks that opens on a click."""
+    head = f"<div><b>{html.escape(headline(result))}</b></div>"
+    return f"<div>{head}{html.facts(_facts(result))}{_task_table(result)}</div>"
+
+
+def headline(result: MapResult) -> str:
+    """Return the counts, the wall time and the speed-up in one line."""
+    snapshot = result.snapshot()
+    total = len(result)
+    parts = [f"{result.label}: {plural(total, 'task')}" if result.label else plural(total, "task")]
+    parts += _counts(snapshot, total)
+    parts.append(duration(snapshot.elapsed))
+    return " · ".join(parts + speedup(snapshot))
+
+
+def speedup(snapshot: Snapshot) -> list[str]:
+    """Return how the wall time, preparation included, compares to running the tasks one after the other."""
+    return [f"{factor(snapshot.speedup)} serial"] if snapshot.task_seconds >= _WORTH_COMPARING else []
+
+
+def error_lines(result: MapResult) -> list[str]:
+    """Return one line for each group of equal errors, the most frequent first."""
+    groups, total = tracebacks.group(result.errors), len(result)
+    lines = [_line(one.describe(total) + _which(one, total), 2 * _WIDTH) for one in groups[:_GROUPS]]
+    more = len(groups) - _GROUPS
+    return lines if more <= 0 else [*lines, f"… and {plural(more, 'other kind')} of error"]
+
+
+def _which(group: tracebacks.ErrorGroup, total: int) -> str:
+    items = "items" if len(group.errors) > 1 else "item"
+    return f" ({items} {group.indices})" if total > 1 else ""
+
+
+def percentile(ordered: list[float], share: float) -> float:
+    """Return the nearest-rank percentile of an ordered list that is not empty."""
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def _counts(snapshot: Snapshot, total: int) -> list[str]:
+    if snapshot.state == "preparing":
+        return [snapshot.phase.rstrip(" .…") or "preparing"]
+    if snapshot.state == "finished" and snapshot.done == total:
+        return ["all done"]
+    counts = {
+        "done": snapshot.done,
+        "failed": snapshot.failed,
+        "running": snapshot.running,
+        "queued": snapshot.queued or 0,
+        "never sent": snapshot.cancelled,
+    }
+    ended = {"cancelled": ["stopped"], "broken": ["ended early"]}.get(snapshot.state, [])
+    return [*ended, *(f"{number:,} {what}" for what, number in counts.items() if number)]
+
+
+def _facts(result: MapResult) -> Iterator[tuple[str, list[str]]]:
+    snapshot = result.snapshot()
+    if values := _values(result):
+        yield "values", [values]
+    if result.error is not None:
+        yield "ended", [_line(f"{type(result.error).__name__}: {result.error}", 3 * _WIDTH)]
+    if result.errors:
+        yield "errors", error_lines(result)
+    if result.done and len(result) > snapshot.done:
+        yield "again", [_remedies(result)]
+    if snapshot.notes:
+        yield "note", [_line(note, 2 * _WIDTH) for note in snapshot.notes]
+    if times := sorted(result.durations):
+        yield "time", [_times(times, snapshot)]
+    if snapshot.max_memory_mb:
+        yield "memory", [memory_advice(snapshot.max_memory_mb, snapshot.memory_mb)]
+    if snapshot.invocations:
+        spent = money(snapshot.cost + snapshot.request_cost)
+        yield "cost", [f"{spent} at AWS list price, {money(snapshot.request_cost)} of it for requests"]
+    if printed := result.printed:
+        yield "logs", [f"{plural(len(printed), 'task')} printed: .logs({printed[0]}), .logs(grep=…)"]
+
+
+def _remedies(result: MapResult) -> str:
+    """What can be done about tasks that have no value."""
+    again = f".retry() runs {plural(len(result) - result.snapshot().done, 'task')} again"
+    failed = next(iter(result.errors), None)
+    return again if failed is None else f"{again} · .debug({failed}) runs one here, for %debug"
+
+
+def _values(result: MapResult) -> str:
+    done = result.indices("done")
+    if len(done) <= 2 * _ENDS:
+        return _line(", ".join(glance(result[i], _WIDTH) for i in done))
+    first, last = ([_line(glance(result[i], _WIDTH), _ROOM) for i in part] for part in (done[:_ENDS], done[-_ENDS:]))
+    return f"{', '.join(first)} … {', '.join(last)}"
+
+
+def _times(times: list[float], snapshot: Snapshot) -> str:
+    parts = [
+        f"median {duration(percentile(times, 0.5))}",
+        f"95th percentile {duration(percentile(times, 0.95))}",
+        f"longest {duration(times[-1])}",
+        plural(snapshot.invocations, "invocation"),
+        plural(snapshot.cold_starts, "cold start"),
+    ]
+    parts += [f"{snapshot.retried:,} retried"] if snapshot.retried else []
+    parts += [f"{snapshot.throttled:,} throttled"] if snapshot.throttled else []
+    return " · ".join(parts)
+
+
+def _task_table(result: MapResult) -> str:
+    stats = result.stats
+    if not stats:
+        return ""
+    errors = result.errors
+    # What failed comes first: it is what a person opens the table for.
+    shown = [*islice(errors, _ROWS), *islice((i for i in range(len(stats)) if i not in errors), _ROWS)][:_ROWS]
+    rows = [_task_row(result, stats[index], errors) for index in shown]
+    order = ", failed ones first" if errors else ""
+    title = f"Tasks ({len(shown):,} of {len(stats):,}{order})" if len(stats) > _ROWS else "Tasks"
+    table = html.table(("task", "item", "result", "time", "memory", "attempts"), rows, right={0, 3, 4, 5})
+    return f"<details><summary>{title}</summary>{table}</details>"
+
+
+def _outcome(result: MapResult, task: TaskStats, errors: Mapping[int, TaskError]) -> str:
+    if task.state == "done":
+        return _line(glance(result[task.index], _WIDTH))
+    error = errors.get(task.index)
+    if error is None:
+        return task.state
+    remote = error.traceback
+    return _line(f"✗ {remote.type}: {remote.message}" if remote else f"✗ {error.message}")
+
+
+def _task_row(result: MapResult, task: TaskStats, errors: Mapping[int, TaskError]) -> tuple[str, ...]:
+    item = _line(result.item_repr(task.index), 2 * _ROOM)
+    time = duration(task.duration_s) + (" (cold start)" if task.cold else "") if task.attempts else ""
+    memory = f"{task.max_memory_mb:,} MB" if task.max_memory_mb else ""
+    return f"{task.index:,}", item, _outcome(result, task, errors), time, memory, f"{task.attempts}"
+
+
+def _line(text: str, width: int = _WIDTH) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= width else f"{line[: width - 1]}…"

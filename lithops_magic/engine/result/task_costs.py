@@ -1,0 +1,24 @@
+"""What each task cost: the job's cost, shared out over its tasks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from lithops_magic.engine.job.ledger import Table
+    from lithops_magic.engine.job.snapshot import Snapshot
+
+
+def task_costs(table: Table, snapshot: Snapshot) -> NDArray[np.float64]:
+    """Return the USD of each task, requests included; their sum is the cost of the job.
+
+    Time and memory are shared out by what each task was billed, requests by how often it was sent.
+    """
+    billed, memory, sent = (np.array(table[name], float) for name in ("billed_ms", "memory_mb", "attempts"))
+    used = billed * np.where(memory > 0, memory, snapshot.memory_mb)
+    per_use = snapshot.cost / (used.sum() or 1)
+    per_sending = snapshot.request_cost / (sent.sum() or 1)
+    return np.asarray(used * per_use + sent * per_sending, float)

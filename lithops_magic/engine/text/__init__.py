@@ -1,0 +1,1 @@
+"""How numbers, values and errors read."""

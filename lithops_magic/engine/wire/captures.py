@@ -1,0 +1,135 @@
+"""What a function takes along: the values it uses of the notebook, by itself or through functions it calls."""
+
+from __future__ import annotations
+
+import dis
+import sys
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import cloudpickle  # type: ignore[import-untyped]
+
+from lithops_magic.engine.text.units import size
+from lithops_magic.worker.culprit import locate
+
+HEAVY = 10_000_000
+"""Bytes of a value above which the user is told that it travels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """A value that a function uses and does not define."""
+
+    name: str
+    value: Any
+    through: str
+    """The function that uses it where that is not the mapped one itself."""
+
+    def __str__(self) -> str:
+        return f"{self.name!r}" + (f" (through {self.through}())" if self.through else "")
+
+
+def captures(function: object) -> Iterator[Capture]:
+    """Yield what `function` takes along, the nearest first, each value once."""
+    seen: set[int] = {id(function)}
+    waiting: deque[tuple[object, str]] = deque([(function, "")])
+    while waiting:
+        user, through = waiting.popleft()
+        for name, value in _uses(user):
+            if id(value) in seen or isinstance(value, ModuleType):
+                continue
+            seen.add(id(value))
+            if _travels_as_code(value):
+                waiting.append((value, getattr(value, "__name__", name)))
+            else:
+                yield Capture(name, value, through)
+
+
+def culprit(function: object) -> str:
+    """Say which captured value cannot be pickled and why; empty if it is none of them."""
+    for capture in captures(function):
+        try:
+            cloudpickle.dumps(capture.value, protocol=5)
+        except Exception as error:
+            kind = type(capture.value).__qualname__
+            return f"it uses {capture}, a {kind}: {locate(capture.value, capture.name, error)}"
+    return ""
+
+
+def sizes(function: object) -> list[tuple[Capture, int]]:
+    """Return what `function` takes along with the bytes of each pickle, the largest first."""
+    measured = [(capture, len(cloudpickle.dumps(capture.value, protocol=5))) for capture in captures(function)]
+    return sorted(measured, key=lambda one: -one[1])
+
+
+def warnings(function: object) -> list[str]:
+    """Say which captured values are heavy, one sentence each."""
+    return [
+        f"{capture} is sent with the function: {size(octets)}. Read it inside the function instead if that is slow."
+        for capture, octets in sizes(function)
+        if octets > HEAVY
+    ]
+
+
+def _uses(user: object) -> Iterator[tuple[str, Any]]:
+    if isinstance(user, partial):
+        yield from _uses_of_partial(user)
+    elif isinstance(user, MethodType):
+        yield "self", user.__self__
+        yield user.__name__, user.__func__
+    elif isinstance(user, type):
+        members = ((name, getattr(value, "__func__", value)) for name, value in vars(user).items())
+        yield from ((name, value) for name, value in members if isinstance(value, FunctionType))
+    elif isinstance(user, FunctionType):
+        yield from _uses_of_function(user)
+
+
+def _uses_of_partial(user: partial[Any]) -> Iterator[tuple[str, Any]]:
+    yield getattr(user.func, "__name__", "func"), user.func
+    yield from ((f"argument {position}", value) for position, value in enumerate(user.args, 1))
+    yield from user.keywords.items()
+
+
+def _uses_of_function(user: FunctionType) -> Iterator[tuple[str, Any]]:
+    yield from ((name, user.__globals__[name]) for name in _names(user.__code__) if name in user.__globals__)
+    for name, cell in zip(user.__code__.co_freevars, user.__closure__ or (), strict=True):
+        yield from ((name, value) for value in _contents(cell))
+    yield from (user.__kwdefaults__ or {}).items()
+    yield from ((f"default {position}", value) for position, value in enumerate(user.__defaults__ or (), 1))
+    # What functools.wraps keeps for `inspect` is pickled too.
+    if hasattr(user, "__wrapped__"):
+        yield user.__wrapped__.__name__, user.__wrapped__
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            yield instruction.argval
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def _contents(cell: CellType) -> list[Any]:
+    try:
+        return [cell.cell_contents]
+    except ValueError:  # a variable of the enclosing function that is not assigned yet
+        return []
+
+
+def _travels_as_code(value: object) -> bool:
+    """Whether the value is a function or class that is defined in the notebook, so that what it uses travels too."""
+    if isinstance(value, partial | MethodType):
+        return True
+    if not isinstance(value, FunctionType | type):
+        return False
+    if value.__module__ == "__main__":
+        return True
+    found: Any = sys.modules.get(value.__module__)
+    for part in value.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is not value

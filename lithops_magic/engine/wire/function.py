@@ -1,0 +1,185 @@
+"""The worker's wire format on the way out: a function and the requests that run it. `reply.py` is the way back."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import cloudpickle  # type: ignore[import-untyped]
+
+from lithops_magic import packages
+from lithops_magic.engine.wire import captures
+from lithops_magic.engine.wire.store import Place
+from lithops_magic.errors import SerializationError
+from lithops_magic.worker import packing
+from lithops_magic.worker.culprit import locate
+
+PROTOCOL = 2
+REQUEST_LIMIT = 6_291_456
+"""Bytes of one synchronous Invoke request: AWS's quota, 6 MiB."""
+EVENT_LIMIT = 1_048_576
+"""Bytes of one asynchronous Invoke request: AWS's quota, 1 MiB (256 KiB before October 2025)."""
+ALWAYS_INLINE = 16_384
+"""Bytes of a function that always travel inline: under 2 ms of a link of 100 Mbit/s, less than an invocation takes."""
+MOSTLY_INLINE = 131_072
+"""Bytes of a function that travel inline where nobody knows how many tasks follow: the 14 ms it takes to send that much
+are what a sandbox would take to fetch it from S3, which it does only once."""
+ALTOGETHER_INLINE = 16_777_216
+"""Bytes that a function may take in all requests of a job together, one task each, before S3 is the cheaper way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What an invocation is to do beside calling the function."""
+
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Environment variables of its tasks."""
+    processes: int = 1
+    """Tasks that run at once in one sandbox."""
+    locals: bool = False
+    """Whether a failed task reports the local variables of the frame that failed."""
+
+    def head(self) -> dict[str, Any]:
+        """Return what differs from the defaults, as it stands in a request."""
+        head: dict[str, Any] = {}
+        if self.env:
+            head["env"] = dict(self.env)
+        if self.processes > 1:
+            head["processes"] = self.processes
+        if self.locals:
+            head["locals"] = True
+        return head
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A pickled function."""
+
+    container: bytes = field(repr=False)
+    """As `worker.packing` packs it."""
+    need: packages.Need
+    """What it needs beside the request."""
+    function: Callable[[Any], Any] = field(repr=False)
+    """The function itself."""
+    head: Mapping[str, Any] = field(repr=False)
+    """What every request says beside the function."""
+
+    warnings: tuple[str, ...]
+    """What the user should know before it is sent, one sentence each."""
+
+    @classmethod
+    def pickle(
+        cls,
+        function: Callable[[Any], Any],
+        items: Iterable[Any] = (),
+        request: packages.Request | None = None,
+        setup: Setup | None = None,
+    ) -> Function:
+        """Pickle `function`, and find out what it needs to run over `items`.
+
+        Raises
+        ------
+        SerializationError
+            It cannot be pickled.
+        PackageError
+            Something it needs cannot be shipped.
+        """
+        buffers = packing.Buffers()
+        try:
+            data, reach = packages.dumps(function, buffers.take)
+        except Exception as error:
+            reason = captures.culprit(function) or locate(function, "function", error)
+            text = f"The function cannot be pickled: {reason}; make it inside the function, not outside"
+            raise SerializationError(text) from error
+        need = packages.discover(reach, items, request or packages.Request())
+        head: dict[str, Any] = {
+            "protocol": PROTOCOL,
+            "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+            "cloudpickle": cloudpickle.__version__,
+            **(setup or Setup()).head(),
+        }
+        if need.versions:
+            head["versions"] = need.versions
+        if need.inline:
+            digest = hashlib.sha256(need.inline).hexdigest()
+            head["sources"] = {"sha256": digest, "data": base64.b64encode(need.inline).decode()}
+        container = packing.pack(data, buffers.views)
+        heavy = len(data) + sum(view.nbytes for view in buffers.views) > captures.HEAVY
+        return cls(container, need, function, head, tuple(captures.warnings(function)) if heavy else ())
+
+    @property
+    def large(self) -> bool:
+        """Whether to bring it to S3 may take a while."""
+        return len(self.container) > MOSTLY_INLINE
+
+    def place(
+        self, place: Place | None = None, tasks: int | None = None, *, again: bool = False, limit: int = REQUEST_LIMIT
+    ) -> Requests:
+        """Decide how the function travels, bring it to S3 if that is the way, and return the maker of its requests.
+
+        Parameters
+        ----------
+        place
+            The job's place in S3; None if it has none.
+        tasks
+            How many there are, if that is known.
+        again
+            A sandbox did not find the function in S3: bring it there unless it still is.
+        limit
+            Bytes of a request.
+
+        Raises
+        ------
+        SerializationError
+            It leaves no room for a task in a request, and there is no S3.
+        AwsError
+            S3 does not take it.
+        """
+        reference: dict[str, Any] = {"sha256": hashlib.sha256(self.container).hexdigest()}
+        if place is None or (not again and self._travels_inline(tasks, limit)):
+            reference["data"] = base64.b64encode(self.container).decode()
+        else:
+            reference |= place.upload(self.container, again=again)
+        head = {**self.head, "function": reference, **({"store": place.head()} if place else {})}
+        prefix = json.dumps(head, separators=(",", ":"))[:-1].encode() + b',"tasks":['
+        if len(prefix) > limit - 1024:
+            raise SerializationError(
+                f"The function takes {len(prefix):,} bytes in a request, AWS allows {limit:,}: "
+                f"it is sent with what it uses{self._largest()}. Read large data inside the function instead."
+            )
+        return Requests(prefix, limit)
+
+    def _travels_inline(self, tasks: int | None, limit: int) -> bool:
+        size = len(self.container)
+        if size <= ALWAYS_INLINE or tasks is None:
+            return size <= MOSTLY_INLINE
+        # The other half is for the items.
+        return size * tasks <= ALTOGETHER_INLINE and size * 4 / 3 <= limit / 2
+
+    def _largest(self) -> str:
+        largest = captures.sizes(self.function)[:1]
+        return "".join(f", most of all {capture} ({octets:,} bytes)" for capture, octets in largest)
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Makes the requests of one function."""
+
+    prefix: bytes
+    """The request up to its first task."""
+    limit: int = REQUEST_LIMIT
+    """Bytes of a whole one."""
+
+    @property
+    def room(self) -> int:
+        """Bytes that are left for tasks and the commas between them."""
+        return self.limit - len(self.prefix) - 2
+
+    def request(self, fragments: Iterable[bytes]) -> bytes:
+        """Return the request that runs the function on some tasks."""
+        return self.prefix + b",".join(fragments) + b"]}"

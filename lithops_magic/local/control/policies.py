@@ -1,0 +1,101 @@
+"""Resource policies of functions: kept and described; everyone who can sign a request here may invoke."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+from lithops_magic.local.control.context import Context, Result, check_revision
+from lithops_magic.local.control.registry import Function
+from lithops_magic.local.names import LATEST, conflict, invalid, not_found, resource_not_found
+
+_CONDITIONS = {
+    "SourceArn": ("ArnLike", "AWS:SourceArn"),
+    "SourceAccount": ("StringEquals", "AWS:SourceAccount"),
+    "PrincipalOrgID": ("StringEquals", "aws:PrincipalOrgID"),
+    "EventSourceToken": ("StringEquals", "lambda:EventSourceToken"),
+}
+
+
+class Policies:
+    """Operations on resource policies."""
+
+    def __init__(self, context: Context) -> None:
+        self._account = context.account
+        self._registry = context.registry
+
+    async def add_permission(self, params: dict[str, Any]) -> Result:
+        function, qualifier = self._target(params)
+        if qualifier == LATEST:
+            raise invalid("We currently do not support adding policies for $LATEST.")
+        statements = function.policies.get(qualifier or LATEST, [])
+        check_revision(params, _revision(statements), "GetPolicy")
+        if any(statement["Sid"] == params["StatementId"] for statement in statements):
+            raise conflict(
+                f"The statement id ({params['StatementId']}) provided already exists. "
+                "Please provide a new statement id, or remove the existing statement."
+            )
+        statement = _statement(params, self._account.function_arn(function.name, qualifier))
+        function.policies[qualifier or LATEST] = [*statements, statement]
+        return {"Statement": json.dumps(statement, separators=(",", ":"))}
+
+    async def get_policy(self, params: dict[str, Any]) -> Result:
+        function, qualifier = self._target(params)
+        statements = self._statements(function, qualifier)
+        policy = {"Version": "2012-10-17", "Id": "default", "Statement": statements}
+        return {"Policy": json.dumps(policy, separators=(",", ":")), "RevisionId": _revision(statements)}
+
+    async def remove_permission(self, params: dict[str, Any]) -> Result:
+        function, qualifier = self._target(params)
+        statements = self._statements(function, qualifier)
+        check_revision(params, _revision(statements), "GetPolicy")
+        kept = [statement for statement in statements if statement["Sid"] != params["StatementId"]]
+        if len(kept) == len(statements):
+            raise resource_not_found(f"Statement {params['StatementId']} is not found in resource policy.")
+        function.policies[qualifier or LATEST] = kept
+        return {}
+
+    def _target(self, params: dict[str, Any]) -> tuple[Function, str | None]:
+        name, qualifier = self._account.split_function(params["FunctionName"], params.get("Qualifier"))
+        function = self._registry.function(name)
+        if qualifier and qualifier not in function.versions and qualifier not in function.aliases:
+            raise not_found(self._account.function_arn(name, qualifier))
+        return function, qualifier
+
+    def _statements(self, function: Function, qualifier: str | None) -> list[dict[str, Any]]:
+        statements = function.policies.get(qualifier or LATEST)
+        if not statements:
+            raise resource_not_found("The resource you requested does not exist.")
+        return statements
+
+
+def _statement(params: dict[str, Any], resource: str) -> dict[str, Any]:
+    statement = {
+        "Sid": params["StatementId"],
+        "Effect": "Allow",
+        "Principal": _principal(params["Principal"]),
+        "Action": params["Action"],
+        "Resource": resource,
+    }
+    condition: dict[str, dict[str, str]] = {}
+    for member, (operator, key) in _CONDITIONS.items():
+        if member in params:
+            condition.setdefault(operator, {})[key] = params[member]
+    return {**statement, "Condition": condition} if condition else statement
+
+
+def _principal(principal: str) -> Any:
+    if principal == "*":
+        return principal
+    if principal.endswith(".amazonaws.com"):
+        return {"Service": principal}
+    if principal.isdigit():
+        return {"AWS": f"arn:aws:iam::{principal}:root"}
+    if principal.startswith("arn:"):
+        return {"AWS": principal}
+    raise invalid("The provided principal was invalid. Please check the principal and try again.")
+
+
+def _revision(statements: list[dict[str, Any]]) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(statements, sort_keys=True)))

@@ -1,0 +1,259 @@
+"""The one HTTP door: checks signatures, counts requests, and hands each to our Lambda service or to moto."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+import re
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+from urllib.parse import parse_qs, unquote
+
+from lithops_magic.local.front.credentials import Credential, Identity, Keyring, Refused, Signed
+from lithops_magic.local.front.error_replies import error, protocol_of, refusal
+from lithops_magic.local.front.operation_names import counted_name
+from lithops_magic.local.front.presigned_v2 import host_bucket
+from lithops_magic.local.front.sigv4 import claimed_service, verify
+from lithops_magic.local.model import Request, Response
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+LARGEST_LAMBDA_REQUEST = 70 * 1024 * 1024
+"""Bytes: a 50 MB zip in base64 (AWS Lambda quotas, "Deployment package size") and what surrounds it."""
+
+HASHED_INLINE = 64 * 1024
+"""Bytes of body up to which the signature is checked on the event loop; longer ones are hashed in a thread."""
+
+
+class LambdaApi(Protocol):
+    async def handle(self, request: Request) -> Response: ...
+
+    async def download(self, token: str) -> Response: ...
+
+
+class Activity:
+    """How long nothing has been asked of the server."""
+
+    def __init__(self) -> None:
+        self._open = 0
+        self._last = time.monotonic()
+
+    def __enter__(self) -> None:
+        self._open += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._open -= 1
+        self._last = time.monotonic()
+
+    @property
+    def idle_seconds(self) -> float:
+        return 0.0 if self._open else time.monotonic() - self._last
+
+
+class Front:
+    """The ASGI application.
+
+    Parameters
+    ----------
+    owner : Credential
+        The user's credential; its secret also opens `/_local/requests`, `/_local/traffic` and `/_local/shutdown`.
+    stop : callable
+        Called when the owner asks the server to end.
+    """
+
+    def __init__(
+        self, *, keyring: Keyring, owner: Credential, functions: LambdaApi, moto: App, stop: Callable[[], None]
+    ) -> None:
+        self.activity = Activity()
+        self.requests: Counter[str] = Counter()
+        self.received: Counter[str] = Counter()
+        """Bytes of the bodies of requests, by operation as well."""
+        self.sent: Counter[str] = Counter()
+        self._keyring = keyring
+        self._owner = owner
+        self._functions = functions
+        self._moto = moto
+        self._stop = stop
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["raw_path"].decode("latin-1")
+        if path == "/_local/health":
+            await _reply(send, self._health(scope))
+            return
+        with self.activity:
+            if path.startswith("/_local/"):
+                await _reply(send, await self._local(path, scope))
+            else:
+                await self._aws(path, scope, receive, send)
+
+    def _health(self, scope: Scope) -> Response:
+        """Prove to whoever holds the secret that this is its server: the port may have a new owner."""
+        nonce = dict(scope["headers"]).get(b"x-local-nonce", b"")
+        proof = hmac.digest(self._owner.secret_access_key.encode(), nonce, "sha256").hex()
+        return Response(200, b'{"ok": true}', {"content-type": "application/json", "x-local-proof": proof})
+
+    async def _local(self, path: str, scope: Scope) -> Response:
+        if path.startswith("/_local/download/"):
+            return await self._functions.download(path.removeprefix("/_local/download/"))
+        given = dict(scope["headers"]).get(b"x-local-secret", b"")
+        if not hmac.compare_digest(given, self._owner.secret_access_key.encode()):
+            return error("json", 403, "AccessDeniedException", "This needs the local AWS's secret in x-local-secret.")
+        if (scope["method"], path) == ("GET", "/_local/requests"):
+            return Response(200, json.dumps(self.requests).encode(), {"content-type": "application/json"})
+        if (scope["method"], path) == ("GET", "/_local/traffic"):
+            traffic = {"received": self.received, "sent": self.sent}
+            return Response(200, json.dumps(traffic).encode(), {"content-type": "application/json"})
+        if (scope["method"], path) == ("POST", "/_local/shutdown"):
+            self._stop()
+            return Response(200, b'{"ok": true}', {"content-type": "application/json"})
+        return error("json", 404, "ResourceNotFoundException", f"There is no {path} here.")
+
+    async def _aws(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await _read(receive)
+        request = _request(path, scope, body)
+        signed = _signed(path, scope, body)
+        try:
+            identity = await self._verify(signed)
+        except Refused as refused:
+            await _reply(send, refusal(refused.reason, request, claimed_service(signed)))
+            return
+        request = _path_style(request)
+        if not identity.credential.internal:
+            send = self._counting(counted_name(identity.service, request), request, send)
+        if identity.service == "lambda":
+            await _reply(send, await self._lambda(request))
+        else:
+            await self._to_moto(identity, request, scope, send)
+
+    def _counting(self, name: str, request: Request, send: Send) -> Send:
+        """Count a request and, as they leave, the bytes of its answer."""
+        self.requests[name] += 1
+        self.received[name] += len(request.body)
+
+        async def counting(message: Message) -> None:
+            self.sent[name] += len(message.get("body", b""))
+            await send(message)
+
+        return counting
+
+    async def _verify(self, signed: Signed) -> Identity:
+        if len(signed.body) <= HASHED_INLINE:
+            return verify(self._keyring, signed)
+        return await asyncio.to_thread(verify, self._keyring, signed)
+
+    async def _lambda(self, request: Request) -> Response:
+        if len(request.body) > LARGEST_LAMBDA_REQUEST:
+            text = f"Request must be smaller than {LARGEST_LAMBDA_REQUEST} bytes for the {request.path} operation"
+            return error("rest-json", 413, "RequestEntityTooLargeException", text)
+        return await self._functions.handle(request)
+
+    async def _to_moto(self, identity: Identity, request: Request, scope: Scope, send: Send) -> None:
+        issues_keys = identity.service in ("sts", "iam")
+        issued = bytearray()
+        started = False
+
+        async def tee(message: Message) -> None:
+            nonlocal started
+            started = True
+            if issues_keys:
+                issued.extend(message.get("body", b""))
+                if not message.get("more_body", False) and message["type"] == "http.response.body":
+                    self._learn(issued.decode("utf-8", "replace"))
+            await send(message)
+
+        try:
+            await self._moto(_for_moto(scope, request, identity), _replay(request.body), tee)
+        except Exception as failure:
+            if started:
+                raise
+            await _reply(send, _unsupported(request, identity.service, failure))
+
+    def _learn(self, answer: str) -> None:
+        """Accept from now on the keys in an answer of AssumeRole, GetSessionToken, CreateAccessKey…"""
+        found = [re.search(rf"<{tag}>(.+?)</{tag}>", answer) for tag in ("AccessKeyId", "SecretAccessKey")]
+        if found[0] and found[1]:
+            token = re.search(r"<SessionToken>(.+?)</SessionToken>", answer)
+            self._keyring.add(Credential(found[0][1], found[1][1], token[1] if token else None))
+
+
+def _unsupported(request: Request, service: str, failure: Exception) -> Response:
+    protocol = protocol_of(request, service)
+    if isinstance(failure, NotImplementedError | ImportError):
+        return error(protocol, 501, "NotImplemented", f"The local AWS does not have this operation of {service}.")
+    logging.getLogger(__name__).error("moto failed", exc_info=failure)
+    return error(protocol, 500, "InternalFailure", f"The local AWS failed in {service}: {type(failure).__name__}")
+
+
+async def _read(receive: Receive) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _headers(scope: Scope) -> tuple[tuple[str, str], ...]:
+    return tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"])
+
+
+def _request(path: str, scope: Scope, body: bytes) -> Request:
+    query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    return Request(
+        method=scope["method"],
+        path=path,
+        query={name: tuple(values) for name, values in query.items()},
+        headers=dict(_headers(scope)),
+        body=body,
+    )
+
+
+def _signed(path: str, scope: Scope, body: bytes) -> Signed:
+    headers = _headers(scope)
+    host = dict(headers).get("host", "")
+    query = scope["query_string"].decode("latin-1")
+    return Signed(scope["method"], f"http://{host}{path}" + (f"?{query}" if query else ""), headers, body)
+
+
+def _path_style(request: Request) -> Request:
+    """Move a bucket named by the host into the path, where moto and the operation's route expect it."""
+    bucket = host_bucket(request.headers.get("host", ""))
+    if bucket is None:
+        return request
+    headers = {**request.headers, "host": "127.0.0.1"}
+    return Request(request.method, f"/{bucket}{request.path}", request.query, headers, request.body)
+
+
+def _for_moto(scope: Scope, request: Request, identity: Identity) -> Scope:
+    """Say in the header which service is meant, which moto does not find in a presigned URL, and in which bucket."""
+    headers = [
+        (name, request.headers["host"].encode("latin-1") if name == b"host" else value)
+        for name, value in scope["headers"]
+    ]
+    if "authorization" not in request.headers:
+        credential = f"{identity.credential.access_key_id}/20000101/{identity.region}/{identity.service}/aws4_request"
+        headers.append((b"authorization", f"AWS4-HMAC-SHA256 Credential={credential}, ".encode()))
+    return {**scope, "path": unquote(request.path), "raw_path": request.path.encode("latin-1"), "headers": headers}
+
+
+def _replay(body: bytes) -> Receive:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
+
+async def _reply(send: Send, response: Response) -> None:
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
+    if response.status not in (204, 304):
+        headers.append((b"content-length", str(len(response.body)).encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})

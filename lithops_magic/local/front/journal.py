@@ -1,0 +1,114 @@
+"""Keeps moto's state over a restart: requests that changed it are written down and repeated at the next start."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import secrets
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from lithops_magic.local.front.error_replies import PROTOCOLS
+
+WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+NOT_KEPT = frozenset({"sts", "logs"})
+"""Services whose state is of no use after a restart: keys for an hour, and logs that would outgrow everything else."""
+
+_READING = ("Get", "List", "Describe")
+
+
+class Journal:
+    """A WSGI application around moto that repeats what the last server was told.
+
+    Parameters
+    ----------
+    seed : callable
+        Sets moto's source of identifiers, which makes a repeated request give the same ones.
+    """
+
+    def __init__(self, path: Path, app: WsgiApp, seed: Callable[[str], None]) -> None:
+        self._path = path
+        self._app = app
+        self._seed = seed
+        # Identifiers repeat only if nothing else draws any meanwhile, so even reading waits its turn.
+        self._turn = threading.Lock()
+        if not path.exists():
+            path.touch(mode=0o600)
+            self._append({"salt": secrets.token_hex(16)})
+        self._salt, self._entries = self._read()
+        self._count = len(self._entries)
+
+    def replay(self, warm_up: Callable[[], None]) -> None:
+        """Bring moto to where the last server was; `warm_up` has moto make its own things, as the default VPC."""
+        self._seed(self._salt)
+        warm_up()
+        uploads: dict[str, str] = {}
+        for number, entry in enumerate(self._entries):
+            self._seed(f"{self._salt}-{number}")
+            environ = {**entry["environ"], **_server(base64.b64decode(entry["body"]))}
+            for old, new in uploads.items():
+                environ["QUERY_STRING"] = environ["QUERY_STRING"].replace(old, new)
+            answer = b"".join(self._app(environ, lambda *_: None))
+            if entry["upload"]:
+                uploads[entry["upload"]] = _upload_id(answer)
+        self._entries = []
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read()
+        environ["wsgi.input"] = io.BytesIO(body)
+        if not _changes(environ, body):
+            with self._turn:
+                return self._app(environ, start_response)
+        kept = {name: value for name, value in environ.items() if isinstance(value, str | dict) and "TOKEN" not in name}
+        del kept["asgi.scope"]
+        begun: list[Any] = []
+        with self._turn:
+            self._seed(f"{self._salt}-{self._count}")
+            answer = b"".join(self._app(environ, lambda *given: begun.append(given)))
+            if begun[-1][0] < "4":
+                entry = {"environ": kept, "body": base64.b64encode(body).decode(), "upload": _upload_id(answer)}
+                self._append(entry)
+                self._count += 1
+        # Only now, so that no client believes in a change that a crash would lose.
+        start_response(*begun[-1])
+        return [answer]
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        with self._path.open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def _read(self) -> tuple[str, list[dict[str, Any]]]:
+        """Return the salt and all whole entries; a line that a crash cut off is dropped."""
+        text = self._path.read_text()
+        whole, _, torn = text.rpartition("\n")
+        if torn:
+            self._path.write_text(whole + "\n")
+        first, *entries = (json.loads(line) for line in whole.split("\n"))
+        return first["salt"], entries
+
+
+def _upload_id(answer: bytes) -> str:
+    """Return the identifier of a multipart upload that was begun, which moto takes from the system's randomness."""
+    found = re.search(rb"<InitiateMultipartUploadResult.*?<UploadId>(.+?)</UploadId>", answer, re.DOTALL)
+    return found[1].decode() if found else ""
+
+
+def _server(body: bytes) -> dict[str, Any]:
+    flags = {"wsgi.version": (1, 0), "wsgi.multithread": True, "wsgi.multiprocess": False, "wsgi.run_once": False}
+    return {**flags, "wsgi.errors": sys.stderr, "wsgi.input": io.BytesIO(body)}
+
+
+def _changes(environ: dict[str, Any], body: bytes) -> bool:
+    service = environ["HTTP_AUTHORIZATION"].split("/")[3]
+    if service in NOT_KEPT:
+        return False
+    if PROTOCOLS.get(service) in ("query", "ec2"):
+        return not parse_qs(body.decode("latin-1")).get("Action", [""])[0].startswith(_READING)
+    return environ["REQUEST_METHOD"] not in ("GET", "HEAD")

@@ -1,0 +1,1 @@
+"""Execution environments: processes that run a function's code one event at a time."""

@@ -1,0 +1,172 @@
+"""Gives each invocation a sandbox: warm before cold, most recently used first, no more alive than allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+import uuid
+from collections import deque
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lithops_magic.local.model import RunnableVersion
+from lithops_magic.local.sandbox.runtime_api import Call
+from lithops_magic.local.sandbox.sandbox import Invoked, Platform, Sandbox
+
+T = TypeVar("T")
+
+
+class Pool:
+    """At most `workers` sandboxes, each for one version of one function."""
+
+    def __init__(self, state: Path, workers: int, platform: Platform) -> None:
+        self._homes = state / "sandboxes"
+        self._opts = state / "opt"
+        for folder in (self._homes, self._opts):
+            folder.mkdir(parents=True)
+        self._workers = workers
+        self._platform = platform
+        self._idle: list[Sandbox] = []
+        """Most recently used last."""
+        self._busy: set[Sandbox] = set()
+        self._starting = 0
+        self._waiting: deque[tuple[RunnableVersion, asyncio.Future[Sandbox | None]]] = deque()
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._closings: set[asyncio.Task[Any]] = set()
+
+    @property
+    def busy(self) -> int:
+        """Invocations running or waiting for a sandbox."""
+        return len(self._calls)
+
+    async def invoke(self, version: RunnableVersion, call: Call) -> Invoked:
+        """Run one invocation to its end, even when the caller goes away: Lambda cannot be told to stop either."""
+        return await asyncio.shield(spawn(self._run(version, call), self._calls))
+
+    def retire(self, name: str) -> None:
+        """End the sandboxes of a function that was changed or deleted, busy ones after their invocation."""
+        for sandbox in [sandbox for sandbox in self._idle if sandbox.version.name == name]:
+            self._idle.remove(sandbox)
+            self._end(sandbox)
+        for sandbox in self._busy:
+            sandbox.stale = sandbox.stale or sandbox.version.name == name
+
+    async def close(self) -> None:
+        for call in self._calls:
+            call.cancel()
+        await asyncio.gather(*self._calls, return_exceptions=True)
+        for sandbox in self._idle:
+            self._end(sandbox)
+        await asyncio.gather(*self._closings)
+
+    async def _run(self, version: RunnableVersion, call: Call) -> Invoked:
+        sandbox = await self._acquire(version)
+        try:
+            return await sandbox.invoke(call)
+        except BaseException:
+            sandbox.stale = True
+            raise
+        finally:
+            self._release(sandbox)
+
+    async def _acquire(self, version: RunnableVersion) -> Sandbox:
+        """Return a sandbox that counts as busy until it is released."""
+        sandbox = self._warm(version)
+        if sandbox is None and not self._reserve():
+            turn: asyncio.Future[Sandbox | None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((version, turn))
+            sandbox = await turn
+        if sandbox is None:
+            sandbox = await self._create(version)
+        self._busy.add(sandbox)
+        return sandbox
+
+    def _warm(self, version: RunnableVersion) -> Sandbox | None:
+        for index in range(len(self._idle) - 1, -1, -1):
+            if self._idle[index].version == version:
+                return self._idle.pop(index)
+        return None
+
+    def _reserve(self) -> bool:
+        """Take a place for a new sandbox, if need be that of the one unused for longest."""
+        if len(self._idle) + len(self._busy) + self._starting >= self._workers:
+            if not self._idle:
+                return False
+            self._end(self._idle.pop(0))
+        self._starting += 1
+        return True
+
+    def _release(self, sandbox: Sandbox) -> None:
+        """Hand the sandbox, or its place, to who has waited longest; else keep it warm."""
+        following = self._next_waiting()
+        if following and following[0] == sandbox.version and not sandbox.stale:
+            following[1].set_result(sandbox)
+            return
+        self._busy.discard(sandbox)
+        if following:
+            self._starting += 1
+            following[1].set_result(None)
+        if following or sandbox.stale:
+            self._end(sandbox)
+        else:
+            self._idle.append(sandbox)
+
+    def _next_waiting(self) -> tuple[RunnableVersion, asyncio.Future[Sandbox | None]] | None:
+        while self._waiting:
+            version, turn = self._waiting.popleft()
+            if not turn.done():
+                return version, turn
+        return None
+
+    def _end(self, sandbox: Sandbox) -> None:
+        spawn(sandbox.close(), self._closings)
+
+    async def _create(self, version: RunnableVersion) -> Sandbox:
+        try:
+            opt = await asyncio.to_thread(self._merged_layers, version.layers)
+            return Sandbox(version, self._homes / uuid.uuid4().hex, opt, self._platform)
+        except BaseException:
+            following = self._next_waiting()
+            if following:
+                self._starting += 1
+                following[1].set_result(None)
+            raise
+        finally:
+            self._starting -= 1
+
+    def _merged_layers(self, layers: tuple[Path, ...]) -> Path:
+        """Return a folder with the layers one over the other, built once for each combination."""
+        if len(layers) == 1:
+            return layers[0]
+        target = self._opts / hashlib.sha256("\0".join(map(str, layers)).encode()).hexdigest()
+        if not target.exists():
+            scratch = self._opts / uuid.uuid4().hex
+            scratch.mkdir()
+            for layer in layers:
+                shutil.copytree(layer, scratch, symlinks=True, dirs_exist_ok=True, copy_function=link_or_copy)
+            try:
+                scratch.rename(target)
+            except OSError:
+                # Another sandbox of the same function was faster.
+                shutil.rmtree(scratch)
+        return target
+
+
+def spawn(work: Coroutine[Any, Any, T], tasks: set[asyncio.Task[Any]]) -> asyncio.Task[T]:
+    """Run `work` on its own and keep it in `tasks` until it is done."""
+    task = asyncio.get_running_loop().create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+    return task
+
+
+def link_or_copy(source: str, target: str) -> None:
+    """A later layer's file replaces an earlier one's."""
+    Path(target).unlink(missing_ok=True)
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=False)

@@ -1,0 +1,163 @@
+"""One operating-system process of a sandbox: starts it under the launcher, sees it end, kills it, reads its output."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from lithops_magic.local.sandbox import memory_limit
+from lithops_magic.local.sandbox.isolation import launcher_command
+from lithops_magic.local.sandbox.runtime_api import RuntimeApi
+
+ON_DISK = 1 << 20
+"""Bytes of output after which what was read is given back to the file system."""
+IN_MEMORY = 16 << 20
+"""Bytes of one invocation's output that are kept; a runaway print must not take the server's memory."""
+
+
+class Output:
+    """The file that a process and all it spawns write to, read up to its end whenever a reply has arrived.
+
+    A file cannot fill up like a pipe, and all that was written before the reply is there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.file = path.open("ab")
+        self._reader = path.open("rb")
+        self._freed = 0
+        self._drained = bytearray()
+
+    def read(self) -> bytes:
+        """Return what was written since the last call; of very much, its end."""
+        self._drain()
+        new = bytes(self._drained)
+        self._drained.clear()
+        return new
+
+    def keep_small(self) -> None:
+        if os.fstat(self._reader.fileno()).st_size - self._reader.tell() > ON_DISK:
+            self._drain()
+
+    def close(self) -> None:
+        self.file.close()
+        self._reader.close()
+
+    def _drain(self) -> None:
+        while part := self._reader.read(ON_DISK):
+            self._drained += part
+            del self._drained[:-IN_MEMORY]
+        position = self._reader.tell()
+        if position - self._freed > ON_DISK:
+            self._freed = position
+            if not free(self.file.fileno(), position):
+                self.file.truncate(0)
+                self._reader.seek(0)
+                self._freed = 0
+
+
+def free(descriptor: int, size: int) -> bool:
+    """Give the file's first `size` bytes back to the file system without moving what follows."""
+    if sys.platform != "linux":
+        return False
+    import ctypes
+
+    # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
+    fallocate = ctypes.CDLL(None).fallocate
+    fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    return bool(fallocate(descriptor, 3, 0, size) == 0)
+
+
+class SandboxProcess:
+    """The launcher, the function's process below it, and all that this one spawns.
+
+    Attributes
+    ----------
+    exited
+        Done when the process has ended: its exit status, or minus the number of the signal that ended it.
+    out_of_memory
+        It exceeded `limit` and was killed for that.
+    """
+
+    def __init__(self, api: RuntimeApi, output: Output, supervisors: int, limit: int) -> None:
+        self.api = api
+        self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.out_of_memory = False
+        self.peak = 0
+        self._output = output
+        self._supervisors = supervisors
+        self._limit = limit
+        self._pids: list[int] = []
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._pidfd: int | None = None
+
+    def start(self, specification: bytes) -> None:
+        """Start the launcher; the new process asks `api` for events when it is ready."""
+        variables = ("LD_LIBRARY_PATH", "SYSTEMROOT")
+        # Not in a thread: Linux would take the thread's end for the death of the parent.
+        self._popen = subprocess.Popen(
+            launcher_command(),
+            stdin=subprocess.PIPE,
+            stdout=self._output.file,
+            stderr=subprocess.STDOUT,
+            env={name: os.environ[name] for name in variables if name in os.environ},
+            start_new_session=True,
+            bufsize=0,
+        )
+        assert self._popen.stdin is not None
+        with suppress(BrokenPipeError):
+            self._popen.stdin.write(specification)
+        if sys.platform == "linux":
+            self._pidfd = os.pidfd_open(self._popen.pid)
+            asyncio.get_running_loop().add_reader(self._pidfd, self._check_exit)
+
+    def look(self) -> None:
+        """Enforce the memory limit and keep the output file small; called every few milliseconds while busy."""
+        self._check_exit()
+        if self.exited.done() or self._popen is None:
+            return
+        self._pids = memory_limit.descendants(self._popen.pid, self._supervisors)
+        used = memory_limit.resident(self._pids, self._limit)
+        self._note_use(used)
+        self._output.keep_small()
+
+    def settle(self) -> None:
+        """Account for an invocation that has just replied: a limit exceeded between two looks counts too."""
+        if self._popen and not self._pids:
+            self._pids = memory_limit.descendants(self._popen.pid, self._supervisors)
+        if self._pids:
+            self._note_use(memory_limit.peak(self._pids[0]))
+
+    def kill(self) -> None:
+        """End the process and all it spawned: the launcher does it when its input ends."""
+        if self._popen and not self.exited.done():
+            assert self._popen.stdin is not None
+            self._popen.stdin.close()
+
+    async def close(self) -> None:
+        self.kill()
+        if self._popen:
+            await asyncio.shield(self.exited)
+        self.api.close()
+
+    def _note_use(self, used: int) -> None:
+        self.peak = max(self.peak, min(used, self._limit))
+        if used > self._limit and not self.exited.done():
+            self.out_of_memory = True
+            self.kill()
+
+    def _check_exit(self) -> None:
+        if self._popen is None or self.exited.done():
+            return
+        status = self._popen.poll()
+        if status is None:
+            return
+        if self._pidfd is not None:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+        if self._popen.stdin and not self._popen.stdin.closed:
+            self._popen.stdin.close()
+        self.exited.set_result(status)

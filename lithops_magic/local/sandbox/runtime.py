@@ -1,0 +1,135 @@
+"""Runs functions: the part of the local Lambda that turns a version and an event into a reply."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lithops_magic.local.model import RunnableVersion, ServiceError
+from lithops_magic.local.sandbox import runtime_dir
+from lithops_magic.local.sandbox.isolation import Choice, Isolation
+from lithops_magic.local.sandbox.logs import LogShipper
+from lithops_magic.local.sandbox.memory_limit import Watch
+from lithops_magic.local.sandbox.pool import Pool
+from lithops_magic.local.sandbox.runtime_api import Call
+from lithops_magic.local.sandbox.sandbox import Invoked, Platform
+
+OWN_RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
+"""Lambda's name of the one runtime that can run here: this interpreter."""
+
+__all__ = ["OWN_RUNTIME", "Invoked", "Runtime", "SandboxCredentials"]
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxCredentials:
+    """The temporary credentials that functions find in their environment."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str = field(repr=False)
+
+
+class Runtime:
+    """Runs functions in sandbox processes; all methods belong to the event loop's thread.
+
+    Parameters
+    ----------
+    state
+        Existing folder; everything below its `runtime` folder is replaced now and removed by `close`.
+    endpoint_url
+        The local AWS, as functions reach it.
+    workers
+        Most sandboxes alive.
+    isolation
+        `auto`, `namespaces` or `none`.
+    native_client
+        Use awslambdaric's compiled client where it is installed.
+
+    Attributes
+    ----------
+    note
+        One line for the user about what differs from Lambda on this machine, or empty.
+    """
+
+    def __init__(
+        self,
+        *,
+        state: Path,
+        region: str,
+        account: str,
+        endpoint_url: str,
+        workers: int,
+        credentials: SandboxCredentials,
+        logs: LogShipper,
+        isolation: Choice = "auto",
+        native_client: bool = True,
+    ) -> None:
+        self._state = state / "runtime"
+        shutil.rmtree(self._state, ignore_errors=True)
+        runtime_dir.build(self._state / "var-runtime", native_client=native_client)
+        isolated = Isolation(self._state / "var-runtime", self._state, isolation)
+        self.note = isolated.note
+        variables = {
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            "AWS_ACCOUNT_ID": account,
+            "AWS_ENDPOINT_URL": endpoint_url,
+            "AWS_ACCESS_KEY_ID": credentials.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
+            "AWS_SESSION_TOKEN": credentials.session_token,
+        }
+        self._watch = Watch()
+        self._pool = Pool(self._state, workers, Platform(isolated, self._watch, variables, logs.add))
+
+    @property
+    def busy(self) -> int:
+        """Invocations running or waiting for a sandbox."""
+        return self._pool.busy
+
+    async def invoke(
+        self,
+        version: RunnableVersion,
+        payload: bytes,
+        *,
+        request_id: str,
+        client_context: str | None = None,
+        invoked_arn: str,
+    ) -> Invoked:
+        """Run one event; waits while all sandboxes are busy.
+
+        Parameters
+        ----------
+        client_context
+            JSON text.
+
+        Raises
+        ------
+        ServiceError
+            InvalidRuntimeException when the function is for another Python than this one.
+        """
+        if version.runtime != OWN_RUNTIME:
+            raise _cannot_run(version.runtime)
+        call = Call(request_id, payload, invoked_arn, client_context)
+        return await self._pool.invoke(version, call)
+
+    async def retire(self, name: str) -> None:
+        """End the sandboxes of a function that was changed or deleted, busy ones after their invocation."""
+        self._pool.retire(name)
+
+    async def close(self) -> None:
+        """End all sandboxes and remove what they left."""
+        await self._pool.close()
+        self._watch.close()
+        shutil.rmtree(self._state, ignore_errors=True)
+
+
+def _cannot_run(runtime: str) -> ServiceError:
+    text = (
+        f"The local AWS runs no container images, such as {runtime}: create the function from a zip."
+        if "/" in runtime
+        else f"The local AWS runs under {OWN_RUNTIME} and cannot run this {runtime} function: "
+        f"create it with runtime {OWN_RUNTIME}."
+    )
+    return ServiceError("InvalidRuntimeException", text, status=502, members={"Type": "User"})

@@ -1,0 +1,225 @@
+"""One execution environment: a folder, a log stream and the processes that run a function in it, one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lithops_magic.local.model import RunnableVersion
+from lithops_magic.local.sandbox import platform_log
+from lithops_magic.local.sandbox.isolation import Isolation, View
+from lithops_magic.local.sandbox.memory_limit import Watch
+from lithops_magic.local.sandbox.platform_log import Outcome
+from lithops_magic.local.sandbox.process import Output, SandboxProcess
+from lithops_magic.local.sandbox.runtime_api import Call, Reply, RuntimeApi
+
+INIT_LIMIT = 10.0
+"""Seconds of Lambda's Init phase; a longer one starts again inside the first invocation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invoked:
+    """An invocation that ran.
+
+    Attributes
+    ----------
+    function_error
+        Value of `X-Amz-Function-Error`, None when the function returned.
+    log
+        The function's output between Lambda's own lines.
+    """
+
+    payload: bytes
+    function_error: str | None
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What all sandboxes of a server share."""
+
+    isolation: Isolation
+    watch: Watch
+    variables: dict[str, str]
+    """Region, credentials and endpoint as the functions' environment has them."""
+    log: Callable[[str, str, str], None]
+    """Takes log group, log stream and text."""
+
+
+class Sandbox:
+    """Runs one invocation at a time.
+
+    Parameters
+    ----------
+    home
+        Folder that is this sandbox's own; removed by `close`.
+    opt
+        What the function sees as `/opt`.
+    """
+
+    def __init__(self, version: RunnableVersion, home: Path, opt: Path, platform: Platform) -> None:
+        self.version = version
+        self.stale = False
+        self._platform = platform
+        self._view = View(home, version.code, opt, tuple((mount.target, mount.source) for mount in version.mounts))
+        for folder in (home, self._view.tmp, self._view.root):
+            folder.mkdir(mode=0o700)
+        self._output = Output(home / "output")
+        self._stream = f"{datetime.now(UTC):%Y/%m/%d}/[{version.version}]{os.urandom(16).hex()}"
+        self._process: SandboxProcess | None = None
+        self._initialised = False
+        self._peak = 0
+
+    async def invoke(self, call: Call) -> Invoked:
+        """Run one event; every failure of the function becomes a payload as Lambda words it."""
+        log = ""
+        init: float | None = None
+        if not self._initialised:
+            init, log = await self._init_phase()
+        started = time.perf_counter()
+        log += platform_log.start_line(call.request_id, self.version.version)
+        outcome, more = await self._within_timeout(call)
+        elapsed = time.perf_counter() - started
+        if outcome.status == "timeout":
+            elapsed = float(self.version.timeout)
+        log += more + self._take_log() + outcome.message
+        size = self.version.memory
+        log += platform_log.end_lines(call.request_id, outcome, elapsed * 1000, init, size, self._peak)
+        self._platform.log(self.version.log_group, self._stream, log)
+        return Invoked(outcome.payload, "Unhandled" if outcome.failed else None, log)
+
+    async def close(self) -> None:
+        """Kill the process and remove the sandbox's folder."""
+        await self._end_process()
+        self._output.close()
+        await asyncio.to_thread(shutil.rmtree, self._view.home, ignore_errors=True)
+
+    async def _init_phase(self) -> tuple[float | None, str]:
+        """Return the milliseconds it took, or None when the first invocation has to try again; and what was logged."""
+        self._initialised = True
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(INIT_LIMIT):
+                failure = await self._start_process("")
+        except TimeoutError:
+            failure = Outcome(b"", True, "timeout")
+        milliseconds = (time.perf_counter() - started) * 1000
+        if failure is None:
+            return milliseconds, self._take_log()
+        await self._end_process()
+        return None, self._take_log() + platform_log.init_line(milliseconds, "init", failure)
+
+    async def _within_timeout(self, call: Call) -> tuple[Outcome, str]:
+        call.deadline = time.time() + self.version.timeout
+        log: list[str] = []
+        try:
+            async with asyncio.timeout(self.version.timeout):
+                outcome = await self._run(call, log)
+        except TimeoutError:
+            outcome = platform_log.timed_out(call.request_id, self.version.timeout)
+        process = self._process
+        if process and not process.exited.done():
+            process.settle()
+            if process.out_of_memory:
+                outcome = platform_log.exited(call.request_id, -9, True)
+        if outcome.status:
+            await self._end_process()
+        elif process:
+            self._platform.watch.discard(process)
+            self._peak = max(self._peak, process.peak)
+        return outcome, "".join(log)
+
+    async def _run(self, call: Call, log: list[str]) -> Outcome:
+        """Hand the event over, starting a process first where there is none."""
+        while True:
+            if self._process is None:
+                started = time.perf_counter()
+                failure = await self._start_process(call.request_id)
+                if failure is not None:
+                    milliseconds = (time.perf_counter() - started) * 1000
+                    log.append(self._take_log() + platform_log.init_line(milliseconds, "invoke", failure))
+                    return failure
+            process = self._process
+            assert process is not None
+            self._platform.watch.add(process)
+            process.api.offer(call)
+            await first_of(call.reply, process.exited)
+            if call.reply.done():
+                return replied(call.reply.result())
+            if call.delivered:
+                return platform_log.exited(call.request_id, process.exited.result(), process.out_of_memory)
+            # It ended after its last reply, before it asked for this event.
+            await self._end_process()
+
+    async def _start_process(self, request_id: str) -> Outcome | None:
+        """Start a process and wait until it asks for an event; return why it never did."""
+        api = RuntimeApi()
+        environment = self._environment(await api.start())
+        specification = self._platform.isolation.specification(self._view, environment)
+        supervisors = self._platform.isolation.supervisors
+        self._peak = 0
+        process = SandboxProcess(api, self._output, supervisors, self.version.memory << 20)
+        self._process = process
+        process.start(specification)
+        self._platform.watch.add(process)
+        await first_of(api.ready, process.exited)
+        if not api.ready.done():
+            return await self._died_at_start(request_id, process)
+        body = api.ready.result()
+        if body is None:
+            return None
+        return platform_log.init_failed(body)
+
+    async def _died_at_start(self, request_id: str, process: SandboxProcess) -> Outcome:
+        status = process.exited.result()
+        if request_id and status < 0 and not process.out_of_memory:
+            # Lambda starts such a function again and again until its time is over.
+            await asyncio.Event().wait()
+        return platform_log.exited(request_id, status, process.out_of_memory)
+
+    async def _end_process(self) -> None:
+        process, self._process = self._process, None
+        if process:
+            self._platform.watch.discard(process)
+            await process.close()
+            self._peak = max(self._peak, process.peak)
+
+    def _take_log(self) -> str:
+        return self._output.read().decode(errors="replace")
+
+    def _environment(self, address: str) -> dict[str, str]:
+        """Return the function's own variables and those that Lambda documents; nothing of the host's."""
+        version = self.version
+        return {
+            "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+            "LANG": "en_US.UTF-8",
+            "TZ": ":UTC",
+            **self._platform.variables,
+            **self._platform.isolation.paths(self._view),
+            **dict(version.environment),
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(version.memory),
+            "AWS_LAMBDA_FUNCTION_NAME": version.name,
+            "AWS_LAMBDA_FUNCTION_VERSION": version.version,
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_LOG_GROUP_NAME": version.log_group,
+            "AWS_LAMBDA_LOG_STREAM_NAME": self._stream,
+            "AWS_LAMBDA_RUNTIME_API": address,
+            "_HANDLER": version.handler,
+        }
+
+
+async def first_of(*futures: asyncio.Future[Any]) -> None:
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+
+
+def replied(reply: Reply) -> Outcome:
+    return platform_log.too_large() if reply.payload is None else Outcome(reply.payload, reply.failed)

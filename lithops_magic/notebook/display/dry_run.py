@@ -1,0 +1,86 @@
+"""Shows what a job would do, without doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from lithops_magic.engine.text import html
+from lithops_magic.engine.text.units import duration, money, plural, size
+
+if TYPE_CHECKING:
+    from lithops_magic.engine.backend.dry_run import Plan
+    from lithops_magic.notebook.display.progress_frame import Bundle
+
+_TITLE = "Dry run: nothing was sent, nothing was created."
+
+
+def preview(function: Callable[[Any], Any], items: Iterable[Any], **wanted: Any) -> None:
+    """Show the plan of a job that `engine.start` would start with the same arguments."""
+    from lithops_magic.engine.backend.dry_run import plan
+    from lithops_magic.notebook.display.status import show
+
+    __tracebackhide__ = True
+    show(describe(plan(function, items, **wanted)))
+
+
+def describe(plan: Plan) -> Bundle:
+    """Return a plan as text and HTML."""
+    facts = {
+        "where": f"{plan.place} · configured by {plan.settings.source}",
+        "items": _items(plan),
+        "payload": _payload(plan),
+        "function": _function(plan),
+        "packages": _packages(plan),
+        "cost": _cost(plan),
+    }
+    facts |= {"note": " · ".join(plan.notes)} if plan.notes else {}
+    table = html.facts((name, [text]) for name, text in facts.items())
+    return {
+        "text/plain": "\n".join((_TITLE, *(f"  {name:<8}  {text}" for name, text in facts.items()))),
+        "text/html": f"<div><div><b>{_TITLE}</b></div>{table}</div>",
+    }
+
+
+def _items(plan: Plan) -> str:
+    return "unknown: they come from an iterator, which was not touched" if plan.items is None else f"{plan.items:,}"
+
+
+def _payload(plan: Plan) -> str:
+    largest = ", ".join(f"{name} {size(octets)}" for name, octets in plan.captured)
+    function = f"function {size(plan.function_bytes)}" + (f" (with {largest})" if largest else "")
+    return function if plan.item_bytes is None else f"{function} · first item {size(plan.item_bytes)}"
+
+
+def _function(plan: Plan) -> str:
+    settings = plan.settings
+    name = plan.function or "named once its packages are uploaded"
+    state = "deployed already" if plan.deployed else "to be deployed"
+    limits = f"{settings.memory:,} MB, {duration(settings.timeout)}, {settings.ephemeral_storage:,} MB of /tmp"
+    variables = [name for name, _ in plan.options.env]
+    return " · ".join((name, state, limits, *([f"with {', '.join(variables)}"] if variables else [])))
+
+
+def _packages(plan: Plan) -> str:
+    if not plan.supply.built:
+        return "none"
+    shipped = [entry for layer in plan.supply.built for entry in layer.packages]
+    listed = ", ".join(f"{entry.name} {entry.version} ({size(entry.size)})" for entry in shipped) or "your own modules"
+    return f"{listed} · {f'to be uploaded: {size(plan.missing)}' if plan.missing else 'uploaded already'}"
+
+
+def _cost(plan: Plan) -> str:
+    attempts = plan.options.retries + 1
+    worst = f"a task that runs {_times(attempts)} into its time-out of {duration(plan.settings.timeout)}"
+    if plan.options.backups:
+        worst += ", and its backup copy"
+    each = f"at most {money(plan.item_cost)} for {worst}"
+    if plan.cost is not None and plan.tasks is not None:
+        each = f"at most {money(plan.cost)}: {plural(plan.tasks, 'task')}, {each}"
+    limit = plan.options.max_cost
+    stop = f"; nothing more is sent once {money(limit)} are spent" if limit is not None else ""
+    return f"{each}{stop} (list price{'; the local AWS bills nothing' if plan.settings.local else ''})"
+
+
+def _times(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")

@@ -1,0 +1,185 @@
+"""Where a running job is drawn, and how often."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from lithops_magic.notebook.display.progress_frame import Bundle, Reducing, frame
+
+if TYPE_CHECKING:
+    from IPython.core.display_functions import DisplayHandle
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from lithops_magic.engine import MapResult
+
+REFRESH = 0.1
+"""Seconds between frames: Jupyter drops messages above 1,000 a second, and an eye needs no more than ten."""
+PATIENCE = 0.5
+"""Seconds a job may take before progress appears."""
+SPARSE = 10.0
+"""Seconds between lines where every line is kept (a pipe, a log file)."""
+
+
+def _first_line(bundle: Bundle) -> str:
+    return bundle["text/plain"].partition("\n")[0]
+
+
+def _fitting(line: str) -> str:
+    """Leave out the last parts of a line that does not fit into the terminal: what matters most stands first."""
+    width = shutil.get_terminal_size().columns - 1
+    while len(line) > width and " · " in line:
+        line = line.rpartition(" · ")[0]
+    return line[:width]
+
+
+class Sink(Protocol):
+    """A place where frames are drawn."""
+
+    def draw(self, bundle: Bundle) -> None:
+        """Show a frame in place of the one before."""
+
+    def finish(self, bundle: Bundle) -> None:
+        """Show the last frame, which stays."""
+
+
+class Nowhere:
+    """Draws nothing."""
+
+    def draw(self, bundle: Bundle) -> None:
+        """Do nothing."""
+
+    def finish(self, bundle: Bundle) -> None:
+        """Do nothing."""
+
+
+class CellOutput:
+    """One output of a notebook cell, updated in place; works from any thread and after the cell has ended."""
+
+    def __init__(self) -> None:
+        self._handle: DisplayHandle | None = None
+        self._last: Bundle = {}
+
+    def draw(self, bundle: Bundle) -> None:
+        """Show a frame unless nothing has changed."""
+        from IPython.display import display
+
+        if bundle == self._last:
+            return
+        self._last = bundle
+        if self._handle is None:
+            self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._handle.update(bundle, raw=True)  # type: ignore[no-untyped-call]
+
+    finish = draw
+
+
+class _Stream:
+    """Text that cannot be taken back: each note is written once, as soon as it is known."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def _news(self, bundle: Bundle) -> list[str]:
+        fresh = [note for note in bundle["text/plain"].split("\n")[1:] if note not in self._told]
+        self._told.update(fresh)
+        return fresh
+
+    @staticmethod
+    def _write(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+class Terminal(_Stream):
+    """One line of a terminal, written over and over."""
+
+    def draw(self, bundle: Bundle) -> None:
+        """Overwrite the line, and push news above it."""
+        news = "".join(f"\r\x1b[K{note}\n" for note in self._news(bundle))
+        self._write(f"{news}\r\x1b[K{_fitting(_first_line(bundle))}")
+
+    def finish(self, bundle: Bundle) -> None:
+        """Replace the line by the whole last frame."""
+        self._write("\n".join((f"\r\x1b[K{_first_line(bundle)}", *self._news(bundle), "")))
+
+
+class Lines(_Stream):
+    """Plain lines, few of them, for a pipe or a log file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next = 0.0
+
+    def draw(self, bundle: Bundle) -> None:
+        """Write a line if the one before is old enough, or there is news."""
+        now, news = time.monotonic(), self._news(bundle)
+        if now >= self._next or news:
+            self._next = now + SPARSE
+            self._write("\n".join((_first_line(bundle), *news, "")))
+
+    def finish(self, bundle: Bundle) -> None:
+        """Write the frame."""
+        self._write("\n".join((_first_line(bundle), *self._news(bundle), "")))
+
+
+def sink(shell: InteractiveShell, *, wanted: bool, background: bool = False) -> Sink:
+    """Choose where to draw: the cell's output in a kernel, else a terminal line or plain lines.
+
+    `LITHOPS_MAGIC_PROGRESS=0` draws nowhere, and so does a background job outside a kernel, because there its
+    lines would land under other prompts.
+    """
+    if not wanted or os.environ.get("LITHOPS_MAGIC_PROGRESS", "").lower() in ("0", "false", "no", "off"):
+        return Nowhere()
+    if getattr(shell, "kernel", None) is not None:
+        return CellOutput()
+    if background:
+        return Nowhere()
+    return Terminal() if sys.stdout.isatty() else Lines()
+
+
+class Progress:
+    """Draws one job until it ends."""
+
+    def __init__(self, where: Sink, *, local: bool, notes: tuple[str, ...] = ()) -> None:
+        self._where = where
+        self._local = local
+        self._notes = notes
+        self._began = time.monotonic()
+
+    def note(self, text: str) -> None:
+        """Show one more line from the next frame on."""
+        self._notes = (*self._notes, text)
+
+    def begin(self, result: MapResult, *, now: bool) -> None:
+        """Draw the first frame if that cannot wait.
+
+        An output belongs to the cell whose main thread made it, so a job that goes on behind it is drawn `now`; and
+        what the user should know before anything is sent is said at once.
+        """
+        if now or result.snapshot().notes:
+            self._where.draw(self._frame(result))
+
+    def watch(self, result: MapResult) -> None:
+        """Draw `result` at most ten times a second until it is done, and what reduces it after that."""
+        while not result.wait(REFRESH):
+            self._draw(result)
+        while result.reduction is not None and not result.reduction.wait(REFRESH):
+            self._draw(result)
+
+    def finish(self, result: MapResult, *notes: str) -> None:
+        """Draw the last frame of `result`, whatever its end, with what else there is to say."""
+        self._where.finish(self._frame(result, *notes))
+
+    def _draw(self, result: MapResult) -> None:
+        if time.monotonic() - self._began > PATIENCE:
+            self._where.draw(self._frame(result))
+
+    def _frame(self, result: MapResult, *notes: str) -> Bundle:
+        snapshot = result.snapshot()
+        notes = (*self._notes, *snapshot.notes, *notes)
+        return frame(snapshot, local=self._local, notes=notes, reducing=Reducing.of(result))

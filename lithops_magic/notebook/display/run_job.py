@@ -1,0 +1,161 @@
+"""Runs one job on the main thread of a notebook: starts, draws, stops, raises."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from lithops_magic.notebook.display.progress import Progress, sink
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from lithops_magic.engine import MapResult
+
+LAST = "_lambda"
+"""The notebook's variable with the latest result, whatever became of it."""
+
+
+class Stopped(KeyboardInterrupt):
+    """The user interrupted a job; the partial result stays bound."""
+
+    def __init__(self, message: str, result: MapResult | None = None) -> None:
+        super().__init__(message)
+        self.result = result
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """How a job is shown, and which variable it goes into."""
+
+    local: bool
+    """Whether it runs on the local AWS."""
+    out: str | None = None
+    """The variable that is bound to the result before the work starts."""
+    background: bool = False
+    progress: bool = True
+    notes: tuple[str, ...] = ()
+
+    def begin(self, shell: InteractiveShell, *, background: bool = False) -> Progress:
+        """Return the progress of a job that starts now."""
+        where = sink(shell, wanted=self.progress, background=background)
+        return Progress(where, local=self.local, notes=self.notes)
+
+
+def run(
+    shell: InteractiveShell, view: View, start: Callable[[], MapResult], started: Callable[[MapResult], None]
+) -> MapResult:
+    """Start a job, bind its result, draw it and, unless it is a background job, wait for its end.
+
+    Raises
+    ------
+    TaskError
+        A task failed and the job's errors are to be raised; the result is bound all the same.
+    Stopped
+        The user interrupted it.
+    """
+    __tracebackhide__ = True
+    progress = view.begin(shell, background=view.background)
+    result: MapResult | None = None
+    try:
+        result = start()
+        _bind(shell, view, result)
+        started(result)
+        if view.background:
+            return _go_on(result, progress)
+        progress.begin(result, now=False)
+        progress.watch(result)
+    except KeyboardInterrupt:
+        pass
+    else:
+        return _end(result, progress)
+    # Raised outside the handler, else the interrupt would be shown as this error's context.
+    raise _stop(view, result, progress)
+
+
+def _bind(shell: InteractiveShell, view: View, result: MapResult) -> None:
+    shell.user_ns[LAST] = result
+    if view.out:
+        shell.user_ns[view.out] = result
+    result.follow = partial(_again, shell, view)
+
+
+def _again(shell: InteractiveShell, view: View, result: MapResult) -> None:
+    """Draw a retry and wait for its end."""
+    __tracebackhide__ = True
+    progress = replace(view, notes=()).begin(shell)
+    try:
+        progress.begin(result, now=False)
+        progress.watch(result)
+    except KeyboardInterrupt:
+        pass
+    else:
+        _end(result, progress)
+        return
+    raise _stop(view, result, progress)
+
+
+def _end(result: MapResult, progress: Progress) -> MapResult:
+    __tracebackhide__ = True
+    keep = result.options.errors == "keep"
+    progress.finish(result, *(_failures(result) if keep else ()))
+    if not keep or result.snapshot().state == "broken":
+        result.raise_errors()
+    if result.reduction is not None and not result.errors:
+        result.reduction.value()
+    return result
+
+
+def _go_on(result: MapResult, progress: Progress) -> MapResult:
+    """Draw a job behind the user's back, in the output of the cell that started it."""
+    from lithops_magic.engine.handover import handed_over
+
+    def follow() -> None:
+        progress.watch(result)
+        progress.finish(result, *_failures(result))
+
+    if result.options.detach:
+        progress.note(
+            f"job {result.job_id} goes on without this notebook; %lambda_attach {result.job_id} finds it again"
+        )
+    progress.begin(result, now=True)
+    threading.Thread(target=follow, name="lambda-progress", daemon=True).start()
+    # Until AWS has all of it, the notebook must not be closed.
+    return handed_over(result) if result.options.detach else result
+
+
+def _stop(view: View, result: MapResult | None, progress: Progress) -> Stopped:
+    if result is None:
+        return Stopped("Stopped before anything was sent")
+    stopped = False
+    while not stopped:
+        # Whoever presses twice wants it to stop, not to stop stopping.
+        with contextlib.suppress(KeyboardInterrupt):
+            result.cancel()
+            stopped = True
+    with contextlib.suppress(KeyboardInterrupt):
+        progress.finish(result)
+    return Stopped(_stopped(view, result), result)
+
+
+def _failures(result: MapResult) -> tuple[str, ...]:
+    from lithops_magic.engine.result.summary import error_lines
+
+    return tuple(error_lines(result))
+
+
+def _stopped(view: View, result: MapResult) -> str:
+    snapshot = result.snapshot()
+    total = "?" if snapshot.total is None else f"{snapshot.total:,}"
+    text = f"Stopped: {snapshot.done + snapshot.failed:,} of {total} finished"
+    if snapshot.running:
+        where = "the local AWS (they finish)" if view.local else "AWS (they finish and are billed)"
+        text += f", {snapshot.running:,} still running on {where}"
+    return f"{text}; results so far in `{view.out or LAST}`"

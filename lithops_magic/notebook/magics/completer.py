@@ -1,0 +1,101 @@
+"""Completes the options of the magics, their choices, and the notebook's names in the rest of the line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.completer import SimpleCompletion, context_matcher
+
+from lithops_magic.notebook.magics import config
+from lithops_magic.notebook.parse import options
+from lithops_magic.notebook.parse.options import Option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from IPython.core.completer import CompletionContext, SimpleMatcherResult
+    from IPython.core.interactiveshell import InteractiveShell
+
+_MAGIC = re.compile(r"%%?lambda_(\w+)\s")
+_OPTIONS = {
+    "map": options.MAP,
+    "call": options.CALL,
+    "logs": options.LOGS,
+    "attach": options.ATTACH,
+    "status": options.MANAGE,
+    "clean": options.MANAGE,
+    "config": config.OPTIONS,
+}
+_EXPRESSIONS = ("map", "logs")
+"""Magics whose line has an expression."""
+_NAME = re.compile(r"(?<![\w.\"'])[^\W\d]\w*\Z")
+
+
+def matcher_for(shell: InteractiveShell, identifier: str) -> Callable[[CompletionContext], SimpleMatcherResult]:
+    """Return a matcher for the shell's completer."""
+
+    @context_matcher(  # type: ignore[untyped-decorator]
+        identifier=identifier, priority=100
+    )
+    def complete(context: CompletionContext) -> SimpleMatcherResult:
+        line = _line(context)
+        magic = _MAGIC.match(line)
+        if magic is None or magic[1] not in _OPTIONS:
+            return {"completions": []}
+        fragment, found = _complete(line[magic.end() :], magic[1], shell.user_ns)
+        return {
+            "completions": [SimpleCompletion(text=text, type=kind) for text, kind in found],
+            "matched_fragment": fragment,
+            # Others would offer `memoryview` for `--me`, and every name of Python's for a value.
+            "suppress": (bool(found) and not _NAME.search(line)) or fragment.startswith("-"),
+        }
+
+    result: Callable[[CompletionContext], SimpleMatcherResult] = complete
+    return result
+
+
+def _line(context: CompletionContext) -> str:
+    """Return the line up to the cursor, with the lines that it continues."""
+    lines = context.full_text.split("\n")[: context.cursor_line + 1]
+    if context.cursor_position is not None:
+        lines[-1] = lines[-1][: context.cursor_position]
+    first = len(lines) - 1
+    while first and lines[first - 1].endswith("\\"):
+        first -= 1
+    return " ".join(line.removesuffix("\\") for line in lines[first:])
+
+
+def _complete(text: str, magic: str, namespace: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]]]:
+    known = _OPTIONS[magic]
+    words = text.split(" ")
+    word, before = words[-1], next((past for past in reversed(words[:-1]) if past), "")
+    option = options.by_flag(known).get(before)
+    if word.startswith("-"):
+        return word, [(flag, "param") for flag in options.names(known) if flag.startswith(word)]
+    if option is not None and option.metavar is not None:
+        return word, [(text, "param") for text in _values(option, namespace) if text.startswith(word)]
+    if magic == "attach" and word == text:
+        return word, [(job, "param") for job in _jobs() if job.startswith(word)]
+    name = _NAME.search(word)
+    if magic not in _EXPRESSIONS or name is None:
+        return "", []
+    return name[0], [(text, "instance") for text in _names(namespace) if text.startswith(name[0])]
+
+
+def _jobs() -> list[str]:
+    from lithops_magic.engine.attach import jobs
+
+    return [job.id for job in jobs()]
+
+
+def _values(option: Option, namespace: Mapping[str, Any]) -> list[str]:
+    if option.offers is None:
+        return list(option.choices)
+    names = _names(namespace)
+    return [name for name in names if option.offers == "variables" or callable(namespace[name])]
+
+
+def _names(namespace: Mapping[str, Any]) -> list[str]:
+    return sorted(name for name in namespace if not name.startswith("_"))

@@ -1,0 +1,137 @@
+"""The magic `%lambda_config`: its options, its help and its line; the form is imported when it is used."""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+from typing import TYPE_CHECKING
+
+from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+from IPython.core.page import page
+
+from lithops_magic.notebook.form.asked import Asked
+from lithops_magic.notebook.parse.options import Option
+from lithops_magic.notebook.parse.usage_error import UsageError
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from lithops_magic.notebook.form.form import ConfigForm
+    from lithops_magic.notebook.session import Session
+
+OPTIONS = (
+    Option(("--show",), "show the settings of the next run as text"),
+    Option(("--set",), "save a setting into the file; may be given several times", "NAME=VALUE"),
+    Option(("--file",), "read and save this file instead of the one that Lithops would find", "PATH"),
+    Option(("--local",), "use the local AWS until the kernel ends; with --set, save that"),
+    Option(("--help",), "show this help"),
+)
+
+_HELP = """\
+Show, check and save where and how functions run.
+
+    %lambda_config                        the form
+    %lambda_config --show                 the settings as text
+    %lambda_config --set NAME=VALUE ...   save settings without the form
+    %lambda_config --local                use the local AWS until the kernel ends
+
+The file is Lithops' own: the one in LITHOPS_CONFIG_FILE, ./.lithops_config, ~/.lithops/config or /etc/lithops/config.
+Only what changes is written; comments and everything else stay. An empty VALUE means the default. Names are those of
+the form (memory, timeout, subnets, ...) or Lithops' own (runtime_memory, vpc.subnets, ...); env_vars.NAME and
+user_tags.NAME set one entry, efs is ACCESS_POINT=MOUNT_PATH.
+
+Options:
+{options}
+
+Examples:
+
+    %lambda_config --set memory=2048 --set timeout=300
+    %lambda_config --set env_vars.OMP_NUM_THREADS=1 --file ./cluster.yaml
+    %lambda_config --set execution_role=arn:aws:iam::123456789012:role/lambda --set local=false
+"""
+
+
+@magics_class
+class ConfigMagics(Magics):
+    """Edits the configuration."""
+
+    shell: InteractiveShell
+
+    def __init__(self, shell: InteractiveShell, session: Session) -> None:
+        super().__init__(shell)
+        self._session = session
+
+    @no_var_expand
+    @line_magic
+    def lambda_config(self, line: str) -> ConfigForm | None:
+        __tracebackhide__ = True
+        asked = parse(line)
+        if asked.help:
+            page(help_text())
+            return None
+        from lithops_magic.notebook.form.command import configure
+
+        return configure(asked, self._session)
+
+
+def help_text() -> str:
+    """Return the help of `%lambda_config`."""
+    width = max(len(option.usage) for option in OPTIONS)
+    return _HELP.format(options="\n".join(f"    {option.usage:{width}}  {option.help}" for option in OPTIONS))
+
+
+ConfigMagics.lambda_config.__doc__ = help_text()
+
+
+def parse(line: str) -> Asked:
+    """Parse the line; raise UsageError when it is not understood."""
+    flags = {option.flags[0]: option for option in OPTIONS}
+    values: dict[str, list[str]] = {}
+    rest = iter(words(line))
+    for word in rest:
+        flag, assigned, value = word.partition("=")
+        option = flags.get(flag)
+        if option is None:
+            raise UsageError(_unknown(flag, flags))
+        if option.metavar is None:
+            if assigned:
+                raise UsageError(f"{flag} is a switch and takes no value")
+        elif not assigned:
+            value = next(rest, "")
+        if option.metavar is not None and not value:
+            raise UsageError(f"{flag} needs a value: {option.metavar}")
+        values.setdefault(option.field, []).append(value)
+    return Asked(
+        changes=tuple(_change(text) for text in values.get("set", [])),
+        file=values["file"][-1] if "file" in values else None,
+        show="show" in values,
+        local="local" in values,
+        help="help" in values,
+    )
+
+
+def words(line: str) -> list[str]:
+    """Split a line at blanks outside of quotes; raise UsageError when a quotation mark is not closed."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
+    lexer.whitespace_split = True
+    # A backslash belongs to a path of Windows and a # to a value.
+    lexer.commenters = lexer.escape = ""
+    try:
+        return list(lexer)
+    except ValueError:
+        pass
+    raise UsageError("a quotation mark is not closed")
+
+
+def _change(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise UsageError(f"--set needs NAME=VALUE, not `{name}`")
+    return name, value
+
+
+def _unknown(word: str, flags: dict[str, Option]) -> str:
+    if not word.startswith("-"):
+        return "%lambda_config takes only options; see `%lambda_config --help`"
+    close = difflib.get_close_matches(word, flags, n=1)
+    return f"unknown option {word}" + (f"; did you mean {close[0]}?" if close else "")

@@ -1,0 +1,120 @@
+"""The help of the magics, generated from their declared options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lithops_magic.notebook.parse.options import ATTACH, CALL, LOGS, MANAGE, MAP, Option, describe
+
+_MAP_FORMS = """\
+    %%lambda_map TARGET in ITEMS [options]     the cell is computed for each item
+    %%lambda_map ITEMS [options]               the function the cell ends with is called with each item
+    %lambda_map FUNCTION ITEMS [options]       a function that exists already is called with each item
+"""
+
+_MAP_INTRODUCTION = """\
+The value of a task is the cell's last expression. The cell sees the notebook's variables and functions; what it
+assigns stays on the Lambda. The result is a sequence in the order of the items, bound to the name given with
+-o before the work starts, or else the cell's output; it is also kept as `_lambda`.
+
+Options stand before or after the rest of the line. Everything else is one Python expression, evaluated once.
+`%config LambdaMagics.memory = 1024` sets a default for this session. The interrupt button stops the job and keeps
+what has finished. A `;` at the end shows no output, --quiet no progress either; LITHOPS_MAGIC_PROGRESS=0 in the
+environment, or `%config LambdaMagics.progress = False`, switches progress off for good.
+"""
+
+_MAP_EXAMPLES = """\
+    %%lambda_map x in range(1000) -o squares
+    x ** 2
+
+    %%lambda_map a, b in zip(range(100), range(100)) -o sums --memory 512
+    total = a + b
+    total
+
+    %%lambda_map ["one", "two", "three"] -o lengths --reduce sum
+    def measure(word):
+        return len(word)
+
+    %lambda_map str.upper ["one", "two", "three"] --quiet
+"""
+
+_CALL_FORMS = """\
+    %%lambda_call [options]     the cell is computed once, on one Lambda
+"""
+
+_CALL_INTRODUCTION = """\
+The value is the cell's last expression: bound to the name given with -o, or else the cell's output. The cell sees the
+notebook's variables and functions; what it assigns stays on the Lambda. With --background or --detach it is the
+result that is bound, whose only element becomes the value. `_lambda` is the result in any case, with log and cost.
+"""
+
+_CALL_EXAMPLES = """\
+    n = 400
+
+    %%lambda_call -o answer --memory 2048
+    import math
+    sum(math.sqrt(k) for k in range(n))
+"""
+
+_LOGS_FORMS = """\
+    %lambda_logs [RESULT] [INDEX] [--grep PATTERN]
+"""
+
+_LOGS_INTRODUCTION = """\
+Without RESULT, of the latest job; without INDEX, of every task.
+"""
+
+_LOGS_EXAMPLES = """\
+    %%lambda_map x in range(3) -o r
+    print("item", x)
+
+    %lambda_logs r 2
+
+    %lambda_logs --grep "item [12]"
+"""
+
+
+_ATTACH_FORMS = """\
+    %lambda_attach JOB [options]
+"""
+
+_ATTACH_INTRODUCTION = """\
+JOB is what `RESULT.job_id` says; %lambda_status lists the jobs that this machine knows: those that took longer than
+two seconds, or were detached, in the last seven days. What had finished is there at once. What still runs arrives if
+it takes long enough to be kept in S3; a detached job goes on until its end. --resume runs the rest of a job whose
+notebook was closed, or its kernel killed.
+"""
+
+_ATTACH_EXAMPLES = """\
+    %lambda_attach 0123456789abcdef -o r
+
+    %lambda_attach 0123456789abcdef -o r --resume
+"""
+
+
+def _help(what: str, forms: str, introduction: str, options: Iterable[Option], examples: str = "") -> str:
+    sections = [f"{what}\n", forms, introduction, f"Options:\n{describe(options)}\n"]
+    return "\n".join(section for section in (*sections, examples and f"Examples:\n\n{examples}") if section)
+
+
+MAP_HELP = _help(
+    "Run Python for each of many items, in parallel on AWS Lambda.", _MAP_FORMS, _MAP_INTRODUCTION, MAP, _MAP_EXAMPLES
+)
+CALL_HELP = _help("Run a cell once on AWS Lambda.", _CALL_FORMS, _CALL_INTRODUCTION, CALL, _CALL_EXAMPLES)
+LOGS_HELP = _help("Show what tasks printed.", _LOGS_FORMS, _LOGS_INTRODUCTION, LOGS, _LOGS_EXAMPLES)
+ATTACH_HELP = _help(
+    "Go on with a job of another notebook, or of this one before its kernel ended.",
+    _ATTACH_FORMS,
+    _ATTACH_INTRODUCTION,
+    ATTACH,
+    _ATTACH_EXAMPLES,
+)
+STATUS_HELP = _help(
+    "Show which AWS is used, the functions deployed on it, and the jobs of this session and of this machine.",
+    "    %lambda_status [options]\n",
+    "",
+    MANAGE,
+)
+CLEAN_HELP = _help(
+    "Delete the functions that were deployed from here, and nothing else.", "    %lambda_clean [options]\n", "", MANAGE
+)

@@ -1,0 +1,94 @@
+"""The magics around the jobs: `%lambda_status`, `%lambda_logs`, `%lambda_attach` and `%lambda_clean`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+from IPython.core.page import page
+
+from lithops_magic.notebook.magics.help import ATTACH_HELP, CLEAN_HELP, LOGS_HELP, STATUS_HELP
+from lithops_magic.notebook.magics.map import is_silenced
+from lithops_magic.notebook.parse import grammar, options
+from lithops_magic.notebook.parse.usage_error import UsageError
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from lithops_magic.engine import MapResult
+    from lithops_magic.engine.result.logs import LogLines
+    from lithops_magic.notebook.magics.map import LambdaMagics
+
+
+@magics_class
+class JobMagics(Magics):
+    """Looks at, and cleans up after, what the other magics ran."""
+
+    shell: InteractiveShell
+
+    def __init__(self, shell: InteractiveShell, magics: LambdaMagics) -> None:
+        super().__init__(shell)
+        self._magics = magics
+
+    @no_var_expand
+    @line_magic
+    def lambda_status(self, line: str) -> None:
+        from lithops_magic.notebook.display.status import show, status
+
+        given = grammar.options_only(line, options.MANAGE, "%lambda_status")
+        if given.help:
+            page(STATUS_HELP)
+        else:
+            show(status(self._magics.settings(given), self._magics.jobs()))
+
+    lambda_status.__doc__ = STATUS_HELP
+
+    @no_var_expand
+    @line_magic
+    def lambda_clean(self, line: str) -> None:
+        from lithops_magic.notebook.display.status import clean, show
+
+        given = grammar.options_only(line, options.MANAGE, "%lambda_clean")
+        if given.help:
+            page(CLEAN_HELP)
+        else:
+            show(clean(self._magics.settings(given)))
+
+    lambda_clean.__doc__ = CLEAN_HELP
+
+    @no_var_expand
+    @line_magic
+    def lambda_logs(self, line: str) -> str | LogLines | None:
+        from lithops_magic.notebook.display.logs import logs
+
+        __tracebackhide__ = True
+        source, given = grammar.split_options(line.rstrip().removesuffix(";"), options.LOGS)
+        if given.help:
+            page(LOGS_HELP)
+            return None
+        found = logs(self.shell, source, given.grep)
+        return None if is_silenced(line) else found
+
+    lambda_logs.__doc__ = LOGS_HELP
+
+    @no_var_expand
+    @line_magic
+    def lambda_attach(self, line: str) -> MapResult | None:
+        __tracebackhide__ = True
+        job_id, given = grammar.split_options(line.rstrip().removesuffix(";"), options.ATTACH)
+        if given.help:
+            page(ATTACH_HELP)
+            return None
+        grammar.refuse_unknown_flag(job_id, options.by_flag(options.ATTACH))
+        if not job_id:
+            raise UsageError("which job? %lambda_status lists those that this machine knows")
+        from lithops_magic.engine.attach import attach
+        from lithops_magic.notebook.display.run_job import run
+
+        settings = self._magics.settings(given)
+        start = partial(attach, job_id.strip("\"'"), resume=given.resume, settings=settings)
+        result = run(self.shell, self._magics.view(given, settings, out=given.out), start, self._magics.remember)
+        return None if given.out or is_silenced(line) else result
+
+    lambda_attach.__doc__ = ATTACH_HELP

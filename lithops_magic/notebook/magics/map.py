@@ -1,0 +1,213 @@
+"""The magics that run something: `%%lambda_map`, `%lambda_map` and `%%lambda_call`."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.displayhook import DisplayHook
+from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class, no_var_expand
+from IPython.core.page import page
+from traitlets import Bool, Dict, Enum, Float, Int, TraitError, Unicode, validate
+
+from lithops_magic.notebook.magics.help import CALL_HELP, MAP_HELP
+from lithops_magic.notebook.parse import grammar, option_values, options
+from lithops_magic.notebook.parse.cell import Mapped, code_name, expression_form, function_form
+from lithops_magic.notebook.parse.evaluate import evaluate_function, evaluate_items
+from lithops_magic.notebook.parse.grammar import MapLine
+from lithops_magic.notebook.parse.options import Options
+from lithops_magic.notebook.session import Session
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    from lithops_magic.config import Settings
+    from lithops_magic.engine import MapOptions, MapResult
+    from lithops_magic.notebook.display.run_job import View
+
+
+def _number(allowed: option_values.Range, what: str) -> Int[int | None, int | None]:
+    return Int(None, min=allowed.low, max=allowed.high, allow_none=True, help=f"{what}; {allowed}.").tag(config=True)
+
+
+def _text(what: str) -> Unicode[str | None, str | bytes | None]:
+    return Unicode(None, allow_none=True, help=what).tag(config=True)
+
+
+def _switch(default: bool, what: str) -> Bool[bool, bool | int]:
+    return Bool(default, help=what).tag(config=True)
+
+
+@magics_class
+class LambdaMagics(Magics):
+    """Session defaults of the magics; None leaves a choice to the configuration file."""
+
+    shell: InteractiveShell
+
+    memory = _number(option_values.MEMORY, "Memory of each Lambda")
+    timeout = _number(option_values.TIMEOUT, "Longest time one task may run")
+    tmp = _number(option_values.TMP, "Size of /tmp in each Lambda")
+    env = Dict(value_trait=Unicode(), key_trait=Unicode(), help="Environment variables of the tasks.").tag(config=True)
+    packages = _text("Packages to ship beside those that are seen to be used; none ships no packages.")
+    chunksize = _number(option_values.COUNT, "Items sent in one invocation")
+    workers = _number(option_values.COUNT, "Most Lambdas running at the same time")
+    retries = _number(option_values.RETRIES, "How often a task is sent again when its Lambda was lost")
+    retry_errors = _switch(False, "Also send a task again when its code raised.")
+    retry_memory = Float(
+        None, allow_none=True, help="Times more memory for a task that ran out of it, at its next attempt."
+    ).tag(config=True)
+    backups = _switch(False, "Run a second copy of tasks far slower than their peers.")
+    errors = Enum(options.ERRORS, "raise", help="Raise grouped errors at the end, or keep them in the result.").tag(
+        config=True
+    )
+    locals = _switch(False, "Show the local variables of the frames that failed.")
+    max_cost = Float(None, allow_none=True, help="US dollars after which one job sends nothing more.").tag(config=True)
+    profile = _text("AWS profile to use.")
+    local = _switch(False, "Use the local AWS on this machine, whatever is configured.")
+    progress = _switch(True, "Show progress and a summary.")
+
+    @validate("retry_memory", "max_cost")
+    def _check_number(self, proposal: Any) -> float | None:
+        name, value = proposal["trait"].name, proposal["value"]
+        low, what = option_values.ABOVE[name]
+        if value is not None and not low < value < float("inf"):
+            raise TraitError(f"{name} must be {what}, not {value}")
+        return value  # type: ignore[no-any-return]
+
+    @validate("env")
+    def _check_env(self, proposal: Any) -> dict[str, str]:
+        try:
+            return dict(option_values.parse_pair(f"{name}={value}") for name, value in proposal["value"].items())
+        except ValueError as error:
+            raise TraitError(f"env must be names and values, not {error}") from None
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        self.from_profile: Config | None = None
+        self.session = Session()
+        self._jobs: list[weakref.ref[MapResult]] = []
+
+    @no_var_expand
+    @line_cell_magic
+    def lambda_map(self, line: str, cell: str | None = None) -> MapResult | None:
+        __tracebackhide__ = True
+        if cell is not None:
+            line, cell = _continued(line, cell)
+        asked = grammar.magic_line(line) if cell is None else grammar.cell_line(line)
+        given = asked.options
+        if given.help:
+            page(MAP_HELP)
+            return None
+        items = evaluate_items(self.shell, asked.items)
+        reduce = evaluate_function(self.shell, given.reduce, "--reduce") if given.reduce else None
+        result = self._run(given, self._mapped(asked, line, cell), items, out=given.out, reduce=reduce)
+        return None if given.out or is_silenced(line, cell) else result
+
+    lambda_map.__doc__ = MAP_HELP
+
+    @no_var_expand
+    @cell_magic
+    def lambda_call(self, line: str, cell: str) -> Any:
+        __tracebackhide__ = True
+        line, cell = _continued(line, cell)
+        given = grammar.options_only(line, options.CALL, "%%lambda_call")
+        if given.help:
+            page(CALL_HELP)
+            return None
+        # One failure is raised, whatever is usual for many.
+        given = replace(given, errors="raise")
+        called = expression_form(self.shell, f"%%lambda_call {line}", cell, None)
+        goes_on = given.background or given.detach
+        result = self._run(given, called, [None], out=given.out if goes_on else None)
+        if result is None:
+            return None
+        value = result if goes_on else result[0]
+        if given.out:
+            self.shell.user_ns[given.out] = value
+        return None if given.out or is_silenced(line, cell) else value
+
+    lambda_call.__doc__ = CALL_HELP
+
+    def jobs(self) -> list[MapResult]:
+        """Return the results of this session that are still referenced, oldest first."""
+        return [job for reference in self._jobs if (job := reference()) is not None]
+
+    def remember(self, result: MapResult) -> None:
+        """List `result` among the jobs of this session as long as somebody holds it."""
+        self._jobs.append(weakref.ref(result))
+
+    def settings(self, given: Options) -> Settings:
+        """Return what the next run uses: what is configured, with the session's defaults and the line's options."""
+        local = True if given.local or self.local else None
+        return self.session.load(local=local, profile=given.profile or self.profile)
+
+    def view(self, given: Options, settings: Settings, *notes: str, out: str | None) -> View:
+        """Return how a job is shown."""
+        from lithops_magic.notebook.display.run_job import View
+
+        return View(
+            local=settings.local,
+            out=out,
+            background=given.background or given.detach,
+            progress=self.progress and not given.quiet,
+            notes=tuple(note for note in notes if note),
+        )
+
+    def _run(
+        self, given: Options, mapped: Mapped, items: Iterable[Any], *, out: str | None, reduce: Any = None
+    ) -> MapResult | None:
+        # The engine is loaded on first use: loading the extension must not slow a notebook's start.
+        from lithops_magic import engine
+        from lithops_magic.notebook.display.dry_run import preview
+        from lithops_magic.notebook.display.run_job import run
+
+        __tracebackhide__ = True
+        settings = self.settings(given)
+        wanted = {"options": self._options(given, mapped.label), "settings": settings, "reduce": reduce}
+        if given.dry_run:
+            preview(mapped.function, items, **wanted)
+            return None
+        name_code = partial(code_name, self.shell)
+        start = partial(engine.start, mapped.function, items, name_code=name_code, **wanted)
+        return run(self.shell, self.view(given, settings, mapped.note, out=out), start, self.remember)
+
+    def _mapped(self, asked: MapLine, line: str, cell: str | None) -> Mapped:
+        __tracebackhide__ = True
+        if cell is None:
+            source = asked.function or ""
+            function = evaluate_function(self.shell, source, "FUNCTION")
+            return Mapped(function, getattr(function, "__name__", source))
+        first = f"%%lambda_map {line}"
+        if asked.target is None:
+            return function_form(self.shell, first, cell)
+        return expression_form(self.shell, first, cell, asked.target)
+
+    def _options(self, given: Options, label: str) -> MapOptions:
+        from lithops_magic.engine import MapOptions
+
+        chosen = {
+            name: value if (value := getattr(given, name)) is not None and value is not False else getattr(self, name)
+            for name in options.ENGINE
+        }
+        chosen |= {"env": tuple({**self.env, **dict(given.env)}.items()), "detach": given.detach, "label": label}
+        return MapOptions(**{name: value for name, value in chosen.items() if value is not None})
+
+
+def _continued(line: str, cell: str) -> tuple[str, str]:
+    """Take the lines that continue a magic's first line out of its cell."""
+    while line.endswith("\\"):
+        more, _, cell = cell.partition("\n")
+        line = f"{line}\n{more}"
+    return line, cell
+
+
+def is_silenced(line: str, cell: str | None = None) -> bool:
+    """Return whether the user ended the cell, or the line of a line magic, with a semicolon."""
+    # IPython's own @output_can_be_silenced fails on a line that is continued into the cell.
+    if cell is None:
+        return line.rstrip().endswith(";")
+    return DisplayHook.semicolon_at_end_of_expression(cell)  # type: ignore[no-any-return, no-untyped-call]

@@ -1,0 +1,206 @@
+"""From the text of a cell to the function that is mapped."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lithops_magic.notebook.parse.names import notebook_names
+from lithops_magic.notebook.parse.usage_error import UsageError
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+Function = Callable[..., Any]
+_T = TypeVar("_T", bound=ast.AST)
+
+# No Python identifier, so it cannot shadow a name the cell reads from the notebook.
+_ARGUMENT = ".item"
+_NAME = "<cell>"
+
+
+class CellSyntaxError(Exception):
+    """The cell is no Python; shown as Python shows it, without the frames between the cell and here."""
+
+    def __init__(self, error: SyntaxError, lines: list[str]) -> None:
+        super().__init__(str(error))
+        self._lines = lines
+
+    def _render_traceback_(self) -> list[str]:
+        return self._lines
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A function to map, and what the user should know about it."""
+
+    function: Function
+    label: str
+    note: str = ""
+
+
+def expression_form(shell: InteractiveShell, first: str, cell: str, target: str | None) -> Mapped:
+    """Make the cell a function of one item: `target` is assigned, the body runs, its last expression is returned.
+
+    Parameters
+    ----------
+    first
+        The cell's first line, which the user sees above `cell`.
+    target
+        None: the item is of no interest.
+
+    Raises
+    ------
+    CellSyntaxError
+        The body is no valid cell.
+    UsageError
+        The body uses notebook syntax such as `!ls`.
+    """
+    source = _Source(shell, first, cell)
+    tree = source.parse()
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    is_async = bool(source.compile(tree, flags).co_flags & inspect.CO_COROUTINE)
+    note = "" if isinstance(tree.body[-1], ast.Expr) else _no_value(tree.body[-1], each=target is not None)
+    body = tree.body if target is None else [_assignment(target), *tree.body]
+    defaults = _defaults(shell, body)
+    code = source.compile(ast.Module([_definition(body, defaults, is_async)], []))
+    function_code = next(const for const in code.co_consts if isinstance(const, types.CodeType))
+    function = types.FunctionType(function_code, shell.user_ns, _NAME)
+    function.__kwdefaults__ = defaults
+    return Mapped(function, source.label, note)
+
+
+def function_form(shell: InteractiveShell, first: str, cell: str) -> Mapped:
+    """Run the cell in the notebook and map the function its last statement defines.
+
+    Raises
+    ------
+    CellSyntaxError
+        The cell is no valid Python.
+    UsageError
+        The cell does not end with a function.
+    """
+    __tracebackhide__ = True
+    source = _Source(shell, first, cell)
+    tree = source.parse()
+    last = tree.body[-1]
+    if not isinstance(last, ast.FunctionDef | ast.AsyncFunctionDef):
+        raise UsageError(
+            f"without `in`, the cell must end with the function to map over `{first.partition(' ')[2].strip()}`; "
+            "to compute an expression for each item write `%%lambda_map x in ITEMS`"
+        )
+    exec(source.compile(tree), shell.user_global_ns, shell.user_ns)
+    function = shell.user_ns[last.name]
+    if not callable(function):
+        raise UsageError(f"`{last.name}` is no function after its decorators (it is of type {type(function).__name__})")
+    return Mapped(function, last.name)
+
+
+class _Source:
+    """The text of a cell, registered so that tracebacks, here and remote, show its lines under the cell's name."""
+
+    def __init__(self, shell: InteractiveShell, first: str, cell: str) -> None:
+        self._shell = shell
+        self._offset = first.count("\n") + 1
+        self._cell = cell
+        self._text = f"{first}\n{cell}"
+        self._name = shell.compile.cache(self._text, cell_number(shell), raw_code=self._text)
+
+    @property
+    def label(self) -> str:
+        """What the notebook calls this cell, for example `Cell In[6]`."""
+        return code_name(self._shell, self._name)
+
+    def parse(self) -> ast.Module:
+        """Parse the body; its line numbers are those of the whole cell."""
+        try:
+            tree = ast.parse("\n" * self._offset + self._cell, self._name)
+        except SyntaxError as error:
+            self._refuse_notebook_syntax(error.lineno or 0)
+            failure = self._failure(error)
+        else:
+            if tree.body:
+                return tree
+            raise UsageError("the cell has only comments: write what to compute below the first line")
+        raise failure
+
+    def compile(self, tree: ast.Module, flags: int = 0) -> types.CodeType:
+        """Compile `tree` under the cell's name, with the `from __future__` imports of the notebook."""
+        failure: CellSyntaxError
+        try:
+            code: types.CodeType = compile(
+                ast.fix_missing_locations(tree), self._name, "exec", flags | self._shell.compile.flags, True
+            )
+            return code
+        except SyntaxError as error:
+            failure = self._failure(error)
+        raise failure
+
+    def _failure(self, error: SyntaxError) -> CellSyntaxError:
+        lines = self._shell.SyntaxTB.structured_traceback(type(error), error, None)
+        return CellSyntaxError(error, lines)
+
+    def _refuse_notebook_syntax(self, number: int) -> None:
+        rows = self._text.splitlines()
+        row = rows[number - 1].strip() if 0 < number <= len(rows) else ""
+        transformed = self._shell.transform_cell(row)  # type: ignore[no-untyped-call]
+        if "get_ipython()" in transformed and "get_ipython()" not in row:
+            raise UsageError(
+                f"line {number}: `{row}` is notebook syntax; a cell that runs on Lambda must be plain Python"
+            )
+
+
+def cell_number(shell: InteractiveShell) -> int:
+    """Return the N of the cell `In[N]` that runs now."""
+    # IPython counts up before a cell runs or after it, depending on its version.
+    running = getattr(shell.displayhook, "exec_result", None)
+    return getattr(running, "execution_count", None) or shell.execution_count
+
+
+def code_name(shell: InteractiveShell, filename: str) -> str:
+    """Return what the notebook calls a code file, for example `Cell In[6]`; other files keep their name."""
+    named = shell.compile.format_code_name(filename)
+    return " ".join(named) if named else filename
+
+
+def _at_line_one(node: _T) -> _T:
+    for part in ast.walk(node):
+        if hasattr(part, "lineno"):
+            vars(part).update(lineno=1, end_lineno=1, col_offset=0, end_col_offset=0)
+    return node
+
+
+def _assignment(target: str) -> ast.stmt:
+    loop = ast.parse(f"for {target} in (): pass").body[0]
+    assert isinstance(loop, ast.For)
+    return _at_line_one(ast.Assign([loop.target], ast.Name(_ARGUMENT, ast.Load()), lineno=1))
+
+
+def _defaults(shell: InteractiveShell, body: list[ast.stmt]) -> dict[str, Any]:
+    return {name: shell.user_ns[name] for name in sorted(notebook_names(body)) if name in shell.user_ns}
+
+
+def _definition(body: list[ast.stmt], defaults: dict[str, Any], is_async: bool) -> ast.stmt:
+    last = body[-1]
+    if isinstance(last, ast.Expr):
+        body = [*body[:-1], ast.copy_location(ast.Return(last.value), last)]
+    definition = ast.parse("async def _(): pass" if is_async else "def _(): pass").body[0]
+    assert isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef)
+    definition.name = _NAME
+    definition.args.posonlyargs = [ast.arg(_ARGUMENT)]
+    definition.args.kwonlyargs = [ast.arg(name) for name in defaults]
+    definition.args.kw_defaults = [None for _ in defaults]
+    definition.body = body
+    return definition
+
+
+def _no_value(last: ast.stmt, *, each: bool) -> str:
+    note = f"the cell's last line is no expression, so {'every result' if each else 'its value'} is None"
+    if isinstance(last, ast.Assign | ast.AugAssign | ast.AnnAssign):
+        target = last.targets[0] if isinstance(last, ast.Assign) else last.target
+        note += f"; add a line `{ast.unparse(target)}` to get it back"
+    return note

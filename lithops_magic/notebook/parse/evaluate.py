@@ -1,0 +1,77 @@
+"""Evaluates what the user wrote on a magic's line, once, in the notebook's namespace; our frames never show."""
+
+from __future__ import annotations
+
+import builtins
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from lithops_magic.notebook.parse.cell import cell_number
+from lithops_magic.notebook.parse.grammar import refuse_unknown_flag
+from lithops_magic.notebook.parse.usage_error import UsageError
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+def evaluate(shell: InteractiveShell, source: str, what: str) -> Any:
+    """Evaluate an expression; what it cannot find or parse becomes one line that begins with `what`.
+
+    Raises
+    ------
+    UsageError
+        A name is missing, or the expression cannot stand here.
+    """
+    __tracebackhide__ = True
+    name = shell.compile.cache(source, cell_number(shell))
+    missing = None
+    try:
+        code = compile(source, name, "eval", shell.compile.flags, True)
+        return eval(code, shell.user_global_ns, shell.user_ns)
+    except NameError as error:
+        if _is_deeper(error):
+            raise
+        missing = error.name
+        problem = f"{what}: {error}{_similar(error.name or '', shell.user_ns)}"
+    except SyntaxError as error:
+        if _is_deeper(error):
+            raise
+        problem = f"{what}: `{source}` cannot be used here: {error.msg}"
+    if missing is not None:
+        # `--quite` is Python too: two minus signs before a name.
+        refuse_unknown_flag(source, name=missing)
+    raise UsageError(problem)
+
+
+def evaluate_items(shell: InteractiveShell, source: str) -> Iterable[Any]:
+    """Evaluate ITEMS, which must be iterable."""
+    __tracebackhide__ = True
+    items = evaluate(shell, source, "ITEMS")
+    try:
+        iter(items)
+    except TypeError:
+        problem = f"ITEMS: `{source}` is not iterable (it is of type {type(items).__name__})"
+    else:
+        return items  # type: ignore[no-any-return]
+    raise UsageError(problem)
+
+
+def evaluate_function(shell: InteractiveShell, source: str, what: str) -> Callable[..., Any]:
+    """Evaluate an expression that must be something callable."""
+    __tracebackhide__ = True
+    function = evaluate(shell, source, what)
+    if not callable(function):
+        raise UsageError(f"{what}: `{source}` is no function (it is of type {type(function).__name__})")
+    return function  # type: ignore[no-any-return]
+
+
+def _is_deeper(error: Exception) -> bool:
+    """Whether `error` was raised by code the expression called, not by the expression itself."""
+    here = error.__traceback__
+    return here is not None and here.tb_next is not None and here.tb_next.tb_next is not None
+
+
+def _similar(name: str, namespace: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name, [*namespace, *vars(builtins)], n=1)
+    return f"; did you mean `{close[0]}`?" if close else ""

@@ -1,0 +1,221 @@
+"""From the text of a magic line to one Python target and expression, and the options around them."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+import warnings
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from lithops_magic.notebook.parse.options import MAP, Option, Options, by_flag, closest, collect
+from lithops_magic.notebook.parse.usage_error import UsageError
+
+_FLAG = re.compile(r"--?[A-Za-z][\w-]*")
+_BLANK = re.compile(r"(?:\s|\\\n)*")
+_EDGES = re.compile(r"\A(?:\s|\\\n)+|(?:\s|\\\n)+\Z")
+_WORD = re.compile(r"(?:[\w.-]+=)?(?:\"[^\"\n]*\"|'[^'\n]*')|\S+")
+_QUOTED = re.compile(r"([\w.-]+=)?([\"'])(.*)\2")
+_FLAGS = by_flag(MAP)
+# A split before one of these would cut a binary operator in two: `lambda x: x + 1 items`.
+_BINARY = re.compile(r"[-+*]")
+
+
+class MapLine(NamedTuple):
+    """What a `lambda_map` line asks for. `target` None: the function form; `function` set: the line form."""
+
+    items: str
+    target: str | None
+    function: str | None
+    options: Options
+
+
+@dataclass(frozen=True)
+class Token:
+    """A Python token and the span it covers in its text."""
+
+    text: str
+    start: int
+    end: int
+    depth: int
+
+
+def cell_line(line: str) -> MapLine:
+    """Parse the line of `%%lambda_map`: `TARGET in ITEMS [options]` or `ITEMS [options]`."""
+    source, options = split_options(line)
+    if options.help:
+        return MapLine(source, None, None, options)
+    if not source:
+        raise UsageError("nothing to map over; write `%%lambda_map x in items` or see `%%lambda_map?`")
+    found = _split_target(source)
+    if found is not None:
+        return MapLine(found[1], found[0], None, options)
+    _check(source)
+    return MapLine(source, None, None, options)
+
+
+def magic_line(line: str) -> MapLine:
+    """Parse the line of `%lambda_map`: `FUNCTION ITEMS [options]`."""
+    source, options = split_options(line.rstrip().removesuffix(";"))
+    if options.help:
+        return MapLine(source, None, None, options)
+    for token in tokens(source):
+        left, right = source[: token.start].rstrip(), source[token.start :]
+        apart = left and left != source[: token.start]
+        if apart and token.depth == 0 and not _BINARY.match(right) and _parses(left) and _parses(right):
+            # `f items --memroy 3` is Python too, as far as the 3: a difference.
+            refuse_unknown_flag(left)
+            return MapLine(right, None, left, options)
+    refuse_unknown_flag(source)
+    if _split_target(source):
+        raise UsageError(f"`{source}` needs a cell below it; write `%%lambda_map {source}` as the cell's first line")
+    raise UsageError(
+        "write `%lambda_map FUNCTION ITEMS [options]`, for example `%lambda_map thumbnail images -o thumbs`"
+    )
+
+
+def tokens(text: str) -> Iterator[Token]:
+    """Yield the Python tokens of `text` with their bracket depth; stop where it is no Python."""
+    starts = [0]
+    for row in text.splitlines(keepends=True):
+        starts.append(starts[-1] + len(row))
+    depth = 0
+    try:
+        for kind, word, start, end, _ in tokenize.generate_tokens(io.StringIO(text).readline):
+            if kind in (tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.ENDMARKER, tokenize.COMMENT):
+                continue
+            name = tokenize.tok_name[kind]
+            opens = word in ("(", "[", "{") or name.endswith("STRING_START")
+            closes = word in (")", "]", "}") or name.endswith("STRING_END")
+            depth -= closes
+            yield Token(word, starts[start[0] - 1] + start[1], starts[end[0] - 1] + end[1], depth)
+            depth += opens
+    except (tokenize.TokenError, SyntaxError):
+        return
+
+
+def split_options(line: str, known: Iterable[Option] = MAP) -> tuple[str, Options]:
+    """Split a line into its Python text and its options, wherever the options stand."""
+    flags = by_flag(known)
+    pieces: list[str] = []
+    read: list[tuple[Option, object]] = []
+    position = 0
+    while True:
+        found = _next_flag(line, position, flags)
+        piece = _trim(line[position : found.start() if found else len(line)])
+        if piece:
+            pieces.append(piece)
+        if found is None:
+            break
+        option = flags[found.group()]
+        value, position = _read_value(option, found.group(), line, found.end(), flags)
+        read.append((option, value))
+    if len(pieces) > 1:
+        for piece in pieces:
+            if _FLAG.match(piece):
+                refuse_unknown_flag(piece, flags)
+        raise UsageError(f"options go before or after the expression, not inside it: `{pieces[0]}` … `{pieces[1]}`")
+    return (pieces[0] if pieces else ""), collect(read)
+
+
+def options_only(line: str, known: Iterable[Option], name: str) -> Options:
+    """Parse the line of the magic `name`, which takes nothing but options."""
+    known = tuple(known)
+    rest, options = split_options(line, known)
+    if rest and not options.help:
+        refuse_unknown_flag(rest, by_flag(known))
+        raise UsageError(f"`{name}` takes only options, not `{rest}`; see `{name} --help`")
+    return options
+
+
+def refuse_unknown_flag(source: str, flags: Iterable[str] = _FLAGS, name: str | None = None) -> None:
+    """Raise UsageError if `source` has what looks like a mistyped flag: any, or the one a missing `name` comes from."""
+    flag = _unknown_flag(source, name)
+    if flag is not None:
+        raise UsageError(f"unknown option {flag}{closest(flag, flags)}")
+
+
+def _unknown_flag(source: str, name: str | None) -> str | None:
+    for token in tokens(source):
+        flag = _FLAG.match(source, token.start)
+        if token.depth or token.text != "-" or flag is None or (token.start and not source[token.start - 1].isspace()):
+            continue
+        words = flag.group().strip("-").split("-")
+        if name is None or name in words:
+            return flag.group()
+    return None
+
+
+def _next_flag(line: str, position: int, flags: Container[str]) -> re.Match[str] | None:
+    offset = _BLANK.match(line, position).end()  # type: ignore[union-attr]
+    for token in tokens(line[offset:]):
+        start = offset + token.start
+        if token.depth or token.text not in ("-", "->") or (start and not line[start - 1].isspace()):
+            continue
+        flag = _FLAG.match(line, start)
+        if (
+            flag is not None
+            and flag.group() in flags
+            and line[flag.end() : flag.end() + 1] in ("", "=", " ", "\t", "\n", "\\")
+        ):
+            return flag
+    return None
+
+
+def _read_value(option: Option, flag: str, line: str, position: int, flags: Container[str]) -> tuple[object, int]:
+    assigned = line[position : position + 1] == "="
+    if option.metavar is None:
+        if assigned:
+            raise UsageError(f"{flag} is a switch and takes no value")
+        return True, position
+    start = position + 1 if assigned else _BLANK.match(line, position).end()  # type: ignore[union-attr]
+    word = _WORD.match(line, start)
+    if word is None or (not assigned and word.group() in flags):
+        raise UsageError(f"{flag} needs a value: {option.legal}")
+    quoted = _QUOTED.fullmatch(word.group())
+    text = (quoted[1] or "") + quoted[3] if quoted else word.group()
+    try:
+        return option.parse(text), word.end()
+    except ValueError:
+        raise UsageError(f"{flag} must be {option.legal}, not `{text}`") from None
+
+
+def _split_target(source: str) -> tuple[str, str] | None:
+    previous = ""
+    for token in tokens(source):
+        if token.depth == 0 and token.text == "in" and previous != "not":
+            target, items = _trim(source[: token.start]), _trim(source[token.end :])
+            if _parses(f"for {target} in (): pass", "exec"):
+                _check(items)
+                return target, items
+            return None
+        previous = token.text
+    return None
+
+
+def _check(source: str) -> None:
+    try:
+        ast.parse(source, mode="eval")
+    except SyntaxError as error:
+        problem = error.msg
+    else:
+        return
+    refuse_unknown_flag(source)
+    raise UsageError(f"`{source}` is not a Python expression: {problem}" if source else "nothing stands after `in`")
+
+
+def _trim(text: str) -> str:
+    return _EDGES.sub("", text)
+
+
+def _parses(source: str, mode: str = "eval") -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)
+        try:
+            ast.parse(source, mode=mode)
+        except SyntaxError:
+            return False
+    return True

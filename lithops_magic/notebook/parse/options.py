@@ -1,0 +1,237 @@
+"""The options of the magics, declared once: parsing, help, completion and `%config` all read these lists."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lithops_magic.notebook.parse import option_values
+from lithops_magic.notebook.parse.option_values import Range
+
+Errors = Literal["raise", "keep"]
+ERRORS = ("raise", "keep")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the options on one magic line say; None means not given."""
+
+    out: str | None = None
+    reduce: str | None = None
+    memory: int | None = None
+    timeout: int | None = None
+    tmp: int | None = None
+    env: tuple[tuple[str, str], ...] = ()
+    packages: str | None = None
+    chunksize: int | None = None
+    workers: int | None = None
+    retries: int | None = None
+    retry_errors: bool = False
+    retry_memory: float | None = None
+    backups: bool = False
+    errors: Errors | None = None
+    locals: bool = False
+    max_cost: float | None = None
+    dry_run: bool = False
+    background: bool = False
+    detach: bool = False
+    quiet: bool = False
+    local: bool = False
+    profile: str | None = None
+    grep: str | None = None
+    resume: bool = False
+    help: bool = False
+
+
+@dataclass(frozen=True)
+class Option:
+    """One declared option: `metavar` None makes it a switch without a value."""
+
+    flags: tuple[str, ...]
+    help: str
+    metavar: str | None = None
+    parse: Callable[[str], object] = str
+    legal: str = ""
+    choices: tuple[str, ...] = ()
+    offers: Literal["variables", "functions"] | None = None
+    """Which names of the notebook complete its value."""
+    repeated: bool = False
+    """Whether it may be given several times, each adding a value."""
+
+    @property
+    def field(self) -> str:
+        """The attribute of `Options` this option sets."""
+        return self.flags[-1].removeprefix("--").replace("-", "_")
+
+    @property
+    def usage(self) -> str:
+        """The option as the help shows it: `-o NAME, --out NAME`."""
+        value = f" {self.metavar}" if self.metavar else ""
+        return ", ".join(flag + value for flag in self.flags)
+
+
+def _number(flag: str, metavar: str, allowed: Range, text: str) -> Option:
+    return Option((flag,), text, metavar, allowed.parse, str(allowed))
+
+
+_OUT = Option(
+    ("-o", "--out"),
+    "variable that holds the result, bound before the work starts",
+    "NAME",
+    option_values.parse_name,
+    "a variable name",
+    offers="variables",
+)
+_ANSWER = Option(
+    ("-o", "--out"),
+    "variable that gets the value",
+    "NAME",
+    option_values.parse_name,
+    "a variable name",
+    offers="variables",
+)
+_REDUCE = Option(
+    ("--reduce",),
+    "function called once on Lambda with the list of all values when every task has succeeded; gives RESULT.reduced",
+    "NAME",
+    option_values.parse_name,
+    "the name of a function",
+    offers="functions",
+)
+_FUNCTION = (
+    _number(
+        "--memory",
+        "MB",
+        option_values.MEMORY,
+        "memory of each Lambda; more memory also means more CPU (1 vCPU at 1769 MB)",
+    ),
+    _number("--timeout", "S", option_values.TIMEOUT, "longest time one task may run, in seconds"),
+    _number("--tmp", "MB", option_values.TMP, "size of /tmp in each Lambda"),
+    Option(
+        ("--env",),
+        "environment variable of the tasks; may be given several times",
+        "K=V",
+        option_values.parse_pair,
+        "NAME=VALUE",
+        repeated=True,
+    ),
+    Option(
+        ("--packages",),
+        'packages to ship beside those the cell is seen to use: "numpy==2.1 polars", a requirements file, or none',
+        "LIST",
+        str,
+        "names in quotes, a requirements file or none",
+    ),
+)
+_SHARING = (
+    _number(
+        "--chunksize", "N", option_values.COUNT, "items sent in one invocation (chosen by measuring when not given)"
+    ),
+    _number("--workers", "N", option_values.COUNT, "most Lambdas running at the same time"),
+)
+_RETRYING = (
+    _number("--retries", "N", option_values.RETRIES, "how often a task is sent again when its Lambda was lost"),
+    Option(("--retry-errors",), "also send a task again when its code raised"),
+    Option(
+        ("--retry-memory",),
+        "give a task that ran out of memory this many times more at its next attempt",
+        "2x",
+        option_values.parse_factor,
+        option_values.ABOVE["retry_memory"][1],
+    ),
+)
+_BACKUPS = Option(("--backups",), "run a second copy of tasks far slower than their peers; only if they may run twice")
+_ERRORS = Option(
+    ("--errors",),
+    "raise: stop the notebook with the grouped errors at the end; keep: only report them",
+    "raise|keep",
+    option_values.one_of(ERRORS),
+    "raise or keep",
+    ERRORS,
+)
+_LIMITS = (
+    Option(("--locals",), "show the local variables of the frames that failed"),
+    Option(
+        ("--max-cost",),
+        "send nothing more once this many US dollars are spent",
+        "USD",
+        option_values.parse_money,
+        option_values.ABOVE["max_cost"][1],
+    ),
+)
+_WAYS = (
+    Option(("--dry-run",), "tell what would be sent, deployed and paid at worst; send and create nothing"),
+    Option(("--background",), "return at once; the result fills while other cells run"),
+    Option(("--detach",), "let AWS go on without this notebook; %lambda_attach finds the results again"),
+)
+_QUIET = Option(("--quiet",), "show neither progress nor summary")
+_WHERE = (
+    Option(("--local",), "use the local AWS on this machine, whatever is configured"),
+    Option(("--profile",), "AWS profile to use", "NAME", str, "the name of an AWS profile"),
+)
+_HELP = Option(("--help",), "show this help")
+
+MAP = (
+    _OUT,
+    _REDUCE,
+    *_FUNCTION,
+    *_SHARING,
+    *_RETRYING,
+    _BACKUPS,
+    _ERRORS,
+    *_LIMITS,
+    *_WAYS,
+    _QUIET,
+    *_WHERE,
+    _HELP,
+)
+CALL = (_ANSWER, *_FUNCTION, *_RETRYING, *_LIMITS, *_WAYS, _QUIET, *_WHERE, _HELP)
+ATTACH = (
+    _OUT,
+    Option(("--resume",), "run what was not finished; without it the job is only looked at"),
+    Option(("--background",), "return at once; the result fills while other cells run"),
+    _QUIET,
+    *_WHERE,
+    _HELP,
+)
+MANAGE = (*_WHERE, _HELP)
+LOGS = (Option(("--grep",), "only lines that match this regular expression", "PATTERN", str, "a pattern"), _HELP)
+
+ENGINE = (
+    *("memory", "timeout", "tmp", "packages", "chunksize", "workers", "retries", "retry_errors", "retry_memory"),
+    *("backups", "errors", "locals", "max_cost"),
+)
+"""Fields that have a session default of the same name and are handed to the engine as they are."""
+
+
+def by_flag(options: Iterable[Option]) -> dict[str, Option]:
+    """Return the options under each of their flags."""
+    return {flag: option for option in options for flag in option.flags}
+
+
+def names(options: Iterable[Option]) -> list[str]:
+    """Return every flag in the order of the help."""
+    return [flag for option in options for flag in option.flags]
+
+
+def describe(options: Iterable[Option]) -> str:
+    """Return the lines of the help that list `options`."""
+    listed = list(options)
+    width = max(len(option.usage) for option in listed)
+    return "\n".join(f"    {option.usage:{width}}  {option.help}" for option in listed)
+
+
+def closest(flag: str, known: Iterable[str]) -> str:
+    """Return `; did you mean --x?` for a mistyped flag, or an empty string."""
+    found = difflib.get_close_matches(flag, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def collect(read: Iterable[tuple[Option, object]]) -> Options:
+    """Return what was read as `Options`; of an option given twice the last one counts, unless it adds up."""
+    fields: dict[str, Any] = {}
+    for option, value in read:
+        fields[option.field] = (*fields.get(option.field, ()), value) if option.repeated else value
+    return Options(**fields)
