@@ -138,6 +138,7 @@ from lithops_magic.aws.invoke.sender import open_transport
 from lithops_magic.aws.session import Cloud
 from lithops_magic.config import Settings
 listener = socket.create_server(("127.0.0.1", 0))
+listener.settimeout(50)
 settings = Settings(local=False, region="us-east-1", execution_role="arn:aws:iam::123456789012:role/r",
     access_key_id="a", secret_access_key="b", endpoint_url=f"http://127.0.0.1:{listener.getsockname()[1]}")
 open_transport(Cloud.connect(settings), "f", max_in_flight=1, timeout=600).send(b"{}", print)

@@ -12,7 +12,7 @@ from typing import Any
 
 def run(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "import sys; from lithops_magic.cli import main; sys.exit(main())", *arguments],
+        [sys.executable, "-c", "import sys; from lithops_magic.cli.main import main; sys.exit(main())", *arguments],
         cwd=cwd,
         env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
@@ -26,7 +26,7 @@ def run(*arguments: str, cwd: Path | None = None, **environment: str) -> subproc
 def test_the_command_needs_no_aws_and_no_notebook_library_to_explain_itself() -> None:
     program = (
         "import sys\n"
-        "from lithops_magic.cli import main\n"
+        "from lithops_magic.cli.main import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules} & {'boto3', 'IPython', 'nbclient', 'moto'}))\n"
     )

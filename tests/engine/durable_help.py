@@ -18,7 +18,7 @@ CLIENT = """
 import sys, urllib.request
 import lithops_magic
 from lithops_magic.config import Settings
-from lithops_magic.engine import journal, kept
+from lithops_magic.engine.durable import journal
 
 journal.AFTER, journal.PERIOD = 0.05, 0.05
 base = sys.argv[1]

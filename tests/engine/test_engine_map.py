@@ -426,6 +426,7 @@ def test_a_result_can_be_awaited() -> None:
 
 def test_an_interrupted_job_keeps_what_is_done_and_returns_at_once(local_aws: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gate:
+        gate.settimeout(60)
         result = background(held_at(gate, first=4), range(100), chunksize=1, workers=4)
         # Four tasks run on until the test lets them go.
         held = [gate.accept()[0] for _ in range(4)]
@@ -455,6 +456,7 @@ def test_an_unfinished_task_says_so() -> None:
 
 def test_an_interrupt_reaches_the_waiting_main_thread() -> None:
     with socket.create_server(("127.0.0.1", 0)) as gate:
+        gate.settimeout(60)
         result = background(held_at(gate), range(2), chunksize=1, workers=2)
         held = [gate.accept()[0] for _ in range(2)]
         threading.Timer(0.3, lambda: signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)).start()

@@ -26,10 +26,10 @@ ITEMS = range(400)
 CLIENT = """
 import pickle, sys
 sys.path[:0] = sys.argv[1:]
-from lithops_magic.aws import invoke
-from lithops_magic.engine import journal
+from lithops_magic.aws.invoke import sender
+from lithops_magic.engine.durable import journal
 
-invoke.ANSWER_MARGIN, journal.AFTER, journal.PERIOD = -1.0, 0.05, 0.05
+sender.ANSWER_MARGIN, journal.AFTER, journal.PERIOD = -1.0, 0.05, 0.05
 job, items, options = pickle.load(sys.stdin.buffer)
 result = job.start(items, **options)
 print(result.job_id, flush=True)
