@@ -93,3 +93,17 @@ def test_html_is_escaped_and_survives_untrusted_notebooks():
     shown = describe(found)["text/html"]
     assert "&lt;b&gt;x" in shown
     assert "class=" not in shown
+
+
+def test_a_region_without_a_known_price_says_that_costs_are_estimates(local_aws):
+    elsewhere = SETTINGS.replace(
+        local=False,
+        region="mx-central-1",
+        endpoint_url=local_aws.endpoint_url,
+        access_key_id=local_aws.access_key_id,
+        secret_access_key=local_aws.secret_access_key,
+        execution_role=f"arn:aws:iam::{local_aws.account_id}:role/any",
+    )
+    found = plan(abs, [1], options=MapOptions(), settings=elsewhere)
+    assert "in mx-central-1 is not known here" in describe(found)["text/plain"]
+    assert "not known here" not in text()

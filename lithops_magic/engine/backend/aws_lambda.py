@@ -157,7 +157,7 @@ class LambdaBackend:
             local=cloud.is_local,
             reused=reused,
             price=self._price(cloud.region),
-            request_price=prices.REQUEST_PRICE,
+            request_price=prices.price_of(cloud.region).request,
             notes=_known[key].notes,
             store=_known[key].store,
         )
@@ -179,7 +179,7 @@ class LambdaBackend:
             local=settings.local,
             reused=False,
             price=self._price(settings.region or ""),
-            request_price=prices.REQUEST_PRICE,
+            request_price=prices.price_of(settings.region or "").request,
             store=store,
         )
 
@@ -203,6 +203,7 @@ class LambdaBackend:
         return LambdaBackend(self._settings.replace(memory=memory), self._workers, self._need)
 
     def _deploy(self, notify: Callable[[str], None]) -> _Known:
+        from lithops_magic.aws import prices
         from lithops_magic.aws.deploy import function
         from lithops_magic.aws.deploy.archive import store_archives
         from lithops_magic.aws.deploy.layer import publish_layers
@@ -223,6 +224,8 @@ class LambdaBackend:
         if deployed.created:
             # A result that is too large must find its bucket: the sandbox may not create it.
             store.prepare(notify)
+        estimated = prices.estimate_note(cloud.region)
+        notes = (*notes, estimated) if estimated else notes
         return _Known(cloud, deployed, invoke.concurrency(cloud), notes, store)
 
 

@@ -71,6 +71,7 @@ def plan(
     LithopsMagicError
         The job could not be started, for the same reasons as in `start`.
     """
+    from lithops_magic.aws import prices
     from lithops_magic.aws.session import Cloud
 
     blob = Function.pickle(function, items, Request.parse(options.packages))
@@ -90,7 +91,7 @@ def plan(
         deployed=deployed,
         supply=given,
         missing=missing,
-        notes=(*blob.warnings, *notes),
+        notes=(*blob.warnings, *notes, *filter(None, [prices.estimate_note(cloud.region)])),
         settings=settings,
         options=options,
         item_cost=_worst(options, settings, cloud.region),
