@@ -53,7 +53,7 @@ WITH_THE_CALL = {
 }
 """Permissions that AWS demands for an operation of another name."""
 
-ADMINISTRATION = {"provision.py", "role.py"}
+ADMINISTRATION = {"create_role.py", "role.py"}
 """Modules that write to IAM: for an administrator, or the local AWS."""
 
 

@@ -15,8 +15,8 @@ from lithops_magic.notebook.form.store import Store
 from lithops_magic.notebook.parse.usage_error import UsageError
 
 if TYPE_CHECKING:
-    from lithops_magic.notebook.form.asked import Asked
     from lithops_magic.notebook.form.form import ConfigForm
+    from lithops_magic.notebook.parse.config_line import Asked
     from lithops_magic.notebook.session import Session
 
 NAMES: Mapping[str, str] = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 from IPython.core.page import page
 
-from lithops_magic.notebook.form.asked import Asked
+from lithops_magic.notebook.parse.config_line import Asked
 from lithops_magic.notebook.parse.options import Option
 from lithops_magic.notebook.parse.usage_error import UsageError
 
