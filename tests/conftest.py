@@ -25,6 +25,35 @@ SAM = "1.170.0"
 """Version of the SAM CLI whose wheel holds AWS's emulator."""
 
 
+SLOW_AREAS = {"browser", "faults", "local_control", "local_sandbox", "local_server"}
+SLOW_FILES = {
+    *("test_aws_invoke.py", "test_aws_session.py", "test_aws_transport.py", "test_config_lithops.py", "test_demo.py"),
+    *(
+        "test_engine_policy.py",
+        "test_extension.py",
+        "test_packages_image.py",
+        "test_packages_index.py",
+        "test_plots.py",
+    ),
+    *("test_worker_handler.py", "test_worker_rie.py", "test_worker_store.py"),
+}
+"""What starts servers, kernels, sandboxes or a browser of its own, beside every test that asks for `local_aws`."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Keep the fast tier from importing what it does not run: it works without JupyterLab, moto and Playwright."""
+    is_slow = collection_path.name in SLOW_AREAS | SLOW_FILES
+    return True if config.getoption("markexpr") == "fast" and is_slow else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as fast whatever needs no AWS, so that nobody has to keep a list."""
+    for item in items:
+        names = {*item.path.parts}
+        if "local_aws" not in getattr(item, "fixturenames", ()) and not names & (SLOW_AREAS | SLOW_FILES):
+            item.add_marker("fast")
+
+
 def pytest_collection_finish() -> None:
     """Leave what was imported so far out of every later collection of garbage, which IPython's tests often ask for."""
     gc.collect()
