@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from lithops_magic.aws import local_proof
 from lithops_magic.aws.explain import aws_errors
 from lithops_magic.aws.local_server import ensure_local_aws
 from lithops_magic.config import Settings, regions
@@ -122,6 +123,14 @@ class Cloud:
             raise ConfigError(NO_CREDENTIALS)
         return found
 
+    def local_secret(self) -> str:
+        """Return what the local AWS proves itself with at each new connection; empty elsewhere."""
+        return self.credentials().secret_key if self.is_local else ""
+
+    def is_there(self) -> bool:
+        """Whether the local AWS still is where it was: it ends when it is idle, and its port may have a new owner."""
+        return not self.is_local or local_proof.answers(self.endpoint_url or "", self.local_secret())
+
     def ca_bundle(self) -> str:
         """Return the file, or the folder, of the certificate authorities that boto3 would trust."""
         from botocore.httpsession import get_cert_path
@@ -163,12 +172,15 @@ class Cloud:
             # A proxy of the environment cannot reach this machine's loopback address.
             base = base.merge(Config(proxies={}))
         with aws_errors():
-            return self._session.client(
+            client = self._session.client(
                 service,  # type: ignore[call-overload]
                 region_name=self.region,
                 endpoint_url=self.endpoint_url,
                 config=base if config is None else base.merge(config),
             )
+        if self.is_local:
+            local_proof.guard(client, self.local_secret())
+        return client
 
 
 def _connect_local(notify: Notify) -> Cloud:

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from lithops_magic.aws.invoke.outcomes import Ambiguous
+from lithops_magic.aws.invoke.outcomes import Ambiguous, Done
 from lithops_magic.engine import handover
 from lithops_magic.engine.api import again
 from lithops_magic.engine.backend import detached
 from lithops_magic.engine.backend.aws_lambda import Endpoint, LambdaBackend
-from lithops_magic.engine.backend.replay import Done, Replay, ReplayBackend
+from lithops_magic.engine.backend.replay import Replay, ReplayBackend
 from lithops_magic.engine.dispatch.items import Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
 from lithops_magic.engine.durable import journal, kept_results, records

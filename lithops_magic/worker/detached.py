@@ -20,7 +20,7 @@ def handle(event: dict[str, Any], context: Any, run: Handle) -> dict[str, Any]:
     A task may be begun `runs` times: each time one more object says so, which only the first to write it may write.
     """
     place = event["store"]
-    store = Store(place)
+    store = Store(place, bytes.fromhex(event["key"]))
     tasks = [] if store.has("cancelled") else event["tasks"]
     begun = {task["id"]: _begin(store, task["id"], place["runs"]) for task in tasks}
     tasks = [task for task in tasks if begun[task["id"]]]

@@ -18,11 +18,12 @@ from . import functions
 from .alarm import Alarm
 from .archive import install_archives
 from .reply import Reply
+from .seal import sealed
 from .sources import install
 from .store import Problem, Store
 from .task import Runner, refuse
 
-PROTOCOL = 2
+PROTOCOL = 3
 
 _SANDBOX = os.urandom(6).hex()
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -32,7 +33,7 @@ _cold = True
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Lambda's entry point."""
     if not event.get("store", {}).get("runs"):
-        return _handle(event, context)
+        return sealed(_handle(event, context), _key(event), event.get("request", ""))
     from . import detached  # for those who need it
 
     return detached.handle(event, context, _handle)
@@ -48,7 +49,7 @@ def _handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return {**head, "error": problem}
     if install(event.get("sources")):
         functions.forget()
-    store = Store(event["store"]) if "store" in event else None
+    store = Store(event["store"], _key(event)) if "store" in event else None
     alarm = Alarm(context.get_remaining_time_in_millis() / 1000)
     reply = Reply(head, store, alarm)
     try:
@@ -59,6 +60,11 @@ def _handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     finally:
         alarm.stop()
     return reply.close(_other_versions(event.get("versions", {})))
+
+
+def _key(event: dict[str, Any]) -> bytes:
+    """Signs what this job's tasks report; it comes with the request."""
+    return bytes.fromhex(event.get("key", ""))
 
 
 def _other_versions(expected: dict[str, str]) -> dict[str, str]:

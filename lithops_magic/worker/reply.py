@@ -11,6 +11,7 @@ from typing import Any
 
 from .alarm import Alarm
 from .capture import LIMIT as LOG
+from .seal import ROOM as SEAL
 from .store import CONNECT_TIMEOUT, Problem, Store
 
 LIMIT = 6_291_556
@@ -44,7 +45,7 @@ class Reply:
         self._store = store
         self._alarm = alarm
         self.outcomes: list[dict[str, Any]] = []
-        self._room = LIMIT - len(json.dumps({**head, "outcomes": []}))
+        self._room = LIMIT - SEAL - len(json.dumps({**head, "outcomes": []}))
         self._full = self._room
 
     def add(self, outcome: dict[str, Any]) -> bool:

@@ -55,15 +55,17 @@ class Store:
     ----------
     place
         As it stands in the request: bucket, owner, prefix, and after how many seconds a result is kept.
+    key
+        Signs results that are kept; without it none is.
     """
 
-    def __init__(self, place: dict[str, Any]) -> None:
+    def __init__(self, place: dict[str, Any], key: bytes = b"") -> None:
         self._bucket = {"Bucket": place["bucket"], "ExpectedBucketOwner": place["owner"]}
         self._prefix: str = place["prefix"]
         self._after: float = place.get("after", 0.0)
         self._runs: int = place.get("runs", 0)
         self._again: list[str] = place.get("again", [])
-        self._key = bytes.fromhex(place.get("key", ""))
+        self._key = key
         # The function's own, before a task's environment variables hide them.
         self._settings = {name: _variable(*variables) for name, variables in _SETTINGS.items()}
 

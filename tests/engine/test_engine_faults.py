@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import threading
 import time
@@ -28,6 +27,7 @@ from lithops_magic.errors import (
     VersionMismatch,
 )
 from lithops_magic.worker import handler
+from waiting import eventually
 
 OTHER = SimpleNamespace(__version__="0.0.1")
 
@@ -163,8 +163,13 @@ def test_a_deployment_that_fails_ends_the_job() -> None:
             InitFailed,
             "could not start",
         ),
-        (Reply(b"<html>", None, "", "id", None), TaskCrashed, "<html>: the function's log"),
-        (Reply(b'{"sandbox": "s", "cold": true, "outcomes": []}', None, "", "id", None), TaskCrashed, "no reason"),
+        (Reply(b"<html>", "Unhandled", "", "id", None), TaskCrashed, "<html>: the function's log"),
+        (Reply(b"<html>", None, "", "id", None), TaskLost, "not the function's own"),
+        (
+            Reply(b'{"sandbox": "s", "cold": true, "outcomes": []}', None, "", "id", None),
+            TaskLost,
+            "not the function's",
+        ),
     ],
 )
 def test_a_dead_sandbox_is_named_and_its_neighbours_survive(reply: Reply, kind: type, text: str) -> None:
@@ -201,12 +206,12 @@ def test_a_mismatch_ends_the_job(name: str, other: object, words: str, monkeypat
     result = run(backend, range(5))
     with pytest.raises(VersionMismatch, match=f"{words}: they must be the same. If a layer"):
         result.raise_errors()
-    assert result.snapshot().cancelled == 5
+    assert eventually(lambda: result.snapshot().cancelled == 5)
 
 
-def test_what_the_worker_refuses_as_a_whole_ends_the_job() -> None:
-    reply = {"sandbox": "s", "cold": True, "error": "The packages are not what was uploaded"}
-    result = run(FaultyLambda(lambda _: Reply(json.dumps(reply).encode(), None, "", "id", None)), range(5))
+def test_what_the_worker_refuses_as_a_whole_ends_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handler, "install_archives", lambda: "The packages are not what was uploaded")
+    result = run(FaultyLambda(lambda _: None), range(5))
     with pytest.raises(InvokeError, match="not what was uploaded"):
         result.raise_errors()
     assert type(result.error) is InvokeError

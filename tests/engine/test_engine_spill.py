@@ -20,7 +20,7 @@ from lithops_magic.engine.dispatch.items import Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
 from lithops_magic.engine.durable import journal
 from lithops_magic.engine.job.job import Job
-from lithops_magic.engine.wire.function import REQUEST_LIMIT, Function
+from lithops_magic.engine.wire.function import REQUEST_LIMIT, Function, request_name
 from lithops_magic.engine.wire.item import ItemTooLarge, fragment
 from lithops_magic.errors import AwsError, ItemError, ResultTooLarge, SerializationError, TamperedError, TaskLost
 from lithops_magic.worker import functions, reply, store
@@ -114,7 +114,7 @@ def test_a_request_is_filled_to_the_byte() -> None:
     sample = 300_000
     overhead = len(fragment(0, random.randbytes(sample), requests.room)) - sample * 4 // 3
     most = (requests.room - overhead) // 4 * 3
-    full = requests.request([fragment(0, random.randbytes(most), requests.room)])
+    full = requests.request([fragment(0, random.randbytes(most), requests.room)], request_name())
     assert REQUEST_LIMIT - 8 <= len(full) <= REQUEST_LIMIT
     with pytest.raises(ItemTooLarge, match="6,291"):
         fragment(0, random.randbytes(most + 6), requests.room)

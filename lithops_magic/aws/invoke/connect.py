@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from lithops_magic.aws.explain import aws_errors
+from lithops_magic.aws.local_proof import PATH, Challenge, NotOurs
 from lithops_magic.aws.session import USER_AGENT, Cloud
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Target:
     ca_bundle: str
     asynchronous: bool = False
     """Whether AWS only takes the request and runs it later."""
+    secret: str = field(default="", repr=False)
+    """What the local AWS proves itself with at each new connection; empty for AWS, which has TLS."""
 
     @classmethod
     def resolve(cls, cloud: Cloud, function_name: str, *, asynchronous: bool = False) -> Target:
@@ -60,6 +63,7 @@ class Target:
             proxy=_proxy(client.meta.config.proxies, url),  # type: ignore[attr-defined]
             ca_bundle=cloud.ca_bundle(),
             asynchronous=asynchronous,
+            secret=cloud.local_secret(),
         )
 
     @property
@@ -111,13 +115,48 @@ class Dialer:
         self._proxy = _proxy_options(target) if target.proxy else None
 
     def open(self) -> Future[HttpClientConnection]:
-        """Start to open a connection."""
+        """Start to open a connection, and have the local AWS prove itself on it before anything else is sent."""
+        opening = self._open()
+        if not self._target.secret:
+            return opening
+        proved: Future[HttpClientConnection] = Future()
+        opening.add_done_callback(partial(_challenge, self._target, proved))
+        return proved
+
+    def _open(self) -> Future[HttpClientConnection]:
         from awscrt.http import HttpClientConnection
 
         opening: Future[HttpClientConnection] = HttpClientConnection.new(
             self._target.host, self._target.port, self._bootstrap, self._sockets, self._tls, self._proxy
         )
         return opening
+
+
+def _challenge(target: Target, proved: Future[HttpClientConnection], opening: Future[HttpClientConnection]) -> None:
+    """Ask for the proof; `proved` has the connection once it came."""
+    from awscrt.http import HttpHeaders, HttpRequest
+
+    try:
+        connection = opening.result()
+        challenge = Challenge(target.secret)
+        answer: dict[str, str] = {}
+
+        def on_response(headers: list[tuple[str, str]], **_: object) -> None:
+            answer.update((name.lower(), value) for name, value in headers)
+
+        def on_end(completion: Future[int]) -> None:
+            if completion.exception() is None and challenge.is_met(answer.get("x-local-proof", "")):
+                proved.set_result(connection)
+            else:
+                connection.close()
+                proved.set_exception(completion.exception() or NotOurs())
+
+        headers = HttpHeaders([("host", target.url.netloc), *challenge.headers.items()])
+        stream = connection.request(HttpRequest("GET", PATH, headers), on_response)
+        stream.completion_future.add_done_callback(on_end)
+        stream.activate()
+    except Exception as error:  # it was not opened, or closed at once
+        proved.set_exception(error)
 
 
 def allow_sockets(number: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import NamedTuple
@@ -68,6 +68,9 @@ class Ambiguous:
 
 
 Outcome = Reply | Throttled | Refused | Unreachable | Ambiguous
+
+Done = Callable[[Outcome], object]
+"""Told what became of a request; answers False if what came is from somebody else."""
 
 NETWORK = "Look at the function's subnets, security groups (port 2049) and mount targets."
 ADDRESSES = "Use larger subnets, or fewer workers at once."

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lithops_magic.aws.invoke.connect import Target
-from lithops_magic.aws.invoke.outcomes import Outcome
+from lithops_magic.aws.invoke.outcomes import Done
 from lithops_magic.aws.invoke.threadstate import hold
 
 if TYPE_CHECKING:
     from awscrt.http import HttpClientConnection, HttpClientStream, HttpRequest
-
-Done = Callable[[Outcome], None]
 
 
 class Exchange:

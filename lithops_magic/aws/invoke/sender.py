@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from lithops_magic.aws.explain import aws_errors
-from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome, Refused, Reply, Throttled, Unreachable
+from lithops_magic.aws.invoke.outcomes import Ambiguous, Done, Outcome, Refused, Reply, Throttled, Unreachable
 from lithops_magic.aws.session import Cloud
 
 __all__ = [
     "Ambiguous",
+    "Done",
     "Outcome",
     "Refused",
     "Reply",
@@ -24,14 +24,15 @@ __all__ = [
 ANSWER_MARGIN = 15.0
 """Seconds beyond the function's timeout: 10 for its initialisation (Lambda's own limit), the rest for the way."""
 
-Done = Callable[[Outcome], None]
-
 
 class Transport(Protocol):
     """A way to invoke one function many times at once."""
 
     def send(self, payload: bytes, done: Done) -> None:
-        """Start one request and return at once; `done` is called once, from another thread."""
+        """Start one request and return at once; `done` is called once, from another thread.
+
+        It returns False for an answer that is somebody else's: the connection that brought it is closed.
+        """
 
     def close(self) -> None:
         """Abandon everything and return at once; `done` is not called any more."""

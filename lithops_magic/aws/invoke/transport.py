@@ -13,8 +13,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lithops_magic.aws.invoke.connect import Dialer, Target, allow_sockets
-from lithops_magic.aws.invoke.outcomes import Outcome, classify_failure, classify_response, has_expired, refusal
-from lithops_magic.aws.invoke.request import Done, Exchange
+from lithops_magic.aws.invoke.outcomes import (
+    Ambiguous,
+    Done,
+    Outcome,
+    classify_failure,
+    classify_response,
+    has_expired,
+    refusal,
+)
+from lithops_magic.aws.invoke.request import Exchange
 from lithops_magic.aws.invoke.signing import Signer
 from lithops_magic.aws.session import Cloud
 
@@ -161,42 +169,55 @@ class CrtTransport:
         error = completion.exception()
         if error is not None:
             self._broken(exchange, error)
-        elif self._release(exchange):
-            self._complete(exchange, completion.result())
+        elif self._claim(exchange):
+            connection = exchange.connection
+            self._give_back(connection, trusted=self._complete(exchange, completion.result()))
         self._pump()
 
-    def _complete(self, exchange: Exchange, status: int) -> None:
+    def _complete(self, exchange: Exchange, status: int) -> bool:
+        """Take a whole answer; whether the connection that brought it can be trusted with another request."""
         body = b"".join(exchange.chunks)
         if status != 200 and not exchange.repeated and has_expired(status, exchange.headers, body):
             if exchange.generation == self._signer.generation:
                 self._signer.renew(afresh=True)
             self._repeat(exchange)
-        else:
-            self._finish(exchange, classify_response(status, exchange.headers, body))
+            return True
+        return self._finish(exchange, self._understood(status, exchange.headers, body))
+
+    def _understood(self, status: int, headers: dict[str, str], body: bytes) -> Outcome:
+        try:
+            return classify_response(status, headers, body)
+        except Exception as error:  # whoever answers can say anything, and the exchange must end
+            return Ambiguous(f"{self._target.address} gave an answer that cannot be read: {error!r}")
 
     def _broken(self, exchange: Exchange, error: BaseException) -> None:
         """The connection ended before the answer did."""
-        if not self._release(exchange):
+        if not self._claim(exchange):
             return
+        self._give_back(exchange.connection, trusted=False)
         if exchange.sent or exchange.repeated:
             self._finish(exchange, classify_failure(error, self._target.address, sent=exchange.sent))
         else:
             self._repeat(exchange)
 
-    def _release(self, exchange: Exchange) -> bool:
-        """Take back the exchange's connection; False if nobody waits for the exchange any more."""
-        connection = exchange.connection
+    def _claim(self, exchange: Exchange) -> bool:
+        """End the wait for an answer; False if nobody waits any more."""
         with self._lock:
-            if connection is not None and connection in self._open:
-                if connection.is_open():
-                    self._idle.append(connection)
-                else:
-                    self._open.discard(connection)
-            exchange.connection = None
             return self._busy.pop(exchange, self) is None
 
+    def _give_back(self, connection: HttpClientConnection | None, *, trusted: bool) -> None:
+        """Keep a connection for the next request, or close it."""
+        with self._lock:
+            if connection is None or connection not in self._open:
+                return
+            if trusted and connection.is_open():
+                self._idle.append(connection)
+                return
+            self._open.discard(connection)
+        connection.close()
+
     def _repeat(self, exchange: Exchange) -> None:
-        exchange.repeated = True
+        exchange.repeated, exchange.connection = True, None
         with self._lock:
             if not self._closed.is_set():
                 self._waiting.appendleft(exchange)
@@ -210,14 +231,16 @@ class CrtTransport:
                 self._finish(exchange, refusal(failure))
         self._pump()
 
-    def _finish(self, exchange: Exchange, outcome: Outcome) -> None:
-        exchange.payload = b""
+    def _finish(self, exchange: Exchange, outcome: Outcome) -> bool:
+        """Tell what became of a request; False if the answer is somebody else's."""
+        exchange.payload, exchange.connection = b"", None
         if self._closed.is_set():
-            return
+            return True
         try:
-            exchange.done(outcome)
+            return exchange.done(outcome) is not False
         except Exception:
             logger.exception("The outcome of an invocation was not handled")
+            return False
 
     def _expire(self) -> None:
         """End what takes too long, until the transport is closed."""
@@ -246,6 +269,5 @@ class CrtTransport:
         return max(0.0, min([longest, *(deadline - time.monotonic() for deadline in deadlines)]))
 
     def _give_up(self, exchange: Exchange, text: str) -> None:
-        if exchange.connection is not None:
-            exchange.connection.close()
+        self._give_back(exchange.connection, trusted=False)
         self._finish(exchange, classify_failure(TimeoutError(text), self._target.address, sent=exchange.sent))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from lithops_magic.aws.invoke.outcomes import Outcome, Refused
+from lithops_magic.aws.invoke.outcomes import Done, Refused
 from lithops_magic.engine.backend.deployment_package import worker_package
 from lithops_magic.engine.wire.store import Store
 
@@ -28,8 +28,11 @@ MOST_MEMORY = 10_240
 class Sender(Protocol):
     """Invokes one function many times at once; `aws.invoke.Transport` is one."""
 
-    def send(self, payload: bytes, done: Callable[[Outcome], None]) -> None:
-        """Start one invocation and return at once; `done` is called once, from another thread."""
+    def send(self, payload: bytes, done: Done) -> None:
+        """Start one invocation and return at once; `done` is called once, from another thread.
+
+        It returns False for an answer that is not the function's own: the connection that brought it is closed.
+        """
 
     def close(self) -> None:
         """Abandon everything and return at once."""
@@ -44,7 +47,7 @@ class Left(Refused):
 class Nowhere:
     """A sender of a job that is only looked at: nobody sends anything with it."""
 
-    def send(self, payload: bytes, done: Callable[[Outcome], None]) -> None:  # noqa: ARG002
+    def send(self, payload: bytes, done: Done) -> None:  # noqa: ARG002
         """Refuse."""
         done(Left("", "", ""))
 
@@ -138,7 +141,7 @@ class LambdaBackend:
         environment = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "LITHOPS_"))}
         # What is in S3 expires: once a day it is looked at again.
         key = (settings, self._need, tuple(sorted(environment.items())), datetime.now(UTC).date())
-        reused = not afresh and key in _known
+        reused = not afresh and key in _known and _known[key].cloud.is_there()
         if not reused:
             _known[key] = self._deploy(notify)
         cloud, deployed = _known[key].cloud, _known[key].function

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome, Reply
+from lithops_magic.aws.invoke.outcomes import Ambiguous, Done, Outcome, Reply
 from lithops_magic.engine.backend.aws_lambda import UNLIMITED, Backend, Endpoint, Nowhere
 from lithops_magic.engine.backend.connection import Link
-from lithops_magic.engine.backend.replay import Done, Replay, ReplayBackend
+from lithops_magic.engine.backend.replay import Replay, ReplayBackend
 from lithops_magic.engine.durable import records
 from lithops_magic.engine.durable.history import Recall
 from lithops_magic.engine.durable.journal import Journal
@@ -127,7 +127,7 @@ class DetachedBackend:
         assert store is not None
         rules = {"runs": runs(self._options), **self._options.keeping}
         place = Place.of_job(store, self._job.id, key=self._job.key, rules=rules)
-        requests = self._function.place(place, len(self._items), limit=EVENT_LIMIT)
+        requests = self._function.place(place, len(self._items), key=self._job.key, limit=EVENT_LIMIT)
         taken = [
             records.Taken(index, _fragment(index, item, requests, place)) for index, item in enumerate(self._items)
         ]

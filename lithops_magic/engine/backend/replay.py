@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from lithops_magic.aws.invoke.outcomes import Outcome
+from lithops_magic.aws.invoke.outcomes import Done, Outcome
 from lithops_magic.engine.backend.aws_lambda import Backend, Endpoint, Left, Sender
 from lithops_magic.engine.durable.history import Recall
 from lithops_magic.engine.durable.kept_results import Watch
@@ -18,7 +18,6 @@ from lithops_magic.engine.wire.store import Place
 
 UNKNOWN = "it was sent by another process, and left no result in S3"
 
-Done = Callable[[Outcome], None]
 Rest = Callable[["Replay", bytes, Done, str], None]
 
 
@@ -73,7 +72,8 @@ class Replay:
         """Answer from what is known, now or later."""
         tasks = tasks_of(payload)
         if known := self._recall.answer(tasks):
-            return done(known)
+            done(known)
+            return None
         flying = self._recall.flying.intersection(tasks)
         self._recall.flying -= flying
         if not flying or self._watch is None:

@@ -7,11 +7,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lithops_magic.engine.backend.aws_lambda import Backend, Endpoint
 from lithops_magic.engine.backend.connection import Link
 from lithops_magic.engine.job.job import Task
+from lithops_magic.engine.wire.function import request_name
 from lithops_magic.errors import InvokeError
 
 
@@ -25,6 +26,8 @@ class Flight:
     sent_at: float
     copied: bool = False
     """Whether it is a copy of another one, or another one is a copy of it."""
+    name: str = field(default_factory=request_name)
+    """Of its request: the reply must answer to it."""
 
     def undecided(self) -> list[Task]:
         """The tasks that have no outcome yet and, once this has landed, no copy that may still bring one."""

@@ -6,7 +6,6 @@ import contextlib
 import queue
 import threading
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,6 +13,7 @@ from lithops_magic.aws.invoke.outcomes import Outcome
 from lithops_magic.engine.backend.aws_lambda import Backend
 from lithops_magic.engine.backend.limiter import TICK, ramp
 from lithops_magic.engine.dispatch import stragglers, verdicts
+from lithops_magic.engine.dispatch.answers import Answer
 from lithops_magic.engine.dispatch.budget import Budget
 from lithops_magic.engine.dispatch.chunk_size import Chunks
 from lithops_magic.engine.dispatch.items import Exhausted, Pulled, Source
@@ -39,17 +39,11 @@ _GATHERING, _LONGEST_GATHERING = 1e-5, 0.01
 """Seconds that they are left, per invocation in flight and at most: no invocation notices, none is as short."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    flight: Flight
-    outcome: Outcome
-
-
 class _Cancel:
     pass
 
 
-_Message = _Answer | Fetched | Uploaded | Pulled | Exhausted | Opened | _Cancel
+_Message = Answer | Fetched | Uploaded | Pulled | Exhausted | Opened | _Cancel
 
 
 class Scheduler:
@@ -149,7 +143,7 @@ class Scheduler:
             self._job.download = place.download
             if self._function.large:
                 self._notify(f"Uploading the function, {size(len(self._function.container))}")
-        self._requests = self._function.place(place, self._job.snapshot().total)
+        self._requests = self._function.place(place, self._job.snapshot().total, key=self._job.key)
         self._chunks.room = self._requests.room
         self._notify("")
 
@@ -213,8 +207,8 @@ class Scheduler:
 
     def _handle(self, message: _Message) -> None:
         match message:
-            case _Answer(flight, outcome):
-                self._answered(flight, outcome)
+            case Answer():
+                self._answered(message)
             case Pulled():
                 self._pull()
             case Exhausted(error):
@@ -228,18 +222,21 @@ class Scheduler:
             case _Cancel():
                 self._stop()
 
-    def _answered(self, flight: Flight, outcome: Outcome) -> None:
+    def _answered(self, answer: Answer) -> None:
+        flight, outcome = answer.flight, answer.outcome
         # Tasks behind a broken connection may still bring the results that they keep.
         tasks = [task.index for task in flight.tasks if not task.settled]
         if self._rescue.takes(tasks, flight.sent_at, outcome, partial(self._deliver, flight)):
             return
         flight.lane.land(flight)
         self._journal.answered(flight.tasks, outcome)
-        self._referee.answered(flight, outcome)
+        self._referee.answered(answer)
 
-    def _deliver(self, flight: Flight, outcome: Outcome) -> None:
-        """Called from other threads."""
-        self._inbox.put(_Answer(flight, outcome))
+    def _deliver(self, flight: Flight, outcome: Outcome) -> bool:
+        """Take an answer; whether it may be the function's own. Called from other threads."""
+        answer = Answer.of(flight, outcome, self._job.key)
+        self._inbox.put(answer)
+        return not answer.foreign
 
     def _exhausted(self, error: Exception | None) -> None:
         self._source.last = True
@@ -361,6 +358,6 @@ class Scheduler:
                 self._invoke(lane.launch([task for task in flight.tasks if not task.settled], copied=True))
 
     def _invoke(self, flight: Flight) -> None:
-        payload = self._requests.request(task.fragment for task in flight.tasks)
+        payload = self._requests.request((task.fragment for task in flight.tasks), flight.name)
         self._journal.sent(flight.tasks)
         flight.endpoint.sender.send(payload, partial(self._deliver, flight))

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome, Reply, Throttled
+from lithops_magic.aws.invoke.outcomes import Ambiguous, Reply, Throttled
 from lithops_magic.engine.dispatch import verdicts
+from lithops_magic.engine.dispatch.answers import Answer, Spoilt
 from lithops_magic.engine.dispatch.billing import Bill
 from lithops_magic.engine.dispatch.chunk_size import Chunks
 from lithops_magic.engine.dispatch.lanes import Flight, Lane, Lanes
@@ -17,6 +18,7 @@ from lithops_magic.engine.dispatch.versions import Versions
 from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job, Task
 from lithops_magic.engine.job.ledger import Charge
+from lithops_magic.engine.wire.reply import WorkerReply
 from lithops_magic.errors import InvokeError, RemoteError, TaskError, TaskLost, TaskOutOfMemory, VersionMismatch
 
 
@@ -68,7 +70,7 @@ class Referee:
             self._job.record(self._invoked, self._charges, self._done)
             self._invoked, self._charges, self._done = [], [], []
 
-    def answered(self, flight: Flight, outcome: Outcome) -> None:
+    def answered(self, answer: Answer) -> None:
         """Judge an answer.
 
         Raises
@@ -76,13 +78,15 @@ class Referee:
         InvokeError
             It says that no other invocation can succeed.
         """
+        flight, outcome = answer.flight, answer.outcome
         if isinstance(outcome, Reply):
             flight.lane.link.accepted()
-            return self._replied(flight, outcome)
+            return self._replied(flight, outcome, answer.worker)
         tasks = flight.undecided()
         if isinstance(outcome, Ambiguous):
+            what = "its answer was lost" if isinstance(outcome, Spoilt) else "the connection broke"
             for task in tasks:
-                text = f"the connection broke, and it may have run: {outcome.message}"
+                text = f"{what}, and it may have run: {outcome.message}"
                 self._lose(flight.lane, task, verdicts.make(TaskLost, task, text))
             return None
         throttled = isinstance(outcome, Throttled)
@@ -98,8 +102,7 @@ class Referee:
         if not message.task.settled:
             self._judged(message.lane, message.task, message.verdict)
 
-    def _replied(self, flight: Flight, outcome: Reply) -> None:
-        worker = verdicts.read(outcome)
+    def _replied(self, flight: Flight, outcome: Reply, worker: WorkerReply | None) -> None:
         bill = Bill.of(outcome, worker, flight.endpoint)
         self._invoked.append(bill.event)
         if worker is not None and worker.error:

@@ -11,7 +11,7 @@ from lithops_magic.engine.dispatch import failures
 from lithops_magic.engine.job.job import Task
 from lithops_magic.engine.text import tracebacks
 from lithops_magic.engine.text.short_repr import glance
-from lithops_magic.engine.wire.reply import Outcome, WorkerReply, decode, unpickle
+from lithops_magic.engine.wire.reply import Outcome, WorkerReply, unpickle
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import (
     AwsError,
@@ -209,13 +209,3 @@ def judge_failure(reply: Reply, tasks: Sequence[Task], limits: Limits) -> list[V
         return [Lost(make(kind, tasks[0], text))]
     text = f"the invocation it shared with {len(tasks) - 1} others was lost: {text}"
     return [Disturbed(make(kind, task, text)) for task in tasks]
-
-
-def read(reply: Reply) -> WorkerReply | None:
-    """The worker's own reply, or None if the sandbox failed before it could give one."""
-    if reply.function_error is not None:
-        return None
-    try:
-        return decode(reply.payload)
-    except ValueError:
-        return None

@@ -13,8 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome, Reply
+from lithops_magic.aws.invoke.outcomes import Ambiguous, Done, Outcome, Reply
 from lithops_magic.aws.invoke.report import Report
+from lithops_magic.engine.wire.reply import Vouched
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import AwsError, LithopsMagicError
 
@@ -29,7 +30,7 @@ HOPELESS = frozenset({"AccessDenied", "AllAccessDisabled", "NoSuchBucket"})
 _THREADS = 8
 _MAC = 32
 
-Found = Callable[[Reply | None], None]
+Found = Callable[[Reply | None], object]
 
 
 @dataclass(slots=True, eq=False)
@@ -190,7 +191,7 @@ def reply(outcomes: Iterable[dict[str, Any]]) -> Reply:
     milliseconds = sum(outcome["seconds"] for outcome in outcomes) * 1000
     memory = max(outcome.get("memory_mb", 0) for outcome in outcomes)
     report = Report(milliseconds, math.ceil(milliseconds), 0, memory)
-    return Reply(json.dumps({**head, "outcomes": outcomes}).encode(), None, "", "", report)
+    return Vouched(json.dumps({**head, "outcomes": outcomes}).encode(), None, "", "", report)
 
 
 class Unkept(Ambiguous):
@@ -215,9 +216,7 @@ class Rescue:
         self._timeout = timeout
         self._watch = Watch(place, timeout) if place else None
 
-    def takes(
-        self, tasks: Collection[int], sent_at: float, outcome: Outcome, deliver: Callable[[Outcome], None]
-    ) -> bool:
+    def takes(self, tasks: Collection[int], sent_at: float, outcome: Outcome, deliver: Done) -> bool:
         """Whether an invocation is not given up yet: `deliver` is called with what is found, or that nothing was."""
         if self._watch is None or not isinstance(outcome, Ambiguous) or isinstance(outcome, Unkept):
             return False

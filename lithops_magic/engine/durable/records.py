@@ -12,6 +12,7 @@ from typing import Any
 
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Reply
 from lithops_magic.aws.invoke.report import Report
+from lithops_magic.engine.wire.reply import Vouched
 from lithops_magic.worker import packing
 
 SLICE = 1_000_000
@@ -74,7 +75,7 @@ Note = Record | tuple[tuple[int, ...]] | _Answer
 those alone, and walks through every object of a class again and again."""
 
 
-class RecalledReply(Reply):
+class RecalledReply(Vouched):
     """An answer that came from a journal."""
 
     __slots__ = ()

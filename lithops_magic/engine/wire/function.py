@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import secrets
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,11 +20,14 @@ from lithops_magic.errors import SerializationError
 from lithops_magic.worker import packing
 from lithops_magic.worker.culprit import locate
 
-PROTOCOL = 2
+PROTOCOL = 3
 REQUEST_LIMIT = 6_291_456
 """Bytes of one synchronous Invoke request: AWS's quota, 6 MiB."""
 EVENT_LIMIT = 1_048_576
 """Bytes of one asynchronous Invoke request: AWS's quota, 1 MiB (256 KiB before October 2025)."""
+NAME = 16
+"""Characters of a request's name."""
+_TASKS = b'","tasks":['
 ALWAYS_INLINE = 16_384
 """Bytes of a function that always travel inline: under 2 ms of a link of 100 Mbit/s, less than an invocation takes."""
 MOSTLY_INLINE = 131_072
@@ -118,7 +122,13 @@ class Function:
         return len(self.container) > MOSTLY_INLINE
 
     def place(
-        self, place: Place | None = None, tasks: int | None = None, *, again: bool = False, limit: int = REQUEST_LIMIT
+        self,
+        place: Place | None = None,
+        tasks: int | None = None,
+        *,
+        key: bytes = b"",
+        again: bool = False,
+        limit: int = REQUEST_LIMIT,
     ) -> Requests:
         """Decide how the function travels, bring it to S3 if that is the way, and return the maker of its requests.
 
@@ -128,6 +138,8 @@ class Function:
             The job's place in S3; None if it has none.
         tasks
             How many there are, if that is known.
+        key
+            The job's: signs what its tasks report; its place has it too.
         again
             A sandbox did not find the function in S3: bring it there unless it still is.
         limit
@@ -145,8 +157,9 @@ class Function:
             reference["data"] = base64.b64encode(self.container).decode()
         else:
             reference |= place.upload(self.container, again=again)
-        head = {**self.head, "function": reference, **({"store": place.head()} if place else {})}
-        prefix = json.dumps(head, separators=(",", ":"))[:-1].encode() + b',"tasks":['
+        key = key or (place.key if place else b"")
+        head = {**self.head, "key": key.hex(), "function": reference, **({"store": place.head()} if place else {})}
+        prefix = json.dumps(head, separators=(",", ":"))[:-1].encode() + b',"request":"'
         if len(prefix) > limit - 1024:
             raise SerializationError(
                 f"The function takes {len(prefix):,} bytes in a request, AWS allows {limit:,}: "
@@ -171,15 +184,20 @@ class Requests:
     """Makes the requests of one function."""
 
     prefix: bytes
-    """The request up to its first task."""
+    """The request up to its own name."""
     limit: int = REQUEST_LIMIT
     """Bytes of a whole one."""
 
     @property
     def room(self) -> int:
         """Bytes that are left for tasks and the commas between them."""
-        return self.limit - len(self.prefix) - 2
+        return self.limit - len(self.prefix) - NAME - len(_TASKS) - 2
 
-    def request(self, fragments: Iterable[bytes]) -> bytes:
-        """Return the request that runs the function on some tasks."""
-        return self.prefix + b",".join(fragments) + b"]}"
+    def request(self, fragments: Iterable[bytes], name: str = "") -> bytes:
+        """Return the request that runs the function on some tasks; its `name` is what the reply answers to."""
+        return self.prefix + name.encode() + _TASKS + b",".join(fragments) + b"]}"
+
+
+def request_name() -> str:
+    """Return the name of a request, which no other one has."""
+    return secrets.token_hex(NAME // 2)

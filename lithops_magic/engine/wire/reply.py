@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from binascii import a2b_base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lithops_magic.aws.invoke.outcomes import Reply
 from lithops_magic.errors import RemoteFrame, RemoteTraceback
 from lithops_magic.worker import packing
 
@@ -52,8 +54,42 @@ class WorkerReply:
     """Of packages that are not the notebook's."""
 
 
+class Vouched(Reply):
+    """An answer whose origin was proved before: that of an earlier process, or what a task kept."""
+
+    __slots__ = ()
+
+
+def parse(payload: bytes) -> dict[str, Any]:
+    """Return what a reply says, whoever it is from.
+
+    Raises
+    ------
+    ValueError
+        It says nothing.
+    """
+    try:
+        reply = json.loads(payload)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(reply, dict):
+        raise ValueError("it is no object")
+    return reply
+
+
 def decode(payload: bytes) -> WorkerReply:
-    """Parse a worker's reply.
+    """Parse a worker's reply and read it.
+
+    Raises
+    ------
+    ValueError
+        It is not one.
+    """
+    return read(parse(payload))
+
+
+def read(reply: dict[str, Any]) -> WorkerReply:
+    """Read a worker's reply that was parsed.
 
     Raises
     ------
@@ -61,45 +97,79 @@ def decode(payload: bytes) -> WorkerReply:
         It is not one.
     """
     try:
-        reply = json.loads(payload)
-        outcomes = {outcome["id"]: _outcome(outcome) for outcome in reply.get("outcomes", ())}
+        outcomes = {_int(outcome["id"]): _outcome(outcome) for outcome in reply.get("outcomes", ())}
         return WorkerReply(
-            sandbox=reply["sandbox"],
-            cold=reply["cold"],
+            sandbox=_text(reply["sandbox"]),
+            cold=bool(reply["cold"]),
             outcomes=outcomes,
-            error=reply.get("error", ""),
-            mismatch=reply.get("mismatch", False),
-            versions=reply.get("versions", {}),
+            error=_text(reply.get("error", "")),
+            mismatch=bool(reply.get("mismatch", False)),
+            versions={_text(name): _text(version) for name, version in reply.get("versions", {}).items()},
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"the reply is not in the worker's format: {payload[:200]!r}") from error
+    except (LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"it is not in the worker's format ({type(error).__name__}: {error})") from None
 
 
 def _outcome(fields: dict[str, Any]) -> Outcome:
     value = fields.get("value", "")
+    status, log = _text(fields["status"]), _text(fields["log"])
+    started, seconds = _number(fields["started"]), _number(fields["seconds"])
     if value and isinstance(value, str):
         # Nearly all of them, and half of the time.
-        return Outcome(fields["status"], fields["started"], fields["seconds"], fields["log"], a2b_base64(value))
+        return Outcome(status, started, seconds, log, a2b_base64(value))
+    error = fields.get("error")
+    if status == "error" and error is None:
+        raise TypeError("an error that is not described")
     return Outcome(
-        status=fields["status"],
-        started=fields["started"],
-        seconds=fields["seconds"],
-        log=fields["log"],
-        reference=value or None,
-        reason=fields.get("reason", ""),
-        traceback=_traceback(fields.get("error")),
+        status=status,
+        started=started,
+        seconds=seconds,
+        log=log,
+        reference=_reference(value) if value else None,
+        reason=_text(fields.get("reason", "")),
+        traceback=None if error is None else _traceback(error),
         exception=a2b_base64(fields.get("exception", "")),
-        code=fields.get("code", 0),
-        size=fields.get("size", 0),
-        of=fields.get("of", ""),
+        code=_int(fields.get("code", 0)),
+        size=_int(fields.get("size", 0)),
+        of=_text(fields.get("of", "")),
     )
 
 
-def _traceback(error: dict[str, Any] | None) -> RemoteTraceback | None:
-    if error is None:
-        return None
-    frames = tuple(RemoteFrame(**frame) for frame in error["frames"])
-    return RemoteTraceback(error["type"], error["message"], frames, _traceback(error["cause"]))
+def _reference(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"object": _text(value["object"]), "sha256": _text(value["sha256"]), "size": _int(value["size"])}
+
+
+def _traceback(error: dict[str, Any]) -> RemoteTraceback:
+    frames = tuple(_frame(**frame) for frame in error["frames"])
+    cause = error["cause"]
+    return RemoteTraceback(
+        _text(error["type"]), _text(error["message"]), frames, None if cause is None else _traceback(cause)
+    )
+
+
+def _frame(line: int, library: bool = False, locals: Mapping[str, str] | None = None, **texts: str) -> RemoteFrame:
+    variables = {_text(name): _text(value) for name, value in (locals or {}).items()}
+    return RemoteFrame(
+        line=_int(line), library=bool(library), locals=variables, **{name: _text(text) for name, text in texts.items()}
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} instead of text")
+    return value
+
+
+def _int(value: object) -> int:
+    if type(value) is not int:
+        raise TypeError(f"{type(value).__name__} instead of a whole number")
+    return value
+
+
+def _number(value: object) -> float:
+    if type(value) not in (int, float) or not 0 <= value < math.inf:  # type: ignore[operator]
+        raise TypeError("no time")
+    return value  # type: ignore[return-value]
 
 
 def unpickle(data: bytes) -> Any:

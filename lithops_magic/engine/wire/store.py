@@ -71,7 +71,7 @@ class Place:
 
     def head(self) -> dict[str, Any]:
         """Return what the worker must know of it."""
-        keeping = {"after": self.after, "key": self.key.hex()} if self.key else {}
+        keeping = {"after": self.after} if self.key else {}
         return {
             "bucket": self.store.bucket,
             "owner": self.store.owner,

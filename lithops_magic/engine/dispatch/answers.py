@@ -1,0 +1,71 @@
+"""What comes back for an invocation, before anything relies on it: proved to be the function's own, and read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome, Reply
+from lithops_magic.engine.dispatch.lanes import Flight
+from lithops_magic.engine.wire.reply import Vouched, WorkerReply, decode, parse, read
+from lithops_magic.worker.seal import is_sealed
+
+FOREIGN = (
+    "the answer is not the function's own, and nothing of it was used. Something between here and there altered or "
+    "swapped it, another program answers in its place, or the image in runtime has another version of the worker"
+)
+
+
+class Spoilt(Ambiguous):
+    """An answer of which nothing can be used."""
+
+    __slots__ = ()
+
+
+class Foreign(Spoilt):
+    """An answer that is not the function's own to this request."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of an invocation."""
+
+    flight: Flight
+    outcome: Outcome
+    worker: WorkerReply | None = None
+    """The worker's own reply; None if the sandbox failed before it could give one."""
+
+    @classmethod
+    def of(cls, flight: Flight, outcome: Outcome, key: bytes) -> Answer:
+        """Prove and read an answer: whatever is wrong with it is a lost attempt. Called from any thread."""
+        try:
+            worker = _worker(flight, outcome, key) if isinstance(outcome, Reply) else None
+        except _NotSealed:
+            return cls(flight, Foreign(FOREIGN))
+        except Exception as error:
+            return cls(flight, Spoilt(f"the function's answer cannot be read: {error or type(error).__name__}"))
+        return cls(flight, outcome, worker)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it came from somebody else."""
+        return isinstance(self.outcome, Foreign)
+
+
+class _NotSealed(Exception):
+    """The reply is not sealed with the job's key in answer to this request."""
+
+
+def _worker(flight: Flight, reply: Reply, key: bytes) -> WorkerReply | None:
+    if reply.function_error is not None:
+        return None  # the platform's own, which has no key: it can say no more than that the sandbox failed
+    if isinstance(reply, Vouched):
+        return decode(reply.payload)
+    try:
+        fields = parse(reply.payload)
+    except ValueError:
+        raise _NotSealed from None
+    if not is_sealed(fields, key, flight.name):
+        raise _NotSealed
+    return read(fields)
