@@ -27,15 +27,20 @@ SAM = "1.170.0"
 
 SLOW_AREAS = {"browser", "faults", "local_control", "local_sandbox", "local_server"}
 SLOW_FILES = {
-    *("test_aws_invoke.py", "test_aws_session.py", "test_aws_transport.py", "test_config_lithops.py", "test_demo.py"),
-    *(
-        "test_engine_policy.py",
-        "test_extension.py",
-        "test_packages_image.py",
-        "test_packages_index.py",
-        "test_plots.py",
-    ),
-    *("test_worker_handler.py", "test_worker_rie.py", "test_worker_store.py"),
+    "test_aws_invoke.py",
+    "test_aws_session.py",
+    "test_aws_transport.py",
+    "test_config_lithops.py",
+    "test_demo.py",
+    "test_engine_policy.py",
+    "test_extension.py",
+    "test_kernel.py",
+    "test_packages_image.py",
+    "test_packages_index.py",
+    "test_plots.py",
+    "test_worker_handler.py",
+    "test_worker_rie.py",
+    "test_worker_store.py",
 }
 """What starts servers, kernels, sandboxes or a browser of its own, beside every test that asks for `local_aws`."""
 

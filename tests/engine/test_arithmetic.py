@@ -1,0 +1,322 @@
+"""The arithmetic behind cost, time left, chunk sizes and limits, against values computed by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lithops_magic.aws.invoke.outcomes import Reply
+from lithops_magic.aws.invoke.report import Report
+from lithops_magic.engine.backend import limiter
+from lithops_magic.engine.backend.aws_lambda import Endpoint, Limits, Nowhere
+from lithops_magic.engine.backend.limiter import Limiter, ramp
+from lithops_magic.engine.dispatch.billing import Bill
+from lithops_magic.engine.dispatch.budget import Budget
+from lithops_magic.engine.dispatch.chunk_size import Chunks
+from lithops_magic.engine.dispatch.lanes import Flight
+from lithops_magic.engine.dispatch.stragglers import Stragglers
+from lithops_magic.engine.job import events as ev
+from lithops_magic.engine.job.ledger import Charge, Ledger
+from lithops_magic.engine.job.snapshot import Snapshot, reduce
+from lithops_magic.engine.wire.reply import Outcome, WorkerReply
+
+ENDPOINT = Endpoint(
+    sender=Nowhere(),
+    workers=10,
+    limits=Limits(memory=1024, timeout=100),
+    local=False,
+    reused=False,
+    price=lambda billed_ms: billed_ms * 1e-5,
+    request_price=0.001,
+)
+
+
+def after(*events: ev.Event, start: Snapshot | None = None) -> Snapshot:
+    snapshot = start or Snapshot()
+    for event in events:
+        snapshot = reduce(snapshot, event)
+    return snapshot
+
+
+# Chunk sizes
+
+
+def test_the_average_forgets_by_three_tenths() -> None:
+    chunks = Chunks(None, 1000)
+    chunks.observe(1000, 10.0, 0)  # 0.01 s each
+    assert chunks.size(None, 1) == 50  # 0.5 s of work
+    chunks.observe(1000, 30.0, 0)  # 0.01 + 0.3 x (0.03 - 0.01) = 0.016 s each
+    assert chunks.size(None, 1) == 31
+    chunks.observe(0, 99.0, 10**9)
+    assert chunks.size(None, 1) == 31
+
+
+def test_workers_share_what_remains_in_two_rounds() -> None:
+    chunks = Chunks(None, 1000)
+    chunks.observe(1000, 100.0, 0)  # 0.1 s each
+    assert chunks.size(None, 1) == 5
+    assert chunks.size(24, 4) == 3  # 24 / 4 / 2
+    assert chunks.size(25, 4) == 4
+    assert chunks.size(1, 4) == 1
+    # 1,000 workers: 1000 / 500 = 2 s of work each.
+    assert chunks.size(None, 1000) == 20
+
+
+def test_the_last_chunks_are_not_split_below_fifty_milliseconds() -> None:
+    chunks = Chunks(None, 1000)
+    chunks.observe(1000, 1.0, 0)  # 0.001 s each
+    assert chunks.size(10, 10) == 50
+
+
+def test_replies_and_growth_bound_a_chunk() -> None:
+    chunks = Chunks(None, 1000)
+    chunks.observe(1, 1e-6, 0)
+    assert chunks.size(None, 1) == 8
+    chunks.observe(9, 9e-6, 0)
+    assert chunks.size(None, 1) == 80
+    large = Chunks(None, 1000)
+    large.observe(100, 1e-4, 100 * 300_000)
+    assert large.size(None, 1) == 10  # 3 MB of replies
+    large.observe(100, 1e-4, 0)  # 300,000 - 0.3 x 300,000 = 210,000
+    assert large.size(None, 1) == 14
+
+
+def test_processes_of_a_sandbox_divide_the_time() -> None:
+    chunks = Chunks(None, 1000, processes=4)
+    assert chunks.size(None, 1) == 4
+    chunks.observe(1000, 40.0, 0)  # 0.04 s each, four at a time: 0.01 s
+    assert chunks.size(None, 1) == 50
+    few = Chunks(None, 1000, processes=4)
+    few.observe(2, 0.8, 0)  # two at a time: 0.4 / 2 = 0.2 s each
+    assert few.size(None, 1) == 4
+    assert not few.tiny
+
+
+def test_a_task_is_tiny_below_fifty_milliseconds() -> None:
+    chunks = Chunks(None, 1000)
+    assert chunks.tiny
+    chunks.observe(1, 0.05, 0)
+    assert not chunks.tiny
+    assert not Chunks(3, 1000).tiny
+
+
+def test_commas_count() -> None:
+    assert Chunks(None, 11).fit([5, 5]) == 2
+    assert Chunks(None, 10).fit([5, 5]) == 1
+    assert Chunks(None, 1).fit([5, 5]) == 1
+    assert Chunks(None, 100).fit([]) == 0
+
+
+# What may be in flight
+
+
+def test_the_ramp_doubles_each_quarter_second_and_gives_two_for_each_reply() -> None:
+    assert ramp(0.0, 0) == 8
+    assert ramp(0.25, 0) == 16
+    assert ramp(1.0, 5) == 138
+    assert ramp(1e9, 0) == 8 * 2**20
+
+
+def test_a_limit_that_is_reached_grows_by_half_and_by_a_hundred_per_second() -> None:
+    one = Limiter(10_000)
+    assert one.limit == 1000
+    one.filled(100.0, 1000, True)  # the first step is at most a second long
+    assert one.limit == 1100
+    one.filled(100.5, 1100, True)
+    assert one.limit == 1150
+    one.filled(100.7, 1149, True)  # not reached
+    one.filled(100.9, 1150, False)  # nothing waits
+    assert one.limit == 1150
+    small = Limiter(4)
+    assert small.limit == 4
+    small.filled(1.0, 4, True)
+    assert small.limit == 4
+
+
+def test_a_small_limit_grows_by_at_least_two_per_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limiter.random, "uniform", lambda low, high: 1.0)
+    one = Limiter(100)
+    one.filled(10.0, 100, True)
+    for _ in range(98):
+        one.throttled(10.0, None, full=True)
+    # One burst is one piece of news: not below 0.7 x 100.
+    assert one.limit == 70
+    assert one.pause(10.0) == pytest.approx(0.1)
+    assert one.pause(10.2) == 0.0
+
+
+def test_an_answer_makes_the_next_pause_short_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limiter.random, "uniform", lambda low, high: 1.0)
+    one = Limiter(100)
+    pauses = []
+    for now in (0.0, 20.0, 40.0):
+        one.throttled(now, None, full=False)
+        pauses.append(one.pause(now))
+    assert pauses == pytest.approx([0.1, 0.2, 0.4])
+    one.accepted()
+    one.throttled(60.0, None, full=False)
+    assert one.pause(60.0) == pytest.approx(0.1)
+    one.throttled(80.0, 7.0, full=False)
+    assert one.pause(80.0) == pytest.approx(7.0)
+
+
+def test_only_throttles_for_five_minutes_are_the_end() -> None:
+    one = Limiter(100)
+    assert not one.stalled(1e9)
+    one.throttled(1000.0, None, full=False)
+    assert not one.stalled(1300.0)
+    assert one.stalled(1300.1)
+    one.accepted()
+    assert not one.stalled(1300.1)
+
+
+# What a job has come to
+
+
+def test_counts_add_up() -> None:
+    s = after(
+        ev.Started(10.0, 512),
+        ev.Counted(20),
+        ev.Submitted(8),
+        ev.Answered((), 3),
+        ev.Failed(),
+        ev.Retried(),
+        ev.Returned(1),
+    )
+    assert (s.running, s.done, s.failed, s.retried, s.queued) == (2, 3, 1, 1, 14)
+    s = after(ev.Throttled(1), ev.BackedUp(1), ev.Failed(sent=False), start=s)
+    assert (s.running, s.throttled, s.backups, s.failed, s.queued) == (1, 1, 1, 2, 14)
+    s = after(ev.Cancelled(12.0), ev.Withdrawn(1), start=s)
+    assert (s.state, s.running, s.cancelled, s.queued) == ("cancelled", 0, 15, 0)
+    assert s.done + s.failed + s.cancelled == s.total
+    assert after(ev.Submitted(3)).queued is None
+
+
+def test_clocks() -> None:
+    s = after(ev.Phase("Deploying"), start=Snapshot(started_at=100.0)).at(103.0)
+    assert (s.elapsed, s.running_seconds, s.phase) == (3.0, 0.0, "Deploying")
+    s = after(ev.Started(104.0, 512), start=s).at(110.0)
+    # The running phase began at 104; nothing had run before.
+    assert (s.running_at, s.elapsed, s.running_seconds) == (104.0, 10.0, 6.0)
+    s = after(ev.Ended(112.0), start=s).at(500.0)
+    assert (s.elapsed, s.running_seconds) == (12.0, 8.0)
+    # What is run again later continues both clocks.
+    again = s.again(5, 600.0)
+    assert again.started_at == 588.0
+    later = after(ev.Started(601.0, 512), start=again).at(605.0)
+    assert (later.elapsed, later.running_seconds, later.done) == (17.0, 12.0, 5)
+
+
+def test_rate_and_time_left() -> None:
+    s = Snapshot(total=100, done=18, failed=2, cancelled=10, running=5, running_seconds=4.0)
+    assert s.rate == 5.0
+    assert s.eta == 14.0  # 70 tasks at 5 a second
+    assert Snapshot(total=100).eta is None
+    assert Snapshot(done=5, running_seconds=1.0).eta is None
+    assert Snapshot(total=100, done=50, running_seconds=1.0, ended_at=1.0).eta == 0.0
+
+
+def test_cost_so_far_and_projected() -> None:
+    invoked = (
+        ev.Invoked(task_seconds=2.0, billed_ms=2100.0, cost=0.03, request_cost=0.01, cold=True, max_memory_mb=90),
+    )
+    more = (ev.Invoked(task_seconds=1.0, billed_ms=1050.0, cost=0.015, request_cost=0.01, max_memory_mb=80),)
+    s = after(ev.Counted(10), ev.Submitted(4), ev.Answered(invoked, 2), ev.Answered(more, 1), ev.Failed())
+    assert (s.invocations, s.cold_starts, s.max_memory_mb) == (2, 1, 90)
+    assert (s.task_seconds, s.billed_ms, s.cost, s.request_cost) == pytest.approx((3.0, 3150.0, 0.045, 0.02))
+    # 0.065 for 4 of 10 tasks.
+    assert s.projected_cost == pytest.approx(0.1625)
+    # Nothing is paid for the 6 that will not be sent.
+    assert after(ev.Cancelled(1.0), start=s).projected_cost == pytest.approx(0.065)
+    assert Snapshot(total=10).projected_cost is None
+    assert Snapshot(done=1, cost=1.0).projected_cost is None
+
+
+# What an invocation took and cost
+
+
+def test_a_bill_is_shared_out_by_duration() -> None:
+    report = Report(duration_ms=4000.0, billed_ms=4200, memory_mb=1024, max_memory_mb=77, init_ms=200.0)
+    outcomes = {3: Outcome("ok", started=50.5, seconds=3.0), 4: Outcome("ok", started=53.5, seconds=1.0)}
+    bill = Bill.of(Reply(b"", None, "", "r", report), WorkerReply("box", True, outcomes), ENDPOINT)
+    assert bill.event == ev.Invoked(4.0, 4200.0, pytest.approx(0.042), 0.001, True, 77)
+    assert bill.charge(3, 40.0) == Charge(3.0, pytest.approx(3150.0), 10.5, True, "box", 77)
+    assert bill.charge(4, 40.0) == Charge(1.0, pytest.approx(1050.0), 13.5, True, "box", 77)
+
+
+def test_an_invocation_whose_worker_could_not_answer_costs_what_the_report_says() -> None:
+    report = Report(duration_ms=2500.0, billed_ms=2501, memory_mb=1024, max_memory_mb=1024)
+    bill = Bill.of(Reply(b"", "Unhandled", "", "r", report), None, ENDPOINT)
+    assert bill.event == ev.Invoked(2.5, 2501.0, pytest.approx(0.02501), 0.001, False, 1024)
+    # Its one task is charged with all of it, from the job's start for want of better knowledge.
+    assert bill.charge(0, 40.0) == Charge(2.5, 2501.0, 0.0, False, "", 1024)
+    nothing = Bill.of(Reply(b"", "Unhandled", "", "r", None), None, ENDPOINT)
+    assert nothing.event == ev.Invoked(0.0, 0.0, 0.0, 0.001, False, 0)
+
+
+def test_sandbox_clocks_are_believed_between_sending_and_receiving_only() -> None:
+    ledger = Ledger()
+    for index, started in enumerate((2.0, -50.0, 99.0)):
+        ledger.add()
+        ledger.submit(index, 1.0, 512)
+        ledger.charge(index, Charge(3.0, 3100.0, started, False, "box", 70_000), received=8.0)
+    rows = [ledger.stats(index) for index in range(3)]
+    assert [(row.started_s, row.ended_s) for row in rows] == [(2.0, 5.0), (1.0, 4.0), (5.0, 8.0)]
+    assert [(row.attempts, row.max_memory_mb, row.sandbox) for row in rows] == [(1, 65_535, "box")] * 3
+    ledger.take_back(0, counted=True)
+    ledger.submit(0, 9.0, 1024)
+    assert ledger.lost[0].billed_ms == pytest.approx(3100.0)
+    ledger.charge(0, Charge(1.0, 1000.0, 9.5, True, "other", 10), received=11.0)
+    row = ledger.stats(0)
+    assert (row.attempts, row.duration_s, row.billed_ms, row.memory_mb) == (2, 1.0, pytest.approx(4100.0), 1024)
+    ledger.take_back(1, counted=False)
+    assert ledger.stats(1).attempts == 0
+    ledger.mark(0, "done")
+    ledger.mark(2, "failed")
+    assert ledger.durations() == [1.0, 3.0]
+
+
+# Money
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "chunk", "invocations"),
+    [
+        # Nothing is known: tasks may take the whole 100 s, $1 and the request.
+        ({}, 5, 9.99),
+        # 10 tasks cost $0.5: a chunk of 4 costs $0.2 and the request.
+        ({"done": 8, "failed": 2, "cost": 0.5, "request_cost": 0.01}, 4, (10 - 0.51) / 0.201),
+        # A task that costs more than a whole time-out is not expected.
+        ({"done": 1, "cost": 4.0}, 2, 6 / 1.001),
+        ({"done": 10, "cost": 10.5}, 1, -0.5 / 1.001),
+    ],
+)
+def test_a_budget_buys_invocations(snapshot: dict[str, Any], chunk: int, invocations: float) -> None:
+    assert Budget(10.0).affordable(Snapshot(**snapshot), ENDPOINT, chunk) == pytest.approx(invocations, rel=1e-4)
+
+
+def test_one_invocation_may_tell_what_the_others_cost() -> None:
+    assert Budget(0.01).affordable(Snapshot(), ENDPOINT, 1) == 1.0
+    assert Budget(0.01).affordable(Snapshot(cost=0.001), ENDPOINT, 1) < 1.0
+    assert Budget(None).affordable(Snapshot(cost=1e9), ENDPOINT, 1) == float("inf")
+
+
+# Stragglers
+
+
+def flight(tasks: int, sent_at: float, *, copied: bool = False) -> Flight:
+    return Flight(None, [None] * tasks, ENDPOINT, sent_at, copied)  # type: ignore[arg-type, list-item]
+
+
+def test_a_straggler_takes_three_times_as_long_as_usual() -> None:
+    seen = Stragglers()
+    assert seen.among([flight(1, -1e9)], 0.0) == []
+    for seconds in (2.0, 4.0, 6.0):
+        seen.observe(flight(2, 0.0), seconds)  # 1, 2, 3 s a task: usually 2
+    late, on_time, two, copied = flight(1, 93.9), flight(1, 94.1), flight(2, 90.0), flight(1, 0.0, copied=True)
+    assert seen.among([late, on_time, two, copied], 100.0) == [late]
+    quick = Stragglers()
+    quick.observe(flight(1, 0.0), 0.01)
+    assert quick.among([flight(1, 9.1)], 10.0) == []
+    assert len(quick.among([flight(1, 8.9)], 10.0)) == 1
