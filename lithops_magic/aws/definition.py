@@ -22,6 +22,9 @@ OWNER_TAG = "lithops-magic"
 """Its value is the namespace; only functions that have it are ever deleted."""
 CREATOR_TAG = "lithops-magic:created-by"
 
+FUNCTION_HASH, LAYER_HASH = 12, 16
+"""Hexadecimal digits that the names of functions and layers end with."""
+
 RUNTIME_MINORS = (11, 12, 13, 14)
 """Python 3 minors that AWS Lambda runs and lets one create functions for (AWS's runtimes page, November 2026)."""
 
@@ -72,7 +75,7 @@ def creation_request(settings: Settings, role: str, package: bytes) -> CreateFun
     # Bytes are no JSON; their hash says as much.
     described = {**request, "Code": settings.runtime or hashlib.sha256(package).hexdigest()}
     definition = json.dumps(described, sort_keys=True)
-    request["FunctionName"] = start_of_names(settings) + hashlib.sha256(definition.encode()).hexdigest()[:12]
+    request["FunctionName"] = start_of_names(settings) + hashlib.sha256(definition.encode()).hexdigest()[:FUNCTION_HASH]
     # Who was first to need the function does not make it another one.
     request["Tags"] = {**request["Tags"], CREATOR_TAG: _creator()}
     return request

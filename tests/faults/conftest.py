@@ -11,7 +11,7 @@ import pytest
 
 from fault_job import MOUNT, Counted
 from fault_proxy import FaultProxy, proxying
-from lithops_magic.aws.deploy.role import TRUST
+from lithops_magic.aws.deploy.role import trust
 from lithops_magic.config import FileSystem, Settings
 
 _numbers = itertools.count(1)
@@ -36,7 +36,7 @@ def proxy(session_proxy: FaultProxy) -> Iterator[FaultProxy]:
 def account(local_aws: Any, session_proxy: FaultProxy) -> Settings:
     """The local AWS as an account that is reached through the proxy, with a file system shared by all sandboxes."""
     iam, ec2, efs = (local_aws.client(service) for service in ("iam", "ec2", "efs"))
-    role = iam.create_role(RoleName="faults", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
+    role = iam.create_role(RoleName="faults", AssumeRolePolicyDocument=json.dumps(trust("123456789012")))["Role"]["Arn"]
     subnet = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"][0]
     vpc = {"Name": "vpc-id", "Values": [subnet["VpcId"]]}
     group = ec2.describe_security_groups(Filters=[vpc])["SecurityGroups"][0]["GroupId"]

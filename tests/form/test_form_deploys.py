@@ -13,13 +13,15 @@ import pytest
 import lithops_magic
 from form_help import words
 from lithops_magic.aws.deploy.function import deploy
-from lithops_magic.aws.deploy.role import TRUST
+from lithops_magic.aws.deploy.role import trust
 from lithops_magic.aws.session import Cloud
 from lithops_magic.engine.backend.deployment_package import worker_package
 from lithops_magic.notebook.form.form import ConfigForm
 from lithops_magic.notebook.session import Session
 
 numbers = itertools.count(1)
+
+TRUST = json.dumps(trust("123456789012"))
 
 
 @dataclass
@@ -38,7 +40,7 @@ def made(local_aws: Any) -> Made:
     iam, ec2, efs = (local_aws.client(service) for service in ("iam", "ec2", "efs"))
     number = next(numbers)
     first, second = (
-        iam.create_role(RoleName=f"form-{number}-{name}", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
+        iam.create_role(RoleName=f"form-{number}-{name}", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
         for name in "ab"
     )
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]

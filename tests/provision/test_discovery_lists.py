@@ -7,7 +7,7 @@ from typing import Any
 
 from lithops_magic.aws.account.discover import LONGEST_LIST, Discovery
 from lithops_magic.aws.account.permission_errors import Denied
-from lithops_magic.aws.deploy.role import TRUST
+from lithops_magic.aws.deploy.role import trust
 from lithops_magic.aws.session import Cloud
 from provision_help import EnforcingAws, Network, answer_instead
 
@@ -20,9 +20,9 @@ def test_only_roles_that_lambda_may_assume(local_aws: Any, account: Cloud, names
             "Principal": {"Service": ["x.amazonaws.com", service]},
             "Action": "sts:AssumeRole",
         }
-        trust = {**TRUST, "Statement": [statement]}
+        document = {**trust("123456789012"), "Statement": [statement]}
         name = f"{namespace}-{service.partition('.')[0]}"
-        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(document))
     roles = Discovery(account).roles()
     assert not isinstance(roles, Denied)
     assert [role.name for role in roles if role.name.startswith(f"{namespace}-")] == [f"{namespace}-lambda"]
@@ -32,7 +32,7 @@ def test_only_roles_that_lambda_may_assume(local_aws: Any, account: Cloud, names
 def test_every_page_is_read(local_aws: Any, account: Cloud, namespace: str) -> None:
     for number in range(120):
         local_aws.client("iam").create_role(
-            RoleName=f"{namespace}-{number:03}", AssumeRolePolicyDocument=json.dumps(TRUST)
+            RoleName=f"{namespace}-{number:03}", AssumeRolePolicyDocument=json.dumps(trust("123456789012"))
         )
     roles = Discovery(account).roles()
     assert not isinstance(roles, Denied)
@@ -91,7 +91,7 @@ def test_a_list_has_an_end(account: Cloud) -> None:
     account.client = lambda service, config=None: iam  # type: ignore[method-assign]
 
     def page(asked: dict[str, Any]) -> dict[str, Any]:
-        role = {"RoleName": "r", "Arn": "a", "AssumeRolePolicyDocument": json.dumps(TRUST)}
+        role = {"RoleName": "r", "Arn": "a", "AssumeRolePolicyDocument": json.dumps(trust("123456789012"))}
         return {"Roles": [dict(role) for _ in range(600)], "IsTruncated": True, "Marker": asked.get("Marker", "") + "x"}
 
     answer_instead(iam, "ListRoles", page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import boto3
@@ -82,6 +83,30 @@ def test_an_interrupted_creation_is_finished_and_other_rules_are_kept(
     assert [rule["ID"] for rule in rules] == ["theirs", "lithops-magic"]
     assert rules[0] == theirs
     assert s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]["BlockPublicPolicy"]
+
+
+@pytest.mark.parametrize(("scheme", "there"), [("https", False), ("https", True), ("http", False)])
+def test_plain_http_is_refused_unless_there_is_another_policy(
+    account: Cloud, namespace: str, scheme: str, there: bool
+) -> None:
+    s3, written = account.client("s3"), list[dict[str, Any]]()
+
+    def put(parameters: dict[str, Any]) -> dict[str, Any]:
+        written.append(parameters)
+        return {}
+
+    assert account.account_id  # asked for while there still is an endpoint
+    account.endpoint_url = f"{scheme}://s3.example"
+    missing = {"Error": {"Code": "NoSuchBucketPolicy", "Message": "no"}}
+    answer_instead(s3, "GetBucketPolicy", lambda _: {"Policy": "{}"} if there else missing)
+    answer_instead(s3, "PutBucketPolicy", put)
+    name = ensure_bucket(account, Settings(namespace=namespace))
+    assert len(written) == (scheme == "https" and not there)
+    for call in written:
+        (statement,) = json.loads(call["Policy"])["Statement"]
+        assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        assert statement["Resource"] == [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"]
 
 
 def test_a_name_that_another_account_took_is_one_clear_error(local_aws: Any, account: Cloud, namespace: str) -> None:

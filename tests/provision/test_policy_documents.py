@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 from collections.abc import Iterator
 from functools import cache
@@ -15,7 +16,9 @@ from botocore import xform_name
 
 import lithops_magic
 from lithops_magic.aws.account.permission_errors import permission
+from lithops_magic.aws.definition import start_of_names
 from lithops_magic.aws.iam.policy import execution_policy, user_policy
+from lithops_magic.aws.iam.read_policy import not_granted
 from lithops_magic.config import FileSystem, Settings
 from provision_help import Network
 
@@ -48,7 +51,6 @@ NO_PERMISSION_NEEDED = {"sts:GetCallerIdentity"}
 WITH_THE_CALL = {
     "iam:PassRole": "CreateFunction passes the role",
     "lambda:TagResource": "CreateFunction sets tags",
-    "lambda:GetLayerVersion": "CreateFunction names layers",
     "s3:PutBucketOwnershipControls": "CreateBucket sets the object ownership",
 }
 """Permissions that AWS demands for an operation of another name."""
@@ -134,8 +136,24 @@ def test_the_role_may_be_passed_to_lambda_only() -> None:
 
 def test_functions_are_this_namespaces() -> None:
     functions = statements(policy(EVERYTHING.replace(namespace="lab")))["Functions"]
-    start = "arn:aws:lambda:eu-west-1:123456789012:function:lithops-magic-lab-*"
+    start = "arn:aws:lambda:eu-west-1:123456789012:function:lithops-magic-lab-????????????"
     assert functions["Resource"] == [start, f"{start}:*"]
+
+
+def test_no_namespace_covers_another() -> None:
+    names = [None, "lab", "lab-2", "la"]
+    for kind, digits in (("function:", 12), ("layer:", 16), ("log-group:/aws/lambda/", 12)):
+        for granted, other in itertools.permutations(names, 2):
+            settings = EVERYTHING.replace(namespace=granted)
+            service = "logs" if kind.startswith("log") else "lambda"
+            start = f"arn:aws:{service}:{REGION}:{ACCOUNT}:{kind}"
+            theirs = start + start_of_names(Settings(namespace=other)) + "0" * digits
+            ours = start + start_of_names(settings) + "0" * digits
+            documents = [policy(settings), execution_policy(settings, ACCOUNT, REGION, BUCKET)]
+            wanted = [{"Action": ["any:Thing"], "Resource": name} for name in (ours, theirs, f"{theirs}:stream")]
+            patterns = [{**entry, "Action": "any:*"} for document in documents for entry in document["Statement"]]
+            patterns = [entry for entry in patterns if entry["Effect"] == "Allow" and entry["Resource"] != "*"]
+            assert not_granted([{"Statement": patterns}], wanted) == ["any:Thing"] * 2
 
 
 def test_lookups_depend_on_the_configuration() -> None:
@@ -155,11 +173,22 @@ def test_lambda_may_read_the_image() -> None:
 
 def test_the_function_may_write_its_log_and_its_objects() -> None:
     found = statements(execution_policy(Settings(), ACCOUNT, REGION, BUCKET))
-    assert set(found) == {"Logs", "JobObjects"}
-    assert found["Logs"]["Resource"] == "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/lithops-magic-*"
-    assert found["JobObjects"]["Action"] == ["s3:GetObject", "s3:PutObject"]
-    assert found["JobObjects"]["Resource"] == "arn:aws:s3:::bucket/lithops-magic/*"
-    assert found["JobObjects"]["Condition"] == {"StringEquals": {"aws:ResourceAccount": ACCOUNT}}
+    assert set(found) == {"Logs", "Results", "Sent"}
+    group = "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/lithops-magic-????????????"
+    assert found["Logs"]["Resource"] == [group, f"{group}:*"]
+    assert found["Results"]["Action"] == ["s3:GetObject", "s3:PutObject"]
+    assert found["Results"]["Resource"] == "arn:aws:s3:::bucket/lithops-magic/jobs/*"
+    assert found["Results"]["Condition"] == {"StringEquals": {"aws:ResourceAccount": ACCOUNT}}
+
+
+def test_the_function_may_not_write_what_other_sandboxes_run() -> None:
+    document = execution_policy(Settings(), ACCOUNT, REGION, BUCKET)
+    for key in ("layers/0.zip", "packages/0.zip", "objects/0", "other"):
+        wanted = {"Action": ["s3:PutObject"], "Resource": f"arn:aws:s3:::bucket/lithops-magic/{key}"}
+        assert not_granted([document], [wanted]) == ["s3:PutObject"]
+    for key in ("packages/0.zip", "objects/0", "jobs/0/1"):
+        wanted = {"Action": ["s3:GetObject"], "Resource": f"arn:aws:s3:::bucket/lithops-magic/{key}"}
+        assert not_granted([document], [wanted]) == []
 
 
 def test_network_rights_are_kept_from_the_code_in_the_function(network: Network) -> None:
@@ -167,7 +196,9 @@ def test_network_rights_are_kept_from_the_code_in_the_function(network: Network)
     denial = found["NetworkNotForTheCode"]
     assert set(found["Network"]["Action"]) < set(denial["Action"])
     assert denial["Condition"] == {
-        "ArnLike": {"lambda:SourceFunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:lithops-magic-*"}
+        "ArnLike": {
+            "lambda:SourceFunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:lithops-magic-????????????"
+        }
     }
     assert "FileSystem" not in found
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lithops_magic.aws.deploy.role import TRUST
+from lithops_magic.aws.deploy.role import trust
 from lithops_magic.aws.iam.create_role import create_role
 from lithops_magic.aws.iam.policy import execution_policy
 from lithops_magic.aws.session import Cloud
@@ -15,6 +15,8 @@ from lithops_magic.aws.storage.bucket import bucket_name
 from lithops_magic.config import Settings
 from lithops_magic.errors import AwsError
 from provision_help import EnforcingAws, Network, cloud_of
+
+TRUST = trust("123456789012")
 
 
 def permissions(local_aws: Any, name: str, region: str = "us-east-1") -> dict[str, Any]:

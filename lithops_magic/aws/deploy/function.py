@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lithops_magic.aws.definition import DESCRIPTION, OWNER_TAG, creation_request, owner, start_of_names
+from lithops_magic.aws.definition import DESCRIPTION, FUNCTION_HASH, OWNER_TAG, creation_request, owner, start_of_names
 from lithops_magic.aws.deploy.create import create
+from lithops_magic.aws.deploy.log_group import prepare_log_group
 from lithops_magic.aws.deploy.role import execution_role, role_arn
 from lithops_magic.aws.deploy.wait import USABLE, wait_until_active, wait_until_gone
 from lithops_magic.aws.explain import aws_errors
@@ -86,6 +87,7 @@ def deploy(cloud: Cloud, settings: Settings, package: bytes, notify: Notify = si
     if found is None:
         notify(f"Deploying {name} …")
         execution_role(cloud, settings)
+        prepare_log_group(cloud, name)
         create(cloud, request, notify)
     if found is None or found.get("State", "Active") not in USABLE:
         found = wait_until_active(cloud, name, notify)
@@ -156,7 +158,7 @@ def _delete(cloud: Cloud, name: str) -> None:
 
 
 def _ours(cloud: Cloud, settings: Settings) -> Iterator[FunctionConfigurationTypeDef]:
-    name = re.compile(re.escape(start_of_names(settings)) + r"[0-9a-f]{12}")
+    name = re.compile(re.escape(start_of_names(settings)) + f"[0-9a-f]{{{FUNCTION_HASH}}}")
     for page in cloud.client("lambda").get_paginator("list_functions").paginate():
         for entry in page["Functions"]:
             if name.fullmatch(entry["FunctionName"]) and entry.get("Description") == DESCRIPTION:

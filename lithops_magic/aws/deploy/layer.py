@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lithops_magic.aws.definition import runtime_name, start_of_names
+from lithops_magic.aws.definition import LAYER_HASH, runtime_name, start_of_names
 from lithops_magic.aws.explain import aws_errors
 from lithops_magic.aws.session import Cloud, Notify, silent
 from lithops_magic.aws.storage.bucket import JOB_PREFIX, ensure_bucket
@@ -87,25 +87,37 @@ def _publish(cloud: Cloud, settings: Settings, layer: BuiltLayer, notify: Notify
         known = _find(cloud, settings, layer)
         if known is not None:
             return known
+        client, name = cloud.client("lambda"), _name(settings, layer)
         notify(f"Uploading the layer ({layer.size / 2**20:,.1f} MB)")
-        answer = cloud.client("lambda").publish_layer_version(
-            LayerName=_name(settings, layer),
+        answer = client.publish_layer_version(
+            LayerName=name,
             Description=DESCRIPTION,
             Content=_content(cloud, settings, layer, notify),
             CompatibleRuntimes=[runtime_name()],  # type: ignore[list-item]
             CompatibleArchitectures=[settings.architecture],  # type: ignore[list-item]
         )
+        # On its way through S3, whoever may write to the bucket can swap it.
+        if answer["Content"].get("CodeSha256") != _checksum(layer):
+            client.delete_layer_version(LayerName=name, VersionNumber=answer["Version"])
+            raise DeployError(
+                f"AWS Lambda published another zip as the layer {name} than this machine built: it was deleted, and "
+                "nothing ran. Find out who can write to the job bucket, then run it again."
+            )
     return answer["LayerVersionArn"]
 
 
 def _name(settings: Settings, layer: BuiltLayer) -> str:
-    return f"{start_of_names(settings)}{layer.digest[:16]}"
+    return f"{start_of_names(settings)}{layer.digest[:LAYER_HASH]}"
 
 
 def _find(cloud: Cloud, settings: Settings, layer: BuiltLayer) -> str | None:
-    # Who could put another layer under this name could as well change the function: no need to compare contents.
-    known = cloud.client("lambda").list_layer_versions(LayerName=_name(settings, layer), MaxItems=1)["LayerVersions"]
-    return known[0]["LayerVersionArn"] if known else None
+    """Return the ARN of the version that is what this machine built, if there is one."""
+    client, name = cloud.client("lambda"), _name(settings, layer)
+    for version in _versions(client, name):
+        published = client.get_layer_version(LayerName=name, VersionNumber=version["Version"])
+        if published["Content"].get("CodeSha256") == _checksum(layer):
+            return published["LayerVersionArn"]
+    return None
 
 
 def _content(cloud: Cloud, settings: Settings, layer: BuiltLayer, notify: Notify) -> Any:
@@ -126,13 +138,16 @@ def put_layer(cloud: Cloud, bucket: str, key: str, layer: BuiltLayer) -> None:
         It cannot be stored.
     """
     owned: Any = {"Bucket": bucket, "ExpectedBucketOwner": cloud.account_id}
-    digest = base64.b64encode(bytes.fromhex(layer.digest)).decode()
     with aws_errors(DeployError), layer.path.open("rb") as body:
-        cloud.client("s3").put_object(**owned, Key=key, Body=body, ChecksumSHA256=digest)
+        cloud.client("s3").put_object(**owned, Key=key, Body=body, ChecksumSHA256=_checksum(layer))
+
+
+def _checksum(layer: BuiltLayer) -> str:
+    return base64.b64encode(bytes.fromhex(layer.digest)).decode()
 
 
 def _ours(client: LambdaClient, settings: Settings) -> Iterator[str]:
-    name = re.compile(re.escape(start_of_names(settings)) + r"[0-9a-f]{16}")
+    name = re.compile(re.escape(start_of_names(settings)) + f"[0-9a-f]{{{LAYER_HASH}}}")
     for page in client.get_paginator("list_layers").paginate():
         for layer in page["Layers"]:
             latest = layer["LatestMatchingVersion"]

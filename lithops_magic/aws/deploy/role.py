@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from typing import Any
 
 from lithops_magic.aws.explain import aws_errors
 from lithops_magic.aws.session import Cloud
@@ -12,13 +13,16 @@ from lithops_magic.errors import ConfigError, DeployError
 
 LOCAL_ROLE = "lithops-magic-local"
 
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"},
-    ],
-}
-"""Lets AWS Lambda, and nobody else, take the role."""
+
+def trust(account: str) -> dict[str, Any]:
+    """Return the policy that lets AWS Lambda take the role for functions of this account, and nobody else."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "lambda.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"aws:SourceAccount": account}},
+    }
+    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 def role_arn(cloud: Cloud, settings: Settings) -> str:
@@ -50,5 +54,5 @@ def execution_role(cloud: Cloud, settings: Settings) -> str:
     if settings.execution_role is None:
         iam = cloud.client("iam")
         with aws_errors(DeployError), suppress(iam.exceptions.EntityAlreadyExistsException):
-            iam.create_role(RoleName=LOCAL_ROLE, AssumeRolePolicyDocument=json.dumps(TRUST))
+            iam.create_role(RoleName=LOCAL_ROLE, AssumeRolePolicyDocument=json.dumps(trust(cloud.account_id)))
     return arn

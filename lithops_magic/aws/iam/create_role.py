@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.aws.definition import OWNER_TAG, owner
-from lithops_magic.aws.deploy.role import TRUST
+from lithops_magic.aws.deploy.role import trust
 from lithops_magic.aws.explain import aws_errors
 from lithops_magic.aws.iam.policy import Document, execution_policy, role_name
 from lithops_magic.aws.session import Cloud, Notify, silent
@@ -40,15 +40,15 @@ def create_role(cloud: Cloud, settings: Settings, name: str | None = None, notif
         A call is not permitted, or somebody else's role has this name.
     """
     name = name or role_name(settings)
-    iam = cloud.client("iam")
+    iam, document = cloud.client("iam"), trust(cloud.account_id)
     with aws_errors():
         role = _find(iam, name)
         if role is None:
             notify(f"Creating the role {name} …")
-            role = _create(iam, settings, name)
+            role = _create(iam, settings, name, document)
             notify("AWS Lambda may need up to a minute to know a new role; the first run waits for that by itself.")
         _check_ours(role, settings)
-        _update_trust(iam, role, notify)
+        _update_trust(iam, role, document, notify)
         _update_permissions(iam, name, settings, cloud, notify)
     return role["Arn"]
 
@@ -60,14 +60,14 @@ def _find(iam: IAMClient, name: str) -> RoleTypeDef | None:
         return None
 
 
-def _create(iam: IAMClient, settings: Settings, name: str) -> RoleTypeDef:
+def _create(iam: IAMClient, settings: Settings, name: str, document: Document) -> RoleTypeDef:
     tags = {**settings.user_tags, OWNER_TAG: owner(settings)}
     # A role made since we looked is treated like one that was there before.
     with suppress(iam.exceptions.EntityAlreadyExistsException):
         iam.create_role(
             RoleName=name,
             Description=DESCRIPTION,
-            AssumeRolePolicyDocument=json.dumps(TRUST),
+            AssumeRolePolicyDocument=json.dumps(document),
             Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
         )
     iam.get_waiter("role_exists").wait(RoleName=name)
@@ -84,10 +84,10 @@ def _check_ours(role: RoleTypeDef, settings: Settings) -> None:
         )
 
 
-def _update_trust(iam: IAMClient, role: RoleTypeDef, notify: Notify) -> None:
-    if role.get("AssumeRolePolicyDocument") != TRUST:
+def _update_trust(iam: IAMClient, role: RoleTypeDef, document: Document, notify: Notify) -> None:
+    if role.get("AssumeRolePolicyDocument") != document:
         notify("Letting AWS Lambda, and nobody else, assume the role …")
-        iam.update_assume_role_policy(RoleName=role["RoleName"], PolicyDocument=json.dumps(TRUST))
+        iam.update_assume_role_policy(RoleName=role["RoleName"], PolicyDocument=json.dumps(document))
 
 
 def _update_permissions(iam: IAMClient, name: str, settings: Settings, cloud: Cloud, notify: Notify) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from lithops_magic.aws.definition import start_of_names
-from lithops_magic.aws.storage.bucket import JOB_PREFIX
+from lithops_magic.aws.definition import FUNCTION_HASH, LAYER_HASH, start_of_names
+from lithops_magic.aws.storage.bucket import JOB_PREFIX, RESULTS, partition
 from lithops_magic.config import FileSystem, Settings
 from lithops_magic.config.problems import IMAGE
 
 Document = dict[str, Any]
 """A policy, ready for `json.dumps`."""
+
+SENT = ("objects", "packages")
+"""What the notebook puts beside the results: functions and items, and packages that are too large for layers."""
 
 EXECUTION_ROLE = "lithops-magic-execution"
 
@@ -38,7 +40,7 @@ class Place:
     @property
     def partition(self) -> str:
         """The part of AWS that the region is in, such as ``aws-cn``."""
-        return _partition(self.region)
+        return partition(self.region)
 
     def arn(self, service: str, resource: str) -> str:
         """Return the ARN of a resource of the region."""
@@ -46,22 +48,24 @@ class Place:
 
     def functions(self, settings: Settings) -> str:
         """Return the ARN pattern of this namespace's functions."""
-        return self.arn("lambda", f"function:{start_of_names(settings)}*")
+        return self.arn("lambda", f"function:{_named(settings, FUNCTION_HASH)}")
 
     def layers(self, settings: Settings) -> str:
         """Return the ARN pattern of this namespace's layers of packages."""
-        return self.arn("lambda", f"layer:{start_of_names(settings)}*")
+        return self.arn("lambda", f"layer:{_named(settings, LAYER_HASH)}")
 
-    def objects(self, bucket: str) -> str:
-        """Return the ARN pattern of the objects we store."""
-        return f"arn:{self.partition}:s3:::{bucket}/{JOB_PREFIX}*"
+    def log_group(self, settings: Settings) -> str:
+        """Return the ARN pattern of the log groups of this namespace's functions."""
+        return self.arn("logs", f"log-group:/aws/lambda/{_named(settings, FUNCTION_HASH)}")
+
+    def objects(self, bucket: str, prefix: str = JOB_PREFIX) -> str:
+        """Return the ARN pattern of the objects we store whose keys begin like that."""
+        return f"arn:{self.partition}:s3:::{bucket}/{prefix}*"
 
 
-@cache
-def _partition(region: str) -> str:
-    from botocore.session import Session
-
-    return Session().get_partition_for_region(region)
+def _named(settings: Settings, digits: int) -> str:
+    """Return the pattern of this namespace's names: so many digits, or it would be that of other namespaces too."""
+    return start_of_names(settings) + "?" * digits
 
 
 def role_name(settings: Settings) -> str:
@@ -70,21 +74,20 @@ def role_name(settings: Settings) -> str:
 
 
 def execution_policy(settings: Settings, account: str, region: str, bucket: str) -> Document:
-    """Return what the function may do: write its log, keep its objects and reach what is configured."""
+    """Return what the function may do: write its log, read what was sent, keep results, reach what is configured."""
     place = Place(account, region)
+    logs = place.log_group(settings)
+    ours = {"StringEquals": {"aws:ResourceAccount": account}}
     return _document(
         [
             _allow(
                 "Logs",
                 ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
-                place.arn("logs", f"log-group:/aws/lambda/{start_of_names(settings)}*"),
+                [logs, f"{logs}:*"],
             ),
-            _allow(
-                "JobObjects",
-                ["s3:GetObject", "s3:PutObject"],
-                place.objects(bucket),
-                {"StringEquals": {"aws:ResourceAccount": account}},
-            ),
+            _allow("Results", ["s3:GetObject", "s3:PutObject"], place.objects(bucket, RESULTS), ours),
+            # What a task could write here, another job's sandboxes would run.
+            _allow("Sent", ["s3:GetObject"], [place.objects(bucket, f"{JOB_PREFIX}{kind}/") for kind in SENT], ours),
             *(_network(settings, place) if settings.subnets else ()),
             *(_mount(entry, place, number) for number, entry in enumerate(settings.efs)),
         ]
@@ -122,6 +125,8 @@ def _runs(settings: Settings, place: Place, role: str) -> Iterable[Document]:
         ],
         [layers, f"{layers}:*"],
     )
+    logs = place.log_group(settings)
+    yield _allow("Logs", ["logs:CreateLogGroup", "logs:PutRetentionPolicy"], [logs, f"{logs}:*"])
     yield _allow("Account", ["lambda:GetAccountSettings", "lambda:ListFunctions", "lambda:ListLayers"], "*")
     yield _allow("ExecutionRole", ["iam:GetRole"], role)
     yield _allow(
@@ -146,8 +151,10 @@ def _storage(place: Place, bucket: str) -> Iterable[Document]:
         "JobBucket",
         [
             "s3:CreateBucket",
+            "s3:GetBucketPolicy",
             "s3:GetLifecycleConfiguration",
             "s3:ListBucket",
+            "s3:PutBucketPolicy",
             "s3:PutBucketOwnershipControls",
             "s3:PutBucketPublicAccessBlock",
             "s3:PutEncryptionConfiguration",

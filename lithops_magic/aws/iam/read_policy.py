@@ -24,7 +24,7 @@ def trusts_lambda(document: Any) -> bool:
 def example(statement: Statement) -> str:
     """Return one resource that a statement of ours is about."""
     pattern: str = as_list(statement["Resource"])[0]
-    return pattern if pattern == "*" else pattern.replace("*", "0")
+    return pattern if pattern == "*" else pattern.replace("*", "0").replace("?", "0")
 
 
 def not_granted(policies: list[Document], wanted: list[Statement]) -> list[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from lithops_magic.aws.definition import PREFIX
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 JOB_PREFIX = f"{PREFIX}/"
 """Everything we store has a key that begins like this; nothing else in the bucket is ours."""
+
+RESULTS = f"{JOB_PREFIX}jobs/"
+"""What sandboxes write; what the notebook sends is beside it, and they may only read it."""
 
 EXPIRY_DAYS = 7
 """Days after which S3 deletes what a job stored."""
@@ -50,6 +55,14 @@ def bucket_name(account: str, region: str, namespace: str | None) -> str:
     return "-".join(parts)
 
 
+@cache
+def partition(region: str) -> str:
+    """Return the part of AWS that a region is in, such as ``aws-cn``."""
+    from botocore.session import Session
+
+    return Session().get_partition_for_region(region)
+
+
 def _label(namespace: str, room: int) -> str:
     """Make a namespace fit for a bucket's name; one that must change gets a hash, so that it stays unique."""
     if len(namespace) <= room and re.fullmatch(r"[a-z0-9-]+", namespace):
@@ -77,6 +90,8 @@ def ensure_bucket(cloud: Cloud, settings: Settings, notify: Notify = silent) -> 
             lifecycle = {"Rules": []}
         if not any(rule.get("ID") == PREFIX for rule in lifecycle["Rules"]):
             _protect(s3, owned)
+            if (cloud.endpoint_url or "https:").startswith("https:"):
+                _refuse_plain_http(s3, owned, cloud.region)
             # Last, so that its presence says that everything is done.
             _expire(s3, owned, lifecycle)
     return name
@@ -143,6 +158,34 @@ def _protect(s3: S3Client, owned: _Owned) -> None:
             "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
         },
     )
+
+
+def _refuse_plain_http(s3: S3Client, owned: _Owned, region: str) -> None:
+    """Have S3 refuse whoever speaks without TLS, unless the bucket has a policy of somebody's already."""
+    if _has_policy(s3, owned):
+        return
+    bucket = f"arn:{partition(region)}:s3:::{owned['Bucket']}"
+    statement = {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [bucket, f"{bucket}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    s3.put_bucket_policy(**owned, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+
+
+def _has_policy(s3: S3Client, owned: _Owned) -> bool:
+    from botocore.exceptions import ClientError
+
+    try:
+        s3.get_bucket_policy(**owned)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchBucketPolicy":
+            return False
+        raise
+    return True
 
 
 def _expire(s3: S3Client, owned: _Owned, lifecycle: dict[str, Any]) -> None:

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-JOBS = "lithops-magic/jobs/"
-"""What the keys of all jobs' objects begin with; the execution role may use no others."""
+from lithops_magic.aws.storage.bucket import RESULTS
+
 THREADS = 8
 """Objects that move at once: enough to fill a link of some 500 MB/s; boto3 pools ten connections."""
 
@@ -67,7 +67,7 @@ class Place:
         cls, store: Store, job: str, *, after: float = 0.0, key: bytes = b"", rules: Mapping[str, Any] | None = None
     ) -> Place:
         """The place of the job that has this id."""
-        return cls(store, f"{JOBS}{job}/", after, key, rules or {})
+        return cls(store, f"{RESULTS}{job}/", after, key, rules or {})
 
     def head(self) -> dict[str, Any]:
         """Return what the worker must know of it."""
