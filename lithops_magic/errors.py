@@ -19,6 +19,7 @@ LithopsMagicError
 ├── JobCancelled           the job was stopped before this task finished
 │   └── JobInterrupted     the process that ran the job ended before the job did  (attach can resume it)
 ├── UnknownJob             this machine knows no job of that id                   (also a LookupError)
+│   └── UnreadableJob      what it keeps of one is damaged, of another version, or not safe to read
 ├── TaskPending            the task has not finished yet
 ├── MisuseError            a result was asked for what it does not have or cannot do (also a TypeError and a ValueError)
 │   ├── NoSuchTask         it has fewer tasks                                     (also an IndexError)
@@ -136,6 +137,10 @@ class JobInterrupted(JobCancelled):
 
 class UnknownJob(LithopsMagicError, LookupError):
     """This machine knows no job of that id."""
+
+
+class UnreadableJob(UnknownJob):
+    """What this machine keeps of a job is damaged, of another version, or may be somebody else's work."""
 
 
 class TaskPending(LithopsMagicError):

@@ -12,7 +12,7 @@ from typing import Any
 from lithops_magic.config import document as documents
 from lithops_magic.config.document import Document, Scalar
 from lithops_magic.config.keys import KNOWN_SECTION_KEYS, UNUSED, lookup, read_fields, read_local
-from lithops_magic.config.settings import Settings
+from lithops_magic.config.settings import CREDENTIALS, Settings
 from lithops_magic.errors import ConfigError
 
 OF_AN_ACCOUNT = [
@@ -26,9 +26,7 @@ OF_AN_ACCOUNT = [
     "account_id",
     "profile",
     "endpoint_url",
-    "access_key_id",
-    "secret_access_key",
-    "session_token",
+    *CREDENTIALS,
 ]
 """Fields that mean nothing on the local AWS when they were written for an account."""
 
@@ -63,7 +61,7 @@ def load(
     wanted = _local_environment() if local is None else local
     settings = Settings(local=wanted is not False) if document is None else interpret(document, local=wanted)
     if profile is not None:
-        settings = settings.replace(profile=profile, access_key_id=None, secret_access_key=None, session_token=None)
+        settings = settings.of_profile(profile)
     return settings
 
 

@@ -17,10 +17,9 @@ from lithops_magic.config.document import Document
 from lithops_magic.config.edit import remove, write
 from lithops_magic.config.find import OF_AN_ACCOUNT, chosen_backend, infer_local, interpret
 from lithops_magic.config.keys import KEYS, LOCAL, Place, lookup, read_fields, read_local
-from lithops_magic.config.settings import FileSystem, Settings
+from lithops_magic.config.settings import CREDENTIALS, FileSystem, Settings
 from lithops_magic.errors import ConfigError
 
-SECRETS = ("access_key_id", "secret_access_key", "session_token")
 HIDDEN = "••••••••"
 
 _SECRET_LINE = re.compile(r"(?i)((?:secret|token|password|passwd|access_key|api_?key)[\w\"']*\s*:\s*)(?!\s)([^\r\n]+)")
@@ -163,7 +162,7 @@ def _write_atomically(path: Path, text: str) -> None:
 def _redact(lines: Iterable[str], settings: Settings, document: Document) -> str:
     secrets: set[str | None] = set()
     for values in (settings, interpret(document, local=False)):
-        secrets |= {getattr(values, name) for name in SECRETS}
+        secrets |= {getattr(values, name) for name in CREDENTIALS}
         secrets |= {text for name, text in values.env_vars.items() if SECRET_NAME.search(name)}
     # As written in YAML, a text may be escaped.
     written = {form for secret in secrets if secret for form in (secret, json.dumps(secret)[1:-1])}

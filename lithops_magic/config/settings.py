@@ -19,6 +19,9 @@ DEFAULT_TIMEOUT = 180
 DEFAULT_EPHEMERAL_STORAGE = 512
 """MB of `/tmp` that Lambda includes in its price."""
 
+CREDENTIALS = ("access_key_id", "secret_access_key", "session_token")
+"""The fields that are secret: never shown, written down or sent."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileSystem:
@@ -74,6 +77,14 @@ class Settings:
     def replace(self, **changes: Any) -> Settings:
         """Return a copy with some fields changed."""
         return dataclasses.replace(self, **changes)
+
+    def without_credentials(self) -> Settings:
+        """Return a copy that can be written down."""
+        return self.replace(**dict.fromkeys(CREDENTIALS))
+
+    def of_profile(self, profile: str) -> Settings:
+        """Return a copy that takes its credentials from this profile of the AWS configuration."""
+        return self.without_credentials().replace(profile=profile)
 
     def problems(self) -> list[Problem]:
         """Tell everything that AWS would refuse, in the order of the fields; empty means usable."""

@@ -11,7 +11,8 @@ from lithops_magic.engine import handover
 from lithops_magic.engine.backend.aws_lambda import LambdaBackend
 from lithops_magic.engine.dispatch.items import Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
-from lithops_magic.engine.durable.journal import Journal, Recipe
+from lithops_magic.engine.durable.journal import Journal
+from lithops_magic.engine.durable.recipe import Recipe
 from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.options import KEEP_AFTER, MapOptions
@@ -89,7 +90,7 @@ def _launch(
     if options.detach:
         handover.launch(job, blob, list(items), settings, options)
         return job
-    journal = Journal(job, Recipe.of(settings, options, blob)) if job.whole else None
+    journal = Journal(job, Recipe.of(settings, options, blob, job.key)) if job.whole else None
     Scheduler(job, blob, Source(items), backend, settings.worker_processes, journal).start()
     return job
 

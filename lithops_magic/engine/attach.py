@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -12,20 +12,25 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Done
+from lithops_magic.config.settings import CREDENTIALS
 from lithops_magic.engine import handover
 from lithops_magic.engine.api import again
 from lithops_magic.engine.backend import detached
 from lithops_magic.engine.backend.aws_lambda import Endpoint, LambdaBackend
-from lithops_magic.engine.backend.replay import Replay, ReplayBackend
+from lithops_magic.engine.backend.replay import Replay, ReplayBackend, tasks_of
 from lithops_magic.engine.dispatch.items import Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
-from lithops_magic.engine.durable import journal, kept_results, records
+from lithops_magic.engine.durable import journal, kept_results, private, records
 from lithops_magic.engine.durable.folder import JobFolder
+from lithops_magic.engine.durable.follow import follow
 from lithops_magic.engine.durable.history import Recall
+from lithops_magic.engine.durable.recipe import Recipe
+from lithops_magic.engine.job.events import Noted
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.result.map_result import MapResult
+from lithops_magic.engine.text.units import plural
 from lithops_magic.engine.wire.function import Function
-from lithops_magic.errors import JobInterrupted
+from lithops_magic.errors import JobInterrupted, UnreadableJob
 from lithops_magic.worker import packing
 
 if TYPE_CHECKING:
@@ -43,9 +48,9 @@ class JobRecord:
     """None while the items come from an iterator that has not ended."""
     done: int
     failed: int
-    state: Literal["running", "detached", "interrupted", "finished", "cancelled", "broken"]
+    state: Literal["running", "detached", "interrupted", "finished", "cancelled", "broken", "unreadable"]
     """``running``: by a process of this machine; ``detached``: without one, as far as is known;
-    ``interrupted``: its process ended before it did."""
+    ``interrupted``: its process ended before it did; ``unreadable``: `label` says why."""
 
 
 def jobs() -> list[JobRecord]:
@@ -56,11 +61,14 @@ def jobs() -> list[JobRecord]:
     return [_listed(folder) for folder in JobFolder.all()]
 
 
-def attach(job_id: str, *, resume: bool = False, settings: Settings | None = None) -> MapResult:
+def attach(
+    job_id: str, *, resume: bool = False, env: Mapping[str, str] | None = None, settings: Settings | None = None
+) -> MapResult:
     """Return the result of a job that another process began, or this one.
 
-    What had finished is there at once; what still runs in Lambda arrives if it took long enough to be kept in S3.
-    A detached job simply goes on.
+    What had finished is there at once. While another process still runs the job, its results arrive as it writes them
+    down; what runs in Lambda without one arrives if it took long enough to be kept in S3. A detached job simply goes
+    on.
 
     Parameters
     ----------
@@ -68,31 +76,42 @@ def attach(job_id: str, *, resume: bool = False, settings: Settings | None = Non
         ``MapResult.job_id``; ``lithops_magic.jobs()`` lists those that are known.
     resume
         Run the rest of a job whose process has ended; by default it is only looked at.
+    env
+        The values that the job's environment variables had: they are not written down. Those of the configuration and
+        of this process need not be given.
     settings
         Whose credentials are used; defaults to what the configuration says.
 
     Raises
     ------
     UnknownJob
-        This machine knows no such job.
+        This machine knows no such job, or cannot read what it keeps of it.
     JobInterrupted
-        It cannot be resumed: another process runs it, or this Python is not the one that began it.
+        It cannot be resumed: another process runs it, this Python is not the one that began it, or a value is missing.
     """
     if (job := journal.running.get(job_id)) is not None and not (resume and job.over):
         return MapResult(job)
     folder = JobFolder.find(job_id)
     manifest = folder.manifest()
+    recipe = Recipe.from_plain(manifest["recipe"], _container(folder))
     if resume:
-        _check(folder, manifest)
+        _check(folder, manifest, recipe)
     elif manifest["detached"]:
         # Whoever looks after it writes down what came; several may look.
         folder.lock()
-    recipe: journal.Recipe = pickle.loads(folder.recipe.read_bytes())
-    return _Attached(folder, manifest, _with_credentials(recipe, settings), resume).start()
+    try:
+        return _Attached(folder, manifest, _revived(recipe, manifest, resume, env or {}, settings), resume).start()
+    except BaseException:
+        folder.unlock()
+        raise
 
 
 def _listed(folder: JobFolder) -> JobRecord:
-    manifest, state = folder.manifest(), folder.state()
+    try:
+        manifest, state = folder.manifest(), folder.state()
+    except UnreadableJob as problem:
+        seen = datetime.fromtimestamp(folder.seen, UTC)
+        return JobRecord(folder.path.name, str(problem), seen, None, 0, 0, "unreadable")
     open_ended = state.state in ("running", "preparing")
     if open_ended:
         name = "running" if folder.locked else "detached" if manifest["detached"] else "interrupted"
@@ -102,13 +121,23 @@ def _listed(folder: JobFolder) -> JobRecord:
     return JobRecord(manifest["id"], manifest["label"], started, state.total, state.done, state.failed, name)  # type: ignore[arg-type]
 
 
-def _check(folder: JobFolder, manifest: Mapping[str, Any]) -> None:
+def _container(folder: JobFolder) -> bytes:
+    """Return the job's function; nothing if that was lost."""
+    try:
+        return private.read(folder.function)
+    except OSError:
+        return b""
+
+
+def _check(folder: JobFolder, manifest: Mapping[str, Any], recipe: Recipe) -> None:
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     if manifest["python"] != here:
         raise JobInterrupted(
             f"Job {manifest['id']} was begun with Python {manifest['python']} and cannot be resumed with {here}: "
-            "its function was pickled for that version. Use such a kernel."
+            f"its function was pickled for that version. Resume it from a Python {manifest['python']}."
         )
+    if not recipe.function.container:
+        raise JobInterrupted(f"Job {manifest['id']} cannot be resumed: {folder.function} is damaged.")
     if not folder.lock():
         raise JobInterrupted(
             f"Job {manifest['id']} is still run on this machine, by another process or until what is in flight has "
@@ -116,14 +145,25 @@ def _check(folder: JobFolder, manifest: Mapping[str, Any]) -> None:
         )
 
 
-def _with_credentials(recipe: journal.Recipe, settings: Settings | None) -> journal.Recipe:
-    """Return the recipe with the credentials of now: none are ever written down."""
+def _revived(
+    recipe: Recipe, manifest: Mapping[str, Any], resume: bool, env: Mapping[str, str], settings: Settings | None
+) -> Recipe:
+    """Return the recipe with what was never written down: the credentials of now, and environment variables."""
     from lithops_magic import config
 
     now = settings or config.load()
-    names = ("access_key_id", "secret_access_key", "session_token")
-    credentials = {name: getattr(now, name) for name in names}
-    return replace(recipe, settings=recipe.settings.replace(**credentials))
+    credentials = {name: getattr(now, name) for name in CREDENTIALS}
+    recipe = replace(recipe, settings=recipe.settings.replace(**credentials))
+    try:
+        return recipe.with_environment((env, now.env_vars, os.environ), bytes.fromhex(manifest["key"]))
+    except LookupError as missing:
+        if not resume:
+            return recipe
+        problem = (
+            f"Job {manifest['id']} cannot be resumed without the values that its environment variables had, which are "
+            f"not written down: set {missing} in os.environ, or give them to attach(…, resume=True, env={{…}})."
+        )
+    raise JobInterrupted(problem)
 
 
 def _unpacked(function: Function) -> Callable[[Any], Any] | None:
@@ -138,15 +178,20 @@ def _unpacked(function: Function) -> Callable[[Any], Any] | None:
 class _Attached:
     """One job on its way back."""
 
-    def __init__(self, folder: JobFolder, manifest: Mapping[str, Any], recipe: journal.Recipe, resume: bool) -> None:
+    def __init__(self, folder: JobFolder, manifest: Mapping[str, Any], recipe: Recipe, resume: bool) -> None:
         self._folder = folder
+        self._journal = journal.Silent()
         self._recipe = recipe
         self._resume = resume
-        self._busy = not folder.owned and folder.locked
         self._detached: bool = manifest["detached"]
         options = recipe.options
         self._once = options.retries == 0
-        self._recall = Recall.of(records.read(folder.records)[0], once=self._once)
+        live = not folder.owned and folder.locked
+        journal_so_far = records.read(folder.journal)
+        self._read = journal_so_far.end
+        self._recall = Recall.of(journal_so_far, once=self._once, live=live)
+        if self._recall.total is None:
+            self._recall.total = manifest["total"]
         chunksize = 1 if self._once or options.detach else options.chunksize
         changes: dict[str, Any] = {} if resume else {"max_cost": None, "retry_memory": None}
         if self._detached and not resume:
@@ -157,28 +202,40 @@ class _Attached:
         function = _unpacked(recipe.function)
         self._job = job = Job(options, lambda name: names.get(name, name), self._recall.total, function)
         job.id, job.key = manifest["id"], bytes.fromhex(manifest["key"])
-        job.began = manifest["created"]
-        if function is not None:
+        job.began = min(manifest["created"], time.time())
+        if function is not None and recipe.complete:
             job.start_again = partial(again, function, recipe.settings)
 
     def start(self) -> MapResult:
         """Play the journal back, and go on from there."""
         recipe, job = self._recipe, self._job
         runs = detached.runs(recipe.options) if self._detached else 0
-        backend = ReplayBackend(job, self._recall, self._open, self._rest, self._why_left(), self._seconds(), runs)
-        missing = f"The journal of job {job.id} has its first {{:,}} items only: {self._why_incomplete()}"
-        source = Source(self._recall.items(missing))
+        backend = ReplayBackend(job, self._recall, self._open, self._rest, self._why_left(), self._seconds, runs)
+        source = Source(self._recall.items(self._missing))
         # Where nothing is sent, a large function need not be brought to S3 either.
         function = recipe.function if self._resume else replace(recipe.function, container=b"")
-        written = journal.Journal(job, recipe, self._folder) if self._folder.owned else None
-        Scheduler(job, function, source, backend, recipe.settings.worker_processes, written).start()
+        if self._folder.owned:
+            self._journal = journal.Journal(job, recipe, self._folder)
+        if self._recall.damaged:
+            job.publish(Noted(f"{self._damaged()} of this job's journal cannot be read and were left out"))
+        Scheduler(job, function, source, backend, recipe.settings.worker_processes, self._journal).start()
         handover.stopping(job, backend.stop)
+        if self._recall.live:
+            follow(self._folder, self._recall, self._read, backend.told)
         return MapResult(job)
 
-    def _why_incomplete(self) -> str:
+    def _damaged(self) -> str:
+        return plural(self._recall.damaged, "record")
+
+    def _missing(self, first: int) -> str:
+        """Say why there are only so many items."""
         if self._folder.state().full:
-            return f"it reached its {journal.LIMIT // 1_000_000} MB."
-        return "its process ended before it had written them, or the iterator that gave them was not at its end."
+            why = f"it reached its {journal.LIMIT // 1_000_000} MB."
+        elif self._recall.damaged:
+            why = f"{self._damaged()} of it cannot be read."
+        else:
+            why = "its process ended before it had written them, or the iterator that gave them was not at its end."
+        return f"The journal of job {self._job.id} has its first {first:,} items only: {why}"
 
     def _seconds(self) -> float:
         """How long results of tasks that were sent may still come: none lives longer than the function's timeout.
@@ -190,14 +247,13 @@ class _Attached:
         patience = self._recipe.settings.timeout + kept_results.MARGIN
         if self._recall.longest and not self._once:
             patience = min(patience, max(3 * self._recall.longest, self._job.options.keep_after))
-        alive = time.time() if self._busy else self._folder.seen
-        return alive + patience - time.time()
+        return self._folder.seen + patience - time.time()
 
     def _open(self, notify: Callable[[str], None]) -> Endpoint:
         backend = LambdaBackend(self._recipe.settings, self._recipe.options.workers, self._recipe.function.need)
         if self._resume:
             return backend.connect(notify, afresh=False)
-        return backend.view(notify, connected=bool(self._recall.flying) or self._recall.spilled)
+        return backend.view(notify, connected=bool(self._recall.flying) or self._recall.spilled or self._recall.live)
 
     def _rest(self, replay: Replay, payload: bytes, done: Done, why: str) -> None:
         """A task about which nothing is known, or nothing more will be."""
@@ -207,9 +263,12 @@ class _Attached:
             replay.leave(done)
         elif why and self._once:
             done(Ambiguous(why))
+        elif not self._recall.itemless.isdisjoint(tasks := tasks_of(payload)):
+            done(Ambiguous("its item's record in the job's journal is damaged"))
         else:
+            self._journal.invoked(tasks)
             replay.sender.send(payload, done)
 
     def _why_left(self) -> str:
-        what = "is run by another process" if self._busy else "was begun by a process that has ended"
-        return f"it {what}; lithops_magic.attach({self._job.id!r}, resume=True) runs the rest"
+        rest = f"lithops_magic.attach({self._job.id!r}, resume=True) runs the rest"
+        return f"it was begun by a process that has ended; {rest}"

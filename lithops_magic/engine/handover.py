@@ -13,7 +13,8 @@ from lithops_magic.engine.backend.aws_lambda import LambdaBackend
 from lithops_magic.engine.backend.detached import DetachedBackend
 from lithops_magic.engine.dispatch.items import Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
-from lithops_magic.engine.durable.journal import Journal, Recipe
+from lithops_magic.engine.durable.journal import Journal
+from lithops_magic.engine.durable.recipe import Recipe
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.result.map_result import MapResult
@@ -87,7 +88,7 @@ def handed_over(result: MapResult) -> MapResult:
 
 def launch(job: Job, function: Function, items: Sequence[Any], settings: Settings, options: MapOptions) -> None:
     """Start a job that runs by itself."""
-    journal = Journal(job, Recipe.of(settings, options, function))
+    journal = Journal(job, Recipe.of(settings, options, function, job.key))
     events = LambdaBackend(settings, options.workers, function.need, asynchronous=True)
     backend = DetachedBackend(job, function, items, journal, options, events)
     Scheduler(job, function, Source(items), backend, settings.worker_processes, journal).start()

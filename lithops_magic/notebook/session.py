@@ -29,5 +29,5 @@ class Session:
         if chosen is None or (local is not None and local != chosen.local):
             return config.load(local=local, profile=profile)
         if profile is not None:
-            return chosen.replace(profile=profile, access_key_id=None, secret_access_key=None, session_token=None)
+            return chosen.of_profile(profile)
         return chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lithops_magic.packages.modules import Unit
 from lithops_magic.packages.need import Need, discover, need_of, union
 from lithops_magic.packages.pickling import Reach, dumps
 from lithops_magic.packages.place import Room
@@ -16,6 +17,7 @@ __all__ = [
     "Room",
     "Supply",
     "Target",
+    "Unit",
     "discover",
     "dumps",
     "need_of",

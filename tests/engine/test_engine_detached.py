@@ -27,8 +27,9 @@ from lithops_magic.engine.backend.detached import DetachedBackend
 from lithops_magic.engine.dispatch.items import Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
 from lithops_magic.engine.durable import journal, kept_results
-from lithops_magic.engine.durable.journal import Journal, Recipe
+from lithops_magic.engine.durable.journal import Journal
 from lithops_magic.engine.durable.kept_results import unseal
+from lithops_magic.engine.durable.recipe import Recipe
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.engine.wire.item import fragment
@@ -203,7 +204,7 @@ def hand_over(objects: ObjectStore, fault: Fault, items: list[Any], **options: A
     wanted = MapOptions(detach=True, **options)
     job = Job(handover.scheduled(wanted), str, len(items))
     function = Function.pickle(lambda x: x * 2)
-    written = Journal(job, Recipe.of(SETTINGS, wanted, function))
+    written = Journal(job, Recipe.of(SETTINGS, wanted, function, job.key))
     events = FaultyLambda(fault, store=objects)
     backend = DetachedBackend(job, function, items, written, wanted, events)
     Scheduler(job, function, Source(items), backend, journal=written).start()

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,18 +55,24 @@ def objects(local_aws: LocalAws) -> ObjectStore:
     return found
 
 
-def begin(visits: Visits, items: str = "range(8)", **options: Any) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", client(items, **options), visits.url])
+@contextmanager
+def begun(visits: Visits, items: str = "range(8)", **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that runs a job; it is gone afterwards, whatever becomes of the test."""
+    with subprocess.Popen([sys.executable, "-c", client(items, **options), visits.url]) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
 
 
 def kill_amid(visits: Visits, items: str = "range(8)", **options: Any) -> str:
     """Begin a job of which tasks 2 and 3 take long, kill its process meanwhile, and return its id."""
     visits.held = {2, 3}
-    running = begin(visits, items, workers=2, chunksize=1, **options)
-    eventually(lambda: visits.runs[2] and visits.runs[3])
-    eventually(lambda: [job.done + job.failed for job in lithops_magic.jobs()] == [2])
-    running.send_signal(signal.SIGKILL)
-    running.wait()
+    with begun(visits, items, workers=2, chunksize=1, **options) as running:
+        eventually(lambda: visits.runs[2] and visits.runs[3])
+        eventually(lambda: [job.done + job.failed for job in lithops_magic.jobs()] == [2])
+        running.send_signal(signal.SIGKILL)
+        running.wait()
     return lithops_magic.jobs()[0].id
 
 
@@ -181,20 +188,60 @@ def test_an_unknown_job_is_one_line_with_what_is_known(visits: Visits) -> None:
     assert result.wait(30)
 
 
-def test_a_job_that_another_process_runs_is_looked_at_and_not_resumed(visits: Visits) -> None:
-    visits.held = {2}
-    running = begin(visits, chunksize=1)
-    eventually(lambda: [job.done + job.failed for job in lithops_magic.jobs()] == [7])
-    (record,) = lithops_magic.jobs()
-    assert record.state == "running"
-    with pytest.raises(JobInterrupted, match="still run on this machine"):
-        lithops_magic.attach(record.id, resume=True, settings=SETTINGS)
-    visits.gate.set()
-    result = lithops_magic.attach(record.id, settings=SETTINGS)
-    assert result.wait(30)
-    assert result.values() == [x * 10 for x in range(8) if x != 1]
-    assert running.wait(30) == 0
+SLOW = "(x for x in range(8) if x < 6 or not urllib.request.urlopen(base + '/' + str(x * 10)).close())"
+"""An iterator of which the last two items come late."""
+
+
+@pytest.mark.parametrize(("items", "held"), [("range(8)", 2), (SLOW, 60)])
+def test_a_job_that_another_process_runs_is_waited_for_and_not_resumed(visits: Visits, items: str, held: int) -> None:
+    visits.held = {held}
+    with begun(visits, items, chunksize=1) as running:
+        first = 7 if held == 2 else 6
+        eventually(lambda: [job.done + job.failed for job in lithops_magic.jobs()] == [first])
+        (record,) = lithops_magic.jobs()
+        assert record.state == "running"
+        with pytest.raises(JobInterrupted, match="still run on this machine"):
+            lithops_magic.attach(record.id, resume=True, settings=SETTINGS)
+        result = lithops_magic.attach(record.id, settings=SETTINGS)
+        eventually(lambda: result.snapshot().done + result.snapshot().failed == first)
+        assert not result.wait(1)
+        visits.gate.set()
+        assert result.wait(30)
+        assert result.values() == [x * 10 for x in range(8) if x != 1]
+        assert isinstance(result.errors[1], KeyError)
+        assert running.wait(30) == 0
+    assert set(visits.runs.values()) == {1}
     assert lithops_magic.jobs()[0].state == "finished"
+
+
+def test_who_waits_for_another_process_learns_of_its_end(visits: Visits) -> None:
+    visits.held = {2}
+    with begun(visits, chunksize=1) as running:
+        eventually(lambda: [job.done + job.failed for job in lithops_magic.jobs()] == [7])
+        result = lithops_magic.attach(lithops_magic.jobs()[0].id, settings=SETTINGS)
+        running.kill()
+        assert result.wait(60)
+    assert isinstance(result.error, JobInterrupted)
+    assert result.values() == [x * 10 for x in range(8) if x not in (1, 2)]
+
+
+def test_a_job_whose_resume_was_killed_as_well_is_looked_at_and_resumed_again(visits: Visits) -> None:
+    job_id = kill_amid(visits)
+    resume = f"lithops_magic.attach({job_id!r}, resume=True, settings=Settings(local=True, memory=256, timeout=10))"
+    program = client("[]").partition("result =")[0] + f"result = {resume}\nresult.wait()\n"
+    visits.held = {5}
+    visits.gate.set()
+    eventually(lambda: visits.runs[3])
+    visits.gate.clear()
+    with subprocess.Popen([sys.executable, "-c", program, visits.url]) as running:
+        eventually(lambda: visits.runs[5])
+        running.kill()
+    for resume_it in (False, True):
+        journal.running.clear()
+        result = lithops_magic.attach(job_id, resume=resume_it, settings=SETTINGS)
+        assert result.wait(60)
+        visits.gate.set()
+    assert result.values() == [x * 10 for x in range(8) if x != 1]
 
 
 class CutBehind(FaultyLambda):

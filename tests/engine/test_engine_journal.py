@@ -58,6 +58,10 @@ def answer(*tasks: int, status: str = "ok", seconds: float = 1.0) -> records.Ans
     )
 
 
+def told(written: list[records.Record]) -> records.Excerpt:
+    return records.Excerpt(written, 0, 0)
+
+
 def test_a_journal_that_was_cut_off_is_good_up_to_there_and_can_be_continued(local_aws: Any, visits: Visits) -> None:
     url = visits.url
 
@@ -69,8 +73,8 @@ def test_a_journal_that_was_cut_off_is_good_up_to_there_and_can_be_continued(loc
 
     result = lithops_magic.map(visit, range(6), settings=SETTINGS, chunksize=1, workers=1, keep_after=2)
     folder = written(result)
-    with folder.records.open("r+b") as file:
-        file.truncate(folder.records.stat().st_size - 10)
+    with folder.journal.open("r+b") as file:
+        file.truncate(folder.journal.stat().st_size - 10)
     for _ in range(2):
         resumed = lithops_magic.attach(result.job_id, resume=True, settings=SETTINGS)
         assert resumed.wait(60)
@@ -85,7 +89,7 @@ def test_a_full_journal_says_so_and_the_job_is_none_the_worse(local_aws: Any, mo
     result = lithops_magic.map(lambda x: x, (x for x in range(300)), settings=SETTINGS, keep_after=0.01)
     assert list(result) == list(range(300))
     folder = written(result)
-    assert folder.records.stat().st_size <= 4_000
+    assert folder.journal.stat().st_size <= 4_000
     attached = lithops_magic.attach(result.job_id, settings=SETTINGS)
     assert attached.wait(60)
     assert isinstance(attached.error, JobInterrupted)
@@ -116,12 +120,12 @@ def test_old_and_large_folders_are_deleted_but_none_of_a_job_that_runs(monkeypat
     monkeypatch.setattr(folders, "KEPT_BYTES", 500)
     running, over = JobFolder.create("aa"), JobFolder.create("bb")
     for folder in (running, over):
-        folder.write("manifest.json", json.dumps({"id": folder.path.name}).encode())
-        folder.write("records", bytes(1_000))
+        folder.save_manifest({"id": folder.path.name})
+        folder.write("journal", bytes(1_000))
         folder.save_state(State(1, 0, 0, "running"))
     over.unlock()
     latest = JobFolder.create("cc")
-    latest.write("manifest.json", b"{}")
+    latest.save_manifest({"id": "cc"})
     assert sorted(folder.path.name for folder in JobFolder.all()) == ["aa", "cc"]
     assert running.locked
     running.unlock()
@@ -129,7 +133,7 @@ def test_old_and_large_folders_are_deleted_but_none_of_a_job_that_runs(monkeypat
 
 
 def test_answers_are_told_part_by_part_with_their_share_of_the_bill() -> None:
-    recall = Recall.of([records.Sent((0, 1, 2)), answer(0, 1, 2), records.Sent((3,)), answer(3)], once=False)
+    recall = Recall.of(told([records.Sent((0, 1, 2)), answer(0, 1, 2), records.Sent((3,)), answer(3)]), once=False)
     first = recall.answer([0, 1, 3])
     assert isinstance(first, Reply)
     assert [outcome["id"] for outcome in json.loads(first.payload)["outcomes"]] == [0, 1]
@@ -142,7 +146,7 @@ def test_answers_are_told_part_by_part_with_their_share_of_the_bill() -> None:
 def test_lost_attempts_are_told_as_they_were_charged() -> None:
     crash = died("Runtime.ExitError", "Error: gone")
     lost = [records.Answered((0,), crash), records.Answered((1, 2), crash), records.Answered((3,), Ambiguous("reset"))]
-    recall = Recall.of([*lost, answer(4, 5, status="timeout")], once=False)
+    recall = Recall.of(told([*lost, answer(4, 5, status="timeout")]), once=False)
     # Of several tasks that were lost together none was charged; beside others, one that was lost alone is sent alone.
     shared = recall.answer([0, 1])
     assert isinstance(shared, Reply)
@@ -156,4 +160,4 @@ def test_lost_attempts_are_told_as_they_were_charged() -> None:
     assert reset.message == "reset"
     assert recall.answer([4]) is not None
     assert recall.answer([5]) is None
-    assert Recall.of(lost, once=True).answer([1]) is not None
+    assert Recall.of(told(lost), once=True).answer([1]) is not None

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Done, Outcome, Reply
 from lithops_magic.engine.backend.aws_lambda import UNLIMITED, Backend, Endpoint, Nowhere
@@ -26,9 +26,6 @@ from lithops_magic.engine.wire.function import EVENT_LIMIT, Function, Requests
 from lithops_magic.engine.wire.item import spilled_fragment
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import InvokeError, SerializationError
-
-if TYPE_CHECKING:
-    pass
 
 AT_ONCE = 64
 """Events on their way at the same time."""
@@ -92,7 +89,7 @@ class DetachedBackend:
         self._link = Link(backend, self._notify)
         self._answers: queue.SimpleQueue[tuple[_Event, Outcome]] = queue.SimpleQueue()
         self._recall = Recall(total=len(items))
-        self._replay = ReplayBackend(job, self._recall, self._endpoint, rest, "", EVENT_AGE, runs(options))
+        self._replay = ReplayBackend(job, self._recall, self._endpoint, rest, "", lambda: EVENT_AGE, runs(options))
 
     def connect(self, notify: Callable[[str], None], *, afresh: bool) -> Endpoint:
         """Send everything, and return what stands for the function from then on."""
@@ -151,7 +148,7 @@ class DetachedBackend:
             pause = link.limiter.pause(time.monotonic())
             while events and not pause and in_flight < min(AT_ONCE, link.limiter.limit):
                 event = events.popleft()
-                self._journal.note(records.Sent(event.tasks))
+                self._journal.invoked(event.tasks)
                 link.endpoint.sender.send(event.payload, partial(self._heard, event))
                 in_flight += 1
             link.limiter.filled(time.monotonic(), in_flight, bool(events))

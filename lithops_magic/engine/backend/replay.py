@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Set
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import compress
+from operator import not_
 from typing import Any
 
 from lithops_magic.aws.invoke.outcomes import Done, Outcome
 from lithops_magic.engine.backend.aws_lambda import Backend, Endpoint, Left, Sender
 from lithops_magic.engine.durable.history import Recall
 from lithops_magic.engine.durable.kept_results import Watch
+from lithops_magic.engine.job.events import Noted
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.wire.store import Place
 
@@ -29,8 +33,20 @@ def tasks_of(payload: bytes) -> list[int]:
     return [task["id"] for task in tasks]
 
 
+@dataclass(slots=True, eq=False)
+class _Request:
+    """A request that waits for another process to write down what it came to."""
+
+    tasks: list[int]
+    payload: bytes
+    done: Done
+
+
 class Replay:
     """A sender that answers from a journal and from what tasks kept in S3, and hands on what neither knows.
+
+    Called by the job's scheduler, by whoever reads on in the journal, and by the watch of S3, each from its own thread;
+    whatever is sent is answered exactly once.
 
     Parameters
     ----------
@@ -38,8 +54,8 @@ class Replay:
         What the journal tells.
     watch
         Waits for results of tasks that were sent; None if there can be none.
-    expires
-        Monotonic time when these will have come, if at all.
+    seconds
+        How long these may still come, asked once when the journal tells no more.
     sender
         Invokes the function.
     rest
@@ -52,47 +68,77 @@ class Replay:
         self,
         recall: Recall,
         watch: Watch | None,
-        expires: float,
+        seconds: Callable[[], float],
         sender: Sender,
         rest: Rest,
         why_left: str,
     ) -> None:
         self._recall = recall
         self._watch = watch
-        self._expires = expires
+        self._seconds = seconds
         self.sender = sender
         self._rest = rest
         self._why_left = why_left
+        self._following: list[_Request] = []
         self._left: list[Done] = []
         self._waiting = 0
         self._stopped = False
+        self._expires: float | None = None
         self._lock = threading.Lock()
 
     def send(self, payload: bytes, done: Done) -> None:
         """Answer from what is known, now or later."""
-        tasks = tasks_of(payload)
-        if known := self._recall.answer(tasks):
-            done(known)
-            return None
-        flying = self._recall.flying.intersection(tasks)
-        self._recall.flying -= flying
-        if not flying or self._watch is None:
-            return self._rest(self, payload, done, "")
+        self._answer(_Request(tasks_of(payload), payload, done))
 
-        def found(reply: Outcome | None) -> None:
-            with self._lock:
-                self._waiting -= 1
-            if reply is not None:
-                done(reply)
-            elif self._stopped:
-                self.leave(done)
-            else:
-                self._rest(self, payload, done, UNKNOWN)
+    def told(self, tasks: Set[int]) -> None:
+        """The journal tells more, of these tasks; or no more at all."""
+        over = not self._recall.live
+        if not over and not tasks:
+            return
+        with self._lock:
+            touched = [over or not tasks.isdisjoint(request.tasks) for request in self._following]
+            fresh = list(compress(self._following, touched))
+            self._following = list(compress(self._following, map(not_, touched)))
+        # Those that are still not answered wait again.
+        for request in fresh:
+            self._answer(request)
+        if over:
             self._end_if_idle()
 
+    def _answer(self, request: _Request) -> None:
         with self._lock:
-            self._waiting += 1
-        return self._watch.expect(flying, self._expires, found)
+            known = self._recall.answer(request.tasks)
+            if known is None and self._recall.live and not self._stopped:
+                self._following.append(request)
+                return
+            flying = set() if known else self._recall.flying.intersection(request.tasks)
+            self._recall.flying -= flying
+        if known:
+            request.done(known)
+        elif not flying or self._watch is None:
+            self._rest(self, request.payload, request.done, "")
+        else:
+            with self._lock:
+                self._waiting += 1
+            self._watch.expect(flying, self._until(), partial(self._found, request))
+
+    def _found(self, request: _Request, reply: Outcome | None) -> None:
+        with self._lock:
+            self._waiting -= 1
+        if reply is not None:
+            request.done(reply)
+        elif self._stopped:
+            self.leave(request.done)
+        else:
+            self._rest(self, request.payload, request.done, UNKNOWN)
+        self._end_if_idle()
+
+    def _until(self) -> float:
+        """Monotonic time when results will have come, if at all."""
+        with self._lock:
+            if self._expires is None:
+                self._expires = time.monotonic() + self._seconds()
+            return self._expires
 
     def leave(self, done: Done) -> None:
         """Leave tasks as they are; the job ends when no result of a task that was sent before may still come."""
@@ -103,11 +149,12 @@ class Replay:
     def stop(self) -> None:
         """The job is over: leave what is left at once."""
         self._stopped = True
-        self._end_if_idle()
+        self._recall.close()
+        self.told(frozenset())
 
     def _end_if_idle(self) -> None:
         with self._lock:
-            if (self._waiting or self._recall.flying) and not self._stopped:
+            if (self._waiting or self._recall.flying or self._recall.live) and not self._stopped:
                 return
             left, self._left = self._left, []
         for done in left:
@@ -136,7 +183,7 @@ class ReplayBackend:
     why_left
         Why tasks are left as they are, and what to do about it.
     seconds
-        How long results of tasks that were sent may still come.
+        Tells how long results of tasks that were sent may still come.
     runs
         How often a task of a detached job is begun at most.
     """
@@ -148,7 +195,7 @@ class ReplayBackend:
         endpoint: Callable[[Callable[[str], None]], Endpoint],
         rest: Rest,
         why_left: str,
-        seconds: float,
+        seconds: Callable[[], float],
         runs: int = 0,
     ) -> None:
         self._job = job
@@ -156,7 +203,7 @@ class ReplayBackend:
         self._endpoint = endpoint
         self._rest = rest
         self._why_left = why_left
-        self._expires = time.monotonic() + seconds
+        self._seconds = seconds
         self._runs = runs
         self._stopped = False
         self._replay: Replay | None = None
@@ -165,6 +212,7 @@ class ReplayBackend:
     def stop(self) -> None:
         """The job is over: keep tasks of a detached job from being begun, and wait only for those that were."""
         self._stopped = True
+        self._recall.close()
         if self._watch is not None and self._runs:
             self._watch.forbid()
         if self._replay is not None:
@@ -175,11 +223,19 @@ class ReplayBackend:
         endpoint = self._endpoint(notify)
         if endpoint.store is not None:
             place = Place.of_job(endpoint.store, self._job.id, key=self._job.key)
-            self._watch = Watch(place, endpoint.limits.timeout, self._runs)
-        self._replay = Replay(self._recall, self._watch, self._expires, endpoint.sender, self._rest, self._why_left)
+            self._watch = Watch(place, endpoint.limits.timeout, self._runs, self._say)
+        self._replay = Replay(self._recall, self._watch, self._seconds, endpoint.sender, self._rest, self._why_left)
         if self._stopped:
             self.stop()
         return replace(endpoint, sender=self._replay, workers=endpoint.workers + len(self._recall.flying))
+
+    def told(self, tasks: Set[int]) -> None:
+        """The journal tells more, of these tasks; or no more at all."""
+        if self._replay is not None:
+            self._replay.told(tasks)
+
+    def _say(self, problem: str) -> None:
+        self._job.publish(Noted(problem))
 
     def larger(self, factor: float) -> Backend | None:  # noqa: ARG002
         """Return None: a task that ran out of memory in an earlier process gets no more in this one."""

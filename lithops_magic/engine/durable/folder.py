@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
-import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -14,17 +12,24 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, Any
 
-from lithops_magic.engine.durable.records import read
-from lithops_magic.errors import UnknownJob
+from filelock import FileLock, Timeout
+from platformdirs import user_state_path
 
+from lithops_magic.engine.durable import lines, private, records
+from lithops_magic.errors import UnknownJob, UnreadableJob
+
+FORMAT = 1
+"""Of the files; another one is not read."""
 KEPT_DAYS = 7
 """Days after which a job's folder is deleted: S3 deletes what the job stored there after as many."""
 KEPT_BYTES = 2_000_000_000
 """Bytes of all folders together, beyond which the oldest are deleted."""
-TRIES, PAUSE = 5, 0.05
-"""Attempts to lock a job, and the seconds between them."""
+PATIENCE = 0.2
+"""Seconds in which to lock a job: it may be another process that only looks, or a journal that is just being closed."""
 _LISTED = 10
 _DAY = 86_400
+_OLD_MANIFEST = "manifest.json"
+"""What a folder had before there were formats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +50,9 @@ class JobFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.records = path / "records"
-        self.recipe = path / "recipe"
-        self._lock: IO[bytes] | None = None
+        self.journal = path / "journal"
+        self.function = path / "function"
+        self._lock = FileLock(path / "lock", mode=0o600, thread_local=False)
 
     @classmethod
     def create(cls, job_id: str) -> JobFolder:
@@ -57,6 +62,8 @@ class JobFolder:
         path.parent.parent.mkdir(parents=True, exist_ok=True)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         path.mkdir(mode=0o700, exist_ok=True)
+        private.check(path.parent)
+        private.check(path)
         folder = cls(path)
         folder.lock()
         _prune()
@@ -71,32 +78,33 @@ class JobFolder:
         UnknownJob
             This machine knows no such job.
         """
-        folder = cls(_jobs() / job_id)
-        if os.sep not in job_id and folder.manifest():
-            return folder
-        known = [each.path.name for each in cls.all()]
+        known = {each.path.name: each for each in cls.all()}
+        if job_id in known:
+            return known[job_id]
         close = get_close_matches(job_id, known, n=1)
         hint = f"did you mean {close[0]}?" if close else "no job is." if not known else "these are known:"
-        shown = ", ".join(known[:_LISTED]) + (", …" if len(known) > _LISTED else "")
-        raise UnknownJob(f"No job {job_id!r} is known on this machine: {hint} {shown}".rstrip())
+        shown = ", ".join(list(known)[:_LISTED]) + (", …" if len(known) > _LISTED else "")
+        raise UnknownJob(f"No job {job_id!r} is known on this machine: {hint} {'' if close else shown}".rstrip())
 
     @classmethod
     def all(cls) -> list[JobFolder]:
         """Return the folders of all jobs, the latest first."""
         try:
             paths = list(_jobs().iterdir())
-        except FileNotFoundError:
+        except OSError:
             return []
-        folders = [cls(path) for path in paths if (path / "manifest.json").exists()]
+        folders = [cls(path) for path in paths if _is_there(path / "job") or _is_there(path / _OLD_MANIFEST)]
         return sorted(folders, key=lambda folder: -folder.seen)
 
     @property
     def seen(self) -> float:
         """Wall clock of when the job's process was alive last; 0 if it never wrote."""
         try:
-            return (self.path / "state.json").stat().st_mtime
+            written = (self.path / "state").stat().st_mtime
         except OSError:
             return 0.0
+        # The clock may have been set back since then.
+        return min(written, time.time())
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file whole or not at all."""
@@ -105,99 +113,108 @@ class JobFolder:
         Path(file.name).replace(self.path / name)
 
     def append(self) -> IO[bytes]:
-        """Open the records to write more of them."""
-        with contextlib.suppress(FileNotFoundError):
-            # What was not written to its end would hide what follows.
-            os.truncate(self.records, read(self.records)[1])
-        return _append(self.records)
+        """Open the journal to write more of it."""
+        # What was not written to its end would spoil the line that follows.
+        end = records.read(self.journal).end
+        file = private.append(self.journal)
+        file.truncate(end)
+        return file
+
+    def save_manifest(self, manifest: dict[str, Any]) -> None:
+        """Write what the job is."""
+        self.write("job", lines.encode({"format": FORMAT, **manifest}))
 
     def manifest(self) -> dict[str, Any]:
-        """Return what the job is; empty if that was never written."""
-        return _read(self.path / "manifest.json")
+        """Return what the job is.
+
+        Raises
+        ------
+        UnreadableJob
+            That is damaged, of another version, or may be somebody else's work.
+        """
+        name = self.path.name
+        away = f"; delete {self.path} to be rid of it"
+        try:
+            private.check(self.path.parent)
+            private.check(self.path)
+            found = lines.decode(private.read(self.path / "job"))
+        except FileNotFoundError:
+            raise UnreadableJob(f"Job {name} was written by an older version of lithops-magic{away}") from None
+        except OSError as error:
+            raise UnreadableJob(f"Job {name} cannot be read: {error}") from None
+        manifest = found.bodies[0][0] if len(found.bodies) == 1 and not found.damaged else None
+        if not isinstance(manifest, dict) or manifest.get("id") != name:
+            raise UnreadableJob(f"Job {name} cannot be read: {self.path / 'job'} is damaged{away}")
+        if manifest["format"] != FORMAT:
+            raise UnreadableJob(f"Job {name} was written by another version of lithops-magic{away}")
+        return manifest
 
     def state(self) -> State:
-        """Return how far the job is."""
-        return State(**{**asdict(State(None, 0, 0, "running")), **_read(self.path / "state.json")})
+        """Return how far the job is, as far as that is known."""
+        unknown = State(None, 0, 0, "running")
+        try:
+            ((found, _),) = lines.decode(private.read(self.path / "state")).bodies
+            return State(**{**asdict(unknown), **found})
+        except (OSError, ValueError, TypeError):
+            return unknown
 
     def save_state(self, state: State) -> None:
         """Write how far the job is, and that its process is alive."""
-        self.write("state.json", json.dumps(asdict(state)).encode())
+        self.write("state", lines.encode(asdict(state)))
 
-    def lock(self, tries: int = TRIES) -> bool:
+    def lock(self, patience: float | None = None) -> bool:
         """Mark the job as run by this process, as long as that lives; False if it is run already."""
-        file = _append(self.path / "lock")
-        for _ in range(tries):
-            if _lock(file):
-                self._lock = file
-                return True
-            # It may be another process that only looks, or a journal that is just being closed.
-            time.sleep(PAUSE)
-        file.close()
-        return False
+        if self.owned:
+            return True
+        try:
+            self._lock.acquire(timeout=PATIENCE if patience is None else patience, poll_interval=0.02)
+        except (Timeout, OSError):
+            return False
+        return True
 
     def unlock(self) -> None:
         """Let another process run the job."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._lock.release()
 
     @property
     def owned(self) -> bool:
         """Whether this object marked the job as run by this process."""
-        return self._lock is not None
+        return bool(self._lock.is_locked)
 
     @property
     def locked(self) -> bool:
         """Whether a process, this one or another, runs the job."""
-        if self.owned or not self.lock(tries=1):
+        if self.owned or not self.lock(patience=0):
             return True
         self.unlock()
         return False
 
 
 def _jobs() -> Path:
-    return Path(os.environ.get("LITHOPS_MAGIC_STATE_DIR") or _user_folder() / "lithops-magic") / "jobs"
+    state = os.environ.get("LITHOPS_MAGIC_STATE_DIR")
+    return (Path(state) if state else user_state_path("lithops-magic", appauthor=False)) / "jobs"
 
 
-def _user_folder() -> Path:
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support"
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-
-
-def _append(path: Path) -> IO[bytes]:
-    return open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")  # noqa: PTH123 - it knows no mode
-
-
-def _read(path: Path) -> dict[str, Any]:
+def _is_there(path: Path) -> bool:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _lock(file: IO[bytes]) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows: two processes are trusted not to run the same job
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return path.exists()
     except OSError:
         return False
-    return True
 
 
 def _prune() -> None:
     """Delete the folders of jobs that are over and too old, or too large all together."""
     room, oldest = KEPT_BYTES, time.time() - KEPT_DAYS * _DAY
     with contextlib.suppress(OSError):  # another process may be doing the same
-        for path in sorted(_jobs().iterdir(), key=lambda path: -path.stat().st_mtime):
-            size = sum(file.stat().st_size for file in path.iterdir())
+        folders = [JobFolder(path) for path in _jobs().iterdir() if not path.is_symlink()]
+        for folder in sorted(folders, key=_changed, reverse=True):
+            size = sum(file.stat().st_size for file in folder.path.iterdir())
             room -= size
-            if (room < 0 or path.stat().st_mtime < oldest) and not JobFolder(path).locked:
-                shutil.rmtree(path, ignore_errors=True)
+            if (room < 0 or _changed(folder) < oldest) and not folder.locked:
+                shutil.rmtree(folder.path, ignore_errors=True)
                 room += size
+
+
+def _changed(folder: JobFolder) -> float:
+    """When its state was written last: to look at a job locks it, which changes the folder itself."""
+    return folder.seen or folder.path.stat().st_mtime

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import pickle
+import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Reply
@@ -51,9 +52,8 @@ class _Part:
     outcome: dict[str, Any]
 
 
-@dataclass(slots=True)
 class Recall:
-    """What a journal tells.
+    """What a journal tells, which may still be written. May be used from any thread.
 
     Attributes
     ----------
@@ -65,58 +65,134 @@ class Recall:
         Seconds of the longest task that was answered.
     spilled
         Whether a value is in S3.
+    damaged
+        Records that could not be read.
+    itemless
+        Tasks whose items were in those, and that may have values all the same.
     """
 
-    total: int | None = None
-    flying: set[int] = field(default_factory=set)
-    longest: float = 0.0
-    spilled: bool = False
-    _items: dict[int, Any] = field(default_factory=dict)
-    _answers: dict[int, deque[_Part | Reply | Ambiguous]] = field(default_factory=dict)
+    def __init__(self, total: int | None = None, *, once: bool = False, live: bool = False) -> None:
+        self.total = total
+        self.flying: set[int] = set()
+        self.longest = 0.0
+        self.spilled = False
+        self.damaged = 0
+        self.itemless: set[int] = set()
+        self._once = once
+        self._live = live
+        self._items: dict[int, Any] = {}
+        self._answers: dict[int, deque[_Part | Reply | Ambiguous]] = {}
+        self._told: set[int] = set()
+        self._changed = threading.Condition()
 
     @classmethod
-    def of(cls, journal: Sequence[records.Record], *, once: bool) -> Recall:
-        """Read a journal; `once`: no task may run twice, so that what a lost invocation had is lost."""
-        recall = cls()
-        for record in journal:
-            match record:
-                case records.Items(container):
-                    for item in packing.loads(container):
-                        lost = isinstance(item, records.Unsendable)
-                        recall._items[len(recall._items)] = _Unsendable(item.text) if lost else item
-                case records.Taken(index, fragment):
-                    recall._items[index] = Prepared(fragment) if fragment else _Unsendable("it could not be before")
-                case records.Counted(total):
-                    recall.total = total
-                case records.Sent(tasks):
-                    recall.flying.update(tasks)
-                case records.Answered(tasks, outcome):
-                    recall.flying.difference_update(tasks)
-                    recall._answered(tasks, outcome, once=once)
+    def of(cls, journal: records.Excerpt, *, once: bool, live: bool = False) -> Recall:
+        """Read a journal.
+
+        Parameters
+        ----------
+        once
+            No task may run twice, so that what a lost invocation had is lost.
+        live
+            More may follow.
+        """
+        recall = cls(once=once, live=live)
+        recall.feed(journal, live=live)
         return recall
 
-    def items(self, missing: str) -> Iterator[Any]:
-        """Yield the items in their order.
+    @property
+    def live(self) -> bool:
+        """Whether more may follow."""
+        return self._live
+
+    def feed(self, news: records.Excerpt, *, live: bool) -> set[int]:
+        """Read on, and return the tasks that were answered; `live`: more may follow."""
+        answered: set[int] = set()
+        with self._changed:
+            self.damaged += news.damaged
+            for record in news.records:
+                self._read(record)
+                if isinstance(record, records.Answered):
+                    answered.update(record.tasks)
+            self._live = live and self._live
+            if self.damaged and self._once and not live:
+                # Any of the others may have been sent: it must not run twice.
+                sendable = {index for index, item in self._items.items() if not isinstance(item, _Unsendable)}
+                self.flying.update(sendable - self._told)
+            self._changed.notify_all()
+        return answered
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, unless nothing more follows; return whether more may."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._live, seconds)
+            return self._live
+
+    def close(self) -> None:
+        """Nothing more is wanted."""
+        with self._changed:
+            self._live = False
+            self._changed.notify_all()
+
+    def _read(self, record: records.Record) -> None:
+        match record:
+            case records.Items():
+                self._items.update(_items(record))
+            case records.Taken(index, fragment):
+                self._items[index] = Prepared(fragment) if fragment else _Unsendable("it could not be before")
+            case records.Counted(total):
+                self.total = total
+            case records.Sent(tasks):
+                self.flying.update(tasks)
+            case records.Answered(tasks, outcome):
+                self.flying.difference_update(tasks)
+                self._told.update(tasks)
+                self._answered(tasks, outcome)
+
+    def items(self, missing: Callable[[int], str]) -> Iterator[Any]:
+        """Yield the items in their order, as soon as the journal has them.
 
         Raises
         ------
         JobInterrupted
             There were others, which the journal does not have.
         """
-        for index in range(len(self._items)):
-            if index not in self._items:
-                break
-            yield self._items[index]
-        else:
-            index = len(self._items)
+        index = 0
+        while self._await(index):
+            yield self._item(index)
+            index += 1
         if index != self.total:
-            raise JobInterrupted(missing.format(index))
+            raise JobInterrupted(missing(index))
+
+    def _await(self, index: int) -> bool:
+        """Wait for an item or the end; whether there is one."""
+        with self._changed:
+            self._changed.wait_for(lambda: index in self._items or not self._live or index == self.total)
+            # Others may come after one whose record is damaged.
+            return index in self._items or (self.damaged > 0 and any(other >= index for other in self._known()))
+
+    def _known(self) -> Iterator[int]:
+        yield (self.total or 0) - 1
+        yield from self._items
+        yield from self._answers
+
+    def _item(self, index: int) -> Any:
+        if index in self._items:
+            return self._items[index]
+        if index not in self._answers and index not in self.flying:
+            return _Unsendable("its record in the job's journal is damaged")
+        self.itemless.add(index)
+        return Prepared(b'{"id":%d}' % index)
 
     def answer(self, tasks: Sequence[int]) -> Reply | Ambiguous | None:
         """Return the next answer that tasks which are sent together had; to some of them if not to all.
 
         None if there is none.
         """
+        with self._changed:
+            return self._answer(tasks)
+
+    def _answer(self, tasks: Sequence[int]) -> Reply | Ambiguous | None:
         following = {task: self._answers[task][0] for task in tasks if self._answers.get(task)}
         parts = {task: part for task, part in following.items() if isinstance(part, _Part)}
         if parts:
@@ -136,11 +212,11 @@ class Recall:
             return records.RecalledAmbiguous(found.message)
         return records.RecalledReply(found.payload, found.function_error, "", found.request_id, found.report)
 
-    def _answered(self, tasks: tuple[int, ...], outcome: Reply | Ambiguous, *, once: bool) -> None:
+    def _answered(self, tasks: tuple[int, ...], outcome: Reply | Ambiguous) -> None:
         worker = _worker(outcome)
         if worker is None or isinstance(outcome, Ambiguous):
             # What several lost together was charged to none of them, unless none may run twice.
-            if len(tasks) == 1 or once or isinstance(outcome, Ambiguous):
+            if len(tasks) == 1 or self._once or isinstance(outcome, Ambiguous):
                 for task in tasks:
                     self._answers.setdefault(task, deque()).append(outcome)
             return
@@ -150,8 +226,18 @@ class Recall:
             self.spilled |= isinstance(each.get("value"), dict)
             self.longest = max(self.longest, each["seconds"])
             spoilt = each["status"] == "dropped" or (each["status"] == "timeout" and position > 0)
-            if once or not spoilt:
+            if self._once or not spoilt:
                 self._answers.setdefault(each["id"], deque()).append(_Part(told, each))
+
+
+def _items(record: records.Items) -> dict[int, Any]:
+    """Return the items of a record by their index."""
+    try:
+        found = packing.loads(record.container)
+    except Exception as error:  # a class of theirs may be gone, or another Python has them
+        found = [_Unsendable(f"it cannot be unpickled here: {type(error).__name__}: {error}")] * record.count
+    items = dict(enumerate(found, record.start))
+    return items | {record.start + place: _Unsendable(text) for place, text in record.unsendable.items()}
 
 
 def _worker(outcome: Reply | Ambiguous) -> dict[str, Any] | None:

@@ -6,14 +6,12 @@ import atexit
 import contextlib
 import json
 import math
-import pickle
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 from weakref import WeakValueDictionary
 
 import cloudpickle  # type: ignore[import-untyped]
@@ -21,15 +19,11 @@ import cloudpickle  # type: ignore[import-untyped]
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome, Reply
 from lithops_magic.engine.durable import records
 from lithops_magic.engine.durable.folder import JobFolder, State
+from lithops_magic.engine.durable.recipe import Recipe
 from lithops_magic.engine.job.events import Noted
 from lithops_magic.engine.job.job import Job, Task
-from lithops_magic.engine.wire.function import Function
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import LithopsMagicError, MisuseError
-
-if TYPE_CHECKING:
-    from lithops_magic.config import Settings
-    from lithops_magic.engine.options import MapOptions
 
 AFTER = 2.0
 """Seconds that a job runs before it is worth a folder, and an invocation before the job is worth objects in S3."""
@@ -45,27 +39,6 @@ PUBLIC = frozenset({"id", "label", "created", "detached", "python", "cloudpickle
 """What S3 is told of a job: not the key that signs its results, nor anything of the user's."""
 MANIFEST = "manifest"
 """The object under a job's prefix that says what the job is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What another process needs to go on with a job."""
-
-    settings: Settings
-    """Without credentials."""
-    options: MapOptions
-    function: Function
-
-    @classmethod
-    def of(cls, settings: Settings, options: MapOptions, function: Function) -> Recipe:
-        """Leave out what must not be written down, and what need not."""
-        private = dict.fromkeys(("access_key_id", "secret_access_key", "session_token"))
-        return cls(settings.replace(**private), options, replace(function, function=_packed))
-
-
-def _packed(_: Any) -> Any:
-    """Stand for a function that is in its container."""
-    raise NotImplementedError
 
 
 running: WeakValueDictionary[str, Job] = WeakValueDictionary()
@@ -86,6 +59,9 @@ class Silent:
 
     def sent(self, tasks: Sequence[Task]) -> None:
         """Note an invocation."""
+
+    def invoked(self, tasks: Sequence[int]) -> None:
+        """Note an invocation of these tasks."""
 
     def answered(self, tasks: Sequence[Task], outcome: Outcome) -> None:
         """Note what became of an invocation."""
@@ -110,8 +86,9 @@ class Journal(Silent):
         self._recipe = recipe
         self._folder = folder
         self._sequence = None if folder or recipe.options.detach else job.sequence
-        # Whoever sends the events of a detached job writes its items before.
-        self._takes_items = folder is None and self._sequence is None and not recipe.options.detach
+        # Whoever sends the events of a detached job, or the rest of one that is resumed, notes items and what is sent.
+        self._notes_sent = folder is None and not recipe.options.detach
+        self._takes_items = self._notes_sent and self._sequence is None
         self._pending: deque[records.Note] = deque()
         self._buffered = 0
         self._file: IO[bytes] | None = None
@@ -167,8 +144,13 @@ class Journal(Silent):
             self.note(records.Counted(len(self._job.ledger)))
 
     def sent(self, tasks: Sequence[Task]) -> None:
-        """Note an invocation, before it is sent if no task may run twice."""
-        self._keep((tuple([task.index for task in tasks]),), 0)
+        """Note an invocation."""
+        if self._notes_sent:
+            self.invoked([task.index for task in tasks])
+
+    def invoked(self, tasks: Sequence[int]) -> None:
+        """Note an invocation of these tasks, before it is sent if none may run twice."""
+        self._keep((tuple(tasks),), 0)
         if self._job.options.retries == 0 and self._file is not None:
             self._flush()
 
@@ -229,11 +211,11 @@ class Journal(Silent):
     def _open(self) -> None:
         if self._folder is None:
             self._folder = JobFolder.create(self._job.id)
-            self._folder.write("recipe", pickle.dumps(self._recipe, protocol=5))
-            self._folder.write("manifest.json", json.dumps(self._manifest()).encode())
+            self._folder.write("function", self._recipe.function.container)
+            self._folder.save_manifest(self._manifest())
         self._file = self._folder.append()
-        for container in records.slices(self._sequence):
-            self._put(records.encode([records.Items(container)]))
+        for slice_ in records.slices(self._sequence):
+            self._put(records.encode([slice_]))
             self._flush()
             if self._closed.is_set() or self._full:
                 return
@@ -264,7 +246,7 @@ class Journal(Silent):
         with self._writing:
             fresh = [self._pending.popleft() for _ in range(len(self._pending))]
             self._buffered = 0
-            self._put(records.encode(map(records.record, fresh)))
+            self._put(records.encode(fresh))
 
     def _put(self, data: bytes) -> None:
         assert self._file is not None
@@ -294,5 +276,7 @@ class Journal(Silent):
             "owner": place.store.owner if place else None,
             "prefix": place.prefix if place else None,
             "key": job.key.hex(),
+            "total": job.snapshot().total,
             "names": {code.co_filename: job.name_code(code.co_filename)} if code else {},
+            "recipe": self._recipe.to_plain(),
         }

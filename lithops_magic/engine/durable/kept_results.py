@@ -54,9 +54,13 @@ class Watch:
         The function's, in seconds.
     runs
         How often a task of a detached job is begun at most: its last run is given that timeout.
+    say
+        Told once why S3 cannot be looked at.
     """
 
-    def __init__(self, place: Place, timeout: float, runs: int = 0) -> None:
+    def __init__(
+        self, place: Place, timeout: float, runs: int = 0, say: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._place = place
         self._patience = timeout + MARGIN
         self._last_run = runs
@@ -65,8 +69,8 @@ class Watch:
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
         self._forbidden = False
-        self.problem = ""
-        """Why S3 could not be looked at."""
+        self._say = say
+        self._said = False
 
     def expect(self, tasks: Collection[int], expires: float, done: Found) -> None:
         """Wait for the results of tasks.
@@ -114,9 +118,14 @@ class Watch:
         try:
             names = {key.removeprefix(prefix) for key in self._place.store.list(prefix)}
         except LithopsMagicError as error:
-            self.problem = str(error)
-            self._expire(math.inf if getattr(error, "code", "") in HOPELESS else time.monotonic())
+            hopeless = getattr(error, "code", "") in HOPELESS
+            after = "they are not waited for" if hopeless else "it is tried again until they can come no more"
+            if not self._said:
+                self._said = True
+                self._say(f"results that are in S3 cannot be looked for: {error}; {after}")
+            self._expire(math.inf if hopeless else time.monotonic())
             return False
+        self._said = False
         with self._lock:
             waiting = [task for task in self._waits if str(task) in names]
         outcomes = [outcome for outcome in pool.map(self._fetch, waiting) if outcome is not None]

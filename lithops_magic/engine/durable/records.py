@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-import pickle
-import struct
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Reply
 from lithops_magic.aws.invoke.report import Report
+from lithops_magic.engine.durable import lines, private
 from lithops_magic.engine.wire.reply import Vouched
 from lithops_magic.worker import packing
 
 SLICE = 1_000_000
 """Bytes of items that are pickled at a time: more would hold up the job, whose threads share one interpreter."""
-_FRAME = struct.Struct("<II")
-"""Size and checksum of what follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """The next items of a sequence."""
+    """Some items of a sequence that follow one another."""
 
+    start: int
+    count: int
     container: bytes
     """A list of them, as `worker.packing` packs it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unsendable:
-    """In a list of items, one that cannot be pickled."""
-
-    text: str
+    unsendable: Mapping[int, str]
+    """Why items, None in that list, cannot be pickled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,62 +80,92 @@ class RecalledAmbiguous(Ambiguous):
     __slots__ = ()
 
 
-def record(note: Note) -> Record:
-    """Return the record that a note stands for."""
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """What a journal tells from some place on."""
+
+    records: list[Record]
+    damaged: int
+    """Records that cannot be read, and are left out."""
+    end: int
+    """Bytes up to where a record was not written to its end."""
+
+
+def encode(notes: Iterable[Note]) -> bytes:
+    """Return records as they stand in a journal."""
+    return b"".join([_encode(note) for note in notes])
+
+
+def _encode(note: Note) -> bytes:
     match note:
         case (tasks,):
-            return Sent(tasks)
+            return lines.encode(["sent", tasks])
         case (tasks, payload, error, request_id, report):
-            return Answered(tasks, Reply(payload, error, "", request_id, Report(*report) if report else None))
-        case _:
-            return note
+            return lines.encode(["reply", tasks, error, request_id, report], payload)
+        case Sent(tasks):
+            return lines.encode(["sent", tasks])
+        case Answered(tasks, Reply() as reply):
+            return lines.encode(["reply", tasks, reply.function_error, reply.request_id, reply.report], reply.payload)
+        case Answered(tasks, Ambiguous(message)):
+            return lines.encode(["lost", tasks, message])
+        case Taken(index, fragment):
+            return lines.encode(["item", index], fragment)
+        case Items(start, count, container, unsendable):
+            return lines.encode(["items", start, count, list(unsendable.items())], container)
+        case Counted(total):
+            return lines.encode(["count", total])
+    raise AssertionError(note)
 
 
-def encode(records: Iterable[Record]) -> bytes:
-    """Return records as they stand in a journal."""
-    parts = []
-    for record in records:
-        data = pickle.dumps(record, protocol=5)
-        parts += [_FRAME.pack(len(data), zlib.crc32(data)), data]
-    return b"".join(parts)
+def _decode(head: Any, data: bytes) -> Record | None:
+    match head:
+        case ["sent", tasks]:
+            return Sent(tuple(tasks))
+        case ["reply", tasks, error, request_id, report]:
+            return Answered(tuple(tasks), Reply(data, error, "", request_id, Report(*report) if report else None))
+        case ["lost", tasks, message]:
+            return Answered(tuple(tasks), Ambiguous(message))
+        case ["item", index]:
+            return Taken(index, data)
+        case ["items", start, count, unsendable]:
+            return Items(start, count, data, dict(unsendable))
+        case ["count", total]:
+            return Counted(total)
+    return None
 
 
-def read(path: Path) -> tuple[list[Record], int]:
-    """Return a journal's records, and the bytes up to where one was not written to its end."""
-    found: list[Record] = []
-    end = 0
-    with path.open("rb") as file:
-        while len(frame := file.read(_FRAME.size)) == _FRAME.size:
-            size, checksum = _FRAME.unpack(frame)
-            data = file.read(size)
-            if len(data) < size or zlib.crc32(data) != checksum:
-                break
-            # The folder is the user's own, and nobody else can write to it.
-            found.append(pickle.loads(data))
-            end = file.tell()
-    return found, end
+def read(path: Path, start: int = 0) -> Excerpt:
+    """Return what a journal tells from a place on; nothing if there is none."""
+    try:
+        found = lines.decode(private.read(path, start))
+    except FileNotFoundError:
+        return Excerpt([], 0, start)
+    records = [_decode(*body) for body in found.bodies]
+    return Excerpt([each for each in records if each], found.damaged + records.count(None), start + found.size)
 
 
-def slices(items: Sequence[Any] | None) -> Iterator[bytes]:
+def slices(items: Sequence[Any] | None) -> Iterator[Items]:
     """Pickle a sequence in pieces of about `SLICE` bytes."""
     start, count = 0, 1
     while items is not None and start < len(items):
-        container = _pack(list(items[start : start + count]))
-        yield container
+        piece = _pack(start, list(items[start : start + count]))
+        yield piece
         start += count
-        count = max(1, min(count * 16, int(count * SLICE / len(container))))
+        count = max(1, min(count * 16, int(count * SLICE / len(piece.container))))
 
 
-def _pack(items: list[Any]) -> bytes:
+def _pack(start: int, items: list[Any]) -> Items:
     try:
-        return packing.dumps(items)
+        return Items(start, len(items), packing.dumps(items), {})
     except Exception:
-        return packing.dumps([_packable(item) for item in items])
+        unsendable = {index: problem for index, item in enumerate(items) if (problem := _problem(item))}
+        rest = [None if index in unsendable else item for index, item in enumerate(items)]
+        return Items(start, len(items), packing.dumps(rest), unsendable)
 
 
-def _packable(item: Any) -> Any:
+def _problem(item: Any) -> str:
     try:
         packing.dumps(item)
     except Exception as error:
-        return Unsendable(f"{type(error).__name__}: {error}")
-    return item
+        return f"{type(error).__name__}: {error}"
+    return ""

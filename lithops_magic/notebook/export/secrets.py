@@ -11,7 +11,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from lithops_magic.config.save import HIDDEN, SECRET_NAME, SECRETS
+from lithops_magic.config.save import HIDDEN, SECRET_NAME
+from lithops_magic.config.settings import CREDENTIALS
 from lithops_magic.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def known_secrets(session: Session) -> set[str]:
 def _of_settings(session: Session) -> Iterator[str | None]:
     with suppress(ConfigError):
         settings = session.load()
-        yield from (getattr(settings, name) for name in SECRETS)
+        yield from (getattr(settings, name) for name in CREDENTIALS)
         yield from (value for name, value in settings.env_vars.items() if SECRET_NAME.search(name))
 
 
@@ -102,7 +103,7 @@ def _of_boto() -> Iterator[str | None]:
 
     with suppress(BotoCoreError):
         for profile in botocore.session.Session().full_config["profiles"].values():
-            yield from (profile.get(f"aws_{name}") for name in SECRETS)
+            yield from (profile.get(f"aws_{name}") for name in CREDENTIALS)
     yield from _of_open_sessions()
 
 

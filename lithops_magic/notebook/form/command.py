@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lithops_magic.config.keys import KEYS
+from lithops_magic.config.settings import CREDENTIALS
 from lithops_magic.notebook.display.status import show
 from lithops_magic.notebook.form.model import FIELDS, read
 from lithops_magic.notebook.form.static import summary
@@ -24,8 +25,6 @@ NAMES: Mapping[str, str] = {
     **{".".join(place[1:]): key.field for key in KEYS for place in key.places if key.field in FIELDS},
 }
 """Our names and Lithops' names of the settings, such as memory, runtime_memory and vpc.subnets."""
-
-SECRETS = ("access_key_id", "secret_access_key", "session_token")
 
 
 def configure(asked: Asked, session: Session) -> ConfigForm | None:
@@ -89,7 +88,7 @@ def _use_local(store: Store) -> None:
 
 
 def _unknown(name: str) -> str:
-    if name in SECRETS:
+    if name in CREDENTIALS:
         return f"{name} is not set from a notebook: use AWS_PROFILE, `aws configure` or the file's aws section"
     close = difflib.get_close_matches(name, NAMES, n=1)
     return f"there is no setting {name}" + (f"; did you mean {close[0]}?" if close else "; see `%lambda_config --help`")

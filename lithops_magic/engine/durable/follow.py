@@ -1,0 +1,40 @@
+"""Reads on in a journal that another process writes, as long as that lives."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Set
+
+from lithops_magic.engine.durable import records
+from lithops_magic.engine.durable.folder import JobFolder
+from lithops_magic.engine.durable.history import Recall
+
+PERIOD = 0.25
+"""Seconds between two looks: as often as the other process writes."""
+
+
+def follow(folder: JobFolder, recall: Recall, start: int, told: Callable[[Set[int]], None]) -> None:
+    """Keep `recall` up to date, from a thread of its own.
+
+    Parameters
+    ----------
+    start
+        Bytes of the journal that were read.
+    told
+        Called from that thread with the tasks that were answered, after each look.
+    """
+    threading.Thread(
+        target=_follow, args=(folder, recall, start, told), name="lithops-magic-follow", daemon=True
+    ).start()
+
+
+def _follow(folder: JobFolder, recall: Recall, start: int, told: Callable[[Set[int]], None]) -> None:
+    while recall.wait(PERIOD):
+        # The other process lets go after its last record.
+        lives = folder.path.exists() and folder.locked
+        try:
+            news = records.read(folder.journal, start)
+        except OSError:
+            lives, news = False, records.Excerpt([], 0, start)
+        start = news.end
+        told(recall.feed(news, live=lives))

@@ -1,0 +1,70 @@
+"""Folders and files that nobody but this user can have written: what is read from them is partly unpickled."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+
+class Exposed(PermissionError):
+    """Somebody else could have written a folder or file of ours."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is not trusted: it must be your own, no link, and closed to others (chmod 700)")
+
+
+def check(folder: Path) -> None:
+    """Make sure that nobody else can put a file into a folder.
+
+    Raises
+    ------
+    Exposed
+        Somebody could have.
+    """
+    if not _is_private(folder.lstat(), stat.S_ISDIR):
+        raise Exposed(folder)
+
+
+def read(path: Path, start: int = 0) -> bytes:
+    """Return what a file says from a place on.
+
+    Raises
+    ------
+    Exposed
+        Somebody else could have written it.
+    """
+    with _open(path, os.O_RDONLY, "rb") as file:
+        file.seek(start)
+        data: bytes = file.read()
+        return data
+
+
+def append(path: Path) -> IO[bytes]:
+    """Open a file to write at its end."""
+    return _open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, "ab")
+
+
+def _open(path: Path, flags: int, mode: str) -> IO[bytes]:
+    # A pipe in its place must not hold us up, nor a link lead us elsewhere. Windows has neither flag.
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except OSError as error:
+        if path.is_symlink():
+            raise Exposed(path) from error
+        raise
+    file: IO[bytes] = open(descriptor, mode)  # noqa: PTH123, SIM115 - it is a descriptor
+    if not _is_private(os.fstat(descriptor), stat.S_ISREG):
+        file.close()
+        raise Exposed(path)
+    return file
+
+
+def _is_private(found: os.stat_result, is_kind: Callable[[int], bool]) -> bool:
+    """Windows guards the user's profile by itself."""
+    if not is_kind(found.st_mode):
+        return False
+    return not hasattr(os, "getuid") or (found.st_uid == os.getuid() and not found.st_mode & 0o077)

@@ -1,0 +1,141 @@
+"""What another process needs to go on with a job, as plain data: no class of ours is named in what is written."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from lithops_magic.config.settings import CREDENTIALS, FileSystem, Settings
+from lithops_magic.engine.options import MapOptions
+from lithops_magic.engine.wire.function import Function
+from lithops_magic.packages import Need, Request, Unit
+
+_UNWRITTEN = {*CREDENTIALS, "env_vars", "notes", "source"}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What another process needs to go on with a job."""
+
+    settings: Settings
+    """Without credentials, and without values of environment variables once it was written down."""
+    options: MapOptions
+    function: Function
+    secrets: Mapping[str, Mapping[str, str]]
+    """Digests of the environment variables, of ``settings`` and of ``options``."""
+    complete: bool = True
+    """Whether it has their values."""
+
+    @classmethod
+    def of(cls, settings: Settings, options: MapOptions, function: Function, key: bytes) -> Recipe:
+        """Leave out what must not be written down; `key` is the job's."""
+        secrets = {"settings": _digests(settings.env_vars, key), "options": _digests(dict(options.env), key)}
+        return cls(settings.without_credentials(), options, function, secrets)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return all but the function's container, for which there is its hash."""
+        options = asdict(self.options)
+        del options["env"]
+        return {
+            "settings": {name: value for name, value in asdict(self.settings).items() if name not in _UNWRITTEN},
+            "options": options,
+            "head": {name: value for name, value in self.function.head.items() if name != "env"},
+            "need": _plain_need(self.function.need),
+            "function": hashlib.sha256(self.function.container).hexdigest(),
+            "secrets": self.secrets,
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any], container: bytes) -> Recipe:
+        """Return what was written, with a container that is empty if it is not the one that was."""
+        intact = hashlib.sha256(container).hexdigest() == plain["function"]
+        function = Function(container if intact else b"", _need(plain["need"]), _absent, plain["head"], ())
+        secrets = plain["secrets"]
+        return cls(_settings(plain["settings"]), _options(plain["options"]), function, secrets, complete=False)
+
+    def with_environment(self, candidates: Sequence[Mapping[str, str]], key: bytes) -> Recipe:
+        """Return the same with the values of the environment variables, each from the first that has the same one.
+
+        Raises
+        ------
+        LookupError
+            None has the value of some variable, which are named.
+        """
+        found = {place: _matching(digests, candidates, key) for place, digests in self.secrets.items()}
+        absent = sorted({name for place, digests in self.secrets.items() for name in digests.keys() - found[place]})
+        if absent:
+            raise LookupError(", ".join(absent))
+        head = {**self.function.head, **({"env": found["options"]} if found["options"] else {})}
+        return replace(
+            self,
+            settings=self.settings.replace(env_vars=found["settings"]),
+            options=replace(self.options, env=tuple(found["options"].items())),
+            function=replace(self.function, head=head),
+            complete=True,
+        )
+
+
+def _absent(_: Any) -> Any:
+    """Stand for a function that is in its container."""
+    raise NotImplementedError
+
+
+def _digest(name: str, value: str, key: bytes) -> str:
+    return hmac.digest(key, f"{name}={value}".encode(), hashlib.sha256).hex()
+
+
+def _digests(variables: Mapping[str, str], key: bytes) -> dict[str, str]:
+    return {name: _digest(name, value, key) for name, value in variables.items()}
+
+
+def _matching(digests: Mapping[str, str], candidates: Sequence[Mapping[str, str]], key: bytes) -> dict[str, str]:
+    """Return the values that have these digests."""
+    return {
+        name: each[name]
+        for name, digest in digests.items()
+        for each in reversed(candidates)
+        if name in each and hmac.compare_digest(_digest(name, each[name], key), digest)
+    }
+
+
+def _settings(plain: Mapping[str, Any]) -> Settings:
+    known = {field.name for field in fields(Settings)}
+    values = {name: _frozen(value) for name, value in plain.items() if name in known}
+    return Settings(**{**values, "efs": tuple(FileSystem(**each) for each in plain["efs"])})
+
+
+def _options(plain: Mapping[str, Any]) -> MapOptions:
+    known = {field.name for field in fields(MapOptions)}
+    return MapOptions(**{name: _frozen(value) for name, value in plain.items() if name in known})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _plain_need(need: Need) -> dict[str, Any]:
+    return {
+        "units": [[unit.name, str(unit.path), str(unit.root), unit.kind, why] for unit, why in need.units],
+        "projects": need.projects,
+        "sources": base64.b64encode(need.sources).decode(),
+        "nothing": need.request.nothing,
+        "requirements": need.request.requirements,
+        "files": [[str(path), base64.b64encode(data).decode()] for path, data in need.request.files],
+        "environment": need.environment,
+    }
+
+
+def _need(plain: Mapping[str, Any]) -> Need:
+    files = tuple((Path(path), base64.b64decode(data)) for path, data in plain["files"])
+    return Need(
+        units=tuple((Unit(name, Path(path), Path(root), kind), why) for name, path, root, kind, why in plain["units"]),
+        projects=tuple(plain["projects"]),
+        sources=base64.b64decode(plain["sources"]),
+        request=Request(plain["nothing"], tuple(plain["requirements"]), files),
+        environment=tuple((folder, changed) for folder, changed in plain["environment"]),
+    )
