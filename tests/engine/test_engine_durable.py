@@ -26,7 +26,9 @@ from lithops_magic.aws.storage.objects import ObjectStore
 from lithops_magic.engine import MapOptions, MapResult
 from lithops_magic.engine.dispatch.items import Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
-from lithops_magic.engine.durable import journal, kept_results
+from lithops_magic.engine.durable import journal, kept_results, records
+from lithops_magic.engine.durable.folder import JobFolder
+from lithops_magic.engine.durable.history import Recall
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.errors import JobInterrupted, TamperedError, UnknownJob
@@ -65,12 +67,19 @@ def begun(visits: Visits, items: str = "range(8)", **options: Any) -> Iterator[s
             running.kill()
 
 
+def written_down(job_id: str) -> bool:
+    """Whether the journal has that tasks 2 and 3 were sent, and an item more."""
+    recall = Recall.of(records.read(JobFolder.find(job_id).journal), once=False)
+    return {2, 3} <= recall.flying and 4 in recall._items
+
+
 def kill_amid(visits: Visits, items: str = "range(8)", **options: Any) -> str:
     """Begin a job of which tasks 2 and 3 take long, kill its process meanwhile, and return its id."""
     visits.held = {2, 3}
     with begun(visits, items, workers=2, chunksize=1, **options) as running:
         eventually(lambda: visits.runs[2] and visits.runs[3])
         eventually(lambda: [job.done + job.failed for job in lithops_magic.jobs()] == [2])
+        eventually(lambda: written_down(lithops_magic.jobs()[0].id))
         running.send_signal(signal.SIGKILL)
         running.wait()
     return lithops_magic.jobs()[0].id

@@ -200,7 +200,7 @@ class Journal(Silent):
                 self._write()
             if self._file is not None:
                 self._write()
-        except OSError as error:
+        except (OSError, TypeError, ValueError) as error:
             self._full = True
             text = f"no other process can go on with this job: no journal can be written ({error})"
             self._job.publish(Noted(text))
@@ -226,6 +226,8 @@ class Journal(Silent):
     def _write(self) -> None:
         """Write what is new, and say that this process is alive."""
         assert self._folder is not None
+        # The journal must tell no less than the state, which is therefore taken first.
+        s = self._job.snapshot()
         self._flush()
         if not self._announced and time.monotonic() - (self._oldest() or math.inf) > AFTER:
             self._announced = True
@@ -233,7 +235,6 @@ class Journal(Silent):
             with contextlib.suppress(LithopsMagicError):
                 self._announce()
         # Last: a job that is said to be over must not hold its lock for as long as a request takes.
-        s = self._job.snapshot()
         self._folder.save_state(State(s.total, s.done, s.failed, s.state, self._full))
 
     def _announce(self) -> None:
