@@ -12,10 +12,12 @@ import pickle
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
+
+from . import cell
 
 MAGIC = b"L"
 OUT_OF_BAND = 4096
@@ -83,6 +85,14 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def __init__(self, file: Any, buffer_callback: Callable[[pickle.PickleBuffer], bool] | None) -> None:
         super().__init__(file, protocol=5, buffer_callback=buffer_callback)
+
+    def reducer_override(self, value: Any) -> Any:
+        """Take along with a notebook cell what it reads; cloudpickle sees neither that nor what it assigns itself."""
+        reduced = super().reducer_override(value)
+        if isinstance(value, FunctionType) and (names := cell.globals_of(value)) is not None:
+            _, slots = reduced[2]
+            slots["__globals__"] = names
+        return reduced
 
 
 class Buffers:

@@ -9,11 +9,12 @@ import os
 import sys
 import sysconfig
 import traceback
-from types import FrameType
+from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
 from . import packing
 from .capture import encodable
+from .cell import FILE
 from .sources import shorten
 
 FRAMES = 50
@@ -77,13 +78,16 @@ def _add_locals(error: BaseException, described: list[dict[str, Any]]) -> None:
     frames = _walk(error)[-len(described) :] if described else []
     own = [pair for pair in zip(frames, described, strict=True) if not pair[1]["library"]]
     for (frame, _), fields in (own or [*zip(frames, described, strict=True)])[-1:]:
-        named = [(name, value) for name, value in frame.f_locals.items() if not name.startswith("__")]
+        named = [(name, value) for name, value in frame.f_locals.items() if not name.startswith(("__", "."))]
+        if frame.f_locals is frame.f_globals:
+            # Of a cell or module: what it calls is no news.
+            named = [pair for pair in named if not isinstance(pair[1], FunctionType | ModuleType | type)]
         fields["locals"] = {name: encodable(short.repr(value)[:LOCAL_LENGTH]) for name, value in named[:LOCALS]}
 
 
 def _machinery(frame: FrameType) -> bool:
     name = frame.f_code.co_filename
-    return name.startswith(_HERE) or any(folder in name for folder in _MACHINERY)
+    return name == FILE or name.startswith(_HERE) or any(folder in name for folder in _MACHINERY)
 
 
 def _frame(frame: FrameType, line: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from . import functions, packing
 from .alarm import Alarm, TaskTimeout
 from .capture import captured, encodable
+from .cell import Namespace
 from .report import report
 from .store import Problem, Store
 
@@ -40,11 +41,13 @@ class Runner:
     def run(self, task: dict[str, Any], alarm: Alarm) -> dict[str, Any]:
         """Call the function with the task's item; in the outcome a value is still bytes."""
         started, clock = time.time(), time.perf_counter()
-        with captured() as capture:
+        with captured() as capture, Namespace() as namespace:
             try:
                 with alarm.armed():
                     item = functions.fetch(task, self.store, "item")
-                    value = _call(self._function.load(), functions.load(item, "item"))
+                    function = self._function.load()
+                    namespace.keep(function)
+                    value = _call(function, functions.load(item, "item"))
             except Problem as problem:
                 outcome = refusal(problem)
             except BaseException as error:  # SystemExit and its like would kill the sandbox, neighbours and all

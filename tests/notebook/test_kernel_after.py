@@ -61,7 +61,7 @@ def test_debug_fails_in_the_line_of_the_cell_and_leaves_its_frame_to_look_at(cel
     assert "no 2" in shown
     assert "Cell In[2], line 5" in shown
     assert "lithops_magic/" not in shown
-    assert text(cells[3]) == "('<cell>', 2, 0.5)"
+    assert text(cells[3]) == "('<module>', 2, 0.5)"
 
 
 def test_misuse_is_one_line_without_our_frames(cells) -> None:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from lithops_magic.worker import packing
+from lithops_magic.worker.cell import is_cell
 
 
 def run_here(function: Callable[[Any], Any], item: Any) -> Any:
@@ -16,6 +17,9 @@ def run_here(function: Callable[[Any], Any], item: Any) -> Any:
     The copy is a pickled one, as in a sandbox: the task must not change what the notebook has.
     """
     __tracebackhide__ = True
+    if is_cell(function):
+        # It assigns names, which are those of the notebook unless it is a copy as well.
+        function = packing.loads(packing.dumps(function))
     value = function(packing.loads(packing.dumps(item)))
     return _await(value) if inspect.iscoroutine(value) else value
 

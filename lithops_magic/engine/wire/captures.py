@@ -14,6 +14,7 @@ from typing import Any
 import cloudpickle  # type: ignore[import-untyped]
 
 from lithops_magic.engine.text.units import size
+from lithops_magic.worker import cell
 from lithops_magic.worker.culprit import locate
 
 HEAVY = 10_000_000
@@ -95,9 +96,12 @@ def _uses_of_partial(user: partial[Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _uses_of_function(user: FunctionType) -> Iterator[tuple[str, Any]]:
-    yield from ((name, user.__globals__[name]) for name in _names(user.__code__) if name in user.__globals__)
-    for name, cell in zip(user.__code__.co_freevars, user.__closure__ or (), strict=True):
-        yield from ((name, value) for value in _contents(cell))
+    read = cell.globals_of(user)
+    if read is None:
+        read = {name: user.__globals__[name] for name in _names(user.__code__) if name in user.__globals__}
+    yield from read.items()
+    for name, closed in zip(user.__code__.co_freevars, user.__closure__ or (), strict=True):
+        yield from ((name, value) for value in _contents(closed))
     yield from (user.__kwdefaults__ or {}).items()
     yield from ((f"default {position}", value) for position, value in enumerate(user.__defaults__ or (), 1))
     # What functools.wraps keeps for `inspect` is pickled too.
@@ -114,9 +118,9 @@ def _names(code: CodeType) -> Iterator[str]:
             yield from _names(constant)
 
 
-def _contents(cell: CellType) -> list[Any]:
+def _contents(closed: CellType) -> list[Any]:
     try:
-        return [cell.cell_contents]
+        return [closed.cell_contents]
     except ValueError:  # a variable of the enclosing function that is not assigned yet
         return []
 

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lithops_magic.notebook.parse.names import notebook_names
+from lithops_magic.notebook.parse.names import read_names
 from lithops_magic.notebook.parse.usage_error import UsageError
+from lithops_magic.worker.cell import FILE, ITEM, READS, VALUE
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -18,9 +19,23 @@ if TYPE_CHECKING:
 Function = Callable[..., Any]
 _T = TypeVar("_T", bound=ast.AST)
 
-# No Python identifier, so it cannot shadow a name the cell reads from the notebook.
-_ARGUMENT = ".item"
 _NAME = "<cell>"
+_AROUND = """
+{0}def cell(item, *, body):
+    names = body.__globals__
+    names[{1!r}] = item
+    {2}body()
+    return names.pop({3!r}, None)
+"""
+
+
+def _around(define: str, call: str) -> types.CodeType:
+    """Compile what calls a cell's code: it travels with the cell, so it is no function of a module."""
+    made = compile(_AROUND.format(define, ITEM, call, VALUE), FILE, "exec")
+    return next(const for const in made.co_consts if isinstance(const, types.CodeType))
+
+
+_CALLED, _AWAITED = _around("", ""), _around("async ", "await ")
 
 
 class CellSyntaxError(Exception):
@@ -46,6 +61,8 @@ class Mapped:
 def expression_form(shell: InteractiveShell, first: str, cell: str, target: str | None) -> Mapped:
     """Make the cell a function of one item: `target` is assigned, the body runs, its last expression is returned.
 
+    The body runs as module-level code, as in a notebook: functions of the notebook see what it assigns.
+
     Parameters
     ----------
     first
@@ -62,15 +79,14 @@ def expression_form(shell: InteractiveShell, first: str, cell: str, target: str 
     """
     source = _Source(shell, first, cell)
     tree = source.parse()
-    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    is_async = bool(source.compile(tree, flags).co_flags & inspect.CO_COROUTINE)
     note = "" if isinstance(tree.body[-1], ast.Expr) else _no_value(tree.body[-1], each=target is not None)
-    body = tree.body if target is None else [_assignment(target), *tree.body]
-    defaults = _defaults(shell, body)
-    code = source.compile(ast.Module([_definition(body, defaults, is_async)], []))
-    function_code = next(const for const in code.co_consts if isinstance(const, types.CodeType))
-    function = types.FunctionType(function_code, shell.user_ns, _NAME)
-    function.__kwdefaults__ = defaults
+    statements = _statements(tree.body, target)
+    code = source.compile(ast.Module(statements, []), ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    body = types.FunctionType(code, shell.user_ns, "<module>")
+    vars(body)[READS] = tuple(sorted(read_names(statements) - {ITEM}))
+    around = _AWAITED if code.co_flags & inspect.CO_COROUTINE else _CALLED
+    function = types.FunctionType(around, shell.user_ns, _NAME)
+    function.__kwdefaults__ = {"body": body}
     return Mapped(function, source.label, note)
 
 
@@ -177,25 +193,22 @@ def _at_line_one(node: _T) -> _T:
 def _assignment(target: str) -> ast.stmt:
     loop = ast.parse(f"for {target} in (): pass").body[0]
     assert isinstance(loop, ast.For)
-    return _at_line_one(ast.Assign([loop.target], ast.Name(_ARGUMENT, ast.Load()), lineno=1))
+    return _at_line_one(ast.Assign([loop.target], ast.Name(ITEM, ast.Load()), lineno=1))
 
 
-def _defaults(shell: InteractiveShell, body: list[ast.stmt]) -> dict[str, Any]:
-    return {name: shell.user_ns[name] for name in sorted(notebook_names(body)) if name in shell.user_ns}
+def _statements(body: list[ast.stmt], target: str | None) -> list[ast.stmt]:
+    """Return the cell's statements with the target assigned first and the last value kept."""
+    start = next((n for n, one in enumerate(body) if not _stands_first(one)), len(body))
+    first = [] if target is None else [_assignment(target)]
+    statements = [*body[:start], *first, *body[start:]]
+    last = statements[-1]
+    if isinstance(last, ast.Expr) and last is body[-1]:
+        statements[-1] = ast.copy_location(ast.Assign([ast.Name(VALUE, ast.Store())], last.value), last)
+    return statements
 
 
-def _definition(body: list[ast.stmt], defaults: dict[str, Any], is_async: bool) -> ast.stmt:
-    last = body[-1]
-    if isinstance(last, ast.Expr):
-        body = [*body[:-1], ast.copy_location(ast.Return(last.value), last)]
-    definition = ast.parse("async def _(): pass" if is_async else "def _(): pass").body[0]
-    assert isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef)
-    definition.name = _NAME
-    definition.args.posonlyargs = [ast.arg(_ARGUMENT)]
-    definition.args.kwonlyargs = [ast.arg(name) for name in defaults]
-    definition.args.kw_defaults = [None for _ in defaults]
-    definition.body = body
-    return definition
+def _stands_first(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
 
 
 def _no_value(last: ast.stmt, *, each: bool) -> str:

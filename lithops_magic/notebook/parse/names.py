@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable
+
+_EVALUATED = {"eval", "evaluate", "exec", "execute", "query", "sql"}
+"""Functions and methods that look names up in a text: Python's own, those of pandas, NumExpr and DuckDB."""
+_WORD = re.compile(r"[^\W\d]\w*")
 
 
 def notebook_names(statements: Iterable[ast.stmt]) -> set[str]:
@@ -16,6 +21,13 @@ def notebook_names(statements: Iterable[ast.stmt]) -> set[str]:
     reads = _Reads()
     reads.block(statements)
     return (reads.early & reads.assigned) - reads.declared
+
+
+def read_names(statements: Iterable[ast.stmt]) -> set[str]:
+    """Return the names that a cell made of `statements` may read before it has assigned them."""
+    reads = _Reads()
+    reads.block(statements)
+    return reads.early
 
 
 def assigned_names(statements: Iterable[ast.stmt]) -> set[str]:
@@ -86,6 +98,14 @@ class _Reads(ast.NodeVisitor):
         # Even inside a comprehension `:=` assigns to the cell's own name, but perhaps never.
         self.assigned.add(node.target.id)
         self._bind(node.target.id)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        self.generic_visit(node)
+        called = getattr(node.func, "attr", None) or getattr(node.func, "id", None)
+        for argument in node.args if called in _EVALUATED else ():
+            if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                for word in _WORD.findall(argument.value):
+                    self._read(word)
 
     def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
         self.visit(node.iter)
