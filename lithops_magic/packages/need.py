@@ -37,6 +37,8 @@ class Need:
     """Distributions installed in editable mode: what they require is needed too."""
     sources: bytes = field(default=b"", repr=False)
     """Archive of the user's own modules."""
+    imports: tuple[str, ...] = field(default=(), compare=False)
+    """Installed modules that it imports, as far as that is seen: a sandbox imports them once for all jobs."""
     request: Request = field(default_factory=Request)
     environment: tuple[tuple[str, int], ...] = ()
     """Where packages are installed, and when that changed last."""
@@ -92,9 +94,15 @@ def need_of(names: Mapping[str, str], request: Request) -> Need:
         units=tuple(found.installed[name] for name in sorted(found.installed)),
         projects=tuple(sorted(project.name for project in projects)),
         sources=local.pack(units, projects),
+        imports=_installed({*names, *found.installed}, found.installed),
         request=request,
         environment=_environment() if found.installed or projects or request.requirements else (),
     )
+
+
+def _installed(names: Iterable[str], units: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return those of `names` that are one of `units` or in one."""
+    return tuple(sorted(name for name in names if any(f"{name}.".startswith(f"{unit}.") for unit in units)))
 
 
 def union(needs: Iterable[Need]) -> Need:

@@ -107,6 +107,8 @@ class Function:
             "cloudpickle": cloudpickle.__version__,
             **(setup or Setup()).head(),
         }
+        if need.imports:
+            head["imports"] = need.imports
         if need.versions:
             head["versions"] = need.versions
         if need.inline:
