@@ -15,7 +15,7 @@ from lithops_magic.engine.job.ledger import Charge, Ledger, Table, TaskStats
 from lithops_magic.engine.job.snapshot import Snapshot, reduce
 from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.wire.item import Prepared
-from lithops_magic.errors import JobCancelled, LithopsMagicError, TaskError, TaskPending
+from lithops_magic.errors import JobCancelled, LithopsMagicError, TaskError, TaskPending, facts
 
 
 class Task:
@@ -258,8 +258,8 @@ class Job:
         with self.changed:
             task.settled = True
             self.ledger.errors[task.index] = error
-            if error.log:
-                self.ledger.logs[task.index] = error.log
+            if log := facts(error).log:
+                self.ledger.logs[task.index] = log
             self.ledger.mark(task.index, "failed")
             self.order.append(task.index)
             self.publish(ev.Failed(sent))

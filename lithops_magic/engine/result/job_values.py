@@ -13,7 +13,7 @@ from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.result import misuse
 from lithops_magic.engine.text import tracebacks
 from lithops_magic.engine.text.short_repr import glance
-from lithops_magic.errors import TaskError
+from lithops_magic.errors import TaskError, facts
 
 # A signal is only handled between waits: an interrupt must be noticed within a tenth of a second.
 _TICK = 0.1
@@ -70,7 +70,7 @@ class JobValues(Sequence[Any]):
             raise missing
         ledger = self._job.ledger
         if position in ledger.errors:
-            raise ledger.errors[position]
+            raise tracebacks.at_its_line(ledger.errors[position])
         return ledger.values[position]
 
     if not TYPE_CHECKING:  # for a type checker, there is no attribute but those below
@@ -149,8 +149,8 @@ class JobValues(Sequence[Any]):
             raise self._job.error
         if errors := self.errors:
             error = tracebacks.summarise(errors, len(self))
-            error.result = self
-            raise error
+            facts(error).result = self
+            raise tracebacks.at_its_line(error)
 
     def snapshot(self) -> Snapshot:
         """The job now, in numbers."""
