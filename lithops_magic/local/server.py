@@ -111,9 +111,7 @@ def _forget_environment() -> None:
 
 
 def _listen(port: int) -> socket.socket:
-    # asyncio switches Nagle's algorithm off only where the protocol is named, and with it, head and body of a reply
-    # are 40 ms apart.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener = socket.socket()
     if sys.platform == "win32":
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
     else:

@@ -10,8 +10,6 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from importlib.util import MAGIC_NUMBER
 
-from lithops_magic.engine.backend.stripping import stripped
-
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16
 
@@ -19,9 +17,8 @@ _MODE = 0o100644 << 16
 @functools.cache
 def worker_package() -> bytes:
     """Return the zip that is deployed to Lambda; the same sources give the same bytes."""
-    worker = _sources("lithops_magic_worker", files("lithops_magic.worker"))
     contents = {
-        **{name: stripped(source) for name, source in worker.items()},
+        **_sources("lithops_magic_worker", files("lithops_magic.worker")),
         **_compiled("cloudpickle", files("cloudpickle")),
     }
     buffer = io.BytesIO()

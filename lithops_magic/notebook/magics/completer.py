@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import SimpleCompletion, context_matcher
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _MAGIC = re.compile(r"%%?lambda_(\w+)\s")
-_OPTIONS: dict[str, tuple[Option, ...]] = {
+_OPTIONS = {
     "map": options.MAP,
     "call": options.CALL,
     "logs": options.LOGS,
@@ -28,10 +27,7 @@ _OPTIONS: dict[str, tuple[Option, ...]] = {
     "status": options.MANAGE,
     "clean": options.MANAGE,
     "config": config.OPTIONS,
-    "export": (),
 }
-_REDUCERS = ("all", "any", "dict", "len", "list", "max", "min", "set", "sorted", "sum", "tuple")
-"""Python's own functions that make one value of a list."""
 _EXPRESSIONS = ("map", "logs")
 """Magics whose line has an expression."""
 _NAME = re.compile(r"(?<![\w.\"'])[^\W\d]\w*\Z")
@@ -72,7 +68,7 @@ def _line(context: CompletionContext) -> str:
 
 
 def _complete(text: str, magic: str, namespace: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]]]:
-    known: tuple[Option, ...] = _OPTIONS[magic]
+    known = _OPTIONS[magic]
     words = text.split(" ")
     word, before = words[-1], next((past for past in reversed(words[:-1]) if past), "")
     option = options.by_flag(known).get(before)
@@ -82,8 +78,6 @@ def _complete(text: str, magic: str, namespace: Mapping[str, Any]) -> tuple[str,
         return word, [(text, "param") for text in _values(option, namespace) if text.startswith(word)]
     if magic == "attach" and word == text:
         return word, [(job, "param") for job in _jobs() if job.startswith(word)]
-    if magic == "export":
-        return word, [(path, "path") for path in _files(word)]
     name = _NAME.search(word)
     if magic not in _EXPRESSIONS or name is None:
         return "", []
@@ -97,36 +91,10 @@ def _jobs() -> list[str]:
 
 
 def _values(option: Option, namespace: Mapping[str, Any]) -> list[str]:
-    if option.offers == "profiles":
-        return _profiles()
     if option.offers is None:
-        return [*option.choices, *option.examples]
+        return list(option.choices)
     names = _names(namespace)
-    if option.offers == "variables":
-        return names
-    return [*(name for name in names if callable(namespace[name])), *_REDUCERS]
-
-
-def _profiles() -> list[str]:
-    from botocore.session import Session
-
-    return sorted(Session().available_profiles)
-
-
-def _files(word: str) -> list[str]:
-    """Return the notebooks and folders that `word` begins, and those files that an export may replace."""
-    folder, _, start = word.rpartition("/")
-    try:
-        found = sorted(Path(folder or ".").expanduser().iterdir())
-    except OSError:
-        return []
-    before = f"{folder}/" if folder else ""
-    return [
-        f"{before}{path.name}{'/' if path.is_dir() else ''}"
-        for path in found
-        if path.name.startswith(start) and not path.name.startswith(".")
-        if path.is_dir() or path.suffix in (".ipynb", ".html", ".py")
-    ]
+    return [name for name in names if option.offers == "variables" or callable(namespace[name])]
 
 
 def _names(namespace: Mapping[str, Any]) -> list[str]:
