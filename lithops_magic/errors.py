@@ -43,16 +43,36 @@ LithopsMagicError
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Generic, TypeVar
+
+from lithops_magic import user_code
+
+_T = TypeVar("_T")
+
+LONG = 1_000
+"""Characters of a message that are shown."""
 
 
 class LithopsMagicError(Exception):
     """Base of every exception raised by this package."""
 
     def _render_traceback_(self) -> list[str]:
-        """IPython shows these lines instead of our own frames."""
-        return [f"{type(self).__name__}: {self}", *getattr(self, "__notes__", ())]
+        """IPython shows this instead of our own frames; in one piece, because not every `%xmode` breaks lines."""
+        return ["\n".join([self._headline(), *user_code.calls(self.__traceback__), *_notes(self)])]
+
+    def _headline(self) -> str:
+        return f"{type(self).__name__}: {self}"
+
+
+def _notes(error: BaseException) -> list[str]:
+    # Not by name: where a user's class is mixed in, its attributes may do anything.
+    return list(object.__getattribute__(error, "__dict__").get("__notes__", ()))
+
+
+def shown(message: str) -> str:
+    """Return as much of a message as is shown."""
+    return message if len(message) <= LONG else f"{message[:LONG]}… ({len(message):,} characters)"
 
 
 class ConfigError(LithopsMagicError, ValueError):
@@ -173,9 +193,17 @@ class RemoteFrame:
     source: str = ""
     """The line of code as the sandbox saw it; empty where it has no such file."""
     library: bool = False
-    """Whether the file belongs to Python or an installed package."""
+    """Whether the file belongs to Python or an installed package of the sandbox."""
     locals: Mapping[str, str] = field(default_factory=dict)
     """Short reprs of its variables, if they were asked for."""
+    repeated: int = 0
+    """How often this frame and the `span` - 1 before it came again, as they do when functions call themselves."""
+    span: int = 1
+
+    @property
+    def own(self) -> bool:
+        """Whether the user wrote it."""
+        return not self.library and user_code.is_users(self.file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +214,65 @@ class RemoteTraceback:
     message: str
     frames: tuple[RemoteFrame, ...] = ()
     cause: RemoteTraceback | None = None
+    parts: tuple[RemoteTraceback, ...] = ()
+    """Of a group: the exceptions in it."""
+    notes: tuple[str, ...] = ()
+    """Of exceptions that are causes or parts."""
+
+    @property
+    def headline(self) -> str:
+        """Type and message, as Python says them."""
+        return f"{self.type}: {shown(self.message)}" if self.message else self.type
+
+
+@dataclass(slots=True)
+class TaskFacts:
+    """What is known of a task that failed."""
+
+    message: str = ""
+    """What happened, in one line that is equal for equal failures."""
+    index: int = -1
+    """The task's position in the input."""
+    item: str = ""
+    """A short repr of its item."""
+    log: str = ""
+    """What the task printed."""
+    where: str = ""
+    """The user's line that failed, such as "Cell In[6], line 4: `return 1 / y`"; empty if unknown."""
+    traceback: RemoteTraceback | None = None
+    """The whole way there, if it is known."""
+    summary: str = ""
+    """When it is raised for a whole job: what failed, grouped and counted."""
+    result: Any = None
+    """The `MapResult` it was raised for, else None."""
+    original: BaseException | None = None
+    """The exception of the user's code, as far as it could be rebuilt."""
+
+
+_FACTS = tuple(one.name for one in fields(TaskFacts))
+_KEY = "_lithops_magic_task"
+
+
+class _Fact(Generic[_T]):
+    """Reads a fact, unless the user's exception has an attribute of that name: then it is the user's."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, error: TaskError | None, owner: type) -> _T:
+        if error is None:
+            return self  # type: ignore[return-value]
+        return getattr(facts(error), self._name)  # type: ignore[no-any-return]
+
+
+class _Facts:
+    def __get__(self, error: TaskError | None, owner: type) -> TaskFacts:
+        return self if error is None else facts(error)  # type: ignore[return-value]
+
+
+def facts(error: TaskError) -> TaskFacts:
+    """What is known of the task of `error`."""
+    return object.__getattribute__(error, "__dict__").setdefault(_KEY, TaskFacts())  # type: ignore[no-any-return]
 
 
 class TaskError(LithopsMagicError):
@@ -193,85 +280,81 @@ class TaskError(LithopsMagicError):
 
     Attributes
     ----------
-    message : str
-        What happened, in one line that is equal for equal failures.
-    index : int
-        The task's position in the input.
-    item : str
-        A short repr of its item.
-    log : str
-        What the task printed.
-    where : str
-        The user's line that failed, such as "Cell In[6], line 4: `return 1 / y`"; empty if unknown.
-    traceback : RemoteTraceback or None
-        The whole way there, if it is known.
-    summary : str
-        When it is raised for a whole job: what failed, grouped and counted.
-    result
-        The `MapResult` it was raised for, else None.
+    task : TaskFacts
+        What is known of the task. Each fact is an attribute of the error as well, such as ``error.index``, unless the
+        user's exception has one of that name.
     """
 
-    # Class attributes, because a user's exception that this is mixed with may have read-only ones of these names.
-    message: str = ""
-    index: int = -1
-    item: str = ""
-    log: str = ""
-    where: str = ""
-    traceback: RemoteTraceback | None = None
-    summary: str = ""
-    result: Any = None
+    task = _Facts()
+    message = _Fact[str]()
+    index = _Fact[int]()
+    item = _Fact[str]()
+    log = _Fact[str]()
+    where = _Fact[str]()
+    traceback = _Fact["RemoteTraceback | None"]()
+    summary = _Fact[str]()
+    result = _Fact[Any]()
+    original = _Fact["BaseException | None"]()
 
-    # Nor may the user's exception keep us from filling them, as a frozen dataclass would.
+    # Nor may the user's exception keep us from anything, whatever it defines.
     __setattr__ = object.__setattr__
+    __delattr__ = object.__delattr__
+    __getattribute__ = object.__getattribute__
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        index: int,
-        item: str = "",
-        log: str = "",
-        where: str = "",
-        traceback: RemoteTraceback | None = None,
-    ) -> None:
+    def __init__(self, message: str, **known: Any) -> None:
         # Not super(), which may be the user's exception and want arguments of its own.
         BaseException.__init__(self, message)
-        self.message = message
-        self.index = index
-        self.item = item
-        self.log = log
-        self.where = where
-        self.traceback = traceback
+        object.__getattribute__(self, "__dict__")[_KEY] = TaskFacts(message, **known)
+
+    def __bool__(self) -> bool:
+        # `concurrent.futures` asks for an exception's truth, and takes an empty one for none.
+        return True
 
     def __str__(self) -> str:
-        if self.summary:
-            return self.summary
-        item = f" ({self.item})" if self.item else ""
-        return f"Task {self.index}{item}: {self.message}" + (f" at {self.where}" if self.where else "")
+        known = facts(self)
+        if known.summary:
+            return known.summary
+        item = f" ({known.item})" if known.item else ""
+        place = f" at {known.where}" if known.where else ""
+        return f"Task {known.index}{item}: {shown(known.message)}{place}"
 
-    def __reduce__(self) -> tuple[Callable[..., TaskError], tuple[Any, ...], dict[str, Any]]:
-        return _blank, (self._kind, self.__cause__), {k: v for k, v in vars(self).items() if k != "result"}
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self}>"
+
+    def __copy__(self) -> TaskError:
+        return _revived(self._kind, facts(self), _notes(self), facts(self).original)
+
+    def __deepcopy__(self, memo: object) -> TaskError:
+        return self.__copy__()
+
+    def __reduce_ex__(self, protocol: object) -> tuple[Callable[..., TaskError], tuple[Any, ...]]:
+        from lithops_magic.worker import exceptions
+
+        known = facts(self)
+        packed = None if known.original is None else exceptions.pack(known.original)
+        return _unpacked, (self._kind, replace(known, result=None, original=None), _notes(self), packed)
 
     @property
     def _kind(self) -> type[TaskError]:
         kind: type[TaskError] = next(base for base in type(self).__mro__ if globals().get(base.__name__) is base)
         return kind
 
-    def _render_traceback_(self) -> list[str]:
-        return [str(self), *getattr(self, "__notes__", ())]
+    def _headline(self) -> str:
+        return str(self)
 
 
 class RemoteError(TaskError):
-    """The user's code raised; also an instance of the original exception's type wherever that can be rebuilt."""
+    """The user's code raised; also an instance of the original exception's type wherever that can be rebuilt.
+
+    It has that exception's arguments, attributes, notes and cause; one that has no cause, or cannot be rebuilt as its
+    type, is the cause itself. ``error.task.original`` is that exception in any case.
+    """
 
     @classmethod
-    def wrap(cls, original: BaseException | None, message: str, **fields: Any) -> TaskError:
-        """Make the error, chained to `original` and, where Python allows it, catchable as its type."""
-        error = _blank(cls, original)
-        TaskError.__init__(error, message, **fields)
-        if original is not None:
-            error.args = original.args
-        return error
+    def wrap(cls, original: BaseException | None, message: str, **known: Any) -> TaskError:
+        """Make the error, where Python allows it, catchable as the type of `original`."""
+        notes = [] if original is None else _notes_of(original)
+        return _revived(cls, TaskFacts(message, original=original, **known), notes, original)
 
 
 class ImportFailed(RemoteError):
@@ -318,11 +401,40 @@ class ResultTooLarge(ResultError):
     """The task's result is larger than a reply may be, and cannot go through S3."""
 
 
-def _blank(kind: type[TaskError], original: BaseException | None) -> TaskError:
-    """An instance of `kind` without fields that is also one of the type of `original` where the two can be mixed."""
-    error = _mixed(kind, original) if isinstance(original, Exception) and issubclass(kind, RemoteError) else None
-    error = error or kind.__new__(kind)
-    error.__cause__ = original
+def add_note(error: TaskError, note: str) -> None:
+    """Add a note to `error`, whatever the user's class makes of its notes."""
+    object.__getattribute__(error, "__dict__").setdefault("__notes__", []).append(note)
+
+
+def _arguments(message: str, original: BaseException | None) -> tuple[Any, ...]:
+    from lithops_magic.worker import exceptions
+
+    return (message,) if original is None else exceptions.arguments(original)
+
+
+def _notes_of(original: BaseException) -> list[str]:
+    from lithops_magic.worker import exceptions
+
+    return exceptions.notes(original)
+
+
+def _unpacked(kind: type[TaskError], known: TaskFacts, notes: list[str], packed: bytes | None) -> TaskError:
+    from lithops_magic.worker import exceptions
+
+    original = None if packed is None else exceptions.unpack(packed)
+    return _revived(kind, known, notes, original)
+
+
+def _revived(kind: type[TaskError], known: TaskFacts, notes: list[str], original: BaseException | None) -> TaskError:
+    """An instance of `kind` that is also one of the type of `original` where the two can be mixed."""
+    mixed = _mixed(kind, original) if isinstance(original, Exception) and issubclass(kind, RemoteError) else None
+    error = mixed or kind.__new__(kind)
+    if mixed is None:
+        BaseException.__init__(error, *_arguments(known.message, original))
+        error.__cause__ = original
+    inside = object.__getattribute__(error, "__dict__")
+    inside[_KEY] = replace(known, original=original)
+    inside["__notes__"] = list(notes)
     return error
 
 
@@ -331,14 +443,36 @@ def _mixed(kind: type[TaskError], original: Exception) -> TaskError | None:
     # groups are shown by IPython in its own way, with our frames and without what we have to say.
     if isinstance(original, StopIteration | StopAsyncIteration | SyntaxError | BaseExceptionGroup):
         return None
+    from lithops_magic.worker import exceptions
+
     known = type(original)
-    builtin: Any = next(base for base in known.__mro__ if base.__module__ == "builtins")
     try:
-        mixed = type(known.__name__, (kind, known), {"__module__": __name__, "__doc__": known.__doc__})
-        error: TaskError = mixed.__new__(mixed, *original.args)
-        # Not the user's own __init__: its parameters are unknown. The built-in one fills errno, encoding and the like.
-        builtin.__init__(error, *builtin.__reduce__(original)[1])
-        vars(error).update(vars(original))
+        # Of the attributes that both have, the user's are those that the user's code asks for.
+        theirs = {name: value for name in (*_FACTS, "task") for value in _of_class(known, name)}
+        names = {"__module__": __name__, "__doc__": known.__doc__, **theirs}
+        error: Any = exceptions.copy_as(type(known.__name__, (kind, known), names), original)
     except Exception:
         return None
-    return error
+    # Not through the class, which may have attributes of these names.
+    links: Any = BaseException
+    cause, context = links.__cause__.__get__(original), links.__context__.__get__(original)
+    # What it was raised from is what the user's code asks for; without that, the exception as it was raised.
+    links.__cause__.__set__(error, original if cause is None else cause)
+    if not _in_context(original, BaseExceptionGroup):
+        links.__context__.__set__(error, context)
+    return error  # type: ignore[no-any-return]
+
+
+def _of_class(known: type, name: str) -> list[Any]:
+    return [vars(base)[name] for base in known.__mro__ if name in vars(base)][:1]
+
+
+def _in_context(error: BaseException | None, kind: type[BaseException]) -> bool:
+    """Whether IPython would find such an exception there, and then show everything in another way."""
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, kind):
+            return True
+        seen.add(id(error))
+        error = getattr(BaseException, "__context__").__get__(error)  # noqa: B009 - the descriptor, for mypy
+    return False

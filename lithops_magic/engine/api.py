@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from lithops_magic.engine import handover
 from lithops_magic.engine.backend.aws_lambda import LambdaBackend
-from lithops_magic.engine.dispatch.items import Items, Source
+from lithops_magic.engine.dispatch.items import Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
 from lithops_magic.engine.durable.journal import Journal
 from lithops_magic.engine.durable.recipe import Recipe
@@ -33,7 +33,6 @@ def start(
     settings: Settings,
     name_code: Callable[[str], str] | None = None,
     reduce: Callable[[list[Any]], Any] | None = None,
-    waits: bool = False,
 ) -> MapResult:
     """Start a job and return at once.
 
@@ -42,8 +41,7 @@ def start(
     function
         Called with each item in a sandbox; a coroutine function is awaited there.
     items
-        A collection is copied at once (not its elements); anything else is taken lazily, as a `for` loop would, never
-        more than needed to keep the sandboxes busy.
+        Taken lazily, never more than needed to keep the sandboxes busy.
     options
         How the job is run; what it leaves open comes from `settings`.
     settings
@@ -52,8 +50,6 @@ def start(
         Maps the file name of a code object to what the user calls it.
     reduce
         Called once with the list of all values, as one more task, when every task has succeeded.
-    waits
-        Whether this thread waits for the job next: an iterator is then advanced in this thread, while it waits.
 
     Raises
     ------
@@ -61,39 +57,30 @@ def start(
         A function cannot be pickled; nothing was sent.
     PackageError
         A package or module that it needs cannot be shipped.
-    MisuseError
-        The items are nothing that can be iterated over.
     """
     if options.detach:
         handover.check(options, reduced=reduce is not None)
         items = handover.all_items(items)
-    taken = Items(items)
     once_more = partial(start, settings=settings, name_code=name_code)
     reduction = None if reduce is None else Reduction.prepare(reduce, options, once_more)
     job = Job(
         handover.scheduled(options) if options.detach else options,
         name_code or (lambda name: name),
-        taken.total,
+        len(items) if isinstance(items, Sized) else None,
         function,
-        taken.owned,
+        items if isinstance(items, Sequence) else None,
     )
-    result = MapResult(_launch(job, function, taken, settings, options, waits=waits), reduction)
+    result = MapResult(_launch(job, function, items, settings, options), reduction)
     if reduction is not None:
         reduction.follow(result)
     return result
 
 
 def _launch(
-    job: Job,
-    function: Callable[[Any], Any],
-    items: Items,
-    settings: Settings,
-    options: MapOptions,
-    *,
-    waits: bool = False,
+    job: Job, function: Callable[[Any], Any], items: Iterable[Any], settings: Settings, options: MapOptions
 ) -> Job:
     setup = Setup(env=dict(options.env), processes=settings.worker_processes, locals=options.locals)
-    blob = Function.pickle(function, () if items.owned is None else items.owned, Request.parse(options.packages), setup)
+    blob = Function.pickle(function, items, Request.parse(options.packages), setup)
     job.start_again = partial(again, function, settings)
     changes = {"memory": options.memory, "timeout": options.timeout, "ephemeral_storage": options.tmp}
     settings = settings.replace(**{name: value for name, value in changes.items() if value is not None})
@@ -101,12 +88,10 @@ def _launch(
     for warning in blob.warnings:
         job.publish(ev.Noted(warning))
     if options.detach:
-        handover.launch(job, blob, items, settings, options)
+        handover.launch(job, blob, list(items), settings, options)
         return job
     journal = Journal(job, Recipe.of(settings, options, blob, job.key)) if job.whole else None
-    source = Source(items, waits=waits)
-    job.serve = source.serve
-    Scheduler(job, blob, source, backend, settings.worker_processes, journal).start()
+    Scheduler(job, blob, Source(items), backend, settings.worker_processes, journal).start()
     return job
 
 
@@ -114,7 +99,7 @@ def again(
     function: Callable[[Any], Any], settings: Settings, job: Job, indices: Sequence[int], options: MapOptions
 ) -> Job:
     """Run tasks of a job that is over again, and return the job that has the others' values already."""
-    items = Items([job.item(index) for index in indices])
+    items = [job.item(index) for index in indices]
     # What is run again is waited for, also where the first run was not.
     options = replace(options, detach=False)
     return _launch(job.again(indices, options), function, items, settings, options)
@@ -151,9 +136,7 @@ def map(
     function
         Called with each item in a sandbox; a coroutine function is awaited there.
     items
-        Any iterable, also an endless one. It means what it means to a `for` loop: a collection is copied at once (a
-        list of references: do not change the elements while the job runs), anything else is taken lazily, in this
-        thread while it waits and else in another, and each item is pickled before the next is asked for.
+        Any iterable, also an endless one; taken lazily.
     memory
         MB of the function; more memory also means more CPU.
     timeout
@@ -232,9 +215,7 @@ def map(
         detach=detach,
         packages=packages if packages is None or isinstance(packages, str) else tuple(packages),
     )
-    result = start(
-        function, items, options=options, settings=settings or config.load(), reduce=reduce, waits=not background
-    )
+    result = start(function, items, options=options, settings=settings or config.load(), reduce=reduce)
     if detach:
         return handover.handed_over(result)
     return result if background else result.finish()

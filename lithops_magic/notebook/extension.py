@@ -10,6 +10,7 @@ from lithops_magic.notebook.magics.config import ConfigMagics
 from lithops_magic.notebook.magics.export import ExportMagics
 from lithops_magic.notebook.magics.jobs import JobMagics
 from lithops_magic.notebook.magics.map import LambdaMagics
+from lithops_magic.notebook.parse.transform import transform
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -28,6 +29,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     session = magics.session
     ours = (JobMagics(shell, magics), ConfigMagics(shell, session), ExportMagics(shell, session))
     shell.register_magics(magics, *ours)
+    shell.input_transformers_cleanup.append(transform)
     completer = getattr(shell, "Completer", None)
     if completer is not None:
         completer.custom_matchers.append(matcher_for(shell, _MATCHER))
@@ -45,6 +47,8 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     shell.config.pop(_NAME, None)
     if magics.from_profile is not None:
         shell.config[_NAME] = magics.from_profile
+    if transform in shell.input_transformers_cleanup:
+        shell.input_transformers_cleanup.remove(transform)
     for kind, registered in shell.magics_manager.magics.items():
         for name in (name for one in ours for name in one.magics[kind]):
             registered.pop(name, None)

@@ -24,23 +24,28 @@ class Alarm:
 
     Parameters
     ----------
-    seconds
-        Until the platform does that.
+    end
+        When the platform does that, on the monotonic clock.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, end: float) -> None:
         self.rang = self._armed = False
-        self.margin = min(DEADLINE_MARGIN, seconds / 10)
-        self._end = time.monotonic() + seconds
+        self._end = end
+        self.margin = min(DEADLINE_MARGIN, self.left() / 10)
         # Signals reach the main thread of a POSIX process only; elsewhere the platform's kill has to do.
         self._usable = hasattr(signal, "SIGALRM") and threading.current_thread() is threading.main_thread()
         if self._usable:
-            self._previous = signal.signal(signal.SIGALRM, self._ring)
-            signal.setitimer(signal.ITIMER_REAL, max(0.001, seconds - self.margin))
+            self._handler = self._ring  # one object, so that another's handler is recognized
+            self._previous = signal.getsignal(signal.SIGALRM)
+            self._set()
 
     def left(self) -> float:
         """Seconds until the platform kills the sandbox."""
         return self._end - time.monotonic()
+
+    def _set(self) -> None:
+        signal.signal(signal.SIGALRM, self._handler)
+        signal.setitimer(signal.ITIMER_REAL, max(0.001, self.left() - self.margin))
 
     def _ring(self, *_: object) -> None:
         self.rang = True
@@ -56,6 +61,12 @@ class Alarm:
             yield
         finally:
             self._armed = False
+            if self._usable and not self.rang and self._is_lost():
+                self._set()
+
+    def _is_lost(self) -> bool:
+        """Whether the user's code has taken the process's only alarm for itself."""
+        return signal.getsignal(signal.SIGALRM) is not self._handler or not signal.getitimer(signal.ITIMER_REAL)[0]
 
     def stop(self) -> None:
         """Put the alarm off and the process's signal handler back."""

@@ -7,14 +7,14 @@ from typing import Any
 
 from .store import Store
 
-Handle = Callable[[dict[str, Any], Any], dict[str, Any]]
+Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class NotDone(Exception):
     """Raised so that Lambda delivers the event again: some task has no result that was kept."""
 
 
-def handle(event: dict[str, Any], context: Any, run: Handle) -> dict[str, Any]:
+def answer(event: dict[str, Any], run: Answer) -> dict[str, Any]:
     """Run the tasks that may be run now, and keep what became of them.
 
     A task may be begun `runs` times: each time one more object says so, which only the first to write it may write.
@@ -28,16 +28,15 @@ def handle(event: dict[str, Any], context: Any, run: Handle) -> dict[str, Any]:
         return {}
     last = max(begun.values()) == place["runs"]
     again = [] if last else ["timeout", *place.get("again", ())]
-    reply = run({**event, "tasks": tasks, "store": {**place, "again": again}}, context)
+    reply = run({**event, "tasks": tasks, "store": {**place, "again": again}})
     if error := reply.get("error"):
         for task in tasks:
             failure = {"status": "store", "reason": error, "started": 0.0, "seconds": 0.0, "log": ""}
             store.keep(task["id"], {"id": task["id"], **failure})
         return {}
     kept = {outcome["id"] for outcome in reply["outcomes"] if outcome.get("kept")}
-    if missing := [task["id"] for task in tasks if task["id"] not in kept]:
-        raise NotDone(f"tasks {missing} have no result in S3")
-    return {}
+    missing = [task["id"] for task in tasks if task["id"] not in kept]
+    return {"not_done": f"tasks {missing} have no result in S3"} if missing else {}
 
 
 def _begin(store: Store, task: int, runs: int) -> int:

@@ -33,7 +33,7 @@ class Function:
         self._data = b"" if self._digest in _loaded else _fetch(function, store)
 
     def load(self) -> Callable[[Any], Any]:
-        """Return it, unpickled once per sandbox."""
+        """Return it, unpickled once in each process."""
         if self._digest not in _loaded:
             loaded = load(self._data, "function")
             self._data = b""
@@ -43,7 +43,7 @@ class Function:
 
 
 def forget() -> None:
-    """Unpickle the next function even if it is known: modules it refers to were replaced."""
+    """Unpickle the next function even if it is known: another job must not see what this one has changed in it."""
     _loaded.clear()
 
 

@@ -5,17 +5,16 @@ Lambda has no `/dev/shm`, without which the locks, queues and pools of `multipro
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
 import time
-import warnings
 from collections import deque
-from collections.abc import Sequence
-from multiprocessing.connection import Connection, Pipe, wait
-from typing import Any, NoReturn
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from .alarm import Alarm
+from .capture import Log
+from .channel import Channel
+from .fault import Fault
+from .process import Process, attend
 from .reply import Reply, relieve
 from .store import forget
 from .task import Runner
@@ -23,73 +22,44 @@ from .task import Runner
 GRACE = 0.5
 """Share of the alarm's margin that a process gets to report what it was doing; then it is killed."""
 LOOK = 0.5
-"""Seconds after which to look for the dead: what a task has spawned may hold its pipe open."""
+"""Seconds after which to look for the dead: what a task has started may hold its pipe open."""
 
 Task = dict[str, Any]
 
 
-class _Child:
+class _Worker:
     """A process that runs one task after the other."""
 
-    def __init__(self, runner: Runner, alarm: Alarm, others: Sequence[_Child]) -> None:
-        self.connection, theirs = Pipe()
+    process: Process
+
+    def __init__(self, runner: Runner, alarm: Alarm, others: Iterable[_Worker]) -> None:
+        end = time.monotonic() + alarm.left()
+
+        def life(channel: Channel, log: Log) -> None:
+            mine = Alarm(end)
+            while True:
+                channel.send(relieve(runner.run(channel.receive(), mine, log), runner.store))
+
+        self.process = Process(life, [each for other in others for each in other.process.descriptors])
         self.task: Task | None = None
         self._given = (0.0, 0.0)
-        self._status: int | None = None
-        # What is buffered would be written by both.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        with warnings.catch_warnings():
-            # Libraries may have started threads, which the child lacks; they are made for that.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            self.pid = os.fork()
-        if self.pid == 0:
-            for connection in (self.connection, *(other.connection for other in others)):
-                connection.close()
-            _serve(theirs, runner, alarm.left())
-        theirs.close()
 
     def give(self, task: Task) -> None:
+        self.process.channel.send(task)
         self.task = task
         self._given = time.time(), time.perf_counter()
-        self.connection.send(task)
 
-    def take(self) -> dict[str, Any]:
-        """Return the outcome of its task; raises EOFError or OSError if it died over it."""
-        outcome: dict[str, Any] = self.connection.recv()
-        self.task = None
-        return outcome
-
-    def is_dead(self) -> bool:
-        pid, status = os.waitpid(self.pid, os.WNOHANG)
-        if pid:
-            self._status = status
-        return pid != 0
-
-    def bury(self, task: Task, *, kill: bool = False) -> dict[str, Any]:
-        """Return the outcome of a task whose process died, or is killed because its time is up."""
-        if kill:
-            os.kill(self.pid, signal.SIGKILL)
-        self.connection.close()
-        code = os.waitstatus_to_exitcode(self._wait())
+    def bury(self, *, killed: bool = False) -> dict[str, Any]:
+        """End it, and return the outcome of a task over which it died, or is killed because its time is up."""
+        assert self.task is not None
+        code = self.process.end(silent=not killed)
+        end = {"status": "timeout"} if killed else {"status": "died", "code": code}
         started, clock = self._given
-        end = {"status": "timeout"} if kill else {"status": "died", "code": code}
-        return {"id": task["id"], **end, "started": started, "seconds": time.perf_counter() - clock, "log": ""}
-
-    def end(self) -> None:
-        """Let it exit: the sandbox is frozen after the reply, and must not keep what belongs to this request."""
-        if self.task is not None:
-            os.kill(self.pid, signal.SIGKILL)
-        self.connection.close()
-        self._wait()
-
-    def _wait(self) -> int:
-        if self._status is None:
-            self._status = os.waitpid(self.pid, 0)[1]
-        return self._status
+        timing = {"started": started, "seconds": time.perf_counter() - clock}
+        return {"id": self.task["id"], **end, **timing, "log": self.process.capture.take()}
 
 
-def run_all(tasks: Sequence[Task], count: int, runner: Runner, alarm: Alarm, reply: Reply) -> None:
+def run_all(tasks: Sequence[Task], count: int, runner: Runner, alarm: Alarm, reply: Reply, log: Log) -> None:
     """Run `tasks` on `count` processes; one that dies takes no other task with it and is replaced.
 
     Parameters
@@ -100,78 +70,68 @@ def run_all(tasks: Sequence[Task], count: int, runner: Runner, alarm: Alarm, rep
         When it rings, no task is begun any more.
     reply
         Takes the outcomes, in the order in which they arrive; when it is full, no task is begun any more.
+    log
+        Returns what this process has printed since it was called last.
     """
     # Loaded before the fork, the function takes its time and its memory once.
     runner.prepare(alarm)
+    loading = log()
     # No process may go on where another one is in a conversation with S3.
     forget()
     waiting = deque(tasks)
-    children: list[_Child] = []
+    workers: list[_Worker] = []
     roomy = True
     try:
         while True:
             open_ = roomy and not alarm.rang
-            _keep_busy(children, waiting if open_ else deque(), count, runner, alarm)
-            busy = [child for child in children if child.task is not None]
+            _keep_busy(workers, waiting if open_ else deque(), count, runner, alarm)
+            busy = [worker for worker in workers if worker.task is not None]
             if not busy:
                 return
-            for outcome in _collect(busy, children, alarm):
+            for outcome in _collect(busy, workers, alarm):
+                outcome["log"], loading = loading + outcome["log"], ""
                 roomy = reply.add(outcome) and roomy
     finally:
-        for child in children:
-            child.end()
+        # The sandbox is frozen after the reply, and must not keep what belongs to this request.
+        for worker in workers:
+            worker.process.end()
 
 
-def _keep_busy(children: list[_Child], waiting: deque[Task], count: int, runner: Runner, alarm: Alarm) -> None:
+def _keep_busy(workers: list[_Worker], waiting: deque[Task], count: int, runner: Runner, alarm: Alarm) -> None:
     while waiting:
-        child = next((child for child in children if child.task is None), None)
-        if child is None:
-            if len(children) == count:
+        worker = next((worker for worker in workers if worker.task is None), None)
+        if worker is None:
+            if len(workers) == count:
                 return
-            child = _Child(runner, alarm, children)
-            children.append(child)
+            worker = _Worker(runner, alarm, workers)
+            workers.append(worker)
         try:
-            child.give(waiting[0])
+            worker.give(waiting[0])
             waiting.popleft()
         except OSError:  # a thread of an earlier task has ended it
-            children.remove(child)
-            child.end()
+            workers.remove(worker)
+            worker.process.end()
 
 
-def _collect(busy: list[_Child], children: list[_Child], alarm: Alarm) -> list[dict[str, Any]]:
-    """Wait for news of the processes that have a task; the dead are taken off `children`."""
+def _collect(busy: list[_Worker], workers: list[_Worker], alarm: Alarm) -> list[dict[str, Any]]:
+    """Wait for news of the processes that have a task; the dead are taken off `workers`."""
     # A signal does not end this wait, so that it must not last beyond the alarm.
     patience = GRACE * alarm.margin if alarm.rang else min(LOOK, max(0.0, alarm.left() - alarm.margin) + 0.001)
     late = alarm.rang
-    ready = wait([child.connection for child in busy], patience)
-    late = late and not ready
+    until = time.monotonic() + patience
+    while not (news := attend([worker.process for worker in busy], max(0.0, until - time.monotonic()))):
+        if time.monotonic() >= until:
+            break
+    said = {id(process): message for process, message in news}
     outcomes = []
-    for child in busy:
-        assert child.task is not None
-        task = child.task
-        if child.connection in ready:
-            try:
-                outcomes.append(child.take())
-            except (EOFError, OSError):
-                children.remove(child)
-                outcomes.append(child.bury(task))
-        elif late or child.is_dead():
-            children.remove(child)
-            outcomes.append(child.bury(task, kill=late))
+    for worker in busy:
+        message = said.get(id(worker.process), ...)
+        if message is None or (late and not news):
+            workers.remove(worker)
+            outcomes.append(worker.bury(killed=message is not None))
+        elif message is not ...:
+            if "fault" in message:
+                raise Fault(message["fault"])
+            worker.task = None
+            outcomes.append(message)
     return outcomes
-
-
-def _serve(connection: Connection, runner: Runner, seconds: float) -> NoReturn:
-    """The life of a process."""
-    alarm = Alarm(seconds)
-    try:
-        while True:
-            outcome = relieve(runner.run(connection.recv(), alarm), runner.store)
-            sys.stdout.flush()
-            sys.stderr.flush()
-            connection.send(outcome)
-    except EOFError:
-        os._exit(0)
-    finally:
-        # Neither the handlers nor the buffers of the process it was forked from are its own.
-        os._exit(1)

@@ -9,64 +9,135 @@ import os
 import sys
 import sysconfig
 import traceback
+from collections.abc import Iterator
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
-from . import packing
+from . import exceptions
 from .capture import encodable
 from .cell import FILE
 from .sources import shorten
 
-FRAMES = 50
-"""Innermost frames reported of a traceback: a RecursionError has a thousand."""
-CAUSES = 5
-"""Exceptions reported of a `raise … from` chain."""
+FIRST, LAST = 10, 40
+"""Outermost and innermost frames reported of a traceback; what repeats itself counts once."""
+DEPTH = 5
+"""Exceptions reported of a `raise … from` chain, and of groups in groups."""
+EXCEPTIONS = 40
+"""Exceptions reported of one, causes and members of groups."""
 TEXT_LIMIT = 65_536
-"""Characters of a message, bytes of a pickled exception."""
+"""Characters of a message."""
+INNER, INNER_TEXT = 10, 4_096
+"""Frames and notes, and characters of a message, of a cause or a part."""
+LINE_LIMIT = 500
+"""Characters of a line of code, of a name and of a note."""
 LOCALS = 40
 """Variables reported of a frame."""
 LOCAL_LENGTH = 200
 """Characters of one."""
 
+_SPANS = (1, 2, 3)
+"""Functions that call each other in a circle, and are folded."""
+_ENOUGH = 3
+"""Times that they may appear before they are."""
+_DEEPEST = 20_000
 _HERE = __file__.rpartition(os.sep)[0]
 _MACHINERY = (f"{os.sep}cloudpickle{os.sep}", f"{os.sep}asyncio{os.sep}")
-_LIBRARIES = (sysconfig.get_path("stdlib"), *(path for path in sys.path if path))
+_LIBRARIES = ("<frozen ", sysconfig.get_path("stdlib"), *(path for path in sys.path if path))
+
+_Entry = tuple[FrameType, int]
 
 
 def report(error: BaseException, with_locals: bool = False) -> dict[str, Any]:
-    """Describe `error`, with the variables of the frame that failed if that is asked, and pickle it if possible."""
-    fields: dict[str, Any] = {"error": describe(error)}
-    with contextlib.suppress(Exception):  # of the user's own __repr__
+    """Describe `error`, with the variables of the frame that failed if that is asked, and pack it if possible.
+
+    Whatever fails here, as anything of the user's may, is left out.
+    """
+    plain: dict[str, Any] = {"type": _type(error), "message": _message(error, TEXT_LIMIT), "frames": [], "cause": None}
+    fields: dict[str, Any] = {"error": plain}
+    with contextlib.suppress(BaseException):
+        fields["error"] = describe(error)
+    with contextlib.suppress(BaseException):
         if with_locals:
             _add_locals(error, fields["error"]["frames"])
-    with contextlib.suppress(Exception):
-        data = packing.dumps(error)
-        if len(data) <= TEXT_LIMIT:
-            fields["exception"] = base64.b64encode(data).decode()
+    with contextlib.suppress(BaseException):
+        fields["exception"] = base64.b64encode(exceptions.pack(error)).decode()
     return fields
 
 
-def describe(error: BaseException, depth: int = 1) -> dict[str, Any]:
-    """Type, message, frames and cause of `error`, without the frames of the machinery around the user's code."""
-    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    frames = [_frame(*entry) for entry in _walk(error)[-FRAMES:]]
-    return {
-        "type": type(error).__qualname__,
-        "message": encodable(_message(error)[:TEXT_LIMIT]),
-        "frames": frames,
-        "cause": describe(cause, depth + 1) if cause is not None and depth < CAUSES else None,
-    }
+def describe(error: BaseException) -> dict[str, Any]:
+    """Type, message, frames, cause and parts of `error`, without the frames of the machinery around the user's code."""
+    return _Description().of(error)
 
 
-def _message(error: BaseException) -> str:
+class _Description:
+    def __init__(self) -> None:
+        self._left = EXCEPTIONS
+
+    def of(self, error: BaseException, depth: int = 1) -> dict[str, Any]:
+        self._left -= 1
+        frames = _shown(error) if depth == 1 else _shown(error)[-INNER:]
+        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        described: dict[str, Any] = {
+            "type": _type(error),
+            "message": _message(error, TEXT_LIMIT if depth == 1 else INNER_TEXT),
+            "frames": [_frame(*entry) for entry in frames],
+            "cause": None if cause is None else self._another(cause, depth),
+        }
+        if notes := exceptions.notes(error):
+            described["notes"] = [encodable(note[:INNER_TEXT]) for note in notes[:INNER]]
+        if isinstance(error, BaseExceptionGroup):
+            parts = (self._another(part, depth) for part in error.exceptions)
+            described["parts"] = [part for part in parts if part is not None]
+        return described
+
+    def _another(self, error: BaseException, depth: int) -> dict[str, Any] | None:
+        return self.of(error, depth + 1) if self._left > 0 and depth < DEPTH else None
+
+
+def _type(error: BaseException) -> str:
     try:
-        return str(error)
-    except Exception as failure:
+        return encodable(str(type(error).__qualname__).rpartition("<locals>.")[2][:LINE_LIMIT])
+    except BaseException:  # of a metaclass
+        return "Exception"
+
+
+def _message(error: BaseException, limit: int) -> str:
+    try:
+        return encodable(str(error)[:limit])
+    except BaseException as failure:
         return f"(its __str__ raised {type(failure).__name__})"
 
 
-def _walk(error: BaseException) -> list[tuple[FrameType, int]]:
-    return [entry for entry in traceback.walk_tb(error.__traceback__) if not _machinery(entry[0])]
+def _shown(error: BaseException) -> list[tuple[FrameType, int, int, int]]:
+    folded = list(_folded(_walk(error)))
+    return folded if len(folded) <= FIRST + LAST else [*folded[:FIRST], *folded[-LAST:]]
+
+
+def _walk(error: BaseException) -> list[_Entry]:
+    return [entry for entry in traceback.walk_tb(error.__traceback__) if not _machinery(entry[0])][-_DEEPEST:]
+
+
+def _folded(entries: list[_Entry]) -> Iterator[tuple[FrameType, int, int, int]]:
+    """Yield frames and lines; of functions that call themselves a few, and how many more there were."""
+    lines = [(frame.f_code, line) for frame, line in entries]
+    place = 0
+    while place < len(entries):
+        span, times = max(((span, _times(lines, place, span)) for span in _SPANS), key=lambda one: one[0] * one[1])
+        if times <= _ENOUGH:
+            yield *entries[place], 0, 1
+            place += 1
+            continue
+        for position in range(span):
+            yield *entries[place + position], times - 1 if position == span - 1 else 0, span
+        place += span * times
+
+
+def _times(lines: list[Any], place: int, span: int) -> int:
+    """How often the next `span` lines come one after the other."""
+    block, times = lines[place : place + span], 1
+    while len(block) == span and lines[place + times * span : place + (times + 1) * span] == block:
+        times += 1
+    return times
 
 
 def _add_locals(error: BaseException, described: list[dict[str, Any]]) -> None:
@@ -75,9 +146,9 @@ def _add_locals(error: BaseException, described: list[dict[str, Any]]) -> None:
 
     short = reprlib.Repr()
     short.maxstring = short.maxother = short.maxlong = LOCAL_LENGTH
-    frames = _walk(error)[-len(described) :] if described else []
+    frames = _shown(error)
     own = [pair for pair in zip(frames, described, strict=True) if not pair[1]["library"]]
-    for (frame, _), fields in (own or [*zip(frames, described, strict=True)])[-1:]:
+    for (frame, *_), fields in (own or [*zip(frames, described, strict=True)])[-1:]:
         named = [(name, value) for name, value in frame.f_locals.items() if not name.startswith(("__", "."))]
         if frame.f_locals is frame.f_globals:
             # Of a cell or module: what it calls is no news.
@@ -90,12 +161,16 @@ def _machinery(frame: FrameType) -> bool:
     return name == FILE or name.startswith(_HERE) or any(folder in name for folder in _MACHINERY)
 
 
-def _frame(frame: FrameType, line: int) -> dict[str, Any]:
+def _frame(frame: FrameType, line: int, repeated: int, span: int) -> dict[str, Any]:
     code = frame.f_code
-    return {
-        "file": shorten(code.co_filename),
-        "line": line,
-        "function": code.co_name,
-        "source": encodable(linecache.getline(code.co_filename, line, frame.f_globals).strip()),
+    source = ""
+    with contextlib.suppress(BaseException):  # of a loader
+        source = linecache.getline(code.co_filename, line, frame.f_globals).strip()
+    described = {
+        "file": encodable(shorten(code.co_filename)),
+        "line": line or code.co_firstlineno,
+        "function": encodable(code.co_name[:LINE_LIMIT]),
+        "source": encodable(source[:LINE_LIMIT]),
         "library": code.co_filename.startswith(_LIBRARIES),
     }
+    return {**described, "repeated": repeated, "span": span} if repeated else described

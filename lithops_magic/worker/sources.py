@@ -1,33 +1,45 @@
 """Puts the notebook's own modules, which come with the request, where the sandbox's Python finds them."""
 
-# ruff: noqa: PTH104, PTH112, PTH118 - importing pathlib would slow every cold start
+# ruff: noqa: PTH112, PTH118, PTH208 - importing pathlib would slow every cold start
 
 from __future__ import annotations
 
 import base64
+import errno
 import importlib
 import io
 import os
 import sys
 
-_PREFIX = "lithops-magic-"
-_folder = ""
+from .store import Problem
+
+_PREFIX = "lithops-magic-modules-"
+_digest = _folder = ""
 
 
-def install(sources: dict[str, str] | None) -> bool:
-    """Make these sources importable in place of those of an earlier request; False if they are the same."""
-    global _folder
-    folder = _place(sources["sha256"]) if sources else ""
-    if folder == _folder:
-        return False
+def install(sources: dict[str, str] | None, sandbox: str) -> None:
+    """Make these sources importable, in a folder that is this sandbox's own.
+
+    Raises
+    ------
+    Problem
+        There is no room for them.
+    """
+    global _digest, _folder
+    digest = sources["sha256"] if sources else ""
+    if digest == _digest:
+        return
     if _folder:
-        _forget()
+        _forget(_folder)
+        _digest = _folder = ""
     if sources:
+        import tempfile  # 10 ms of every cold start, for those who send modules
+
+        folder = os.path.join(tempfile.gettempdir(), _PREFIX + sandbox)
         _unpack(base64.b64decode(sources["data"]), folder)
         sys.path.insert(0, folder)
         importlib.invalidate_caches()
-    _folder = folder
-    return True
+        _digest, _folder = digest, folder
 
 
 def shorten(file: str) -> str:
@@ -35,26 +47,33 @@ def shorten(file: str) -> str:
     return file.removeprefix(_folder + os.sep) if _folder else file
 
 
-def _place(digest: str) -> str:
-    import tempfile  # 10 ms of every cold start, for those who send modules
-
-    return os.path.join(tempfile.gettempdir(), _PREFIX + digest[:16])
-
-
 def _unpack(data: bytes, folder: str) -> None:
+    import shutil
     import zipfile
 
-    # A sandbox runs one request at a time, but one may have been killed while it wrote.
-    partial = f"{folder}.partial"
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        archive.extractall(partial)
-    if not os.path.isdir(folder):
-        os.rename(partial, folder)
+    # Tasks of another job may have changed what they found there.
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            archive.extractall(folder)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        text = "The notebook's modules do not fit into the function's /tmp: give it more with --tmp (ephemeral_storage)"
+        raise Problem("store", f"{text}.") from None
 
 
-def _forget() -> None:
-    sys.path.remove(_folder)
-    for name, module in list(sys.modules.items()):
-        places = (getattr(module, "__file__", None) or "", *getattr(module, "__path__", ()))
-        if any(place.startswith(_folder + os.sep) for place in places):
-            del sys.modules[name]
+def _forget(folder: str) -> None:
+    """Where no process can be forked, another job's modules take the place of these."""
+    gone = [name for name, module in list(sys.modules.items()) if _is_below(getattr(module, "__file__", None), folder)]
+    # A namespace package has no file, and its path is worked out from its parent's: not to be asked for any more.
+    tops = {name for name in os.listdir(folder) if os.path.isdir(os.path.join(folder, name))}
+    gone += [name for name in sys.modules if name.partition(".")[0] in tops]
+    for name in gone:
+        sys.modules.pop(name, None)
+    if folder in sys.path:
+        sys.path.remove(folder)
+
+
+def _is_below(file: object, folder: str) -> bool:
+    return isinstance(file, str) and file.startswith(folder + os.sep)

@@ -9,10 +9,11 @@ from typing import Any
 
 from . import functions, packing
 from .alarm import Alarm, TaskTimeout
-from .capture import captured, encodable
+from .capture import Log, encodable
 from .cell import Namespace
 from .report import report
 from .store import Problem, Store
+from .surroundings import Surroundings
 
 
 class Runner:
@@ -32,16 +33,23 @@ class Runner:
         self._function = function
         self.store = store
         self._with_locals = with_locals
+        self._surroundings = Surroundings()
 
     def prepare(self, alarm: Alarm) -> None:
         """Unpickle the function now; why it cannot be, each task reports for itself."""
         with contextlib.suppress(BaseException), alarm.armed():
             self._function.load()
 
-    def run(self, task: dict[str, Any], alarm: Alarm) -> dict[str, Any]:
-        """Call the function with the task's item; in the outcome a value is still bytes."""
+    def run(self, task: dict[str, Any], alarm: Alarm, log: Log) -> dict[str, Any]:
+        """Call the function with the task's item; in the outcome a value is still bytes.
+
+        Parameters
+        ----------
+        log
+            Returns what was printed since it was called last.
+        """
         started, clock = time.time(), time.perf_counter()
-        with captured() as capture, Namespace() as namespace:
+        with Namespace() as namespace:
             try:
                 with alarm.armed():
                     item = functions.fetch(task, self.store, "item")
@@ -56,7 +64,8 @@ class Runner:
             else:
                 outcome = self._dump(value, alarm)
         timing = {"started": started, "seconds": time.perf_counter() - clock}
-        return {"id": task["id"], **outcome, **timing, "log": capture.text()}
+        self._surroundings.restore()
+        return {"id": task["id"], **outcome, **timing, "log": log()}
 
     def _dump(self, value: Any, alarm: Alarm) -> dict[str, Any]:
         try:

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
+from unittest.mock import patch
 
 from lithops_magic.aws.invoke.outcomes import Outcome, Reply
 from lithops_magic.aws.invoke.report import Report
@@ -18,7 +19,7 @@ from lithops_magic.engine.dispatch.verdicts import Limits
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.engine.wire.store import Store
-from lithops_magic.worker import handler
+from lithops_magic.worker import handler, here
 
 Fault = Callable[[list[int]], Outcome | None]
 """Given the ids of an invocation's tasks, its outcome; None runs it."""
@@ -76,7 +77,9 @@ class FaultyLambda:
         if outcome is None:
             with self._lock:
                 self.runs.update(ids)
-                reply = json.dumps(handler.handle(event, Context)).encode()
+                # A process that a thread has forked ends with the thread.
+                with patch.object(handler, "run", here.run):
+                    reply = json.dumps(handler.handle(event, Context)).encode()
             outcome = Reply(reply, None, "", "id", Report(10.0, 10, 512, 90))
         with self._lock:
             self.in_flight -= 1

@@ -36,6 +36,7 @@ from lithops_magic.engine.wire.item import fragment
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import InvokeError, JobCancelled, MisuseError, TaskCrashed
 from lithops_magic.worker import handler
+from lithops_magic.worker import job as worker_job
 from lithops_magic.worker.detached import NotDone
 from localaws import LocalAws
 
@@ -225,6 +226,12 @@ def test_events_that_aws_never_takes_end_the_job(objects: ObjectStore) -> None:
     with pytest.raises(InvokeError, match="reset"):
         handover.handed_over(result)
     assert f"lithops-magic/jobs/{result.job_id}/cancelled" in objects.list(f"lithops-magic/jobs/{result.job_id}/")
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    yield
+    worker_job.finish()
 
 
 class Deliveries:

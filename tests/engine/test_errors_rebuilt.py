@@ -94,11 +94,12 @@ def test_an_exception_is_ours_and_where_possible_its_own(original: BaseException
     error = RemoteError.wrap(original, "bad", index=3, item="'i'")
     assert isinstance(error, RemoteError)
     assert isinstance(error, type(original)) == (original in KNOWN)
+    assert error.task.original is original
     assert error.__cause__ is original
-    assert (str(error), error.message, error.index) == ("Task 3 ('i'): bad", "bad", 3)
-    error.where = "Cell In[6], line 4"
+    assert (str(error), error.task.message, error.task.index) == ("Task 3 ('i'): bad", "bad", 3)
+    error.task.where = "Cell In[6], line 4"
     error.add_note("frames")
-    assert error._render_traceback_() == ["Task 3 ('i'): bad at Cell In[6], line 4", "frames"]
+    assert error._render_traceback_() == ["Task 3 ('i'): bad at Cell In[6], line 4\nframes"]
     summary = tracebacks.summarise({3: error}, 9)
     assert str(summary).startswith(f"1 of 9 tasks failed with {type(error).__name__} at Cell In[6], line 4")
     assert str(copy.copy(error)) == str(error)
@@ -214,4 +215,4 @@ def test_lines_of_a_file_that_only_the_sandbox_has_are_shown() -> None:
     assert isinstance(error, ArithmeticError)
     assert error.traceback is not None
     assert not Path(error.traceback.frames[-1].file).exists()
-    assert "only_there.py, line 2, in solve\n    raise ArithmeticError('singular')\n" in error._render_traceback_()[1]
+    assert "only_there.py, line 2, in solve\n    raise ArithmeticError('singular')\n" in error._render_traceback_()[0]

@@ -10,6 +10,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from importlib.util import MAGIC_NUMBER
 
+from lithops_magic.engine.backend.stripping import stripped
+
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16
 
@@ -17,8 +19,9 @@ _MODE = 0o100644 << 16
 @functools.cache
 def worker_package() -> bytes:
     """Return the zip that is deployed to Lambda; the same sources give the same bytes."""
+    worker = _sources("lithops_magic_worker", files("lithops_magic.worker"))
     contents = {
-        **_sources("lithops_magic_worker", files("lithops_magic.worker")),
+        **{name: stripped(source) for name, source in worker.items()},
         **_compiled("cloudpickle", files("cloudpickle")),
     }
     buffer = io.BytesIO()

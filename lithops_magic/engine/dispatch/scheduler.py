@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from functools import partial
+from typing import Any
 
 from lithops_magic.aws.invoke.outcomes import Outcome
 from lithops_magic.engine.backend.aws_lambda import Backend
@@ -14,9 +15,8 @@ from lithops_magic.engine.backend.limiter import TICK, ramp
 from lithops_magic.engine.dispatch import stragglers, verdicts
 from lithops_magic.engine.dispatch.answers import Answer
 from lithops_magic.engine.dispatch.budget import Budget
-from lithops_magic.engine.dispatch.cargo import Cargo
 from lithops_magic.engine.dispatch.chunk_size import Chunks
-from lithops_magic.engine.dispatch.items import Exhausted, Pulled, Source, Taken
+from lithops_magic.engine.dispatch.items import Exhausted, Pulled, Source
 from lithops_magic.engine.dispatch.lanes import Flight, Lane, Lanes, Opened
 from lithops_magic.engine.dispatch.settlement import Referee
 from lithops_magic.engine.dispatch.stragglers import Stragglers
@@ -28,13 +28,11 @@ from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job, Task
 from lithops_magic.engine.text.units import plural, size
 from lithops_magic.engine.wire.function import Function, Requests
-from lithops_magic.engine.wire.item import ItemTooLarge, Prepared, fragment
+from lithops_magic.engine.wire.item import ItemTooLarge, fragment
 from lithops_magic.engine.wire.store import Place
-from lithops_magic.errors import InvokeError, ItemError, LithopsMagicError, PackageError, SerializationError
+from lithops_magic.errors import InvokeError, ItemError, LithopsMagicError, SerializationError
 
 _CHUNK_PATIENCE = 0.005
-_FIRST = 4
-"""Items asked for before it is known how many can be sent."""
 _CROWD = 32
 """Invocations in flight from which answers are left to gather: each by itself costs two switches between threads."""
 _GATHERING, _LONGEST_GATHERING = 1e-5, 0.01
@@ -93,8 +91,6 @@ class Scheduler:
         self._chunks = Chunks(fixed, self._requests.room, processes)
         self._budget = Budget(job.options.max_cost)
         self._stragglers = Stragglers()
-        self._cargo = Cargo(function.need)
-        self._versions = Versions(function.need)
         self._referee = Referee(
             job,
             self._lanes,
@@ -102,7 +98,7 @@ class Scheduler:
             partial(self._upload, again=True),
             self._chunks,
             self._stragglers,
-            self._versions,
+            Versions(function.need),
         )
         job.on_cancel = lambda: self._inbox.put(_Cancel())
 
@@ -112,13 +108,10 @@ class Scheduler:
 
     def _run(self) -> None:
         try:
-            early = self._first_item()
             self._lanes.first.link.connect()
             self._begin()
-            for message in early:
-                self._handle(message)
             self._loop()
-        except BaseException as error:  # the user's own methods run here as well: whatever they raise, the job ends
+        except Exception as error:
             self._job.break_off(error)
             self._drain()
         finally:
@@ -131,38 +124,6 @@ class Scheduler:
     def _notify(self, text: str) -> None:
         self._job.publish(ev.Phase(text))
 
-    def _first_item(self) -> list[_Message]:
-        """Have the function get what the first item needs, and return the messages that came meanwhile."""
-        early: list[_Message] = []
-        self._source.start(self._inbox.put)
-        if not self._source.ask(_FIRST):
-            self._notify("Waiting for the first item")
-            early.append(self._inbox.get())
-        for message in early:
-            if isinstance(message, Exhausted) and message.error is not None:
-                raise message.error
-        if (taken := self._source.first()) is not None:
-            with contextlib.suppress(PackageError):  # told when it is that item's turn
-                self._supply(taken)
-        return early
-
-    def _supply(self, taken: Taken) -> bool:
-        """Have the function get what an item needs; whether that is more than it had.
-
-        Raises
-        ------
-        PackageError
-            It cannot be shipped.
-        """
-        reach = taken.prepared.reach if isinstance(taken.prepared, Prepared) else None
-        if reach is None or not self._cargo.grows(reach):
-            return False
-        self._function = self._parcels.function = self._function.needing(self._cargo.need)
-        self._versions.need = self._cargo.need
-        self._lanes.need(self._cargo.need)
-        self._journal.changed(self._function)
-        return True
-
     def _begin(self) -> None:
         lane = self._lanes.first
         lane.ready = True
@@ -173,7 +134,7 @@ class Scheduler:
         for note in lane.link.endpoint.notes:
             self._job.publish(ev.Noted(note))
         self._job.publish(ev.Started(self._began, lane.link.endpoint.limits.memory))
-        self._pull()
+        self._source.start(self._inbox.put)
 
     def _place_function(self) -> None:
         """Bring the function to where the sandboxes will find it."""
@@ -277,7 +238,7 @@ class Scheduler:
         self._inbox.put(answer)
         return not answer.foreign
 
-    def _exhausted(self, error: BaseException | None) -> None:
+    def _exhausted(self, error: Exception | None) -> None:
         self._source.last = True
         if error is None:
             self._journal.counted()
@@ -287,39 +248,22 @@ class Scheduler:
 
     def _pull(self) -> None:
         self._pulled_at = time.monotonic()
-        for taken in self._source.take():
-            self._add(taken)
+        for item in self._source.take():
+            self._add(item)
 
-    def _add(self, taken: Taken) -> None:
-        task = self._job.add(taken.item)
+    def _add(self, item: Any) -> None:
+        task = self._job.add(item)
         if task is None:
             return None
         try:
-            if isinstance(taken.prepared, SerializationError):
-                raise taken.prepared
-            self._redeploy(taken)
-            task.fragment = fragment(task.index, taken.prepared, self._requests.room)
+            task.fragment = fragment(task.index, task.item, self._requests.room)
             self._lanes.first.waiting.append(task)
             self._journal.taken(task)
         except SerializationError as error:
             if isinstance(error, ItemTooLarge) and self._place() is not None:
                 return self._upload(self._lanes.first, task)
-            self._refuse(task, error)
-        except PackageError as error:
-            self._refuse(task, error)
-
-    def _refuse(self, task: Task, error: LithopsMagicError) -> None:
-        self._journal.taken(task)
-        self._job.fail(task, verdicts.make(ItemError, task, str(error)), sent=False)
-
-    def _redeploy(self, taken: Taken) -> None:
-        """Deploy a function that has what this item needs, if no item before needed it; what is in flight stays."""
-        if not self._supply(taken):
-            return
-        for lane in self._lanes:
-            if lane.ready:
-                lane.redirect()
-        self._place_function()
+            self._journal.taken(task)
+            self._job.fail(task, verdicts.make(ItemError, task, str(error)), sent=False)
 
     def _upload(self, lane: Lane, task: Task, *, again: bool = False) -> None:
         self._parcels.upload(lane, task, self._requests, again=again)
@@ -328,7 +272,8 @@ class Scheduler:
         self._parcels.received(message)
         task, encoded = message.task, message.fragment
         if isinstance(encoded, LithopsMagicError):
-            self._refuse(task, encoded)
+            self._journal.taken(task)
+            self._job.fail(task, verdicts.make(ItemError, task, str(encoded)), sent=False)
         elif not self._job.over:
             if not task.fragment:
                 task.fragment = encoded

@@ -19,7 +19,7 @@ from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job, Task
 from lithops_magic.engine.job.ledger import Charge
 from lithops_magic.engine.wire.reply import WorkerReply
-from lithops_magic.errors import InvokeError, RemoteError, TaskError, TaskLost, TaskOutOfMemory, VersionMismatch
+from lithops_magic.errors import InvokeError, RemoteError, TaskError, TaskLost, TaskOutOfMemory, VersionMismatch, facts
 
 
 class Referee:
@@ -162,7 +162,7 @@ class Referee:
                 lane = self._lanes.larger(lane, options.retry_memory)
             return self._return(lane, [task], ev.Retried())
         if task.lost > 1:
-            error.message += f" (attempt {task.lost} of {options.retries + 1})"
+            facts(error).message += f" (attempt {task.lost} of {options.retries + 1})"
         return self._job.fail(task, error)
 
     def _return(self, lane: Lane, tasks: Sequence[Task], event: ev.Event) -> None:

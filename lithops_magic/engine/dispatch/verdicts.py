@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from lithops_magic.engine.dispatch import failures
 from lithops_magic.engine.job.job import Task
 from lithops_magic.engine.text import tracebacks
 from lithops_magic.engine.text.short_repr import glance
-from lithops_magic.engine.wire.reply import Outcome, WorkerReply, unpickle
+from lithops_magic.engine.wire.reply import Outcome, WorkerReply, unpack, unpickle
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import (
     AwsError,
@@ -22,6 +23,8 @@ from lithops_magic.errors import (
     TaskError,
     TaskLost,
     TaskTimeout,
+    add_note,
+    facts,
 )
 
 
@@ -169,26 +172,24 @@ def fetch(place: Place, outcome: Outcome, task: Task) -> Verdict:
 def _value(data: bytes, outcome: Outcome, task: Task) -> Verdict:
     try:
         return Value(unpickle(data), outcome.log)
-    except BaseException as error:  # a value has methods of the user's own
+    except BaseException as error:  # the user's __setstate__ may raise anything, and this thread runs the whole job
         text = f"its result cannot be unpickled here: {type(error).__name__}: {error}"
         return Final(make(ResultError, task, text, outcome.log))
 
 
 def _remote_error(outcome: Outcome, task: Task, known: _Circumstances) -> TaskError:
-    assert outcome.traceback is not None
-    kind, remedy = failures.of_exception(outcome.traceback, known.limits.memory)
+    remote = outcome.traceback
+    assert remote is not None
     original: BaseException | None = None
+    with contextlib.suppress(BaseException):  # of a class that is not here and the like: name, text and frames do
+        original = unpack(outcome.exception) if outcome.exception else None
+    kind, remedy = failures.of_exception(remote, known.limits.memory)
+    message = (f"{remote.type}: {remote.message}" if remote.message else remote.type) + remedy
+    about = {"index": task.index, "item": glance(task.item), "log": outcome.log}
     try:
-        original = unpickle(outcome.exception) if outcome.exception else None
-    except BaseException:  # odd constructors and the like: name, text and frames have to do
-        original = None
-    error = kind.wrap(
-        original if isinstance(original, BaseException) else None,
-        f"{outcome.traceback.type}: {outcome.traceback.message}".removesuffix(": ") + remedy,
-        index=task.index,
-        item=glance(task.item),
-        log=outcome.log,
-    )
+        error = kind.wrap(original, message, **about)
+    except BaseException:
+        error = kind.wrap(None, message, **about)
     _attach(error, outcome, known.name_code)
     return error
 
@@ -196,10 +197,11 @@ def _remote_error(outcome: Outcome, task: Task, known: _Circumstances) -> TaskEr
 def _attach(error: TaskError, outcome: Outcome, name_code: Callable[[str], str]) -> None:
     if outcome.traceback is None:
         return
-    error.traceback = outcome.traceback if isinstance(error, RemoteError) else None
-    error.where = tracebacks.locate(outcome.traceback, name_code)
-    if outcome.traceback.frames:
-        error.add_note(tracebacks.render(outcome.traceback, name_code))
+    known = facts(error)
+    known.traceback = outcome.traceback if isinstance(error, RemoteError) else None
+    known.where = tracebacks.locate(outcome.traceback, name_code)
+    if outcome.traceback.frames or outcome.traceback.parts:
+        add_note(error, tracebacks.render(outcome.traceback, name_code))
 
 
 def judge_failure(reply: Reply, tasks: Sequence[Task], limits: Limits) -> list[Verdict]:

@@ -30,9 +30,9 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The number of items is known, or proves to be unknown."""
+    """The number of items is known."""
 
-    total: int | None
+    total: int
 
 
 @dataclass(frozen=True, slots=True)

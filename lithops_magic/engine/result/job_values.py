@@ -13,7 +13,7 @@ from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.result import misuse
 from lithops_magic.engine.text import tracebacks
 from lithops_magic.engine.text.short_repr import glance
-from lithops_magic.errors import TaskError
+from lithops_magic.errors import TaskError, facts
 
 # A signal is only handled between waits: an interrupt must be noticed within a tenth of a second.
 _TICK = 0.1
@@ -70,7 +70,7 @@ class JobValues(Sequence[Any]):
             raise missing
         ledger = self._job.ledger
         if position in ledger.errors:
-            raise ledger.errors[position]
+            raise tracebacks.at_its_line(ledger.errors[position])
         return ledger.values[position]
 
     if not TYPE_CHECKING:  # for a type checker, there is no attribute but those below
@@ -100,7 +100,7 @@ class JobValues(Sequence[Any]):
         return self._job.failed
 
     @property
-    def error(self) -> BaseException | None:
+    def error(self) -> Exception | None:
         """What ended the job as a whole, such as a refused invocation or an iterator that raised."""
         return self._job.error
 
@@ -117,14 +117,13 @@ class JobValues(Sequence[Any]):
         timeout
             Seconds to wait at most; None waits for the end.
         """
-        __tracebackhide__ = True
         deadline = None if timeout is None else time.monotonic() + timeout
         # Not on `changed`, which would wake this thread for every single task.
         while not self._job.over:
             left = _TICK if deadline is None else deadline - time.monotonic()
             if left <= 0:
                 break
-            self._job.await_end(min(left, _TICK))
+            self._job.ended.wait(min(left, _TICK))
         return self.done
 
     def finish(self) -> Self:
@@ -150,8 +149,8 @@ class JobValues(Sequence[Any]):
             raise self._job.error
         if errors := self.errors:
             error = tracebacks.summarise(errors, len(self))
-            error.result = self
-            raise error
+            facts(error).result = self
+            raise tracebacks.at_its_line(error)
 
     def snapshot(self) -> Snapshot:
         """The job now, in numbers."""

@@ -38,7 +38,7 @@ class Reduction:
         self._begin = begin
         self._decided = threading.Event()
         self._cancelled = threading.Event()
-        self._error: BaseException | None = None
+        self._error: Exception | None = None
 
     @classmethod
     def prepare(
@@ -122,7 +122,7 @@ class Reduction:
                 # Stopped while it was begun.
                 if self._cancelled.is_set():
                     self.result.cancel()
-        except BaseException as error:  # values have methods of the user's own
+        except Exception as error:
             self._error = error
         finally:
             self._decided.set()

@@ -10,6 +10,7 @@ from lithops_magic.engine.result.memory_advice import memory_advice
 from lithops_magic.engine.text import html, tracebacks
 from lithops_magic.engine.text.short_repr import glance
 from lithops_magic.engine.text.units import duration, factor, money, plural
+from lithops_magic.errors import facts
 
 if TYPE_CHECKING:
     from lithops_magic.engine.job.ledger import TaskStats
@@ -167,8 +168,8 @@ def _outcome(result: MapResult, task: TaskStats, errors: Mapping[int, TaskError]
     error = errors.get(task.index)
     if error is None:
         return task.state
-    remote = error.traceback
-    return _line(f"✗ {remote.type}: {remote.message}" if remote else f"✗ {error.message}")
+    known = facts(error)
+    return _line(f"✗ {known.traceback.headline if known.traceback else known.message}")
 
 
 def _task_row(result: MapResult, task: TaskStats, errors: Mapping[int, TaskError]) -> tuple[str, ...]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import linecache
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import TracebackType
 
-from lithops_magic.errors import RemoteFrame, RemoteTraceback, TaskError
+from lithops_magic import user_code
+from lithops_magic.errors import RemoteFrame, RemoteTraceback, TaskError, facts, shown
 
 NameCode = Callable[[str], str]
 
 _SHOWN_GROUPS = 10
 _SHOWN_INDICES = 8
+_SHOWN_PARTS = 10
+_SOURCE = 120
+"""Characters of a line of code that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,31 +34,42 @@ class ErrorGroup:
     @property
     def indices(self) -> str:
         """Positions of the failed items, the first few."""
-        shown = ", ".join(str(error.index) for error in self.errors[:_SHOWN_INDICES])
-        return shown + (", …" if len(self.errors) > _SHOWN_INDICES else "")
+        few = ", ".join(str(facts(error).index) for error in self.errors[:_SHOWN_INDICES])
+        return few + (", …" if len(self.errors) > _SHOWN_INDICES else "")
 
     def describe(self, total: int) -> str:
         """Say it in one line."""
         tasks = f"{len(self.errors)} of {total} tasks" if total > 1 else "The task"
-        return f"{tasks} failed with {self.type}" + (f" at {self.where}" if self.where else f": {self.message}")
+        return f"{tasks} failed with {self.type}" + (f" at {self.where}" if self.where else f": {shown(self.message)}")
 
 
 def type_name(error: TaskError) -> str:
     """The user's exception type where the user's code raised, else ours."""
-    return error.traceback.type if error.traceback else type(error).__name__
+    remote = facts(error).traceback
+    return remote.type if remote else type(error).__name__
 
 
 def group(errors: Mapping[int, TaskError]) -> list[ErrorGroup]:
     """Group equal errors, the most frequent first."""
-    groups: dict[tuple[str, str, str], list[TaskError]] = {}
+    groups: dict[tuple[str, ...], list[TaskError]] = {}
     for _, error in sorted(errors.items()):
-        # A message often carries the item; type and line tell what is the same mistake.
-        key = (type_name(error), "" if error.where else error.message, error.where)
-        groups.setdefault(key, []).append(error)
-    return sorted(
-        (ErrorGroup(kind, found[0].message, where, tuple(found)) for (kind, _, where), found in groups.items()),
-        key=lambda one: -len(one.errors),
-    )
+        groups.setdefault(_kind(error), []).append(error)
+    found = [
+        ErrorGroup(type_name(first), _message(first), facts(first).where, (first, *others))
+        for first, *others in groups.values()
+    ]
+    return sorted(found, key=lambda one: -len(one.errors))
+
+
+def _kind(error: TaskError) -> tuple[str, ...]:
+    """What tells whether two errors are the same mistake: type and line, because a message often carries the item."""
+    known = facts(error)
+    return type_name(error), "" if known.where else known.message, known.where, *_kinds_of_parts(known.traceback)
+
+
+def _kinds_of_parts(traceback: RemoteTraceback | None) -> Iterator[str]:
+    for part in traceback.parts if traceback else ():
+        yield from (part.type, locate(part, str), *_kinds_of_parts(part))
 
 
 def summarise(errors: Mapping[int, TaskError], total: int) -> TaskError:
@@ -64,51 +80,111 @@ def summarise(errors: Mapping[int, TaskError], total: int) -> TaskError:
         lines.append(f"… and {len(groups) - _SHOWN_GROUPS} more kinds of errors")
     first = errors[min(errors)]
     one = copy.copy(first)
-    one.summary = "\n".join([*lines, *_first(first, len(errors))])
+    facts(one).summary = "\n".join([*lines, *_first(first, len(errors), total)])
     return one
 
 
-def _first(error: TaskError, count: int) -> list[str]:
-    item = f" ({error.item})" if error.item else ""
-    return [f"{'First: task' if count > 1 else 'Task'} {error.index}{item}: {error.message}"]
+def _first(error: TaskError, count: int, total: int) -> Iterator[str]:
+    """Say what the summary does not: which item it was, the message, and how to look into it."""
+    known = facts(error)
+    item = f" ({known.item})" if known.item else ""
+    what = f"{'First: task' if count > 1 else 'Task'} {known.index}{item}: "
+    # A single task of nothing is a call, which needs no number.
+    said = [("" if total == 1 and known.item == "None" else what) + shown(_message(error))] if known.where else []
+    yield " · ".join([*said, f".debug({known.index}) runs it here, for %debug"])
+
+
+def _message(error: TaskError) -> str:
+    """The message without the type before it, which is said already."""
+    known = facts(error)
+    text = known.message
+    return (text.removeprefix(known.traceback.type).removeprefix(": ") if known.traceback else text) or text
 
 
 def locate(traceback: RemoteTraceback, name_code: NameCode) -> str:
     """Return the innermost line of the user's own, such as "Cell In[6], line 4: `return 1 / y`"."""
-    own = [frame for frame in traceback.frames if not frame.library]
-    if not own:
+    frame = own_frame(traceback)
+    if frame is None:
         return ""
-    source = _source(own[-1])
-    return f"{name_code(own[-1].file)}, line {own[-1].line}" + (f": `{source}`" if source else "")
+    source = _source(frame)
+    return f"{name_code(frame.file)}, line {frame.line}" + (f": `{source}`" if source else "")
+
+
+def own_frame(traceback: RemoteTraceback) -> RemoteFrame | None:
+    """The innermost frame of a cell or file that is here, else of one that the user wrote, else of typed code."""
+    own = [frame for frame in traceback.frames if frame.own]
+    typed = [frame for frame in traceback.frames if frame.file == "<string>" and not frame.function.startswith("__")]
+    # A file that was written in the sandbox is the user's, but not what the notebook can open.
+    return next(reversed([frame for frame in own if user_code.is_known(frame.file)] or own or typed), None)
+
+
+def at_its_line(error: TaskError) -> TaskError:
+    """Give `error` the user's own frame as its innermost, so that a debugger opens there."""
+    remote = facts(error).traceback
+    frame = None if remote is None else own_frame(remote)
+    BaseException.with_traceback(error, None if frame is None else _stand_in(frame))
+    return error
+
+
+def _stand_in(frame: RemoteFrame) -> TracebackType | None:
+    """A frame here at a line of code that failed elsewhere, with the variables that are known."""
+    at = {"lineno": frame.line, "end_lineno": frame.line, "col_offset": -1, "end_col_offset": -1}
+    one, zero = (ast.Constant(number, None, **at) for number in (1, 0))
+    failure = ast.BinOp(one, ast.Div(), zero, **at)
+    code = compile(ast.Module([ast.Expr(failure, **at)], []), frame.file, "exec").replace(co_name=frame.function)
+    try:
+        exec(code, dict(frame.locals))
+    except ZeroDivisionError as error:
+        return error.__traceback__ and error.__traceback__.tb_next
+    return None
 
 
 def render(traceback: RemoteTraceback, name_code: NameCode) -> str:
     """Return the traceback as text in Python's order: causes first, the innermost frame last."""
-    lines: list[str] = []
+    parts = _parts(traceback, name_code)
+    return "\n".join([*_way(traceback, name_code), traceback.headline, *parts])
+
+
+def _way(traceback: RemoteTraceback, name_code: NameCode) -> Iterator[str]:
+    """What came before the exception: its cause, and the calls that led to it."""
     if traceback.cause is not None:
-        lines += [render(traceback.cause, name_code), "", "which led to", ""]
-    lines.append("Traceback in the sandbox (most recent call last):")
+        yield from (render(traceback.cause, name_code), *traceback.cause.notes, "", "which led to", "")
+    if traceback.frames:
+        yield "Traceback in the sandbox (most recent call last):"
     for frame in traceback.frames:
-        lines.append(f"  {_file(frame, name_code)}, line {frame.line}, in {frame.function}")
+        yield f"  {_file(frame, name_code)}, line {frame.line}, in {frame.function}"
         if source := _source(frame):
-            lines.append(f"    {source}")
-        lines += _variables(frame)
-    lines.append(f"{traceback.type}: {traceback.message}")
-    return "\n".join(lines)
+            yield f"    {source}"
+        yield from _variables(frame)
+        if frame.repeated:
+            what = "the line above" if frame.span == 1 else f"the {frame.span} lines above"
+            yield f"  … {what} {frame.repeated:,} more times"
+
+
+def _parts(traceback: RemoteTraceback, name_code: NameCode) -> Iterator[str]:
+    """Each exception of a group, with its own line and way."""
+    for number, part in enumerate(traceback.parts[:_SHOWN_PARTS], 1):
+        where = locate(part, name_code)
+        yield f"  {number}. {part.headline}" + (f" at {where}" if where else "")
+        below = [*part.notes, *_way(part, name_code), *_parts(part, name_code)]
+        yield from (f"     {line}" for text in below for line in text.splitlines())
+    if len(traceback.parts) > _SHOWN_PARTS:
+        yield f"  … and {len(traceback.parts) - _SHOWN_PARTS} more"
 
 
 def _variables(frame: RemoteFrame) -> list[str]:
     """What a person's own code had in its variables; names that no code can have are ours."""
-    found = {} if frame.library else frame.locals
+    found = frame.locals if frame.own else {}
     return [f"      {name} = {' '.join(value.split())}" for name, value in found.items() if name.isidentifier()]
 
 
 def _file(frame: RemoteFrame, name_code: NameCode) -> str:
     """What the user calls a file; of an installed one, the part that does not depend on where the sandbox keeps it."""
-    return re.split(r"/(?:site|dist)-packages/", frame.file)[-1] if frame.library else name_code(frame.file)
+    return name_code(frame.file) if frame.own else user_code.short(frame.file)
 
 
 def _source(frame: RemoteFrame) -> str:
     """The line as the notebook has it; for an installed file, whose version may differ here, as the sandbox has it."""
-    here = "" if frame.library else linecache.getline(frame.file, frame.line).strip()
-    return here or frame.source
+    here = linecache.getline(frame.file, frame.line).strip() if frame.own else ""
+    line = here or frame.source
+    return line if len(line) <= _SOURCE else f"{line[:_SOURCE]}…"

@@ -6,12 +6,12 @@ import json
 import math
 from binascii import a2b_base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lithops_magic.aws.invoke.outcomes import Reply
 from lithops_magic.errors import RemoteFrame, RemoteTraceback
-from lithops_magic.worker import packing
+from lithops_magic.worker import exceptions, packing
 
 
 @dataclass(slots=True)  # frozen, it would take half of the time that a reply takes to be decoded
@@ -140,18 +140,28 @@ def _reference(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _traceback(error: dict[str, Any]) -> RemoteTraceback:
-    frames = tuple(_frame(**frame) for frame in error["frames"])
     cause = error["cause"]
     return RemoteTraceback(
-        _text(error["type"]), _text(error["message"]), frames, None if cause is None else _traceback(cause)
+        _text(error["type"]),
+        _text(error["message"]),
+        tuple(_frame(**frame) for frame in error["frames"]),
+        None if cause is None else _traceback(cause),
+        tuple(map(_traceback, error.get("parts", ()))),
+        tuple(map(_text, error.get("notes", ()))),
     )
 
 
-def _frame(line: int, library: bool = False, locals: Mapping[str, str] | None = None, **texts: str) -> RemoteFrame:
+def _frame(
+    line: int,
+    library: bool = False,
+    locals: Mapping[str, str] | None = None,
+    repeated: int = 0,
+    span: int = 1,
+    **texts: str,
+) -> RemoteFrame:
     variables = {_text(name): _text(value) for name, value in (locals or {}).items()}
-    return RemoteFrame(
-        line=_int(line), library=bool(library), locals=variables, **{name: _text(text) for name, text in texts.items()}
-    )
+    frame = RemoteFrame(line=_int(line), **{name: _text(text) for name, text in texts.items()})  # type: ignore[arg-type]
+    return replace(frame, library=bool(library), locals=variables, repeated=_int(repeated), span=_int(span))
 
 
 def _text(value: object) -> str:
@@ -170,6 +180,11 @@ def _number(value: object) -> float:
     if type(value) not in (int, float) or not 0 <= value < math.inf:  # type: ignore[operator]
         raise TypeError("no time")
     return value  # type: ignore[return-value]
+
+
+def unpack(data: bytes) -> BaseException:
+    """Rebuild an exception that an authenticated reply carried."""
+    return exceptions.unpack(data)
 
 
 def unpickle(data: bytes) -> Any:

@@ -60,13 +60,14 @@ def descendants(root: int, supervisors: int) -> list[int]:
     return found
 
 
-def resident(pids: Iterable[int], limit: int) -> int:
-    """Return the bytes resident in `pids`, counting shared pages once if counting them each time exceeds `limit`."""
-    pids = list(pids)
-    total = sum(map(_resident, pids))
-    if total > limit and len(pids) > 1 and sys.platform == "linux":
-        return sum(map(_proportional, pids))
-    return total
+def resident(pids: Iterable[int]) -> int:
+    """Return the bytes resident in `pids`; what several share counts several times."""
+    return sum(map(_resident, pids))
+
+
+def proportional(pids: Iterable[int]) -> int:
+    """Return the bytes resident in `pids`; what several share counts once, where the system tells."""
+    return sum(map(_proportional if sys.platform == "linux" else _resident, pids))
 
 
 def peak(pid: int) -> int:

@@ -87,6 +87,8 @@ class SandboxProcess:
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.out_of_memory = False
         self.peak = 0
+        self._shared = 0
+        """Bytes that several processes have in common, when that was measured last."""
         self._output = output
         self._supervisors = supervisors
         self._limit = limit
@@ -120,16 +122,20 @@ class SandboxProcess:
         if self.exited.done() or self._popen is None:
             return
         self._pids = memory_limit.descendants(self._popen.pid, self._supervisors)
-        used = memory_limit.resident(self._pids, self._limit)
-        self._note_use(used)
+        used = memory_limit.resident(self._pids)
+        if len(self._pids) == 1:
+            self._shared = 0
+        elif used > self._limit or used - self._shared > self.peak:
+            # Where it matters, what they have in common is counted once, which takes longer.
+            self._shared = max(0, used - memory_limit.proportional(self._pids))
+        self._note_use(used - self._shared)
         self._output.keep_small()
 
     def settle(self) -> None:
         """Account for an invocation that has just replied: a limit exceeded between two looks counts too."""
-        if self._popen and not self._pids:
+        if self._popen:
             self._pids = memory_limit.descendants(self._popen.pid, self._supervisors)
-        if self._pids:
-            self._note_use(memory_limit.peak(self._pids[0]))
+            self._note_use(max(map(memory_limit.peak, self._pids), default=0))
 
     def kill(self) -> None:
         """End the process and all it spawned: the launcher does it when its input ends."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import SimpleCompletion, context_matcher
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _MAGIC = re.compile(r"%%?lambda_(\w+)\s")
-_OPTIONS = {
+_OPTIONS: dict[str, tuple[Option, ...]] = {
     "map": options.MAP,
     "call": options.CALL,
     "logs": options.LOGS,
@@ -27,7 +28,10 @@ _OPTIONS = {
     "status": options.MANAGE,
     "clean": options.MANAGE,
     "config": config.OPTIONS,
+    "export": (),
 }
+_REDUCERS = ("all", "any", "dict", "len", "list", "max", "min", "set", "sorted", "sum", "tuple")
+"""Python's own functions that make one value of a list."""
 _EXPRESSIONS = ("map", "logs")
 """Magics whose line has an expression."""
 _NAME = re.compile(r"(?<![\w.\"'])[^\W\d]\w*\Z")
@@ -68,7 +72,7 @@ def _line(context: CompletionContext) -> str:
 
 
 def _complete(text: str, magic: str, namespace: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]]]:
-    known = _OPTIONS[magic]
+    known: tuple[Option, ...] = _OPTIONS[magic]
     words = text.split(" ")
     word, before = words[-1], next((past for past in reversed(words[:-1]) if past), "")
     option = options.by_flag(known).get(before)
@@ -78,6 +82,8 @@ def _complete(text: str, magic: str, namespace: Mapping[str, Any]) -> tuple[str,
         return word, [(text, "param") for text in _values(option, namespace) if text.startswith(word)]
     if magic == "attach" and word == text:
         return word, [(job, "param") for job in _jobs() if job.startswith(word)]
+    if magic == "export":
+        return word, [(path, "path") for path in _files(word)]
     name = _NAME.search(word)
     if magic not in _EXPRESSIONS or name is None:
         return "", []
@@ -91,10 +97,36 @@ def _jobs() -> list[str]:
 
 
 def _values(option: Option, namespace: Mapping[str, Any]) -> list[str]:
+    if option.offers == "profiles":
+        return _profiles()
     if option.offers is None:
-        return list(option.choices)
+        return [*option.choices, *option.examples]
     names = _names(namespace)
-    return [name for name in names if option.offers == "variables" or callable(namespace[name])]
+    if option.offers == "variables":
+        return names
+    return [*(name for name in names if callable(namespace[name])), *_REDUCERS]
+
+
+def _profiles() -> list[str]:
+    from botocore.session import Session
+
+    return sorted(Session().available_profiles)
+
+
+def _files(word: str) -> list[str]:
+    """Return the notebooks and folders that `word` begins, and those files that an export may replace."""
+    folder, _, start = word.rpartition("/")
+    try:
+        found = sorted(Path(folder or ".").expanduser().iterdir())
+    except OSError:
+        return []
+    before = f"{folder}/" if folder else ""
+    return [
+        f"{before}{path.name}{'/' if path.is_dir() else ''}"
+        for path in found
+        if path.name.startswith(start) and not path.name.startswith(".")
+        if path.is_dir() or path.suffix in (".ipynb", ".html", ".py")
+    ]
 
 
 def _names(namespace: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 from IPython.core.page import page
 
+from lithops_magic.notebook.parse import grammar
 from lithops_magic.notebook.parse.config_line import Asked
 from lithops_magic.notebook.parse.options import Option
 from lithops_magic.notebook.parse.usage_error import UsageError
@@ -87,7 +88,7 @@ def parse(line: str) -> Asked:
     """Parse the line; raise UsageError when it is not understood."""
     flags = {option.flags[0]: option for option in OPTIONS}
     values: dict[str, list[str]] = {}
-    rest = iter(words(line))
+    rest = iter(words(grammar.bare(line)[0]))
     for word in rest:
         flag, assigned, value = word.partition("=")
         option = flags.get(flag)

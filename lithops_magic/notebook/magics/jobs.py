@@ -11,6 +11,7 @@ from IPython.core.page import page
 from lithops_magic.notebook.magics.help import ATTACH_HELP, CLEAN_HELP, LOGS_HELP, STATUS_HELP
 from lithops_magic.notebook.magics.map import is_silenced
 from lithops_magic.notebook.parse import grammar, options
+from lithops_magic.notebook.parse.expand import expand
 from lithops_magic.notebook.parse.usage_error import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class JobMagics(Magics):
     def lambda_status(self, line: str) -> None:
         from lithops_magic.notebook.display.status import show, status
 
-        given = grammar.options_only(line, options.MANAGE, "%lambda_status")
+        given = grammar.options_only(line, options.MANAGE, "%lambda_status", self.shell.user_ns)
         if given.help:
             page(STATUS_HELP)
         else:
@@ -49,7 +50,7 @@ class JobMagics(Magics):
     def lambda_clean(self, line: str) -> None:
         from lithops_magic.notebook.display.status import clean, show
 
-        given = grammar.options_only(line, options.MANAGE, "%lambda_clean")
+        given = grammar.options_only(line, options.MANAGE, "%lambda_clean", self.shell.user_ns)
         if given.help:
             page(CLEAN_HELP)
         else:
@@ -63,7 +64,7 @@ class JobMagics(Magics):
         from lithops_magic.notebook.display.logs import logs
 
         __tracebackhide__ = True
-        source, given = grammar.split_options(line.rstrip().removesuffix(";"), options.LOGS)
+        source, given = grammar.split_options(line, options.LOGS, self.shell.user_ns)
         if given.help:
             page(LOGS_HELP)
             return None
@@ -76,7 +77,7 @@ class JobMagics(Magics):
     @line_magic
     def lambda_attach(self, line: str) -> MapResult | None:
         __tracebackhide__ = True
-        job_id, given = grammar.split_options(line.rstrip().removesuffix(";"), options.ATTACH)
+        job_id, given = grammar.split_options(line, options.ATTACH, self.shell.user_ns)
         if given.help:
             page(ATTACH_HELP)
             return None
@@ -87,7 +88,7 @@ class JobMagics(Magics):
         from lithops_magic.notebook.display.run_job import run
 
         settings = self._magics.settings(given)
-        start = partial(attach, job_id.strip("\"'"), resume=given.resume, settings=settings)
+        start = partial(attach, expand(job_id, self.shell.user_ns).strip("\"'"), resume=given.resume, settings=settings)
         result = run(self.shell, self._magics.view(given, settings, out=given.out), start, self._magics.remember)
         return None if given.out or is_silenced(line) else result
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.displayhook import DisplayHook
-from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class, no_var_expand
+from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 from IPython.core.page import page
 from traitlets import Bool, Dict, Enum, Float, Int, TraitError, Unicode, validate
 
@@ -92,19 +92,24 @@ class LambdaMagics(Magics):
         self._jobs: list[weakref.ref[MapResult]] = []
 
     @no_var_expand
+    @needs_local_scope
     @line_cell_magic
-    def lambda_map(self, line: str, cell: str | None = None) -> MapResult | None:
+    def lambda_map(
+        self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
+    ) -> MapResult | None:
         __tracebackhide__ = True
         if cell is not None:
             line, cell = _continued(line, cell)
-        asked = grammar.magic_line(line) if cell is None else grammar.cell_line(line)
+        names = self._names(local_ns)
+        known = self.shell.user_ns if names is None else names
+        asked = grammar.magic_line(line, known) if cell is None else grammar.cell_line(line, known)
         given = asked.options
         if given.help:
             page(MAP_HELP)
             return None
-        items = evaluate_items(self.shell, asked.items)
-        reduce = evaluate_function(self.shell, given.reduce, "--reduce") if given.reduce else None
-        result = self._run(given, self._mapped(asked, line, cell), items, out=given.out, reduce=reduce)
+        items = evaluate_items(self.shell, asked.items, names)
+        reduce = evaluate_function(self.shell, given.reduce, "--reduce", names) if given.reduce else None
+        result = self._run(given, self._mapped(asked, line, cell, names), items, out=given.out, reduce=reduce)
         return None if given.out or is_silenced(line, cell) else result
 
     lambda_map.__doc__ = MAP_HELP
@@ -114,7 +119,7 @@ class LambdaMagics(Magics):
     def lambda_call(self, line: str, cell: str) -> Any:
         __tracebackhide__ = True
         line, cell = _continued(line, cell)
-        given = grammar.options_only(line, options.CALL, "%%lambda_call")
+        given = grammar.options_only(line, options.CALL, "%%lambda_call", self.shell.user_ns)
         if given.help:
             page(CALL_HELP)
             return None
@@ -172,15 +177,20 @@ class LambdaMagics(Magics):
             preview(mapped.function, items, **wanted)
             return None
         name_code = partial(code_name, self.shell)
-        waits = not (given.background or given.detach)
-        start = partial(engine.start, mapped.function, items, name_code=name_code, waits=waits, **wanted)
+        start = partial(engine.start, mapped.function, items, name_code=name_code, **wanted)
         return run(self.shell, self.view(given, settings, mapped.note, out=out), start, self.remember)
 
-    def _mapped(self, asked: MapLine, line: str, cell: str | None) -> Mapped:
+    def _names(self, local: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Return the variables of the function that called the magic with the notebook's; None if a cell did."""
+        if local is None or local is self.shell.user_ns:
+            return None
+        return {**self.shell.user_ns, **local}
+
+    def _mapped(self, asked: MapLine, line: str, cell: str | None, names: dict[str, Any] | None) -> Mapped:
         __tracebackhide__ = True
         if cell is None:
             source = asked.function or ""
-            function = evaluate_function(self.shell, source, "FUNCTION")
+            function = evaluate_function(self.shell, source, "FUNCTION", names)
             return Mapped(function, getattr(function, "__name__", source))
         first = f"%%lambda_map {line}"
         if asked.target is None:
@@ -209,6 +219,7 @@ def _continued(line: str, cell: str) -> tuple[str, str]:
 def is_silenced(line: str, cell: str | None = None) -> bool:
     """Return whether the user ended the cell, or the line of a line magic, with a semicolon."""
     # IPython's own @output_can_be_silenced fails on a line that is continued into the cell.
-    if cell is None:
-        return line.rstrip().endswith(";")
+    _, silent = grammar.bare(line)
+    if cell is None or silent:
+        return silent
     return DisplayHook.semicolon_at_end_of_expression(cell)  # type: ignore[no-any-return, no-untyped-call]

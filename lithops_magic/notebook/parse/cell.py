@@ -141,7 +141,8 @@ class _Source:
         else:
             if tree.body:
                 return tree
-            raise UsageError("the cell has only comments: write what to compute below the first line")
+            only = "has only comments" if self._cell.strip() else "is empty"
+            raise UsageError(f"the cell {only}: write what to compute below the first line")
         raise failure
 
     def compile(self, tree: ast.Module, flags: int = 0) -> types.CodeType:
@@ -157,6 +158,8 @@ class _Source:
         raise failure
 
     def _failure(self, error: SyntaxError) -> CellSyntaxError:
+        if error.msg == "'return' outside function":
+            error.msg += ": the value of the cell's last line is what a task returns"
         lines = self._shell.SyntaxTB.structured_traceback(type(error), error, None)
         return CellSyntaxError(error, lines)
 

@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from lithops_magic.notebook.parse.cell import cell_number
 from lithops_magic.notebook.parse.grammar import refuse_unknown_flag
+from lithops_magic.notebook.parse.transform import AWAITED, awaits
 from lithops_magic.notebook.parse.usage_error import UsageError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 
-def evaluate(shell: InteractiveShell, source: str, what: str) -> Any:
+def evaluate(shell: InteractiveShell, source: str, what: str, names: dict[str, Any] | None = None) -> Any:
     """Evaluate an expression; what it cannot find or parse becomes one line that begins with `what`.
+
+    Parameters
+    ----------
+    names
+        Variables of the caller, if that is a function, together with the notebook's.
 
     Raises
     ------
@@ -24,11 +30,13 @@ def evaluate(shell: InteractiveShell, source: str, what: str) -> Any:
         A name is missing, or the expression cannot stand here.
     """
     __tracebackhide__ = True
+    if awaits(source):
+        return _awaited(shell, source, what)
     name = shell.compile.cache(source, cell_number(shell))
     missing = None
     try:
         code = compile(source, name, "eval", shell.compile.flags, True)
-        return eval(code, shell.user_global_ns, shell.user_ns)
+        return eval(code, shell.user_global_ns, shell.user_ns) if names is None else eval(code, names)
     except NameError as error:
         if _is_deeper(error):
             raise
@@ -44,24 +52,38 @@ def evaluate(shell: InteractiveShell, source: str, what: str) -> Any:
     raise UsageError(problem)
 
 
-def evaluate_items(shell: InteractiveShell, source: str) -> Iterable[Any]:
+def evaluate_items(shell: InteractiveShell, source: str, names: dict[str, Any] | None = None) -> Iterable[Any]:
     """Evaluate ITEMS, which must be iterable."""
     __tracebackhide__ = True
-    items = evaluate(shell, source, "ITEMS")
-    # Without iter(), which a `for` loop calls once only. An array of no dimension has the method, and cannot be either.
-    kind = type(items)
-    if not (hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")) or getattr(items, "shape", None) == ():
-        raise UsageError(f"ITEMS: `{source}` is not iterable (it is of type {kind.__name__})")
-    return items  # type: ignore[no-any-return]
+    items = evaluate(shell, source, "ITEMS", names)
+    try:
+        iter(items)
+    except TypeError:
+        problem = f"ITEMS: `{source}` is not iterable (it is of type {type(items).__name__})"
+    else:
+        return items  # type: ignore[no-any-return]
+    raise UsageError(problem)
 
 
-def evaluate_function(shell: InteractiveShell, source: str, what: str) -> Callable[..., Any]:
+def evaluate_function(
+    shell: InteractiveShell, source: str, what: str, names: dict[str, Any] | None = None
+) -> Callable[..., Any]:
     """Evaluate an expression that must be something callable."""
     __tracebackhide__ = True
-    function = evaluate(shell, source, what)
+    function = evaluate(shell, source, what, names)
     if not callable(function):
         raise UsageError(f"{what}: `{source}` is no function (it is of type {type(function).__name__})")
     return function  # type: ignore[no-any-return]
+
+
+def _awaited(shell: InteractiveShell, source: str, what: str) -> Any:
+    """Return what the cell itself has awaited before its magic was called."""
+    if AWAITED not in shell.user_ns:
+        raise UsageError(
+            f"{what}: `{source}` cannot be awaited here, only on the first line of a cell that begins with "
+            "`%%lambda_map`; await it first: `items = await ...`"
+        )
+    return shell.user_ns.pop(AWAITED)
 
 
 def _is_deeper(error: Exception) -> bool:

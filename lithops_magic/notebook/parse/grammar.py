@@ -7,14 +7,16 @@ import io
 import re
 import tokenize
 import warnings
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from lithops_magic.notebook.parse.expand import expand
 from lithops_magic.notebook.parse.options import MAP, Option, Options, by_flag, closest, collect
 from lithops_magic.notebook.parse.usage_error import UsageError
 
 _FLAG = re.compile(r"--?[A-Za-z][\w-]*")
+_GLUED = re.compile(r"-[A-Za-z](?=[A-Za-z_]\w*(?:\s|;|\Z))")
 _BLANK = re.compile(r"(?:\s|\\\n)*")
 _EDGES = re.compile(r"\A(?:\s|\\\n)+|(?:\s|\\\n)+\Z")
 _WORD = re.compile(r"(?:[\w.-]+=)?(?:\"[^\"\n]*\"|'[^'\n]*')|\S+")
@@ -22,6 +24,15 @@ _QUOTED = re.compile(r"([\w.-]+=)?([\"'])(.*)\2")
 _FLAGS = by_flag(MAP)
 # A split before one of these would cut a binary operator in two: `lambda x: x + 1 items`.
 _BINARY = re.compile(r"[-+*]")
+_WANT_OPERAND = {
+    *("in", "not", "and", "or", "if", "else", "is", "await", "+", "-", "*", "/", "//", "%", "@", "**", "<<", ">>"),
+    *("&", "|", "^", "~", "<", ">", "<=", ">=", "==", "!=", ":=", "="),
+}
+"""What an option cannot stand behind: in `x in -o`, Python's minus is meant."""
+
+
+Names = Mapping[str, Any] | None
+"""The notebook's variables, which the values of options may name; None where there is no notebook."""
 
 
 class MapLine(NamedTuple):
@@ -43,23 +54,26 @@ class Token:
     depth: int
 
 
-def cell_line(line: str) -> MapLine:
-    """Parse the line of `%%lambda_map`: `TARGET in ITEMS [options]` or `ITEMS [options]`."""
-    source, options = split_options(line)
+def cell_line(line: str, names: Names = None) -> MapLine:
+    """Parse the line of `%%lambda_map`: `TARGET in ITEMS [options]` or `ITEMS [options]`.
+
+    `for TARGET in ITEMS:` is understood as well. The values of options may name variables: `--memory {size}`.
+    """
+    source, options = split_options(line, names=names)
     if options.help:
         return MapLine(source, None, None, options)
     if not source:
         raise UsageError("nothing to map over; write `%%lambda_map x in items` or see `%%lambda_map?`")
-    found = _split_target(source)
+    found = _split_target(_without_for(source))
     if found is not None:
         return MapLine(found[1], found[0], None, options)
     _check(source)
     return MapLine(source, None, None, options)
 
 
-def magic_line(line: str) -> MapLine:
+def magic_line(line: str, names: Names = None) -> MapLine:
     """Parse the line of `%lambda_map`: `FUNCTION ITEMS [options]`."""
-    source, options = split_options(line.rstrip().removesuffix(";"))
+    source, options = split_options(line, names=names)
     if options.help:
         return MapLine(source, None, None, options)
     for token in tokens(source):
@@ -79,9 +93,7 @@ def magic_line(line: str) -> MapLine:
 
 def tokens(text: str) -> Iterator[Token]:
     """Yield the Python tokens of `text` with their bracket depth; stop where it is no Python."""
-    starts = [0]
-    for row in text.splitlines(keepends=True):
-        starts.append(starts[-1] + len(row))
+    starts = _row_starts(text)
     depth = 0
     try:
         for kind, word, start, end, _ in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -97,21 +109,53 @@ def tokens(text: str) -> Iterator[Token]:
         return
 
 
-def split_options(line: str, known: Iterable[Option] = MAP) -> tuple[str, Options]:
+def bare(line: str) -> tuple[str, bool]:
+    """Return a magic's line without a comment and a semicolon at its end, and whether there was a semicolon."""
+    start = _comment(line)
+    rest = line if start is None else line[:start]
+    rest = rest.rstrip()
+    silent = rest.endswith(";")
+    return (rest.removesuffix(";").rstrip(), True) if silent else (line if start is None else rest, False)
+
+
+def _comment(line: str) -> int | None:
+    """Return where a comment begins: at a `#` that Python takes for one and that is no part of an option's value."""
+    starts = _row_starts(line)
+    depth = 0
+    try:
+        for kind, word, start, _, _ in tokenize.generate_tokens(io.StringIO(line).readline):
+            position = starts[start[0] - 1] + start[1]
+            if kind == tokenize.COMMENT and depth == 0 and (not position or line[position - 1] in " \t\n)]}"):
+                return position
+            depth += (word in ("(", "[", "{")) - (word in (")", "]", "}"))
+    except (tokenize.TokenError, SyntaxError):
+        pass
+    return None
+
+
+def _row_starts(text: str) -> list[int]:
+    starts = [0]
+    for row in text.splitlines(keepends=True):
+        starts.append(starts[-1] + len(row))
+    return starts
+
+
+def split_options(line: str, known: Iterable[Option] = MAP, names: Names = None) -> tuple[str, Options]:
     """Split a line into its Python text and its options, wherever the options stand."""
+    line, _ = bare(line)
     flags = by_flag(known)
     pieces: list[str] = []
     read: list[tuple[Option, object]] = []
     position = 0
     while True:
-        found = _next_flag(line, position, flags)
+        found = _next_flag(line, position, flags, names or {})
         piece = _trim(line[position : found.start() if found else len(line)])
         if piece:
             pieces.append(piece)
         if found is None:
             break
         option = flags[found.group()]
-        value, position = _read_value(option, found.group(), line, found.end(), flags)
+        value, position = _read_value(option, found.group(), line, found.end(), flags, names)
         read.append((option, value))
     if len(pieces) > 1:
         for piece in pieces:
@@ -121,10 +165,10 @@ def split_options(line: str, known: Iterable[Option] = MAP) -> tuple[str, Option
     return (pieces[0] if pieces else ""), collect(read)
 
 
-def options_only(line: str, known: Iterable[Option], name: str) -> Options:
+def options_only(line: str, known: Iterable[Option], name: str, names: Names = None) -> Options:
     """Parse the line of the magic `name`, which takes nothing but options."""
     known = tuple(known)
-    rest, options = split_options(line, known)
+    rest, options = split_options(line, known, names)
     if rest and not options.help:
         refuse_unknown_flag(rest, by_flag(known))
         raise UsageError(f"`{name}` takes only options, not `{rest}`; see `{name} --help`")
@@ -149,11 +193,14 @@ def _unknown_flag(source: str, name: str | None) -> str | None:
     return None
 
 
-def _next_flag(line: str, position: int, flags: Container[str]) -> re.Match[str] | None:
+def _next_flag(line: str, position: int, flags: Container[str], names: Container[str]) -> re.Match[str] | None:
     offset = _BLANK.match(line, position).end()  # type: ignore[union-attr]
+    previous = ""
     for token in tokens(line[offset:]):
-        start = offset + token.start
+        start, before, previous = offset + token.start, previous, token.text
         if token.depth or token.text not in ("-", "->") or (start and not line[start - 1].isspace()):
+            continue
+        if before in _WANT_OPERAND or (before == ":" and "lambda" in line[offset:start]):
             continue
         flag = _FLAG.match(line, start)
         if (
@@ -162,10 +209,16 @@ def _next_flag(line: str, position: int, flags: Container[str]) -> re.Match[str]
             and line[flag.end() : flag.end() + 1] in ("", "=", " ", "\t", "\n", "\\")
         ):
             return flag
+        # `-osquares`, unless that is the difference of two variables.
+        glued = _GLUED.match(line, start)
+        if glued is not None and glued.group() in flags and flag is not None and flag.group()[1:] not in names:
+            return glued
     return None
 
 
-def _read_value(option: Option, flag: str, line: str, position: int, flags: Container[str]) -> tuple[object, int]:
+def _read_value(
+    option: Option, flag: str, line: str, position: int, flags: Container[str], names: Names
+) -> tuple[object, int]:
     assigned = line[position : position + 1] == "="
     if option.metavar is None:
         if assigned:
@@ -177,10 +230,21 @@ def _read_value(option: Option, flag: str, line: str, position: int, flags: Cont
         raise UsageError(f"{flag} needs a value: {option.legal}")
     quoted = _QUOTED.fullmatch(word.group())
     text = (quoted[1] or "") + quoted[3] if quoted else word.group()
+    if names is not None:
+        text = expand(text, names)
     try:
         return option.parse(text), word.end()
     except ValueError:
         raise UsageError(f"{flag} must be {option.legal}, not `{text}`") from None
+
+
+def _without_for(source: str) -> str:
+    """Return the head of a `for` loop without what only a loop has."""
+    head = source if source.endswith(":") else f"{source}:"
+    if re.match(r"for\b", source) and _parses(f"{head} pass", "exec"):
+        return _trim(head[3:-1])
+    # `x in items:` is one as well; a slice or a lambda does not end like that.
+    return _trim(source[:-1]) if source.endswith(":") and _parses(f"for {head} pass", "exec") else source
 
 
 def _split_target(source: str) -> tuple[str, str] | None:
@@ -203,6 +267,9 @@ def _check(source: str) -> None:
         problem = error.msg
     else:
         return
+    flag = _FLAG.match(source)
+    if flag is not None and flag.group() in _FLAGS:
+        raise UsageError(f"nothing stands after `in`, only the option {flag.group()}")
     refuse_unknown_flag(source)
     raise UsageError(f"`{source}` is not a Python expression: {problem}" if source else "nothing stands after `in`")
 

@@ -11,6 +11,14 @@ _VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 """Of an environment."""
 
 
+_UNITS: dict[str, dict[str, int]] = {
+    "MB": {"mb": 1, "m": 1, "mib": 1, "gb": 1024, "g": 1024, "gib": 1024},
+    "seconds": {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600},
+    "": {},
+}
+"""What may follow a number in each unit, and how many of the unit it is."""
+
+
 class Range(NamedTuple):
     """Whole numbers a value may take; `high` None means no upper bound."""
 
@@ -25,8 +33,8 @@ class Range(NamedTuple):
         return f"a whole number from {self.low:,} to {self.high:,}{unit}"
 
     def parse(self, text: str) -> int:
-        """Return the number in `text`; raise ValueError when it is none or out of range."""
-        number = int(text)
+        """Return the number in `text`, such as `2048` or `2GB`; raise ValueError when it is none or out of range."""
+        number = _with_unit(text, _UNITS[self.unit])
         if number < self.low or (self.high is not None and number > self.high):
             raise ValueError(text)
         return number
@@ -40,6 +48,19 @@ COUNT = Range(1)
 RETRIES = Range(0)
 ABOVE = {"retry_memory": (1, "a factor above 1, such as 2x"), "max_cost": (0, "an amount of US dollars")}
 """What some numbers must be more than, and how that is said."""
+
+
+def _with_unit(text: str, units: dict[str, int]) -> int:
+    found = re.fullmatch(r"([\d_]+|\d*\.\d+)\s*([a-zA-Z]*)", text.strip())
+    if found is None:
+        raise ValueError(text)
+    number, unit = found.groups()
+    if unit and unit.lower() not in units:
+        raise ValueError(text)
+    value = float(number) * units.get(unit.lower(), 1)
+    if value != int(value):
+        raise ValueError(text)
+    return int(value)
 
 
 def parse_name(text: str) -> str:

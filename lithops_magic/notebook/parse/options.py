@@ -55,8 +55,10 @@ class Option:
     parse: Callable[[str], object] = str
     legal: str = ""
     choices: tuple[str, ...] = ()
-    offers: Literal["variables", "functions"] | None = None
-    """Which names of the notebook complete its value."""
+    offers: Literal["variables", "functions", "profiles"] | None = None
+    """Which names complete its value: of the notebook, or of AWS profiles."""
+    examples: tuple[str, ...] = ()
+    """Values that are offered, though others are legal."""
     repeated: bool = False
     """Whether it may be given several times, each adding a value."""
 
@@ -72,8 +74,8 @@ class Option:
         return ", ".join(flag + value for flag in self.flags)
 
 
-def _number(flag: str, metavar: str, allowed: Range, text: str) -> Option:
-    return Option((flag,), text, metavar, allowed.parse, str(allowed))
+def _number(flag: str, metavar: str, allowed: Range, text: str, *examples: str) -> Option:
+    return Option((flag,), text, metavar, allowed.parse, str(allowed), examples=examples)
 
 
 _OUT = Option(
@@ -106,9 +108,10 @@ _FUNCTION = (
         "MB",
         option_values.MEMORY,
         "memory of each Lambda; more memory also means more CPU (1 vCPU at 1769 MB)",
+        *("128", "256", "512", "1024", "1769", "2048", "3008", "4096", "8192", "10240"),
     ),
-    _number("--timeout", "S", option_values.TIMEOUT, "longest time one task may run, in seconds"),
-    _number("--tmp", "MB", option_values.TMP, "size of /tmp in each Lambda"),
+    _number("--timeout", "S", option_values.TIMEOUT, "longest time one task may run, in seconds", "60", "5m", "15m"),
+    _number("--tmp", "MB", option_values.TMP, "size of /tmp in each Lambda", "512", "2048", "10240"),
     Option(
         ("--env",),
         "environment variable of the tasks; may be given several times",
@@ -169,7 +172,7 @@ _WAYS = (
 _QUIET = Option(("--quiet",), "show neither progress nor summary")
 _WHERE = (
     Option(("--local",), "use the local AWS on this machine, whatever is configured"),
-    Option(("--profile",), "AWS profile to use", "NAME", str, "the name of an AWS profile"),
+    Option(("--profile",), "AWS profile to use", "NAME", str, "the name of an AWS profile", offers="profiles"),
 )
 _HELP = Option(("--help",), "show this help")
 

@@ -1,0 +1,43 @@
+"""Replaces `{expression}` and `$name` in the text of an option's value, as IPython does on the lines of its magics."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from lithops_magic.notebook.parse.usage_error import UsageError
+
+_FIELD = re.compile(r"\{\{|\}\}|\{([^{}]+)\}|\$\$|\$([A-Za-z_]\w*)")
+_PLAIN = {"{{": "{", "}}": "}", "$$": "$"}
+
+
+def expand(text: str, names: Mapping[str, Any]) -> str:
+    """Return `text` with the values of the notebook's variables in it.
+
+    What is in braces and no expression, such as JSON, stays as it is.
+
+    Raises
+    ------
+    UsageError
+        A name is missing, or the expression raises.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        whole, source = found.group(), found[1] or found[2]
+        if source is None:
+            return _PLAIN[whole]
+        try:
+            code = compile(source.strip(), "<option>", "eval")
+        except SyntaxError:
+            return whole
+        try:
+            return str(eval(code, dict(names)))
+        except NameError as error:
+            problem = f"the notebook has no `{error.name}`"
+        except Exception as error:
+            problem = f"it raises {type(error).__name__}: {error}"
+        literal = f"${whole}" if found[2] else f"{{{whole}}}"
+        raise UsageError(f"`{whole}` in the value of an option: {problem}; write `{literal}` to have it as it stands")
+
+    return _FIELD.sub(value, text)

@@ -1,0 +1,99 @@
+"""Answers one request: calls the function with each of its items, and reports each outcome by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from . import functions
+from .alarm import Alarm
+from .capture import Log
+from .reply import Reply
+from .seal import sealed
+from .sources import install
+from .store import Problem, Store
+from .task import Runner, refuse
+
+
+def answer(event: dict[str, Any], head: dict[str, Any], end: float, log: Log) -> dict[str, Any]:
+    """Run a request's tasks, and return the reply.
+
+    Parameters
+    ----------
+    head
+        What every reply says of its sandbox.
+    end
+        When the platform ends the sandbox, on the monotonic clock.
+    log
+        Returns what was printed since it was called last.
+    """
+    key = bytes.fromhex(event.get("key", ""))
+    if not event.get("store", {}).get("runs"):
+        return sealed(_answer(event, head, end, log), key, event.get("request", ""))
+    from . import detached  # for those who need it
+
+    return detached.answer(event, lambda changed: _answer(changed, head, end, log))
+
+
+def _answer(event: dict[str, Any], head: dict[str, Any], end: float, log: Log) -> dict[str, Any]:
+    if "error" in head:
+        return head
+    store = Store(event["store"], bytes.fromhex(event.get("key", ""))) if "store" in event else None
+    alarm = Alarm(end)
+    reply = Reply(head, store, alarm)
+    try:
+        install(event.get("sources"), head["sandbox"])
+        with variables(event.get("env", {})):
+            _run_all(event, alarm, store, reply, log)
+    except Problem as problem:
+        return {**head, "error": str(problem)}
+    finally:
+        alarm.stop()
+    return reply.close(_other_versions(event.get("versions", {})))
+
+
+def _other_versions(expected: dict[str, str]) -> dict[str, str]:
+    """Versions of packages that the function has imported and that are not the notebook's."""
+    loaded = {name: vars(sys.modules[name]) for name in expected if name in sys.modules}
+    here = {name: contents.get("__version__", expected[name]) for name, contents in loaded.items()}
+    return {name: str(version) for name, version in here.items() if version != expected[name]}
+
+
+def _run_all(event: dict[str, Any], alarm: Alarm, store: Store | None, reply: Reply, log: Log) -> None:
+    try:
+        function = functions.Function(event["function"], store)
+    except Problem as problem:
+        if problem.status == "store":
+            raise
+        for task in event["tasks"]:
+            reply.add(refuse(task, problem))
+        return
+    runner = Runner(function, store, event.get("locals", False))
+    processes = min(event.get("processes", 1), len(event["tasks"]))
+    if processes > 1 and hasattr(os, "fork"):
+        from .processes import run_all
+
+        run_all(event["tasks"], processes, runner, alarm, reply, log)
+        return
+    for task in event["tasks"]:
+        roomy = reply.add(runner.run(task, alarm, log))
+        if alarm.rang or not roomy:
+            break
+
+
+@contextlib.contextmanager
+def variables(changes: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for a while."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

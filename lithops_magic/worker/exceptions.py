@@ -1,0 +1,266 @@
+"""An exception as bytes and back, without asking its class: neither its constructor nor how it copies or pickles.
+
+Each value in it is pickled by itself: one that cannot travel costs itself, and neither the exception nor the task.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+from collections.abc import Iterator
+from types import GetSetDescriptorType, MemberDescriptorType
+from typing import Any
+
+from . import packing
+
+LIMIT = 1_000_000
+"""Bytes of all values together: a reply has room for six times as much."""
+LINKS = 200
+"""Exceptions of one: causes, contexts, and members of groups."""
+_STAND_IN = 200
+"""Characters of the repr that takes the place of an argument that cannot travel."""
+
+_NOTES = "__notes__"
+
+
+def pack(error: BaseException) -> bytes:
+    """Return `error` with its arguments, attributes, notes, causes and members, as far as they can travel."""
+    packer = _Packer()
+    packer.exception(error)
+    return pickle.dumps(packer.pieces)
+
+
+def unpack(data: bytes) -> BaseException:
+    """Make an exception of what `pack` returned.
+
+    Raises
+    ------
+    Exception
+        It is nothing that `pack` returned.
+    """
+    return _Builder(pickle.loads(data)).exception(0)
+
+
+def copy_as(kind: type[BaseException], error: BaseException) -> BaseException:
+    """Make an exception of class `kind` with the arguments and attributes of `error`, without its cause.
+
+    Raises
+    ------
+    TypeError
+        The class cannot be made without its constructor.
+    """
+    made = _blank(kind, error)
+    BaseException.args.__set__(made, arguments(error))  # type: ignore[attr-defined]
+    for name, value in _members(error):
+        _set_member(made, name, value)
+    _attributes(made).update(_attributes(error))
+    return made
+
+
+def arguments(error: BaseException) -> tuple[Any, ...]:
+    """The arguments of `error`, whatever its class calls so."""
+    return BaseException.args.__get__(error)  # type: ignore[attr-defined, no-any-return]
+
+
+def notes(error: BaseException) -> list[str]:
+    """The notes that were added to `error`."""
+    found = _attributes(error).get(_NOTES)
+    return [note for note in found if type(note) is str] if isinstance(found, list | tuple) else []
+
+
+class _Packer:
+    def __init__(self) -> None:
+        self.pieces: list[Any] = []
+        """Pickles of values, and exceptions that refer to other pieces by position; the first is what is packed."""
+        self._known: dict[int, int | None] = {}
+        self._alive: list[Any] = []
+        self._room = LIMIT
+        self._links = LINKS
+
+    def exception(self, error: BaseException) -> int | None:
+        """Add an exception; None if there are too many."""
+        if id(error) in self._known:
+            return self._known[id(error)]
+        if self._links == 0:
+            return None
+        self._links -= 1
+        place, fields = self._place(error), dict[str, Any]()
+        self.pieces.append(fields)
+        fields["classes"] = list(self._classes(type(error)))
+        fields["args"] = [self._argument(value) for value in arguments(error)]
+        fields["members"] = self._named(_members(error))
+        fields["attributes"] = self._named(iter(_attributes(error).items()))
+        fields["notes"] = notes(error)[:LINKS]
+        if isinstance(error, BaseExceptionGroup):
+            # Not by attribute: a class may have others of these names.
+            message = BaseExceptionGroup.message.__get__(error)
+            fields["message"] = self._value(message)
+            members = BaseExceptionGroup.exceptions.__get__(error)
+            fields["group"] = [part for one in members if (part := self.exception(one)) is not None]
+        fields["suppress"] = BaseException.__suppress_context__.__get__(error)  # type: ignore[attr-defined]
+        for name in ("cause", "context"):
+            other = getattr(BaseException, f"__{name}__").__get__(error)
+            fields[name] = None if other is None else self.exception(other)
+        if not _can_be_made(error):
+            fields["whole"] = self._value(error)
+        return place
+
+    def _place(self, value: Any) -> int:
+        self._alive.append(value)  # else another value could get its id
+        self._known[id(value)] = len(self.pieces)
+        return len(self.pieces)
+
+    def _value(self, value: Any) -> int | None:
+        """Add a pickled value; None if it cannot be."""
+        try:
+            data = packing.dumps(value)
+        except BaseException:  # the user's __reduce__ may raise anything
+            return None
+        if len(data) > self._room:
+            return None
+        self._room -= len(data)
+        self.pieces.append(data)
+        return len(self.pieces) - 1
+
+    def _shared(self, value: Any) -> int | None:
+        if id(value) in self._known:
+            return self._known[id(value)]
+        if isinstance(value, BaseException):
+            return self.exception(value)
+        place = self._value(value)
+        self._alive.append(value)
+        self._known[id(value)] = place
+        return place
+
+    def _argument(self, value: Any) -> int | None:
+        place = self._shared(value)
+        return self._value(_text(value)) if place is None else place
+
+    def _named(self, values: Iterator[tuple[str, Any]]) -> dict[str, int]:
+        found = {name: self._shared(value) for name, value in values if type(name) is str and name != _NOTES}
+        return {name: place for name, place in found.items() if place is not None}
+
+    def _classes(self, kind: type) -> Iterator[bytes]:
+        """The classes that the exception may be of where it arrives, the best first."""
+        for base in kind.__mro__:
+            with contextlib.suppress(BaseException):
+                data = packing.dumps(base)
+                if len(data) <= self._room:
+                    self._room -= len(data)
+                    yield data
+            if base.__module__ == "builtins":
+                return
+
+
+class _Builder:
+    def __init__(self, pieces: list[Any]) -> None:
+        self._pieces = pieces
+        self._made: dict[int, Any] = {}
+
+    def exception(self, place: int) -> BaseException:
+        fields = self._pieces[place]
+        self._made[place] = None  # a member of a group cannot have it as its cause
+        error: BaseException = self._blank(fields)
+        self._made[place] = error
+        missing = "(cannot be unpickled here)"
+        args = tuple(missing if one is None else self._get(one, missing) for one in fields["args"])
+        if not isinstance(error, BaseExceptionGroup):
+            BaseException.args.__set__(error, args)  # type: ignore[attr-defined]
+        for name, one in fields["members"].items():
+            if (value := self._get(one)) is not None:
+                _set_member(error, name, value)
+        for name, one in fields["attributes"].items():
+            if (value := self._get(one, self)) is not self:
+                _attributes(error)[name] = value
+        if fields["notes"]:
+            _attributes(error)[_NOTES] = list(fields["notes"])
+        for name in ("cause", "context"):
+            if fields[name] is not None:
+                getattr(BaseException, f"__{name}__").__set__(error, self._get(fields[name]))
+        BaseException.__suppress_context__.__set__(error, fields["suppress"])  # type: ignore[attr-defined]
+        return error
+
+    def _blank(self, fields: dict[str, Any]) -> BaseException:
+        whole = self._get(fields["whole"]) if fields.get("whole") is not None else None
+        if isinstance(whole, BaseException):
+            return whole
+        group = None
+        if "group" in fields:
+            members = [one for place in fields["group"] if isinstance(one := self._get(place), BaseException)]
+            group = str(self._get(fields["message"], "")), members
+        for data in fields["classes"]:
+            with contextlib.suppress(BaseException):
+                kind = packing.loads(data)
+                return _new(kind, *group) if group else _new(kind)
+        if group:
+            return BaseExceptionGroup(*group)
+        return Exception()
+
+    def _get(self, place: int | None, default: Any = None) -> Any:
+        if place is None:
+            return default
+        if place not in self._made:
+            piece = self._pieces[place]
+            try:
+                self._made[place] = self.exception(place) if isinstance(piece, dict) else packing.loads(piece)
+            except BaseException:  # the user's __setstate__ may raise anything
+                self._made[place] = default
+        return self._made[place]
+
+
+def _blank(kind: type[BaseException], like: BaseException) -> BaseException:
+    if isinstance(like, BaseExceptionGroup):
+        return _new(kind, *(getattr(BaseExceptionGroup, name).__get__(like) for name in ("message", "exceptions")))
+    return _new(kind)
+
+
+def _new(kind: type[BaseException], *group: Any) -> BaseException:
+    """Make an empty exception by what Python itself has for its kind, not by what its class defines."""
+    builtin: Any = next(base for base in kind.__mro__ if base.__module__ == "builtins")
+    error: BaseException = builtin.__new__(kind, *group)
+    return error
+
+
+def _can_be_made(error: BaseException) -> bool:
+    """Whether the class has no more than Python knows of: one of compiled code may have."""
+    try:
+        _blank(type(error), error)
+    except BaseException:
+        return False
+    return True
+
+
+def _members(error: BaseException) -> Iterator[tuple[str, Any]]:
+    """Yield what a class keeps beside its attributes: errno and filename of an OSError, whatever is in `__slots__`."""
+    for name, member in _member_descriptors(type(error)).items():
+        with contextlib.suppress(Exception):  # it is not set
+            value = member.__get__(error)
+            if value is not None:
+                yield name, value
+
+
+def _set_member(error: BaseException, name: str, value: Any) -> None:
+    with contextlib.suppress(Exception):  # it cannot be set
+        _member_descriptors(type(error))[name].__set__(error, value)
+
+
+def _member_descriptors(kind: type) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for base in kind.__mro__[: kind.__mro__.index(BaseException)]:
+        if base is not BaseExceptionGroup:
+            for name, value in vars(base).items():
+                if isinstance(value, GetSetDescriptorType | MemberDescriptorType) and not name.startswith("__"):
+                    found.setdefault(name, value)
+    return found
+
+
+def _attributes(error: BaseException) -> dict[str, Any]:
+    return object.__getattribute__(error, "__dict__")  # type: ignore[no-any-return]
+
+
+def _text(value: Any) -> str:
+    try:
+        text = repr(value)
+    except BaseException:
+        return f"<{type(value).__name__}>"
+    return text if len(text) <= _STAND_IN else f"{text[:_STAND_IN]}…"

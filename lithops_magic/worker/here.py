@@ -1,0 +1,48 @@
+"""Answers requests in this very process, where none can be forked: in the local AWS on Windows."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from . import functions
+from .answer import answer
+from .capture import Capture, Log
+
+
+def run(event: dict[str, Any], head: dict[str, Any], end: float) -> dict[str, Any]:
+    """Answer a request; `job.run` says what the parameters are."""
+    functions.forget()
+    with _captured() as log:
+        return answer(event, head, end, log)
+
+
+class _Tee:
+    """A standard stream that also fills a capture."""
+
+    def __init__(self, stream: Any, capture: Capture) -> None:
+        self._stream, self._capture = stream, capture
+
+    def write(self, text: str) -> int:
+        self._capture.keep(text.encode("utf-8", "backslashreplace"))
+        self._stream.write(text.encode("ascii", "backslashreplace").decode())
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        self.write("".join(lines))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def _captured() -> Iterator[Log]:
+    capture = Capture()
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = _Tee(streams[0], capture), _Tee(streams[1], capture)
+    try:
+        yield capture.take
+    finally:
+        sys.stdout, sys.stderr = streams

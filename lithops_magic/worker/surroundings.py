@@ -1,0 +1,40 @@
+"""What one task may not leave to the next: environment variables, the working folder, `sys.path`, the umask."""
+
+# ruff: noqa: PTH109 - importing pathlib would slow every cold start
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+
+class Surroundings:
+    """As they are now, and as they are to be when the next task begins."""
+
+    def __init__(self) -> None:
+        self._environ, self._variables = os.environ, dict(os.environ)
+        self._known = dict(_raw())
+        self._path, self._places = sys.path, list(sys.path)
+        self._folder = os.getcwd()
+        self._umask = os.umask(0o22)
+        os.umask(self._umask)
+
+    def restore(self) -> None:
+        """Put back what differs."""
+        if os.environ is not self._environ or _raw() != self._known:
+            os.environ = self._environ  # noqa: B003 - what a task has put in its place is no longer wanted
+            os.environ.clear()
+            os.environ.update(self._variables)
+        if sys.path is not self._path or sys.path != self._places:
+            sys.path = self._path
+            sys.path[:] = self._places
+        with contextlib.suppress(OSError):
+            os.chdir(self._folder)
+        os.umask(self._umask)
+
+
+def _raw() -> dict[bytes, bytes]:
+    """The variables as they are kept: decoding them for each of many tiny tasks would take longer than the task."""
+    raw: dict[bytes, bytes] = vars(os.environ).get("_data", {})
+    return raw
