@@ -28,8 +28,31 @@ class Scalar(str):
         return scalar
 
 
+class Repeated(yaml.YAMLError):
+    """A key stands twice in one mapping."""
+
+    def __init__(self, key: str, first: int, second: int) -> None:
+        super().__init__(f"{key!r} stands on line {first} and again on line {second}; keep one of them")
+
+
+LARGEST = 10_000_000
+"""Bytes of a file: more is no configuration, and would take minutes to parse."""
+
+
 class Loader(yaml.SafeLoader):
     """Builds Scalars instead of numbers and dates, and keeps the place of an alias apart from its anchor's."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a key that stands twice: YAML's last one would count, and the other one be ignored."""
+        seen: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            line = key.start_mark.line + 1
+            if key.value in seen and not getattr(node, "is_alias", False):
+                raise Repeated(key.value, seen[key.value], line)
+            seen[key.value] = line
+        return super().construct_mapping(node, deep)
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if not self.check_event(yaml.AliasEvent):
@@ -75,8 +98,12 @@ def parse(text: str, name: str) -> Document:
     """
     try:
         data = yaml.load(text, Loader)
+    except Repeated as error:
+        raise ConfigError(f"{name}: {error}.") from None
     except yaml.YAMLError as error:
         raise ConfigError(_explain(error, name)) from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{name}: not valid YAML: {reason(error)}.") from None
     if data is None:
         data = {}
     if not isinstance(data, dict):
@@ -94,12 +121,21 @@ def read(path: Path, name: str | None = None) -> Document:
     """
     name = name or str(path)
     try:
-        text = path.read_bytes().decode("utf-8")
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise ConfigError(f"{name}: the file has more than {LARGEST:,} bytes, which no configuration has.")
+        text = content.decode("utf-8")
     except OSError as error:
         raise ConfigError(f"{name}: the file cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{name}: byte {error.start} is not UTF-8 text.") from None
     return parse(text, name)
+
+
+def reason(error: Exception) -> str:
+    """Say in a few words why a text cannot be parsed."""
+    return "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split()).rstrip(".")
 
 
 def _explain(error: yaml.YAMLError, name: str) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
-from collections.abc import Iterator
+import stat
 from pathlib import Path
-from typing import Any
 
 from lithops_magic.config import document as documents
-from lithops_magic.config.document import Document, Scalar
-from lithops_magic.config.keys import KNOWN_SECTION_KEYS, UNUSED, lookup, read_fields, read_local
+from lithops_magic.config import shape
+from lithops_magic.config.document import Document
+from lithops_magic.config.keys import lookup, read_fields, read_local
 from lithops_magic.config.settings import CREDENTIALS, Settings
 from lithops_magic.errors import ConfigError
 
@@ -88,11 +87,34 @@ def find_file(config_file: str | os.PathLike[str] | None = None) -> Path | None:
     for given, origin in ((config_file, ""), (os.environ.get("LITHOPS_CONFIG_FILE"), "LITHOPS_CONFIG_FILE: ")):
         if given:
             path = Path(given).expanduser()
-            if not path.is_file():
+            if not _is_file(path, origin):
                 raise ConfigError(f"{origin}there is no file {path}. Create it or correct the path.")
             return path
     usual = (Path(".lithops_config").absolute(), Path.home() / ".lithops" / "config", SYSTEM_FILE)
-    return next((path for path in usual if path.is_file()), None)
+    return next((path for path in usual if _is_file(path)), None)
+
+
+def _is_file(path: Path, origin: str = "") -> bool:
+    """Whether there is a file; something else in its place is not passed over, for it may be meant.
+
+    Raises
+    ------
+    ConfigError
+        It is something else, or nobody can tell.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():
+            raise ConfigError(f"{origin}{path} is a link to nothing. Correct or remove it.") from None
+        return False
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{origin}{path} cannot be read: {reason}. Correct the path or its permissions.") from None
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+        raise ConfigError(f"{origin}{path} is {kind}; a configuration file is expected there.")
+    return True
 
 
 def interpret(document: Document, *, local: bool | None = None) -> Settings:
@@ -103,10 +125,11 @@ def interpret(document: Document, *, local: bool | None = None) -> Settings:
     ConfigError
         A value has the wrong type.
     """
+    shape.check(document)
     values = dict(read_fields(document))
     stated = read_local(document)
     decided = next(choice for choice in (local, stated, infer_local(document)) if choice is not None)
-    notes = [*_key_notes(document)]
+    notes = [*shape.notes(document)]
     if decided and not stated:
         # Roles, networks and credentials of an account do not exist on the local AWS.
         unused = [name for name in OF_AN_ACCOUNT if values.pop(name, None) is not None]
@@ -144,42 +167,16 @@ def chosen_backend(document: Document) -> str | None:
     return None if backend is None else str(backend)
 
 
-def _key_notes(document: Document) -> Iterator[str]:
-    for section in ("aws_lambda", "aws"):
-        for key, value in _section(document, section).items():
-            if key not in KNOWN_SECTION_KEYS:
-                yield _unknown(document, section, key)
-            elif section == "aws_lambda" and key in UNUSED and value is not None:
-                yield f"{section}.{key} is not used: {UNUSED[key]}."
-    if "aws_lambda" not in document.data:
-        for name in difflib.get_close_matches("aws_lambda", [str(key) for key in document.data], cutoff=0.85):
-            yield f"{_place(document, name)}: section {name!r} is not known; did you mean 'aws_lambda'?"
-
-
-def _section(document: Document, name: str) -> dict[Any, Any]:
-    section = document.data.get(name)
-    if section is not None and not isinstance(section, dict):
-        raise document.fail(section, f"section {name} must hold keys and values.")
-    return section or {}
-
-
-def _unknown(document: Document, section: str, key: object) -> str:
-    close = difflib.get_close_matches(str(key), sorted(KNOWN_SECTION_KEYS), n=1, cutoff=0.6)
-    hint = f"; did you mean {close[0]!r}?" if close else "."
-    return f"{_place(document, key)}: {section}.{key} is not known{hint}"
-
-
-def _place(document: Document, key: object) -> str:
-    return f"{document.name}:{key.line}" if isinstance(key, Scalar) else document.name
-
-
 def _from_json(text: str) -> Document:
     name = "environment variable LITHOPS_CONFIG"
     try:
         data = json.loads(text)
+        text = json.dumps(data, ensure_ascii=False)
     except json.JSONDecodeError as error:
         raise ConfigError(f"{name}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}.") from None
-    return documents.parse(json.dumps(data, ensure_ascii=False), name)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{name}: not valid JSON: {documents.reason(error)}.") from None
+    return documents.parse(text, name)
 
 
 def _local_environment() -> bool | None:

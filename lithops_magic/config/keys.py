@@ -53,13 +53,19 @@ def _runtime(document: Document, place: Place, value: Any) -> str | None:
 def _integer(document: Document, place: Place, value: Any) -> int:
     if not isinstance(value, Scalar) or value.tag != INT:
         raise document.fail(value, f"{'.'.join(place)} must be a whole number without quotes, not {_show(value)}.")
-    return int(yaml.safe_load(value))
+    try:
+        return int(yaml.safe_load(value))
+    except (ValueError, TypeError, yaml.YAMLError):
+        raise document.fail(value, f"{'.'.join(place)} must be a whole number, not {_show(value)}.") from None
 
 
 def _boolean(document: Document, place: Place, value: Any) -> bool:
     if not isinstance(value, Scalar) or value.tag != BOOL:
         raise document.fail(value, f"{'.'.join(place)} must be true or false, not {_show(value)}.")
-    return bool(yaml.safe_load(value))
+    found = yaml.safe_load(value)
+    if not isinstance(found, bool):
+        raise document.fail(value, f"{'.'.join(place)} must be true or false, not {_show(value)}.")
+    return found
 
 
 def _list(document: Document, place: Place, value: Any) -> tuple[str, ...]:
@@ -95,7 +101,9 @@ def _file_systems(document: Document, place: Place, value: Any) -> tuple[FileSys
 
 
 def _show(value: object) -> str:
-    return repr(str(value)) if isinstance(value, Scalar) else "a list or mapping"
+    if not isinstance(value, Scalar):
+        return "a list or mapping"
+    return repr(str(value) if len(value) <= 60 else f"{value[:57]}...")
 
 
 def _key(

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -307,3 +311,50 @@ def test_no_secret_in_the_repr(tmp_path: Path) -> None:
     settings = load(write(tmp_path / "old", OLD)).replace(env_vars={"TOKEN": "very-hidden"})
     for secret in ("AKIAIOSFODNN7EXAMPLE", "secret/key", "'token'", "very-hidden"):
         assert secret not in repr(settings)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has neither links that loop nor named pipes like these")
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path.mkdir(), "is a folder"),
+        (lambda path: os.mkfifo(path), "is no regular file"),
+        (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
+        (lambda path: path.symlink_to(path.with_name("gone")), "is a link to nothing"),
+    ],
+)
+def test_what_stands_in_a_file_s_place_is_said(
+    make: Any, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / ".lithops_config")
+    with pytest.raises(ConfigError, match=message):
+        load()
+    monkeypatch.setenv("LITHOPS_CONFIG_FILE", str(tmp_path / ".lithops_config"))
+    with pytest.raises(ConfigError, match=message):
+        load()
+
+
+@pytest.mark.skipif(
+    os.name == "nt" or os.geteuid() != 0, reason="only root can become a user who may not read a folder"
+)
+def test_a_folder_that_may_not_be_entered_is_said(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "config").write_text("{}")
+    program = (
+        "import os, sys; from lithops_magic import config; os.setgid(65534); os.setuid(65534)\n"
+        "try: config.load(sys.argv[1])\nexcept config.find.ConfigError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(closed / "config")], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert "cannot be read: Permission denied" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a": NaN', '{"aws_lambda": ' + "1" * 5000 + "}", '"text"'])
+def test_a_broken_variable_is_one_line(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LITHOPS_CONFIG", text)
+    with pytest.raises(ConfigError) as caught:
+        load()
+    assert "\n" not in str(caught.value)

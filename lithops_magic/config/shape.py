@@ -1,0 +1,126 @@
+"""What a configuration file may hold where: a key that nobody would read is said, at any depth."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import Any
+
+from lithops_magic.config.document import Document, Scalar
+from lithops_magic.config.keys import KEYS, KNOWN_SECTION_KEYS, UNUSED
+
+READ_SECTIONS = ("aws_lambda", "aws", "lithops", "serverless")
+"""Sections that are read here; the others are those of other backends, of storage, or of the user."""
+
+NESTED = {
+    "vpc": ("subnets", "security_groups"),
+    "efs": ("access_point", "mount_path"),
+}
+"""Keys whose values hold keys of their own: no other may stand there, because the function would run without it."""
+
+ALIASES = {
+    "subnet": "subnets",
+    "subnet_id": "subnets",
+    "subnet_ids": "subnets",
+    "security_group": "security_groups",
+    "security_group_id": "security_groups",
+    "security_group_ids": "security_groups",
+    "sg": "security_groups",
+    "arn": "access_point",
+    "accesspoint": "access_point",
+    "path": "mount_path",
+    "local_mount_path": "mount_path",
+    "memory": "runtime_memory",
+    "timeout": "runtime_timeout",
+    "role": "execution_role",
+    "tags": "user_tags",
+    "environment": "env_vars",
+    "env": "env_vars",
+    "tmp": "ephemeral_storage",
+}
+"""Names that people write, as AWS or we elsewhere say, and Lithops' own."""
+
+_OF_LITHOPS = {
+    *("backend", "mode", "workers", "storage", "data_cleaner", "data_limit", "execution_timeout", "include_modules"),
+    *("exclude_modules", "log_level", "log_format", "log_stream", "log_filename", "customized_runtime", "monitoring"),
+    *("monitoring_interval", "telemetry", "chunksize", "worker_processes", "stats_interval", "lithops_cleaner"),
+}
+_OURS = {"backend", "mode", "workers"}
+
+
+def check(document: Document) -> None:
+    """Refuse what cannot be meant.
+
+    Raises
+    ------
+    ConfigError
+        A section holds no keys, or `vpc` or `efs` something that nobody reads.
+    """
+    for name in READ_SECTIONS:
+        section = document.data.get(name)
+        if section is not None and not isinstance(section, dict):
+            raise document.fail(section, f"section {name} must hold keys and values.")
+    for name in ("aws_lambda", "aws"):
+        for key, value in (document.data.get(name) or {}).items():
+            if key in NESTED and value is not None:
+                _check_nested(document, f"{name}.{key}", key, value)
+    for place in (("lithops", "backend"), ("lithops", "mode"), ("serverless", "backend")):
+        value = (document.data.get(place[0]) or {}).get(place[1])
+        if value is not None and not isinstance(value, Scalar):
+            raise document.fail(value, f"{'.'.join(place)} must be a text.")
+
+
+def _check_nested(document: Document, place: str, key: Any, value: Any) -> None:
+    known, is_list = NESTED[key], key == "efs"
+    for entry in value if is_list and isinstance(value, list) else [value]:
+        if not isinstance(entry, dict):
+            what = "a list of entries with" if is_list else "a mapping with"
+            raise document.fail(key, f"{place} must be {what} {' and '.join(known)}.")
+        for name in entry:
+            if name not in known:
+                raise document.fail(name, f"{place}.{name} is not known{closest(name, known)}")
+
+
+def notes(document: Document) -> Iterator[str]:
+    """Say which keys are not read, one sentence each."""
+    for section in ("aws_lambda", "aws"):
+        for key, value in (document.data.get(section) or {}).items():
+            if key not in KNOWN_SECTION_KEYS:
+                yield f"{_place(document, key)}: {section}.{key} is not known{closest(key, KNOWN_SECTION_KEYS)}"
+            elif section == "aws_lambda" and key in UNUSED and value is not None:
+                yield f"{section}.{key} is not used: {UNUSED[key]}."
+    for key in document.data.get("lithops") or {}:
+        if key not in _OF_LITHOPS and (hint := closest(key, _OURS, cutoff=0.8)) != ".":
+            yield f"{_place(document, key)}: lithops.{key} is not known{hint}"
+    for key in document.data:
+        yield from _note_of_top(document, key)
+
+
+def _note_of_top(document: Document, key: Any) -> Iterator[str]:
+    name = str(key)
+    if name in READ_SECTIONS:
+        return
+    if name in KNOWN_SECTION_KEYS and name != "local":
+        home = next((entry.home for entry in KEYS if name in entry.home or any(name in p for p in entry.places)), ())
+        yield f"{_place(document, key)}: {name} stands at the top, where it is not read; put it below {home[0]}."
+    elif name not in ("aws_s3", "aws_ec2", "aws_batch"):
+        close = difflib.get_close_matches(_plain(name), READ_SECTIONS, n=1, cutoff=0.85)
+        if close:
+            yield f"{_place(document, key)}: section {name!r} is not known; did you mean {close[0]!r}?"
+
+
+def closest(key: object, known: Any, cutoff: float = 0.6) -> str:
+    """Return `; did you mean …?` for a misspelt key, or a full stop."""
+    name = _plain(str(key))
+    if ALIASES.get(name) in known:
+        return f"; did you mean {ALIASES[name]!r}?"
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=cutoff)
+    return f"; did you mean {close[0]!r}?" if close else "."
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def _place(document: Document, key: object) -> str:
+    return f"{document.name}:{key.line}" if isinstance(key, Scalar) else document.name
