@@ -41,8 +41,8 @@ def answer(event: dict[str, Any], head: dict[str, Any], end: float, log: Log) ->
 def _answer(event: dict[str, Any], head: dict[str, Any], end: float, log: Log) -> dict[str, Any]:
     if "error" in head:
         return head
-    store = Store(event["store"], bytes.fromhex(event.get("key", ""))) if "store" in event else None
     alarm = Alarm(end)
+    store = Store(event["store"], bytes.fromhex(event.get("key", "")), alarm.left) if "store" in event else None
     reply = Reply(head, store, alarm)
     try:
         install(event.get("sources"), head["sandbox"])
@@ -66,7 +66,7 @@ def _run_all(event: dict[str, Any], alarm: Alarm, store: Store | None, reply: Re
     try:
         function = functions.Function(event["function"], store)
     except Problem as problem:
-        if problem.status == "store":
+        if problem.status == "store" and not problem.transient:
             raise
         for task in event["tasks"]:
             reply.add(refuse(task, problem))

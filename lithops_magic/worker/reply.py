@@ -12,7 +12,7 @@ from typing import Any
 from .alarm import Alarm
 from .capture import LIMIT as LOG
 from .seal import ROOM as SEAL
-from .store import CONNECT_TIMEOUT, Problem, Store
+from .store import CONNECT_TIMEOUT, SLACK, Problem, Store
 
 LIMIT = 6_291_556
 """Bytes of a reply: AWS's quota, 6 MiB and 100 (recorded on AWS)."""
@@ -20,8 +20,6 @@ BETWEEN = len(", ")
 
 FINAL = frozenset({"ok", "error", "unpicklable"})
 """Statuses worth keeping: after any other, the task is run again, and the first outcome that is kept stays."""
-SLACK = 5.0
-"""Seconds that must be left before the time limit: a result must not be lost because it was to be kept."""
 QUIET = 300.0
 """Seconds without another attempt after S3 could not be reached: each would cost the task ten of them."""
 _quiet_until = 0.0
@@ -81,6 +79,9 @@ class Reply:
         try:
             return _sized({**outcome, "value": self._store.put(outcome["id"], value)})
         except Problem as problem:
+            # What may pass is worth another attempt; what will not is the end of it.
+            if problem.transient:
+                return _sized({**_without(outcome, "store"), "reason": f"its result is lost: {problem}"})
             return _sized({**_without(outcome, alone), "size": used, "reason": str(problem)})
 
     def _is_to_be_kept(self, outcome: dict[str, Any], store: Store) -> bool:

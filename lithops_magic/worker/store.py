@@ -4,12 +4,40 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from collections.abc import Callable
 from typing import Any
 
 CONNECT_TIMEOUT = 3
 """Seconds: a subnet without a way to S3 drops packets, and every task would wait for botocore's minute, five times."""
 READ_TIMEOUT = 60
 TRIES = 3
+PATIENCE = 12.0
+"""Seconds that S3 may be out of order, beyond those tries, before a task is run again for it."""
+SLACK = 5.0
+"""Seconds that must be left before the time limit: a result must not be lost because it was to be kept."""
+TRANSIENT = (
+    "500",
+    "502",
+    "503",
+    "504",
+    "BadDigest",
+    "InternalError",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "SlowDown",
+)
+BROKEN = (
+    "ConnectionClosedError",
+    "ConnectionError",
+    "EndpointConnectionError",
+    "HTTPClientError",
+    "IncompleteReadError",
+    "ReadTimeoutError",
+    "ResponseParserError",
+    "ResponseStreamingError",
+)
+"""What S3, a gateway and botocore call what may pass; not a connection that takes too long, as without a way there."""
 
 UNREACHABLE = (
     "S3 cannot be reached from the sandbox. In a VPC it needs an S3 gateway endpoint, which is free, or a NAT gateway: "
@@ -43,9 +71,11 @@ class Problem(Exception):
         ``store``: S3 cannot be used at all.
     """
 
-    def __init__(self, status: str, message: str) -> None:
+    def __init__(self, status: str, message: str, *, transient: bool = False) -> None:
         super().__init__(message)
         self.status = status
+        self.transient = transient
+        """Whether the same may succeed later."""
 
 
 class Store:
@@ -57,9 +87,14 @@ class Store:
         As it stands in the request: bucket, owner, prefix, and after how many seconds a result is kept.
     key
         Signs results that are kept; without it none is.
+    left
+        Tells the seconds before the time limit.
     """
 
-    def __init__(self, place: dict[str, Any], key: bytes = b"") -> None:
+    def __init__(
+        self, place: dict[str, Any], key: bytes = b"", left: Callable[[], float] = lambda: SLACK + PATIENCE
+    ) -> None:
+        self._left = left
         self._bucket = {"Bucket": place["bucket"], "ExpectedBucketOwner": place["owner"]}
         self._prefix: str = place["prefix"]
         self._after: float = place.get("after", 0.0)
@@ -84,8 +119,7 @@ class Store:
         """
         key, size = reference["object"], reference["size"]
         try:
-            answer = self._client().get_object(**self._bucket, Key=key)
-            data: bytes = answer["Body"].read(size + 1)
+            data: bytes = self._patiently(lambda: self._read(key, size))
         except Exception as error:
             raise self._problem(
                 error, f"the {what} could not be fetched from s3://{self._bucket['Bucket']}/{key}"
@@ -109,7 +143,8 @@ class Store:
         sha256 = digest(data)
         key = f"{self._prefix}value-{task}-{sha256[:16]}"
         try:
-            self._client().put_object(**self._bucket, Key=key, Body=data, ChecksumSHA256=_checksum(sha256))
+            checked = {"Key": key, "Body": data, "ChecksumSHA256": _checksum(sha256)}
+            self._patiently(lambda: self._client().put_object(**self._bucket, **checked))
         except Exception as error:
             raise self._problem(error, f"it could not be written to s3://{self._bucket['Bucket']}/{key}") from None
         return {"object": key, "sha256": sha256, "size": len(data)}
@@ -156,6 +191,26 @@ class Store:
             return False
         return True
 
+    def _read(self, key: str, size: int) -> bytes:
+        answer = self._client().get_object(**self._bucket, Key=key)
+        data: bytes = answer["Body"].read(size + 1)
+        if len(data) < min(size, answer.get("ContentLength", size)):
+            # Cut short on its way: that is not what was written there, but nobody wrote it.
+            raise ConnectionError("the object did not arrive as a whole")
+        return data
+
+    def _patiently(self, call: Callable[[], Any]) -> Any:
+        """Call again what fails for a reason that may pass, as long as there is time."""
+        deadline, pause = time.monotonic() + PATIENCE, 0.25
+        while True:
+            try:
+                return call()
+            except Exception as error:
+                if not _transient(error) or time.monotonic() > deadline or self._left() < SLACK + pause:
+                    raise
+            time.sleep(pause)
+            pause = min(3.0, pause * 2)
+
     def _client(self) -> Any:
         key = tuple(self._settings.values())
         if key not in _clients:
@@ -178,7 +233,8 @@ class Store:
             return Problem("absent", f"{what}: {code}{FIXES[code]}")
         if type(error).__name__ in ("ConnectTimeoutError", "EndpointConnectionError"):
             return Problem("store", f"{what}: {UNREACHABLE}")
-        return Problem("store", f"{what}: {code or type(error).__name__}: {' '.join(str(error).split())}")
+        text = f"{what}: {code or type(error).__name__}: {' '.join(str(error).split())}"
+        return Problem("store", text, transient=_transient(error))
 
 
 def digest(data: bytes) -> str:
@@ -197,6 +253,10 @@ def _checksum(sha256: str) -> str:
     import base64
 
     return base64.b64encode(bytes.fromhex(sha256)).decode()
+
+
+def _transient(error: Exception) -> bool:
+    return _code(error) in TRANSIENT or type(error).__name__ in BROKEN or isinstance(error, ConnectionError)
 
 
 def _variable(*names: str) -> str | None:

@@ -65,7 +65,8 @@ def test_a_throttle_that_will_not_clear_is_given_up_early() -> None:
     assert isinstance(result.error, InvokeError)
 
 
-def test_an_ambiguous_failure_is_tried_again_and_then_lost() -> None:
+def test_an_ambiguous_failure_is_tried_again_and_then_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "OUTAGE", 0.1)
     backend = FaultyLambda(lambda ids: Ambiguous("connection reset") if 3 in ids else None)
     result = run(backend, range(8), retries=2)
     assert result.values() == [x * 2 for x in range(8) if x != 3]
@@ -333,7 +334,8 @@ def test_the_limiter_stays_at_what_aws_took_and_follows_its_scaling_rate() -> No
     for _ in range(100):
         one.throttled(10.1, None, full=True)
     assert one.limit == 900
-    one.filled(11.0, one.limit, more=False)
+    assert one.pause(10.1) == 0  # each answer makes room for one
+    one.filled(12.0, one.limit, more=False)
     for tenth in range(1, 51):
-        one.filled(11.0 + tenth / 10, one.limit, more=True)
+        one.filled(12.0 + tenth / 10, one.limit, more=True)
     assert one.limit == pytest.approx(900 + 5 * limiter.SCALING, abs=2)

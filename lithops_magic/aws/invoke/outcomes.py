@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -135,6 +136,9 @@ NEVER: Mapping[str, str] = {
 MAYBE = frozenset({"EFSIOException", "ServiceException"})
 """Errors after which nobody knows whether the function ran."""
 
+LONGEST_PAUSE = 60.0
+"""Seconds: whoever asks for more, or for ever, is asked again before."""
+
 RESERVED_NOTHING = "Its reserved concurrency is used up; if that is 0 the function never runs."
 
 
@@ -206,7 +210,7 @@ def refusal(error: Exception) -> Refused:
 
 
 def _reply(headers: Mapping[str, str], body: bytes) -> Reply:
-    log_tail = base64.b64decode(headers.get("x-amz-log-result", "")).decode("utf-8", "replace")
+    log_tail = _log(headers.get("x-amz-log-result", ""))
     return Reply(
         payload=body,
         function_error=headers.get("x-amz-function-error"),
@@ -216,10 +220,17 @@ def _reply(headers: Mapping[str, str], body: bytes) -> Reply:
     )
 
 
+def _log(encoded: str) -> str:
+    try:
+        return base64.b64decode(encoded).decode("utf-8", "replace")
+    except ValueError:
+        return ""  # the result is worth more
+
+
 def _json(body: bytes) -> Mapping[str, object]:
     try:
         details = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return details if isinstance(details, dict) else {}
 
@@ -240,6 +251,7 @@ def _throttled(code: str, message: str, reason: str, retry_after: str | None) ->
 
 def _seconds(text: str | None) -> float | None:
     try:
-        return max(0.0, float(text)) if text else None
+        seconds = float(text or "")
     except ValueError:
         return None
+    return min(max(0.0, seconds), LONGEST_PAUSE) if math.isfinite(seconds) else None

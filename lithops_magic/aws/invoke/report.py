@@ -19,8 +19,10 @@ class Report(NamedTuple):
 
 
 _REPORT = re.compile(
-    r"REPORT RequestId: \S+\s+Duration: ([\d.]+) ms\s+Billed Duration: (\d+) ms\s+"
-    r"Memory Size: (\d+) MB\s+Max Memory Used: (\d+) MB(?:\s+Init Duration: ([\d.]+) ms)?"
+    r"REPORT RequestId: \S+\s+Duration: (\d{1,9}(?:\.\d{1,9})?) ms\s+Billed Duration: (\d{1,9}) ms\s+"
+    r"Memory Size: (\d{1,9}) MB\s+Max Memory Used: (\d{1,9}) MB"
+    r"(?:\s+Init Duration: (\d{1,9}(?:\.\d{1,9})?) ms)?",
+    re.ASCII,
 )
 
 

@@ -13,10 +13,25 @@ if TYPE_CHECKING:
     from awscrt.http import HttpClientConnection, HttpClientStream, HttpRequest
 
 
+MOST = 16_777_216
+"""Bytes of an answer that are kept: AWS's quota is 6 MiB and a little."""
+
+
 class Exchange:
     """One request and what has come of its answer so far."""
 
-    __slots__ = ("body", "chunks", "connection", "deadline", "done", "generation", "headers", "payload", "repeated")
+    __slots__ = (
+        "body",
+        "chunks",
+        "connection",
+        "deadline",
+        "done",
+        "generation",
+        "headers",
+        "payload",
+        "received",
+        "repeated",
+    )
 
     def __init__(self, payload: bytes, done: Done) -> None:
         self.payload = payload
@@ -24,6 +39,8 @@ class Exchange:
         self.body: io.BytesIO | None = None
         self.headers: dict[str, str] = {}
         self.chunks: list[bytes] = []
+        self.received = 0
+        """Bytes of the answer's body."""
         self.connection: HttpClientConnection | None = None
         self.deadline = 0.0
         self.generation = 0
@@ -43,12 +60,16 @@ class Exchange:
 
     def on_body(self, chunk: bytes, **_: object) -> None:
         """Keep a piece of the body."""
-        self.chunks.append(chunk)
+        self.received += len(chunk)
+        if self.received <= MOST:
+            self.chunks.append(chunk)
+        elif self.connection is not None:
+            self.connection.close()  # no function says as much
 
     def request(self, target: Target, headers: list[tuple[str, str]]) -> HttpRequest:
         """Build the request with its signed `headers`, and forget what was sent and received before."""
         from awscrt.http import HttpHeaders, HttpRequest
 
-        self.body, self.chunks, self.headers = io.BytesIO(self.payload), [], {}
+        self.body, self.chunks, self.received, self.headers = io.BytesIO(self.payload), [], 0, {}
         more = [("content-length", str(len(self.payload))), ("user-agent", target.user_agent)]
         return HttpRequest("POST", target.url.path, HttpHeaders(headers + more), self.body)

@@ -136,8 +136,9 @@ class Signer:
             self._stamp = Stamp(self._target, self._frozen, int(time.time()))
             self.generation += 1
             self._credentials = credentials
+            pause = RENEWAL_PAUSE if self._expiring() else 0.0
         except Exception as error:  # a program of the user or any of botocore's providers
-            failure = error
-        self._next_renewal = time.monotonic() + (RENEWAL_PAUSE if self._expiring() else 0.0)
+            failure, pause = error, RENEWAL_PAUSE
+        self._next_renewal = time.monotonic() + pause
         self._renewing = False
         self._on_renewed(failure)

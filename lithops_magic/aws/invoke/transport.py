@@ -176,19 +176,23 @@ class CrtTransport:
 
     def _complete(self, exchange: Exchange, status: int) -> bool:
         """Take a whole answer; whether the connection that brought it can be trusted with another request."""
-        body = b"".join(exchange.chunks)
-        if status != 200 and not exchange.repeated and has_expired(status, exchange.headers, body):
-            if exchange.generation == self._signer.generation:
-                self._signer.renew(afresh=True)
+        try:
+            outcome = self._outcome(exchange, status)
+        except Exception as error:  # whoever answers can say anything, and the exchange must end
+            outcome = Ambiguous(f"{self._target.address} gave an answer that cannot be read: {error!r}")
+        if outcome is None:
             self._repeat(exchange)
             return True
-        return self._finish(exchange, self._understood(status, exchange.headers, body))
+        return self._finish(exchange, outcome)
 
-    def _understood(self, status: int, headers: dict[str, str], body: bytes) -> Outcome:
-        try:
-            return classify_response(status, headers, body)
-        except Exception as error:  # whoever answers can say anything, and the exchange must end
-            return Ambiguous(f"{self._target.address} gave an answer that cannot be read: {error!r}")
+    def _outcome(self, exchange: Exchange, status: int) -> Outcome | None:
+        """Return what a whole answer means; None if the request is to be sent again with newer credentials."""
+        body = b"".join(exchange.chunks)
+        if status == 200 or exchange.repeated or not has_expired(status, exchange.headers, body):
+            return classify_response(status, exchange.headers, body)
+        if exchange.generation == self._signer.generation:
+            self._signer.renew(afresh=True)
+        return None
 
     def _broken(self, exchange: Exchange, error: BaseException) -> None:
         """The connection ended before the answer did."""
@@ -245,20 +249,25 @@ class CrtTransport:
     def _expire(self) -> None:
         """End what takes too long, until the transport is closed."""
         while not self._closed.wait(self._patience()):
-            now = time.monotonic()
-            with self._lock:
-                attempts = [attempt for attempt, deadline in self._opening.items() if deadline <= now]
-                for attempt in attempts:
-                    del self._opening[attempt]
-                unconnected = [self._waiting.popleft() for _ in attempts if self._waiting]
-                unanswered = [exchange for exchange in self._busy if exchange.deadline <= now]
-                for exchange in unanswered:
-                    del self._busy[exchange]
-            for exchange in unconnected:
-                self._give_up(exchange, f"no connection within {OPENING_SECONDS:.0f} seconds")
+            try:
+                self._end_overdue(time.monotonic())
+            except Exception:
+                logger.exception("Overdue invocations were not ended")
+
+    def _end_overdue(self, now: float) -> None:
+        with self._lock:
+            attempts = [attempt for attempt, deadline in self._opening.items() if deadline <= now]
+            for attempt in attempts:
+                del self._opening[attempt]
+            unconnected = [self._waiting.popleft() for _ in attempts if self._waiting]
+            unanswered = [exchange for exchange in self._busy if exchange.deadline <= now]
             for exchange in unanswered:
-                self._give_up(exchange, f"no answer within {self._answer_seconds:.0f} seconds")
-            self._pump()
+                del self._busy[exchange]
+        for exchange in unconnected:
+            self._give_up(exchange, f"no connection within {OPENING_SECONDS:.0f} seconds")
+        for exchange in unanswered:
+            self._give_up(exchange, f"no answer within {self._answer_seconds:.0f} seconds")
+        self._pump()
 
     def _patience(self) -> float:
         """Seconds until something may be overdue: nothing that begins later can be sooner."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypedDict
 from lithops_magic.aws.explain import aws_errors
 from lithops_magic.aws.session import Cloud, Notify, silent
 from lithops_magic.aws.storage.bucket import EXPIRY_DAYS, JOB_PREFIX, bucket_name, ensure_bucket
+from lithops_magic.aws.storage.patience import patiently
 from lithops_magic.config import Settings
 from lithops_magic.errors import AwsError
 
@@ -25,9 +26,6 @@ FRESH = timedelta(days=EXPIRY_DAYS - 2)
 
 TAMPERED = "ObjectTampered"
 """Code of the error for an object that is not what was written."""
-
-BODY_TRIES = 4
-"""How often an object is asked for whose body does not arrive as a whole."""
 
 _DELETE_BATCH = 1000
 _ABSENT = ("NoSuchKey", "NoSuchBucket", "NotFound", "404")
@@ -76,16 +74,16 @@ class ObjectStore:
         AwsError
             The call is not permitted, or the bucket cannot be had.
         """
-        self._ensure_bucket()
+        patiently(self._ensure_bucket)
         try:
-            self._write(key, data)
+            patiently(lambda: self._write(key, data))
         except AwsError as error:
             if error.code != "NoSuchBucket":
                 raise
             # Somebody has deleted it since.
             self._ensured = False
-            self._ensure_bucket()
-            self._write(key, data)
+            patiently(self._ensure_bucket)
+            patiently(lambda: self._write(key, data))
 
     def put_once(self, data: bytes, *, sha256: str, again: bool = False) -> str:
         """Write an object named by its hash unless it is there already, and return its key.
@@ -109,8 +107,7 @@ class ObjectStore:
         AwsError
             It is not there (`NoSuchKey`), not what was written (`TAMPERED`), or the call is not permitted.
         """
-        with aws_errors():
-            data = self._read(key, size)
+        data = patiently(lambda: self._read(key, size))
         wrong_size = size is not None and len(data) != size
         if wrong_size or (sha256 is not None and hashlib.sha256(data).hexdigest() != sha256):
             raise AwsError(
@@ -121,13 +118,9 @@ class ObjectStore:
         return data
 
     def _read(self, key: str, size: int | None) -> bytes:
-        """Fetch an object, again if the connection breaks amid its body, which botocore leaves to its caller."""
-        from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
-
-        for _ in range(BODY_TRIES - 1):
-            with suppress(IncompleteReadError, ReadTimeoutError, ResponseStreamingError):
-                return self._read_once(key, size)
-        return self._read_once(key, size)
+        """Fetch an object; the connection may break amid its body, which botocore leaves to its caller."""
+        with aws_errors():
+            return self._read_once(key, size)
 
     def _read_once(self, key: str, size: int | None) -> bytes:
         from botocore.exceptions import IncompleteReadError

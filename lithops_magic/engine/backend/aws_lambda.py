@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 UNLIMITED = 1_000_000_000
 """Invocations at once where none is sent."""
+LOST_SECONDS = 180.0
+"""Beyond the function's timeout: for a connection, newer credentials and a second attempt, and for a look at S3."""
 MOST_MEMORY = 10_240
 """MB (AWS Lambda developer guide, "Lambda quotas")."""
 
@@ -82,6 +84,8 @@ class Endpoint:
     """USD per invocation."""
     notes: tuple[str, ...] = ()
     """What the user should know, one sentence each."""
+    patience: float = math.inf
+    """Seconds after which an invocation of which nothing was heard is given up."""
     store: Store | None = None
     """Where what does not fit in an invocation is put."""
 
@@ -162,6 +166,7 @@ class LambdaBackend:
             price=self._price(cloud.region),
             request_price=prices.price_of(cloud.region).request,
             notes=_known[key].notes,
+            patience=deployed.timeout + LOST_SECONDS,
             store=_known[key].store,
         )
 

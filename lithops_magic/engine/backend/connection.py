@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from lithops_magic import errors
-from lithops_magic.aws.invoke.outcomes import EXPIRED, Refused, Throttled, Unreachable
+from lithops_magic.aws.invoke.outcomes import EXPIRED, Ambiguous, Refused, Throttled, Unreachable
 from lithops_magic.engine.backend.aws_lambda import Backend, Endpoint, Left
 from lithops_magic.engine.backend.limiter import Limiter
 from lithops_magic.errors import InvokeError, LithopsMagicError
@@ -14,6 +14,10 @@ from lithops_magic.errors import InvokeError, LithopsMagicError
 UNREACHABLE_SECONDS = 20.0
 """How long to try to reach an endpoint that does not answer before the job gives up."""
 _UNREACHABLE_PAUSE = 0.5
+OUTAGE = 11.0
+"""Seconds without any answer over which the attempts of a task are spread: shorter outages cost none its last one."""
+SILENT_SECONDS, SILENT_TRIES = 60.0, 10
+"""How long, and how often, to try a service that takes invocations and answers none before the job gives up."""
 _SKEWED = frozenset({"RequestExpired", "RequestTimeTooSkewed"})
 _SIGNATURE_DATE = ("Signature expired", "Signature not yet current")
 """How AWS begins to say that it is the date of a signature that is wrong (AWS General Reference, SigV4)."""
@@ -37,6 +41,8 @@ class Link:
         self._reconnected = False
         self._unreachable_since: float | None = None
         self._refusals = 0
+        self._silent_since: float | None = None
+        self._unanswered = 0
         self.limiter = Limiter(1)
 
     @property
@@ -59,6 +65,33 @@ class Link:
         """An invocation was executed."""
         self.limiter.accepted()
         self._reconnected, self._unreachable_since, self._refusals = False, None, 0
+        self._silent_since, self._unanswered = None, 0
+
+    def setback(self, outcome: Ambiguous) -> None:
+        """Nobody knows whether an invocation was executed: go on with care.
+
+        Raises
+        ------
+        InvokeError
+            None was answered for long.
+        """
+        now = time.monotonic()
+        self.limiter.setback(now)
+        self._silent_since = self._silent_since or now
+        self._unanswered += 1
+        if self._unanswered > SILENT_TRIES and now - self._silent_since > SILENT_SECONDS:
+            raise errors.Unreachable(f"AWS Lambda has answered nothing for {SILENT_SECONDS:.0f} s: {outcome.message}")
+
+    @property
+    def silent(self) -> bool:
+        """Whether the last invocations had no answer."""
+        return self._silent_since is not None
+
+    def rest(self, share: float, now: float) -> float:
+        """Seconds until a task that has lost this share of its further attempts may be sent again."""
+        if self._silent_since is None:
+            return 0.0
+        return max(0.0, self._silent_since + OUTAGE * share**2 - now)
 
     def turned_away(self, outcome: Throttled | Unreachable | Refused) -> None:
         """An invocation was not executed: prepare for the next one.

@@ -29,8 +29,9 @@ from lithops_magic.errors import InvokeError, SerializationError
 
 AT_ONCE = 64
 """Events on their way at the same time."""
-TRIES = 5
-"""Attempts to send an event after each of which nobody knows whether AWS has it; the worker runs it only once."""
+TRIES = 12
+"""Attempts to send an event, over 20 s and more, after each of which nobody knows whether AWS has it: the worker runs
+it only once."""
 RUNS = 3
 """Deliveries of an event that fails, as Lambda does by default."""
 
@@ -166,12 +167,16 @@ class DetachedBackend:
             self._link.accepted()
             self._recall.flying.update(event.tasks)
             return
-        event.tries += isinstance(outcome, Ambiguous)
-        if event.tries == TRIES:
-            raise InvokeError(f"AWS Lambda does not say whether it takes events: {outcome}")
-        events.appendleft(event)
         if not isinstance(outcome, Ambiguous):
+            events.appendleft(event)
             self._link.turned_away(outcome)
+            return
+        event.tries += 1
+        if event.tries == TRIES:
+            raise InvokeError(f"AWS Lambda does not say whether it takes events: {outcome.message}")
+        # Another one is tried first, and not at once.
+        events.append(event)
+        self._link.setback(outcome)
 
 
 def _fragment(index: int, item: Any, requests: Requests, place: Place) -> bytes:

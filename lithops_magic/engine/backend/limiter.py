@@ -13,7 +13,11 @@ TICK = 0.1
 _LONGEST_STEP = 1.0
 _DECREASE = 0.7
 _FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 10.0
+_LONGEST_PAUSE, _LONGEST_SETBACK = 10.0, 3.0
+_OUTAGE = 3
+"""Invocations in a row whose fate nobody knows that are no coincidence."""
+_FIRST_PROBE, _LONGEST_PROBE = 1.0, 16.0
+"""Seconds until more is tried than AWS had sandboxes for: it grows as long as that fails."""
 _FIRST_INVOCATIONS = 8
 _DOUBLING_SECONDS = 0.25
 PATIENCE = 300.0
@@ -39,7 +43,9 @@ class Limiter:
     """Keeps the invocations in flight at what AWS accepts.
 
     Its limit grows with time while it is reached, at most by half as much again per second. A burst of refusals lowers
-    it by a factor, but not below what AWS took if the reason is that it has no sandbox for more.
+    it by a factor; if the reason is that AWS has no sandbox for more, to what it took: then nothing has to pause, since
+    each answer makes room for one invocation, and only now and then one more is tried. While nobody knows whether
+    invocations run at all, one at a time is sent.
 
     Parameters
     ----------
@@ -51,9 +57,15 @@ class Limiter:
         self.most = max(1, most)
         self._limit = float(min(self.most, BURST))
         self._least = 1.0
+        """What a burst of refusals leaves of the limit where nothing is known of what AWS has."""
         self._held = 0
         """Invocations that AWS took when they were sent last, as far as is known."""
         self._grown_at = 0.0
+        """Up to when time was counted as time to grow: in the future after a refusal."""
+        self._full_at = 0.0
+        """What AWS took when it last had no sandbox for more."""
+        self._probe = _FIRST_PROBE
+        self._disturbed, self._setbacks = False, 0
         self._pause = _FIRST_PAUSE
         self._quiet_until = 0.0
         self._throttled_since: float | None = None
@@ -61,7 +73,7 @@ class Limiter:
     @property
     def limit(self) -> int:
         """Invocations that may be in flight now."""
-        return max(1, int(self._limit))
+        return 1 if self._disturbed else max(1, int(self._limit))
 
     def pause(self, now: float) -> float:
         """Seconds to send nothing; 0 if sending is allowed."""
@@ -70,14 +82,27 @@ class Limiter:
     def filled(self, now: float, in_flight: int, more: bool) -> None:
         """What is allowed was sent, `in_flight` is on its way; allow more, if all of it is used and `more` waits."""
         self._held = in_flight
-        elapsed, self._grown_at = min(now - self._grown_at, _LONGEST_STEP), now
-        if more and in_flight >= self.limit:
+        elapsed, self._grown_at = min(now - self._grown_at, _LONGEST_STEP), max(now, self._grown_at)
+        if more and elapsed > 0 and in_flight >= self.limit:
             self._limit = min(self.most, self._limit + elapsed * min(SCALING, max(2.0, self._limit / 2)))
+            if self._limit > 1 + 1.5 * self._full_at:
+                self._probe = _FIRST_PROBE
 
     def accepted(self) -> None:
         """An invocation was executed."""
         self._pause = _FIRST_PAUSE
         self._throttled_since = None
+        self._disturbed, self._setbacks = False, 0
+
+    def setback(self, now: float) -> None:
+        """Nobody knows whether an invocation ran: if that is no single case, send one at a time until one runs."""
+        self._held -= 1
+        self._setbacks += 1
+        if self._setbacks < _OUTAGE and self._held > 0:
+            return
+        self._disturbed = True
+        self._limit = max(1.0, self._limit * _DECREASE) if now >= self._quiet_until else self._limit
+        self._back_off(now, _LONGEST_SETBACK)
 
     def throttled(self, now: float, retry_after: float | None, *, full: bool) -> None:
         """AWS refused an invocation.
@@ -93,18 +118,30 @@ class Limiter:
         """
         if self._throttled_since is None:
             self._throttled_since = now
-        # One burst of refusals is one piece of news: a decrease for each of a hundred would end at one.
-        news = now >= self._quiet_until
-        if news:
-            self._least = max(1.0, self._limit * _DECREASE)
         self._held -= 1
-        self._limit = max(self._least, min(self._limit, self._held) if full else 0.0)
-        if not news:
-            self._quiet_until = max(self._quiet_until, now + (retry_after or 0.0))
-            return
-        wait = self._pause * random.uniform(0.5, 1.5)
-        self._quiet_until = now + max(wait, retry_after or 0.0)
-        self._pause = min(_LONGEST_PAUSE, self._pause * 2)
+        # One burst of refusals is one piece of news: a decrease for each of a hundred would end at one.
+        if now >= self._grown_at:
+            self._least = max(1.0, self._limit * _DECREASE)
+        if full and self._held > 0:
+            self._limit = min(self._limit, self._held)
+            return self._wait_to_grow(now, retry_after or 0.0)
+        self._limit = self._least
+        return self._back_off(now, _LONGEST_PAUSE, retry_after or 0.0)
+
+    def _back_off(self, now: float, longest: float, least: float = 0.0) -> None:
+        """Send nothing for a while, which grows from one burst of bad news to the next."""
+        wait = least
+        if now >= self._quiet_until:
+            wait = max(least, self._pause * random.uniform(0.5, 1.5))
+            self._pause = min(longest, self._pause * 2)
+        self._quiet_until = max(self._quiet_until, now + wait)
+        self._grown_at = max(self._grown_at, self._quiet_until)
+
+    def _wait_to_grow(self, now: float, least: float) -> None:
+        self._full_at = self._limit
+        if now >= self._grown_at:
+            self._grown_at = now + max(least, self._probe * random.uniform(0.5, 1.5))
+            self._probe = min(_LONGEST_PROBE, self._probe * 2)
 
     def stalled(self, now: float) -> bool:
         """Whether nothing but throttles came for `PATIENCE` seconds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Set
@@ -227,7 +228,9 @@ class ReplayBackend:
         self._replay = Replay(self._recall, self._watch, self._seconds, endpoint.sender, self._rest, self._why_left)
         if self._stopped:
             self.stop()
-        return replace(endpoint, sender=self._replay, workers=endpoint.workers + len(self._recall.flying))
+        return replace(
+            endpoint, sender=self._replay, patience=math.inf, workers=endpoint.workers + len(self._recall.flying)
+        )
 
     def told(self, tasks: Set[int]) -> None:
         """The journal tells more, of these tasks; or no more at all."""

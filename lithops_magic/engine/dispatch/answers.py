@@ -44,7 +44,7 @@ class Answer:
         except _NotSealed:
             return cls(flight, Foreign(FOREIGN))
         except Exception as error:
-            return cls(flight, Spoilt(f"the function's answer cannot be read: {error or type(error).__name__}"))
+            return cls(flight, Spoilt(f"the function's answer cannot be read: {str(error) or repr(error)}"))
         return cls(flight, outcome, worker)
 
     @property

@@ -49,10 +49,28 @@ class Lane:
         self.backend = backend
         self.link = Link(backend, notify)
         self.waiting: deque[Task] = deque()
+        self.resting: list[tuple[Task, float]] = []
+        """Tasks that lost an attempt to what may be an outage, and the share of their attempts that they have lost."""
         self.flights: dict[Flight, None] = {}
         """In the order in which they were sent."""
         self.ready = False
         """Whether its function is deployed."""
+
+    def wake(self, now: float) -> None:
+        """Put the tasks that have rested long enough back at the head of the queue."""
+        if not self.resting:
+            return
+        rested = [task for task, share in self.resting if not self.link.rest(share, now)]
+        self.resting = [entry for entry in self.resting if self.link.rest(entry[1], now)]
+        if self.link.silent:
+            # Whoever has lost nothing yet is a better probe.
+            self.waiting.extend(rested)
+        else:
+            self.waiting.extendleft(reversed(rested))
+
+    def next_rested(self, now: float) -> float | None:
+        """Seconds until one has; None if none rests."""
+        return min((self.link.rest(share, now) for _, share in self.resting), default=None)
 
     def take(self, size: int, fit: Callable[[Sequence[int]], int]) -> list[Task]:
         """Take the next chunk from the queue.
@@ -122,12 +140,21 @@ class Lanes:
     @property
     def waiting(self) -> int:
         """Tasks that wait to be sent."""
-        return sum(len(lane.waiting) for lane in self._all)
+        return sum(len(lane.waiting) + len(lane.resting) for lane in self._all)
 
     @property
     def in_flight(self) -> int:
         """Invocations that were sent and not answered."""
         return sum(len(lane.flights) for lane in self._all)
+
+    def overdue(self, now: float) -> list[Flight]:
+        """The invocations of which nothing was heard for longer than they can take."""
+        # In each lane they are in the order in which they were sent, and take the same time at most.
+        return [
+            flight
+            for lane in self._all
+            for flight in itertools.takewhile(lambda one: now - one.sent_at > one.endpoint.patience, lane.flights)
+        ]
 
     def oldest(self) -> float | None:
         """When the oldest invocation in flight was sent; may be called from any thread."""
@@ -165,6 +192,7 @@ class Lanes:
         """Send nothing more."""
         for lane in self._all:
             lane.waiting.clear()
+            lane.resting.clear()
 
     def close(self) -> None:
         """Abandon what is in flight."""

@@ -22,6 +22,7 @@ from lithops_magic.engine.dispatch.settlement import Referee
 from lithops_magic.engine.dispatch.stragglers import Stragglers
 from lithops_magic.engine.dispatch.transfers import Fetched, Parcels, Uploaded
 from lithops_magic.engine.dispatch.versions import Versions
+from lithops_magic.engine.durable import kept_results
 from lithops_magic.engine.durable.journal import Silent
 from lithops_magic.engine.durable.kept_results import Rescue
 from lithops_magic.engine.job import events as ev
@@ -33,6 +34,8 @@ from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import InvokeError, ItemError, LithopsMagicError, SerializationError
 
 _CHUNK_PATIENCE = 0.005
+_WATCH = 5.0
+"""Seconds between two looks for invocations that are overdue."""
 _CROWD = 32
 """Invocations in flight from which answers are left to gather: each by itself costs two switches between threads."""
 _GATHERING, _LONGEST_GATHERING = 1e-5, 0.01
@@ -161,6 +164,7 @@ class Scheduler:
             if self._source.last and not self._lanes.waiting and not self._job.running and not self._parcels.pending:
                 return self._end()
             self._receive(self._patience())
+            self._watch()
 
     def _receive(self, patience: float | None) -> None:
         """Handle what has arrived, or the first that does."""
@@ -184,7 +188,14 @@ class Scheduler:
         self._stop()
         while self._lanes.in_flight or self._parcels.pending:
             with contextlib.suppress(InvokeError):
-                self._receive(None)
+                self._receive(self._patience())
+                self._watch()
+
+    def _watch(self) -> None:
+        """Give up invocations of which nothing was heard for longer than they can take."""
+        for flight in self._lanes.overdue(time.monotonic()):
+            lost = kept_results.Unkept(f"nothing was heard of it within {flight.endpoint.patience:.0f} s")
+            self._answered(Answer(flight, lost))
 
     def _stop(self) -> None:
         self._source.stop()
@@ -192,13 +203,18 @@ class Scheduler:
 
     def _patience(self) -> float | None:
         """How long to wait for news; None as long as it takes."""
+        watch = [_WATCH] if self._lanes.in_flight else []
         if self._job.over:
-            return None
+            return min(watch, default=None)
         now = time.monotonic()
         pauses = [self._pause(lane, now) for lane in self._lanes if lane.ready and lane.waiting]
+        # Items are not asked for during a pause either.
+        if not self._source.last and (pause := self._lanes.first.link.limiter.pause(now)):
+            pauses.append(pause)
+        pauses += [rest for lane in self._lanes if (rest := lane.next_rested(now)) is not None]
         if self._job.options.backups and self._lanes.in_flight:
             pauses.append(stragglers.PERIOD)
-        return min(pauses, default=None)
+        return min(pauses + watch, default=None)
 
     def _pause(self, lane: Lane, now: float) -> float:
         """How long a lane with waiting tasks can be left alone; its limit may also grow without news."""
@@ -224,6 +240,8 @@ class Scheduler:
 
     def _answered(self, answer: Answer) -> None:
         flight, outcome = answer.flight, answer.outcome
+        if flight not in flight.lane.flights:
+            return  # it was given up
         # Tasks behind a broken connection may still bring the results that they keep.
         tasks = [task.index for task in flight.tasks if not task.settled]
         if self._rescue.takes(tasks, flight.sent_at, outcome, partial(self._deliver, flight)):
@@ -285,6 +303,7 @@ class Scheduler:
         if self._job.over:
             return
         for lane in self._lanes:
+            lane.wake(now)
             if lane.ready and not lane.link.limiter.pause(now):
                 self._fill_lane(lane, now)
         if self._job.options.backups and self._source.last and not self._lanes.waiting and not self._job.over:

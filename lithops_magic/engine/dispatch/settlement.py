@@ -82,19 +82,24 @@ class Referee:
         if isinstance(outcome, Reply):
             flight.lane.link.accepted()
             return self._replied(flight, outcome, answer.worker)
-        tasks = flight.undecided()
         if isinstance(outcome, Ambiguous):
-            what = "its answer was lost" if isinstance(outcome, Spoilt) else "the connection broke"
-            for task in tasks:
-                text = f"{what}, and it may have run: {outcome.message}"
-                self._lose(flight.lane, task, verdicts.make(TaskLost, task, text))
-            return None
+            return self._lost(flight, outcome)
+        tasks = flight.undecided()
         throttled = isinstance(outcome, Throttled)
         self._return(flight.lane, tasks, ev.Throttled(len(tasks)) if throttled else ev.Returned(len(tasks)))
         # What comes from an endpoint that was given up already is no news.
         if flight.endpoint is flight.lane.link.endpoint and not self._job.over:
             flight.lane.link.turned_away(outcome)
         return None
+
+    def _lost(self, flight: Flight, outcome: Ambiguous) -> None:
+        """Charge an attempt to every task of an invocation that had no answer that can be used."""
+        what = "its answer was lost" if isinstance(outcome, Spoilt) else "the connection broke"
+        for task in flight.undecided():
+            text = f"{what}, and it may have run: {outcome.message}"
+            self._lose(flight.lane, task, verdicts.make(TaskLost, task, text), rest=True)
+        if flight.endpoint is flight.lane.link.endpoint and not self._job.over:
+            flight.lane.link.setback(outcome)
 
     def fetched(self, message: Fetched) -> None:
         """Judge a value that came from S3."""
@@ -103,19 +108,18 @@ class Referee:
             self._judged(message.lane, message.task, message.verdict)
 
     def _replied(self, flight: Flight, outcome: Reply, worker: WorkerReply | None) -> None:
-        bill = Bill.of(outcome, worker, flight.endpoint)
+        try:
+            bill, judged, notes = self._judge(flight, outcome, worker)
+        except Exception as error:  # whatever a reply says, it is its own invocation's loss
+            return self._lost(flight, Spoilt(f"the function's answer makes no sense: {error!r}"))
         self._invoked.append(bill.event)
         if worker is not None and worker.error:
             tasks = flight.undecided()
             self._return(flight.lane, tasks, ev.Returned(len(tasks)))
             raise (VersionMismatch if worker.mismatch else InvokeError)(worker.error)
-        for note in self._versions.differences(worker, flight.endpoint.notes):
+        for note in notes:
             self._job.publish(ev.Noted(note))
-        limits = flight.endpoint.limits
-        if worker is None or not worker.outcomes:
-            judged = verdicts.judge_failure(outcome, flight.tasks, limits)
-        else:
-            judged = verdicts.judge(worker, flight.tasks, limits, self._job.name_code, bill.event.max_memory_mb)
+        if worker is not None and worker.outcomes:
             self._chunks.observe(len(worker.outcomes), bill.event.task_seconds, len(outcome.payload))
             self._stragglers.observe(flight, time.monotonic())
             self.replies += 1
@@ -125,6 +129,18 @@ class Referee:
                 if not isinstance(verdict, verdicts.NotRun):
                     self._charges.append((task.index, bill.charge(task.index, self._job.began)))
                 self._judged(flight.lane, task, verdict)
+        return None
+
+    def _judge(
+        self, flight: Flight, outcome: Reply, worker: WorkerReply | None
+    ) -> tuple[Bill, list[verdicts.Verdict], list[str]]:
+        """Read an answer, and change nothing yet: what it cost, what it means for each task, what the user is told."""
+        bill, limits = Bill.of(outcome, worker, flight.endpoint), flight.endpoint.limits
+        notes = list(self._versions.differences(worker, flight.endpoint.notes))
+        if worker is None or not worker.outcomes:
+            return bill, verdicts.judge_failure(outcome, flight.tasks, limits), notes
+        used = bill.event.max_memory_mb
+        return bill, verdicts.judge(worker, flight.tasks, limits, self._job.name_code, used), notes
 
     def _judged(self, lane: Lane, task: Task, verdict: verdicts.Verdict) -> None:
         options = self._job.options
@@ -152,18 +168,26 @@ class Referee:
             case verdicts.NotRun():
                 self._return(lane, [task], ev.Returned(1))
 
-    def _lose(self, lane: Lane, task: Task, error: TaskError) -> None:
-        """Charge a lost attempt to a task, and try again if it has one left."""
+    def _lose(self, lane: Lane, task: Task, error: TaskError, *, rest: bool = False) -> None:
+        """Charge a lost attempt to a task, and try again if it has one left; `rest`: not at once in an outage."""
         task.lost += 1
         options = self._job.options
         if task.lost <= options.retries and not self._job.over:
             task.alone = True
+            if rest:
+                return self._rest(lane, task)
             if isinstance(error, TaskOutOfMemory):
                 lane = self._lanes.larger(lane, options.retry_memory)
             return self._return(lane, [task], ev.Retried())
         if task.lost > 1:
             facts(error).message += f" (attempt {task.lost} of {options.retries + 1})"
         return self._job.fail(task, error)
+
+    def _rest(self, lane: Lane, task: Task) -> None:
+        if self._job.over:
+            return self._return(lane, [task], ev.Retried())
+        lane.resting.append((task, task.lost / self._job.options.retries))
+        return self._job.take_back([task], ev.Retried())
 
     def _return(self, lane: Lane, tasks: Sequence[Task], event: ev.Event) -> None:
         """Put tasks back at the head of the queue; after the end of the job they are withdrawn instead."""

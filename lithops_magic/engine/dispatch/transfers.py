@@ -12,7 +12,7 @@ from lithops_magic.engine.wire.function import Function, Requests
 from lithops_magic.engine.wire.item import spilled_fragment
 from lithops_magic.engine.wire.reply import Outcome
 from lithops_magic.engine.wire.store import Place, Transfers
-from lithops_magic.errors import LithopsMagicError
+from lithops_magic.errors import LithopsMagicError, ResultError
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Parcels:
         assert place is not None
         # Until it is here, no copy of the task may be given up or sent again.
         task.flights += 1
-        self._transfers.start(lambda: Fetched(lane, task, verdicts.fetch(place, outcome, task)))
+        self._transfers.start(lambda: Fetched(lane, task, _fetched(place, outcome, task)))
 
     def upload(self, lane: Lane, task: Task, requests: Requests, *, again: bool = False) -> None:
         """Bring an item to S3; `again` because a sandbox did not find it, or the function, there."""
@@ -79,6 +79,8 @@ class Parcels:
                 return Uploaded(lane, task, spilled_fragment(task.index, task.item, requests.room, place, again=again))
             except LithopsMagicError as error:
                 return Uploaded(lane, task, error)
+            except Exception as error:  # memory or the disk may be full, and somebody waits
+                return Uploaded(lane, task, LithopsMagicError(f"it could not be sent: {error!r}"))
 
         self._transfers.start(work)
 
@@ -87,3 +89,11 @@ class Parcels:
         self._transfers.pending -= 1
         if isinstance(message, Fetched):
             message.task.flights -= 1
+
+
+def _fetched(place: Place, outcome: Outcome, task: Task) -> verdicts.Verdict:
+    try:
+        return verdicts.fetch(place, outcome, task)
+    except Exception as error:  # memory may be full, and somebody waits
+        text = f"its result could not be brought from S3: {error!r}"
+        return verdicts.Lost(verdicts.make(ResultError, task, text))

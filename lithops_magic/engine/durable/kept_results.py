@@ -104,7 +104,12 @@ class Watch:
         with ThreadPoolExecutor(_THREADS, "lithops-magic-kept") as pool:
             while not self._closed.wait(pause):
                 began = time.monotonic()
-                news = self._look(pool)
+                try:
+                    news = self._look(pool)
+                except Exception as error:  # somebody waits: the next look may do better
+                    self._complain(f"{type(error).__name__}: {error}", "it is tried again until they can come no more")
+                    self._expire(time.monotonic())
+                    news = False
                 took = time.monotonic() - began
                 pause = max(2 * took, FIRST_PAUSE if news else min(LONGEST_PAUSE, pause * 1.5))
                 with self._lock:
@@ -120,9 +125,7 @@ class Watch:
         except LithopsMagicError as error:
             hopeless = getattr(error, "code", "") in HOPELESS
             after = "they are not waited for" if hopeless else "it is tried again until they can come no more"
-            if not self._said:
-                self._said = True
-                self._say(f"results that are in S3 cannot be looked for: {error}; {after}")
+            self._complain(str(error), after)
             self._expire(math.inf if hopeless else time.monotonic())
             return False
         self._said = False
@@ -134,6 +137,11 @@ class Watch:
         self._shorten(names)
         self._expire(time.monotonic())
         return bool(outcomes)
+
+    def _complain(self, why: str, after: str) -> None:
+        if not self._said:
+            self._said = True
+            self._say(f"results that are in S3 cannot be looked for: {why}; {after}")
 
     def _fetch(self, task: int) -> dict[str, Any] | None:
         key = f"{self._place.prefix}{task}"

@@ -114,12 +114,12 @@ def _outcome(fields: dict[str, Any]) -> Outcome:
     value = fields.get("value", "")
     status, log = _text(fields["status"]), _text(fields["log"])
     started, seconds = _number(fields["started"]), _number(fields["seconds"])
-    if value and isinstance(value, str):
-        # Nearly all of them, and half of the time.
-        return Outcome(status, started, seconds, log, a2b_base64(value))
     error = fields.get("error")
     if status == "error" and error is None:
         raise TypeError("an error that is not described")
+    if value and isinstance(value, str):
+        # Nearly all of them, and half of the time.
+        return Outcome(status, started, seconds, log, a2b_base64(value))
     return Outcome(
         status=status,
         started=started,

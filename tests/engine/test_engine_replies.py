@@ -1,0 +1,269 @@
+"""Whatever an answer says, its invocation ends: 10,000 mutations of replies, errors, logs and headers."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from faulty_lambda import Context, FaultyLambda, consistent, died, run
+from lithops_magic.aws.invoke import report
+from lithops_magic.aws.invoke.outcomes import Outcome, Reply, Throttled, classify_response
+from lithops_magic.engine.backend import connection
+from lithops_magic.engine.dispatch import scheduler, settlement
+from lithops_magic.engine.dispatch.answers import Answer, Foreign
+from lithops_magic.engine.dispatch.lanes import Flight
+from lithops_magic.engine.wire.function import Function
+from lithops_magic.engine.wire.item import fragment
+from lithops_magic.engine.wire.reply import decode
+from lithops_magic.errors import TaskLost
+from lithops_magic.worker import handler, seal
+
+KEY = b"k" * 32
+REPORT = (
+    "START\nREPORT RequestId: x\tDuration: 1.50 ms\tBilled Duration: 2 ms\t"
+    "Memory Size: 512 MB\tMax Memory Used: 90 MB\n"
+)
+ODD: list[Any] = [None, True, -1, 1e308, float("nan"), float("inf"), 10**30, "", "y", "é\ud800", "A" * 5_000]
+ODD += [[], [[]], {}, {"id": []}]
+
+
+def answered(name: str, items: int = 3) -> dict[str, Any]:
+    """What the worker says of some tasks, one of which fails."""
+    requests = Function.pickle(lambda x: 1 / x).place(key=KEY)
+    payload = requests.request([fragment(i, i, requests.room) for i in range(items)], name)
+    reply: dict[str, Any] = handler.handle(json.loads(payload), Context)
+    return reply
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    found = [path] if path else []
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return found + [place for key, entry in entries for place in places(entry, (*path, key))]
+
+
+def mutated(value: Any, chance: random.Random) -> Any:
+    """Replace or remove something anywhere in it."""
+    changed = json.loads(json.dumps(value))
+    *way, last = chance.choice(places(changed))
+    parent = changed
+    for key in way:
+        parent = parent[key]
+    if chance.random() < 0.3:
+        del parent[last]
+    else:
+        parent[last] = chance.choice(ODD)
+    return changed
+
+
+def spoilt(data: bytes, chance: random.Random) -> bytes:
+    """Flip, cut, repeat or nest some of it."""
+    at, kind = chance.randrange(len(data)), chance.randrange(4)
+    if kind == 0:
+        return data[:at] + bytes([data[at] ^ (1 << chance.randrange(8))]) + data[at + 1 :]
+    if kind == 1:
+        return data[:at]
+    if kind == 2:
+        return data[:at] + data[at : at + 9] * chance.choice([2, 99]) + data[at:]
+    return b"[" * chance.choice([1, 100_000]) + data
+
+
+def test_no_altered_reply_is_taken_for_the_functions_own() -> None:
+    chance = random.Random(1)
+    reply = answered("request")
+    data = json.dumps(reply).encode()
+    flight = Flight(None, [], None, 0.0, name="request")  # type: ignore[arg-type]
+    assert Answer.of(flight, Reply(data, None, "", "", None), KEY).worker is not None
+    for number in range(5_000):
+        other = spoilt(data, chance) if number % 2 else json.dumps(mutated(reply, chance)).encode()
+        try:
+            same = json.loads(other) == reply
+        except (ValueError, RecursionError):
+            same = False
+        answer = Answer.of(flight, Reply(other, None, "", "", None), KEY)
+        assert same or isinstance(answer.outcome, Foreign), other
+    for name, key in (("another", KEY), ("request", b"x" * 32)):
+        flight.name = name
+        assert Answer.of(flight, Reply(data, None, "", "", None), key).foreign
+
+
+def test_every_character_of_a_reply_counts() -> None:
+    reply = answered("request", items=1)
+    text = json.dumps(reply)
+    for at in range(len(text)):
+        other = text[:at] + chr(ord(text[at]) ^ 1) + text[at + 1 :]
+        try:
+            fields = json.loads(other)
+        except ValueError:
+            continue
+        assert fields == reply or not seal.is_sealed(fields, KEY, "request"), other
+
+
+def test_a_sealed_reply_that_makes_no_sense_is_a_lost_attempt_or_a_true_outcome() -> None:
+    # As a hostile function could make it: every task ends, and the scheduler sees no exception.
+    chance = random.Random(2)
+    flight = Flight(None, [], None, 0.0, name="request")  # type: ignore[arg-type]
+    reply = answered("request")
+    del reply["seal"]
+    for _ in range(3_000):
+        other = mutated(reply, chance)
+        data = json.dumps(seal.sealed(other, KEY, "request")).encode()
+        answer = Answer.of(flight, Reply(data, None, "", "", None), KEY)
+        assert not answer.foreign
+        if answer.worker is None:
+            assert "cannot be read" in answer.outcome.message  # type: ignore[union-attr]
+
+
+def test_no_answer_of_http_raises() -> None:
+    chance = random.Random(3)
+    body = json.dumps({"__type": "x#Throttling", "message": "No.", "Reason": "R", "errorType": "E"}).encode()
+    names = ["x-amz-log-result", "x-amz-function-error", "x-amzn-requestid", "x-amzn-errortype", "retry-after", "date"]
+    for number in range(10_000):
+        log = spoilt(REPORT.encode(), chance)
+        headers = {
+            "x-amz-log-result": base64.b64encode(log).decode(),
+            "retry-after": chance.choice(["inf", "nan", "-1", "1e999", "y", "٣", "1"]),
+        }
+        for name in chance.sample(names, 2):
+            headers[name] = chance.choice(
+                ["", "é", "=", "A", "inf", "x" * 9_000, "\x00", spoilt(body, chance).decode("latin-1")]
+            )
+        status = chance.choice([200, 202, 204, 301, 400, 403, 408, 413, 429, 500, 502, 503, 599, 999])
+        outcome = classify_response(status, headers, spoilt(body, chance) if number % 3 else b"[" * 100_000)
+        if isinstance(outcome, Throttled):
+            assert outcome.retry_after is None or 0 <= outcome.retry_after <= 60
+
+
+@pytest.mark.parametrize("numbers", ["1.2.3", "9" * 5_000, "٣", "1e5", "-1", "."])
+def test_numbers_of_a_report_are_numbers(numbers: str) -> None:
+    assert (
+        report.parse_report(
+            REPORT.replace("1.50", numbers).replace("Billed Duration: 2", f"Billed Duration: {numbers}")
+        )
+        is None
+    )
+
+
+class Lying(FaultyLambda):
+    """Alters what the worker says, and seals it again as a hostile function could."""
+
+    def __init__(self, change: Callable[[dict[str, Any]], Any], *, sealed: bool = True) -> None:
+        super().__init__(lambda _: None)
+        self.change, self.sealed = change, sealed
+
+    def _work(self, payload: bytes, done: Callable[[Outcome], Any]) -> None:
+        event = json.loads(payload)
+        honest: list[Outcome] = []
+        super()._work(payload, honest.append)
+        (outcome,) = honest
+        assert isinstance(outcome, Reply)
+        reply = json.loads(outcome.payload)
+        del reply["seal"]
+        reply = self.change(reply)
+        if self.sealed and isinstance(reply, dict):
+            reply = seal.sealed(reply, bytes.fromhex(event["key"]), event["request"])
+        done(outcome._replace(payload=json.dumps(reply).encode()))
+
+
+@pytest.fixture
+def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "OUTAGE", 0.05)
+
+
+@pytest.mark.usefixtures("_no_patience")
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_job_over_answers_of_every_kind_ends_and_no_task_runs_too_often(retries: int) -> None:
+    chance, lock = random.Random(4), threading.Lock()
+
+    def change(reply: dict[str, Any]) -> Any:
+        with lock:
+            if chance.random() < 0.7:
+                return reply
+            other = mutated(reply, chance)
+        # It may say that the whole job is refused, which is not what this is about.
+        return reply if isinstance(other, dict) and (other.get("error") or other.get("mismatch")) else other
+
+    backend = Lying(change)
+    result = run(backend, range(300), retries=retries, chunksize=1)
+    assert result.error is None
+    assert consistent(result)
+    done = result.snapshot()
+    assert done.done + done.failed == 300
+    # A sealed reply without the outcome says that the task was not begun.
+    if retries:
+        assert max(stats.attempts for stats in result.stats) <= retries + 1
+
+
+@pytest.mark.usefixtures("_no_patience")
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda reply: {**reply, "versions": []},
+        lambda reply: {**reply, "versions": {"numpy": 1}},
+        lambda reply: {**reply, "outcomes": [{**one, "seconds": "y"} for one in reply["outcomes"]]},
+        lambda reply: {**reply, "outcomes": [{**one, "status": "error"} for one in reply["outcomes"]]},
+        lambda reply: {**reply, "outcomes": [{**one, "value": {"object": "k"}} for one in reply["outcomes"]]},
+        lambda reply: {**reply, "outcomes": {"id": 1}},
+        lambda reply: {name: value for name, value in reply.items() if name != "sandbox"},
+    ],
+)
+def test_nonsense_is_that_invocations_loss_in_one_line(change: Callable[[dict[str, Any]], Any]) -> None:
+    backend = Lying(lambda reply: change(reply) if any(one["id"] == 3 for one in reply["outcomes"]) else reply)
+    result = run(backend, range(6), retries=1, chunksize=1)
+    assert result.error is None
+    assert result.values() == [x * 2 for x in range(6) if x != 3]
+    error = result.errors[3]
+    assert type(error) is TaskLost
+    assert "\n" not in str(error)
+    assert "cannot be read" in str(error)
+    assert backend.runs[3] == 2
+
+
+@pytest.mark.usefixtures("_no_patience")
+def test_an_exception_while_an_answer_is_judged_is_that_invocations_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = settlement.verdicts.judge
+
+    def failing(worker: Any, tasks: Any, *rest: Any) -> Any:
+        if tasks[0].index == 2:
+            raise MemoryError
+        return judge(worker, tasks, *rest)
+
+    monkeypatch.setattr(settlement.verdicts, "judge", failing)
+    result = run(FaultyLambda(lambda _: None), range(5), retries=1, chunksize=1)
+    assert result.values() == [0, 2, 6, 8]
+    assert "makes no sense: MemoryError" in str(result.errors[2])
+
+
+@pytest.mark.usefixtures("_no_patience")
+def test_an_invocation_of_which_nothing_is_heard_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "_WATCH", 0.05)
+    late: list[Callable[[Outcome], Any]] = []
+
+    class Forgetful(FaultyLambda):
+        def connect(self, notify: Callable[[str], None], *, afresh: bool) -> Any:
+            return replace(super().connect(notify, afresh=afresh), patience=0.5)
+
+        def send(self, payload: bytes, done: Callable[[Outcome], Any]) -> None:
+            if not late and b'"id":2,' in payload:
+                late.append(done)
+                return
+            super().send(payload, done)
+
+    result = run(Forgetful(lambda _: None), range(5), retries=1, chunksize=1)
+    assert list(result) == [0, 2, 4, 6, 8]
+    assert result.stats[2].attempts == 2
+    late[0](died("Runtime.ExitError", "Error: late"))
+    assert consistent(result)
+    lost = run(Forgetful(lambda _: None), range(2), retries=0)
+    assert list(lost) == [0, 2]
+
+
+def test_a_reply_of_an_earlier_process_is_read_as_strictly() -> None:
+    with pytest.raises(ValueError, match="worker's format"):
+        decode(b'{"sandbox": "s", "cold": true, "outcomes": [{"id": "1"}]}')
