@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
+import random
 import time
 from collections.abc import Awaitable, Callable
 
 from lithops_magic.local.model import RunnableVersion, ServiceError
 from lithops_magic.local.sandbox.runtime import Invoked
 
-THROTTLE_DELAYS = (1.0, 300.0)
-"""First and longest wait in seconds of an event that was throttled; it doubles in between."""
+THROTTLE_DELAYS = (1.0, 30.0)
+"""First and longest wait in seconds of an event that was throttled; it doubles in between, with jitter. AWS's longest
+is 300; here an event that ends makes room for the one that has waited longest."""
 
 Run = Callable[[str, str | None, bytes, str], Awaitable[tuple[RunnableVersion, Invoked]]]
 
@@ -35,6 +39,9 @@ class EventQueue:
         self._settings = settings
         self._retry_delays = retry_delays
         self._tasks: set[asyncio.Task[None]] = set()
+        self._numbers = itertools.count()
+        self._waiting: dict[int, asyncio.Event] = {}
+        """The events that were throttled, by number: the smaller, the earlier it was accepted."""
 
     def put(self, name: str, qualifier: str | None, payload: bytes, request_id: str) -> None:
         """Accept one event; which code it runs is decided when its turn comes."""
@@ -48,11 +55,13 @@ class EventQueue:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _process(self, name: str, qualifier: str | None, payload: bytes, request_id: str) -> None:
-        accepted = time.monotonic()
+        accepted, number = time.monotonic(), next(self._numbers)
         failures = throttles = 0
         while True:
+            throttled = False
             try:
                 _, invoked = await self._run(name, qualifier, payload, request_id)
+                self._make_room()
                 if invoked.function_error is None:
                     return
                 delay = self._retry_delays[min(failures, len(self._retry_delays) - 1)]
@@ -60,11 +69,23 @@ class EventQueue:
             except ServiceError as error:
                 if error.status != 429:
                     return
-                delay = min(THROTTLE_DELAYS[0] * 2**throttles, THROTTLE_DELAYS[1])
-                throttles += 1
+                delay = min(THROTTLE_DELAYS[0] * 2 ** min(throttles, 9), THROTTLE_DELAYS[1]) * random.uniform(0.5, 1.0)
+                throttles, throttled = throttles + 1, True
             if not self._may_retry(name, qualifier, failures, time.monotonic() + delay - accepted):
                 return
-            await asyncio.sleep(delay)
+            await (self._rest(number, delay) if throttled else asyncio.sleep(delay))
+
+    async def _rest(self, number: int, delay: float) -> None:
+        """Wait until an event ends, if this one is the next in turn then, or as long as `delay`."""
+        turn = self._waiting[number] = asyncio.Event()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(turn.wait(), delay)
+        self._waiting.pop(number, None)
+
+    def _make_room(self) -> None:
+        """Wake the event that has waited longest."""
+        if self._waiting:
+            self._waiting.pop(min(self._waiting)).set()
 
     def _may_retry(self, name: str, qualifier: str | None, failures: int, age: float) -> bool:
         try:
