@@ -51,7 +51,9 @@ def measure(url: str, world: World, retries: int) -> dict[str, Any]:
     failed = result.errors
     wrong = sum(
         1
-        for i, value in zip((i for i in range(world.tasks) if i not in failed), result.values(), strict=True)
+        for i, value in zip(
+            (i for i in range(world.tasks) if i not in failed), result.succeeded().values(), strict=True
+        )
         if i != value
     )
     snapshot = result.snapshot()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lithops_magic.config.limits import FREE_TMP
+
 AS_OF = "2026-08-19"
 """Publication date of AWS's price list (offers/v1.0/aws/AWSLambda) that the figures of us-east-1 are from."""
 
@@ -79,7 +81,7 @@ def compute_cost(billed_ms: float, memory_mb: int, architecture: str, ephemeral_
     """USD for the time a sandbox was billed, without the price of the request."""
     price = price_of(region)
     gigabyte_second = price.arm64 if architecture == "arm64" else price.x86_64
-    ephemeral = max(0, ephemeral_mb - 512) / 1024 * price.ephemeral
+    ephemeral = max(0, ephemeral_mb - FREE_TMP) / 1024 * price.ephemeral
     return billed_ms / 1000 * (memory_mb / 1024 * gigabyte_second + ephemeral)
 
 

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from lithops_magic.config import regions
+from lithops_magic.config import limits, regions
 from lithops_magic.config.settings import Settings
 
 REGION = r"(?:eusc-)?[a-z]{2}(?:-gov|-iso[a-z]?)?-[a-z]+-\d"
@@ -25,11 +25,7 @@ IMAGE = re.compile(
 )
 ENV_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+")
 
-RANGES = {
-    "memory": (128, 10240, "MB"),
-    "timeout": (1, 900, "seconds"),
-    "ephemeral_storage": (512, 10240, "MB"),
-}
+RANGES = {"memory": limits.MEMORY, "timeout": limits.TIMEOUT, "ephemeral_storage": limits.TMP}
 ARCHITECTURES = ("x86_64", "arm64")
 MAX_SUBNETS, MAX_SECURITY_GROUPS, MAX_LAYERS = 16, 5, 5
 MAX_ENVIRONMENT_BYTES = 4096

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import json
 from functools import cache
 from pathlib import Path
+
+from lithops_magic.closest import closest
 
 
 @cache
@@ -29,6 +30,6 @@ def is_unknown(region: str) -> bool:
 
 def advice(region: str) -> str:
     """Return what to write instead of a region that is unknown."""
-    close = difflib.get_close_matches(region, lambda_regions(), n=1)
-    hint = f"Did you mean {close[0]}?" if close else "Write it like us-east-1."
+    close = closest(region, lambda_regions())
+    hint = f"Did you mean {close}?" if close else "Write it like us-east-1."
     return f"{hint} A brand-new region needs a newer boto3."

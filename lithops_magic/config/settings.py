@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lithops_magic.config.limits import FREE_TMP
+
 if TYPE_CHECKING:
     from lithops_magic.config.problems import Problem
 
@@ -16,8 +18,28 @@ DEFAULT_MEMORY = 1769
 DEFAULT_TIMEOUT = 180
 """Seconds; Lithops' own default."""
 
-DEFAULT_EPHEMERAL_STORAGE = 512
+DEFAULT_EPHEMERAL_STORAGE = FREE_TMP
 """MB of `/tmp` that Lambda includes in its price."""
+
+SETTING_OF = {
+    "memory": "memory",
+    "timeout": "timeout",
+    "tmp": "ephemeral_storage",
+    "env": "env_vars",
+    "workers": "max_workers",
+}
+"""Options of a job, and the settings that are their defaults."""
+
+ALIASES = {
+    **{setting: option for option, setting in SETTING_OF.items() if setting != option},
+    "runtime_memory": "memory",
+    "runtime_timeout": "timeout",
+    "chunk_size": "chunksize",
+    "chunks_n": "chunksize",
+    "environment": "env",
+    "extra_env": "env",
+}
+"""What options are called elsewhere, in Lithops' configuration and calls: told to who uses such a name."""
 
 CREDENTIALS = ("access_key_id", "secret_access_key", "session_token")
 """The fields that are secret: never shown, written down or sent."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from typing import Any
 
+from lithops_magic.closest import closest
 from lithops_magic.config.document import Document, Scalar
 from lithops_magic.config.keys import KEYS, KNOWN_SECTION_KEYS, UNUSED
 
@@ -78,7 +78,7 @@ def _check_nested(document: Document, place: str, key: Any, value: Any) -> None:
             raise document.fail(key, f"{place} must be {what} {' and '.join(known)}.")
         for name in entry:
             if name not in known:
-                raise document.fail(name, f"{place}.{name} is not known{closest(name, known)}")
+                raise document.fail(name, f"{place}.{name} is not known{meant(name, known)}")
 
 
 def notes(document: Document) -> Iterator[str]:
@@ -86,11 +86,11 @@ def notes(document: Document) -> Iterator[str]:
     for section in ("aws_lambda", "aws"):
         for key, value in (document.data.get(section) or {}).items():
             if key not in KNOWN_SECTION_KEYS:
-                yield f"{_place(document, key)}: {section}.{key} is not known{closest(key, KNOWN_SECTION_KEYS)}"
+                yield f"{_place(document, key)}: {section}.{key} is not known{meant(key, KNOWN_SECTION_KEYS)}"
             elif section == "aws_lambda" and key in UNUSED and value is not None:
                 yield f"{section}.{key} is not used: {UNUSED[key]}."
     for key in document.data.get("lithops") or {}:
-        if key not in _OF_LITHOPS and (hint := closest(key, _OURS, cutoff=0.8)) != ".":
+        if key not in _OF_LITHOPS and (hint := meant(key, _OURS, cutoff=0.8)) != ".":
             yield f"{_place(document, key)}: lithops.{key} is not known{hint}"
     for key in document.data:
         yield from _note_of_top(document, key)
@@ -104,18 +104,17 @@ def _note_of_top(document: Document, key: Any) -> Iterator[str]:
         home = next((entry.home for entry in KEYS if name in entry.home or any(name in p for p in entry.places)), ())
         yield f"{_place(document, key)}: {name} stands at the top, where it is not read; put it below {home[0]}."
     elif name not in ("aws_s3", "aws_ec2", "aws_batch"):
-        close = difflib.get_close_matches(_plain(name), READ_SECTIONS, n=1, cutoff=0.85)
-        if close:
-            yield f"{_place(document, key)}: section {name!r} is not known; did you mean {close[0]!r}?"
+        if close := closest(_plain(name), READ_SECTIONS, cutoff=0.85):
+            yield f"{_place(document, key)}: section {name!r} is not known; did you mean {close!r}?"
 
 
-def closest(key: object, known: Any, cutoff: float = 0.6) -> str:
+def meant(key: object, known: Any, cutoff: float = 0.6) -> str:
     """Return `; did you mean …?` for a misspelt key, or a full stop."""
     name = _plain(str(key))
     if ALIASES.get(name) in known:
         return f"; did you mean {ALIASES[name]!r}?"
-    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=cutoff)
-    return f"; did you mean {close[0]!r}?" if close else "."
+    close = closest(name, sorted(known), cutoff=cutoff)
+    return f"; did you mean {close!r}?" if close else "."
 
 
 def _plain(name: str) -> str:

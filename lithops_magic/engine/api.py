@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from lithops_magic.config.settings import SETTING_OF
 from lithops_magic.engine import handover
 from lithops_magic.engine.backend.aws_lambda import LambdaBackend
 from lithops_magic.engine.dispatch.items import Source
@@ -14,11 +15,13 @@ from lithops_magic.engine.dispatch.scheduler import Scheduler
 from lithops_magic.engine.durable.journal import Journal
 from lithops_magic.engine.durable.recipe import Recipe
 from lithops_magic.engine.job import events as ev
-from lithops_magic.engine.job.job import Job
-from lithops_magic.engine.options import KEEP_AFTER, MapOptions
+from lithops_magic.engine.job.job import Job, R
+from lithops_magic.engine.options import KEEP_AFTER, NAMES, Callback, MapOptions
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.engine.result.reduction import Reduction
+from lithops_magic.engine.text.short_repr import glance
 from lithops_magic.engine.wire.function import Function, Setup
+from lithops_magic.errors import MisuseError
 from lithops_magic.packages import Request
 
 if TYPE_CHECKING:
@@ -79,11 +82,13 @@ def start(
 def _launch(
     job: Job, function: Callable[[Any], Any], items: Iterable[Any], settings: Settings, options: MapOptions
 ) -> Job:
-    setup = Setup(env=dict(options.env), processes=settings.worker_processes, locals=options.locals)
+    setup = Setup(
+        env=dict(options.env), processes=settings.worker_processes, locals=options.locals, starmap=options.starmap
+    )
     blob = Function.pickle(function, items, Request.parse(options.packages), setup)
     job.start_again = partial(again, function, settings)
-    changes = {"memory": options.memory, "timeout": options.timeout, "ephemeral_storage": options.tmp}
-    settings = settings.replace(**{name: value for name, value in changes.items() if value is not None})
+    chosen = {SETTING_OF[name]: getattr(options, name) for name in ("memory", "timeout", "tmp")}
+    settings = settings.replace(**{name: value for name, value in chosen.items() if value is not None})
     backend = LambdaBackend(settings, options.workers, blob.need)
     for warning in blob.warnings:
         job.publish(ev.Noted(warning))
@@ -106,9 +111,8 @@ def again(
 
 
 def map(
-    function: Callable[[Any], Any],
-    items: Iterable[Any],
-    *,
+    function: Callable[..., Coroutine[Any, Any, R] | R],
+    *iterables: Iterable[Any],
     memory: int | None = None,
     timeout: int | None = None,
     tmp: int | None = None,
@@ -120,23 +124,27 @@ def map(
     retry_memory: float | None = None,
     backups: bool = False,
     max_cost: float | None = None,
+    detach: bool = False,
     keep_after: float = KEEP_AFTER,
     errors: Literal["raise", "keep"] = "raise",
     locals: bool = False,
     packages: str | Sequence[str] | None = None,
+    starmap: bool = False,
+    callbacks: Callback | Sequence[Callback] = (),
     reduce: Callable[[list[Any]], Any] | None = None,
     settings: Settings | None = None,
     background: bool = False,
-    detach: bool = False,
-) -> MapResult:
+    progress: bool = False,
+) -> MapResult[R]:
     """Run `function` over `items` on AWS Lambda and return their values in order.
 
     Parameters
     ----------
     function
-        Called with each item in a sandbox; a coroutine function is awaited there.
-    items
-        Any iterable, also an endless one; taken lazily.
+        Called with each item in a sandbox, or with one item of each iterable; a coroutine function is awaited there.
+    iterables
+        What is mapped over; any iterable, also an endless one, taken lazily. Of several, up to the end of the
+        shortest.
     memory
         MB of the function; more memory also means more CPU.
     timeout
@@ -157,10 +165,14 @@ def map(
     retry_memory
         Factor by which a task that ran out of memory gets more of it when it is tried again, such as 2.
     backups
-        Near the end of the job, send a second copy of a task that takes more than three times as long as its peers;
-        the first result wins. Off by default, because such a task runs twice: only for functions that may.
+        Near the end of the job, send a second copy of a task that takes more than three times as long as its peers; the
+        first result wins. Off by default, because such a task runs twice: only for functions that may.
     max_cost
         USD at list price after which nothing more is sent; what is in flight then is still billed.
+    detach
+        Hand all tasks to Lambda as asynchronous invocations and return as soon as that is done: the job goes on without
+        this process, its results are kept in S3 for seven days, and ``lithops_magic.attach(result.job_id)`` goes on
+        with it. `workers` does not bound it, and at most 100,000 items are taken.
     keep_after
         Seconds after which a task's result is also kept in S3, where a lost connection or kernel cannot take it.
     errors
@@ -168,8 +180,13 @@ def map(
     locals
         Whether an error shows the local variables of the frame that failed.
     packages
-        Packages that the function gets beside those it is seen to use, or in other versions: ``"numpy==2.1 polars"``,
-        a requirements file, a list of such; ``"none"`` ships none at all.
+        Packages that the function gets beside those it is seen to use, or in other versions: ``"numpy==2.1 polars"``, a
+        requirements file, a list of such; ``"none"`` ships none at all.
+    starmap
+        Call the function with each item's elements as its arguments, as `itertools.starmap` does.
+    callbacks
+        Each is called with every event of the job (``lithops_magic.callbacks``) and a snapshot of it, one after the
+        other in a thread of its own; one that raises is called no more, and the job goes on.
     reduce
         Called once with the list of all values, as one more task on Lambda, when every task has succeeded; what it
         returns is the result's ``reduced``.
@@ -177,10 +194,13 @@ def map(
         Defaults to what Lithops' configuration says, else the local AWS.
     background
         Return at once; the result fills while the job runs.
-    detach
-        Hand all tasks to Lambda as asynchronous invocations and return as soon as that is done: the job goes on
-        without this process, its results are kept in S3 for seven days, and ``lithops_magic.attach(result.job_id)``
-        goes on with it. `workers` does not bound it, and at most 100,000 items are taken.
+    progress
+        Show a bar of tqdm.
+
+    Returns
+    -------
+    MapResult
+        A sequence of the values, complete unless it is a background job.
 
     Raises
     ------
@@ -189,7 +209,7 @@ def map(
     PackageError
         A package or module that it needs cannot be shipped.
     MisuseError
-        A detached job has too many items, or an option that it cannot have; nothing was sent.
+        An argument is wrong, or a detached job cannot have it; nothing was sent.
     TaskError
         A task failed; its ``result`` holds everything else.
     BudgetSpent
@@ -197,25 +217,56 @@ def map(
     """
     from lithops_magic import config
 
-    options = MapOptions(
-        memory=memory,
-        timeout=timeout,
-        tmp=tmp,
-        env=tuple((env or {}).items()),
-        chunksize=chunksize,
-        workers=workers,
-        retries=retries,
-        retry_errors=retry_errors,
-        retry_memory=retry_memory,
-        backups=backups,
-        max_cost=max_cost,
-        keep_after=keep_after,
-        errors=errors,
-        locals=locals,
-        detach=detach,
-        packages=packages if packages is None or isinstance(packages, str) else tuple(packages),
+    __tracebackhide__ = True
+    given = vars()
+    _check_call(function, reduce, iterables)
+    options = MapOptions(**{name: given[name] for name in OPTIONS})
+    if len(iterables) > 1:
+        if starmap:
+            raise MisuseError("map: starmap=True takes one iterable, of tuples of arguments; several need no starmap")
+        options = replace(options, starmap=True)
+    if progress:
+        from lithops_magic.engine.job.progress_bar import Tqdm
+
+        options = replace(options, callbacks=(*options.callbacks, Tqdm()))
+    result: MapResult[R] = start(
+        function, _items(iterables), options=options, settings=settings or config.load(), reduce=reduce
     )
-    result = start(function, items, options=options, settings=settings or config.load(), reduce=reduce)
     if detach:
         return handover.handed_over(result)
     return result if background else result.finish()
+
+
+OPTIONS = tuple(name for name in NAMES if name != "label")
+"""Those of `map`."""
+
+
+def _check_call(function: Any, reduce: Any, iterables: Sequence[Any]) -> None:
+    """Refuse arguments that can be told to be wrong.
+
+    Raises
+    ------
+    MisuseError
+        There are some.
+    """
+    for name, value in (("function", function), *([("reduce", reduce)] if reduce is not None else [])):
+        if not callable(value):
+            raise MisuseError(f"map: {name} must be callable, not {glance(value)}")
+    if not iterables:
+        raise MisuseError("map: there is nothing to map over: map(function, items)")
+    for value in iterables:
+        try:
+            iter(value)
+        except TypeError:
+            problem = f"map: items must be iterable, not {glance(value)}"
+        else:
+            continue
+        raise MisuseError(problem)
+
+
+def _items(iterables: Sequence[Iterable[Any]]) -> Iterable[Any]:
+    """Return what is mapped over: of several iterables tuples, up to the end of the shortest, as `map` has it."""
+    if len(iterables) == 1:
+        return iterables[0]
+    together = zip(*iterables, strict=False)
+    return list(together) if all(isinstance(each, Sized) for each in iterables) else together

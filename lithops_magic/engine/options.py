@@ -1,51 +1,80 @@
-"""How one job is to be run."""
+"""How one job is to be run: every option's name, type, default and meaning are declared here."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from lithops_magic.closest import closest
+from lithops_magic.config import limits
+from lithops_magic.config.settings import ALIASES
+from lithops_magic.errors import MisuseError
+
+if TYPE_CHECKING:
+    from lithops_magic.engine.job.events import Event
+    from lithops_magic.engine.job.snapshot import Snapshot
 
 KEEP_AFTER = 5.0
 """Seconds: a result that took longer is worth the hundred-thousandth of a dollar that it costs to keep it."""
 
+Callback = Callable[["Event", "Snapshot"], object]
+"""Told each event of a job, and the job as it was then."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapOptions:
-    """How one job is to be run; None means the setting's or the engine's own choice."""
+    """How one job is to be run; None means the setting's or the engine's own choice.
+
+    Raises
+    ------
+    MisuseError
+        A value is wrong.
+    """
 
     memory: int | None = None
     """MB of the function; more memory also means more CPU."""
     timeout: int | None = None
-    """Seconds one invocation may take."""
+    """Seconds one invocation may take, at most 900."""
     tmp: int | None = None
-    """MB of `/tmp` of the function."""
+    """MB of `/tmp`, 512 to 10,240."""
     env: tuple[tuple[str, str], ...] = ()
-    """Environment variables of the tasks, as pairs; they travel with the tasks and need no other function."""
+    """Environment variables for the tasks, beside those of the settings; they need no other function."""
     chunksize: int | None = None
-    """Tasks per invocation; None adapts it to the measured duration of the tasks."""
+    """Tasks per invocation; by default adapted to the measured duration of the tasks."""
     workers: int | None = None
-    """Most invocations in flight; None takes what the account allows."""
+    """Most invocations in flight; by default what the account allows."""
     retries: int = 2
-    """How often a task is tried again after a crash, a time-out or a lost connection; 0 never runs a task twice."""
+    """How often a task is tried again after a crash, a time-out or a lost connection; 0 never runs a task twice.
+    Exceptions of the function are not retried."""
     retry_errors: bool = False
-    """Whether an exception of the function counts as a lost attempt as well, and is retried like one."""
+    """Retry exceptions of the function as well."""
     retry_memory: float | None = None
-    """Factor by which a task that ran out of memory gets more at its next attempt; None: the same again."""
+    """Factor by which a task that ran out of memory gets more of it when it is tried again, such as 2."""
     backups: bool = False
-    """Whether a task that runs far longer than its peers gets a second copy, the first result wins: only for tasks
-    that may run twice."""
+    """Near the end of the job, send a second copy of a task that takes more than three times as long as its peers;
+    the first result wins. Off by default, because such a task runs twice: only for functions that may."""
     max_cost: float | None = None
-    """USD at list price after which nothing more is sent."""
+    """USD at list price after which nothing more is sent; what is in flight then is still billed."""
     detach: bool = False
-    """Whether the tasks run without this process: asynchronous invocations, results in S3."""
+    """Hand all tasks to Lambda as asynchronous invocations and return as soon as that is done: the job goes on
+    without this process, its results are kept in S3 for seven days, and ``lithops_magic.attach(result.job_id)``
+    goes on with it. `workers` does not bound it, and at most 100,000 items are taken."""
     keep_after: float = KEEP_AFTER
-    """Seconds after which a task's result is also kept in S3."""
+    """Seconds after which a task's result is also kept in S3, where a lost connection or kernel cannot take it."""
     errors: Literal["raise", "keep"] = "raise"
-    """Whether a failed task raises at the end or is only kept in the result."""
+    """``"raise"``: raise the first error with a summary of all when the job is over; ``"keep"``: only keep them."""
     locals: bool = False
-    """Whether an error brings the local variables of the frames that failed."""
+    """Whether an error shows the local variables of the frame that failed."""
     packages: str | tuple[str, ...] | None = None
-    """What is asked for beside or instead of the packages that are found; "none" for none at all."""
+    """Packages that the function gets beside those it is seen to use, or in other versions: ``"numpy==2.1 polars"``,
+    a requirements file, a list of such; ``"none"`` ships none at all."""
+    starmap: bool = False
+    """Call the function with each item's elements as its arguments, as `itertools.starmap` does."""
+    callbacks: tuple[Callback, ...] = ()
+    """Each is called with every event of the job (``lithops_magic.callbacks``) and a snapshot of it, one after the
+    other in a thread of its own; one that raises is called no more, and the job goes on."""
     label: str = ""
     """What the user calls the job, shown in its repr."""
 
@@ -55,15 +84,130 @@ class MapOptions:
         return {"again": ["error"]} if self.retry_errors else {}
 
     def __post_init__(self) -> None:
-        for name in ("memory", "timeout", "tmp", "chunksize", "workers"):
+        for name, check in _CHECKS.items():
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
-        if self.retries < 0:
-            raise ValueError(f"retries must be at least 0, not {self.retries}")
-        if self.retry_memory is not None and self.retry_memory <= 1:
-            raise ValueError(f"retry_memory must be more than 1, not {self.retry_memory}")
-        if self.max_cost is not None and self.max_cost <= 0:
-            raise ValueError(f"max_cost must be more than 0, not {self.max_cost}")
-        if self.errors not in ("raise", "keep"):
-            raise ValueError(f"errors must be 'raise' or 'keep', not {self.errors!r}")
+            if value is not None or name in _NEEDED:
+                object.__setattr__(self, name, check(name, value))
+
+
+NAMES = tuple(field.name for field in fields(MapOptions))
+
+
+def check_names(names: Mapping[str, Any], known: tuple[str, ...] = NAMES, caller: str = "") -> None:
+    """Refuse options that do not exist.
+
+    Raises
+    ------
+    MisuseError
+        There is one; the message says what was probably meant.
+    """
+    for name in names:
+        if name not in known:
+            meant = ALIASES.get(name) if ALIASES.get(name) in known else closest(name, known)
+            hint = f"did you mean {meant!r}?" if meant else f"there are {', '.join(known)}"
+            raise MisuseError(f"{caller}there is no option {name!r}; {hint}")
+
+
+def _wrong(name: str, wanted: object, value: object) -> MisuseError:
+    return MisuseError(f"{name} must be {wanted}, not {value!r}")
+
+
+def _whole(allowed: limits.Range) -> Callable[[str, Any], int]:
+    def check(name: str, value: Any) -> int:
+        try:
+            return allowed.checked(value)
+        except ValueError:
+            raise _wrong(name, allowed, value) from None
+
+    return check
+
+
+def _above(low: float, wanted: str, *, also: bool = False) -> Callable[[str, Any], float]:
+    def check(name: str, value: Any) -> float:
+        try:
+            number = math.nan if isinstance(value, str | bytes | bool) else float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not (low < number < math.inf or (also and number >= low)):
+            raise _wrong(name, wanted, value)
+        return number
+
+    return check
+
+
+def _flag(name: str, value: Any) -> bool:
+    # NumPy's is none of Python's.
+    if type(value).__name__ not in ("bool", "bool_"):
+        raise _wrong(name, "True or False", value)
+    return bool(value)
+
+
+def _one_of(*choices: str) -> Callable[[str, Any], str]:
+    def check(name: str, value: Any) -> str:
+        if not isinstance(value, str) or value not in choices:
+            raise _wrong(name, " or ".join(map(repr, choices)), value)
+        return value
+
+    return check
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise _wrong(name, "a text", value)
+    return value
+
+
+def _pairs(name: str, value: Any) -> tuple[tuple[str, str], ...]:
+    wanted = "names and values, such as {'DEBUG': '1'}"
+    try:
+        pairs = tuple((key, text) for key, text in (value.items() if isinstance(value, Mapping) else value or ()))
+    except (TypeError, ValueError):
+        raise _wrong(name, wanted, value) from None
+    for key, text in pairs:
+        if not isinstance(key, str) or not key or "=" in key or not isinstance(text, str):
+            # Not the value, which may be secret.
+            raise MisuseError(f"{name} must be {wanted}, all of them texts: look at {key!r}")
+    return pairs
+
+
+def _texts(name: str, value: Any) -> str | tuple[str, ...]:
+    if isinstance(value, str):
+        return value
+    texts = tuple(value) if isinstance(value, list | tuple | set | frozenset) else ()
+    if not all(isinstance(text, str) for text in texts) or (value and not texts):
+        raise _wrong(name, "a text or a list of texts", value)
+    return texts
+
+
+def _callables(name: str, value: Any) -> tuple[Callback, ...]:
+    given = tuple(value) if isinstance(value, list | tuple) else () if value is None else (value,)
+    for each in given:
+        if not callable(each):
+            raise _wrong(name, "functions that take an event and a snapshot", each)
+    return given
+
+
+_NEEDED = frozenset({"env", "callbacks", "retries", "keep_after", "errors", "label"})
+"""Of which None is no value, or an empty one."""
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "memory": _whole(limits.MEMORY),
+    "timeout": _whole(limits.TIMEOUT),
+    "tmp": _whole(limits.TMP),
+    "env": _pairs,
+    "chunksize": _whole(limits.COUNT),
+    "workers": _whole(limits.COUNT),
+    "retries": _whole(limits.RETRIES),
+    "retry_errors": _flag,
+    "retry_memory": _above(1, "a factor above 1, such as 2"),
+    "backups": _flag,
+    "max_cost": _above(0, "an amount of US dollars above 0"),
+    "detach": _flag,
+    "keep_after": _above(0, "seconds, at least 0", also=True),
+    "errors": _one_of("raise", "keep"),
+    "locals": _flag,
+    "packages": _texts,
+    "starmap": _flag,
+    "callbacks": _callables,
+    "label": _text,
+}

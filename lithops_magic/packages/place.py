@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lithops_magic.config import Settings
+from lithops_magic.config.limits import FREE_TMP, MOST_TMP
 from lithops_magic.config.problems import MAX_LAYERS
 from lithops_magic.errors import PackageError
 from lithops_magic.packages.build import Layer
@@ -17,15 +18,12 @@ WORKER = 2**20
 LEFT = 64 * 2**20
 """Bytes of `/tmp` left for the tasks themselves."""
 
-MOST_TMP = 10_240
-"""MB of `/tmp` that a function may have (AWS Lambda quotas)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Room:
     """What the function has for packages."""
 
-    tmp: int = 512
+    tmp: int = FREE_TMP
     """MB of `/tmp`."""
     layers: int = 5
     """Layers that it may still have."""

@@ -71,7 +71,7 @@ def _run_all(event: dict[str, Any], alarm: Alarm, store: Store | None, reply: Re
         for task in event["tasks"]:
             reply.add(refuse(task, problem))
         return
-    runner = Runner(function, store, event.get("locals", False))
+    runner = Runner(function, store, event.get("locals", False), event.get("starmap", False))
     processes = min(event.get("processes", 1), len(event["tasks"]))
     if processes > 1 and hasattr(os, "fork"):
         from .processes import run_all

@@ -27,10 +27,15 @@ class Runner:
         Where items are that do not fit in the request.
     with_locals
         Whether an error is reported with the variables of the frame that failed.
+    starmap
+        Whether the function is called with what is in an item.
     """
 
-    def __init__(self, function: functions.Function, store: Store | None, with_locals: bool = False) -> None:
+    def __init__(
+        self, function: functions.Function, store: Store | None, with_locals: bool = False, starmap: bool = False
+    ) -> None:
         self._function = function
+        self._starmap = starmap
         self.store = store
         self._with_locals = with_locals
         self._surroundings = Surroundings()
@@ -55,7 +60,8 @@ class Runner:
                     item = functions.fetch(task, self.store, "item")
                     function = self._function.load()
                     namespace.keep(function)
-                    value = _call(function, functions.load(item, "item"))
+                    loaded = functions.load(item, "item")
+                    value = _call(function, loaded if self._starmap else (loaded,))
             except Problem as problem:
                 outcome = refusal(problem)
             except BaseException as error:  # SystemExit and its like would kill the sandbox, neighbours and all
@@ -86,8 +92,8 @@ def refusal(problem: Problem) -> dict[str, Any]:
     return {"status": problem.status, "reason": str(problem)}
 
 
-def _call(function: Any, item: Any) -> Any:
-    value = function(item)
+def _call(function: Any, arguments: Any) -> Any:
+    value = function(*arguments)
     if not isinstance(value, CoroutineType):
         return value
     import asyncio  # 20 ms of every cold start, for the few who need it

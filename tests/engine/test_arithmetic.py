@@ -17,9 +17,11 @@ from lithops_magic.engine.dispatch.chunk_size import Chunks
 from lithops_magic.engine.dispatch.lanes import Flight
 from lithops_magic.engine.dispatch.stragglers import Stragglers
 from lithops_magic.engine.job import events as ev
-from lithops_magic.engine.job.ledger import Charge, Ledger
+from lithops_magic.engine.job.events import Charge
+from lithops_magic.engine.job.ledger import Ledger
 from lithops_magic.engine.job.snapshot import Snapshot, reduce
 from lithops_magic.engine.wire.reply import Outcome, WorkerReply
+from lithops_magic.errors import TaskError
 
 ENDPOINT = Endpoint(
     sender=Nowhere(),
@@ -30,6 +32,8 @@ ENDPOINT = Endpoint(
     price=lambda billed_ms: billed_ms * 1e-5,
     request_price=0.001,
 )
+
+ERROR = TaskError("why", index=0)
 
 
 def after(*events: ev.Event, start: Snapshot | None = None) -> Snapshot:
@@ -178,19 +182,19 @@ def test_counts_add_up() -> None:
     s = after(
         ev.Started(10.0, 512),
         ev.Counted(20),
-        ev.Submitted(8),
-        ev.Answered((), 3),
-        ev.Failed(),
-        ev.Retried(),
-        ev.Returned(1),
+        ev.Submitted(range(8)),
+        ev.Answered((), [(task, None, "") for task in range(3)]),
+        ev.Failed(0, ERROR),
+        ev.Retried([0]),
+        ev.Returned(range(1)),
     )
     assert (s.running, s.done, s.failed, s.retried, s.queued) == (2, 3, 1, 1, 14)
-    s = after(ev.Throttled(1), ev.BackedUp(1), ev.Failed(sent=False), start=s)
+    s = after(ev.Throttled(range(1)), ev.BackedUp(range(1)), ev.Failed(0, ERROR, sent=False), start=s)
     assert (s.running, s.throttled, s.backups, s.failed, s.queued) == (1, 1, 1, 2, 14)
-    s = after(ev.Cancelled(12.0), ev.Withdrawn(1), start=s)
+    s = after(ev.Cancelled(12.0), ev.Withdrawn(range(1)), start=s)
     assert (s.state, s.running, s.cancelled, s.queued) == ("cancelled", 0, 15, 0)
     assert s.done + s.failed + s.cancelled == s.total
-    assert after(ev.Submitted(3)).queued is None
+    assert after(ev.Submitted(range(3))).queued is None
 
 
 def test_clocks() -> None:
@@ -222,7 +226,13 @@ def test_cost_so_far_and_projected() -> None:
         ev.Invoked(task_seconds=2.0, billed_ms=2100.0, cost=0.03, request_cost=0.01, cold=True, max_memory_mb=90),
     )
     more = (ev.Invoked(task_seconds=1.0, billed_ms=1050.0, cost=0.015, request_cost=0.01, max_memory_mb=80),)
-    s = after(ev.Counted(10), ev.Submitted(4), ev.Answered(invoked, 2), ev.Answered(more, 1), ev.Failed())
+    s = after(
+        ev.Counted(10),
+        ev.Submitted(range(4)),
+        ev.Answered(invoked, [(task, None, "") for task in range(2)]),
+        ev.Answered(more, [(task, None, "") for task in range(1)]),
+        ev.Failed(0, ERROR),
+    )
     assert (s.invocations, s.cold_starts, s.max_memory_mb) == (2, 1, 90)
     assert (s.task_seconds, s.billed_ms, s.cost, s.request_cost) == pytest.approx((3.0, 3150.0, 0.045, 0.02))
     # 0.065 for 4 of 10 tasks.

@@ -76,7 +76,7 @@ def test_values_come_in_the_order_of_the_items() -> None:
     result = lmap(lambda x: x * x, range(300))
     assert list(result) == [x * x for x in range(300)]
     assert (len(result), result[-1], result[1:3]) == (300, 299**2, [1, 4])
-    assert result.values() == list(result)
+    assert list(result.succeeded().values()) == list(result)
     s = result.snapshot()
     assert (s.state, s.done, s.queued, s.running) == ("finished", 300, 0, 0)
     assert 0 < s.invocations < 300
@@ -131,7 +131,7 @@ def test_a_generator_of_items_is_taken_lazily() -> None:
     result.cancel()
     done = result.snapshot().done
     assert taken <= done + 2 * 2 + 2 + result.snapshot().running + 4
-    assert len(result.values()) >= 10
+    assert len(list(result.succeeded().values())) >= 10
 
 
 def test_the_items_of_a_generator_are_let_go_as_their_tasks_end() -> None:
@@ -152,7 +152,7 @@ def test_the_items_of_a_generator_are_let_go_as_their_tasks_end() -> None:
             return int, (7,)
 
     result = lmap(lambda x: x, (Item() for _ in range(20_000)), chunksize=100, workers=4)
-    assert result.values() == [7] * 20_000
+    assert list(result.succeeded().values()) == [7] * 20_000
     assert len(born) == 20_000
     patiently(lambda: len(gone) == 20_000)
     # The chunks in flight and those that are made ready meanwhile.
@@ -166,7 +166,7 @@ def test_one_failure_among_a_thousand_is_found_and_the_rest_kept() -> None:
     result = keep(task, range(1000))
     assert list(result.errors) == [617]
     assert result[0] == 1 / -617
-    assert len(result.values()) == 999
+    assert len(list(result.succeeded().values())) == 999
     error = result.errors[617]
     assert isinstance(error, RemoteError)
     assert isinstance(error, ZeroDivisionError)
@@ -261,7 +261,7 @@ def test_a_time_out_in_a_chunk_keeps_its_neighbours() -> None:
         return x
 
     result = keep(task, range(6), chunksize=6, timeout=2, retries=1)
-    assert result.values() == [0, 1, 3, 4, 5]
+    assert list(result.succeeded().values()) == [0, 1, 3, 4, 5]
     error = result.errors[2]
     assert isinstance(error, TaskTimeout)
     assert "2 s" in str(error)
@@ -278,7 +278,7 @@ def test_a_time_out_in_c_code_is_the_platforms_and_keeps_its_neighbours() -> Non
         return x
 
     result = keep(task, range(3), chunksize=3, timeout=2, retries=1)
-    assert result.values() == [0, 2]
+    assert list(result.succeeded().values()) == [0, 2]
     assert isinstance(result.errors[1], TaskTimeout)
 
 
@@ -289,7 +289,7 @@ def test_a_segmentation_fault_in_a_chunk_keeps_its_neighbours() -> None:
         return x
 
     result = keep(task, range(6), chunksize=6, retries=1)
-    assert result.values() == [0, 1, 2, 4, 5]
+    assert list(result.succeeded().values()) == [0, 1, 2, 4, 5]
     error = result.errors[3]
     assert isinstance(error, TaskCrashed)
     assert "segmentation fault" in str(error)
@@ -305,7 +305,7 @@ def test_a_sandbox_killed_for_its_memory_is_named_with_what_it_used() -> None:
         return x
 
     result = keep(task, range(3), chunksize=3, retries=1)
-    assert result.values() == [0, 2]
+    assert list(result.succeeded().values()) == [0, 2]
     error = result.errors[1]
     assert type(error) is TaskOutOfMemory
     assert "it used up 256 of the function's 256 MB: give it more with memory (--memory)" in str(error)
@@ -332,7 +332,7 @@ def test_a_full_disk_is_named_and_keeps_its_neighbours() -> None:
 
     # Linux answers a write to this device as it does on a disk without room.
     result = keep(task, ["/dev/null", "/dev/full", "/dev/null"], chunksize=3)
-    assert result.values() == ["/dev/null", "/dev/null"]
+    assert list(result.succeeded().values()) == ["/dev/null", "/dev/null"]
     error = result.errors[1]
     assert isinstance(error, DiskFull)
     assert "No space left on device" in str(error)
@@ -347,7 +347,7 @@ def test_a_function_that_cannot_be_pickled_is_refused_before_anything_is_sent() 
 
 def test_an_item_that_cannot_be_sent_fails_alone() -> None:
     result = keep(lambda x: len(x) if isinstance(x, bytes) else 0, [b"abc", threading.Lock(), b"a"])
-    assert result.values() == [3, 1]
+    assert list(result.succeeded().values()) == [3, 1]
     assert isinstance(result.errors[1], ItemError)
     assert isinstance(result.errors[1], SerializationError)
     assert "lock' object; send what the task can make it from" in str(result.errors[1])
@@ -358,7 +358,7 @@ def test_a_result_that_cannot_be_sent_fails_alone() -> None:
         return [1, (i for i in range(3)), 4][x]
 
     result = keep(task, range(3), chunksize=3)
-    assert result.values() == [1, 4]
+    assert list(result.succeeded().values()) == [1, 4]
     assert type(result.errors[1]) is ResultError
     assert "'generator' object; return plain data made from it" in str(result.errors[1])
 
@@ -435,7 +435,7 @@ def test_an_interrupted_job_keeps_what_is_done_and_returns_at_once(local_aws: An
         assert result.wait(60)
         s = result.snapshot()
         assert (s.state, s.done, s.running, s.queued, s.cancelled) == ("cancelled", 4, 4, 0, 92)
-        assert result.values() == [0, 1, 2, 3]
+        assert list(result.succeeded().values()) == [0, 1, 2, 3]
         with pytest.raises(JobCancelled):
             result[99]
         for connection in held:

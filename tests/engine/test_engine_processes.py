@@ -37,8 +37,8 @@ def test_tasks_run_at_the_same_time_with_their_own_logs_and_errors() -> None:
         return x, os.getpid()
 
     result = lmap(task, range(6))
-    assert [value[0] for value in result.values()] == [0, 1, 2, 3, 5]
-    assert len({value[1] for value in result.values()}) == 3
+    assert [value[0] for value in list(result.succeeded().values())] == [0, 1, 2, 3, 5]
+    assert len({value[1] for value in list(result.succeeded().values())}) == 3
     assert [result.logs(i) for i in range(6)] == [f"task {i}\n" for i in range(6)]
     assert isinstance(result.errors[4], ValueError)
     assert isinstance(result.errors[4], RemoteError)
@@ -55,7 +55,7 @@ def test_a_process_that_dies_loses_only_its_own_task() -> None:
         return x
 
     result = lmap(task, range(8), chunksize=8, retries=0)
-    assert result.values() == [0, 2, 4, 5, 6, 7]
+    assert list(result.succeeded().values()) == [0, 2, 4, 5, 6, 7]
     assert {i: type(error) for i, error in result.errors.items()} == {1: TaskCrashed, 3: TaskCrashed}
     assert "signal 11 (Segmentation fault)" in str(result.errors[1])
     assert "status 7" in str(result.errors[3])
@@ -71,7 +71,7 @@ def test_the_time_limit_is_kept_even_by_a_process_that_does_not_listen() -> None
         return x
 
     result = lmap(task, range(6), chunksize=6, retries=0, timeout=5)
-    assert result.values() == [2, 3, 4, 5]
+    assert list(result.succeeded().values()) == [2, 3, 4, 5]
     assert [type(result.errors[i]) for i in range(2)] == [TaskTimeout, TaskTimeout]
     assert "time.sleep(60)" in result.errors[1].where
 

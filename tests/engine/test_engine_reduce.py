@@ -36,8 +36,8 @@ def test_nothing_is_reduced_unless_every_task_succeeded(local_aws):
     with pytest.raises(JobCancelled, match="`sum` was not called"):
         result.reduced  # noqa: B018
     started = invocations(local_aws)
-    assert result.reduction is not None
-    assert result.reduction.result is None
+    assert result._reduction is not None
+    assert result._reduction.result is None
     stopped = lithops_magic.map(lambda n: n, range(3), reduce=sum, background=True)
     stopped.cancel()
     with pytest.raises(JobCancelled):

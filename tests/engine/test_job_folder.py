@@ -92,12 +92,12 @@ def test_values_beside_a_damaged_record_are_all_there(local_aws: Any, iterator: 
         data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
         folder.journal.write_bytes(data)
         result = attached(folder)
-        known = {i: result._job.ledger.values[i] for i in result.indices("done")}
+        known = {i: result._job.ledger.values[i] for i in result._indices("done")}
         assert len(known) >= len(items) - 10
         assert known == {i: items[i] * 2 for i in known}
         assert any("record" in note and "cannot be read" in note for note in result.snapshot().notes)
     resumed = attached(folder, resume=True)
-    assert len(resumed.indices("done")) >= len(items) - 1
+    assert len(resumed._indices("done")) >= len(items) - 1
     assert all("damaged" in str(error) for error in resumed.errors.values())
 
 

@@ -64,7 +64,7 @@ def test_an_endpoint_that_comes_back_is_waited_for(
     result = job.start(items(), retries=1, workers=8)
     assert eventually(lambda: len(turned_away) >= 8)
     assert {type(outcome) for outcome in turned_away} == {Unreachable}
-    assert not result.done
+    assert not result.done()
     proxy.up()
     assert result.wait(60)
     assert list(result) == RIGHT

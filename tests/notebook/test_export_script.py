@@ -30,7 +30,7 @@ CELLS = [
     "    return x * 2, twice.__doc__",
     "print(list(doubled), items)",
     "%%lambda_map x in [4, 0, 2] -o halves\nimport asyncio\nawait asyncio.sleep(0)\n8 // x",
-    "print(halves.values(), [type(error).__name__ for error in halves.errors.values()])",
+    "print(list(halves.succeeded().values()), [type(error).__name__ for error in halves.errors.values()])",
     "for n in (1, 2):\n    %lambda_map str [n] -o words\n"
     "    print(list(words), words[0] * 2)\nif n:\n    %lambda_status",
     "%%time\n%time import asyncio\nlater = 7",

@@ -99,7 +99,7 @@ def slow(n):
 
 result = lithops_magic.map(slow, list(range(6)), chunksize=1, workers=2, keep_after=0.01, background=True)
 print(result.job_id, flush=True)
-while len(result.values()) < int(sys.argv[1]):
+while len(list(result.succeeded().values())) < int(sys.argv[1]):
     time.sleep(0.05)
 os._exit(0)
 """

@@ -44,7 +44,7 @@ def test_a_bar_moves_on_a_terminal_and_the_interrupt_key_stops_the_job(ipython: 
     ipython.expect(r"Stopped: \d+ of 200 finished[^\n]*results so far in `r`")
     assert "Traceback" not in ipython.before
     ipython.expect(r"In \[3\]: ")
-    ipython.sendline("len(r.values()) >= 2, r")
+    ipython.sendline("len(list(r.succeeded().values())) >= 2, r")
     ipython.expect(r"Out\[3\]:\s+\(True,\s.*: 200 tasks · stopped · ")
 
 

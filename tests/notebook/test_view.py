@@ -6,8 +6,8 @@ import pytest
 
 from lithops_magic.engine import MapOptions, MapResult
 from lithops_magic.engine.job import events as ev
+from lithops_magic.engine.job.events import Charge
 from lithops_magic.engine.job.job import Job
-from lithops_magic.engine.job.ledger import Charge
 from lithops_magic.engine.result.summary import to_html, to_text
 from lithops_magic.errors import InvokeError, RemoteError, RemoteFrame, RemoteTraceback, TaskCrashed
 

@@ -12,6 +12,7 @@ from lithops_magic.aws.definition import PREFIX
 from lithops_magic.aws.explain import aws_errors
 from lithops_magic.aws.session import Cloud, Notify, silent
 from lithops_magic.config import Settings
+from lithops_magic.config.limits import KEPT_DAYS
 from lithops_magic.errors import AwsError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ JOB_PREFIX = f"{PREFIX}/"
 RESULTS = f"{JOB_PREFIX}jobs/"
 """What sandboxes write; what the notebook sends is beside it, and they may only read it."""
 
-EXPIRY_DAYS = 7
+EXPIRY_DAYS = KEPT_DAYS
 """Days after which S3 deletes what a job stored."""
 
 LONGEST_NAME = 63
@@ -40,7 +41,7 @@ _RULE: LifecycleRuleTypeDef = {
 }
 
 
-class _Owned(TypedDict):
+class Owned(TypedDict):
     """Names the bucket in every call, which fails if it is not the account's."""
 
     Bucket: str
@@ -80,7 +81,7 @@ def ensure_bucket(cloud: Cloud, settings: Settings, notify: Notify = silent) -> 
         The bucket belongs to another account, or a call is not permitted.
     """
     name = bucket_name(cloud.account_id, cloud.region, settings.namespace)
-    owned: _Owned = {"Bucket": name, "ExpectedBucketOwner": cloud.account_id}
+    owned: Owned = {"Bucket": name, "ExpectedBucketOwner": cloud.account_id}
     s3 = cloud.client("s3")
     with aws_errors():
         lifecycle = _lifecycle(s3, owned)
@@ -97,7 +98,7 @@ def ensure_bucket(cloud: Cloud, settings: Settings, notify: Notify = silent) -> 
     return name
 
 
-def _lifecycle(s3: S3Client, owned: _Owned) -> dict[str, Any] | None:
+def _lifecycle(s3: S3Client, owned: Owned) -> dict[str, Any] | None:
     """Return the lifecycle configuration; None if there is no bucket."""
     from botocore.exceptions import ClientError
 
@@ -116,7 +117,7 @@ def _lifecycle(s3: S3Client, owned: _Owned) -> dict[str, Any] | None:
         raise
 
 
-def _made_by_others(s3: S3Client, owned: _Owned) -> dict[str, Any] | None:
+def _made_by_others(s3: S3Client, owned: Owned) -> dict[str, Any] | None:
     """Accept a bucket of this account whose settings the caller may not read: an administrator made it."""
     from botocore.exceptions import ClientError
 
@@ -129,7 +130,7 @@ def _made_by_others(s3: S3Client, owned: _Owned) -> dict[str, Any] | None:
     return {"Rules": [_RULE]}
 
 
-def _create(s3: S3Client, cloud: Cloud, owned: _Owned) -> None:
+def _create(s3: S3Client, cloud: Cloud, owned: Owned) -> None:
     from botocore.exceptions import ClientError
 
     # S3 takes every region but its first one as a constraint.
@@ -147,7 +148,7 @@ def _create(s3: S3Client, cloud: Cloud, owned: _Owned) -> None:
     s3.get_waiter("bucket_exists").wait(**owned)
 
 
-def _protect(s3: S3Client, owned: _Owned) -> None:
+def _protect(s3: S3Client, owned: Owned) -> None:
     everything: Any = dict.fromkeys(
         ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
     )
@@ -160,7 +161,7 @@ def _protect(s3: S3Client, owned: _Owned) -> None:
     )
 
 
-def _refuse_plain_http(s3: S3Client, owned: _Owned, region: str) -> None:
+def _refuse_plain_http(s3: S3Client, owned: Owned, region: str) -> None:
     """Have S3 refuse whoever speaks without TLS, unless the bucket has a policy of somebody's already."""
     if _has_policy(s3, owned):
         return
@@ -176,7 +177,7 @@ def _refuse_plain_http(s3: S3Client, owned: _Owned, region: str) -> None:
     s3.put_bucket_policy(**owned, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
 
 
-def _has_policy(s3: S3Client, owned: _Owned) -> bool:
+def _has_policy(s3: S3Client, owned: Owned) -> bool:
     from botocore.exceptions import ClientError
 
     try:
@@ -188,14 +189,14 @@ def _has_policy(s3: S3Client, owned: _Owned) -> bool:
     return True
 
 
-def _expire(s3: S3Client, owned: _Owned, lifecycle: dict[str, Any]) -> None:
+def _expire(s3: S3Client, owned: Owned, lifecycle: dict[str, Any]) -> None:
     kept: Any = {key: value for key, value in lifecycle.items() if key != "Rules"}
     s3.put_bucket_lifecycle_configuration(
         **owned, LifecycleConfiguration={"Rules": [*lifecycle["Rules"], _RULE]}, **kept
     )
 
 
-def _foreign(owned: _Owned, error: ClientError) -> AwsError:
+def _foreign(owned: Owned, error: ClientError) -> AwsError:
     return AwsError(
         f"The bucket {owned['Bucket']} exists, but it is not this account's or you may not use it. "
         "Ask whoever manages the account for access to it, or set another namespace.",

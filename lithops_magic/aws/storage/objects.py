@@ -8,11 +8,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from lithops_magic.aws.explain import aws_errors
 from lithops_magic.aws.session import Cloud, Notify, silent
-from lithops_magic.aws.storage.bucket import EXPIRY_DAYS, JOB_PREFIX, bucket_name, ensure_bucket
+from lithops_magic.aws.storage.bucket import EXPIRY_DAYS, JOB_PREFIX, Owned, bucket_name, ensure_bucket
 from lithops_magic.aws.storage.patience import patiently
 from lithops_magic.config import Settings
 from lithops_magic.errors import AwsError
@@ -31,11 +31,6 @@ _DELETE_BATCH = 1000
 _ABSENT = ("NoSuchKey", "NoSuchBucket", "NotFound", "404")
 
 
-class _Owned(TypedDict):
-    Bucket: str
-    ExpectedBucketOwner: str
-
-
 class ObjectStore:
     """The objects of one account, region and namespace. Every method may be called from any thread.
 
@@ -50,7 +45,7 @@ class ObjectStore:
     def __init__(self, cloud: Cloud, settings: Settings, *, account: str | None = None) -> None:
         self.owner = account or cloud.account_id
         self.bucket = bucket_name(self.owner, cloud.region, settings.namespace)
-        self._owned: _Owned = {"Bucket": self.bucket, "ExpectedBucketOwner": self.owner}
+        self._owned: Owned = {"Bucket": self.bucket, "ExpectedBucketOwner": self.owner}
         self._cloud = cloud
         self._settings = settings
         self._lock = threading.Lock()

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from lithops_magic.aws.invoke.outcomes import Done, Refused
+from lithops_magic.config.limits import MOST_MEMORY
 from lithops_magic.engine.backend.deployment_package import worker_package
 from lithops_magic.engine.wire.store import Store
 
@@ -23,8 +24,6 @@ UNLIMITED = 1_000_000_000
 """Invocations at once where none is sent."""
 LOST_SECONDS = 180.0
 """Beyond the function's timeout: for a connection, newer credentials and a second attempt, and for a look at S3."""
-MOST_MEMORY = 10_240
-"""MB (AWS Lambda developer guide, "Lambda quotas")."""
 
 
 class Sender(Protocol):

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from lithops_magic.aws.invoke.outcomes import Reply
 from lithops_magic.engine.backend.aws_lambda import Endpoint
-from lithops_magic.engine.job.events import Invoked
-from lithops_magic.engine.job.ledger import Charge
+from lithops_magic.engine.job.events import Charge, Invoked
 from lithops_magic.engine.wire.reply import WorkerReply
 
 

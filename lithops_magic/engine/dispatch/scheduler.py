@@ -306,6 +306,7 @@ class Scheduler:
             lane.wake(now)
             if lane.ready and not lane.link.limiter.pause(now):
                 self._fill_lane(lane, now)
+                self._check_budget(lane)
         if self._job.options.backups and self._source.last and not self._lanes.waiting and not self._job.over:
             self._back_up(now)
 
@@ -348,11 +349,19 @@ class Scheduler:
         return int(limit)
 
     def _affordable(self, lane: Lane) -> float:
-        snapshot = self._job.snapshot()
-        affordable = self._budget.affordable(snapshot, lane.link.endpoint, self._chunk_size())
-        if affordable < 1 and lane.waiting and not self._lanes.in_flight and not self._job.over:
-            raise self._budget.spent(snapshot)
-        return affordable
+        """Invocations that the job's money allows in flight."""
+        return self._budget.affordable(self._job.snapshot(), lane.link.endpoint, self._chunk_size())
+
+    def _check_budget(self, lane: Lane) -> None:
+        """End the job where nothing is in flight, and nothing more can be paid for.
+
+        Raises
+        ------
+        BudgetSpent
+            It is so.
+        """
+        if lane.waiting and not self._lanes.in_flight and self._affordable(lane) < 1:
+            raise self._budget.spent(self._job.snapshot())
 
     def _ripe(self, lane: Lane, size: int, now: float) -> bool:
         """Whether the next chunk is full, or will not soon be fuller."""
@@ -373,7 +382,7 @@ class Scheduler:
             room = self._limit(lane, now) - len(lane.flights)
             for flight in self._stragglers.among(list(lane.flights), now)[: max(0, room)]:
                 flight.copied = True
-                self._job.publish(ev.BackedUp(len(flight.tasks)))
+                self._job.publish(ev.BackedUp([task.index for task in flight.tasks]))
                 self._invoke(lane.launch([task for task in flight.tasks if not task.settled], copied=True))
 
     def _invoke(self, flight: Flight) -> None:

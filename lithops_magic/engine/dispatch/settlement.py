@@ -17,7 +17,6 @@ from lithops_magic.engine.dispatch.transfers import Fetched, Parcels
 from lithops_magic.engine.dispatch.versions import Versions
 from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job, Task
-from lithops_magic.engine.job.ledger import Charge
 from lithops_magic.engine.wire.reply import WorkerReply
 from lithops_magic.errors import InvokeError, RemoteError, TaskError, TaskLost, TaskOutOfMemory, VersionMismatch, facts
 
@@ -59,7 +58,7 @@ class Referee:
         self._stragglers = stragglers
         self._versions = versions
         self._invoked: list[ev.Invoked] = []
-        self._charges: list[tuple[int, Charge]] = []
+        self._charges: list[tuple[int, ev.Charge]] = []
         self._done: list[tuple[Task, Any, str]] = []
         self.replies = 0
         """Invocations that a worker answered."""
@@ -86,7 +85,7 @@ class Referee:
             return self._lost(flight, outcome)
         tasks = flight.undecided()
         throttled = isinstance(outcome, Throttled)
-        self._return(flight.lane, tasks, ev.Throttled(len(tasks)) if throttled else ev.Returned(len(tasks)))
+        self._return(flight.lane, tasks, ev.Throttled if throttled else ev.Returned)
         # What comes from an endpoint that was given up already is no news.
         if flight.endpoint is flight.lane.link.endpoint and not self._job.over:
             flight.lane.link.turned_away(outcome)
@@ -115,7 +114,7 @@ class Referee:
         self._invoked.append(bill.event)
         if worker is not None and worker.error:
             tasks = flight.undecided()
-            self._return(flight.lane, tasks, ev.Returned(len(tasks)))
+            self._return(flight.lane, tasks, ev.Returned)
             raise (VersionMismatch if worker.mismatch else InvokeError)(worker.error)
         for note in notes:
             self._job.publish(ev.Noted(note))
@@ -156,7 +155,7 @@ class Referee:
                 return  # its copy may do better
             case verdicts.Missing() if task.lost < max(1, options.retries):
                 task.lost += 1
-                self._job.take_back([task], ev.Retried())
+                self._job.publish(ev.Retried([task.index]))
                 self._upload(lane, task)
             case verdicts.Final(error) | verdicts.Lost(error) | verdicts.Missing(error):
                 self._lose(lane, task, error)
@@ -164,9 +163,9 @@ class Referee:
                 self._lose(lane, task, error)
             case verdicts.Disturbed():
                 task.alone = True
-                self._return(lane, [task], ev.Returned(1))
+                self._return(lane, [task], ev.Returned)
             case verdicts.NotRun():
-                self._return(lane, [task], ev.Returned(1))
+                self._return(lane, [task], ev.Returned)
 
     def _lose(self, lane: Lane, task: Task, error: TaskError, *, rest: bool = False) -> None:
         """Charge a lost attempt to a task, and try again if it has one left; `rest`: not at once in an outage."""
@@ -178,21 +177,21 @@ class Referee:
                 return self._rest(lane, task)
             if isinstance(error, TaskOutOfMemory):
                 lane = self._lanes.larger(lane, options.retry_memory)
-            return self._return(lane, [task], ev.Retried())
+            return self._return(lane, [task], ev.Retried)
         if task.lost > 1:
             facts(error).message += f" (attempt {task.lost} of {options.retries + 1})"
         return self._job.fail(task, error)
 
     def _rest(self, lane: Lane, task: Task) -> None:
         if self._job.over:
-            return self._return(lane, [task], ev.Retried())
+            return self._return(lane, [task], ev.Retried)
         lane.resting.append((task, task.lost / self._job.options.retries))
-        return self._job.take_back([task], ev.Retried())
+        return self._job.publish(ev.Retried([task.index]))
 
-    def _return(self, lane: Lane, tasks: Sequence[Task], event: ev.Event) -> None:
+    def _return(self, lane: Lane, tasks: Sequence[Task], kind: Callable[[Sequence[int]], ev.Event]) -> None:
         """Put tasks back at the head of the queue; after the end of the job they are withdrawn instead."""
         if self._job.over:
-            event = ev.Withdrawn(len(tasks))
+            kind = ev.Withdrawn
         else:
             lane.waiting.extendleft(reversed(tasks))
-        self._job.take_back(tasks, event)
+        self._job.publish(kind([task.index for task in tasks]))

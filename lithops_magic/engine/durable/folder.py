@@ -8,20 +8,19 @@ import shutil
 import tempfile
 import time
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, Any
 
 from filelock import FileLock, Timeout
 from platformdirs import user_state_path
 
+from lithops_magic.closest import closest
+from lithops_magic.config.limits import KEPT_DAYS
 from lithops_magic.engine.durable import lines, private, records
 from lithops_magic.errors import UnknownJob, UnreadableJob
 
 FORMAT = 1
 """Of the files; another one is not read."""
-KEPT_DAYS = 7
-"""Days after which a job's folder is deleted: S3 deletes what the job stored there after as many."""
 KEPT_BYTES = 2_000_000_000
 """Bytes of all folders together, beyond which the oldest are deleted."""
 PATIENCE = 0.2
@@ -81,8 +80,8 @@ class JobFolder:
         known = {each.path.name: each for each in cls.all()}
         if job_id in known:
             return known[job_id]
-        close = get_close_matches(job_id, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else "no job is." if not known else "these are known:"
+        close = closest(job_id, known)
+        hint = f"did you mean {close}?" if close else "no job is." if not known else "these are known:"
         shown = ", ".join(list(known)[:_LISTED]) + (", …" if len(known) > _LISTED else "")
         raise UnknownJob(f"No job {job_id!r} is known on this machine: {hint} {'' if close else shown}".rstrip())
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lithops_magic.config.settings import CREDENTIALS, FileSystem, Settings
-from lithops_magic.engine.options import MapOptions
+from lithops_magic.engine.options import NAMES, MapOptions
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.packages import Need, Request, Unit
 
@@ -39,8 +39,7 @@ class Recipe:
 
     def to_plain(self) -> dict[str, Any]:
         """Return all but the function's container, for which there is its hash."""
-        options = asdict(self.options)
-        del options["env"]
+        options = {name: getattr(self.options, name) for name in NAMES if name not in ("env", "callbacks")}
         return {
             "settings": {name: value for name, value in asdict(self.settings).items() if name not in _UNWRITTEN},
             "options": options,

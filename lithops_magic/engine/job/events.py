@@ -1,8 +1,16 @@
-"""What can happen to a job; every number a user sees is reduced from these events."""
+"""What can happen to a job: the one stream of events that its state, and every number a user sees, is reduced from.
+
+Tasks are named by their position in the input.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lithops_magic.errors import TaskError
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,41 +45,47 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """Tasks were sent in one invocation."""
+    """Tasks are about to be sent, in one invocation or several."""
 
-    tasks: int
+    tasks: Sequence[int]
+    at: float = 0.0
+    memory_mb: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Returned:
     """Sent tasks that did not run, or ran without a result of their own, wait to be sent again."""
 
-    tasks: int
+    tasks: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Retried:
     """An attempt of a task was lost; it waits to be sent again."""
 
+    tasks: Sequence[int]
+
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
     """AWS asked to slow down; the tasks of the invocation wait to be sent again."""
 
-    tasks: int
+    tasks: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
 class BackedUp:
     """A copy of tasks in flight was sent, because they take far longer than their peers."""
 
-    tasks: int
+    tasks: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
     """A task failed for good."""
 
+    task: int
+    error: TaskError
     sent: bool = True
     """False if its item could not even be sent."""
 
@@ -91,18 +105,35 @@ class Invoked:
 
 
 @dataclass(frozen=True, slots=True)
+class Charge:
+    """What one attempt of one task took."""
+
+    duration_s: float
+    billed_ms: float
+    started_s: float
+    """Seconds since the start of the job, by the sandbox's clock."""
+    cold: bool
+    sandbox: str
+    max_memory_mb: int
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """Invocations were answered, and tasks returned a value."""
 
-    invoked: tuple[Invoked, ...] = ()
-    done: int = 0
+    invoked: Sequence[Invoked] = ()
+    done: Sequence[tuple[int, Any, str]] = ()
+    """Tasks, what they returned, and what they printed."""
+    charges: Sequence[tuple[int, Charge]] = ()
+    """What attempts of tasks took, those that failed among them."""
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
     """Tasks in flight came back after the job was stopped and will not be sent again."""
 
-    tasks: int
+    tasks: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)

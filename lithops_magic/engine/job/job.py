@@ -5,17 +5,27 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lithops_magic.engine.job import events as ev
-from lithops_magic.engine.job.ledger import Charge, Ledger, Table, TaskStats
+from lithops_magic.engine.job.ledger import Ledger, Table, TaskStats
+from lithops_magic.engine.job.listeners import Listeners
 from lithops_magic.engine.job.snapshot import Snapshot, reduce
 from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.wire.item import Prepared
-from lithops_magic.errors import JobCancelled, LithopsMagicError, TaskError, TaskPending, facts
+from lithops_magic.errors import JobCancelled, LithopsMagicError, TaskError, TaskPending
+
+if TYPE_CHECKING:
+    # With a default, which Python has from 3.13 on: `MapResult` alone is one of anything.
+    from typing_extensions import TypeVar
+
+    R = TypeVar("R", default=Any)
+else:
+    from typing import TypeVar
+
+    R = TypeVar("R")
 
 
 class Task:
@@ -38,7 +48,7 @@ class Task:
         """Whether it has its value or its error."""
 
 
-class TaskFuture(Future[Any]):
+class TaskFuture(Future[R]):
     """A task's value, error or `JobCancelled`; `index` is the task's position in the input."""
 
     def __init__(self, index: int) -> None:
@@ -81,8 +91,6 @@ class Job:
         self.name_code = name_code
         self.function = function
         self.ledger = Ledger()
-        self.order = array("q")
-        """Indices in the order in which the tasks ended."""
         self.error: Exception | None = None
         """What broke the job as a whole."""
         self.changed = threading.Condition()
@@ -99,7 +107,11 @@ class Job:
         self._again: Iterator[int] | None = None
         """Which tasks are added, if not one after the other."""
         self._snapshot = Snapshot(started_at=time.monotonic(), total=total)
-        self._futures: dict[int, TaskFuture] = {}
+        self._futures: dict[int, TaskFuture[Any]] = {}
+        self._waiting: list[Callable[[], object]] = []
+        self._listeners = Listeners(options.callbacks, self._say) if options.callbacks else None
+        if self._listeners is not None and total is not None:
+            self._listeners.tell(ev.Counted(total), self.snapshot())
 
     @property
     def sequence(self) -> Sequence[Any] | None:
@@ -187,9 +199,12 @@ class Job:
             return dict(self.ledger.logs)
 
     def publish(self, event: ev.Event) -> None:
-        """Record `event` and wake who waits."""
+        """Let everything follow from `event`, and wake who waits."""
         with self.changed:
             self._snapshot = reduce(self._snapshot, event)
+            self.ledger.apply(event, self._snapshot.started_at)
+            if self._listeners is not None:
+                self._listeners.tell(event, self._snapshot.at(time.monotonic()))
             self.changed.notify_all()
 
     def add(self, item: Any) -> Task | None:
@@ -207,9 +222,8 @@ class Job:
         with self.changed:
             job = Job(options, self.name_code, self._snapshot.total, self.function, self._items)
             job.ledger = self.ledger.without(indices)
-            job.order.extend(index for index in self.order if job.ledger.state(index) == "done")
             job._again = iter(indices)
-            job._snapshot = self._snapshot.again(len(job.order), time.monotonic())
+            job._snapshot = self._snapshot.again(len(job.ledger.order), time.monotonic())
             job.began -= job.clock()
             return job
 
@@ -218,52 +232,43 @@ class Job:
         with self.changed:
             if self.over:
                 return False
-            now = self.clock()
-            for task in tasks:
-                self.ledger.submit(task.index, now, memory_mb)
-            self.publish(ev.Submitted(len(tasks)))
+            self.publish(ev.Submitted([task.index for task in tasks], time.monotonic(), memory_mb))
             return True
-
-    def take_back(self, tasks: Iterable[Task], event: ev.Event) -> None:
-        """Record that `tasks` are not in flight any more and have no outcome."""
-        with self.changed:
-            for task in tasks:
-                self.ledger.take_back(task.index, counted=isinstance(event, ev.Retried))
-            self.publish(event)
 
     def record(
         self,
         invoked: Sequence[ev.Invoked],
-        charges: Iterable[tuple[int, Charge]],
+        charges: Sequence[tuple[int, ev.Charge]],
         done: Sequence[tuple[Task, Any, str]],
     ) -> None:
         """Record executed invocations, what attempts of tasks took, and the values of tasks and what they printed."""
-        with self.changed:
-            now = self.clock()
-            for index, charge in charges:
-                self.ledger.charge(index, charge, now)
-            for task, value, log in done:
-                task.settled = True
-                self.ledger.values[task.index] = value
-                self.ledger.items.pop(task.index, None)
-                if log:
-                    self.ledger.logs[task.index] = log
-                self.ledger.mark(task.index, "done")
-                self.order.append(task.index)
-            self.publish(ev.Answered(tuple(invoked), len(done)))
+        for task, _, _ in done:
+            task.settled = True
+        values = [(task.index, value, log) for task, value, log in done]
+        self.publish(ev.Answered(invoked, values, charges, time.monotonic()))
         self._settle([task.index for task, _, _ in done])
 
     def fail(self, task: Task, error: TaskError, *, sent: bool = True) -> None:
         """Record that a task failed for good."""
-        with self.changed:
-            task.settled = True
-            self.ledger.errors[task.index] = error
-            if log := facts(error).log:
-                self.ledger.logs[task.index] = log
-            self.ledger.mark(task.index, "failed")
-            self.order.append(task.index)
-            self.publish(ev.Failed(sent))
+        task.settled = True
+        self.publish(ev.Failed(task.index, error, sent))
         self._settle([task.index])
+
+    def when_over(self, told: Callable[[], object]) -> None:
+        """Call `told` once the job is over, from whatever thread ends it; at once if it is."""
+        with self.changed:
+            if not self.over:
+                self._waiting.append(told)
+                return
+        told()
+
+    def _say(self, text: str) -> None:
+        self.publish(ev.Noted(text))
+
+    def told(self) -> None:
+        """Wait, but not for ever, until callbacks know what has happened so far."""
+        if self._listeners is not None:
+            self._listeners.catch_up()
 
     def end(self) -> None:
         """Record that every task has ended and none will follow."""
@@ -290,7 +295,7 @@ class Job:
         else:
             self.cancel()
 
-    def future(self, index: int) -> TaskFuture:
+    def future(self, index: int) -> TaskFuture[Any]:
         """The future of one task."""
         with self.changed:
             future = self._futures.get(index)
@@ -318,9 +323,12 @@ class Job:
                 self.publish(ev.Counted(len(self.ledger)))
             self.publish(event(time.monotonic()))
             self.ended.set()
-            futures = list(self._futures.values())
+            futures, waiting = list(self._futures.values()), self._waiting
+            self._waiting = []
         for future in futures:
             self._resolve(future)
+        for told in waiting:
+            told()
 
     def _settle(self, indices: Iterable[int]) -> None:
         if not self._futures:
@@ -330,7 +338,7 @@ class Job:
         for future in futures:
             self._resolve(future)
 
-    def _resolve(self, future: TaskFuture) -> None:
+    def _resolve(self, future: TaskFuture[Any]) -> None:
         """Give a future what its task has; outside the lock, because it runs the user's callbacks."""
         missing = self.missing(future.index)
         if future.done() or isinstance(missing, TaskPending):

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lithops_magic.errors import TaskError
+from lithops_magic.engine.job import events as ev
+from lithops_magic.errors import TaskError, facts
 
 Table = Mapping[str, Sequence[Any]]
 """Rows of tasks, column by column, under the names of `TaskStats`."""
@@ -48,20 +49,8 @@ class TaskStats:
     """When the sandbox was done with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """What one attempt of one task took."""
-
-    duration_s: float
-    billed_ms: float
-    started_s: float
-    cold: bool
-    sandbox: str
-    max_memory_mb: int
-
-
 class Ledger:
-    """One row per task. Not locked: its job does that."""
+    """One row per task, reduced from the job's events. Not locked: its job does that."""
 
     def __init__(self) -> None:
         self.values: list[Any] = []
@@ -71,6 +60,8 @@ class Ledger:
         """Of the tasks that printed something."""
         self.items: dict[int, Any] = {}
         """Of the tasks that are not done, unless they can be looked up elsewhere."""
+        self.order = array("q")
+        """Tasks in the order in which they ended."""
         self._states = bytearray()
         self._cold = bytearray()
         self._attempts, self._used, self._memory = array("H"), array("H"), array("H")
@@ -86,6 +77,41 @@ class Ledger:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def apply(self, event: ev.Event, began: float) -> None:
+        """Take in what has happened to the job that began at this monotonic time."""
+        match event:
+            case ev.Submitted(tasks, at, memory_mb):
+                for index in tasks:
+                    self.submit(index, at - began, memory_mb)
+            case ev.Returned(tasks) | ev.Throttled(tasks) | ev.Withdrawn(tasks):
+                for index in tasks:
+                    self.take_back(index, counted=False)
+            case ev.Retried(tasks):
+                for index in tasks:
+                    self.take_back(index, counted=True)
+            case ev.Answered(_, done, charges, at):
+                for index, charge in charges:
+                    self.charge(index, charge, at - began)
+                for index, value, log in done:
+                    self._done(index, value, log)
+            case ev.Failed(index, error):
+                self._failed(index, error)
+
+    def _done(self, index: int, value: Any, log: str) -> None:
+        self.values[index] = value
+        self.items.pop(index, None)
+        self._ended_with(index, "done", log)
+
+    def _failed(self, index: int, error: TaskError) -> None:
+        self.errors[index] = error
+        self._ended_with(index, "failed", facts(error).log)
+
+    def _ended_with(self, index: int, state: State, log: str) -> None:
+        if log:
+            self.logs[index] = log
+        self.mark(index, state)
+        self.order.append(index)
 
     def add(self) -> int:
         """Add a row and return its index."""
@@ -112,6 +138,7 @@ class Ledger:
             copied.logs.pop(index, None)
             copied.mark(index, "queued")
             copied._again.add(index)
+        copied.order = array("q", [index for index in self.order if copied.state(index) == "done"])
         return copied
 
     def state(self, index: int) -> State:
@@ -151,7 +178,7 @@ class Ledger:
         if counted:
             self._again.add(index)
 
-    def charge(self, index: int, charge: Charge, received: float) -> None:
+    def charge(self, index: int, charge: ev.Charge, received: float) -> None:
         """Add what an attempt took; sandbox clocks are only believed between sending and receiving."""
         self._duration[index] = charge.duration_s
         self._billed[index] += charge.billed_ms

@@ -134,21 +134,21 @@ def reduce(snapshot: Snapshot, event: ev.Event) -> Snapshot:
         case ev.Counted(total):
             return _replace(s, total=total)
         case ev.Submitted(tasks):
-            return _replace(s, running=s.running + tasks)
+            return _replace(s, running=s.running + len(tasks))
         case ev.Returned(tasks):
-            return _replace(s, running=s.running - tasks)
-        case ev.Retried():
-            return _replace(s, running=s.running - 1, retried=s.retried + 1)
+            return _replace(s, running=s.running - len(tasks))
+        case ev.Retried(tasks):
+            return _replace(s, running=s.running - len(tasks), retried=s.retried + len(tasks))
         case ev.Throttled(tasks):
-            return _replace(s, running=s.running - tasks, throttled=s.throttled + 1)
+            return _replace(s, running=s.running - len(tasks), throttled=s.throttled + 1)
         case ev.Withdrawn(tasks):
-            return _replace(s, running=s.running - tasks, cancelled=s.cancelled + tasks)
+            return _replace(s, running=s.running - len(tasks), cancelled=s.cancelled + len(tasks))
         case ev.BackedUp(tasks):
-            return _replace(s, backups=s.backups + tasks)
-        case ev.Failed(sent):
-            return _replace(s, running=s.running - sent, failed=s.failed + 1)
+            return _replace(s, backups=s.backups + len(tasks))
+        case ev.Failed():
+            return _replace(s, running=s.running - event.sent, failed=s.failed + 1)
         case ev.Answered(invoked, done):
-            return _billed(_replace(s, running=s.running - done, done=s.done + done), invoked)
+            return _billed(_replace(s, running=s.running - len(done), done=s.done + len(done)), invoked)
         case ev.Ended(at):
             return _replace(s, state="finished", phase="", ended_at=at)
         case ev.Cancelled(at):

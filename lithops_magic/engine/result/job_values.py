@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from lithops_magic.engine.job.job import Job, TaskFuture
+from lithops_magic.engine.job.job import Job, R, TaskFuture
 from lithops_magic.engine.job.ledger import State, TaskStats
 from lithops_magic.engine.job.snapshot import Snapshot
 from lithops_magic.engine.options import MapOptions
@@ -44,7 +45,7 @@ class Stats(Sequence[TaskStats]):
         return f"<stats of {len(self):,} tasks; as a table: to_frame()>"
 
 
-class JobValues(Sequence[Any]):
+class JobValues(Sequence[R]):
     """The values of a job in the order of its items, complete or not."""
 
     def __init__(self, job: Job) -> None:
@@ -55,23 +56,24 @@ class JobValues(Sequence[Any]):
         return len(self._job.ledger) if total is None else total
 
     @overload
-    def __getitem__(self, index: int) -> Any: ...
+    def __getitem__(self, index: int) -> R: ...
     @overload
-    def __getitem__(self, index: slice) -> list[Any]: ...
-    def __getitem__(self, index: int | slice) -> Any:
+    def __getitem__(self, index: slice) -> list[R]: ...
+    def __getitem__(self, index: int | slice) -> R | list[R]:
         __tracebackhide__ = True
         if isinstance(index, slice):
             return [self._value(i) for i in range(*index.indices(len(self)))]
         return self._value(misuse.position(index, len(self)))
 
-    def _value(self, position: int) -> Any:
+    def _value(self, position: int) -> R:
         __tracebackhide__ = True
         if missing := self._job.missing(position):
             raise missing
         ledger = self._job.ledger
         if position in ledger.errors:
             raise tracebacks.at_its_line(ledger.errors[position])
-        return ledger.values[position]
+        value: R = ledger.values[position]
+        return value
 
     if not TYPE_CHECKING:  # for a type checker, there is no attribute but those below
 
@@ -79,20 +81,45 @@ class JobValues(Sequence[Any]):
             __tracebackhide__ = True
             raise misuse.no_attribute(name)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[R]:
         # The inherited one would take a task's IndexError for the end.
         return map(self._value, range(len(self)))
 
     def __await__(self) -> Generator[Any, None, Self]:
         import asyncio
 
-        yield from asyncio.to_thread(self.wait).__await__()
+        loop = asyncio.get_running_loop()
+        over = loop.create_future()
+
+        def tell() -> None:
+            if not over.done():
+                over.set_result(None)
+
+        def told() -> None:
+            with suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(tell)
+
+        self._job.when_over(told)
+        yield from over
         return self
 
-    def values(self) -> list[Any]:
-        """The values of the tasks that succeeded so far, in the order of the items."""
+    def values(self) -> list[R]:
+        """The values of all tasks, one for each item and in their order.
+
+        Raises
+        ------
+        TaskError
+            A task failed; `succeeded()` has the values of the others.
+        TaskPending or JobCancelled
+            A task has no value yet, or never will.
+        """
+        __tracebackhide__ = True
+        return list(self)
+
+    def succeeded(self) -> dict[int, R]:
+        """The values of the tasks that succeeded so far, by index, in the order of the items."""
         ledger = self._job.ledger
-        return [ledger.values[index] for index in ledger.indices("done")]
+        return {index: ledger.values[index] for index in ledger.indices("done")}
 
     @property
     def errors(self) -> dict[int, TaskError]:
@@ -104,10 +131,58 @@ class JobValues(Sequence[Any]):
         """What ended the job as a whole, such as a refused invocation or an iterator that raised."""
         return self._job.error
 
-    @property
     def done(self) -> bool:
         """Whether the job is over: finished, cancelled or broken."""
         return self._job.over
+
+    def running(self) -> bool:
+        """Whether the job is not over."""
+        return not self.done()
+
+    def cancelled(self) -> bool:
+        """Whether the job was stopped."""
+        return self._job.snapshot().state == "cancelled"
+
+    def result(self, timeout: float | None = None) -> list[R]:
+        """Wait for the end and return all values, as `concurrent.futures.Future.result` does.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait at most; None waits for the end.
+
+        Raises
+        ------
+        TimeoutError
+            The job is not over; it goes on.
+        TaskError
+            A task failed.
+        """
+        __tracebackhide__ = True
+        self._await(timeout)
+        self.raise_errors()
+        return self.values()
+
+    def exception(self, timeout: float | None = None) -> Exception | None:
+        """Wait for the end and return what `result` would raise; None if every task succeeded.
+
+        Raises
+        ------
+        TimeoutError
+            The job is not over; it goes on.
+        """
+        __tracebackhide__ = True
+        self._await(timeout)
+        try:
+            self.result()
+        except Exception as error:
+            return error
+        return None
+
+    def _await(self, timeout: float | None) -> None:
+        __tracebackhide__ = True
+        if not self.wait(timeout):
+            raise TimeoutError(f"the job is not over after {timeout:g} s: {self._job.snapshot().state}; it goes on")
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the job is over; return whether it is.
@@ -124,13 +199,14 @@ class JobValues(Sequence[Any]):
             if left <= 0:
                 break
             self._job.ended.wait(min(left, _TICK))
-        return self.done
+        return self.done()
 
     def finish(self) -> Self:
         """Wait for the end and raise as the job's option `errors` says; an interrupt stops it unless it is detached."""
         __tracebackhide__ = True
         try:
             self.wait()
+            self._job.told()
         except BaseException:
             self._job.interrupt()
             raise
@@ -138,9 +214,17 @@ class JobValues(Sequence[Any]):
             self.raise_errors()
         return self
 
-    def cancel(self) -> None:
-        """Send nothing more and return at once; results of what is in flight are still kept when they arrive."""
+    def cancel(self) -> bool:
+        """Send nothing more and return at once; results of what is in flight are still kept when they arrive.
+
+        Returns
+        -------
+        bool
+            Whether that stopped anything; False if the job was over.
+        """
+        running = self.running()
         self._job.cancel()
+        return running
 
     def raise_errors(self) -> None:
         """Raise what ended the job, or the first task's error with a summary of all of them; else do nothing."""
@@ -167,7 +251,7 @@ class JobValues(Sequence[Any]):
         return self._job.options
 
     @property
-    def label(self) -> str:
+    def _label(self) -> str:
         """What the user calls the job."""
         return self._job.options.label
 
@@ -176,17 +260,17 @@ class JobValues(Sequence[Any]):
         """One record per task that was taken from the items so far."""
         return Stats(self._job)
 
-    def indices(self, state: State) -> list[int]:
+    def _indices(self, state: State) -> list[int]:
         """The tasks in a state, in the order of the items."""
         return self._job.ledger.indices(state)
 
     @property
-    def durations(self) -> list[float]:
+    def _durations(self) -> list[float]:
         """Seconds of each task that has ended."""
         return self._job.ledger.durations()
 
     @property
-    def printed(self) -> list[int]:
+    def _printed(self) -> list[int]:
         """The tasks that printed something."""
         return sorted(self._job.logs())
 
@@ -201,7 +285,7 @@ class JobValues(Sequence[Any]):
         __tracebackhide__ = True
         return self._job.item(misuse.position(index, len(self)))
 
-    def item_repr(self, index: int) -> str:
+    def _item_repr(self, index: int) -> str:
         """A short repr of a task's item, or nothing if it was not kept."""
         try:
             return glance(self._job.kept(index))
@@ -215,18 +299,18 @@ class JobValues(Sequence[Any]):
         return snapshot.cost + snapshot.request_cost
 
     @property
-    def futures(self) -> list[TaskFuture]:
+    def futures(self) -> list[TaskFuture[R]]:
         """One `concurrent.futures.Future` per task."""
         return [self._job.future(i) for i in range(len(self))]
 
-    def as_completed(self) -> Iterator[TaskFuture]:
+    def as_completed(self) -> Iterator[TaskFuture[R]]:
         """Yield the future of each task as it ends, until the job is over."""
         seen = 0
         while True:
             with self._job.changed:
-                while seen == len(self._job.order) and not self._job.over:
+                while seen == len(self._job.ledger.order) and not self._job.over:
                     self._job.changed.wait(_TICK)
-                fresh = list(self._job.order[seen:])
+                fresh = list(self._job.ledger.order[seen:])
             if not fresh:
                 return
             seen += len(fresh)

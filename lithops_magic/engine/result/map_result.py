@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.job.job import Job, R
 from lithops_magic.engine.result import misuse
 from lithops_magic.engine.result.job_values import JobValues
 from lithops_magic.engine.result.logs import LogLines, Text, find
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lithops_magic.engine.result.plots import Plot
 
 
-class MapResult(JobValues):
+class MapResult(JobValues[R]):
     """The values of a job in the order of its items, complete or not.
 
     Indexing gives a task's value, raises its error if it failed, and raises `TaskPending` or `JobCancelled` if it has
@@ -32,9 +32,9 @@ class MapResult(JobValues):
 
     def __init__(self, job: Job, reduction: Reduction | None = None) -> None:
         super().__init__(job)
-        self.reduction = reduction
+        self._reduction = reduction
         """What becomes of all values at the end, if that was asked for."""
-        self.follow: Callable[[MapResult], object] = MapResult.finish
+        self._follow: Callable[[MapResult[Any]], object] = MapResult.finish
         """How `retry` waits for the end; a notebook draws the progress meanwhile."""
 
     @property
@@ -51,34 +51,42 @@ class MapResult(JobValues):
             It failed.
         """
         __tracebackhide__ = True
-        if self.reduction is None:
+        if self._reduction is None:
             raise MisuseError("This job has nothing to reduce with: ask for it with reduce=FUNCTION (--reduce NAME).")
-        return self.reduction.value()
+        return self._reduction.value()
 
     @property
     def cost(self) -> float:
         """USD at list price so far, requests included."""
-        return super().cost + (0.0 if self.reduction is None else self.reduction.cost)
+        return super().cost + (0.0 if self._reduction is None else self._reduction.cost)
 
     def finish(self) -> Self:
         """Wait until the job is over, stop it if that is interrupted, and raise as its option `errors` says."""
         __tracebackhide__ = True
         super().finish()
-        if self.reduction is not None and not self.errors:
+        if self._reduction is not None and not self.errors:
             try:
-                self.reduction.value()
+                self._reduction.value()
             except KeyboardInterrupt:
                 self.cancel()
                 raise
         return self
 
-    def cancel(self) -> None:
-        """Send nothing more and return at once; results of what is in flight are still kept when they arrive."""
-        super().cancel()
-        if self.reduction is not None:
-            self.reduction.cancel()
+    def cancel(self) -> bool:
+        """Send nothing more and return at once; results of what is in flight are still kept when they arrive.
 
-    def retry(self, *, background: bool = False, **changes: Any) -> MapResult:
+        Returns
+        -------
+        bool
+            Whether that stopped anything; False if the job was over.
+        """
+        stopped = super().cancel()
+        if self._reduction is not None:
+            stopped = not self._reduction.wait(0) or stopped
+            self._reduction.cancel()
+        return stopped
+
+    def retry(self, *, background: bool = False, **changes: Any) -> Self:
         """Run the tasks that failed or were not finished again; what they return takes its place in this result.
 
         Parameters
@@ -104,13 +112,13 @@ class MapResult(JobValues):
         __tracebackhide__ = True
         missing = [index for index in range(len(self)) if self._job.ledger.state(index) != "done"]
         job, self._job = self._job, misuse.start_again(self._job, missing, changes)
-        if self._job is job and self.reduction is None:
+        if self._job is job and self._reduction is None:
             return self
-        if self.reduction is not None:
-            self.reduction = self.reduction.anew()
-            self.reduction.follow(self)
+        if self._reduction is not None:
+            self._reduction = self._reduction.anew()
+            self._reduction.follow(self)
         if not background:
-            self.follow(self)
+            self._follow(self)
         return self
 
     def debug(self, index: int) -> Any:
@@ -132,7 +140,7 @@ class MapResult(JobValues):
         position = misuse.position(index, len(self))
         function, item = misuse.function_and_item(self._job, position)
         print(f"Task {position} runs here now, not on Lambda: {glance(item)}")  # noqa: T201
-        return run_here(function, item)
+        return run_here(function, item, starmap=self._job.options.starmap)
 
     @overload
     def logs(self) -> LogLines: ...
@@ -200,7 +208,7 @@ class MapResult(JobValues):
         """
         __tracebackhide__ = True
         plots = misuse.need("lithops_magic.engine.result.plots", "plot()", "matplotlib")
-        drawn: Plot = plots.plot(kind, *self._job.attempts(), self.snapshot(), self.label)
+        drawn: Plot = plots.plot(kind, *self._job.attempts(), self.snapshot(), self._label)
         if path is not None:
             drawn.save(path)
         return drawn

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-FULL_CPU = 1769
+from lithops_magic.config.limits import MEMORY, MOST_MEMORY
+from lithops_magic.config.settings import DEFAULT_MEMORY
+
+FULL_CPU = DEFAULT_MEMORY
 """MB from which on a function has one whole virtual CPU; CPU grows in proportion to memory."""
-_SMALLEST, _LARGEST = 128, 10_240
 _STEP = 64
 _TIGHT = 0.9
 """Share of the memory from which on it is too little for comfort."""
@@ -25,8 +27,8 @@ def memory_advice(used: int, memory: int) -> str:
         MB of the function.
     """
     text = f"used {used:,} of {memory:,} MB"
-    enough = min(max(_SMALLEST, -(-int(used * 1.25) // _STEP) * _STEP), _LARGEST)
-    if used >= _TIGHT * memory and memory == _LARGEST:
+    enough = min(max(MEMORY.low, -(-int(used * 1.25) // _STEP) * _STEP), MOST_MEMORY)
+    if used >= _TIGHT * memory and memory == MOST_MEMORY:
         return f"{text}: little is left of the most that AWS gives"
     if used >= _TIGHT * memory:
         return f"{text}: little is left, memory={enough} would be safer"

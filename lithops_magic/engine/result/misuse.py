@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from importlib import import_module
 from operator import index as as_index
 from types import ModuleType
 from typing import Any
 
 from lithops_magic.engine.job.job import Job
-from lithops_magic.engine.options import MapOptions
+from lithops_magic.engine.options import NAMES, MapOptions, check_names
 from lithops_magic.engine.text.units import plural
 from lithops_magic.errors import MissingPackage, MisuseError, NoSuchAttribute, NoSuchTask
 
-_FIXED = {"label", "detach"}
+_FIXED = {"label", "detach", "starmap"}
 """Options that belong to a job's first run."""
 
 
@@ -68,7 +67,7 @@ def start_again(job: Job, indices: Sequence[int], changes: Mapping[str, Any]) ->
     return job.start_again(job, indices, options)
 
 
-def function_and_item(job: Job, index: int) -> tuple[Callable[[Any], Any], Any]:
+def function_and_item(job: Job, index: int) -> tuple[Callable[..., Any], Any]:
     """Return what `debug` runs.
 
     Raises
@@ -99,30 +98,12 @@ def need(module: str, caller: str, package: str) -> ModuleType:
 
 
 def _changed(options: MapOptions, changes: Mapping[str, Any]) -> MapOptions:
-    known = [field.name for field in fields(MapOptions) if field.name not in _FIXED]
-    for name in changes:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
-            raise MisuseError(f"retry: there is no option {name!r}; {hint}")
-    if not isinstance(changes.get("env", {}), Mapping):
-        raise MisuseError(f"retry: env must be names and values, such as env={{'DEBUG': '1'}}, not {changes['env']!r}")
-    plain = {name: _frozen(value) for name, value in changes.items()}
+    check_names(changes, tuple(name for name in NAMES if name not in _FIXED), "retry: ")
     try:
-        return replace(options, **plain)
-    except TypeError:
-        given = ", ".join(f"{name}={value!r}" for name, value in changes.items())
-        problem = f"retry: {given}: an option is of the wrong type"
-    except ValueError as error:
+        return replace(options, **changes)
+    except MisuseError as error:
         problem = f"retry: {error}"
     raise MisuseError(problem)
-
-
-def _frozen(value: Any) -> Any:
-    """Return an option's value as `MapOptions` holds it."""
-    if isinstance(value, Mapping):
-        return tuple(value.items())
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _here(item: Callable[[int], Any], index: int) -> Any:

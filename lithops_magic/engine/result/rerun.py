@@ -11,8 +11,8 @@ from lithops_magic.worker import packing
 from lithops_magic.worker.cell import is_cell
 
 
-def run_here(function: Callable[[Any], Any], item: Any) -> Any:
-    """Call `function` with a copy of `item`; a coroutine function is awaited.
+def run_here(function: Callable[..., Any], item: Any, *, starmap: bool = False) -> Any:
+    """Call `function` with a copy of `item`, or of what is in it; a coroutine function is awaited.
 
     The copy is a pickled one, as in a sandbox: the task must not change what the notebook has.
     """
@@ -20,7 +20,8 @@ def run_here(function: Callable[[Any], Any], item: Any) -> Any:
     if is_cell(function):
         # It assigns names, which are those of the notebook unless it is a copy as well.
         function = packing.loads(packing.dumps(function))
-    value = function(packing.loads(packing.dumps(item)))
+    copied = packing.loads(packing.dumps(item))
+    value = function(*copied) if starmap else function(copied)
     return _await(value) if inspect.iscoroutine(value) else value
 
 

@@ -52,7 +52,7 @@ def headline(result: MapResult) -> str:
     """Return the counts, the wall time and the speed-up in one line."""
     snapshot = result.snapshot()
     total = len(result)
-    parts = [f"{result.label}: {plural(total, 'task')}" if result.label else plural(total, "task")]
+    parts = [f"{result._label}: {plural(total, 'task')}" if result._label else plural(total, "task")]
     parts += _counts(snapshot, total)
     parts.append(duration(snapshot.elapsed))
     return " · ".join(parts + speedup(snapshot))
@@ -105,18 +105,18 @@ def _facts(result: MapResult) -> Iterator[tuple[str, list[str]]]:
         yield "ended", [_line(f"{type(result.error).__name__}: {result.error}", 3 * _WIDTH)]
     if result.errors:
         yield "errors", error_lines(result)
-    if result.done and len(result) > snapshot.done:
+    if result.done() and len(result) > snapshot.done:
         yield "again", [_remedies(result)]
     if snapshot.notes:
         yield "note", [_line(note, 2 * _WIDTH) for note in snapshot.notes]
-    if times := sorted(result.durations):
+    if times := sorted(result._durations):
         yield "time", [_times(times, snapshot)]
     if snapshot.max_memory_mb:
         yield "memory", [memory_advice(snapshot.max_memory_mb, snapshot.memory_mb)]
     if snapshot.invocations:
         spent = money(snapshot.cost + snapshot.request_cost)
         yield "cost", [f"{spent} at AWS list price, {money(snapshot.request_cost)} of it for requests"]
-    if printed := result.printed:
+    if printed := result._printed:
         yield "logs", [f"{plural(len(printed), 'task')} printed: .logs({printed[0]}), .logs(grep=…)"]
 
 
@@ -128,7 +128,7 @@ def _remedies(result: MapResult) -> str:
 
 
 def _values(result: MapResult) -> str:
-    done = result.indices("done")
+    done = result._indices("done")
     if len(done) <= 2 * _ENDS:
         return _line(", ".join(glance(result[i], _WIDTH) for i in done))
     first, last = ([_line(glance(result[i], _WIDTH), _ROOM) for i in part] for part in (done[:_ENDS], done[-_ENDS:]))
@@ -173,7 +173,7 @@ def _outcome(result: MapResult, task: TaskStats, errors: Mapping[int, TaskError]
 
 
 def _task_row(result: MapResult, task: TaskStats, errors: Mapping[int, TaskError]) -> tuple[str, ...]:
-    item = _line(result.item_repr(task.index), 2 * _ROOM)
+    item = _line(result._item_repr(task.index), 2 * _ROOM)
     time = duration(task.duration_s) + (" (cold start)" if task.cold else "") if task.attempts else ""
     memory = f"{task.max_memory_mb:,} MB" if task.max_memory_mb else ""
     return f"{task.index:,}", item, _outcome(result, task, errors), time, memory, f"{task.attempts}"

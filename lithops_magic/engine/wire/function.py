@@ -45,6 +45,8 @@ class Setup:
     """Environment variables of its tasks."""
     processes: int = 1
     """Tasks that run at once in one sandbox."""
+    starmap: bool = False
+    """Whether the function is called with what is in an item."""
     locals: bool = False
     """Whether a failed task reports the local variables of the frame that failed."""
 
@@ -55,6 +57,8 @@ class Setup:
             head["env"] = dict(self.env)
         if self.processes > 1:
             head["processes"] = self.processes
+        if self.starmap:
+            head["starmap"] = True
         if self.locals:
             head["locals"] = True
         return head

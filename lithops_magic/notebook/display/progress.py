@@ -168,7 +168,7 @@ class Progress:
         """Draw `result` at most ten times a second until it is done, and what reduces it after that."""
         while not result.wait(REFRESH):
             self._draw(result)
-        while result.reduction is not None and not result.reduction.wait(REFRESH):
+        while result._reduction is not None and not result._reduction.wait(REFRESH):
             self._draw(result)
 
     def finish(self, result: MapResult, *notes: str) -> None:

@@ -29,7 +29,7 @@ class Reducing:
     @classmethod
     def of(cls, result: MapResult) -> Reducing | None:
         """Return that of `result`, None if it has none or has not begun it."""
-        reduction = result.reduction
+        reduction = result._reduction
         return Reducing(reduction.name, reduction.result.snapshot()) if reduction and reduction.result else None
 
     def __str__(self) -> str:

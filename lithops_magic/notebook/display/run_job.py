@@ -84,7 +84,7 @@ def _bind(shell: InteractiveShell, view: View, result: MapResult) -> None:
     shell.user_ns[LAST] = result
     if view.out:
         shell.user_ns[view.out] = result
-    result.follow = partial(_again, shell, view)
+    result._follow = partial(_again, shell, view)
 
 
 def _again(shell: InteractiveShell, view: View, result: MapResult) -> None:
@@ -108,8 +108,8 @@ def _end(result: MapResult, progress: Progress) -> MapResult:
     progress.finish(result, *(_failures(result) if keep else ()))
     if not keep or result.snapshot().state == "broken":
         result.raise_errors()
-    if result.reduction is not None and not result.errors:
-        result.reduction.value()
+    if result._reduction is not None and not result.errors:
+        result._reduction.value()
     return result
 
 

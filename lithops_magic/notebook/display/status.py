@@ -105,9 +105,9 @@ def clean(settings: Settings) -> Bundle:
 def _job(job: MapResult, local: bool) -> tuple[str, str, str]:
     snapshot = job.snapshot()
     if snapshot.finished:
-        return job.label, job.job_id, summary(snapshot, local=local)
+        return job._label, job.job_id, summary(snapshot, local=local)
     total = "?" if snapshot.total is None else f"{snapshot.total:,}"
-    return job.label, job.job_id, f"{snapshot.state}: {snapshot.done + snapshot.failed:,} of {total} finished"
+    return job._label, job.job_id, f"{snapshot.state}: {snapshot.done + snapshot.failed:,} of {total} finished"
 
 
 def _known(job: JobRecord) -> tuple[str, ...]:

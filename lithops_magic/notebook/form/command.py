@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import html
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from lithops_magic.closest import closest
 from lithops_magic.config.keys import KEYS
-from lithops_magic.config.settings import CREDENTIALS
+from lithops_magic.config.settings import CREDENTIALS, SETTING_OF
 from lithops_magic.notebook.display.status import show
 from lithops_magic.notebook.form.model import FIELDS, read
 from lithops_magic.notebook.form.static import summary
@@ -90,8 +90,8 @@ def _use_local(store: Store) -> None:
 def _unknown(name: str) -> str:
     if name in CREDENTIALS:
         return f"{name} is not set from a notebook: use AWS_PROFILE, `aws configure` or the file's aws section"
-    close = difflib.get_close_matches(name, NAMES, n=1)
-    return f"there is no setting {name}" + (f"; did you mean {close[0]}?" if close else "; see `%lambda_config --help`")
+    close = closest(SETTING_OF.get(name, name), NAMES)
+    return f"there is no setting {name}" + (f"; did you mean {close}?" if close else "; see `%lambda_config --help`")
 
 
 def _say(words: str, diff: str = "") -> None:

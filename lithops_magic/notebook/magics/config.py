@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import shlex
 from typing import TYPE_CHECKING
 
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 from IPython.core.page import page
 
+from lithops_magic.closest import closest
 from lithops_magic.notebook.parse import grammar
 from lithops_magic.notebook.parse.config_line import Asked
 from lithops_magic.notebook.parse.options import Option
@@ -134,5 +134,5 @@ def _change(text: str) -> tuple[str, str]:
 def _unknown(word: str, flags: dict[str, Option]) -> str:
     if not word.startswith("-"):
         return "%lambda_config takes only options; see `%lambda_config --help`"
-    close = difflib.get_close_matches(word, flags, n=1)
-    return f"unknown option {word}" + (f"; did you mean {close[0]}?" if close else "")
+    close = closest(word, flags)
+    return f"unknown option {word}" + (f"; did you mean {close}?" if close else "")

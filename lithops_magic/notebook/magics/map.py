@@ -13,6 +13,7 @@ from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class
 from IPython.core.page import page
 from traitlets import Bool, Dict, Enum, Float, Int, TraitError, Unicode, validate
 
+from lithops_magic.config import limits
 from lithops_magic.notebook.magics.help import CALL_HELP, MAP_HELP
 from lithops_magic.notebook.parse import grammar, option_values, options
 from lithops_magic.notebook.parse.cell import Mapped, code_name, expression_form, function_form
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from lithops_magic.notebook.display.run_job import View
 
 
-def _number(allowed: option_values.Range, what: str) -> Int[int | None, int | None]:
+def _number(allowed: limits.Range, what: str) -> Int[int | None, int | None]:
     return Int(None, min=allowed.low, max=allowed.high, allow_none=True, help=f"{what}; {allowed}.").tag(config=True)
 
 
@@ -48,14 +49,14 @@ class LambdaMagics(Magics):
 
     shell: InteractiveShell
 
-    memory = _number(option_values.MEMORY, "Memory of each Lambda")
-    timeout = _number(option_values.TIMEOUT, "Longest time one task may run")
-    tmp = _number(option_values.TMP, "Size of /tmp in each Lambda")
+    memory = _number(limits.MEMORY, "Memory of each Lambda")
+    timeout = _number(limits.TIMEOUT, "Longest time one task may run")
+    tmp = _number(limits.TMP, "Size of /tmp in each Lambda")
     env = Dict(value_trait=Unicode(), key_trait=Unicode(), help="Environment variables of the tasks.").tag(config=True)
     packages = _text("Packages to ship beside those that are seen to be used; none ships no packages.")
-    chunksize = _number(option_values.COUNT, "Items sent in one invocation")
-    workers = _number(option_values.COUNT, "Most Lambdas running at the same time")
-    retries = _number(option_values.RETRIES, "How often a task is sent again when its Lambda was lost")
+    chunksize = _number(limits.COUNT, "Items sent in one invocation")
+    workers = _number(limits.COUNT, "Most Lambdas running at the same time")
+    retries = _number(limits.RETRIES, "How often a task is sent again when its Lambda was lost")
     retry_errors = _switch(False, "Also send a task again when its code raised.")
     retry_memory = Float(
         None, allow_none=True, help="Times more memory for a task that ran out of it, at its next attempt."

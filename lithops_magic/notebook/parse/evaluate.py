@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import builtins
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from lithops_magic.closest import closest
 from lithops_magic.notebook.parse.cell import cell_number
 from lithops_magic.notebook.parse.grammar import refuse_unknown_flag
 from lithops_magic.notebook.parse.transform import AWAITED, awaits
@@ -93,5 +93,5 @@ def _is_deeper(error: Exception) -> bool:
 
 
 def _similar(name: str, namespace: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(name, [*namespace, *vars(builtins)], n=1)
-    return f"; did you mean `{close[0]}`?" if close else ""
+    close = closest(name, [*namespace, *vars(builtins)])
+    return f"; did you mean `{close}`?" if close else ""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from lithops_magic.notebook.parse.expand import expand
-from lithops_magic.notebook.parse.options import MAP, Option, Options, by_flag, closest, collect
+from lithops_magic.notebook.parse.options import MAP, Option, Options, by_flag, collect, meant
 from lithops_magic.notebook.parse.usage_error import UsageError
 
 _FLAG = re.compile(r"--?[A-Za-z][\w-]*")
@@ -179,7 +179,7 @@ def refuse_unknown_flag(source: str, flags: Iterable[str] = _FLAGS, name: str | 
     """Raise UsageError if `source` has what looks like a mistyped flag: any, or the one a missing `name` comes from."""
     flag = _unknown_flag(source, name)
     if flag is not None:
-        raise UsageError(f"unknown option {flag}{closest(flag, flags)}")
+        raise UsageError(f"unknown option {flag}{meant(flag, flags)}")
 
 
 def _unknown_flag(source: str, name: str | None) -> str | None:

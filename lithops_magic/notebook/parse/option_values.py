@@ -5,7 +5,8 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+
+from lithops_magic.config.limits import Range
 
 _VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 """Of an environment."""
@@ -19,33 +20,15 @@ _UNITS: dict[str, dict[str, int]] = {
 """What may follow a number in each unit, and how many of the unit it is."""
 
 
-class Range(NamedTuple):
-    """Whole numbers a value may take; `high` None means no upper bound."""
+def whole(allowed: Range) -> Callable[[str], int]:
+    """Return a parser of whole numbers, with or without a unit, such as `2048` or `2GB`."""
 
-    low: int
-    high: int | None = None
-    unit: str = ""
+    def parse(text: str) -> int:
+        return allowed.checked(_with_unit(text, _UNITS[allowed.unit]))
 
-    def __str__(self) -> str:
-        unit = f" {self.unit}" if self.unit else ""
-        if self.high is None:
-            return f"a whole number of at least {self.low:,}{unit}"
-        return f"a whole number from {self.low:,} to {self.high:,}{unit}"
-
-    def parse(self, text: str) -> int:
-        """Return the number in `text`, such as `2048` or `2GB`; raise ValueError when it is none or out of range."""
-        number = _with_unit(text, _UNITS[self.unit])
-        if number < self.low or (self.high is not None and number > self.high):
-            raise ValueError(text)
-        return number
+    return parse
 
 
-# Memory, timeout and /tmp: AWS Lambda's function quotas ("Lambda quotas", AWS Lambda developer guide).
-MEMORY = Range(128, 10_240, "MB")
-TIMEOUT = Range(1, 900, "seconds")
-TMP = Range(512, 10_240, "MB")
-COUNT = Range(1)
-RETRIES = Range(0)
 ABOVE = {"retry_memory": (1, "a factor above 1, such as 2x"), "max_cost": (0, "an amount of US dollars")}
 """What some numbers must be more than, and how that is said."""
 

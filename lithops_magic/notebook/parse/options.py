@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from lithops_magic.closest import closest
+from lithops_magic.config import limits
+from lithops_magic.config.limits import Range
+from lithops_magic.config.settings import ALIASES
 from lithops_magic.notebook.parse import option_values
-from lithops_magic.notebook.parse.option_values import Range
 
 Errors = Literal["raise", "keep"]
 ERRORS = ("raise", "keep")
@@ -75,7 +77,7 @@ class Option:
 
 
 def _number(flag: str, metavar: str, allowed: Range, text: str, *examples: str) -> Option:
-    return Option((flag,), text, metavar, allowed.parse, str(allowed), examples=examples)
+    return Option((flag,), text, metavar, option_values.whole(allowed), str(allowed), examples=examples)
 
 
 _OUT = Option(
@@ -106,12 +108,12 @@ _FUNCTION = (
     _number(
         "--memory",
         "MB",
-        option_values.MEMORY,
+        limits.MEMORY,
         "memory of each Lambda; more memory also means more CPU (1 vCPU at 1769 MB)",
         *("128", "256", "512", "1024", "1769", "2048", "3008", "4096", "8192", "10240"),
     ),
-    _number("--timeout", "S", option_values.TIMEOUT, "longest time one task may run, in seconds", "60", "5m", "15m"),
-    _number("--tmp", "MB", option_values.TMP, "size of /tmp in each Lambda", "512", "2048", "10240"),
+    _number("--timeout", "S", limits.TIMEOUT, "longest time one task may run, in seconds", "60", "5m", "15m"),
+    _number("--tmp", "MB", limits.TMP, "size of /tmp in each Lambda", "512", "2048", "10240"),
     Option(
         ("--env",),
         "environment variable of the tasks; may be given several times",
@@ -129,13 +131,11 @@ _FUNCTION = (
     ),
 )
 _SHARING = (
-    _number(
-        "--chunksize", "N", option_values.COUNT, "items sent in one invocation (chosen by measuring when not given)"
-    ),
-    _number("--workers", "N", option_values.COUNT, "most Lambdas running at the same time"),
+    _number("--chunksize", "N", limits.COUNT, "items sent in one invocation (chosen by measuring when not given)"),
+    _number("--workers", "N", limits.COUNT, "most Lambdas running at the same time"),
 )
 _RETRYING = (
-    _number("--retries", "N", option_values.RETRIES, "how often a task is sent again when its Lambda was lost"),
+    _number("--retries", "N", limits.RETRIES, "how often a task is sent again when its Lambda was lost"),
     Option(("--retry-errors",), "also send a task again when its code raised"),
     Option(
         ("--retry-memory",),
@@ -226,10 +226,11 @@ def describe(options: Iterable[Option]) -> str:
     return "\n".join(f"    {option.usage:{width}}  {option.help}" for option in listed)
 
 
-def closest(flag: str, known: Iterable[str]) -> str:
+def meant(flag: str, known: Iterable[str]) -> str:
     """Return `; did you mean --x?` for a mistyped flag, or an empty string."""
-    found = difflib.get_close_matches(flag, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {found[0]}?" if found else ""
+    name = flag.removeprefix("--").replace("-", "_")
+    found = f"--{ALIASES[name]}" if name in ALIASES else closest(flag, known)
+    return f"; did you mean {found}?" if found else ""
 
 
 def collect(read: Iterable[tuple[Option, object]]) -> Options:

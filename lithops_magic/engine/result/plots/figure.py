@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import difflib
 import io
 from collections.abc import Callable, Sequence
 from html import escape
@@ -15,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.style import context
 
+from lithops_magic.closest import closest
 from lithops_magic.engine.result.plots.columns import Columns
 from lithops_magic.engine.result.plots.panels import draw_concurrency, draw_cost, draw_histogram
 from lithops_magic.engine.result.plots.style import SETTINGS
@@ -115,8 +115,8 @@ def plot(kind: str, table: Table, lost: Sequence[TaskStats], snapshot: Snapshot,
     """
     kinds = ("overview", *_PANELS)
     if kind not in kinds:
-        close = difflib.get_close_matches(str(kind), kinds, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        close = closest(str(kind), kinds)
+        hint = f"; did you mean {close!r}?" if close else ""
         raise MisuseError(f"plot: kind must be one of {', '.join(kinds)}, not {kind!r}{hint}")
     tasks = Columns.of(table, lost, snapshot)
     if tasks.lost.all():

@@ -1,0 +1,59 @@
+"""What happens to a job, for whoever wants to follow it: ``map(…, callbacks=CALLBACK)``.
+
+A callback is called with each event and a snapshot of the job as it was then. It runs in a thread of its own; one that
+raises is called no more, and the job goes on:
+
+    def show(event, snapshot):
+        if isinstance(event, lithops_magic.callbacks.Failed):
+            print(event.task, event.error)
+
+    lithops_magic.map(f, items, callbacks=show)
+"""
+
+from __future__ import annotations
+
+from lithops_magic.engine.job.events import (
+    Answered,
+    BackedUp,
+    Broken,
+    Cancelled,
+    Charge,
+    Counted,
+    Ended,
+    Event,
+    Failed,
+    Invoked,
+    Noted,
+    Phase,
+    Retried,
+    Returned,
+    Started,
+    Submitted,
+    Throttled,
+    Withdrawn,
+)
+from lithops_magic.engine.job.progress_bar import Tqdm
+from lithops_magic.engine.job.snapshot import Snapshot
+
+__all__ = [
+    "Answered",
+    "BackedUp",
+    "Broken",
+    "Cancelled",
+    "Charge",
+    "Counted",
+    "Ended",
+    "Event",
+    "Failed",
+    "Invoked",
+    "Noted",
+    "Phase",
+    "Retried",
+    "Returned",
+    "Snapshot",
+    "Started",
+    "Submitted",
+    "Throttled",
+    "Tqdm",
+    "Withdrawn",
+]
