@@ -12,6 +12,9 @@ from lithops_magic.config.keys import KEYS, KNOWN_SECTION_KEYS, UNUSED
 READ_SECTIONS = ("aws_lambda", "aws", "lithops", "serverless")
 """Sections that are read here; the others are those of other backends, of storage, or of the user."""
 
+_SIMILAR = ("aws_s3", "aws_ec2", "aws_batch")
+"""Of other backends, and spelt like one of ours."""
+
 NESTED = {
     "vpc": ("subnets", "security_groups"),
     "efs": ("access_point", "mount_path"),
@@ -103,9 +106,8 @@ def _note_of_top(document: Document, key: Any) -> Iterator[str]:
     if name in KNOWN_SECTION_KEYS and name != "local":
         home = next((entry.home for entry in KEYS if name in entry.home or any(name in p for p in entry.places)), ())
         yield f"{_place(document, key)}: {name} stands at the top, where it is not read; put it below {home[0]}."
-    elif name not in ("aws_s3", "aws_ec2", "aws_batch"):
-        if close := closest(_plain(name), READ_SECTIONS, cutoff=0.85):
-            yield f"{_place(document, key)}: section {name!r} is not known; did you mean {close!r}?"
+    elif name not in _SIMILAR and (close := closest(_plain(name), READ_SECTIONS, cutoff=0.85)):
+        yield f"{_place(document, key)}: section {name!r} is not known; did you mean {close!r}?"
 
 
 def meant(key: object, known: Any, cutoff: float = 0.6) -> str:

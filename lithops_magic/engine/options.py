@@ -5,22 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from lithops_magic.closest import closest
 from lithops_magic.config import limits
 from lithops_magic.config.settings import ALIASES
 from lithops_magic.errors import MisuseError
 
-if TYPE_CHECKING:
-    from lithops_magic.engine.job.events import Event
-    from lithops_magic.engine.job.snapshot import Snapshot
-
 KEEP_AFTER = 5.0
 """Seconds: a result that took longer is worth the hundred-thousandth of a dollar that it costs to keep it."""
 
-Callback = Callable[["Event", "Snapshot"], object]
-"""Told each event of a job, and the job as it was then."""
+Callback = Callable[[Any, Any], object]
+"""Told each event of a job, and the job as it was then (``lithops_magic.callbacks``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lithops_magic
@@ -51,6 +51,7 @@ def attached(folder: JobFolder, **options: Any) -> lithops_magic.MapResult:
     return result
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.one_of(
@@ -208,9 +209,9 @@ def test_values_of_environment_variables_are_not_written_down(local_aws: Any, mo
 
         return os.environ.get("TOKEN_OF_TASK"), os.environ.get("TOKEN_OF_SETTINGS")
 
-    settings = SETTINGS.replace(env_vars={"TOKEN_OF_SETTINGS": "sesame-of-settings"})
-    folder = finished(seen, [0, 1], env={"TOKEN_OF_TASK": "sesame-of-task"}, settings=settings)
-    result = attached(folder, settings=settings)
+    own = SETTINGS.replace(env_vars={"TOKEN_OF_SETTINGS": "sesame-of-settings"})
+    folder = finished(seen, [0, 1], env={"TOKEN_OF_TASK": "sesame-of-task"}, settings=own)
+    result = attached(folder, settings=own)
     assert list(result) == [("sesame-of-task", "sesame-of-settings")] * 2
     for path in folder.path.iterdir():
         if path.name != "journal":  # which has what the tasks returned
@@ -219,9 +220,9 @@ def test_values_of_environment_variables_are_not_written_down(local_aws: Any, mo
     written = folder.journal.read_bytes().splitlines(keepends=True)
     folder.journal.write_bytes(b"".join(line for line in written if b'"reply"' not in line))
     with pytest.raises(JobInterrupted, match="TOKEN_OF_TASK"):
-        lithops_magic.attach(folder.path.name, resume=True, settings=settings)
+        lithops_magic.attach(folder.path.name, resume=True, settings=own)
     with pytest.raises(JobInterrupted, match="TOKEN_OF_TASK"):
-        attached(folder, resume=True, settings=settings, env={"TOKEN_OF_TASK": "another"})
+        attached(folder, resume=True, settings=own, env={"TOKEN_OF_TASK": "another"})
     monkeypatch.setenv("TOKEN_OF_SETTINGS", "sesame-of-settings")
     resumed = attached(folder, resume=True, env={"TOKEN_OF_TASK": "sesame-of-task"})
     assert list(resumed) == [("sesame-of-task", "sesame-of-settings")] * 2
