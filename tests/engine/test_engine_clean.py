@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
+import random
 import subprocess
 import sys
 import textwrap
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,3 +124,149 @@ def test_each_change_is_gone_with_its_job(change: Change) -> None:
     source = program([change])
     expected = in_a_fresh_process(source, [3, 4])
     assert [values_of(source, [3, 4]) for _ in range(2)] == [expected, expected]
+
+
+def first(function: Callable[[int], Any], **options: Any) -> Any:
+    result = one_sandbox(function, [1], **options)
+    return result[0]
+
+
+def test_a_namespace_package_of_the_notebooks_is_gone_with_its_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "parts_x" / "deep").mkdir(parents=True)
+    (tmp_path / "parts_x" / "deep" / "clean.py").write_text("CALLS = []\ndef h(x):\n    CALLS.append(x); return CALLS")
+    monkeypatch.syspath_prepend(tmp_path)
+    clean = importlib.import_module("parts_x.deep.clean")
+    for _ in range(2):
+        assert first(clean.h) == [1]
+        assert first(lambda x: x + 1) == 2
+        assert first(lambda x: "parts_x.deep" in sys.modules) is False
+
+
+def test_modules_of_the_notebook_start_anew_with_each_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "counts_x.py"
+    module.write_text(
+        "import functools\ntotal = 0\n"
+        "@functools.lru_cache\ndef cached(x):\n    global total\n    total += 1\n    return total\n"
+        "def box(x, seen=[]):\n    seen.append(cached(x))\n    return list(seen)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    counts = importlib.import_module("counts_x")
+    for _ in range(2):
+        assert one_sandbox(counts.box, [5, 5, 6]).values() == [[1], [1, 1], [1, 1, 2]]
+    module.write_text("def box(x): return 'new'\n")
+    importlib.reload(counts)
+    assert first(counts.box) == "new"
+    # What tasks do to the files of one job is not there for the next.
+    assert first(lambda x: (counts.box(x), Path(counts.__file__ or "").write_text("def box(x): return 'spoilt'"))[0])
+    assert first(counts.box) == "new"
+
+
+def test_a_task_leaves_the_next_one_its_environment_folder_path_and_output() -> None:
+    def task(x: int) -> list[Any]:
+        seen = [os.environ.get("LEFT"), os.environ.get("LANG") is None, Path.cwd().name, "/left" in sys.path]
+        print("task", x, flush=True)
+        if x % 2:
+            os.environ["LEFT"] = "here"
+            del os.environ["LANG"]
+            sys.path.insert(0, "/left")
+        else:
+            os.environ = {}  # type: ignore[assignment] # noqa: B003
+            sys.path = ["/left"]
+        os.chdir("/tmp")
+        os.umask(0)
+        sys.stdout, sys.stderr = open(os.devnull, "w"), None  # type: ignore[assignment] # noqa: PTH123, SIM115
+        os.close(1)
+        return seen
+
+    result = one_sandbox(task, range(4))
+    assert result.values() == [result[0]] * 4
+    assert result[0][0] is None
+    assert [result.logs(i) for i in range(4)] == [f"task {i}\n" for i in range(4)]
+
+
+def test_tmp_is_empty_for_each_job() -> None:
+    def task(x: int) -> list[str]:
+        Path("/tmp/folder/below").mkdir(parents=True, exist_ok=True)
+        Path("/tmp/folder/below/file").touch()
+        Path("/tmp/file").touch()
+        Path("/tmp/folder/below").chmod(0o500)
+        return sorted(path.name for path in Path("/tmp").iterdir() if not path.name.startswith("lithops-magic-"))
+
+    def look(x: int) -> list[str]:
+        return sorted(path.name for path in Path("/tmp").iterdir() if not path.name.startswith("lithops-magic-"))
+
+    assert first(task) == ["file", "folder"]
+    assert "file" not in first(look)
+
+
+def spoilers() -> dict[str, Callable[[int], int]]:
+    """What tasks do to their sandbox; not of this module, so that each travels by itself."""
+
+    def emptied(x: int) -> int:
+        for path in Path("/tmp").iterdir():
+            subprocess.run(["rm", "-rf", str(path)], check=False)
+        return x
+
+    def half(x: int) -> int:
+        for path in [*Path("/tmp").rglob("*")]:
+            if path.is_file():
+                path.write_bytes(path.read_bytes()[:10])
+        return x
+
+    def patched(x: int) -> int:
+        os.chdir = os.umask = None  # type: ignore[assignment]
+        return x
+
+    def in_the_way(x: int) -> int:
+        Path("/tmp/lithops-magic-functions").touch()
+        Path("/tmp/lithops-magic-before").mkdir(exist_ok=True)
+        return x
+
+    return {function.__name__: function for function in (emptied, half, patched, in_the_way)}
+
+
+@pytest.mark.parametrize("name", ["emptied", "half", "in_the_way", "patched"])
+def test_no_job_can_spoil_a_sandbox_for_the_next(name: str) -> None:
+    large = random.Random(1).randbytes(300_000)  # travels through S3 and the cache in /tmp
+    for _ in range(2):
+        one_sandbox(lambda x: len(large), [1])
+        assert len(one_sandbox(spoilers()[name], [1, 2], retries=0).errors) == (2 if name == "patched" else 0)
+        assert one_sandbox(lambda x: x + len(large), [1, 2]).values() == [300_001, 300_002]
+
+
+def test_an_error_of_the_worker_itself_is_one_line_and_ends_the_sandbox() -> None:
+    def sandbox(x: int) -> str:
+        return os.environ["AWS_LAMBDA_LOG_STREAM_NAME"] + str(os.getppid())
+
+    before = first(sandbox)
+    error = one_sandbox(spoilers()["patched"], [1], retries=0).errors[0]
+    assert "the worker itself failed: TypeError: 'NoneType' object is not callable (surroundings.py, line " in str(
+        error
+    )
+    assert "\n" not in str(error)
+    assert first(sandbox) != before
+
+
+def test_what_a_process_prints_when_its_job_is_over_is_in_no_log() -> None:
+    def leave(x: int) -> int:
+        subprocess.Popen(["sh", "-c", "while true; do echo left; sleep 0.01; done"])
+        subprocess.Popen(["sh", "-c", "setsid sh -c 'while true; do echo daemon >&2; sleep 0.01; done' &"])
+        threading.Thread(target=chatter, daemon=True).start()
+        return os.getpid()
+
+    def chatter() -> None:
+        while True:
+            print("thread")
+            time.sleep(0.01)
+
+    def look(x: int) -> list[str]:
+        time.sleep(0.1)
+        names = (path.read_text() for path in Path("/proc").glob("[0-9]*/cmdline"))
+        return [name for name in names if "echo" in name]
+
+    first(leave)
+    result = one_sandbox(look, range(3))
+    assert result.values() == [[], [], []]
+    assert [result.logs(i) for i in range(3)] == ["", "", ""]
