@@ -87,20 +87,26 @@ def _play(path: Path, options: argparse.Namespace) -> None:
 
 def _conclude(figures: list[MapFigures], path: Path) -> None:
     from lithops_magic.cli.play import MapFigures
-    from lithops_magic.engine.text.units import duration, factor, money
+    from lithops_magic.engine.text.units import duration, money, price
 
     total = MapFigures(
         "together",
         tasks=sum(figure.tasks for figure in figures),
         elapsed=sum(figure.elapsed for figure in figures),
-        task_seconds=sum(figure.task_seconds for figure in figures),
-        request_cost=sum(figure.request_cost for figure in figures),
+        serial_seconds=sum(figure.serial_seconds for figure in figures),
+        spent=sum(figure.spent for figure in figures),
     )
-    print(f"\n{'':10}{'tasks':>7}{'wall time':>12}{'serial':>12}{'speed-up':>14}{'requests':>12}")
+    print(f"\n{'':10}{'tasks':>7}{'here':>12}{'one by one':>14}{'faster':>10}{'on AWS':>13}")
     for figure in (*figures, total):
         print(
-            f"{figure.name:10}{figure.tasks:>7,}{duration(figure.elapsed):>12}{duration(figure.task_seconds):>12}"
-            f"{factor(figure.speedup):>14}{money(figure.request_cost):>12}"
+            f"{figure.name:10}{figure.tasks:>7,}{duration(figure.elapsed):>12}{duration(figure.serial_seconds):>14}"
+            f"{_faster(figure):>10}{f'≈ {money(figure.spent)}':>13}"
         )
-    print("\nSerial is all tasks one after the other; requests are at AWS's list price, and nothing was billed.")
+    print(f"\nAll of it would cost {price(total.spent, local=True)}.")
     print(f"Open the notebook:  jupyter lab {os.path.relpath(path)}")
+
+
+def _faster(figures: MapFigures) -> str:
+    from lithops_magic.engine.text.units import factor
+
+    return factor(figures.speedup) if figures.speedup >= 1 else "–"

@@ -28,7 +28,7 @@ _SECONDS_BETWEEN_LINES = 5.0
 """How often progress is told to a pipe or a log file, which keeps every line."""
 
 _MAPS = """[
-    (s.started_at, name, s.total, s.elapsed, s.task_seconds, s.request_cost)
+    (s.started_at, name, s.total, s.elapsed, s.serial_seconds, s.spent)
     for name, value in list(globals().items())
     if type(value).__name__ == "MapResult" and not name.startswith("_")
     for s in [value.snapshot()]
@@ -43,14 +43,14 @@ class MapFigures:
     tasks: int
     elapsed: float
     """Seconds from start to last result."""
-    task_seconds: float
-    """Sum of all tasks' own durations: what one after the other would take."""
-    request_cost: float
-    """USD."""
+    serial_seconds: float
+    """What the tasks would have taken one after the other."""
+    spent: float
+    """USD at list price."""
 
     @property
     def speedup(self) -> float:
-        return self.task_seconds / self.elapsed if self.elapsed else 0.0
+        return self.serial_seconds / self.elapsed if self.elapsed else 0.0
 
 
 class Screen:

@@ -12,9 +12,11 @@ from . import functions
 from .alarm import Alarm
 from .capture import Log
 from .reply import Reply
+from .seal import sealed
 from .sources import install
 from .store import Problem, Store
 from .task import Runner, refuse
+from .waiting import waited
 
 
 def answer(event: dict[str, Any], head: dict[str, Any], end: float, log: Log) -> dict[str, Any]:
@@ -29,8 +31,9 @@ def answer(event: dict[str, Any], head: dict[str, Any], end: float, log: Log) ->
     log
         Returns what was printed since it was called last.
     """
+    key = bytes.fromhex(event.get("key", ""))
     if not event.get("store", {}).get("runs"):
-        return _answer(event, head, end, log)
+        return sealed(_answer(event, head, end, log), key, event.get("request", ""))
     from . import detached  # for those who need it
 
     return detached.answer(event, lambda changed: _answer(changed, head, end, log))
@@ -42,6 +45,7 @@ def _answer(event: dict[str, Any], head: dict[str, Any], end: float, log: Log) -
     alarm = Alarm(end)
     store = Store(event["store"], bytes.fromhex(event.get("key", "")), alarm.left) if "store" in event else None
     reply = Reply(head, store, alarm)
+    before = waited()
     try:
         install(event.get("sources"), head["sandbox"])
         with variables(event.get("env", {})):
@@ -50,7 +54,11 @@ def _answer(event: dict[str, Any], head: dict[str, Any], end: float, log: Log) -
         return {**head, "error": str(problem)}
     finally:
         alarm.stop()
-    return reply.close(_other_versions(event.get("versions", {})))
+    after = waited()
+    # Several processes wait each for itself, which their parent does not know.
+    alone = event.get("processes", 1) == 1
+    seconds = after - before if alone and before is not None and after is not None else None
+    return reply.close(_other_versions(event.get("versions", {})), seconds)
 
 
 def _other_versions(expected: dict[str, str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.events import Charge
 from lithops_magic.engine.job.ledger import Ledger
 from lithops_magic.engine.job.snapshot import Snapshot, reduce
-from lithops_magic.engine.wire.reply import Outcome, WorkerReply
+from lithops_magic.engine.wire.reply import Outcome, Vouched, WorkerReply
 from lithops_magic.errors import TaskError
 
 ENDPOINT = Endpoint(
@@ -213,9 +214,13 @@ def test_clocks() -> None:
 
 
 def test_rate_and_time_left() -> None:
-    s = Snapshot(total=100, done=18, failed=2, cancelled=10, running=5, running_seconds=4.0)
+    s = Snapshot(total=100, done=18, failed=2, cancelled=10, running=10, in_flight=5, running_seconds=4.0)
+    s = replace(s, task_seconds=60.0)
     assert s.rate == 5.0
-    assert s.eta == 14.0  # 70 tasks at 5 a second
+    assert s.eta == 39.0  # 65 tasks, as those in flight are half done, of 3 s each in 5 sandboxes
+    # 2 s in flight, but it takes 13 s at 5 a second: what is around the tasks takes longer than they do.
+    assert replace(s, running=0, in_flight=0, task_seconds=0.01).eta == 14.0
+    assert replace(s, running=0, in_flight=0, task_seconds=100.0).eta == 350.0
     assert Snapshot(total=100).eta is None
     assert Snapshot(done=5, running_seconds=1.0).eta is None
     assert Snapshot(total=100, done=50, running_seconds=1.0, ended_at=1.0).eta == 0.0
@@ -243,6 +248,14 @@ def test_cost_so_far_and_projected() -> None:
     assert Snapshot(done=1, cost=1.0).projected_cost is None
 
 
+def test_speed_up_is_work_of_this_session_over_its_time() -> None:
+    ours = ev.Invoked(task_seconds=6.0, serial_seconds=5.0)
+    replayed = ev.Invoked(task_seconds=100.0)
+    s = after(ev.Started(101.0, 512), ev.Answered((ours, replayed)), start=Snapshot(started_at=100.0, total=2))
+    assert s.at(104.0).speedup == 1.25
+    assert Snapshot().speedup == 0.0
+
+
 # What an invocation took and cost
 
 
@@ -250,9 +263,26 @@ def test_a_bill_is_shared_out_by_duration() -> None:
     report = Report(duration_ms=4000.0, billed_ms=4200, memory_mb=1024, max_memory_mb=77, init_ms=200.0)
     outcomes = {3: Outcome("ok", started=50.5, seconds=3.0), 4: Outcome("ok", started=53.5, seconds=1.0)}
     bill = Bill.of(Reply(b"", None, "", "r", report), WorkerReply("box", True, outcomes), ENDPOINT)
-    assert bill.event == ev.Invoked(4.0, 4200.0, pytest.approx(0.042), 0.001, True, 77)
+    assert bill.event == ev.Invoked(4.0, 4200.0, pytest.approx(0.042), 0.001, True, 77, 4.0)
     assert bill.charge(3, 40.0) == Charge(3.0, pytest.approx(3150.0), 10.5, True, "box", 77)
     assert bill.charge(4, 40.0) == Charge(1.0, pytest.approx(1050.0), 13.5, True, "box", 77)
+
+
+def test_waiting_for_a_cpu_is_no_work() -> None:
+    outcomes = {3: Outcome("ok", seconds=3.0), 4: Outcome("ok", seconds=1.0)}
+    local = replace(ENDPOINT, local=True)
+
+    def serial(reply: Reply, waited: float | None, endpoint: Endpoint) -> float:
+        return Bill.of(reply, WorkerReply("box", True, outcomes, waited=waited), endpoint).event.serial_seconds
+
+    told = Reply(b"", None, "", "r", None)
+    assert serial(told, 2.5, local) == serial(told, 2.5, ENDPOINT) == 1.5
+    assert serial(told, 99.0, local) == 0.0
+    # A machine that does not tell claims nothing; in Lambda each sandbox has its CPU.
+    assert serial(told, None, local) == 0.0
+    assert serial(told, None, ENDPOINT) == 4.0
+    # What an earlier session ran, this one did not wait for.
+    assert serial(Vouched(b"", None, "", "r", None), 2.5, local) == 0.0
 
 
 def test_an_invocation_whose_worker_could_not_answer_costs_what_the_report_says() -> None:

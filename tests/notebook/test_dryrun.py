@@ -38,7 +38,7 @@ def test_a_dry_run_tells_everything_and_does_nothing(loaded, run, local_aws):
         "packages  none",
         # 1,000 x (10 s x 1 GB x $0.0000166667 + $0.0000002)
         "at most $0.17: 1,000 tasks, at most $0.00017 for a task that runs once into its time-out of 10 s",
-        "the local AWS bills nothing",
+        "(AWS list price, free here)",
     ):
         assert part in out
     assert "secret" not in out

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 
@@ -9,7 +10,8 @@ from lithops_magic.engine import MapOptions, MapResult
 from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.job.snapshot import Snapshot
-from lithops_magic.engine.text.units import duration, factor, money, plural
+from lithops_magic.engine.text.units import duration, factor, money, plural, rate
+from lithops_magic.notebook.display.countdown import Countdown
 from lithops_magic.notebook.display.progress import Lines, Nowhere, Progress, Terminal, sink
 from lithops_magic.notebook.display.progress_frame import Reducing, frame
 
@@ -26,6 +28,9 @@ RUNNING = Snapshot(
     running_seconds=10.0,
     state="running",
     task_seconds=20.0,
+    serial_seconds=20.0,
+    in_flight=4,
+    local=True,
     cost=0.0002,
     request_cost=0.00001,
 )
@@ -33,55 +38,82 @@ ENDED = replace(RUNNING, running=0, done=397, state="finished", ended_at=1.0, re
 
 
 def text(snapshot: Snapshot, **options: object) -> str:
-    return frame(snapshot, **{"local": True, **options})["text/plain"]
+    return frame(snapshot, **options)["text/plain"]
 
 
 def test_a_running_job_shows_every_stage_and_number():
-    shown = text(RUNNING)
-    assert shown.startswith("[████░")
-    for part in (
-        "123/400 finished",
-        "261 queued",
-        "16 running",
-        "120 done",
+    parts = (
+        "[████░░░░░░░░] 123/400",
         "✗ 3 failed",
-        "12 s",
-        "12.3/s",
-        "about 23 s left",
-        "2 retried",
         "5 throttled",
+        "23 s left",
+        "12/s",
+        "≈ $0.00021 on AWS, free here",
+        "$0.00068 at the end",
+        "4 sandboxes at work",
+        "12 s",
+        "2 retried",
         "3 tasks sent twice",
-        "$0.00021 so far, about $0.00068 at the end",
-    ):
-        assert f" {part}" in shown
-    assert "\n" not in shown
+    )
+    assert text(RUNNING, left=22.6) == " · ".join(parts)
+
+
+def test_what_matters_most_fits_into_eighty_columns(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    Terminal().draw(frame(RUNNING, left=22.6))
+    shown = capsys.readouterr().out
+    assert shown == "\r\x1b[K[████░░░░░░░░] 123/400 · \x1b[31m✗ 3 failed\x1b[0m · 5 throttled · 23 s left · 12/s"
+    Terminal().draw(frame(replace(RUNNING, failed=0, throttled=0, done=123, cost=0.0008), left=5.0))
+    assert capsys.readouterr().out.endswith("] 123/400 · 5 s left · 12/s · ≈ $0.00081 on AWS, free here")
+    monkeypatch.setenv("COLUMNS", "100")
+    Terminal().draw(frame(replace(RUNNING, failed=0, throttled=0, total=123, cost=0.0008), left=5.0))
+    assert capsys.readouterr().out.endswith("5 s left · 12/s · ≈ $0.00081 on AWS, free here · $0.00083 at the end")
+
+
+@pytest.mark.parametrize("pace", [0.3, 1.0, 4.0])
+def test_the_time_left_counts_down_although_estimates_jump(pace):
+    countdown, shown = Countdown(), []
+    for step in range(100):
+        now = 1000 + step * 0.4
+        # The truth is 40 s; estimates swing by a quarter, ever faster.
+        estimate = (40 - step * 0.4) * (1 + 0.25 * math.sin(step * pace))
+        shown.append(countdown.left(estimate, now))
+    assert shown == sorted(shown, reverse=True)
+    assert shown[50] == pytest.approx(20, rel=0.35)
+    assert countdown.left(None, 2000.0) is None
+
+
+def test_the_time_left_rises_where_it_was_far_too_short():
+    countdown = Countdown()
+    assert countdown.left(4.0, 0.0) == 4.0
+    shown = [countdown.left(60.0 - second, float(second)) for second in range(1, 20)]
+    assert shown[-1] == pytest.approx(41.0, rel=0.25)
 
 
 def test_before_the_first_answer_no_rate_is_claimed():
     shown = text(replace(RUNNING, done=0, failed=0, invocations=0, cost=0.0, request_cost=0.0))
-    assert (
-        "0/400 finished · 384 queued · 16 running · 0 done · 12 s · waiting for the first answer (cold start)" in shown
+    assert shown.endswith(
+        "] 0/400 · 5 throttled · no task has ended yet · 4 sandboxes at work · 12 s · 2 retried · 3 tasks sent twice"
     )
     assert "/s" not in shown
 
 
 def test_a_reduction_follows_in_the_summary_and_counts_in_the_cost():
     begun = Reducing("total", replace(RUNNING, elapsed=1.5))
-    assert "reducing with total() … 1.5 s · $0.00022 in requests" in text(ENDED, reducing=begun)
+    assert "reducing with total() … 1.5 s · ≈ $0.00062 on AWS, free here" in text(ENDED, reducing=begun)
     ended = Reducing("total", replace(ENDED, failed=0, elapsed=1.5))
-    assert "reduced with total() in 1.5 s · $0.00042 in requests" in text(ENDED, reducing=ended)
+    assert "reduced with total() in 1.5 s · ≈ $0.00082 on AWS, free here" in text(ENDED, reducing=ended)
     assert "✗ not reduced with total()" in text(ENDED, reducing=Reducing("total", ENDED))
 
 
 def test_an_unknown_total_makes_no_claim():
     shown = text(replace(RUNNING, total=None))
-    assert "123/? finished" in shown
-    assert "queued" not in shown
+    assert "] 123/? · " in shown
     assert "left" not in shown
 
 
 def test_a_phase_is_one_line_without_a_bar():
-    bundle = frame(Snapshot(phase="Deploying lithops-magic-1 …", elapsed=3.2), local=True)
+    bundle = frame(Snapshot(phase="Deploying lithops-magic-1 …", elapsed=3.2))
     assert bundle["text/plain"] == "Deploying lithops-magic-1 … 3.2 s"
     assert "<progress" not in bundle["text/html"]
 
@@ -91,9 +123,12 @@ def test_a_phase_is_one_line_without_a_bar():
     [
         (
             {"failed": 0, "done": 400, "retried": 0, "throttled": 0},
-            "400 tasks · 12 s · 1.7 × serial · $0.00021 in requests at list price (local AWS: nothing was billed)",
+            "400 tasks · 12 s · 1.7 × faster than one by one · ≈ $0.00041 on AWS, free here",
         ),
-        ({}, "400 tasks · ✗ 3 failed · 12 s · 1.7 × serial · 2 retried · 5 throttled · $0.00021 in requests"),
+        (
+            {},
+            "400 tasks · ✗ 3 failed · 12 s · 1.7 × faster than one by one · 2 retried · 5 throttled · ≈ $0.00041 on",
+        ),
         (
             {"state": "cancelled", "done": 15, "running": 3, "cancelled": 379},
             "Stopped: 18 of 400 tasks finished · 3 still running · ✗ 3 failed · 12 s",
@@ -106,54 +141,68 @@ def test_the_last_line_tells_what_happened(changes, shown):
 
 
 def test_a_real_account_is_told_the_whole_cost():
-    assert "$0.00041 at list price, $0.00021 of it for requests" in text(ENDED, local=False)
+    assert text(replace(ENDED, local=False)).endswith(" · ≈ $0.00041 on AWS")
+
+
+def test_a_price_is_the_same_while_a_job_runs_and_when_it_has_ended():
+    running = replace(RUNNING, request_cost=0.00021)
+    price = "≈ $0.00041 on AWS, free here"
+    assert price in text(running)
+    assert price in text(replace(running, state="finished", ended_at=1.0))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"elapsed": 0.9}, {"serial_seconds": 12.0}, {"serial_seconds": 3.0}, {"serial_seconds": 0.0}]
+)
+def test_no_speed_up_is_claimed_where_there_is_none(changes):
+    assert "faster" not in text(replace(ENDED, **changes))
 
 
 def test_notes_follow_in_lines_of_their_own():
-    bundle = frame(ENDED, local=True, notes=("a < b", "two"))
+    bundle = frame(ENDED, notes=("a < b", "two"))
     assert bundle["text/plain"].splitlines()[1:] == ["Note: a < b", "Note: two"]
     assert "a &lt; b" in bundle["text/html"]
 
 
 @pytest.mark.parametrize("snapshot", [RUNNING, ENDED, Snapshot(phase="<b>"), replace(RUNNING, total=0)])
 def test_html_uses_only_what_untrusted_notebooks_keep(snapshot):
-    shown = frame(snapshot, local=True)["text/html"]
+    shown = frame(snapshot)["text/html"]
     assert set(re.findall(r"<(\w+)", shown)) <= {"div", "progress", "b", "span"}
     assert not re.search(r"aria-|data-|var\(|class=|role=", shown)
 
 
 def test_dollars_are_not_set_as_mathematics():
-    shown = frame(ENDED, local=False, notes=(r"\(x\) $y$",))["text/html"]
+    shown = frame(ENDED, notes=(r"\(x\) $y$",))["text/html"]
     assert "<span>$</span>0.00041" in shown
     assert not re.search(r"(?<!<span>)[$\\]", shown)
 
 
 def test_a_terminal_line_is_overwritten_and_cut_to_its_width(capsys, monkeypatch):
     for columns, shown in (
-        ("100", "[████░░░░░░░░] 123/400 finished · 261 queued · 16 running · 120 done · ✗ 3 failed · 12 s"),
-        ("45", "[████░░░░░░░░] 123/400 finished · 261 queued"),
+        ("60", "[████░░░░░░░░] 123/400 · \x1b[31m✗ 3 failed\x1b[0m · 5 throttled · 12/s"),
+        ("35", "[████░░░░░░░░] 123/400"),
         ("12", "[████░░░░░░"),
     ):
         monkeypatch.setenv("COLUMNS", columns)
-        Terminal().draw(frame(RUNNING, local=True))
+        Terminal().draw(frame(RUNNING))
         assert capsys.readouterr().out == f"\r\x1b[K{shown}"
-    Terminal().finish(frame(ENDED, local=True, notes=("one",)))
-    assert capsys.readouterr().out.endswith("billed)\nNote: one\n")
+    Terminal().finish(frame(ENDED, notes=("one",)))
+    assert capsys.readouterr().out.endswith("free here\nNote: one\n")
 
 
 def test_a_pipe_gets_few_lines(capsys):
     lines = Lines()
     for _ in range(50):
-        lines.draw(frame(RUNNING, local=True))
-    lines.finish(frame(ENDED, local=True))
+        lines.draw(frame(RUNNING))
+    lines.finish(frame(ENDED))
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 def test_news_is_told_once_as_soon_as_it_is_known(capsys):
     for where in (Terminal(), Lines()):
         for _ in range(3):
-            where.draw(frame(RUNNING, local=True, notes=("heavy",)))
-        where.finish(frame(ENDED, local=True, notes=("heavy", "late")))
+            where.draw(frame(RUNNING, notes=("heavy",)))
+        where.finish(frame(ENDED, notes=("heavy", "late")))
         shown = capsys.readouterr().out
         assert shown.count("Note: heavy\n") == shown.count("Note: late\n") == 1
         assert shown.index("Note: heavy") < shown.index("400 tasks") < shown.index("Note: late")
@@ -171,13 +220,13 @@ class Frames:
     finish = draw
 
 
-@pytest.mark.parametrize(("patience", "frames"), [(1000.0, ["3 tasks"]), (-1.0, ["0/3 finished", "3 tasks"])])
+@pytest.mark.parametrize(("patience", "frames"), [(1000.0, ["3 tasks"]), (-1.0, ["0/3", "3 tasks"])])
 def test_progress_appears_only_when_the_user_has_waited(monkeypatch, patience, frames):
     monkeypatch.setattr("lithops_magic.notebook.display.progress.PATIENCE", patience)
     job = Job(MapOptions(), str, 3)
     job.publish(ev.Started(0.0, 1769))
     result, where = MapResult(job), Frames()
-    progress = Progress(where, local=True)
+    progress = Progress(where)
     progress.begin(result, now=False)
     # It ends between the first look and the second.
     looks = iter([False, True])
@@ -226,4 +275,7 @@ def test_money(usd, shown):
 
 def test_counts_and_factors():
     assert [plural(1, "task"), plural(2000, "task")] == ["1 task", "2,000 tasks"]
-    assert [factor(n) for n in (0.001, 0.25, 1.66, 23.4)] == ["under 0.01 ×", "0.25 ×", "1.7 ×", "23 ×"]
+    assert [factor(n) for n in (1.66, 9.97, 23.4)] == ["1.7 ×", "10 ×", "23 ×"]
+    assert [rate(n) for n in (1234.5, 12.3, 2.71, 0.045, 0.002, 0.0001)] == [
+        *("1,234/s", "12/s", "2.7/s", "2.7/min", "7.2/h", "0.4/h")
+    ]

@@ -9,7 +9,7 @@ from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.events import Charge
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.result.summary import to_html, to_text
-from lithops_magic.errors import InvokeError, RemoteError, RemoteFrame, RemoteTraceback, TaskCrashed
+from lithops_magic.errors import InvokeError, RemoteError, RemoteFrame, RemoteTraceback, TaskCrashed, facts
 
 TAGS = {"div", "b", "table", "thead", "tbody", "tr", "th", "td", "br", "details", "summary", "span"}
 
@@ -17,7 +17,7 @@ TAGS = {"div", "b", "table", "thead", "tbody", "tr", "th", "td", "br", "details"
 def error(index: int, kind: str, message: str, line: int) -> RemoteError:
     traceback = RemoteTraceback(kind, message, (RemoteFrame("<cell>", line, "f", "1 / y"),))
     made = RemoteError(f"{kind}: {message}", index=index, item=repr(index), traceback=traceback)
-    made.where = f"Cell In[6], line {line}: `1 / y`"
+    facts(made).where = f"Cell In[6], line {line}: `1 / y`"
     return made
 
 
@@ -51,7 +51,7 @@ def test_a_finished_job_in_text():
     assert "median 0.2 s · 95th percentile 0.2 s" in shown or "median 0.3 s" in shown
     assert "1,000 invocations · 1 cold start" in shown
     assert "used 62 of 1,769 MB" in shown
-    assert "$0.01 at AWS list price, $0.0002 of it for requests" in shown
+    assert "  cost    ≈ $0.01 on AWS" in shown
 
 
 def test_a_running_job_says_so():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lithops_magic.aws.invoke.outcomes import Reply
 from lithops_magic.engine.backend.aws_lambda import Endpoint
 from lithops_magic.engine.job.events import Charge, Invoked
-from lithops_magic.engine.wire.reply import WorkerReply
+from lithops_magic.engine.wire.reply import Vouched, WorkerReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Bill:
         seconds = sum(outcome.seconds for outcome in outcomes.values())
         event = Invoked(
             task_seconds=seconds if runs else (report.duration_ms / 1000 if report else 0.0),
+            serial_seconds=_serial(reply, worker, seconds, local=endpoint.local),
             billed_ms=billed,
             cost=endpoint.price(billed),
             request_cost=endpoint.request_price,
@@ -50,3 +51,15 @@ class Bill:
             sandbox=self.sandbox,
             max_memory_mb=self.event.max_memory_mb,
         )
+
+
+def _serial(reply: Reply, worker: WorkerReply | None, seconds: float, *, local: bool) -> float:
+    """Return what an invocation's tasks would have taken one after the other; 0 if this session did not wait for them.
+
+    Sandboxes of the local AWS share the machine's CPUs: while a task waits for one, no time of its own passes.
+    """
+    if worker is None or isinstance(reply, Vouched):
+        return 0.0
+    if worker.waited is not None:
+        return max(0.0, seconds - worker.waited)
+    return 0.0 if local else seconds

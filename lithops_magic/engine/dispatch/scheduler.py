@@ -136,7 +136,7 @@ class Scheduler:
         self._began = time.monotonic()
         for note in lane.link.endpoint.notes:
             self._job.publish(ev.Noted(note))
-        self._job.publish(ev.Started(self._began, lane.link.endpoint.limits.memory))
+        self._job.publish(ev.Started(self._began, lane.link.endpoint.limits.memory, lane.link.endpoint.local))
         self._source.start(self._inbox.put)
 
     def _place_function(self) -> None:
@@ -159,8 +159,11 @@ class Scheduler:
         return Place.of_job(store, job.id, after=options.keep_after, key=job.key, rules=options.keeping)
 
     def _loop(self) -> None:
+        told = 0
         while True:
             self._fill()
+            if (in_flight := self._lanes.in_flight) != told:
+                self._job.publish(ev.InFlight(told := in_flight))
             if self._source.last and not self._lanes.waiting and not self._job.running and not self._parcels.pending:
                 return self._end()
             self._receive(self._patience())

@@ -34,6 +34,8 @@ class Started:
     at: float
     """Monotonic seconds, as in every event."""
     memory_mb: int
+    local: bool = False
+    """Whether they go to the local AWS, which bills nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,13 @@ class Submitted:
     tasks: Sequence[int]
     at: float = 0.0
     memory_mb: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """So many invocations are in flight now."""
+
+    invocations: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +111,8 @@ class Invoked:
     """USD for the request."""
     cold: bool = False
     max_memory_mb: int = 0
+    serial_seconds: float = 0.0
+    """What its tasks would have taken alone on a machine; 0 if an earlier session has run them, or it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +174,7 @@ Event = (
     | Started
     | Counted
     | Submitted
+    | InFlight
     | Returned
     | Retried
     | Throttled

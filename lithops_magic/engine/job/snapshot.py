@@ -10,6 +10,9 @@ from lithops_magic.engine.job import events as ev
 
 State = Literal["preparing", "running", "finished", "cancelled", "broken"]
 
+_MANY = 4
+"""Tasks that were answered for each in flight, from which on their pace is known."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
@@ -19,6 +22,8 @@ class Snapshot:
     """Number of tasks; None while the items come from an iterator that has not ended."""
     running: int = 0
     """Tasks in invocations that were sent and not answered yet."""
+    in_flight: int = 0
+    """Those invocations: sandboxes that work, or start."""
     done: int = 0
     failed: int = 0
     cancelled: int = 0
@@ -41,11 +46,15 @@ class Snapshot:
     state: State = "preparing"
     task_seconds: float = 0.0
     """Sum of the durations of all tasks, failed attempts included."""
+    serial_seconds: float = 0.0
+    """What the tasks of this session would have taken one after the other on a machine of their own."""
     billed_ms: float = 0.0
     cost: float = 0.0
     """USD for memory and time at list price, without requests."""
     request_cost: float = 0.0
     """USD for the requests at list price."""
+    local: bool = False
+    """Whether it runs on the local AWS, which bills nothing."""
     cold_starts: int = 0
     max_memory_mb: int = 0
     """The most memory one invocation used."""
@@ -75,12 +84,18 @@ class Snapshot:
 
     @property
     def eta(self) -> float | None:
-        """Seconds to the end at the present rate; None while unknown."""
+        """Seconds to the end: what tasks take on average, times those that are left, over the sandboxes at work."""
         if self.finished:
             return 0.0
-        if self.total is None or self.rate == 0:
+        answered = self.done + self.failed
+        if self.total is None or not answered:
             return None
-        return (self.total - self.done - self.failed - self.cancelled) / self.rate
+        left: float = self.total - answered - self.cancelled
+        # What is in flight is half done, on average.
+        left = max(0.0, left - self.running / 2)
+        seconds = left * self.task_seconds / answered / max(1, self.in_flight)
+        # Of what is shorter than its invocation takes, only the pace tells.
+        return max(seconds, left / self.rate) if answered > _MANY * self.running and self.rate else seconds
 
     @property
     def projected_cost(self) -> float | None:
@@ -88,12 +103,17 @@ class Snapshot:
         answered = self.done + self.failed
         if self.total is None or not answered:
             return None
-        return (self.cost + self.request_cost) / answered * (self.total - self.cancelled)
+        return self.spent / answered * (self.total - self.cancelled)
 
     @property
     def speedup(self) -> float:
-        """Seconds of work done per second of waiting, preparation included."""
-        return self.task_seconds / self.elapsed if self.elapsed > 0 else 0.0
+        """How much faster than one task after the other, preparation included; 0 while nothing is known."""
+        return self.serial_seconds / self.elapsed if self.elapsed > 0 else 0.0
+
+    @property
+    def spent(self) -> float:
+        """USD at list price, requests included."""
+        return self.cost + self.request_cost
 
     def again(self, done: int, now: float) -> Snapshot:
         """A job over the same tasks that begins at `now`, has `done` of them already, and goes on counting the rest."""
@@ -101,6 +121,7 @@ class Snapshot:
         return replace(
             before,
             running=0,
+            in_flight=0,
             done=done,
             failed=0,
             cancelled=0,
@@ -127,14 +148,17 @@ def reduce(snapshot: Snapshot, event: ev.Event) -> Snapshot:
             return s if s.finished else _replace(s, phase=text)
         case ev.Noted(text):
             return s if text in s.notes else _replace(s, notes=(*s.notes, text))
-        case ev.Started(at, memory_mb):
+        case ev.Started(at, memory_mb, local):
             if s.finished:
                 return s
-            return _replace(s, state="running", phase="", memory_mb=memory_mb, running_at=at - s.running_seconds)
+            began = at - s.running_seconds
+            return _replace(s, state="running", phase="", memory_mb=memory_mb, local=local, running_at=began)
         case ev.Counted(total):
             return _replace(s, total=total)
         case ev.Submitted(tasks):
             return _replace(s, running=s.running + len(tasks))
+        case ev.InFlight(invocations):
+            return _replace(s, in_flight=invocations)
         case ev.Returned(tasks):
             return _replace(s, running=s.running - len(tasks))
         case ev.Retried(tasks):
@@ -169,6 +193,7 @@ def _billed(s: Snapshot, invoked: Sequence[ev.Invoked]) -> Snapshot:
         s,
         invocations=s.invocations + len(invoked),
         task_seconds=s.task_seconds + sum(one.task_seconds for one in invoked),
+        serial_seconds=s.serial_seconds + sum(one.serial_seconds for one in invoked),
         billed_ms=s.billed_ms + sum(one.billed_ms for one in invoked),
         cost=s.cost + sum(one.cost for one in invoked),
         request_cost=s.request_cost + sum(one.request_cost for one in invoked),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lithops_magic.engine.result.memory_advice import memory_advice
 from lithops_magic.engine.text import html, tracebacks
 from lithops_magic.engine.text.short_repr import glance
-from lithops_magic.engine.text.units import duration, factor, money, plural
+from lithops_magic.engine.text.units import duration, factor, plural, price
 from lithops_magic.errors import facts
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from lithops_magic.errors import TaskError
 
 _WORTH_COMPARING = 1.0
-"""Seconds of work below which a speed-up is noise."""
+"""Seconds of a job below which a speed-up is noise."""
+_FASTER = 1.05
+"""Speed-up from which there is something to tell."""
 _WIDTH = 88
 """Characters of a value or an error that are shown."""
 _ENDS = 3
@@ -59,8 +61,10 @@ def headline(result: MapResult) -> str:
 
 
 def speedup(snapshot: Snapshot) -> list[str]:
-    """Return how the wall time, preparation included, compares to running the tasks one after the other."""
-    return [f"{factor(snapshot.speedup)} serial"] if snapshot.task_seconds >= _WORTH_COMPARING else []
+    """Return how much faster than one task after the other it was, preparation included; nothing if it was not."""
+    if snapshot.elapsed < _WORTH_COMPARING or snapshot.speedup < _FASTER:
+        return []
+    return [f"{factor(snapshot.speedup)} faster than one by one"]
 
 
 def error_lines(result: MapResult) -> list[str]:
@@ -114,8 +118,7 @@ def _facts(result: MapResult) -> Iterator[tuple[str, list[str]]]:
     if snapshot.max_memory_mb:
         yield "memory", [memory_advice(snapshot.max_memory_mb, snapshot.memory_mb)]
     if snapshot.invocations:
-        spent = money(snapshot.cost + snapshot.request_cost)
-        yield "cost", [f"{spent} at AWS list price, {money(snapshot.request_cost)} of it for requests"]
+        yield "cost", [price(result.cost, local=snapshot.local)]
     if printed := result._printed:
         yield "logs", [f"{plural(len(printed), 'task')} printed: .logs({printed[0]}), .logs(grep=…)"]
 

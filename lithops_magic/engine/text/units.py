@@ -31,6 +31,23 @@ def money(usd: float) -> str:
     return f"${usd:.{digits}f}".rstrip("0")
 
 
+def price(usd: float, *, local: bool) -> str:
+    """Return what AWS's list price is for a job, requests included: the one way in which it is said everywhere."""
+    return f"≈ {money(usd)} on AWS{', free here' if local else ''}"
+
+
+def rate(per_second: float) -> str:
+    """Return how often something happens as `120/s`, `2.7/s`, `13/min` or `4/h`."""
+    for seconds, unit in ((1, "s"), (60, "min")):
+        if per_second * seconds >= 1:
+            return _rate(per_second * seconds, unit)
+    return _rate(per_second * 3600, "h")
+
+
+def _rate(value: float, unit: str) -> str:
+    return f"{value:.1f}/{unit}" if value < 9.95 else f"{value:,.0f}/{unit}"
+
+
 def size(octets: float) -> str:
     """Return bytes as `45 B`, `12 KB`, `85.8 MB`."""
     if octets < 1000:
@@ -41,14 +58,10 @@ def size(octets: float) -> str:
 
 
 def factor(value: float) -> str:
-    """Return a ratio as `under 0.01 ×`, `0.25 ×`, `1.7 ×`, `23 ×`."""
-    if value < 0.01:
-        return "under 0.01 ×"
-    if value < 1:
-        return f"{value:.2f} ×"
-    return f"{value:.1f} ×" if value < 10 else f"{value:,.0f} ×"
+    """Return a ratio as `1.7 ×`, `23 ×`."""
+    return f"{value:.1f} ×" if value < 9.95 else f"{value:,.0f} ×"
 
 
-def plural(number: int, noun: str) -> str:
-    """Return `1 task`, `1,000 tasks`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def plural(number: int, noun: str, many: str = "") -> str:
+    """Return `1 task`, `1,000 tasks`; `many` is a plural that is not made with an s."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {many or f'{noun}s'}"

@@ -52,6 +52,8 @@ class WorkerReply:
     """Whether that is because it is not of the notebook's version."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of packages that are not the notebook's."""
+    waited: float | None = None
+    """Seconds that its tasks waited for a CPU which others used; None where that is not known."""
 
 
 class Vouched(Reply):
@@ -105,6 +107,7 @@ def read(reply: dict[str, Any]) -> WorkerReply:
             error=_text(reply.get("error", "")),
             mismatch=bool(reply.get("mismatch", False)),
             versions={_text(name): _text(version) for name, version in reply.get("versions", {}).items()},
+            waited=_number(reply["waited"]) if reply.get("waited") is not None else None,
         )
     except (LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it is not in the worker's format ({type(error).__name__}: {error})") from None

@@ -79,7 +79,7 @@ def _cost(plan: Plan) -> str:
         each = f"at most {money(plan.cost)}: {plural(plan.tasks, 'task')}, {each}"
     limit = plan.options.max_cost
     stop = f"; nothing more is sent once {money(limit)} are spent" if limit is not None else ""
-    return f"{each}{stop} (list price{'; the local AWS bills nothing' if plan.settings.local else ''})"
+    return f"{each}{stop} (AWS list price{', free here' if plan.settings.local else ''})"
 
 
 def _times(number: int) -> str:

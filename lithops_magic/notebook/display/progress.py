@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from lithops_magic.notebook.display.countdown import Countdown
 from lithops_magic.notebook.display.progress_frame import Bundle, Reducing, frame
 
 if TYPE_CHECKING:
@@ -34,6 +36,14 @@ def _fitting(line: str) -> str:
     while len(line) > width and " · " in line:
         line = line.rpartition(" · ")[0]
     return line[:width]
+
+
+def _red(line: str) -> str:
+    """Let failures stand out on a terminal."""
+    return _FAILED.sub("\x1b[31m\\g<0>\x1b[0m", line)
+
+
+_FAILED = re.compile(r"✗ [\d,]+ failed")
 
 
 class Sink(Protocol):
@@ -101,11 +111,11 @@ class Terminal(_Stream):
     def draw(self, bundle: Bundle) -> None:
         """Overwrite the line, and push news above it."""
         news = "".join(f"\r\x1b[K{note}\n" for note in self._news(bundle))
-        self._write(f"{news}\r\x1b[K{_fitting(_first_line(bundle))}")
+        self._write(f"{news}\r\x1b[K{_red(_fitting(_first_line(bundle)))}")
 
     def finish(self, bundle: Bundle) -> None:
         """Replace the line by the whole last frame."""
-        self._write("\n".join((f"\r\x1b[K{_first_line(bundle)}", *self._news(bundle), "")))
+        self._write("\n".join((f"\r\x1b[K{_red(_first_line(bundle))}", *self._news(bundle), "")))
 
 
 class Lines(_Stream):
@@ -145,10 +155,10 @@ def sink(shell: InteractiveShell, *, wanted: bool, background: bool = False) -> 
 class Progress:
     """Draws one job until it ends."""
 
-    def __init__(self, where: Sink, *, local: bool, notes: tuple[str, ...] = ()) -> None:
+    def __init__(self, where: Sink, *, notes: tuple[str, ...] = ()) -> None:
         self._where = where
-        self._local = local
         self._notes = notes
+        self._countdown = Countdown()
         self._began = time.monotonic()
 
     def note(self, text: str) -> None:
@@ -182,4 +192,5 @@ class Progress:
     def _frame(self, result: MapResult, *notes: str) -> Bundle:
         snapshot = result.snapshot()
         notes = (*self._notes, *snapshot.notes, *notes)
-        return frame(snapshot, local=self._local, notes=notes, reducing=Reducing.of(result))
+        left = self._countdown.left(snapshot.eta, time.monotonic())
+        return frame(snapshot, left=left, notes=notes, reducing=Reducing.of(result))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lithops_magic.engine.result.summary import speedup
 from lithops_magic.engine.text import html
-from lithops_magic.engine.text.units import duration, money, plural
+from lithops_magic.engine.text.units import duration, money, plural, price, rate
 
 if TYPE_CHECKING:
     from lithops_magic.engine import MapResult, Snapshot
@@ -16,6 +16,8 @@ Bundle = dict[str, str]
 
 _BAR = 12
 """Characters of a bar of text."""
+_RED = "#e03c31"
+"""Is seen on white and on black."""
 _WIDE = ' style="width:20em;vertical-align:middle"'
 
 
@@ -41,19 +43,31 @@ class Reducing:
         return f"✗ not reduced with {self.name}()"
 
 
-def frame(snapshot: Snapshot, *, local: bool, notes: tuple[str, ...] = (), reducing: Reducing | None = None) -> Bundle:
-    """Draw a job: phases and counts while it runs, one truthful summary line at its end."""
+def frame(
+    snapshot: Snapshot,
+    *,
+    left: float | None = None,
+    notes: tuple[str, ...] = (),
+    reducing: Reducing | None = None,
+) -> Bundle:
+    """Draw a job: phases and counts while it runs, one truthful summary line at its end.
+
+    Parameters
+    ----------
+    left
+        Seconds to its end, if that can be told.
+    """
     if snapshot.finished:
-        return _bundle([summary(snapshot, local=local, reducing=reducing)], [], notes)
+        return _bundle([summary(snapshot, reducing=reducing)], [], notes)
     if snapshot.state == "preparing" or snapshot.phase:
         step = snapshot.phase or "Preparing"
         return _bundle([f"{step.rstrip(' .…')} … {duration(snapshot.elapsed)}"], [], notes)
     total = snapshot.total or 0
     share = (snapshot.done + snapshot.failed) / total if total else 0.0
-    return _bundle(_counts(snapshot), _rates(snapshot), notes, share)
+    return _bundle(_counts(snapshot, left), _details(snapshot), notes, share)
 
 
-def summary(snapshot: Snapshot, *, local: bool, reducing: Reducing | None = None) -> str:
+def summary(snapshot: Snapshot, *, reducing: Reducing | None = None) -> str:
     """Return the line that stays: counts, wall time, speed-up, cost."""
     finished = snapshot.done + snapshot.failed
     total = finished if snapshot.total is None else snapshot.total
@@ -67,45 +81,36 @@ def summary(snapshot: Snapshot, *, local: bool, reducing: Reducing | None = None
     parts.append(duration(snapshot.elapsed))
     parts += speedup(snapshot) + _count(snapshot.retried, "retried") + _count(snapshot.throttled, "throttled")
     parts += [str(reducing)] if reducing else []
-    if snapshot.request_cost:
-        parts.append(cost(*([snapshot, reducing.snapshot] if reducing else [snapshot]), local=local))
+    if spent := snapshot.spent + (reducing.snapshot.spent if reducing else 0.0):
+        parts.append(price(spent, local=snapshot.local))
     return " · ".join(parts)
 
 
-def cost(*snapshots: Snapshot, local: bool) -> str:
-    """Return what jobs cost at list price, and that the local AWS bills nothing."""
-    requests = sum(snapshot.request_cost for snapshot in snapshots)
-    if local:
-        return f"{money(requests)} in requests at list price (local AWS: nothing was billed)"
-    whole = requests + sum(snapshot.cost for snapshot in snapshots)
-    return f"{money(whole)} at list price, {money(requests)} of it for requests"
-
-
-def _counts(snapshot: Snapshot) -> list[str]:
-    finished = snapshot.done + snapshot.failed
+def _counts(snapshot: Snapshot, left: float | None) -> list[str]:
+    """What matters most, in the order in which a narrow terminal may cut it."""
     total = "?" if snapshot.total is None else f"{snapshot.total:,}"
-    parts = [f"{finished:,}/{total} finished"]
-    parts += [f"{snapshot.queued:,} queued"] if snapshot.queued is not None else []
-    parts += [f"{snapshot.running:,} running", f"{snapshot.done:,} done"]
-    return parts + _count(snapshot.failed, "failed", mark="✗ ")
-
-
-def _rates(snapshot: Snapshot) -> list[str]:
-    parts = [duration(snapshot.elapsed)]
+    parts = [f"{snapshot.done + snapshot.failed:,}/{total}"]
+    parts += _count(snapshot.failed, "failed", mark="✗ ") + _count(snapshot.throttled, "throttled")
     if not snapshot.invocations:
         # A sandbox that starts and one that computes look alike from here.
-        return [*parts, "waiting for the first answer (cold start)"]
-    if snapshot.eta:
-        parts.append(f"about {duration(snapshot.eta)} left")
-    if snapshot.rate:
-        parts.append(f"{snapshot.rate:,.1f}/s" if snapshot.rate < 100 else f"{snapshot.rate:,.0f}/s")
-    parts += _count(snapshot.retried, "retried") + _count(snapshot.throttled, "throttled")
-    parts += [f"{plural(snapshot.backups, 'task')} sent twice"] if snapshot.backups else []
-    spent, projected = snapshot.cost + snapshot.request_cost, snapshot.projected_cost
-    if spent:
-        end = f", about {money(projected)} at the end" if projected and projected > spent else ""
-        parts.append(f"{money(spent)} so far{end}")
-    return parts
+        return [*parts, "no task has ended yet"]
+    parts += [f"{_seconds(left)} left"] if left is not None else []
+    return parts + ([rate(snapshot.rate)] if snapshot.rate else [])
+
+
+def _seconds(left: float) -> str:
+    """Return whole seconds, at least one: tenths that count down are nervous, and none are not true."""
+    whole = max(1, round(left))
+    return f"{whole} s" if whole < 60 else duration(whole)
+
+
+def _details(snapshot: Snapshot) -> list[str]:
+    spent, projected = snapshot.spent, snapshot.projected_cost
+    parts = [price(spent, local=snapshot.local)] if spent else []
+    parts += [f"{money(projected)} at the end"] if projected and projected > spent > 0 else []
+    parts += [f"{plural(snapshot.in_flight, 'sandbox', 'sandboxes')} at work"] if snapshot.in_flight else []
+    parts += [duration(snapshot.elapsed), *_count(snapshot.retried, "retried")]
+    return parts + ([f"{plural(snapshot.backups, 'task')} sent twice"] if snapshot.backups else [])
 
 
 def _count(number: int, what: str, mark: str = "") -> list[str]:
@@ -119,9 +124,13 @@ def _bundle(first: list[str], second: list[str], notes: tuple[str, ...], share: 
         filled = round(_BAR * share)
         drawn = f"[{'█' * filled}{'░' * (_BAR - filled)}] "
         bar = f'<progress value="{share:.3f}" max="1" title="tasks finished"{_WIDE}>{share:.0%}</progress> '
-    rows = [bar + html.escape(" · ".join(first)), html.escape(" · ".join(second))]
+    rows = [bar + _marked(" · ".join(first)), _marked(" · ".join(second))]
     rows += [f"<b>Note:</b> {html.escape(note)}" for note in notes]
     return {
         "text/plain": "\n".join((drawn + " · ".join(first + second), *(f"Note: {note}" for note in notes))),
         "text/html": f"<div>{''.join(f'<div>{row}</div>' for row in rows if row)}</div>",
     }
+
+
+def _marked(line: str) -> str:
+    return html.escape(line).replace("✗", f'<b style="color:{_RED}">✗</b>')

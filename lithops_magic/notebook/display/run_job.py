@@ -35,8 +35,6 @@ class Stopped(KeyboardInterrupt):
 class View:
     """How a job is shown, and which variable it goes into."""
 
-    local: bool
-    """Whether it runs on the local AWS."""
     out: str | None = None
     """The variable that is bound to the result before the work starts."""
     background: bool = False
@@ -46,7 +44,7 @@ class View:
     def begin(self, shell: InteractiveShell, *, background: bool = False) -> Progress:
         """Return the progress of a job that starts now."""
         where = sink(shell, wanted=self.progress, background=background)
-        return Progress(where, local=self.local, notes=self.notes)
+        return Progress(where, notes=self.notes)
 
 
 def run(
@@ -156,6 +154,6 @@ def _stopped(view: View, result: MapResult) -> str:
     total = "?" if snapshot.total is None else f"{snapshot.total:,}"
     text = f"Stopped: {snapshot.done + snapshot.failed:,} of {total} finished"
     if snapshot.running:
-        where = "the local AWS (they finish)" if view.local else "AWS (they finish and are billed)"
+        where = "the local AWS (they finish)" if snapshot.local else "AWS (they finish and are billed)"
         text += f", {snapshot.running:,} still running on {where}"
     return f"{text}; results so far in `{view.out or LAST}`"

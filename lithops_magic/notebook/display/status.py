@@ -73,7 +73,7 @@ def status(settings: Settings, jobs: Sequence[MapResult]) -> Bundle:
         Table(
             "Jobs",
             ("job", "id", "state"),
-            [_job(job, settings.local) for job in jobs],
+            [_job(job) for job in jobs],
             "No jobs in this session.",
         ),
     ]
@@ -102,10 +102,10 @@ def clean(settings: Settings) -> Bundle:
     return {"text/plain": text, "text/html": f"<div>{html.escape(text)}</div>"}
 
 
-def _job(job: MapResult, local: bool) -> tuple[str, str, str]:
+def _job(job: MapResult) -> tuple[str, str, str]:
     snapshot = job.snapshot()
     if snapshot.finished:
-        return job._label, job.job_id, summary(snapshot, local=local)
+        return job._label, job.job_id, summary(snapshot)
     total = "?" if snapshot.total is None else f"{snapshot.total:,}"
     return job._label, job.job_id, f"{snapshot.state}: {snapshot.done + snapshot.failed:,} of {total} finished"
 

@@ -89,7 +89,7 @@ class JobMagics(Magics):
 
         settings = self._magics.settings(given)
         start = partial(attach, expand(job_id, self.shell.user_ns).strip("\"'"), resume=given.resume, settings=settings)
-        result = run(self.shell, self._magics.view(given, settings, out=given.out), start, self._magics.remember)
+        result = run(self.shell, self._magics.view(given, out=given.out), start, self._magics.remember)
         return None if given.out or is_silenced(line) else result
 
     lambda_attach.__doc__ = ATTACH_HELP

@@ -151,12 +151,11 @@ class LambdaMagics(Magics):
         local = True if given.local or self.local else None
         return self.session.load(local=local, profile=given.profile or self.profile)
 
-    def view(self, given: Options, settings: Settings, *notes: str, out: str | None) -> View:
+    def view(self, given: Options, *notes: str, out: str | None) -> View:
         """Return how a job is shown."""
         from lithops_magic.notebook.display.run_job import View
 
         return View(
-            local=settings.local,
             out=out,
             background=given.background or given.detach,
             progress=self.progress and not given.quiet,
@@ -179,7 +178,7 @@ class LambdaMagics(Magics):
             return None
         name_code = partial(code_name, self.shell)
         start = partial(engine.start, mapped.function, items, name_code=name_code, **wanted)
-        return run(self.shell, self.view(given, settings, mapped.note, out=out), start, self.remember)
+        return run(self.shell, self.view(given, mapped.note, out=out), start, self.remember)
 
     def _names(self, local: dict[str, Any] | None) -> dict[str, Any] | None:
         """Return the variables of the function that called the magic with the notebook's; None if a cell did."""

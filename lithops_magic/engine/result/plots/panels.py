@@ -123,6 +123,6 @@ def draw_cost(ax: Axes, tasks: Columns) -> str:
     ax.set(title="Cost", xlabel=f"task (each bar the mean of {size:,})" if size > 1 else "task")
     ax.set_ylabel(f"{scale} per task", parse_math=True)
     dearest = int(cost.argmax())
-    annotate(ax, f"{total} at list price")
+    annotate(ax, f"≈ {total} on AWS")
     grid_only(ax, "y")
-    return f"Cost at list price: {total}; the dearest is task {index[dearest]:,} with {money(float(cost[dearest]))}"
+    return f"Cost: ≈ {total} on AWS; task {index[dearest]:,} is the most expensive with {money(float(cost[dearest]))}"
