@@ -59,7 +59,12 @@ class LithopsMagicError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """IPython shows this instead of our own frames; in one piece, because not every `%xmode` breaks lines."""
-        return ["\n".join([self._headline(), *user_code.calls(self.__traceback__), *_notes(self)])]
+        calls = user_code.calls(BaseException.__getattribute__(self, "__traceback__"))
+        return ["\n".join([*(["Called from:", *calls] if calls else []), self.report()])]
+
+    def report(self) -> str:
+        """All there is to say, without the way to it."""
+        return "\n".join([self._headline(), *_notes(self)])
 
     def _headline(self) -> str:
         return f"{type(self).__name__}: {self}"

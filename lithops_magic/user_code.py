@@ -8,11 +8,15 @@ import re
 import sys
 import sysconfig
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
+from types import CodeType, TracebackType
 
 _TYPED = ("<ipython-input-", "<stdin>", "<console>", "<python-input-", "<doctest ")
 """What code is called that a person typed; other names in angle brackets are those of generated code."""
+STAND_IN = "__lithops_magic_stand_in__"
+"""A global variable of a frame that stands in for one of a sandbox."""
+
 _PACKAGES = r"(?:site|dist)-packages[/\\]"
 _INSTALLED = re.compile(rf"[/\\](?:lib[/\\]python3\.\d+[/\\](?:{_PACKAGES})?|{_PACKAGES})", re.IGNORECASE)
 _COMPILED = (".pyx", ".pxd", ".pxi")
@@ -49,12 +53,19 @@ def short(file: str) -> str:
 
 def calls(at: TracebackType | None) -> list[str]:
     """The user's own lines on the way to an error of ours, if more than the cell or script itself is on it."""
-    frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(at) if is_users(frame.f_code.co_filename)]
-    if all(code.co_name == "<module>" for code, _ in frames):
-        return []
-    lines = []
-    for code, line in frames:
-        lines.append(f"  {name(code.co_filename)}, line {line}, in {code.co_name}")
+    frames = _frames(at)
+    return [] if all(code.co_name == "<module>" for code, _ in frames) else list(lines(at))
+
+
+def lines(at: TracebackType | None) -> Iterator[str]:
+    """The user's own lines on the way to an error of ours, as Python shows them."""
+    for code, line in _frames(at):
+        yield f"  {name(code.co_filename)}, line {line}, in {code.co_name}"
         if source := linecache.getline(code.co_filename, line).strip():
-            lines.append(f"    {source}")
-    return lines
+            yield f"    {source}"
+
+
+def _frames(at: TracebackType | None) -> list[tuple[CodeType, int]]:
+    """The user's frames; what stands in for a frame elsewhere, and is shown with it, is no call."""
+    found = traceback.walk_tb(at)
+    return [(f.f_code, line) for f, line in found if is_users(f.f_code.co_filename) and STAND_IN not in f.f_globals]

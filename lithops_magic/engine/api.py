@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from lithops_magic import user_code
 from lithops_magic.config.settings import SETTING_OF
 from lithops_magic.engine import handover
 from lithops_magic.engine.backend.aws_lambda import LambdaBackend
@@ -17,6 +18,7 @@ from lithops_magic.engine.durable.recipe import Recipe
 from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job, R
 from lithops_magic.engine.options import KEEP_AFTER, NAMES, Callback, MapOptions
+from lithops_magic.engine.result import script
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.engine.result.reduction import Reduction
 from lithops_magic.engine.text.short_repr import glance
@@ -68,7 +70,7 @@ def start(
     reduction = None if reduce is None else Reduction.prepare(reduce, options, once_more)
     job = Job(
         handover.scheduled(options) if options.detach else options,
-        name_code or (lambda name: name),
+        name_code or user_code.name,
         len(items) if isinstance(items, Sized) else None,
         function,
         items if isinstance(items, Sequence) else None,
@@ -97,6 +99,7 @@ def _launch(
         return job
     journal = Journal(job, Recipe.of(settings, options, blob, job.key)) if job.whole else None
     Scheduler(job, blob, Source(items), backend, settings.worker_processes, journal).start()
+    script.look_after(job)
     return job
 
 
@@ -210,8 +213,10 @@ def map(
         A package or module that it needs cannot be shipped.
     MisuseError
         An argument is wrong, or a detached job cannot have it; nothing was sent.
+    KeyboardInterrupt
+        It was interrupted; says what is kept and how to go on.
     TaskError
-        A task failed; its ``result`` holds everything else.
+        A task failed; its ``task.result`` holds everything else.
     BudgetSpent
         The job reached `max_cost`; ``lithops_magic.MapResult`` keeps what was done when it runs in the background.
     """
@@ -219,6 +224,7 @@ def map(
 
     __tracebackhide__ = True
     given = vars()
+    script.install()
     _check_call(function, reduce, iterables)
     options = MapOptions(**{name: given[name] for name in OPTIONS})
     if len(iterables) > 1:
@@ -229,9 +235,12 @@ def map(
         from lithops_magic.engine.job.progress_bar import Tqdm
 
         options = replace(options, callbacks=(*options.callbacks, Tqdm()))
-    result: MapResult[R] = start(
-        function, _items(iterables), options=options, settings=settings or config.load(), reduce=reduce
-    )
+    result: MapResult[R]
+    try:
+        result = start(function, _items(iterables), options=options, settings=settings or config.load(), reduce=reduce)
+    except KeyboardInterrupt as interrupt:
+        script.interrupted(interrupt, None)
+        raise
     if detach:
         return handover.handed_over(result)
     return result if background else result.finish()

@@ -153,10 +153,19 @@ def _text(name: str, value: Any) -> str:
     return value
 
 
+def _pair(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, str):
+        raise TypeError
+    return tuple(value)
+
+
 def _pairs(name: str, value: Any) -> tuple[tuple[str, str], ...]:
     wanted = "names and values, such as {'DEBUG': '1'}"
     try:
-        pairs = tuple((key, text) for key, text in (value.items() if isinstance(value, Mapping) else value or ()))
+        # A text of two characters could be taken apart as well.
+        pairs = tuple(
+            (key, text) for key, text in map(_pair, value.items() if isinstance(value, Mapping) else value or ())
+        )
     except (TypeError, ValueError):
         raise _wrong(name, wanted, value) from None
     for key, text in pairs:

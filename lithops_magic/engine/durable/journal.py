@@ -214,6 +214,7 @@ class Journal(Silent):
             self._folder.write("function", self._recipe.function.container)
             self._folder.save_manifest(self._manifest())
         self._file = self._folder.append()
+        self._job.written = True
         for slice_ in records.slices(self._sequence):
             self._put(records.encode([slice_]))
             self._flush()

@@ -101,6 +101,8 @@ class Job:
         """Called with a job that is over, indices and options: starts one that runs these tasks again."""
         self.download: Callable[[Mapping[str, Any]], bytes] | None = None
         """Brings an object from S3."""
+        self.written = False
+        """Whether another process can go on with it."""
         self.began = time.time()
         """Wall clock of the start, against which sandboxes' clocks are read."""
         self._items = items

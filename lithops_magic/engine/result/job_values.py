@@ -11,7 +11,7 @@ from lithops_magic.engine.job.job import Job, R, TaskFuture
 from lithops_magic.engine.job.ledger import State, TaskStats
 from lithops_magic.engine.job.snapshot import Snapshot
 from lithops_magic.engine.options import MapOptions
-from lithops_magic.engine.result import misuse
+from lithops_magic.engine.result import misuse, script
 from lithops_magic.engine.text import tracebacks
 from lithops_magic.engine.text.short_repr import glance
 from lithops_magic.errors import TaskError, facts
@@ -207,8 +207,10 @@ class JobValues(Sequence[R]):
         try:
             self.wait()
             self._job.told()
-        except BaseException:
+        except BaseException as error:
             self._job.interrupt()
+            if isinstance(error, KeyboardInterrupt):
+                script.interrupted(error, self._job)
             raise
         if self._job.options.errors == "raise" or self.error is not None:
             self.raise_errors()

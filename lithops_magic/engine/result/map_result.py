@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from lithops_magic.engine.job.job import Job, R
-from lithops_magic.engine.result import misuse
+from lithops_magic.engine.result import misuse, script
 from lithops_magic.engine.result.job_values import JobValues
 from lithops_magic.engine.result.logs import LogLines, Text, find
 from lithops_magic.engine.result.reduction import Reduction
@@ -67,8 +67,9 @@ class MapResult(JobValues[R]):
         if self._reduction is not None and not self.errors:
             try:
                 self._reduction.value()
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as error:
                 self.cancel()
+                script.interrupted(error, self._job)
                 raise
         return self
 

@@ -133,7 +133,7 @@ def _stand_in(frame: RemoteFrame) -> TracebackType | None:
     failure = ast.BinOp(one, ast.Div(), zero, **at)
     code = compile(ast.Module([ast.Expr(failure, **at)], []), frame.file, "exec").replace(co_name=frame.function)
     try:
-        exec(code, dict(frame.locals))
+        exec(code, {**frame.locals, user_code.STAND_IN: True})
     except ZeroDivisionError as error:
         return error.__traceback__ and error.__traceback__.tb_next
     return None

@@ -1,0 +1,80 @@
+"""How a script ends: our errors and its interrupt in their own words, and a job that it leaves behind named."""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import weakref
+from types import TracebackType
+
+from lithops_magic import user_code
+from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.text.units import plural
+from lithops_magic.errors import LithopsMagicError
+
+_LINE = "_render_traceback_"
+"""IPython shows what this attribute of an error returns, and so do we."""
+
+_jobs: weakref.WeakSet[Job] = weakref.WeakSet()
+
+
+def install() -> None:
+    """Have errors of ours that end a script show no frame of ours, unless the script shows errors in its own way."""
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _show
+
+
+def look_after(job: Job) -> None:
+    """Have the end of this process say what becomes of `job`."""
+    if not _jobs:
+        atexit.unregister(_leave)
+        atexit.register(_leave)
+    _jobs.add(job)
+
+
+def interrupted(error: KeyboardInterrupt, job: Job | None) -> None:
+    """Let an interrupt say in one line what is kept and how to go on."""
+    text = "Interrupted before anything was sent" if job is None else f"Interrupted: {_outlook(job)}"
+    # Not an error of ours: a shell knows by the type that a script was interrupted.
+    error.args = (text,)
+    vars(error)[_LINE] = lambda: [text]
+
+
+def _outlook(job: Job) -> str:
+    """What is kept of a job that this process leaves."""
+    snapshot = job.snapshot()
+    ended = snapshot.done + snapshot.failed
+    of = "" if snapshot.total is None else f" of {snapshot.total:,}"
+    text = f"{ended:,}{of} tasks done"
+    if job.options.detach:
+        return f"{text}; the job goes on without this process: lithops_magic.attach({job.id!r})"
+    if snapshot.running:
+        text += f", {snapshot.running:,} still running"
+    if not job.written:
+        return f"{text}; the job was too short to be written down, so the next run starts anew"
+    return f"{text} and kept: lithops_magic.attach({job.id!r}, resume=True) runs the rest"
+
+
+def _leave() -> None:
+    """Name the jobs that end with this process."""
+    if getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)() is not None:
+        return
+    running = [job for job in _jobs if not job.over and not job.options.detach]
+    for job in running:
+        print(f"The script ended while a background job ran: {_outlook(job)}", file=sys.stderr)  # noqa: T201
+    if running:
+        wait = "wait() before the script ends, or detach=True, lets a job finish"
+        print(f"{plural(len(running), 'job')} stopped with the script; {wait}", file=sys.stderr)  # noqa: T201
+
+
+def _show(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
+    if isinstance(error, LithopsMagicError):
+        lines = list(user_code.lines(at))
+        head = ["Traceback (most recent call last):", *lines] if lines else []
+        text = "\n".join([*head, error.report()])
+    elif isinstance(error, KeyboardInterrupt) and _LINE in vars(error):
+        text = str(error)
+    else:
+        sys.__excepthook__(kind, error, at)
+        return
+    print(text, file=sys.stderr)  # noqa: T201
