@@ -156,7 +156,14 @@ async def _serve(
     functions = _functions(state, options, found, inner, runtime)
     moto = MotoApp(options.state)
     keyring = Keyring([owner, inner, sandboxed])
-    front = Front(keyring=keyring, owner=owner, functions=functions, moto=moto, stop=lambda: server.stop())
+    front = Front(
+        keyring=keyring,
+        owner=owner,
+        region=found.region,
+        functions=functions,
+        moto=moto,
+        stop=lambda: server.stop(),
+    )
     server = _Uvicorn(_uvicorn_config(front))
     path = discovery.path_of(folder, found.version)
     watch = asyncio.create_task(_watch(front, runtime, options.idle, found.version, server))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -247,3 +248,30 @@ def test_no_secret_is_logged(local_aws: LocalAws) -> None:
     logs = list(local_aws.folder.glob("*.log"))
     assert logs
     assert not any(local_aws.secret_access_key in log.read_text() for log in logs)
+
+
+@pytest.mark.parametrize(
+    "headers", [[], [("Authorization", "AWS4-HMAC-SHA256 Credential=AKIAX/20260101/x/s3/aws4_request")]]
+)
+def test_nobody_unknown_fills_the_server_s_memory(local_aws: LocalAws, headers: list[tuple[str, str]]) -> None:
+    server = psutil.Process(local_aws.pid)
+    before, piece = server.memory_info().rss, bytes(1 << 20)
+    head = "".join(
+        f"{name}: {value}\r\n" for name, value in [("Host", "x"), ("Content-Length", str(300 << 20)), *headers]
+    )
+    with socket.create_connection(("127.0.0.1", local_aws.port), timeout=60) as connection:
+        connection.sendall(f"PUT /bucket/key HTTP/1.1\r\n{head}\r\n".encode())
+        answer = connection.recv(1000)
+        # Whoever goes on all the same is not listened to.
+        with contextlib.suppress(OSError):
+            for _ in range(300):
+                connection.sendall(piece)
+    assert answer.startswith((b"HTTP/1.1 403", b"HTTP/1.1 400"))
+    assert server.memory_info().rss - before < 60 << 20
+
+
+def test_functions_are_in_one_region(local_aws: LocalAws) -> None:
+    session = boto3.Session(local_aws.access_key_id, local_aws.secret_access_key, region_name="eu-west-1")
+    elsewhere = session.client("lambda", endpoint_url=local_aws.endpoint_url)
+    with pytest.raises(ClientError, match="has AWS Lambda in us-east-1 only; the request is signed for eu-west-1"):
+        elsewhere.list_functions()

@@ -17,7 +17,7 @@ from lithops_magic.local.front.credentials import Credential, Identity, Keyring,
 from lithops_magic.local.front.error_replies import error, protocol_of, refusal
 from lithops_magic.local.front.operation_names import counted_name
 from lithops_magic.local.front.presigned_v2 import host_bucket
-from lithops_magic.local.front.sigv4 import claimed_service, verify
+from lithops_magic.local.front.sigv4 import check_head, claimed_service, verify
 from lithops_magic.local.model import Request, Response
 
 Scope = MutableMapping[str, Any]
@@ -65,12 +65,21 @@ class Front:
     ----------
     owner : Credential
         The user's credential; its secret also opens `/_local/requests`, `/_local/traffic` and `/_local/shutdown`.
+    region : str
+        The only one that has functions.
     stop : callable
         Called when the owner asks the server to end.
     """
 
     def __init__(
-        self, *, keyring: Keyring, owner: Credential, functions: LambdaApi, moto: App, stop: Callable[[], None]
+        self,
+        *,
+        keyring: Keyring,
+        owner: Credential,
+        region: str,
+        functions: LambdaApi,
+        moto: App,
+        stop: Callable[[], None],
     ) -> None:
         self.activity = Activity()
         self.requests: Counter[str] = Counter()
@@ -79,6 +88,7 @@ class Front:
         self.sent: Counter[str] = Counter()
         self._keyring = keyring
         self._owner = owner
+        self._region = region
         self._functions = functions
         self._moto = moto
         self._stop = stop
@@ -117,10 +127,13 @@ class Front:
         return error("json", 404, "ResourceNotFoundException", f"There is no {path} here.")
 
     async def _aws(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _read(receive)
-        request = _request(path, scope, body)
-        signed = _signed(path, scope, body)
+        body = b""
+        request, signed = _request(path, scope, body), _signed(path, scope, body)
         try:
+            # Nobody unknown may fill this process's memory.
+            check_head(self._keyring, signed)
+            body = await _read(receive)
+            request, signed = _request(path, scope, body), _signed(path, scope, body)
             identity = await self._verify(signed)
         except Refused as refused:
             await _reply(send, refusal(refused.reason, request, claimed_service(signed)))
@@ -129,7 +142,7 @@ class Front:
         if not identity.credential.internal:
             send = self._counting(counted_name(identity.service, request), request, send)
         if identity.service == "lambda":
-            await _reply(send, await self._lambda(request))
+            await _reply(send, await self._lambda(request, identity.region))
         else:
             await self._to_moto(identity, request, scope, send)
 
@@ -149,7 +162,10 @@ class Front:
             return verify(self._keyring, signed)
         return await asyncio.to_thread(verify, self._keyring, signed)
 
-    async def _lambda(self, request: Request) -> Response:
+    async def _lambda(self, request: Request, region: str) -> Response:
+        if region != self._region:
+            text = f"The local AWS has AWS Lambda in {self._region} only; the request is signed for {region}."
+            return error("rest-json", 400, "InvalidSignatureException", text)
         if len(request.body) > LARGEST_LAMBDA_REQUEST:
             text = f"Request must be smaller than {LARGEST_LAMBDA_REQUEST} bytes for the {request.path} operation"
             return error("rest-json", 413, "RequestEntityTooLargeException", text)

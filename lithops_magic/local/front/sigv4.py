@@ -66,22 +66,43 @@ def verify(keyring: Keyring, request: Signed, now: float | None = None) -> Ident
         The request is unsigned, too old, or its signature or body is not the signer's.
     """
     now = time.time() if now is None else now
+    claim = _claimed(keyring, request, now)
+    if claim is None:
+        return presigned_v2.verify(keyring, request, now)
+    if request.header("authorization") is not None:
+        _check_signature(claim, request, request.url)
+        _check_body(claim, request)
+    else:
+        _check_signature(claim, request, _without(request.url, "X-Amz-Signature"), presigned=True)
+    return Identity(claim.credential, claim.service, claim.region)
+
+
+def check_head(keyring: Keyring, request: Signed) -> None:
+    """Refuse, before its body is read, a request whose head shows that nobody known has signed it lately.
+
+    Raises
+    ------
+    Refused
+        It is unsigned, too old, or signed by somebody unknown.
+    """
+    _claimed(keyring, request, time.time())
+
+
+def _claimed(keyring: Keyring, request: Signed, now: float) -> _Claim | None:
+    """Return what the head claims; None for S3's older presigned URLs."""
     authorization = request.header("authorization")
     query = parse_qs(urlsplit(request.url).query, keep_blank_values=True)
     if authorization is not None:
         claim = _header_claim(keyring, authorization, request)
         _check_age(claim.timestamp, now, MAX_SKEW)
-        _check_signature(claim, request, request.url)
-        _check_body(claim, request)
-    elif "X-Amz-Signature" in query:
+        return claim
+    if "X-Amz-Signature" in query:
         claim = _query_claim(keyring, query)
         _check_age(claim.timestamp, now, _expires(query), expired=Reason.EXPIRED)
-        _check_signature(claim, request, _without(request.url, "X-Amz-Signature"), presigned=True)
-    elif presigned_v2.MARK in query:
-        return presigned_v2.verify(keyring, request, now)
-    else:
-        raise Refused(Reason.UNSIGNED)
-    return Identity(claim.credential, claim.service, claim.region)
+        return claim
+    if presigned_v2.MARK in query:
+        return None
+    raise Refused(Reason.UNSIGNED)
 
 
 def _parameters(authorization: str) -> dict[str, str]:
