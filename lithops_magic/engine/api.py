@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +11,7 @@ from lithops_magic import user_code
 from lithops_magic.config.settings import SETTING_OF
 from lithops_magic.engine import handover
 from lithops_magic.engine.backend.aws_lambda import LambdaBackend
-from lithops_magic.engine.dispatch.items import Source
+from lithops_magic.engine.dispatch.items import Items, Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
 from lithops_magic.engine.durable.journal import Journal
 from lithops_magic.engine.durable.recipe import Recipe
@@ -38,6 +38,7 @@ def start(
     settings: Settings,
     name_code: Callable[[str], str] | None = None,
     reduce: Callable[[list[Any]], Any] | None = None,
+    waits: bool = False,
 ) -> MapResult:
     """Start a job and return at once.
 
@@ -46,7 +47,8 @@ def start(
     function
         Called with each item in a sandbox; a coroutine function is awaited there.
     items
-        Taken lazily, never more than needed to keep the sandboxes busy.
+        A collection is copied at once (not its elements); anything else is taken lazily, as a `for` loop would, never
+        more than needed to keep the sandboxes busy.
     options
         How the job is run; what it leaves open comes from `settings`.
     settings
@@ -55,6 +57,8 @@ def start(
         Maps the file name of a code object to what the user calls it.
     reduce
         Called once with the list of all values, as one more task, when every task has succeeded.
+    waits
+        Whether this thread waits for the job next: an iterator is then advanced in this thread, while it waits.
 
     Raises
     ------
@@ -62,32 +66,42 @@ def start(
         A function cannot be pickled; nothing was sent.
     PackageError
         A package or module that it needs cannot be shipped.
+    MisuseError
+        The items are nothing that can be iterated over.
     """
     if options.detach:
         handover.check(options, reduced=reduce is not None)
         items = handover.all_items(items)
+    taken = Items(items)
     once_more = partial(start, settings=settings, name_code=name_code)
     reduction = None if reduce is None else Reduction.prepare(reduce, options, once_more)
     job = Job(
         handover.scheduled(options) if options.detach else options,
         name_code or user_code.name,
-        len(items) if isinstance(items, Sized) else None,
+        taken.total,
         function,
-        items if isinstance(items, Sequence) else None,
+        taken.owned,
     )
-    result = MapResult(_launch(job, function, items, settings, options), reduction)
+    result = MapResult(_launch(job, function, taken, settings, options, waits=waits), reduction)
     if reduction is not None:
         reduction.follow(result)
     return result
 
 
 def _launch(
-    job: Job, function: Callable[[Any], Any], items: Iterable[Any], settings: Settings, options: MapOptions
+    job: Job,
+    function: Callable[[Any], Any],
+    items: Items,
+    settings: Settings,
+    options: MapOptions,
+    *,
+    waits: bool = False,
 ) -> Job:
     setup = Setup(
         env=dict(options.env), processes=settings.worker_processes, locals=options.locals, starmap=options.starmap
     )
-    blob = Function.pickle(function, items, Request.parse(options.packages), setup)
+    owned = () if items.owned is None else items.owned
+    blob = Function.pickle(function, owned, Request.parse(options.packages), setup)
     job.start_again = partial(again, function, settings)
     chosen = {SETTING_OF[name]: getattr(options, name) for name in ("memory", "timeout", "tmp")}
     settings = settings.replace(**{name: value for name, value in chosen.items() if value is not None})
@@ -95,10 +109,12 @@ def _launch(
     for warning in blob.warnings:
         job.publish(ev.Noted(warning))
     if options.detach:
-        handover.launch(job, blob, list(items), settings, options)
+        handover.launch(job, blob, items, settings, options)
         return job
     journal = Journal(job, Recipe.of(settings, options, blob, job.key)) if job.whole else None
-    Scheduler(job, blob, Source(items), backend, settings.worker_processes, journal).start()
+    source = Source(items, waits=waits)
+    job.serve = source.serve
+    Scheduler(job, blob, source, backend, settings.worker_processes, journal).start()
     script.look_after(job)
     return job
 
@@ -107,7 +123,7 @@ def again(
     function: Callable[[Any], Any], settings: Settings, job: Job, indices: Sequence[int], options: MapOptions
 ) -> Job:
     """Run tasks of a job that is over again, and return the job that has the others' values already."""
-    items = [job.item(index) for index in indices]
+    items = Items([job.item(index) for index in indices])
     # What is run again is waited for, also where the first run was not.
     options = replace(options, detach=False)
     return _launch(job.again(indices, options), function, items, settings, options)
@@ -146,8 +162,10 @@ def map(
     function
         Called with each item in a sandbox, or with one item of each iterable; a coroutine function is awaited there.
     iterables
-        What is mapped over; any iterable, also an endless one, taken lazily. Of several, up to the end of the
-        shortest.
+        What is mapped over; any iterable, also an endless one. It means what it means to a `for` loop: a collection is
+        copied at once (a list of references: do not change its elements while the job runs), anything else is taken
+        lazily, in this thread while it waits and else in another, and each item is pickled before the next is asked
+        for. Of several, up to the end of the shortest.
     memory
         MB of the function; more memory also means more CPU.
     timeout
@@ -236,8 +254,10 @@ def map(
 
         options = replace(options, callbacks=(*options.callbacks, Tqdm()))
     result: MapResult[R]
+    waits = not (background or detach)
+    settings = settings or config.load()
     try:
-        result = start(function, _items(iterables), options=options, settings=settings or config.load(), reduce=reduce)
+        result = start(function, _items(iterables), options=options, settings=settings, reduce=reduce, waits=waits)
     except KeyboardInterrupt as interrupt:
         script.interrupted(interrupt, None)
         raise
@@ -263,19 +283,12 @@ def _check_call(function: Any, reduce: Any, iterables: Sequence[Any]) -> None:
             raise MisuseError(f"map: {name} must be callable, not {glance(value)}")
     if not iterables:
         raise MisuseError("map: there is nothing to map over: map(function, items)")
-    for value in iterables:
-        try:
-            iter(value)
-        except TypeError:
-            problem = f"map: items must be iterable, not {glance(value)}"
-        else:
-            continue
-        raise MisuseError(problem)
 
 
 def _items(iterables: Sequence[Iterable[Any]]) -> Iterable[Any]:
     """Return what is mapped over: of several iterables tuples, up to the end of the shortest, as `map` has it."""
     if len(iterables) == 1:
         return iterables[0]
-    together = zip(*iterables, strict=False)
-    return list(together) if all(isinstance(each, Sized) for each in iterables) else together
+    parts = [Items(each) for each in iterables]
+    together = zip(*[part.iterator for part in parts], strict=False)
+    return list(together) if all(part.complete for part in parts) else together

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.engine.backend.aws_lambda import LambdaBackend
 from lithops_magic.engine.backend.detached import DetachedBackend
-from lithops_magic.engine.dispatch.items import Source
+from lithops_magic.engine.dispatch.cargo import Cargo
+from lithops_magic.engine.dispatch.items import Items, Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
 from lithops_magic.engine.durable.journal import Journal
 from lithops_magic.engine.durable.recipe import Recipe
@@ -19,7 +20,8 @@ from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.engine.wire.function import Function
-from lithops_magic.errors import MisuseError
+from lithops_magic.engine.wire.item import Prepared, prepare
+from lithops_magic.errors import MisuseError, SerializationError
 
 if TYPE_CHECKING:
     from lithops_magic.config import Settings
@@ -30,20 +32,28 @@ TICK = 0.02
 
 
 def all_items(items: Iterable[Any]) -> list[Any]:
-    """Take the items of a detached job.
+    """Take the items of a detached job, each as it is now.
 
     Raises
     ------
     MisuseError
         There are too many, and there may be no end of them.
     """
-    found = list(itertools.islice(items, ITEMS + 1))
+    taken = Items(items)
+    found = [_prepared(item) for item in itertools.islice(taken.iterator, ITEMS + 1)]
     if len(found) > ITEMS:
         raise MisuseError(
             f"detach: there are more than {ITEMS:,} items, which would all be sent at once; nothing was sent. "
             "Give each task more to do, or run it without detach."
         )
     return found
+
+
+def _prepared(item: Any) -> Any:
+    try:
+        return prepare(item)
+    except SerializationError:  # told when it is that item's turn
+        return item
 
 
 def check(options: MapOptions, *, reduced: bool) -> None:
@@ -86,11 +96,17 @@ def handed_over(result: MapResult) -> MapResult:
     return result
 
 
-def launch(job: Job, function: Function, items: Sequence[Any], settings: Settings, options: MapOptions) -> None:
+def launch(job: Job, function: Function, items: Items, settings: Settings, options: MapOptions) -> None:
     """Start a job that runs by itself."""
+    assert items.owned is not None
+    cargo = Cargo(function.need)
+    for item in items.owned:
+        if isinstance(item, Prepared) and item.reach is not None:
+            cargo.grows(item.reach)
+    function = function.needing(cargo.need)
     journal = Journal(job, Recipe.of(settings, options, function, job.key))
     events = LambdaBackend(settings, options.workers, function.need, asynchronous=True)
-    backend = DetachedBackend(job, function, items, journal, options, events)
+    backend = DetachedBackend(job, function, items.owned, journal, options, events)
     Scheduler(job, function, Source(items), backend, settings.worker_processes, journal).start()
     stopping(job, backend.stop)
 

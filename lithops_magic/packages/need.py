@@ -6,8 +6,8 @@ import itertools
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, MappingView
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ INLINE = 65_536
 """Bytes of an archive of the user's own modules that still travel with every invocation."""
 
 _LOOKED_AT = 1000
-_CONTAINERS = (list, tuple, set, frozenset, deque, dict)
+_CONTAINERS = (list, tuple, set, frozenset, deque, dict, MappingView)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,8 @@ class Need:
     request: Request = field(default_factory=Request)
     environment: tuple[tuple[str, int], ...] = ()
     """Where packages are installed, and when that changed last."""
+    names: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """The modules that all this follows from, each with where it is imported."""
 
     @property
     def versions(self) -> dict[str, str]:
@@ -53,6 +55,21 @@ class Need:
         """Return the canonical name of the distribution that has this one of the installed modules, as far as known."""
         owner = next((owner_of(unit) for unit, _ in self.units if unit.name == module), None)
         return canonicalize_name(owner.name if owner else module)
+
+    def extended(self, reach: Reach) -> Need:
+        """Return what is needed where an item that has this reach is unpickled as well; itself if that is no more.
+
+        Raises
+        ------
+        PackageError
+            Something it needs cannot be shipped.
+        """
+        names = dict.fromkeys((*reach.modules, *imports_of_code(reach.codes)), "used by the items")
+        if not names.keys() - self.names:
+            return self
+        need = need_of({**names, **self.names}, self.request)
+        same = (need.units, need.projects, need.sources) == (self.units, self.projects, self.sources)
+        return replace(self, names=need.names) if same else need
 
     @property
     def inline(self) -> bytes:
@@ -97,6 +114,7 @@ def need_of(names: Mapping[str, str], request: Request) -> Need:
         imports=_installed({*names, *found.installed}, found.installed),
         request=request,
         environment=_environment() if found.installed or projects or request.requirements else (),
+        names=names,
     )
 
 
@@ -131,7 +149,9 @@ def _modules_of_items(items: Iterable[Any]) -> Iterator[str]:
 def _modules_of(item: object) -> Iterator[str]:
     try:
         reach = dumps(item)[1]
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         # What cannot be pickled is reported for its task.
         return
     yield from reach.modules

@@ -13,6 +13,7 @@ from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 
+from . import stand_in
 from .archive import install_archives
 from .fault import Fault, describe
 
@@ -26,6 +27,7 @@ PROTOCOL = 3
 _SANDBOX = os.urandom(6).hex()
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _cold = True
+stand_in.install()
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -98,6 +98,9 @@ class Backend(Protocol):
     def larger(self, factor: float) -> Backend | None:
         """Return the same with `factor` times the memory, as far as AWS has it; None if it has the most already."""
 
+    def needing(self, need: Need) -> Backend:
+        """Return the same where the function has what `need` says."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Known:
@@ -208,6 +211,10 @@ class LambdaBackend:
         if memory == self._settings.memory:
             return None
         return LambdaBackend(self._settings.replace(memory=memory), self._workers, self._need)
+
+    def needing(self, need: Need) -> LambdaBackend:
+        """Return the same where the function has what `need` says."""
+        return LambdaBackend(self._settings, self._workers, need, asynchronous=self._asynchronous)
 
     def _deploy(self, notify: Callable[[str], None]) -> _Known:
         from lithops_magic.aws import prices

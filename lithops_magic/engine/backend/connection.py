@@ -35,7 +35,7 @@ class Link:
     """
 
     def __init__(self, backend: Backend, notify: Callable[[str], None]) -> None:
-        self._backend = backend
+        self.backend = backend
         self._notify = notify
         self._endpoints: list[Endpoint] = []
         self._reconnected = False
@@ -52,9 +52,15 @@ class Link:
 
     def connect(self, *, afresh: bool = False) -> None:
         """Find or deploy the function."""
-        self._endpoints.append(self._backend.connect(self._notify, afresh=afresh))
+        self._endpoints.append(self.backend.connect(self._notify, afresh=afresh))
         self.limiter = Limiter(self.endpoint.workers)
         self._notify("")
+
+    def redirect(self, backend: Backend) -> None:
+        """Go to another function from now on, unless it is the same; what is in flight is still answered."""
+        if backend is not self.backend:
+            self.backend = backend
+            self.connect()
 
     def close(self) -> None:
         """Abandon what is in flight."""

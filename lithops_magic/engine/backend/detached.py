@@ -26,6 +26,7 @@ from lithops_magic.engine.wire.function import EVENT_LIMIT, Function, Requests
 from lithops_magic.engine.wire.item import spilled_fragment
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import InvokeError, SerializationError
+from lithops_magic.packages import Need
 
 AT_ONCE = 64
 """Events on their way at the same time."""
@@ -104,6 +105,10 @@ class DetachedBackend:
         finally:
             self._link.close()
         return endpoint
+
+    def needing(self, need: Need) -> Backend:  # noqa: ARG002
+        """Return itself: what its items need was known before."""
+        return self
 
     def larger(self, factor: float) -> Backend | None:  # noqa: ARG002
         """Return None: what was sent cannot be given more memory."""

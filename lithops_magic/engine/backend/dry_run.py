@@ -81,7 +81,7 @@ def plan(
     settings, given, notes = gather(settings, blob.need, notify)
     cloud = Cloud.connect(settings, notify)
     name, deployed, missing = _look_up(cloud, settings, given)
-    count = len(items) if isinstance(items, Sized) else None
+    count = _count(items)
     return Plan(
         place=cloud.describe(),
         items=count,
@@ -117,6 +117,13 @@ def _look_up(cloud: Cloud, settings: Settings, given: Supply) -> tuple[str, bool
     variables = {**settings.env_vars, **archives_variable(cloud, settings, given.archives)}
     complete = settings.replace(layers=(*settings.layers, *layers), env_vars=variables)
     return *look_up(cloud, complete, worker_package()), missing
+
+
+def _count(items: Iterable[Any]) -> int | None:
+    try:
+        return len(items) if isinstance(items, Sized) else None
+    except Exception:  # an iterable's own method may not know either
+        return None
 
 
 def _first_item(items: Iterable[Any]) -> int | None:

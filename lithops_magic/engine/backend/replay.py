@@ -20,6 +20,7 @@ from lithops_magic.engine.durable.kept_results import Watch
 from lithops_magic.engine.job.events import Noted
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.wire.store import Place
+from lithops_magic.packages import Need
 
 UNKNOWN = "it was sent by another process, and left no result in S3"
 
@@ -239,6 +240,10 @@ class ReplayBackend:
 
     def _say(self, problem: str) -> None:
         self._job.publish(Noted(problem))
+
+    def needing(self, need: Need) -> Backend:  # noqa: ARG002
+        """Return itself: what its items need was known before."""
+        return self
 
     def larger(self, factor: float) -> Backend | None:  # noqa: ARG002
         """Return None: a task that ran out of memory in an earlier process gets no more in this one."""

@@ -14,6 +14,7 @@ from lithops_magic.engine.backend.connection import Link
 from lithops_magic.engine.job.job import Task
 from lithops_magic.engine.wire.function import request_name
 from lithops_magic.errors import InvokeError
+from lithops_magic.packages import Need
 
 
 @dataclass(slots=True, eq=False)
@@ -104,6 +105,10 @@ class Lane:
         for task in flight.tasks:
             task.flights -= 1
 
+    def redirect(self) -> None:
+        """Deploy what the backend has become; what is in flight is still answered."""
+        self.link.redirect(self.backend)
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -187,6 +192,14 @@ class Lanes:
         if (error := message.error) is not None:
             raise InvokeError(f"The function with more memory (retry_memory) cannot be deployed: {error}") from error
         message.lane.ready = True
+        message.lane.redirect()
+
+    def need(self, need: Need) -> None:
+        """Have functions that are deployed from now on meet `need`."""
+        for lane in self._all:
+            lane.backend = lane.backend.needing(need)
+            if not lane.ready and lane is self.first:
+                lane.link.backend = lane.backend
 
     def clear(self) -> None:
         """Send nothing more."""

@@ -7,7 +7,6 @@ import queue
 import threading
 import time
 from functools import partial
-from typing import Any
 
 from lithops_magic.aws.invoke.outcomes import Outcome
 from lithops_magic.engine.backend.aws_lambda import Backend
@@ -15,8 +14,9 @@ from lithops_magic.engine.backend.limiter import TICK, ramp
 from lithops_magic.engine.dispatch import stragglers, verdicts
 from lithops_magic.engine.dispatch.answers import Answer
 from lithops_magic.engine.dispatch.budget import Budget
+from lithops_magic.engine.dispatch.cargo import Cargo
 from lithops_magic.engine.dispatch.chunk_size import Chunks
-from lithops_magic.engine.dispatch.items import Exhausted, Pulled, Source
+from lithops_magic.engine.dispatch.items import Exhausted, Pulled, Source, Taken
 from lithops_magic.engine.dispatch.lanes import Flight, Lane, Lanes, Opened
 from lithops_magic.engine.dispatch.settlement import Referee
 from lithops_magic.engine.dispatch.stragglers import Stragglers
@@ -29,13 +29,15 @@ from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job, Task
 from lithops_magic.engine.text.units import plural, size
 from lithops_magic.engine.wire.function import Function, Requests
-from lithops_magic.engine.wire.item import ItemTooLarge, fragment
+from lithops_magic.engine.wire.item import ItemTooLarge, Prepared, fragment
 from lithops_magic.engine.wire.store import Place
-from lithops_magic.errors import InvokeError, ItemError, LithopsMagicError, SerializationError
+from lithops_magic.errors import InvokeError, ItemError, LithopsMagicError, PackageError, SerializationError
 
 _CHUNK_PATIENCE = 0.005
 _WATCH = 5.0
 """Seconds between two looks for invocations that are overdue."""
+_FIRST = 4
+"""Items asked for before it is known how many can be sent."""
 _CROWD = 32
 """Invocations in flight from which answers are left to gather: each by itself costs two switches between threads."""
 _GATHERING, _LONGEST_GATHERING = 1e-5, 0.01
@@ -94,6 +96,8 @@ class Scheduler:
         self._chunks = Chunks(fixed, self._requests.room, processes)
         self._budget = Budget(job.options.max_cost)
         self._stragglers = Stragglers()
+        self._cargo = Cargo(function.need)
+        self._versions = Versions(function.need)
         self._referee = Referee(
             job,
             self._lanes,
@@ -101,7 +105,7 @@ class Scheduler:
             partial(self._upload, again=True),
             self._chunks,
             self._stragglers,
-            Versions(function.need),
+            self._versions,
         )
         job.on_cancel = lambda: self._inbox.put(_Cancel())
 
@@ -111,10 +115,15 @@ class Scheduler:
 
     def _run(self) -> None:
         try:
+            early = self._first_item()
+            if self._job.over:
+                return
             self._lanes.first.link.connect()
             self._begin()
+            for message in early:
+                self._handle(message)
             self._loop()
-        except Exception as error:
+        except BaseException as error:  # the user's own methods run here as well: whatever they raise, the job ends
             self._job.break_off(error)
             self._drain()
         finally:
@@ -127,6 +136,38 @@ class Scheduler:
     def _notify(self, text: str) -> None:
         self._job.publish(ev.Phase(text))
 
+    def _first_item(self) -> list[_Message]:
+        """Have the function get what the first item needs, and return the messages that came meanwhile."""
+        early: list[_Message] = []
+        self._source.start(self._inbox.put)
+        if not self._source.ask(_FIRST):
+            self._notify("Waiting for the first item")
+            early.append(self._inbox.get())
+        for message in early:
+            if isinstance(message, Exhausted) and message.error is not None:
+                raise message.error
+        if (taken := self._source.first()) is not None:
+            with contextlib.suppress(PackageError):  # told when it is that item's turn
+                self._supply(taken)
+        return early
+
+    def _supply(self, taken: Taken) -> bool:
+        """Have the function get what an item needs; whether that is more than it had.
+
+        Raises
+        ------
+        PackageError
+            It cannot be shipped.
+        """
+        reach = taken.prepared.reach if isinstance(taken.prepared, Prepared) else None
+        if reach is None or not self._cargo.grows(reach):
+            return False
+        self._function = self._parcels.function = self._function.needing(self._cargo.need)
+        self._versions.need = self._cargo.need
+        self._lanes.need(self._cargo.need)
+        self._journal.changed(self._function)
+        return True
+
     def _begin(self) -> None:
         lane = self._lanes.first
         lane.ready = True
@@ -137,7 +178,7 @@ class Scheduler:
         for note in lane.link.endpoint.notes:
             self._job.publish(ev.Noted(note))
         self._job.publish(ev.Started(self._began, lane.link.endpoint.limits.memory, lane.link.endpoint.local))
-        self._source.start(self._inbox.put)
+        self._pull()
 
     def _place_function(self) -> None:
         """Bring the function to where the sandboxes will find it."""
@@ -259,7 +300,7 @@ class Scheduler:
         self._inbox.put(answer)
         return not answer.foreign
 
-    def _exhausted(self, error: Exception | None) -> None:
+    def _exhausted(self, error: BaseException | None) -> None:
         self._source.last = True
         if error is None:
             self._journal.counted()
@@ -269,22 +310,39 @@ class Scheduler:
 
     def _pull(self) -> None:
         self._pulled_at = time.monotonic()
-        for item in self._source.take():
-            self._add(item)
+        for taken in self._source.take():
+            self._add(taken)
 
-    def _add(self, item: Any) -> None:
-        task = self._job.add(item)
+    def _add(self, taken: Taken) -> None:
+        task = self._job.add(taken.item)
         if task is None:
             return None
         try:
-            task.fragment = fragment(task.index, task.item, self._requests.room)
+            if isinstance(taken.prepared, SerializationError):
+                raise taken.prepared
+            self._redeploy(taken)
+            task.fragment = fragment(task.index, taken.prepared, self._requests.room)
             self._lanes.first.waiting.append(task)
             self._journal.taken(task)
         except SerializationError as error:
             if isinstance(error, ItemTooLarge) and self._place() is not None:
                 return self._upload(self._lanes.first, task)
-            self._journal.taken(task)
-            self._job.fail(task, verdicts.make(ItemError, task, str(error)), sent=False)
+            self._refuse(task, error)
+        except PackageError as error:
+            self._refuse(task, error)
+
+    def _refuse(self, task: Task, error: LithopsMagicError) -> None:
+        self._journal.taken(task)
+        self._job.fail(task, verdicts.make(ItemError, task, str(error)), sent=False)
+
+    def _redeploy(self, taken: Taken) -> None:
+        """Deploy a function that has what this item needs, if no item before needed it; what is in flight stays."""
+        if not self._supply(taken):
+            return
+        for lane in self._lanes:
+            if lane.ready:
+                lane.redirect()
+        self._place_function()
 
     def _upload(self, lane: Lane, task: Task, *, again: bool = False) -> None:
         self._parcels.upload(lane, task, self._requests, again=again)
@@ -293,8 +351,7 @@ class Scheduler:
         self._parcels.received(message)
         task, encoded = message.task, message.fragment
         if isinstance(encoded, LithopsMagicError):
-            self._journal.taken(task)
-            self._job.fail(task, verdicts.make(ItemError, task, str(encoded)), sent=False)
+            self._refuse(task, encoded)
         elif not self._job.over:
             if not task.fragment:
                 task.fragment = encoded

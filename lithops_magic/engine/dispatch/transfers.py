@@ -45,7 +45,8 @@ class Parcels:
     """
 
     def __init__(self, function: Function, deliver: Callable[[Fetched | Uploaded], None]) -> None:
-        self._function = function
+        self.function = function
+        """May be replaced: what is brought once more is what runs now."""
         self._transfers = Transfers(deliver)
         self.place: Callable[[], Place | None] = lambda: None
         """Returns the job's place in S3, if it has one."""
@@ -75,7 +76,7 @@ class Parcels:
         def work() -> Uploaded:
             try:
                 if again:
-                    self._function.place(place, again=True)
+                    self.function.place(place, again=True)
                 return Uploaded(lane, task, spilled_fragment(task.index, task.item, requests.room, place, again=again))
             except LithopsMagicError as error:
                 return Uploaded(lane, task, error)

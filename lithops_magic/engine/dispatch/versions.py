@@ -12,18 +12,18 @@ class Versions:
     """Compares what the function's sandboxes report with the notebook, and says each difference once."""
 
     def __init__(self, need: Need) -> None:
-        self._need = need
+        self.need = need
         self._said: set[str] = set()
 
     def differences(self, worker: WorkerReply | None, said: tuple[str, ...]) -> Iterator[str]:
         """Yield a sentence for each difference that was neither asked for nor `said` when the version was chosen."""
-        if worker is None or self._need.request.files:
+        if worker is None or self.need.request.files:
             return
         for name, version in worker.versions.items():
             if name not in self._said and not any(version in note for note in said):
                 self._said.add(name)
-                package, here = self._need.distribution(name), self._need.versions.get(name)
-                if package not in self._need.request.names:
+                package, here = self.need.distribution(name), self.need.versions.get(name)
+                if package not in self.need.request.names:
                     fix = f"ship the notebook's with --packages {package}=={here}"
                     layer = "or correct the function's layer or image"
                     yield f"the function has {name} {version}, the notebook {here}: {fix}, {layer}"

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import IO, Any
 from weakref import WeakValueDictionary
 
@@ -22,6 +23,7 @@ from lithops_magic.engine.durable.folder import JobFolder, State
 from lithops_magic.engine.durable.recipe import Recipe
 from lithops_magic.engine.job.events import Noted
 from lithops_magic.engine.job.job import Job, Task
+from lithops_magic.engine.wire.function import Function
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import LithopsMagicError, MisuseError
 
@@ -66,6 +68,9 @@ class Silent:
     def answered(self, tasks: Sequence[Task], outcome: Outcome) -> None:
         """Note what became of an invocation."""
 
+    def changed(self, function: Function) -> None:
+        """Note that the function was given more than it had."""
+
     def close(self) -> None:
         """The job is over."""
 
@@ -92,7 +97,7 @@ class Journal(Silent):
         self._pending: deque[records.Note] = deque()
         self._buffered = 0
         self._file: IO[bytes] | None = None
-        self._full = self._announced = False
+        self._full = self._announced = self._outdated = False
         self._due, self._closed = threading.Event(), threading.Event()
         self._writing = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -166,6 +171,11 @@ class Journal(Silent):
         elif isinstance(outcome, Ambiguous):
             self.note(records.Answered(indices, Ambiguous(outcome.message)))
 
+    def changed(self, function: Function) -> None:
+        """Note that the function was given more than it had."""
+        self._recipe = replace(self._recipe, function=function)
+        self._outdated = True
+
     def note(self, record: records.Record) -> None:
         """Have a record written soon."""
         self._keep(record, len(record.fragment) if isinstance(record, records.Taken) else 0)
@@ -229,6 +239,9 @@ class Journal(Silent):
         assert self._folder is not None
         # The journal must tell no less than the state, which is therefore taken first.
         s = self._job.snapshot()
+        if self._outdated:
+            self._outdated = False
+            self._folder.save_manifest(self._manifest())
         self._flush()
         if not self._announced and time.monotonic() - (self._oldest() or math.inf) > AFTER:
             self._announced = True

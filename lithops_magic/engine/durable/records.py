@@ -157,7 +157,7 @@ def slices(items: Sequence[Any] | None) -> Iterator[Items]:
 def _pack(start: int, items: list[Any]) -> Items:
     try:
         return Items(start, len(items), packing.dumps(items), {})
-    except Exception:
+    except BaseException:  # items have methods of the user's own
         unsendable = {index: problem for index, item in enumerate(items) if (problem := _problem(item))}
         rest = [None if index in unsendable else item for index, item in enumerate(items)]
         return Items(start, len(items), packing.dumps(rest), unsendable)
@@ -166,6 +166,6 @@ def _pack(start: int, items: list[Any]) -> Items:
 def _problem(item: Any) -> str:
     try:
         packing.dumps(item)
-    except Exception as error:
+    except BaseException as error:
         return f"{type(error).__name__}: {error}"
     return ""

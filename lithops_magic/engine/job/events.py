@@ -40,9 +40,9 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The number of items is known."""
+    """The number of items is known, or proves to be unknown."""
 
-    total: int
+    total: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.engine.job import events as ev
@@ -57,6 +59,19 @@ class TaskFuture(Future[R]):
         # A single task cannot be taken back once the job has it: cancel() must answer False.
         self.set_running_or_notify_cancel()
 
+    def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
+        """Call `fn` with this future once it is done; whatever it raises is logged, and nothing else."""
+        super().add_done_callback(partial(_call_back, fn))
+
+
+def _call_back(fn: Callable[[Future[Any]], object], future: Future[Any]) -> None:
+    try:
+        fn(future)
+    except Exception:
+        raise  # which a future logs
+    except BaseException:  # and this would end the thread that all of the job's answers go through
+        logging.getLogger("concurrent.futures").exception("exception calling callback for %r", future)
+
 
 class Job:
     """A job's tasks, events and end.
@@ -91,12 +106,14 @@ class Job:
         self.name_code = name_code
         self.function = function
         self.ledger = Ledger()
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         """What broke the job as a whole."""
         self.changed = threading.Condition()
         self.ended = threading.Event()
         """Set when nothing more will be sent."""
         self.on_cancel: Callable[[], None] = lambda: None
+        self.serve: Callable[[float], bool] = lambda _: False
+        """What a thread that waits does meanwhile, for some seconds; False if there is nothing for it to do."""
         self.start_again: Callable[..., Job] | None = None
         """Called with a job that is over, indices and options: starts one that runs these tasks again."""
         self.download: Callable[[Mapping[str, Any]], bytes] | None = None
@@ -149,6 +166,12 @@ class Job:
     def clock(self) -> float:
         """Seconds since the start."""
         return time.monotonic() - self._snapshot.started_at
+
+    def await_end(self, seconds: float) -> None:
+        """Wait for the end, or for `seconds`, and advance the items meanwhile if that is for this thread to do."""
+        __tracebackhide__ = True
+        if not self.serve(seconds):
+            self.ended.wait(seconds)
 
     def snapshot(self) -> Snapshot:
         """The job now."""
@@ -215,6 +238,9 @@ class Job:
             if self.over:
                 return None
             index = self.ledger.add() if self._again is None else next(self._again)
+            if (total := self._snapshot.total) is not None and index >= total:
+                # It was what the items said of themselves.
+                self.publish(ev.Counted(None))
             if self._items is None:
                 self.ledger.items[index] = item
             return Task(index, item)
@@ -276,7 +302,7 @@ class Job:
         """Record that every task has ended and none will follow."""
         self._stop(ev.Broken if self.error else ev.Ended)
 
-    def break_off(self, error: Exception) -> None:
+    def break_off(self, error: BaseException) -> None:
         """Stop the job because of `error`; what is in flight is still recorded when it arrives."""
         with self.changed:
             if self.over:

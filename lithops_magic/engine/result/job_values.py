@@ -127,7 +127,7 @@ class JobValues(Sequence[R]):
         return self._job.failed
 
     @property
-    def error(self) -> Exception | None:
+    def error(self) -> BaseException | None:
         """What ended the job as a whole, such as a refused invocation or an iterator that raised."""
         return self._job.error
 
@@ -192,13 +192,14 @@ class JobValues(Sequence[R]):
         timeout
             Seconds to wait at most; None waits for the end.
         """
+        __tracebackhide__ = True
         deadline = None if timeout is None else time.monotonic() + timeout
         # Not on `changed`, which would wake this thread for every single task.
         while not self._job.over:
             left = _TICK if deadline is None else deadline - time.monotonic()
             if left <= 0:
                 break
-            self._job.ended.wait(min(left, _TICK))
+            self._job.await_end(min(left, _TICK))
         return self.done()
 
     def finish(self) -> Self:

@@ -38,7 +38,7 @@ class Reduction:
         self._begin = begin
         self._decided = threading.Event()
         self._cancelled = threading.Event()
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
 
     @classmethod
     def prepare(
@@ -122,7 +122,7 @@ class Reduction:
                 # Stopped while it was begun.
                 if self._cancelled.is_set():
                     self.result.cancel()
-        except Exception as error:
+        except BaseException as error:  # values have methods of the user's own
             self._error = error
         finally:
             self._decided.set()

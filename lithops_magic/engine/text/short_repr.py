@@ -17,7 +17,9 @@ def glance(value: object, width: int = 60) -> str:
     """Return a repr of about `width` characters in one line; it never raises."""
     try:
         return " ".join(_Glance(width).repr(value).split())
-    except Exception:  # a value's own repr may do anything, and a result must always show
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a value's own repr may do anything, and a result must always show
         return f"<{type(value).__qualname__}>"
 
 

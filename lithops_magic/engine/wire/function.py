@@ -8,7 +8,7 @@ import json
 import secrets
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
@@ -111,16 +111,15 @@ class Function:
             "cloudpickle": cloudpickle.__version__,
             **(setup or Setup()).head(),
         }
-        if need.imports:
-            head["imports"] = need.imports
-        if need.versions:
-            head["versions"] = need.versions
-        if need.inline:
-            digest = hashlib.sha256(need.inline).hexdigest()
-            head["sources"] = {"sha256": digest, "data": base64.b64encode(need.inline).decode()}
+        head |= _luggage(need)
         container = packing.pack(data, buffers.views)
         heavy = len(data) + sum(view.nbytes for view in buffers.views) > captures.HEAVY
         return cls(container, need, function, head, tuple(captures.warnings(function)) if heavy else ())
+
+    def needing(self, need: packages.Need) -> Function:
+        """Return the same function where it has what `need` says."""
+        head = {name: value for name, value in self.head.items() if name not in ("imports", "versions", "sources")}
+        return replace(self, need=need, head={**head, **_luggage(need)})
 
     @property
     def large(self) -> bool:
@@ -183,6 +182,19 @@ class Function:
     def _largest(self) -> str:
         largest = captures.sizes(self.function)[:1]
         return "".join(f", most of all {capture} ({octets:,} bytes)" for capture, octets in largest)
+
+
+def _luggage(need: packages.Need) -> dict[str, Any]:
+    """Return what a request says of packages and modules."""
+    luggage: dict[str, Any] = {}
+    if need.imports:
+        luggage["imports"] = need.imports
+    if need.versions:
+        luggage["versions"] = need.versions
+    if need.inline:
+        digest = hashlib.sha256(need.inline).hexdigest()
+        luggage["sources"] = {"sha256": digest, "data": base64.b64encode(need.inline).decode()}
+    return luggage
 
 
 @dataclass(frozen=True, slots=True)

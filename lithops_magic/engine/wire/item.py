@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lithops_magic import packages
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import SerializationError
 from lithops_magic.worker import packing
@@ -34,9 +35,14 @@ class ItemTooLarge(SerializationError):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An item of an earlier process, as it stood in a request."""
+    """An item as it was when it was taken, whatever has become of the object since."""
 
-    fragment: bytes = field(repr=False)
+    fragment: bytes = field(default=b"", repr=False)
+    """As it stood in a request of an earlier process; empty if there was none."""
+    container: bytes = field(default=b"", repr=False)
+    """As it was packed in this one."""
+    reach: packages.Reach | None = field(default=None, repr=False)
+    """What it needs where it is unpickled; None if that is nothing, or not known."""
 
     def load(self, download: Callable[[Mapping[str, Any]], bytes] | None) -> Any:
         """Return the item.
@@ -46,6 +52,8 @@ class Prepared:
         LookupError
             It is in S3, and nothing can be brought from there.
         """
+        if self.container:
+            return packing.loads(self.container)
         fields: dict[str, Any] = json.loads(self.fragment)
         if "data" in fields:
             return packing.loads(base64.b64decode(fields["data"]))
@@ -56,12 +64,35 @@ class Prepared:
     def __repr__(self) -> str:
         try:
             return repr(self.load(None))
-        except Exception:  # what an item's own repr does is not known
+        except BaseException:  # what an item's own repr does is not known
             return "<an item of another process>"
 
 
+def prepare(item: Any) -> Prepared:
+    """Pickle an item now.
+
+    Raises
+    ------
+    SerializationError
+        It cannot be pickled.
+    """
+    if isinstance(item, Prepared):
+        return item
+    try:
+        if type(item) in packing.PLAIN:
+            return Prepared(container=packing.dumps(item))
+        buffers = packing.Buffers()
+        data, reach = packages.dumps(item, buffers.take)
+        return Prepared(container=packing.pack(data, buffers.views), reach=reach)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # an item's own methods may raise anything, and it costs no neighbour
+        text = f"The item cannot be pickled: {locate(item, 'item', error)}; send what the task can make it from"
+        raise SerializationError(text) from error
+
+
 def fragment(index: int, item: Any, room: int) -> bytes:
-    """Pickle an item as it stands in a request.
+    """Return an item as it stands in a request.
 
     Raises
     ------
@@ -70,21 +101,17 @@ def fragment(index: int, item: Any, room: int) -> bytes:
     SerializationError
         It cannot be pickled.
     """
-    if isinstance(item, Prepared):
-        return item.fragment
-    try:
-        data = packing.dumps(item)
-    except Exception as error:
-        text = f"The item cannot be pickled: {locate(item, 'item', error)}; send what the task can make it from"
-        raise SerializationError(text) from error
-    encoded = b'{"id":%d,"data":"%s"}' % (index, b2a_base64(data, newline=False))
+    prepared = prepare(item)
+    if prepared.fragment:
+        return prepared.fragment
+    encoded = b'{"id":%d,"data":"%s"}' % (index, b2a_base64(prepared.container, newline=False))
     if len(encoded) > room:
-        raise ItemTooLarge(data, len(encoded), room)
+        raise ItemTooLarge(prepared.container, len(encoded), room)
     return encoded
 
 
 def spilled_fragment(index: int, item: Any, room: int, place: Place, *, again: bool = False) -> bytes:
-    """Pickle an item as it stands in a request: itself, or a reference to S3, where it is put if it is too large.
+    """Return an item as it stands in a request: itself, or a reference to S3, where it is put if it is too large.
 
     Raises
     ------

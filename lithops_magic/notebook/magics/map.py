@@ -177,7 +177,8 @@ class LambdaMagics(Magics):
             preview(mapped.function, items, **wanted)
             return None
         name_code = partial(code_name, self.shell)
-        start = partial(engine.start, mapped.function, items, name_code=name_code, **wanted)
+        waits = not (given.background or given.detach)
+        start = partial(engine.start, mapped.function, items, name_code=name_code, waits=waits, **wanted)
         return run(self.shell, self.view(given, mapped.note, out=out), start, self.remember)
 
     def _names(self, local: dict[str, Any] | None) -> dict[str, Any] | None:

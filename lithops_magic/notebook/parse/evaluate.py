@@ -56,13 +56,11 @@ def evaluate_items(shell: InteractiveShell, source: str, names: dict[str, Any] |
     """Evaluate ITEMS, which must be iterable."""
     __tracebackhide__ = True
     items = evaluate(shell, source, "ITEMS", names)
-    try:
-        iter(items)
-    except TypeError:
-        problem = f"ITEMS: `{source}` is not iterable (it is of type {type(items).__name__})"
-    else:
-        return items  # type: ignore[no-any-return]
-    raise UsageError(problem)
+    # Without iter(), which a `for` loop calls once only. An array of no dimension has the method, and cannot be either.
+    kind = type(items)
+    if not (hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")) or getattr(items, "shape", None) == ():
+        raise UsageError(f"ITEMS: `{source}` is not iterable (it is of type {kind.__name__})")
+    return items  # type: ignore[no-any-return]
 
 
 def evaluate_function(

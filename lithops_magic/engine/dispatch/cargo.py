@@ -1,0 +1,41 @@
+"""What the items of a job were seen to need so far, beside what the function does."""
+
+from __future__ import annotations
+
+from types import CodeType
+
+from lithops_magic.packages import Need, Reach
+
+
+class Cargo:
+    """Grows with the types of the items.
+
+    Parameters
+    ----------
+    need
+        What the function needs, with the items that could be looked at before.
+    """
+
+    def __init__(self, need: Need) -> None:
+        self.need = need
+        self._modules: set[str] = set()
+        self._codes: dict[int, CodeType] = {}
+
+    def grows(self, reach: Reach) -> bool:
+        """Take in what an item needs; whether that is more than before.
+
+        Raises
+        ------
+        PackageError
+            It cannot be shipped.
+        """
+        modules = reach.modules - self._modules
+        codes = [code for code in reach.codes if id(code) not in self._codes]
+        if not modules and not codes:
+            return False
+        before, need = self.need, self.need.extended(Reach(modules, codes))
+        # Only now: what cannot be shipped is refused again for the next item of its kind.
+        self._modules |= modules
+        self._codes |= {id(code): code for code in codes}
+        self.need = need
+        return need != before

@@ -1,0 +1,96 @@
+"""Stands for the package that started the job, so that modules which import it can be imported in a sandbox too."""
+
+from __future__ import annotations
+
+import sys
+from importlib.machinery import ModuleSpec
+from types import FrameType, ModuleType
+from typing import Any
+
+PACKAGE = "lithops_magic"
+
+
+class _Kind(type):
+    """The type of everything in it: names can be imported, used as base classes, and in annotations."""
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _named(f"{cls.__qualname__}.{name}")
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        # A module may make settings, or decorate, while it is imported; a task must not get a result that is none.
+        if cls.__dict__.get("_stands_in") and not _imports():
+            raise RuntimeError(
+                f"{PACKAGE}.{cls.__qualname__} was called in a task, and a sandbox has no {PACKAGE}: a task cannot "
+                "start a job. Return what is to be done next, and map that from the notebook"
+            )
+        if len(args) == 1 and callable(args[0]) and not options:
+            return args[0]  # as a decorator it changes nothing
+        return super().__call__(*args, **options)
+
+    def __or__(cls, other: Any) -> Any:
+        return cls
+
+    __ror__ = __or__
+
+    def __getitem__(cls, item: Any) -> Any:
+        return cls
+
+
+def _named(name: str) -> Any:
+    def __init__(self: Any, *args: Any, **options: Any) -> None:
+        pass
+
+    def __getattr__(self: Any, attribute: str) -> Any:
+        return getattr(type(self), attribute)
+
+    def __call__(self: Any, *args: Any, **options: Any) -> Any:
+        return args[0] if len(args) == 1 and callable(args[0]) and not options else self
+
+    members = {"__init__": __init__, "__getattr__": __getattr__, "__call__": __call__, "_stands_in": True}
+    return _Kind(name, (Exception,), {**members, "__module__": PACKAGE, "__qualname__": name})
+
+
+def _imports() -> bool:
+    """Whether a module is being imported now."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if getattr(frame.f_globals.get("__spec__"), "_initializing", False):
+            return True
+        frame = frame.f_back
+    return False
+
+
+class _Finder:
+    """Finds the package and all of its modules, after every other finder has not."""
+
+    @staticmethod
+    def find_spec(name: str, *_: Any) -> ModuleSpec | None:
+        if name.partition(".")[0] != PACKAGE:
+            return None
+        return ModuleSpec(name, _Finder, is_package=True)  # type: ignore[arg-type]
+
+    @staticmethod
+    def create_module(_: ModuleSpec) -> ModuleType | None:
+        return None
+
+    @staticmethod
+    def exec_module(module: ModuleType) -> None:
+        known: dict[str, Any] = {}
+        prefix = module.__name__.partition(".")[2]
+
+        def __getattr__(name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            if name not in known:
+                known[name] = _named(f"{prefix}.{name}" if prefix else name)
+            return known[name]
+
+        vars(module)["__getattr__"] = __getattr__
+
+
+def install() -> None:
+    """Have the package found where it is not installed."""
+    if _Finder not in sys.meta_path:
+        sys.meta_path.append(_Finder)
