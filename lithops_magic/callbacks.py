@@ -1,4 +1,4 @@
-"""What happens to a job, for whoever wants to follow it: ``map(…, callbacks=CALLBACK)``.
+"""What happens to a job, and a progress bar, for `callbacks=` of `map`.
 
 A callback is called with each event and a snapshot of the job as it was then. It runs in a thread of its own; one that
 raises is called no more, and the job goes on:

@@ -1,4 +1,4 @@
-"""Settings and the Lithops configuration they are read from and saved to."""
+"""The settings, and the Lithops configuration they are read from and saved to."""
 
 from lithops_magic.config.find import load
 from lithops_magic.config.problems import Problem

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A job that this machine knows."""
+    """A job that this machine knows, as `jobs` lists it."""
 
     id: str
     label: str

@@ -21,7 +21,7 @@ Callback = Callable[[Any, Any], object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapOptions:
-    """How one job is to be run; None means the setting's or the engine's own choice.
+    """How one job is run; None means the setting's or the engine's own choice.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def _callables(name: str, value: Any) -> tuple[Callback, ...]:
     return given
 
 
-_NEEDED = frozenset({"env", "callbacks", "retries", "keep_after", "errors", "label"})
+_NEEDED = frozenset(field.name for field in fields(MapOptions) if field.default is not None)
 """Of which None is no value, or an empty one."""
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {

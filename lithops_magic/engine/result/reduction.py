@@ -58,7 +58,16 @@ class Reduction:
         """
         Function.pickle(function, (), Request.parse(options.packages))
         name = getattr(function, "__name__", "reduce")
-        once = replace(options, chunksize=None, workers=None, backups=False, errors="raise", label=name)
+        once = replace(
+            options,
+            chunksize=None,
+            workers=None,
+            backups=False,
+            errors="raise",
+            starmap=False,
+            callbacks=(),
+            label=name,
+        )
 
         def begin(mapped: MapResult) -> MapResult:
             left = None if options.max_cost is None else options.max_cost - mapped.cost
