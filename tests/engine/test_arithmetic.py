@@ -139,16 +139,43 @@ def test_a_limit_that_is_reached_grows_by_half_and_by_a_hundred_per_second() -> 
     assert small.limit == 4
 
 
-def test_a_small_limit_grows_by_at_least_two_per_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_there_is_no_sandbox_for_more_the_limit_is_what_was_taken() -> None:
+    one = Limiter(100)
+    one.filled(10.0, 100, True)
+    for _ in range(96):
+        one.throttled(10.0, None, full=True)
+    assert one.limit == 4
+    assert one.pause(10.0) == 0.0  # each answer makes room for one
+    one.filled(10.0, 4, True)
+    assert one.limit == 4  # no time has passed
+    one.filled(1000.0, 4, True)
+    assert one.limit == 6  # two a second, a second at most
+
+
+def test_too_fast_is_one_piece_of_news_for_a_whole_burst(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limiter.random, "uniform", lambda low, high: 1.0)
     one = Limiter(100)
     one.filled(10.0, 100, True)
-    for _ in range(98):
-        one.throttled(10.0, None, full=True)
-    # One burst is one piece of news: not below 0.7 x 100.
-    assert one.limit == 70
+    for _ in range(50):
+        one.throttled(10.0, None, full=False)
+    assert one.limit == 70  # 0.7 x 100
     assert one.pause(10.0) == pytest.approx(0.1)
-    assert one.pause(10.2) == 0.0
+    one.throttled(10.3, None, full=False)
+    assert one.limit == 49
+    assert one.pause(10.3) == pytest.approx(0.2)
+
+
+def test_while_nobody_knows_whether_anything_runs_one_at_a_time_is_sent() -> None:
+    one = Limiter(100)
+    one.filled(10.0, 100, True)
+    one.setback(10.0)
+    assert one.limit == 100  # a single case
+    for _ in range(9):
+        one.setback(10.0)
+    assert one.limit == 1
+    assert one.pause(10.0) > 0
+    one.accepted()
+    assert one.limit > 1
 
 
 def test_an_answer_makes_the_next_pause_short_again(monkeypatch: pytest.MonkeyPatch) -> None:
