@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from lithops_magic.aws import not_aws
 from lithops_magic.aws.clock import clock_error
 from lithops_magic.errors import AwsError, ConfigError, LithopsMagicError
 
@@ -13,7 +14,10 @@ PERMISSION = "Ask whoever manages the account for this permission."
 SIGN_IN = "Sign in again, for example with `aws sso login`, and repeat."
 WRONG_KEYS = "Check the credentials (profile, environment or the aws section) and this machine's clock."
 
+_BUSY = "If it goes on for minutes, check the proxy (HTTPS_PROXY), the VPN and endpoint_url."
+
 ADVICE = {
+    **dict.fromkeys(("500", "502", "503", "504"), _BUSY),
     "AccessDenied": PERMISSION,
     "AccessDeniedException": PERMISSION,
     "UnauthorizedOperation": PERMISSION,
@@ -93,10 +97,11 @@ def aws_errors(kind: type[AwsError] = AwsError) -> Iterator[None]:
         Anything else, as `kind`.
     """
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, ResponseParserError) as error:
         raise explain(error, kind) from None
     except KeyError as error:
         # botocore does not compare an answer with its length: what it cannot parse for being cut is an empty one.
@@ -110,10 +115,17 @@ def explain(error: Exception, kind: type[AwsError] = AwsError) -> LithopsMagicEr
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
         text = str(error.response.get("Error", {}).get("Message", "") or "AWS gave no reason")
+        if not_aws.is_page(text.encode()):
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            return kind(not_aws.describe(f"{error.operation_name}: the server", status, text), code="NotAws")
         skew = clock_error(code, error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
         by_text = (advice for part, advice in ADVICE_BY_TEXT.items() if part in text)
         advice = f"{skew} Set it and repeat." if skew else ADVICE.get(code) or next(by_text, "")
         return kind(f"{error.operation_name}: {code}: {sentence(text)} {advice}".rstrip(), code=code)
+    if type(error).__name__ == "ResponseParserError":
+        # Its text holds all of the answer.
+        text = "The answer is not AWS's: it cannot be read as the service's own."
+        return kind(f"{text} {not_aws.ADVICE}", code="NotAws")
     for name in [base.__name__ for base in type(error).__mro__]:
         if name in NOT_CONFIGURED:
             return ConfigError(f"{sentence(str(error))} {NOT_CONFIGURED[name]}")

@@ -243,7 +243,8 @@ class _Attached:
         Where tasks may run twice, it is not worth it to wait much longer than the longest of them took so far.
         """
         if self._detached:
-            return self._job.began + kept_results.EVENT_AGE - time.time()
+            # The clock may have been set back since then.
+            return min(self._job.began, time.time()) + kept_results.EVENT_AGE - time.time()
         patience = self._recipe.settings.timeout + kept_results.MARGIN
         if self._recall.longest and not self._once:
             patience = min(patience, max(3 * self._recall.longest, self._job.options.keep_after))

@@ -12,7 +12,6 @@ from . import functions
 from .alarm import Alarm
 from .capture import Log
 from .reply import Reply
-from .seal import sealed
 from .sources import install
 from .store import Problem, Store
 from .task import Runner, refuse
@@ -31,9 +30,8 @@ def answer(event: dict[str, Any], head: dict[str, Any], end: float, log: Log) ->
     log
         Returns what was printed since it was called last.
     """
-    key = bytes.fromhex(event.get("key", ""))
     if not event.get("store", {}).get("runs"):
-        return sealed(_answer(event, head, end, log), key, event.get("request", ""))
+        return _answer(event, head, end, log)
     from . import detached  # for those who need it
 
     return detached.answer(event, lambda changed: _answer(changed, head, end, log))

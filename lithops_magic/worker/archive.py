@@ -1,4 +1,7 @@
-"""Fetches packages that are too large for layers from S3 and unpacks them, once in each sandbox."""
+"""Fetches packages that are too large for layers from S3 and unpacks them, once in each sandbox.
+
+Before each job they are looked at again: a task may have emptied `/tmp`.
+"""
 
 # ruff: noqa: PTH101, PTH104, PTH107, PTH112, PTH118, PTH123 - importing pathlib would slow every cold start
 
@@ -12,29 +15,30 @@ import site
 import sys
 from typing import Any
 
+from .room import OURS
 from .store import CONNECT_TIMEOUT, DENIED, READ_TIMEOUT, TRIES, UNREACHABLE
 
 VARIABLE = "LITHOPS_MAGIC_ARCHIVES"
 """Only who may change the function's code can change it: the digests in it can be trusted as the code can."""
 
 _CHUNK = 2**20
-_waiting: list[dict[str, Any]] = json.loads(os.environ.get(VARIABLE, "[]"))
+_archives: list[dict[str, Any]] = json.loads(os.environ.get(VARIABLE, "[]"))
 
 
 def install_archives() -> str:
-    """Make the packages of all archives importable; return why not, or nothing."""
-    while _waiting:
+    """Make the packages of all archives importable, whole; return why not, or nothing."""
+    for archive in _archives:
         try:
-            folder = _provide(_waiting[0])
+            folder = _provide(archive)
         except Unusable as problem:
             return str(problem)
-        # After the worker's own folder, before layers and the runtime.
         packages = os.path.join(folder, "python")
-        sys.path.insert(1, packages)
-        # As the runtime does with layers: there may be .pth files.
-        site.addsitedir(packages)
+        if packages not in sys.path:
+            # After the worker's own folder, before layers and the runtime.
+            sys.path.insert(1, packages)
+            # As the runtime does with layers: there may be .pth files.
+            site.addsitedir(packages)
         importlib.invalidate_caches()
-        _waiting.pop(0)
     return ""
 
 
@@ -43,20 +47,59 @@ class Unusable(Exception):
 
 
 def _provide(archive: dict[str, Any]) -> str:
+    """Return the folder with an archive's contents, exactly as they were unpacked."""
     import tempfile
 
-    folder = os.path.join(tempfile.gettempdir(), f"lithops-magic-{archive['sha256'][:16]}")
-    if not os.path.isdir(folder):
-        try:
-            _fetch(archive, f"{folder}.zip")
-            _unpack(f"{folder}.zip", folder)
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            raise Unusable(
-                "The packages do not fit into the function's /tmp: give it more with --tmp (ephemeral_storage)."
-            ) from error
+    folder = os.path.join(tempfile.gettempdir(), f"{OURS}{archive['sha256'][:16]}")
+    if _is_whole(folder):
+        return folder
+    # Tasks have changed it, or a sandbox was killed at any moment.
+    for leftover in (folder, f"{folder}.partial"):
+        _clear(leftover)
+    try:
+        _fetch(archive, f"{folder}.zip")
+        _unpack(f"{folder}.zip", folder)
+    except OSError as error:
+        for leftover in (folder, f"{folder}.partial", f"{folder}.zip"):
+            _clear(leftover)
+        if error.errno != errno.ENOSPC:
+            raise
+        raise Unusable(
+            "The packages do not fit into the function's /tmp: give it more with --tmp (ephemeral_storage)."
+        ) from error
     return folder
+
+
+def _is_whole(folder: str) -> bool:
+    try:
+        with open(f"{folder}.seen") as file:
+            return file.read() == _look(folder)
+    except OSError:
+        return False
+
+
+def _look(folder: str) -> str:
+    """What can be told of a folder's files without reading them; what Python compiles in it does not count."""
+    count = size = newest = 0
+    folders = [folder]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    status = entry.stat(follow_symlinks=False)
+                    count, size, newest = count + 1, size + status.st_size, max(newest, status.st_mtime_ns)
+                elif entry.name != "__pycache__":
+                    folders.append(entry.path)
+    return f"{count} {size} {newest}"
+
+
+def _clear(path: str) -> None:
+    import shutil
+
+    if os.path.isdir(path):
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        os.remove(path)
 
 
 def _fetch(archive: dict[str, Any], path: str) -> None:
@@ -110,6 +153,8 @@ def _unpack(path: str, folder: str) -> None:
             if member.external_attr >> 16 & 0o100:
                 os.chmod(file, 0o755)
     os.remove(path)
+    with open(f"{folder}.seen", "w") as note:
+        note.write(_look(partial))
     os.rename(partial, folder)
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import cloudpickle  # type: ignore[import-untyped]
 
 from . import stand_in
-from .archive import install_archives
 from .fault import Fault, describe
+from .seal import sealed
 
 if hasattr(os, "fork"):
     from .job import run
@@ -52,9 +52,11 @@ def _reply(event: dict[str, Any], end: float) -> dict[str, Any]:
     _cold = False
     if problem := _mismatch(event):
         head |= {"error": problem, "mismatch": True}
-    elif problem := install_archives():
-        head["error"] = problem
-    return run(event, head, end)
+    reply = run(event, head, end)
+    if event.get("store", {}).get("runs"):
+        return reply  # nobody hears it
+    # Not where tasks run: they may have changed what it is made with.
+    return sealed(reply, bytes.fromhex(event.get("key", "")), event.get("request", ""))
 
 
 def _mismatch(event: dict[str, Any]) -> str:

@@ -9,11 +9,14 @@ from typing import Any
 
 from . import functions
 from .answer import answer
+from .archive import install_archives
 from .capture import Capture, Log
 
 
 def run(event: dict[str, Any], head: dict[str, Any], end: float) -> dict[str, Any]:
     """Answer a request; `job.run` says what the parameters are."""
+    if "error" not in head and (problem := install_archives()):
+        head["error"] = problem
     functions.forget()
     with _captured() as log:
         return answer(event, head, end, log)

@@ -13,10 +13,12 @@ import signal
 from typing import Any
 
 from .answer import answer
+from .archive import install_archives
 from .capture import Log
 from .channel import Channel
 from .fault import Fault
 from .process import Process, attend
+from .room import tidy
 
 LOOK = 0.5
 """Seconds after which to look whether the process has ended: what it has started may hold its pipes."""
@@ -41,7 +43,7 @@ def run(event: dict[str, Any], head: dict[str, Any], end: float) -> dict[str, An
     Fault
         The worker itself failed.
     """
-    process = _of_job(event)
+    process = _of_job(event, head)
     try:
         # What threads have printed since the last request is no task's of this one.
         process.hear()
@@ -57,13 +59,16 @@ def run(event: dict[str, Any], head: dict[str, Any], end: float) -> dict[str, An
     return reply
 
 
-def _of_job(event: dict[str, Any]) -> Process:
+def _of_job(event: dict[str, Any], head: dict[str, Any]) -> Process:
     """Return the process of this request's job, which it is the first to have unless it came before."""
     global _key, _process
     sources = event.get("sources") or {}
-    key = (event["key"], event["function"]["sha256"], sources.get("sha256")) if event.get("key") else None
+    key = (event["key"], event["function"].get("sha256"), sources.get("sha256")) if event.get("key") else None
     if _process is None or key != _key:
         finish()
+        tidy()
+        if "error" not in head and (problem := install_archives()):
+            head["error"], key = problem, None
         # Variables of the job's own must be there when a library is imported.
         if not event.get("env"):
             _import(event.get("imports", ()))

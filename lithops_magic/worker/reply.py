@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import sys
-import time
+
+# By name: what a task puts in the place of a library's function is not for the worker.
+from json import dumps
+from time import monotonic, time
 from typing import Any
 
 from .alarm import Alarm
@@ -43,7 +45,7 @@ class Reply:
         self._store = store
         self._alarm = alarm
         self.outcomes: list[dict[str, Any]] = []
-        self._room = LIMIT - SEAL - len(json.dumps({**head, "waited": 99999.999, "outcomes": []}))
+        self._room = LIMIT - SEAL - len(dumps({**head, "waited": 99999.999, "outcomes": []}))
         self._full = self._room
 
     def add(self, outcome: dict[str, Any]) -> bool:
@@ -63,7 +65,7 @@ class Reply:
         reply = {**self._head, "outcomes": self.outcomes}
         if waited is not None:
             reply["waited"] = round(waited, 3)
-        fits = len(json.dumps({"versions": versions})) <= self._room
+        fits = len(dumps({"versions": versions})) <= self._room
         return {**reply, "versions": versions} if versions and fits else reply
 
     def _fit(self, outcome: dict[str, Any], room: int) -> tuple[dict[str, Any], int]:
@@ -89,17 +91,17 @@ class Reply:
     def _is_to_be_kept(self, outcome: dict[str, Any], store: Store) -> bool:
         if not store.keeps(outcome["seconds"]):
             return False
-        now = time.monotonic()
+        now = monotonic()
         return store.detached or (outcome["status"] in FINAL and self._alarm.left() > SLACK and not _quiet_until > now)
 
     def _keep(self, outcome: dict[str, Any], store: Store) -> dict[str, Any]:
         """Keep a result that was expensive; of a detached job's only the store's copy is looked at."""
         global _quiet_until
         head = {name: self._head[name] for name in ("sandbox", "cold")}
-        began = time.monotonic()
-        kept = store.keep(outcome["id"], {**outcome, **head, "ended": time.time(), "memory_mb": _memory()})
-        if not kept and time.monotonic() - began > CONNECT_TIMEOUT:
-            _quiet_until = time.monotonic() + QUIET
+        began = monotonic()
+        kept = store.keep(outcome["id"], {**outcome, **head, "ended": time(), "memory_mb": _memory()})
+        if not kept and monotonic() - began > CONNECT_TIMEOUT:
+            _quiet_until = monotonic() + QUIET
         return {**_without(outcome, outcome["status"]), "kept": True} if kept and store.detached else outcome
 
 
@@ -118,7 +120,7 @@ def _sized(outcome: dict[str, Any]) -> tuple[dict[str, Any], int]:
 
 def _length(outcome: dict[str, Any]) -> int:
     # The runtime escapes no more than this does.
-    return len(json.dumps(outcome))
+    return len(dumps(outcome))
 
 
 def _without(outcome: dict[str, Any], status: str) -> dict[str, Any]:

@@ -11,9 +11,9 @@ import io
 import os
 import sys
 
+from .room import OURS
 from .store import Problem
 
-_PREFIX = "lithops-magic-modules-"
 _digest = _folder = ""
 
 
@@ -35,7 +35,7 @@ def install(sources: dict[str, str] | None, sandbox: str) -> None:
     if sources:
         import tempfile  # 10 ms of every cold start, for those who send modules
 
-        folder = os.path.join(tempfile.gettempdir(), _PREFIX + sandbox)
+        folder = os.path.join(tempfile.gettempdir(), f"{OURS}modules-{sandbox}")
         _unpack(base64.b64decode(sources["data"]), folder)
         sys.path.insert(0, folder)
         importlib.invalidate_caches()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
+from json import dumps
 from typing import Any
 
 CONNECT_TIMEOUT = 3
@@ -159,7 +159,7 @@ class Store:
             return False
         import hmac
 
-        body = json.dumps(outcome).encode()
+        body = dumps(outcome).encode()
         signed = hmac.digest(self._key, body, "sha256") + body
         try:
             self._client().put_object(**self._bucket, Key=f"{self._prefix}{task}", Body=signed, IfNoneMatch="*")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import time
+from time import perf_counter, time
 from types import CoroutineType
 from typing import Any
 
@@ -53,7 +53,7 @@ class Runner:
         log
             Returns what was printed since it was called last.
         """
-        started, clock = time.time(), time.perf_counter()
+        started, clock = time(), perf_counter()
         with Namespace() as namespace:
             try:
                 with alarm.armed():
@@ -69,7 +69,7 @@ class Runner:
                 outcome = {"status": status, **report(error, self._with_locals)}
             else:
                 outcome = self._dump(value, alarm)
-        timing = {"started": started, "seconds": time.perf_counter() - clock}
+        timing = {"started": started, "seconds": perf_counter() - clock}
         self._surroundings.restore()
         return {"id": task["id"], **outcome, **timing, "log": log()}
 
@@ -85,7 +85,7 @@ class Runner:
 
 def refuse(task: dict[str, Any], problem: Problem) -> dict[str, Any]:
     """The outcome of a task that could not be begun."""
-    return {"id": task["id"], **refusal(problem), "started": time.time(), "seconds": 0.0, "log": ""}
+    return {"id": task["id"], **refusal(problem), "started": time(), "seconds": 0.0, "log": ""}
 
 
 def refusal(problem: Problem) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from lithops_magic.aws.invoke.outcomes import Ambiguous, Throttled
 from lithops_magic.aws.session import Cloud, silent
 from lithops_magic.aws.storage.objects import ObjectStore
 from lithops_magic.engine import MapOptions, MapResult, handover
+from lithops_magic.engine.backend import detached
 from lithops_magic.engine.backend.detached import DetachedBackend
 from lithops_magic.engine.dispatch.items import Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
@@ -220,12 +221,44 @@ def test_events_that_aws_did_not_take_are_sent_again(objects: ObjectStore, outco
     assert list(result) == ["aa", 2, 4, "bb"]
 
 
-def test_events_that_aws_never_takes_end_the_job(objects: ObjectStore) -> None:
+def test_events_that_aws_never_takes_end_the_job(objects: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detached, "TRIES", 3)
     result = hand_over(objects, lambda _: Ambiguous("reset"), [1])
     assert isinstance(result.error, InvokeError)
     with pytest.raises(InvokeError, match="reset"):
         handover.handed_over(result)
     assert f"lithops-magic/jobs/{result.job_id}/cancelled" in objects.list(f"lithops-magic/jobs/{result.job_id}/")
+
+
+def test_an_outage_while_a_job_is_handed_over_fails_nothing(objects: ObjectStore) -> None:
+    begun: list[float] = []
+
+    def out(_: list[int]) -> Any:
+        begun.append(time.monotonic())
+        return Ambiguous("503") if begun[-1] - begun[0] < 2.0 else None
+
+    result = hand_over(objects, out, [*range(60)], chunksize=1)
+    assert list(result) == [x * 2 for x in range(60)]
+
+
+def test_a_detached_job_of_which_nothing_is_left_in_s3_is_not_waited_for(visits: Visits, objects: ObjectStore) -> None:
+    # As after a restart of the local AWS: the bucket is there again, and empty.
+    visits.held = {0, 1}
+    handed = subprocess.run(
+        [sys.executable, "-c", client("range(2)", detach=True), visits.url],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert handed.returncode == 0, handed.stderr.decode()
+    (record,) = lithops_magic.jobs()
+    journal.running.clear()
+    objects.delete_prefix(f"lithops-magic/jobs/{record.id}/")
+    result = lithops_magic.attach(record.id, settings=SETTINGS)
+    assert result.wait(60)
+    assert len(result.errors) == 2
+    assert any("nothing of the job is there any more" in note for note in result.snapshot().notes)
+    visits.gate.set()
 
 
 @pytest.fixture(autouse=True)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import ast
 import io
+import marshal
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import cloudpickle  # type: ignore[import-untyped]
 
 import lithops_magic.worker
 from lithops_magic.engine.backend.deployment_package import worker_package
-from lithops_magic.engine.backend.stripping import stripped
+from lithops_magic.engine.backend.stripping import stripped, without_columns
 
 
 def test_it_is_small_and_reproducible() -> None:
@@ -25,6 +30,20 @@ def test_without_docstrings_and_comments_the_code_is_the_same_line_for_line() ->
         left = stripped(source.read_bytes())
         assert b"#" not in left
         assert outline(left) == outline(source.read_bytes()), source
+
+
+def test_compiled_code_keeps_its_lines() -> None:
+    source = Path(cloudpickle.cloudpickle.__file__).read_bytes()
+    code = compile(source, "file", "exec")
+    less = without_columns(code)
+    assert lines(less) == lines(code)
+    assert len(marshal.dumps(less)) < len(marshal.dumps(code))
+
+
+def lines(code: CodeType) -> list[Any]:
+    """The line of each instruction."""
+    here = [line for start, end, line in code.co_lines() for _ in range(start, end, 2)]
+    return [here, *(lines(part) for part in code.co_consts if isinstance(part, CodeType))]
 
 
 def outline(source: bytes) -> list[str]:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import importlib
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -46,7 +47,7 @@ def stored(
     s3.put_object(Bucket=BUCKET, Key="packages.zip", Body=data)
     digest = hashlib.sha256(data).hexdigest()
     entry = {"bucket": BUCKET, "key": "packages.zip", "owner": local_aws.account_id, "sha256": digest}
-    monkeypatch.setattr(archive, "_waiting", [entry])
+    monkeypatch.setattr(archive, "_archives", [entry])
     return entry
 
 
@@ -58,7 +59,7 @@ def test_packages_are_fetched_and_unpacked_once(stored: dict[str, Any], tmp_path
     assert archive.install_archives() == ""
     assert importlib.import_module("archived_x").value == 7
     assert importlib.util.find_spec("in_pth_x") is not None
-    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    assert {path.name for path in tmp_path.iterdir()} == {folder.name, f"{folder.name}.seen"}
     assert (folder / "python" / "tool").stat().st_mode & 0o777 == 0o755
     assert sys.path[1] == str(folder / "python")
     before = local_aws.requests()
@@ -80,7 +81,7 @@ def test_what_would_fail_again_is_said_in_one_line(
     stored.update(change)
     assert told in archive.install_archives()
     assert list(tmp_path.iterdir()) == []
-    assert archive._waiting == [stored]
+    assert archive._archives == [stored]
 
 
 def test_what_the_function_may_not_read(stored: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,14 +89,41 @@ def test_what_the_function_may_not_read(stored: dict[str, Any], monkeypatch: pyt
     assert "(SignatureDoesNotMatch): give the execution role s3:GetObject" in archive.install_archives()
 
 
-def test_a_full_disk(stored: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk(stored: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def full(path: str, folder: str) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder)
 
     monkeypatch.setattr(archive, "_unpack", full)
+    (tmp_path / f"lithops-magic-{stored['sha256'][:16]}.partial").mkdir()
     assert archive.install_archives() == (
         "The packages do not fit into the function's /tmp: give it more with --tmp (ephemeral_storage)."
     )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["emptied", "deleted", "changed", "added", "a file"])
+def test_what_a_task_did_to_the_packages_is_undone(
+    stored: dict[str, Any], tmp_path: Path, local_aws: LocalAws, damage: str
+) -> None:
+    assert archive.install_archives() == ""
+    folder = tmp_path / f"lithops-magic-{stored['sha256'][:16]}"
+    module = folder / "python" / "archived_x.py"
+    if damage == "emptied":
+        module.write_bytes(b"")
+    elif damage == "changed":
+        module.write_bytes(b"value = 8\n")
+    elif damage == "added":
+        (folder / "python" / "other.py").touch()
+    else:
+        shutil.rmtree(folder)
+        if damage == "a file":
+            folder.touch()
+    before = local_aws.requests()
+    assert archive.install_archives() == ""
+    assert local_aws.requests() != before
+    assert module.read_bytes() == b"value = 7\n"
+    assert not (folder / "python" / "other.py").exists()
+    assert sys.path.count(str(folder / "python")) == 1
 
 
 def test_what_another_attempt_may_cure_is_raised(stored: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,7 @@ def asking(service: str) -> Iterator[None]:
         The call is not permitted, or it failed.
     """
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -72,7 +73,7 @@ def asking(service: str) -> Iterator[None]:
             needed = permission(service, error.operation_name)
             raise Unanswered(Denied(needed, f"It needs the permission {needed}."), code) from None
         raise Unanswered(_failed(explain(error)), code) from None
-    except BotoCoreError as error:
+    except (BotoCoreError, ResponseParserError) as error:
         raise Unanswered(_failed(explain(error)), type(error).__name__) from None
     except LithopsMagicError as error:
         raise Unanswered(_failed(error), getattr(error, "code", "")) from None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import NamedTuple
 
+from lithops_magic.aws import not_aws
 from lithops_magic.aws.clock import clock_error
 from lithops_magic.aws.explain import ADVICE, PERMISSION, explain, sentence
 from lithops_magic.aws.invoke.report import Report, parse_report
@@ -163,6 +164,8 @@ def classify_response(status: int, headers: Mapping[str, str], body: bytes) -> O
     details = _json(body)
     code = error_code(headers, details) or str(status)
     message = sentence(str(details.get("message") or details.get("Message") or _phrase(status)))
+    if not details and not_aws.is_page(body):
+        message = not_aws.describe("The address of AWS Lambda", status, body)
     if skew := clock_error(code, headers):
         return Refused("RequestTimeTooSkewed", skew, "")
     if code in NEVER:

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from lithops_magic.config import Settings
     from lithops_magic.packages import Need, Supply
 
+FALLBACK_WORKERS = 100
+"""Invocations in flight where nobody says how many an account may have: a tenth of AWS's usual quota."""
+UNKNOWN_CONCURRENCY = (
+    f"This endpoint does not say how many functions may run at once: {FALLBACK_WORKERS} at most are used; "
+    "workers (or max_workers in the configuration) changes that."
+)
 UNLIMITED = 1_000_000_000
 """Invocations at once where none is sent."""
 LOST_SECONDS = 180.0
@@ -240,7 +246,10 @@ class LambdaBackend:
             store.prepare(notify)
         estimated = prices.estimate_note(cloud.region)
         notes = (*notes, estimated) if estimated else notes
-        return _Known(cloud, deployed, invoke.concurrency(cloud), notes, store)
+        concurrency = invoke.concurrency(cloud)
+        if concurrency is None and self._workers is None:
+            notes = (*notes, UNKNOWN_CONCURRENCY)
+        return _Known(cloud, deployed, concurrency or FALLBACK_WORKERS, notes, store)
 
 
 def gather(settings: Settings, need: Need, notify: Callable[[str], None]) -> tuple[Settings, Supply, tuple[str, ...]]:

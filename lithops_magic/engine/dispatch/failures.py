@@ -91,6 +91,8 @@ def of_sandbox(reply: Reply, memory: int, seconds: int) -> Cause:
         return TaskTimeout, timeout(seconds)
     if kind == "Runtime.OutOfMemory" or (kind == "Runtime.ExitError" and (full or "signal: killed" in message)):
         return TaskOutOfMemory, out_of_memory(memory, used)
+    if kind == "Fault":
+        return TaskCrashed, f"{message}: {_LOG}"
     reason = message.partition("Error: ")[2] or message or "the sandbox gave no reason"
     reason += f" ({kind})" if kind else ""
     if kind in _INIT or not begun:

@@ -20,6 +20,7 @@ import cloudpickle  # type: ignore[import-untyped]
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome, Reply
 from lithops_magic.engine.durable import records
 from lithops_magic.engine.durable.folder import JobFolder, State
+from lithops_magic.engine.durable.kept_results import MANIFEST
 from lithops_magic.engine.durable.recipe import Recipe
 from lithops_magic.engine.job.events import Noted
 from lithops_magic.engine.job.job import Job, Task
@@ -39,8 +40,6 @@ LEAVING = 2.0
 """Seconds that an interpreter which ends waits for the last write."""
 PUBLIC = frozenset({"id", "label", "created", "detached", "python", "cloudpickle"})
 """What S3 is told of a job: not the key that signs its results, nor anything of the user's."""
-MANIFEST = "manifest"
-"""The object under a job's prefix that says what the job is."""
 
 
 running: WeakValueDictionary[str, Job] = WeakValueDictionary()

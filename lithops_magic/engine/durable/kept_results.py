@@ -27,6 +27,8 @@ EVENT_AGE = 6 * 3600.0
 """Seconds after which Lambda drops an event that it could not begin (its default, which is also the most)."""
 HOPELESS = frozenset({"AccessDenied", "AllAccessDisabled", "NoSuchBucket"})
 """Errors after which further looks are in vain."""
+MANIFEST = "manifest"
+"""The object under a job's prefix that says what the job is; a detached job's is there before its first event."""
 _THREADS = 8
 _MAC = 32
 
@@ -127,6 +129,10 @@ class Watch:
             after = "they are not waited for" if hopeless else "it is tried again until they can come no more"
             self._complain(str(error), after)
             self._expire(math.inf if hopeless else time.monotonic())
+            return False
+        if self._last_run and MANIFEST not in names:
+            self._complain("nothing of the job is there any more", "they are not waited for")
+            self._expire(math.inf)
             return False
         self._said = False
         with self._lock:

@@ -10,11 +10,17 @@ LARGEST_SKEW = 300
 """Seconds; AWS refuses signatures that are five minutes off (IAM user guide, "Signature Version 4")."""
 
 
+NOT_ASKED = frozenset({"NotAws", "500", "502", "503", "504", "EndpointConnectionError", "ConnectTimeoutError"})
+"""Codes of failures that say nothing about the credentials."""
+
+
 def credentials(facts: Facts) -> Verdict | None:
     """AWS knows the credentials."""
     try:
         caller = facts.caller
     except Unanswered as unanswered:
+        if unanswered.code in NOT_ASKED or not unanswered.code:
+            return problem("AWS could not be asked who you are.", unanswered.denied.reason)
         return problem("AWS does not accept the credentials.", unanswered.denied.reason)
     account = facts.settings.account_id
     if account is not None and account != caller.account:

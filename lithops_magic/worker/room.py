@@ -1,0 +1,53 @@
+"""A job finds `/tmp` as the sandbox had it: what the jobs before have left there goes, so that it cannot fill up."""
+
+# ruff: noqa: PTH108, PTH118, PTH123, PTH208 - importing pathlib would slow every cold start
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+
+OURS = "lithops-magic-"
+"""What the names of our own files begin with, which are checked before they are used."""
+_LIST = f"{OURS}before"
+"""Holds the names that were there at first: it outlives a killed process, as `/tmp` does."""
+_before: set[str] = set()
+
+
+def tidy() -> None:
+    """Remove what the jobs before have left; files of extensions, which were there at first, stay."""
+    if not _is_private():
+        return
+    folder = os.environ.get("TMPDIR", "/tmp")
+    with contextlib.suppress(OSError):
+        names = set(os.listdir(folder))
+        if not _before:
+            _before.update(_found_at_first(os.path.join(folder, _LIST), names))
+        for name in names - _before:
+            if not name.startswith(OURS):
+                _remove(os.path.join(folder, name))
+
+
+def _is_private() -> bool:
+    """Whether `/tmp` is nobody's but the sandbox's: Lambda's, or the one of the local AWS."""
+    return os.environ.get("LAMBDA_TASK_ROOT") == "/var/task" or "LAMBDA_OPT_DIR" in os.environ
+
+
+def _found_at_first(path: str, names: set[str]) -> set[str]:
+    with contextlib.suppress(OSError), open(path) as file:
+        return set(file.read().split("\0"))
+    with contextlib.suppress(OSError), open(path, "w") as file:
+        file.write("\0".join({_LIST, *names}))
+    return {_LIST, *names}
+
+
+def _remove(path: str) -> None:
+    kind = stat.S_IFMT(os.lstat(path).st_mode)
+    with contextlib.suppress(OSError):
+        if kind == stat.S_IFDIR:
+            import shutil
+
+            shutil.rmtree(path, ignore_errors=True)
+        elif kind in (stat.S_IFREG, stat.S_IFLNK):
+            os.unlink(path)

@@ -1,0 +1,272 @@
+"""A sandbox is clean for every job: whatever tasks do to it, a job's values are those of a loop in a fresh process."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import random
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lithops_magic.config import Settings
+from lithops_magic.engine import MapResult, api
+
+pytestmark = pytest.mark.usefixtures("local_aws")
+
+CHANGES = {
+    "list": ("seen = []", "seen.append(x)", "list(seen)"),
+    "counter": ("import collections; counts = collections.Counter()", "counts[x % 2] += 1", "sorted(counts.items())"),
+    "global": ("total = 0", "global total; total += x", "total"),
+    "default": ("def default(x, box=[]):\n    box.append(x); return list(box)", "got = default(x)", "got"),
+    "attribute": ("def kept(): pass\nkept.calls = 0", "kept.calls += 1", "kept.calls"),
+    "class": ("class Kept:\n    calls = 0", "Kept.calls += x", "Kept.calls"),
+    "nonlocal": (
+        "def make(n=0):\n    def add(x):\n        nonlocal n; n += x; return n\n    return add\nadd = make()",
+        "got = add(x)",
+        "got",
+    ),
+    "iterator": ("import itertools; numbers = itertools.count()", "got = next(numbers)", "got"),
+    "bytes": ("data = bytearray(b'')", "data.append(x)", "list(data)"),
+    "builtins": ("import builtins", "builtins.calls = getattr(builtins, 'calls', 0) + 1", "builtins.calls"),
+    "library": ("import math", "math.calls = getattr(math, 'calls', 0) + 1", "math.calls"),
+    "function of a library": ("import json", "got = json.dumps(1); json.dumps = lambda x: 'changed'", "got"),
+    "modules": ("import sys", "got = 'made' in sys.modules; sys.modules['made'] = sys", "got"),
+    "registry": ("import copyreg", "got = Ellipsis in copyreg.dispatch_table; copyreg.dispatch_table[...] = 1", "got"),
+    "cache": ("import re", "got = re._cache.get('mine'); re._cache['mine'] = x", "got"),
+    "seed": ("import random", "random.seed(x) if x % 2 else None", "random.random() if x % 2 else 0"),
+    "decimal": ("import decimal", "decimal.getcontext().prec -= 1", "decimal.getcontext().prec"),
+    "recursion": ("import sys", "sys.setrecursionlimit(sys.getrecursionlimit() + 1)", "sys.getrecursionlimit()"),
+    "collection": ("import gc", "got = gc.isenabled(); gc.disable()", "got"),
+    "signal": ("import signal", "got = str(signal.signal(signal.SIGUSR1, signal.SIG_IGN))", "got"),
+    "warnings": (
+        "import warnings",
+        "got = 'ours' in str(warnings.filters); warnings.filterwarnings('ignore', 'ours')",
+        "got",
+    ),
+    "logging": (
+        "import logging",
+        "root = logging.getLogger(); root.addHandler(logging.NullHandler()); root.setLevel(root.level + 1)",
+        "[len(root.handlers), root.level]",
+    ),
+    "locale": (
+        "import locale",
+        "got = locale.setlocale(locale.LC_NUMERIC); locale.setlocale(locale.LC_NUMERIC, 'C.UTF-8')",
+        "got",
+    ),
+    "loop": (
+        "import asyncio",
+        "got = asyncio.get_event_loop_policy()._local._set_called; asyncio.run(nothing())",
+        "got",
+    ),
+    "excepthook": ("import threading", "got = hasattr(threading, 'mine'); threading.mine = x", "got"),
+}
+NOTHING = "async def nothing(): pass\n"
+
+Change = str
+
+
+def program(changes: list[Change]) -> str:
+    """A function that makes these changes and returns what it sees of them."""
+    body = ["def task(x):", "    results = []"]
+    for change in changes:
+        body += textwrap.indent(CHANGES[change][1], "    ").splitlines()
+        body.append(f"    results.append({CHANGES[change][2]})")
+    return NOTHING + "\n".join([*(CHANGES[change][0] for change in changes), *body, "    return results"])
+
+
+def in_a_fresh_process(source: str, items: list[int]) -> Any:
+    code = f"{source}\nimport json as j; dumps = j.JSONEncoder().encode\nprint(dumps([task(x) for x in {items}]))"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def one_sandbox(function: Any, items: Any, **options: Any) -> MapResult:
+    """Run a job on the one sandbox that all jobs here share."""
+    given = {"chunksize": 1000, "workers": 1, "errors": "keep", **options}
+    return api.map(function, items, settings=Settings(local=True, memory=449), **given)
+
+
+def values_of(source: str, items: list[int]) -> Any:
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(source, names)
+    result = one_sandbox(names["task"], items)
+    assert not result.errors, result.errors
+    return json.loads(json.dumps(result.values()))
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(sorted(CHANGES)), min_size=1, max_size=4, unique=True), min_size=2, max_size=2)
+)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_job_sees_nothing_of_another_and_its_rerun_nothing_of_the_first(
+    jobs: tuple[list[Change], list[Change]],
+) -> None:
+    programs = [program(changes) for changes in jobs]
+    expected = [in_a_fresh_process(source, [1, 2, 3]) for source in programs]
+    for source, values in [*zip(programs, expected, strict=True), (programs[0], expected[0])]:
+        assert values_of(source, [1, 2, 3]) == values
+
+
+@pytest.mark.parametrize("change", sorted(CHANGES))
+def test_each_change_is_gone_with_its_job(change: Change) -> None:
+    source = program([change])
+    expected = in_a_fresh_process(source, [3, 4])
+    assert [values_of(source, [3, 4]) for _ in range(2)] == [expected, expected]
+
+
+def first(function: Callable[[int], Any], **options: Any) -> Any:
+    result = one_sandbox(function, [1], **options)
+    return result[0]
+
+
+def test_a_namespace_package_of_the_notebooks_is_gone_with_its_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "parts_x" / "deep").mkdir(parents=True)
+    (tmp_path / "parts_x" / "deep" / "clean.py").write_text("CALLS = []\ndef h(x):\n    CALLS.append(x); return CALLS")
+    monkeypatch.syspath_prepend(tmp_path)
+    clean = importlib.import_module("parts_x.deep.clean")
+    for _ in range(2):
+        assert first(clean.h) == [1]
+        assert first(lambda x: x + 1) == 2
+        assert first(lambda x: "parts_x.deep" in sys.modules) is False
+
+
+def test_modules_of_the_notebook_start_anew_with_each_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "counts_x.py"
+    module.write_text(
+        "import functools\ntotal = 0\n"
+        "@functools.lru_cache\ndef cached(x):\n    global total\n    total += 1\n    return total\n"
+        "def box(x, seen=[]):\n    seen.append(cached(x))\n    return list(seen)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    counts = importlib.import_module("counts_x")
+    for _ in range(2):
+        assert one_sandbox(counts.box, [5, 5, 6]).values() == [[1], [1, 1], [1, 1, 2]]
+    module.write_text("def box(x): return 'new'\n")
+    importlib.reload(counts)
+    assert first(counts.box) == "new"
+    # What tasks do to the files of one job is not there for the next.
+    assert first(lambda x: (counts.box(x), Path(counts.__file__ or "").write_text("def box(x): return 'spoilt'"))[0])
+    assert first(counts.box) == "new"
+
+
+def test_a_task_leaves_the_next_one_its_environment_folder_path_and_output() -> None:
+    def task(x: int) -> list[Any]:
+        seen = [os.environ.get("LEFT"), os.environ.get("LANG") is None, Path.cwd().name, "/left" in sys.path]
+        print("task", x, flush=True)
+        if x % 2:
+            os.environ["LEFT"] = "here"
+            del os.environ["LANG"]
+            sys.path.insert(0, "/left")
+        else:
+            os.environ = {}  # type: ignore[assignment] # noqa: B003
+            sys.path = ["/left"]
+        os.chdir("/tmp")
+        os.umask(0)
+        sys.stdout, sys.stderr = open(os.devnull, "w"), None  # type: ignore[assignment] # noqa: PTH123, SIM115
+        os.close(1)
+        return seen
+
+    result = one_sandbox(task, range(4))
+    assert result.values() == [result[0]] * 4
+    assert result[0][0] is None
+    assert [result.logs(i) for i in range(4)] == [f"task {i}\n" for i in range(4)]
+
+
+def test_tmp_is_empty_for_each_job() -> None:
+    def task(x: int) -> list[str]:
+        Path("/tmp/folder/below").mkdir(parents=True, exist_ok=True)
+        Path("/tmp/folder/below/file").touch()
+        Path("/tmp/file").touch()
+        Path("/tmp/folder/below").chmod(0o500)
+        return sorted(path.name for path in Path("/tmp").iterdir() if not path.name.startswith("lithops-magic-"))
+
+    def look(x: int) -> list[str]:
+        return sorted(path.name for path in Path("/tmp").iterdir() if not path.name.startswith("lithops-magic-"))
+
+    assert first(task) == ["file", "folder"]
+    assert "file" not in first(look)
+
+
+def spoilers() -> dict[str, Callable[[int], int]]:
+    """What tasks do to their sandbox; not of this module, so that each travels by itself."""
+
+    def emptied(x: int) -> int:
+        for path in Path("/tmp").iterdir():
+            subprocess.run(["rm", "-rf", str(path)], check=False)
+        return x
+
+    def half(x: int) -> int:
+        for path in [*Path("/tmp").rglob("*")]:
+            if path.is_file():
+                path.write_bytes(path.read_bytes()[:10])
+        return x
+
+    def patched(x: int) -> int:
+        os.chdir = os.umask = None  # type: ignore[assignment]
+        return x
+
+    def in_the_way(x: int) -> int:
+        Path("/tmp/lithops-magic-functions").touch()
+        Path("/tmp/lithops-magic-before").mkdir(exist_ok=True)
+        return x
+
+    return {function.__name__: function for function in (emptied, half, patched, in_the_way)}
+
+
+@pytest.mark.parametrize("name", ["emptied", "half", "in_the_way", "patched"])
+def test_no_job_can_spoil_a_sandbox_for_the_next(name: str) -> None:
+    large = random.Random(1).randbytes(300_000)  # travels through S3 and the cache in /tmp
+    for _ in range(2):
+        one_sandbox(lambda x: len(large), [1])
+        assert len(one_sandbox(spoilers()[name], [1, 2], retries=0).errors) == (2 if name == "patched" else 0)
+        assert one_sandbox(lambda x: x + len(large), [1, 2]).values() == [300_001, 300_002]
+
+
+def test_an_error_of_the_worker_itself_is_one_line_and_ends_the_sandbox() -> None:
+    def sandbox(x: int) -> object:
+        return vars(sys.modules["lithops_magic_worker.handler"])["_SANDBOX"]
+
+    before = first(sandbox)
+    error = one_sandbox(spoilers()["patched"], [1], retries=0).errors[0]
+    assert "the worker itself failed: TypeError: 'NoneType' object is not callable (surroundings.py, line " in str(
+        error
+    )
+    assert "\n" not in str(error)
+    assert first(sandbox) != before
+
+
+def test_what_a_process_prints_when_its_job_is_over_is_in_no_log() -> None:
+    def leave(x: int) -> int:
+        subprocess.Popen(["sh", "-c", "while true; do echo left; sleep 0.01; done"])
+        subprocess.Popen(["sh", "-c", "setsid sh -c 'while true; do echo daemon >&2; sleep 0.01; done' &"])
+        threading.Thread(target=chatter, daemon=True).start()
+        return os.getpid()
+
+    def chatter() -> None:
+        while True:
+            print("thread")
+            time.sleep(0.01)
+
+    def look(x: int) -> list[str]:
+        time.sleep(0.1)
+        names = (path.read_text() for path in Path("/proc").glob("[0-9]*/cmdline"))
+        return [name for name in names if "echo" in name]
+
+    first(leave)
+    result = one_sandbox(look, range(3))
+    assert result.values() == [[], [], []]
+    assert [result.logs(i) for i in range(3)] == ["", "", ""]
