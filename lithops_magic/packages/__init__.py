@@ -8,7 +8,7 @@ from lithops_magic.packages.pickling import Reach, dumps
 from lithops_magic.packages.place import Room
 from lithops_magic.packages.platform import Target
 from lithops_magic.packages.request import Request
-from lithops_magic.packages.supply import Supply, pin, supply
+from lithops_magic.packages.supply import Supply, fingerprint, pin, supply
 
 __all__ = [
     "Need",
@@ -20,6 +20,7 @@ __all__ = [
     "Unit",
     "discover",
     "dumps",
+    "fingerprint",
     "need_of",
     "pin",
     "supply",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -13,15 +14,20 @@ from pathlib import Path
 from lithops_magic.errors import PackageError
 from lithops_magic.packages.archive import zip_file
 from lithops_magic.packages.cache import Cache
+from lithops_magic.packages.compat import is_of_numpy_1
 from lithops_magic.packages.distributions import is_pure, shippable_files
+from lithops_magic.packages.metadata import InstalledFile, edited_files, files_of, name_of, version_of
 from lithops_magic.packages.modules import Unit
 from lithops_magic.packages.platform import Target
-from lithops_magic.packages.resolve import Resolution
+from lithops_magic.packages.resolve import Difference, Resolution
 from lithops_magic.packages.trim import trim
 from lithops_magic.packages.uv import Unreachable, Unresolvable, Uv
 
-FOLDER = "python"
-"""Where Lambda looks for packages in a layer."""
+FOLDER, PROGRAMS = "python", "bin"
+"""Where Lambda looks for packages and for programs in a layer."""
+
+_PYTHON = re.compile(rb"\A#![^\n]*python[^\n]*\n|\A#!/bin/sh\n'''exec' [^\n]*\n' '''\n")
+"""How an installer begins a program, the second where the path is long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,7 @@ class Layer:
     packages: tuple[Shipped, ...] = ()
     notes: tuple[str, ...] = ()
     """What the user should know, one sentence each."""
+    differences: tuple[Difference, ...] = ()
 
     def to_json(self) -> str:
         """Return what `from_json` needs besides the zip."""
@@ -59,7 +66,9 @@ class Layer:
         fields = json.loads(text)
         packages = tuple(Shipped(**entry) for entry in fields.pop("packages"))
         notes = tuple(fields.pop("notes"))
-        return cls(**{**fields, "path": folder / fields["path"]}, packages=packages, notes=notes)
+        differences = tuple(Difference(**entry) for entry in fields.pop("differences"))
+        path = folder / fields.pop("path")
+        return cls(**fields, path=path, packages=packages, notes=notes, differences=differences)
 
 
 def build(
@@ -76,25 +85,33 @@ def build(
         folder = scratch / FOLDER
         folder.mkdir()
         install(resolution, uv, folder, notify)
+        if resolution.fetched:
+            _refuse_numpy_2(folder)
         for unit in unowned:
-            _copy(_files(unit), folder)
+            copy(((file.name, file.path) for file in files_of_unit(unit)), folder)
         trim(folder)
-        files = [(path.relative_to(scratch).as_posix(), path) for path in folder.rglob("*") if path.is_file()]
+        packages = tuple(sorted(_measure(folder), key=lambda entry: -entry.size))
+        _move_programs(folder / PROGRAMS, scratch / PROGRAMS)
+        files = [(path.relative_to(scratch).as_posix(), path) for path in scratch.rglob("*") if path.is_file()]
         unzipped = sum(path.stat().st_size for _, path in files)
         notify(f"Building the layer ({unzipped / 2**20:,.0f} MB)")
         zip_file(scratch / "zip", files)
-        packages = tuple(sorted(_measure(folder), key=lambda entry: -entry.size))
-        return keep(scratch / "zip", unzipped, cache, packages, resolution.notes)
+        return keep(scratch / "zip", unzipped, cache, packages, resolution.notes, resolution.differences)
 
 
 def keep(
-    file: Path, unzipped: int, cache: Cache, packages: tuple[Shipped, ...] = (), notes: tuple[str, ...] = ()
+    file: Path,
+    unzipped: int,
+    cache: Cache,
+    packages: tuple[Shipped, ...] = (),
+    notes: tuple[str, ...] = (),
+    differences: tuple[Difference, ...] = (),
 ) -> Layer:
     """Put a layer's zip where it is found again; the file is moved."""
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
     size = file.stat().st_size
-    return Layer(digest, cache.take(file, f"{digest}.zip"), size, unzipped, packages, notes)
+    return Layer(digest, cache.take(file, f"{digest}.zip"), size, unzipped, packages, notes, differences)
 
 
 def install(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str], None]) -> None:
@@ -108,7 +125,10 @@ def install(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str]
     if resolution.fetched:
         _fetch(resolution, uv, folder, notify)
     for part in resolution.copied:
-        _copy(shippable_files(part.distribution), folder)
+        copy(shippable_files(part.distribution), folder)
+    for part in resolution.kept:
+        # What was edited here since it was installed is edited there as well.
+        copy(((file.name, file.path) for file in edited_files(part.distribution)), folder)
 
 
 def _fetch(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str], None]) -> None:
@@ -131,12 +151,34 @@ def _refuse_compiled(folder: Path, target: Target) -> None:
         distribution = Distribution.at(metadata)
         if not is_pure(distribution):
             raise PackageError(
-                f"There is no wheel of {distribution.name} {distribution.version}, only source that has to be compiled "
-                f"for {target.describe()}: build a wheel of it for Linux and give that with --packages PATH.whl."
+                f"There is no wheel of {name_of(distribution)} {version_of(distribution)}, only source that has to "
+                f"be compiled for {target.describe()}: build a wheel of it for Linux and give that with "
+                "--packages PATH.whl."
             )
 
 
-def _copy(files: Iterable[tuple[str, Path]], folder: Path) -> None:
+def _refuse_numpy_2(folder: Path) -> None:
+    """Refuse what was compiled for NumPy 1 beside NumPy 2: it crashes.
+
+    Raises
+    ------
+    PackageError
+        There is such a package.
+    """
+    found = [Distribution.at(metadata) for metadata in folder.glob("*.dist-info")]
+    numpy = next((one for one in found if name_of(one) == "numpy"), None)
+    if numpy is None or version_of(numpy).startswith("1."):
+        return
+    for one in found:
+        if is_of_numpy_1(file.path for file in files_of(one)):
+            name, version = name_of(one), version_of(one)
+            raise PackageError(
+                f"The build of {name} {version} was compiled for NumPy 1 and crashes with NumPy {version_of(numpy)}: "
+                f'ask for both with --packages "{name}=={version} numpy<2", or run the notebook on Python 3.12.'
+            )
+
+
+def copy(files: Iterable[tuple[str, Path]], folder: Path) -> None:
     for name, source in files:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -145,24 +187,27 @@ def _copy(files: Iterable[tuple[str, Path]], folder: Path) -> None:
         shutil.copy(source, target)
 
 
-def _files(unit: Unit) -> Iterator[tuple[str, Path]]:
+def files_of_unit(unit: Unit) -> Iterator[InstalledFile]:
+    """Yield the files of a module or package that no distribution owns."""
     for path in unit.path.rglob("*") if unit.is_package else (unit.path,):
-        if path.is_file():
-            yield path.relative_to(unit.root).as_posix(), path
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield InstalledFile(path.relative_to(unit.root).as_posix(), path)
 
 
 def _measure(folder: Path) -> Iterator[Shipped]:
-    """Tell the sizes of what is installed, each top-level name counted for the distribution that listed it."""
-    for metadata in folder.glob("*.dist-info"):
+    """Tell the sizes of what is installed, as the distributions themselves list their files."""
+    for metadata in [*folder.glob("*.dist-info"), *folder.glob("*.egg-info")]:
         distribution = Distribution.at(metadata)
-        names = _top_level(distribution, folder)
-        files = (path for name in names for path in [folder / name, *(folder / name).rglob("*")])
-        size = sum(path.stat().st_size for path in files if path.is_file())
-        yield Shipped(distribution.name, distribution.version, size)
+        size = sum(file.path.stat().st_size for file in files_of(distribution) if file.path.is_file())
+        yield Shipped(name_of(distribution), version_of(distribution), size)
 
 
-def _top_level(distribution: Distribution, folder: Path) -> set[str]:
-    told = distribution.read_text("top_level.txt")
-    names = told.split() if told else [distribution.name.replace("-", "_"), distribution.name.lower()]
-    stem = distribution.name.replace("-", "_").lower()
-    return {path.name for path in folder.iterdir() if path.name.partition(".")[0] in names or path.name.lower() == stem}
+def _move_programs(folder: Path, target: Path) -> None:
+    """Move programs to where the function's PATH has them; Python is elsewhere there."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        data = path.read_bytes()
+        mode = path.stat().st_mode
+        target.mkdir(exist_ok=True)
+        (target / path.name).write_bytes(_PYTHON.sub(b"#!/usr/bin/env python3\n", data, count=1))
+        (target / path.name).chmod(mode | 0o755)
+        path.unlink()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution
@@ -12,6 +11,16 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from lithops_magic.packages.metadata import (
+    COMPILED,
+    applies,
+    direct_url,
+    files_of,
+    name_of,
+    requires_of,
+    text,
+    version_of,
+)
 from lithops_magic.packages.modules import Unit
 from lithops_magic.packages.platform import PROVIDED, SDK, Target
 
@@ -35,9 +44,6 @@ NOT_SHIPPED = frozenset(
 
 _ANY_SDK = "1.9999"
 """A version that every requirement allows which does not insist on certain versions of AWS's SDK."""
-
-_COMPILED = re.compile(r"\.(?:so|pyd|dll|dylib)\"?,")
-"""In a RECORD, after the name of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +86,20 @@ class Closure:
 
 
 def close(
-    units: Iterable[tuple[Unit, str]], projects: Iterable[str], requirements: Iterable[Requirement], target: Target
+    units: Iterable[tuple[Unit, str]],
+    projects: Iterable[str],
+    requirements: Iterable[tuple[Requirement, str]],
+    target: Target,
 ) -> Closure:
-    """Return what these modules, editable projects and installed requirements need on `target`."""
+    """Return what these modules, editable projects and installed requirements, each with its reason, need."""
     closure = Closure()
-    waiting: list[tuple[Requirement, str]] = [(requirement, "--packages") for requirement in requirements]
+    waiting = list(requirements)
     for unit, why in units:
         owner = owner_of(unit)
         if owner is None:
             closure.unowned.append(unit)
         else:
-            waiting.append((Requirement(owner.name), f"{unit.name} is {why}"))
+            waiting.append((Requirement(name_of(owner)), f"{unit.name} is {why}"))
     environment = target.environment()
     for name in projects:
         waiting += _requires(installed(name), frozenset(), environment)
@@ -120,30 +129,28 @@ def _add(
     if distribution is None:
         closure.missing[name] = requirement
         return
-    closure.parts.setdefault(name, Part(name, distribution, distribution.version, is_pure(distribution), why))
+    closure.parts.setdefault(name, Part(name, distribution, version_of(distribution), is_pure(distribution), why))
     yield from _requires(distribution, frozenset(requirement.extras), environment)
     if name in SDK:
         # Its distributions fit each other in certain versions only.
         others = ((other, installed(other)) for other in sorted(SDK))
-        yield from ((Requirement(f"{other}=={here.version}"), why) for other, here in others if here)
+        yield from ((Requirement(f"{other}=={version_of(here)}"), why) for other, here in others if here)
 
 
 def _requires(
     distribution: Distribution | None, extras: frozenset[str], environment: dict[str, str]
 ) -> Iterator[tuple[Requirement, str]]:
-    for text in (distribution.requires or ()) if distribution else ():
-        requirement = Requirement(text)
-        marker = requirement.marker
-        if marker is None or any(marker.evaluate({**environment, "extra": extra}) for extra in ("", *extras)):
+    for requirement in requires_of(distribution) if distribution else ():
+        if any(applies(requirement.marker, {**environment, "extra": extra}) for extra in ("", *extras)):
             assert distribution is not None
-            yield requirement, f"required by {distribution.name}"
+            yield requirement, f"required by {name_of(distribution)}"
 
 
 def installed(name: str) -> Distribution | None:
     """Return the distribution of this name, if it is installed here."""
     try:
         return importlib.metadata.distribution(name)
-    except importlib.metadata.PackageNotFoundError:
+    except (importlib.metadata.PackageNotFoundError, ValueError):  # ValueError: no name at all
         return None
 
 
@@ -153,30 +160,46 @@ def owner_of(unit: Unit) -> Distribution | None:
         guess = installed(name)
         if guess is not None and _lists(guess, unit.landmark):
             return guess
-    for distribution in importlib.metadata.distributions(path=[str(unit.root)]):
+    beside = list(importlib.metadata.distributions(path=[str(unit.root)]))
+    for distribution in beside:
         if _lists(distribution, unit.landmark):
             return distribution
-    names = importlib.metadata.packages_distributions().get(unit.name.partition(".")[0], [])
+    top = unit.name.partition(".")[0]
+    # Where nobody wrote down the files, the names of modules have to do.
+    named = [one for one in beside if top in ((text(one, "top_level.txt") or "").split() or [name_of(one)])]
+    unlisted = [one for one in named if not text(one, "RECORD")]
+    if len(unlisted) == 1:
+        return unlisted[0]
+    try:
+        names = importlib.metadata.packages_distributions().get(top, [])
+    except Exception:  # some distribution's metadata cannot be read: it need not be this one's
+        return None
     return installed(names[0]) if len(set(names)) == 1 else None
 
 
 def _lists(distribution: Distribution, landmark: str) -> bool:
-    record = distribution.read_text("RECORD") or ""
-    return record.startswith(f"{landmark},") or f"\n{landmark}," in record
+    record = text(distribution, "RECORD") or ""
+    # Windows' installers may write the other slash, and quotes where a name has a comma.
+    return any(f"\n{name}," in f"\n{record}" for name in (landmark, landmark.replace("/", "\\"), f'"{landmark}"'))
 
 
 def is_pure(distribution: Distribution) -> bool:
-    """Whether the installed files are those of a wheel for any platform."""
-    wheel, record = distribution.read_text("WHEEL"), distribution.read_text("RECORD")
-    if wheel is None or record is None:
+    """Whether the installed files run anywhere: those of a wheel for any platform, or nothing that is compiled."""
+    tags = [
+        line.partition(":")[2].strip() for line in (text(distribution, "WHEEL") or "").splitlines() if "Tag:" in line
+    ]
+    if any(not tag.endswith("-none-any") for tag in tags):
         return False
-    tags = [line.partition(":")[2].strip() for line in wheel.splitlines() if line.startswith("Tag:")]
-    return bool(tags) and all(tag.endswith("-none-any") for tag in tags) and not _COMPILED.search(record)
+    files = files_of(distribution)
+    return bool(files) and not any(file.name.endswith(COMPILED) for file in files)
+
+
+def is_from_files(distribution: Distribution) -> bool:
+    """Whether it was installed from a file or folder of this machine, or calls itself a local build (PEP 440)."""
+    url = str(direct_url(distribution).get("url", ""))
+    return url.startswith("file:") or "+" in version_of(distribution)
 
 
 def shippable_files(distribution: Distribution) -> Iterator[tuple[str, Path]]:
-    """Yield the installed files of a pure distribution, as they are named below a folder of packages."""
-    for file in distribution.files or ():
-        path = Path(str(distribution.locate_file(file)))
-        if ".." not in file.parts and not file.is_absolute() and path.is_file():
-            yield file.as_posix(), path
+    """Yield the installed files of a distribution, as they are named below a folder of packages."""
+    return ((file.name, file.path) for file in files_of(distribution) if file.path.is_file())

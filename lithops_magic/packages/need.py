@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from lithops_magic.packages import local
 from lithops_magic.packages.distributions import owner_of
 from lithops_magic.packages.imports import imports_of_code
+from lithops_magic.packages.metadata import name_of
 from lithops_magic.packages.modules import Unit
 from lithops_magic.packages.pickling import Reach, dumps
 from lithops_magic.packages.request import Request
@@ -54,7 +55,7 @@ class Need:
     def distribution(self, module: str) -> str:
         """Return the canonical name of the distribution that has this one of the installed modules, as far as known."""
         owner = next((owner_of(unit) for unit, _ in self.units if unit.name == module), None)
-        return canonicalize_name(owner.name if owner else module)
+        return canonicalize_name(name_of(owner) if owner else module)
 
     def extended(self, reach: Reach) -> Need:
         """Return what is needed where an item that has this reach is unpickled as well; itself if that is no more.

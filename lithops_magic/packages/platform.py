@@ -44,6 +44,11 @@ class Target:
         return f"3.{self.minor}"
 
     @property
+    def machine(self) -> str:
+        """The processor, as Linux calls it."""
+        return _MACHINES[self.architecture]
+
+    @property
     def is_amazon_linux_2023(self) -> bool:
         """Whether that is the runtime's system; earlier ones have Amazon Linux 2."""
         return self.minor >= AMAZON_LINUX_2023

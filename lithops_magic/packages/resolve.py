@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages.distributions import NOT_SHIPPED, Closure, Part
+from lithops_magic.packages.compat import fits, runs_installed
+from lithops_magic.packages.distributions import NOT_SHIPPED, Closure, Part, is_from_files
 from lithops_magic.packages.lockfiles import is_lock, locked
+from lithops_magic.packages.metadata import applies, requires_of
 from lithops_magic.packages.request import Request
 from lithops_magic.packages.uv import Resolved, Unreachable, Unresolvable, Uv
 
+OLD = timedelta(days=2 * 365)
+"""Age of a build from which it is no stand-in for what the notebook has."""
+
 _DROP = "{} ; sys_platform == 'none'"
 """An override that takes a requirement out of a resolution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A distribution of which the function has another version than the notebook."""
+
+    name: str
+    here: str
+    there: str
+
+    def __str__(self) -> str:
+        return f"{self.name} here {self.here}, there {self.there}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +46,11 @@ class Resolution:
     """Pure distributions, as they are installed here."""
     fetched: dict[str, str] = field(default_factory=dict)
     """Requirements of one exact version each, by name."""
+    kept: tuple[Part, ...] = ()
+    """Those installed here of which the same version is fetched."""
     built: frozenset[str] = frozenset()
     """Names of those that are to be built from source."""
+    differences: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -56,6 +78,8 @@ class _Resolver:
         self._uv = uv
         self._warnings: list[str] = []
         self._built: set[str] = set()
+        self._as_they_are: set[str] = set()
+        """Those of which there is no build, but what is installed here runs there."""
 
     def run(self) -> Resolution:
         fixed = self._asked_for()
@@ -63,12 +87,26 @@ class _Resolver:
         missing = [str(req) for name, req in self._closure.missing.items() if name not in fixed]
         binary = [part for part in parts.values() if not part.pure]
         fetched = fixed
-        if binary or missing:
+        # What is installed here and fits is not asked of any index.
+        if missing or (fixed and binary) or not all(self._ships(part) for part in binary):
             fetched = fixed | self._fit(binary, missing, fixed)
-        copied = [part for part in parts.values() if part.pure and fetched.get(part.name, part.pin) == part.pin]
+        same = [part for part in parts.values() if _is_same(part, fetched.get(part.name, part.pin))]
+        copied = [part for part in same if self._ships(part)]
         fetched = {name: pin for name, pin in fetched.items() if name not in {part.name for part in copied}}
-        notes = (*self._changes(parts, fetched), *dict.fromkeys(self._warnings))
-        return Resolution(tuple(copied), fetched, frozenset(self._built.intersection(fetched)), notes)
+        differences = tuple(_differences(parts, fetched))
+        if not fixed:
+            self._refuse_far_ones(differences)
+        return Resolution(
+            copied=tuple(copied),
+            fetched=fetched,
+            kept=tuple(part for part in same if part.name in fetched),
+            built=frozenset(self._built.intersection(fetched)),
+            differences=differences,
+            notes=(*self._changes(differences), *dict.fromkeys(self._warnings)),
+        )
+
+    def _ships(self, part: Part) -> bool:
+        return part.pure or part.name in self._as_they_are or fits(part.distribution, self._uv.target)
 
     def _asked_for(self) -> dict[str, str]:
         """Resolve what the user asks for, with the notebook's versions of what that requires if they fit."""
@@ -113,24 +151,62 @@ class _Resolver:
     def _fit(self, binary: list[Part], missing: list[str], fixed: dict[str, str]) -> dict[str, str]:
         """Find versions of the compiled parts that fit `fixed` and one another, changing as few as possible."""
         alone = not missing and not fixed
+        binary = [part for part in binary if not self._is_local_build(part)]
         try:
-            return self._keep(self._solve([part.pin for part in binary], missing, fixed, alone=alone))
+            return self._keep(self._solve([_public(part) for part in binary], missing, fixed, alone=alone))
         except Unresolvable:
             ranges = self._ranges(binary)
+        # Without a build, what is installed here may do.
+        binary = [part for part in binary if part.name not in self._as_they_are]
         older = [f"{part.name}<={part.version}" for part in binary]
+        nearest = [ranges.get(part.name, _public(part)) for part in binary]
+        halves = self._halves(ranges, fixed)
+        moved = [*nearest, *(f"{part.name}<={part.version}" for part in halves)]
+        tries = [(nearest, []), (older, []), *([(moved, halves)] if halves else []), ([p.name for p in binary], [])]
         problem: Unresolvable | None = None
-        for requirements in ([ranges.get(part.name, part.pin) for part in binary], older, [p.name for p in binary]):
+        for requirements, moving in tries:
             try:
-                return self._keep(self._solve(requirements, missing, fixed))
+                return self._keep(self._solve(requirements, missing, fixed, moving=moving))
             except Unresolvable as error:
-                problem = error
-        raise PackageError(f"No versions fit together for {self._uv.target.describe()}: {problem}.")
+                problem = problem or error
+        raise PackageError(f"No versions fit together for {self._uv.target.describe()}: {problem}. {self._ways_out()}")
+
+    def _is_local_build(self, part: Part) -> bool:
+        """Whether no index has just this build, and it runs there."""
+        if is_from_files(part.distribution) and runs_installed(part.distribution, self._uv.target):
+            self._as_they_are.add(part.name)
+        return part.name in self._as_they_are
+
+    def _halves(self, moved: Container[str], fixed: Container[str]) -> list[Part]:
+        """Return the pure parts that insist on something of which there is no build, and move with it.
+
+        None that no index has, whose name could be anybody's there.
+        """
+        return [
+            part
+            for part in self._pure(fixed)
+            if any(canonicalize_name(requirement.name) in moved for requirement in requires_of(part.distribution))
+            and not is_from_files(part.distribution)
+            and self._uv.available(part.pin)
+        ]
+
+    def _pure(self, fixed: Container[str]) -> list[Part]:
+        """What is copied: its requirements count, but it need not be known to any index."""
+        return [
+            p for p in self._closure.parts.values() if (p.pure or p.name in self._as_they_are) and p.name not in fixed
+        ]
 
     def _solve(
-        self, requirements: Iterable[str], missing: list[str], fixed: dict[str, str], *, alone: bool = False
+        self,
+        requirements: Iterable[str],
+        missing: list[str],
+        fixed: dict[str, str],
+        *,
+        alone: bool = False,
+        moving: Sequence[Part] = (),
     ) -> Resolved:
-        # Pure parts are copied: their requirements count, but they themselves need not be known to any index.
-        pure = [part for part in self._closure.pure if part.name not in fixed]
+        """Resolve; `moving` lets pure parts move as well, where one of them insists on what there is no build of."""
+        pure = [part for part in self._pure(fixed) if part not in moving]
         return self._uv.resolve(
             [*requirements, *missing],
             alone=alone,
@@ -146,27 +222,84 @@ class _Resolver:
         return {part.name: text for part, text in zip(binary, found, strict=True) if text}
 
     def _range(self, part: Part) -> str:
-        if self._uv.available(part.pin):
+        if self._uv.available(_public(part)):
+            return ""
+        if self._ships(part) or runs_installed(part.distribution, self._uv.target):
+            self._as_they_are.add(part.name)
             return ""
         for text in (f"{part.name}<={part.version}", f"{part.name}>={part.version}"):
             if nearest := self._uv.available(text):
                 return nearest if text.startswith(f"{part.name}>") else text
         raise PackageError(
             f"There is no build of {part.name} for {self._uv.target.describe()}, and it is needed ({part.why}). "
-            "Build a wheel of it for Linux and give that with --packages PATH.whl, or do without it."
+            "Build a wheel of it for Linux and give that with --packages PATH.whl, or do without it "
+            "(--packages none ships nothing)."
         )
+
+    def _refuse_far_ones(self, differences: Iterable[Difference]) -> None:
+        """Refuse what is of another time than the notebook's packages, unless the user asks for it.
+
+        Raises
+        ------
+        PackageError
+            The nearest build is years old.
+        """
+        then = datetime.now(UTC) - OLD
+        far = [one for one in differences if self._uv.available(f"{one.name}=={one.there}", before=then)]
+        if far:
+            here = ", ".join(f"{one.name} {one.here}" for one in far)
+            pins = " ".join(f"{one.name}=={one.there}" for one in far)
+            raise PackageError(
+                f"There is no build of {here} for {self._uv.target.describe()}; the nearest is years old and may do "
+                f"something else: ask for it with --packages {pins}. {self._ways_out()}"
+            )
+
+    def _ways_out(self) -> str:
+        newer = (
+            "" if self._uv.target.is_amazon_linux_2023 else "A notebook on Python 3.12 or newer gets its own versions; "
+        )
+        image = "`lithops-magic image` writes a container image that can have them"
+        return f"{newer}{image}."
 
     def _keep(self, resolved: Resolved) -> dict[str, str]:
         self._warnings += resolved.warnings
         self._built |= resolved.built
         return {canonicalize_name(Requirement(pin).name): pin for pin in resolved.pins}
 
-    def _changes(self, parts: dict[str, Part], fetched: dict[str, str]) -> Iterator[str]:
-        changed = [(parts[name], pin) for name, pin in fetched.items() if name in parts and pin != parts[name].pin]
-        if changed:
-            here = ", ".join(f"{part.name} {part.version}" for part, _ in changed)
-            there = ", ".join(pin.replace("==", " ") for _, pin in changed)
-            yield f"there is no build of {here} for {self._uv.target.describe()}: tasks get {there}"
+    def _changes(self, differences: Sequence[Difference]) -> Iterator[str]:
+        if differences:
+            here = ", ".join(f"{one.name} {one.here}" for one in differences)
+            there = ", ".join(f"{one.name} {one.there}" for one in differences)
+            note = f"there is no build of {here} for {self._uv.target.describe()}: tasks get {there}"
+            newer = "; a notebook on Python 3.12 or newer gets its own versions"
+            yield note if self._uv.target.is_amazon_linux_2023 or self._uv.target.here else note + newer
+
+
+def _public(part: Part) -> str:
+    """The requirement of its version, whatever its builder added to it (PEP 440, "local version identifiers")."""
+    return f"{part.name}=={part.version.partition('+')[0]}"
+
+
+def _is_same(part: Part, pin: str) -> bool:
+    """Whether a pin is of the part's version, however both are written."""
+    return pin == part.pin or _normal(_there(pin)) == _normal(part.version)
+
+
+def _there(pin: str) -> str:
+    return next((clause.version for clause in Requirement(pin).specifier), "")
+
+
+def _normal(version: str) -> Version | str:
+    try:
+        return Version(version)
+    except InvalidVersion:
+        return version
+
+
+def _differences(parts: dict[str, Part], fetched: dict[str, str]) -> Iterator[Difference]:
+    for name, pin in fetched.items():
+        if name in parts and not _is_same(parts[name], pin):
+            yield Difference(name, parts[name].version, _there(pin) or pin)
 
 
 def _without_notebook(asked: Container[str]) -> list[str]:
@@ -178,8 +311,6 @@ def _demands(pure: Iterable[Part], uv: Uv) -> Iterator[str]:
     """Yield what pure parts require of others, as constraints, which know no extras."""
     environment = uv.target.environment()
     for part in pure:
-        for text in part.distribution.requires or ():
-            requirement = Requirement(text)
-            applies = requirement.marker is None or requirement.marker.evaluate(environment)
-            if applies and requirement.specifier:
+        for requirement in requires_of(part.distribution):
+            if requirement.specifier and applies(requirement.marker, environment):
                 yield f"{requirement.name}{requirement.specifier}"

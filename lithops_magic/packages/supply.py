@@ -8,26 +8,32 @@ import json
 import os
 import platform
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from importlib.metadata import Distribution
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion
 
+from lithops_magic.errors import PackageError
 from lithops_magic.packages.archive import zip_file
-from lithops_magic.packages.build import FOLDER, Layer, build, keep
+from lithops_magic.packages.build import FOLDER, Layer, build, files_of_unit, keep
 from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.distributions import NOT_SHIPPED, Closure, Part, close, installed
+from lithops_magic.packages.indexes import configuration
+from lithops_magic.packages.learnt import REFUSED, beside, forget
+from lithops_magic.packages.metadata import InstalledFile, files_of, version_of
 from lithops_magic.packages.need import Need
 from lithops_magic.packages.place import Room, place
 from lithops_magic.packages.platform import PROVIDED, Target
 from lithops_magic.packages.request import Request
 from lithops_magic.packages.resolve import Resolution, resolve
+from lithops_magic.packages.trim import trims
 from lithops_magic.packages.uv import Uv
 
-_FORMAT = 3
+_FORMAT = 4
 """Changes whenever the same input gives another layer."""
 
 
@@ -40,6 +46,8 @@ class Supply:
     """What is too large for layers, for S3."""
     parts: tuple[Part, ...] = ()
     """The installed distributions it needs, as far as they are known here."""
+    refused: str = ""
+    """What it would be given beside that, and why it is not; a sentence."""
 
     @property
     def built(self) -> tuple[Layer, ...]:
@@ -47,9 +55,14 @@ class Supply:
         return self.layers + self.archives
 
     @property
+    def differences(self) -> tuple[str, ...]:
+        """What has another version there than here, one phrase each."""
+        return tuple(str(one) for layer in self.built for one in layer.differences)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know, one sentence each."""
-        return tuple(note for layer in self.built for note in layer.notes)
+        return (*(note for layer in self.built for note in layer.notes), *([self.refused] if self.refused else []))
 
 
 def supply(need: Need, target: Target, notify: Callable[[str], None], room: Room) -> Supply:
@@ -62,7 +75,21 @@ def supply(need: Need, target: Target, notify: Callable[[str], None], room: Room
     """
     # An image brings its packages; only what is asked for goes on top.
     found = replace(need, units=(), projects=()) if room.image else need
-    request, closure = _closure(found, target)
+    try:
+        return _supply(found, target, notify, room, learns=not room.image)
+    except PackageError as error:
+        # What was learnt must not keep from running what runs without it.
+        less = _closure(found, target, learns=False)[1].parts
+        learnt = [name for name in _closure(found, target)[1].parts if name not in less]
+        if room.image or not learnt:
+            raise
+        forget(learnt)
+        refused = f"{', '.join(learnt)}, which tasks asked for, {REFUSED}: {error}"
+        return replace(_supply(found, target, notify, room, learns=False), refused=refused)
+
+
+def _supply(need: Need, target: Target, notify: Callable[[str], None], room: Room, *, learns: bool) -> Supply:
+    request, closure = _closure(need, target, learns=learns)
     built = []
     if closure.parts or closure.missing or closure.unowned or request.requirements or request.files:
         built.append(_layer(closure, request, Uv(target), Cache.of_user(), notify))
@@ -83,9 +110,20 @@ def pin(need: Need, target: Target) -> Resolution:
     return resolve(closure, request, Uv(target))
 
 
-def _closure(need: Need, target: Target) -> tuple[Request, Closure]:
+def _closure(need: Need, target: Target, *, learns: bool = True) -> tuple[Request, Closure]:
+    """Return what is needed; `learns`: also what was learnt to be needed beside it."""
     request, roots = _split(need.request)
-    return request, Closure() if request.nothing else close(need.units, need.projects, roots, target)
+    if request.nothing:
+        return request, Closure()
+    wanted = [(requirement, "--packages") for requirement in roots]
+    while True:
+        closure = close(need.units, need.projects, wanted, target)
+        learnt = beside(closure.parts) if learns else {}
+        new = [(Requirement(name), why) for name, why in learnt.items() if name not in closure.parts]
+        new = [pair for pair in new if pair not in wanted]
+        if not new:
+            return request, closure
+        wanted += new
 
 
 def _split(request: Request) -> tuple[Request, list[Requirement]]:
@@ -95,15 +133,22 @@ def _split(request: Request) -> tuple[Request, list[Requirement]]:
     for text in request.requirements:
         requirement = Requirement(text)
         here = installed(requirement.name)
-        if here is None or requirement.url or not requirement.specifier.contains(here.version, True):
+        if here is None or requirement.url or not _fulfils(here, requirement):
             given.append(text)
         elif canonicalize_name(requirement.name) in PROVIDED | NOT_SHIPPED:
             # Otherwise it is left out.
-            requirement.specifier = SpecifierSet(f"=={here.version}")
+            requirement.specifier = SpecifierSet(f"=={version_of(here)}")
             given.append(str(requirement))
         else:
             roots.append(requirement)
     return Request(request.nothing, tuple(given), request.files), roots
+
+
+def _fulfils(here: Distribution, requirement: Requirement) -> bool:
+    try:
+        return requirement.specifier.contains(version_of(here), True)
+    except InvalidVersion:
+        return not requirement.specifier
 
 
 def _layer(closure: Closure, request: Request, uv: Uv, cache: Cache, notify: Callable[[str], None]) -> Layer:
@@ -120,28 +165,39 @@ def _layer(closure: Closure, request: Request, uv: Uv, cache: Cache, notify: Cal
     return layer
 
 
+def fingerprint(need: Need, target: Target) -> str:
+    """Return what changes whenever the layers that meet `need` would: no file is read for it, all are looked at."""
+    request, closure = _closure(need, target)
+    return _key(closure, request, target)
+
+
 def _key(closure: Closure, request: Request, target: Target) -> str:
     """Hash everything that a layer follows from."""
     facts = [
         _FORMAT,
         [target.minor, target.architecture, platform.platform() if target.here else ""],
-        sorted([part.pin, part.pure, _origin(part)] for part in closure.parts.values()),
+        sorted([part.pin, part.pure, *_state(files_of(part.distribution))] for part in closure.parts.values()),
         sorted(map(str, closure.missing.values())),
-        sorted([unit.name, str(unit.path), _state(unit.path)] for unit in closure.unowned),
+        sorted([unit.name, str(unit.path), *_state(files_of_unit(unit))] for unit in closure.unowned),
         [request.requirements, [hashlib.sha256(data).hexdigest() for _, data in request.files]],
+        [trims(), sorted(configuration().items())],
     ]
     return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]
 
 
-def _origin(part: Part) -> str:
-    """What tells apart two installations of one version, where it did not come from an index."""
-    direct = part.distribution.read_text("direct_url.json")
-    return f"{direct}{part.distribution.read_text('RECORD')}" if direct else ""
+def _state(files: Iterable[InstalledFile]) -> Iterator[tuple[str, str, int, int, int]]:
+    """Yield what tells a file apart from another one of its name, whatever its installer wrote down.
 
-
-def _state(path: Path) -> list[tuple[str, int]]:
-    files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
-    return [(str(file), file.stat().st_mtime_ns) for file in files]
+    Not only when it was written last, which an installer or a copy may set: also when that was set.
+    """
+    for file in files:
+        try:
+            status = os.stat(file.path)  # noqa: PTH116 - twice as fast
+        except OSError:
+            continue
+        # Another environment that links to the same file changes the latter as well.
+        changed = status.st_ctime_ns if status.st_nlink == 1 else status.st_ino
+        yield file.name, file.digest, status.st_size, status.st_mtime_ns, changed
 
 
 def _local_layer(sources: bytes, cache: Cache) -> Layer:

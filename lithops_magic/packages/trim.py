@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -10,28 +11,39 @@ from pathlib import Path
 from lithops_magic.packages.elf import strip
 from lithops_magic.packages.imports import imports_of_file
 
-_METADATA = ("METADATA", "WHEEL", "entry_points.txt", "top_level.txt")
+_METADATA = ("METADATA", "PKG-INFO", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt")
+"""What programs read of it: RECORD tells them which distribution has a module."""
+
+VARIABLE = "LITHOPS_MAGIC_TRIM"
+"""Set to ``off``, it leaves packages as they are; only bytecode goes."""
 _TESTS_IMPORTED = re.compile(rb"^[ \t]*(?:from|import)\b(?:[^\n#(]*|[^\n#(]*\([^)]*)\btests\b", re.MULTILINE)
 """Whether it is worth while to look at the imports of a file."""
 
 
 def trim(folder: Path) -> None:
-    """Remove what no program imports: tests, type stubs, bytecode, static libraries, debug symbols, programs and
-    installers' notes.
+    """Remove what no program imports: tests, bytecode, static libraries, debug symbols and installers' notes.
+
+    Type stubs stay: `lazy_loader` reads from them what a package has.
     """
-    shutil.rmtree(folder / "bin", ignore_errors=True)
+    for path in list(folder.rglob("__pycache__")):
+        shutil.rmtree(path, ignore_errors=True)
+    if not trims():
+        return
     for top in folder.iterdir():
         if top.name.endswith(".dist-info"):
             _trim_metadata(top)
         elif top.is_dir():
             _trim_tests(top)
     for path in list(folder.rglob("*")):
-        if path.name == "__pycache__":
-            shutil.rmtree(path, ignore_errors=True)
-        elif path.suffix in (".pyi", ".pyc", ".a") or path.name == ".lock":
+        if path.suffix == ".a" or path.name == ".lock":
             path.unlink(missing_ok=True)
         elif path.is_file():
             strip(path)
+
+
+def trims() -> bool:
+    """Whether anything is taken out."""
+    return os.environ.get(VARIABLE, "").lower() not in ("off", "0", "no", "false")
 
 
 def _trim_metadata(folder: Path) -> None:

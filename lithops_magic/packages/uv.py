@@ -12,6 +12,7 @@ import tempfile
 import urllib.parse
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -88,10 +89,14 @@ class Uv:
                     raise
                 built |= found
 
-    def available(self, requirement: str) -> str:
-        """Return the newest version with a wheel that fulfils one requirement, as a requirement; empty if none."""
+    def available(self, requirement: str, *, before: datetime | None = None) -> str:
+        """Return the newest version with a wheel that fulfils one requirement, as a requirement; empty if none.
+
+        Only what the index has had since `before` counts, if that is given.
+        """
+        limit = ["--exclude-newer", before.isoformat()] if before else []
         try:
-            pins, _ = self._compile(requirement, {}, ["--no-deps"])
+            pins, _ = self._compile(requirement, {}, ["--no-deps", *limit])
         except Unresolvable:
             return ""
         return next(iter(pins), "")

@@ -11,6 +11,7 @@ from typing import Any
 from . import functions
 from .alarm import Alarm
 from .capture import Log
+from .environment import prepare
 from .reply import Reply
 from .sources import install
 from .store import Problem, Store
@@ -46,6 +47,7 @@ def _answer(event: dict[str, Any], head: dict[str, Any], end: float, log: Log) -
     before = waited()
     try:
         install(event.get("sources"), head["sandbox"])
+        prepare()
         with variables(event.get("env", {})):
             _run_all(event, alarm, store, reply, log)
     except Problem as problem:

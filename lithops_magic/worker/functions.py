@@ -52,12 +52,7 @@ def load(data: bytes, what: str) -> Any:
     try:
         return packing.loads(data)
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"No module named {error.name!r} in the sandbox, and the {what} needs it. A sandbox has the standard "
-            "library and what the function is seen to use: name the package with --packages, or install it where the "
-            "notebook runs.",
-            name=error.name,
-        ) from None
+        raise ModuleNotFoundError(f"No module named {error.name!r}, which the {what} needs", name=error.name) from None
 
 
 def fetch(data: dict[str, Any], store: Store | None, what: str) -> bytes:

@@ -13,7 +13,8 @@ from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 
-from . import stand_in
+from . import missing, stand_in
+from .environment import prepare
 from .fault import Fault, describe
 from .seal import sealed
 
@@ -28,6 +29,7 @@ _SANDBOX = os.urandom(6).hex()
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _cold = True
 stand_in.install()
+missing.watch()
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -52,6 +54,7 @@ def _reply(event: dict[str, Any], end: float) -> dict[str, Any]:
     _cold = False
     if problem := _mismatch(event):
         head |= {"error": problem, "mismatch": True}
+    prepare()
     reply = run(event, head, end)
     if event.get("store", {}).get("runs"):
         return reply  # nobody hears it

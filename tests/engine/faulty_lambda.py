@@ -39,6 +39,8 @@ def died(kind: str, message: str, used: int = 100) -> Reply:
 class FaultyLambda:
     """A backend and its sender: every invocation first asks `fault`."""
 
+    grows = False
+
     def __init__(self, fault: Fault, *, workers: int = 4, local: bool = False, store: Store | None = None) -> None:
         self.fault, self.workers, self.local, self.store = fault, workers, local, store
         self.runs: Counter[int] = Counter()

@@ -11,7 +11,7 @@ from lithops_magic.errors import DiskFull, ImportFailed, RemoteError, RemoteTrac
 @pytest.mark.parametrize(
     ("kind", "message", "expected", "words"),
     [
-        ("ModuleNotFoundError", "No module named 'x'", ImportFailed, ["--packages", "install it where the notebook"]),
+        ("ModuleNotFoundError", "No module named 'x'", ImportFailed, ["not installed where the notebook runs either"]),
         ("ModuleNotFoundError", "No module named 'x': use --packages", ImportFailed, []),
         (
             "ImportError",

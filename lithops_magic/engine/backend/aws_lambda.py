@@ -91,12 +91,18 @@ class Endpoint:
     """What the user should know, one sentence each."""
     patience: float = math.inf
     """Seconds after which an invocation of which nothing was heard is given up."""
+    differences: tuple[str, ...] = ()
+    """Packages of which it has another version than the notebook, one phrase each."""
     store: Store | None = None
     """Where what does not fit in an invocation is put."""
 
 
 class Backend(Protocol):
     """Where functions run."""
+
+    @property
+    def grows(self) -> bool:
+        """Whether to connect again deploys a function with all that has turned out to be needed meanwhile."""
 
     def connect(self, notify: Callable[[str], None], *, afresh: bool) -> Endpoint:
         """Find or deploy the function; `notify` is told each step. `afresh`: what was known is gone."""
@@ -116,6 +122,7 @@ class _Known:
     function: DeployedFunction
     workers: int
     notes: tuple[str, ...]
+    differences: tuple[str, ...]
     store: Store
 
 
@@ -138,6 +145,8 @@ class LambdaBackend:
         Whether invocations are only taken, and run later.
     """
 
+    grows = True
+
     def __init__(self, settings: Settings, workers: int | None, need: Need, *, asynchronous: bool = False) -> None:
         self._settings = settings
         self._asynchronous = asynchronous
@@ -148,11 +157,13 @@ class LambdaBackend:
         """Connect, find or deploy the function, and open a way to invoke it."""
         from lithops_magic.aws import prices
         from lithops_magic.aws.invoke import sender as invoke
+        from lithops_magic.packages import Target, fingerprint
 
         settings = self._settings
         environment = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "LITHOPS_"))}
         # What is in S3 expires: once a day it is looked at again.
-        key = (settings, self._need, tuple(sorted(environment.items())), datetime.now(UTC).date())
+        content = fingerprint(self._need, Target.of(settings.architecture, local=settings.local))
+        key = (settings, self._need, content, tuple(sorted(environment.items())), datetime.now(UTC).date())
         reused = not afresh and key in _known and _known[key].cloud.is_there()
         if not reused:
             _known[key] = self._deploy(notify)
@@ -175,6 +186,7 @@ class LambdaBackend:
             request_price=prices.price_of(cloud.region).request,
             notes=_known[key].notes,
             patience=deployed.timeout + LOST_SECONDS,
+            differences=_known[key].differences,
             store=_known[key].store,
         )
 
@@ -249,7 +261,7 @@ class LambdaBackend:
         concurrency = invoke.concurrency(cloud)
         if concurrency is None and self._workers is None:
             notes = (*notes, UNKNOWN_CONCURRENCY)
-        return _Known(cloud, deployed, concurrency or FALLBACK_WORKERS, notes, store)
+        return _Known(cloud, deployed, concurrency or FALLBACK_WORKERS, notes, given.differences, store)
 
 
 def gather(settings: Settings, need: Need, notify: Callable[[str], None]) -> tuple[Settings, Supply, tuple[str, ...]]:

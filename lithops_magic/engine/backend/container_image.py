@@ -10,9 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import Distribution
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from lithops_magic.aws.definition import HANDLER
 from lithops_magic.engine.backend.deployment_package import worker_package
 from lithops_magic.packages import Target
+from lithops_magic.packages.distributions import is_from_files
+from lithops_magic.packages.metadata import direct_url, name_of, version_of
 from lithops_magic.packages.resolve import Resolution
 
 DOCKERFILE = """\
@@ -65,18 +69,17 @@ def tag(files: Mapping[str, bytes], target: Target) -> str:
 
 def origin(distribution: Distribution) -> str:
     """Return the requirement by which pip gets the very same: from an index, a repository or an address."""
-    text = distribution.read_text("direct_url.json")
-    direct = json.loads(text) if text else {}
+    direct = direct_url(distribution)
+    name = canonicalize_name(name_of(distribution))
     if vcs := direct.get("vcs_info"):
-        return f"{distribution.name} @ {vcs['vcs']}+{direct['url']}@{vcs['commit_id']}"
+        return f"{name} @ {vcs['vcs']}+{direct['url']}@{vcs['commit_id']}"
     if "archive_info" in direct and not direct["url"].startswith("file:"):
-        return f"{distribution.name} @ {direct['url']}"
-    return f"{distribution.name}=={distribution.version}"
+        return f"{name} @ {direct['url']}"
+    return f"{name}=={version_of(distribution)}"
 
 
 def only_here(distributions: Iterable[Distribution]) -> Iterator[str]:
     """Yield the names of those that were installed from this machine's own files, where no image build finds them."""
     for distribution in distributions:
-        text = distribution.read_text("direct_url.json")
-        if text and json.loads(text)["url"].startswith("file:"):
-            yield distribution.name
+        if is_from_files(distribution):
+            yield name_of(distribution)

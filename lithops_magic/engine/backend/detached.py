@@ -74,6 +74,8 @@ class DetachedBackend:
         Takes asynchronous invocations.
     """
 
+    grows = False
+
     def __init__(
         self,
         job: Job,

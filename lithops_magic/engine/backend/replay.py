@@ -190,6 +190,8 @@ class ReplayBackend:
         How often a task of a detached job is begun at most.
     """
 
+    grows = False
+
     def __init__(
         self,
         job: Job,

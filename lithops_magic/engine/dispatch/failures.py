@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 
 from lithops_magic.aws.invoke.outcomes import Reply
@@ -17,6 +18,7 @@ from lithops_magic.errors import (
     TaskOutOfMemory,
     TaskTimeout,
 )
+from lithops_magic.packages import whereabouts
 
 Cause = tuple[type[TaskError], str]
 
@@ -29,7 +31,7 @@ _INIT = (
     "Runtime.UserCodeSyntaxError",
     "Runtime.MalformedHandlerName",
 )
-_MISSING = "name its package with --packages, or install it where the notebook runs: what a function imports is shipped"
+_NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 _DISK_FULL = "[Errno 28]"
 _ENDED = (
     "compiled code that fails and os._exit do so, which Python cannot catch: run the task on this item in a script to "
@@ -53,7 +55,13 @@ def out_of_memory(limit: int, used: int | None) -> str:
 def of_exception(error: RemoteTraceback, memory: int) -> tuple[type[RemoteError], str]:
     """Return the class of an exception of the user's code, and what to add to its message."""
     if error.type == "ModuleNotFoundError":
-        return ImportFailed, "" if "--packages" in error.message else f" in the sandbox ({_MISSING})"
+        module = _NO_MODULE.match(error.message)
+        return (
+            ImportFailed,
+            f" in the sandbox ({whereabouts.explain(module[1])})"
+            if module and "--packages" not in error.message
+            else "",
+        )
     if error.message.endswith(_NO_LIBRARY):
         library = error.message.partition(":")[0]
         text = f" (Lambda has no {library}: use a build of the package that brings it, or a layer that has it)"

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Reply, Throttled
-from lithops_magic.engine.dispatch import verdicts
+from lithops_magic.engine.dispatch import supplements, verdicts
 from lithops_magic.engine.dispatch.answers import Answer, Spoilt
 from lithops_magic.engine.dispatch.billing import Bill
 from lithops_magic.engine.dispatch.chunk_size import Chunks
 from lithops_magic.engine.dispatch.lanes import Flight, Lane, Lanes
 from lithops_magic.engine.dispatch.stragglers import Stragglers
+from lithops_magic.engine.dispatch.supplements import Asked, listed
 from lithops_magic.engine.dispatch.transfers import Fetched, Parcels
 from lithops_magic.engine.dispatch.versions import Versions
 from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job, Task
 from lithops_magic.engine.wire.reply import WorkerReply
-from lithops_magic.errors import InvokeError, RemoteError, TaskError, TaskLost, TaskOutOfMemory, VersionMismatch, facts
+from lithops_magic.errors import (
+    InvokeError,
+    LithopsMagicError,
+    RemoteError,
+    TaskError,
+    TaskLost,
+    TaskOutOfMemory,
+    VersionMismatch,
+    facts,
+)
+from lithops_magic.packages.learnt import REFUSED, forget, remember
 
 
 class Referee:
@@ -57,6 +68,7 @@ class Referee:
         self._chunks = chunks
         self._stragglers = stragglers
         self._versions = versions
+        self._supplements = supplements.Supplements(versions.need)
         self._invoked: list[ev.Invoked] = []
         self._charges: list[tuple[int, ev.Charge]] = []
         self._done: list[tuple[Task, Any, str]] = []
@@ -149,8 +161,10 @@ class Referee:
                 self._done.append((task, value, log))
             case verdicts.Fetch(outcome):
                 self._parcels.fetch(lane, task, outcome)
+            case verdicts.Final(error, missing) if missing and self._supplemented(lane, task, error, missing):
+                self._return(lane, [task], ev.Retried)
             case verdicts.Final(error) if not (options.retry_errors and isinstance(error, RemoteError)):
-                self._job.fail(task, error)
+                self._fail(lane, task, error)
             case _ if task.flights:
                 return  # its copy may do better
             case verdicts.Missing() if task.lost < max(1, options.retries):
@@ -180,7 +194,48 @@ class Referee:
             return self._return(lane, [task], ev.Retried)
         if task.lost > 1:
             facts(error).message += f" (attempt {task.lost} of {options.retries + 1})"
-        return self._job.fail(task, error)
+        return self._fail(lane, task, error)
+
+    def _fail(self, lane: Lane, task: Task, error: TaskError) -> None:
+        if differences := lane.link.endpoint.differences:
+            facts(error).message += f" (the packages differ: {'; '.join(differences)})"
+        self._job.fail(task, error)
+
+    def _supplemented(self, lane: Lane, task: Task, error: TaskError, missing: Asked) -> bool:
+        """Whether a failed task is to run again with packages that it asked for in vain and that are installed here."""
+        if self._job.over or task.flights or not lane.backend.grows:
+            return False
+        new = self._supplements.new(error, missing)
+        if self._job.options.retries == 0:
+            # No task runs twice, but the next job has what this one lacks.
+            remember(new)
+            return False
+        if new and not self._redeployed(new, error):
+            return False
+        if not self._supplements.help(task):
+            if absent := self._supplements.absent(error, missing):
+                facts(error).message += f" ({listed(absent)} is not installed where the notebook runs either)"
+            return False
+        return True
+
+    def _redeployed(self, new: Mapping[str, str], error: TaskError) -> bool:
+        """Deploy functions that have these distributions as well; whether that can be done."""
+        remember(new)
+        self._supplements.add(new)
+        names = listed(new)
+        try:
+            for lane in self._lanes:
+                if lane.ready:
+                    lane.link.connect()
+            refused = next((note for note in self._lanes.first.link.endpoint.notes if REFUSED in note), "")
+        except LithopsMagicError as problem:
+            forget(new)
+            refused = f"{names}, which tasks asked for, {REFUSED}: {problem}"
+        if refused:
+            facts(error).message += f" ({refused})"
+            return False
+        self._job.publish(ev.Noted(f"tasks asked for {names}, installed here: added, and what failed runs again"))
+        return True
 
     def _rest(self, lane: Lane, task: Task) -> None:
         if self._job.over:

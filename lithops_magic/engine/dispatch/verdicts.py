@@ -41,6 +41,8 @@ class Final:
     """The task failed, and would fail again."""
 
     error: TaskError
+    missing: tuple[tuple[str, str], ...] = ()
+    """Who asked in vain for which module or distribution in its sandbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def _verdict(outcome: Outcome, task: Task, position: int, known: _Circumstances)
         case "ok":
             return _value(outcome.value, outcome, task)
         case "error":
-            return Final(_remote_error(outcome, task, known))
+            return Final(_remote_error(outcome, task, known), outcome.missing)
         case "timeout":
             error = make(TaskTimeout, task, failures.timeout(known.limits.timeout), outcome.log)
             _attach(error, outcome, known.name_code)

@@ -1,0 +1,108 @@
+"""Whether compiled code that is installed here runs on a target as it is."""
+
+from __future__ import annotations
+
+import platform
+import re
+import struct
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.metadata import Distribution
+from pathlib import Path
+
+from lithops_magic.packages.metadata import COMPILED, files_of, text
+from lithops_magic.packages.platform import Target
+
+_LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
+_TAG = re.compile(r"(manylinux(?:1|2010|2014)|manylinux_(\d+)_(\d+))_(x86_64|aarch64)")
+_SYMBOL = re.compile(rb"GLIBC_(\d+)\.(\d+)")
+_SYSTEM = re.compile(r"(?:ld-linux.*|lib(?:c|m|pthread|dl|rt|util|gcc_s|stdc\+\+|z|resolv)\.so\.\d+|libpython3.*)")
+"""Libraries that every runtime has."""
+_OF_NUMPY_1, _OF_NUMPY_2 = re.compile(rb"numpy\.core\._?multiarray"), b"numpy._core"
+"""What modules import NumPy's C interface from: those that know the second name run with both."""
+
+_MACHINES = {62: "x86_64", 183: "aarch64"}
+"""In the header of an ELF file (System V ABI, `e_machine`)."""
+
+
+def is_this_platform(target: Target) -> bool:
+    """Whether builds for this machine can be builds for the target."""
+    return target.here or (
+        sys.platform == "linux" and platform.machine() == target.machine and sys.version_info.minor == target.minor
+    )
+
+
+def fits(distribution: Distribution, target: Target) -> bool:
+    """Whether its installed files are those of a wheel that the target takes as well."""
+    if not is_this_platform(target) or not files_of(distribution):
+        return False
+    if target.here:
+        return True
+    tags = (text(distribution, "WHEEL") or "").splitlines()
+    return any(_fits(match, target) for line in tags if line.startswith("Tag:") for match in _TAG.finditer(line))
+
+
+def _fits(match: re.Match[str], target: Target) -> bool:
+    needed = _LEGACY.get(match[1]) or (int(match[2]), int(match[3]))
+    return match[4] == target.machine and needed <= _version(target)
+
+
+def runs(paths: Iterable[Path], target: Target) -> bool:
+    """Whether libraries ask for nothing but one another and what the target's system has, in its version."""
+    if target.here:
+        return True
+    files = [path for path in paths if _is_library(path)]
+    brought = {path.name for path in files}
+    return is_this_platform(target) and all(_runs(path, brought, target) for path in files)
+
+
+def runs_installed(distribution: Distribution, target: Target) -> bool:
+    """Whether all that is compiled in an installed distribution runs on the target."""
+    paths = [file.path for file in files_of(distribution)]
+    return bool(paths) and runs(paths, target)
+
+
+def is_of_numpy_1(paths: Iterable[Path]) -> bool:
+    """Whether something was compiled for NumPy 1 alone, and crashes with NumPy 2."""
+    for path in paths:
+        if path.name.endswith(".so") and path.is_file():
+            data = path.read_bytes()
+            if _OF_NUMPY_1.search(data) and _OF_NUMPY_2 not in data:
+                return True
+    return False
+
+
+def _is_library(path: Path) -> bool:
+    return path.name.endswith(COMPILED) or ".so." in path.name
+
+
+def _runs(path: Path, brought: set[str], target: Target) -> bool:
+    try:
+        data = path.read_bytes()
+        if data[:4] != b"\x7fELF" or _MACHINES.get(struct.unpack_from("<H", data, 18)[0]) != target.machine:
+            return False
+        symbols = (tuple(map(int, match.groups())) for match in _SYMBOL.finditer(data))
+        needed = list(_needed(data))
+    except (OSError, struct.error, ValueError):
+        return False
+    return max(symbols, default=(0,)) <= _version(target) and all(
+        name in brought or _SYSTEM.fullmatch(name) for name in needed
+    )
+
+
+def _needed(data: bytes) -> Iterator[str]:
+    """Yield the libraries that an ELF file of 64 bits asks for."""
+    start, size, count = (struct.unpack_from(kind, data, at)[0] for kind, at in (("<Q", 32), ("<H", 54), ("<H", 56)))
+    segments = [struct.unpack_from("<IIQQQQ", data, start + number * size) for number in range(count)]
+    dynamic = next(((segment[2], segment[5]) for segment in segments if segment[0] == 2), (0, 0))
+    entries = [struct.unpack_from("<qQ", data, dynamic[0] + 16 * number) for number in range(dynamic[1] // 16)]
+    table = next((value for tag, value in entries if tag == 5), 0)
+    loaded = next((s for s in segments if s[0] == 1 and s[3] <= table < s[3] + s[5]), None)
+    for tag, value in entries if loaded else ():
+        if tag == 1 and loaded:
+            first = loaded[2] + table - loaded[3] + value
+            yield data[first : data.index(b"\0", first)].decode()
+
+
+def _version(target: Target) -> tuple[int, ...]:
+    return tuple(map(int, target.glibc.split(".")))

@@ -1,0 +1,75 @@
+"""What distributions turned out to need beside what they declare, in this notebook's environment; it is kept.
+
+A distribution's optional parts show only when a task asks for them in vain (`worker.missing`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sys
+from collections.abc import Container, Iterable, Mapping
+from pathlib import Path
+
+from lithops_magic.packages.cache import Cache
+from lithops_magic.packages.distributions import NOT_SHIPPED, installed
+from lithops_magic.packages.platform import PROVIDED
+from lithops_magic.packages.whereabouts import distribution_of
+
+REFUSED = "cannot be shipped"
+"""Stands in the note about what was learnt and is not to be had for Lambda."""
+
+
+def beside(shipped: Iterable[str]) -> dict[str, str]:
+    """Return what is to go with the distributions `shipped` and the user's own code, with who asked for it."""
+    learnt = _read()
+    askers = [name for name in (*shipped, _own()) if name in learnt]
+    found = {name: asker for asker in askers for name in learnt[asker] if installed(name)}
+    own = _own()
+    return {name: "asked for by a task" if asker == own else f"used by {asker}" for name, asker in found.items()}
+
+
+def remember(distributions: Mapping[str, str]) -> None:
+    """Keep distributions, each with the module that asked for it."""
+    learnt = _read()
+    for distribution, asker in distributions.items():
+        names = learnt.setdefault(_asker(asker), [])
+        if distribution not in names:
+            names.append(distribution)
+    _write(learnt)
+
+
+def forget(distributions: Container[str]) -> None:
+    """Keep these no longer: they cannot be shipped."""
+    _write({asker: [name for name in names if name not in distributions] for asker, names in _read().items()})
+
+
+def _asker(module: str) -> str:
+    """The distribution that has a module, as far as it is shipped; else the user's own code counts."""
+    name = distribution_of(module.partition(".")[0])
+    return name if name and name not in PROVIDED | NOT_SHIPPED else _own()
+
+
+def _write(learnt: Mapping[str, list[str]]) -> None:
+    # What cannot be kept is learnt again.
+    with contextlib.suppress(OSError):
+        Cache.of_user().write(_file(), json.dumps(learnt).encode())
+
+
+def _read() -> dict[str, list[str]]:
+    with contextlib.suppress(OSError, ValueError):
+        learnt = json.loads(Cache.of_user().read(_file()) or "{}")
+        if isinstance(learnt, dict):
+            return {str(asker): [str(name) for name in names] for asker, names in learnt.items()}
+    return {}
+
+
+def _file() -> str:
+    environment = f"{sys.prefix} {sys.version_info.major}.{sys.version_info.minor}"
+    return f"learnt-{hashlib.sha256(environment.encode()).hexdigest()[:16]}.json"
+
+
+def _own() -> str:
+    """Stands for the code of the notebooks in this folder."""
+    return f"./{Path.cwd()}"

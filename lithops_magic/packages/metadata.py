@@ -1,0 +1,210 @@
+"""What an installed distribution says of itself: whoever wrote that, it is read without trust, and never raises."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.metadata import Distribution
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
+from packaging.requirements import InvalidRequirement, Requirement
+
+COMPILED = (".so", ".pyd", ".dll", ".dylib")
+
+_NAME = re.compile(r"\s*([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)")
+_SUFFIXES = (".py", ".pyc", *EXTENSION_SUFFIXES)
+_NEVER = (".pyc", ".lock")
+_SCRIPTS = re.compile(r"(?:\.\./)+(?:bin|Scripts)/([^/]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledFile:
+    """A file that an installer wrote."""
+
+    name: str
+    """Below a folder of packages; ``bin/…`` for a program."""
+    path: Path
+    digest: str = ""
+    """As RECORD has it, such as ``sha256=…``; empty where nobody wrote it down."""
+    size: int | None = None
+    """Bytes, as RECORD has it."""
+
+
+def name_of(distribution: Distribution) -> str:
+    """Return its name; where METADATA is missing, as its folder is called."""
+    name = _field(distribution, "Name")
+    return name or _stem(distribution).partition("-")[0] or "unknown"
+
+
+def version_of(distribution: Distribution) -> str:
+    """Return its version; where METADATA is missing, as its folder is called."""
+    version = _field(distribution, "Version")
+    return version or _stem(distribution).partition("-")[2].partition("-")[0] or "0"
+
+
+def requires_of(distribution: Distribution) -> Iterator[Requirement]:
+    """Yield what it requires; of what is no valid requirement, the name counts."""
+    try:
+        texts = distribution.requires or []
+    except Exception:  # such as a line that cannot be decoded
+        return
+    for text in texts:
+        try:
+            yield Requirement(text)
+        except InvalidRequirement:
+            if match := _NAME.match(text):
+                yield _lenient(match[1], text)
+
+
+def applies(marker: Marker | None, environment: Mapping[str, str]) -> bool:
+    """Whether a requirement counts; a marker that cannot be understood is no reason to leave something out."""
+    try:
+        return marker is None or marker.evaluate(dict(environment))
+    except (UndefinedComparison, UndefinedEnvironmentName):
+        return True
+
+
+def direct_url(distribution: Distribution) -> Mapping[str, Any]:
+    """Return where it was installed from, if that was no index (PEP 610)."""
+    try:
+        origin = json.loads(text(distribution, "direct_url.json") or "{}")
+    except ValueError:
+        return {}
+    return origin if isinstance(origin, dict) else {}
+
+
+def text(distribution: Distribution, name: str) -> str | None:
+    """Return a file of its metadata; None if there is none that can be read."""
+    try:
+        return distribution.read_text(name)
+    except (OSError, UnicodeDecodeError, ValueError):
+        return None
+
+
+def files_of(distribution: Distribution) -> tuple[InstalledFile, ...]:
+    """Return its files that can be shipped, without bytecode that Python can make again."""
+    folder = _folder(distribution)
+    if folder is None:
+        return ()
+    told = [folder / name for name in ("RECORD", "installed-files.txt", "top_level.txt")]
+    states = tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in told)
+    return _files_of(folder, states)
+
+
+@functools.lru_cache(maxsize=2048)
+def _files_of(folder: Path, _states: tuple[int, ...]) -> tuple[InstalledFile, ...]:
+    distribution = Distribution.at(folder)
+    listed = list(_recorded(distribution) or _noted(distribution, folder) or _guessed(distribution, folder))
+    sources = {file.name for file in listed}
+    return tuple(file for file in listed if not _is_made_again(file.name, sources))
+
+
+def edited_files(distribution: Distribution) -> Iterator[InstalledFile]:
+    """Yield the files that are not as the installer wrote them, but for compiled ones."""
+    for file in files_of(distribution):
+        algorithm, _, told = file.digest.partition("=")
+        if algorithm == "sha256" and not file.name.endswith(COMPILED) and file.path.is_file():
+            found = base64.urlsafe_b64encode(hashlib.sha256(file.path.read_bytes()).digest()).decode().rstrip("=")
+            # Programs are written anew by every installer.
+            if found != told.rstrip("=") and not file.name.startswith("bin/"):
+                yield file
+
+
+def _is_made_again(name: str, sources: set[str]) -> bool:
+    path = PurePosixPath(name)
+    if path.parent.name == "__pycache__":
+        return True
+    return path.suffix in _NEVER and (path.suffix != ".pyc" or f"{name[:-1]}" in sources)
+
+
+def _recorded(distribution: Distribution) -> list[InstalledFile]:
+    """Read RECORD, line by line: a line that says nothing is left out."""
+    found = []
+    for row in csv.reader((text(distribution, "RECORD") or "").splitlines()):
+        if row and row[0] and (name := _place(row[0])):
+            size = int(row[2]) if len(row) > 2 and row[2].isdecimal() else None
+            path = Path(str(distribution.locate_file(row[0])))
+            found.append(InstalledFile(name, path, row[1] if len(row) > 1 else "", size))
+    return found
+
+
+def _noted(distribution: Distribution, folder: Path) -> list[InstalledFile]:
+    """Read what ``setup.py install`` notes, relative to the folder of metadata."""
+    found = []
+    for line in (text(distribution, "installed-files.txt") or "").splitlines():
+        path = Path(folder, line)
+        normal = Path(*_normalized(path.parts))
+        if line and normal.is_relative_to(folder.parent):
+            found.append(InstalledFile(normal.relative_to(folder.parent).as_posix(), normal))
+    return found
+
+
+def _guessed(distribution: Distribution, folder: Path) -> Iterator[InstalledFile]:
+    """Nobody wrote down the files: it is the metadata, and the modules that are named there or as it is itself."""
+    root = folder.parent
+    names = (text(distribution, "top_level.txt") or "").split()
+    names = names or [name_of(distribution), name_of(distribution).replace("-", "_"), name_of(distribution).lower()]
+    # A name that leads elsewhere is no module.
+    tops = [root / name for name in dict.fromkeys(names) if name not in ("..", ".") and "\\" not in name]
+    tops += [top.with_name(top.name + suffix) for top in list(tops) for suffix in _SUFFIXES]
+    if not any(top.exists() for top in tops):
+        return
+    for top in [folder, *tops]:
+        paths = sorted(top.rglob("*")) if top.is_dir() else [top]
+        for path in paths:
+            if path.is_file() and path.is_relative_to(root):
+                yield InstalledFile(path.relative_to(root).as_posix(), path)
+
+
+def _place(name: str) -> str:
+    """Return where a file listed in RECORD goes in a folder of packages; empty if nowhere."""
+    posix = name.replace("\\", "/")
+    if script := _SCRIPTS.fullmatch(posix):
+        return f"bin/{script[1]}"
+    path = PurePosixPath(posix)
+    return "" if path.is_absolute() or ".." in path.parts or ":" in posix else path.as_posix()
+
+
+def _normalized(parts: tuple[str, ...]) -> list[str]:
+    found: list[str] = []
+    for part in parts:
+        if part == ".." and found:
+            found.pop()
+        elif part != ".":
+            found.append(part)
+    return found
+
+
+def _lenient(name: str, given: str) -> Requirement:
+    requirement = Requirement(name)
+    try:
+        requirement.marker = Marker(given.partition(";")[2])
+    except ValueError:
+        requirement.marker = None
+    return requirement
+
+
+def _field(distribution: Distribution, name: str) -> str:
+    given = text(distribution, "METADATA") or text(distribution, "PKG-INFO") or text(distribution, "") or ""
+    head = given.partition("\n\n")[0]
+    found = re.search(rf"^{name}:[ \t]*(\S+)[ \t]*$", head, re.MULTILINE | re.IGNORECASE)
+    return found[1] if found else ""
+
+
+def _folder(distribution: Distribution) -> Path | None:
+    path = getattr(distribution, "_path", None)  # there is no other way to it
+    return path if isinstance(path, Path) else None
+
+
+def _stem(distribution: Distribution) -> str:
+    folder = _folder(distribution)
+    return folder.stem if folder else ""

@@ -1,0 +1,43 @@
+"""Where a module is that a sandbox does not have: in a distribution installed here, among the user's own, nowhere."""
+
+from __future__ import annotations
+
+import sys
+
+from packaging.utils import canonicalize_name
+
+from lithops_magic.packages.distributions import NOT_SHIPPED, installed, owner_of
+from lithops_magic.packages.metadata import name_of
+from lithops_magic.packages.modules import find_file, find_unit
+
+DISTRIBUTION = "=="
+"""Behind the name of a distribution that was looked up as such."""
+
+
+def distribution_of(name: str) -> str:
+    """Return the canonical name of the distribution installed here that has a module; empty if there is none."""
+    if name.endswith(DISTRIBUTION):
+        found = installed(name.removesuffix(DISTRIBUTION))
+        return canonicalize_name(name_of(found)) if found else ""
+    unit = find_unit(name)
+    if unit is None or unit.kind != "installed" or find_file(name) is None:
+        return ""
+    owner = owner_of(unit)
+    return canonicalize_name(name_of(owner)) if owner else ""
+
+
+def explain(name: str) -> str:
+    """Say what to do about a module that a task did not find.
+
+    No package is proposed that is not installed here: anybody may have taken the name.
+    """
+    top = name.partition(".")[0]
+    if distribution := distribution_of(name) or distribution_of(top):
+        what = "is of the notebook itself and" if distribution in NOT_SHIPPED else "is installed here and"
+        return f"it {what} was not shipped: name it with --packages {distribution}"
+    unit = find_unit(name) or find_unit(top)
+    if unit is not None and unit.kind == "local":
+        return f"{unit.path.name} is your own, and is shipped where the cell is seen to import it: import {name} there"
+    if top in sys.stdlib_module_names:
+        return f"Lambda's Python has no {top}"
+    return "it is not installed where the notebook runs either"

@@ -1,0 +1,224 @@
+"""What is installed is shipped as it is now: edited, built again, or written down badly or not at all."""
+
+from __future__ import annotations
+
+import compileall
+import importlib
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lithops_magic.packages import Request, Room, Target, fingerprint, supply
+from lithops_magic.packages.metadata import name_of, requires_of, version_of
+from lithops_magic.packages.need import need_of
+from packages import installed_help as help
+
+Run = Callable[..., object]
+TARGET = Target.of("x86_64")
+FILES = {
+    "prices/__init__.py": "from prices.table import TABLE\n",
+    "prices/table.py": "TABLE = 1\n",
+    "prices/data/rates.csv": b"\x00\x01binary",
+    "prices/__init__.pyi": "TABLE: int\n",
+}
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name, module in list(sys.modules.items()):
+        if str(tmp_path) in (getattr(module, "__file__", None) or ""):
+            del sys.modules[name]
+
+
+def state(module: str) -> str:
+    importlib.invalidate_caches()
+    return fingerprint(need_of({module: "imported"}, Request()), TARGET)
+
+
+def shipped(module: str) -> dict[str, bytes]:
+    """The files of the layer."""
+    import zipfile
+
+    importlib.invalidate_caches()
+    [layer] = supply(need_of({module: "imported"}, Request()), TARGET, lambda _: None, Room()).layers
+    with zipfile.ZipFile(layer.path) as archive:
+        return {name.removeprefix("python/"): archive.read(name) for name in archive.namelist()}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from([*FILES, "prices-1.dist-info/METADATA"]),
+    position=st.integers(0, 5),
+    keeps_time=st.booleans(),
+)
+def test_a_byte_of_anything_that_is_shipped_makes_another_layer(
+    site: Path, name: str, position: int, keeps_time: bool
+) -> None:
+    help.wheel(site, "prices", FILES)
+    before = state("prices")
+    assert state("prices") == before
+    path = site / name
+    status, data = path.stat(), bytearray(path.read_bytes())
+    data[position] ^= 1
+    path.write_bytes(data)
+    if keeps_time:
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert state("prices") != before
+
+
+def test_a_wheel_built_again_with_the_same_version_is_the_one_that_runs(site: Path, run: Run) -> None:
+    def use(x: int) -> tuple[int, str]:
+        from importlib.resources import files
+
+        import prices
+
+        return prices.TABLE, files("prices").joinpath("data/rates.csv").read_text()
+
+    for table, rates in ((1, "old"), (2, "old"), (2, "new")):
+        shutil.rmtree(site / "prices", ignore_errors=True)
+        help.wheel(site, "prices", {**FILES, "prices/table.py": f"TABLE = {table}\n", "prices/data/rates.csv": rates})
+        importlib.invalidate_caches()
+        assert list(run(use).values()) == [(table, rates)]
+
+
+def test_a_file_edited_in_a_package_of_which_the_index_has_a_build(site: Path) -> None:
+    import markupsafe
+
+    folder = Path(markupsafe.__file__).parent
+    shutil.copytree(folder, site / "markupsafe")
+    metadata = next(folder.parent.glob("[mM]arkup[sS]afe-*.dist-info"))
+    shutil.copytree(metadata, site / metadata.name)
+    (site / "markupsafe/_native.py").write_text("EDITED = True\n")
+    module = sys.modules.pop("markupsafe")
+    try:
+        assert shipped("markupsafe")["markupsafe/_native.py"] == b"EDITED = True\n"
+    finally:
+        sys.modules["markupsafe"] = module
+
+
+LEGACY = {
+    "old_style.py": "VALUE = 1\n",
+    "old_style-1.egg-info/PKG-INFO": "Metadata-Version: 1.0\nName: old-style\nVersion: 1\n",
+    "old_style-1.egg-info/top_level.txt": "old_style\n",
+}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        pytest.param(
+            {**LEGACY, "old_style-1.egg-info/installed-files.txt": "../old_style.py\nPKG-INFO\n"}, id="setup.py"
+        ),
+        pytest.param(LEGACY, id="no list of files"),
+        pytest.param({"old_style.py": "VALUE = 1\n", "old_style-1.dist-info/INSTALLER": "conda"}, id="no METADATA"),
+        pytest.param(
+            {"old_style.py": "VALUE = 1\n", "old_style-1-py3.11.egg-info": "Name: old-style\nVersion: 1\n"},
+            id="distutils",
+        ),
+        pytest.param(
+            {
+                "old_style/__init__.py": "from . import part\n",
+                "old_style/part.py": "",
+                "old_style-1.dist-info/METADATA": "Name: old-style\nVersion: ?\nRequires-Dist: six (>=1.5.*)\n",
+                "old_style-1.dist-info/WHEEL": "Tag: py3-none-any\n",
+                "old_style-1.dist-info/RECORD": 'old_style/__init__.py,,\nold_style/part.py\n"x\n,,,\n../etc/passwd,,',
+            },
+            id="hostile",
+        ),
+    ],
+)
+def test_distributions_that_say_little_of_themselves_are_shipped(site: Path, files: dict[str, str]) -> None:
+    # One that is well-formed makes it a folder of packages.
+    help.wheel(site, "neighbour", {"neighbour.py": ""})
+    help.write(site, files)
+    found = shipped("old_style")
+    assert {name for name in files if name.endswith(".py")} <= set(found)
+    assert not any("passwd" in name for name in found)
+
+
+def test_a_module_without_its_source_is_shipped(site: Path) -> None:
+    help.wheel(
+        site, "sealed", {"sealed/__init__.py": "VALUE = 7\n", "sealed/__pycache__/x.pyc": b"", "sealed/a.py": ""}
+    )
+    compileall.compile_file(site / "sealed/__init__.py", legacy=True, quiet=1)
+    (site / "sealed/__init__.py").unlink()
+    record = site / "sealed-1.dist-info/RECORD"
+    record.write_text(record.read_text().replace("sealed/__init__.py", "sealed/__init__.pyc"))
+    found = shipped("sealed")
+    assert "sealed/__init__.pyc" in found
+    assert not any("__pycache__" in name for name in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("six (>=1.5.*)", ["six"]),
+        ("six (>=1.5)", ["six"]),
+        ("six; python_version >= '3' and extra_thing == 'x'", ["six"]),
+        ("six >= 1.0, ; python_version < '3'", ["six"]),
+        ("", []),
+        ("???", []),
+        ("a\xff", ["a"]),
+    ],
+)
+def test_requirements_that_are_not_valid_count_by_their_names(site: Path, text: str, names: list[str]) -> None:
+    import importlib.metadata
+
+    help.wheel(site, "hostile", {"hostile.py": ""}, requires=text)
+    found = requires_of(importlib.metadata.distribution("hostile"))
+    assert [requirement.name for requirement in found] == names
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(metadata=st.binary(max_size=200), record=st.binary(max_size=200), wheel=st.binary(max_size=60))
+def test_no_metadata_whatever_ends_in_an_exception(site: Path, metadata: bytes, record: bytes, wheel: bytes) -> None:
+    import importlib.metadata
+
+    folder = "odd-1.dist-info"
+    help.write(
+        site, {"odd.py": "", f"{folder}/METADATA": metadata, f"{folder}/RECORD": record, f"{folder}/WHEEL": wheel}
+    )
+    distribution = importlib.metadata.Distribution.at(site / folder)
+    assert name_of(distribution)
+    assert version_of(distribution)
+    state("odd")
+
+
+def test_programs_of_packages_are_found_and_run(site: Path, run: Run) -> None:
+    def use(x: int) -> tuple[str, str]:
+        import subprocess
+
+        import tooled
+
+        shown = subprocess.run(["tooled", str(x)], capture_output=True, text=True, check=True)
+        return tooled.NAME, shown.stdout.strip()
+
+    root = site / "lib/site-packages"
+    sys.path.insert(0, str(root))
+    try:
+        help.wheel(root, "tooled", {"tooled.py": "NAME = 'tooled'\n"})
+        help.write(site, {"bin/tooled": f"#!{sys.executable}\nimport sys, tooled\nprint(tooled.NAME, sys.argv[1])\n"})
+        (site / "bin/tooled").chmod(0o755)
+        with (root / "tooled-1.dist-info/RECORD").open("a") as record:
+            record.write("../../bin/tooled,,\n")
+        importlib.invalidate_caches()
+        assert list(run(use, [3]).values()) == [("tooled", "tooled 3")]
+    finally:
+        sys.path.remove(str(root))
+
+
+def test_sizes_are_those_of_the_files_that_each_distribution_lists(site: Path) -> None:
+    help.wheel(
+        site, "big_name", {"another/__init__.py": "", "big_name.libs/lib.txt": "x" * 5000, "another/y.py": "y" * 300}
+    )
+    [layer] = supply(need_of({"another": "imported"}, Request()), TARGET, lambda _: None, Room()).layers
+    [package] = layer.packages
+    assert package.size == layer.unzipped

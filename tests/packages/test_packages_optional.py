@@ -1,0 +1,186 @@
+"""Packages that a library uses if they are there: missed by a task, installed here, added by itself."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lithops_magic.engine.result.map_result import MapResult
+from lithops_magic.packages import whereabouts
+from packages import installed_help as help
+
+Run = Callable[..., MapResult]
+
+FRONT = """
+import importlib
+import importlib.metadata
+
+try:
+    import swift_engine
+except ImportError:
+    swift_engine = None
+
+def direct():
+    return importlib.import_module("swift_engine").NAME
+
+def says_so():
+    if swift_engine is None:
+        raise ValueError("nothing to draw with: install swift-engine-extra")
+    return swift_engine.NAME
+
+def silent():
+    return swift_engine.NAME
+
+def by_distribution():
+    try:
+        return importlib.metadata.version("Swift_Engine.Extra")
+    except importlib.metadata.PackageNotFoundError:
+        raise OSError("cannot find the model swift_engine_extra") from None
+
+def chained():
+    try:
+        import swift_engine.parts
+    except ImportError as error:
+        raise RuntimeError("no plot") from error
+    return swift_engine.NAME
+
+def hopeless():
+    import surely_not_installed_anywhere_x
+
+def hopeless_and_swallowed():
+    try:
+        import surely_not_installed_anywhere_x
+    except ImportError:
+        raise RuntimeError("Missing optional dependency 'surely_not_installed_anywhere_x'. Use pip.") from None
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A library with an optional part whose distribution has another name; nothing was learnt yet."""
+    root = tmp_path / "site"
+    monkeypatch.syspath_prepend(root)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LITHOPS_MAGIC_CACHE_DIR", str(tmp_path / "cache"))
+    help.wheel(root, "front_door", {"front_door/__init__.py": FRONT})
+    help.wheel(
+        root, "swift_engine_extra", {"swift_engine/__init__.py": "NAME = 'swift'\n", "swift_engine/parts.py": ""}
+    )
+    importlib.invalidate_caches()
+    yield root
+    for name in ("front_door", "swift_engine", "swift_engine.parts"):
+        sys.modules.pop(name, None)
+
+
+def notes(result: MapResult) -> list[str]:
+    return [note for note in result.snapshot().notes if "asked for" in note]
+
+
+@pytest.mark.parametrize("way", ["direct", "says_so", "silent", "by_distribution", "chained"])
+def test_what_is_missed_and_installed_here_is_added_and_the_tasks_run_again(site: Path, run: Run, way: str) -> None:
+    def use(x: int) -> object:
+        import front_door
+
+        return getattr(front_door, way)()
+
+    expected = "1" if way == "by_distribution" else "swift"
+    result = run(use, range(5))
+    assert result.values() == [expected] * 5, result.errors
+    [note] = notes(result)
+    assert "swift-engine-extra" in note
+    again = run(use, range(2))
+    assert again.values() == [expected] * 2
+    assert notes(again) == []
+
+
+def test_a_module_that_only_the_cell_asks_for_by_name(site: Path, run: Run) -> None:
+    def use(x: str) -> str:
+        import importlib
+
+        return str(importlib.import_module(f"{x}_engine").NAME)
+
+    assert run(use, ["swift"]).values() == ["swift"]
+    again = run(use, ["swift"])
+    assert (again.values(), notes(again)) == (["swift"], [])
+
+
+@pytest.mark.parametrize("way", ["hopeless", "hopeless_and_swallowed"])
+def test_what_is_not_installed_here_either_is_said_and_no_package_is_proposed(site: Path, run: Run, way: str) -> None:
+    def use(x: int) -> object:
+        import front_door
+
+        return getattr(front_door, way)()
+
+    [error] = run(use, [0]).errors.values()
+    assert "surely_not_installed_anywhere_x" in str(error)
+    assert "not installed where the notebook runs either" in str(error)
+    assert "--packages" not in str(error)
+
+
+def test_an_error_of_the_user_s_own_runs_nothing_twice(site: Path, run: Run, tmp_path: Path) -> None:
+    def use(x: int) -> object:
+        import front_door
+
+        if front_door.swift_engine is None:
+            raise ValueError("bad number")
+        return "ran with more than was shipped"
+
+    result = run(use, [0])
+    assert "bad number" in str(result.errors[0])
+    assert notes(result) == []
+
+
+def test_no_task_runs_twice_where_that_is_forbidden_and_the_next_job_has_what_was_missed(site: Path, run: Run) -> None:
+    def use(x: int) -> object:
+        import front_door
+
+        return front_door.direct()
+
+    first = run(use, [0], retries=0)
+    assert "swift" in str(first.errors[0])
+    assert run(use, [0], retries=0).values() == ["swift"]
+
+
+def test_nothing_is_added_where_nothing_is_to_be_shipped(site: Path, run: Run) -> None:
+    def use(x: int) -> object:
+        import front_door
+
+        return front_door.direct()
+
+    [error] = run(use, [0], packages="none").errors.values()
+    assert "installed here" in str(error)
+    assert "--packages front-door" in str(error)
+
+
+def test_what_cannot_be_shipped_is_forgotten_again(site: Path, run: Run) -> None:
+    def use(x: int) -> object:
+        import front_door
+
+        return front_door.direct() if x else "fine"
+
+    help.write(
+        site,
+        {
+            "swift_engine_extra-1.dist-info/WHEEL": "Tag: cp311-cp311-win_amd64\n",
+            "swift_engine_extra-1.dist-info/RECORD": "swift_engine/__init__.py,,\nswift_engine/core.so,,\n",
+            "swift_engine/core.so": "for another system",
+        },
+    )
+    importlib.invalidate_caches()
+    [error] = run(use, [0, 1]).errors.values()
+    assert "cannot be shipped" in str(error)
+    assert run(use, [0]).values() == ["fine"]
+
+
+def test_a_missing_module_is_explained(site: Path, project: Callable[..., Path]) -> None:
+    project({"beside_the_notebook.py": ""})
+    assert "beside_the_notebook.py is your own" in whereabouts.explain("beside_the_notebook")
+    assert whereabouts.explain("swift_engine.parts").endswith("--packages swift-engine-extra")
+    assert "--packages setuptools" in whereabouts.explain("pkg_resources") or "either" in whereabouts.explain(
+        "pkg_resources"
+    )
+    assert whereabouts.explain("boto4") == "it is not installed where the notebook runs either"
