@@ -44,6 +44,7 @@ def engine(url: str, connections: int, invocations: int) -> Callable[[], None]:
     """Our whole engine: pickles, schedules, sends, reads results, accounts for cost."""
     from lithops_magic.config import Settings
     from lithops_magic.engine import MapOptions, start
+    from lithops_magic.engine.dispatch import answers
 
     settings = Settings(
         local=False,
@@ -53,6 +54,10 @@ def engine(url: str, connections: int, invocations: int) -> Callable[[], None]:
         secret_access_key="secret",
         endpoint_url=url,
     )
+
+    # nginx cannot seal its replies: the seal is computed, as for any reply, and taken to be right.
+    check = answers.is_sealed
+    answers.is_sealed = lambda *reply: check(*reply) or True
 
     def run(tasks: int) -> None:
         result = start(noop, range(tasks), options=MapOptions(chunksize=1, workers=connections), settings=settings)

@@ -28,6 +28,8 @@ from typing import Any
 
 from null_lambda import IDENTITY
 
+from lithops_magic.worker.seal import sealed
+
 SEED = 20260101
 SIGMA = 0.6
 """Of the logarithm of a duration: the slowest tenth takes more than twice the median."""
@@ -46,6 +48,11 @@ _CRASH = (
     b'{"errorType":"Runtime.ExitError","errorMessage":"RequestId: r Error: Runtime exited with error: exit status 1"}'
 )
 _FULL = b'{"Reason":"ConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}'
+
+
+def _field(body: bytes, name: bytes) -> str:
+    """Return a text of a request, before its tasks."""
+    return body.partition(b'"%s":"' % name)[2].partition(b'"')[0].decode()
 
 
 @dataclass(frozen=True)
@@ -159,7 +166,9 @@ class Service:
             *sys.version_info[:2],
             b",".join(outcomes),
         )
-        return spent + init, response(200, reply, _log(spent, init))
+        key, name = (_field(body, field) for field in (b"key", b"request"))
+        answer = json.dumps(sealed(json.loads(reply), bytes.fromhex(key), name)).encode()
+        return spent + init, response(200, answer, _log(spent, init))
 
     def end(self, crashed: bool) -> None:
         """Give an environment back."""

@@ -53,7 +53,7 @@ def test_without_retries_only_what_was_in_flight_or_a_probe_is_lost() -> None:
     result = run(FaultyLambda(outage(0.0, 1.0, [BROKEN]), workers=8), range(200), retries=0, chunksize=1)
     assert result.error is None
     assert len(result.errors) <= 8 + 8
-    assert len(list(result.succeeded().values())) + len(result.errors) == 200
+    assert len(result.succeeded()) + len(result.errors) == 200
 
 
 def test_single_failures_among_successes_stop_nothing() -> None:
@@ -110,7 +110,7 @@ def test_more_workers_than_slots_cost_no_throughput(slots: int, workers: int, re
     done, refused = simulate(slots, workers, retry_after)
     most, _ = simulate(slots, slots, retry_after)
     assert done >= 0.9 * most
-    assert refused <= 1000 + 60
+    assert refused <= 1000 + 60 * 10
 
 
 def test_slots_that_become_free_are_used() -> None:

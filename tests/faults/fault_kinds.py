@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import random
+import re
 from collections.abc import Callable
+from typing import Any
 
 import botocore.session
 
@@ -140,6 +143,50 @@ LOST_UNEXECUTED: list[Play] = [
 
 LOST_EXECUTED: list[Play] = [reset_after_execution, hang_executed, half_head, half_body, no_answer]
 """Class C: nobody can tell from the client whether it was executed; it was."""
+
+
+def parts(answer: bytes) -> tuple[bytes, dict[str, Any]]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return head, json.loads(body)
+
+
+def whole(head: bytes, reply: Any) -> bytes:
+    body = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
+    return re.sub(rb"(?i)content-length: *\d+", b"content-length: %d" % len(body), head) + b"\r\n\r\n" + body
+
+
+def altering(name: str, change: Callable[[dict[str, Any]], Any]) -> Play:
+    """Execute the request and alter what the function said."""
+
+    async def play(passage: Passage) -> None:
+        head, reply = parts(await passage.forward())
+        await passage.client.send(whole(head, change(reply)))
+        # The client closes the connection that brought it.
+        await asyncio.wait_for(passage.client.reader.read(1), 60)
+
+    play.__name__ = name
+    return play
+
+
+def flip(reply: dict[str, Any]) -> dict[str, Any]:
+    value = base64.b64decode(reply["outcomes"][0]["value"])
+    reply["outcomes"][0]["value"] = base64.b64encode(value[:-2] + bytes([value[-2] ^ 1]) + value[-1:]).decode()
+    return reply
+
+
+ALTERED = [
+    altering("a flipped bit", flip),
+    altering("another time", lambda reply: {**reply, "outcomes": [{**reply["outcomes"][0], "seconds": 0.0}]}),
+    altering("another task", lambda reply: {**reply, "outcomes": [{**reply["outcomes"][0], "id": 39}]}),
+    altering("no outcome", lambda reply: {**reply, "outcomes": []}),
+    altering("an error", lambda reply: {**reply, "outcomes": [], "error": "Stop all of it."}),
+    altering("no seal", lambda reply: {name: value for name, value in reply.items() if name != "seal"}),
+    altering("a seal that is no text", lambda reply: {**reply, "seal": ["é"]}),
+    altering("a list", lambda reply: [reply]),
+    altering("nothing", lambda reply: b""),
+    altering("deep", lambda reply: b"[" * 200_000),
+]
+"""Executed, and what comes back is not what the function said: a lost attempt, like class C."""
 
 HARMLESS: list[Play] = [slow_drip, last_answer]
 

@@ -13,11 +13,11 @@ TICK = 0.1
 _LONGEST_STEP = 1.0
 _DECREASE = 0.7
 _FIRST_PAUSE = 0.1
-_LONGEST_PAUSE, _LONGEST_SETBACK = 10.0, 3.0
+_LONGEST_PAUSE, _LONGEST_SETBACK, _LONGEST_FULL = 10.0, 3.0, 2.0
 _OUTAGE = 3
 """Invocations in a row whose fate nobody knows that are no coincidence."""
-_FIRST_PROBE, _LONGEST_PROBE = 1.0, 16.0
-"""Seconds until more is tried than AWS had sandboxes for: it grows as long as that fails."""
+_PROBE = 0.1
+"""Seconds until more is tried than AWS had sandboxes for: a refusal costs little where nothing pauses for it."""
 _FIRST_INVOCATIONS = 8
 _DOUBLING_SECONDS = 0.25
 PATIENCE = 300.0
@@ -62,9 +62,6 @@ class Limiter:
         """Invocations that AWS took when they were sent last, as far as is known."""
         self._grown_at = 0.0
         """Up to when time was counted as time to grow: in the future after a refusal."""
-        self._full_at = 0.0
-        """What AWS took when it last had no sandbox for more."""
-        self._probe = _FIRST_PROBE
         self._disturbed, self._setbacks = False, 0
         self._pause = _FIRST_PAUSE
         self._quiet_until = 0.0
@@ -85,8 +82,6 @@ class Limiter:
         elapsed, self._grown_at = min(now - self._grown_at, _LONGEST_STEP), max(now, self._grown_at)
         if more and elapsed > 0 and in_flight >= self.limit:
             self._limit = min(self.most, self._limit + elapsed * min(SCALING, max(2.0, self._limit / 2)))
-            if self._limit > 1 + 1.5 * self._full_at:
-                self._probe = _FIRST_PROBE
 
     def accepted(self) -> None:
         """An invocation was executed."""
@@ -124,9 +119,10 @@ class Limiter:
             self._least = max(1.0, self._limit * _DECREASE)
         if full and self._held > 0:
             self._limit = min(self._limit, self._held)
-            return self._wait_to_grow(now, retry_after or 0.0)
+            self._grown_at = max(self._grown_at, now + max(_PROBE, retry_after or 0.0))
+            return None
         self._limit = self._least
-        return self._back_off(now, _LONGEST_PAUSE, retry_after or 0.0)
+        return self._back_off(now, _LONGEST_FULL if full else _LONGEST_PAUSE, retry_after or 0.0)
 
     def _back_off(self, now: float, longest: float, least: float = 0.0) -> None:
         """Send nothing for a while, which grows from one burst of bad news to the next."""
@@ -136,12 +132,6 @@ class Limiter:
             self._pause = min(longest, self._pause * 2)
         self._quiet_until = max(self._quiet_until, now + wait)
         self._grown_at = max(self._grown_at, self._quiet_until)
-
-    def _wait_to_grow(self, now: float, least: float) -> None:
-        self._full_at = self._limit
-        if now >= self._grown_at:
-            self._grown_at = now + max(least, self._probe * random.uniform(0.5, 1.5))
-            self._probe = min(_LONGEST_PROBE, self._probe * 2)
 
     def stalled(self, now: float) -> bool:
         """Whether nothing but throttles came for `PATIENCE` seconds."""
