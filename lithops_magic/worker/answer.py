@@ -12,6 +12,7 @@ from . import functions
 from .alarm import Alarm
 from .capture import Log
 from .environment import prepare
+from .leftovers import leftovers
 from .reply import Reply
 from .sources import install
 from .store import Problem, Store
@@ -58,7 +59,7 @@ def _answer(event: dict[str, Any], head: dict[str, Any], end: float, log: Log) -
     # Several processes wait each for itself, which their parent does not know.
     alone = event.get("processes", 1) == 1
     seconds = after - before if alone and before is not None and after is not None else None
-    return reply.close(_other_versions(event.get("versions", {})), seconds)
+    return reply.close(_other_versions(event.get("versions", {})), seconds, leftovers())
 
 
 def _other_versions(expected: dict[str, str]) -> dict[str, str]:

@@ -47,7 +47,7 @@ def run(event: dict[str, Any], head: dict[str, Any], end: float) -> dict[str, An
     try:
         # What threads have printed since the last request is no task's of this one.
         process.hear()
-        process.capture.take()
+        process.take()
         process.channel.send((event, head, end))
         reply: dict[str, Any] = _wait(process)
     except OSError:

@@ -48,6 +48,7 @@ class Process:
         os.set_blocking(self.output, False)
         self.channel = Channel(incoming, outgoing)
         self.capture = Capture()
+        self._line = b""
         # Shared: whether the parent is reading what was printed, and how many times it has.
         self._heard = memoryview(mmap.mmap(-1, 16)).cast("Q")
         self._status: int | None = None
@@ -75,14 +76,26 @@ class Process:
         return self._heard[1]
 
     def hear(self) -> None:
-        """Take what it has printed: on to CloudWatch at once, and into the capture."""
+        """Take what it has printed: on to CloudWatch line by line, and into the capture."""
         self._heard[0] = 1
         with contextlib.suppress(BlockingIOError):
             data = os.read(self.output, _PIPE)
-            write(1, data)
             self.capture.keep(data)
             self._heard[1] += 1
+            self._line += data
+            # Lines of several processes are not to be mixed.
+            self._pass_on(len(self._line) if len(self._line) > _PIPE else self._line.rfind(b"\n") + 1)
         self._heard[0] = 0
+
+    def take(self) -> str:
+        """Return what it has printed since this was asked last."""
+        self._pass_on(len(self._line))
+        return self.capture.take()
+
+    def _pass_on(self, size: int) -> None:
+        if size:
+            write(1, self._line[:size])
+            self._line = self._line[size:]
 
     def is_dead(self) -> bool:
         """Whether it has ended, even if what it has started still holds its pipes."""
@@ -106,6 +119,7 @@ class Process:
             kill_tree(self.pid)
             self._status = os.waitpid(self.pid, 0)[1]
         self.hear()
+        self._pass_on(len(self._line))
         for descriptor in self.descriptors:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
@@ -126,9 +140,15 @@ def attend(processes: Sequence[Process], patience: float) -> list[tuple[Process,
             process.hear()
         if process.channel.incoming in ready:
             news += [(process, message) for message in _conversation(process)]
-        elif process.is_dead():
+        elif process.is_dead() and not _has_spoken(process):
             news.append((process, None))
     return news
+
+
+def _has_spoken(process: Process) -> bool:
+    poll = select.poll()
+    poll.register(process.channel.incoming, select.POLLIN)
+    return any(event & select.POLLIN for _, event in poll.poll(0))
 
 
 def _conversation(process: Process) -> Iterable[Any]:
@@ -138,7 +158,7 @@ def _conversation(process: Process) -> Iterable[Any]:
         process.hear()
         if message != ASK_LOG:
             return [message]
-        process.channel.send((process.capture.take(), process.heard))
+        process.channel.send((process.take(), process.heard))
     except (EOFError, OSError):
         return [None]
     return []

@@ -56,7 +56,7 @@ class _Worker:
         end = {"status": "timeout"} if killed else {"status": "died", "code": code}
         started, clock = self._given
         timing = {"started": started, "seconds": time.perf_counter() - clock}
-        return {"id": self.task["id"], **end, **timing, "log": self.process.capture.take()}
+        return {"id": self.task["id"], **end, **timing, "log": self.process.take()}
 
 
 def run_all(tasks: Sequence[Task], count: int, runner: Runner, alarm: Alarm, reply: Reply, log: Log) -> None:

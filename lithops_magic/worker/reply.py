@@ -60,13 +60,16 @@ class Reply:
         # The client sends again what is missing; running on without room for the results would be in vain.
         return self._room >= max(used, LOG)
 
-    def close(self, versions: dict[str, str], waited: float | None) -> dict[str, Any]:
-        """Return the reply, with the seconds `waited` for a CPU, and `versions` of packages if they have room."""
+    def close(self, versions: dict[str, str], waited: float | None, left: list[str]) -> dict[str, Any]:
+        """Return the reply, with the seconds `waited` for a CPU.
+
+        The `versions` of packages and what is `left` running come with it if there is room for them.
+        """
         reply = {**self._head, "outcomes": self.outcomes}
         if waited is not None:
             reply["waited"] = round(waited, 3)
-        fits = len(dumps({"versions": versions})) <= self._room
-        return {**reply, "versions": versions} if versions and fits else reply
+        more = {name: what for name, what in (("versions", versions), ("left", left)) if what}
+        return {**reply, **more} if more and len(dumps(more)) <= self._room else reply
 
     def _fit(self, outcome: dict[str, Any], room: int) -> tuple[dict[str, Any], int]:
         """Return `outcome` as it stands in the reply, its value encoded, in the store or left out, and its length."""

@@ -42,7 +42,7 @@ _ENOUGH = 3
 _DEEPEST = 20_000
 _HERE = __file__.rpartition(os.sep)[0]
 _MACHINERY = (f"{os.sep}cloudpickle{os.sep}", f"{os.sep}asyncio{os.sep}")
-_LIBRARIES = ("<frozen ", sysconfig.get_path("stdlib"), *(path for path in sys.path if path))
+LIBRARIES = ("<frozen ", sysconfig.get_path("stdlib"), *(path for path in sys.path if path))
 
 _Entry = tuple[FrameType, int]
 
@@ -173,6 +173,6 @@ def _frame(frame: FrameType, line: int, repeated: int, span: int) -> dict[str, A
         "line": line or code.co_firstlineno,
         "function": encodable(code.co_name[:LINE_LIMIT]),
         "source": encodable(source[:LINE_LIMIT]),
-        "library": code.co_filename.startswith(_LIBRARIES),
+        "library": code.co_filename.startswith(LIBRARIES),
     }
     return {**described, "repeated": repeated, "span": span} if repeated else described

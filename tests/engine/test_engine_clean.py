@@ -12,6 +12,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +250,19 @@ def test_an_error_of_the_worker_itself_is_one_line_and_ends_the_sandbox() -> Non
     assert first(sandbox) != before
 
 
+def test_threads_and_processes_that_libraries_keep_are_no_news() -> None:
+    def task(x: int) -> int:
+        pool = ThreadPoolExecutor(2)
+        subprocess.run(["true"], check=True)
+        os.environ["KEPT"] = str(pool)
+        sys.kept = pool  # type: ignore[attr-defined]
+        return sum(pool.map(abs, [x, x]))
+
+    result = one_sandbox(task, [1, 2])
+    assert result.values() == [2, 4]
+    assert not result.snapshot().notes
+
+
 def test_what_a_process_prints_when_its_job_is_over_is_in_no_log() -> None:
     def leave(x: int) -> int:
         subprocess.Popen(["sh", "-c", "while true; do echo left; sleep 0.01; done"])
@@ -266,7 +280,11 @@ def test_what_a_process_prints_when_its_job_is_over_is_in_no_log() -> None:
         names = (path.read_text() for path in Path("/proc").glob("[0-9]*/cmdline"))
         return [name for name in names if "echo" in name]
 
-    first(leave)
+    left = one_sandbox(leave, [1, 2, 3], chunksize=1)
+    assert not left.errors
+    (note,) = [note for note in left.snapshot().notes if "left this running" in note]
+    assert all(name in note for name in ("thread Thread-1 (chatter)", "process sh"))
+    assert not first(look, chunksize=1)
     result = one_sandbox(look, range(3))
     assert result.values() == [[], [], []]
     assert [result.logs(i) for i in range(3)] == ["", "", ""]

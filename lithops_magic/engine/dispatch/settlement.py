@@ -31,6 +31,12 @@ from lithops_magic.errors import (
 )
 from lithops_magic.packages.learnt import REFUSED, forget, remember
 
+LEFT = (
+    "tasks left this running: {}. It ends when another job begins, and what it prints is in no task's log: wait for it "
+    "in the task that starts it"
+)
+"""What the user is told, once for a job."""
+
 
 class Referee:
     """Judges answers one by one and records what they bring in batches: the job's lock is taken once for many.
@@ -69,6 +75,7 @@ class Referee:
         self._stragglers = stragglers
         self._versions = versions
         self._supplements = supplements.Supplements(versions.need)
+        self._left_is_told = False
         self._invoked: list[ev.Invoked] = []
         self._charges: list[tuple[int, ev.Charge]] = []
         self._done: list[tuple[Task, Any, str]] = []
@@ -148,6 +155,9 @@ class Referee:
         """Read an answer, and change nothing yet: what it cost, what it means for each task, what the user is told."""
         bill, limits = Bill.of(outcome, worker, flight.endpoint), flight.endpoint.limits
         notes = list(self._versions.differences(worker, flight.endpoint.notes))
+        if worker is not None and worker.left and not self._left_is_told:
+            self._left_is_told = True
+            notes.append(LEFT.format(", ".join(worker.left)))
         if worker is None or not worker.outcomes:
             return bill, verdicts.judge_failure(outcome, flight.tasks, limits), notes
         used = bill.event.max_memory_mb

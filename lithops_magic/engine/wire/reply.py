@@ -56,6 +56,8 @@ class WorkerReply:
     """Of packages that are not the notebook's."""
     waited: float | None = None
     """Seconds that its tasks waited for a CPU which others used; None where that is not known."""
+    left: tuple[str, ...] = ()
+    """Threads and processes that its tasks left running."""
 
 
 class Vouched(Reply):
@@ -110,6 +112,7 @@ def read(reply: dict[str, Any]) -> WorkerReply:
             mismatch=bool(reply.get("mismatch", False)),
             versions={_text(name): _text(version) for name, version in reply.get("versions", {}).items()},
             waited=_number(reply["waited"]) if reply.get("waited") is not None else None,
+            left=tuple(map(_text, reply.get("left", ()))),
         )
     except (LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it is not in the worker's format ({type(error).__name__}: {error})") from None

@@ -1,0 +1,59 @@
+"""What tasks have started and left running: it outlasts them, and nothing that it prints is in a log of theirs."""
+
+# ruff: noqa: PTH123, PTH208 - importing pathlib would slow every cold start
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+
+from .report import LIBRARIES
+
+MOST = 5
+"""That are named."""
+_HELPERS = (b"multiprocessing", b"loky")
+"""In the command line of processes that libraries keep for the next time."""
+
+
+def leftovers() -> list[str]:
+    """Name threads that run the user's code, and processes."""
+    found = [f"thread {thread.name}" for thread in _threads()] if threading.active_count() > 1 else []
+    return [name[:80] for name in (*found, *_processes())][:MOST]
+
+
+def _threads() -> list[threading.Thread]:
+    frames = sys._current_frames()
+    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
+    return [thread for thread in others if _is_in_code_of_the_user(frames.get(thread.ident or 0))]
+
+
+def _is_in_code_of_the_user(frame: object) -> bool:
+    while frame is not None:
+        if not frame.f_code.co_filename.startswith(LIBRARIES):  # type: ignore[attr-defined]
+            return True
+        frame = frame.f_back  # type: ignore[attr-defined]
+    return False
+
+
+def _processes() -> list[str]:
+    found = []
+    for child in _children():
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{child}/stat") as status, open(f"/proc/{child}/cmdline", "rb") as command:
+                name, _, state = status.read().partition("(")[2].rpartition(")")
+                words = command.read()
+            if state.split()[0] != "Z" and not any(helper in words for helper in _HELPERS):
+                found.append(f"process {name}")
+    return found
+
+
+def _children() -> list[str]:
+    """This process's own; none where the kernel does not say at once, as looking at all processes takes long."""
+    found = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir("/proc/self/task"):
+            with open(f"/proc/self/task/{thread}/children") as file:
+                found += file.read().split()
+    return found
