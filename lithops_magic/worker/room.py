@@ -1,12 +1,14 @@
 """A job finds `/tmp` as the sandbox had it: what the jobs before have left there goes, so that it cannot fill up."""
 
-# ruff: noqa: PTH108, PTH118, PTH123, PTH208 - importing pathlib would slow every cold start
+# ruff: noqa: PTH108, PTH119, PTH118, PTH123, PTH208 - importing pathlib would slow every cold start
 
 from __future__ import annotations
 
 import contextlib
 import os
 import stat
+
+from .environment import FOLDERS
 
 OURS = "lithops-magic-"
 """What the names of our own files begin with, which are checked before they are used."""
@@ -16,7 +18,7 @@ _before: set[str] = set()
 
 
 def tidy() -> None:
-    """Remove what the jobs before have left; files of extensions, which were there at first, stay."""
+    """Remove what the jobs before have left; what was there at first stays, and what libraries keep."""
     if not _is_private():
         return
     folder = os.environ.get("TMPDIR", "/tmp")
@@ -24,7 +26,9 @@ def tidy() -> None:
         names = set(os.listdir(folder))
         if not _before:
             _before.update(_found_at_first(os.path.join(folder, _LIST), names))
-        for name in names - _before:
+        # What libraries keep to be faster next time is no job's.
+        kept = {os.path.basename(place) for place in FOLDERS.values()}
+        for name in names - _before - kept:
             if not name.startswith(OURS):
                 _remove(os.path.join(folder, name))
 

@@ -50,7 +50,8 @@ def outline(source: bytes) -> list[str]:
     """Every statement but docstrings, with its line."""
     nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.stmt)]
     text = [node for node in nodes if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)]
-    return [f"{node.lineno}:{type(node).__name__}" for node in nodes if node not in text]
+    kinds = {ast.AnnAssign: ast.Assign}
+    return [f"{node.lineno}:{kinds.get(type(node), type(node)).__name__}" for node in nodes if node not in text]
 
 
 def test_it_imports_without_anything_else(tmp_path: Path) -> None:

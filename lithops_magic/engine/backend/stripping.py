@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import tokenize
+from collections.abc import Iterator
 from types import CodeType
 
 _LINE, _NOWHERE = 13, 15
@@ -14,10 +15,10 @@ _LONGEST = 8
 
 
 def stripped(source: bytes) -> bytes:
-    """Return `source` without its comments and docstrings."""
+    """Return `source` without its comments, docstrings and annotations, which nothing must ask for."""
     text = source.decode()
-    lines = text.split("\n")
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+    lines = _without_annotations(text).split("\n")
+    for token in tokenize.generate_tokens(io.StringIO("\n".join(lines)).readline):
         if token.type == tokenize.COMMENT:
             line, column = token.start
             lines[line - 1] = lines[line - 1][:column].rstrip()
@@ -31,6 +32,27 @@ def stripped(source: bytes) -> bytes:
                 if len(body) == 1:
                     lines[statement.lineno - 1] = " " * statement.col_offset + "..."
     return "\n".join(lines).encode()
+
+
+def _without_annotations(text: str) -> str:
+    lines = [line.encode() for line in text.split("\n")]
+    for line, start, end in sorted(_annotations(ast.parse(text), lines), reverse=True):
+        lines[line - 1] = lines[line - 1][:start] + lines[line - 1][end:]
+    return b"\n".join(lines).decode()
+
+
+def _annotations(tree: ast.AST, lines: list[bytes]) -> Iterator[tuple[int, int, int]]:
+    """Yield line, start and end of the annotations that are on one line, with what joins them to the rest."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.arg(lineno=line, end_col_offset=end, annotation=ast.expr(end_lineno=last)) if line == last:
+                yield line, node.col_offset + len(node.arg.encode()), end or 0
+            case ast.AnnAssign(target=ast.expr(end_lineno=line, end_col_offset=start), value=ast.expr()):
+                if line == node.annotation.end_lineno:
+                    yield line or 0, start or 0, node.annotation.end_col_offset or 0
+            case ast.FunctionDef(returns=ast.expr(lineno=line, end_lineno=last, end_col_offset=end)) if line == last:
+                start = lines[line - 1].rindex(b" -> ", 0, node.returns.col_offset if node.returns else 0)
+                yield line, start, end or 0
 
 
 def _is_text(statement: ast.stmt) -> bool:
