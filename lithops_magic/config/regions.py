@@ -1,31 +1,27 @@
-"""The regions that have AWS Lambda, as botocore's own data lists them; botocore itself is not imported."""
+"""The regions that have AWS Lambda, as botocore lists them."""
 
 from __future__ import annotations
 
-import importlib.util
-import json
 from functools import cache
-from pathlib import Path
 
 from lithops_magic.closest import closest
 
 
 @cache
 def lambda_regions() -> tuple[str, ...]:
-    """Return their names, partition by partition; none if this botocore keeps them elsewhere."""
-    spec = importlib.util.find_spec("botocore")
-    folders = spec.submodule_search_locations if spec is not None else None
-    try:
-        data = json.loads(Path((folders or [""])[0], "data", "endpoints.json").read_bytes())
-    except OSError:
-        return ()
-    found = [sorted(partition["services"].get("lambda", {}).get("endpoints", ())) for partition in data["partitions"]]
-    return tuple(name for names in found for name in names if not name.startswith("fips-"))
+    """Return their names, partition by partition."""
+    # Here, because most who import this never ask.
+    from botocore.session import get_session
+
+    session = get_session()
+    partitions = session.get_available_partitions()
+    found = [sorted(session.get_available_regions("lambda", partition_name=name)) for name in partitions]
+    return tuple(name for names in found for name in names)
 
 
 def is_unknown(region: str) -> bool:
-    """Tell whether botocore knows Lambda's regions, and this is none of them."""
-    return bool(lambda_regions()) and region not in lambda_regions()
+    """Tell whether this is none of the regions that botocore knows."""
+    return region not in lambda_regions()
 
 
 def advice(region: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from platformdirs import user_cache_path
 
 KEPT = 30 * 24 * 3600.0
 """Seconds a file is kept after its last use."""
@@ -25,7 +26,8 @@ class Cache:
     @classmethod
     def of_user(cls) -> Cache:
         """Return the user's cache; `LITHOPS_MAGIC_CACHE_DIR` names another folder."""
-        folder = Path(os.environ.get("LITHOPS_MAGIC_CACHE_DIR") or _user_folder() / "lithops-magic") / "layers"
+        chosen = os.environ.get("LITHOPS_MAGIC_CACHE_DIR")
+        folder = (Path(chosen) if chosen else user_cache_path("lithops-magic", appauthor=False)) / "layers"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return cls(folder)
 
@@ -65,11 +67,3 @@ class Cache:
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < oldest:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _user_folder() -> Path:
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
