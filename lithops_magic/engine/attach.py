@@ -184,6 +184,8 @@ class _Attached:
         self._recipe = recipe
         self._resume = resume
         self._detached: bool = manifest["detached"]
+        self._start: str = manifest["start"]
+        self._restarted = False
         options = recipe.options
         self._once = options.retries == 0
         live = not folder.owned and folder.locked
@@ -242,6 +244,9 @@ class _Attached:
 
         Where tasks may run twice, it is not worth it to wait much longer than the longest of them took so far.
         """
+        if self._restarted:
+            self._job.publish(Noted("the local AWS was started anew since: what it had not run then is lost"))
+            return 0.0
         if self._detached:
             # The clock may have been set back since then.
             return min(self._job.began, time.time()) + kept_results.EVENT_AGE - time.time()
@@ -253,8 +258,12 @@ class _Attached:
     def _open(self, notify: Callable[[str], None]) -> Endpoint:
         backend = LambdaBackend(self._recipe.settings, self._recipe.options.workers, self._recipe.function.need)
         if self._resume:
-            return backend.connect(notify, afresh=False)
-        return backend.view(notify, connected=bool(self._recall.flying) or self._recall.spilled or self._recall.live)
+            endpoint = backend.connect(notify, afresh=False)
+        else:
+            needed = bool(self._recall.flying) or self._recall.spilled or self._recall.live
+            endpoint = backend.view(notify, connected=needed)
+        self._restarted = endpoint.store is not None and self._start not in ("", endpoint.store.start)
+        return endpoint
 
     def _rest(self, replay: Replay, payload: bytes, done: Done, why: str) -> None:
         """A task about which nothing is known, or nothing more will be."""

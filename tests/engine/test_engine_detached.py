@@ -39,7 +39,7 @@ from lithops_magic.errors import InvokeError, JobCancelled, MisuseError, TaskCra
 from lithops_magic.worker import handler
 from lithops_magic.worker import job as worker_job
 from lithops_magic.worker.detached import NotDone
-from localaws import LocalAws
+from localaws import LocalAws, local_command
 
 
 @pytest.fixture
@@ -331,3 +331,23 @@ def test_a_cancelled_job_begins_nothing_and_a_wrong_python_is_told(objects: Obje
     wrong = Deliveries(objects, lambda x: x, runs=3)
     assert wrong.deliver(python="2.7") == {}
     assert "2.7" in wrong.outcome()["reason"]
+
+
+def test_what_a_local_aws_had_not_run_when_it_ended_is_not_waited_for(
+    visits: Visits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "own"
+    monkeypatch.setenv("LITHOPS_MAGIC_LOCAL_DIR", str(folder))
+    visits.held = {1}
+    try:
+        handed = [sys.executable, "-c", client("[0, 1, 2, 3, 4]", detach=True), visits.url]
+        subprocess.run(handed, capture_output=True, timeout=120, check=True)
+        eventually(lambda: visits.runs[1] and visits.runs[4])
+        (record,) = lithops_magic.jobs()
+        local_command(folder, "stop")
+        result = lithops_magic.attach(record.id, settings=SETTINGS)
+        assert result.wait(100)
+        assert 1 in result.errors or isinstance(result.error, JobCancelled)
+        assert any("started anew" in note for note in result.snapshot().notes)
+    finally:
+        local_command(folder, "stop")

@@ -53,6 +53,12 @@ class ObjectStore:
         self._present: set[str] = set()
 
     @property
+    def start(self) -> str:
+        """Names the start of the local AWS that has the objects; empty on AWS itself."""
+        secret = self._cloud.local_secret()
+        return hashlib.sha256(secret.encode()).hexdigest()[:16] if secret else ""
+
+    @property
     def _s3(self) -> S3Client:
         return self._cloud.client("s3")
 

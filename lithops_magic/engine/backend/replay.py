@@ -86,6 +86,7 @@ class Replay:
         self._waiting = 0
         self._stopped = False
         self._expires: float | None = None
+        self._timer: threading.Timer | None = None
         self._lock = threading.Lock()
 
     def send(self, payload: bytes, done: Done) -> None:
@@ -146,6 +147,17 @@ class Replay:
         """Leave tasks as they are; the job ends when no result of a task that was sent before may still come."""
         with self._lock:
             self._left.append(done)
+            first = len(self._left) == 1
+        self._end_if_idle()
+        if first and not self._stopped and self._timer is None:
+            # Whatever the journal tells of tasks that were sent and that nobody asks for: there is an end.
+            self._timer = threading.Timer(max(0.0, self._until() - time.monotonic()), self._give_up)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _give_up(self) -> None:
+        with self._lock:
+            self._recall.flying.clear()
         self._end_if_idle()
 
     def stop(self) -> None:
@@ -164,6 +176,8 @@ class Replay:
 
     def close(self) -> None:
         """Wait for nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
         self.sender.close()
         if self._watch is not None:
             self._watch.close()

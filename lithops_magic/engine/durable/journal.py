@@ -289,6 +289,7 @@ class Journal(Silent):
             "bucket": place.store.bucket if place else None,
             "owner": place.store.owner if place else None,
             "prefix": place.prefix if place else None,
+            "start": place.store.start if place else "",
             "key": job.key.hex(),
             "total": job.snapshot().total,
             "names": {code.co_filename: job.name_code(code.co_filename)} if code else {},

@@ -25,6 +25,10 @@ class Store(Protocol):
     def owner(self) -> str:
         """The account that the bucket must belong to."""
 
+    @property
+    def start(self) -> str:
+        """Names the start of a server that forgets, when it ends, what it was to run; empty where none does."""
+
     def put_once(self, data: bytes, *, sha256: str, again: bool = False) -> str:
         """Write an object named by its hash unless it is there already, and return its key."""
 
