@@ -6,8 +6,9 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
-from lithops_magic.cli import account, demo, image, packages
+from lithops_magic.cli import account, demo, image, jobs, packages
 from lithops_magic.errors import LithopsMagicError
 
 
@@ -28,21 +29,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lithops-magic", description="Notebook cells in parallel on AWS Lambda.")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    parser.add_argument("--version", action="version", version=f"lithops-magic {version('lithops-magic')}")
+    parser.set_defaults(run=lambda _: _help(parser))
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     demo.register(commands)
     commands.add_parser("local", help="run the local AWS in the foreground (see `lithops-magic local --help`)")
 
-    status = commands.add_parser("status", help="list the functions that were deployed")
-    status.set_defaults(run=lambda _: _status())
-
-    clean = commands.add_parser("clean", help="delete the functions that were deployed")
-    clean.set_defaults(run=lambda _: _clean())
-
+    jobs.register(commands)
     account.register(commands)
     packages.register(commands)
     image.register(commands)
     return parser
+
+
+def _help(parser: argparse.ArgumentParser) -> int:
+    parser.print_help()
+    return 0
 
 
 def _fail(message: str) -> int:
@@ -60,32 +63,3 @@ def _local(arguments: list[str]) -> int:
         except KeyboardInterrupt:
             # The terminal sent Ctrl-C to the server too, which is about to end in good order.
             continue
-
-
-def _status() -> int:
-    from lithops_magic import config
-    from lithops_magic.aws.deploy.function import list_functions
-    from lithops_magic.aws.session import Cloud
-
-    settings = config.load()
-    cloud = Cloud.connect(settings)
-    print(f"{cloud.describe()} · configured by {settings.source}")
-    functions = list_functions(cloud, settings)
-    for function in functions:
-        print(f"  {function.name}  {function.memory:,} MB  {function.timeout} s  {function.last_modified}")
-    if not functions:
-        print("No functions deployed.")
-    return 0
-
-
-def _clean() -> int:
-    from lithops_magic import config
-    from lithops_magic.aws.deploy.function import delete_functions
-    from lithops_magic.aws.deploy.layer import delete_layers
-    from lithops_magic.aws.session import Cloud
-
-    settings = config.load()
-    cloud = Cloud.connect(settings)
-    names = [*delete_functions(cloud, settings), *delete_layers(cloud, settings)]
-    print("\n".join(f"Deleted {name}" for name in names) or f"Nothing to delete on {cloud.describe()}.")
-    return 0

@@ -266,7 +266,7 @@ def map(
     return result if background else result.finish()
 
 
-OPTIONS = tuple(name for name in NAMES if name != "label")
+OPTIONS = tuple(name for name in NAMES if name not in ("label", "about"))
 """Those of `map`."""
 
 

@@ -51,6 +51,12 @@ class JobRecord:
     state: Literal["running", "detached", "interrupted", "finished", "cancelled", "broken", "unreadable"]
     """``running``: by a process of this machine; ``detached``: without one, as far as is known;
     ``interrupted``: its process ended before it did; ``unreadable``: `label` says why."""
+    about: str = ""
+    """Where it was started and how its code begins."""
+    cost: float = 0.0
+    """USD at list price so far."""
+    local: bool = False
+    """Whether it ran on the local AWS."""
 
 
 def jobs() -> list[JobRecord]:
@@ -73,7 +79,7 @@ def attach(
     Parameters
     ----------
     job_id
-        ``MapResult.job_id``; ``lithops_magic.jobs()`` lists those that are known.
+        ``MapResult.job_id`` or how it begins; ``lithops_magic.jobs()`` lists those that are known.
     resume
         Run the rest of a job whose process has ended; by default it is only looked at.
     env
@@ -89,8 +95,9 @@ def attach(
     JobInterrupted
         It cannot be resumed: another process runs it, this Python is not the one that began it, or a value is missing.
     """
-    if (job := journal.running.get(job_id)) is not None and not (resume and job.over):
-        return MapResult(job)
+    here = [job for known, job in list(journal.running.items()) if job_id and known.startswith(job_id)]
+    if len(here) == 1 and not (resume and here[0].over):
+        return MapResult(here[0])
     folder = JobFolder.find(job_id)
     manifest = folder.manifest()
     recipe = Recipe.from_plain(manifest["recipe"], _container(folder))
@@ -118,7 +125,18 @@ def _listed(folder: JobFolder) -> JobRecord:
     else:
         name = state.state
     started = datetime.fromtimestamp(manifest["created"], UTC)
-    return JobRecord(manifest["id"], manifest["label"], started, state.total, state.done, state.failed, name)  # type: ignore[arg-type]
+    return JobRecord(
+        id=manifest["id"],
+        label=manifest["label"],
+        started=started,
+        total=state.total,
+        done=state.done,
+        failed=state.failed,
+        state=name,  # type: ignore[arg-type]
+        about=manifest.get("about", ""),
+        cost=state.cost,
+        local=bool(manifest["recipe"]["settings"].get("local")),
+    )
 
 
 def _container(folder: JobFolder) -> bytes:

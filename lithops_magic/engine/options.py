@@ -73,6 +73,8 @@ class MapOptions:
     other in a thread of its own; one that raises is called no more, and the job goes on."""
     label: str = ""
     """What the user calls the job, shown in its repr."""
+    about: str = ""
+    """Where the job was started and how its code begins, shown in lists of jobs."""
 
     @property
     def keeping(self) -> dict[str, list[str]]:
@@ -215,4 +217,5 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "starmap": _flag,
     "callbacks": _callables,
     "label": _text,
+    "about": _text,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,8 +72,11 @@ def test_status_and_clean_see_only_our_functions(local_aws: Any) -> None:
     assert "somebody-elses" not in status.stdout
     assert local_aws.secret_access_key not in status.stdout + status.stderr
 
-    cleaned = run("clean")
-    assert cleaned.stdout.startswith("Deleted lithops-magic-")
+    assert "Would delete 1 function" in run("clean", "--dry-run").stdout
+    assert "--yes" in run("clean").stdout
+    assert "lithops-magic-" in run("status").stdout
+    cleaned = run("clean", "--yes")
+    assert cleaned.stdout.startswith("Deleted 1 function (lithops-magic-")
     left = [function["FunctionName"] for function in functions.list_functions()["Functions"]]
     assert "somebody-elses" in left
     assert not [name for name in left if name.startswith("lithops-magic-")]
@@ -106,3 +110,39 @@ def test_local_passes_its_arguments_on(local_aws: Any) -> None:
 def test_local_serves_unless_told_otherwise(local_aws: Any) -> None:
     done = run("local", "--workers", "3")
     assert f"already runs at {local_aws.endpoint_url}" in done.stderr
+
+
+def test_alone_it_helps_and_tells_its_version() -> None:
+    alone = run()
+    assert alone.returncode == 0
+    assert alone.stdout.startswith("usage: lithops-magic ")
+    assert re.fullmatch(r"lithops-magic \d+\.\d+\S*\n", run("--version").stdout)
+    for name in ("jobs", "logs", "clean"):
+        assert run(name, "--help").stdout.startswith(f"usage: lithops-magic {name} ")
+
+
+def test_jobs_are_listed_and_their_logs_read(local_aws: Any, tmp_path: Path) -> None:
+    state = {"LITHOPS_MAGIC_STATE_DIR": str(tmp_path / "state")}
+    assert run("jobs", **state).stdout == "No jobs yet.\n"
+    assert run("jobs", "--json", **state).stdout == "[]\n"
+    program = (
+        "import lithops_magic, time\n"
+        "def f(x):\n    time.sleep(3)\n    print('item', x)\n    return 1 // x\n"
+        "r = lithops_magic.map(f, [1, 2, 0], errors='keep')\n"
+        "print(r.job_id)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **state},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    job = done.stdout.strip()
+    listed = json.loads(run("jobs", "--json", **state).stdout)
+    assert [(one["id"], one["state"], one["done"], one["failed"]) for one in listed] == [(job, "finished", 2, 1)]
+    assert listed[0]["cost"] > 0
+    assert re.search(rf"{job[:8]} +.*finished +2 ✓ 1 ✗ +≈ \$", run("jobs", **state).stdout)
+    assert run("logs", job[:6], "1", **state).stdout == "item 2\n"
+    assert run("logs", "zz", **state).stderr.startswith("lithops-magic: No job 'zz'")

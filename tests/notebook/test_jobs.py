@@ -114,7 +114,7 @@ def other_process(done: int) -> str:
 def test_a_job_of_a_process_that_died_is_found_and_finished(loaded, run):
     job = other_process(3)
     out, _ = run("%lambda_status")
-    assert re.search(rf"{job} .* [1-6] of 6 +interrupted", out)
+    assert re.search(rf"{job[:8]} .* interrupted +[1-6] ✓ of 6 .*%lambda_attach {job[:8]}", out)
     with provisionalcompleter():
         line = f"%lambda_attach {job[:6]}"
         assert job in {found.text for found in loaded.Completer.completions(line, len(line))}
@@ -131,7 +131,10 @@ def test_a_detached_job_goes_on_by_itself_and_is_found_again(loaded, run):
     job = loaded.user_ns["r"].job_id
     assert loaded.user_ns["r"].wait(120)
     assert list(loaded.user_ns["r"]) == [0, 1, 4, 9]
-    run(f"%lambda_attach {job} -o again")
+    loaded.user_ns["job"] = job
+    for which in ("", "$job", job[:8]):
+        run(f"%lambda_attach {which} -o again")
+        assert loaded.user_ns["again"].job_id == job
     assert list(loaded.user_ns["again"]) == [0, 1, 4, 9]
     run("%%lambda_call --detach -o handle\n6 * 7")
     assert loaded.user_ns["handle"].wait(120)
@@ -144,7 +147,6 @@ def test_a_detached_job_goes_on_by_itself_and_is_found_again(loaded, run):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("", "UsageError: which job? %lambda_status lists those that this machine knows"),
         ("nosuch", "UnknownJob: "),
         ("nosuch --resmue", "UsageError: unknown option --resmue; did you mean --resume?"),
     ],
@@ -159,7 +161,7 @@ def test_values_are_reduced_and_the_bar_tells(loaded, run):
     run("def total(values):\n    return sum(values), len(values)")
     out, _ = run("%%lambda_map x in range(10) -o r --reduce total\nx")
     assert loaded.user_ns["r"].reduced == (45, 10)
-    assert re.search(r"10 tasks · .*reduced with total\(\) in .* · \$0\.0+\d+ in requests", out.splitlines()[-1])
+    assert re.search(r"10 tasks · .*reduced with total\(\) in .* · ≈ \$0\.0+\d+ on AWS", out.splitlines()[-1])
     run("%lambda_map abs range(4) -o s --reduce sum --background")
     assert loaded.user_ns["s"].reduced == 6
     run("def bad(values):\n    return values['a']")

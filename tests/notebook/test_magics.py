@@ -148,22 +148,30 @@ def test_an_object_that_cannot_travel_is_one_line_before_anything_is_asked_of_aw
     assert out.count("\n") == 1
 
 
-def test_status_and_clean(loaded, run):
+def test_status_and_clean(loaded, run, monkeypatch):
     run("%%lambda_map x in [1] -o r\nx")
     out, _ = run("%lambda_status")
     assert "local AWS at http://127.0.0.1" in out
     assert "account 123456789012" in out
     name = re.search(r"lithops-magic-\w+", out).group()
     job = loaded.user_ns["r"].job_id
-    assert re.search(rf"Cell In\[1\] +{job} +1 task · .*free here", out)
+    row = rf"{job[:8]} +\d\d:\d\d \((just now|\d+ s ago)\) +finished +1 ✓ +≈ .* free here +"
+    assert re.search(rf"{row}Cell In\[1\] · x +%lambda_attach {job[:8]}", out)
     run("%%lambda_map x in range(2) -o slow --background\nimport time\ntime.sleep(3)\nx")
-    assert re.search(r"(preparing|running): 0 of 2 finished", run("%lambda_status")[0])
+    assert re.search(r"running +0 ✓ of 2 ", run("%lambda_status")[0])
     loaded.user_ns["slow"].cancel()
-    out, _ = run("%lambda_clean")
+    out, _ = run("%lambda_clean --dry-run")
+    assert re.match(rf"Would delete 1 function \(.*{name}.*\) on local AWS at ", out)
+    monkeypatch.setattr(loaded, "ask_yes_no", lambda question, _: questions.append(question))
+    questions: list[str] = []
+    assert run("%lambda_clean")[0] == "Nothing was deleted; --yes deletes without asking.\n"
+    assert name in questions[0]
+    assert name in run("%lambda_status")[0]
+    out, _ = run("%lambda_clean --yes")
     assert out.startswith("Deleted ")
     assert name in out
     assert out.count("\n") == 1
     out, _ = run("%lambda_status")
     assert "No functions deployed." in out
     out, _ = run("%lambda_clean")
-    assert out.startswith("Nothing to delete (local AWS at ")
+    assert out.startswith("Nothing to delete on local AWS at ")

@@ -50,7 +50,7 @@ def test_a_finished_job_in_text():
     assert "  values  0, 1, 4 … 994009, 996004, 998001" in shown
     assert "median 0.2 s · 95th percentile 0.2 s" in shown or "median 0.3 s" in shown
     assert "1,000 invocations · 1 cold start" in shown
-    assert "used 62 of 1,769 MB" in shown
+    assert "  memory  62 of 1,769 MB\n" in shown
     assert "  cost    ≈ $0.01 on AWS" in shown
 
 

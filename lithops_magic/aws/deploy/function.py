@@ -121,8 +121,8 @@ def list_functions(cloud: Cloud, settings: Settings) -> list[ListedFunction]:
         return sorted((_listed(entry) for entry in _ours(cloud, settings)), key=lambda function: function.name)
 
 
-def delete_functions(cloud: Cloud, settings: Settings) -> list[str]:
-    """Delete our functions of this namespace and return their names.
+def delete_functions(cloud: Cloud, settings: Settings, *, dry_run: bool = False) -> list[str]:
+    """Delete our functions of this namespace and return their names; `dry_run`: only say which they would be.
 
     Raises
     ------
@@ -134,7 +134,8 @@ def delete_functions(cloud: Cloud, settings: Settings) -> list[str]:
         with aws_errors():
             tags = cloud.client("lambda").list_tags(Resource=function.arn)["Tags"]
         if tags.get(OWNER_TAG) == owner(settings):
-            _delete(cloud, function.name)
+            if not dry_run:
+                _delete(cloud, function.name)
             deleted.append(function.name)
     return deleted
 

@@ -65,8 +65,10 @@ def find_layers(cloud: Cloud, settings: Settings, layers: Sequence[BuiltLayer]) 
         return [_find(cloud, settings, layer) for layer in layers]
 
 
-def delete_layers(cloud: Cloud, settings: Settings) -> list[str]:
+def delete_layers(cloud: Cloud, settings: Settings, *, dry_run: bool = False) -> list[str]:
     """Delete our layers of this namespace and return their names; functions that have them keep working.
+
+    With `dry_run`, only say which they would be.
 
     Raises
     ------
@@ -76,7 +78,7 @@ def delete_layers(cloud: Cloud, settings: Settings) -> list[str]:
     client = cloud.client("lambda")
     with aws_errors():
         names = list(_ours(client, settings))
-        for name in names:
+        for name in [] if dry_run else names:
             for version in _versions(client, name):
                 client.delete_layer_version(LayerName=name, VersionNumber=version["Version"])
     return sorted(names)

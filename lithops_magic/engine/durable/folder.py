@@ -42,6 +42,8 @@ class State:
     """A snapshot's state."""
     full: bool = False
     """Whether the journal reached its limit and lacks what came then."""
+    cost: float = 0.0
+    """USD at list price so far."""
 
 
 class JobFolder:
@@ -70,7 +72,7 @@ class JobFolder:
 
     @classmethod
     def find(cls, job_id: str) -> JobFolder:
-        """Return a job's folder.
+        """Return the folder of a job, of which the start of its id is enough.
 
         Raises
         ------
@@ -80,6 +82,12 @@ class JobFolder:
         known = {each.path.name: each for each in cls.all()}
         if job_id in known:
             return known[job_id]
+        begun = [each for name, each in known.items() if job_id and name.startswith(job_id)]
+        if len(begun) == 1:
+            return begun[0]
+        if begun:
+            shown = ", ".join(each.path.name for each in begun[:_LISTED])
+            raise UnknownJob(f"{len(begun)} jobs begin with {job_id!r}: {shown}. Write more of it.")
         close = closest(job_id, known)
         hint = f"did you mean {close}?" if close else "no job is." if not known else "these are known:"
         shown = ", ".join(list(known)[:_LISTED]) + (", …" if len(known) > _LISTED else "")

@@ -248,7 +248,7 @@ class Journal(Silent):
             with contextlib.suppress(LithopsMagicError):
                 self._announce()
         # Last: a job that is said to be over must not hold its lock for as long as a request takes.
-        self._folder.save_state(State(s.total, s.done, s.failed, s.state, self._full))
+        self._folder.save_state(State(s.total, s.done, s.failed, s.state, self._full, s.spent))
 
     def _announce(self) -> None:
         """Say in S3 what the job is; the bucket exists then for what tasks keep."""
@@ -282,6 +282,7 @@ class Journal(Silent):
         return {
             "id": job.id,
             "label": job.options.label,
+            "about": job.options.about,
             "created": job.began,
             "detached": job.options.detach,
             "python": f"{sys.version_info.major}.{sys.version_info.minor}",

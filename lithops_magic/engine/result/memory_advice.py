@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from lithops_magic.config.limits import MEMORY, MOST_MEMORY
-from lithops_magic.config.settings import DEFAULT_MEMORY
+from lithops_magic.config.limits import MOST_MEMORY
 
-FULL_CPU = DEFAULT_MEMORY
-"""MB from which on a function has one whole virtual CPU; CPU grows in proportion to memory."""
 _STEP = 64
 _TIGHT = 0.9
 """Share of the memory from which on it is too little for comfort."""
-_LOOSE = 0.5
-"""Share of the memory up to which it is worth a thought."""
 
 
 def memory_advice(used: int, memory: int) -> str:
-    """Say what was used of the memory, and what giving more or less of it would mean.
+    """Say what was used of the memory, and to give more where little is left.
 
-    Memory buys CPU as well, so that much free memory alone is no reason to ask for less.
+    Free memory alone is no reason to ask for less: memory buys CPU as well.
 
     Parameters
     ----------
@@ -26,20 +21,10 @@ def memory_advice(used: int, memory: int) -> str:
     memory
         MB of the function.
     """
-    text = f"used {used:,} of {memory:,} MB"
-    enough = min(max(MEMORY.low, -(-int(used * 1.25) // _STEP) * _STEP), MOST_MEMORY)
-    if used >= _TIGHT * memory and memory == MOST_MEMORY:
-        return f"{text}: little is left of the most that AWS gives"
-    if used >= _TIGHT * memory:
-        return f"{text}: little is left, memory={enough} would be safer"
-    if used > _LOOSE * memory:
+    text = f"{used:,} of {memory:,} MB"
+    if used < _TIGHT * memory:
         return text
-    if memory > FULL_CPU:
-        target = max(enough, FULL_CPU)
-        if target > 0.75 * memory:
-            return text
-        price = f"{target / memory * 100:.0f} %"
-        return f"{text}: code that uses one CPU is as fast with memory={target}, for {price} of the price per second"
-    if memory - enough < _STEP:
-        return text
-    return f"{text}: less memory is less CPU too, so memory={enough} is cheaper only for tasks that mostly wait"
+    if memory == MOST_MEMORY:
+        return f"{text}: little is left of the most that AWS gives; make tasks smaller"
+    enough = min(-(-int(used * 1.25) // _STEP) * _STEP, MOST_MEMORY)
+    return f"{text}: little is left; memory={enough} is safer"

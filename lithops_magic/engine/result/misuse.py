@@ -14,7 +14,7 @@ from lithops_magic.engine.options import NAMES, MapOptions, check_names
 from lithops_magic.engine.text.units import plural
 from lithops_magic.errors import MissingPackage, MisuseError, NoSuchAttribute, NoSuchTask
 
-_FIXED = {"label", "detach", "starmap"}
+_FIXED = {"label", "about", "detach", "starmap"}
 """Options that belong to a job's first run."""
 
 

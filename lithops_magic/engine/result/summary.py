@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lithops_magic.engine.result.memory_advice import memory_advice
 from lithops_magic.engine.text import html, tracebacks
-from lithops_magic.engine.text.short_repr import glance
+from lithops_magic.engine.text.short_repr import clipped, glance
 from lithops_magic.engine.text.units import duration, factor, plural, price
 from lithops_magic.errors import facts
 
@@ -110,7 +110,7 @@ def _facts(result: MapResult) -> Iterator[tuple[str, list[str]]]:
     if result.errors:
         yield "errors", error_lines(result)
     if result.done() and len(result) > snapshot.done:
-        yield "again", [_remedies(result)]
+        yield "next", [_remedies(result)]
     if snapshot.notes:
         yield "note", [_line(note, 2 * _WIDTH) for note in snapshot.notes]
     if times := sorted(result._durations):
@@ -125,7 +125,10 @@ def _facts(result: MapResult) -> Iterator[tuple[str, list[str]]]:
 
 def _remedies(result: MapResult) -> str:
     """What can be done about tasks that have no value."""
-    again = f".retry() runs {plural(len(result) - result.snapshot().done, 'task')} again"
+    snapshot = result.snapshot()
+    left, unsent = len(result) - snapshot.done, snapshot.cancelled
+    # What was never sent is run, not run again.
+    again = f".retry() runs {plural(left, 'task')}{' again' if not unsent else ''}"
     failed = next(iter(result.errors), None)
     return again if failed is None else f"{again} · .debug({failed}) runs one here, for %debug"
 
@@ -183,5 +186,4 @@ def _task_row(result: MapResult, task: TaskStats, errors: Mapping[int, TaskError
 
 
 def _line(text: str, width: int = _WIDTH) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= width else f"{line[: width - 1]}…"
+    return clipped(text, width)

@@ -11,10 +11,12 @@ _FLOAT = 9
 """Characters up to which a float is shown in full; six digits of a longer one."""
 _FEW = 4
 """Elements up to which an array is shown by them; a larger one by its shape."""
+_CLOSING = {"'", '"', ")", "]", "}", ">"}
+_OPENING = {"(": ")", "[": "]", "{": "}", "<": ">"}
 
 
 def glance(value: object, width: int = 60) -> str:
-    """Return a repr of about `width` characters in one line; it never raises."""
+    """Return a repr of at most about `width` characters in one line; it never raises, and what it opens it closes."""
     try:
         return " ".join(_Glance(width).repr(value).split())
     except KeyboardInterrupt:
@@ -23,10 +25,30 @@ def glance(value: object, width: int = 60) -> str:
         return f"<{type(value).__qualname__}>"
 
 
+def clipped(text: str, width: int) -> str:
+    """Return one line of at most `width` characters; a quote or a bracket around the whole is closed behind a cut."""
+    line = " ".join(text.split())
+    if len(line) <= width:
+        return line
+    end = _closing(line)
+    return f"{line[: width - 1 - len(end)]}…{end}"
+
+
+def _closing(line: str) -> str:
+    """Return what closes a text that is quoted or in brackets as a whole."""
+    quote = line[1:2] if line[0] in "bru" and line[1:2] in ("'", '"') else line[0]
+    end = _OPENING.get(quote, quote)
+    return end if end in _CLOSING and line[-1] == end else ""
+
+
 class _Glance(reprlib.Repr):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.maxstring = self.maxother = self.maxlong = width
+        self.fillvalue = "…"
+
+    def repr_str(self, value: str, level: int) -> str:  # noqa: ARG002
+        return clipped(repr(value[: self.maxstring + 1]), self.maxstring)
 
     def repr_array(self, value: array[Any], level: int) -> str:
         return f"<array of {len(value):,}>" if len(value) > _FEW else super().repr_array(value, level)
@@ -35,7 +57,19 @@ class _Glance(reprlib.Repr):
         if isinstance(value, float):
             text = repr(float(value))
             return text if len(text) <= _FLOAT else f"{value:.6g}"
-        shape = getattr(value, "shape", None)
-        if isinstance(shape, tuple) and math.prod(shape) > _FEW:
-            return f"<{type(value).__name__} {' × '.join(f'{length:,}' for length in shape)}>"
-        return super().repr_instance(value, level)
+        if isinstance(value, bytes | bytearray):
+            return clipped(repr(value[: self.maxstring + 1]), self.maxstring)
+        shape = _shape(value)
+        if shape is not None:
+            return f"<{type(value).__name__} {shape}>"
+        return clipped(super().repr_instance(value, level), self.maxother)
+
+
+def _shape(value: Any) -> str | None:
+    """Return the shape of a table or an array that has more elements than are shown one by one."""
+    shape = getattr(value, "shape", None)
+    if not isinstance(shape, tuple) or not all(isinstance(length, int) for length in shape):
+        return None
+    if hasattr(value, "columns") or math.prod(shape) > _FEW:
+        return " × ".join(f"{length:,}" for length in shape)
+    return None

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from lithops_magic.engine.text import html
 from lithops_magic.engine.text.units import plural, size
-from lithops_magic.notebook.display.progress_frame import Bundle, summary
+from lithops_magic.notebook.display.job_table import HEADINGS, known
+from lithops_magic.notebook.display.progress_frame import Bundle
 
 if TYPE_CHECKING:
     from lithops_magic.config import Settings
     from lithops_magic.engine import MapResult
-    from lithops_magic.engine.attach import JobRecord
 
 _KNOWN = 10
-"""Jobs of other processes that are listed, the latest first."""
+"""Jobs that are listed, the latest first."""
 
 
 @dataclass(frozen=True)
@@ -57,60 +59,66 @@ def status(settings: Settings, jobs: Sequence[MapResult]) -> Bundle:
     """Say which AWS is used and why, what is deployed on it, and what this session has run."""
     from lithops_magic.aws.deploy.function import list_functions
     from lithops_magic.aws.session import Cloud
-    from lithops_magic.engine.attach import jobs as known_jobs
 
     cloud = Cloud.connect(settings)
     functions = [
-        (f.name, f"{f.memory:,} MB", f"{f.timeout} s", size(f.size), f.last_modified[:16].replace("T", " ") + " UTC")
+        (f.name, f"{f.memory:,} MB", f"{f.timeout} s", size(f.size), _local(f.last_modified))
         for f in list_functions(cloud, settings)
     ]
     # Asking for the account first makes `describe` name it.
     account = f"account {cloud.account_id}"
     place = cloud.describe() if account in cloud.describe() else f"{cloud.describe()} ({account})"
     where = f"{place} · configured by {settings.source}"
+    listed, now = known(jobs), time.time()
+    rows = [job.row(now) for job in listed[:_KNOWN]]
+    more = f", the latest {_KNOWN} of {len(listed):,}" if len(listed) > _KNOWN else ""
     tables = [
         Table("Functions", ("name", "memory", "timeout", "size", "last modified"), functions, "No functions deployed."),
-        Table(
-            "Jobs",
-            ("job", "id", "state"),
-            [_job(job) for job in jobs],
-            "No jobs in this session.",
-        ),
+        Table(f"Jobs of this machine{more}", HEADINGS, rows, "No jobs yet."),
     ]
-    here = {job.job_id for job in jobs}
-    if known := [_known(record) for record in known_jobs() if record.id not in here]:
-        title = "Other jobs that this machine knows, for %lambda_attach"
-        tables.append(Table(title, ("job", "label", "started", "finished", "state"), known[:_KNOWN], ""))
     return {
         "text/plain": "\n".join((where, *(table.to_text() for table in tables))),
         "text/html": f"<div>{html.escape(where)}</div>" + "".join(table.to_html() for table in tables),
     }
 
 
-def clean(settings: Settings) -> Bundle:
-    """Delete the functions deployed from here and say which."""
+def clean(settings: Settings, *, dry_run: bool, agree: Callable[[str], bool]) -> Bundle:
+    """Delete the functions and layers deployed from here, if the user agrees, and say which.
+
+    Parameters
+    ----------
+    dry_run
+        Only say which they are.
+    agree
+        Asks a question.
+    """
     from lithops_magic.aws.deploy.function import delete_functions
     from lithops_magic.aws.deploy.layer import delete_layers
     from lithops_magic.aws.session import Cloud
 
     cloud = Cloud.connect(settings)
-    names = delete_functions(cloud, settings)
-    layers = delete_layers(cloud, settings)
-    counts = [plural(len(found), what) for found, what in ((names, "function"), (layers, "layer")) if found]
-    text = f"Deleted {' and '.join(counts)}: {', '.join([*names, *layers])}" if counts else "Nothing to delete"
-    text = f"{text} ({cloud.describe()})"
+
+    def deleted(*, dry_run: bool) -> tuple[list[str], list[str]]:
+        return delete_functions(cloud, settings, dry_run=dry_run), delete_layers(cloud, settings, dry_run=dry_run)
+
+    found = deleted(dry_run=True)
+    where = f"on {cloud.describe()}"
+    if not any(found):
+        text = f"Nothing to delete {where}."
+    elif dry_run:
+        text = f"Would delete {_named(found)} {where}."
+    elif not agree(f"Delete {_named(found)} {where}?"):
+        text = "Nothing was deleted; --yes deletes without asking."
+    else:
+        text = f"Deleted {_named(deleted(dry_run=False))} {where}."
     return {"text/plain": text, "text/html": f"<div>{html.escape(text)}</div>"}
 
 
-def _job(job: MapResult) -> tuple[str, str, str]:
-    snapshot = job.snapshot()
-    if snapshot.finished:
-        return job._label, job.job_id, summary(snapshot)
-    total = "?" if snapshot.total is None else f"{snapshot.total:,}"
-    return job._label, job.job_id, f"{snapshot.state}: {snapshot.done + snapshot.failed:,} of {total} finished"
+def _named(found: tuple[list[str], list[str]]) -> str:
+    counts = [plural(len(names), what) for names, what in zip(found, ("function", "layer"), strict=True) if names]
+    return f"{' and '.join(counts)} ({', '.join([*found[0], *found[1]])})"
 
 
-def _known(job: JobRecord) -> tuple[str, ...]:
-    total = "?" if job.total is None else f"{job.total:,}"
-    started = job.started.astimezone().strftime("%Y-%m-%d %H:%M")
-    return job.id, job.label, started, f"{job.done + job.failed:,} of {total}", job.state
+def _local(moment: str) -> str:
+    """Return AWS's time as the clock here shows it."""
+    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -26,7 +26,7 @@ _OPTIONS: dict[str, tuple[Option, ...]] = {
     "logs": options.LOGS,
     "attach": options.ATTACH,
     "status": options.MANAGE,
-    "clean": options.MANAGE,
+    "clean": options.CLEAN,
     "config": config.OPTIONS,
     "export": (),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lithops_magic.notebook.parse.options import ATTACH, CALL, LOGS, MANAGE, MAP, Option, describe
+from lithops_magic.notebook.parse.options import ATTACH, CALL, CLEAN, LOGS, MANAGE, MAP, Option, describe
 
 _MAP_FORMS = """\
     %%lambda_map TARGET in ITEMS [options]     the cell is computed for each item
@@ -75,20 +75,20 @@ _LOGS_EXAMPLES = """\
 
 
 _ATTACH_FORMS = """\
-    %lambda_attach JOB [options]
+    %lambda_attach [JOB] [options]
 """
 
 _ATTACH_INTRODUCTION = """\
-JOB is what `RESULT.job_id` says; %lambda_status lists the jobs that this machine knows: those that took longer than
-two seconds, or were detached, in the last seven days. What had finished is there at once. What still runs arrives if
-it takes long enough to be kept in S3; a detached job goes on until its end. --resume runs the rest of a job whose
-notebook was closed, or its kernel killed.
+JOB is what `RESULT.job_id` says, or how it begins; without it, the latest job of this notebook. %lambda_status lists
+the jobs that this machine knows: those that took longer than two seconds, or were detached, in the last seven days.
+What had finished is there at once. What still runs arrives if it takes long enough to be kept in S3; a detached job
+goes on until its end. --resume runs the rest of a job whose notebook was closed, or its kernel killed.
 """
 
 _ATTACH_EXAMPLES = """\
-    %lambda_attach 0123456789abcdef -o r
+    %lambda_attach -o r
 
-    %lambda_attach 0123456789abcdef -o r --resume
+    %lambda_attach 01234567 -o r --resume
 """
 
 
@@ -110,11 +110,14 @@ ATTACH_HELP = _help(
     _ATTACH_EXAMPLES,
 )
 STATUS_HELP = _help(
-    "Show which AWS is used, the functions deployed on it, and the jobs of this session and of this machine.",
+    "Show which AWS is used, the functions deployed on it, and the jobs of this machine.",
     "    %lambda_status [options]\n",
     "",
     MANAGE,
 )
 CLEAN_HELP = _help(
-    "Delete the functions that were deployed from here, and nothing else.", "    %lambda_clean [options]\n", "", MANAGE
+    "Delete the functions and layers that were deployed from here, and nothing else.",
+    "    %lambda_clean [options]\n",
+    "It says what it would delete, and asks.\n",
+    CLEAN,
 )

@@ -11,6 +11,7 @@ from IPython.core.page import page
 from lithops_magic.notebook.magics.help import ATTACH_HELP, CLEAN_HELP, LOGS_HELP, STATUS_HELP
 from lithops_magic.notebook.magics.map import is_silenced
 from lithops_magic.notebook.parse import grammar, options
+from lithops_magic.notebook.parse.about import notebook_name
 from lithops_magic.notebook.parse.expand import expand
 from lithops_magic.notebook.parse.usage_error import UsageError
 
@@ -50,11 +51,18 @@ class JobMagics(Magics):
     def lambda_clean(self, line: str) -> None:
         from lithops_magic.notebook.display.status import clean, show
 
-        given = grammar.options_only(line, options.MANAGE, "%lambda_clean", self.shell.user_ns)
+        given = grammar.options_only(line, options.CLEAN, "%lambda_clean", self.shell.user_ns)
         if given.help:
             page(CLEAN_HELP)
         else:
-            show(clean(self._magics.settings(given)))
+            agree = _always if given.yes else self._agree
+            show(clean(self._magics.settings(given), dry_run=given.dry_run, agree=agree))
+
+    def _agree(self, question: str) -> bool:
+        try:
+            return self.shell.ask_yes_no(f"{question} [y/N]", "n")  # type: ignore[no-any-return, no-untyped-call]
+        except (NotImplementedError, EOFError):  # nobody is there to be asked
+            return False
 
     lambda_clean.__doc__ = CLEAN_HELP
 
@@ -82,14 +90,28 @@ class JobMagics(Magics):
             page(ATTACH_HELP)
             return None
         grammar.refuse_unknown_flag(job_id, options.by_flag(options.ATTACH))
-        if not job_id:
-            raise UsageError("which job? %lambda_status lists those that this machine knows")
         from lithops_magic.engine.attach import attach
         from lithops_magic.notebook.display.run_job import run
 
         settings = self._magics.settings(given)
-        start = partial(attach, expand(job_id, self.shell.user_ns).strip("\"'"), resume=given.resume, settings=settings)
+        job = expand(job_id, self.shell.user_ns).strip("\"'") or self._latest()
+        start = partial(attach, job, resume=given.resume, settings=settings)
         result = run(self.shell, self._magics.view(given, out=given.out), start, self._magics.remember)
         return None if given.out or is_silenced(line) else result
 
     lambda_attach.__doc__ = ATTACH_HELP
+
+    def _latest(self) -> str:
+        """Return the latest job of this notebook."""
+        from lithops_magic.engine.attach import jobs
+
+        name = notebook_name(self.shell)
+        for job in jobs():
+            if not name or job.about.startswith(f"{name}: "):
+                return job.id
+        whose = f"of {name} " if name else ""
+        raise UsageError(f"no job {whose}is known; %lambda_status lists those that this machine knows")
+
+
+def _always(_: str) -> bool:
+    return True

@@ -16,6 +16,7 @@ from traitlets import Bool, Dict, Enum, Float, Int, TraitError, Unicode, validat
 from lithops_magic.config import limits
 from lithops_magic.notebook.magics.help import CALL_HELP, MAP_HELP
 from lithops_magic.notebook.parse import grammar, option_values, options
+from lithops_magic.notebook.parse.about import about
 from lithops_magic.notebook.parse.cell import Mapped, code_name, expression_form, function_form
 from lithops_magic.notebook.parse.evaluate import evaluate_function, evaluate_items
 from lithops_magic.notebook.parse.grammar import MapLine
@@ -110,7 +111,9 @@ class LambdaMagics(Magics):
             return None
         items = evaluate_items(self.shell, asked.items, names)
         reduce = evaluate_function(self.shell, given.reduce, "--reduce", names) if given.reduce else None
-        result = self._run(given, self._mapped(asked, line, cell, names), items, out=given.out, reduce=reduce)
+        mapped = self._mapped(asked, line, cell, names)
+        code = asked.function or "" if cell is None else cell
+        result = self._run(given, mapped, items, out=given.out, code=code, reduce=reduce)
         return None if given.out or is_silenced(line, cell) else result
 
     lambda_map.__doc__ = MAP_HELP
@@ -128,7 +131,7 @@ class LambdaMagics(Magics):
         given = replace(given, errors="raise")
         called = expression_form(self.shell, f"%%lambda_call {line}", cell, None)
         goes_on = given.background or given.detach
-        result = self._run(given, called, [None], out=given.out if goes_on else None)
+        result = self._run(given, called, [None], out=given.out if goes_on else None, code=cell)
         if result is None:
             return None
         value = result if goes_on else result[0]
@@ -163,7 +166,7 @@ class LambdaMagics(Magics):
         )
 
     def _run(
-        self, given: Options, mapped: Mapped, items: Iterable[Any], *, out: str | None, reduce: Any = None
+        self, given: Options, mapped: Mapped, items: Iterable[Any], *, out: str | None, code: str, reduce: Any = None
     ) -> MapResult | None:
         # The engine is loaded on first use: loading the extension must not slow a notebook's start.
         from lithops_magic import engine
@@ -172,7 +175,11 @@ class LambdaMagics(Magics):
 
         __tracebackhide__ = True
         settings = self.settings(given)
-        wanted = {"options": self._options(given, mapped.label), "settings": settings, "reduce": reduce}
+        wanted = {
+            "options": self._options(given, mapped.label, about(self.shell, code)),
+            "settings": settings,
+            "reduce": reduce,
+        }
         if given.dry_run:
             preview(mapped.function, items, **wanted)
             return None
@@ -198,14 +205,19 @@ class LambdaMagics(Magics):
             return function_form(self.shell, first, cell)
         return expression_form(self.shell, first, cell, asked.target)
 
-    def _options(self, given: Options, label: str) -> MapOptions:
+    def _options(self, given: Options, label: str, started: str) -> MapOptions:
         from lithops_magic.engine import MapOptions
 
         chosen = {
             name: value if (value := getattr(given, name)) is not None and value is not False else getattr(self, name)
             for name in options.ENGINE
         }
-        chosen |= {"env": tuple({**self.env, **dict(given.env)}.items()), "detach": given.detach, "label": label}
+        chosen |= {
+            "env": tuple({**self.env, **dict(given.env)}.items()),
+            "detach": given.detach,
+            "label": label,
+            "about": started,
+        }
         return MapOptions(**{name: value for name, value in chosen.items() if value is not None})
 
 

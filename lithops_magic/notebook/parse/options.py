@@ -44,6 +44,7 @@ class Options:
     profile: str | None = None
     grep: str | None = None
     resume: bool = False
+    yes: bool = False
     help: bool = False
 
 
@@ -200,6 +201,11 @@ ATTACH = (
     _HELP,
 )
 MANAGE = (*_WHERE, _HELP)
+CLEAN = (
+    Option(("--dry-run",), "only say what would be deleted"),
+    Option(("--yes",), "delete without asking"),
+    *MANAGE,
+)
 LOGS = (Option(("--grep",), "only lines that match this regular expression", "PATTERN", str, "a pattern"), _HELP)
 
 ENGINE = (

@@ -1,0 +1,90 @@
+"""The commands around jobs and what was deployed: `status`, `jobs`, `logs`, `clean`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict
+from typing import Any
+
+_PLAYBACK = 5.0
+"""Seconds that a job may take to be read."""
+
+
+def register(commands: Any) -> None:
+    """Add the commands to the sub-parsers of `lithops-magic`."""
+    status = commands.add_parser("status", help="list the functions that were deployed")
+    status.set_defaults(run=lambda _: _status())
+
+    jobs = commands.add_parser("jobs", help="list the jobs that this machine knows, the latest first")
+    jobs.add_argument("--json", action="store_true", help="as JSON, one object per job")
+    jobs.set_defaults(run=_jobs)
+
+    logs = commands.add_parser("logs", help="print what the tasks of a job printed")
+    logs.add_argument("job", metavar="JOB", help="the job's id, or how it begins")
+    logs.add_argument("index", metavar="INDEX", nargs="?", type=int, help="one task only")
+    logs.add_argument("--grep", metavar="PATTERN", help="only lines that match this regular expression")
+    logs.set_defaults(run=_logs)
+
+    clean = commands.add_parser("clean", help="delete the functions and layers that were deployed")
+    clean.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+    clean.add_argument("--yes", action="store_true", help="delete without asking")
+    clean.set_defaults(run=_clean)
+
+
+def _status() -> int:
+    from lithops_magic import config
+    from lithops_magic.aws.deploy.function import list_functions
+    from lithops_magic.aws.session import Cloud
+
+    settings = config.load()
+    cloud = Cloud.connect(settings)
+    print(f"{cloud.describe()} · configured by {settings.source}")
+    functions = list_functions(cloud, settings)
+    for function in functions:
+        print(f"  {function.name}  {function.memory:,} MB  {function.timeout} s  {function.last_modified}")
+    if not functions:
+        print("No functions deployed.")
+    return 0
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    from lithops_magic.notebook.display.job_table import HEADINGS, known
+    from lithops_magic.notebook.display.status import Table
+
+    listed, now = known(), time.time()
+    if options.json:
+        print(json.dumps([asdict(job) for job in listed], indent=2))
+        return 0
+    # The last column is for a notebook.
+    rows = [job.row(now)[:-1] for job in listed]
+    print(Table("Jobs of this machine", HEADINGS[:-1], rows, "No jobs yet.").to_text())
+    return 0
+
+
+def _logs(options: argparse.Namespace) -> int:
+    from lithops_magic.engine.attach import attach
+
+    result = attach(options.job)
+    # What had finished is played back; what still runs need not end.
+    result.wait(_PLAYBACK)
+    found = result.logs(options.index, grep=options.grep) if options.grep else result.logs(options.index)
+    text = str(found)
+    if text:
+        print(text.rstrip("\n"))
+    return 0
+
+
+def _clean(options: argparse.Namespace) -> int:
+    from lithops_magic import config
+    from lithops_magic.notebook.display.status import clean
+
+    def agree(question: str) -> bool:
+        if options.yes:
+            return True
+        return sys.stdin.isatty() and input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+    print(clean(config.load(), dry_run=options.dry_run, agree=agree)["text/plain"])
+    return 0

@@ -1,0 +1,120 @@
+"""The jobs of this session and of this machine, in one table, the newest first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from lithops_magic.engine.text.short_repr import clipped
+from lithops_magic.engine.text.units import duration, price
+
+if TYPE_CHECKING:
+    from lithops_magic.engine import MapResult
+    from lithops_magic.engine.attach import JobRecord
+
+SHOWN = 8
+"""Characters of an id that are shown, and that %lambda_attach needs."""
+HEADINGS = ("job", "started", "state", "tasks", "price", "where", "to attach")
+_STATES = {"preparing": "running", "cancelled": "stopped", "broken": "failed"}
+"""What a person calls a state, if it is not what the engine calls it."""
+_WHERE = 48
+"""Characters of the place where a job was started and the code it runs."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One job as it is listed."""
+
+    id: str
+    started: float
+    """Seconds since 1970."""
+    state: str
+    """One word: running, detached, interrupted, finished, stopped, failed or unreadable."""
+    done: int
+    failed: int
+    total: int | None
+    cost: float
+    """USD at list price."""
+    local: bool
+    about: str
+
+    @classmethod
+    def of_record(cls, record: JobRecord) -> Listed:
+        """Return a job of this machine."""
+        return cls(
+            id=record.id,
+            started=record.started.timestamp(),
+            state=_STATES.get(record.state, record.state),
+            done=record.done,
+            failed=record.failed,
+            total=record.total,
+            cost=record.cost,
+            local=record.local,
+            about=_about(record.about, record.label),
+        )
+
+    @classmethod
+    def of_result(cls, result: MapResult) -> Listed:
+        """Return a job of this session."""
+        snapshot = result.snapshot()
+        return cls(
+            id=result.job_id,
+            started=time.time() - (time.monotonic() - snapshot.started_at),
+            state=_STATES.get(snapshot.state, snapshot.state),
+            done=snapshot.done,
+            failed=snapshot.failed,
+            total=snapshot.total,
+            cost=snapshot.spent,
+            local=snapshot.local,
+            about=_about(result.options.about, result.options.label),
+        )
+
+    def row(self, now: float) -> tuple[str, ...]:
+        """Return the cells under `HEADINGS`."""
+        return (
+            self.id[:SHOWN],
+            f"{_clock(self.started, now)} ({_age(now - self.started)})",
+            self.state,
+            _tasks(self),
+            price(self.cost, local=self.local) if self.cost else "",
+            clipped(self.about, _WHERE),
+            "" if self.state == "unreadable" else f"%lambda_attach {self.id[:SHOWN]}",
+        )
+
+
+def known(session: Iterable[MapResult] = ()) -> list[Listed]:
+    """Return the jobs of this machine, those of the `session` as they are now; the newest first."""
+    from lithops_magic.engine.attach import jobs
+
+    here = {result.job_id: Listed.of_result(result) for result in session}
+    there = [Listed.of_record(record) for record in jobs() if record.id not in here]
+    return sorted([*here.values(), *there], key=lambda job: -job.started)
+
+
+def _about(about: str, label: str) -> str:
+    return " · ".join(part for part in (label, about) if part)
+
+
+def _tasks(job: Listed) -> str:
+    counts = f"{job.done:,} ✓" + (f" {job.failed:,} ✗" if job.failed else "")
+    if job.total is None or job.done + job.failed < job.total:
+        counts += f" of {'?' if job.total is None else f'{job.total:,}'}"
+    return counts
+
+
+def _clock(moment: float, now: float) -> str:
+    """Return local time, with the day unless it is today's."""
+    then = datetime.fromtimestamp(moment)
+    same = then.date() == datetime.fromtimestamp(now).date()
+    return f"{then:%H:%M}" if same else f"{then:%b} {then.day} {then:%H:%M}"
+
+
+def _age(seconds: float) -> str:
+    if seconds < 10:
+        return "just now"
+    if seconds >= 2 * 86_400:
+        return f"{seconds // 86_400:.0f} days ago"
+    return f"{duration(seconds).partition(' min ')[0] + ' min' if 60 <= seconds < 3600 else duration(seconds)} ago"

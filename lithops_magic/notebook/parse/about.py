@@ -1,0 +1,23 @@
+"""What a job is called in a list of jobs: the notebook that started it, and how its code begins."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+def notebook_name(shell: InteractiveShell) -> str:
+    """Return the name of the notebook's file, as far as the server that shows it tells; else nothing."""
+    told = (shell.user_ns.get("__vsc_ipynb_file__"), os.environ.get("JPY_SESSION_NAME"))
+    return next((Path(name).name for name in told if isinstance(name, str) and name.endswith(".ipynb")), "")
+
+
+def about(shell: InteractiveShell, code: str) -> str:
+    """Return both, such as `analysis.ipynb: fit(x)`."""
+    lines = (line.strip() for line in code.splitlines())
+    first = next((line for line in lines if line and not line.startswith("#")), "")
+    return ": ".join(part for part in (notebook_name(shell), first) if part)

@@ -1,0 +1,56 @@
+"""The table of jobs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from lithops_magic.notebook.display.job_table import HEADINGS, Listed
+
+NOW = datetime(2026, 3, 5, 14, 30).timestamp()
+
+
+def row(**changes: object) -> dict[str, str]:
+    facts = {
+        "id": "0123456789abcdef",
+        "started": NOW - 185,
+        "state": "finished",
+        "done": 35,
+        "failed": 5,
+        "total": 40,
+        "cost": 0.0008,
+        "local": True,
+        "about": "Cell In[3] · analysis.ipynb: fit(x)",
+    }
+    return dict(zip(HEADINGS, Listed(**{**facts, **changes}).row(NOW), strict=True))
+
+
+def test_a_row() -> None:
+    assert row() == {
+        "job": "01234567",
+        "started": "14:26 (3 min ago)",
+        "state": "finished",
+        "tasks": "35 ✓ 5 ✗",
+        "price": "≈ $0.0008 on AWS, free here",
+        "where": "Cell In[3] · analysis.ipynb: fit(x)",
+        "to attach": "%lambda_attach 01234567",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "column", "shown"),
+    [
+        ({"started": NOW - 3}, "started", "14:29 (just now)"),
+        ({"started": NOW - 86_400}, "started", "Mar 4 14:30 (24 h 00 min ago)"),
+        ({"started": NOW - 5 * 86_400}, "started", "Feb 28 14:30 (5 days ago)"),
+        ({"failed": 0}, "tasks", "35 ✓ of 40"),
+        ({"total": None}, "tasks", "35 ✓ 5 ✗ of ?"),
+        ({"local": False}, "price", "≈ $0.0008 on AWS"),
+        ({"cost": 0.0}, "price", ""),
+        ({"state": "unreadable"}, "to attach", ""),
+        ({"about": "f" * 90}, "where", "f" * 47 + "…"),
+    ],
+)
+def test_columns(changes: dict[str, object], column: str, shown: str) -> None:
+    assert row(**changes)[column] == shown
