@@ -59,8 +59,8 @@ class LithopsMagicError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """IPython shows this instead of our own frames; in one piece, because not every `%xmode` breaks lines."""
-        calls = user_code.calls(BaseException.__getattribute__(self, "__traceback__"))
-        return ["\n".join([*(["Called from:", *calls] if calls else []), self.report()])]
+        calls = user_code.calls(object.__getattribute__(self, "__traceback__"))
+        return ["\n".join([*calls, self.report()])]
 
     def report(self) -> str:
         """All there is to say, without the way to it."""
@@ -445,8 +445,11 @@ def _revived(kind: type[TaskError], known: TaskFacts, notes: list[str], original
 
 def _mixed(kind: type[TaskError], original: Exception) -> TaskError | None:
     # A StopIteration raised through a generator would become a RuntimeError that hides everything; syntax errors and
-    # groups are shown by IPython in its own way, with our frames and without what we have to say.
+    # groups are shown by IPython in its own way, with our frames and without what we have to say; the end of a debugger
+    # it does not show at all.
     if isinstance(original, StopIteration | StopAsyncIteration | SyntaxError | BaseExceptionGroup):
+        return None
+    if any(base.__module__ == "bdb" for base in type(original).__mro__):
         return None
     from lithops_magic.worker import exceptions
 

@@ -54,7 +54,9 @@ def short(file: str) -> str:
 def calls(at: TracebackType | None) -> list[str]:
     """The user's own lines on the way to an error of ours, if more than the cell or script itself is on it."""
     frames = _frames(at)
-    return [] if all(code.co_name == "<module>" for code, _ in frames) else list(lines(at))
+    if all(code.co_name == "<module>" for code, _ in frames):
+        return []
+    return ["Traceback (most recent call last):", *lines(at)]
 
 
 def lines(at: TracebackType | None) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from lithops_magic.engine.dispatch import failures
@@ -46,3 +48,23 @@ def test_processes_that_died(code: int, used: int | None, expected: type, words:
     found, text = failures.of_process(code, 512, used)
     assert found is expected
     assert words in text
+
+
+def test_a_file_that_is_here_is_found_in_the_error_or_its_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a b.csv").touch()
+    (tmp_path / "x.h5").touch()
+    (tmp_path / "folder").mkdir()
+    for original, kind, message, said in (
+        (FileNotFoundError(2, "no", "a b.csv"), "FileNotFoundError", "no", "the file a b.csv is on this machine"),
+        (FileNotFoundError(2, "no", b"x"), "FileNotFoundError", "no", ""),
+        (FileNotFoundError(2, "no", "folder"), "FileNotFoundError", "no", "the folder folder is on this machine"),
+        (None, "RasterioIOError", "a: 'a b.csv': No such file or directory", "the file a b.csv"),
+        (None, "OSError", "unable to open file: name = 'x.h5', errno = 2", "the file x.h5"),
+        (None, "ComputeError", "No such file or directory (os error 2): x.h5", "the file x.h5"),
+        (None, "ValueError", "x.h5 is odd", ""),
+        (None, "FileNotFoundError", "gone.h5", ""),
+    ):
+        _, remedy = failures.of_exception(RemoteTraceback(kind, message), 512, original)
+        assert said in remedy
+        assert bool(said) == bool(remedy)

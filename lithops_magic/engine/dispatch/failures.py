@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 
@@ -37,6 +38,9 @@ _ENDED = (
     "compiled code that fails and os._exit do so, which Python cannot catch: run the task on this item in a script to "
     "find where"
 )
+_ABSENT = re.compile(r"no such file|does not exist|cannot find|not found|unable to open|could not open", re.IGNORECASE)
+_NAMES = re.compile(r"""'([^'\n]+)'|"([^"\n]+)"|(\S+)""")
+_NO_DEBUGGER = "a sandbox has no debugger: .debug(i) of the result runs the task here, where breakpoint() works"
 _LOG = "the function's log in CloudWatch may say more"
 _NO_LIBRARY = "cannot open shared object file: No such file or directory"
 
@@ -52,7 +56,9 @@ def out_of_memory(limit: int, used: int | None) -> str:
     return f"it used up {amount}: give it more with memory (--memory)"
 
 
-def of_exception(error: RemoteTraceback, memory: int) -> tuple[type[RemoteError], str]:
+def of_exception(
+    error: RemoteTraceback, memory: int, original: BaseException | None = None
+) -> tuple[type[RemoteError], str]:
     """Return the class of an exception of the user's code, and what to add to its message."""
     if error.type == "ModuleNotFoundError":
         module = _NO_MODULE.match(error.message)
@@ -70,7 +76,35 @@ def of_exception(error: RemoteTraceback, memory: int) -> tuple[type[RemoteError]
         return DiskFull, " (the function's disk is full: give it more of /tmp with tmp (--tmp), or write elsewhere)"
     if error.type == "MemoryError":
         return RemoteError, f" (the function has {memory} MB: give it more with memory (--memory))"
+    if error.type == "BdbQuit":
+        return RemoteError, f" ({_NO_DEBUGGER})"
+    if path := _file_here(error, original):
+        return RemoteError, f" ({_bring(path)})"
     return RemoteError, ""
+
+
+def _file_here(error: RemoteTraceback, original: BaseException | None) -> str:
+    """The file or folder that a sandbox did not find and this machine has; empty if there is none."""
+    if error.type not in ("FileNotFoundError", "NotADirectoryError") and not _ABSENT.search(error.message):
+        return ""
+    named = (
+        [str(name) for name in (original.filename, original.filename2) if isinstance(name, str | os.PathLike)]
+        if (isinstance(original, OSError))
+        else []
+    )
+    if path := next((name for name in named if os.path.exists(name)), ""):  # noqa: PTH110 - never raises
+        return path
+    words = ("".join(groups).rstrip(",.:;)") for groups in _NAMES.findall(error.message))
+    return next((word for word in words if os.path.isfile(word)), "")  # noqa: PTH113
+
+
+def _bring(path: str) -> str:
+    if os.path.isdir(path):  # noqa: PTH112
+        return f"the folder {path} is on this machine, and a sandbox has files of its own: put it in S3 or on EFS"
+    return (
+        f"the file {path} is on this machine, and a sandbox has files of its own: read it outside of the task, such as "
+        f"data = open({path!r}, 'rb').read(), and use `data` in it, or put the file in S3"
+    )
 
 
 def of_process(code: int, memory: int, used: int | None) -> Cause:

@@ -185,7 +185,7 @@ def _remote_error(outcome: Outcome, task: Task, known: _Circumstances) -> TaskEr
     original: BaseException | None = None
     with contextlib.suppress(BaseException):  # of a class that is not here and the like: name, text and frames do
         original = unpack(outcome.exception) if outcome.exception else None
-    kind, remedy = failures.of_exception(remote, known.limits.memory)
+    kind, remedy = failures.of_exception(remote, known.limits.memory, original)
     message = (f"{remote.type}: {remote.message}" if remote.message else remote.type) + remedy
     about = {"index": task.index, "item": glance(task.item), "log": outcome.log}
     try:

@@ -98,7 +98,7 @@ def _message(error: TaskError) -> str:
     """The message without the type before it, which is said already."""
     known = facts(error)
     text = known.message
-    return (text.removeprefix(known.traceback.type).removeprefix(": ") if known.traceback else text) or text
+    return (text.removeprefix(known.traceback.type).removeprefix(": ").strip() if known.traceback else text) or text
 
 
 def locate(traceback: RemoteTraceback, name_code: NameCode) -> str:

@@ -14,6 +14,7 @@ from IPython.core.page import page
 from traitlets import Bool, Dict, Enum, Float, Int, TraitError, Unicode, validate
 
 from lithops_magic.config import limits
+from lithops_magic.errors import TaskError, facts
 from lithops_magic.notebook.magics.help import CALL_HELP, MAP_HELP
 from lithops_magic.notebook.parse import grammar, option_values, options
 from lithops_magic.notebook.parse.about import about
@@ -131,9 +132,15 @@ class LambdaMagics(Magics):
         given = replace(given, errors="raise")
         called = expression_form(self.shell, f"%%lambda_call {line}", cell, None)
         goes_on = given.background or given.detach
-        result = self._run(given, called, [None], out=given.out if goes_on else None, code=cell)
+        try:
+            result = self._run(given, called, [None], out=given.out if goes_on else None, code=cell)
+        except TaskError as error:
+            _print(facts(error).log)
+            raise
         if result is None:
             return None
+        if not goes_on:
+            _print(result.logs(0))
         value = result if goes_on else result[0]
         if given.out:
             self.shell.user_ns[given.out] = value
@@ -227,6 +234,12 @@ def _continued(line: str, cell: str) -> tuple[str, str]:
         more, _, cell = cell.partition("\n")
         line = f"{line}\n{more}"
     return line, cell
+
+
+def _print(log: str) -> None:
+    """Show what a cell printed where any cell's prints are shown."""
+    if log:
+        print(log, end="" if log.endswith("\n") else "\n")  # noqa: T201
 
 
 def is_silenced(line: str, cell: str | None = None) -> bool:

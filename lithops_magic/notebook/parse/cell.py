@@ -46,7 +46,8 @@ class CellSyntaxError(Exception):
         self._lines = lines
 
     def _render_traceback_(self) -> list[str]:
-        return self._lines
+        # In one piece, because not every `%xmode` breaks lines.
+        return ["\n".join(line.rstrip("\n") for line in self._lines)]
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import IPython.core.error
 
+from lithops_magic import user_code
+
 
 class UsageError(IPython.core.error.UsageError):
-    """A line or a cell is wrong: shown in one line.
+    """A line or a cell is wrong: shown in one line, below the user's own functions that led there.
 
     IPython prints its own UsageError to stderr and stores no `error` output, so that whoever reads a notebook that was
     run without a person finds nothing where it stopped.
     """
 
     def _render_traceback_(self) -> list[str]:
-        return [f"UsageError: {self}"]
+        return ["\n".join([*user_code.calls(self.__traceback__), f"UsageError: {self}"])]

@@ -1,0 +1,181 @@
+"""What a person sees of an error in a notebook, in every mode of showing and debugging: a real kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jupyter_client.manager import start_new_kernel
+
+pytestmark = pytest.mark.usefixtures("local_aws")
+
+
+class Notebook:
+    """A kernel that answers what a debugger asks."""
+
+    def __init__(self, folder: Path) -> None:
+        self.manager, self.client = start_new_kernel(kernel_name="python3", cwd=str(folder))
+        self.folder = folder
+        self.run("%load_ext lithops_magic\n%colors nocolor")
+
+    def run(self, code: str, *typed: str) -> str:
+        """Run a cell, type what it is to be answered, and return all text that it shows."""
+        shown: list[str] = []
+        answers = iter(typed)
+
+        def output(message: dict) -> None:
+            content = message["content"]
+            if message["msg_type"] == "error":
+                shown.append("\n".join(content["traceback"]))
+            elif message["msg_type"] == "stream":
+                shown.append(content["text"])
+            elif message["msg_type"] == "execute_result":
+                shown.append(content["data"]["text/plain"])
+
+        self.client.execute_interactive(
+            code,
+            allow_stdin=True,
+            timeout=120,
+            output_hook=output,
+            stdin_hook=lambda _: self.client.input(next(answers, "q")),
+        )
+        return "\n".join(shown)
+
+    def close(self) -> None:
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+        self.manager.cleanup_resources()
+        self.manager.context.destroy()
+
+
+@pytest.fixture(scope="module")
+def kept(local_folder: Path, variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        notebook = Notebook(tmp_path_factory.mktemp("book"))
+    yield notebook
+    notebook.close()
+
+
+@pytest.fixture
+def notebook(kept: Notebook) -> Iterator[Notebook]:
+    yield kept
+    kept.run("%xmode Context\n%pdb off")
+
+
+FAILING = "%%lambda_map x in [2, 0] -o r\ny = x\n1 / y"
+
+
+@pytest.mark.parametrize("mode", ["Plain", "Minimal", "Context", "Verbose"])
+def test_every_mode_shows_the_same_lines(notebook: Notebook, mode: str) -> None:
+    notebook.run(f"%xmode {mode}")
+    lines = notebook.run(FAILING).splitlines()
+    assert lines[0].startswith("1 of 2 tasks failed with ZeroDivisionError at Cell In[")
+    assert lines[0].endswith("line 3: `1 / y`")
+    assert lines[1] == "Task 1 (0): division by zero · .debug(1) runs it here, for %debug"
+    assert lines[2] == "Traceback in the sandbox (most recent call last):"
+    assert lines[-1] == "ZeroDivisionError: division by zero"
+    assert not any("lithops_magic" in line for line in lines)
+    assert notebook.run("%%lambda_map x in [1] --memroy 5\nx").startswith("UsageError: unknown option --memroy")
+
+
+def test_debug_opens_in_the_line_that_failed(notebook: Notebook) -> None:
+    notebook.run(FAILING)
+    shown = notebook.run("%debug", "q")
+    assert "3 1 / y" in shown
+    assert "lithops_magic" not in shown
+
+
+def test_pdb_opens_in_the_line_that_failed(notebook: Notebook) -> None:
+    notebook.run("%pdb on")
+    shown = notebook.run(
+        "def inverse(x):\n    return 6 // x\nimport lithops_magic\nlithops_magic.map(inverse, [0])", "q"
+    )
+    assert "2     return 6 // x" in shown
+    assert f"lithops_magic{'/'}engine" not in shown
+
+
+def test_a_task_that_is_debugged_here_stops_in_its_line_with_its_variables(notebook: Notebook) -> None:
+    notebook.run(FAILING)
+    shown = notebook.run("r.debug(1)")
+    assert "Task 1 runs here now, not on Lambda: 0" in shown
+    assert "----> 3 1 / y" in shown
+    assert "lithops_magic/" not in shown
+    assert "7000" in notebook.run("%debug", "p y + 7000", "q")
+
+
+def test_a_breakpoint_in_a_task_says_where_it_works(notebook: Notebook) -> None:
+    for line in ("breakpoint()", "import pdb; pdb.set_trace()"):
+        shown = notebook.run(f"%%lambda_map x in [5] -o r\n{line}\ny = x\ny")
+        assert "a sandbox has no debugger: .debug(i)" in shown
+        assert "BdbQuit at Cell In[" in shown
+
+
+def test_endless_recursion_is_folded(notebook: Notebook) -> None:
+    shown = notebook.run("def f(n):\n    return g(n)\ndef g(n):\n    return f(n + 1)\n%lambda_map f [1]")
+    assert "RecursionError" in shown
+    assert "… the 2 lines above 4" in shown
+    assert len(shown.splitlines()) < 30
+
+
+def test_a_usage_error_in_the_users_function_shows_their_line(notebook: Notebook) -> None:
+    shown = notebook.run("def study(n):\n    return get_ipython().run_line_magic('lambda_map', 'abs -1')\n\nstudy(3)")
+    assert "line 2, in study\n    return get_ipython()" in shown
+    assert "line 4, in <module>\n    study(3)\n" in shown
+    assert shown.splitlines()[-1].startswith("UsageError: ")
+    notebook.run("import lithops_magic\nr = lithops_magic.map(abs, [1, 2])")
+    shown = notebook.run("def look():\n    return r[7]\n\nlook()")
+    assert "line 2, in look\n    return r[7]\n" in shown
+    assert "there is no task 7" in shown.splitlines()[-1]
+    assert notebook.run("r[7]").startswith("NoSuchTask")
+
+
+def test_a_call_shows_what_it_printed_also_when_it_fails(notebook: Notebook) -> None:
+    assert notebook.run("%%lambda_call\nprint('hello')\n40 + 2") == "hello\n\n42"
+    shown = notebook.run("%%lambda_call\nprint('on the way')\n{}['k']")
+    assert shown.startswith("on the way\n")
+    assert "The task failed with KeyError at Cell In[" in shown
+    assert "None" not in shown
+    assert shown.count("KeyError") == 2
+
+
+def test_a_file_that_only_the_notebook_has_is_named_with_the_way_to_bring_it(notebook: Notebook) -> None:
+    (notebook.folder / "local.csv").write_text("a,b\n1,2\n")
+    (notebook.folder / "pictures").mkdir(exist_ok=True)
+    shown = notebook.run("%%lambda_map x in [1] -o r\nwith open('local.csv') as file:\n    text = file.read()\ntext")
+    assert "the file local.csv is on this machine, and a sandbox has files of its own" in shown
+    assert "line 2: `with open('local.csv') as file:`" in shown
+    shown = notebook.run("%%lambda_map x in [1] -o r\nimport os\nos.listdir('pictures')")
+    assert "the folder pictures is on this machine" in shown
+    assert "is on this machine" not in notebook.run("%%lambda_map x in [1] -o r\nopen('nowhere.csv')")
+
+
+def test_generated_code_is_not_taken_for_the_users(notebook: Notebook) -> None:
+    cell = (
+        "%%lambda_map x in [1] -o r\nimport dataclasses\n@dataclasses.dataclass\nclass P:\n    a: int\n    def {}\n{}"
+    )
+    shown = notebook.run(cell.format("__post_init__(self): raise ValueError('no')", "P(1)"))
+    assert "line 6: `def __post_init__(self)" in shown
+    shown = notebook.run("%%lambda_map x in [1] -o r\nimport os\nos.environ['nothing']")
+    assert "line 3: `os.environ['nothing']`" in shown
+    shown = notebook.run("%%lambda_map x in [1] -o r\ndef deep():\n    exec('1/0')\ndeep()")
+    assert "line 3: `exec('1/0')`" in shown
+
+
+def test_every_exception_of_a_group_has_its_line(notebook: Notebook) -> None:
+    shown = notebook.run(
+        "%%lambda_map x in [1] -o r\nimport asyncio\nasync def one():\n    1 / 0\nasync def two():\n    {}['k']\n"
+        "async with asyncio.TaskGroup() as group:\n    group.create_task(one())\n    group.create_task(two())"
+    )
+    assert "1. ZeroDivisionError: division by zero at Cell In[" in shown
+    assert "line 4: `1 / 0`" in shown
+    assert "2. KeyError: 'k' at Cell In[" in shown
+    assert "line 6: `{}['k']`" in shown
+
+
+def test_an_interrupt_of_a_task_has_no_stray_colon(notebook: Notebook) -> None:
+    shown = notebook.run("%%lambda_map x in [1] -o r\nraise KeyboardInterrupt")
+    assert shown.splitlines()[-1] == "KeyboardInterrupt"
+    assert "KeyboardInterrupt:" not in shown
