@@ -80,13 +80,13 @@ def test_map_has_the_options_that_are_declared_with_their_defaults_and_words() -
     assert set(words) == {field.name for field in fields(MapOptions)} == set(options._CHECKS)
     signature = inspect.signature(lithops_magic.map).parameters
     own = {"function", "iterables", "reduce", "settings", "background", "progress"}
-    assert set(signature) - own == set(words) - {"label"}
+    assert set(signature) - own == set(words) - {"label", "about"}
     documented = inspect.getdoc(lithops_magic.map) or ""
     parameters = documented.partition("Parameters")[2].partition("Returns")[0]
     told = {name: " ".join(text.split()) for name, text in re.findall(r"^(\w+)\n((?:    .*\n)+)", parameters, re.M)}
     assert set(told) == set(signature)
     plain = MapOptions()
-    for name in set(words) - {"label"}:
+    for name in set(words) - {"label", "about"}:
         assert told[name] == words[name]
         default = signature[name].default
         assert (default or ()) == getattr(plain, name) if name == "env" else default == getattr(plain, name)
@@ -104,7 +104,15 @@ def test_the_notebooks_options_and_defaults_are_those_of_the_engine() -> None:
         assert name in line
         assert traits[name].default_value in (getattr(plain, name), None)
     assert {"env", "detach"} <= line & set(declared())
-    assert set(declared()) - set(flags.ENGINE) == {"env", "detach", "keep_after", "starmap", "callbacks", "label"}
+    assert set(declared()) - set(flags.ENGINE) == {
+        "env",
+        "detach",
+        "keep_after",
+        "starmap",
+        "callbacks",
+        "label",
+        "about",
+    }
     for name in ("memory", "timeout", "tmp"):
         allowed = getattr(limits, name.upper())
         assert (traits[name].min, traits[name].max) == (allowed.low, allowed.high)
