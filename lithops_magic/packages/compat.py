@@ -51,7 +51,7 @@ def runs(paths: Iterable[Path], target: Target) -> bool:
     """Whether libraries ask for nothing but one another and what the target's system has, in its version."""
     if target.here:
         return True
-    files = [path for path in paths if _is_library(path)]
+    files = [path for path in paths if is_library(path)]
     brought = {path.name for path in files}
     return is_this_platform(target) and all(_runs(path, brought, target) for path in files)
 
@@ -72,7 +72,8 @@ def is_of_numpy_1(paths: Iterable[Path]) -> bool:
     return False
 
 
-def _is_library(path: Path) -> bool:
+def is_library(path: Path) -> bool:
+    """Whether a file holds compiled code."""
     return path.name.endswith(COMPILED) or ".so." in path.name
 
 

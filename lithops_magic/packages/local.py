@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import platform
 import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Iterator
@@ -13,8 +14,10 @@ from pathlib import Path
 
 from lithops_magic.errors import PackageError
 from lithops_magic.packages.archive import zip_bytes
+from lithops_magic.packages.compat import is_library, runs
 from lithops_magic.packages.imports import imports_of_file
 from lithops_magic.packages.modules import Unit, find_file, find_unit, is_compiled
+from lithops_magic.packages.platform import Target
 
 LARGEST = 262_144_000
 """Bytes of a function and its layers, unzipped (AWS Lambda quotas: 250 MB)."""
@@ -32,13 +35,7 @@ class Walk:
 
 
 def walk(names: Iterable[tuple[str, str]]) -> Walk:
-    """Follow modules, given with where they are imported, through the sources of those that are the user's own.
-
-    Raises
-    ------
-    PackageError
-        One of the user's own is compiled.
-    """
+    """Follow modules, given with where they are imported, through the sources of those that are the user's own."""
     found = Walk()
     seen: set[str] = set()
     waiting = list(names)
@@ -64,10 +61,7 @@ def _imported_by(name: str, unit: Unit) -> Iterator[tuple[str, str]]:
         if file is None:
             continue
         if is_compiled(file):
-            raise PackageError(
-                f"{module} is a compiled extension ({file}), made for this machine, and cannot be shipped as it is: "
-                "build a wheel of it for Linux and give that with --packages PATH.whl."
-            )
+            continue
         package = module if file.name == "__init__.py" else module.rpartition(".")[0]
         yield from ((found, f"imported by {file.name}") for found in imports_of_file(file, package))
 
@@ -102,12 +96,24 @@ def pack(units: Iterable[Unit], projects: Iterable[importlib.metadata.Distributi
     """
     files: dict[str, Path | bytes] = {}
     for unit in units:
-        files.update((path.relative_to(unit.root).as_posix(), path) for path in _files(unit))
+        files.update((path.relative_to(unit.root).as_posix(), path) for path in _shippable(unit))
     for project in projects:
         folder = f"{project.name.replace('-', '_')}-{project.version}.dist-info"
         texts = ((name, project.read_text(name)) for name in _METADATA)
         files.update((f"{folder}/{name}", text.encode()) for name, text in texts if text)
     return zip_bytes(files.items()) if files else b""
+
+
+def _shippable(unit: Unit) -> Iterator[Path]:
+    """Yield the files of a unit; of compiled ones those that run on Lambda as they are.
+
+    What does not, a program may do without, or get from a wheel or an image: a task that needs it says so.
+    """
+    files = list(_files(unit))
+    target = Target.of("arm64" if platform.machine() == "aarch64" else "x86_64")
+    libraries = [path for path in files if is_library(path)]
+    fit = runs(libraries, target) if libraries else True
+    return (path for path in files if fit or not is_compiled(path))
 
 
 def _files(unit: Unit) -> Iterator[Path]:
@@ -119,7 +125,7 @@ def _files(unit: Unit) -> Iterator[Path]:
         folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
         for name in names:
             path = Path(folder, name)
-            if name.startswith(".") or name.endswith(".pyc") or is_compiled(path) or not path.is_file():
+            if name.startswith(".") or name.endswith(".pyc") or not path.is_file():
                 continue
             size += path.stat().st_size
             if size > LARGEST:

@@ -8,7 +8,7 @@ from packaging.utils import canonicalize_name
 
 from lithops_magic.packages.distributions import NOT_SHIPPED, installed, owner_of
 from lithops_magic.packages.metadata import name_of
-from lithops_magic.packages.modules import find_file, find_unit
+from lithops_magic.packages.modules import find_file, find_unit, is_compiled
 
 DISTRIBUTION = "=="
 """Behind the name of a distribution that was looked up as such."""
@@ -37,6 +37,11 @@ def explain(name: str) -> str:
         return f"it {what} was not shipped: name it with --packages {distribution}"
     unit = find_unit(name) or find_unit(top)
     if unit is not None and unit.kind == "local":
+        if (file := find_file(name)) is not None and is_compiled(file):
+            return (
+                f"{file.name} is compiled for this machine and would not run on Lambda: build a wheel of it for Linux "
+                "and give that with --packages PATH.whl, use a container image, or catch the ImportError"
+            )
         return f"{unit.path.name} is your own, and is shipped where the cell is seen to import it: import {name} there"
     if top in sys.stdlib_module_names:
         return f"Lambda's Python has no {top}"

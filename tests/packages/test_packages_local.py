@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import site
 import subprocess
 import sys
@@ -14,9 +15,18 @@ import pytest
 import uv
 
 from lithops_magic.engine.result.map_result import MapResult
-from lithops_magic.errors import PackageError, RemoteError
+from lithops_magic.errors import RemoteError
 
 Run = Callable[..., MapResult]
+
+
+SWIFT = """
+#include <Python.h>
+static PyObject *answer(PyObject *self, PyObject *none) { return PyLong_FromLong(42); }
+static PyMethodDef methods[] = {{"answer", answer, METH_NOARGS, ""}, {0}};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "swift", "", -1, methods};
+PyMODINIT_FUNC PyInit_swift(void) { return PyModule_Create(&module); }
+"""
 
 
 def test_a_module_beside_the_notebook_and_what_it_imports(run: Run, project: Callable[..., Path]) -> None:
@@ -149,17 +159,45 @@ def test_modules_among_the_installed_that_no_distribution_owns(run: Run, project
 
 
 @pytest.mark.parametrize("name", ["fast", "rapid._fast"])
-def test_a_compiled_module_of_the_user_s_own_is_refused_with_the_remedy(project, run: Run, name: str) -> None:
+def test_a_compiled_module_that_does_not_run_on_lambda_is_named_with_the_remedies(project, run: Run, name: str) -> None:
     folder = project({"rapid/__init__.py": "from . import _fast\n"})
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
     (folder / f"{name.replace('.', '/')}{suffix}").write_bytes(b"\x7fELF")
 
     def call(_: int) -> object:
-        import fast
+        if name == "fast":
+            import fast
+
+            return fast
         import rapid
 
-        return fast, rapid
+        return rapid
 
-    with pytest.raises(PackageError, match=rf"{name} is a compiled extension .* build a wheel of it") as caught:
-        run(call)
-    assert "\n" not in str(caught.value)
+    def falls_back(_: int) -> str:
+        try:
+            import fast
+
+            return str(fast)
+        except ImportError:
+            return "pure"
+
+    [error] = run(call).errors.values()
+    assert "\n" not in str(error)
+    if name == "fast":
+        assert all(words in str(error) for words in ("compiled for this machine", "--packages PATH.whl"))
+        assert run(falls_back).values() == ["pure"]
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs a compiler")
+def test_a_compiled_module_that_runs_on_lambda_is_shipped(project, run: Run) -> None:
+    folder = project({"swift.c": SWIFT})
+    include, suffix = sysconfig.get_path("include"), sysconfig.get_config_var("EXT_SUFFIX")
+    command = ["gcc", "-shared", "-fPIC", f"-I{include}", "swift.c", "-o", f"swift{suffix}"]
+    subprocess.run(command, cwd=folder, check=True)
+
+    def call(x: int) -> int:
+        import swift
+
+        return int(swift.answer())
+
+    assert run(call).values() == [42]

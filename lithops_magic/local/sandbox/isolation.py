@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from lithops_magic.local.inside import launcher
 from lithops_magic.local.inside.launcher import PIVOT_ROOT
+from lithops_magic.local.sandbox import runtime_dir
 
 Choice = Literal["auto", "namespaces", "none"]
 BASE_PYTHON = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
@@ -92,6 +93,8 @@ class Isolation:
 
     def specification(self, view: View, environment: dict[str, str]) -> bytes:
         """Return what the launcher reads to start the function's process."""
+        if runtime_dir.mend(self._runtime) and self.namespaces:
+            self._machine = machine(self._runtime)
         if self.namespaces:
             command = ["-S", "-s", f"{RUNTIME_DIR}/bootstrap.py", environment["_HANDLER"]]
             return marshal.dumps(self._namespaced(view, environment, command))

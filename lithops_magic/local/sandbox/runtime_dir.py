@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import shutil
 from pathlib import Path
@@ -30,22 +31,50 @@ def build(folder: Path, *, native_client: bool) -> None:
         Use awslambdaric's compiled client where it is installed; False takes the stand-in everywhere.
     """
     folder.mkdir(parents=True)
-    native = False
-    for distribution in DISTRIBUTIONS:
-        for source in top_level(distribution):
-            is_client = source.name.startswith("runtime_client.")
-            native = native or (is_client and native_client)
-            if native_client or not is_client:
-                link(source, folder / source.name)
+    native = _link_distributions(folder, native_client=native_client)
     inside = Path(__file__).parent.parent / "inside"
     shutil.copy(inside / "bootstrap.py", folder)
     if not native:
         shutil.copy(inside / "runtime_client.py", folder)
 
 
+def mend(folder: Path) -> bool:
+    """Link anew what an installer has moved since, such as metadata whose folder is named by version.
+
+    Returns
+    -------
+    bool
+        Whether anything had gone.
+    """
+    gone = [path for path in folder.iterdir() if not path.exists()]
+    if gone:
+        native_client = not (folder / "runtime_client.py").is_file()
+        for path in gone:
+            path.unlink()
+        importlib.invalidate_caches()
+        _link_distributions(folder, native_client=native_client)
+    return bool(gone)
+
+
+def _link_distributions(folder: Path, *, native_client: bool) -> bool:
+    """Link what is not there yet; whether the compiled client is."""
+    native = False
+    for distribution in DISTRIBUTIONS:
+        for source in top_level(distribution):
+            is_client = source.name.startswith("runtime_client.")
+            native = native or (is_client and native_client)
+            target = folder / source.name
+            if (native_client or not is_client) and source.exists() and not target.exists():
+                link(source, target)
+    return native
+
+
 def top_level(distribution: str) -> list[Path]:
     """Return the packages, modules and metadata that a distribution installed."""
-    found = importlib.metadata.distribution(distribution)
+    try:
+        found = importlib.metadata.distribution(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return []
     names = {path.parts[0] for path in found.files or () if path.parts[0] not in ("..", "__pycache__", "bin")}
     return [Path(str(found.locate_file(name))) for name in sorted(names)]
 
