@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from nbformat import NotebookNode, v4
@@ -44,11 +45,21 @@ def _cell(cell: NotebookNode) -> NotebookNode:
 
 
 def _outputs(outputs: Iterable[NotebookNode]) -> Iterator[NotebookNode]:
-    for output in outputs:
+    for output in _joined(outputs):
         if "data" not in output:
             yield output
         elif data := {kind: value for kind, value in output.data.items() if not _LIVE.fullmatch(kind)}:
             yield NotebookNode({**output, "data": data})
+
+
+def _joined(outputs: Iterable[NotebookNode]) -> Iterator[NotebookNode]:
+    """Join what was printed piece by piece: a secret may have been, too."""
+    for (kind, _), group in groupby(outputs, lambda output: (output.output_type, output.get("name"))):
+        pieces = list(group)
+        if kind == "stream" and len(pieces) > 1:
+            yield NotebookNode({**pieces[0], "text": "".join("".join(piece.text) for piece in pieces)})
+        else:
+            yield from pieces
 
 
 def _chosen(metadata: NotebookNode, what: str) -> dict[str, Any]:

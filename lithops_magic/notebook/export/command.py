@@ -44,12 +44,12 @@ def export(shell: InteractiveShell, session: Session, target: Path, named: str |
         raise UsageError(f"%lambda_export needs {error.name}: pip install nbconvert") from None
     source = current(shell, named)
     _check(target, source.file)
-    scrubber = Scrubber(known_secrets(session))
+    scrubber = Scrubber(known_secrets(session, shell.user_ns))
     book = clean(source.notebook, scrubber)
     text, left_out = _render(book, kind, source.name)
     _write(target, text)
     lines = [f"Wrote {target} from {source.name} ({len(text.encode()) / 1024:,.0f} KB)"]
-    lines += [f"Secrets taken out: {scrubber.removed}"] if scrubber.removed else []
+    lines += [f"Secrets taken out: {scrubber.removed} ({scrubber.kinds})"] if scrubber.removed else []
     lines += [f"Note: {source.note}"] if source.note else []
     lines += [f"Left out, because only a notebook has it: {', '.join(left_out)}"] if left_out else []
     show({"text/plain": "\n".join(lines), "text/html": "".join(f"<div>{html.escape(line)}</div>" for line in lines)})

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import gc
+import html
+import json
 import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from lithops_magic.config.save import HIDDEN, SECRET_NAME
 from lithops_magic.config.settings import CREDENTIALS
@@ -18,40 +22,64 @@ from lithops_magic.errors import ConfigError
 if TYPE_CHECKING:
     from lithops_magic.notebook.session import Session
 
-_SHORTEST = 8
-"""Characters below which a secret would be found in ordinary words."""
+_SHORTEST, _PIECE = 8, 16
+"""Characters below which a secret, or a part of one, would be found in ordinary words."""
 
-_SHAPES = re.compile(
-    r"""
-    \b(?:AKIA|ASIA)[A-Z0-9]{16}\b                                       # ids of access keys
-    | \b(?:IQoJb3JpZ2lu|FwoGZXIvYXdz|FQoGZXIvYXdz)[\w/+=%-]{40,}        # session tokens, as AWS begins them
-    | (?<=[?&]X-Amz-Signature=)[0-9a-f]{64}                             # what makes a presigned address valid
-    | (?<=-----BEGIN\ PRIVATE\ KEY-----)[\s\S]+?(?=-----END)
-    | (?<=-----BEGIN\ RSA\ PRIVATE\ KEY-----)[\s\S]+?(?=-----END)
-    """,
-    re.VERBOSE,
+_SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("the id of an access key", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")),
+    ("a session token", re.compile(r"\b(?:IQoJb3JpZ2lu|FwoGZXIvYXdz|FQoGZXIvYXdz)[\w/+=%-]{40,}")),
+    ("a presigned address", re.compile(r"(?<=[?&]X-Amz-Signature=)[0-9a-f]{64}")),
+    (
+        "a private key",
+        re.compile(r"(?<=PRIVATE\ KEY-----)[\s\S]+?(?=-----END)|(?<=PRIVATE\ KEY\ BLOCK-----)[\s\S]+?(?=-----END)"),
+    ),
+    ("the password of an address", re.compile(r"(?<=://)[^\s/:@\"']*:[^\s/@\"']+(?=@)")),
+    ("a token", re.compile(r"(?i)(?<=\bbearer\s)[\w.~+/-]{16,}=*|(?<=\bbasic\s)[\w+/]{16,}=*")),
+    (
+        "a token",
+        re.compile(
+            r"\b(?:gh[pousr]_\w{30,}|github_pat_\w{22,}|glpat-[\w-]{20,}|hf_\w{30,}|xox[abprs]-[\w-]{10,}"
+            r"|sk-[\w-]{20,}|AIza[\w-]{35}|pypi-[\w-]{40,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]+)"
+        ),
+    ),
 )
-_ASSIGNED = re.compile(
-    r"""(?ix) (\b aws_?(?:secret_?access_?key|session_?token) \b ["']? \s* [=:] \s* ["']?) ([\w/+=]{16,})"""
+"""What can be told to be a secret by its looks, whoever's it is."""
+
+_NAME = r"[\w.-]*(?:secret|token|password|passwd|passphrase|access_?key|api_?key|private_?key|credential)[\w.-]*"
+_ASSIGNED: tuple[re.Pattern[str], ...] = (
+    # In code, JSON and reprs; what is no text, such as a call, stays.
+    re.compile(rf"""(?i)(\b{_NAME}["']?\s*\]?\s*[=:]\s*[frbu]{{0,2}}["'])([^"'\n\\]{{6,}})(?=["'])"""),
+    re.compile(rf"""(?i)(\\["']{_NAME}\\["']\s*:\s*\\["'])([^"'\n\\]{{6,}})(?=\\["'])"""),
+    # In YAML and files of variables.
+    re.compile(rf"""(?i)(\b{_NAME}\s*[=:][ \t]*)((?=[\w/+=-]*\d)[\w/+=-]{{16,}})(?![\w(])"""),
+    re.compile(rf"(?i)(--env[ =][\"']?{_NAME}=)([^\s\"']+)"),
+    re.compile(rf"(?i)(<{_NAME}>)([^<\s]+)(?=</)"),
 )
-"""A secret beside the name that AWS gives it, known to this session or not."""
+"""A secret beside a name that says so."""
 
 
 class Scrubber:
-    """Replaces secrets in text and in nested lists and dictionaries, and counts them."""
+    """Replaces secrets in text and in nested lists and dictionaries, and remembers of what kinds they were."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        found = {secret for secret in secrets if len(secret) >= _SHORTEST}
-        self._known = {form: secret for secret in found for form in (secret, quote(secret, safe=""))}
+        known = {secret for secret in secrets if len(secret) >= _SHORTEST}
+        self._known = {form: secret for secret in known for form in _forms(secret)}
         # The longest first: one secret may be the beginning of another.
         forms = sorted(self._known, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, forms))) if forms else None
-        self._removed: set[str] = set()
+        self._pattern = re.compile("|".join(map(_wrapped, forms))) if forms else None
+        self._pieces = {piece: form for form in reversed(forms) for piece in _pieces(form)}
+        self._piece = re.compile("|".join(map(re.escape, self._pieces))) if self._pieces else None
+        self._removed: dict[str, str] = {}
 
     @property
     def removed(self) -> int:
         """How many different secrets were found."""
         return len(self._removed)
+
+    @property
+    def kinds(self) -> str:
+        """What they were."""
+        return ", ".join(sorted(set(self._removed.values())))
 
     def scrub(self, value: Any) -> Any:
         """Return `value` without secrets; what is no text, list or dictionary is returned as it is."""
@@ -65,25 +93,91 @@ class Scrubber:
 
     def _text(self, text: str) -> str:
         if self._pattern is not None:
-            text = self._pattern.sub(self._hide, text)
-        text = _ASSIGNED.sub(lambda match: match[1] + self._note(match[2]), text)
-        return _SHAPES.sub(self._hide, text)
+            text = self._pattern.sub(lambda match: self._note(_joined(match[0]), "a secret of this session"), text)
+        if self._piece is not None:
+            text = self._without_pieces(text, self._piece)
+        for pattern in _ASSIGNED:
+            text = pattern.sub(lambda match: match[1] + self._note(match[2], "what is called a secret"), text)
+        for kind, shape in _SHAPES:
+            text = shape.sub(lambda match, kind=kind: self._note(match[0], kind), text)  # type: ignore[misc]
+        return text
 
-    def _hide(self, match: re.Match[str]) -> str:
-        return self._note(match.group())
+    def _without_pieces(self, text: str, piece: re.Pattern[str]) -> str:
+        """Take out parts of secrets too: one may be printed in two."""
+        done, at = [], 0
+        while (match := piece.search(text, at)) is not None:
+            form = self._pieces[match[0]]
+            start, end, left = match.start(), match.end(), form.index(match[0])
+            right = left + len(match[0])
+            while start > at and left and text[start - 1] == form[left - 1]:
+                start, left = start - 1, left - 1
+            while end < len(text) and right < len(form) and text[end] == form[right]:
+                end, right = end + 1, right + 1
+            done += [text[at:start], self._note(form, "a secret of this session")]
+            at = end
+        return "".join([*done, text[at:]])
 
-    def _note(self, secret: str) -> str:
-        self._removed.add(self._known.get(secret, secret))
+    def _note(self, secret: str, kind: str) -> str:
+        if secret != HIDDEN:
+            self._removed.setdefault(self._known.get(secret, secret), kind)
         return HIDDEN
 
 
-def known_secrets(session: Session) -> set[str]:
+def _forms(secret: str) -> set[str]:
+    """Return what a secret looks like as it is, quoted, escaped, in hexadecimal and in base64, alone or amid others."""
+    data = secret.encode(errors="surrogatepass")
+    found = {secret, quote(secret, safe=""), quote_plus(secret), html.escape(secret), json.dumps(secret)[1:-1]}
+    found.add(json.dumps(json.dumps(secret)[1:-1])[1:-1])
+    found |= {repr(secret)[1:-1], data.hex(), data.hex().upper()}
+    for before in range(3):
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            encoded = encode(bytes(before) + data).decode().rstrip("=")
+            # The first and the last character may be made of what surrounds it.
+            found.add(encoded[(0, 2, 3)[before] : len(encoded) - ((before + len(data)) % 3 != 0)])
+    return {form for form in found if len(form) >= _SHORTEST}
+
+
+def _wrapped(form: str) -> str:
+    """Return a pattern of a form, also where it is broken into lines."""
+    return r"(?:\\?\r?\n[ \t]*|\\n)?".join(map(re.escape, form))
+
+
+def _joined(text: str) -> str:
+    return re.sub(r"\\?\r?\n[ \t]*|\\n", "", text)
+
+
+def _pieces(form: str) -> Iterator[str]:
+    """Yield so many parts of a long form that every larger one has one of them."""
+    return (form[start : start + _PIECE] for start in range(0, len(form) - _PIECE + 1, _PIECE // 2))
+
+
+def known_secrets(session: Session, names: Mapping[str, Any] = MappingProxyType({})) -> set[str]:
     """Return the credentials that this process knows, and every variable whose name says that it is a secret.
 
     Nothing is asked of AWS: credentials are those that are in the environment, in boto3's files, in the settings, and
-    in the sessions that were opened so far.
+    in the sessions that were opened so far. Variables are those of the environment and of the notebook, `names`.
     """
-    return {secret for secret in (*_of_settings(session), *_of_environment(), *_of_boto()) if secret}
+    found = (*_of_settings(session), *_of_environment(), *_of_boto(), *_of_names(names))
+    return {secret for secret in found if secret}
+
+
+def _of_names(names: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in [*names.items()]:
+        if SECRET_NAME.search(name):
+            yield from _texts(value)
+        elif type(value) is dict:
+            # As STS gives credentials, or a file of configuration has them.
+            yield from _of_names({key: part for key, part in value.items() if isinstance(key, str)})
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if isinstance(value, str):
+        yield value
+    elif type(value) in (list, tuple, dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
 
 
 def _of_settings(session: Session) -> Iterator[str | None]:
