@@ -43,7 +43,9 @@ def test_an_unknown_command_is_refused() -> None:
     assert "demmo" in done.stderr
 
 
-def test_status_and_clean_see_only_our_functions(local_aws: Any) -> None:
+def test_status_and_clean_see_only_our_functions(local_aws: Any, tmp_path: Path) -> None:
+    # A namespace of its own: other tests may have functions on the same local AWS, and need them.
+    (tmp_path / ".lithops_config").write_text("aws_lambda:\n  local: true\n  namespace: clitest\n")
     role = local_aws.client("iam").create_role(
         RoleName="cli-test",
         AssumeRolePolicyDocument=json.dumps(
@@ -56,7 +58,9 @@ def test_status_and_clean_see_only_our_functions(local_aws: Any) -> None:
         ),
     )["Role"]["Arn"]
     program = "import lithops_magic; print(list(lithops_magic.map(abs, [-1, 2])))"
-    mapped = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    mapped = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
     assert mapped.stdout == "[1, 2]\n", mapped.stderr
     functions = local_aws.client("lambda")
     functions.create_function(
@@ -66,22 +70,23 @@ def test_status_and_clean_see_only_our_functions(local_aws: Any) -> None:
         Handler="x.y",
         Code={"ZipFile": _zip()},
     )
-    status = run("status")
+    status = run("status", cwd=tmp_path)
     assert local_aws.endpoint_url in status.stdout, status.stderr
-    assert "lithops-magic-" in status.stdout
+    assert "lithops-magic-clitest" in status.stdout
     assert "somebody-elses" not in status.stdout
     assert local_aws.secret_access_key not in status.stdout + status.stderr
 
-    assert "Would delete 1 function" in run("clean", "--dry-run").stdout
-    assert "--yes" in run("clean").stdout
-    assert "lithops-magic-" in run("status").stdout
-    cleaned = run("clean", "--yes")
-    assert cleaned.stdout.startswith("Deleted 1 function (lithops-magic-")
+    assert "Would delete 1 function" in run("clean", "--dry-run", cwd=tmp_path).stdout
+    assert "--yes" in run("clean", cwd=tmp_path).stdout
+    assert "lithops-magic-clitest" in run("status", cwd=tmp_path).stdout
+
+    cleaned = run("clean", "--yes", cwd=tmp_path)
+    assert cleaned.stdout.startswith("Deleted 1 function (lithops-magic-clitest")
     left = [function["FunctionName"] for function in functions.list_functions()["Functions"]]
     assert "somebody-elses" in left
-    assert not [name for name in left if name.startswith("lithops-magic-")]
-    assert "No functions deployed." in run("status").stdout
-    assert "Nothing to delete" in run("clean").stdout
+    assert not [name for name in left if name.startswith("lithops-magic-clitest")]
+    assert "No functions deployed." in run("status", cwd=tmp_path).stdout
+    assert "Nothing to delete" in run("clean", cwd=tmp_path).stdout
 
 
 def _zip() -> bytes:

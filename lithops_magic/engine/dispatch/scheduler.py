@@ -1,4 +1,10 @@
-"""Runs one job: pulls items, fills chunks, keeps invocations in flight and has every answer judged."""
+"""Runs one job: pulls items, fills chunks, keeps invocations in flight and has every answer judged.
+
+All decisions are taken by one thread per job. Whatever happens elsewhere (answers on awscrt's thread, items, transfers,
+looks at S3, a user's cancel) only puts a message into its inbox, whose order is the order of the job's events. A task
+is always in exactly one place: waiting or resting in a lane, in flight, in a transfer, or settled; `Job.running` counts
+what is in flight or in transfer, and the loop ends when nothing is anywhere.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Writes down a job that proves worth it, so that another process can go on with it. Never in the way of the job."""
+"""Writes down a job that proves worth it, so that another process can go on with it. Never in the way of the job.
+
+The job's scheduler notes; a thread of the journal's own writes, every `PERIOD`, and is the only one that does, but for
+jobs whose tasks must not run twice: there the scheduler writes what it is about to send before it does. What was noted
+is lost only if the process is killed within `PERIOD`; what the state file tells is in the journal already.
+"""
 
 from __future__ import annotations
 

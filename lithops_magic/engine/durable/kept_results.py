@@ -1,4 +1,9 @@
-"""The results that tasks keep in S3: waited for, verified, and handed over like the answer of an invocation."""
+"""The results that tasks keep in S3: waited for, verified, and handed over like the answer of an invocation.
+
+`expect` may be called from any thread; `done` is called from a thread of the watch, once for each call of `expect`
+unless the watch is closed before, at the latest when the wait expires. Nothing is unpickled here, and nothing handed
+over whose signature is not the job's.
+"""
 
 from __future__ import annotations
 
