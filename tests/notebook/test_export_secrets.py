@@ -115,7 +115,7 @@ def test_variables_of_the_notebook_whose_names_say_so_are_secrets() -> None:
     names: dict[str, Any] = {
         "api_token": "aaaa-bbbb-cccc",
         "DB_PASSWORD": b"dddd-eeee-ffff",
-        "answer": {"Credentials": {"SecretAccessKey": "gggg-hhhh", "Expiration": "later-than-now"}},
+        "answer": {"reply": {"SecretAccessKey": "gggg-hhhh", "Expiration": "later-than-now"}},
         "credentials": {"id": "iiii-jjjj-kkkk", "parts": ["llll-mmmm-nnnn"]},
         "greeting": "hello-world",
     }
