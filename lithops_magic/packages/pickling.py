@@ -33,7 +33,7 @@ def dumps(value: object, buffer_callback: Callable[[Any], Any] | None = None) ->
 
 
 class _Recorder(Pickler):
-    """A pickler that is asked about every object before it is pickled, and always says: as usual."""
+    """A pickler that notes what it is asked to reduce, which is all but plain values."""
 
     def __init__(self, file: io.BytesIO, buffer_callback: Callable[[Any], Any] | None) -> None:
         super().__init__(file, buffer_callback)
@@ -41,7 +41,12 @@ class _Recorder(Pickler):
         self._by_value = cloudpickle.list_registry_pickle_by_value()
         self._kinds: set[type] = set()
 
-    def persistent_id(self, value: Any) -> None:
+    def reducer_override(self, value: Any) -> Any:
+        """Note what `value` refers to, and reduce it as usual."""
+        self._note(value)
+        return super().reducer_override(value)
+
+    def _note(self, value: Any) -> None:
         kind = type(value)
         if kind not in self._kinds:
             self._kinds.add(kind)

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from types import FunctionType, MethodType
 from typing import Any
 
-import cloudpickle  # type: ignore[import-untyped]
+from . import packing
+from .alarm import TaskTimeout
 
 DEPTH = 12
 ATTEMPTS = 500
@@ -30,16 +31,16 @@ class _Search:
         self._left = ATTEMPTS
         self._seen: set[int] = set()
 
-    def descend(self, value: Any, path: str, failure: BaseException) -> tuple[str, BaseException]:
+    def descend(self, value: Any, path: str, failure: BaseException) -> tuple[Any, str, BaseException]:
         """Follow the first part that cannot be pickled, as deep as it goes."""
         for _ in range(DEPTH):
             found = self._part(value, path)
             if found is None:
                 break
             value, path, failure = found
-        return path, failure
+        return value, path, failure
 
-    def _part(self, value: Any, path: str) -> tuple[Any, str, Exception] | None:
+    def _part(self, value: Any, path: str) -> tuple[Any, str, BaseException] | None:
         for part, place in _parts(value, path):
             if isinstance(part, _ATOMS) or id(part) in self._seen:
                 continue
@@ -54,15 +55,22 @@ class _Search:
 
 def locate(value: Any, name: str, failure: BaseException) -> str:
     """Say what the cause of `failure` is and, unless it is `value` itself, where in it; `name` is what to call it."""
-    path, reason = _Search().descend(value, name, failure)
+    return find(value, name, failure)[1]
+
+
+def find(value: Any, name: str, failure: BaseException) -> tuple[Any, str]:
+    """Return the part of `value` that is the cause of `failure`, and what `locate` says of it."""
+    part, path, reason = _Search().descend(value, name, failure)
     text = " ".join(str(reason).split()) or type(reason).__name__
-    return text if path == name else f"{path}: {text}"
+    return part, text if path == name else f"{path}: {text}"
 
 
-def _failure(value: Any) -> Exception | None:
+def _failure(value: Any) -> BaseException | None:
     try:
-        cloudpickle.Pickler(_Nowhere(), protocol=5, buffer_callback=lambda _: False).dump(value)
-    except Exception as error:
+        packing.Pickler(_Nowhere(), lambda _: False).dump(value)
+    except (KeyboardInterrupt, TaskTimeout):
+        raise
+    except BaseException as error:  # of a part's own methods
         return error
     return None
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 
-from . import cell
+from . import cell, reducers
 
 MAGIC = b"L"
 OUT_OF_BAND = 4096
@@ -35,6 +35,7 @@ _SAMPLES, _SAMPLE = 4, 4096
 _FILE_NAME = 10
 """Where the file name stands among the arguments of `types.CodeType`."""
 PLAIN = frozenset({bool, bytes, complex, float, int, str, type(None)})
+_whichmodule: Callable[[Any, str], str] = vars(pickle)["whichmodule"]
 _COUNT = struct.Struct("<cI")
 _SIZES = struct.Struct("<QQ")
 
@@ -81,17 +82,37 @@ class _Reducers(dict[type, Any]):
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Pickles as cloudpickle does; code keeps the name of its file, and exceptions need no tblib."""
 
-    dispatch_table = _Reducers({**cloudpickle.Pickler.dispatch_table.maps[0], CodeType: _reduce_code})
+    dispatch_table = _Reducers({**cloudpickle.Pickler.dispatch_table.maps[0], CodeType: _reduce_code, **reducers.TABLE})
 
     def __init__(self, file: Any, buffer_callback: Callable[[pickle.PickleBuffer], bool] | None) -> None:
         super().__init__(file, protocol=5, buffer_callback=buffer_callback)
 
     def reducer_override(self, value: Any) -> Any:
-        """Take along with a notebook cell what it reads; cloudpickle sees neither that nor what it assigns itself."""
+        """Take along what cloudpickle does not see: what a notebook cell reads, the slots of a class, a registry."""
+        if isinstance(value, FunctionType) and (dispatcher := reducers.dispatcher(value)) is not None:
+            return dispatcher
         reduced = super().reducer_override(value)
         if isinstance(value, FunctionType) and (names := cell.globals_of(value)) is not None:
             _, slots = reduced[2]
             slots["__globals__"] = names
+        elif isinstance(value, type) and isinstance(reduced, tuple) and "__slots__" in vars(value):
+            reduced = reducers.with_slots(value, reduced)
+        elif reduced is NotImplemented and not isinstance(value, type | FunctionType):
+            reduced = self._reduced(value)
+        return reduced
+
+    def _reduced(self, value: Any) -> Any:
+        """Do what pickle would, and refuse what it would look for in the other end's `__main__`."""
+        try:
+            reduce = self.dispatch_table[type(value)]
+        except KeyError:
+            reduced = value.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+        else:
+            reduced = reduce(value)
+        if isinstance(reduced, str) and _whichmodule(value, reduced) in ("__main__", "__mp_main__"):
+            raise pickle.PicklingError(
+                f"{reduced} (a {type(value).__qualname__}) is pickled by its name alone, and only the notebook has it"
+            )
         return reduced
 
 

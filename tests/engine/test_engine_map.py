@@ -341,7 +341,7 @@ def test_a_full_disk_is_named_and_keeps_its_neighbours() -> None:
 
 def test_a_function_that_cannot_be_pickled_is_refused_before_anything_is_sent() -> None:
     lock = threading.Lock()
-    with pytest.raises(SerializationError, match=r"'lock'.*make it inside the function"):
+    with pytest.raises(SerializationError, match=r"'lock'.*tasks share no memory.*make it inside the function"):
         api.start(lambda x: lock, [1], options=MapOptions(), settings=Settings(local=True))
 
 
@@ -350,7 +350,7 @@ def test_an_item_that_cannot_be_sent_fails_alone() -> None:
     assert list(result.succeeded().values()) == [3, 1]
     assert isinstance(result.errors[1], ItemError)
     assert isinstance(result.errors[1], SerializationError)
-    assert "lock' object; send what the task can make it from" in str(result.errors[1])
+    assert "lock' object; tasks share no memory" in str(result.errors[1])
 
 
 def test_a_result_that_cannot_be_sent_fails_alone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import io
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -11,11 +12,10 @@ from functools import partial
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-import cloudpickle  # type: ignore[import-untyped]
-
 from lithops_magic.engine.text.units import size
-from lithops_magic.worker import cell
-from lithops_magic.worker.culprit import locate
+from lithops_magic.engine.wire.refusal import way_out
+from lithops_magic.worker import cell, packing
+from lithops_magic.worker.culprit import find
 
 HEAVY = 10_000_000
 """Bytes of a value above which the user is told that it travels."""
@@ -51,19 +51,20 @@ def captures(function: object) -> Iterator[Capture]:
 
 
 def culprit(function: object) -> str:
-    """Say which captured value cannot be pickled and why; empty if it is none of them."""
+    """Say which captured value cannot be pickled, why, and what to do; empty if it is none of them."""
     for capture in captures(function):
         try:
-            cloudpickle.dumps(capture.value, protocol=5)
+            packing.dumps(capture.value)
         except Exception as error:
             kind = type(capture.value).__qualname__
-            return f"it uses {capture}, a {kind}: {locate(capture.value, capture.name, error)}"
+            part, reason = find(capture.value, capture.name, error)
+            return f"it uses {capture}, a {kind}: {reason}; {way_out(part, capture.name)}"
     return ""
 
 
 def sizes(function: object) -> list[tuple[Capture, int]]:
     """Return what `function` takes along with the bytes of each pickle, the largest first."""
-    measured = [(capture, len(cloudpickle.dumps(capture.value, protocol=5))) for capture in captures(function)]
+    measured = [(capture, _size(capture.value)) for capture in captures(function)]
     return sorted(measured, key=lambda one: -one[1])
 
 
@@ -74,6 +75,12 @@ def warnings(function: object) -> list[str]:
         for capture, octets in sizes(function)
         if octets > HEAVY
     ]
+
+
+def _size(value: Any) -> int:
+    with io.BytesIO() as file:
+        packing.Pickler(file, lambda _: True).dump(value)
+        return file.tell()
 
 
 def _uses(user: object) -> Iterator[tuple[str, Any]]:

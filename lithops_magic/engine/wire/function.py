@@ -15,10 +15,11 @@ import cloudpickle  # type: ignore[import-untyped]
 
 from lithops_magic import packages
 from lithops_magic.engine.wire import captures
+from lithops_magic.engine.wire.refusal import way_out
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import SerializationError
 from lithops_magic.worker import packing
-from lithops_magic.worker.culprit import locate
+from lithops_magic.worker.culprit import find
 
 PROTOCOL = 3
 REQUEST_LIMIT = 6_291_456
@@ -101,9 +102,7 @@ class Function:
         try:
             data, reach = packages.dumps(function, buffers.take)
         except Exception as error:
-            reason = captures.culprit(function) or locate(function, "function", error)
-            text = f"The function cannot be pickled: {reason}; make it inside the function, not outside"
-            raise SerializationError(text) from error
+            raise SerializationError(f"The function cannot be pickled: {_reason(function, error)}") from error
         need = packages.discover(reach, items, request or packages.Request())
         head: dict[str, Any] = {
             "protocol": PROTOCOL,
@@ -182,6 +181,13 @@ class Function:
     def _largest(self) -> str:
         largest = captures.sizes(self.function)[:1]
         return "".join(f", most of all {capture} ({octets:,} bytes)" for capture, octets in largest)
+
+
+def _reason(function: Callable[[Any], Any], error: Exception) -> str:
+    if reason := captures.culprit(function):
+        return reason
+    part, reason = find(function, "function", error)
+    return f"{reason}; {way_out(part)}"
 
 
 def _luggage(need: packages.Need) -> dict[str, Any]:

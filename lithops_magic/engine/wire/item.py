@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lithops_magic import packages
+from lithops_magic.engine.wire.refusal import way_out
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import SerializationError
 from lithops_magic.worker import packing
-from lithops_magic.worker.culprit import locate
+from lithops_magic.worker.culprit import find
 
 
 class ItemTooLarge(SerializationError):
@@ -87,8 +88,8 @@ def prepare(item: Any) -> Prepared:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # an item's own methods may raise anything, and it costs no neighbour
-        text = f"The item cannot be pickled: {locate(item, 'item', error)}; send what the task can make it from"
-        raise SerializationError(text) from error
+        part, reason = find(item, "item", error)
+        raise SerializationError(f"The item cannot be pickled: {reason}; {way_out(part)}") from error
 
 
 def fragment(index: int, item: Any, room: int) -> bytes:

@@ -1,0 +1,124 @@
+"""How to take apart what neither pickle nor cloudpickle carries by value: things of a notebook that only it has.
+
+What is put into a pickle is of the standard library: the two ends know this module under two names.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import sys
+import threading
+import typing
+from collections.abc import Callable
+from functools import partial
+from types import FunctionType, MemberDescriptorType
+from typing import Any
+
+import cloudpickle  # type: ignore[import-untyped]
+
+_MAKE_CLASS = cloudpickle.cloudpickle._make_skeleton_class
+_cached: Any = functools._lru_cache_wrapper
+_DISPATCHER = functools.singledispatch(lambda _: None).__code__  # type: ignore[attr-defined]
+
+
+def is_importable(value: Any) -> bool:
+    """Whether the other end finds the very same object by its module and name."""
+    module = getattr(value, "__module__", None)
+    by_value = cloudpickle.list_registry_pickle_by_value()
+    if module in (None, "__main__", "__mp_main__") or any(f"{module}.".startswith(f"{name}.") for name in by_value):
+        return False
+    found: Any = sys.modules.get(module)
+    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", "")
+    for part in str(name).split("."):
+        found = getattr(found, part, None)
+    return found is value
+
+
+def _by_value(reduce: Callable[[Any], tuple[Any, ...]]) -> Callable[[Any], Any]:
+    """Apply `reduce` to what the other end cannot import."""
+    return lambda value: value.__reduce__() if is_importable(value) else reduce(value)
+
+
+def _cache(value: Any) -> tuple[Any, ...]:
+    parameters = value.cache_parameters()
+    # What is cached stays: each job begins with an empty cache.
+    make = (value.__wrapped__, parameters["maxsize"], parameters["typed"], functools._CacheInfo)
+    return _cached, make, dict(vars(value))
+
+
+def _new_type(value: Any) -> tuple[Any, ...]:
+    names = {"__module__": value.__module__, "__qualname__": value.__qualname__}
+    return typing.NewType, (value.__name__, value.__supertype__), names
+
+
+def _param_spec(value: Any) -> tuple[Any, ...]:
+    variance = {"covariant": value.__covariant__, "contravariant": value.__contravariant__}
+    return partial(typing.ParamSpec, value.__name__, bound=value.__bound__, **variance), ()
+
+
+def _type_var_tuple(value: Any) -> tuple[Any, ...]:
+    return typing.TypeVarTuple, (value.__name__,)
+
+
+def _cached_property(value: Any) -> tuple[Any, ...]:
+    state = {name: part for name, part in vars(value).items() if name not in ("func", "lock")}
+    return type(value), (value.func,), state
+
+
+def _context_variable(value: contextvars.ContextVar[Any]) -> tuple[Any, ...]:
+    try:
+        return partial(contextvars.ContextVar, value.name, default=value.get()), ()
+    except LookupError:  # it has neither a value here nor a default
+        return contextvars.ContextVar, (value.name,)
+
+
+def _thread_local(value: Any) -> tuple[Any, ...]:
+    return threading.local, (), dict(vars(value))
+
+
+TABLE: dict[type, Callable[[Any], Any]] = {
+    _cached: _by_value(_cache),
+    typing.NewType: _by_value(_new_type),
+    typing.ParamSpec: _by_value(_param_spec),
+    typing.TypeVarTuple: _by_value(_type_var_tuple),
+    functools.cached_property: _cached_property,
+    contextvars.ContextVar: _context_variable,
+    threading.local: _thread_local,
+}
+"""By the type of what they take apart."""
+
+
+def _register(dispatcher: Any, state: tuple[Any, Any]) -> None:
+    for kind, function in state[0]:
+        dispatcher.register(kind, function)
+    dispatcher.__dict__.update(state[1])
+
+
+# Carried by value, as code of the notebook is.
+_register.__module__ = "__main__"
+
+
+def dispatcher(value: FunctionType) -> tuple[Any, ...] | None:
+    """Take apart a `functools.singledispatch` function of the notebook; None if this is none."""
+    if value.__code__ is not _DISPATCHER or is_importable(value):
+        return None
+    made = {"register", "dispatch", "registry", "_clear_cache", "__wrapped__"}
+    own = {name: part for name, part in vars(value).items() if name not in made}
+    registry: Any = vars(value)["registry"]
+    state = ([*registry.items()], own)
+    return functools.singledispatch, (vars(value)["__wrapped__"],), state, None, None, _register
+
+
+def with_slots(kind: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Have a class that travels by value made with its slots; cloudpickle only sets the attribute."""
+    make, arguments, (members, slots), *rest = reduced
+    if make is not _MAKE_CLASS or issubclass(kind, tuple):
+        return reduced
+    options = {**arguments[3], "__slots__": vars(kind)["__slots__"]}
+    own = {
+        name: member
+        for name, member in members.items()
+        if name != "__slots__" and not (isinstance(member, MemberDescriptorType) and member.__objclass__ is kind)
+    }
+    return make, (*arguments[:3], options, *arguments[4:]), (own, slots), *rest
