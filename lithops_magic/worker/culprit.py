@@ -91,7 +91,9 @@ def _parts(value: Any, path: str) -> Iterator[tuple[Any, str]]:
         yield from ((part, f"{path}'s {name}") for name, part in used.items())
     elif isinstance(value, MethodType):
         yield value.__self__, f"{path}.__self__"
-    elif not isinstance(value, type):
+    elif isinstance(value, type):
+        yield from ((part, f"{path}.{name}") for name, part in vars(value).items() if not name.startswith("__"))
+    else:
         yield from _attributes(value, path)
 
 

@@ -58,7 +58,7 @@ def culprit(function: object) -> str:
         except Exception as error:
             kind = type(capture.value).__qualname__
             part, reason = find(capture.value, capture.name, error)
-            return f"it uses {capture}, a {kind}: {reason}; {way_out(part, capture.name)}"
+            return f"it uses {capture}, a {kind}: {reason}; {way_out(capture.value, part, capture.name)}"
     return ""
 
 

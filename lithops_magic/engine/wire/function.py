@@ -187,7 +187,7 @@ def _reason(function: Callable[[Any], Any], error: Exception) -> str:
     if reason := captures.culprit(function):
         return reason
     part, reason = find(function, "function", error)
-    return f"{reason}; {way_out(part)}"
+    return f"{reason}; {way_out(function, part)}"
 
 
 def _luggage(need: packages.Need) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def prepare(item: Any) -> Prepared:
         raise
     except BaseException as error:  # an item's own methods may raise anything, and it costs no neighbour
         part, reason = find(item, "item", error)
-        raise SerializationError(f"The item cannot be pickled: {reason}; {way_out(part)}") from error
+        raise SerializationError(f"The item cannot be pickled: {reason}; {way_out(item, part)}") from error
 
 
 def fragment(index: int, item: Any, room: int) -> bytes:

@@ -48,12 +48,14 @@ _FAMILIES = [
 _ELSE = "make it inside the function, or pass plain data that it can be made from"
 
 
-def way_out(thing: Any, name: str = "") -> str:
-    """Return what to do instead of sending `thing`, which the user calls `name`."""
-    if name in _NAMED:
-        return _NAMED[name]
+def way_out(thing: Any, part: Any, name: str = "") -> str:
+    """Return what to do instead of sending `thing`, which the user calls `name`, for the sake of a part of it."""
+    return _NAMED.get(name) or _fitting(thing) or _fitting(part) or _ELSE
+
+
+def _fitting(thing: Any) -> str:
     for kind, advice in _PLAIN:
         if isinstance(thing, kind):
             return advice
     origins = {kind.__module__.partition(".")[0] for kind in type(thing).__mro__}
-    return next((advice for family, advice in _FAMILIES if family & origins), _ELSE)
+    return next((advice for family, advice in _FAMILIES if family & origins), "")
