@@ -10,7 +10,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from importlib.util import MAGIC_NUMBER
 
-from lithops_magic.engine.backend.stripping import stripped, without_columns
+from lithops_magic.engine.backend.stripping import stripped, without_lines
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16
@@ -47,4 +47,4 @@ def _compiled(package: str, folder: Traversable) -> dict[str, bytes]:
 def _compile(source: bytes, name: str) -> bytes:
     code = compile(source, f"/var/task/{name}", "exec", dont_inherit=True, optimize=2)
     # Newer versions of the format than the second depend on how often an object happens to be referenced.
-    return MAGIC_NUMBER + bytes(12) + marshal.dumps(without_columns(code), 2)
+    return MAGIC_NUMBER + bytes(12) + marshal.dumps(without_lines(code), 2)

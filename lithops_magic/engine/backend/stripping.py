@@ -1,4 +1,4 @@
-"""Takes out of Python code what only its readers need, and leaves every statement on its line."""
+"""Takes out of Python code what only its readers need."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import tokenize
 from collections.abc import Iterator
 from types import CodeType
 
-_LINE, _NOWHERE = 13, 15
-"""Kinds of entries in a code object's table of positions: a line without columns; none."""
+_LINE = 13
+"""Kind of an entry in a code object's table of positions: a line without columns (CPython, `Objects/locations.md`)."""
 _LONGEST = 8
 """Instructions that an entry may be about."""
 
@@ -63,25 +63,11 @@ def _is_text(statement: ast.stmt) -> bool:
     )
 
 
-def without_columns(code: CodeType) -> CodeType:
-    """Return compiled code that knows its lines, not its columns: a third of its size."""
-    table, line = bytearray(), code.co_firstlineno
-    for start, end, there in code.co_lines():
-        for left in range((end - start) // 2, 0, -_LONGEST):
-            kind = _NOWHERE if there is None else _LINE
-            table.append(0x80 | kind << 3 | min(left, _LONGEST) - 1)
-            if there is not None:
-                table += _signed(there - line)
-                line = there
-    parts = (without_columns(part) if isinstance(part, CodeType) else part for part in code.co_consts)
+def without_lines(code: CodeType) -> CodeType:
+    """Return compiled code of which each function knows its first line only: less than a third of its size."""
+    table = bytearray()
+    for left in range(len(code.co_code) // 2, 0, -_LONGEST):
+        # No further from the line before, which is the first.
+        table += bytes([0x80 | _LINE << 3 | min(left, _LONGEST) - 1, 0])
+    parts = (without_lines(part) if isinstance(part, CodeType) else part for part in code.co_consts)
     return code.replace(co_linetable=bytes(table), co_consts=tuple(parts))
-
-
-def _signed(number: int) -> bytes:
-    """Write a number as that table does (CPython, `Objects/locations.md`)."""
-    rest = -number << 1 | 1 if number < 0 else number << 1
-    written = bytearray()
-    while rest >= 64:
-        written.append(64 | rest & 63)
-        rest >>= 6
-    return bytes([*written, rest])
