@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from lithops_magic.notebook.display.countdown import Countdown
 from lithops_magic.notebook.display.progress_frame import Bundle, Reducing, frame
+from lithops_magic.notebook.display.timeline import PERIOD, WORTH, Timeline
 
 if TYPE_CHECKING:
     from IPython.core.display_functions import DisplayHandle
@@ -155,8 +156,9 @@ def sink(shell: InteractiveShell, *, wanted: bool, background: bool = False) -> 
 class Progress:
     """Draws one job until it ends."""
 
-    def __init__(self, where: Sink, *, notes: tuple[str, ...] = ()) -> None:
+    def __init__(self, where: Sink, *, notes: tuple[str, ...] = (), timeline: bool = False) -> None:
         self._where = where
+        self._timeline = Timeline() if timeline and isinstance(where, CellOutput) else None
         self._notes = notes
         self._countdown = Countdown()
         self._began = time.monotonic()
@@ -176,7 +178,7 @@ class Progress:
 
     def watch(self, result: MapResult) -> None:
         """Draw `result` at most ten times a second until it is done, and what reduces it after that."""
-        while not result.wait(REFRESH):
+        while not result.wait(self._refresh()):
             self._draw(result)
         while result._reduction is not None and not result._reduction.wait(REFRESH):
             self._draw(result)
@@ -185,6 +187,11 @@ class Progress:
         """Draw the last frame of `result`, whatever its end, with what else there is to say."""
         self._where.finish(self._frame(result, *notes))
 
+    def _refresh(self) -> float:
+        """Return the seconds to the next frame: fewer of them once a picture goes with each."""
+        shown = self._timeline is not None and time.monotonic() - self._began > WORTH
+        return PERIOD if shown else REFRESH
+
     def _draw(self, result: MapResult) -> None:
         if time.monotonic() - self._began > PATIENCE:
             self._where.draw(self._frame(result))
@@ -192,5 +199,6 @@ class Progress:
     def _frame(self, result: MapResult, *notes: str) -> Bundle:
         snapshot = result.snapshot()
         notes = (*self._notes, *snapshot.notes, *notes)
+        picture = self._timeline.picture(result, snapshot) if self._timeline else ""
         left = self._countdown.left(snapshot.eta, time.monotonic())
-        return frame(snapshot, left=left, notes=notes, reducing=Reducing.of(result))
+        return frame(snapshot, left=left, notes=notes, reducing=Reducing.of(result), picture=picture)

@@ -49,6 +49,7 @@ def frame(
     left: float | None = None,
     notes: tuple[str, ...] = (),
     reducing: Reducing | None = None,
+    picture: str = "",
 ) -> Bundle:
     """Draw a job: phases and counts while it runs, one truthful summary line at its end.
 
@@ -56,15 +57,18 @@ def frame(
     ----------
     left
         Seconds to its end, if that can be told.
+    picture
+        HTML that is shown below while it runs, and folded when it has ended.
     """
     if snapshot.finished:
-        return _bundle([summary(snapshot, reducing=reducing)], [], notes)
+        folded = f"<details><summary>Timeline</summary>{picture}</details>" if picture else ""
+        return _bundle([summary(snapshot, reducing=reducing)], [], notes, picture=folded)
     if snapshot.state == "preparing" or snapshot.phase:
         step = snapshot.phase or "Preparing"
         return _bundle([f"{step.rstrip(' .…')} … {duration(snapshot.elapsed)}"], [], notes)
     total = snapshot.total or 0
     share = (snapshot.done + snapshot.failed) / total if total else 0.0
-    return _bundle(_counts(snapshot, left), _details(snapshot), notes, share)
+    return _bundle(_counts(snapshot, left), _details(snapshot), notes, share, picture)
 
 
 def summary(snapshot: Snapshot, *, reducing: Reducing | None = None) -> str:
@@ -117,7 +121,9 @@ def _count(number: int, what: str, mark: str = "") -> list[str]:
     return [f"{mark}{number:,} {what}"] if number else []
 
 
-def _bundle(first: list[str], second: list[str], notes: tuple[str, ...], share: float | None = None) -> Bundle:
+def _bundle(
+    first: list[str], second: list[str], notes: tuple[str, ...], share: float | None = None, picture: str = ""
+) -> Bundle:
     """Text in one line, HTML in two, and the notes in lines of their own."""
     bar = drawn = ""
     if share is not None:
@@ -128,7 +134,7 @@ def _bundle(first: list[str], second: list[str], notes: tuple[str, ...], share: 
     rows += [f"<b>Note:</b> {html.escape(note)}" for note in notes]
     return {
         "text/plain": "\n".join((drawn + " · ".join(first + second), *(f"Note: {note}" for note in notes))),
-        "text/html": f"<div>{''.join(f'<div>{row}</div>' for row in rows if row)}</div>",
+        "text/html": f"<div>{''.join(f'<div>{row}</div>' for row in rows if row)}{picture}</div>",
     }
 
 

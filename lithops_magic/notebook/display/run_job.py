@@ -39,12 +39,14 @@ class View:
     """The variable that is bound to the result before the work starts."""
     background: bool = False
     progress: bool = True
+    timeline: bool = True
+    """Whether a picture goes with it."""
     notes: tuple[str, ...] = ()
 
     def begin(self, shell: InteractiveShell, *, background: bool = False) -> Progress:
         """Return the progress of a job that starts now."""
         where = sink(shell, wanted=self.progress, background=background)
-        return Progress(where, notes=self.notes)
+        return Progress(where, notes=self.notes, timeline=self.timeline)
 
 
 def run(

@@ -20,7 +20,8 @@ assigns stays on the Lambda. The result is a sequence in the order of the items,
 Options stand before or after the rest of the line. Everything else is one Python expression, evaluated once.
 `%config LambdaMagics.memory = 1024` sets a default for this session. The interrupt button stops the job and keeps
 what has finished. A `;` at the end shows no output, --quiet no progress either; LITHOPS_MAGIC_PROGRESS=0 in the
-environment, or `%config LambdaMagics.progress = False`, switches progress off for good.
+environment, or `%config LambdaMagics.progress = False`, switches progress off for good, and
+`%config LambdaMagics.timeline = False` the picture of the sandboxes that goes with it.
 """
 
 _MAP_EXAMPLES = """\

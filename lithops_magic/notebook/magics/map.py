@@ -72,6 +72,7 @@ class LambdaMagics(Magics):
     profile = _text("AWS profile to use.")
     local = _switch(False, "Use the local AWS on this machine, whatever is configured.")
     progress = _switch(True, "Show progress and a summary.")
+    timeline = _switch(True, "Show a picture of the sandboxes while a job of more than three seconds runs.")
 
     @validate("retry_memory", "max_cost")
     def _check_number(self, proposal: Any) -> float | None:
@@ -169,6 +170,7 @@ class LambdaMagics(Magics):
             out=out,
             background=given.background or given.detach,
             progress=self.progress and not given.quiet,
+            timeline=self.timeline,
             notes=tuple(note for note in notes if note),
         )
 
