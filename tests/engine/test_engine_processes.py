@@ -105,3 +105,35 @@ def test_local_variables_of_a_task_that_failed_come_only_when_they_are_asked_for
         error = lmap(task, [7], locals=asked).errors[0]
         assert error.traceback is not None
         assert error.traceback.frames[-1].locals == seen
+
+
+def test_what_needs_shared_memory_says_what_to_use_instead_and_pipes_work() -> None:
+    def task(kind: str) -> Any:
+        import concurrent.futures
+        import multiprocessing
+        from multiprocessing import shared_memory
+
+        def answer() -> None:
+            end.send(kind)
+
+        if kind == "executor":
+            return list(concurrent.futures.ProcessPoolExecutor(2).map(abs, [1]))
+        if kind == "memory":
+            return shared_memory.SharedMemory(create=True, size=10).name
+        if kind == "value":
+            return multiprocessing.Value("i", 3)
+        if kind == "process":
+            start, end = multiprocessing.Pipe()
+            process = multiprocessing.Process(target=answer)
+            process.start()
+            process.join()
+            return start.recv()
+        return getattr(multiprocessing, kind)()
+
+    kinds = ["Pool", "Lock", "Queue", "Event", "executor", "memory", "value", "process"]
+    result = lmap(task, kinds, chunksize=len(kinds))
+    assert result[kinds.index("process")] == "process"
+    assert len(result.errors) == len(kinds) - 1
+    for error in result.errors.values():
+        assert "Lambda has no shared memory (/dev/shm)" in str(error)
+        assert all(word in str(error) for word in ("ThreadPoolExecutor", "Pipe", "worker_processes"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import awslambdaric
 import pytest
@@ -21,6 +23,7 @@ from lithops_magic.engine.backend.deployment_package import worker_package
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.engine.wire.item import fragment
 from lithops_magic.engine.wire.reply import WorkerReply, decode, unpickle
+from waiting import eventually
 
 pytestmark = pytest.mark.rie
 
@@ -34,23 +37,30 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def invoke(emulator: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Invoke]:
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the emulator and the function print."""
+    return tmp_path_factory.mktemp("output") / "output"
+
+
+@pytest.fixture(scope="module")
+def invoke(emulator: Path, output: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Invoke]:
     root = tmp_path_factory.mktemp("task")
     zipfile.ZipFile(io.BytesIO(worker_package())).extractall(root)
     address, runtime_api = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
     addresses = ["--runtime-interface-emulator-address", address, "--runtime-api-address", runtime_api]
-    process = subprocess.Popen(
-        [str(emulator), *addresses, sys.executable, "-m", "awslambdaric", "lithops_magic_worker.handler.handle"],
-        cwd=root,
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.pathsep.join([str(root), str(Path(awslambdaric.__file__).parents[1])]),
-            "LAMBDA_TASK_ROOT": str(root),
-            "AWS_LAMBDA_FUNCTION_TIMEOUT": "3",
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [str(emulator), *addresses, sys.executable, "-m", "awslambdaric", "lithops_magic_worker.handler.handle"],
+            cwd=root,
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": os.pathsep.join([str(root), str(Path(awslambdaric.__file__).parents[1])]),
+                "LAMBDA_TASK_ROOT": str(root),
+                "AWS_LAMBDA_FUNCTION_TIMEOUT": "3",
+            },
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
 
     def call(function: Callable[[Any], Any], items: list[Any]) -> WorkerReply:
         blob = Function.pickle(function).place()
@@ -88,6 +98,42 @@ def test_values_errors_and_logs(invoke: Invoke) -> None:
     assert first.outcomes[2].log == "ünï \\ud800 2\n"
     second = invoke(task, [4])
     assert (first.cold, second.cold, first.sandbox == second.sandbox) == (True, False, True)
+
+
+def test_records_and_output_are_in_the_log_once_and_reach_the_platform(invoke: Invoke, output: Path) -> None:
+    def task(x: int) -> None:
+        logging.warning("warned %d", x)
+        logging.getLogger("mine").error("named")
+        print("printed")
+        os.write(2, b"descriptor\n")
+        subprocess.run(["echo", "child"], check=True)
+        if x == 1:
+            logging.basicConfig(level=logging.INFO, force=True)
+        logging.info("asked for by %d", x)
+
+    logs = [f"WARNING:root:warned {x}\nERROR:mine:named\nprinted\ndescriptor\nchild\n" for x in range(2)]
+    logs[1] += "INFO:root:asked for by 1\n"
+    for _ in range(2):
+        reply = invoke(task, [0, 1])
+        assert [reply.outcomes[i].log for i in range(2)] == logs
+    told = output.read_text()
+    assert told.count("WARNING:root:warned 0\n") == told.count("INFO:root:asked for by 1\n") == 2
+    assert told.count("descriptor\n") == told.count("child\n") == told.count("ERROR:mine:named\n") == 4
+
+
+def test_a_fault_of_the_worker_ends_the_process_after_the_reply(invoke: Invoke) -> None:
+    before = invoke(lambda x: x, [1]).sandbox
+    with pytest.raises(HTTPError) as told:
+        invoke(lambda x: setattr(os, "umask", None), [1])
+    assert "the worker itself failed: TypeError: " in told.value.read().decode()
+    assert eventually(lambda: starts_anew(invoke, before))
+
+
+def starts_anew(invoke: Invoke, before: str) -> bool:
+    try:
+        return invoke(lambda x: x, [1]).sandbox != before
+    except (OSError, ValueError):
+        return False
 
 
 def test_the_time_limit_comes_before_the_platforms(invoke: Invoke) -> None:

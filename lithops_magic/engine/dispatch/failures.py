@@ -42,6 +42,14 @@ _ABSENT = re.compile(r"no such file|does not exist|cannot find|not found|unable 
 _NAMES = re.compile(r"""'([^'\n]+)'|"([^"\n]+)"|(\S+)""")
 _NO_DEBUGGER = "a sandbox has no debugger: .debug(i) of the result runs the task here, where breakpoint() works"
 _LOG = "the function's log in CloudWatch may say more"
+_NO_FILE = ("FileNotFoundError", "ImportError", "OSError", "PermissionError")
+_SHARED = tuple(f"multiprocessing/{name}.py" for name in ("heap", "shared_memory", "synchronize"))
+"""What asks for /dev/shm first: the locks of pools and queues, and shared memory itself."""
+_NO_SHARED_MEMORY = (
+    "Lambda has no shared memory (/dev/shm), which multiprocessing's pools, locks and queues and ProcessPoolExecutor "
+    "need: use a ThreadPoolExecutor, processes with pipes (multiprocessing.Process, Pipe), or let one sandbox run "
+    "several tasks at once with worker_processes in the configuration"
+)
 _NO_LIBRARY = "cannot open shared object file: No such file or directory"
 
 
@@ -74,6 +82,8 @@ def of_exception(
         return ImportFailed, text
     if error.message.startswith(_DISK_FULL):
         return DiskFull, " (the function's disk is full: give it more of /tmp with tmp (--tmp), or write elsewhere)"
+    if error.type in _NO_FILE and any(frame.file.endswith(_SHARED) for frame in error.frames):
+        return RemoteError, f" ({_NO_SHARED_MEMORY})"
     if error.type == "MemoryError":
         return RemoteError, f" (the function has {memory} MB: give it more with memory (--memory))"
     if error.type == "BdbQuit":

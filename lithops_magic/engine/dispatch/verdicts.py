@@ -128,7 +128,7 @@ def _verdict(outcome: Outcome, task: Task, position: int, known: _Circumstances)
             return Disturbed(error) if position else Lost(error)
         case "died":
             kind, text = failures.of_process(outcome.code, known.limits.memory, known.used)
-            return Lost(make(kind, task, text))
+            return Lost(make(kind, task, text, outcome.log))
         case "unpicklable":
             text = f"its result, a {outcome.of}, cannot be pickled: {outcome.reason}; return plain data made from it"
             return Final(make(ResultError, task, text, outcome.log))
