@@ -157,6 +157,10 @@ def map(
 ) -> MapResult[R]:
     """Run `function` over `items` on AWS Lambda and return their values in order.
 
+    Every job begins afresh, with what is sent and an empty `/tmp`. Within one job, tasks that happen to run in the same
+    sandbox share objects that the function changes (a captured list, a module's variable, a cache) and files in `/tmp`;
+    environment variables and the working folder are put back after each task.
+
     Parameters
     ----------
     function

@@ -17,6 +17,10 @@ The value of a task is the cell's last expression. The cell sees the notebook's 
 assigns stays on the Lambda. The result is a sequence in the order of the items, bound to the name given with
 -o before the work starts, or else the cell's output; it is also kept as `_lambda`.
 
+Every job begins afresh, with what the notebook sends and an empty /tmp. Within one job, tasks that happen to run in
+the same sandbox share objects that functions change and files in /tmp, but nobody knows which do: return results, and
+do not count on either. Environment variables and the working folder are put back after each task.
+
 Options stand before or after the rest of the line. Everything else is one Python expression, evaluated once.
 `%config LambdaMagics.memory = 1024` sets a default for this session. The interrupt button stops the job and keeps
 what has finished. A `;` at the end shows no output, --quiet no progress either; LITHOPS_MAGIC_PROGRESS=0 in the
