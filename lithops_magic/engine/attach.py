@@ -21,7 +21,7 @@ from lithops_magic.engine.backend.replay import Replay, ReplayBackend, tasks_of
 from lithops_magic.engine.dispatch.items import Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
 from lithops_magic.engine.durable import journal, kept_results, private, records
-from lithops_magic.engine.durable.folder import JobFolder
+from lithops_magic.engine.durable.folder import JobFolder, State
 from lithops_magic.engine.durable.follow import follow
 from lithops_magic.engine.durable.history import Recall
 from lithops_magic.engine.durable.recipe import Recipe
@@ -115,10 +115,15 @@ def attach(
 
 def _listed(folder: JobFolder) -> JobRecord:
     try:
-        manifest, state = folder.manifest(), folder.state()
-    except UnreadableJob as problem:
-        seen = datetime.fromtimestamp(folder.seen, UTC)
-        return JobRecord(folder.path.name, str(problem), seen, None, 0, 0, "unreadable")
+        return _record(folder, folder.manifest(), folder.state())
+    except UnreadableJob as error:
+        problem = str(error)
+    except (LookupError, TypeError, ValueError, OverflowError, OSError) as error:
+        problem = f"Job {folder.path.name} cannot be read: {type(error).__name__}: {error}"
+    return JobRecord(folder.path.name, problem, datetime.fromtimestamp(folder.changed, UTC), None, 0, 0, "unreadable")
+
+
+def _record(folder: JobFolder, manifest: Mapping[str, Any], state: State) -> JobRecord:
     open_ended = state.state in ("running", "preparing")
     if open_ended:
         name = "running" if folder.locked else "detached" if manifest["detached"] else "interrupted"

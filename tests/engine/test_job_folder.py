@@ -21,7 +21,7 @@ from durable_help import SETTINGS, eventually
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Reply
 from lithops_magic.aws.invoke.report import Report
 from lithops_magic.engine.durable import journal, kept_results, lines, records
-from lithops_magic.engine.durable.folder import JobFolder, State
+from lithops_magic.engine.durable.folder import FORMAT, JobFolder, State
 from lithops_magic.errors import JobInterrupted, UnknownJob, UnreadableJob
 
 
@@ -115,6 +115,10 @@ def damage(path: Path) -> None:
         (lambda folder: (folder.path / "job").write_bytes(b""), "is damaged"),
         (lambda folder: (folder.path / "job").write_bytes(b'{"id":"' + bytes(99)), "is damaged"),
         (lambda folder: (folder.path / "job").write_bytes(lines.encode([1])), "is damaged"),
+        (
+            lambda folder: folder.write("job", lines.encode({"format": FORMAT, "id": folder.path.name})),
+            "cannot be read",
+        ),
         (lambda folder: folder.write("job", lines.encode({"format": 99, "id": folder.path.name})), "another version"),
         (lambda folder: (folder.path / "job").rename(folder.path / "manifest.json"), "an older version"),
     ],

@@ -21,6 +21,8 @@ from lithops_magic.errors import UnknownJob, UnreadableJob
 
 FORMAT = 1
 """Of the files; another one is not read."""
+NEEDED = frozenset({"id", "label", "created", "detached", "python", "key", "total", "names", "start", "recipe"})
+"""What a manifest must tell."""
 KEPT_BYTES = 2_000_000_000
 """Bytes of all folders together, beyond which the oldest are deleted."""
 PATIENCE = 0.2
@@ -113,6 +115,13 @@ class JobFolder:
         # The clock may have been set back since then.
         return min(written, time.time())
 
+    @property
+    def changed(self) -> float:
+        """Wall clock of its last change; not that of a mere look, which locks it."""
+        with contextlib.suppress(OSError):
+            return self.seen or min(self.path.lstat().st_mtime, time.time())
+        return 0.0
+
     def write(self, name: str, data: bytes) -> None:
         """Write a file whole or not at all."""
         with tempfile.NamedTemporaryFile(dir=self.path, delete=False) as file:
@@ -152,8 +161,12 @@ class JobFolder:
         manifest = found.bodies[0][0] if len(found.bodies) == 1 and not found.damaged else None
         if not isinstance(manifest, dict) or manifest.get("id") != name:
             raise UnreadableJob(f"Job {name} cannot be read: {self.path / 'job'} is damaged{away}")
-        if manifest["format"] != FORMAT:
+        if manifest.get("format") != FORMAT:
             raise UnreadableJob(f"Job {name} was written by another version of lithops-magic{away}")
+        if not manifest.keys() >= NEEDED:
+            raise UnreadableJob(
+                f"Job {name} cannot be read: {self.path / 'job'} lacks {min(NEEDED - set(manifest))}{away}"
+            )
         return manifest
 
     def state(self) -> State:
@@ -214,14 +227,9 @@ def _prune() -> None:
     room, oldest = KEPT_BYTES, time.time() - KEPT_DAYS * _DAY
     with contextlib.suppress(OSError):  # another process may be doing the same
         folders = [JobFolder(path) for path in _jobs().iterdir() if not path.is_symlink()]
-        for folder in sorted(folders, key=_changed, reverse=True):
+        for folder in sorted(folders, key=lambda folder: -folder.changed):
             size = sum(file.stat().st_size for file in folder.path.iterdir())
             room -= size
-            if (room < 0 or _changed(folder) < oldest) and not folder.locked:
+            if (room < 0 or folder.changed < oldest) and not folder.locked:
                 shutil.rmtree(folder.path, ignore_errors=True)
                 room += size
-
-
-def _changed(folder: JobFolder) -> float:
-    """When its state was written last: to look at a job locks it, which changes the folder itself."""
-    return folder.seen or folder.path.stat().st_mtime
