@@ -13,7 +13,7 @@ from lithops_magic.config import Settings
 from lithops_magic.config.document import Document, parse
 from lithops_magic.config.find import interpret
 from lithops_magic.config.keys import KNOWN_SECTION_KEYS
-from lithops_magic.config.save import render
+from lithops_magic.config.save_file import render
 from lithops_magic.errors import ConfigError
 
 GOOD = """\

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lithops_magic.config import FileSystem, Settings, diff, load, save
 from lithops_magic.config.document import parse
 from lithops_magic.config.find import interpret
-from lithops_magic.config.save import render
+from lithops_magic.config.save_file import render
 from lithops_magic.errors import ConfigError
 
 ROLE = "arn:aws:iam::123456789012:role/lithops"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lithops_magic.config import FileSystem, Settings
-from lithops_magic.config.save import HIDDEN
+from lithops_magic.config.save_file import HIDDEN
 from lithops_magic.notebook.form.model import FIELDS, credentials, differences, read, texts
 from lithops_magic.notebook.form.pairs import read_pairs, write_pairs
 

@@ -61,6 +61,12 @@ def open_transport(
     return CrtTransport(cloud, function_name, max_in_flight, timeout + ANSWER_MARGIN, asynchronous=asynchronous)
 
 
+NO_SUCH_CALL = frozenset(
+    {"404", "405", "501", "NotImplemented", "NotImplementedException", "UnknownOperationException", "InvalidAction"}
+)
+"""Codes with which servers that are not AWS refuse a call that they do not have."""
+
+
 def concurrency(cloud: Cloud) -> int | None:
     """Return how many sandboxes the account may run at once in this region; None where an endpoint does not tell.
 
@@ -72,8 +78,8 @@ def concurrency(cloud: Cloud) -> int | None:
     try:
         with aws_errors():
             return cloud.client("lambda").get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]
-    except AwsError:
+    except AwsError as error:
         # Only AWS itself is sure to have this call.
-        if cloud.endpoint_url is None or cloud.is_local:
+        if cloud.endpoint_url is None or cloud.is_local or error.code not in NO_SUCH_CALL:
             raise
         return None

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
-from lithops_magic.config.save import HIDDEN, SECRET_NAME
+from lithops_magic.config.save_file import HIDDEN, SECRET_NAME
 from lithops_magic.config.settings import CREDENTIALS
 from lithops_magic.errors import ConfigError
 

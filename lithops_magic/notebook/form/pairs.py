@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from lithops_magic.config.save import HIDDEN, SECRET_NAME
+from lithops_magic.config.save_file import HIDDEN, SECRET_NAME
 
 
 class Unreadable(ValueError):
