@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import configparser
-import functools
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -11,14 +10,41 @@ from pathlib import Path
 
 from lithops_magic.errors import PackageError
 
+_REFUSED = {
+    "no-binary": "packages for Lambda come as wheels",
+    "require-hashes": "what is shipped is found by version, without hashes",
+}
+"""Settings of pip that contradict what is done here, and why."""
+
 _OWN_INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_CONFIG_FILE")
 
 
-@functools.cache
 def configuration() -> dict[str, str]:
     """Return pip's indexes as variables of uv, which does not read pip's configuration; uv's own goes first."""
     own = any(name in os.environ for name in _OWN_INDEX) or any(path.is_file() for path in _own_files())
     return {} if own else dict(_translate(_pip()))
+
+
+def options() -> list[str]:
+    """Return what else pip is configured to do, as options of uv.
+
+    Raises
+    ------
+    PackageError
+        It is something that packages for Lambda cannot have.
+    """
+    pip = _pip()
+    for name, why in _REFUSED.items():
+        if _is_on(pip.get(name, "")):
+            variable = f"PIP_{name.replace('-', '_').upper()}"
+            raise PackageError(f"pip is configured with {name} = {pip[name]}, but {why}: set {variable}= for this run.")
+    found = ["--no-index"] if _is_on(pip.get("no-index", "")) else []
+    found += ["--prerelease", "allow"] if _is_on(pip.get("pre", "")) else []
+    return found + [text for path in pip.get("constraint", "").split() for text in ("--constraint", path)]
+
+
+def _is_on(value: str) -> bool:
+    return value.strip().lower() not in ("", "0", "false", "no", "off", "none", ":none:")
 
 
 def _own_files() -> Iterable[Path]:
@@ -30,6 +56,11 @@ def _own_files() -> Iterable[Path]:
     else:
         yield Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config", "uv", "uv.toml")
         yield Path("/etc/uv/uv.toml")
+
+
+def settings() -> dict[str, str]:
+    """Return all that decides where packages come from, whether it can be followed or not."""
+    return {**_pip(), **{name: os.environ[name] for name in _OWN_INDEX if name in os.environ}}
 
 
 def _pip() -> dict[str, str]:
@@ -100,5 +131,9 @@ def _translate(pip: dict[str, str]) -> Iterable[tuple[str, str]]:
         yield "UV_INSECURE_HOST", " ".join(pip["trusted-host"].split())
     if "cert" in pip and "SSL_CERT_FILE" not in os.environ:
         yield "SSL_CERT_FILE", pip["cert"]
+    if "client-cert" in pip and "SSL_CLIENT_CERT" not in os.environ:
+        yield "SSL_CLIENT_CERT", pip["client-cert"]
+    if "keyring-provider" in pip and pip["keyring-provider"] == "subprocess":
+        yield "UV_KEYRING_PROVIDER", "subprocess"
     if "proxy" in pip:
         yield from ((name, pip["proxy"]) for name in ("HTTP_PROXY", "HTTPS_PROXY") if name not in os.environ)

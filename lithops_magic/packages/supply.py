@@ -22,7 +22,7 @@ from lithops_magic.packages.archive import zip_file
 from lithops_magic.packages.build import FOLDER, Layer, build, files_of_unit, keep
 from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.distributions import NOT_SHIPPED, Closure, Part, close, installed
-from lithops_magic.packages.indexes import configuration
+from lithops_magic.packages.indexes import settings
 from lithops_magic.packages.learnt import REFUSED, beside, forget
 from lithops_magic.packages.metadata import InstalledFile, files_of, version_of
 from lithops_magic.packages.need import Need
@@ -180,7 +180,7 @@ def _key(closure: Closure, request: Request, target: Target) -> str:
         sorted(map(str, closure.missing.values())),
         sorted([unit.name, str(unit.path), *_state(files_of_unit(unit))] for unit in closure.unowned),
         [request.requirements, [hashlib.sha256(data).hexdigest() for _, data in request.files]],
-        [trims(), sorted(configuration().items())],
+        [trims(), sorted(settings().items())],
     ]
     return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]
 

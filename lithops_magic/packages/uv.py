@@ -19,10 +19,18 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages.indexes import configuration
+from lithops_magic.packages.indexes import configuration, options
 from lithops_magic.packages.platform import Target
 
-_UNREACHABLE = ("error sending request", "dns error", "Connection refused", "Network is unreachable", "timed out")
+_UNREACHABLE = (
+    "error sending request",
+    "dns error",
+    "Connection refused",
+    "Network is unreachable",
+    "timed out",
+    "network was disabled",
+)
+_DENIED = re.compile(r"\b(401 Unauthorized|403 Forbidden|407 Proxy Authentication Required)\b")
 _NO_WHEEL = re.compile(r"([A-Za-z0-9][\w.-]*?)(?:[=<>!~]=?\S*)? ha(?:s|ve) no usable wheels")
 _AT_ADDRESS = re.compile(r"Building source distributions for `([^`]+)` is disabled")
 _DOWNLOAD = re.compile(r"Downloading (?P<name>\S+) \((?P<size>[\d.]+)(?P<unit>[KMG])iB\)")
@@ -193,12 +201,14 @@ def _run(arguments: Sequence[str], text: str, notify: Callable[[str], None] | No
 
 
 def _call(arguments: Sequence[str], text: str, notify: Callable[[str], None] | None = None) -> tuple[str, list[str]]:
-    options = ["--python", sys.executable, "--no-python-downloads", "--color", "never", "--no-progress"]
+    always = ["--python", sys.executable, "--no-python-downloads", "--color", "never", "--no-progress"]
+    if arguments[0] == "pip":
+        always += options()
     with tempfile.TemporaryFile("w+", encoding="utf-8") as given, tempfile.TemporaryFile("w+") as output:
         given.write(text)
         given.seek(0)
         process = subprocess.Popen(
-            [_program(), *arguments, *options],
+            [_program(), *arguments, *always],
             env={**os.environ, **configuration()},
             stdin=given,
             stdout=output,
@@ -211,6 +221,15 @@ def _call(arguments: Sequence[str], text: str, notify: Callable[[str], None] | N
         told = output.read()
     if process.returncode == 0:
         return told, [line[9:] for line in said.splitlines() if line.startswith("warning: ") and "yank" in line]
+    if denied := _DENIED.search(said):
+        raise PackageError(
+            f"The index of packages does not let you in ({denied[1]}): give it credentials, in its URL in pip's or "
+            f"uv's configuration or in ~/.netrc. {_reason(said)}"
+        )
+    if "--no-index" in always and "index lookups were disabled" in said:
+        raise PackageError(
+            f"pip is configured with no-index, and find-links has not everything that Lambda needs: {_reason(said)}"
+        )
     if any(sign in said for sign in _UNREACHABLE):
         raise Unreachable(_reason(said))
     raise Unresolvable(_reason(said))

@@ -21,7 +21,6 @@ from lithops_magic.config import load
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.errors import PackageError
 from lithops_magic.packages import Request, Room, Target, need_of, supply
-from lithops_magic.packages.indexes import configuration
 
 Run = Callable[..., MapResult]
 
@@ -121,9 +120,7 @@ def private_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[s
         monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
         monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        configuration.cache_clear()
         yield url
-        configuration.cache_clear()
         server.shutdown()
 
 

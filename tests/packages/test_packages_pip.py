@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from lithops_magic.errors import PackageError
 from lithops_magic.packages import indexes
-from lithops_magic.packages.indexes import configuration
-from lithops_magic.packages.uv import _call
+from lithops_magic.packages.indexes import configuration, options
+from lithops_magic.packages.uv import Unreachable, _call
 
 INDEX = "http://me:hunter2@127.0.0.1:9/simple"
 STANDARD = ("HTTP_PROXY", "HTTPS_PROXY", "SSL_CERT_FILE")
 
 
 @pytest.fixture(autouse=True)
-def user_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def user_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's own configuration of pip: there is none yet, and nothing else is configured."""
     for name in [name for name in os.environ if name.startswith(("PIP_", "UV_")) or name in STANDARD]:
         monkeypatch.delenv(name)
@@ -26,9 +27,7 @@ def user_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.setattr(indexes, "_pip_global_files", lambda: [tmp_path / "global.conf"])
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     (tmp_path / "pip").mkdir()
-    configuration.cache_clear()
-    yield tmp_path / "pip" / "pip.conf"
-    configuration.cache_clear()
+    return tmp_path / "pip" / "pip.conf"
 
 
 def test_its_indexes_are_used_and_credentials_are_never_shown(user_file: Path) -> None:
@@ -56,13 +55,10 @@ def test_what_counts_more_goes_before_what_counts_less(user_file: Path, monkeypa
     monkeypatch.setenv("PIP_CONFIG_FILE", str(given))
     monkeypatch.setenv("PIP_INDEX_URL", "https://h")
     expected = {"HTTP_PROXY": "p:1", "UV_INSECURE_HOST": "c d", "UV_FIND_LINKS": "/e,/f", "SSL_CERT_FILE": "/g"}
-    configuration.cache_clear()
     assert configuration() == {**expected, "UV_DEFAULT_INDEX": "https://h"}
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    configuration.cache_clear()
     assert configuration() == {"UV_DEFAULT_INDEX": "https://h"}
     monkeypatch.setenv("UV_INDEX", "https://i")
-    configuration.cache_clear()
     assert configuration() == {}
 
 
@@ -71,3 +67,51 @@ def test_a_configuration_that_cannot_be_read_is_named(user_file: Path) -> None:
     with pytest.raises(PackageError, match=r"pip\.conf, cannot be read: File contains no section headers") as caught:
         configuration()
     assert "\n" not in str(caught.value)
+
+
+def test_what_else_pip_is_told_is_followed(user_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = user_file.with_name("limits.txt")
+    limits.write_text("six<1.17\n")
+    user_file.write_text(f"[install]\nno-index = true\npre = yes\nconstraint = {limits}\n[global]\nclient-cert = /c\n")
+    assert options() == ["--no-index", "--prerelease", "allow", "--constraint", str(limits)]
+    assert configuration() == {"SSL_CLIENT_CERT": "/c"}
+    monkeypatch.setenv("PIP_NO_INDEX", "0")
+    monkeypatch.setenv("PIP_PRE", "false")
+    assert options() == ["--constraint", str(limits)]
+
+
+@pytest.mark.parametrize(("name", "value"), [("no-binary", ":all:"), ("require-hashes", "1")])
+def test_what_cannot_be_followed_is_refused_by_name(user_file: Path, name: str, value: str) -> None:
+    user_file.write_text(f"[install]\n{name} = {value}\n")
+    with pytest.raises(PackageError, match=rf"{name} = {value}, but .* PIP_{name.replace('-', '_').upper()}= "):
+        _call(["pip", "compile", "-"], "six")
+
+
+def test_no_index_without_what_is_needed_is_named(user_file: Path) -> None:
+    user_file.write_text("[install]\nno-index = 1\n")
+    with pytest.raises(PackageError, match="configured with no-index"):
+        _call(["pip", "compile", "-"], "lithops-magic-no-such-name")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_index_that_wants_credentials_is_said_to(user_file: Path, status: int) -> None:
+    class Refuses(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(status)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refuses) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        user_file.write_text(f"[install]\nindex-url = http://127.0.0.1:{server.server_port}/simple\n")
+        with pytest.raises(PackageError, match=f"does not let you in .{status} .* credentials"):
+            _call(["pip", "compile", "-"], "six")
+        server.shutdown()
+
+
+def test_offline_is_called_offline(user_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "nothing"))
+    with pytest.raises(Unreachable):
+        _call(["pip", "compile", "-"], "six")
