@@ -7,6 +7,8 @@ from importlib.machinery import ModuleSpec
 from types import FrameType, ModuleType
 from typing import Any
 
+from . import values
+
 PACKAGE = "lithops_magic"
 
 
@@ -92,5 +94,6 @@ class _Finder:
 
 def install() -> None:
     """Have the package found where it is not installed."""
+    sys.modules.setdefault(values.Values.__module__, values)
     if _Finder not in sys.meta_path:
         sys.meta_path.append(_Finder)

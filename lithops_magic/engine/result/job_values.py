@@ -12,9 +12,11 @@ from lithops_magic.engine.job.ledger import State, TaskStats
 from lithops_magic.engine.job.snapshot import Snapshot
 from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.result import misuse, script
+from lithops_magic.engine.result.portable import portable
 from lithops_magic.engine.text import tracebacks
 from lithops_magic.engine.text.short_repr import glance
 from lithops_magic.errors import TaskError, facts
+from lithops_magic.worker.values import Values
 
 # A signal is only handled between waits: an interrupt must be noticed within a tenth of a second.
 _TICK = 0.1
@@ -74,6 +76,10 @@ class JobValues(Sequence[R]):
             raise tracebacks.at_its_line(ledger.errors[position])
         value: R = ledger.values[position]
         return value
+
+    def __reduce_ex__(self, _: Any) -> tuple[Any, ...]:
+        """Travel as values: into a task, a file or a copy, where there is no job."""
+        return Values, portable(self._job)
 
     if not TYPE_CHECKING:  # for a type checker, there is no attribute but those below
 
