@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from lithops_magic import user_code
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Done
 from lithops_magic.config.settings import CREDENTIALS
 from lithops_magic.engine import handover
@@ -20,7 +21,7 @@ from lithops_magic.engine.backend.aws_lambda import Endpoint, LambdaBackend
 from lithops_magic.engine.backend.replay import Replay, ReplayBackend, tasks_of
 from lithops_magic.engine.dispatch.items import Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
-from lithops_magic.engine.durable import journal, kept_results, private, records
+from lithops_magic.engine.durable import journal, kept_results, private, records, sources
 from lithops_magic.engine.durable.folder import JobFolder, State
 from lithops_magic.engine.durable.follow import follow
 from lithops_magic.engine.durable.history import Recall
@@ -224,8 +225,11 @@ class _Attached:
         changes["detach"] = self._detached and not resume
         options = replace(options, chunksize=chunksize, backups=False, **changes)
         names: Mapping[str, str] = manifest["names"]
+        sources.remember(manifest.get("sources", {}))
         function = _unpacked(recipe.function)
-        self._job = job = Job(options, lambda name: names.get(name, name), self._recall.total, function)
+        self._job = job = Job(
+            options, lambda file: names.get(file) or user_code.name(file), self._recall.total, function
+        )
         job.id, job.key = manifest["id"], bytes.fromhex(manifest["key"])
         job.began = min(manifest["created"], time.time())
         if function is not None and recipe.complete:

@@ -49,6 +49,15 @@ class Notebook:
         self.manager.context.destroy()
 
 
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[tuple[Notebook, Notebook]]:
+    """Two kernels of one user."""
+    notebooks = Notebook(tmp_path), Notebook(tmp_path)
+    yield notebooks
+    for notebook in notebooks:
+        notebook.close()
+
+
 @pytest.fixture(scope="module")
 def kept(local_folder: Path, variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
     with pytest.MonkeyPatch.context() as patch:
@@ -179,3 +188,14 @@ def test_an_interrupt_of_a_task_has_no_stray_colon(notebook: Notebook) -> None:
     shown = notebook.run("%%lambda_map x in [1] -o r\nraise KeyboardInterrupt")
     assert shown.splitlines()[-1] == "KeyboardInterrupt"
     assert "KeyboardInterrupt:" not in shown
+
+
+def test_another_kernel_shows_the_lines_of_the_cells_that_began_a_job(two: tuple[Notebook, Notebook]) -> None:
+    first, another = two
+    first.run("import time\ndef inverse(y):\n    time.sleep(4)\n    return 1 / y")
+    first.run("%%lambda_map x in [0] -o r --errors keep\nz = x\ninverse(z)")
+    job = first.run("r.job_id").strip().strip("'")
+    shown = another.run(f"import lithops_magic\nresult = lithops_magic.attach({job!r})\nresult.wait(60)\nresult[0]")
+    assert "Cell In[2], line 4, in inverse\n    return 1 / y\n" in shown
+    assert "Cell In[3], line 3, in <module>\n    inverse(z)\n" in shown
+    assert "/tmp/" not in shown

@@ -208,7 +208,8 @@ class Referee:
 
     def _fail(self, lane: Lane, task: Task, error: TaskError) -> None:
         if differences := lane.link.endpoint.differences:
-            facts(error).message += f" (the packages differ: {'; '.join(differences)})"
+            same = "install the versions there where the notebook runs to have the same on both sides"
+            facts(error).message += f" (the packages differ: {'; '.join(differences)}; {same})"
         self._job.fail(task, error)
 
     def _supplemented(self, lane: Lane, task: Task, error: TaskError, missing: Asked) -> bool:

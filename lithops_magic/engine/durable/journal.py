@@ -23,7 +23,7 @@ from weakref import WeakValueDictionary
 import cloudpickle  # type: ignore[import-untyped]
 
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome, Reply
-from lithops_magic.engine.durable import records
+from lithops_magic.engine.durable import records, sources
 from lithops_magic.engine.durable.folder import JobFolder, State
 from lithops_magic.engine.durable.kept_results import MANIFEST
 from lithops_magic.engine.durable.recipe import Recipe
@@ -283,7 +283,7 @@ class Journal(Silent):
 
     def _manifest(self) -> dict[str, Any]:
         job, place = self._job, self._place
-        code = getattr(job.function, "__code__", None)
+        files = sources.files(job.function)
         return {
             "id": job.id,
             "label": job.options.label,
@@ -298,6 +298,7 @@ class Journal(Silent):
             "start": place.store.start if place else "",
             "key": job.key.hex(),
             "total": job.snapshot().total,
-            "names": {code.co_filename: job.name_code(code.co_filename)} if code else {},
+            "names": {file: job.name_code(file) for file in files},
+            "sources": sources.texts(files),
             "recipe": self._recipe.to_plain(),
         }
