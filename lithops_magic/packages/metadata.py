@@ -82,6 +82,16 @@ def direct_url(distribution: Distribution) -> Mapping[str, Any]:
     return origin if isinstance(origin, dict) else {}
 
 
+def archive_hash(distribution: Distribution) -> str:
+    """Return the SHA-256 of the archive that it was installed from; empty where that is not written down (PEP 610)."""
+    info = direct_url(distribution).get("archive_info")
+    if not isinstance(info, dict):
+        return ""
+    hashes = info.get("hashes")
+    found = hashes.get("sha256") if isinstance(hashes, dict) else str(info.get("hash", "")).removeprefix("sha256=")
+    return found if isinstance(found, str) else ""
+
+
 def text(distribution: Distribution, name: str) -> str | None:
     """Return a file of its metadata; None if there is none that can be read."""
     try:

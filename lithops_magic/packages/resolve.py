@@ -15,9 +15,9 @@ from lithops_magic.errors import PackageError
 from lithops_magic.packages.compat import fits, runs_installed
 from lithops_magic.packages.distributions import NOT_SHIPPED, Closure, Part, is_from_files
 from lithops_magic.packages.lockfiles import is_lock, locked
-from lithops_magic.packages.metadata import applies, requires_of
+from lithops_magic.packages.metadata import applies, archive_hash, direct_url, requires_of
 from lithops_magic.packages.request import Request
-from lithops_magic.packages.uv import Resolved, Unreachable, Unresolvable, Uv
+from lithops_magic.packages.uv import Resolved, Unreachable, Unresolvable, Uv, without_password
 
 OLD = timedelta(days=2 * 365)
 """Age of a build from which it is no stand-in for what the notebook has."""
@@ -173,9 +173,29 @@ class _Resolver:
 
     def _is_local_build(self, part: Part) -> bool:
         """Whether no index has just this build, and it runs there."""
-        if is_from_files(part.distribution) and runs_installed(part.distribution, self._uv.target):
+        elsewhere = bool(direct_url(part.distribution)) or is_from_files(part.distribution)
+        if elsewhere and (self._ships(part) or runs_installed(part.distribution, self._uv.target)):
             self._as_they_are.add(part.name)
+        elif elsewhere:
+            self._check_origin(part)
         return part.name in self._as_they_are
+
+    def _check_origin(self, part: Part) -> None:
+        """Refuse to fetch by its name what came from elsewhere: in the index, that name may be anybody's.
+
+        Raises
+        ------
+        PackageError
+            It is not one of the index's own files.
+        """
+        url, sha256 = str(direct_url(part.distribution).get("url", "")), archive_hash(part.distribution)
+        if not url or (sha256 and self._uv.has(part.pin, sha256)):
+            return
+        raise PackageError(
+            f"{part.name} {part.version} was installed from {without_password(url)}, does not run on "
+            f"{self._uv.target.describe()} as it is, and what the index has under this name may be somebody else's. "
+            f"Give a wheel of it for Linux with --packages PATH.whl, or take the index's with --packages {part.pin}."
+        )
 
     def _halves(self, moved: Container[str], fixed: Container[str]) -> list[Part]:
         """Return the pure parts that insist on something of which there is no build, and move with it.

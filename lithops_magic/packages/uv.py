@@ -109,6 +109,15 @@ class Uv:
             return ""
         return next(iter(pins), "")
 
+    def has(self, pin: str, sha256: str) -> bool:
+        """Whether the index has this very file among those of a version."""
+        options = ["--no-header", "--no-annotate", "--no-deps", "--generate-hashes"]
+        try:
+            output, _ = _run(["pip", "compile", *options, "-"], pin)
+        except Unresolvable:
+            return False
+        return f"sha256:{sha256}" in output
+
     def _compile(
         self, text: str, lines: Mapping[str, str], options: Sequence[str]
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -246,6 +255,11 @@ def _listen(process: subprocess.Popen[str], notify: Callable[[str], None] | None
                 downloads.append(f"{download['name']} ({float(download['size']):,.0f} {download['unit']}B)")
                 notify(f"Downloading {', '.join(downloads)}")
     return "".join(said)
+
+
+def without_password(url: str) -> str:
+    """Return an address as it may be shown."""
+    return _CREDENTIALS.sub("", url)
 
 
 def _reason(said: str) -> str:
