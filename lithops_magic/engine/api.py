@@ -161,6 +161,11 @@ def map(
     sandbox share objects that the function changes (a captured list, a module's variable, a cache) and files in `/tmp`;
     environment variables and the working folder are put back after each task.
 
+    A random generator that the function takes along is the same in every task. For independent numbers that are the
+    same in every run, give each task a seed of its own: map over
+    ``zip(items, numpy.random.SeedSequence(42).spawn(len(items)))`` and begin the task with
+    ``rng = numpy.random.default_rng(seed)``.
+
     Parameters
     ----------
     function

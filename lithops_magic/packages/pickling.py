@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,10 @@ from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 
+from lithops_magic.worker import packing
 from lithops_magic.worker.packing import Pickler
+
+_GENERATORS = {"numpy.Generator", "numpy.RandomState"}
 
 
 @dataclass(slots=True)
@@ -22,6 +26,8 @@ class Reach:
     """Names of modules that are imported when it is unpickled."""
     codes: list[CodeType] = field(default_factory=list)
     """Code that it carries itself."""
+    generators: list[object] = field(default_factory=list)
+    """Random generators that it carries with their state."""
 
 
 def dumps(value: object, buffer_callback: Callable[[Any], Any] | None = None) -> tuple[bytes, Reach]:
@@ -51,6 +57,8 @@ class _Recorder(Pickler):
         if kind not in self._kinds:
             self._kinds.add(kind)
             self._refer(kind)
+        if is_generator(value):
+            self.reach.generators.append(value)
         if kind is CodeType:
             self.reach.codes.append(value)
         elif kind is ModuleType:
@@ -69,6 +77,14 @@ class _Recorder(Pickler):
         if self._by_value and any(f"{module}.".startswith(f"{name}.") for name in self._by_value):
             return
         self.reach.modules.add(module)
+
+
+def is_generator(value: object) -> bool:
+    """Whether it draws random numbers from a state of its own."""
+    if isinstance(value, random.Random):
+        return not isinstance(value, random.SystemRandom) and value is not packing.shared_generator("random")
+    names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(value).__mro__}
+    return bool(names & _GENERATORS) and value is not packing.shared_generator("numpy")
 
 
 def _found_in(module: ModuleType | None, value: Any) -> bool:

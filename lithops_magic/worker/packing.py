@@ -10,6 +10,7 @@ import copyreg
 import io
 import pickle
 import struct
+import sys
 import zlib
 from collections.abc import Callable, Sequence
 from types import CodeType, FunctionType
@@ -66,6 +67,16 @@ def _reduce_code(code: CodeType) -> tuple[Any, ...]:
     return make, (*arguments[:_FILE_NAME], code.co_filename, *arguments[_FILE_NAME + 1 :])
 
 
+_SHARED = {"random": ("random", "_inst"), "numpy": ("numpy.random.mtrand", "_rand")}
+"""Where the generator is that a package's own functions, such as `random.random`, draw from."""
+
+
+def shared_generator(package: str) -> Any:
+    """Return that generator, which every process has; None if the package is not loaded."""
+    module, name = _SHARED[package]
+    return getattr(sys.modules.get(module), name, None)
+
+
 class _Reducers(dict[type, Any]):
     """What takes objects apart, by their type: cloudpickle's own, then what is registered for the whole process.
 
@@ -103,6 +114,9 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def _reduced(self, value: Any) -> Any:
         """Do what pickle would, and refuse what it would look for in the other end's `__main__`."""
+        for package, (module, name) in _SHARED.items():
+            if value is shared_generator(package):
+                return getattr, (sys.modules[module], name)
         try:
             reduce = self.dispatch_table[type(value)]
         except KeyError:

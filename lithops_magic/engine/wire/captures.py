@@ -6,7 +6,7 @@ import dis
 import io
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
@@ -74,6 +74,24 @@ def warnings(function: object) -> list[str]:
         f"{capture} is sent with the function: {size(octets)}. Read it inside the function instead if that is slow."
         for capture, octets in sizes(function)
         if octets > HEAVY
+    ]
+
+
+def generators(function: object, found: Sequence[object]) -> list[str]:
+    """Say that tasks draw the same random numbers if the function takes along random generators that were `found`."""
+    if not found:
+        return []
+    kind = type(found[0])
+    names = [
+        str(capture)
+        for capture in captures(function)
+        if any(each is capture.value or each is getattr(capture.value, "__self__", None) for each in found)
+    ]
+    what = f"{names[0]}, a {kind.__name__}," if names else f"a {kind.__module__.partition('.')[0]} {kind.__name__}"
+    return [
+        f"tasks draw the same random numbers: {what} goes to each as it is here. For numbers of each task's own, "
+        "the same in every run: map over `x, seed in zip(items, np.random.SeedSequence(42).spawn(len(items)))`, and in "
+        "the task `rng = np.random.default_rng(seed)`"
     ]
 
 

@@ -113,7 +113,8 @@ class Function:
         head |= _luggage(need)
         container = packing.pack(data, buffers.views)
         heavy = len(data) + sum(view.nbytes for view in buffers.views) > captures.HEAVY
-        return cls(container, need, function, head, tuple(captures.warnings(function)) if heavy else ())
+        warnings = [*captures.generators(function, reach.generators), *(captures.warnings(function) if heavy else ())]
+        return cls(container, need, function, head, tuple(warnings))
 
     def needing(self, need: packages.Need) -> Function:
         """Return the same function where it has what `need` says."""
