@@ -42,7 +42,7 @@ snapshot      The job now, in numbers.
 stats         One record per task that was taken from the items so far.
 succeeded     The values of the tasks that succeeded so far, by index, in the order of the items.
 summary       The job in a few lines: tasks, time, speed-up, cost and grouped errors.
-to_frame      One row per task: item, value, error, state, duration, memory, cost, attempts, sandbox and times.
+to_frame      One row per task: item, value, error, state, duration, memory used, attempts and cost.
 values        The values of all tasks, one for each item and in their order.
 wait          Wait until the job is over; return whether it is.
 """

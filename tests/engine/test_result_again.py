@@ -184,7 +184,10 @@ def test_a_frame_has_one_row_per_task_and_any_value_in_one_cell() -> None:
         return [[0, 1, 2], (1, 2), {"a": 1}, 1 / x if x == 3 else 1 / (x - 4)][min(x, 3)]
 
     result = lmap(task, range(5))
-    frame = result.to_frame()
+    assert list(result.to_frame().columns) == [
+        *("item", "value", "error", "state", "duration_s", "max_memory_mb", "attempts", "cost_usd")
+    ]
+    frame = result.to_frame(full=True)
     assert list(frame.index) == list(range(5))
     assert list(frame.item) == list(range(5))
     assert frame.item.dtype == int
@@ -199,6 +202,22 @@ def test_a_frame_has_one_row_per_task_and_any_value_in_one_cell() -> None:
     lazily = lmap(lambda x: x, iter(range(3))).to_frame()
     assert list(lazily.value) == [0, 1, 2]
     assert lazily.item.isna().all()
+
+
+def test_one_failure_leaves_the_types_of_the_other_values() -> None:
+    for values, dtype in (
+        ([1, 2], "Int64"),
+        ([True, False], "boolean"),
+        ([1.5, 2.5], "float64"),
+        (["a", "b"], None),
+        ([1, "b"], "object"),
+        ([2**70, 1], "object"),
+    ):
+        frame = lmap(lambda x: {}["k"] if x is None else x, [*values, None]).to_frame()
+        assert dtype is None or frame.value.dtype == dtype
+        assert frame.value.tolist()[:2] == values
+        assert [type(one) for one in frame.value.tolist()[:2]] == [type(one) for one in values]
+        assert frame.value.isna().tolist() == [False, False, True]
 
 
 def test_without_pandas_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
     from lithops_magic.engine.job.snapshot import Snapshot
     from lithops_magic.errors import TaskError
 
-_REST = ("max_memory_mb", "memory_mb", "attempts", "cold", "sandbox", "sent_s", "started_s", "ended_s")
+_REST = ("billed_ms", "memory_mb", "cold", "sandbox", "sent_s", "started_s", "ended_s")
+"""Columns for who asks for them."""
+_NULLABLE = {"integer": "Int64", "boolean": "boolean"}
+"""Types of columns of which a cell may have no value; without them one failure would turn numbers into floats."""
 
 
 def to_frame(
@@ -24,6 +28,8 @@ def to_frame(
     values: Sequence[Any],
     errors: Mapping[int, TaskError],
     began: float,
+    *,
+    full: bool = False,
 ) -> pd.DataFrame:
     """Return one row per task, in the order of the items; its times are seconds since ``attrs["began"]``.
 
@@ -41,6 +47,8 @@ def to_frame(
         By index.
     began
         When the job was started, in seconds since 1970.
+    full
+        Whether to return all there is to know of each task.
     """
     pandas, numpy = (need(name, "to_frame()", "pandas") for name in ("pandas", "numpy"))
     costs = need("lithops_magic.engine.result.task_costs", "to_frame()", "numpy")
@@ -49,17 +57,22 @@ def to_frame(
 
     def objects(cells: Iterable[Any]) -> Any:
         # Element by element, because pandas would spread out values that are sequences.
-        column = numpy.fromiter(cells, dtype=object, count=number)
-        return pandas.Series(column, index=index).infer_objects()
+        column = pandas.Series(numpy.fromiter(cells, dtype=object, count=number), index=index)
+        nullable = _NULLABLE.get(pandas.api.types.infer_dtype(column, skipna=True))
+        if nullable and any(cell is None for cell in column):
+            with contextlib.suppress(OverflowError):  # of a number that has no such type
+                return column.astype(nullable)
+            return column
+        return column.infer_objects()
 
     frame: pd.DataFrame = pandas.DataFrame(
         {
             "item": objects(_kept(items, task) for task in table["index"]),
             "value": objects(values[:number]),
             "error": objects(errors.get(task) for task in table["index"]),
-            **{name: table[name] for name in ("state", "duration_s", "billed_ms")},
+            **{name: table[name] for name in ("state", "duration_s", "max_memory_mb", "attempts")},
             "cost_usd": costs.task_costs(table, snapshot),
-            **{name: table[name] for name in _REST},
+            **{name: table[name] for name in (_REST if full else ())},
         },
         index=index,
     )

@@ -172,10 +172,16 @@ class MapResult(JobValues[R]):
         text = printed.get(position, "")
         return Text(text) if grep is None else find({position: text}, grep)
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row per task: item, value, error, state, duration, memory, cost, attempts, sandbox and times.
+    def to_frame(self, *, full: bool = False) -> pd.DataFrame:
+        """One row per task: item, value, error, state, duration, memory used, attempts and cost.
 
-        Times are seconds since the start of the job, which is ``frame.attrs["began"]``.
+        Whole numbers and truth values stay what they are where a task has no value (pandas' nullable types).
+
+        Parameters
+        ----------
+        full
+            Also billed time, memory, cold starts, sandbox, and times in seconds since the start of the job, which is
+            ``frame.attrs["began"]``.
 
         Raises
         ------
@@ -187,7 +193,7 @@ class MapResult(JobValues[R]):
         __tracebackhide__ = True
         item = partial(self._job.item, download=False)
         table, _ = self._job.attempts()
-        return to_frame(table, self.snapshot(), item, self._job.ledger.values, self.errors, self._job.began)
+        return to_frame(table, self.snapshot(), item, self._job.ledger.values, self.errors, self._job.began, full=full)
 
     def plot(self, kind: str = "overview", *, path: str | Path | None = None) -> Plot:
         """Draw the job.
