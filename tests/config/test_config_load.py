@@ -343,8 +343,9 @@ def test_a_folder_that_may_not_be_entered_is_said(tmp_path: Path) -> None:
     closed.mkdir(mode=0o700)
     (closed / "config").write_text("{}")
     program = (
-        "import os, sys; from lithops_magic import config; os.setgid(65534); os.setuid(65534)\n"
-        "try: config.load(sys.argv[1])\nexcept config.find.ConfigError as error: print(error)"
+        "import os, sys; from lithops_magic.config import load; from lithops_magic.errors import ConfigError\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "try: load(sys.argv[1])\nexcept ConfigError as error: print(error)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(closed / "config")], capture_output=True, text=True, check=False, timeout=60
