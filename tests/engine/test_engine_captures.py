@@ -73,3 +73,14 @@ def test_heavy_captures_are_named_with_their_sizes():
 
 def test_what_is_importable_stays_where_it_is():
     assert found(notebook("def f(x): return dumps(x)", dumps=cloudpickle.dumps)["f"]) == {"'dumps'"}
+
+
+def test_what_a_cell_uses_is_said_without_the_function_around_it() -> None:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from lithops_magic.notebook.parse.cell import expression_form
+
+    shell = InteractiveShell()
+    shell.user_ns["lock"] = threading.Lock()
+    cell = expression_form(shell, "%%lambda_map x in y", "with lock:\n    x", "x").function
+    assert str(next(captures(cell))) == "'lock'"

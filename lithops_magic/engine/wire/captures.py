@@ -45,7 +45,8 @@ def captures(function: object) -> Iterator[Capture]:
                 continue
             seen.add(id(value))
             if _travels_as_code(value):
-                waiting.append((value, getattr(value, "__name__", name)))
+                # Of a cell, the function around its code is nothing that the user knows.
+                waiting.append((value, "" if cell.is_cell(user) else getattr(value, "__name__", name)))
             else:
                 yield Capture(name, value, through)
 
