@@ -68,14 +68,16 @@ def storm(proxy: FaultProxy) -> None:
 
 
 def throttles(proxy: FaultProxy) -> None:
-    """From now on half of the requests are refused."""
+    """For ten seconds half of the requests are refused."""
     proxy.reset(Rule(THROTTLE, rate=0.5))
+    time.sleep(10)
+    proxy.reset()
 
 
 def troubles(lengths: list[float]) -> dict[str, tuple[int, Trouble]]:
     """By name: the retries and what happens."""
     outages = {f"{kind} for {length:g} s": (2, outage(kind, length)) for kind in KINDS for length in lengths}
-    return {"none": (2, lambda _: None), **outages, "half throttled": (2, throttles), "all faults": (9, storm)}
+    return {"none": (2, lambda _: None), **outages, "half 429 for 10 s": (2, throttles), "all faults": (9, storm)}
 
 
 KINDS = ("refused", "503", "reset", "429")
