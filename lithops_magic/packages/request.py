@@ -13,6 +13,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from lithops_magic.errors import PackageError
+from lithops_magic.packages import places
 
 NONE = "none"
 
@@ -49,7 +50,9 @@ class Request:
         requirements: list[str] = []
         files: list[tuple[Path, bytes]] = []
         for word in words:
-            if word.endswith((".txt", ".in", ".toml", ".lock")):
+            if word.endswith((".yml", ".yaml")):
+                requirements += map(_requirement, places.of_environment(Path(word).expanduser()))
+            elif word.endswith((".txt", ".in", ".toml", ".lock")) and "://" not in word:
                 files.append(_read(word))
             else:
                 requirements.append(_requirement(word))
@@ -98,15 +101,12 @@ def _contents(path: Path, seen: set[Path]) -> Iterator[bytes]:
 def _requirement(word: str) -> str:
     if word == NONE:
         raise PackageError("packages: `none` stands alone; leave it out, or leave out the others.")
-    if word.endswith(".whl"):
-        path = Path(word).expanduser().resolve()
-        if not path.is_file():
-            raise PackageError(f"packages: there is no file {word}.")
-        return f"{path.name.partition('-')[0]} @ {path.as_uri()}"
+    if place := places.requirement_of(word):
+        return str(Requirement(place))
     try:
         return str(Requirement(word))
     except InvalidRequirement:
         raise PackageError(
             f"packages: `{word}` is no requirement; write names with or without versions, such as "
-            "`numpy==2.1 polars`, or a requirements file, or `none`."
+            "`numpy==2.1 polars`, or a requirements file, a wheel, a folder or an address, or `none`."
         ) from None

@@ -158,10 +158,10 @@ class _Resolver:
             ranges = self._ranges(binary)
         # Without a build, what is installed here may do.
         binary = [part for part in binary if part.name not in self._as_they_are]
-        older = [f"{part.name}<={part.version}" for part in binary]
+        older = [f"{part.name}<={_public_version(part)}" for part in binary]
         nearest = [ranges.get(part.name, _public(part)) for part in binary]
         halves = self._halves(ranges, fixed)
-        moved = [*nearest, *(f"{part.name}<={part.version}" for part in halves)]
+        moved = [*nearest, *(f"{part.name}<={_public_version(part)}" for part in halves)]
         tries = [(nearest, []), (older, []), *([(moved, halves)] if halves else []), ([p.name for p in binary], [])]
         problem: Unresolvable | None = None
         for requirements, moving in tries:
@@ -247,7 +247,7 @@ class _Resolver:
         if self._ships(part) or runs_installed(part.distribution, self._uv.target):
             self._as_they_are.add(part.name)
             return ""
-        for text in (f"{part.name}<={part.version}", f"{part.name}>={part.version}"):
+        for text in (f"{part.name}<={_public_version(part)}", f"{part.name}>={_public_version(part)}"):
             if nearest := self._uv.available(text):
                 return nearest if text.startswith(f"{part.name}>") else text
         raise PackageError(
@@ -297,7 +297,11 @@ class _Resolver:
 
 def _public(part: Part) -> str:
     """The requirement of its version, whatever its builder added to it (PEP 440, "local version identifiers")."""
-    return f"{part.name}=={part.version.partition('+')[0]}"
+    return f"{part.name}=={_public_version(part)}"
+
+
+def _public_version(part: Part) -> str:
+    return part.version.partition("+")[0]
 
 
 def _is_same(part: Part, pin: str) -> bool:
@@ -310,8 +314,9 @@ def _there(pin: str) -> str:
 
 
 def _normal(version: str) -> Version | str:
+    """The version as all spellings of it compare, without what its builder added to it."""
     try:
-        return Version(version)
+        return Version(Version(version).public)
     except InvalidVersion:
         return version
 

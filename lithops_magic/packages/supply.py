@@ -7,10 +7,13 @@ import io
 import json
 import os
 import platform
+import urllib.parse
+import urllib.request
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import Distribution
+from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -179,10 +182,20 @@ def _key(closure: Closure, request: Request, target: Target) -> str:
         sorted([part.pin, part.pure, *_state(files_of(part.distribution))] for part in closure.parts.values()),
         sorted(map(str, closure.missing.values())),
         sorted([unit.name, str(unit.path), *_state(files_of_unit(unit))] for unit in closure.unowned),
-        [request.requirements, [hashlib.sha256(data).hexdigest() for _, data in request.files]],
+        [request.requirements, [list(_state(_files_at(text))) for text in request.requirements]],
+        [[hashlib.sha256(data).hexdigest() for _, data in request.files]],
         [trims(), sorted(settings().items())],
     ]
     return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]
+
+
+def _files_at(text: str) -> Iterator[InstalledFile]:
+    """Yield the files of a requirement that is a file or folder of this machine."""
+    url = urllib.parse.urlsplit(Requirement(text).url or "")
+    if url.scheme == "file":
+        path = Path(urllib.request.url2pathname(url.path))
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            yield InstalledFile(file.as_posix(), file)
 
 
 def _state(files: Iterable[InstalledFile]) -> Iterator[tuple[str, str, int, int, int]]:

@@ -159,7 +159,9 @@ class Uv:
         Unresolvable, Unreachable
             As `resolve`.
         """
-        _run([*self._installation(folder), *_sources(pins), "-r", "-"], "\n".join(pins.values()), notify)
+        # uv itself looks only at a few files of a folder to tell whether it has changed.
+        fresh = [text for name in pins for text in ("--refresh-package", name)]
+        _run([*self._installation(folder), *_sources(pins), *fresh, "-r", "-"], "\n".join(pins.values()), notify)
 
     @staticmethod
     def _installation(folder: Path) -> list[str]:
