@@ -23,9 +23,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def chosen(site: Path, name: str, version: str, target: Target) -> Resolution:
     """What is chosen for a distribution that is compiled for another system."""
     module = f"{name.replace('-', '_')}_x"
-    help.wheel(
-        site, name, {f"{module}/__init__.py": "", f"{module}/core.so": "no ELF"}, version=version, requires=requires
-    )
+    help.wheel(site, name, {f"{module}/__init__.py": "", f"{module}/core.so": "no ELF"}, version=version)
     (site / f"{name}-{version}.dist-info/WHEEL").write_text("Tag: cp311-cp311-manylinux_2_39_x86_64\n")
     importlib.invalidate_caches()
     return pin(need_of({module: "imported"}, Request()), target)
