@@ -88,7 +88,7 @@ def test_a_budget_is_for_all_runs_of_a_job_together() -> None:
     assert 0 < len(list(result.succeeded().values())) < 60
     with pytest.raises(BudgetSpent, match=r"retry\(max_cost=…\)"):
         result.retry()
-    assert "again   .retry() runs" in repr(result)
+    assert "next    .retry() runs" in repr(result)
     assert list(result.retry(max_cost=1.0)) == list(range(60))
 
 
