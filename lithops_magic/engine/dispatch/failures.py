@@ -35,9 +35,10 @@ _INIT = (
 _NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 _DISK_FULL = "[Errno 28]"
 _ENDED = (
-    "compiled code that fails and os._exit do so, which Python cannot catch: run the task on this item in a script to "
+    "compiled code that fails and os._exit do so, which Python cannot catch; run the task on this item in a script to "
     "find where"
 )
+_STATUS = re.compile(r"^Runtime exited with error: exit status (\d+)$")
 _ABSENT = re.compile(r"no such file|does not exist|cannot find|not found|unable to open|could not open", re.IGNORECASE)
 _NAMES = re.compile(r"""'([^'\n]+)'|"([^"\n]+)"|(\S+)""")
 _NO_DEBUGGER = "a sandbox has no debugger: .debug(i) of the result runs the task here, where breakpoint() works"
@@ -146,6 +147,8 @@ def of_sandbox(reply: Reply, memory: int, seconds: int) -> Cause:
     if kind == "Fault":
         return TaskCrashed, f"{message}: {_LOG}"
     reason = message.partition("Error: ")[2] or message or "the sandbox gave no reason"
+    if begun and (status := _STATUS.search(reason)):
+        return TaskCrashed, f"its process exited with status {status[1]}: {_ENDED}"
     reason += f" ({kind})" if kind else ""
     if kind in _INIT or not begun:
         return InitFailed, (

@@ -104,7 +104,7 @@ def _iterate(items: Iterable[Any]) -> Iterator[Any]:
     except TypeError as error:
         if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
             raise  # it comes from the user's own __iter__
-    raise MisuseError(f"items must be iterable, not {glance(items)}")
+    raise MisuseError(f"map: items must be iterable, not {glance(items)}")
 
 
 def _length(items: Iterable[Any]) -> int | None:
