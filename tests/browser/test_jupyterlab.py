@@ -197,7 +197,7 @@ def test_the_form_is_filled_mended_and_saved_by_keyboard(lab: Lab, page: Page) -
     type_over(page, "64")
     problem = output.get_by_text("⚠ 64 MB is out of range. AWS Lambda takes 128 to 10240 MB.")
     expect(problem).to_be_visible()
-    expect(output.get_by_text("Save is disabled. Mend first: Memory.")).to_be_visible()
+    expect(output.get_by_text("Save is disabled. Correct first: Memory.")).to_be_visible()
     expect(output.get_by_role("button", name="Save")).to_be_disabled()
     type_over(page, "2048")
     expect(problem).to_have_count(0)

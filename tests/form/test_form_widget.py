@@ -38,7 +38,7 @@ def test_a_problem_is_said_beside_its_field_and_save_says_why_it_is_disabled(ope
     assert not form.bar.save.disabled
     form.controls["memory"].widget.value = 5
     assert beside(form, "memory") == "⚠ 5 MB is out of range. AWS Lambda takes 128 to 10240 MB."
-    assert words(form.bar.state) == "⚠ Save is disabled. Mend first: Memory."
+    assert words(form.bar.state) == "⚠ Save is disabled. Correct first: Memory."
     assert form.bar.save.disabled
     assert form.bar.use.disabled
     assert form.bar.check.disabled

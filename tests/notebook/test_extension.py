@@ -129,8 +129,8 @@ def test_each_magic_explains_itself(loaded, name, monkeypatch):
         ("%%lambda_call x in items\nx", "`%%lambda_call` takes only options, not `x in items`"),
         ("%%lambda_call --chunksize 3\n1", "unknown option --chunksize"),
         ("%lambda_logs", "nothing has run yet; see `%lambda_logs --help`"),
-        ("%lambda_logs lithops_magic", "RESULT: `lithops_magic` is no result of %%lambda_map (it is of type module)"),
-        ("%lambda_logs reslut", "RESULT: name 'reslut' is not defined; did you mean `result`?"),
+        ("%lambda_logs lithops_magic", "`lithops_magic` is not a result of %%lambda_map; it is a module"),
+        ("%lambda_logs reslut", "`reslut` is not defined; did you mean `result`?"),
         ("%lambda_logs result --gerp x", "unknown option --gerp; did you mean --grep?"),
     ],
 )

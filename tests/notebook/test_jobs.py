@@ -78,7 +78,7 @@ def test_logs_of_one_task_of_all_and_filtered(loaded, run):
     [
         ("r 12", "NoSuchTask: there is no task 12: the result has 2 tasks"),
         ("r --grep [", "MisuseError: logs: grep='[' is no regular expression"),
-        ("r x", "UsageError: RESULT: `r x` cannot be used here"),
+        ("r x", "UsageError: `r x` cannot be used as a result"),
     ],
 )
 def test_logs_that_are_not_there_are_told_in_one_line(run, line, message):

@@ -101,7 +101,7 @@ def test_items_are_awaited(loaded: Any, run: Any) -> None:
     assert list(loaded.user_ns["r"]) == [2, 1, 0]
     assert ".awaited" not in loaded.user_ns
     out, _ = run("%lambda_map abs await fetch(3)", ok=False)
-    assert out.startswith("UsageError: ITEMS: `await fetch(3)` cannot be awaited here")
+    assert out.startswith("UsageError: `await fetch(3)` cannot be awaited here")
     out, _ = run("%%lambda_map x in await fetch('x')\nx", ok=False)
     assert "TypeError" in out
 

@@ -9,6 +9,7 @@ from lithops_magic.notebook.display.run_job import LAST
 from lithops_magic.notebook.parse.evaluate import evaluate
 from lithops_magic.notebook.parse.grammar import refuse_unknown_flag
 from lithops_magic.notebook.parse.options import LOGS, by_flag
+from lithops_magic.notebook.parse.similar import a
 from lithops_magic.notebook.parse.usage_error import UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _result(shell: InteractiveShell, source: str) -> MapResult:
     if not source and LAST not in shell.user_ns:
         raise UsageError("nothing has run yet; see `%lambda_logs --help`")
     refuse_unknown_flag(source, by_flag(LOGS))
-    result = evaluate(shell, source or LAST, "RESULT")
+    result = evaluate(shell, source or LAST, "a result")
     if not isinstance(result, MapResult):
-        raise UsageError(f"RESULT: `{source}` is no result of %%lambda_map (it is of type {type(result).__name__})")
+        raise UsageError(f"`{source}` is not a result of %%lambda_map; it is {a(type(result))}")
     return result

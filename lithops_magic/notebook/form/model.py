@@ -38,7 +38,7 @@ class Reading:
             return ""
         hidden = [str(problem) for name in names if name not in FIELDS for problem in self.problems[name]]
         shown = ", ".join(FIELDS[name].label for name in names if name in FIELDS)
-        return " ".join([*([f"Mend first: {shown}."] if shown else []), *hidden])
+        return " ".join([*([f"Correct first: {shown}."] if shown else []), *hidden])
 
 
 def texts(settings: Settings) -> dict[str, str]:

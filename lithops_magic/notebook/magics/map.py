@@ -207,12 +207,12 @@ class LambdaMagics(Magics):
         __tracebackhide__ = True
         if cell is None:
             source = asked.function or ""
-            function = evaluate_function(self.shell, source, "FUNCTION", names)
+            function = evaluate_function(self.shell, source, "a function", names)
             return Mapped(function, getattr(function, "__name__", source))
         first = f"%%lambda_map {line}"
         if asked.target is None:
             return function_form(self.shell, first, cell)
-        return expression_form(self.shell, first, cell, asked.target)
+        return expression_form(self.shell, first, cell, asked.target, names)
 
     def _options(self, given: Options, label: str, started: str) -> MapOptions:
         from lithops_magic.engine import MapOptions

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lithops_magic.notebook.parse.names import read_names
+from lithops_magic.notebook.parse.similar import similar
+from lithops_magic.notebook.parse.undefined import undefined
 from lithops_magic.notebook.parse.usage_error import UsageError
 from lithops_magic.worker.cell import FILE, ITEM, READS, VALUE
 
@@ -59,7 +61,9 @@ class Mapped:
     note: str = ""
 
 
-def expression_form(shell: InteractiveShell, first: str, cell: str, target: str | None) -> Mapped:
+def expression_form(
+    shell: InteractiveShell, first: str, cell: str, target: str | None, names: Mapping[str, Any] | None = None
+) -> Mapped:
     """Make the cell a function of one item: `target` is assigned, the body runs, its last expression is returned.
 
     The body runs as module-level code, as in a notebook: functions of the notebook see what it assigns.
@@ -70,16 +74,19 @@ def expression_form(shell: InteractiveShell, first: str, cell: str, target: str 
         The cell's first line, which the user sees above `cell`.
     target
         None: the item is of no interest.
+    names
+        The variables that the cell finds; by default the notebook's.
 
     Raises
     ------
     CellSyntaxError
         The body is no valid cell.
     UsageError
-        The body uses notebook syntax such as `!ls`.
+        The body uses notebook syntax such as `!ls`, or a name that is nowhere defined.
     """
     source = _Source(shell, first, cell)
     tree = source.parse()
+    source.refuse_undefined(tree, target, names)
     note = "" if isinstance(tree.body[-1], ast.Expr) else _no_value(tree.body[-1], each=target is not None)
     statements = _statements(tree.body, target)
     code = source.compile(ast.Module(statements, []), ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
@@ -145,6 +152,16 @@ class _Source:
             only = "has only comments" if self._cell.strip() else "is empty"
             raise UsageError(f"the cell {only}: write what to compute below the first line")
         raise failure
+
+    def refuse_undefined(self, tree: ast.Module, target: str | None, names: Mapping[str, Any] | None) -> None:
+        """Raise UsageError if every task would end with a NameError."""
+        known = self._shell.user_ns if names is None else names
+        name = undefined(tree.body, target, known)
+        if name is not None:
+            close = similar(name.id, known)
+            raise UsageError(
+                f"line {name.lineno}: `{name.id}` is defined neither in the notebook nor in the cell{close}"
+            )
 
     def compile(self, tree: ast.Module, flags: int = 0) -> types.CodeType:
         """Compile `tree` under the cell's name, with the `from __future__` imports of the notebook."""

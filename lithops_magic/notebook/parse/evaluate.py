@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import builtins
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from lithops_magic.closest import closest
 from lithops_magic.notebook.parse.cell import cell_number
 from lithops_magic.notebook.parse.grammar import refuse_unknown_flag
+from lithops_magic.notebook.parse.similar import a, similar
 from lithops_magic.notebook.parse.transform import AWAITED, awaits
 from lithops_magic.notebook.parse.usage_error import UsageError
 
@@ -17,10 +16,12 @@ if TYPE_CHECKING:
 
 
 def evaluate(shell: InteractiveShell, source: str, what: str, names: dict[str, Any] | None = None) -> Any:
-    """Evaluate an expression; what it cannot find or parse becomes one line that begins with `what`.
+    """Evaluate an expression; what it cannot find or parse becomes one line.
 
     Parameters
     ----------
+    what
+        What it is used as.
     names
         Variables of the caller, if that is a function, together with the notebook's.
 
@@ -31,7 +32,7 @@ def evaluate(shell: InteractiveShell, source: str, what: str, names: dict[str, A
     """
     __tracebackhide__ = True
     if awaits(source):
-        return _awaited(shell, source, what)
+        return _awaited(shell, source)
     name = shell.compile.cache(source, cell_number(shell))
     missing = None
     try:
@@ -41,11 +42,11 @@ def evaluate(shell: InteractiveShell, source: str, what: str, names: dict[str, A
         if _is_deeper(error):
             raise
         missing = error.name
-        problem = f"{what}: {error}{_similar(error.name or '', shell.user_ns)}"
+        problem = f"`{error.name}` is not defined{similar(error.name or '', shell.user_ns)}"
     except SyntaxError as error:
         if _is_deeper(error):
             raise
-        problem = f"{what}: `{source}` cannot be used here: {error.msg}"
+        problem = f"`{source}` cannot be used as {what}: {error.msg}"
     if missing is not None:
         # `--quite` is Python too: two minus signs before a name.
         refuse_unknown_flag(source, name=missing)
@@ -55,11 +56,11 @@ def evaluate(shell: InteractiveShell, source: str, what: str, names: dict[str, A
 def evaluate_items(shell: InteractiveShell, source: str, names: dict[str, Any] | None = None) -> Iterable[Any]:
     """Evaluate ITEMS, which must be iterable."""
     __tracebackhide__ = True
-    items = evaluate(shell, source, "ITEMS", names)
+    items = evaluate(shell, source, "the items", names)
     # Without iter(), which a `for` loop calls once only. An array of no dimension has the method, and cannot be either.
     kind = type(items)
     if not (hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")) or getattr(items, "shape", None) == ():
-        raise UsageError(f"ITEMS: `{source}` is not iterable (it is of type {kind.__name__})")
+        raise UsageError(f"`{source}` cannot be mapped over: it is {a(kind)}, not a sequence of items")
     return items  # type: ignore[no-any-return]
 
 
@@ -70,15 +71,15 @@ def evaluate_function(
     __tracebackhide__ = True
     function = evaluate(shell, source, what, names)
     if not callable(function):
-        raise UsageError(f"{what}: `{source}` is no function (it is of type {type(function).__name__})")
+        raise UsageError(f"`{source}` cannot be used as {what}: it is {a(type(function))}, not a function")
     return function  # type: ignore[no-any-return]
 
 
-def _awaited(shell: InteractiveShell, source: str, what: str) -> Any:
+def _awaited(shell: InteractiveShell, source: str) -> Any:
     """Return what the cell itself has awaited before its magic was called."""
     if AWAITED not in shell.user_ns:
         raise UsageError(
-            f"{what}: `{source}` cannot be awaited here, only on the first line of a cell that begins with "
+            f"`{source}` cannot be awaited here, only on the first line of a cell that begins with "
             "`%%lambda_map`; await it first: `items = await ...`"
         )
     return shell.user_ns.pop(AWAITED)
@@ -88,8 +89,3 @@ def _is_deeper(error: Exception) -> bool:
     """Whether `error` was raised by code the expression called, not by the expression itself."""
     here = error.__traceback__
     return here is not None and here.tb_next is not None and here.tb_next.tb_next is not None
-
-
-def _similar(name: str, namespace: Mapping[str, Any]) -> str:
-    close = closest(name, [*namespace, *vars(builtins)])
-    return f"; did you mean `{close}`?" if close else ""

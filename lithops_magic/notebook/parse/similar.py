@@ -1,0 +1,21 @@
+"""What a mistyped name was probably meant to be."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping
+from typing import Any
+
+from lithops_magic.closest import closest
+
+
+def similar(name: str, namespace: Mapping[str, Any]) -> str:
+    """Return `; did you mean ...?` for a name that is missing; of Python's own names only those that are very close."""
+    close = closest(name, [known for known in namespace if not known.startswith("_")])
+    close = close or closest(name, vars(builtins), cutoff=0.75)
+    return f"; did you mean `{close}`?" if close else ""
+
+
+def a(kind: type) -> str:
+    """Return the name of a type with its article."""
+    return f"{'an' if kind.__name__[0].lower() in 'aeio' else 'a'} {kind.__name__}"
