@@ -8,9 +8,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.config import load
+from lithops_magic.engine.text.units import plural
 from lithops_magic.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lithops_magic.aws.account.doctor import Check
     from lithops_magic.config import Settings
 
 
@@ -87,6 +91,7 @@ def _doctor(options: argparse.Namespace) -> int:
     from lithops_magic.aws.account.doctor import Check, check
 
     settings = _settings(options)
+    print(_examined(settings, asked=options.local is not None))
     # That there is no role is said by the examination of the role.
     problems = [found for found in settings.problems() if found.field != "execution_role" or settings.execution_role]
     checks = [Check(found.field, "problem", found.text, found.fix) for found in problems]
@@ -95,9 +100,29 @@ def _doctor(options: argparse.Namespace) -> int:
     try:
         cloud = connect_unfinished(settings, _note)
     except ConfigError as error:
-        print(Check("credentials", "problem", str(error)))
+        checks.append(Check("credentials", "problem", str(error)))
+        print(checks[-1])
+        print(_counted(checks))
         return 1
     for found in check(cloud, settings):
         print(found, flush=True)
         checks.append(found)
+    print(_counted(checks))
     return 1 if any(found.status == "problem" for found in checks) else 0
+
+
+def _examined(settings: Settings, *, asked: bool) -> str:
+    """Say what is examined, and how to have the other AWS examined."""
+    source = f"configured by {settings.source}" if settings.source != "defaults" else "no configuration found"
+    if not settings.local:
+        return f"AWS · {source}"
+    return f"local AWS · {source}" + ("" if asked else "; --account checks your AWS account")
+
+
+def _counted(checks: Sequence[Check]) -> str:
+    """Return how many checks there were of each outcome, problems first."""
+    problems = sum(found.status == "problem" for found in checks)
+    unknown = sum(found.status not in ("ok", "problem") for found in checks)
+    parts = [plural(problems, "problem") if problems else "no problems"]
+    parts += [f"{unknown} not examined"] if unknown else []
+    return f"{plural(len(checks), 'check')}: {', '.join(parts)}"

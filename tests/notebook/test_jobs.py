@@ -126,7 +126,9 @@ def test_a_job_of_a_process_that_died_is_found_and_finished(loaded, run):
 
 
 def test_a_detached_job_goes_on_by_itself_and_is_found_again(loaded, run):
-    run("%%lambda_map x in range(4) --detach -o r\nimport time\ntime.sleep(1)\nx ** 2")
+    out, _ = run("%%lambda_map x in range(4) --detach -o r\nimport time\ntime.sleep(1)\nx ** 2")
+    # A terminal shows no progress of it, but its id.
+    assert f"%lambda_attach {loaded.user_ns['r'].job_id} finds it again" in out
     assert loaded.user_ns["r"].snapshot().state != "preparing"
     job = loaded.user_ns["r"].job_id
     assert loaded.user_ns["r"].wait(120)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,11 @@ def test_doctor_is_content_with_a_plain_local_aws(
     capsys: pytest.CaptureFixture[str], configuration: Path, local_aws: Any
 ) -> None:
     assert main(["doctor", *write(configuration)]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    first, *lines, last = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"local AWS · configured by .*; --account checks your AWS account", first)
     assert len(lines) >= 8
     assert all(line.startswith("ok ") for line in lines)
+    assert last == f"{len(lines)} checks: no problems"
 
 
 def test_doctor_fails_with_a_problem_and_says_the_fix(
@@ -90,6 +93,7 @@ def test_doctor_also_tells_what_the_configuration_itself_has_wrong(
     assert main(["doctor", *write(configuration, runtime_memory=1)]) == 1
     printed = capsys.readouterr().out
     assert "problem memory: 1 MB is out of range." in printed
+    assert printed.endswith("1 problem\n")
     assert "ok      concurrency: " in printed
 
 
@@ -98,7 +102,8 @@ def test_doctor_without_credentials_is_one_problem(
 ) -> None:
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     assert main(["doctor", "--account"]) == 1
-    (line,) = capsys.readouterr().out.splitlines()
+    first, line, last = capsys.readouterr().out.splitlines()
+    assert (first, last) == ("AWS · no configuration found", "1 check: 1 problem")
     assert line.startswith("problem credentials: No AWS credentials were found.")
 
 

@@ -163,6 +163,11 @@ class Progress:
         self._countdown = Countdown()
         self._began = time.monotonic()
 
+    @property
+    def visible(self) -> bool:
+        """Whether frames are drawn anywhere."""
+        return not isinstance(self._where, Nowhere)
+
     def note(self, text: str) -> None:
         """Show one more line from the next frame on."""
         self._notes = (*self._notes, text)

@@ -69,7 +69,7 @@ def run(
         _bind(shell, view, result)
         started(result)
         if view.background:
-            return _go_on(result, progress)
+            return _go_on(view, result, progress)
         progress.begin(result, now=False)
         progress.watch(result)
     except KeyboardInterrupt:
@@ -113,7 +113,7 @@ def _end(result: MapResult, progress: Progress) -> MapResult:
     return result
 
 
-def _go_on(result: MapResult, progress: Progress) -> MapResult:
+def _go_on(view: View, result: MapResult, progress: Progress) -> MapResult:
     """Draw a job behind the user's back, in the output of the cell that started it."""
     from lithops_magic.engine.handover import handed_over
 
@@ -122,9 +122,11 @@ def _go_on(result: MapResult, progress: Progress) -> MapResult:
         progress.finish(result, *_failures(result))
 
     if result.options.detach:
-        progress.note(
-            f"job {result.job_id} goes on without this notebook; %lambda_attach {result.job_id} finds it again"
-        )
+        text = f"job {result.job_id} goes on without this notebook; %lambda_attach {result.job_id} finds it again"
+        progress.note(text)
+        if view.progress and not progress.visible:
+            # In a terminal nothing is drawn behind other prompts, but nobody finds a job without its id.
+            print(text[0].upper() + text[1:])  # noqa: T201
     progress.begin(result, now=True)
     threading.Thread(target=follow, name="lambda-progress", daemon=True).start()
     # Until AWS has all of it, the notebook must not be closed.
