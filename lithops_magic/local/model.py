@@ -47,6 +47,15 @@ class ServiceError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class SandboxCredentials:
+    """The temporary credentials that a function finds in its environment."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Mount:
     """A folder the function sees at `target` (`/mnt/...`)."""
 
@@ -63,6 +72,8 @@ class RunnableVersion:
     """`$LATEST` or a number."""
     arn: str
     """Unqualified function ARN."""
+    role: str
+    """ARN of the execution role."""
     runtime: str
     """Lambda's name of it, or the address of a container image."""
     handler: str

@@ -31,7 +31,7 @@ from lithops_magic.local.front.moto_app import MotoApp
 from lithops_magic.local.lifecycle import state_folder
 from lithops_magic.local.sandbox.isolation import Choice
 from lithops_magic.local.sandbox.logs import LogShipper
-from lithops_magic.local.sandbox.runtime import Runtime, SandboxCredentials
+from lithops_magic.local.sandbox.runtime import Runtime
 
 if TYPE_CHECKING:
     from types_boto3_logs import CloudWatchLogsClient
@@ -150,12 +150,12 @@ async def _serve(
 ) -> None:
     owner = Credential(found.access_key_id, found.secret_access_key)
     inner = Credential(_random_id("AKIA"), secrets.token_urlsafe(30), internal=True)
-    sandboxed = Credential(_random_id("ASIA"), secrets.token_urlsafe(30), secrets.token_urlsafe(120))
     logs = LogShipper(_logs_connector(found.endpoint_url, inner))
-    runtime = _runtime(state, options, found, sandboxed, logs)
-    functions = _functions(state, options, found, inner, runtime)
+    platform = Platform(found.endpoint_url, inner, REGION)
+    runtime = _runtime(state, options, found, platform, logs)
+    functions = _functions(state, options, found, platform, runtime)
     moto = MotoApp(options.state)
-    keyring = Keyring([owner, inner, sandboxed])
+    keyring = Keyring([owner, inner])
     front = Front(
         keyring=keyring,
         owner=owner,
@@ -193,28 +193,24 @@ def _logs_connector(endpoint_url: str, credential: Credential) -> Callable[[], C
     return connect
 
 
-def _runtime(state: Path, options: Options, found: Discovery, credential: Credential, logs: LogShipper) -> Runtime:
-    token = credential.session_token or ""
+def _runtime(state: Path, options: Options, found: Discovery, platform: Platform, logs: LogShipper) -> Runtime:
     return Runtime(
         state=state,
         region=REGION,
-        account=ACCOUNT,
         endpoint_url=found.endpoint_url,
         workers=found.workers,
-        credentials=SandboxCredentials(credential.access_key_id, credential.secret_access_key, token),
+        credentials=platform.assume,
         logs=logs,
         isolation=options.isolation,
     )
 
 
-def _functions(
-    state: Path, options: Options, found: Discovery, credential: Credential, runtime: Runtime
-) -> LambdaService:
+def _functions(state: Path, options: Options, found: Discovery, platform: Platform, runtime: Runtime) -> LambdaService:
     return LambdaService(
         state=state,
         region=REGION,
         account=ACCOUNT,
-        platform=Platform(found.endpoint_url, credential, REGION),
+        platform=platform,
         runtime=runtime,
         base_url=found.endpoint_url,
         concurrency=options.concurrency,

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lithops_magic.local.model import RunnableVersion
-from lithops_magic.local.sandbox.runtime import Invoked, Runtime, SandboxCredentials
+from lithops_magic.local.model import RunnableVersion, SandboxCredentials
+from lithops_magic.local.sandbox.runtime import Invoked, Runtime
 
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -26,6 +26,10 @@ class Journal:
 
     def add(self, group: str, stream: str, text: str) -> None:
         self.text += text
+
+
+async def give_credentials(role: str, function: str) -> SandboxCredentials:
+    return SandboxCredentials("id", "secret", "token")
 
 
 @dataclass
@@ -44,6 +48,7 @@ class Bench:
             "name": name,
             "version": "$LATEST",
             "arn": f"arn:aws:lambda:us-east-1:123456789012:function:{name}",
+            "role": "arn:aws:iam::123456789012:role/r",
             "runtime": PYTHON,
             "handler": "app.handler",
             "code": code,
@@ -64,10 +69,9 @@ class Bench:
         settings: dict[str, Any] = {
             "state": state,
             "region": "us-east-1",
-            "account": "123456789012",
             "endpoint_url": "http://127.0.0.1:9",
             "workers": 2,
-            "credentials": SandboxCredentials("id", "secret", "token"),
+            "credentials": give_credentials,
             "logs": Journal(),
         }
         return Runtime(**{**settings, **options})

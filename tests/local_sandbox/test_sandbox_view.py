@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -25,6 +27,7 @@ AWS_VARIABLES = [
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
     "AWS_XRAY_CONTEXT_MISSING",
+    "AWS_XRAY_DAEMON_ADDRESS",
     "LAMBDA_RUNTIME_DIR",
     "LAMBDA_TASK_ROOT",
     "LANG",
@@ -32,7 +35,10 @@ AWS_VARIABLES = [
     "PATH",
     "PWD",
     "PYTHONPATH",
+    "SHLVL",
     "TZ",
+    "_AWS_XRAY_DAEMON_ADDRESS",
+    "_AWS_XRAY_DAEMON_PORT",
     "_HANDLER",
     "_X_AMZN_TRACE_ID",
 ]
@@ -57,7 +63,7 @@ def evaluate(deploy: Any, **configuration: Any) -> Any:
 def test_environment_is_lambda_s_and_the_function_s_own(deploy: Any, local_aws: Any, namespaces: None) -> None:
     look = evaluate(deploy, Environment={"Variables": {"MINE": "ä b", "PYTHONWARNINGS": "ignore"}}, MemorySize=300)
     found = look("dict(os.environ)")
-    assert set(found) - {"AWS_ACCOUNT_ID", "LC_CTYPE"} == {*AWS_VARIABLES, "MINE", "PYTHONWARNINGS"}
+    assert set(found) - {"LC_CTYPE"} == {*AWS_VARIABLES, "MINE", "PYTHONWARNINGS"}
     assert found["MINE"] == "ä b"
     assert found["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "300"
     assert found["AWS_EXECUTION_ENV"] == f"AWS_Lambda_python{MINOR}"
@@ -171,7 +177,8 @@ def test_multiprocessing_lacks_shared_memory_as_in_lambda(deploy: Any, namespace
 
 def test_limits_and_identity(deploy: Any) -> None:
     look = evaluate(deploy)
-    assert look("__import__('resource').getrlimit(7)") == [1024, 1024]
+    limits = "[list(resource.getrlimit(kind)) for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_MEMLOCK)]"
+    assert look(f"[{limits} for resource in [__import__('resource')]][0]") == [[1024, 1024], [65536, 65536]]
     assert look("__import__('time').tzname[0]") == "UTC"
     assert look("'ü'.encode(sys.stdout.encoding).hex()") == "c3bc"
     assert look("[exit.__class__.__name__, sys.flags.dont_write_bytecode]")[0] == "Quitter"
@@ -229,3 +236,142 @@ def test_boto3_reaches_the_local_aws(deploy: Any, local_aws: Any) -> None:
     )
     assert function(bucket).value == local_aws.account_id
     assert local_aws.client("s3").get_object(Bucket=bucket, Key="k")["Body"].read() == b"from the function"
+
+
+def test_number_of_processes_is_limited(deploy: Any, namespaces: None) -> None:
+    if tuple(map(int, os.uname().release.split(".")[:2])) < (5, 14):
+        pytest.skip("this kernel counts all processes of a user")
+    assert evaluate(deploy)("__import__('resource').getrlimit(__import__('resource').RLIMIT_NPROC)") == [1024, 1024]
+
+
+IDENTITY = """
+    import boto3
+    def handler(event, context):
+        client = boto3.client("sts")
+        return [client.get_caller_identity()["Arn"], boto3.Session().get_credentials().access_key]
+    """
+
+
+def test_functions_are_sessions_of_their_role(deploy: Any, local_aws: Any, role_arn: str) -> None:
+    first, second = deploy(IDENTITY), deploy(IDENTITY)
+    role = role_arn.rpartition("/")[2]
+    answers = [function().value for function in (first, second)]
+    expected = [f"arn:aws:sts::{local_aws.account_id}:assumed-role/{role}/{each.name}" for each in (first, second)]
+    assert [arn for arn, _ in answers] == expected
+    assert len({key for _, key in answers}) == 2
+
+
+def test_tmp_holds_what_was_paid_for(deploy: Any, namespaces: None) -> None:
+    function = deploy(
+        """
+        import os
+        def handler(event, context):
+            try:
+                with open("/tmp/filled", "wb") as file:
+                    for _ in range(event): file.write(bytes(1 << 20))
+            except OSError as error:
+                return error.errno
+            finally:
+                os.unlink("/tmp/filled")
+        """,
+        EphemeralStorage={"Size": 520},
+    )
+    assert function(500).value is None
+    assert function(530).value == errno.ENOSPC
+
+
+def test_tmp_outlives_the_process(deploy: Any) -> None:
+    function = deploy(
+        """
+        import os, tempfile
+        def handler(event, context):
+            folder = tempfile.gettempdir()
+            if event == "look":
+                found = [os.path.join(root, name)[len(folder):] for root, _, names in os.walk(folder) for name in names]
+                return [sorted(found), open(folder + "/a/b/file").read(), os.readlink(folder + "/link")]
+            os.makedirs(folder + "/a/b")
+            with open(folder + "/a/b/file", "w") as file: file.write("kept")
+            os.symlink("a/b/file", folder + "/link")
+            os.mkfifo(folder + "/pipe")
+            os._exit(3)
+        """
+    )
+    assert function("write").error == "Unhandled"
+    found, text, link = function("look").value
+    assert {"/a/b/file", "/link"} <= set(found)
+    assert (text, link) == ("kept", "a/b/file")
+
+
+def test_what_is_left_running_stops_between_invocations(deploy: Any) -> None:
+    function = deploy(
+        """
+        import subprocess, sys, threading, time
+        count = 0
+        def work():
+            global count
+            while True:
+                time.sleep(0.01)
+                count += 1
+        threading.Thread(target=work, daemon=True).start()
+        counting = "import time\\nfor i in range(10**9): print(i, flush=True); time.sleep(0.01)"
+        child = subprocess.Popen([sys.executable, "-c", counting], stdout=subprocess.PIPE)
+        def lines():
+            global printed
+            for line in child.stdout: printed = int(line)
+        printed = 0
+        threading.Thread(target=lines, daemon=True).start()
+        def handler(event, context):
+            before = count, printed
+            end = time.time() + event
+            while time.time() < end: time.sleep(0.01)
+            return [*before, count, printed]
+        """
+    )
+    *_, count, printed = function(1).value
+    assert min(count, printed) > 0
+    time.sleep(3)
+    later_count, later_printed, *_ = function(0).value
+    # Running on, it would have counted some hundred.
+    assert later_count - count < 50
+    assert later_printed - printed < 50
+    *_, last, _ = function(1).value
+    assert last > later_count
+
+
+def wrapped(deploy: Any, lambda_client: Any, script: str | None, mode: int = 0o755) -> Any:
+    import io
+    import zipfile
+
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        info = zipfile.ZipInfo("wrapper")
+        info.external_attr = (0o100000 | mode) << 16
+        archive.writestr(info, script or "")
+    made = lambda_client.publish_layer_version(
+        LayerName=f"wrapper-{os.urandom(4).hex()}", Content={"ZipFile": sink.getvalue()}
+    )
+    source = "import os\ndef handler(event, context): return [os.environ.get('SET'), os.environ['SHLVL']]"
+    path = "/opt/wrapper" if script is not None else "/opt/absent"
+    variables = {"AWS_LAMBDA_EXEC_WRAPPER": path}
+    return deploy(source, Layers=[made["LayerVersionArn"]], Environment={"Variables": variables})
+
+
+def test_wrapper_starts_the_runtime(deploy: Any, lambda_client: Any, namespaces: None) -> None:
+    function = wrapped(deploy, lambda_client, '#!/bin/sh\nexport SET="by the wrapper"\nexec "$@"\n')
+    assert function().value[0] == "by the wrapper"
+
+
+@pytest.mark.parametrize(
+    ("script", "mode", "status", "said"),
+    [
+        (None, 0o755, 127, "/opt/absent: does not exist"),
+        ("#!/bin/sh\n", 0o644, 126, "/opt/wrapper: is not an executable"),
+    ],
+)
+def test_wrapper_that_cannot_run(
+    deploy: Any, lambda_client: Any, namespaces: None, script: str | None, mode: int, status: int, said: str
+) -> None:
+    answer = wrapped(deploy, lambda_client, script, mode)()
+    assert answer.error == "Unhandled"
+    assert f"exit status {status}" in answer.value["errorMessage"]
+    assert said in answer.log

@@ -11,7 +11,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from lithops_magic.local.model import ServiceError
+from lithops_magic.local.model import SandboxCredentials, ServiceError
 from lithops_magic.local.names import invalid
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from types_boto3_efs import EFSClient
     from types_boto3_iam import IAMClient
     from types_boto3_s3 import S3Client
+    from types_boto3_sts import STSClient
 
 
 class Credentials(Protocol):
@@ -37,6 +38,7 @@ class Platform:
         self._session = boto3.Session(credentials.access_key_id, credentials.secret_access_key, region_name=region)
         self._endpoint_url = endpoint_url
         self._clients: dict[str, Any] = {}
+        self._sessions: dict[tuple[str, str], asyncio.Task[SandboxCredentials]] = {}
         self._lock = threading.Lock()
 
     async def check_role(self, arn: str) -> None:
@@ -52,9 +54,21 @@ class Platform:
         """Raise AWS's error unless the EFS access point can be mounted from the subnets' availability zones."""
         await asyncio.to_thread(self._check_access_point, arn, subnets)
 
+    async def assume(self, role: str, function: str) -> SandboxCredentials:
+        """The session of its role that a function runs under, one for as long as this server runs."""
+        session = self._sessions.get((role, function))
+        if session is None:
+            session = asyncio.create_task(asyncio.to_thread(self._assume, role, function))
+            self._sessions[role, function] = session
+        return await asyncio.shield(session)
+
     async def read_object(self, bucket: str, key: str, version: str | None) -> bytes:
         """Code that was uploaded to S3."""
         return await asyncio.to_thread(self._read_object, bucket, key, version)
+
+    def _assume(self, role: str, function: str) -> SandboxCredentials:
+        given = self._client("sts").assume_role(RoleArn=role, RoleSessionName=function)["Credentials"]
+        return SandboxCredentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
 
     def _is_assumable(self, arn: str) -> bool:
         try:
@@ -112,6 +126,8 @@ class Platform:
     def _client(self, service: Literal["efs"]) -> EFSClient: ...
     @overload
     def _client(self, service: Literal["s3"]) -> S3Client: ...
+    @overload
+    def _client(self, service: Literal["sts"]) -> STSClient: ...
     def _client(self, service: str) -> Any:
         # Making clients is not thread-safe; using them is. The endpoint is on loopback, past any proxy.
         with self._lock:

@@ -204,6 +204,7 @@ class Registry:
             name=function.name,
             version=version.number,
             arn=self.account.function_arn(function.name),
+            role=configuration["Role"],
             runtime=version.image or configuration["Runtime"],
             handler=configuration.get("Handler", ""),
             code=self._archives.folder(version.code.digest),

@@ -4,7 +4,7 @@ Protocol: one marshalled specification on standard input, which then stays open 
 the sandbox to live. Only the standard library's cheapest modules are imported: this is on the cold start's path.
 """
 
-# ruff: noqa: PTH102, PTH103, PTH110, PTH112, PTH120, PTH123, PTH211, SIM105
+# ruff: noqa: PTH102, PTH103, PTH110, PTH112, PTH113, PTH116, PTH120, PTH123, PTH211, SIM105
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import _thread
 import marshal
 import os
 import signal
+import stat
 import sys
 
 TYPE_CHECKING = False
@@ -31,7 +32,14 @@ SANDBOX_UID, SANDBOX_GID = 993, 990
 """Lambda's sbx_user1051, as `id` shows inside a function."""
 MAX_OPEN_FILES = 1024
 """Lambda quota "File descriptors"."""
+MAX_PROCESSES = 1024
+"""Lambda quota "Execution processes/threads"."""
+MAX_LOCKED = 64 * 1024
+"""Bytes that `ulimit -l` shows inside a function."""
 KILLED = 137
+WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+"""Exit statuses of the shell for a command that cannot be run."""
 
 
 class Kernel:
@@ -90,6 +98,7 @@ def run_in_namespaces(kernel: Kernel, spec: dict[str, Any]) -> int:
     write("/proc/self/uid_map", f"{SANDBOX_UID} {uid} 1")
     write("/proc/self/gid_map", f"{SANDBOX_GID} {gid} 1")
     reader, writer = os.pipe()
+    kept, host = open_folder(spec["tmp"]), os.stat("/").st_dev
     first = os.fork()
     if first == 0:
         die_with_parent(kernel, 0)
@@ -100,6 +109,8 @@ def run_in_namespaces(kernel: Kernel, spec: dict[str, Any]) -> int:
     os.close(writer)
     kill_at_end_of_input(select.poll(), first)
     status = reap_until(first)
+    if spec["tmp_size"] and os.stat("/").st_dev != host:
+        move(open_folder("/tmp"), kept)
     told = os.read(reader, 16)
     return int(told) if told else status
 
@@ -132,18 +143,43 @@ def fork_function(kernel: Kernel | None, spec: dict[str, Any]) -> int:
 
 
 def become_function(kernel: Kernel | None, spec: dict[str, Any], parent: int) -> NoReturn:
-    import resource
-
     os.setsid()
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_OPEN_FILES, MAX_OPEN_FILES))
+    limit_resources(in_namespaces=bool(spec["root"]))
     if kernel:
         die_with_parent(kernel, parent)
         kernel.call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     os.chdir(spec["directory"])
     # Executing as a user other than 0 drops the capabilities that the new namespaces gave.
-    os.execve(spec["argv"][0], spec["argv"], spec["environment"])
+    wrapper = spec["environment"].get(WRAPPER)
+    command = [wrapper, *spec["argv"]] if wrapper else spec["argv"]
+    try:
+        os.execve(command[0], command, spec["environment"])
+    except OSError:
+        missing = not os.path.isfile(command[0])
+        os.write(1, f"{command[0]}: {'does not exist' if missing else 'is not an executable'}\n".encode())
+        os._exit(NOT_FOUND if missing else NOT_EXECUTABLE)
+
+
+def limit_resources(*, in_namespaces: bool) -> None:
+    import resource
+
+    limits = [(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)]
+    # Before Linux 5.14, and without a namespace, this one counts all processes of the user.
+    if in_namespaces and kernel_version() >= (5, 14):
+        limits.append((resource.RLIMIT_NPROC, MAX_PROCESSES))
+    if hasattr(resource, "RLIMIT_MEMLOCK"):
+        limits.append((resource.RLIMIT_MEMLOCK, MAX_LOCKED))
+    for kind, wanted in limits:
+        most = resource.getrlimit(kind)[1]
+        value = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(kind, (value, value))
+
+
+def kernel_version() -> tuple[int, int]:
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int("".join(filter(str.isdigit, minor)))
 
 
 def die_with_parent(kernel: Kernel, parent: int) -> None:
@@ -220,6 +256,7 @@ def build_root(kernel: Kernel, spec: dict[str, Any]) -> None:
     for source, target, writable in spec["binds"]:
         make_mount_point(source, root + target)
         kernel.bind(source, root + target, writable)
+    mount_tmp(kernel, spec["tmp"], root + "/tmp", spec["tmp_size"])
     for target in spec["masks"]:
         kernel.mount("tmpfs", root + target, "tmpfs", MS_RDONLY, "size=4k")
     for target, text in spec["links"]:
@@ -230,6 +267,52 @@ def build_root(kernel: Kernel, spec: dict[str, Any]) -> None:
     kernel.call("syscall", PIVOT_ROOT[os.uname().machine], b".", b".")
     kernel.call("umount2", b".", MNT_DETACH)
     kernel.mount("none", "/", None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV)
+
+
+def mount_tmp(kernel: Kernel, folder: str, target: str, size: int) -> None:
+    """Mount `/tmp` with what an earlier process of the sandbox left in `folder`; without a size, `folder` itself."""
+    os.mkdir(target)
+    if not size:
+        kernel.bind(folder, target, True)
+        return
+    kernel.mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, f"mode=700,size={size}m")
+    move(open_folder(folder), open_folder(target))
+
+
+def open_folder(path: str, parent: int | None = None) -> int:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+
+
+def move(source: int, target: int) -> None:
+    """Move files, links and folders from one open folder to another, which may be on another file system."""
+    for name in os.listdir(source):
+        try:
+            found = os.stat(name, dir_fd=source, follow_symlinks=False)
+            if stat.S_ISDIR(found.st_mode):
+                os.mkdir(name, dir_fd=target)
+                move(open_folder(name, source), open_folder(name, target))
+                os.rmdir(name, dir_fd=source)
+            elif stat.S_ISLNK(found.st_mode):
+                os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+                os.unlink(name, dir_fd=source)
+            elif stat.S_ISREG(found.st_mode):
+                move_file(name, source, target, found)
+        except OSError:
+            # Whatever the function made unreadable is lost.
+            continue
+    os.close(source)
+    os.close(target)
+
+
+def move_file(name: str, source: int, target: int, found: os.stat_result) -> None:
+    reader = os.open(name, os.O_RDONLY, dir_fd=source)
+    writer = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IMODE(found.st_mode), dir_fd=target)
+    while os.sendfile(writer, reader, None, 1 << 30):
+        pass
+    os.utime(writer, ns=(found.st_atime_ns, found.st_mtime_ns))
+    os.close(reader)
+    os.close(writer)
+    os.unlink(name, dir_fd=source)
 
 
 def mount_proc(kernel: Kernel, target: str) -> None:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import psutil
+
 from lithops_magic.local.inside import launcher
 from lithops_magic.local.inside.launcher import PIVOT_ROOT
 from lithops_magic.local.sandbox import runtime_dir
@@ -31,6 +33,8 @@ SYSTEM_FILES = (
     *("alternatives", "ca-certificates", "hosts", "ld.so.cache", "nsswitch.conf", "os-release", "pki", "protocols"),
     *("resolv.conf", "services", "ssl"),
 )
+TMP_SHARE = 4
+"""Part of this machine's memory that one function's `/tmp` may take; a larger one is on disk, without a limit."""
 STREAMS = ("stdin", "stdout", "stderr")
 DEVICES = ("null", "zero", "full", "random", "urandom")
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nsbx_user1051:x:993:990::/home/sbx_user1051:/sbin/nologin\n"
@@ -46,6 +50,8 @@ class View:
     code: Path
     opt: Path
     mounts: tuple[tuple[str, Path], ...]
+    tmp_size: int = 512
+    """MB."""
 
     @property
     def tmp(self) -> Path:
@@ -72,6 +78,8 @@ class Isolation:
         self.namespaces = False
         if choice != "none" and sys.platform == "linux" and platform.machine() in PIVOT_ROOT:
             self._machine = machine(runtime)
+            # A /tmp with a limit is kept in memory.
+            self._largest_tmp = psutil.virtual_memory().total // TMP_SHARE >> 20
             self.namespaces = self._probe(scratch)
         if choice == "namespaces" and not self.namespaces:
             raise RuntimeError("This machine does not let this user create namespaces; use isolation auto or none.")
@@ -135,12 +143,12 @@ class Isolation:
             *self._machine["binds"],
             (str(view.code), TASK_DIR, False),
             (str(view.opt), OPT_DIR, False),
-            (str(view.tmp), "/tmp", True),
             *((str(source), target, True) for target, source in view.mounts),
         ]
         python = f"{LANG_DIR}/{Path(BASE_PYTHON).relative_to(BASE_PREFIX)}"
         own = {"server": os.getpid(), "root": str(view.root), "binds": binds, "directory": TASK_DIR}
-        return {**self._machine, **own, "environment": environment, "argv": [python, *command]}
+        tmp = {"tmp": str(view.tmp), "tmp_size": view.tmp_size if view.tmp_size <= self._largest_tmp else 0}
+        return {**self._machine, **own, **tmp, "environment": environment, "argv": [python, *command]}
 
     def _probe(self, scratch: Path) -> bool:
         """Try the real thing once: distributions forbid namespaces in too many ways to ask for each."""

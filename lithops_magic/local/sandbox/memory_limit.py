@@ -77,6 +77,13 @@ def peak(pid: int) -> int:
     return 0
 
 
+def is_running(pid: int) -> bool:
+    """Whether the process is there and neither stopped nor a zombie; only where `/proc` tells."""
+    with suppress(OSError, IndexError):
+        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] not in "TtZX"
+    return False
+
+
 def _children(pid: int) -> list[int]:
     with suppress(OSError):
         return [

@@ -87,7 +87,9 @@ class Pool:
     def _warm(self, version: RunnableVersion) -> Sandbox | None:
         for index in range(len(self._idle) - 1, -1, -1):
             if self._idle[index].version == version:
-                return self._idle.pop(index)
+                sandbox = self._idle.pop(index)
+                sandbox.thaw()
+                return sandbox
         return None
 
     def _reserve(self) -> bool:
@@ -112,6 +114,7 @@ class Pool:
         if following or sandbox.stale:
             self._end(sandbox)
         else:
+            sandbox.freeze()
             self._idle.append(sandbox)
 
     def _next_waiting(self) -> tuple[RunnableVersion, asyncio.Future[Sandbox | None]] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -93,6 +94,7 @@ class SandboxProcess:
         self._supervisors = supervisors
         self._limit = limit
         self._pids: list[int] = []
+        self._frozen: set[int] = set()
         self._popen: subprocess.Popen[bytes] | None = None
         self._pidfd: int | None = None
 
@@ -121,7 +123,7 @@ class SandboxProcess:
         self._check_exit()
         if self.exited.done() or self._popen is None:
             return
-        self._pids = memory_limit.descendants(self._popen.pid, self._supervisors)
+        self._pids = [*self._descendants()]
         used = memory_limit.resident(self._pids)
         if len(self._pids) == 1:
             self._shared = 0
@@ -134,8 +136,25 @@ class SandboxProcess:
     def settle(self) -> None:
         """Account for an invocation that has just replied: a limit exceeded between two looks counts too."""
         if self._popen:
-            self._pids = memory_limit.descendants(self._popen.pid, self._supervisors)
+            self._pids = [*self._descendants()]
             self._note_use(max(map(memory_limit.peak, self._pids), default=0))
+
+    def freeze(self) -> None:
+        """Stop all processes below the launcher that are not stopped already, and what they start meanwhile."""
+        if sys.platform != "linux":
+            return
+        while running := [pid for pid in self._descendants() - self._frozen if memory_limit.is_running(pid)]:
+            for pid in running:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+            self._frozen.update(running)
+
+    def thaw(self) -> None:
+        """Let what `freeze` stopped go on; numbers that other processes have by now are left alone."""
+        for pid in self._frozen & self._descendants():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        self._frozen.clear()
 
     def kill(self) -> None:
         """End the process and all it spawned: the launcher does it when its input ends."""
@@ -148,6 +167,9 @@ class SandboxProcess:
         if self._popen:
             await asyncio.shield(self.exited)
         self.api.close()
+
+    def _descendants(self) -> set[int]:
+        return set(memory_limit.descendants(self._popen.pid, self._supervisors)) if self._popen else set()
 
     def _note_use(self, used: int) -> None:
         self.peak = max(self.peak, min(used, self._limit))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from lithops_magic.local.model import RunnableVersion, ServiceError
@@ -14,21 +13,12 @@ from lithops_magic.local.sandbox.logs import LogShipper
 from lithops_magic.local.sandbox.memory_limit import Watch
 from lithops_magic.local.sandbox.pool import Pool
 from lithops_magic.local.sandbox.runtime_api import Call
-from lithops_magic.local.sandbox.sandbox import Invoked, Platform
+from lithops_magic.local.sandbox.sandbox import Credentials, Invoked, Platform
 
 OWN_RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 """Lambda's name of the one runtime that can run here: this interpreter."""
 
-__all__ = ["OWN_RUNTIME", "Invoked", "Runtime", "SandboxCredentials"]
-
-
-@dataclass(frozen=True, slots=True)
-class SandboxCredentials:
-    """The temporary credentials that functions find in their environment."""
-
-    access_key_id: str
-    secret_access_key: str = field(repr=False)
-    session_token: str = field(repr=False)
+__all__ = ["OWN_RUNTIME", "Invoked", "Runtime"]
 
 
 class Runtime:
@@ -42,6 +32,8 @@ class Runtime:
         The local AWS, as functions reach it.
     workers
         Most sandboxes alive.
+    credentials
+        Gives a session of the execution role in the function's name.
     isolation
         `auto`, `namespaces` or `none`.
     native_client
@@ -58,10 +50,9 @@ class Runtime:
         *,
         state: Path,
         region: str,
-        account: str,
         endpoint_url: str,
         workers: int,
-        credentials: SandboxCredentials,
+        credentials: Credentials,
         logs: LogShipper,
         isolation: Choice = "auto",
         native_client: bool = True,
@@ -74,14 +65,10 @@ class Runtime:
         variables = {
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
-            "AWS_ACCOUNT_ID": account,
             "AWS_ENDPOINT_URL": endpoint_url,
-            "AWS_ACCESS_KEY_ID": credentials.access_key_id,
-            "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
-            "AWS_SESSION_TOKEN": credentials.session_token,
         }
         self._watch = Watch()
-        self._pool = Pool(self._state, workers, Platform(isolated, self._watch, variables, logs.add))
+        self._pool = Pool(self._state, workers, Platform(isolated, self._watch, variables, credentials, logs.add))
 
     @property
     def busy(self) -> int:

@@ -7,13 +7,13 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lithops_magic.local.model import RunnableVersion
+from lithops_magic.local.model import RunnableVersion, SandboxCredentials
 from lithops_magic.local.sandbox import platform_log
 from lithops_magic.local.sandbox.isolation import Isolation, View
 from lithops_magic.local.sandbox.memory_limit import Watch
@@ -21,8 +21,19 @@ from lithops_magic.local.sandbox.platform_log import Outcome
 from lithops_magic.local.sandbox.process import Output, SandboxProcess
 from lithops_magic.local.sandbox.runtime_api import Call, Reply, RuntimeApi
 
+Credentials = Callable[[str, str], Awaitable[SandboxCredentials]]
+"""Takes the ARN of the execution role and the function's name."""
+
 INIT_LIMIT = 10.0
 """Seconds of Lambda's Init phase; a longer one starts again inside the first invocation."""
+
+XRAY = {
+    "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+    "AWS_XRAY_DAEMON_ADDRESS": "169.254.79.129:2000",
+    "_AWS_XRAY_DAEMON_ADDRESS": "169.254.79.129",
+    "_AWS_XRAY_DAEMON_PORT": "2000",
+}
+"""X-Ray's variables with the addresses that functions see; its SDK sends datagrams, which nobody receives here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +60,8 @@ class Platform:
     isolation: Isolation
     watch: Watch
     variables: dict[str, str]
-    """Region, credentials and endpoint as the functions' environment has them."""
+    """Region and endpoint as the functions' environment has them."""
+    credentials: Credentials
     log: Callable[[str, str, str], None]
     """Takes log group, log stream and text."""
 
@@ -69,7 +81,8 @@ class Sandbox:
         self.version = version
         self.stale = False
         self._platform = platform
-        self._view = View(home, version.code, opt, tuple((mount.target, mount.source) for mount in version.mounts))
+        mounts = tuple((mount.target, mount.source) for mount in version.mounts)
+        self._view = View(home, version.code, opt, mounts, version.ephemeral_storage)
         for folder in (home, self._view.tmp, self._view.root):
             folder.mkdir(mode=0o700)
         self._output = Output(home / "output")
@@ -95,6 +108,15 @@ class Sandbox:
         log += platform_log.end_lines(call.request_id, outcome, elapsed * 1000, init, size, self._peak)
         self._platform.log(self.version.log_group, self._stream, log)
         return Invoked(outcome.payload, "Unhandled" if outcome.failed else None, log)
+
+    def freeze(self) -> None:
+        """Stop whatever the function left running, as Lambda does between invocations."""
+        if self._process:
+            self._process.freeze()
+
+    def thaw(self) -> None:
+        if self._process:
+            self._process.thaw()
 
     async def close(self) -> None:
         """Kill the process and remove the sandbox's folder."""
@@ -162,7 +184,8 @@ class Sandbox:
     async def _start_process(self, request_id: str) -> Outcome | None:
         """Start a process and wait until it asks for an event; return why it never did."""
         api = RuntimeApi()
-        environment = self._environment(await api.start())
+        session = await self._platform.credentials(self.version.role, self.version.name)
+        environment = self._environment(await api.start(), session)
         specification = self._platform.isolation.specification(self._view, environment)
         supervisors = self._platform.isolation.supervisors
         self._peak = 0
@@ -195,14 +218,18 @@ class Sandbox:
     def _take_log(self) -> str:
         return self._output.read().decode(errors="replace")
 
-    def _environment(self, address: str) -> dict[str, str]:
+    def _environment(self, address: str, session: SandboxCredentials) -> dict[str, str]:
         """Return the function's own variables and those that Lambda documents; nothing of the host's."""
         version = self.version
         return {
-            "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
             "LANG": "en_US.UTF-8",
+            "SHLVL": "0",
             "TZ": ":UTC",
+            **XRAY,
             **self._platform.variables,
+            "AWS_ACCESS_KEY_ID": session.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": session.secret_access_key,
+            "AWS_SESSION_TOKEN": session.session_token,
             **self._platform.isolation.paths(self._view),
             **dict(version.environment),
             "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
