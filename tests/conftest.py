@@ -92,7 +92,7 @@ def local_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def local_aws(local_folder: Path) -> LocalAws:
     """This session's local AWS with four workers, which the library finds by itself as well."""
     # AWS keeps 100 concurrent executions unreserved: seven are left to reserve.
-    started = local_command(local_folder, "ensure", "--workers", "4", "--concurrency", "107")
+    started = local_command(local_folder, "ensure", "--workers", "4", "--concurrency", "107", "--settle", "0")
     assert started.returncode == 0, started.stderr
     return LocalAws(**json.loads(started.stdout), folder=local_folder)
 

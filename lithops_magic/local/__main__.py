@@ -26,6 +26,9 @@ ISOLATIONS = ("auto", "namespaces", "none")
 EVENT_RETRY_DELAYS = (60.0, 120.0)
 """Seconds, from AWS's "Error handling for asynchronous invocation"."""
 
+SETTLE = 0.1
+"""Seconds; AWS takes longer, but a program that forgets to wait fails here too."""
+
 STATE_VARIABLE = "LITHOPS_MAGIC_LOCAL_STATE"
 
 _PUBLIC = (
@@ -93,6 +96,13 @@ def _add_server_options(command: argparse.ArgumentParser) -> None:
         help="waits before each further attempt of a failed asynchronous invocation (60 120, as AWS)",
     )
     add(
+        "--settle",
+        type=float,
+        default=SETTLE,
+        metavar="SECONDS",
+        help=f"how long a new function is Pending and an update InProgress ({SETTLE}; 0: not at all)",
+    )
+    add(
         "--idle", type=float, metavar="MINUTES", help="end after this long without a request (serve: never; ensure: 30)"
     )
     add(
@@ -125,6 +135,7 @@ def _serve(options: argparse.Namespace) -> None:
         concurrency=options.concurrency or options.workers,
         isolation=options.isolation,
         event_retry_delays=tuple(options.event_retry_delays),
+        settle=options.settle,
     )
 
     def announce(found: Discovery, note: str) -> None:
@@ -147,6 +158,7 @@ def _ensure(options: argparse.Namespace) -> None:
 def _forwarded(options: argparse.Namespace) -> list[str]:
     """The server's own command line; a wish for a port is not one, since `ensure` must not fail by it."""
     arguments = [f"--workers={options.workers}", f"--isolation={options.isolation}", f"--idle={options.idle}"]
+    arguments.append(f"--settle={options.settle}")
     if options.concurrency:
         arguments.append(f"--concurrency={options.concurrency}")
     if options.state:

@@ -37,6 +37,7 @@ class ServiceError(Exception):
         status: int = 400,
         members: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        typed: bool = True,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -44,6 +45,8 @@ class ServiceError(Exception):
         self.status = status
         self.members = dict(members or {})
         self.headers = dict(headers or {})
+        self.typed = typed
+        """Whether a modelled error says its `Type`; AWS leaves it out of some."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,9 +66,9 @@ class Account:
             raise ServiceError("AccessDeniedException", "", status=403)
 
 
-def invalid(message: str) -> ServiceError:
+def invalid(message: str, *, typed: bool = True) -> ServiceError:
     """The error AWS answers for a parameter that is well formed but not acceptable."""
-    return ServiceError("InvalidParameterValueException", message)
+    return ServiceError("InvalidParameterValueException", message, typed=typed)
 
 
 def resource_not_found(message: str) -> ServiceError:

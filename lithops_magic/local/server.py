@@ -65,6 +65,8 @@ class Options:
         The account's concurrent executions: more simultaneous invocations are throttled.
     event_retry_delays : tuple of float
         Seconds before each further attempt of a failed asynchronous invocation.
+    settle : float
+        Seconds for which a function is pending or its update in progress.
     """
 
     port: int
@@ -74,6 +76,7 @@ class Options:
     concurrency: int
     isolation: Choice
     event_retry_delays: tuple[float, ...]
+    settle: float
 
 
 def run(folder: Path, options: Options, announce: Announce) -> None:
@@ -215,6 +218,7 @@ def _functions(state: Path, options: Options, found: Discovery, platform: Platfo
         base_url=found.endpoint_url,
         concurrency=options.concurrency,
         event_retry_delays=options.event_retry_delays,
+        settle=options.settle,
     )
 
 

@@ -98,6 +98,7 @@ def test_archives_in_doubt_stay_for_a_while(tmp_path: Path) -> None:
 
 CONFIGURATION: dict[str, Any] = {
     "Runtime": "python3.12",
+    "Role": "arn:aws:iam::123456789012:role/r",
     "Handler": "app.handler",
     "MemorySize": 256,
     "Timeout": 9,
@@ -166,7 +167,7 @@ def session(folder: Path, *arguments: str) -> str:
 
 
 def connect(folder: Path, state: Path, service: str) -> Any:
-    found = json.loads(session(folder, "ensure", "--workers=2", f"--state={state}"))
+    found = json.loads(session(folder, "ensure", "--workers=2", "--settle=0", f"--state={state}"))
     client: Any = boto3.Session(found["access_key_id"], found["secret_access_key"], region_name=found["region"]).client
     return client(service, endpoint_url=found["endpoint_url"])
 

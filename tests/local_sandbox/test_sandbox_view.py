@@ -6,9 +6,12 @@ import errno
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from lithops_magic.local.sandbox.pip_settings import pip_conf
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 AWS_VARIABLES = [
@@ -84,9 +87,39 @@ def test_only_the_runtime_s_packages_can_be_imported(deploy: Any) -> None:
     look = evaluate(deploy)
     names = ("boto3", "simplejson", "awslambdaric", "numpy", "pytest", "moto", "pip", "lithops_magic")
     found = look(f"[n for n in {names} if __import__('importlib.util').util.find_spec(n)]")
-    assert found == ["boto3", "simplejson", "awslambdaric"]
-    plain = "import importlib.util; print(bool(importlib.util.find_spec('pip') or importlib.util.find_spec('numpy')))"
+    assert [name for name in found if name != "pip"] == ["boto3", "simplejson", "awslambdaric"]
+    plain = (
+        "import importlib.util; print(bool(importlib.util.find_spec('pytest') or importlib.util.find_spec('numpy')))"
+    )
     assert look(f"__import__('subprocess').check_output([sys.executable, '-c', {plain!r}], text=True)") == "False\n"
+
+
+def test_pip_comes_with_the_interpreter(deploy: Any, namespaces: None) -> None:
+    answer = evaluate(deploy)(
+        "__import__('subprocess').check_output([sys.executable, '-m', 'pip', '--version'], text=True)"
+    )
+    assert answer.startswith("pip ")
+    assert "/var/lang/lib/python" in answer
+
+
+def test_pip_reaches_the_index_of_this_machine(tmp_path: Path) -> None:
+    file = tmp_path / "pip.conf"
+    file.write_text("[global]\nindex-url = https://a.example/simple\ntrusted-host = a.example\nno-cache-dir = true\n")
+    environment = {
+        "HOME": str(tmp_path),
+        "PIP_CONFIG_FILE": str(file),
+        "PIP_EXTRA_INDEX_URL": "https://me:secret@b.example file:///srv/wheels https://c.example",
+        "PIP_CERT": "/etc/ssl/mine.pem",
+    }
+    settings = set(pip_conf(environment).splitlines())
+    assert "secret" not in str(settings)
+    assert settings == {
+        "[global]",
+        "index-url = https://a.example/simple",
+        "extra-index-url = https://c.example",
+        "trusted-host = a.example",
+        "cert = /etc/ssl/mine.pem",
+    }
 
 
 def test_host_files_are_out_of_reach(deploy: Any, tmp_path: Any, namespaces: None) -> None:

@@ -238,10 +238,11 @@ def test_an_unknown_page_of_the_server_is_not_found(local_aws: LocalAws) -> None
 
 
 def test_a_lambda_request_beyond_any_limit_is_refused(local_aws: LocalAws) -> None:
-    body = bytes(70 * 1024 * 1024 + 1)
+    body = bytes(70_167_212)
     request = sign(local_aws, "lambda", "/2015-03-31/functions", body)
     status, text = send(local_aws, "POST", "/2015-03-31/functions", request.headers, body)
-    assert (status, json.loads(text)["__type"]) == (413, "RequestEntityTooLargeException")
+    message = "Request must be smaller than 70167211 bytes for the CreateFunction operation"
+    assert (status, json.loads(text)) == (413, {"message": message})
 
 
 def test_no_secret_is_logged(local_aws: LocalAws) -> None:

@@ -249,6 +249,7 @@ class LambdaBackend:
 
     def _deploy(self, notify: Callable[[str], None]) -> _Known:
         from lithops_magic.aws import prices
+        from lithops_magic.aws.account.local_role import denied_on_aws
         from lithops_magic.aws.deploy import function
         from lithops_magic.aws.deploy.archive import store_archives
         from lithops_magic.aws.deploy.layer import publish_layers
@@ -269,8 +270,7 @@ class LambdaBackend:
         if deployed.created:
             # A result that is too large must find its bucket: the sandbox may not create it.
             store.prepare(notify)
-        estimated = prices.estimate_note(cloud.region)
-        notes = (*notes, estimated) if estimated else notes
+        notes = (*notes, *filter(None, [prices.estimate_note(cloud.region), denied_on_aws(cloud, self._settings)]))
         concurrency = invoke.concurrency(cloud)
         if concurrency is None and self._workers is None:
             notes = (*notes, UNKNOWN_CONCURRENCY)

@@ -18,8 +18,8 @@ class Aliases:
         self._registry = context.registry
 
     async def create_alias(self, params: dict[str, Any]) -> Result:
-        function = self._registry.function(params["FunctionName"])
         name, version = params["Name"], params["FunctionVersion"]
+        function = self._registry.function(params["FunctionName"], named=version)
         weights = self._check_target(function, version, params.get("RoutingConfig", {}))
         if name in function.aliases:
             raise conflict(f"Alias already exists: {self._account.function_arn(function.name, name)}")

@@ -25,12 +25,13 @@ class Concurrency:
         self._registry = context.registry
 
     async def put_function_concurrency(self, params: dict[str, Any]) -> Result:
-        function, wanted = self._function(params), params["ReservedConcurrentExecutions"]
+        function, wanted = self._function(params, LATEST), params["ReservedConcurrentExecutions"]
         others = self._reserved() - (function.reserved or 0)
         if wanted and self._context.concurrency - others - wanted < UNRESERVED:
             raise invalid(
                 "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "
-                f"below its minimum value of [{UNRESERVED}]."
+                f"below its minimum value of [{UNRESERVED}].",
+                typed=False,
             )
         function.reserved = wanted
         return {"ReservedConcurrentExecutions": wanted}
@@ -57,7 +58,8 @@ class Concurrency:
     def _reserved(self) -> int:
         return sum(function.reserved or 0 for function in self._registry.functions.values())
 
-    def _function(self, params: dict[str, Any]) -> Function:
+    def _function(self, params: dict[str, Any], named: str | None = None) -> Function:
+        """Find the function; AWS's refusal names it with a version or without, by operation."""
         name, qualifier = self._context.account.split_function(params["FunctionName"])
         if qualifier:
             raise invalid(
@@ -65,5 +67,5 @@ class Concurrency:
                 "operation. Please specify either a function name or an unqualified function ARN."
             )
         if name not in self._registry.functions:
-            raise not_found(self._context.account.function_arn(name, LATEST))
+            raise not_found(self._context.account.function_arn(name, named))
         return self._registry.functions[name]

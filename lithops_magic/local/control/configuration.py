@@ -32,14 +32,6 @@ UNSUPPORTED = (
     *("ImageConfig", "PublishTo", "RuntimeConfig", "TenancyConfig"),
 )
 
-IN_PROGRESS = {
-    "LastUpdateStatus": "InProgress",
-    "LastUpdateStatusReason": "The function is being created.",
-    "LastUpdateStatusReasonCode": "Creating",
-}
-
-PENDING = {"State": "Pending", "StateReason": "The function is being created.", "StateReasonCode": "Creating"}
-
 # Lambda lists functions without what says how they are now.
 _NOT_LISTED = ("State", "LastUpdateStatus", "RuntimeVersionConfig")
 
@@ -75,6 +67,8 @@ async def configure(
         sizes = zip(params["Layers"], layers, strict=True)
         configuration["Layers"] = [{"Arn": arn, "CodeSize": layer.size} for arn, layer in sizes]
     if "Role" in params:
+        if params["Role"].split(":")[4] != context.account.account:
+            raise ServiceError("AccessDeniedException", "Cross-account pass role is not allowed.", status=403)
         await context.platform.check_role(params["Role"])
     if "VpcConfig" in params:
         configuration["VpcConfig"] = await _network(context, params["VpcConfig"])
@@ -93,6 +87,8 @@ def refuse_unsupported(params: Mapping[str, Any]) -> None:
 def describe(context: Context, function: Function, version: Version, qualifier: str | None = None) -> Result:
     """AWS's FunctionConfiguration; `qualifier` is what the ARN ends in."""
     configuration = version.configuration
+    status = context.registry.settling.status(function.name, version.number)
+    settled = {} if "State" in status else {"LastUpdateStatus": "Successful"}
     return {
         "FunctionName": function.name,
         "FunctionArn": context.account.function_arn(function.name, qualifier),
@@ -102,7 +98,8 @@ def describe(context: Context, function: Function, version: Version, qualifier: 
         "LastModified": version.modified,
         "RevisionId": version.revision,
         "State": "Active",
-        "LastUpdateStatus": "Successful",
+        **settled,
+        **status,
         **_runtime_version(context, configuration),
         **{key: value for key, value in configuration.items() if value != []},
     }

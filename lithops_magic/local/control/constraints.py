@@ -13,6 +13,9 @@ from lithops_magic.local.model import ServiceError
 
 Limits = Mapping[str, Mapping[str, Any]]
 
+NULLABLE = frozenset({"SubnetId", "SecurityGroupId"})
+"""Members of lists that AWS would let be null."""
+
 
 def check(params: Mapping[str, Any], shape: StructureShape, limits: Limits) -> None:
     """Raise AWS's `ValidationException` naming every violation.
@@ -59,7 +62,8 @@ def _list_members(value: list[Any], shape: ListShape, path: str, limits: Limits)
 
 def _map_members(value: Mapping[str, Any], shape: MapShape, path: str, limits: Limits) -> Iterator[str]:
     if any(any(_broken(key, shape.key, limits)) for key in value):
-        yield _violation(value, shape, path, f"Map keys must satisfy constraint: [{_all(shape.key, limits)}]")
+        texts = ", ".join(_texts(shape.key, limits))
+        yield _violation(value, shape, path, f"Map keys must satisfy constraint: [{texts}]")
     if any(any(_broken(item, shape.value, limits)) for item in value.values()):
         yield _violation(value, shape, path, f"Map value must satisfy constraint: [{_all(shape.value, limits)}]")
 
@@ -95,8 +99,12 @@ def _constraints(shape: Shape, limits: Limits) -> dict[str, Any]:
 
 
 def _all(shape: Shape, limits: Limits) -> str:
-    texts = [_wording(name, bound, shape) for name, bound in _constraints(shape, limits).items()]
-    return ", ".join([*texts, "Member must not be null"])
+    texts = _texts(shape, limits)
+    return ", ".join(texts if shape.name in NULLABLE else [*texts, "Member must not be null"])
+
+
+def _texts(shape: Shape, limits: Limits) -> list[str]:
+    return [_wording(name, bound, shape) for name, bound in _constraints(shape, limits).items()]
 
 
 def _violation(value: Any, shape: Shape, path: str, text: str) -> str:

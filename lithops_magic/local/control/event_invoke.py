@@ -10,6 +10,8 @@ from lithops_magic.local.control.context import Context, Result, page
 from lithops_magic.local.control.registry import EventInvoke, Function
 from lithops_magic.local.names import LATEST, invalid, resource_not_found
 
+DESTINATIONS = frozenset({"lambda", "sqs", "sns", "events", "s3"})
+
 
 class EventInvokeConfigs:
     """Operations on event-invoke configurations; destinations are kept and described, not delivered to."""
@@ -48,6 +50,7 @@ class EventInvokeConfigs:
         changes = ("MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig")
         if not any(name in params for name in changes):
             raise invalid("You must specify at least one of error handling or destination setting.")
+        self._check_destinations(function, params.get("DestinationConfig", {}))
         function.event_invoke[qualifier] = EventInvoke(
             params.get("MaximumRetryAttempts", settings.retries),
             params.get("MaximumEventAgeInSeconds", settings.age),
@@ -55,6 +58,22 @@ class EventInvokeConfigs:
             time.time(),
         )
         return self._describe(function, qualifier)
+
+    def _check_destinations(self, function: Function, config: dict[str, Any]) -> None:
+        """Raise AWS's error for a destination that cannot be one; of other services, none is looked up."""
+        arns = {key: config.get(key, {}).get("Destination") for key in ("OnSuccess", "OnFailure")}
+        for arn in filter(None, arns.values()):
+            service = arn.split(":")[2]
+            if service not in DESTINATIONS:
+                success, failure = (_shown(key, destination) for key, destination in arns.items())
+                text = f"DestinationConfig(onSuccess={success}, onFailure={failure})"
+                raise invalid(f"The provided destination config {text} is invalid.")
+            if service == "lambda":
+                name, _ = self._account.split_function(arn)
+                if name == function.name:
+                    raise invalid("You can't specify the function as a destination for itself.")
+                if name not in self._registry.functions:
+                    raise invalid(f"The destination ARN {arn} is invalid.")
 
     def _target(self, params: dict[str, Any]) -> tuple[Function, str]:
         function, qualifier = self._find(params)
@@ -88,3 +107,7 @@ class EventInvokeConfigs:
             "MaximumEventAgeInSeconds": settings.age,
             "DestinationConfig": settings.destinations,
         }
+
+
+def _shown(key: str, destination: str | None) -> str:
+    return f"{key}(destination={destination})" if destination else "null"

@@ -8,8 +8,6 @@ from typing import Any
 
 from lithops_magic.local.control.archives import Archive
 from lithops_magic.local.control.configuration import (
-    IN_PROGRESS,
-    PENDING,
     change_of,
     configure,
     defaults,
@@ -19,7 +17,14 @@ from lithops_magic.local.control.configuration import (
 )
 from lithops_magic.local.control.context import Context, Result, Source, check_revision, page
 from lithops_magic.local.control.registry import Function, Version, new_revision, timestamp
-from lithops_magic.local.control.validation import check_new_name, check_package, check_tags, check_unzipped
+from lithops_magic.local.control.settling import IN_PROGRESS, PENDING, in_progress
+from lithops_magic.local.control.validation import (
+    check_layer_arns,
+    check_new_name,
+    check_package,
+    check_tags,
+    check_unzipped,
+)
 from lithops_magic.local.control.versions import publish
 from lithops_magic.local.names import LATEST, conflict, invalid, not_found
 
@@ -35,6 +40,7 @@ class Functions:
         refuse_unsupported(params)
         check_new_name(params["FunctionName"])
         name, _ = self._context.account.split_function(params["FunctionName"])
+        check_layer_arns(params.get("Layers", []), self._context.account)
         self._check_free(name)
         check_package(params)
         check_tags(params.get("Tags", {}))
@@ -48,8 +54,9 @@ class Functions:
             name, {LATEST: _version(configuration, code, layers or [], image)}, tags=params.get("Tags", {})
         )
         self._registry.functions[name] = function
-        version = publish(function) if params.get("Publish") else function.latest
-        return _unsettled(describe(self._context, function, version), PENDING)
+        published = publish(function) if params.get("Publish") else None
+        reply = self._begin(function, function.latest, None, PENDING)
+        return self._begin(function, published, None, PENDING) if published else reply
 
     async def get_function(self, params: dict[str, Any]) -> Result:
         function, version, qualifier = self._registry.version(params["FunctionName"], params.get("Qualifier"))
@@ -68,6 +75,7 @@ class Functions:
     async def update_function_code(self, params: dict[str, Any]) -> Result:
         function = self._registry.function(params["FunctionName"])
         before = function.latest
+        self._registry.settling.check_changeable(function.name)
         check_revision(params, before.revision)
         refuse_unsupported(params)
         image = params.get("ImageUri", "")
@@ -81,20 +89,22 @@ class Functions:
         if params.get("DryRun"):
             return describe(self._context, function, replace(after, revision=before.revision))
         await self._replace(function, before, after)
+        reply = self._begin(function, after, None, IN_PROGRESS)
         if params.get("Publish"):
             version = publish(function)
-            return _unsettled(describe(self._context, function, version, version.number), PENDING)
-        return _unsettled(describe(self._context, function, after), IN_PROGRESS)
+            return self._begin(function, version, version.number, PENDING)
+        return reply
 
     async def update_function_configuration(self, params: dict[str, Any]) -> Result:
         function = self._registry.function(params["FunctionName"])
         before = function.latest
+        self._registry.settling.check_changeable(function.name)
         check_revision(params, before.revision)
         configuration, layers = await configure(self._context, before.configuration, params)
         after = _version(configuration, before.code, before.layers if layers is None else layers, before.image)
         check_unzipped(after.code, after.layers)
         await self._replace(function, before, after)
-        return _unsettled(describe(self._context, function, after), IN_PROGRESS)
+        return self._begin(function, after, None, IN_PROGRESS)
 
     async def delete_function(self, params: dict[str, Any]) -> Result:
         name, qualifier = self._context.account.split_function(params["FunctionName"], params.get("Qualifier"))
@@ -109,6 +119,7 @@ class Functions:
             _delete_version(function, qualifier)
         else:
             del self._registry.functions[name]
+            self._registry.settling.forget(name)
         await self._context.sandboxes.retire(name)
         return {"StatusCode": 204}
 
@@ -130,12 +141,18 @@ class Functions:
     async def _replace(self, function: Function, before: Version, after: Version) -> None:
         """Make `after` the function's `$LATEST`, unless another update came first."""
         if self._registry.functions.get(function.name) is not function or function.latest is not before:
-            arn = self._context.account.function_arn(function.name)
-            raise conflict(
-                f"The operation cannot be performed at this time. An update is in progress for resource: {arn}"
-            )
+            raise in_progress(self._context.account.function_arn(function.name))
         function.versions[LATEST] = after
         await self._context.sandboxes.retire(function.name)
+
+    def _begin(self, function: Function, version: Version, qualifier: str | None, status: Result) -> Result:
+        """The reply while AWS is still at work; the revision it names is superseded once the work is done."""
+        unsettled = {"RevisionId": new_revision(), **status}
+        self._registry.settling.begin(function.name, version.number, unsettled)
+        described = describe(self._context, function, version, qualifier)
+        if "State" in status:
+            described.pop("LastUpdateStatus", None)
+        return {**described, **unsettled}
 
     def _location(self, version: Version) -> Result:
         if version.image:
@@ -150,12 +167,6 @@ class Functions:
 def _version(configuration: Result, code: Archive, layers: list[Archive], image: str) -> Version:
     change = change_of(configuration, code)
     return Version(LATEST, configuration, code, layers, new_revision(), timestamp(), change, image)
-
-
-def _unsettled(description: Result, status: dict[str, str]) -> Result:
-    """The reply while AWS is still at work; the revision it names is superseded once the work is done."""
-    settled = {key: value for key, value in description.items() if key != "LastUpdateStatus"}
-    return {**settled, "RevisionId": new_revision(), **status}
 
 
 def _delete_version(function: Function, number: str) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from lithops_magic.local.control.event_queue import EventQueue
+from lithops_magic.local.control.protocol import strict_json
 from lithops_magic.local.model import Request, Response, RunnableVersion, ServiceError
 from lithops_magic.local.sandbox.runtime import Invoked, Runtime
 
@@ -139,7 +140,7 @@ def checked_payload(body: bytes, kind: str) -> bytes:
     if not body:
         return b"{}"
     try:
-        json.loads(body)
+        strict_json(body)
     except ValueError as error:
         text = f"Could not parse request body into json: {error}"
         raise ServiceError("InvalidRequestContentException", text, members={"Type": "User"}) from None

@@ -76,7 +76,9 @@ class Platform:
         except ClientError:
             return False
         policy: Any = role["AssumeRolePolicyDocument"]
-        return role["Arn"] == arn and any(_trusts_lambda(item) for item in _listed(policy["Statement"]))
+        # moto takes what is not a policy at all, which AWS would not.
+        statements = _listed(policy.get("Statement", [])) if isinstance(policy, dict) else []
+        return role["Arn"] == arn and any(_trusts_lambda(item) for item in statements if isinstance(item, dict))
 
     def _vpc_of(self, subnets: list[str], groups: list[str]) -> str:
         ec2 = self._client("ec2")
@@ -154,13 +156,15 @@ class _Asking:
 
     def _refusal(self, error: ClientError) -> ServiceError:
         code, text = error.response["Error"]["Code"], error.response["Error"]["Message"]
+        # moto shows an identifier that is missing as a Python set.
+        text = text.replace("'{'", "'").replace("'}'", "'")
         named = f"{self._service} Error Code: {code}. {self._service} Error Message: {text}"
         return invalid(f"Error occurred while {self._operation}. {named}")
 
 
 def _trusts_lambda(statement: dict[str, Any]) -> bool:
     principal = statement.get("Principal", {})
-    services = ["*"] if principal == "*" else _listed(principal.get("Service", []))
+    services = _listed(principal.get("Service", []) if isinstance(principal, dict) else principal)
     return statement.get("Effect") == "Allow" and any(name in ("*", "lambda.amazonaws.com") for name in services)
 
 

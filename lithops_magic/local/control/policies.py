@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import uuid
+import re
 from typing import Any
 
 from lithops_magic.local.control.context import Context, Result, check_revision
-from lithops_magic.local.control.registry import Function
+from lithops_magic.local.control.registry import Alias, Function, Version, new_revision
 from lithops_magic.local.names import LATEST, conflict, invalid, not_found, resource_not_found
 
 _CONDITIONS = {
@@ -15,6 +15,7 @@ _CONDITIONS = {
     "SourceAccount": ("StringEquals", "AWS:SourceAccount"),
     "PrincipalOrgID": ("StringEquals", "aws:PrincipalOrgID"),
     "EventSourceToken": ("StringEquals", "lambda:EventSourceToken"),
+    "FunctionUrlAuthType": ("StringEquals", "lambda:FunctionUrlAuthType"),
 }
 
 
@@ -30,7 +31,7 @@ class Policies:
         if qualifier == LATEST:
             raise invalid("We currently do not support adding policies for $LATEST.")
         statements = function.policies.get(qualifier or LATEST, [])
-        check_revision(params, _revision(statements), "GetPolicy")
+        check_revision(params, _holder(function, qualifier).revision, "GetPolicy")
         if any(statement["Sid"] == params["StatementId"] for statement in statements):
             raise conflict(
                 f"The statement id ({params['StatementId']}) provided already exists. "
@@ -38,36 +39,52 @@ class Policies:
             )
         statement = _statement(params, self._account.function_arn(function.name, qualifier))
         function.policies[qualifier or LATEST] = [*statements, statement]
+        _holder(function, qualifier).revision = new_revision()
         return {"Statement": json.dumps(statement, separators=(",", ":"))}
 
     async def get_policy(self, params: dict[str, Any]) -> Result:
-        function, qualifier = self._target(params)
-        statements = self._statements(function, qualifier)
+        name, qualifier = self._account.split_function(params["FunctionName"], params.get("Qualifier"))
+        function = self._registry.functions.get(name)
+        statements = function.policies.get(qualifier or LATEST) if function else None
+        if function is None or not statements:
+            raise resource_not_found("The resource you requested does not exist.")
         policy = {"Version": "2012-10-17", "Id": "default", "Statement": statements}
-        return {"Policy": json.dumps(policy, separators=(",", ":")), "RevisionId": _revision(statements)}
+        return {
+            "Policy": json.dumps(policy, separators=(",", ":")),
+            "RevisionId": _holder(function, qualifier).revision,
+        }
 
     async def remove_permission(self, params: dict[str, Any]) -> Result:
-        function, qualifier = self._target(params)
-        statements = self._statements(function, qualifier)
-        check_revision(params, _revision(statements), "GetPolicy")
+        function, qualifier = self._target(params, "No policy found for")
+        statements = function.policies.get(qualifier or LATEST)
+        if not statements:
+            raise resource_not_found("No policy is associated with the given resource.")
+        check_revision(params, _holder(function, qualifier).revision, "GetPolicy")
         kept = [statement for statement in statements if statement["Sid"] != params["StatementId"]]
         if len(kept) == len(statements):
             raise resource_not_found(f"Statement {params['StatementId']} is not found in resource policy.")
         function.policies[qualifier or LATEST] = kept
+        _holder(function, qualifier).revision = new_revision()
         return {}
 
-    def _target(self, params: dict[str, Any]) -> tuple[Function, str | None]:
+    def _target(self, params: dict[str, Any], problem: str = "Function not found") -> tuple[Function, str | None]:
         name, qualifier = self._account.split_function(params["FunctionName"], params.get("Qualifier"))
-        function = self._registry.function(name)
+        arn = self._account.function_arn(name, qualifier)
+        function = self._registry.functions.get(name)
+        if function is None:
+            raise resource_not_found(f"{problem}: {arn}")
         if qualifier and qualifier not in function.versions and qualifier not in function.aliases:
-            raise not_found(self._account.function_arn(name, qualifier))
+            raise resource_not_found(f"Cannot find alias arn: {arn}") if _is_alias(qualifier) else not_found(arn)
         return function, qualifier
 
-    def _statements(self, function: Function, qualifier: str | None) -> list[dict[str, Any]]:
-        statements = function.policies.get(qualifier or LATEST)
-        if not statements:
-            raise resource_not_found("The resource you requested does not exist.")
-        return statements
+
+def _is_alias(qualifier: str) -> bool:
+    return re.fullmatch(r"(?!\d+$)[a-zA-Z0-9-_]+", qualifier) is not None
+
+
+def _holder(function: Function, qualifier: str | None) -> Version | Alias:
+    """What the policy belongs to: its revision is the policy's."""
+    return function.aliases.get(qualifier or "") or function.versions[qualifier or LATEST]
 
 
 def _statement(params: dict[str, Any], resource: str) -> dict[str, Any]:
@@ -95,7 +112,3 @@ def _principal(principal: str) -> Any:
     if principal.startswith("arn:"):
         return {"AWS": principal}
     raise invalid("The provided principal was invalid. Please check the principal and try again.")
-
-
-def _revision(statements: list[dict[str, Any]]) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(statements, sort_keys=True)))

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from botocore.loaders import Loader
 from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
 
+from lithops_magic.local.control.validation import check_request_size
 from lithops_magic.local.model import Request, Response, ServiceError
 
 _SCALARS: dict[str, tuple[type, ...]] = {
@@ -53,6 +54,7 @@ class Protocol:
         for route in self._routes.get(request.method, ()):
             match = route.path.fullmatch(request.path)
             if match and all(value in request.query.get(key, ()) for key, value in route.query):
+                check_request_size(request, route.operation.name)
                 labels = dict(zip(route.labels, map(unquote, match.groups()), strict=True))
                 return route.operation, _parameters(route.operation.input_shape, request, labels)
         text = f"No Lambda operation has this address: {request.method} {request.path}"
@@ -78,7 +80,8 @@ class Protocol:
         if isinstance(shape, StructureShape):
             modelled = shape.metadata.get("error", {})
             status = modelled.get("httpStatusCode", status)
-            body["Type"] = "User" if status < 500 else "Service"
+            if error.typed:
+                body["Type"] = "User" if status < 500 else "Service"
             body["Message" if "Message" in shape.members else "message"] = error.message
         else:
             body["message"] = error.message
@@ -144,11 +147,20 @@ def _from_text(text: str, shape: Shape) -> Any:
     return text == "true" if shape.type_name == "boolean" else text
 
 
+def strict_json(text: bytes) -> Any:
+    """Parse JSON as the standard has it: without NaN and the infinities, which Python lets pass."""
+    return json.loads(text, parse_constant=_not_json)
+
+
+def _not_json(name: str) -> float:
+    raise ValueError(f"Non-standard token '{name}'")
+
+
 def _json_object(body: bytes) -> dict[str, Any]:
     if not body:
         return {}
     try:
-        document = json.loads(body)
+        document = strict_json(body)
     except ValueError as error:
         text = f"Could not parse request body into json: {error}"
         raise ServiceError("InvalidRequestContentException", text) from None
@@ -170,6 +182,8 @@ def _decode(value: Any, shape: Shape) -> Any:
         return {key: _decode(item, shape.value) for key, item in value.items()}
     if shape.type_name == "blob":
         return _decode_blob(value)
+    if shape.type_name in ("double", "float") and type(value) is int:
+        return float(value)
     for kind in _SCALARS.get(shape.type_name, ()):
         if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
             return value

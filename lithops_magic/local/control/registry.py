@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lithops_magic.local.control.archives import Archive, Archives
+from lithops_magic.local.control.settling import Settling
 from lithops_magic.local.model import Mount, RunnableVersion
 from lithops_magic.local.names import LATEST, Account, not_found
 
@@ -108,8 +109,9 @@ class Layer:
 class Registry:
     """The service's memory; all methods belong to the event loop's thread."""
 
-    def __init__(self, state: Path, account: Account, archives: Archives) -> None:
+    def __init__(self, state: Path, account: Account, archives: Archives, settle: float = 0.0) -> None:
         self.account = account
+        self.settling = Settling(account, settle)
         self.functions: dict[str, Function] = {}
         self.layers: dict[str, Layer] = {}
         self._archives = archives
@@ -117,11 +119,11 @@ class Registry:
         self._file = state / "lambda.json"
         self._load()
 
-    def function(self, name_or_arn: str) -> Function:
-        """Raises ResourceNotFoundException as AWS does."""
+    def function(self, name_or_arn: str, named: str | None = None) -> Function:
+        """Raises ResourceNotFoundException as AWS does, with the qualifier `named` where the name has none."""
         name, qualifier = self.account.split_function(name_or_arn)
         if name not in self.functions:
-            raise not_found(self.account.function_arn(name, qualifier))
+            raise not_found(self.account.function_arn(name, qualifier or named))
         return self.functions[name]
 
     def version(self, name_or_arn: str, qualifier: str | None = None) -> tuple[Function, Version, str | None]:
@@ -142,9 +144,10 @@ class Registry:
         Raises
         ------
         ServiceError
-            ResourceNotFoundException as AWS words it.
+            ResourceNotFoundException, or ResourceConflictException while it is being created.
         """
         function, version, qualifier = self.version(name_or_arn, qualifier)
+        self.settling.check_invocable(function.name, version.number)
         alias = function.aliases.get(qualifier or "")
         for number, share in (alias.weights if alias else {}).items():
             if random.random() < share:

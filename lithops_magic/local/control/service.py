@@ -12,6 +12,7 @@ from botocore import xform_name
 from botocore.model import OperationModel
 
 from lithops_magic.local.control import constraints, validation
+from lithops_magic.local.control.absent import Absent
 from lithops_magic.local.control.aliases import Aliases
 from lithops_magic.local.control.archives import Archives
 from lithops_magic.local.control.concurrency import Concurrency
@@ -30,7 +31,7 @@ from lithops_magic.local.model import Request, Response, ServiceError
 from lithops_magic.local.names import Account
 from lithops_magic.local.sandbox.runtime import Runtime
 
-NOUNS = (Functions, Versions, Aliases, Tags, Layers, Concurrency, EventInvokeConfigs, Policies)
+NOUNS = (Absent, Functions, Versions, Aliases, Tags, Layers, Concurrency, EventInvokeConfigs, Policies)
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +57,8 @@ class LambdaService:
         Concurrent executions the account may have.
     event_retry_delays
         Seconds before each further attempt of a failed asynchronous invocation.
+    settle
+        Seconds for which a function is pending or its update in progress.
     """
 
     def __init__(
@@ -69,11 +72,12 @@ class LambdaService:
         base_url: str,
         concurrency: int,
         event_retry_delays: tuple[float, ...],
+        settle: float,
     ) -> None:
         home = Account(region, account)
         self._protocol = Protocol()
         self._archives = Archives(state)
-        self.registry = Registry(state, home, self._archives)
+        self.registry = Registry(state, home, self._archives, settle)
         self._archives.collect(self.registry.used_archives(), at_once=True)
         self._links = Links(base_url)
         context = Context(
@@ -108,7 +112,7 @@ class LambdaService:
 
     async def _answer(self, request: Request) -> Response:
         operation, params = self._protocol.parse(request)
-        _validate(request, operation, params)
+        _validate(operation, params)
         if operation.name == "Invoke":
             return await self._invoker.invoke(request, params)
         if operation.name == "InvokeAsync":
@@ -131,8 +135,7 @@ def _handlers(context: Context, protocol: Protocol) -> dict[str, Handler]:
     return {name: methods[xform_name(name)] for name in names if xform_name(name) in methods}
 
 
-def _validate(request: Request, operation: OperationModel, params: dict[str, Any]) -> None:
-    validation.check_request_size(request, operation.name)
+def _validate(operation: OperationModel, params: dict[str, Any]) -> None:
     if operation.input_shape is not None:
         about_functions = operation.name in ("CreateFunction", "UpdateFunctionConfiguration")
         limits = validation.FUNCTION_LIMITS if about_functions else validation.LIMITS

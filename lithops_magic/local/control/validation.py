@@ -30,6 +30,11 @@ LIMITS: Mapping[str, Mapping[str, Any]] = {
     "Timeout": {"max": 900},
     "MemorySize": {"max": 10_240},
     "EphemeralStorageSize": {"max": 10_240},
+    # In AWS's messages this one has no brackets around it.
+    "LayerVersionArn": {
+        "pattern": r"(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:"
+        r"[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+)"
+    },
     # AWS's access point ids have 17 digits, moto's 8; whether it exists is asked of EFS.
     "FileSystemArn": {"pattern": r"arn:aws[a-zA-Z-]*:elasticfilesystem:[a-z0-9-]+:\d{12}:access-point/fsap-[a-f0-9]+"},
 }
@@ -194,7 +199,7 @@ def check_weights(weights: Mapping[str, float], version: str) -> None:
                 f"Function version {version} is already included in routing configuration."
             )
         if version == "$LATEST":
-            raise invalid("$LATEST is not supported for an alias pointing to more than 1 version")
+            raise invalid("$LATEST is not supported for an alias pointing to more than 1 version", typed=False)
 
 
 def too_large(message: str) -> ServiceError:

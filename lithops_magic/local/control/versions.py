@@ -21,6 +21,7 @@ class Versions:
     async def publish_version(self, params: dict[str, Any]) -> Result:
         function = self._registry.function(params["FunctionName"])
         latest = function.latest
+        self._registry.settling.check_changeable(function.name)
         check_revision(params, latest.revision)
         if params.get("PublishTo"):
             raise unsupported("PublishTo")
@@ -53,6 +54,7 @@ def publish(function: Function, description: str | None = None) -> Version:
     if configuration["SnapStart"]["ApplyOn"] == "PublishedVersions":
         configuration["SnapStart"] = {"ApplyOn": "PublishedVersions", "OptimizationStatus": "On"}
     function.versions[number] = replace(latest, number=number, configuration=configuration, revision=new_revision())
+    latest.revision = new_revision()
     return function.versions[number]
 
 

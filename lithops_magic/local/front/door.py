@@ -26,9 +26,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-LARGEST_LAMBDA_REQUEST = 70 * 1024 * 1024
-"""Bytes: a 50 MB zip in base64 (AWS Lambda quotas, "Deployment package size") and what surrounds it."""
-
 HASHED_INLINE = 64 * 1024
 """Bytes of body up to which the signature is checked on the event loop; longer ones are hashed in a thread."""
 
@@ -166,9 +163,6 @@ class Front:
         if region != self._region:
             text = f"The local AWS has AWS Lambda in {self._region} only; the request is signed for {region}."
             return error("rest-json", 400, "InvalidSignatureException", text)
-        if len(request.body) > LARGEST_LAMBDA_REQUEST:
-            text = f"Request must be smaller than {LARGEST_LAMBDA_REQUEST} bytes for the {request.path} operation"
-            return error("rest-json", 413, "RequestEntityTooLargeException", text)
         return await self._functions.handle(request)
 
     async def _to_moto(self, identity: Identity, request: Request, scope: Scope, send: Send) -> None:

@@ -17,9 +17,9 @@ def main() -> None:
     if "PYTHONPATH" not in os.environ:
         sys.path[:0] = layers
     sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
-    for layer in layers:
-        if os.path.isdir(layer):
-            site.addsitedir(layer)
+    for folder in (*site.getsitepackages(), *layers):
+        if os.path.isdir(folder):
+            site.addsitedir(folder)
     os.environ.setdefault("PYTHONPATH", runtime)
     # `-S` leaves these out, and function code does call exit().
     site.setquit()

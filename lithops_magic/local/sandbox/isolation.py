@@ -19,6 +19,7 @@ import psutil
 from lithops_magic.local.inside import launcher
 from lithops_magic.local.inside.launcher import PIVOT_ROOT
 from lithops_magic.local.sandbox import runtime_dir
+from lithops_magic.local.sandbox.pip_settings import pip_conf
 
 Choice = Literal["auto", "namespaces", "none"]
 BASE_PYTHON = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
@@ -77,7 +78,8 @@ class Isolation:
         self._runtime = runtime
         self.namespaces = False
         if choice != "none" and sys.platform == "linux" and platform.machine() in PIVOT_ROOT:
-            self._machine = machine(runtime)
+            self._packages = runtime_dir.site_packages(runtime.parent / "site-packages")
+            self._machine = machine(runtime, self._packages)
             # A /tmp with a limit is kept in memory.
             self._largest_tmp = psutil.virtual_memory().total // TMP_SHARE >> 20
             self.namespaces = self._probe(scratch)
@@ -102,7 +104,7 @@ class Isolation:
     def specification(self, view: View, environment: dict[str, str]) -> bytes:
         """Return what the launcher reads to start the function's process."""
         if runtime_dir.mend(self._runtime) and self.namespaces:
-            self._machine = machine(self._runtime)
+            self._machine = machine(self._runtime, self._packages)
         if self.namespaces:
             command = ["-S", "-s", f"{RUNTIME_DIR}/bootstrap.py", environment["_HANDLER"]]
             return marshal.dumps(self._namespaced(view, environment, command))
@@ -169,8 +171,11 @@ class Isolation:
             shutil.rmtree(view.home, ignore_errors=True)
 
 
-def machine(runtime: Path) -> dict[str, Any]:
-    """Return what all sandboxes see of this machine: its system, this interpreter and Lambda's runtime, read-only."""
+def machine(runtime: Path, packages: Path) -> dict[str, Any]:
+    """Return what all sandboxes see of this machine: its system, this interpreter and Lambda's runtime, read-only.
+
+    In the interpreter's own folder for packages they find those in `packages`.
+    """
     binds: list[tuple[str, str, bool]] = [(BASE_PREFIX, LANG_DIR, False)]
     links = [("/dev/fd", "/proc/self/fd")]
     links += [(f"/dev/{name}", f"/proc/self/fd/{number}") for number, name in enumerate(STREAMS)]
@@ -183,8 +188,9 @@ def machine(runtime: Path) -> dict[str, Any]:
     binds += [(os.path.realpath(path), str(path), False) for path in etc if path.exists()]
     binds += [(f"/dev/{name}", f"/dev/{name}", True) for name in DEVICES]
     binds += [(os.path.realpath(path), f"{RUNTIME_DIR}/{path.name}", False) for path in sorted(runtime.iterdir())]
-    masks = [*host_packages("/usr", "/usr"), *host_packages(BASE_PREFIX, LANG_DIR)]
-    files = [("/etc/passwd", PASSWD), ("/etc/group", GROUP)]
+    masks = host_packages("/usr", "/usr")
+    binds += [(str(packages), folder, False) for folder in host_packages(BASE_PREFIX, LANG_DIR)]
+    files = [("/etc/passwd", PASSWD), ("/etc/group", GROUP), ("/etc/pip.conf", pip_conf())]
     return {"binds": binds, "masks": masks, "links": links, "files": files}
 
 

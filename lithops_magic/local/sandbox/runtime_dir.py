@@ -1,10 +1,12 @@
-"""Fills the folder that a function sees as `/var/runtime`: awslambdaric, boto3 and what they need, nothing else."""
+"""Fills the folders of Lambda's own packages: awslambdaric and boto3 in `/var/runtime`, pip with the interpreter."""
 
 from __future__ import annotations
 
+import ensurepip
 import importlib
 import importlib.metadata
 import shutil
+import sysconfig
 from pathlib import Path
 
 DISTRIBUTIONS = (
@@ -67,6 +69,18 @@ def _link_distributions(folder: Path, *, native_client: bool) -> bool:
             if (native_client or not is_client) and source.exists() and not target.exists():
                 link(source, target)
     return native
+
+
+def site_packages(folder: Path) -> Path:
+    """Fill the folder of the interpreter's own packages: pip, as in Lambda, where this Python brings a wheel of it."""
+    folder.mkdir()
+    bundled = Path(ensurepip.__file__).parent / "_bundled"
+    wheels = [*Path(sysconfig.get_config_var("WHEEL_PKG_DIR") or bundled).glob("pip-*.whl")]
+    if wheels:
+        # Python imports from a wheel as it is; unpacking it would delay the start.
+        shutil.copy(wheels[0], folder / "pip.whl")
+        (folder / "pip.pth").write_text("pip.whl\n")
+    return folder
 
 
 def top_level(distribution: str) -> list[Path]:
