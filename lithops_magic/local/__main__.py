@@ -96,6 +96,11 @@ def _add_server_options(command: argparse.ArgumentParser) -> None:
         help="waits before each further attempt of a failed asynchronous invocation (60 120, as AWS)",
     )
     add(
+        "--cpu-share",
+        action="store_true",
+        help="give sandboxes CPU in proportion to memory, 1,769 MB for a core, as AWS does, so that timings mean more",
+    )
+    add(
         "--settle",
         type=float,
         default=SETTLE,
@@ -136,6 +141,7 @@ def _serve(options: argparse.Namespace) -> None:
         isolation=options.isolation,
         event_retry_delays=tuple(options.event_retry_delays),
         settle=options.settle,
+        cpu_share=options.cpu_share,
     )
 
     def announce(found: Discovery, note: str) -> None:
@@ -161,6 +167,8 @@ def _forwarded(options: argparse.Namespace) -> list[str]:
     arguments.append(f"--settle={options.settle}")
     if options.concurrency:
         arguments.append(f"--concurrency={options.concurrency}")
+    if options.cpu_share:
+        arguments.append("--cpu-share")
     if options.state:
         arguments.append(f"--state={Path(options.state).absolute()}")
     return [*arguments, "--event-retry-delays", *map(str, options.event_retry_delays)]

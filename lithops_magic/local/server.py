@@ -67,6 +67,8 @@ class Options:
         Seconds before each further attempt of a failed asynchronous invocation.
     settle : float
         Seconds for which a function is pending or its update in progress.
+    cpu_share : bool
+        Whether sandboxes get CPU in proportion to their memory.
     """
 
     port: int
@@ -77,6 +79,7 @@ class Options:
     isolation: Choice
     event_retry_delays: tuple[float, ...]
     settle: float
+    cpu_share: bool
 
 
 def run(folder: Path, options: Options, announce: Announce) -> None:
@@ -205,6 +208,7 @@ def _runtime(state: Path, options: Options, found: Discovery, platform: Platform
         credentials=platform.assume,
         logs=logs,
         isolation=options.isolation,
+        cpu_share=options.cpu_share,
     )
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lithops_magic.local.sandbox import memory_limit
+from lithops_magic.local.sandbox.cpu_share import CpuShare
 from lithops_magic.local.sandbox.isolation import launcher_command
 from lithops_magic.local.sandbox.runtime_api import RuntimeApi
 
@@ -83,7 +84,9 @@ class SandboxProcess:
         It exceeded `limit` and was killed for that.
     """
 
-    def __init__(self, api: RuntimeApi, output: Output, supervisors: int, limit: int) -> None:
+    def __init__(
+        self, api: RuntimeApi, output: Output, supervisors: int, limit: int, share: CpuShare | None = None
+    ) -> None:
         self.api = api
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.out_of_memory = False
@@ -93,6 +96,7 @@ class SandboxProcess:
         self._output = output
         self._supervisors = supervisors
         self._limit = limit
+        self._share = share
         self._pids: list[int] = []
         self._frozen: set[int] = set()
         self._popen: subprocess.Popen[bytes] | None = None
@@ -112,6 +116,8 @@ class SandboxProcess:
             bufsize=0,
         )
         assert self._popen.stdin is not None
+        if self._share:
+            self._share.give(self._popen.pid, self._limit >> 20)
         with suppress(BrokenPipeError):
             self._popen.stdin.write(specification)
         if sys.platform == "linux":
@@ -188,4 +194,6 @@ class SandboxProcess:
             os.close(self._pidfd)
         if self._popen.stdin and not self._popen.stdin.closed:
             self._popen.stdin.close()
+        if self._share:
+            self._share.release(self._popen.pid)
         self.exited.set_result(status)

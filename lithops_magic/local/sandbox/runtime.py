@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lithops_magic.local.model import RunnableVersion, ServiceError
 from lithops_magic.local.sandbox import runtime_dir
+from lithops_magic.local.sandbox.cpu_share import CpuShare
 from lithops_magic.local.sandbox.isolation import Choice, Isolation
 from lithops_magic.local.sandbox.logs import LogShipper
 from lithops_magic.local.sandbox.memory_limit import Watch
@@ -38,6 +39,8 @@ class Runtime:
         `auto`, `namespaces` or `none`.
     native_client
         Use awslambdaric's compiled client where it is installed.
+    cpu_share
+        Give sandboxes CPU in proportion to their memory.
 
     Attributes
     ----------
@@ -56,6 +59,7 @@ class Runtime:
         logs: LogShipper,
         isolation: Choice = "auto",
         native_client: bool = True,
+        cpu_share: bool = False,
     ) -> None:
         self._state = state / "runtime"
         shutil.rmtree(self._state, ignore_errors=True)
@@ -68,7 +72,10 @@ class Runtime:
             "AWS_ENDPOINT_URL": endpoint_url,
         }
         self._watch = Watch()
-        self._pool = Pool(self._state, workers, Platform(isolated, self._watch, variables, credentials, logs.add))
+        self._share = CpuShare() if cpu_share else None
+        self._pool = Pool(
+            self._state, workers, Platform(isolated, self._watch, variables, credentials, logs.add, self._share)
+        )
 
     @property
     def busy(self) -> int:
@@ -109,6 +116,8 @@ class Runtime:
         """End all sandboxes and remove what they left."""
         await self._pool.close()
         self._watch.close()
+        if self._share:
+            self._share.close()
         shutil.rmtree(self._state, ignore_errors=True)
 
 

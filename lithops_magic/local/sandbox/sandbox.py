@@ -15,6 +15,7 @@ from typing import Any
 
 from lithops_magic.local.model import RunnableVersion, SandboxCredentials
 from lithops_magic.local.sandbox import platform_log
+from lithops_magic.local.sandbox.cpu_share import CpuShare
 from lithops_magic.local.sandbox.isolation import Isolation, View
 from lithops_magic.local.sandbox.memory_limit import Watch
 from lithops_magic.local.sandbox.platform_log import Outcome
@@ -64,6 +65,8 @@ class Platform:
     credentials: Credentials
     log: Callable[[str, str, str], None]
     """Takes log group, log stream and text."""
+    share: CpuShare | None = None
+    """None: every sandbox may use all CPUs."""
 
 
 class Sandbox:
@@ -189,7 +192,7 @@ class Sandbox:
         specification = self._platform.isolation.specification(self._view, environment)
         supervisors = self._platform.isolation.supervisors
         self._peak = 0
-        process = SandboxProcess(api, self._output, supervisors, self.version.memory << 20)
+        process = SandboxProcess(api, self._output, supervisors, self.version.memory << 20, self._platform.share)
         self._process = process
         process.start(specification)
         self._platform.watch.add(process)
