@@ -17,7 +17,9 @@ def main() -> None:
     if "PYTHONPATH" not in os.environ:
         sys.path[:0] = layers
     sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
-    for folder in (*site.getsitepackages(), *layers):
+    # Outside of namespaces, the interpreter's own packages are those of this machine.
+    own = site.getsitepackages() if runtime == "/var/runtime" else []
+    for folder in (*own, *layers):
         if os.path.isdir(folder):
             site.addsitedir(folder)
     os.environ.setdefault("PYTHONPATH", runtime)
