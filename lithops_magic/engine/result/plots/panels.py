@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _BINS = 40
 _WIDE = 100
 """From this ratio of the longest to the shortest task on, durations are drawn on a logarithmic axis."""
+_ALIKE = 1.4
+"""Below this ratio of the longest to the shortest task they last alike."""
+_FEW_BINS = 10
 _STEPS = 150
 _COST_BARS = 60
 
@@ -71,8 +74,10 @@ def _bins(values: Floats) -> Floats:
     bins = max(1, min(_BINS, math.ceil(2 * math.sqrt(len(values)))))
     if high / low > _WIDE:
         return np.geomspace(low, high, bins + 1)
-    if high == low:
-        return np.array([low * 0.9, high * 1.1])
+    if high < _ALIKE * low:
+        # The axis begins at zero: bars as narrow as the differences could not be seen.
+        middle = (low + high) / 2
+        return np.linspace(middle * 0.8, middle * 1.2, _FEW_BINS + 1)
     return np.linspace(low, high, bins + 1)
 
 
