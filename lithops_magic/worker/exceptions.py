@@ -90,7 +90,7 @@ class _Packer:
         fields["args"] = [self._argument(value) for value in arguments(error)]
         fields["members"] = self._named(_members(error))
         fields["attributes"] = self._named(iter(_attributes(error).items()))
-        fields["notes"] = notes(error)[:LINKS]
+        fields["notes"] = [note for note in notes(error)[:LINKS] if self._fits(len(note))]
         if isinstance(error, BaseExceptionGroup):
             # Not by attribute: a class may have others of these names.
             message = BaseExceptionGroup.message.__get__(error)
@@ -116,11 +116,16 @@ class _Packer:
             data = packing.dumps(value)
         except BaseException:  # the user's __reduce__ may raise anything
             return None
-        if len(data) > self._room:
+        if not self._fits(len(data)):
             return None
-        self._room -= len(data)
         self.pieces.append(data)
         return len(self.pieces) - 1
+
+    def _fits(self, size: int) -> bool:
+        """Take room for so many bytes if there is as much left."""
+        fits = size <= self._room
+        self._room -= size if fits else 0
+        return fits
 
     def _shared(self, value: Any) -> int | None:
         if id(value) in self._known:
@@ -145,8 +150,7 @@ class _Packer:
         for base in kind.__mro__:
             with contextlib.suppress(BaseException):
                 data = packing.dumps(base)
-                if len(data) <= self._room:
-                    self._room -= len(data)
+                if self._fits(len(data)):
                     yield data
             if base.__module__ == "builtins":
                 return

@@ -22,7 +22,7 @@ FIRST, LAST = 10, 40
 """Outermost and innermost frames reported of a traceback; what repeats itself counts once."""
 DEPTH = 5
 """Exceptions reported of a `raise … from` chain, and of groups in groups."""
-EXCEPTIONS = 40
+EXCEPTIONS = 20
 """Exceptions reported of one, causes and members of groups."""
 TEXT_LIMIT = 65_536
 """Characters of a message."""
@@ -62,7 +62,9 @@ def report(error: BaseException, with_locals: bool = False) -> dict[str, Any]:
         if with_locals:
             _add_locals(error, fields["error"]["frames"])
     with contextlib.suppress(BaseException):
-        fields["exception"] = base64.b64encode(exceptions.pack(error)).decode()
+        packed = exceptions.pack(error)
+        if len(packed) <= 2 * exceptions.LIMIT:  # with all that is beside the values, it must fit in a reply
+            fields["exception"] = base64.b64encode(packed).decode()
     return fields
 
 
@@ -86,7 +88,7 @@ class _Description:
             "cause": None if cause is None else self._another(cause, depth),
         }
         if notes := exceptions.notes(error):
-            described["notes"] = [encodable(note[:INNER_TEXT]) for note in notes[:INNER]]
+            described["notes"] = [encodable(note[:LINE_LIMIT]) for note in notes[:INNER]]
         if isinstance(error, BaseExceptionGroup):
             parts = (self._another(part, depth) for part in error.exceptions)
             described["parts"] = [part for part in parts if part is not None]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import json
 import pickle
 import threading
 from collections.abc import Callable
@@ -170,3 +171,13 @@ def test_a_huge_message_is_kept_and_shown_short() -> None:
     assert "300,012 characters" in str(error)
     again = exceptions.unpack(exceptions.pack(ValueError("x" * 300_000)))
     assert len(again.args[0]) == 300_000
+
+
+def test_the_largest_report_fits_in_a_reply() -> None:
+    parts: list[Exception] = [ValueError("x" * 100_000) for _ in range(300)]
+    for part in parts:
+        for _ in range(30):
+            part.add_note("n" * 10_000)
+    said = report(ExceptionGroup("g" * 300_000, parts))
+    assert len(json.dumps(said)) < 3_000_000
+    assert len(said["error"]["parts"]) < len(parts)
