@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lithops_magic.packages.drift import carry, differing, release
 from lithops_magic.packages.modules import Unit
 from lithops_magic.packages.need import Need, discover, need_of, union
 from lithops_magic.packages.pickling import Reach, dumps
@@ -18,11 +19,14 @@ __all__ = [
     "Supply",
     "Target",
     "Unit",
+    "carry",
+    "differing",
     "discover",
     "dumps",
     "fingerprint",
     "need_of",
     "pin",
+    "release",
     "supply",
     "union",
 ]

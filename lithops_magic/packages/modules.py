@@ -77,6 +77,12 @@ def find_file(name: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
+def is_own(file: Path) -> bool:
+    """Whether a file, which need not be there any more, is the user's: neither Python's nor an installer's."""
+    installed = any(folder in _site_folders() for folder in file.resolve().parents)
+    return not installed and not str(file).startswith(_STANDARD)
+
+
 def is_compiled(path: Path) -> bool:
     """Whether `path` is an extension module."""
     return path.name.endswith(tuple(EXTENSION_SUFFIXES))

@@ -43,6 +43,8 @@ class Need:
     request: Request = field(default_factory=Request)
     environment: tuple[tuple[str, int], ...] = ()
     """Where packages are installed, and when that changed last."""
+    own: tuple[Unit, ...] = field(default=(), repr=False, compare=False)
+    """The user's own modules that are in `sources`."""
     names: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     """The modules that all this follows from, each with where it is imported."""
 
@@ -115,6 +117,7 @@ def need_of(names: Mapping[str, str], request: Request) -> Need:
         imports=_installed({*names, *found.installed}, found.installed),
         request=request,
         environment=_environment() if found.installed or projects or request.requirements else (),
+        own=tuple(units),
         names=names,
     )
 

@@ -50,7 +50,10 @@ class _Recorder(Pickler):
     def reducer_override(self, value: Any) -> Any:
         """Note what `value` refers to, and reduce it as usual."""
         self._note(value)
-        return super().reducer_override(value)
+        reduced = super().reducer_override(value)
+        if isinstance(reduced, str):
+            self._add(packing.whichmodule(value, reduced))
+        return reduced
 
     def _note(self, value: Any) -> None:
         kind = type(value)

@@ -36,7 +36,7 @@ _SAMPLES, _SAMPLE = 4, 4096
 _FILE_NAME = 10
 """Where the file name stands among the arguments of `types.CodeType`."""
 PLAIN = frozenset({bool, bytes, complex, float, int, str, type(None)})
-_whichmodule: Callable[[Any, str], str] = vars(pickle)["whichmodule"]
+whichmodule: Callable[[Any, str], str] = vars(pickle)["whichmodule"]
 _COUNT = struct.Struct("<cI")
 _SIZES = struct.Struct("<QQ")
 
@@ -123,7 +123,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             reduced = value.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
         else:
             reduced = reduce(value)
-        if isinstance(reduced, str) and _whichmodule(value, reduced) in ("__main__", "__mp_main__"):
+        if isinstance(reduced, str) and whichmodule(value, reduced) in ("__main__", "__mp_main__"):
             raise pickle.PicklingError(
                 f"{reduced} (a {type(value).__qualname__}) is pickled by its name alone, and only the notebook has it"
             )

@@ -43,7 +43,7 @@ def test_a_module_beside_the_notebook_and_what_it_imports(run: Run, project: Cal
     assert run(helper.f, [6]).values() == [3]
 
 
-def test_edits_are_seen_at_the_next_run_without_a_new_deployment(run: Run, project, local_aws) -> None:
+def test_edits_are_seen_once_they_are_reloaded_without_a_new_deployment(run: Run, project, local_aws) -> None:
     folder = project({"edited.py": "def f(x): return x + 1\n"})
     edited = importlib.import_module("edited")
 
@@ -53,6 +53,8 @@ def test_edits_are_seen_at_the_next_run_without_a_new_deployment(run: Run, proje
     assert run(call, [1, 2]).values() == [2, 3]
     created = local_aws.requests()["lambda:CreateFunction"]
     (folder / "edited.py").write_text("def f(x): return x * 100\n")
+    assert run(call, [1, 2]).values() == [edited.f(1), edited.f(2)] == [2, 3]
+    importlib.reload(edited)
     assert run(call, [1, 2]).values() == [100, 200]
     assert local_aws.requests()["lambda:CreateFunction"] == created
 
@@ -104,6 +106,7 @@ def test_a_large_package_is_a_layer(run: Run, project: Callable[..., Path], loca
     assert file == "/opt/python/atlas/__init__.py"
     with (folder / "atlas/__init__.py").open("a") as source:
         source.write("def size(): return -1\n")
+    importlib.reload(atlas)
     assert run(look)[0] == (-1, file)
 
 

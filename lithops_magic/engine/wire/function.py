@@ -15,9 +15,10 @@ import cloudpickle  # type: ignore[import-untyped]
 
 from lithops_magic import packages
 from lithops_magic.engine.wire import captures
+from lithops_magic.engine.wire.luggage import pack
 from lithops_magic.engine.wire.refusal import way_out
 from lithops_magic.engine.wire.store import Place
-from lithops_magic.errors import SerializationError
+from lithops_magic.errors import PackageError, SerializationError
 from lithops_magic.worker import packing
 from lithops_magic.worker.culprit import find
 
@@ -98,12 +99,13 @@ class Function:
         PackageError
             Something it needs cannot be shipped.
         """
-        buffers = packing.Buffers()
         try:
-            data, reach = packages.dumps(function, buffers.take)
+            luggage = pack(function, items, request or packages.Request())
+        except PackageError:
+            raise
         except Exception as error:
             raise SerializationError(f"The function cannot be pickled: {_reason(function, error)}") from error
-        need = packages.discover(reach, items, request or packages.Request())
+        need = luggage.need
         head: dict[str, Any] = {
             "protocol": PROTOCOL,
             "python": f"{sys.version_info.major}.{sys.version_info.minor}",
@@ -111,10 +113,10 @@ class Function:
             **(setup or Setup()).head(),
         }
         head |= _luggage(need)
-        container = packing.pack(data, buffers.views)
-        heavy = len(data) + sum(view.nbytes for view in buffers.views) > captures.HEAVY
-        warnings = [*captures.generators(function, reach.generators), *(captures.warnings(function) if heavy else ())]
-        return cls(container, need, function, head, tuple(warnings))
+        container = packing.pack(luggage.data, luggage.views)
+        heavy = len(luggage.data) + sum(view.nbytes for view in luggage.views) > captures.HEAVY
+        warnings = [*luggage.notes, *captures.generators(function, luggage.reach.generators)]
+        return cls(container, need, function, head, (*warnings, *(captures.warnings(function) if heavy else ())))
 
     def needing(self, need: packages.Need) -> Function:
         """Return the same function where it has what `need` says."""

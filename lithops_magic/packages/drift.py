@@ -1,0 +1,149 @@
+"""Finds the user's own modules of which the notebook has something else than their files say.
+
+A file was edited or deleted since it was imported, an attribute was patched, a global was set: what runs must be what
+the notebook has, so such modules travel by value.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+import cloudpickle  # type: ignore[import-untyped]
+
+from lithops_magic.packages.modules import Unit, is_own
+
+_ours: set[str] = set()
+"""Modules that travel by value because of what was found here."""
+
+
+def differing(units: Iterable[Unit], names: Iterable[str]) -> list[str]:
+    """Return the loaded modules of `units` that differ from their files, and those of `names` whose files are gone."""
+    own = [name for unit in units for name in _loaded(unit.name)]
+    return sorted({name for name in own if _differs(sys.modules[name])} | _gone([*names, *own]))
+
+
+def _gone(names: list[str]) -> set[str]:
+    """Return those of `names`, and of what their globals come from, whose files are gone."""
+    found: set[str] = set()
+    seen: set[str] = set()
+    while names:
+        name = names.pop()
+        module = sys.modules.get(name)
+        file = getattr(module, "__file__", None)
+        if name in seen or name.startswith("lithops_magic") or not isinstance(file, str) or not is_own(Path(file)):
+            continue
+        seen.add(name)
+        if not Path(file).exists():
+            found.add(name)
+        for value in list(vars(module).values()):
+            origin = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+            names += [origin] if isinstance(origin, str) else []
+    return found
+
+
+def carry(units: Iterable[Unit], names: Iterable[str]) -> None:
+    """Have the modules `names` travel by value, and all of `units`, which may use them."""
+    wanted = {name for unit in units for name in _loaded(unit.name)} | {*names}
+    for name in wanted - cloudpickle.list_registry_pickle_by_value():
+        cloudpickle.register_pickle_by_value(sys.modules[name])
+        _ours.add(name)
+
+
+def release() -> None:
+    """Have all modules travel by name again that do not only because of `carry`."""
+    for name in _ours:
+        if name in sys.modules and name in cloudpickle.list_registry_pickle_by_value():
+            cloudpickle.unregister_pickle_by_value(sys.modules[name])
+    _ours.clear()
+
+
+def _loaded(unit: str) -> list[str]:
+    return [name for name in list(sys.modules) if name == unit or name.startswith(f"{unit}.")]
+
+
+def _differs(module: ModuleType) -> bool:
+    file, loader = getattr(module, "__file__", None), getattr(module, "__loader__", None)
+    # Others, such as pytest's, make code that is not what the file says.
+    if not isinstance(file, str) or type(loader).__name__ != "SourceFileLoader":
+        return False
+    try:
+        status = Path(file).stat()
+        code, tree = _parsed(file, status.st_mtime_ns, status.st_size)
+    except (OSError, SyntaxError, ValueError):
+        return True
+    return _other_code(vars(module), code, tree.body) or _other_values(module, code, tree)
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(file: str, _modified: int, _size: int) -> tuple[CodeType, ast.Module]:
+    source = Path(file).read_bytes()
+    return compile(source, file, "exec", dont_inherit=True), ast.parse(source)
+
+
+def _other_code(here: Any, code: CodeType, body: list[ast.stmt]) -> bool:
+    """Whether a function that a plain `def` makes is another one here, or a class has such a method."""
+    codes = {part.co_name: part for part in code.co_consts if isinstance(part, CodeType)}
+    for node in body:
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) or node.decorator_list:
+            continue
+        value = here.get(node.name)
+        if isinstance(node, ast.ClassDef):
+            if not isinstance(value, type) or _other_code(vars(value), codes[node.name], node.body):
+                return True
+        # A metaclass may have replaced a method, and a mangled name is not found.
+        elif isinstance(value, FunctionType) and _essence(value.__code__) != _essence(codes[node.name]):
+            return True
+    return False
+
+
+def _other_values(module: ModuleType, code: CodeType, tree: ast.Module) -> bool:
+    """Whether a global has another plain value than the file gives it, or is none that the file knows."""
+    given: dict[str, list[ast.expr | None]] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                if isinstance(target, ast.Name):
+                    given.setdefault(target.id, []).append(node.value)
+    stored = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)]
+    for name, values in given.items():
+        if len(values) == 1 and values[0] is not None and stored.count(name) == 1:
+            with_value, there = _literal(values[0])
+            here = vars(module).get(name, ...)
+            if with_value and (type(here) is not type(there) or repr(here) != repr(there)):
+                return True
+    if any(isinstance(node, ast.alias) and node.name == "*" for node in ast.walk(tree)):
+        return False
+    known = {name for part in _all(code) for name in (*part.co_names, *part.co_varnames)}
+    known |= {(node.asname or node.name).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.alias)}
+    return any(not name.startswith("__") and name not in known for name in _globals(module))
+
+
+def _literal(node: ast.expr) -> tuple[bool, Any]:
+    try:
+        return True, ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError):
+        return False, None
+
+
+def _globals(module: ModuleType) -> list[str]:
+    """Names of a module's globals, without the submodules that importing them makes attributes of a package."""
+    return [name for name in vars(module) if f"{module.__name__}.{name}" not in sys.modules and name != "@py_builtins"]
+
+
+def _all(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for part in code.co_consts:
+        if isinstance(part, CodeType):
+            yield from _all(part)
+
+
+def _essence(code: CodeType) -> tuple[Any, ...]:
+    """What a function does, whatever lines it stands on."""
+    consts = tuple(_essence(part) if isinstance(part, CodeType) else (type(part), part) for part in code.co_consts)
+    return code.co_code, consts, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars
