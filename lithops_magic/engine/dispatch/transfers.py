@@ -80,7 +80,7 @@ class Parcels:
                 return Uploaded(lane, task, spilled_fragment(task.index, task.item, requests.room, place, again=again))
             except LithopsMagicError as error:
                 return Uploaded(lane, task, error)
-            except Exception as error:  # memory or the disk may be full, and somebody waits
+            except BaseException as error:  # the user's own methods may raise anything, and somebody waits
                 return Uploaded(lane, task, LithopsMagicError(f"it could not be sent: {error!r}"))
 
         self._transfers.start(work)
@@ -95,6 +95,6 @@ class Parcels:
 def _fetched(place: Place, outcome: Outcome, task: Task) -> verdicts.Verdict:
     try:
         return verdicts.fetch(place, outcome, task)
-    except Exception as error:  # memory may be full, and somebody waits
+    except BaseException as error:  # the user's own methods may raise anything, and somebody waits
         text = f"its result could not be brought from S3: {error!r}"
         return verdicts.Lost(verdicts.make(ResultError, task, text))
