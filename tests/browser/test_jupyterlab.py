@@ -102,7 +102,7 @@ def test_a_page_that_is_reloaded_in_the_middle_of_a_job_can_stop_it_and_sees_the
     page.reload()
     saved = notebook.outputs("slow")
     expect(saved.locator("progress")).to_be_visible(timeout=SOME_MINUTES)
-    expect(saved).to_contain_text("/400 finished")
+    expect(saved).to_contain_text("/400 · ")
     notebook.stop()
     notebook.run("shown")
     truth = notebook.outputs("shown")

@@ -192,7 +192,7 @@ def test_an_interrupt_returns_at_once_says_what_still_runs_and_keeps_the_results
         assert kernel.run(PRESSED_AGAIN.format(pressed_again_in))["status"] == "ok"
     request = kernel.send(SLOW)
     for _, text in kernel.shown(request):
-        if "/100 finished" in text and "] 0/" not in text:
+        if "/100 · " in text and "] 0/" not in text:
             break
     kernel.manager.interrupt_kernel()
     answer = kernel.reply(request)
@@ -230,7 +230,7 @@ def test_what_travels_is_told_with_its_size_before_anything_is_sent(kernel):
     kernel.run("data = bytes(11_000_000)\ndef helper(): return len(data)")
     request = kernel.send("%%lambda_map x in range(2) -o r\nhelper() + x")
     first = next(text for kind, text in kernel.shown(request) if kind == "display_data")
-    assert "/2 finished" not in first
+    assert "] 0/2" not in first
     assert "Note: 'data' (through helper()) is sent with the function: 11.0 MB." in first
     assert kernel.reply(request)["status"] == "ok"
     assert kernel.evaluate("list(r)") == "[11000000, 11000001]"

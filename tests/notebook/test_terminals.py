@@ -36,7 +36,7 @@ def test_a_bar_moves_on_a_terminal_and_the_interrupt_key_stops_the_job(ipython: 
     ipython.sendline(SLOW)
     places = []
     while len(places) < 2:
-        ipython.expect(r"\r\x1b\[K\[█*░*\] (\d+)/200 finished")
+        ipython.expect(r"\r\x1b\[K\[█*░*\] (\d+)/200 · ")
         if (place := int(ipython.match[1])) not in (0, *places):
             places.append(place)
     assert places == sorted(places)
