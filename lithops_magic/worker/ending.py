@@ -1,4 +1,4 @@
-"""Ends the sandbox once its reply was sent, so that the next request finds a new one."""
+"""Ends the sandbox once its reply was sent and it is idle; a request that comes sooner has a process of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import time
 
 _IDLE = "wait_next_invocation"
 """What AWS's runtime client is in while it has nothing to do; it is called when the reply was sent."""
-_LOOK = 0.001
+_LOOK = 0.005
+"""Seconds between looks. It must be seen idle twice: at first its call may be on its way, and the reply not yet out."""
 
 
 def end_after_reply() -> None:
@@ -18,8 +19,10 @@ def end_after_reply() -> None:
 
 
 def _end(thread: int) -> None:
-    while not _is_idle(thread):
+    idle = 0
+    while idle < 2:
         time.sleep(_LOOK)
+        idle = idle + 1 if _is_idle(thread) else 0
     os._exit(1)
 
 

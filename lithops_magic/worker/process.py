@@ -189,7 +189,7 @@ def kill_tree(pid: int) -> None:
             if not offspring:
                 break
             for each in offspring:
-                with contextlib.suppress(ProcessLookupError):
+                with contextlib.suppress(OSError):  # gone, or another user's
                     os.kill(each, signal.SIGKILL)
         os.kill(pid, signal.SIGKILL)
 

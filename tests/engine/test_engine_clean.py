@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from lithops_magic.config import Settings
 from lithops_magic.engine import MapResult, api
+from waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("local_aws")
 
@@ -247,7 +248,7 @@ def test_an_error_of_the_worker_itself_is_one_line_and_ends_the_sandbox() -> Non
         error
     )
     assert "\n" not in str(error)
-    assert first(sandbox) != before
+    assert eventually(lambda: first(sandbox) != before)
 
 
 def test_threads_and_processes_that_libraries_keep_are_no_news() -> None:
