@@ -25,7 +25,9 @@ def requirement_of(word: str) -> str:
     PackageError
         There is nothing, or nothing that can be installed.
     """
-    if "://" in word and " @ " not in word:
+    if " @ " in word:
+        return ""
+    if "://" in word:
         return _at(word)
     path = Path(word).expanduser()
     if word.endswith(_SUFFIXES):

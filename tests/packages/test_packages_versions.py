@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.errors import PackageError
 from lithops_magic.packages import Request, Target, pin
 from lithops_magic.packages.need import need_of
@@ -60,3 +62,26 @@ def test_a_pure_front_moves_with_its_compiled_half(site: Path) -> None:
     found = pin(need_of({"jinja2_x": "imported"}, Request()), Target(13, "x86_64"))
     assert found.fetched["markupsafe"].startswith("markupsafe==3.")
     assert "markupsafe 3.0.99" in found.notes[0]
+
+
+def test_every_failure_says_which_packages_differ(site: Path, run: Callable[..., MapResult]) -> None:
+    # What is fetched in its place has no such module, but what it is named by.
+    help.wheel(site, "markupsafe", {"odd_half_x.py": "", "odd_half_core.so": "no ELF"}, version="3.0.3.1")
+    (site / "markupsafe-3.0.3.1.dist-info/WHEEL").write_text("Tag: cp311-cp311-manylinux_2_39_x86_64\n")
+    importlib.invalidate_caches()
+
+    def use(x: int) -> object:
+        import os
+
+        if x < 0:
+            import odd_half_x
+
+            return odd_half_x
+        if x == 1:
+            raise ValueError("no such shape")
+        os._exit(3)
+
+    errors = run(use, [1, 2], retries=0).errors
+    assert len(errors) == 2
+    for error in errors.values():
+        assert "markupsafe here 3.0.3.1, there 3.0.3" in str(error)
