@@ -77,9 +77,9 @@ def test_every_failure_says_which_packages_differ(site: Path, run: Callable[...,
             import odd_half_x
 
             return odd_half_x
-        if x == 1:
-            raise ValueError("no such shape")
-        os._exit(3)
+        if x == 2:
+            os._exit(3)
+        raise ValueError("no such shape")
 
     errors = run(use, [1, 2], retries=0).errors
     assert len(errors) == 2
