@@ -141,7 +141,7 @@ def test_whatever_an_iterator_raises_reaches_the_caller(kind: type[BaseException
         result.raise_errors()
 
     # An interrupt says in its own words what is kept.
-    said = "" if kind is KeyboardInterrupt and not background else "from the items"
+    said = None if kind is KeyboardInterrupt and not background else "from the items"
     with pytest.raises(kind, match=said):
         run()
 

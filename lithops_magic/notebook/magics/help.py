@@ -21,6 +21,13 @@ Every job begins afresh, with what the notebook sends and an empty /tmp. Within 
 the same sandbox share objects that functions change and files in /tmp, but nobody knows which do: return results, and
 do not count on either. Environment variables and the working folder are put back after each task.
 
+ITEMS means what it means to a `for` loop. A list is copied at once (not what is in it); an iterator is advanced only
+as far as needed, here while the cell waits, and each item is pickled before the next is asked for.
+
+A random generator of the notebook is the same in every task. Independent numbers, the same in every run:
+    %%lambda_map x, seed in zip(items, np.random.SeedSequence(42).spawn(len(items))) -o draws
+    rng = np.random.default_rng(seed)
+
 Options stand before or after the rest of the line. Everything else is one Python expression, evaluated once.
 `%config LambdaMagics.memory = 1024` sets a default for this session. The interrupt button stops the job and keeps
 what has finished. A `;` at the end shows no output, --quiet no progress either; LITHOPS_MAGIC_PROGRESS=0 in the
