@@ -184,13 +184,14 @@ def _ortools(x: int) -> object:
     return solver.value(number)
 
 
-@workload("pulp", "pulp")
+@workload("pulp", "pulp highspy")
 def _pulp(x: int) -> object:
     import pulp
 
-    problem, number = pulp.LpProblem("p", pulp.LpMaximize), pulp.LpVariable("n", 0, 4 + x)
+    problem = pulp.LpProblem("p", pulp.LpMaximize)
+    number = problem.add_variable("n", 0, 4 + x)
     problem += number
-    problem.solve(pulp.PULP_CBC_CMD(msg=False))
+    problem.solve(pulp.HiGHS(msg=False))
     return number.value()
 
 
