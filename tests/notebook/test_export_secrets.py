@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import html
 import json
-import secrets
 import textwrap
 from collections.abc import Callable
 from typing import Any
@@ -37,7 +36,9 @@ FORMS: dict[str, Callable[[str], str]] = {
 }
 
 
-@pytest.mark.parametrize("secret", [SECRET, PLAIN, secrets.token_urlsafe(30), secrets.token_hex(20)])
+@pytest.mark.parametrize(
+    "secret", [SECRET, PLAIN, "bKhuxrtmvmH1tJsJspfOXs3M_V2Q5zE1vFvt-NwS", "f04a0cbfcec9acd19b83fcbb0c79c0eae072b484"]
+)
 @pytest.mark.parametrize("form", FORMS)
 def test_a_known_secret_is_found_in_every_form(form: str, secret: str) -> None:
     shown = FORMS[form](secret)
