@@ -69,7 +69,7 @@ def test_cleaning_removes_the_layers_as_well(local_aws: LocalAws, capsys: pytest
     names = {layer["LayerName"] for layer in client.list_layers()["Layers"]}
     assert any(name.startswith("lithops-magic-") for name in names)
     assert main.main(["clean", "--yes"]) == 0
-    assert "Deleted lithops-magic-" in capsys.readouterr().out
+    assert "1 layer (lithops-magic-" in capsys.readouterr().out
     left = {layer["LayerName"] for layer in client.list_layers()["Layers"]}
     assert left == {name for name in names if not name.startswith("lithops-magic-")}
     assert lithops_magic.map(load, ["[2]"]).values() == [[2]]
