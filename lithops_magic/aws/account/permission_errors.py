@@ -1,4 +1,4 @@
-"""Questions to AWS of which each may go unanswered alone."""
+"""Calls to AWS that may each be denied or fail without ending the others."""
 
 from __future__ import annotations
 

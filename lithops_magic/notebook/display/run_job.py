@@ -114,7 +114,7 @@ def _end(result: MapResult, progress: Progress) -> MapResult:
 
 
 def _go_on(view: View, result: MapResult, progress: Progress) -> MapResult:
-    """Draw a job behind the user's back, in the output of the cell that started it."""
+    """Draw a background job in the output of the cell that started it."""
     from lithops_magic.engine.handover import handed_over
 
     def follow() -> None:

@@ -61,7 +61,7 @@ class LambdaMagics(Magics):
     retries = _number(limits.RETRIES, "How often a task is sent again when its Lambda was lost")
     retry_errors = _switch(False, "Also send a task again when its code raised.")
     retry_memory = Float(
-        None, allow_none=True, help="Times more memory for a task that ran out of it, at its next attempt."
+        None, allow_none=True, help="How many times the memory a task that ran out of it gets at its next attempt."
     ).tag(config=True)
     backups = _switch(False, "Run a second copy of tasks far slower than their peers.")
     errors = Enum(options.ERRORS, "raise", help="Raise grouped errors at the end, or keep them in the result.").tag(

@@ -32,7 +32,7 @@ _AROUND = """
 
 
 def _around(define: str, call: str) -> types.CodeType:
-    """Compile what calls a cell's code: it travels with the cell, so it is no function of a module."""
+    """Compile what calls a cell's code: it travels with the cell, so it is not part of a module."""
     made = compile(_AROUND.format(define, ITEM, call, VALUE), FILE, "exec")
     return next(const for const in made.co_consts if isinstance(const, types.CodeType))
 
@@ -120,7 +120,9 @@ def function_form(shell: InteractiveShell, first: str, cell: str) -> Mapped:
     exec(source.compile(tree), shell.user_global_ns, shell.user_ns)
     function = shell.user_ns[last.name]
     if not callable(function):
-        raise UsageError(f"`{last.name}` is no function after its decorators (it is of type {type(function).__name__})")
+        raise UsageError(
+            f"`{last.name}` is not a function after its decorators (it is of type {type(function).__name__})"
+        )
     return Mapped(function, last.name)
 
 
