@@ -150,7 +150,7 @@ def test_an_async_function_is_mapped(shell):
     ("body", "message"),
     [
         ("x = 1", "must end with the function"),
-        ("@(lambda f: 3)\ndef f(x): pass", "no function after its decorators"),
+        ("@(lambda f: 3)\ndef f(x): pass", "not a function after its decorators"),
     ],
 )
 def test_a_cell_that_does_not_end_in_a_function_is_refused(shell, body, message):
