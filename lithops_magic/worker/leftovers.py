@@ -25,7 +25,8 @@ def leftovers() -> list[str]:
 
 def _threads() -> list[threading.Thread]:
     frames = sys._current_frames()
-    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
+    ours = (threading.main_thread(), threading.current_thread())
+    others = [thread for thread in threading.enumerate() if thread not in ours]
     return [thread for thread in others if _is_in_code_of_the_user(frames.get(thread.ident or 0))]
 
 

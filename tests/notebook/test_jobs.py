@@ -172,7 +172,7 @@ def test_values_are_reduced_and_the_bar_tells(loaded, run):
     assert "failed with TypeError at Cell In[" in out
     assert list(loaded.user_ns["s"]) == [0, 1, 2, 3]
     out, _ = run("%lambda_map abs range(4) --reduce missing", ok=False)
-    assert out.startswith("UsageError: --reduce: name 'missing' is not defined")
+    assert out.startswith("UsageError: `missing` is not defined")
 
 
 def test_options_of_the_function_reach_it(loaded, run, local_aws):
