@@ -36,6 +36,7 @@ MANIFEST = "manifest"
 """The object under a job's prefix that says what the job is; a detached job's is there before its first event."""
 _THREADS = 8
 _MAC = 32
+_ENDLESS = 1e12
 
 Found = Callable[[Reply | None], object]
 
@@ -201,15 +202,25 @@ def unseal(key: bytes, data: bytes, task: int) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        It was not signed with the job's key, or is another task's.
+        It was not signed with the job's key, is another task's, or no outcome.
     """
     code, body = data[:_MAC], data[_MAC:]
     if not hmac.compare_digest(code, hmac.digest(key, body, "sha256")):
         raise ValueError("not signed with the job's key")
-    outcome: dict[str, Any] = json.loads(body)
-    if outcome["id"] != task:
+    try:
+        outcome: Any = json.loads(body)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(outcome, dict) or type(outcome.get("id")) is not int or outcome["id"] != task:
         raise ValueError("another task's")
+    # A task may have found the key; whoever waits must hear of it all the same.
+    if not all(_is_amount(outcome.get(name, 0)) for name in ("seconds", "memory_mb")) or "seconds" not in outcome:
+        raise ValueError("no outcome")
     return outcome
+
+
+def _is_amount(value: object) -> bool:
+    return isinstance(value, int | float) and 0 <= value < _ENDLESS
 
 
 def reply(outcomes: Iterable[dict[str, Any]]) -> Reply:
