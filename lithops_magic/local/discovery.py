@@ -94,9 +94,19 @@ def read(path: Path) -> Discovery | None:
     try:
         if not _is_private(path.lstat(), stat.S_ISREG):
             return None
-        return Discovery(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
+        found = Discovery(**json.loads(path.read_text()))
+        return found if _is_sound(found) else None
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
+
+
+def _is_sound(found: Discovery) -> bool:
+    """Whether all is of its type: others' programs, and a broken disk, write files too."""
+    texts = (found.endpoint_url, found.region, found.access_key_id, found.secret_access_key)
+    if not all(isinstance(text, str) for text in (*texts, found.account_id, found.version)):
+        return False
+    numbers = type(found.pid) is int and type(found.workers) is int and isinstance(found.started, int | float)
+    return numbers and found.pid > 0 and 0 < found.port < 65536
 
 
 def write(path: Path, found: Discovery) -> None:

@@ -126,9 +126,10 @@ def _listen(port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
-    except OSError as failure:
+    except (OSError, OverflowError) as failure:
         listener.close()
-        text = f"Port {port} cannot be used ({failure.strerror}): choose another with --port, or leave --port out."
+        reason = failure.strerror if isinstance(failure, OSError) else "ports are 0 to 65535"
+        text = f"Port {port} cannot be used ({reason}): choose another with --port, or leave --port out."
         raise LocalError(text) from None
     return listener
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,42 @@ def test_a_garbled_discovery_file_is_replaced(folder: Path, text: str) -> None:
     path.touch(mode=0o600)
     path.write_text(text)
     assert answers(ensure(folder))
+
+
+SOUND = discovery.Discovery("http://127.0.0.1:9", "us-east-1", "AKIA", "secret", "123456789012", 2**22, 1.0, 2, "v")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"endpoint_url": 7},
+        {"endpoint_url": "http://127.0.0.1:x"},
+        {"endpoint_url": "http://127.0.0.1:70000"},
+        {"secret_access_key": None},
+        {"pid": "1"},
+        {"pid": -1},
+        {"pid": True},
+        {"started": "now"},
+        {"workers": [2]},
+        {"version": {}},
+        {"more": 1},
+    ],
+    ids=str,
+)
+def test_a_discovery_file_of_wrong_types_is_none(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    path = tmp_path / "server-v.json"
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(asdict(SOUND)))
+    assert discovery.read(path) == SOUND
+    path.write_text(json.dumps({**asdict(SOUND), **wrong}))
+    assert discovery.read(path) is None
+
+
+@pytest.mark.parametrize("port", [70_000, 65_536, -1])
+def test_a_port_that_cannot_be_is_one_line(folder: Path, port: int) -> None:
+    done = local_command(folder, "serve", "--port", str(port))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert f"Port {port} cannot be used (ports are 0 to 65535)" in done.stderr
 
 
 @posix_only
