@@ -237,6 +237,15 @@ def test_an_unknown_page_of_the_server_is_not_found(local_aws: LocalAws) -> None
     assert send(local_aws, "GET", "/_local/nothing", {"x-local-secret": local_aws.secret_access_key})[0] == 404
 
 
+@pytest.mark.parametrize("host", ["[", "[::1", "x]", "[x]"])
+def test_a_host_that_is_none_is_a_bad_request(local_aws: LocalAws, host: str) -> None:
+    head = f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", local_aws.port), timeout=30) as connection:
+        connection.sendall(head.encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 403 "))
+
+
 def test_a_lambda_request_beyond_any_limit_is_refused(local_aws: LocalAws) -> None:
     body = bytes(70_167_212)
     request = sign(local_aws, "lambda", "/2015-03-31/functions", body)

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from lithops_magic.local.front.credentials import Credential, Identity, Keyring, Refused, Signed
 from lithops_magic.local.front.error_replies import error, protocol_of, refusal
@@ -126,6 +126,9 @@ class Front:
     async def _aws(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         body = b""
         request, signed = _request(path, scope, body), _signed(path, scope, body)
+        if not _is_address(signed.url):
+            await _reply(send, error("json", 400, "InvalidRequest", "The Host header or the path is no address."))
+            return
         try:
             # Nobody unknown may fill this process's memory.
             check_head(self._keyring, signed)
@@ -224,6 +227,14 @@ def _request(path: str, scope: Scope, body: bytes) -> Request:
         headers=dict(_headers(scope)),
         body=body,
     )
+
+
+def _is_address(url: str) -> bool:
+    try:
+        urlsplit(url)
+    except ValueError:
+        return False
+    return True
 
 
 def _signed(path: str, scope: Scope, body: bytes) -> Signed:
