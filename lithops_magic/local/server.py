@@ -46,6 +46,9 @@ OUTDATED_IDLE = 300.0
 KEEP_ALIVE = 24 * 3600
 """Seconds an unused connection stays open: closing one while a client sends on it would lose an invocation."""
 
+OPEN_FILES = 8192
+"""Files and connections that are held at most: some ten for each of hundreds of sandboxes, one for each client."""
+
 
 Announce = Callable[[Discovery, str], None]
 """Told where the server is, and what differs from Lambda on this machine, once it answers."""
@@ -91,6 +94,7 @@ def run(folder: Path, options: Options, announce: Announce) -> None:
         The wanted port or state folder is taken.
     """
     _forget_environment()
+    _allow_files()
     with _listen(options.port) as listener, state_folder(folder, options.state) as state:
         key = discovery.version()
         found = Discovery(
@@ -114,6 +118,18 @@ def _forget_environment() -> None:
             del os.environ[name]
     os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "NO_PROXY": "*"}
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+
+def _allow_files() -> None:
+    """Let this process hold what many sandboxes and clients take, as far as its hard limit goes."""
+    try:
+        import resource
+    except ImportError:  # Windows, which has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _listen(port: int) -> socket.socket:

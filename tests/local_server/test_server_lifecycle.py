@@ -337,3 +337,15 @@ def test_the_starters_aws_settings_do_not_reach_the_server(folder: Path, monkeyp
     monkeypatch.undo()
     assert answers(found)
     assert "Traceback" not in next(folder.glob("*.log")).read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of another process")
+def test_a_low_soft_limit_of_open_files_is_raised(folder: Path) -> None:
+    before = psutil.Process().rlimit(psutil.RLIMIT_NOFILE)
+    psutil.Process().rlimit(psutil.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        found = ensure(folder)
+    finally:
+        psutil.Process().rlimit(psutil.RLIMIT_NOFILE, before)
+    assert psutil.Process(found["pid"]).rlimit(psutil.RLIMIT_NOFILE)[0] == min(8192, before[1] % 2**63)
+    assert answers(found)
