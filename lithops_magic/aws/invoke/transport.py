@@ -1,4 +1,10 @@
-"""The hot path: a bounded pool of connections on awscrt's one event-loop thread, and a request on each."""
+"""The hot path: a bounded pool of connections on awscrt's one event-loop thread, and a request on each.
+
+`send` and `close` may be called from any thread. Connections, answers and broken requests are reported on awscrt's
+thread, deadlines are watched by a thread of ours; both change the pool only under its lock, and call `done` outside of
+it. Until `close`, every request that was sent is told to its `done` exactly once, whatever breaks: an answer, a broken
+connection, or a deadline; afterwards none is.
+"""
 
 from __future__ import annotations
 
