@@ -167,7 +167,7 @@ def test_status_and_clean(loaded, run, monkeypatch):
     assert re.search(r"running +0 ✓ of 2 ", run("%lambda_status")[0])
     loaded.user_ns["slow"].cancel()
     out, _ = run("%lambda_clean --dry-run")
-    assert re.match(rf"Would delete \d+ functions? \(.*{name}.*\) on local AWS at ", out)
+    assert re.match(rf"Would delete \d+ functions?( and \d+ layers?)? \(.*{name}.*\) on local AWS at ", out)
     monkeypatch.setattr(loaded, "ask_yes_no", lambda question, _: questions.append(question))
     questions: list[str] = []
     assert run("%lambda_clean")[0] == "Nothing was deleted; --yes deletes without asking.\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ def test_cleaning_removes_the_layers_as_well(local_aws: LocalAws, capsys: pytest
     names = {layer["LayerName"] for layer in client.list_layers()["Layers"]}
     assert any(name.startswith("lithops-magic-") for name in names)
     assert main.main(["clean", "--yes"]) == 0
-    assert "1 layer (lithops-magic-" in capsys.readouterr().out
+    assert re.search(r"\d layers? \(lithops-magic-", capsys.readouterr().out)
     left = {layer["LayerName"] for layer in client.list_layers()["Layers"]}
     assert left == {name for name in names if not name.startswith("lithops-magic-")}
     assert lithops_magic.map(load, ["[2]"]).values() == [[2]]
