@@ -36,6 +36,9 @@ def died(kind: str, message: str, used: int = 100) -> Reply:
     return Reply(payload, "Unhandled", "", "id", Report(1000.0, 1000, 512, used))
 
 
+ONE_AT_A_TIME = threading.Lock()
+
+
 class FaultyLambda:
     """A backend and its sender: every invocation first asks `fault`."""
 
@@ -79,8 +82,9 @@ class FaultyLambda:
         if outcome is None:
             with self._lock:
                 self.runs.update(ids)
-                # A process that a thread has forked ends with the thread.
-                with patch.object(handler, "run", here.run):
+                # A process that a thread has forked ends with the thread. One at a time, also of several such Lambdas,
+                # or the last one to leave would put back what another one had put there.
+                with ONE_AT_A_TIME, patch.object(handler, "run", here.run):
                     reply = json.dumps(handler.handle(event, Context)).encode()
             outcome = Reply(reply, None, "", "id", Report(10.0, 10, 512, 90))
         with self._lock:
