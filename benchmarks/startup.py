@@ -51,7 +51,7 @@ def interrupts(runs: int) -> list[float]:
             if turn:  # what still runs would hold this round's first tasks up
                 _reply(client, client.execute("import time; time.sleep(11)"))
             request = client.execute(SLOW)
-            _wait_for(client, "4/100 finished")
+            _wait_for(client, "4/100 ·")
             pressed = time.perf_counter()
             manager.interrupt_kernel()
             _reply(client, request)
