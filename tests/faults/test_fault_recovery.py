@@ -213,8 +213,10 @@ def test_nothing_is_left_behind(
     job.run(ITEMS[:1])
     assert eventually(lambda: left()[:2] == (0, 0))
     before, names = left(), {thread.name for thread in threading.enumerate()}
+    # Tests of the worker may have left the process of a job, which waits for the next one.
+    processes = psutil.Process().children(recursive=True)
     run()
     assert eventually(lambda: all(map(operator.le, left(), before))), (left(), before)
     assert {thread.name for thread in threading.enumerate()} <= names
-    assert psutil.Process().children(recursive=True) == []
+    assert set(psutil.Process().children(recursive=True)) <= set(processes)
     assert list(tmp_path.iterdir()) == []
