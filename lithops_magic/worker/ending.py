@@ -1,33 +1,25 @@
-"""Ends the sandbox once its reply was sent and it is idle; a request that comes sooner has a process of its own."""
+"""Ends the sandbox once its reply was sent, and before it takes another request."""
 
 from __future__ import annotations
 
 import os
 import sys
-import threading
-import time
+from typing import Any
 
-_IDLE = "wait_next_invocation"
-"""What AWS's runtime client is in while it has nothing to do; it is called when the reply was sent."""
-_LOOK = 0.005
-"""Seconds between looks. It must be seen idle twice: at first its call may be on its way, and the reply not yet out."""
+_CLIENT = "awslambdaric.lambda_runtime_client"
+"""AWS's client of the Runtime API, with which both AWS's runtime and its images ask for events."""
 
 
 def end_after_reply() -> None:
-    """End this process as soon as it waits for the next request."""
-    threading.Thread(target=_end, args=(threading.get_ident(),), daemon=True).start()
+    """End this process when it asks for its next request.
+
+    Its reply has arrived by then, and no other request is on its way to it, so that none is lost.
+    """
+    client = sys.modules.get(_CLIENT)
+    if client is None:
+        os._exit(1)
+    client.LambdaRuntimeClient.wait_next_invocation = _end
 
 
-def _end(thread: int) -> None:
-    idle = 0
-    while idle < 2:
-        time.sleep(_LOOK)
-        idle = idle + 1 if _is_idle(thread) else 0
+def _end(_: Any) -> None:
     os._exit(1)
-
-
-def _is_idle(thread: int) -> bool:
-    frame = sys._current_frames().get(thread)
-    while frame is not None and frame.f_code.co_name != _IDLE:
-        frame = frame.f_back
-    return frame is not None

@@ -237,7 +237,8 @@ def test_no_job_can_spoil_a_sandbox_for_the_next(name: str) -> None:
     for _ in range(2):
         one_sandbox(lambda x: len(large), [1])
         assert len(one_sandbox(spoilers()[name], [1, 2], retries=0).errors) == (2 if name == "patched" else 0)
-        assert one_sandbox(lambda x: x + len(large), [1, 2]).values() == [300_001, 300_002]
+        # Without retries: what ends a sandbox may not take a request with it.
+        assert one_sandbox(lambda x: x + len(large), [1, 2], retries=0).values() == [300_001, 300_002]
 
 
 def test_an_error_of_the_worker_itself_is_one_line_and_ends_the_sandbox() -> None:

@@ -18,7 +18,7 @@ import lithops_magic
 from lithops_magic.aws.account.permission_errors import permission
 from lithops_magic.aws.definition import start_of_names
 from lithops_magic.aws.iam.policy import execution_policy, user_policy
-from lithops_magic.aws.iam.read_policy import not_granted
+from lithops_magic.aws.iam.read_policy import not_granted, trusts_lambda
 from lithops_magic.config import FileSystem, Settings
 from provision_help import Network
 
@@ -231,3 +231,10 @@ def test_policies_fit_where_they_go() -> None:
     assert len(json.dumps(policy(), separators=(",", ":"))) < 6144
     execution = execution_policy(EVERYTHING.replace(namespace="n" * 37), ACCOUNT, REGION, BUCKET)
     assert len(json.dumps(execution, separators=(",", ":"))) < 10240 / 3
+
+
+@pytest.mark.parametrize("document", [None, "x", {}, {"Statement": "x"}, {"Statement": [None, "x", 5, ["Allow"]]}])
+def test_what_is_no_policy_allows_nothing(document: Any) -> None:
+    assert not trusts_lambda(document)
+    if isinstance(document, dict):
+        assert not_granted([document], [{"Action": ["s3:PutObject"], "Resource": ["*"]}]) == ["s3:PutObject"]

@@ -17,8 +17,7 @@ def as_list(value: Any) -> list[Any]:
 
 def trusts_lambda(document: Any) -> bool:
     """Tell whether a trust policy lets Lambda assume its role."""
-    statements = document.get("Statement", []) if isinstance(document, dict) else []
-    return any(_lets_lambda(statement) for statement in as_list(statements))
+    return any(_lets_lambda(statement) for statement in _statements(document))
 
 
 def example(statement: Statement) -> str:
@@ -29,7 +28,7 @@ def example(statement: Statement) -> str:
 
 def not_granted(policies: list[Document], wanted: list[Statement]) -> list[str]:
     """Return the actions of `wanted` that no policy allows, or that one denies without a condition."""
-    statements = [statement for policy in policies for statement in as_list(policy.get("Statement", []))]
+    statements = [statement for policy in policies for statement in _statements(policy)]
     allowing = [statement for statement in statements if statement.get("Effect") == "Allow"]
     # A condition may or may not hold: it is taken to hold for what is allowed, and not to hold for what is denied.
     denying = [s for s in statements if s.get("Effect") == "Deny" and "Condition" not in s]
@@ -41,7 +40,13 @@ def not_granted(policies: list[Document], wanted: list[Statement]) -> list[str]:
     ]
 
 
-def _lets_lambda(statement: dict[str, Any]) -> bool:
+def _statements(document: Any) -> list[Statement]:
+    """AWS takes no policy without statements; other services may, and then nothing is allowed."""
+    found = as_list(document.get("Statement", [])) if isinstance(document, dict) else []
+    return [statement for statement in found if isinstance(statement, dict)]
+
+
+def _lets_lambda(statement: Statement) -> bool:
     principal = statement.get("Principal", {})
     services = as_list(principal.get("Service", [])) if isinstance(principal, dict) else []
     actions = as_list(statement.get("Action", []))
