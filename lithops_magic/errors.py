@@ -59,15 +59,16 @@ class LithopsMagicError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """IPython shows this instead of our own frames; in one piece, because not every `%xmode` breaks lines."""
-        calls = user_code.calls(object.__getattribute__(self, "__traceback__"))
-        return ["\n".join([*calls, self.report()])]
+        at = object.__getattribute__(self, "__traceback__")
+        calls = user_code.calls(at)
+        return ["\n".join([*calls, self.report("" if calls else user_code.line_of_cell(at))])]
 
-    def report(self) -> str:
-        """All there is to say, without the way to it."""
-        return "\n".join([self._headline(), *_notes(self)])
+    def report(self, place: str = "") -> str:
+        """All there is to say, without the way to it but the line of it that stands for all."""
+        return "\n".join([self._headline(place), *_notes(self)])
 
-    def _headline(self) -> str:
-        return f"{type(self).__name__}: {self}"
+    def _headline(self, place: str) -> str:
+        return f"{type(self).__name__}: {self}" + (f" ({place})" if place else "")
 
 
 def _notes(error: BaseException) -> list[str]:
@@ -250,6 +251,8 @@ class TaskFacts:
     """When it is raised for a whole job: what failed, grouped and counted."""
     result: Any = None
     """The `MapResult` it was raised for, else None."""
+    debug: str = ""
+    """How to run the task here, such as ``r.debug(3)``; empty if that is not known."""
     original: BaseException | None = None
     """The exception of the user's code, as far as it could be rebuilt."""
 
@@ -337,15 +340,17 @@ class TaskError(LithopsMagicError):
 
         known = facts(self)
         packed = None if known.original is None else exceptions.pack(known.original)
-        return _unpacked, (self._kind, replace(known, result=None, original=None), _notes(self), packed)
+        return _unpacked, (self._kind, replace(known, result=None, original=None, debug=""), _notes(self), packed)
 
     @property
     def _kind(self) -> type[TaskError]:
         kind: type[TaskError] = next(base for base in type(self).__mro__ if globals().get(base.__name__) is base)
         return kind
 
-    def _headline(self) -> str:
-        return str(self)
+    def _headline(self, place: str) -> str:  # noqa: ARG002 - a failed task has a place of its own
+        known = facts(self)
+        # A summary says it already.
+        return str(self) if known.summary or not known.debug else f"{self}\n{known.debug} runs it here, for %debug"
 
 
 class RemoteError(TaskError):

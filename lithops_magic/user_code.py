@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, TracebackType
+from typing import Any
 
 _TYPED = ("<ipython-input-", "<stdin>", "<console>", "<python-input-", "<doctest ")
 """What code is called that a person typed; other names in angle brackets are those of generated code."""
@@ -40,10 +41,22 @@ def is_known(file: str) -> bool:
 
 def name(file: str) -> str:
     """What the user calls a code file: ``Cell In[6]``, or its path, from the current folder if it is there."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    shell = _shell()
     if shell is not None and (named := shell.compile.format_code_name(file)):
         return " ".join(named)
     return file.removeprefix(f"{Path.cwd()}{os.sep}")
+
+
+def variable(value: object) -> str:
+    """What the notebook calls this very object; empty if it has no name there, or there is no notebook."""
+    names = getattr(_shell(), "user_ns", {})
+    found = [name for name, one in list(names.items()) if one is value]
+    # IPython's and ours change hands with every cell.
+    return next((name for name in found if not name.startswith("_")), found[0] if found else "")
+
+
+def _shell() -> Any:
+    return getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
 
 
 def short(file: str) -> str:
@@ -57,6 +70,14 @@ def calls(at: TracebackType | None) -> list[str]:
     if all(code.co_name == "<module>" for code, _ in frames):
         return []
     return ["Traceback (most recent call last):", *lines(at)]
+
+
+def line_of_cell(at: TracebackType | None) -> str:
+    """The line of a cell that led to an error of ours, such as ``Cell In[6], line 3``; empty if the cell has one."""
+    code, line = next(reversed(_frames(at)), (None, 0))
+    if code is None or len(linecache.getlines(code.co_filename)) < 2:
+        return ""
+    return f"{name(code.co_filename)}, line {line}"
 
 
 def lines(at: TracebackType | None) -> Iterator[str]:

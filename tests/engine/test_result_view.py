@@ -17,7 +17,7 @@ from lithops_magic.engine.text import html
 from lithops_magic.engine.text.html import table
 from lithops_magic.engine.text.units import duration
 from lithops_magic.engine.wire.item import Prepared
-from lithops_magic.errors import MisuseError, TaskCrashed
+from lithops_magic.errors import MisuseError, TaskCrashed, TaskTimeout
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_stopped_result_says_how_to_go_on() -> None:
     tasks = [task for index in range(5) if (task := made.add(f"item {index}"))]
     made.submit(tasks[:2], 256)
     made.record([], [], [(tasks[0], "value", "one line\n")])
-    made.fail(tasks[1], TaskCrashed("gone", index=1))
+    made.fail(tasks[1], TaskTimeout("gone", index=1))
     assert "  next    " not in to_text(MapResult(made))
     made.cancel()
     shown = to_text(MapResult(made))

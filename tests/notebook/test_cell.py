@@ -89,7 +89,7 @@ def test_tracebacks_show_the_line_of_the_cell(shell):
         function(1)
     frame = traceback.extract_tb(caught.value.__traceback__)[-1]
     assert (code_name(shell, frame.filename), frame.lineno, frame.line) == ("Cell In[1]", 4, "x / y")
-    assert linecache.getline(frame.filename, 1) == "%%lambda_map x in i\n"
+    assert linecache.getline(frame.filename, 1) == "#%%lambda_map x in i\n"
 
 
 def test_a_target_that_does_not_fit_points_at_the_first_line(shell):

@@ -83,7 +83,7 @@ def test_every_mode_shows_the_same_lines(notebook: Notebook, mode: str) -> None:
     lines = notebook.run(FAILING).splitlines()
     assert lines[0].startswith("1 of 2 tasks failed with ZeroDivisionError at Cell In[")
     assert lines[0].endswith("line 3: `1 / y`")
-    assert lines[1] == "Task 1 (0): division by zero · .debug(1) runs it here, for %debug"
+    assert lines[1] == "Task 1 (0): division by zero · r.debug(1) runs it here, for %debug"
     assert lines[2] == "Traceback in the sandbox (most recent call last):"
     assert lines[-1] == "ZeroDivisionError: division by zero"
     assert not any("lithops_magic" in line for line in lines)
@@ -112,7 +112,51 @@ def test_a_task_that_is_debugged_here_stops_in_its_line_with_its_variables(noteb
     assert "Task 1 runs here now, not on Lambda: 0" in shown
     assert "----> 3 1 / y" in shown
     assert "lithops_magic/" not in shown
+    assert "<lithops_magic>" not in shown
     assert "7000" in notebook.run("%debug", "p y + 7000", "q")
+
+
+@pytest.mark.parametrize("mode", ["Context", "Verbose"])
+def test_the_failing_line_of_a_continued_magic_is_shown(notebook: Notebook, mode: str) -> None:
+    notebook.run("%%lambda_map x in [2, 0] \\\n    -o r --errors keep\ny = x\nz = [\n    6 % y]\nz")
+    shown = notebook.run(f"%xmode {mode}\nr.debug(1)")
+    assert "----> 5     6 % y]" in shown
+    assert "Could not get source" not in shown
+
+
+def test_every_error_names_how_to_run_its_task_here(notebook: Notebook) -> None:
+    notebook.run("%%lambda_map x in [2, 0, 'a'] -o kept --errors keep\n6 / x")
+    assert "kept.debug(1) runs it here, for %debug" in notebook.run("kept[1]")
+    assert "kept.debug(2) runs it here" in notebook.run("kept.values") + notebook.run("kept[2]")
+    # The name it has now, not the one it was given.
+    assert "\nother.debug(1) runs it here" in notebook.run("other = kept\nkept = None") + notebook.run("other[1]")
+    assert "\nmade.debug(0) runs" in notebook.run(
+        "import lithops_magic\nmade = lithops_magic.map(lambda x: [][x], [3], errors='keep')"
+    ) + notebook.run("made[0]")
+
+
+def test_a_task_that_ended_its_process_is_not_offered_to_end_this_one(notebook: Notebook) -> None:
+    shown = notebook.run("import os\n%lambda_map os._exit [7] -o gone --errors keep --retries 0") + notebook.run(
+        "gone[0]"
+    )
+    assert "exited with status 7" in shown
+    assert "debug" not in shown
+
+
+def test_a_usage_error_names_its_line(notebook: Notebook) -> None:
+    notebook.run("%%lambda_map x in [2] -o r\nx")
+    shown = notebook.run("y = 1\n\nr[9]")
+    assert shown.startswith("NoSuchTask: there is no task 9")
+    assert shown.endswith(", line 3)")
+    assert "\n" not in shown
+    shown = notebook.run("# all of them\n%lambda_map abs 3")
+    assert shown.startswith("UsageError: `3` cannot be mapped")
+    assert shown.endswith(", line 2)")
+    assert not notebook.run("r[9]").endswith(")")
+    shown = notebook.run("def last(r):\n    return r[9]\n\nlast(r)")
+    assert ", line 4, in <module>\n    last(r)\n" in shown
+    assert ", line 2, in last\n    return r[9]\nNoSuchTask: there is no task 9" in shown
+    assert not shown.endswith(")")
 
 
 def test_a_breakpoint_in_a_task_says_where_it_works(notebook: Notebook) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, overload
 
+from lithops_magic import user_code
 from lithops_magic.engine.job.job import Job, R, TaskFuture
 from lithops_magic.engine.job.ledger import State, TaskStats
 from lithops_magic.engine.job.snapshot import Snapshot
@@ -15,7 +16,7 @@ from lithops_magic.engine.result import misuse, script
 from lithops_magic.engine.result.portable import portable
 from lithops_magic.engine.text import tracebacks
 from lithops_magic.engine.text.short_repr import glance
-from lithops_magic.errors import TaskError, facts
+from lithops_magic.errors import TaskCrashed, TaskError, TaskOutOfMemory, facts
 from lithops_magic.worker.values import Values
 
 # A signal is only handled between waits: an interrupt must be noticed within a tenth of a second.
@@ -73,7 +74,9 @@ class JobValues(Sequence[R]):
             raise missing
         ledger = self._job.ledger
         if position in ledger.errors:
-            raise tracebacks.at_its_line(ledger.errors[position])
+            error = ledger.errors[position]
+            facts(error).debug = self._debugged(position)
+            raise tracebacks.at_its_line(error)
         value: R = ledger.values[position]
         return value
 
@@ -241,7 +244,7 @@ class JobValues(Sequence[R]):
         if self._job.error is not None:
             raise self._job.error
         if errors := self.errors:
-            error = tracebacks.summarise(errors, len(self))
+            error = tracebacks.summarise(errors, len(self), self._debugged(min(errors)))
             facts(error).result = self
             raise tracebacks.at_its_line(error)
 
@@ -293,6 +296,11 @@ class JobValues(Sequence[R]):
         """
         __tracebackhide__ = True
         return self._job.item(misuse.position(index, len(self)))
+
+    def _debugged(self, index: int) -> str:
+        """How to run a task here; empty where that cannot be, or would end this process as it ended its sandbox."""
+        fatal = isinstance(self.errors.get(index), TaskCrashed | TaskOutOfMemory)
+        return "" if fatal or self._job.function is None else f"{user_code.variable(self)}.debug({index})"
 
     def _item_repr(self, index: int) -> str:
         """A short repr of a task's item, or nothing if it was not kept."""

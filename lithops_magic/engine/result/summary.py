@@ -67,10 +67,19 @@ def speedup(snapshot: Snapshot) -> list[str]:
     return [f"{factor(snapshot.speedup)} faster than one by one"]
 
 
-def error_lines(result: MapResult) -> list[str]:
-    """Return one line for each group of equal errors, the most frequent first."""
+def error_lines(result: MapResult, *, debug: bool = False) -> list[str]:
+    """Return one line for each group of equal errors, the most frequent first.
+
+    Parameters
+    ----------
+    debug
+        Whether each says how to run its first task here.
+    """
     groups, total = tracebacks.group(result.errors), len(result)
     lines = [_line(one.describe(total) + _which(one, total), 2 * _WIDTH) for one in groups[:_GROUPS]]
+    if debug:
+        ways = (result._debugged(facts(one.errors[0]).index) for one in groups)
+        lines = [f"{line} · {way}" if way else line for line, way in zip(lines, ways, strict=False)]
     more = len(groups) - _GROUPS
     return lines if more <= 0 else [*lines, f"… and {plural(more, 'other kind')} of error"]
 
@@ -129,8 +138,8 @@ def _remedies(result: MapResult) -> str:
     left, unsent = len(result) - snapshot.done, snapshot.cancelled
     # What was never sent is run, not run again.
     again = f".retry() runs {plural(left, 'task')}{' again' if not unsent else ''}"
-    failed = next(iter(result.errors), None)
-    return again if failed is None else f"{again} · .debug({failed}) runs one here, for %debug"
+    debugged = next(filter(None, map(result._debugged, result.errors)), "")
+    return f"{again} · {debugged} runs one here, for %debug" if debugged else again
 
 
 def _values(result: MapResult) -> str:

@@ -72,26 +72,28 @@ def _kinds_of_parts(traceback: RemoteTraceback | None) -> Iterator[str]:
         yield from (part.type, locate(part, str), *_kinds_of_parts(part))
 
 
-def summarise(errors: Mapping[int, TaskError], total: int) -> TaskError:
-    """Return the first error in a form that tells about all of them."""
+def summarise(errors: Mapping[int, TaskError], total: int, debug: str) -> TaskError:
+    """Return the first error in a form that tells about all of them, with how to run its task here."""
     groups = group(errors)
     lines = [one.describe(total) for one in groups[:_SHOWN_GROUPS]]
     if len(groups) > _SHOWN_GROUPS:
         lines.append(f"… and {len(groups) - _SHOWN_GROUPS} more kinds of errors")
     first = errors[min(errors)]
     one = copy.copy(first)
-    facts(one).summary = "\n".join([*lines, *_first(first, len(errors), total)])
+    facts(one).summary = "\n".join([*lines, *_first(first, len(errors), total, debug)])
     return one
 
 
-def _first(error: TaskError, count: int, total: int) -> Iterator[str]:
+def _first(error: TaskError, count: int, total: int, debug: str) -> Iterator[str]:
     """Say what the summary does not: which item it was, the message, and how to look into it."""
     known = facts(error)
     item = f" ({known.item})" if known.item else ""
     what = f"{'First: task' if count > 1 else 'Task'} {known.index}{item}: "
     # A single task of nothing is a call, which needs no number.
     said = [("" if total == 1 and known.item == "None" else what) + shown(_message(error))] if known.where else []
-    yield " · ".join([*said, f".debug({known.index}) runs it here, for %debug"])
+    said += [f"{debug} runs it here, for %debug"] if debug else []
+    if said:
+        yield " · ".join(said)
 
 
 def _message(error: TaskError) -> str:

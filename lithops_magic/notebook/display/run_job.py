@@ -150,7 +150,7 @@ def _stop(view: View, result: MapResult | None, progress: Progress) -> Stopped:
 def _failures(result: MapResult) -> tuple[str, ...]:
     from lithops_magic.engine.result.summary import error_lines
 
-    return tuple(error_lines(result))
+    return tuple(error_lines(result, debug=True))
 
 
 def _stopped(view: View, result: MapResult) -> str:

@@ -24,6 +24,7 @@ _T = TypeVar("_T", bound=ast.AST)
 _NAME = "<cell>"
 _AROUND = """
 {0}def cell(item, *, body):
+    __tracebackhide__ = True
     names = body.__globals__
     names[{1!r}] = item
     {2}body()
@@ -134,7 +135,9 @@ class _Source:
         self._offset = first.count("\n") + 1
         self._cell = cell
         self._text = f"{first}\n{cell}"
-        self._name = shell.compile.cache(self._text, cell_number(shell), raw_code=self._text)
+        # IPython shows the failing line only of what it can parse, and a magic is no Python.
+        python = "".join(f"#{line}\n" for line in first.split("\n")) + cell
+        self._name = shell.compile.cache(python, cell_number(shell), raw_code=self._text)
 
     @property
     def label(self) -> str:

@@ -15,4 +15,6 @@ class UsageError(IPython.core.error.UsageError):
     """
 
     def _render_traceback_(self) -> list[str]:
-        return ["\n".join([*user_code.calls(self.__traceback__), f"UsageError: {self}"])]
+        calls = user_code.calls(self.__traceback__)
+        place = "" if calls else user_code.line_of_cell(self.__traceback__)
+        return ["\n".join([*calls, f"UsageError: {self}" + (f" ({place})" if place else "")])]
