@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ def _write(options: argparse.Namespace) -> int:
     from lithops_magic.packages import Target, pin, union
 
     settings = config.load()
-    target = Target.of(settings.architecture)
+    target = replace(Target.of(settings.architecture), image=True)
     resolution = pin(union(_needs(options)), target)
     files = image_files(resolution, target)
     try:

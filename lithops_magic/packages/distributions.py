@@ -73,6 +73,8 @@ class Closure:
     """What is required there and not installed here."""
     unowned: list[Unit] = field(default_factory=list)
     """Modules among the installed ones that belong to no distribution."""
+    used: set[str] = field(default_factory=set)
+    """Names of what the function itself uses, or was asked for; others are only required by these."""
 
     @property
     def pure(self) -> list[Part]:
@@ -100,6 +102,7 @@ def close(
             closure.unowned.append(unit)
         else:
             waiting.append((Requirement(name_of(owner)), f"{unit.name} is {why}"))
+    closure.used = {canonicalize_name(requirement.name) for requirement, _ in waiting}
     environment = target.environment()
     for name in projects:
         waiting += _requires(installed(name), frozenset(), environment)

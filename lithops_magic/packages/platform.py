@@ -31,6 +31,8 @@ class Target:
     """``x86_64`` or ``arm64``, as Lambda calls them."""
     here: bool = False
     """Whether it is this machine, because its local AWS cannot run Lambda's builds."""
+    image: bool = False
+    """Whether it is a container image that is still to be built, which may have a newer system than Lambda's own."""
 
     @classmethod
     def of(cls, architecture: str, *, local: bool = False) -> Target:
@@ -50,13 +52,15 @@ class Target:
 
     @property
     def is_amazon_linux_2023(self) -> bool:
-        """Whether that is the runtime's system; earlier ones have Amazon Linux 2."""
+        """Whether that is the runtime's system; earlier ones have Amazon Linux 2, and images Debian 12."""
         return self.minor >= AMAZON_LINUX_2023
 
     @property
     def glibc(self) -> str:
-        """Version of the C library: Amazon Linux 2 has 2.26, Amazon Linux 2023 has 2.34."""
-        return "2.34" if self.is_amazon_linux_2023 else "2.26"
+        """Version of the C library: Amazon Linux 2 has 2.26, Amazon Linux 2023 has 2.34, Debian 12 has 2.36."""
+        if self.is_amazon_linux_2023:
+            return "2.34"
+        return "2.36" if self.image else "2.26"
 
     @property
     def uv_platform(self) -> str:
@@ -66,14 +70,15 @@ class Target:
         """
         if self.here:
             return ""
-        tag = "manylinux_2_34" if self.is_amazon_linux_2023 else "manylinux_2_17"
-        return f"{_MACHINES[self.architecture]}-{tag}"
+        glibc = "2.17" if self.glibc == "2.26" else self.glibc
+        return f"{_MACHINES[self.architecture]}-manylinux_{glibc.replace('.', '_')}"
 
     def describe(self) -> str:
         """Say it for people."""
         if self.here:
             return f"Python {self.python} on this machine"
-        return f"Lambda's Python {self.python} ({self.architecture}, glibc {self.glibc})"
+        whose = "an image's" if self.image else "Lambda's"
+        return f"{whose} Python {self.python} ({self.architecture}, glibc {self.glibc})"
 
     def environment(self) -> dict[str, str]:
         """Return the values of environment markers there (PEP 508)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from packaging.requirements import Requirement
@@ -16,11 +16,15 @@ from lithops_magic.packages.compat import fits, runs_installed
 from lithops_magic.packages.distributions import NOT_SHIPPED, Closure, Part, is_from_files
 from lithops_magic.packages.lockfiles import is_lock, locked
 from lithops_magic.packages.metadata import applies, archive_hash, direct_url, requires_of
+from lithops_magic.packages.platform import Target
 from lithops_magic.packages.request import Request
 from lithops_magic.packages.uv import Resolved, Unreachable, Unresolvable, Uv, without_password
 
 OLD = timedelta(days=2 * 365)
 """Age of a build from which it is no stand-in for what the notebook has."""
+
+FIRST_YEAR = 1990
+"""From here on, a version begins with a year."""
 
 _DROP = "{} ; sys_platform == 'none'"
 """An override that takes a requirement out of a resolution."""
@@ -36,6 +40,12 @@ class Difference:
 
     def __str__(self) -> str:
         return f"{self.name} here {self.here}, there {self.there}"
+
+    @property
+    def is_major(self) -> bool:
+        """Whether the major versions differ; of versions that are dates, none is major."""
+        here, there = (_major(version) for version in (self.here, self.there))
+        return here != there and not (here.isdecimal() and int(here) >= FIRST_YEAR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +103,16 @@ class _Resolver:
         same = [part for part in parts.values() if _is_same(part, fetched.get(part.name, part.pin))]
         copied = [part for part in same if self._ships(part)]
         fetched = {name: pin for name, pin in fetched.items() if name not in {part.name for part in copied}}
-        differences = tuple(_differences(parts, fetched))
-        if not fixed:
-            self._refuse_far_ones(differences)
+        differences = tuple(_differences(self._closure.parts, fetched))
+        unasked = [one for one in differences if one.name not in fixed]
+        self._refuse_far_ones(unasked)
         return Resolution(
             copied=tuple(copied),
             fetched=fetched,
             kept=tuple(part for part in same if part.name in fetched),
             built=frozenset(self._built.intersection(fetched)),
             differences=differences,
-            notes=(*self._changes(differences), *dict.fromkeys(self._warnings)),
+            notes=(*self._changes(unasked), *dict.fromkeys(self._warnings)),
         )
 
     def _ships(self, part: Part) -> bool:
@@ -169,7 +179,8 @@ class _Resolver:
                 return self._keep(self._solve(requirements, missing, fixed, moving=moving))
             except Unresolvable as error:
                 problem = problem or error
-        raise PackageError(f"No versions fit together for {self._uv.target.describe()}: {problem}. {self._ways_out()}")
+        ways = self._ways_out([_public(part) for part in binary])
+        raise PackageError(f"No versions fit together for {self._uv.target.describe()}: {problem}.{ways}")
 
     def _is_local_build(self, part: Part) -> bool:
         """Whether no index has just this build, and it runs there."""
@@ -256,30 +267,44 @@ class _Resolver:
             "(--packages none ships nothing)."
         )
 
-    def _refuse_far_ones(self, differences: Iterable[Difference]) -> None:
-        """Refuse what is of another time than the notebook's packages, unless the user asks for it.
+    def _refuse_far_ones(self, differences: Sequence[Difference]) -> None:
+        """Refuse what may do something else than what the notebook has, unless the user asks for it.
+
+        What the function does not use itself may be of another major version: whoever requires it allows for that.
 
         Raises
         ------
         PackageError
-            The nearest build is years old.
+            The nearest build is years old, or of another major version of something that the function uses.
         """
         then = datetime.now(UTC) - OLD
-        far = [one for one in differences if self._uv.available(f"{one.name}=={one.there}", before=then)]
-        if far:
-            here = ", ".join(f"{one.name} {one.here}" for one in far)
-            pins = " ".join(f"{one.name}=={one.there}" for one in far)
-            raise PackageError(
-                f"There is no build of {here} for {self._uv.target.describe()}; the nearest is years old and may do "
-                f"something else: ask for it with --packages {pins}. {self._ways_out()}"
-            )
+        old = [one for one in differences if self._uv.available(f"{one.name}=={one.there}", before=then)]
+        if old:
+            raise PackageError(self._refusal(old, "the nearest is years old"))
+        other = [one for one in differences if one.is_major and one.name in self._closure.used]
+        if other:
+            raise PackageError(self._refusal(other, "the nearest is of another major version"))
 
-    def _ways_out(self) -> str:
-        newer = (
-            "" if self._uv.target.is_amazon_linux_2023 else "A notebook on Python 3.12 or newer gets its own versions; "
+    def _refusal(self, differences: Sequence[Difference], what: str) -> str:
+        here = ", ".join(f"{one.name} {one.here}" for one in differences)
+        pins = " ".join(f"{one.name}=={one.there}" for one in differences)
+        words = f'"{pins}"' if " " in pins else pins
+        return (
+            f"There is no build of {here} for {self._uv.target.describe()} that fits the rest; {what} and may do "
+            f"something else: ask for it with --packages {words}."
+            f"{self._ways_out([f'{one.name}=={_normal(one.here)}' for one in differences])}"
         )
-        image = "`lithops-magic image` writes a container image that can have them"
-        return f"{newer}{image}."
+
+    def _ways_out(self, pins: Sequence[str]) -> str:
+        """Say where builds of these versions run, as far as there are some."""
+        target, ways = self._uv.target, []
+        newer = [replace(target, minor=minor) for minor in (12, 13) if minor > target.minor]
+        if found := next((one for one in newer if _has_all(one, pins)), None):
+            ways.append(f"a notebook on Python {found.python} or newer gets its own versions")
+        if not target.image and _has_all(replace(target, image=True), pins):
+            ways.append("`lithops-magic image` writes a container image that has them")
+        text = "; ".join(ways)
+        return f" {text[0].upper()}{text[1:]}." if ways else ""
 
     def _keep(self, resolved: Resolved) -> dict[str, str]:
         self._warnings += resolved.warnings
@@ -293,6 +318,10 @@ class _Resolver:
             note = f"there is no build of {here} for {self._uv.target.describe()}: tasks get {there}"
             newer = "; a notebook on Python 3.12 or newer gets its own versions"
             yield note if self._uv.target.is_amazon_linux_2023 or self._uv.target.here else note + newer
+
+
+def _has_all(target: Target, pins: Iterable[str]) -> bool:
+    return all(Uv(target).available(pin) for pin in pins)
 
 
 def _public(part: Part) -> str:
@@ -319,6 +348,15 @@ def _normal(version: str) -> Version | str:
         return Version(Version(version).public)
     except InvalidVersion:
         return version
+
+
+def _major(version: str) -> str:
+    """Return what a version begins with, of its epoch if it has one."""
+    try:
+        parsed = Version(version)
+    except InvalidVersion:
+        return version.partition(".")[0]
+    return f"{parsed.epoch}!{parsed.major}" if parsed.epoch else str(parsed.major)
 
 
 def _differences(parts: dict[str, Part], fetched: dict[str, str]) -> Iterator[Difference]:

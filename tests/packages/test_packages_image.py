@@ -39,8 +39,16 @@ def test_the_folder_holds_everything_for_docker_build(tmp_path: Path, capsys: py
     assert pins == ["docopt==0.6.2", "markupsafe==3.0.2", f"pyyaml=={yaml.__version__}"]
     target = Target.of("x86_64")
     instructions = [line for line in (folder / "Dockerfile").read_text().splitlines() if line and line[0] != "#"]
+    debian = [
+        f"FROM public.ecr.aws/docker/library/python:{target.python}-slim-bookworm",
+        "RUN pip install --no-cache-dir awslambdaric boto3",
+        "ENV LAMBDA_TASK_ROOT=/var/task PYTHONPATH=/var/task:/opt/python",
+        "WORKDIR /var/task",
+        'ENTRYPOINT ["python", "-m", "awslambdaric"]',
+    ]
+    amazon = [f"FROM public.ecr.aws/lambda/python:{target.python}-x86_64"]
     assert instructions == [
-        f"FROM public.ecr.aws/lambda/python:{target.python}-x86_64",
+        *(amazon if target.is_amazon_linux_2023 else debian),
         "COPY requirements.txt /tmp/",
         "RUN pip install --no-cache-dir --no-deps --target /opt/python -r /tmp/requirements.txt",
         "COPY worker/ ${LAMBDA_TASK_ROOT}/",

@@ -93,7 +93,8 @@ def test_an_import_in_the_body_is_seen_under_whatever_name_it_is_installed(run: 
 
         return Image.new("L", (size, size)).size
 
-    assert run(picture, [3]).values() == [(3, 3)]
+    # Of the newest major version there is no build for every runtime.
+    assert run(picture, [3], packages="pillow<13").values() == [(3, 3)]
 
 
 @pytest.mark.usefixtures("installed")
@@ -127,7 +128,7 @@ def test_pandas_scikit_learn_pillow_lxml_and_pydantic_are_so_large_that_they_go_
         ]
 
     before = local_aws.requests().get("s3:PutObject", 0)
-    assert run(use, [2]).values() == [[5, 2, 2, "b", (1, 2)]]
+    assert run(use, [2], packages="pillow<13").values() == [[5, 2, 2, "b", (1, 2)]]
     assert local_aws.requests().get("s3:PutObject", 0) > before
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.errors import PackageError
 from lithops_magic.packages import Request, Target, pin
 from lithops_magic.packages.need import need_of
-from lithops_magic.packages.resolve import Resolution
+from lithops_magic.packages.resolve import Difference, Resolution
 from packages import installed_help as help
 
 
@@ -52,6 +53,52 @@ def test_what_is_years_old_is_no_stand_in_unless_it_is_asked_for(site: Path, nam
     text = str(caught.value)
     assert all(words in text for words in (f"--packages {name}==", "Python 3.12", "lithops-magic image"))
     assert "\n" not in text
+
+
+@pytest.mark.parametrize("version", ["4.0.0", "26.1", "1!3.0.3"])
+def test_another_major_version_of_what_the_function_uses_is_refused_with_the_ways_out(site: Path, version: str) -> None:
+    with pytest.raises(
+        PackageError, match=r"the nearest is of another major version .*--packages markupsafe=="
+    ) as caught:
+        chosen(site, "markupsafe", version, Target(13, "x86_64"))
+    text = str(caught.value)
+    assert f"markupsafe {version}" in text
+    # Neither a newer Python nor an image has what was never built.
+    assert "lithops-magic image" not in text
+    assert "\n" not in text
+    asked = pin(need_of({"markupsafe_x": "imported"}, Request.parse("markupsafe==3.0.3")), Target(13, "x86_64"))
+    assert [str(one) for one in asked.differences] == [f"markupsafe here {version}, there 3.0.3"]
+    assert asked.notes == ()
+
+
+def test_the_ways_out_are_those_that_have_it(site: Path) -> None:
+    with pytest.raises(PackageError, match="another major version") as caught:
+        chosen(site, "pyarrow", "25.0.0", Target(11, "x86_64"))
+    text = str(caught.value)
+    assert text.endswith(
+        "A notebook on Python 3.12 or newer gets its own versions; `lithops-magic image` writes a container image that "
+        "has them."
+    )
+    image = replace(Target(11, "x86_64"), image=True)
+    assert chosen(site, "pyarrow", "25.0.0", image).fetched["pyarrow"] == "pyarrow==25.0.0"
+
+
+def test_what_is_only_required_may_be_of_another_major_version_and_that_is_noted(site: Path) -> None:
+    help.wheel(site, "jinja2", {"jinja2_x/__init__.py": ""}, version="3.1.6", requires="markupsafe>=2")
+    help.wheel(site, "markupsafe", {"markupsafe_x/core.so": "no ELF"}, version="4.0.0")
+    (site / "markupsafe-4.0.0.dist-info/WHEEL").write_text("Tag: cp311-cp311-manylinux_2_39_x86_64\n")
+    importlib.invalidate_caches()
+    found = pin(need_of({"jinja2_x": "imported"}, Request()), Target(13, "x86_64"))
+    assert "markupsafe 4.0.0" in found.notes[0]
+    assert [one.name for one in found.differences] == ["markupsafe"]
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "major"),
+    [("3.1", "2.9", True), ("2026.1", "2025.2", False), ("2.1", "2.0", False), ("0.9", "0.1", False), ("a", "b", True)],
+)
+def test_versions_that_are_dates_have_no_major_one(here: str, there: str, major: bool) -> None:
+    assert Difference("x", here, there).is_major is major
 
 
 def test_a_pure_front_moves_with_its_compiled_half(site: Path) -> None:

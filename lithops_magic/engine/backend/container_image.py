@@ -1,4 +1,4 @@
-"""The folder from which a container image for Lambda is built: AWS's base image, the packages, the worker."""
+"""The folder from which a container image for Lambda is built: a base image, the packages, the worker."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ from lithops_magic.packages.resolve import Resolution
 
 DOCKERFILE = """\
 # Runs tasks of lithops-magic on AWS Lambda: {target}. Written by `lithops-magic image`.
-FROM public.ecr.aws/lambda/python:{python}-{architecture}
-
-# System libraries go here, such as: RUN {installer} install -y libgomp
+{base}
 
 # Where layers would be: before the runtime's own packages.
 COPY requirements.txt /tmp/
@@ -34,6 +32,25 @@ COPY worker/ ${{LAMBDA_TASK_ROOT}}/
 CMD ["{handler}"]
 """
 
+AMAZON = """\
+FROM public.ecr.aws/lambda/python:{python}-{architecture}
+
+# System libraries go here, such as: RUN dnf install -y libgomp
+"""
+
+DEBIAN = """\
+# AWS's own image of this Python has the C library of 2017, for which many packages are no longer built.
+FROM public.ecr.aws/docker/library/python:{python}-slim-bookworm
+
+# System libraries go here, such as: RUN apt-get update && apt-get install -y libgomp1
+
+# What AWS's own image has: the runtime's client, and where it looks for layers and code.
+RUN pip install --no-cache-dir awslambdaric boto3
+ENV LAMBDA_TASK_ROOT=/var/task PYTHONPATH=/var/task:/opt/python
+WORKDIR /var/task
+ENTRYPOINT ["python", "-m", "awslambdaric"]
+"""
+
 PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 """Docker's names of Lambda's architectures."""
 
@@ -41,13 +58,10 @@ PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 def image_files(resolution: Resolution, target: Target) -> dict[str, bytes]:
     """Return the files of the folder by their names."""
     lines = sorted([*resolution.fetched.values(), *(origin(part.distribution) for part in resolution.copied)])
-    dockerfile = DOCKERFILE.format(
-        target=target.describe(),
-        python=target.python,
-        architecture=target.architecture,
-        installer="dnf" if target.is_amazon_linux_2023 else "yum",
-        handler=HANDLER,
+    base = (AMAZON if target.is_amazon_linux_2023 else DEBIAN).format(
+        python=target.python, architecture=target.architecture
     )
+    dockerfile = DOCKERFILE.format(target=target.describe(), base=base, handler=HANDLER)
     with zipfile.ZipFile(io.BytesIO(worker_package())) as package:
         worker = {f"worker/{name}": package.read(name) for name in package.namelist()}
     return {"Dockerfile": dockerfile.encode(), "requirements.txt": "".join(f"{x}\n" for x in lines).encode(), **worker}

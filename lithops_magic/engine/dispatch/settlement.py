@@ -207,7 +207,7 @@ class Referee:
         return self._fail(lane, task, error)
 
     def _fail(self, lane: Lane, task: Task, error: TaskError) -> None:
-        if differences := lane.link.endpoint.differences:
+        if differences := (*lane.link.endpoint.differences, *self._versions.found):
             same = "install the versions there where the notebook runs to have the same on both sides"
             facts(error).message += f" (the packages differ: {'; '.join(differences)}; {same})"
         self._job.fail(task, error)

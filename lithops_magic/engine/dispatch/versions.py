@@ -14,6 +14,8 @@ class Versions:
     def __init__(self, need: Need) -> None:
         self.need = need
         self._said: set[str] = set()
+        self.found: list[str] = []
+        """What was said, one phrase each."""
 
     def differences(self, worker: WorkerReply | None, said: tuple[str, ...]) -> Iterator[str]:
         """Yield a sentence for each difference that was neither asked for nor `said` when the version was chosen."""
@@ -26,4 +28,5 @@ class Versions:
                 if package not in self.need.request.names:
                     fix = f"ship the notebook's with --packages {package}=={here}"
                     layer = "or correct the function's layer or image"
+                    self.found.append(f"{name} here {here}, there {version}")
                     yield f"the function has {name} {version}, the notebook {here}: {fix}, {layer}"
