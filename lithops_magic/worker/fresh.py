@@ -25,7 +25,7 @@ _RESEED = {"random": "seed", "numpy.random": "seed", "torch": "seed"}
 """Modules with random numbers of the whole process, and what seeds them from the system's."""
 
 
-def begin(channel: Channel, printed: int, heard: memoryview[int], ask: str) -> Log:
+def begin(channel: Channel, printed: int, heard: memoryview[int] | None, ask: str) -> Log:
     """Begin the life of a forked process; return the way to what it prints."""
     # Else every collection would copy all memory that is shared with the parent.
     gc.freeze()
@@ -65,7 +65,7 @@ class Printed:
     process, and no thread is needed, which compiled code could keep from running.
     """
 
-    def __init__(self, channel: Channel, printed: int, heard: memoryview[int], ask: str) -> None:
+    def __init__(self, channel: Channel, printed: int, heard: memoryview[int] | None, ask: str) -> None:
         self._channel, self._printed, self._heard, self._ask = channel, printed, heard, ask
         self._seen = 0
         self._libc = ctypes.CDLL(None)
@@ -96,7 +96,7 @@ class Printed:
 
     def _quiet(self) -> bool:
         """Whether the parent has read nothing since it was asked last, and there is nothing to read."""
-        if sys.platform != "linux":
+        if sys.platform != "linux" or not self._heard:
             return False
         waiting = fcntl.ioctl(self._printed, termios.FIONREAD, b"\0\0\0\0")
         # In this order: what is no longer in the pipe is being read, or was.

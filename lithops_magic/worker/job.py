@@ -1,7 +1,8 @@
 """The process in which this sandbox runs a job's tasks: it has seen no other job's, and ends when another job comes.
 
 The handler itself runs no code of the user's, so that nothing that tasks do to Python can outlive their job. It imports
-the libraries that functions need, once for all jobs.
+the libraries that functions need, once for all jobs. A job with variables of its own gets an interpreter of its own,
+because libraries, Python and the C library read variables when they start.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ import contextlib
 import importlib
 import os
 import signal
-from typing import Any
+from typing import Any, NoReturn
 
 from .answer import answer
 from .archive import install_archives
 from .capture import Log
 from .channel import Channel
 from .fault import Fault
-from .process import Process, attend
+from .process import Process, attend, live
 from .room import tidy
 
 LOOK = 0.5
@@ -63,16 +64,18 @@ def _of_job(event: dict[str, Any], head: dict[str, Any]) -> Process:
     """Return the process of this request's job, which it is the first to have unless it came before."""
     global _key, _process
     sources = event.get("sources") or {}
-    key = (event["key"], event["function"].get("sha256"), sources.get("sha256")) if event.get("key") else None
+    env = event.get("env", {})
+    key = (event["key"], event["function"].get("sha256"), sources.get("sha256"), env) if event.get("key") else None
     if _process is None or key != _key:
         finish()
         tidy()
         if "error" not in head and (problem := install_archives()):
             head["error"], key = problem, None
-        # Variables of the job's own must be there when a library is imported.
-        if not event.get("env"):
+        if not env:
             _import(event.get("imports", ()))
-        _process, _key = Process(_live), key
+        _process, _key = Process(_live, env=env), key
+        if env:
+            _process.channel.send(dict(os.environ))
     return _process
 
 
@@ -107,6 +110,24 @@ def die_like(code: int) -> None:
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code)
+
+
+def renewed(incoming: int, outgoing: int, printed: int) -> NoReturn:
+    """Live the life of a job's process in an interpreter that has just started."""
+    live(_live_anew, Channel(incoming, outgoing), printed)
+
+
+def _live_anew(channel: Channel, log: Log) -> None:
+    # The job's own are set while tasks run, and are not for the worker itself.
+    os.environ.clear()
+    os.environ.update(channel.receive())
+    import site
+
+    # What the runtime does for the handler's interpreter.
+    site.setquit()
+    for folder in os.environ["PYTHONPATH"].split(os.pathsep):
+        site.addsitedir(folder)
+    _live(channel, log)
 
 
 def _live(channel: Channel, log: Log) -> None:

@@ -39,9 +39,11 @@ class Process:
         What it does, given the way to its parent and to what it has printed; it ends by EOFError.
     private
         Descriptors of the parent that it must not hold.
+    env
+        Variables that an interpreter of its own is started with, to live the life of a job; None: it is forked only.
     """
 
-    def __init__(self, life: Life, private: Iterable[int] = ()) -> None:
+    def __init__(self, life: Life, private: Iterable[int] = (), env: dict[str, str] | None = None) -> None:
         incoming, theirs_out = os.pipe()
         theirs_in, outgoing = os.pipe()
         self.output, printed = os.pipe()
@@ -61,7 +63,9 @@ class Process:
             warnings.simplefilter("ignore", DeprecationWarning)
             self.pid = os.fork()
         if self.pid == 0:
-            _live(life, Channel(theirs_in, theirs_out), printed, self._heard, [*self.descriptors, *private])
+            if env:
+                _start_anew((theirs_in, theirs_out, printed), env)
+            live(life, Channel(theirs_in, theirs_out), printed, self._heard, [*self.descriptors, *private])
         for descriptor in (theirs_in, theirs_out, printed):
             os.close(descriptor)
 
@@ -164,7 +168,24 @@ def _conversation(process: Process) -> Iterable[Any]:
     return []
 
 
-def _live(life: Life, channel: Channel, printed: int, heard: memoryview[int], private: Iterable[int]) -> NoReturn:
+def _start_anew(descriptors: tuple[int, ...], env: dict[str, str]) -> NoReturn:
+    """Become an interpreter that starts with these variables."""
+    try:
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, True)
+        code = f"from {__package__} import handler, job; job.renewed{descriptors}"
+        flags = [flag for flag in sys.orig_argv[1:3] if flag in ("-S", "-s")]
+        variables = {**os.environ, **env, "PYTHONPATH": os.environ["PYTHONPATH"]}
+        os.execve(sys.executable, [sys.executable, *flags, "-P", "-c", code], variables)
+    finally:
+        # Else there would be two handlers.
+        os._exit(1)
+
+
+def live(
+    life: Life, channel: Channel, printed: int, heard: memoryview[int] | None = None, private: Iterable[int] = ()
+) -> NoReturn:
+    """Live the life of a process; `Process` and `Printed` say what the parameters are."""
     try:
         for descriptor in private:
             os.close(descriptor)

@@ -292,3 +292,46 @@ def test_what_a_process_prints_when_its_job_is_over_is_in_no_log() -> None:
     result = one_sandbox(look, range(3))
     assert result.values() == [[], [], []]
     assert [result.logs(i) for i in range(3)] == ["", "", ""]
+
+
+VARIABLES = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7"}
+
+
+def test_a_jobs_variables_are_there_before_libraries_python_and_the_c_library_start() -> None:
+    def seen(_: int) -> tuple[Any, ...]:
+        import numpy
+        from threadpoolctl import threadpool_info
+
+        numpy.ones(3)
+        threads = {pool["num_threads"] for pool in threadpool_info()}
+        return threads == {1}, time.strftime("%H", time.localtime(0)), hash("a"), callable(exit)
+
+    script = "import time; print((True, time.strftime('%H', time.localtime(0)), hash('a'), True))"
+    fresh = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=VARIABLES)
+    # The sandbox has these libraries from the job before.
+    api.map(seen, [1], packages="threadpoolctl", workers=1)
+    (inside,) = api.map(seen, [1], packages="threadpoolctl", env=VARIABLES, workers=1)
+    assert str(inside) == fresh.stdout.strip()
+    (after,) = api.map(seen, [1], packages="threadpoolctl", workers=1)
+    assert after[1] == "00"
+
+
+def test_a_jobs_variables_are_the_tasks_and_not_the_workers() -> None:
+    def seen(data: bytes) -> tuple[Any, ...]:
+        print("printed")
+        return os.environ["AWS_ACCESS_KEY_ID"], os.environ["PYTHONPATH"], data
+
+    large = os.urandom(7_000_000)
+    result = api.map(seen, [large, b"", large], env={"AWS_ACCESS_KEY_ID": "mine", "PYTHONPATH": "/mine"})
+    assert list(result) == [("mine", "/mine", data) for data in (large, b"", large)]
+    assert result.logs(1) == "printed\n"
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_process_that_dies_under_variables_costs_its_task_only(processes: int) -> None:
+    settings = Settings(worker_processes=processes)
+    result = api.map(
+        lambda x: os._exit(3) if x == 2 else x, range(4), env={"A": "1"}, retries=0, errors="keep", settings=settings
+    )
+    assert result.succeeded() == {0: 0, 1: 1, 3: 3}
+    assert "exited with status 3" in str(result.errors[2])

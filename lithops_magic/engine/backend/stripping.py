@@ -10,6 +10,8 @@ from types import CodeType
 
 _LINE = 13
 """Kind of an entry in a code object's table of positions: a line without columns (CPython, `Objects/locations.md`)."""
+_LEVEL = 4
+"""Blanks."""
 _LONGEST = 8
 """Instructions that an entry may be about."""
 
@@ -31,7 +33,16 @@ def stripped(source: bytes) -> bytes:
                 lines[statement.lineno - 1 : end] = [""] * (end - statement.lineno + 1)
                 if len(body) == 1:
                     lines[statement.lineno - 1] = " " * statement.col_offset + "..."
-    return "\n".join(lines).encode()
+    return "\n".join(_indented_less(lines)).encode()
+
+
+def _indented_less(lines: list[str]) -> Iterator[str]:
+    """Yield lines with one blank for each level; what is in a text stays."""
+    tokens = tokenize.generate_tokens(io.StringIO("\n".join(lines)).readline)
+    inside = {row for token in tokens for row in range(token.start[0] + 1, token.end[0] + 1)}
+    for row, line in enumerate(lines, 1):
+        text = line.lstrip(" ")
+        yield line if row in inside else " " * ((len(line) - len(text)) // _LEVEL) + text
 
 
 def _without_annotations(text: str) -> str:
