@@ -43,7 +43,7 @@ def _write(options: argparse.Namespace) -> int:
         write(files, options.out)
     except OSError as error:
         raise ConfigError(f"{options.out} cannot be written: {error.strerror}.") from None
-    count = files["requirements.txt"].count(b"\n")
+    count = sum(data.count(b"\n") for name, data in files.items() if name.endswith(".txt"))
     print(f"Wrote {options.out}: Dockerfile, requirements.txt ({count} package{'s' * (count != 1)}) and the worker.")
     notes = [*resolution.notes, *_missing(only_here(part.distribution for part in resolution.copied))]
     print("".join(f"Note: {note}\n" for note in notes), end="")

@@ -65,7 +65,8 @@ class MapOptions:
     """Whether an error shows the local variables of the frame that failed."""
     packages: str | tuple[str, ...] | None = None
     """Packages that the function gets beside those it is seen to use, or in other versions: ``"numpy==2.1 polars"``,
-    a requirements file, a list of such; ``"none"`` ships none at all."""
+    a requirements file, a list of such; ``"none"`` ships none at all. Once a file names hashes, everything that is
+    fetched has to match its own."""
     starmap: bool = False
     """Call the function with each item's elements as its arguments, as `itertools.starmap` does."""
     callbacks: tuple[Callback, ...] = ()

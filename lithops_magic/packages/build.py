@@ -124,6 +124,7 @@ def install(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str]
     """
     if resolution.fetched:
         _fetch(resolution, uv, folder, notify)
+        _refuse_altered(folder)
     for part in resolution.copied:
         copy(shippable_files(part.distribution), folder)
     for part in resolution.kept:
@@ -135,14 +136,37 @@ def _fetch(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str],
     sources = {name: pin for name, pin in resolution.fetched.items() if name in resolution.built}
     try:
         if sources:
-            uv.build(sources, folder, notify)
+            uv.build(sources, resolution.hashes, folder, notify)
             _refuse_compiled(folder, uv.target)
         if wheels := [pin for name, pin in resolution.fetched.items() if name not in sources]:
-            uv.install(wheels, folder, notify)
+            uv.install(wheels, resolution.hashes, folder, notify)
     except Unreachable as error:
         raise PackageError(f"The packages cannot be downloaded: {error}. Connect to the network once.") from None
     except Unresolvable as error:
+        if "Hash mismatch" in str(error):
+            raise PackageError(
+                f"What is to be fetched is not what {resolution.hashes.source or 'its address'} names: {error}. "
+                "Find out why before you take the new hash."
+            ) from None
         raise PackageError(f"The packages cannot be installed for {uv.target.describe()}: {error}.") from None
+
+
+def _refuse_altered(folder: Path) -> None:
+    """Refuse a wheel that is not what its own list of files says: installers do not look.
+
+    Raises
+    ------
+    PackageError
+        A file in it is another one.
+    """
+    for metadata in sorted(folder.glob("*.dist-info")):
+        distribution = Distribution.at(metadata)
+        if file := next(edited_files(distribution, compiled=True), None):
+            name = name_of(distribution)
+            raise PackageError(
+                f"{name} {version_of(distribution)} was altered or damaged: {file.name} is not the file that its "
+                f"RECORD lists. `uv cache clean {name}` drops what was fetched; if it is the same then, do not use it."
+            )
 
 
 def _refuse_compiled(folder: Path, target: Target) -> None:

@@ -10,11 +10,10 @@ from pathlib import Path
 
 from lithops_magic.errors import PackageError
 
-_REFUSED = {
-    "no-binary": "packages for Lambda come as wheels",
-    "require-hashes": "what is shipped is found by version, without hashes",
-}
+_REFUSED = {"no-binary": "packages for Lambda come as wheels"}
 """Settings of pip that contradict what is done here, and why."""
+
+_PYPI = "https://pypi.org/simple"
 
 _OWN_INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_CONFIG_FILE")
 
@@ -43,6 +42,13 @@ def options() -> list[str]:
     return found + [text for path in pip.get("constraint", "").split() for text in ("--constraint", path)]
 
 
+def hashes_required() -> str:
+    """Return the setting of pip or uv by which everything that is fetched needs a hash, as a phrase; empty if none."""
+    settings = {"pip": _pip().get("require-hashes", ""), "uv": os.environ.get("UV_REQUIRE_HASHES", "")}
+    found = [f"{tool} is configured with require-hashes = {value}" for tool, value in settings.items() if _is_on(value)]
+    return next(iter(found), "")
+
+
 def _is_on(value: str) -> bool:
     return value.strip().lower() not in ("", "0", "false", "no", "off", "none", ":none:")
 
@@ -60,7 +66,7 @@ def _own_files() -> Iterable[Path]:
 
 def settings() -> dict[str, str]:
     """Return all that decides where packages come from, whether it can be followed or not."""
-    return {**_pip(), **{name: os.environ[name] for name in _OWN_INDEX if name in os.environ}}
+    return {**_pip(), **{name: os.environ[name] for name in (*_OWN_INDEX, "UV_REQUIRE_HASHES") if name in os.environ}}
 
 
 def _pip() -> dict[str, str]:
@@ -122,8 +128,11 @@ def _translate(pip: dict[str, str]) -> Iterable[tuple[str, str]]:
     if "index-url" in pip:
         yield "UV_DEFAULT_INDEX", pip["index-url"]
     if "extra-index-url" in pip:
-        yield "UV_INDEX", " ".join(pip["extra-index-url"].split())
-        # As pip does: every index counts, not only the first that knows the name.
+        # As pip does: every index counts, not only the first that knows the name; of one version that several
+        # have, it takes the last one's. uv takes the first one's.
+        first = pip.get("index-url", _PYPI)
+        others = [url for url in dict.fromkeys(pip["extra-index-url"].split()) if url != first]
+        yield "UV_INDEX", " ".join(reversed(others))
         yield "UV_INDEX_STRATEGY", "unsafe-best-match"
     if "find-links" in pip:
         yield "UV_FIND_LINKS", ",".join(pip["find-links"].split())

@@ -1,4 +1,4 @@
-"""Reads lock files as requirements of one exact version each.
+"""Reads lock files as requirements of one exact version each, with the hashes of all files that will do.
 
 What they hold of folders and files of the project's own is left out: such modules go with the job as they are used.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ def is_lock(path: Path) -> bool:
 
 def locked(path: Path, data: bytes) -> list[str]:
     """Return the requirements that a lock file of pip, Poetry or Pipenv holds, without those for development.
+
+    Each is a line as in a requirements file, with its hashes.
 
     Raises
     ------
@@ -48,10 +50,14 @@ def _pylock(lock: dict[str, Any]) -> Iterator[str]:
             continue
         else:
             source = f"=={package['version']}"
-        yield _line(package["name"], source, package.get("marker"))
+        files = [*package.get("wheels", ()), *(package[key] for key in ("sdist", "archive") if key in package)]
+        hashes = [f"{name}:{value}" for file in files for name, value in file.get("hashes", {}).items()]
+        yield _line(package["name"], source, package.get("marker"), hashes)
 
 
 def _poetry(lock: dict[str, Any]) -> Iterator[str]:
+    # Before Poetry 1.3 they stood together at the end.
+    formerly = lock.get("metadata", {}).get("files", {})
     for package in lock["package"]:
         origin = package.get("source", {})
         if "main" not in package.get("groups", ["main"]) or origin.get("type") in ("directory", "file"):
@@ -63,7 +69,9 @@ def _poetry(lock: dict[str, Any]) -> Iterator[str]:
         else:
             source = f"=={package['version']}"
         markers = package.get("markers")
-        yield _line(package["name"], source, markers if isinstance(markers, str) else None)
+        files = package.get("files") or formerly.get(package["name"], ())
+        hashes = [file["hash"] for file in files]
+        yield _line(package["name"], source, markers if isinstance(markers, str) else None, hashes)
 
 
 def _pipenv(lock: dict[str, Any]) -> Iterator[str]:
@@ -76,8 +84,9 @@ def _pipenv(lock: dict[str, Any]) -> Iterator[str]:
             continue
         else:
             source = package["version"]
-        yield _line(name, source, package.get("markers"))
+        yield _line(name, source, package.get("markers"), package.get("hashes", ()))
 
 
-def _line(name: str, source: str, marker: str | None) -> str:
-    return f"{name}{source} ; {marker}" if marker else f"{name}{source}"
+def _line(name: str, source: str, marker: str | None, hashes: Iterable[str]) -> str:
+    requirement = f"{name}{source} ; {marker}" if marker else f"{name}{source}"
+    return " ".join([requirement, *(f"--hash={one}" for one in hashes)])

@@ -118,11 +118,12 @@ def _files_of(folder: Path, _states: tuple[int, ...]) -> tuple[InstalledFile, ..
     return tuple(file for file in listed if not _is_made_again(file.name, sources))
 
 
-def edited_files(distribution: Distribution) -> Iterator[InstalledFile]:
-    """Yield the files that are not as the installer wrote them, but for compiled ones."""
+def edited_files(distribution: Distribution, *, compiled: bool = False) -> Iterator[InstalledFile]:
+    """Yield the files that are not as the installer wrote them; compiled ones only if that is asked for."""
     for file in files_of(distribution):
         algorithm, _, told = file.digest.partition("=")
-        if algorithm == "sha256" and not file.name.endswith(COMPILED) and file.path.is_file():
+        counts = compiled or not file.name.endswith(COMPILED)
+        if algorithm == "sha256" and counts and file.path.is_file():
             found = base64.urlsafe_b64encode(hashlib.sha256(file.path.read_bytes()).digest()).decode().rstrip("=")
             # Programs are written anew by every installer.
             if found != told.rstrip("=") and not file.name.startswith("bin/"):

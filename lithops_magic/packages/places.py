@@ -41,13 +41,16 @@ def requirement_of(word: str) -> str:
 
 def _at(address: str) -> str:
     parts = urllib.parse.urlsplit(address)
-    named = urllib.parse.parse_qs(parts.fragment).get("egg")
+    fragment = urllib.parse.parse_qs(parts.fragment)
+    named = fragment.pop("egg", None)
     last = parts.path.rstrip("/").rpartition("/")[2]
     guess = last.partition("@")[0].removesuffix(".git") if address.startswith("git+") else _name_of_file(last)
     name = named[0] if named else guess
     if not re.fullmatch(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?", name):
         raise PackageError(f"packages: `{address}` does not say what is there: write NAME@{address}.")
-    return f"{name} @ {address.partition('#')[0]}"
+    # Such as a hash, or the folder in a repository.
+    rest = urllib.parse.urlencode(fragment, doseq=True, safe="/")
+    return f"{name} @ {address.partition('#')[0]}{'#' + rest if rest else ''}"
 
 
 def _name_of_file(name: str) -> str:

@@ -14,10 +14,11 @@ from packaging.utils import canonicalize_name
 
 from lithops_magic.errors import PackageError
 from lithops_magic.packages import places
+from lithops_magic.packages.uv import without_password
 
 NONE = "none"
 
-_INCLUDED = re.compile(rb"^\s*(?:-r|-c|--requirements?|--constraints?)[ =]\s*([^\s#]+)", re.MULTILINE)
+_INCLUDED = re.compile(rb"^\s*(?:-[rc]\s*=?|--(?:requirements?|constraints?)[ =])\s*([^\s#]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,13 @@ def _contents(path: Path, seen: set[Path]) -> Iterator[bytes]:
     data = path.read_bytes()
     yield data
     for name in _INCLUDED.findall(data) if path.suffix in (".txt", ".in") else ():
-        if b"://" not in name and (other := (path.parent / os.fsdecode(name)).resolve()) not in seen:
+        text = os.fsdecode(name)
+        if "://" in text:
+            raise PackageError(
+                f"packages: {path.name} includes {without_password(text)}: save that beside it, so that its hashes and "
+                "its changes count."
+            )
+        if (other := (path.parent / text).resolve()) not in seen:
             yield from _contents(other, seen)
 
 

@@ -12,8 +12,11 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from lithops_magic.errors import PackageError
+from lithops_magic.packages import hashes
 from lithops_magic.packages.compat import fits, runs_installed
 from lithops_magic.packages.distributions import NOT_SHIPPED, Closure, Part, is_from_files
+from lithops_magic.packages.hashes import Hashes
+from lithops_magic.packages.indexes import hashes_required
 from lithops_magic.packages.lockfiles import is_lock, locked
 from lithops_magic.packages.metadata import applies, archive_hash, direct_url, requires_of
 from lithops_magic.packages.platform import Target
@@ -62,6 +65,8 @@ class Resolution:
     """Names of those that are to be built from source."""
     differences: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = ()
+    hashes: Hashes = field(default_factory=Hashes)
+    """What `fetched` has to match."""
 
 
 def resolve(closure: Closure, request: Request, uv: Uv) -> Resolution:
@@ -86,6 +91,8 @@ class _Resolver:
         self._closure = closure
         self._request = request
         self._uv = uv
+        self._locked = list(_locked(request, uv))
+        self._hashes = hashes.read([*_texts(request), *self._locked], hashes_required())
         self._warnings: list[str] = []
         self._built: set[str] = set()
         self._as_they_are: set[str] = set()
@@ -106,6 +113,7 @@ class _Resolver:
         differences = tuple(_differences(self._closure.parts, fetched))
         unasked = [one for one in differences if one.name not in fixed]
         self._refuse_far_ones(unasked)
+        self._hashes.check(fetched.values())
         return Resolution(
             copied=tuple(copied),
             fetched=fetched,
@@ -113,6 +121,7 @@ class _Resolver:
             built=frozenset(self._built.intersection(fetched)),
             differences=differences,
             notes=(*self._changes(unasked), *dict.fromkeys(self._warnings)),
+            hashes=self._hashes,
         )
 
     def _ships(self, part: Part) -> bool:
@@ -124,7 +133,7 @@ class _Resolver:
         if not request.requirements and not request.files:
             return {}
         files = [path for path, _ in request.files if not is_lock(path)]
-        wanted = [*request.requirements, *self._locked()]
+        wanted = [*request.requirements, *(line for _, text in self._locked for line in hashes.without_hashes(text))]
         own = request.names
         here = [part.pin for part in self._closure.parts.values() if part.name not in own]
         for constraints in (here, []):
@@ -135,16 +144,6 @@ class _Resolver:
             except Unresolvable as error:
                 problem = error
         raise PackageError(f"packages: {problem}, for {self._uv.target.describe()}.{self._nearest()}")
-
-    def _locked(self) -> Iterator[str]:
-        for path, data in self._request.files:
-            if path.name == "uv.lock":
-                try:
-                    yield from self._uv.export(path.parent)
-                except Unresolvable as error:
-                    raise PackageError(f"packages: {path} cannot be read: {error}.") from None
-            elif is_lock(path):
-                yield from locked(path, data)
 
     def _nearest(self) -> str:
         """Say which versions there are of what the user pins, where there is none of the pinned one."""
@@ -322,6 +321,25 @@ class _Resolver:
 
 def _has_all(target: Target, pins: Iterable[str]) -> bool:
     return all(Uv(target).available(pin) for pin in pins)
+
+
+def _locked(request: Request, uv: Uv) -> Iterator[tuple[str, str]]:
+    """Yield the names of lock files, and their contents as requirements files."""
+    for path, data in request.files:
+        if path.name == "uv.lock":
+            try:
+                yield path.name, uv.export(path.parent)
+            except Unresolvable as error:
+                raise PackageError(f"packages: {path} cannot be read: {error}.") from None
+        elif is_lock(path):
+            yield path.name, "\n".join(locked(path, data))
+
+
+def _texts(request: Request) -> Iterator[tuple[str, str]]:
+    """Yield the names and contents of requirements files."""
+    for path, data in request.files:
+        if path.suffix in (".txt", ".in"):
+            yield path.name, data.decode(errors="replace")
 
 
 def _public(part: Part) -> str:

@@ -36,7 +36,7 @@ from lithops_magic.packages.resolve import Resolution, resolve
 from lithops_magic.packages.trim import trims
 from lithops_magic.packages.uv import Uv
 
-_FORMAT = 4
+_FORMAT = 5
 """Changes whenever the same input gives another layer."""
 
 

@@ -19,6 +19,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from lithops_magic.errors import PackageError
+from lithops_magic.packages.hashes import Hashes
 from lithops_magic.packages.indexes import configuration, options
 from lithops_magic.packages.platform import Target
 
@@ -30,6 +31,8 @@ _UNREACHABLE = (
     "timed out",
     "network was disabled",
 )
+_DECIDED_HERE = ("UV_NO_VERIFY_HASHES", "UV_REQUIRE_HASHES")
+"""Variables that contradict options given here."""
 _DENIED = re.compile(r"\b(401 Unauthorized|403 Forbidden|407 Proxy Authentication Required)\b")
 _NO_WHEEL = re.compile(r"([A-Za-z0-9][\w.-]*?)(?:[=<>!~]=?\S*)? ha(?:s|ve) no usable wheels")
 _AT_ADDRESS = re.compile(r"Building source distributions for `([^`]+)` is disabled")
@@ -130,18 +133,18 @@ class Uv:
             output, warnings = _run([*command, *options, "-"], text)
         return tuple(_pins(output)), tuple(warnings)
 
-    def export(self, project: Path) -> list[str]:
-        """Return what the lock file of a project of uv's holds, without what is for development.
+    def export(self, project: Path) -> str:
+        """Return what the lock file of a project holds, without what is for development, as a requirements file.
 
         Raises
         ------
         Unresolvable
             It cannot be read.
         """
-        options = ["--frozen", "--no-dev", "--no-emit-workspace", "--no-hashes", "--no-header", "--no-annotate"]
-        return _run(["export", *options, "--project", str(project)], "")[0].splitlines()
+        options = ["--frozen", "--no-dev", "--no-emit-workspace", "--no-header", "--no-annotate"]
+        return _run(["export", *options, "--project", str(project)], "")[0]
 
-    def install(self, pins: Iterable[str], folder: Path, notify: Callable[[str], None]) -> None:
+    def install(self, pins: Iterable[str], hashes: Hashes, folder: Path, notify: Callable[[str], None]) -> None:
         """Unpack the wheels of exactly these requirements into `folder`; `notify` is told what is downloaded.
 
         Raises
@@ -149,9 +152,10 @@ class Uv:
         Unresolvable, Unreachable
             As `resolve`.
         """
-        _run([*self._installation(folder), *self._platform(), "-r", "-"], "\n".join(pins), notify)
+        options = [*self._installation(folder), *self._platform()]
+        _run([*options, "-r", "-"], "\n".join(hashes.lines(pins)), notify)
 
-    def build(self, pins: Mapping[str, str], folder: Path, notify: Callable[[str], None]) -> None:
+    def build(self, pins: Mapping[str, str], hashes: Hashes, folder: Path, notify: Callable[[str], None]) -> None:
         """Build the sources of exactly these requirements, by name, on this machine, and unpack them into `folder`.
 
         Raises
@@ -161,11 +165,13 @@ class Uv:
         """
         # uv itself looks only at a few files of a folder to tell whether it has changed.
         fresh = [text for name in pins for text in ("--refresh-package", name)]
-        _run([*self._installation(folder), *_sources(pins), *fresh, "-r", "-"], "\n".join(pins.values()), notify)
+        options = [*self._installation(folder), *_sources(pins), *fresh]
+        _run([*options, "-r", "-"], "\n".join(hashes.lines(pins.values())), notify)
 
     @staticmethod
     def _installation(folder: Path) -> list[str]:
-        return ["pip", "install", "--no-deps", "--target", str(folder)]
+        # That there is a hash where one has to be was seen to before; uv's own rule knows no commits.
+        return ["pip", "install", "--verify-hashes", "--no-require-hashes", "--no-deps", "--target", str(folder)]
 
     def _platform(self) -> list[str]:
         platform = ["--python-platform", self.target.uv_platform] if self.target.uv_platform else []
@@ -215,12 +221,13 @@ def _call(arguments: Sequence[str], text: str, notify: Callable[[str], None] | N
     always = ["--python", sys.executable, "--no-python-downloads", "--color", "never", "--no-progress"]
     if arguments[0] == "pip":
         always += options()
+    environment = {**os.environ, **configuration()}
     with tempfile.TemporaryFile("w+", encoding="utf-8") as given, tempfile.TemporaryFile("w+") as output:
         given.write(text)
         given.seek(0)
         process = subprocess.Popen(
             [_program(), *arguments, *always],
-            env={**os.environ, **configuration()},
+            env={name: value for name, value in environment.items() if name not in _DECIDED_HERE},
             stdin=given,
             stdout=output,
             stderr=subprocess.PIPE,

@@ -111,7 +111,7 @@ def test_a_file_that_is_no_lock_file(tmp_path: Path, name: str, text: str) -> No
 def test_a_change_in_an_included_file_counts(tmp_path: Path) -> None:
     file, included = tmp_path / "requirements.txt", tmp_path / "base" / "pins.txt"
     included.parent.mkdir()
-    file.write_text("six\n-r base/pins.txt\n-r https://example.org/more.txt\n")
+    file.write_text("six\n-rbase/pins.txt\n")
     included.write_text("-c ../requirements.txt\nmarkupsafe==3.0.1\n")
     before = Request.parse(str(file))
     assert Request.parse(str(file)) == before
@@ -119,6 +119,9 @@ def test_a_change_in_an_included_file_counts(tmp_path: Path) -> None:
     assert Request.parse(str(file)) != before
     included.unlink()
     with pytest.raises(PackageError, match=r"pins\.txt cannot be read: No such file"):
+        Request.parse(str(file))
+    file.write_text("six\n-c https://ada:open-sesame@example.org/more.txt\n")
+    with pytest.raises(PackageError, match=r"requirements\.txt includes https://example\.org/more\.txt: save that"):
         Request.parse(str(file))
 
 

@@ -71,6 +71,7 @@ def test_the_folder_holds_everything_for_docker_build(tmp_path: Path, capsys: py
         (None, "tools==2.0"),
         ({"url": "https://h/t.git", "vcs_info": {"vcs": "git", "commit_id": "a1"}}, "tools @ git+https://h/t.git@a1"),
         ({"url": "https://h/t.whl", "archive_info": {}}, "tools @ https://h/t.whl"),
+        ({"url": "https://h/t.whl", "archive_info": {"hash": "sha256=a1"}}, "tools @ https://h/t.whl#sha256=a1"),
         ({"url": "file:///home/me/t.whl", "archive_info": {}}, "tools==2.0"),
     ],
 )

@@ -16,7 +16,7 @@ from lithops_magic.aws.definition import HANDLER
 from lithops_magic.engine.backend.deployment_package import worker_package
 from lithops_magic.packages import Target
 from lithops_magic.packages.distributions import is_from_files
-from lithops_magic.packages.metadata import direct_url, name_of, version_of
+from lithops_magic.packages.metadata import archive_hash, direct_url, name_of, version_of
 from lithops_magic.packages.resolve import Resolution
 
 DOCKERFILE = """\
@@ -24,8 +24,8 @@ DOCKERFILE = """\
 {base}
 
 # Where layers would be: before the runtime's own packages.
-COPY requirements.txt /tmp/
-RUN pip install --no-cache-dir --no-deps --target /opt/python -r /tmp/requirements.txt
+COPY {requirements} /tmp/
+{installs}
 
 # Last, so that another worker does not install everything again.
 COPY worker/ ${{LAMBDA_TASK_ROOT}}/
@@ -51,20 +51,34 @@ WORKDIR /var/task
 ENTRYPOINT ["python", "-m", "awslambdaric"]
 """
 
+INSTALL = "RUN pip install --no-cache-dir --no-deps --target /opt/python -r /tmp/{}"
+HASHED = "hashed.txt"
+"""Requirements that have hashes, apart: once pip sees one, it wants one for each."""
+
 PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 """Docker's names of Lambda's architectures."""
 
 
 def image_files(resolution: Resolution, target: Target) -> dict[str, bytes]:
     """Return the files of the folder by their names."""
-    lines = sorted([*resolution.fetched.values(), *(origin(part.distribution) for part in resolution.copied)])
+    fetched = resolution.hashes.lines(resolution.fetched.values())
+    hashed = sorted(line for line in fetched if " --hash=" in line)
+    lines = sorted([*set(fetched).difference(hashed), *(origin(part.distribution) for part in resolution.copied)])
+    requirements = {"requirements.txt": lines, **({HASHED: hashed} if hashed else {})}
     base = (AMAZON if target.is_amazon_linux_2023 else DEBIAN).format(
         python=target.python, architecture=target.architecture
     )
-    dockerfile = DOCKERFILE.format(target=target.describe(), base=base, handler=HANDLER)
+    dockerfile = DOCKERFILE.format(
+        target=target.describe(),
+        base=base,
+        handler=HANDLER,
+        requirements=" ".join(requirements),
+        installs="\n".join(INSTALL.format(name) for name, lines in requirements.items() if lines),
+    )
     with zipfile.ZipFile(io.BytesIO(worker_package())) as package:
         worker = {f"worker/{name}": package.read(name) for name in package.namelist()}
-    return {"Dockerfile": dockerfile.encode(), "requirements.txt": "".join(f"{x}\n" for x in lines).encode(), **worker}
+    texts = {name: "".join(f"{line}\n" for line in lines).encode() for name, lines in requirements.items()}
+    return {"Dockerfile": dockerfile.encode(), **texts, **worker}
 
 
 def write(files: Mapping[str, bytes], folder: Path) -> None:
@@ -88,7 +102,8 @@ def origin(distribution: Distribution) -> str:
     if vcs := direct.get("vcs_info"):
         return f"{name} @ {vcs['vcs']}+{direct['url']}@{vcs['commit_id']}"
     if "archive_info" in direct and not direct["url"].startswith("file:"):
-        return f"{name} @ {direct['url']}"
+        digest = archive_hash(distribution)
+        return f"{name} @ {direct['url']}{'#sha256=' + digest if digest else ''}"
     return f"{name}=={version_of(distribution)}"
 
 
