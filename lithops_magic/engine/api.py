@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -101,7 +102,7 @@ def _launch(
         env=dict(options.env), processes=settings.worker_processes, locals=options.locals, starmap=options.starmap
     )
     owned = () if items.owned is None else items.owned
-    blob = Function.pickle(function, owned, Request.parse(options.packages), setup)
+    blob = Function.pickle(function, owned, Request.parse(options.packages, options.files), setup)
     job.start_again = partial(again, function, settings)
     chosen = {SETTING_OF[name]: getattr(options, name) for name in ("memory", "timeout", "tmp")}
     settings = settings.replace(**{name: value for name, value in chosen.items() if value is not None})
@@ -148,6 +149,7 @@ def map(
     errors: Literal["raise", "keep"] = "raise",
     locals: bool = False,
     packages: str | Sequence[str] | None = None,
+    files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     starmap: bool = False,
     callbacks: Callback | Sequence[Callback] = (),
     reduce: Callable[[list[Any]], Any] | None = None,
@@ -212,6 +214,10 @@ def map(
     packages
         Packages that the function gets beside those it is seen to use, or in other versions: ``"numpy==2.1 polars"``, a
         requirements file, a list of such; ``"none"`` ships none at all.
+    files
+        Files and folders that tasks find in their working folder, by content: a path, a pattern such as
+        ``"data/*.csv"``, a list of such. What is in this process's folder or below keeps its path from there; anything
+        else goes by its own name.
     starmap
         Call the function with each item's elements as its arguments, as `itertools.starmap` does.
     callbacks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -67,6 +68,10 @@ class MapOptions:
     """Packages that the function gets beside those it is seen to use, or in other versions: ``"numpy==2.1 polars"``,
     a requirements file, a list of such; ``"none"`` ships none at all. Once a file names hashes, everything that is
     fetched has to match its own."""
+    files: str | tuple[str, ...] | None = None
+    """Files and folders that tasks find in their working folder, by content: a path, a pattern such as
+    ``"data/*.csv"``, a list of such. What is in this process's folder or below keeps its path from there; anything
+    else goes by its own name."""
     starmap: bool = False
     """Call the function with each item's elements as its arguments, as `itertools.starmap` does."""
     callbacks: tuple[Callback, ...] = ()
@@ -187,6 +192,17 @@ def _texts(name: str, value: Any) -> str | tuple[str, ...]:
     return texts
 
 
+def _paths(name: str, value: Any) -> str | tuple[str, ...]:
+    one = isinstance(value, str | os.PathLike)
+    try:
+        paths = tuple(os.fspath(path) for path in ([value] if one else value))
+        if isinstance(value, Mapping | bytes) or not all(isinstance(path, str) and path for path in paths):
+            raise TypeError
+    except TypeError:
+        raise _wrong(name, "a path or a list of paths", value) from None
+    return paths
+
+
 def _callables(name: str, value: Any) -> tuple[Callback, ...]:
     given = tuple(value) if isinstance(value, list | tuple) else () if value is None else (value,)
     for each in given:
@@ -215,6 +231,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "errors": _one_of("raise", "keep"),
     "locals": _flag,
     "packages": _texts,
+    "files": _paths,
     "starmap": _flag,
     "callbacks": _callables,
     "label": _text,

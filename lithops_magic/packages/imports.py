@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import CodeType
 
+_PATH = 200
+"""Characters of a text that may name a file."""
 _DYNAMIC = {"import_module", "__import__"}
 _MODULE_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -54,6 +56,23 @@ def _imports_of_file(path: Path, package: str, _modified: int, _size: int) -> fr
     except (SyntaxError, ValueError):
         return frozenset()
     return frozenset(imports_of_tree(tree, package))
+
+
+def strings_of_file(path: Path) -> tuple[frozenset[str], bool]:
+    """Return the short texts that stand in a source file, and whether it looks where it is itself."""
+    status = path.stat()
+    return _strings_of_file(path, status.st_mtime_ns, status.st_size)
+
+
+@functools.lru_cache(maxsize=1024)
+def _strings_of_file(path: Path, _modified: int, _size: int) -> tuple[frozenset[str], bool]:
+    try:
+        nodes = list(ast.walk(ast.parse(path.read_bytes(), str(path))))
+    except (SyntaxError, ValueError):
+        return frozenset(), False
+    texts = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    looks = any(isinstance(node, ast.Name) and node.id == "__file__" for node in nodes)
+    return frozenset(text for text in texts if len(text) <= _PATH and text.isprintable()), looks
 
 
 def imports_of_tree(tree: ast.AST, package: str = "") -> Iterator[str]:

@@ -15,12 +15,10 @@ from pathlib import Path
 from lithops_magic.errors import PackageError
 from lithops_magic.packages.archive import zip_bytes
 from lithops_magic.packages.compat import is_library, runs
-from lithops_magic.packages.imports import imports_of_file
+from lithops_magic.packages.data import LARGEST, Data
+from lithops_magic.packages.imports import imports_of_file, strings_of_file
 from lithops_magic.packages.modules import Unit, find_file, find_unit, is_compiled
 from lithops_magic.packages.platform import Target
-
-LARGEST = 262_144_000
-"""Bytes of a function and its layers, unzipped (AWS Lambda quotas: 250 MB)."""
 
 _METADATA = ("METADATA", "entry_points.txt")
 
@@ -86,15 +84,15 @@ def _editable_folder(distribution: importlib.metadata.Distribution) -> Path | No
     return Path(urllib.request.url2pathname(urllib.parse.urlsplit(origin["url"]).path)).resolve()
 
 
-def pack(units: Iterable[Unit], projects: Iterable[importlib.metadata.Distribution]) -> bytes:
-    """Return the archive of the user's own modules with their data files; empty if there is nothing.
+def pack(units: Iterable[Unit], projects: Iterable[importlib.metadata.Distribution], data: Data = ()) -> bytes:
+    """Return the archive of the user's own modules with their data files, and of `data`; empty if there is nothing.
 
     Raises
     ------
     PackageError
         They are larger than a function may be.
     """
-    files: dict[str, Path | bytes] = {}
+    files: dict[str, Path | bytes] = dict(data)
     for unit in units:
         files.update((path.relative_to(unit.root).as_posix(), path) for path in _shippable(unit))
     for project in projects:
@@ -119,6 +117,8 @@ def _shippable(unit: Unit) -> Iterator[Path]:
 def _files(unit: Unit) -> Iterator[Path]:
     if not unit.is_package:
         yield unit.path
+        if not is_compiled(unit.path):
+            yield from _named_beside(unit.path)
         return
     size = 0
     for folder, folders, names in os.walk(unit.path):
@@ -134,3 +134,21 @@ def _files(unit: Unit) -> Iterator[Path]:
                     "function may have: keep its data outside of the package and read them from S3."
                 )
             yield path
+
+
+def _named_beside(module: Path) -> Iterator[Path]:
+    """Yield the data beside a module that its source names, if it looks where it is itself."""
+    texts, looks = strings_of_file(module)
+    for text in texts if looks else ():
+        named = module.parent / text
+        hidden = any(part.startswith((".", "~")) for part in Path(text).parts)
+        if text and not hidden and not Path(text).is_absolute() and named.suffix != ".py":
+            found = [named] if named.is_file() else sorted(named.rglob("*")) if _is_data(named) else []
+            files = [path for path in found if path.is_file() and path.suffix != ".pyc"]
+            # Too much of it is the user's to bring.
+            if sum(path.stat().st_size for path in files) <= LARGEST:
+                yield from files
+
+
+def _is_data(folder: Path) -> bool:
+    return folder.is_dir() and not (folder / "__init__.py").exists() and folder.name != "__pycache__"

@@ -37,7 +37,7 @@ class Need:
     projects: tuple[str, ...] = ()
     """Distributions installed in editable mode: what they require is needed too."""
     sources: bytes = field(default=b"", repr=False)
-    """Archive of the user's own modules."""
+    """Archive of the user's own modules, and of what is put into the tasks' working folder."""
     imports: tuple[str, ...] = field(default=(), compare=False)
     """Installed modules that it imports, as far as that is seen: a sandbox imports them once for all jobs."""
     request: Request = field(default_factory=Request)
@@ -75,14 +75,14 @@ class Need:
         return replace(self, names=need.names) if same else need
 
     @property
-    def inline(self) -> bytes:
-        """The part of `sources` that travels with every invocation."""
-        return self.sources if len(self.sources) <= INLINE else b""
+    def inline(self) -> bool:
+        """Whether `sources` are so small that they travel with every invocation."""
+        return 0 < len(self.sources) <= INLINE
 
     @property
-    def layered(self) -> bytes:
-        """The part of `sources` that is too large for that."""
-        return b"" if self.inline else self.sources
+    def layered(self) -> bool:
+        """Whether `sources` go into a layer; data change more often than a function, and go with the job."""
+        return len(self.sources) > INLINE and not self.request.data
 
 
 def discover(reach: Reach, items: Iterable[Any], request: Request) -> Need:
@@ -113,7 +113,7 @@ def need_of(names: Mapping[str, str], request: Request) -> Need:
     return Need(
         units=tuple(found.installed[name] for name in sorted(found.installed)),
         projects=tuple(sorted(project.name for project in projects)),
-        sources=local.pack(units, projects),
+        sources=local.pack(units, projects, request.data),
         imports=_installed({*names, *found.installed}, found.installed),
         request=request,
         environment=_environment() if found.installed or projects or request.requirements else (),

@@ -10,7 +10,7 @@ from lithops_magic.config.limits import FREE_TMP, MOST_TMP
 from lithops_magic.config.problems import MAX_LAYERS
 from lithops_magic.errors import PackageError
 from lithops_magic.packages.build import Layer
-from lithops_magic.packages.local import LARGEST
+from lithops_magic.packages.data import LARGEST
 
 WORKER = 2**20
 """Bytes kept for the worker, which counts with its layers."""

@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 from lithops_magic.errors import PackageError
 from lithops_magic.packages import places
+from lithops_magic.packages.data import Data, listed
 from lithops_magic.packages.uv import without_password
 
 NONE = "none"
@@ -30,6 +31,8 @@ class Request:
     requirements: tuple[str, ...] = ()
     files: tuple[tuple[Path, bytes], ...] = ()
     """Requirements files, pyproject.toml or lock files, each with what it says and what it includes."""
+    data: Data = ()
+    """What tasks are to find in their working folder."""
 
     @property
     def names(self) -> frozenset[str]:
@@ -37,27 +40,28 @@ class Request:
         return frozenset(canonicalize_name(Requirement(text).name) for text in self.requirements)
 
     @classmethod
-    def parse(cls, packages: str | Iterable[str] | None) -> Request:
-        """Parse ``numpy==2.1 polars``, ``none``, ``requirements.txt`` or a list of such.
+    def parse(cls, packages: str | Iterable[str] | None, files: str | Iterable[str] | None = None) -> Request:
+        """Parse ``numpy==2.1 polars``, ``none``, ``requirements.txt`` or a list of such, and paths of data.
 
         Raises
         ------
         PackageError
-            A word is neither a requirement nor a file.
+            A word is neither a requirement nor a file, or there are no such data.
         """
+        data = listed(files)
         words = _words(packages) if isinstance(packages, str) else list(packages or ())
         if words == [NONE]:
-            return cls(nothing=True)
+            return cls(nothing=True, data=data)
         requirements: list[str] = []
-        files: list[tuple[Path, bytes]] = []
+        requested: list[tuple[Path, bytes]] = []
         for word in words:
             if word.endswith((".yml", ".yaml")):
                 requirements += map(_requirement, places.of_environment(Path(word).expanduser()))
             elif word.endswith((".txt", ".in", ".toml", ".lock")) and "://" not in word:
-                files.append(_read(word))
+                requested.append(_read(word))
             else:
                 requirements.append(_requirement(word))
-        return cls(requirements=tuple(requirements), files=tuple(files))
+        return cls(requirements=tuple(requirements), files=tuple(requested), data=data)
 
 
 def _words(text: str) -> list[str]:

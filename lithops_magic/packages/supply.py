@@ -97,7 +97,7 @@ def _supply(need: Need, target: Target, notify: Callable[[str], None], room: Roo
     if closure.parts or closure.missing or closure.unowned or request.requirements or request.files:
         built.append(_layer(closure, request, Uv(target), Cache.of_user(), notify))
     if need.layered:
-        built.append(_local_layer(need.layered, Cache.of_user()))
+        built.append(_local_layer(need.sources, Cache.of_user()))
     return Supply(*place(built, room), tuple(closure.parts.values()))
 
 

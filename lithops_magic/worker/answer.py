@@ -47,12 +47,15 @@ def _answer(event: dict[str, Any], head: dict[str, Any], end: float, log: Log) -
     reply = Reply(head, store, alarm)
     before = waited()
     try:
-        install(event.get("sources"), head["sandbox"])
+        install(event.get("sources"), head["sandbox"], store)
         prepare()
         with variables(event.get("env", {})):
             _run_all(event, alarm, store, reply, log)
     except Problem as problem:
-        return {**head, "error": str(problem)}
+        if problem.status == "store" and not problem.transient:
+            return {**head, "error": str(problem)}
+        for task in event["tasks"]:
+            reply.add(refuse(task, problem))
     finally:
         alarm.stop()
     after = waited()
@@ -70,14 +73,7 @@ def _other_versions(expected: dict[str, str]) -> dict[str, str]:
 
 
 def _run_all(event: dict[str, Any], alarm: Alarm, store: Store | None, reply: Reply, log: Log) -> None:
-    try:
-        function = functions.Function(event["function"], store)
-    except Problem as problem:
-        if problem.status == "store" and not problem.transient:
-            raise
-        for task in event["tasks"]:
-            reply.add(refuse(task, problem))
-        return
+    function = functions.Function(event["function"], store)
     runner = Runner(function, store, event.get("locals", False), event.get("starmap", False))
     processes = min(event.get("processes", 1), len(event["tasks"]))
     if processes > 1 and hasattr(os, "fork"):

@@ -4,26 +4,26 @@
 
 from __future__ import annotations
 
-import base64
 import errno
 import importlib
 import io
 import os
 import sys
+from typing import Any
 
-from .room import OURS
-from .store import Problem
+from .functions import fetch
+from .store import Problem, Store
 
 _digest = _folder = ""
 
 
-def install(sources: dict[str, str] | None, sandbox: str) -> None:
-    """Make these sources importable, in a folder that is this sandbox's own.
+def install(sources: dict[str, Any] | None, sandbox: str, store: Store | None) -> None:
+    """Make these sources importable, in a folder that is this sandbox's own, and work there if there are data.
 
     Raises
     ------
     Problem
-        There is no room for them.
+        They cannot be had, or there is no room for them.
     """
     global _digest, _folder
     digest = sources["sha256"] if sources else ""
@@ -35,11 +35,14 @@ def install(sources: dict[str, str] | None, sandbox: str) -> None:
     if sources:
         import tempfile  # 10 ms of every cold start, for those who send modules
 
-        folder = os.path.join(tempfile.gettempdir(), f"{OURS}modules-{sandbox}")
-        _unpack(base64.b64decode(sources["data"]), folder)
+        # Without our prefix: it goes with the job.
+        folder = os.path.join(tempfile.gettempdir(), f"modules-{sandbox}")
+        _unpack(fetch(sources, store, "job's files"), folder)
         sys.path.insert(0, folder)
         importlib.invalidate_caches()
         _digest, _folder = digest, folder
+        if "cwd" in sources:
+            os.chdir(folder)
 
 
 def shorten(file: str) -> str:
@@ -59,8 +62,8 @@ def _unpack(data: bytes, folder: str) -> None:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        text = "The notebook's modules do not fit into the function's /tmp: give it more with --tmp (ephemeral_storage)"
-        raise Problem("store", f"{text}.") from None
+        text = "The notebook's modules and files do not fit into the function's /tmp: give it more with --tmp"
+        raise Problem("store", f"{text} (ephemeral_storage).") from None
 
 
 def _forget(folder: str) -> None:

@@ -103,10 +103,11 @@ def test_the_notebooks_options_and_defaults_are_those_of_the_engine() -> None:
         assert name in declared()
         assert name in line
         assert traits[name].default_value in (getattr(plain, name), None)
-    assert {"env", "detach"} <= line & set(declared())
+    assert {"env", "detach", "files"} <= line & set(declared())
     assert set(declared()) - set(flags.ENGINE) == {
         "env",
         "detach",
+        "files",
         "keep_after",
         "starmap",
         "callbacks",

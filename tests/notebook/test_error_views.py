@@ -198,8 +198,11 @@ def test_a_file_that_only_the_notebook_has_is_named_with_the_way_to_bring_it(not
     (notebook.folder / "local.csv").write_text("a,b\n1,2\n")
     (notebook.folder / "pictures").mkdir(exist_ok=True)
     shown = notebook.run("%%lambda_map x in [1] -o r\nwith open('local.csv') as file:\n    text = file.read()\ntext")
-    assert "the file local.csv is on this machine, and a sandbox has files of its own" in shown
+    assert (
+        "the file local.csv is on this machine and not in the sandbox: ship it with files (--files local.csv)" in shown
+    )
     assert "line 2: `with open('local.csv') as file:`" in shown
+    assert notebook.run("%%lambda_call --files local.csv pictures\nopen('local.csv').read()") == "'a,b\\n1,2\\n'"
     shown = notebook.run("%%lambda_map x in [1] -o r\nimport os\nos.listdir('pictures')")
     assert "the folder pictures is on this machine" in shown
     assert "is on this machine" not in notebook.run("%%lambda_map x in [1] -o r\nopen('nowhere.csv')")

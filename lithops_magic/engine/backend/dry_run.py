@@ -75,7 +75,7 @@ def plan(
     from lithops_magic.aws import prices
     from lithops_magic.aws.session import Cloud
 
-    blob = Function.pickle(function, items, Request.parse(options.packages))
+    blob = Function.pickle(function, items, Request.parse(options.packages, options.files))
     asked = {"memory": options.memory, "timeout": options.timeout, "ephemeral_storage": options.tmp}
     settings = settings.replace(**{name: value for name, value in asked.items() if value is not None})
     settings, given, notes = gather(settings, blob.need, notify)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 
 from lithops_magic.aws.invoke.outcomes import Reply
@@ -40,6 +41,8 @@ _ENDED = (
 )
 _STATUS = re.compile(r"^Runtime exited with error: exit status (\d+)$")
 _ABSENT = re.compile(r"no such file|does not exist|cannot find|not found|unable to open|could not open", re.IGNORECASE)
+_SHIPPED = re.compile(r"^(?:/opt/python|.*/modules-[0-9a-f]{12})/")
+"""Where a sandbox has the modules of the notebook's folder, beside which they may look."""
 _NAMES = re.compile(r"""'([^'\n]+)'|"([^"\n]+)"|(\S+)""")
 _NO_DEBUGGER = "a sandbox has no debugger: .debug(i) of the result runs the task here, where breakpoint() works"
 _LOG = "the function's log in CloudWatch may say more"
@@ -103,6 +106,7 @@ def _file_here(error: RemoteTraceback, original: BaseException | None) -> str:
         if (isinstance(original, OSError))
         else []
     )
+    named = [_SHIPPED.sub("", name) for name in named]
     if path := next((name for name in named if os.path.exists(name)), ""):  # noqa: PTH110 - never raises
         return path
     words = ("".join(groups).rstrip(",.:;)") for groups in _NAMES.findall(error.message))
@@ -110,12 +114,13 @@ def _file_here(error: RemoteTraceback, original: BaseException | None) -> str:
 
 
 def _bring(path: str) -> str:
-    if os.path.isdir(path):  # noqa: PTH112
-        return f"the folder {path} is on this machine, and a sandbox has files of its own: put it in S3 or on EFS"
-    return (
-        f"the file {path} is on this machine, and a sandbox has files of its own: read it outside of the task, such as "
-        f"data = open({path!r}, 'rb').read(), and use `data` in it, or put the file in S3"
-    )
+    what = "folder" if os.path.isdir(path) else "file"  # noqa: PTH112
+    ship = f"ship it with files (--files {shlex.quote(path)})"
+    name = os.path.relpath(path)
+    if (outside := name.startswith(os.pardir)) or os.path.isabs(path):  # noqa: PTH117
+        there = os.path.basename(name) if outside else name  # noqa: PTH119
+        ship += f" and call it {there!r} in the task"
+    return f"the {what} {path} is on this machine and not in the sandbox: {ship}, or put it in S3"
 
 
 def of_process(code: int, memory: int, used: int | None) -> Cause:

@@ -191,8 +191,8 @@ class Scheduler:
         place = self._place()
         if place is not None:
             self._job.download = place.download
-            if self._function.large:
-                self._notify(f"Uploading the function, {size(len(self._function.container))}")
+            if large := self._function.large:
+                self._notify(f"Uploading the function, {size(large)}")
         self._requests = self._function.place(place, self._job.snapshot().total, key=self._job.key)
         self._chunks.room = self._requests.room
         self._notify("")

@@ -125,16 +125,18 @@ def _plain_need(need: Need) -> dict[str, Any]:
         "nothing": need.request.nothing,
         "requirements": need.request.requirements,
         "files": [[str(path), base64.b64encode(data).decode()] for path, data in need.request.files],
+        "data": [[name, str(path)] for name, path in need.request.data],
         "environment": need.environment,
     }
 
 
 def _need(plain: Mapping[str, Any]) -> Need:
     files = tuple((Path(path), base64.b64decode(data)) for path, data in plain["files"])
+    data = tuple((name, Path(path)) for name, path in plain.get("data", ()))
     return Need(
         units=tuple((Unit(name, Path(path), Path(root), kind), why) for name, path, root, kind, why in plain["units"]),
         projects=tuple(plain["projects"]),
         sources=base64.b64decode(plain["sources"]),
-        request=Request(plain["nothing"], tuple(plain["requirements"]), files),
+        request=Request(plain["nothing"], tuple(plain["requirements"]), files, data),
         environment=tuple((folder, changed) for folder, changed in plain["environment"]),
     )

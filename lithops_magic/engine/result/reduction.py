@@ -56,7 +56,7 @@ class Reduction:
         SerializationError
             The function cannot be pickled: told now, not when all values are there.
         """
-        Function.pickle(function, (), Request.parse(options.packages))
+        Function.pickle(function, (), Request.parse(options.packages, options.files))
         name = getattr(function, "__name__", "reduce")
         once = replace(
             options,

@@ -124,9 +124,15 @@ class Function:
         return replace(self, need=need, head={**head, **_luggage(need)})
 
     @property
-    def large(self) -> bool:
-        """Whether to bring it to S3 may take a while."""
-        return len(self.container) > MOSTLY_INLINE
+    def _brings_data(self) -> bool:
+        """Whether the files that go with it are in S3."""
+        return bool(self.need.sources) and not self.need.inline and not self.need.layered
+
+    @property
+    def large(self) -> int:
+        """Bytes that go to S3, if to bring them there may take a while."""
+        data = len(self.need.sources) if self._brings_data else 0
+        return data + (len(self.container) if len(self.container) > MOSTLY_INLINE else 0)
 
     def place(
         self,
@@ -166,6 +172,8 @@ class Function:
             reference |= place.upload(self.container, again=again)
         key = key or (place.key if place else b"")
         head = {**self.head, "key": key.hex(), "function": reference, **({"store": place.head()} if place else {})}
+        if place is not None and self._brings_data:
+            head["sources"] = {**head["sources"], **place.upload(self.need.sources, again=again)}
         prefix = json.dumps(head, separators=(",", ":"))[:-1].encode() + b',"request":"'
         if len(prefix) > limit - 1024:
             raise SerializationError(
@@ -200,9 +208,11 @@ def _luggage(need: packages.Need) -> dict[str, Any]:
         luggage["imports"] = need.imports
     if need.versions:
         luggage["versions"] = need.versions
-    if need.inline:
-        digest = hashlib.sha256(need.inline).hexdigest()
-        luggage["sources"] = {"sha256": digest, "data": base64.b64encode(need.inline).decode()}
+    if need.sources and not need.layered:
+        # What is too large comes from S3.
+        data = {"data": base64.b64encode(need.sources).decode()} if need.inline else {}
+        works_there = {"cwd": True} if need.request.data else {}
+        luggage["sources"] = {"sha256": hashlib.sha256(need.sources).hexdigest(), **data, **works_there}
     return luggage
 
 

@@ -99,6 +99,8 @@ def _jobs() -> list[str]:
 def _values(option: Option, namespace: Mapping[str, Any]) -> list[str]:
     if option.offers == "profiles":
         return _profiles()
+    if option.offers == "files":
+        return [str(path) + "/" * path.is_dir() for path in sorted(Path().iterdir()) if not path.name.startswith(".")]
     if option.offers is None:
         return [*option.choices, *option.examples]
     names = _names(namespace)

@@ -223,6 +223,7 @@ class LambdaMagics(Magics):
         }
         chosen |= {
             "env": tuple({**self.env, **dict(given.env)}.items()),
+            "files": given.files or None,
             "detach": given.detach,
             "label": label,
             "about": started,

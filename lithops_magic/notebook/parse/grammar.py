@@ -9,6 +9,7 @@ import tokenize
 import warnings
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from lithops_magic.notebook.parse.expand import expand
@@ -157,6 +158,9 @@ def split_options(line: str, known: Iterable[Option] = MAP, names: Names = None)
         option = flags[found.group()]
         value, position = _read_value(option, found.group(), line, found.end(), flags, names)
         read.append((option, value))
+        while option.several and (word := _next_word(line, position, flags, files_only=not pieces)):
+            value, position = _read_value(option, found.group(), line, word.start(), flags, names)
+            read.append((option, value))
     if len(pieces) > 1:
         for piece in pieces:
             if _FLAG.match(piece):
@@ -214,6 +218,15 @@ def _next_flag(line: str, position: int, flags: Container[str], names: Container
         if glued is not None and glued.group() in flags and flag is not None and flag.group()[1:] not in names:
             return glued
     return None
+
+
+def _next_word(line: str, position: int, flags: Container[str], *, files_only: bool) -> re.Match[str] | None:
+    """Return the word that may be one more value of an option that takes several."""
+    word = _WORD.match(line, _BLANK.match(line, position).end())  # type: ignore[union-attr]
+    if word is None or word.group().partition("=")[0] in flags or _FLAG.fullmatch(word.group()):
+        return None
+    is_file = Path(word.group().strip("'\"")).exists() and not re.match(r"\s+in\b", line[word.end() :])
+    return word if is_file or not files_only else None
 
 
 def _read_value(

@@ -27,6 +27,7 @@ class Options:
     tmp: int | None = None
     env: tuple[tuple[str, str], ...] = ()
     packages: str | None = None
+    files: tuple[str, ...] = ()
     chunksize: int | None = None
     workers: int | None = None
     retries: int | None = None
@@ -58,12 +59,14 @@ class Option:
     parse: Callable[[str], object] = str
     legal: str = ""
     choices: tuple[str, ...] = ()
-    offers: Literal["variables", "functions", "profiles"] | None = None
-    """Which names complete its value: of the notebook, or of AWS profiles."""
+    offers: Literal["variables", "functions", "profiles", "files"] | None = None
+    """Which names complete its value: of the notebook, of AWS profiles, of files."""
     examples: tuple[str, ...] = ()
     """Values that are offered, though others are legal."""
     repeated: bool = False
     """Whether it may be given several times, each adding a value."""
+    several: bool = False
+    """Whether it takes the words up to the next option, as far as they are files here or the expression is over."""
 
     @property
     def field(self) -> str:
@@ -129,6 +132,16 @@ _FUNCTION = (
         "LIST",
         str,
         "names in quotes, a requirements file or none",
+    ),
+    Option(
+        ("--files",),
+        'files and folders that tasks find in their working folder, under the path they have here; or "data/*.csv"',
+        "PATH...",
+        str,
+        "files or folders",
+        offers="files",
+        repeated=True,
+        several=True,
     ),
 )
 _SHARING = (

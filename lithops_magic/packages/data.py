@@ -1,0 +1,77 @@
+"""The files that tasks are to find in their working folder, as the user lists them."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from lithops_magic.errors import PackageError
+
+Data = tuple[tuple[str, Path], ...]
+"""Names in the tasks' working folder, and where the files are here."""
+
+LARGEST = 262_144_000
+"""Bytes of a function and its layers, unzipped (AWS Lambda quotas: 250 MB); data have no more than that either."""
+
+_NEVER = {".git", ".ipynb_checkpoints", "__pycache__"}
+
+
+def listed(words: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None) -> Data:
+    """Return the files that paths name, patterns and folders included.
+
+    What lies below the notebook's folder keeps its path from there; anything else goes by its own name.
+
+    Raises
+    ------
+    PackageError
+        There is none, it cannot be read, two have one name, or they are too large.
+    """
+    found: dict[str, Path] = {}
+    size = 0
+    for word in [words] if isinstance(words, str | os.PathLike) else list(words or ()):
+        for name, path in _below(os.fspath(word)):
+            if found.setdefault(name, path).resolve() != path.resolve():
+                raise PackageError(f"files: {found[name]} and {path} would both be {name} in the tasks' folder.")
+            size += path.stat().st_size
+            if size > LARGEST:
+                raise PackageError(
+                    f"files: {word} makes it more than {LARGEST // 2**20} MB, which is too much to send with a job: "
+                    "put it in S3 and read it from there."
+                )
+    return tuple(sorted(found.items()))
+
+
+def _below(word: str) -> Iterator[tuple[str, Path]]:
+    given = os.path.expanduser(word)  # noqa: PTH111 - a pattern is no path
+    paths = [given] if os.path.lexists(given) else sorted(glob.glob(given, recursive=True))  # noqa: PTH207
+    if not paths:
+        raise PackageError(f"files: there is no file or folder {word}.")
+    for path in map(Path, paths):
+        start = _start(path)
+        for file in _files(path, word, set()):
+            yield file.relative_to(start).as_posix(), file
+
+
+def _start(path: Path) -> Path:
+    """Return the folder from which the names of what is in `path` count."""
+    here, whole = Path.cwd(), Path(os.path.abspath(path))  # noqa: PTH100 - a link keeps its name
+    return here if whole.is_relative_to(here) else whole.parent
+
+
+def _files(path: Path, word: str, seen: set[Path]) -> Iterator[Path]:
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - a link keeps its name
+    try:
+        if path.is_dir():
+            if path.resolve() in seen:  # a link that leads back
+                return
+            for each in sorted(path.iterdir()):
+                if each.name not in _NEVER and (each.is_dir() or each.is_file()):
+                    yield from _files(each, word, seen | {path.resolve()})
+        elif path.is_file() and os.access(path, os.R_OK):
+            yield path
+        else:
+            raise PackageError(f"files: {path} cannot be read: {'no permission' if path.is_file() else 'no file'}.")
+    except OSError as error:
+        raise PackageError(f"files: {error.filename or word} cannot be read: {error.strerror}.") from None
