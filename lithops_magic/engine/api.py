@@ -213,7 +213,8 @@ def map(
         Whether an error shows the local variables of the frame that failed.
     packages
         Packages that the function gets beside those it is seen to use, or in other versions: ``"numpy==2.1 polars"``, a
-        requirements file, a list of such; ``"none"`` ships none at all.
+        requirements file, a list of such; ``"none"`` ships none at all. Once a file names hashes, everything that is
+        fetched has to match its own.
     files
         Files and folders that tasks find in their working folder, by content: a path, a pattern such as
         ``"data/*.csv"``, a list of such. What is in this process's folder or below keeps its path from there; anything
