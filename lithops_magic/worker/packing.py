@@ -7,6 +7,7 @@ A container is a plain pickle (which starts with 0x80) if it has nothing to gain
 from __future__ import annotations
 
 import copyreg
+import importlib
 import io
 import pickle
 import struct
@@ -35,6 +36,7 @@ and it makes up for the third that base64 adds; the sandbox's own link (78 MB/s)
 _SAMPLES, _SAMPLE = 4, 4096
 _FILE_NAME = 10
 """Where the file name stands among the arguments of `types.CodeType`."""
+_NUMERIC = "numpy._core.numeric"
 PLAIN = frozenset({bool, bytes, complex, float, int, str, type(None)})
 whichmodule: Callable[[Any, str], str] = vars(pickle)["whichmodule"]
 _COUNT = struct.Struct("<cI")
@@ -55,10 +57,15 @@ def dumps(value: Any) -> bytes:
 
 def loads(container: bytes) -> Any:
     """Return the value; arrays in it can be written to."""
-    if not container.startswith(MAGIC):
-        return pickle.loads(container)
-    data, *buffers = _parts(container)
-    return pickle.loads(data, buffers=map(bytearray, buffers))
+    data, *buffers = _parts(container) if container.startswith(MAGIC) else [container]
+    while True:
+        try:
+            return pickle.loads(data, buffers=map(bytearray, buffers))
+        except ModuleNotFoundError as error:
+            # Arrays of numpy 2, where there is numpy 1.
+            if error.name != _NUMERIC or _NUMERIC in sys.modules:
+                raise
+            sys.modules[_NUMERIC] = importlib.import_module("numpy.core.numeric")
 
 
 def _reduce_code(code: CodeType) -> tuple[Any, ...]:
@@ -123,6 +130,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             reduced = value.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
         else:
             reduced = reduce(value)
+        if str(type(value).__module__).partition(".")[0] == "pandas":
+            return reducers.of_pandas(value, reduced)
         if isinstance(reduced, str) and whichmodule(value, reduced) in ("__main__", "__mp_main__"):
             raise pickle.PicklingError(
                 f"{reduced} (a {type(value).__qualname__}) is pickled by its name alone, and only the notebook has it"

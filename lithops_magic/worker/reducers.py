@@ -17,8 +17,12 @@ from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 
+from . import values
+
 _MAKE_CLASS = cloudpickle.cloudpickle._make_skeleton_class
 _cached: Any = functools._lru_cache_wrapper
+_STATE = 3
+"""Parts of an array's state before pandas 3: the third is its attributes, which no array has."""
 _DISPATCHER = functools.singledispatch(lambda _: None).__code__  # type: ignore[attr-defined]
 
 
@@ -108,6 +112,22 @@ def dispatcher(value: FunctionType) -> tuple[Any, ...] | None:
     registry: Any = vars(value)["registry"]
     state = ([*registry.items()], own)
     return functools.singledispatch, (vars(value)["__wrapped__"],), state, None, None, _register
+
+
+def of_pandas(value: Any, reduced: Any) -> Any:
+    """Have arrays and indexes of pandas 3 in a form that pandas 2 can read as well."""
+    if type(value).__name__ in ("DatetimeIndex", "TimedeltaIndex"):
+        return values.times, (type(value), value._data, value.freq, value.name)
+    data = getattr(value, "_ndarray", None)
+    if data is None:
+        return reduced
+    if type(value.dtype).__name__ == "StringDtype":
+        missing = value.dtype.na_value
+        return values.strings, (data, missing if isinstance(missing, float) else None)
+    make, arguments, state, *rest = reduced
+    if isinstance(state, tuple) and len(state) == _STATE - 1:
+        state = *state, {}
+    return make, arguments, state, *rest
 
 
 def with_slots(kind: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:

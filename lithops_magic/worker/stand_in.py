@@ -94,6 +94,6 @@ class _Finder:
 
 def install() -> None:
     """Have the package found where it is not installed."""
-    sys.modules.setdefault(values.Values.__module__, values)
+    sys.modules.setdefault(values.NAME, values)
     if _Finder not in sys.meta_path:
         sys.meta_path.append(_Finder)

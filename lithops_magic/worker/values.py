@@ -1,13 +1,37 @@
-"""What becomes of a job's result that is pickled: its values, which need neither AWS nor the job any more."""
+"""What pickles refer to of this package: the sandbox, where it has another name, finds this module under NAME too."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+NAME = "lithops_magic.worker.values"
+
+
+def strings(values: Any, missing: Any) -> Any:
+    """Make an array of strings of pandas, whatever its version, in which `missing` is NaN; None: it is pandas' NA."""
+    import pandas as pd  # type: ignore[import-untyped]
+
+    # Before 2.3 there is only NA.
+    nan = missing is not None and "na_value" in pd.StringDtype.__init__.__code__.co_varnames
+    return pd.array(values, pd.StringDtype("python", missing) if nan else "string")
+
+
+def times(kind: Any, data: Any, freq: Any, name: Any) -> Any:
+    """Make an index of times of pandas, whatever its version, with its frequency if that is one there."""
+    try:
+        return kind(data, freq=freq, name=name)
+    except ValueError:
+        return kind(data, name=name)
+
+
+strings.__module__ = times.__module__ = NAME
+
 
 class Values(Sequence[Any]):
-    """The values of a job in the order of its items; the error of a task that has none is raised when it is asked for.
+    """What becomes of a job's result that is pickled: its values, which need neither AWS nor the job any more.
+
+    The error of a task that has none is raised when it is asked for.
 
     Parameters
     ----------
@@ -17,8 +41,7 @@ class Values(Sequence[Any]):
         Why they have none, by index.
     """
 
-    # The sandbox has this module under another name, and finds it under this one too.
-    __module__ = "lithops_magic.worker.values"
+    __module__ = NAME
 
     def __init__(self, values: list[Any], errors: Mapping[int, BaseException]) -> None:
         self._values = values

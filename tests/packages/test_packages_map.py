@@ -9,18 +9,22 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd  # type: ignore[import-untyped]
 import pytest
 import yaml
 
 import lithops_magic
+from frames import FRAMES, written
 from lithops_magic import config
 from lithops_magic.engine.dispatch.versions import Versions
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.engine.wire.reply import WorkerReply
 from lithops_magic.errors import RemoteError
 from lithops_magic.packages import Request, need_of
+from lithops_magic.worker import packing
 from localaws import LocalAws
 
 Run = Callable[..., MapResult]
@@ -270,3 +274,46 @@ def test_the_remedy_names_the_distribution_unless_its_version_was_asked_for(aske
     line = f"the function has yaml 5.0, the notebook {yaml.__version__}: {fix}"
     assert told == ([] if asked in ("pyyaml", "-r") else [line])
     assert list(versions.differences(reply, ())) == []
+    difference = f"yaml here {yaml.__version__}, there 5.0"
+    chosen = list(Versions(need).differences(reply, (), (difference,)))
+    assert chosen == ([] if asked in ("pyyaml", "-r") else [line.partition(":")[0]])
+
+
+@pytest.mark.parametrize("packages", ["pandas<3", "pandas==2.2.3 numpy<2"])
+def test_arrays_and_frames_cross_between_major_versions_both_ways(run: Run, packages: str) -> None:
+    captured = {name: make() for name, make in FRAMES.items()}
+
+    def look(item: Any, name: str) -> list[Any]:
+        import pandas
+
+        return [pandas.__version__[:2], written(item), written(captured[name]), item, FRAMES[name]()]
+
+    pairs = [(make(), name) for name, make in FRAMES.items()]
+    result = run(look, pairs, starmap=True, packages=packages)
+    assert result.errors == {}
+    for (item, name), (version, as_item, as_captured, back, made) in zip(pairs, result, strict=True):
+        assert version == "2."
+        assert as_item == as_captured == written(item) == written(back), name
+        assert written(made)[0] == written(item)[0], name
+
+
+def test_what_cannot_cross_names_both_versions(run: Run) -> None:
+    text = np.array(["a", "bb"], dtype=np.dtypes.StringDType())
+    shown = str(run(len, [text], packages="numpy<2").errors[0])
+    assert shown.count(f"numpy here {np.__version__}, there 1.") == 1
+    assert "install the versions there where the notebook runs" in shown
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_frames_are_the_same_where_the_version_is(name: str) -> None:
+    value = FRAMES[name]()
+    for back in (packing.loads(packing.dumps(value)), packing.loads(packing.dumps([value]))[0]):
+        if isinstance(value, pd.DataFrame):
+            pd.testing.assert_frame_equal(back, value, check_freq=True)
+        elif isinstance(value, pd.Series):
+            pd.testing.assert_series_equal(back, value, check_freq=True)
+        elif isinstance(value, pd.Index):
+            pd.testing.assert_index_equal(back, value, exact=True)
+            assert getattr(back, "freq", None) == getattr(value, "freq", None)
+        else:
+            assert written(back) == written(value)

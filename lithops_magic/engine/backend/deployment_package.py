@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import marshal
+import os
 import zipfile
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -12,6 +13,8 @@ from importlib.util import MAGIC_NUMBER
 
 from lithops_magic.engine.backend.stripping import stripped, without_lines
 
+_NOT_ON_LAMBDA = "here.py" if hasattr(os, "fork") else ""
+"""What only a local AWS on Windows needs."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16
 
@@ -36,7 +39,8 @@ def worker_package() -> bytes:
 
 
 def _sources(package: str, folder: Traversable) -> dict[str, bytes]:
-    return {f"{package}/{file.name}": file.read_bytes() for file in folder.iterdir() if file.name.endswith(".py")}
+    files = [file for file in folder.iterdir() if file.name.endswith(".py")]
+    return {f"{package}/{file.name}": file.read_bytes() for file in files if file.name != _NOT_ON_LAMBDA}
 
 
 def _compiled(package: str, folder: Traversable) -> dict[str, bytes]:

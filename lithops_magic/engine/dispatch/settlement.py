@@ -154,7 +154,7 @@ class Referee:
     ) -> tuple[Bill, list[verdicts.Verdict], list[str]]:
         """Read an answer, and change nothing yet: what it cost, what it means for each task, what the user is told."""
         bill, limits = Bill.of(outcome, worker, flight.endpoint), flight.endpoint.limits
-        notes = list(self._versions.differences(worker, flight.endpoint.notes))
+        notes = list(self._versions.differences(worker, flight.endpoint.notes, flight.endpoint.differences))
         if worker is not None and worker.left and not self._left_is_told:
             self._left_is_told = True
             notes.append(LEFT.format(", ".join(worker.left)))
@@ -207,7 +207,7 @@ class Referee:
         return self._fail(lane, task, error)
 
     def _fail(self, lane: Lane, task: Task, error: TaskError) -> None:
-        if differences := (*lane.link.endpoint.differences, *self._versions.found):
+        if differences := dict.fromkeys((*lane.link.endpoint.differences, *self._versions.found)):
             same = "install the versions there where the notebook runs to have the same on both sides"
             facts(error).message += f" (the packages differ: {'; '.join(differences)}; {same})"
         self._job.fail(task, error)

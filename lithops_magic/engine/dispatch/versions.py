@@ -17,8 +17,10 @@ class Versions:
         self.found: list[str] = []
         """What was said, one phrase each."""
 
-    def differences(self, worker: WorkerReply | None, said: tuple[str, ...]) -> Iterator[str]:
-        """Yield a sentence for each difference that was neither asked for nor `said` when the version was chosen."""
+    def differences(
+        self, worker: WorkerReply | None, said: tuple[str, ...], known: tuple[str, ...] = ()
+    ) -> Iterator[str]:
+        """Yield a sentence for each difference that was neither asked for nor said when the version was chosen."""
         if worker is None or self.need.request.files:
             return
         for name, version in worker.versions.items():
@@ -26,7 +28,10 @@ class Versions:
                 self._said.add(name)
                 package, here = self.need.distribution(name), self.need.versions.get(name)
                 if package not in self.need.request.names:
+                    difference = f"{name} here {here}, there {version}"
+                    self.found.append(difference)
                     fix = f"ship the notebook's with --packages {package}=={here}"
                     layer = "or correct the function's layer or image"
-                    self.found.append(f"{name} here {here}, there {version}")
-                    yield f"the function has {name} {version}, the notebook {here}: {fix}, {layer}"
+                    # What was chosen for Lambda follows from what was asked for, and from what there is.
+                    way_out = "" if difference in known else f": {fix}, {layer}"
+                    yield f"the function has {name} {version}, the notebook {here}{way_out}"
