@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from lithops_magic.aws import local_proof, not_aws
+from lithops_magic.aws import local_proof, not_aws, observe
 from lithops_magic.aws.explain import aws_errors
 from lithops_magic.aws.local_server import ensure_local_aws
 from lithops_magic.config import Settings, regions
@@ -179,6 +179,7 @@ class Cloud:
                 config=base if config is None else base.merge(config),
             )
         not_aws.watch(client)
+        observe.watch(client)
         if self.is_local:
             local_proof.guard(client, self.local_secret())
         return client

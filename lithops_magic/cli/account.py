@@ -24,20 +24,20 @@ def register(commands: Any) -> None:
     actions = role.add_subparsers(required=True, metavar="ACTION")
     create = actions.add_parser("create", help="create it with least privilege, or bring it up to date")
     create.add_argument("--name", help="instead of lithops-magic-execution")
-    _add_common(create)
+    add_common(create)
     create.set_defaults(run=_create_role)
 
     policy = commands.add_parser("policy", help="print an IAM policy for an administrator to use")
     policy.add_argument("whose", choices=("user", "execution"), help="the notebook user's or the functions' policy")
-    _add_common(policy)
+    add_common(policy)
     policy.set_defaults(run=_policy)
 
     doctor = commands.add_parser("doctor", help="check everything that a run needs from AWS")
-    _add_common(doctor)
+    add_common(doctor)
     doctor.set_defaults(run=_doctor)
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
+def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", help="Lithops configuration to read instead of the usual one")
     parser.add_argument("--profile", help="use the account of this AWS profile")
     where = parser.add_mutually_exclusive_group()
@@ -46,7 +46,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(local=None)
 
 
-def _settings(options: argparse.Namespace) -> Settings:
+def chosen_settings(options: argparse.Namespace) -> Settings:
     local = False if options.local is None and options.profile else options.local
     return load(options.config, local=local, profile=options.profile)
 
@@ -59,7 +59,7 @@ def _create_role(options: argparse.Namespace) -> int:
     from lithops_magic.aws.access import connect_unfinished
     from lithops_magic.aws.iam.create_role import create_role
 
-    settings = _settings(options)
+    settings = chosen_settings(options)
     cloud = connect_unfinished(settings, _note)
     arn = create_role(cloud, settings, options.name, _note)
     print(arn)
@@ -73,7 +73,7 @@ def _policy(options: argparse.Namespace) -> int:
     from lithops_magic.aws.iam.policy import Place, execution_policy, role_name, user_policy
     from lithops_magic.aws.storage.bucket import bucket_name
 
-    settings = _settings(options)
+    settings = chosen_settings(options)
     cloud = connect_unfinished(settings, _note)
     place = Place(cloud.account_id, cloud.region)
     bucket = bucket_name(place.account, place.region, settings.namespace)
@@ -90,7 +90,7 @@ def _doctor(options: argparse.Namespace) -> int:
     from lithops_magic.aws.access import connect_unfinished
     from lithops_magic.aws.account.doctor import Check, check
 
-    settings = _settings(options)
+    settings = chosen_settings(options)
     print(_examined(settings, asked=options.local is not None))
     # That there is no role is said by the examination of the role.
     problems = [found for found in settings.problems() if found.field != "execution_role" or settings.execution_role]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from lithops_magic.cli import account, demo, image, jobs, packages
+from lithops_magic.cli import account, demo, image, jobs, packages, verify
 from lithops_magic.errors import LithopsMagicError
 
 
@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
 
     jobs.register(commands)
     account.register(commands)
+    verify.register(commands)
     packages.register(commands)
     image.register(commands)
     return parser

@@ -62,7 +62,10 @@ def open_transport(
 
 
 NO_SUCH_CALL = frozenset(
-    {"404", "405", "501", "NotImplemented", "NotImplementedException", "UnknownOperationException", "InvalidAction"}
+    {
+        *("404", "405", "501", "NotImplemented", "NotImplementedException", "UnknownOperationException"),
+        *("InvalidAction", "NotAws"),
+    }
 )
 """Codes with which servers that are not AWS refuse a call that they do not have."""
 

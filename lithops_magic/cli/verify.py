@@ -1,0 +1,88 @@
+"""The command `verify`: proves that everything works on the account that is configured."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lithops_magic.cli.account import add_common, chosen_settings
+from lithops_magic.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lithops_magic.verify import Finding, Report
+
+MAX_COST = 0.02
+"""USD."""
+REPORT = "lithops-magic-verify.md"
+
+
+def register(commands: Any) -> None:
+    """Add the command to the sub-parsers of `lithops-magic`."""
+    verify = commands.add_parser("verify", help="prove on your own account that everything works there")
+    add_common(verify)
+    verify.add_argument(
+        "--max-cost",
+        type=float,
+        default=MAX_COST,
+        metavar="USD",
+        help=f"begin no check after that (default {MAX_COST})",
+    )
+    verify.add_argument(
+        "--report",
+        type=Path,
+        default=Path(REPORT),
+        metavar="FILE",
+        help=f"where to write the report, which names no account and no secret (default {REPORT})",
+    )
+    verify.set_defaults(run=_verify)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from lithops_magic.aws.session import Cloud
+    from lithops_magic.verify import CHECKS, Report, verify
+
+    if not 0 < options.max_cost < float("inf"):
+        raise ConfigError(f"--max-cost must be an amount above 0, not {options.max_cost:g}.")
+    settings = chosen_settings(options)
+    if not options.report.absolute().parent.is_dir() or options.report.is_dir():
+        raise ConfigError(f"The report cannot be written to {options.report}: give a file in a folder that exists.")
+    where = Cloud.connect(settings).describe()
+    print(f"Verifying {where}: {len(CHECKS)} checks, at most ${options.max_cost:g}; everything they make is deleted.")
+    # A job of a scheduler is ended like this: that, too, must leave nothing behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    findings: list[Finding] = []
+    try:
+        with closing(verify(settings, options.max_cost, lambda _: None)) as checks:
+            for finding in checks:
+                findings.append(finding)
+                print(_line(finding), flush=True)
+    except KeyboardInterrupt:
+        print("Interrupted; what the checks made was deleted.", file=sys.stderr)
+        return 130
+    report = Report(findings, where, settings)
+    _write(report, options.report)
+    print(f"\n{report.counts()}\nReport: {options.report}")
+    return 0 if report.all_well else 1
+
+
+def _line(finding: Finding) -> str:
+    from lithops_magic.verify.report import MARKS
+
+    seen = finding.seen
+    cost = f"≈${finding.cost:.6f}" if finding.cost else ""
+    measured = f"{finding.seconds:5.1f} s {finding.requests:4} requests {cost:>11}"
+    lines = [f"{MARKS[seen.status]} {finding.name:<26} {measured}  {seen.text}"]
+    if seen.status in ("failed", "differs"):
+        lines += [f"    expected: {finding.expected}", *(f"    {difference}" for difference in seen.differences)]
+    return "\n".join(lines)
+
+
+def _write(report: Report, path: Path) -> None:
+    try:
+        path.write_text(report.to_markdown(), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"The report cannot be written to {path}: {error.strerror or error}.") from None

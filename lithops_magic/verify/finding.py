@@ -1,0 +1,52 @@
+"""What a check found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["ok", "differs", "failed", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one check saw.
+
+    Attributes
+    ----------
+    status
+        ``"differs"``: it works, but the service answers otherwise than recordings of AWS say.
+    text
+        In a few words.
+    differences
+        One line each.
+    """
+
+    status: Status
+    text: str
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check, done."""
+
+    name: str
+    expected: str
+    seen: Seen
+    seconds: float
+    requests: int
+    """HTTP requests to AWS."""
+    cost: float
+    """USD of Lambda at list price."""
+
+
+class Skip(Exception):
+    """A check cannot be made here; the message says why."""
+
+
+def equal(expected: object, seen: object, text: str) -> Seen:
+    """Return ``text`` as seen if two values are equal, else both."""
+    if seen == expected:
+        return Seen("ok", text)
+    return Seen("failed", f"{seen!r:.100} instead of {expected!r:.100}")

@@ -1,0 +1,239 @@
+"""What jobs do there: each check runs one and looks at what came of it."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+from lithops_magic.errors import (
+    LithopsMagicError,
+    RemoteError,
+    TaskCrashed,
+    TaskError,
+    TaskOutOfMemory,
+    TaskTimeout,
+)
+from lithops_magic.verify.finding import Seen, Skip, equal
+from lithops_magic.verify.ground import Ground
+
+_SHORT: dict[str, Any] = {"timeout": 3, "memory": 256, "retries": 0}
+"""Options of jobs whose tasks are to fail."""
+_INLINE = 4_000_000
+"""Bytes that fit in a request, encoded."""
+_DELIVERY = 30.0
+"""Seconds that logs may take to be in CloudWatch."""
+_SPILLED = 20_000_000
+"""Bytes that do not."""
+
+
+def _square() -> Callable[[int], int]:
+    """Return a function that is of no module, so that it travels by itself."""
+    return lambda x: x * x
+
+
+def _slow(seconds: float) -> Callable[[int], int]:
+    def slow(x: int) -> int:
+        time.sleep(seconds)
+        return x
+
+    return slow
+
+
+def _until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def deployed(ground: Ground) -> Seen:
+    result = ground.map(_square(), [12])
+    ground.works = result.succeeded() == {0: 144}
+    return equal([144], result.values(), f"{ground.function()} answered 144")
+
+
+def cold(ground: Ground) -> Seen:
+    """Looks at the first job."""
+    ground.need_jobs()
+    return equal(1, ground.started[0].snapshot().cold_starts, "1 cold start")
+
+
+def warm(ground: Ground) -> Seen:
+    result = ground.map(_square(), [3], workers=1)
+    if result.values() != [9]:
+        return equal([9], result.values(), "")
+    return equal(0, result.snapshot().cold_starts, "no cold start")
+
+
+def _carried(ground: Ground, size: int) -> Seen:
+    data = random.Random(size).randbytes(size)
+    result = ground.map(lambda given: given[::-1], [data])
+    there = result[0] == data[::-1]
+    return Seen("ok" if there else "failed", f"{size:,} bytes there and back" if there else "other bytes came back")
+
+
+def inline(ground: Ground) -> Seen:
+    return _carried(ground, _INLINE)
+
+
+def spilled(ground: Ground) -> Seen:
+    return _carried(ground, _SPILLED)
+
+
+def order(ground: Ground) -> Seen:
+    result = ground.map(_square(), range(200))
+    return equal([x * x for x in range(200)], result.values(), "200 values in order")
+
+
+def raised(ground: Ground) -> Seen:
+    def look(x: int) -> int:
+        return {1: 2}[x]
+
+    result = ground.map(look, [1, 5])
+    error = result.errors.get(1)
+    if result.succeeded() != {0: 2} or not isinstance(error, RemoteError) or not isinstance(error, KeyError):
+        return Seen("failed", f"{result.succeeded()} and {error!r:.100}")
+    return Seen("ok", "KeyError of task 1 only")
+
+
+def _ends(ground: Ground, function: Any, kind: type[TaskError]) -> Seen:
+    result = ground.map(function, [0], **_SHORT)
+    error = result.errors.get(0)
+    if type(error) is kind:
+        return Seen("ok", kind.__name__)
+    return Seen("failed", f"{type(error).__name__} instead of {kind.__name__}: {error}"[:200])
+
+
+def timed_out(ground: Ground) -> Seen:
+    return _ends(ground, lambda _: time.sleep(20), TaskTimeout)
+
+
+def out_of_memory(ground: Ground) -> Seen:
+    def allocate(_: int) -> int:
+        return len(bytearray(b"x") * (1 << 30))
+
+    return _ends(ground, allocate, TaskOutOfMemory)
+
+
+def crashed(ground: Ground) -> Seen:
+    def leave(_: int) -> None:
+        import os
+
+        os._exit(7)
+
+    return _ends(ground, leave, TaskCrashed)
+
+
+def retried(ground: Ground) -> Seen:
+    def later(moment: float) -> str:
+        import os
+
+        if time.time() < moment:
+            os._exit(1)
+        return "done"
+
+    # By the sandbox's clock, which need not be this machine's.
+    now = ground.map(lambda _: time.time(), [0])[0]
+    result = ground.map(later, [now + 2], **{**_SHORT, "retries": 50})
+    lost = result.snapshot().retried
+    return Seen("ok" if lost and result.succeeded() == {0: "done"} else "failed", f"done after {lost} lost attempts")
+
+
+def throttled(ground: Ground) -> Seen:
+    """A job that AWS lets begin only when it has refused something."""
+    from botocore.exceptions import ClientError
+
+    ground.need_jobs()
+    client, name = ground.cloud.client("lambda"), ground.function()
+    try:
+        client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    except ClientError as error:
+        raise Skip(f"concurrency cannot be reserved: {error.response.get('Error', {}).get('Code')}") from None
+    try:
+        result = ground.start(_square(), range(8), chunksize=1)
+        _until(lambda: result.snapshot().throttled or not result.running())
+    finally:
+        client.delete_function_concurrency(FunctionName=name)
+    values, waited = ground.finish(result).succeeded(), result.snapshot().throttled
+    done = values == {x: x * x for x in range(8)}
+    return Seen("ok" if waited and done else "failed", f"{len(values)} of 8 done, {waited} throttled")
+
+
+def packaged(ground: Ground) -> Seen:
+    from packaging.version import Version
+
+    def newer(text: str) -> bool:
+        return Version(text) > Version("1.9")
+
+    return equal([True], ground.map(newer, ["1.10"]).values(), "a package came along")
+
+
+def logged(ground: Ground) -> Seen:
+    def speak(x: int) -> int:
+        print(f"task {x} speaks")  # noqa: T201
+        return x
+
+    result = ground.map(speak, [1, 2])
+    return equal("task 2 speaks\n", result.logs(1), "what a task prints came back")
+
+
+def in_cloudwatch(ground: Ground) -> Seen:
+    ground.need_jobs()
+    client, group = ground.cloud.client("logs"), f"/aws/lambda/{ground.function()}"
+    until = time.monotonic() + _DELIVERY
+    while time.monotonic() < until:
+        try:
+            events = client.filter_log_events(logGroupName=group, filterPattern='"REPORT RequestId"', limit=1)
+        except client.exceptions.ResourceNotFoundException:
+            events = {"events": []}  # type: ignore[typeddict-item]
+        if events["events"]:
+            return Seen("ok", "REPORT lines are there")
+        time.sleep(2)
+    return Seen("failed", f"no REPORT line after {_DELIVERY:.0f} s")
+
+
+def detached(ground: Ground) -> Seen:
+    from lithops_magic.engine.attach import attach
+
+    result = ground.start(_square(), range(10), detach=True)
+    if not result.wait(60):
+        raise LithopsMagicError("The job was not handed over within 60 s.")
+    followed = ground.finish(attach(result.job_id, settings=ground.settings))
+    ground.started.append(followed)
+    return equal([x * x for x in range(10)], followed.values(), "10 values by attach()")
+
+
+def cancelled(ground: Ground) -> Seen:
+    result = ground.start(_slow(0.2), range(500), workers=2, chunksize=1)
+    _until(lambda: result.succeeded() or not result.running())
+    result.cancel()
+    snapshot = ground.finish(result).snapshot() if result.error is None else result.snapshot()
+    told = f"{snapshot.done} done, {snapshot.cancelled} never run"
+    return Seen("ok" if snapshot.state == "cancelled" and snapshot.done and snapshot.cancelled else "failed", told)
+
+
+def shared_files(ground: Ground) -> Seen:
+    """The EFS or S3 Files access point of the configuration."""
+    if not ground.settings.efs:
+        raise Skip("no efs is configured")
+    path = f"{ground.settings.efs[0].mount_path}/{ground.function()}"
+
+    def write(text: str) -> str:
+        from pathlib import Path
+
+        Path(path).write_text(text)
+        found = Path(path).read_text()
+        Path(path).unlink()
+        return found
+
+    return equal(["written"], ground.map(write, ["written"]).values(), "written, read and removed")
+
+
+def budget(ground: Ground) -> Seen:
+    """A job with a limit that its first task exceeds."""
+    result = ground.start(_slow(0.3), range(100), workers=1, chunksize=1, max_cost=1e-6)
+    result.wait(60)
+    result.cancel()
+    done = result.snapshot().done
+    return Seen("ok" if 0 < done < 100 else "failed", f"stopped after {done} of 100 tasks")

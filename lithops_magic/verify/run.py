@@ -1,0 +1,101 @@
+"""Makes the checks one after the other, each by itself, and cleans up however that ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+
+from lithops_magic.aws.session import Notify, silent
+from lithops_magic.config import Settings
+from lithops_magic.verify import jobs, service
+from lithops_magic.verify.finding import Finding, Seen, Skip
+from lithops_magic.verify.ground import Ground
+
+Check = Callable[[Ground], Seen]
+
+CHECKS: tuple[tuple[str, str, Check], ...] = (
+    ("identity", "who you are", service.identity),
+    ("deployment", "a function is deployed and answers", jobs.deployed),
+    ("cold start", "the first invocation has a new sandbox", jobs.cold),
+    ("warm start", "the next one has not", jobs.warm),
+    ("order", "200 values in the order of their items", jobs.order),
+    ("inline data", "4 MB in a request and in its reply", jobs.inline),
+    ("spilled data", "20 MB through S3, both ways", jobs.spilled),
+    ("package", "a layer with what the function imports", jobs.packaged),
+    ("shared files", "what a task writes is there", jobs.shared_files),
+    ("error", "the exception with its type and line", jobs.raised),
+    ("time-out", "TaskTimeout", jobs.timed_out),
+    ("out of memory", "TaskOutOfMemory", jobs.out_of_memory),
+    ("crash", "TaskCrashed", jobs.crashed),
+    ("retry", "a task whose sandbox dies is run again", jobs.retried),
+    ("throttling", "a job with too little concurrency ends, complete", jobs.throttled),
+    ("logs", "what a task prints", jobs.logged),
+    ("CloudWatch", "the log group has the REPORT lines", jobs.in_cloudwatch),
+    ("detach and attach", "a job goes on by itself", jobs.detached),
+    ("cancel", "a stopped job sends nothing more", jobs.cancelled),
+    ("budget", "max_cost stops a job", jobs.budget),
+    ("Invoke", str(service.INVOKED), service.invoked),
+    ("Invoke: dry run", str(service.PERMITTED), service.permitted),
+    ("Invoke: asynchronous", str(service.ACCEPTED), service.accepted),
+    ("Invoke: exception", "200 Unhandled ValueError", service.raised),
+    ("Invoke: no JSON returned", "200 Unhandled Runtime.MarshalError", service.unserializable),
+    ("Invoke: exit status 7", "200 Unhandled Runtime.ExitError", service.exited),
+    ("Invoke: exit status 0", "200 Unhandled Runtime.ExitError", service.left),
+    ("Invoke: time-out", "200 Unhandled Sandbox.Timedout", service.timed_out),
+    ("Invoke: out of memory", "200 Unhandled, killed", service.killed),
+    ("Invoke: largest request", "200 for 6,291,456 bytes", service.full_request),
+    ("Invoke: larger request", str(service.TOO_LARGE_REQUEST), service.too_large_request),
+    ("Invoke: largest reply", "200 with 6,291,556 bytes", service.full_reply),
+    ("Invoke: larger reply", "200 Unhandled Function.ResponseSizeTooLarge", service.too_large_reply),
+    ("Invoke: not JSON", str(service.NOT_JSON), service.not_json),
+    ("Invoke: no function", str(service.MISSING), service.missing),
+    ("S3: range", "206 bytes 2-4/10", service.ranged),
+    ("S3: range beyond the end", "416 InvalidRange", service.beyond),
+    ("S3: conditional write", "412 PreconditionFailed", service.written_once),
+    ("S3: missing key", "404 NoSuchKey", service.absent),
+)
+"""Name, what is expected, and the check; in this order."""
+
+
+def verify(settings: Settings, max_cost: float, notify: Notify = silent) -> Generator[Finding]:
+    """Make every check and yield what it found; what they made is deleted at the end, and when this is closed.
+
+    A check that fails says so and keeps no other from being made.
+
+    Parameters
+    ----------
+    max_cost
+        USD of Lambda at list price after which no other check is begun.
+
+    Raises
+    ------
+    LithopsMagicError
+        Nothing can be checked: the settings have problems, or there are no credentials.
+    """
+    ground = Ground(settings, notify)
+    try:
+        for name, expected, check in CHECKS:
+            if ground.spent >= max_cost:
+                skipped = Seen("skipped", f"${ground.spent:.4f} of at most ${max_cost:g} are spent")
+                yield Finding(name, expected, skipped, 0.0, 0, 0.0)
+                continue
+            requests, spent, started = ground.requests, ground.spent, time.monotonic()
+            seen = _made(check, ground)
+            seconds = time.monotonic() - started
+            yield Finding(name, expected, seen, seconds, ground.requests - requests, ground.spent - spent)
+    finally:
+        started = time.monotonic()
+        left = ground.clean()
+    text = "everything that was made is deleted" if not left else "; ".join(left)
+    yield Finding(
+        "cleaning", "nothing is left", Seen("failed" if left else "ok", text), time.monotonic() - started, 0, 0.0
+    )
+
+
+def _made(check: Check, ground: Ground) -> Seen:
+    try:
+        return check(ground)
+    except Skip as skip:
+        return Seen("skipped", str(skip))
+    except Exception as error:  # whatever a strange service makes of our requests is a finding
+        return Seen("failed", f"{type(error).__name__}: {error}")
