@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
 from collections.abc import Iterator
@@ -74,6 +75,9 @@ def _other_versions(expected: dict[str, str]) -> dict[str, str]:
 
 def _run_all(event: dict[str, Any], alarm: Alarm, store: Store | None, reply: Reply, log: Log) -> None:
     function = functions.Function(event["function"], store)
+    for name, value in event.get("rc", {}).items():
+        with contextlib.suppress(Exception):  # of another version
+            importlib.import_module("matplotlib").rcParams[name] = value
     runner = Runner(function, store, event.get("locals", False), event.get("starmap", False))
     processes = min(event.get("processes", 1), len(event["tasks"]))
     if processes > 1 and hasattr(os, "fork"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
 from importlib.machinery import ModuleSpec
 from types import FrameType, ModuleType
@@ -10,6 +11,8 @@ from typing import Any
 from . import values
 
 PACKAGE = "lithops_magic"
+_NOTEBOOK = [f"IPython{name}" for name in ("", ".display", ".core", ".core.display", ".core.display_functions")]
+"""What of a notebook can be used in a task: only to show something."""
 
 
 class _Kind(type):
@@ -69,7 +72,7 @@ class _Finder:
 
     @staticmethod
     def find_spec(name: str, *_: Any) -> ModuleSpec | None:
-        if name.partition(".")[0] != PACKAGE:
+        if name.partition(".")[0] != PACKAGE and name not in _NOTEBOOK:
             return None
         return ModuleSpec(name, _Finder, is_package=True)  # type: ignore[arg-type]
 
@@ -79,6 +82,11 @@ class _Finder:
 
     @staticmethod
     def exec_module(module: ModuleType) -> None:
+        if module.__name__ in _NOTEBOOK:
+            vars(module).update(get_ipython=lambda: None, version_info=(9, 0), __getattr__=values.rich)
+            if module.__name__ != "IPython":
+                vars(module).update(display=values.display, clear_output=values.display)
+            return
         known: dict[str, Any] = {}
         prefix = module.__name__.partition(".")[2]
 
@@ -95,5 +103,6 @@ class _Finder:
 def install() -> None:
     """Have the package found where it is not installed."""
     sys.modules.setdefault(values.NAME, values)
+    vars(builtins)["display"] = values.display
     if _Finder not in sys.meta_path:
         sys.meta_path.append(_Finder)

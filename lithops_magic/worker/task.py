@@ -7,7 +7,7 @@ from time import perf_counter, time
 from types import CoroutineType
 from typing import Any
 
-from . import functions, packing
+from . import functions, packing, values
 from .alarm import Alarm, TaskTimeout
 from .capture import Log, encodable
 from .cell import Namespace
@@ -61,7 +61,7 @@ class Runner:
                     function = self._function.load()
                     namespace.keep(function)
                     loaded = functions.load(item, "item")
-                    value = _call(function, loaded if self._starmap else (loaded,))
+                    value = values.seen(_call(function, loaded if self._starmap else (loaded,)))
             except Problem as problem:
                 outcome = refusal(problem)
             except BaseException as error:  # SystemExit and its like would kill the sandbox, neighbours and all

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 NAME = "lithops_magic.worker.values"
@@ -25,7 +28,61 @@ def times(kind: Any, data: Any, freq: Any, name: Any) -> Any:
         return kind(data, name=name)
 
 
-strings.__module__ = times.__module__ = NAME
+def make(kind: str, args: Any, options: Any) -> Any:
+    """Make something that a notebook shows, such as HTML, where there is a notebook."""
+    return getattr(importlib.import_module("IPython.display"), kind)(*args, **options)
+
+
+strings.__module__ = times.__module__ = make.__module__ = NAME
+
+_shown: list[Any] = []
+
+
+def display(*things: Any, **_: Any) -> None:
+    """Do in a task what a notebook's function of this name does, as far as `seen` can."""
+    _shown.extend(things)
+
+
+def seen(value: Any) -> Any:
+    """Return what a task's value is: if it has none, what it has shown or drawn, which else is printed."""
+    things = [*_shown]
+    _shown.clear()
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        figures = [pyplot.figure(number) for number in pyplot.get_fignums()]
+        # The next task begins without them, and they are not to open where they are unpickled.
+        pyplot.close("all")
+        things += [figure for figure in figures if all(figure is not one for one in (*things, value))]
+    if value is None:
+        return things[0] if len(things) == 1 else Shown(things) if things else None
+    for thing in things:
+        print(thing)  # noqa: T201
+    return value
+
+
+class Rich:
+    """Stands in a task for something that a notebook shows."""
+
+    def __init__(self, kind: str, *args: Any, **options: Any) -> None:
+        self._made = kind, args, options
+
+    def __reduce__(self) -> Any:
+        return make, self._made
+
+
+def rich(kind: str) -> Any:
+    """Return what makes something that a notebook shows."""
+    if not kind[0].isupper():
+        raise AttributeError(kind)
+    return partial(Rich, kind)
+
+
+class Shown(list[Any]):
+    """Several things that a task has shown; a notebook shows each."""
+
+    __module__ = NAME
+
+    def _ipython_display_(self) -> None:
+        importlib.import_module("IPython.display").display(*self)
 
 
 class Values(Sequence[Any]):

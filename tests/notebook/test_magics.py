@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import re
 
 import pytest
@@ -181,3 +182,13 @@ def test_status_and_clean(loaded, run, monkeypatch):
     assert "No functions deployed." in out
     out, _ = run("%lambda_clean")
     assert out.startswith("Nothing to delete on local AWS at ")
+
+
+def test_what_a_cell_draws_is_shown_also_by_a_notebook_that_never_drew(loaded, run):
+    out, _ = run("%%lambda_call\nimport matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()")
+    assert "<Figure size 640x480" in out
+    figure = loaded.user_ns["_"]
+    draw = loaded.display_formatter.formatters["image/png"].lookup_by_type(type(figure))
+    assert base64.b64decode(draw(figure)).startswith(b"\x89PNG")
+    out, _ = run("%%lambda_call\ndisplay('one', 2)")
+    assert "'one'\n2\n" in out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from lithops_magic.engine.job.job import Job, R
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     import pandas as pd  # type: ignore[import-untyped]
 
+    from lithops_magic.engine.result.gallery import Gallery
     from lithops_magic.engine.result.plots import Plot
 
 
@@ -194,6 +196,20 @@ class MapResult(JobValues[R]):
         item = partial(self._job.item, download=False)
         table, _ = self._job.attempts()
         return to_frame(table, self.snapshot(), item, self._job.ledger.values, self.errors, self._job.began, full=full)
+
+    def show(self, count: int = 12) -> Gallery:
+        """Show what the first tasks returned or, if they return nothing, have drawn or displayed, side by side.
+
+        Parameters
+        ----------
+        count
+            How many tasks, of those that have a value.
+        """
+        from lithops_magic.engine.result.gallery import Entry, Gallery
+
+        values = self.succeeded()
+        chosen = islice(values.items(), max(0, count))
+        return Gallery((Entry(index, self._item_repr(index), value) for index, value in chosen), len(values))
 
     def plot(self, kind: str = "overview", *, path: str | Path | None = None) -> Plot:
         """Draw the job.

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from lithops_magic.engine.result.gallery import is_picture
 from lithops_magic.engine.result.memory_advice import memory_advice
 from lithops_magic.engine.text import html, tracebacks
 from lithops_magic.engine.text.short_repr import clipped, glance
@@ -114,6 +115,8 @@ def _facts(result: MapResult) -> Iterator[tuple[str, list[str]]]:
     snapshot = result.snapshot()
     if values := _values(result):
         yield "values", [values]
+    if is_picture(result[result._indices("done")[0]] if values else None):
+        yield "show", [".show() shows what the first tasks returned, side by side"]
     if result.error is not None:
         yield "ended", [_line(f"{type(result.error).__name__}: {result.error}", 3 * _WIDTH)]
     if result.errors:

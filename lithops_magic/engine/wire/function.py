@@ -18,6 +18,7 @@ from lithops_magic.engine.wire import captures
 from lithops_magic.engine.wire.luggage import pack
 from lithops_magic.engine.wire.refusal import way_out
 from lithops_magic.engine.wire.store import Place
+from lithops_magic.engine.wire.style import drawing_style
 from lithops_magic.errors import PackageError, SerializationError
 from lithops_magic.worker import packing
 from lithops_magic.worker.culprit import find
@@ -29,6 +30,8 @@ EVENT_LIMIT = 1_048_576
 """Bytes of one asynchronous Invoke request: AWS's quota, 1 MiB (256 KiB before October 2025)."""
 NAME = 16
 """Characters of a request's name."""
+_LUGGAGE = ("imports", "versions", "rc", "sources")
+"""What a request says of packages and modules, and how they are set."""
 _TASKS = b'","tasks":['
 ALWAYS_INLINE = 16_384
 """Bytes of a function that always travel inline: under 2 ms of a link of 100 Mbit/s, less than an invocation takes."""
@@ -120,7 +123,7 @@ class Function:
 
     def needing(self, need: packages.Need) -> Function:
         """Return the same function where it has what `need` says."""
-        head = {name: value for name, value in self.head.items() if name not in ("imports", "versions", "sources")}
+        head = {name: value for name, value in self.head.items() if name not in _LUGGAGE}
         return replace(self, need=need, head={**head, **_luggage(need)})
 
     @property
@@ -208,6 +211,8 @@ def _luggage(need: packages.Need) -> dict[str, Any]:
         luggage["imports"] = need.imports
     if need.versions:
         luggage["versions"] = need.versions
+    if style := drawing_style(need.imports):
+        luggage["rc"] = style
     if need.sources and not need.layered:
         # What is too large comes from S3.
         data = {"data": base64.b64encode(need.sources).decode()} if need.inline else {}

@@ -21,6 +21,9 @@ Every job begins afresh, with what the notebook sends and an empty /tmp. Within 
 the same sandbox share objects that functions change and files in /tmp, but nobody knows which do: return results, and
 do not count on either. Environment variables and the working folder are put back after each task.
 
+A task without a value that draws with matplotlib (in the notebook's style) or calls `display()` has what it has shown
+as its value; `RESULT.show()` shows the first few of those, and of other pictures and tables, side by side.
+
 ITEMS means what it means to a `for` loop. A list is copied at once (not what is in it); an iterator is advanced only
 as far as needed, here while the cell waits, and each item is pickled before the next is asked for.
 
@@ -57,7 +60,8 @@ _CALL_FORMS = """\
 _CALL_INTRODUCTION = """\
 The value is the cell's last expression: bound to the name given with -o, or else the cell's output. The cell sees the
 notebook's variables and functions; what it assigns stays on the Lambda. With --background or --detach it is the
-result that is bound, whose only element becomes the value. `_lambda` is the result in any case, with log and cost.
+result that is bound, whose only element becomes the value. What the cell prints is shown below it, and what it draws
+or displays where it has no other value. `_lambda` is the result in any case, with log and cost.
 """
 
 _CALL_EXAMPLES = """\

@@ -123,6 +123,8 @@ class LambdaMagics(Magics):
     @no_var_expand
     @cell_magic
     def lambda_call(self, line: str, cell: str) -> Any:
+        from lithops_magic.notebook.display.figures import can_be_shown
+
         __tracebackhide__ = True
         line, cell = _continued(line, cell)
         given = grammar.options_only(line, options.CALL, "%%lambda_call", self.shell.user_ns)
@@ -143,6 +145,7 @@ class LambdaMagics(Magics):
         if not goes_on:
             _print(result.logs(0))
         value = result if goes_on else result[0]
+        can_be_shown(self.shell, value)
         if given.out:
             self.shell.user_ns[given.out] = value
         return None if given.out or is_silenced(line, cell) else value

@@ -1,0 +1,24 @@
+"""Has a notebook show the figures that tasks drew, also if it has drawn none itself."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+def can_be_shown(shell: InteractiveShell, value: object) -> None:
+    """Tell the notebook how to show figures, if `value` is one or has some and it does not know yet."""
+    module = sys.modules.get("matplotlib.figure")
+    things = value if isinstance(value, list) else [value]
+    if module is None or not any(isinstance(thing, module.Figure) for thing in things):
+        return
+    formatter = shell.display_formatter.formatters["image/png"]  # type: ignore[union-attr]
+    try:
+        formatter.lookup_by_type(module.Figure)
+    except KeyError:
+        from IPython.core.pylabtools import select_figure_formats
+
+        select_figure_formats(shell, {"png"})  # type: ignore[no-untyped-call]
