@@ -12,6 +12,9 @@ from lithops_magic import user_code
 from lithops_magic.config.settings import SETTING_OF
 from lithops_magic.engine import handover
 from lithops_magic.engine.backend.aws_lambda import LambdaBackend
+from lithops_magic.engine.cache.impure import UNSEEN
+from lithops_magic.engine.cache.keys import Keys
+from lithops_magic.engine.cache.meaning import Undetermined
 from lithops_magic.engine.dispatch.items import Items, Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
 from lithops_magic.engine.durable.journal import Journal
@@ -110,14 +113,29 @@ def _launch(
     for warning in blob.warnings:
         job.publish(ev.Noted(warning))
     if options.detach:
+        if options.cache:
+            job.publish(ev.Noted("cache: a detached job neither uses it nor fills it"))
         handover.launch(job, blob, items, settings, options)
         return job
     journal = Journal(job, Recipe.of(settings, options, blob, job.key)) if job.whole else None
-    source = Source(items, waits=waits)
+    keys = _keys(job, function, settings, options) if options.cache else None
+    source = Source(items, waits=waits, name=keys.of_item if keys else None)
     job.serve = source.serve
-    Scheduler(job, blob, source, backend, settings.worker_processes, journal).start()
+    Scheduler(job, blob, source, backend, settings.worker_processes, journal, keys).start()
     script.look_after(job)
     return job
+
+
+def _keys(job: Job, function: Callable[[Any], Any], settings: Settings, options: MapOptions) -> Keys | None:
+    """Return what names a job's values in the cache; None, and a note, if nothing does."""
+    try:
+        keys = Keys(function, settings, options, lambda problem: job.publish(ev.Noted(problem)))
+    except Undetermined as error:
+        job.publish(ev.Noted(f"cache: not used, because what the function does cannot be told from last time: {error}"))
+        return None
+    if keys.impure:
+        job.publish(ev.Noted(f"cache: {UNSEEN.format(' and '.join(keys.impure))}"))
+    return keys
 
 
 def again(
@@ -148,6 +166,7 @@ def map(
     keep_after: float = KEEP_AFTER,
     errors: Literal["raise", "keep"] = "raise",
     locals: bool = False,
+    cache: bool | str | float | None = None,
     packages: str | Sequence[str] | None = None,
     files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     starmap: bool = False,
@@ -211,6 +230,11 @@ def map(
         ``"raise"``: raise the first error with a summary of all when the job is over; ``"keep"``: only keep them.
     locals
         Whether an error shows the local variables of the frame that failed.
+    cache
+        Use values that were computed before, by any notebook of this account and namespace, and keep those that are
+        computed now: True for 30 days, or a time such as ``"12h"`` or ``"90d"``. A value is used where the function
+        (its code, what it captures, the modules and the versions of the packages it reaches) and the item are the same.
+        Chance, time, environment and files are not seen: a function that depends on them gives what it gave then.
     packages
         Packages that the function gets beside those it is seen to use, or in other versions: ``"numpy==2.1 polars"``, a
         requirements file, a list of such; ``"none"`` ships none at all. Once a file names hashes, everything that is

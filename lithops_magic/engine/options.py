@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from lithops_magic.closest import closest
 from lithops_magic.config import limits
+from lithops_magic.config.lifetime import DEFAULT, LIFETIME, parse_lifetime
 from lithops_magic.config.settings import ALIASES
 from lithops_magic.errors import MisuseError
 
@@ -64,6 +65,9 @@ class MapOptions:
     """``"raise"``: raise the first error with a summary of all when the job is over; ``"keep"``: only keep them."""
     locals: bool = False
     """Whether an error shows the local variables of the frame that failed."""
+    cache: float | None = None
+    """Seconds for which a value is used again: tasks whose function and item mean what they did are not run then. True
+    means 30 days, a text such as ``"12h"`` or ``"90d"`` what it says, False and None never."""
     packages: str | tuple[str, ...] | None = None
     """Packages that the function gets beside those it is seen to use, or in other versions: ``"numpy==2.1 polars"``,
     a requirements file, a list of such; ``"none"`` ships none at all. Once a file names hashes, everything that is
@@ -144,6 +148,17 @@ def _flag(name: str, value: Any) -> bool:
     if type(value).__name__ not in ("bool", "bool_"):
         raise _wrong(name, "True or False", value)
     return bool(value)
+
+
+def _lifetime(name: str, value: Any) -> float | None:
+    if value is None or value is False:
+        return None
+    if value is True:
+        return DEFAULT
+    try:
+        return parse_lifetime(value) or None
+    except ValueError:
+        raise _wrong(name, LIFETIME, value) from None
 
 
 def _one_of(*choices: str) -> Callable[[str, Any], str]:
@@ -230,6 +245,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "keep_after": _above(0, "seconds, at least 0", also=True),
     "errors": _one_of("raise", "keep"),
     "locals": _flag,
+    "cache": _lifetime,
     "packages": _texts,
     "files": _paths,
     "starmap": _flag,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from lithops_magic.packages.drift import carry, differing, release
+from lithops_magic.packages.identity import identity
+from lithops_magic.packages.imports import imports_of_code
 from lithops_magic.packages.modules import Unit
 from lithops_magic.packages.need import Need, discover, need_of, union
 from lithops_magic.packages.pickling import Reach, dumps
@@ -24,6 +26,8 @@ __all__ = [
     "discover",
     "dumps",
     "fingerprint",
+    "identity",
+    "imports_of_code",
     "need_of",
     "pin",
     "release",

@@ -82,8 +82,8 @@ def supply(need: Need, target: Target, notify: Callable[[str], None], room: Room
         return _supply(found, target, notify, room, learns=not room.image)
     except PackageError as error:
         # What was learnt must not keep from running what runs without it.
-        less = _closure(found, target, learns=False)[1].parts
-        learnt = [name for name in _closure(found, target)[1].parts if name not in less]
+        less = closure_of(found, target, learns=False)[1].parts
+        learnt = [name for name in closure_of(found, target)[1].parts if name not in less]
         if room.image or not learnt:
             raise
         forget(learnt)
@@ -92,7 +92,7 @@ def supply(need: Need, target: Target, notify: Callable[[str], None], room: Room
 
 
 def _supply(need: Need, target: Target, notify: Callable[[str], None], room: Room, *, learns: bool) -> Supply:
-    request, closure = _closure(need, target, learns=learns)
+    request, closure = closure_of(need, target, learns=learns)
     built = []
     if closure.parts or closure.missing or closure.unowned or request.requirements or request.files:
         built.append(_layer(closure, request, Uv(target), Cache.of_user(), notify))
@@ -109,11 +109,11 @@ def pin(need: Need, target: Target) -> Resolution:
     PackageError
         Something cannot be had for Lambda.
     """
-    request, closure = _closure(need, target)
+    request, closure = closure_of(need, target)
     return resolve(closure, request, Uv(target))
 
 
-def _closure(need: Need, target: Target, *, learns: bool = True) -> tuple[Request, Closure]:
+def closure_of(need: Need, target: Target, *, learns: bool = True) -> tuple[Request, Closure]:
     """Return what is needed; `learns`: also what was learnt to be needed beside it."""
     request, roots = _split(need.request)
     if request.nothing:
@@ -170,7 +170,7 @@ def _layer(closure: Closure, request: Request, uv: Uv, cache: Cache, notify: Cal
 
 def fingerprint(need: Need, target: Target) -> str:
     """Return what changes whenever the layers that meet `need` would: no file is read for it, all are looked at."""
-    request, closure = _closure(need, target)
+    request, closure = closure_of(need, target)
     return _key(closure, request, target)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types_boto3_s3.type_defs import LifecycleRuleTypeDef
 
 JOB_PREFIX = f"{PREFIX}/"
-"""Everything we store has a key that begins like this; nothing else in the bucket is ours."""
+"""What jobs store has keys that begin like this; beside these and the cache nothing in the bucket is ours."""
 
 RESULTS = f"{JOB_PREFIX}jobs/"
 """What sandboxes write; what the notebook sends is beside it, and they may only read it."""
@@ -29,16 +29,33 @@ RESULTS = f"{JOB_PREFIX}jobs/"
 EXPIRY_DAYS = KEPT_DAYS
 """Days after which S3 deletes what a job stored."""
 
+CACHE = f"{PREFIX}-cache/"
+"""Values that are kept for other jobs: their keys begin otherwise, or they would expire with the job's."""
+
+LIFETIMES = (7, 30, 90, 365)
+"""Days after which S3 deletes them, by the second part of their keys."""
+
 LONGEST_NAME = 63
 """Characters (S3, "General purpose bucket naming rules")."""
 
-_RULE: LifecycleRuleTypeDef = {
-    "ID": PREFIX,
-    "Filter": {"Prefix": JOB_PREFIX},
-    "Status": "Enabled",
-    "Expiration": {"Days": EXPIRY_DAYS},
-    "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
-}
+
+def cache_prefix(days: int) -> str:
+    """Return how keys of cached values begin that S3 deletes after that many days, one of `LIFETIMES`."""
+    return f"{CACHE}{days}/"
+
+
+def _rule(name: str, prefix: str, days: int) -> LifecycleRuleTypeDef:
+    return {
+        "ID": name,
+        "Filter": {"Prefix": prefix},
+        "Status": "Enabled",
+        "Expiration": {"Days": days},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+    }
+
+
+_RULE = _rule(PREFIX, JOB_PREFIX, EXPIRY_DAYS)
+_CACHE_RULES = [_rule(f"{PREFIX}-cache-{days}", cache_prefix(days), days) for days in LIFETIMES]
 
 
 class Owned(TypedDict):
@@ -94,8 +111,26 @@ def ensure_bucket(cloud: Cloud, settings: Settings, notify: Notify = silent) -> 
             if (cloud.endpoint_url or "https:").startswith("https:"):
                 _refuse_plain_http(s3, owned, cloud.region)
             # Last, so that its presence says that everything is done.
-            _expire(s3, owned, lifecycle)
+            _expire(s3, owned, lifecycle, [_RULE, *_CACHE_RULES])
     return name
+
+
+def ensure_cache(cloud: Cloud, settings: Settings) -> None:
+    """Have cached values expire in a bucket that was made before there were any.
+
+    Raises
+    ------
+    AwsError
+        A call is not permitted.
+    """
+    owned: Owned = {"Bucket": ensure_bucket(cloud, settings), "ExpectedBucketOwner": cloud.account_id}
+    s3 = cloud.client("s3")
+    with aws_errors():
+        lifecycle = _lifecycle(s3, owned) or {"Rules": []}
+        present = {rule.get("ID") for rule in lifecycle["Rules"]}
+        # Where the rules may not be read, an administrator made them.
+        if missing := [rule for rule in _CACHE_RULES if rule.get("ID") not in present]:
+            _expire(s3, owned, lifecycle, missing)
 
 
 def _lifecycle(s3: S3Client, owned: Owned) -> dict[str, Any] | None:
@@ -127,7 +162,7 @@ def _made_by_others(s3: S3Client, owned: Owned) -> dict[str, Any] | None:
         if error.response["Error"]["Code"] == "404":
             return None
         raise _foreign(owned, error) from None
-    return {"Rules": [_RULE]}
+    return {"Rules": [_RULE, *_CACHE_RULES]}
 
 
 def _create(s3: S3Client, cloud: Cloud, owned: Owned) -> None:
@@ -189,10 +224,10 @@ def _has_policy(s3: S3Client, owned: Owned) -> bool:
     return True
 
 
-def _expire(s3: S3Client, owned: Owned, lifecycle: dict[str, Any]) -> None:
+def _expire(s3: S3Client, owned: Owned, lifecycle: dict[str, Any], rules: list[LifecycleRuleTypeDef]) -> None:
     kept: Any = {key: value for key, value in lifecycle.items() if key != "Rules"}
     s3.put_bucket_lifecycle_configuration(
-        **owned, LifecycleConfiguration={"Rules": [*lifecycle["Rules"], _RULE]}, **kept
+        **owned, LifecycleConfiguration={"Rules": [*lifecycle["Rules"], *rules]}, **kept
     )
 
 

@@ -5,14 +5,22 @@ from __future__ import annotations
 import base64
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lithops_magic.aws.explain import aws_errors
 from lithops_magic.aws.session import Cloud, Notify, silent
-from lithops_magic.aws.storage.bucket import EXPIRY_DAYS, JOB_PREFIX, Owned, bucket_name, ensure_bucket
+from lithops_magic.aws.storage.bucket import (
+    EXPIRY_DAYS,
+    JOB_PREFIX,
+    Owned,
+    bucket_name,
+    ensure_bucket,
+    ensure_cache,
+)
 from lithops_magic.aws.storage.patience import patiently
 from lithops_magic.config import Settings
 from lithops_magic.errors import AwsError
@@ -29,6 +37,17 @@ TAMPERED = "ObjectTampered"
 
 _DELETE_BATCH = 1000
 _ABSENT = ("NoSuchKey", "NoSuchBucket", "NotFound", "404")
+_THERE = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object as a list of them tells it."""
+
+    key: str
+    size: int
+    modified: float
+    """When it was written, in seconds since 1970."""
 
 
 class ObjectStore:
@@ -75,16 +94,19 @@ class ObjectStore:
         AwsError
             The call is not permitted, or the bucket cannot be had.
         """
+        self._put(lambda: self._write(key, data))
+
+    def _put(self, write: Callable[[], None]) -> None:
         patiently(self._ensure_bucket)
         try:
-            patiently(lambda: self._write(key, data))
+            patiently(write)
         except AwsError as error:
             if error.code != "NoSuchBucket":
                 raise
             # Somebody has deleted it since.
             self._ensured = False
             patiently(self._ensure_bucket)
-            patiently(lambda: self._write(key, data))
+            patiently(write)
 
     def put_once(self, data: bytes, *, sha256: str, again: bool = False) -> str:
         """Write an object named by its hash unless it is there already, and return its key.
@@ -99,6 +121,30 @@ class ObjectStore:
             self.put(key, data)
         self._present.add(key)
         return key
+
+    def put_new(self, key: str, data: bytes) -> None:
+        """Write an object unless there is one; who writes first wins.
+
+        Raises
+        ------
+        AwsError
+            The call is not permitted, or the bucket cannot be had.
+        """
+        try:
+            self._put(lambda: self._write(key, data, IfNoneMatch="*"))
+        except AwsError as error:
+            if error.code not in _THERE:
+                raise
+
+    def prepare_cache(self) -> None:
+        """Have S3 delete cached values when their time is over.
+
+        Raises
+        ------
+        AwsError
+            A call is not permitted.
+        """
+        patiently(lambda: ensure_cache(self._cloud, self._settings))
 
     def get(self, key: str, *, sha256: str | None = None, size: int | None = None) -> bytes:
         """Return an object; it is verified if it is known what it must be.
@@ -156,9 +202,20 @@ class ObjectStore:
         AwsError
             The call is not permitted.
         """
+        yield from (found.key for found in self.find(prefix))
+
+    def find(self, prefix: str) -> Iterator[Found]:
+        """Yield the objects whose keys begin with `prefix`, in S3's order.
+
+        Raises
+        ------
+        AwsError
+            The call is not permitted.
+        """
         with aws_errors():
             for page in self._s3.get_paginator("list_objects_v2").paginate(**self._owned, Prefix=prefix):
-                yield from (entry["Key"] for entry in page.get("Contents", ()))
+                for entry in page.get("Contents", ()):
+                    yield Found(entry["Key"], entry["Size"], entry["LastModified"].timestamp())
 
     def delete_prefix(self, prefix: str) -> int:
         """Delete every object whose key begins with `prefix`, and return how many.
@@ -185,10 +242,10 @@ class ObjectStore:
                 ensure_bucket(self._cloud, self._settings, notify)
                 self._ensured = True
 
-    def _write(self, key: str, data: bytes) -> None:
+    def _write(self, key: str, data: bytes, **conditions: Any) -> None:
         checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
         with aws_errors():
-            self._s3.put_object(**self._owned, Key=key, Body=data, ChecksumSHA256=checksum)
+            self._s3.put_object(**self._owned, Key=key, Body=data, ChecksumSHA256=checksum, **conditions)
 
     def _is_whole(self, key: str, sha256: str) -> bool:
         """Whether the object is there, is what its hash says and will be for a while."""

@@ -9,6 +9,9 @@ from lithops_magic.engine.backend.aws_lambda import Endpoint
 from lithops_magic.engine.job.events import Charge, Invoked
 from lithops_magic.engine.wire.reply import Vouched, WorkerReply
 
+FROM_CACHE = "cache"
+"""Stands for the sandbox where a value came from the cache: nothing was invoked for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bill:
@@ -32,11 +35,17 @@ class Bill:
             serial_seconds=_serial(reply, worker, seconds, local=endpoint.local),
             billed_ms=billed,
             cost=endpoint.price(billed),
-            request_cost=endpoint.request_price,
+            request_cost=0.0 if worker and worker.sandbox == FROM_CACHE else endpoint.request_price,
             cold=worker.cold if worker else report is not None and report.init_ms is not None,
             max_memory_mb=report.max_memory_mb if report else 0,
         )
         return cls(event, worker.sandbox if worker else "", runs)
+
+    def cost(self, index: int) -> float:
+        """Return the USD of one task: its share, by duration, of what the invocation cost."""
+        total, tasks = self.event.task_seconds, max(1, len(self.runs))
+        share = self.runs[index][1] / total if total and index in self.runs else 1 / tasks
+        return self.event.cost * share + self.event.request_cost / tasks
 
     def charge(self, index: int, began: float) -> Charge:
         """Return the share of one task, for a job that began at that time of the wall clock."""

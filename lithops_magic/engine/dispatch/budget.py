@@ -28,7 +28,7 @@ class Budget:
         if self._most is None:
             return float("inf")
         spent = now.cost + now.request_cost
-        answered = now.done + now.failed
+        answered = now.answered
         worst = endpoint.price(endpoint.limits.timeout * 1000)
         each = min(worst, now.cost / answered * chunk) if answered else worst
         left = (self._most - spent) / (each + endpoint.request_price)

@@ -42,6 +42,8 @@ class Taken:
     item: Any
     prepared: Prepared | SerializationError
     """What is sent, or why it cannot be."""
+    key: bytes = b""
+    """Names its value in the cache."""
 
 
 class Items:
@@ -135,12 +137,17 @@ class Source:
         What is iterated over.
     waits
         Whether the thread that makes the source is going to `serve` it.
+    name
+        Returns what names an item's value in the cache; empty if nothing does.
     """
 
-    def __init__(self, items: Iterable[Any] | Items, *, waits: bool = False) -> None:
+    def __init__(
+        self, items: Iterable[Any] | Items, *, waits: bool = False, name: Callable[[Any], bytes] | None = None
+    ) -> None:
         items = items if isinstance(items, Items) else Items(items)
         self._items = items.iterator
         self._owned = items.owned is not None
+        self._name = name
         self._server = threading.get_ident() if waits and not self._owned else None
         self._context = contextvars.copy_context()
         self._ready: deque[Taken] = deque()
@@ -152,6 +159,11 @@ class Source:
         """Items asked for and not taken yet."""
         self.last = False
         """Whether nothing more comes, which the owner sets."""
+
+    @property
+    def owned(self) -> bool:
+        """Whether the items are all there, so that to take more of them is of no consequence."""
+        return self._owned
 
     def start(self, deliver: Callable[[Pulled | Exhausted], None]) -> None:
         """Begin; `deliver` may be called from another thread."""
@@ -241,8 +253,10 @@ class Source:
         return not wanted
 
     def _taken(self, item: Any) -> Taken:
+        # At the same moment: it is the item's value now that the task is given.
+        key = self._name(item) if self._name else b""
         try:
             prepared = prepare(item)
         except SerializationError as error:
             return Taken(item, error)
-        return Taken(item if self._owned else prepared, prepared)
+        return Taken(item if self._owned else prepared, prepared, key)

@@ -17,9 +17,11 @@ from functools import partial
 from lithops_magic.aws.invoke.outcomes import Outcome
 from lithops_magic.engine.backend.aws_lambda import Backend
 from lithops_magic.engine.backend.limiter import TICK, ramp
+from lithops_magic.engine.cache.keys import Keys
 from lithops_magic.engine.dispatch import stragglers, verdicts
 from lithops_magic.engine.dispatch.answers import Answer
 from lithops_magic.engine.dispatch.budget import Budget
+from lithops_magic.engine.dispatch.cached import Cached, Recollected, Uncached, as_reply
 from lithops_magic.engine.dispatch.cargo import Cargo
 from lithops_magic.engine.dispatch.chunk_size import Chunks
 from lithops_magic.engine.dispatch.items import Exhausted, Pulled, Source, Taken
@@ -44,6 +46,8 @@ _WATCH = 5.0
 """Seconds between two looks for invocations that are overdue."""
 _FIRST = 4
 """Items asked for before it is known how many can be sent."""
+_LONGEST_REACH = 256
+"""Items asked for at most because values of those before were in the cache: they are in memory until they are sent."""
 _CROWD = 32
 """Invocations in flight from which answers are left to gather: each by itself costs two switches between threads."""
 _GATHERING, _LONGEST_GATHERING = 1e-5, 0.01
@@ -54,7 +58,7 @@ class _Cancel:
     pass
 
 
-_Message = Answer | Fetched | Uploaded | Pulled | Exhausted | Opened | _Cancel
+_Message = Answer | Fetched | Uploaded | Recollected | Pulled | Exhausted | Opened | _Cancel
 
 
 class Scheduler:
@@ -74,6 +78,8 @@ class Scheduler:
         Tasks that one sandbox runs at the same time.
     journal
         Notes what another process would need to go on.
+    keys
+        Name the job's values in the cache; None if it uses none.
     """
 
     def __init__(
@@ -84,6 +90,7 @@ class Scheduler:
         backend: Backend,
         processes: int = 1,
         journal: Silent | None = None,
+        keys: Keys | None = None,
     ) -> None:
         self._job = job
         self._function = function
@@ -103,6 +110,8 @@ class Scheduler:
         self._budget = Budget(job.options.max_cost)
         self._stragglers = Stragglers()
         self._cargo = Cargo(function.need)
+        lifetime = job.options.cache
+        self._cached = Cached(job, keys, lifetime, self._inbox.put) if keys and lifetime else Uncached()
         self._versions = Versions(function.need)
         self._referee = Referee(
             job,
@@ -112,6 +121,7 @@ class Scheduler:
             self._chunks,
             self._stragglers,
             self._versions,
+            self._cached,
         )
         job.on_cancel = lambda: self._inbox.put(_Cancel())
 
@@ -134,6 +144,7 @@ class Scheduler:
             self._drain()
         finally:
             self._source.stop()
+            self._cached.close()
             self._parcels.close()
             self._rescue.close()
             self._journal.close()
@@ -184,6 +195,7 @@ class Scheduler:
         for note in lane.link.endpoint.notes:
             self._job.publish(ev.Noted(note))
         self._job.publish(ev.Started(self._began, lane.link.endpoint.limits.memory, lane.link.endpoint.local))
+        self._cached.open(lane.link.endpoint.store, lane.link.endpoint.differences)
         self._pull()
 
     def _place_function(self) -> None:
@@ -211,10 +223,15 @@ class Scheduler:
             self._fill()
             if (in_flight := self._lanes.in_flight) != told:
                 self._job.publish(ev.InFlight(told := in_flight))
-            if self._source.last and not self._lanes.waiting and not self._job.running and not self._parcels.pending:
+            if self._source.last and not self._lanes.waiting and not self._job.running and not self._moving:
                 return self._end()
             self._receive(self._patience())
             self._watch()
+
+    @property
+    def _moving(self) -> int:
+        """What is on its way to or from S3."""
+        return self._parcels.pending + self._cached.pending
 
     def _receive(self, patience: float | None) -> None:
         """Handle what has arrived, or the first that does."""
@@ -231,12 +248,14 @@ class Scheduler:
     def _end(self) -> None:
         if overtaken := self._lanes.in_flight:
             self._job.publish(ev.Noted(f"{plural(overtaken, 'invocation')} that a copy overtook may still run, billed"))
+        # Before the end, after which the process may end too.
+        self._cached.close()
         self._job.end()
 
     def _drain(self) -> None:
         """After the end, record what still arrives."""
         self._stop()
-        while self._lanes.in_flight or self._parcels.pending:
+        while self._lanes.in_flight or self._moving:
             with contextlib.suppress(InvokeError):
                 self._receive(self._patience())
                 self._watch()
@@ -283,6 +302,8 @@ class Scheduler:
                 self._referee.fetched(message)
             case Uploaded():
                 self._uploaded(message)
+            case Recollected():
+                self._recollected(message)
             case Opened():
                 self._lanes.opened(message)
             case _Cancel():
@@ -318,11 +339,23 @@ class Scheduler:
         self._pulled_at = time.monotonic()
         for taken in self._source.take():
             self._add(taken)
+        self._cached.fetch()
 
     def _add(self, taken: Taken) -> None:
         task = self._job.add(taken.item)
         if task is None:
-            return None
+            return
+        if self._cached.has(task, taken):
+            # Another process that goes on with the job must know the item as well, but for one that went through S3.
+            with contextlib.suppress(ItemTooLarge):
+                task.fragment = b'{"id":%d}' % task.index
+                task.fragment = fragment(task.index, taken.prepared, self._requests.room)
+            self._journal.taken(task)
+            return
+        self._queue(task, taken)
+
+    def _queue(self, task: Task, taken: Taken) -> None:
+        """Have a task sent."""
         try:
             if isinstance(taken.prepared, SerializationError):
                 raise taken.prepared
@@ -332,6 +365,7 @@ class Scheduler:
             self._journal.taken(task)
         except SerializationError as error:
             if isinstance(error, ItemTooLarge) and self._place() is not None:
+                task.fragment = b""
                 return self._upload(self._lanes.first, task)
             self._refuse(task, error)
         except PackageError as error:
@@ -363,6 +397,19 @@ class Scheduler:
                 task.fragment = encoded
                 self._journal.taken(task)
             message.lane.waiting.append(task)
+
+    def _recollected(self, message: Recollected) -> None:
+        """Record values from the cache; what did not come is computed."""
+        self._cached.received(message)
+        found = message.found
+        if found and self._job.recall(
+            [(one.task, one.value, one.log) for one in found], sum(one.cost for one in found)
+        ):
+            for one in found:
+                self._journal.answered([one.task], as_reply(one))
+        if not self._job.over:
+            for task, taken in message.missed:
+                self._queue(task, taken)
 
     def _fill(self) -> None:
         now = time.monotonic()
@@ -398,7 +445,11 @@ class Scheduler:
         """Ask for the items that can be sent soon; not for each by itself, which would cost more than sending it."""
         lane = self._lanes.first
         wanted = self._chunk_size() * (max(0, limit - len(lane.flights)) + 1)
-        at_hand = len(lane.waiting) + self._source.asked + self._parcels.pending
+        if self._source.owned:
+            # As long as values are there, a few at a time would take long.
+            wanted = max(wanted, min(_LONGEST_REACH, 2 * self._cached.lately))
+        self._cached.lately = 0
+        at_hand = len(lane.waiting) + self._source.asked + self._moving
         if at_hand <= wanted // 2 and self._source.ask(wanted - at_hand):
             self._pull()
 

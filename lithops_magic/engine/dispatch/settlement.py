@@ -10,6 +10,7 @@ from lithops_magic.aws.invoke.outcomes import Ambiguous, Reply, Throttled
 from lithops_magic.engine.dispatch import supplements, verdicts
 from lithops_magic.engine.dispatch.answers import Answer, Spoilt
 from lithops_magic.engine.dispatch.billing import Bill
+from lithops_magic.engine.dispatch.cached import Uncached
 from lithops_magic.engine.dispatch.chunk_size import Chunks
 from lithops_magic.engine.dispatch.lanes import Flight, Lane, Lanes
 from lithops_magic.engine.dispatch.stragglers import Stragglers
@@ -55,6 +56,8 @@ class Referee:
         Learn from what is observed.
     versions
         Compares the packages that sandboxes report.
+    cached
+        Keeps values for other jobs.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Referee:
         chunks: Chunks,
         stragglers: Stragglers,
         versions: Versions,
+        cached: Uncached,
     ) -> None:
         self._job = job
         self._lanes = lanes
@@ -74,6 +78,7 @@ class Referee:
         self._chunks = chunks
         self._stragglers = stragglers
         self._versions = versions
+        self._cached = cached
         self._supplements = supplements.Supplements(versions.need)
         self._left_is_told = False
         self._invoked: list[ev.Invoked] = []
@@ -145,7 +150,9 @@ class Referee:
             # A copy may have been faster.
             if not task.settled:
                 if not isinstance(verdict, verdicts.NotRun):
-                    self._charges.append((task.index, bill.charge(task.index, self._job.began)))
+                    charge = bill.charge(task.index, self._job.began)
+                    self._charges.append((task.index, charge))
+                    self._cached.charged(task, charge.duration_s, bill.cost(task.index))
                 self._judged(flight.lane, task, verdict)
         return None
 
@@ -166,9 +173,10 @@ class Referee:
     def _judged(self, lane: Lane, task: Task, verdict: verdicts.Verdict) -> None:
         options = self._job.options
         match verdict:
-            case verdicts.Value(value, log):
+            case verdicts.Value(value, log, container):
                 task.settled = True
                 self._done.append((task, value, log))
+                self._cached.keep(task, container, log)
             case verdicts.Fetch(outcome):
                 self._parcels.fetch(lane, task, outcome)
             case verdicts.Final(error, missing) if missing and self._supplemented(lane, task, error, missing):

@@ -34,6 +34,8 @@ class Value:
 
     value: object
     log: str
+    container: bytes = b""
+    """The value as it was packed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,7 @@ def fetch(place: Place, outcome: Outcome, task: Task) -> Verdict:
 
 def _value(data: bytes, outcome: Outcome, task: Task) -> Verdict:
     try:
-        return Value(unpickle(data), outcome.log)
+        return Value(unpickle(data), outcome.log, data)
     except BaseException as error:  # the user's __setstate__ may raise anything, and this thread runs the whole job
         text = f"its result cannot be unpickled here: {type(error).__name__}: {error}"
         return Final(make(ResultError, task, text, outcome.log))

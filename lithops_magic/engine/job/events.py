@@ -141,6 +141,16 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class Recalled:
+    """Tasks have values that were computed before: they were in the cache and are not sent."""
+
+    done: Sequence[tuple[int, Any, str]]
+    """Tasks, what they returned, and what they printed."""
+    saved: float = 0.0
+    """USD at list price that they had cost."""
+
+
+@dataclass(frozen=True, slots=True)
 class Withdrawn:
     """Tasks in flight came back after the job was stopped and will not be sent again."""
 
@@ -181,6 +191,7 @@ Event = (
     | BackedUp
     | Failed
     | Answered
+    | Recalled
     | Withdrawn
     | Ended
     | Cancelled

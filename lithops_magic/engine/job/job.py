@@ -276,6 +276,17 @@ class Job:
         self.publish(ev.Answered(invoked, values, charges, time.monotonic()))
         self._settle([task.index for task, _, _ in done])
 
+    def recall(self, done: Sequence[tuple[Task, Any, str]], saved: float) -> bool:
+        """Record values that were in the cache, and what they had cost; False if the job was stopped before."""
+        with self.changed:
+            if self.over:
+                return False
+            for task, _, _ in done:
+                task.settled = True
+            self.publish(ev.Recalled([(task.index, value, log) for task, value, log in done], saved))
+        self._settle([task.index for task, _, _ in done])
+        return True
+
     def fail(self, task: Task, error: TaskError, *, sent: bool = True) -> None:
         """Record that a task failed for good."""
         task.settled = True

@@ -41,6 +41,8 @@ class TaskStats:
     """The most memory its last invocation used."""
     memory_mb: int = 0
     """Memory of the function it was sent to last."""
+    cached: bool = False
+    """Whether its value was in the cache; it was not sent then."""
     sent_s: float = _NEVER
     """When it was sent last."""
     started_s: float = _NEVER
@@ -63,7 +65,7 @@ class Ledger:
         self.order = array("q")
         """Tasks in the order in which they ended."""
         self._states = bytearray()
-        self._cold = bytearray()
+        self._cold, self._cached = bytearray(), bytearray()
         self._attempts, self._used, self._memory = array("H"), array("H"), array("H")
         self._sandbox = array("I")
         self._duration, self._billed = array("f"), array("f")
@@ -95,6 +97,10 @@ class Ledger:
                     self.charge(index, charge, at - began)
                 for index, value, log in done:
                     self._done(index, value, log)
+            case ev.Recalled(done):
+                for index, value, log in done:
+                    self._cached[index] = True
+                    self._done(index, value, log)
             case ev.Failed(index, error):
                 self._failed(index, error)
 
@@ -118,6 +124,7 @@ class Ledger:
         self.values.append(None)
         self._states.append(0)
         self._cold.append(0)
+        self._cached.append(0)
         for counts in (self._attempts, self._used, self._memory, self._sandbox):
             counts.append(0)
         for amounts in (self._duration, self._billed):
@@ -151,9 +158,10 @@ class Ledger:
         return [index for index, found in enumerate(self._states) if found == code]
 
     def durations(self) -> list[float]:
-        """Return the seconds of each task that has ended."""
+        """Return the seconds of each task that has run and ended."""
         ended = _CODES["done"], _CODES["failed"]
-        return [seconds for seconds, state in zip(self._duration, self._states, strict=True) if state in ended]
+        rows = zip(self._duration, self._states, self._cached, strict=True)
+        return [seconds for seconds, state, cached in rows if state in ended and not cached]
 
     def mark(self, index: int, state: State) -> None:
         """Set a task's state."""
@@ -201,6 +209,7 @@ class Ledger:
             attempts=self._attempts[index],
             max_memory_mb=self._used[index],
             memory_mb=self._memory[index],
+            cached=bool(self._cached[index]),
             sent_s=self._sent[index],
             started_s=self._started[index],
             ended_s=self._ended[index],
@@ -218,6 +227,7 @@ class Ledger:
             "attempts": self._attempts.tolist(),
             "max_memory_mb": self._used.tolist(),
             "memory_mb": self._memory.tolist(),
+            "cached": list(map(bool, self._cached)),
             "sent_s": self._sent.tolist(),
             "started_s": self._started.tolist(),
             "ended_s": self._ended.tolist(),

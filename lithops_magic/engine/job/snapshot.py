@@ -26,6 +26,10 @@ class Snapshot:
     """Those invocations: sandboxes that work, or start."""
     done: int = 0
     failed: int = 0
+    cached: int = 0
+    """Those of the done ones whose values were in the cache."""
+    saved: float = 0.0
+    """USD at list price that these had cost."""
     cancelled: int = 0
     """Tasks that will never be sent because the job was stopped."""
     retried: int = 0
@@ -78,19 +82,24 @@ class Snapshot:
         return self.ended_at is not None
 
     @property
+    def answered(self) -> int:
+        """Tasks that were sent and have their outcome."""
+        return self.done + self.failed - self.cached
+
+    @property
     def rate(self) -> float:
         """Tasks answered per second of the running phase."""
-        return (self.done + self.failed) / self.running_seconds if self.running_seconds > 0 else 0.0
+        return self.answered / self.running_seconds if self.running_seconds > 0 else 0.0
 
     @property
     def eta(self) -> float | None:
         """Seconds to the end: what tasks take on average, times those that are left, over the sandboxes at work."""
         if self.finished:
             return 0.0
-        answered = self.done + self.failed
+        answered = self.answered
         if self.total is None or not answered:
             return None
-        left: float = self.total - answered - self.cancelled
+        left: float = self.total - self.done - self.failed - self.cancelled
         # What is in flight is half done, on average.
         left = max(0.0, left - self.running / 2)
         seconds = left * self.task_seconds / answered / max(1, self.in_flight)
@@ -100,10 +109,10 @@ class Snapshot:
     @property
     def projected_cost(self) -> float | None:
         """USD that the job will have cost at its end if the other tasks cost what those so far did; None if unknown."""
-        answered = self.done + self.failed
+        answered = self.answered
         if self.total is None or not answered:
             return None
-        return self.spent / answered * (self.total - self.cancelled)
+        return self.spent / answered * (self.total - self.cancelled - self.cached)
 
     @property
     def speedup(self) -> float:
@@ -173,6 +182,8 @@ def reduce(snapshot: Snapshot, event: ev.Event) -> Snapshot:
             return _replace(s, running=s.running - event.sent, failed=s.failed + 1)
         case ev.Answered(invoked, done):
             return _billed(_replace(s, running=s.running - len(done), done=s.done + len(done)), invoked)
+        case ev.Recalled(done, saved):
+            return _replace(s, done=s.done + len(done), cached=s.cached + len(done), saved=s.saved + saved)
         case ev.Ended(at):
             return _replace(s, state="finished", phase="", ended_at=at)
         case ev.Cancelled(at):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lithops_magic.engine.job.snapshot import Snapshot
     from lithops_magic.errors import TaskError
 
-_REST = ("billed_ms", "memory_mb", "cold", "sandbox", "sent_s", "started_s", "ended_s")
+_REST = ("billed_ms", "memory_mb", "cached", "cold", "sandbox", "sent_s", "started_s", "ended_s")
 """Columns for who asks for them."""
 _NULLABLE = {"integer": "Int64", "boolean": "boolean"}
 """Types of columns of which a cell may have no value; without them one failure would turn numbers into floats."""

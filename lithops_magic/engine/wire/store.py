@@ -6,9 +6,12 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lithops_magic.aws.storage.bucket import RESULTS
+
+if TYPE_CHECKING:
+    from lithops_magic.aws.storage.objects import Found
 
 THREADS = 8
 """Objects that move at once: enough to fill a link of some 500 MB/s; boto3 pools ten connections."""
@@ -40,6 +43,15 @@ class Store(Protocol):
 
     def get(self, key: str, *, sha256: str | None = None, size: int | None = None) -> bytes:
         """Return an object, verified."""
+
+    def find(self, prefix: str) -> Iterator[Found]:
+        """Yield the objects whose keys begin with `prefix`."""
+
+    def put_new(self, key: str, data: bytes) -> None:
+        """Write an object unless there is one."""
+
+    def prepare_cache(self) -> None:
+        """Have cached values expire."""
 
 
 @dataclass(frozen=True, slots=True)

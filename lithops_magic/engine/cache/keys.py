@@ -1,0 +1,114 @@
+"""What names a value in the cache: the meaning of the function that made it, and that of its item."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from lithops_magic import packages
+from lithops_magic.engine.cache.impure import visibly_impure
+from lithops_magic.engine.cache.meaning import Meaning, Undetermined
+from lithops_magic.errors import PackageError
+from lithops_magic.worker import packing
+
+if TYPE_CHECKING:
+    from lithops_magic.config import Settings
+    from lithops_magic.engine.options import MapOptions
+
+_FORMAT = 1
+"""Changes whenever the same function would get another name, or its values another form."""
+
+
+class Keys:
+    """Names the values of one job.
+
+    Parameters
+    ----------
+    function
+        What is mapped, as it is now.
+    settings, options
+        Where and how it runs.
+    say
+        Told, once, that an item's value cannot be kept, and why.
+
+    Raises
+    ------
+    Undetermined
+        The function has no meaning that could be told again.
+    """
+
+    def __init__(
+        self, function: Any, settings: Settings, options: MapOptions, say: Callable[[str], object] = lambda _: None
+    ) -> None:
+        self._say = say
+        self._said = False
+        self._request = packages.Request.parse(options.packages)
+        self._target = packages.Target.of(settings.architecture, local=settings.local)
+        self._modules: dict[frozenset[str], str] = {}
+        # It holds on to what it has met: the classes below are told by their ids.
+        self._meaning = Meaning()
+        self._meaning.add(function)
+        self._own = self._packages(self._meaning)
+        self.impure = visibly_impure(self._meaning.codes, self._meaning.modules)
+        """What the function visibly depends on beside its arguments, in words."""
+        facts = [
+            _FORMAT,
+            [sys.implementation.name, sys.version_info.major, sys.version_info.minor],
+            self._meaning.digest().hex(),
+            self._own,
+            [settings.architecture, settings.runtime, settings.layers, [asdict(each) for each in settings.efs]],
+            [sorted(settings.env_vars.items()), options.env, options.starmap],
+        ]
+        self._facts = json.dumps(facts)
+
+    def of_function(self, differences: Iterable[str] = ()) -> str:
+        """Return the function's name; `differences`: packages of which Lambda has another version, one phrase each."""
+        return hashlib.sha256(json.dumps([self._facts, *sorted(differences)]).encode()).hexdigest()[:32]
+
+    def of_item(self, item: Any) -> bytes:
+        """Return the name of a task's value among those of the function; empty if it has none."""
+        try:
+            return self._of_item(item)
+        except Undetermined as error:
+            if not self._said:
+                self._said = True
+                self._say(f"cache: not used for items that cannot be told from others: {error}")
+            return b""
+
+    def _of_item(self, item: Any) -> bytes:
+        if type(item) in packing.PLAIN:
+            return hashlib.sha256(b"=" + packing.dumps(item)).digest()
+        meaning = Meaning(self._meaning.classes)
+        meaning.add(item)
+        return hashlib.sha256(b"*" + meaning.digest() + self._packages(meaning).encode()).digest()
+
+    def _packages(self, meaning: Meaning) -> str:
+        """Return what identifies the packages and modules that an object reaches."""
+        names = frozenset(meaning.modules | packages.imports_of_code(meaning.codes))
+        if names not in self._modules:
+            try:
+                need = packages.need_of(dict.fromkeys(sorted(names), "used"), self._request)
+            except PackageError as error:
+                raise Undetermined(str(error)) from error
+            self._modules[names] = packages.identity(need, self._target, _of_file)
+        return self._modules[names]
+
+
+@lru_cache(maxsize=4096)
+def _of_file(content: bytes, name: str) -> bytes:
+    """Return what identifies a file of the user's own modules: of Python's source what it does, else all of it."""
+    if PurePosixPath(name).suffix == ".py":
+        try:
+            code = compile(content, name, "exec", dont_inherit=True)
+            meaning = Meaning()
+            meaning.add(code)
+            return meaning.digest()
+        except (SyntaxError, ValueError, Undetermined):
+            pass
+    return hashlib.sha256(content).digest()

@@ -1,0 +1,215 @@
+"""Takes a job's values from the cache where they are there, and puts those that are computed into it.
+
+All but the fetching of values happens in the job's thread.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lithops_magic.aws.invoke.outcomes import Reply
+from lithops_magic.engine.cache.index import Entry
+from lithops_magic.engine.cache.keys import Keys
+from lithops_magic.engine.cache.shelf import Shelf
+from lithops_magic.engine.dispatch.billing import FROM_CACHE
+from lithops_magic.engine.dispatch.items import Taken
+from lithops_magic.engine.job import events as ev
+from lithops_magic.engine.job.job import Job, Task
+from lithops_magic.engine.wire.reply import unpickle
+from lithops_magic.engine.wire.store import Store, Transfers
+from lithops_magic.errors import LithopsMagicError, SerializationError
+
+_BATCH = 64
+"""Values that are fetched in one go: a message each would cost more than the values do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recollection:
+    """A value that was in the cache."""
+
+    task: Task
+    value: Any
+    log: str
+    cost: float
+    payload: bytes
+    """What a worker would have answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recollected:
+    """Values came from the cache, or did not."""
+
+    found: Sequence[Recollection]
+    missed: Sequence[tuple[Task, Taken]]
+    problem: str = ""
+    """Why some did not."""
+
+
+class Uncached:
+    """The cache of a job that has none."""
+
+    pending = 0
+    lately = 0
+    """Values that were found since items were asked for."""
+
+    def open(self, store: Store | None, differences: Sequence[str]) -> None:
+        """Find out what is there."""
+
+    def has(self, task: Task, taken: Taken) -> bool:  # noqa: ARG002
+        """Whether a task's value is there; it is fetched with the next `fetch`, and delivered."""
+        return False
+
+    def fetch(self) -> None:
+        """Fetch what was found."""
+
+    def received(self, message: Recollected) -> None:
+        """Count down: a message was received."""
+
+    def charged(self, task: Task, seconds: float, cost: float) -> None:
+        """Note what a task has taken and cost."""
+
+    def keep(self, task: Task, container: bytes, log: str) -> None:
+        """Put a task's value into the cache."""
+
+    def close(self) -> None:
+        """The job is over: write what is left."""
+
+
+class Cached(Uncached):
+    """The cache of one job.
+
+    Parameters
+    ----------
+    job
+        The job.
+    keys
+        Name its values.
+    lifetime
+        Seconds that a value is used.
+    deliver
+        Called from other threads with what came.
+    """
+
+    def __init__(self, job: Job, keys: Keys, lifetime: float, deliver: Callable[[Recollected], None]) -> None:
+        self._job = job
+        self._keys = keys
+        self._lifetime = lifetime
+        self._transfers = Transfers(deliver)
+        self._shelf: Shelf | None = None
+        self._found: list[tuple[Task, Taken, Entry]] = []
+        self._missing: dict[int, tuple[bytes, float, float]] = {}
+        """Of the tasks that are computed: their key, their seconds and what they cost."""
+        self._problem = ""
+
+    @property
+    def pending(self) -> int:  # type: ignore[override]
+        """Batches on their way."""
+        return self._transfers.pending
+
+    def open(self, store: Store | None, differences: Sequence[str]) -> None:
+        """Find out what is there."""
+        if store is None:
+            return self._say("there is no S3 here")
+        options = self._job.options
+        about = {"label": options.label, "about": options.about, "name": getattr(self._job.function, "__name__", "")}
+        shelf = Shelf(store, self._keys.of_function(differences), self._lifetime, about)
+        self._job.publish(ev.Phase("Looking into the cache"))
+        try:
+            damaged = shelf.load()
+        except LithopsMagicError as error:
+            return self._say(str(error))
+        finally:
+            self._job.publish(ev.Phase(""))
+        self._shelf = shelf
+        if damaged:
+            self._say("some of it is not what was written there, and was not unpickled", "its values are computed")
+        return None
+
+    def _say(self, problem: str, after: str = "every task is computed") -> None:
+        if not self._problem:
+            self._problem = problem
+            self._job.publish(ev.Noted(f"cache: {problem.rstrip('.')}; {after}"))
+
+    def has(self, task: Task, taken: Taken) -> bool:
+        """Whether a task's value is there; it is fetched with the next `fetch`, and delivered."""
+        if self._shelf is None or not taken.key or isinstance(taken.prepared, SerializationError):
+            return False
+        entry = self._shelf.entry(taken.key)
+        if entry is None:
+            self._missing[task.index] = (taken.key, 0.0, 0.0)
+            return False
+        self._found.append((task, taken, entry))
+        self.lately += 1
+        return True
+
+    def fetch(self) -> None:
+        """Fetch what was found."""
+        shelf, found = self._shelf, self._found
+        if shelf is None or not found:
+            return
+        self._found = []
+        for start in range(0, len(found), _BATCH):
+            batch = found[start : start + _BATCH]
+            self._transfers.start(lambda batch=batch: _bring(shelf, batch))  # type: ignore[misc]
+
+    def received(self, message: Recollected) -> None:
+        """Count down: a message was received."""
+        self._transfers.pending -= 1
+        if message.problem:
+            self._say(message.problem, f"{len(message.missed)} of its values are computed")
+
+    def charged(self, task: Task, seconds: float, cost: float) -> None:
+        """Note what a task has taken and cost, over all its attempts."""
+        if known := self._missing.get(task.index):
+            self._missing[task.index] = (known[0], seconds, known[2] + cost)
+
+    def keep(self, task: Task, container: bytes, log: str) -> None:
+        """Put a task's value into the cache."""
+        known = self._missing.pop(task.index, None)
+        if known is not None and self._shelf is not None and container:
+            key, seconds, cost = known
+            self._shelf.add(key, container, log, seconds, cost)
+
+    def close(self) -> None:
+        """The job is over: write what is left."""
+        self._transfers.close()
+        if self._shelf is None:
+            return
+        shelf, self._shelf = self._shelf, None
+        try:
+            shelf.close()
+        except LithopsMagicError as error:
+            self._problem = ""
+            self._say(str(error), "not every value is kept")
+
+
+def _bring(shelf: Shelf, batch: Sequence[tuple[Task, Taken, Entry]]) -> Recollected:
+    found: list[Recollection] = []
+    missed: list[tuple[Task, Taken]] = []
+    problem = ""
+    for task, taken, entry in batch:
+        try:
+            container, log = shelf.bring(entry)
+            found.append(
+                Recollection(task, unpickle(container), log, entry.cost, _payload(shelf, task, entry, container, log))
+            )
+        except BaseException as error:  # the user's own __setstate__ may raise anything, and the task can be computed
+            missed.append((task, taken))
+            problem = problem or f"{type(error).__name__}: {error}"
+    return Recollected(found, missed, problem)
+
+
+def _payload(shelf: Shelf, task: Task, entry: Entry, container: bytes, log: str) -> bytes:
+    """Return what a worker would have answered, for the job's journal."""
+    value = shelf.reference(entry) if entry.alone else base64.b64encode(container).decode()
+    outcome = {"id": task.index, "status": "ok", "started": 0.0, "seconds": 0.0, "log": log, "value": value}
+    return json.dumps({"sandbox": FROM_CACHE, "cold": False, "outcomes": [outcome]}).encode()
+
+
+def as_reply(recollection: Recollection) -> Reply:
+    """Return a value from the cache as what a worker would have answered."""
+    return Reply(recollection.payload, None, "", "", None)

@@ -1,0 +1,82 @@
+"""What the packages and modules are that some code reaches: a text that changes whenever their code does.
+
+It is the same on every machine that has the same: versions, and not where and when they were installed.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+from lithops_magic.packages.distributions import Part, is_from_files
+from lithops_magic.packages.metadata import edited_files, files_of
+from lithops_magic.packages.need import Need
+from lithops_magic.packages.platform import Target
+from lithops_magic.packages.supply import closure_of, fingerprint
+
+
+def identity(need: Need, target: Target, meaning: Callable[[bytes, str], bytes]) -> str:
+    """Return what changes whenever what meets `need` does.
+
+    Parameters
+    ----------
+    meaning
+        Returns what identifies the code of a file: its source, and its name.
+    """
+    request, closure = closure_of(need, target)
+    facts = [
+        [request.nothing, request.requirements, [hashlib.sha256(data).hexdigest() for _, data in request.files]],
+        sorted(_identity(part) for part in closure.parts.values()),
+        sorted(map(str, closure.missing.values())),
+        # Of what nobody installed nobody wrote down a version: all that is known are its files.
+        fingerprint(need, target) if closure.unowned else "",
+        sorted(_of_sources(need.sources, meaning)),
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _of_sources(archive: bytes, meaning: Callable[[bytes, str], bytes]) -> list[tuple[str, str]]:
+    """Return the files of an archive of the user's own modules, each with what identifies it."""
+    if not archive:
+        return []
+    with zipfile.ZipFile(io.BytesIO(archive)) as files:
+        return [(name, meaning(files.read(name), name).hex()) for name in files.namelist()]
+
+
+def _identity(part: Part) -> str:
+    states = tuple(_state(file.path) for file in files_of(part.distribution))
+    return _known(part, str(getattr(part.distribution, "_path", "")), states)
+
+
+def _state(path: Any) -> tuple[int, int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+@functools.lru_cache(maxsize=512)
+def _known(part: Part, _folder: str, _states: tuple[tuple[int, int, int], ...]) -> str:
+    """Return an installed distribution's version, with its content wherever one version may have several."""
+    files = files_of(part.distribution)
+    edited = [
+        (file.name, hashlib.sha256(file.path.read_bytes()).hexdigest()) for file in edited_files(part.distribution)
+    ]
+    # A wheel for any platform is the same everywhere; of the others, only those from an index are known by version.
+    by_content = part.pure or is_from_files(part.distribution)
+    told = [(file.name, file.digest) for file in files if by_content and ".dist-info/" not in file.name]
+    unlisted = [
+        (file.name, hashlib.sha256(file.path.read_bytes()).hexdigest())
+        for file in files
+        if not file.digest
+        and file.path.is_file()
+        and ".dist-info/" not in file.name
+        and not file.name.startswith("bin/")
+    ]
+    return json.dumps([part.pin, sorted(told), sorted(edited), sorted(unlisted)])
