@@ -66,8 +66,10 @@ class MapOptions:
     locals: bool = False
     """Whether an error shows the local variables of the frame that failed."""
     cache: float | None = None
-    """Seconds for which a value is used again: tasks whose function and item mean what they did are not run then. True
-    means 30 days, a text such as ``"12h"`` or ``"90d"`` what it says, False and None never."""
+    """Use values that were computed before, by any notebook of this account and namespace, and keep those that are
+    computed now: True for 30 days, or a time such as ``"12h"`` or ``"90d"``. A value is used where the function (its
+    code, what it captures, the modules and the versions of the packages it reaches) and the item are the same. Chance,
+    time, environment and files are not seen: a function that depends on them gives what it gave then."""
     packages: str | tuple[str, ...] | None = None
     """Packages that the function gets beside those it is seen to use, or in other versions: ``"numpy==2.1 polars"``,
     a requirements file, a list of such; ``"none"`` ships none at all. Once a file names hashes, everything that is

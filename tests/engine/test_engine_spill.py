@@ -258,7 +258,7 @@ def test_objects_that_cannot_be_brought_end_in_one_line(objects: ObjectStore, mo
 
 def test_a_deleted_bucket_is_an_error_of_the_task(objects: ObjectStore) -> None:
     def disturb() -> None:
-        objects.delete_prefix("lithops-magic/")
+        objects.delete_prefix("")
         objects._s3.delete_bucket(Bucket=objects.bucket)
 
     result = run_while(objects, random.randbytes, [7_000_000], disturb)

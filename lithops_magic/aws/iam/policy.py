@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lithops_magic.aws.definition import FUNCTION_HASH, LAYER_HASH, start_of_names
-from lithops_magic.aws.storage.bucket import JOB_PREFIX, RESULTS, partition
+from lithops_magic.aws.storage.bucket import CACHE, JOB_PREFIX, RESULTS, partition
 from lithops_magic.config import FileSystem, Settings
 from lithops_magic.config.problems import IMAGE
 
@@ -162,7 +162,9 @@ def _storage(place: Place, bucket: str) -> Iterable[Document]:
         ],
         f"arn:{place.partition}:s3:::{bucket}",
     )
-    yield _allow("JobObjects", ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], place.objects(bucket))
+    # Cached values are the notebook's alone: what a task could write there, other notebooks would unpickle.
+    objects = [place.objects(bucket), place.objects(bucket, CACHE)]
+    yield _allow("JobObjects", ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], objects)
 
 
 def _lookups(settings: Settings) -> Iterable[Document]:

@@ -111,12 +111,12 @@ def ensure_bucket(cloud: Cloud, settings: Settings, notify: Notify = silent) -> 
             if (cloud.endpoint_url or "https:").startswith("https:"):
                 _refuse_plain_http(s3, owned, cloud.region)
             # Last, so that its presence says that everything is done.
-            _expire(s3, owned, lifecycle, [_RULE, *_CACHE_RULES])
+            _expire(s3, owned, lifecycle, [_RULE])
     return name
 
 
 def ensure_cache(cloud: Cloud, settings: Settings) -> None:
-    """Have cached values expire in a bucket that was made before there were any.
+    """Have S3 delete cached values when their time is over.
 
     Raises
     ------

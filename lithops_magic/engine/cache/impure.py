@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 from collections.abc import Iterable, Set
 from types import CodeType
 
@@ -27,7 +28,7 @@ UNSEEN = "the code uses {}: values from the cache are what that gave when they w
 """What the user is told of that."""
 
 
-def visibly_impure(codes: Iterable[CodeType], reached: Set[str]) -> list[str]:
+def visibly_impure(codes: Iterable[CodeType], reached: Set[str], named: Set[str]) -> list[str]:
     """Return what code depends on, in words.
 
     Parameters
@@ -36,18 +37,28 @@ def visibly_impure(codes: Iterable[CodeType], reached: Set[str]) -> list[str]:
         All of it.
     reached
         Modules that it reaches through its globals.
+    named
+        Names of what it takes from them.
     """
     codes = list(codes)
     modules = {name.partition(".")[0] for name in reached | packages.imports_of_code(codes)}
-    names = {name for code in _all(codes) for name in code.co_names}
+    taken = named | {name for code in _all(codes) for name in _taken(code)}
+    names = taken | {name for code in _all(codes) for name in code.co_names}
     drawn = modules & {"random", "secrets", "uuid"} or ("random" in names and modules & {"numpy", "torch", "jax"})
     found = {
         "random numbers": bool(drawn) and not names & _SEEDED,
-        "the time": bool(("time" in modules and names & _CLOCKS) or names & _NOW),
+        "the time": bool(("time" in modules and taken & _CLOCKS) or names & _NOW),
         "the environment": bool(names & _ENVIRONMENT and modules & {"os", "socket", "platform", "multiprocessing"}),
         "files or the network": bool(names & _READERS or modules & _REMOTE),
     }
     return [what for what, seen in found.items() if seen]
+
+
+def _taken(code: CodeType) -> Iterable[str]:
+    """Yield what code takes from an object or a module; the module itself may be called like it."""
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM"):
+            yield instruction.argval
 
 
 def _all(codes: Iterable[CodeType]) -> Iterable[CodeType]:

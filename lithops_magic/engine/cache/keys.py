@@ -55,7 +55,7 @@ class Keys:
         self._meaning = Meaning()
         self._meaning.add(function)
         self._own = self._packages(self._meaning)
-        self.impure = visibly_impure(self._meaning.codes, self._meaning.modules)
+        self.impure = visibly_impure(self._meaning.codes, self._meaning.modules, self._meaning.named)
         """What the function visibly depends on beside its arguments, in words."""
         facts = [
             _FORMAT,

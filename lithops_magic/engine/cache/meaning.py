@@ -54,6 +54,8 @@ class Meaning:
         self._alive: list[Any] = []
         self.modules: set[str] = set()
         """Those that are imported where it is unpickled."""
+        self.named: set[str] = set()
+        """Names of what is found in them."""
         self.codes: list[CodeType] = []
         """The code that it carries itself."""
         self.classes: dict[int, int] = {}
@@ -155,6 +157,7 @@ class Meaning:
         if isinstance(reduced, str):
             module = packing.whichmodule(value, reduced)
             self.modules.add(module)
+            self.named.add(reduced.rpartition(".")[2])
             return self._put(b"g", f"{module}:{reduced}".encode())
         if isinstance(value, ModuleType):
             self.modules.add(value.__name__)

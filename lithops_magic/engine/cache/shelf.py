@@ -134,7 +134,7 @@ class Shelf:
         AwsError
             It is not there any more, or not what was written.
         """
-        pack = self._pack(entry.pack) if entry.pack.size else b""
+        pack = b"" if entry.alone and not entry.log_size else self._pack(entry.pack)
         if entry.alone:
             reference = self.reference(entry)
             value = self._store.get(str(reference["object"]), sha256=entry.sha256.hex(), size=entry.size)
@@ -156,7 +156,9 @@ class Shelf:
         with self._lock:
             if pack.sha256 not in self._packs:
                 key = self._key(pack.days, PACKS) + pack.sha256
-                self._packs[pack.sha256] = self._store.get(key, sha256=pack.sha256, size=pack.size)
+                # There is none of values that have no bytes.
+                content = self._store.get(key, sha256=pack.sha256, size=pack.size) if pack.size else b""
+                self._packs[pack.sha256] = content
                 if len(self._packs) > _AT_HAND:
                     self._packs.popitem(last=False)
             return self._packs[pack.sha256]

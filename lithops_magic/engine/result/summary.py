@@ -10,7 +10,7 @@ from lithops_magic.engine.result.gallery import is_picture
 from lithops_magic.engine.result.memory_advice import memory_advice
 from lithops_magic.engine.text import html, tracebacks
 from lithops_magic.engine.text.short_repr import clipped, glance
-from lithops_magic.engine.text.units import duration, factor, plural, price
+from lithops_magic.engine.text.units import duration, factor, money, plural, price
 from lithops_magic.errors import facts
 
 if TYPE_CHECKING:
@@ -68,6 +68,18 @@ def speedup(snapshot: Snapshot) -> list[str]:
     return [f"{factor(snapshot.speedup)} faster than one by one"]
 
 
+def recalled(snapshot: Snapshot) -> list[str]:
+    """Return how many values came from the cache, and how many tasks were computed; nothing if none did."""
+    if not snapshot.cached:
+        return []
+    return [f"{snapshot.cached:,} from cache", f"{snapshot.answered:,} computed"]
+
+
+def saved(snapshot: Snapshot) -> list[str]:
+    """Return what the values from the cache had cost; nothing if there are none."""
+    return [f"saved ≈ {money(snapshot.saved)}"] if snapshot.cached and snapshot.saved else []
+
+
 def error_lines(result: MapResult, *, debug: bool = False) -> list[str]:
     """Return one line for each group of equal errors, the most frequent first.
 
@@ -99,7 +111,7 @@ def _counts(snapshot: Snapshot, total: int) -> list[str]:
     if snapshot.state == "preparing":
         return [snapshot.phase.rstrip(" .…") or "preparing"]
     if snapshot.state == "finished" and snapshot.done == total:
-        return ["all done"]
+        return ["all done", *recalled(snapshot)]
     counts = {
         "done": snapshot.done,
         "failed": snapshot.failed,
@@ -108,7 +120,7 @@ def _counts(snapshot: Snapshot, total: int) -> list[str]:
         "never sent": snapshot.cancelled,
     }
     ended = {"cancelled": ["stopped"], "broken": ["ended early"]}.get(snapshot.state, [])
-    return [*ended, *(f"{number:,} {what}" for what, number in counts.items() if number)]
+    return [*ended, *(f"{number:,} {what}" for what, number in counts.items() if number), *recalled(snapshot)]
 
 
 def _facts(result: MapResult) -> Iterator[tuple[str, list[str]]]:
@@ -129,8 +141,9 @@ def _facts(result: MapResult) -> Iterator[tuple[str, list[str]]]:
         yield "time", [_times(times, snapshot)]
     if snapshot.max_memory_mb:
         yield "memory", [memory_advice(snapshot.max_memory_mb, snapshot.memory_mb)]
-    if snapshot.invocations:
-        yield "cost", [price(result.cost, local=snapshot.local)]
+    if snapshot.invocations or snapshot.cached:
+        spent = [price(result.cost, local=snapshot.local)] if snapshot.invocations else []
+        yield "cost", [" · ".join(spent + saved(snapshot)) or "nothing"]
     if printed := result._printed:
         yield "logs", [f"{plural(len(printed), 'task')} printed: .logs({printed[0]}), .logs(grep=…)"]
 

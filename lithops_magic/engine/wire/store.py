@@ -50,6 +50,9 @@ class Store(Protocol):
     def put_new(self, key: str, data: bytes) -> None:
         """Write an object unless there is one."""
 
+    def delete_prefix(self, prefix: str) -> int:
+        """Delete every object whose key begins with `prefix`, and return how many."""
+
     def prepare_cache(self) -> None:
         """Have cached values expire."""
 

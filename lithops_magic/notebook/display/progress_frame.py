@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lithops_magic.engine.result.summary import speedup
+from lithops_magic.engine.result.summary import recalled, saved, speedup
 from lithops_magic.engine.text import html
 from lithops_magic.engine.text.units import duration, money, plural, price, rate
 
@@ -81,12 +81,13 @@ def summary(snapshot: Snapshot, *, reducing: Reducing | None = None) -> str:
         verb = "Stopped" if snapshot.state == "cancelled" else "Ended early"
         parts = [f"{verb}: {finished:,} of {plural(total, 'task')} finished"]
         parts += _count(snapshot.running, "still running")
-    parts += _count(snapshot.failed, "failed", mark="✗ ")
+    parts += recalled(snapshot) + _count(snapshot.failed, "failed", mark="✗ ")
     parts.append(duration(snapshot.elapsed))
     parts += speedup(snapshot) + _count(snapshot.retried, "retried") + _count(snapshot.throttled, "throttled")
     parts += [str(reducing)] if reducing else []
     if spent := snapshot.spent + (reducing.snapshot.spent if reducing else 0.0):
         parts.append(price(spent, local=snapshot.local))
+    parts += saved(snapshot)
     return " · ".join(parts)
 
 
@@ -95,6 +96,7 @@ def _counts(snapshot: Snapshot, left: float | None) -> list[str]:
     total = "?" if snapshot.total is None else f"{snapshot.total:,}"
     parts = [f"{snapshot.done + snapshot.failed:,}/{total}"]
     parts += _count(snapshot.failed, "failed", mark="✗ ") + _count(snapshot.throttled, "throttled")
+    parts += _count(snapshot.cached, "from cache")
     if not snapshot.invocations:
         # A sandbox that starts and one that computes look alike from here.
         return [*parts, "no task has ended yet"]

@@ -27,6 +27,7 @@ _OPTIONS: dict[str, tuple[Option, ...]] = {
     "attach": options.ATTACH,
     "status": options.MANAGE,
     "clean": options.CLEAN,
+    "cache": options.CACHE,
     "config": config.OPTIONS,
     "export": (),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lithops_magic.notebook.parse.options import ATTACH, CALL, CLEAN, LOGS, MANAGE, MAP, Option, describe
+from lithops_magic.notebook.parse.options import ATTACH, CACHE, CALL, CLEAN, LOGS, MANAGE, MAP, Option, describe
 
 _MAP_FORMS = """\
     %%lambda_map TARGET in ITEMS [options]     the cell is computed for each item
@@ -107,6 +107,27 @@ _ATTACH_EXAMPLES = """\
     %lambda_attach 01234567 -o r --resume
 """
 
+_CACHE_FORMS = """\
+    %lambda_cache [CELL] [options]
+"""
+
+_CACHE_INTRODUCTION = """\
+`%%lambda_map … --cache` keeps values in S3 and uses them again, from any notebook of the account and namespace, where
+all that the code depends on is the same: the code but for comments and its place, the values and functions that it uses
+of the notebook, the modules of your own that it reaches, the versions of its packages, Python's, and the item. Random
+numbers, the time, the environment, files and the network are not seen: clear, or leave --cache out, where they matter.
+CELL is how its name begins, or a part of what stands behind it in the list; without it, all cells are meant.
+"""
+
+_CACHE_EXAMPLES = """\
+    %%lambda_map x in range(1000) -o squares --cache 30d
+    x ** 2
+
+    %lambda_cache
+
+    %lambda_cache squares --clear
+"""
+
 
 def _help(what: str, forms: str, introduction: str, options: Iterable[Option], examples: str = "") -> str:
     sections = [f"{what}\n", forms, introduction, f"Options:\n{describe(options)}\n"]
@@ -136,4 +157,11 @@ CLEAN_HELP = _help(
     "    %lambda_clean [options]\n",
     "It says what it would delete, and asks.\n",
     CLEAN,
+)
+CACHE_HELP = _help(
+    "List the values that --cache keeps, by cell and size, or delete them.",
+    _CACHE_FORMS,
+    _CACHE_INTRODUCTION,
+    CACHE,
+    _CACHE_EXAMPLES,
 )

@@ -1,4 +1,4 @@
-"""The magics around the jobs: `%lambda_status`, `%lambda_logs`, `%lambda_attach` and `%lambda_clean`."""
+"""The magics around the jobs: `%lambda_status`, `%lambda_logs`, `%lambda_attach`, `%lambda_clean`, `%lambda_cache`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 from IPython.core.page import page
 
-from lithops_magic.notebook.magics.help import ATTACH_HELP, CLEAN_HELP, LOGS_HELP, STATUS_HELP
+from lithops_magic.notebook.magics.help import ATTACH_HELP, CACHE_HELP, CLEAN_HELP, LOGS_HELP, STATUS_HELP
 from lithops_magic.notebook.magics.map import is_silenced
 from lithops_magic.notebook.parse import grammar, options
 from lithops_magic.notebook.parse.about import notebook_name
@@ -65,6 +65,25 @@ class JobMagics(Magics):
             return False
 
     lambda_clean.__doc__ = CLEAN_HELP
+
+    @no_var_expand
+    @line_magic
+    def lambda_cache(self, line: str) -> None:
+        from lithops_magic.notebook.display.cache import cache
+        from lithops_magic.notebook.display.status import show
+
+        which, given = grammar.split_options(line, options.CACHE, self.shell.user_ns)
+        if given.help:
+            page(CACHE_HELP)
+            return
+        grammar.refuse_unknown_flag(which, options.by_flag(options.CACHE))
+        if given.yes and not given.clear:
+            raise UsageError("--yes is for --clear: `%lambda_cache --clear --yes` deletes without asking")
+        agree = _always if given.yes else self._agree
+        which = expand(which, self.shell.user_ns).strip("\"'")
+        show(cache(self._magics.settings(given), which, delete=given.clear, agree=agree))
+
+    lambda_cache.__doc__ = CACHE_HELP
 
     @no_var_expand
     @line_magic

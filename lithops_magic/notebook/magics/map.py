@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.displayhook import DisplayHook
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 from IPython.core.page import page
-from traitlets import Bool, Dict, Enum, Float, Int, TraitError, Unicode, validate
+from traitlets import Bool, Dict, Enum, Float, Int, TraitError, Unicode, Union, validate
 
 from lithops_magic.config import limits
+from lithops_magic.config.lifetime import LIFETIME, parse_lifetime
 from lithops_magic.errors import TaskError, facts
 from lithops_magic.notebook.magics.help import CALL_HELP, MAP_HELP
 from lithops_magic.notebook.parse import grammar, option_values, options
@@ -68,6 +69,12 @@ class LambdaMagics(Magics):
         config=True
     )
     locals = _switch(False, "Show the local variables of the frames that failed.")
+    cache = Union(
+        [Bool(), Unicode(), Float()],
+        default_value=None,
+        allow_none=True,
+        help="Use values computed before, and keep new ones: True for 30 days, or a time such as '12h' or '90d'.",
+    ).tag(config=True)
     max_cost = Float(None, allow_none=True, help="US dollars after which one job sends nothing more.").tag(config=True)
     profile = _text("AWS profile to use.")
     local = _switch(False, "Use the local AWS on this machine, whatever is configured.")
@@ -81,6 +88,16 @@ class LambdaMagics(Magics):
         if value is not None and not low < value < float("inf"):
             raise TraitError(f"{name} must be {what}, not {value}")
         return value  # type: ignore[no-any-return]
+
+    @validate("cache")
+    def _check_cache(self, proposal: Any) -> Any:
+        value = proposal["value"]
+        try:
+            if value is not None and not isinstance(value, bool):
+                parse_lifetime(value)
+        except ValueError:
+            raise TraitError(f"cache must be {LIFETIME}, not {value!r}") from None
+        return value
 
     @validate("env")
     def _check_env(self, proposal: Any) -> dict[str, str]:

@@ -239,6 +239,8 @@ def _read_value(
         return True, position
     start = position + 1 if assigned else _BLANK.match(line, position).end()  # type: ignore[union-attr]
     word = _WORD.match(line, start)
+    if option.bare is not None and not assigned and not _legal(option, word):
+        return option.bare, position
     if word is None or (not assigned and word.group() in flags):
         raise UsageError(f"{flag} needs a value: {option.legal}")
     quoted = _QUOTED.fullmatch(word.group())
@@ -249,6 +251,15 @@ def _read_value(
         return option.parse(text), word.end()
     except ValueError:
         raise UsageError(f"{flag} must be {option.legal}, not `{text}`") from None
+
+
+def _legal(option: Option, word: re.Match[str] | None) -> bool:
+    """Whether a word is a value of an option that may have none."""
+    try:
+        option.parse(word.group() if word else "")
+    except ValueError:
+        return False
+    return True
 
 
 def _without_for(source: str) -> str:

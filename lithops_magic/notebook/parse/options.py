@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from lithops_magic.closest import closest
 from lithops_magic.config import limits
+from lithops_magic.config.lifetime import DEFAULT, parse_lifetime
 from lithops_magic.config.limits import Range
 from lithops_magic.config.settings import ALIASES
 from lithops_magic.notebook.parse import option_values
@@ -36,6 +37,7 @@ class Options:
     backups: bool = False
     errors: Errors | None = None
     locals: bool = False
+    cache: float | None = None
     max_cost: float | None = None
     dry_run: bool = False
     background: bool = False
@@ -45,6 +47,7 @@ class Options:
     profile: str | None = None
     grep: str | None = None
     resume: bool = False
+    clear: bool = False
     yes: bool = False
     help: bool = False
 
@@ -67,6 +70,8 @@ class Option:
     """Whether it may be given several times, each adding a value."""
     several: bool = False
     """Whether it takes the words up to the next option, as far as they are files here or the expression is over."""
+    bare: object = None
+    """What it means without a value, if it may have none."""
 
     @property
     def field(self) -> str:
@@ -77,6 +82,7 @@ class Option:
     def usage(self) -> str:
         """The option as the help shows it: `-o NAME, --out NAME`."""
         value = f" {self.metavar}" if self.metavar else ""
+        value = f" [{self.metavar}]" if self.bare is not None else value
         return ", ".join(flag + value for flag in self.flags)
 
 
@@ -168,6 +174,16 @@ _ERRORS = Option(
     "raise or keep",
     ERRORS,
 )
+_CACHE = Option(
+    ("--cache",),
+    "use values computed before where code, data, packages and item are the same, and keep new ones for others; AGE is "
+    "how old they may be (30d when not given), off uses none",
+    "AGE",
+    parse_lifetime,
+    "a time of at most a year, such as 12h or 30d, or off",
+    examples=("12h", "7d", "30d", "90d", "365d", "off"),
+    bare=DEFAULT,
+)
 _LIMITS = (
     Option(("--locals",), "show the local variables of the frames that failed"),
     Option(
@@ -198,13 +214,14 @@ MAP = (
     *_RETRYING,
     _BACKUPS,
     _ERRORS,
+    _CACHE,
     *_LIMITS,
     *_WAYS,
     _QUIET,
     *_WHERE,
     _HELP,
 )
-CALL = (_ANSWER, *_FUNCTION, *_RETRYING, *_LIMITS, *_WAYS, _QUIET, *_WHERE, _HELP)
+CALL = (_ANSWER, *_FUNCTION, *_RETRYING, _CACHE, *_LIMITS, *_WAYS, _QUIET, *_WHERE, _HELP)
 ATTACH = (
     _OUT,
     Option(("--resume",), "run what was not finished; without it the job is only looked at"),
@@ -219,11 +236,16 @@ CLEAN = (
     Option(("--yes",), "delete without asking"),
     *MANAGE,
 )
+CACHE = (
+    Option(("--clear",), "delete all of it, or what is named"),
+    Option(("--yes",), "delete without asking"),
+    *MANAGE,
+)
 LOGS = (Option(("--grep",), "only lines that match this regular expression", "PATTERN", str, "a pattern"), _HELP)
 
 ENGINE = (
     *("memory", "timeout", "tmp", "packages", "chunksize", "workers", "retries", "retry_errors", "retry_memory"),
-    *("backups", "errors", "locals", "max_cost"),
+    *("backups", "errors", "locals", "cache", "max_cost"),
 )
 """Fields that have a session default of the same name and are handed to the engine as they are."""
 

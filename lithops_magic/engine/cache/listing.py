@@ -1,0 +1,115 @@
+"""What is in the cache, function by function, and how it is deleted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from lithops_magic.aws.storage.bucket import CACHE
+from lithops_magic.engine.cache.index import count
+from lithops_magic.engine.cache.shelf import ABOUT, DAY, INDEXES
+from lithops_magic.engine.wire.store import Store
+from lithops_magic.errors import AwsError
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The cached values of one function."""
+
+    name: str
+    """The function's."""
+    label: str
+    """What the user called it."""
+    about: str
+    """Where it was run, and how its code begins."""
+    values: int
+    size: int
+    """Bytes in S3."""
+    written: float
+    """When the latest value was, in seconds since 1970."""
+    until: float
+    """When S3 deletes the latest."""
+    prefixes: tuple[str, ...] = field(repr=False)
+    """How the keys of its objects begin."""
+
+    def answers(self, name: str) -> bool:
+        """Whether a user may mean it: by how its name begins, or by part of what it is called."""
+        return self.name.startswith(name) or name in self.label or name in self.about
+
+
+def kept(store: Store) -> list[Kept]:
+    """Return what is in the cache, what was written last first.
+
+    Raises
+    ------
+    AwsError
+        S3 cannot be read.
+    """
+    found: dict[str, list[Kept]] = {}
+    for part in _parts(store):
+        found.setdefault(part.name, []).append(part)
+    return sorted((_together(parts) for parts in found.values()), key=lambda one: -one.written)
+
+
+def clear(store: Store, what: Iterable[Kept]) -> None:
+    """Delete values.
+
+    Raises
+    ------
+    AwsError
+        A call is not permitted.
+    """
+    for one in what:
+        for prefix in one.prefixes:
+            store.delete_prefix(prefix)
+
+
+def _parts(store: Store) -> Iterator[Kept]:
+    try:
+        listed = list(store.find(CACHE))
+    except AwsError as error:
+        # Nothing was stored yet.
+        if error.code == "NoSuchBucket":
+            return
+        raise
+    for prefix, group in groupby(listed, key=lambda each: "/".join(each.key.split("/")[:3]) + "/"):
+        objects = list(group)
+        days, name = prefix.split("/")[1:3]
+        indexes = [each for each in objects if each.key.startswith(prefix + INDEXES)]
+        written = max(each.modified for each in indexes or objects)
+        about = _about(store, prefix + ABOUT)
+        yield Kept(
+            name=name,
+            label=about.get("label") or about.get("name", ""),
+            about=about.get("about", ""),
+            values=sum(count(each.size) for each in indexes),
+            size=sum(each.size for each in objects),
+            written=written,
+            until=written + int(days) * DAY,
+            prefixes=(prefix,),
+        )
+
+
+def _about(store: Store, key: str) -> dict[str, str]:
+    try:
+        about = json.loads(store.get(key))
+    except (AwsError, ValueError):
+        return {}
+    return {name: text for name, text in about.items() if isinstance(text, str)} if isinstance(about, dict) else {}
+
+
+def _together(parts: Sequence[Kept]) -> Kept:
+    """Join what one function has with several lifetimes."""
+    latest = max(parts, key=lambda part: part.written)
+    return Kept(
+        name=latest.name,
+        label=latest.label,
+        about=latest.about,
+        values=sum(part.values for part in parts),
+        size=sum(part.size for part in parts),
+        written=latest.written,
+        until=max(part.until for part in parts),
+        prefixes=tuple(prefix for part in parts for prefix in part.prefixes),
+    )
