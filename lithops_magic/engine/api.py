@@ -233,8 +233,9 @@ def map(
     cache
         Use values that were computed before, by any notebook of this account and namespace, and keep those that are
         computed now: True for 30 days, or a time such as ``"12h"`` or ``"90d"``. A value is used where the function
-        (its code, what it captures, the modules and the versions of the packages it reaches) and the item are the same.
-        Chance, time, environment and files are not seen: a function that depends on them gives what it gave then.
+        (its code, what it captures, the modules and the versions of the packages it reaches, `files` and `env`) and the
+        item are the same. Chance, time and other files are not seen: a function that depends on them gives what it gave
+        then.
     packages
         Packages that the function gets beside those it is seen to use, or in other versions: ``"numpy==2.1 polars"``, a
         requirements file, a list of such; ``"none"`` ships none at all. Once a file names hashes, everything that is

@@ -35,17 +35,23 @@ def identity(need: Need, target: Target, meaning: Callable[[bytes, str], bytes])
         sorted(map(str, closure.missing.values())),
         # Of what nobody installed nobody wrote down a version: all that is known are its files.
         fingerprint(need, target) if closure.unowned else "",
-        sorted(_of_sources(need.sources, meaning)),
+        sorted(_of_sources(need, meaning)),
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def _of_sources(archive: bytes, meaning: Callable[[bytes, str], bytes]) -> list[tuple[str, str]]:
-    """Return the files of an archive of the user's own modules, each with what identifies it."""
-    if not archive:
+def _of_sources(need: Need, meaning: Callable[[bytes, str], bytes]) -> list[tuple[str, str]]:
+    """Return the user's own modules and files, each with what identifies it."""
+    if not need.sources:
         return []
-    with zipfile.ZipFile(io.BytesIO(archive)) as files:
-        return [(name, meaning(files.read(name), name).hex()) for name in files.namelist()]
+    # Those that are sent as files are read, whatever they are called.
+    read = {name for name, _ in need.request.data}
+    with zipfile.ZipFile(io.BytesIO(need.sources)) as files:
+        contents = [(name, files.read(name)) for name in files.namelist()]
+    return [
+        (name, (hashlib.sha256(data).digest() if name in read else meaning(data, name)).hex())
+        for name, data in contents
+    ]
 
 
 def _identity(part: Part) -> str:

@@ -260,6 +260,26 @@ def test_what_else_a_task_can_see_is_part_of_the_name() -> None:
     assert name_of(max, memory=512, timeout=9, retries=0, chunksize=3, workers=2) == names[0]
 
 
+def test_the_content_of_files_that_are_sent_is_part_of_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def reads(x: int) -> str:
+        with open("data.py") as file:  # noqa: PTH123
+            return file.read()
+
+    names = []
+    for text in ("x = 1", "x = 1  # a comment is content here", "x = 2", "x = 1"):
+        Path("data.py").write_text(text)
+        keys = keys_of(reads, files="data.py")
+        assert keys.impure == []
+        names.append(keys.of_function())
+    assert names[0] == names[3]
+    assert len(set(names)) == 3
+    assert keys_of(reads).impure == ["files or the network"]
+
+
 def test_versions_of_packages_are_part_of_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
     from lithops_magic.packages import distributions
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dis
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 from types import CodeType
 
 from lithops_magic import packages
+from lithops_magic.engine.cache.meaning import Meaning
 
 _SEEDED = frozenset({"seed", "default_rng", "Random", "RandomState", "SeedSequence", "manual_seed", "PRNGKey"})
 """Names by which code makes a generator of its own, or sets one: what it draws then is the same in every run."""
@@ -28,28 +29,26 @@ UNSEEN = "the code uses {}: values from the cache are what that gave when they w
 """What the user is told of that."""
 
 
-def visibly_impure(codes: Iterable[CodeType], reached: Set[str], named: Set[str]) -> list[str]:
+def visibly_impure(met: Meaning, *, sends_files: bool) -> list[str]:
     """Return what code depends on, in words.
 
     Parameters
     ----------
-    codes
-        All of it.
-    reached
-        Modules that it reaches through its globals.
-    named
-        Names of what it takes from them.
+    met
+        All of it, and the modules that it reaches.
+    sends_files
+        Whether files go with it, whose content counts: those that it reads may be these.
     """
-    codes = list(codes)
-    modules = {name.partition(".")[0] for name in reached | packages.imports_of_code(codes)}
-    taken = named | {name for code in _all(codes) for name in _taken(code)}
-    names = taken | {name for code in _all(codes) for name in code.co_names}
+    codes = list(_all(met.codes))
+    modules = {name.partition(".")[0] for name in met.modules | packages.imports_of_code(met.codes)}
+    taken = met.named | {name for code in codes for name in _taken(code)}
+    names = taken | {name for code in codes for name in code.co_names}
     drawn = modules & {"random", "secrets", "uuid"} or ("random" in names and modules & {"numpy", "torch", "jax"})
     found = {
         "random numbers": bool(drawn) and not names & _SEEDED,
         "the time": bool(("time" in modules and taken & _CLOCKS) or names & _NOW),
         "the environment": bool(names & _ENVIRONMENT and modules & {"os", "socket", "platform", "multiprocessing"}),
-        "files or the network": bool(names & _READERS or modules & _REMOTE),
+        "files or the network": bool((names & _READERS and not sends_files) or modules & _REMOTE),
     }
     return [what for what, seen in found.items() if seen]
 

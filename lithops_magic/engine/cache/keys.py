@@ -48,14 +48,14 @@ class Keys:
     ) -> None:
         self._say = say
         self._said = False
-        self._request = packages.Request.parse(options.packages)
+        self._request = packages.Request.parse(options.packages, options.files)
         self._target = packages.Target.of(settings.architecture, local=settings.local)
         self._modules: dict[frozenset[str], str] = {}
         # It holds on to what it has met: the classes below are told by their ids.
         self._meaning = Meaning()
         self._meaning.add(function)
         self._own = self._packages(self._meaning)
-        self.impure = visibly_impure(self._meaning.codes, self._meaning.modules, self._meaning.named)
+        self.impure = visibly_impure(self._meaning, sends_files=bool(self._request.data))
         """What the function visibly depends on beside its arguments, in words."""
         facts = [
             _FORMAT,

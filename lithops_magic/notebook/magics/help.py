@@ -114,8 +114,8 @@ _CACHE_FORMS = """\
 _CACHE_INTRODUCTION = """\
 `%%lambda_map … --cache` keeps values in S3 and uses them again, from any notebook of the account and namespace, where
 all that the code depends on is the same: the code but for comments and its place, the values and functions that it uses
-of the notebook, the modules of your own that it reaches, the versions of its packages, Python's, and the item. Random
-numbers, the time, the environment, files and the network are not seen: clear, or leave --cache out, where they matter.
+of the notebook, the modules of your own that it reaches, --files, --env, the versions of its packages, Python's, and
+the item. Random numbers, the time, other files and the network are not seen: leave --cache out where they matter.
 CELL is how its name begins, or a part of what stands behind it in the list; without it, all cells are meant.
 """
 
