@@ -13,6 +13,8 @@ from pathlib import Path
 from types import CodeType, TracebackType
 from typing import Any
 
+from lithops_magic.working_folder import working_folder
+
 _TYPED = ("<ipython-input-", "<stdin>", "<console>", "<python-input-", "<doctest ")
 """What code is called that a person typed; other names in angle brackets are those of generated code."""
 STAND_IN = "__lithops_magic_stand_in__"
@@ -44,7 +46,7 @@ def name(file: str) -> str:
     shell = _shell()
     if shell is not None and (named := shell.compile.format_code_name(file)):
         return " ".join(named)
-    return file.removeprefix(f"{Path.cwd()}{os.sep}")
+    return file.removeprefix(f"{working_folder()}{os.sep}")
 
 
 def variable(value: object) -> str:

@@ -35,14 +35,17 @@ def ensure_local_aws(notify: Callable[[str], None]) -> LocalServer:
     LocalAWSError
         It does not start; the message is its own reason.
     """
-    with subprocess.Popen(
-        [sys.executable, "-P", "-m", "lithops_magic.local", "ensure"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        output, errors = _wait(process, notify)
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-P", "-m", "lithops_magic.local", "ensure"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            output, errors = _wait(process, notify)
+    except OSError as error:
+        raise LocalAWSError(f"The local AWS could not be started: {error.strerror}.") from None
     if process.returncode != 0:
         reason = (errors.strip().splitlines() or [f"it ended with status {process.returncode}"])[-1]
         raise LocalAWSError(f"The local AWS did not start: {reason}")

@@ -13,6 +13,7 @@ from lithops_magic.config.document import Document
 from lithops_magic.config.keys import lookup, read_fields, read_local
 from lithops_magic.config.settings import CREDENTIALS, Settings
 from lithops_magic.errors import ConfigError
+from lithops_magic.working_folder import working_folder
 
 OF_AN_ACCOUNT = [
     "region",
@@ -90,7 +91,7 @@ def find_file(config_file: str | os.PathLike[str] | None = None) -> Path | None:
             if not _is_file(path, origin):
                 raise ConfigError(f"{origin}there is no file {path}. Create it or correct the path.")
             return path
-    usual = (Path(".lithops_config").absolute(), Path.home() / ".lithops" / "config", SYSTEM_FILE)
+    usual = (working_folder() / ".lithops_config", Path.home() / ".lithops" / "config", SYSTEM_FILE)
     return next((path for path in usual if _is_file(path)), None)
 
 

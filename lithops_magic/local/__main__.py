@@ -51,6 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
     except LocalError as failure:
         print(failure, file=sys.stderr)
         return 1
+    except OSError as failure:
+        from lithops_magic.local.resources import explain
+
+        print(explain(failure), file=sys.stderr)
+        return 1
     return 0
 
 
@@ -73,12 +78,10 @@ def _parser() -> argparse.ArgumentParser:
 def _add_server_options(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--port", type=int, default=0, help="port on 127.0.0.1 (a free one unless given)")
-    add(
-        "--workers", type=int, default=max(2, os.cpu_count() or 2), help="sandboxes at work at once (cores, at least 2)"
-    )
+    add("--workers", type=_count, help="sandboxes at work at once (cores, at least 2)")
     add(
         "--concurrency",
-        type=int,
+        type=_count,
         help="the account's simultaneous invocations; more are throttled (as many as workers)",
     )
     add(
@@ -120,13 +123,22 @@ def _add_server_options(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is too few: use 1 or more")
+    return number
+
+
 def _serve(options: argparse.Namespace) -> None:
     from lithops_magic.local.lifecycle import check_installed
 
     check_installed()
     from lithops_magic.local import server
     from lithops_magic.local.banner import banner
+    from lithops_magic.local.resources import allow_files, share
 
+    room = share(allow_files(), options.workers, options.concurrency)
     folder = private_folder()
     running = find(folder, version())
     if running:
@@ -134,10 +146,11 @@ def _serve(options: argparse.Namespace) -> None:
         raise LocalError(f"A local AWS already runs at {running.endpoint_url}: use it, or end it with: {stop}")
     settings = server.Options(
         port=options.port,
-        workers=options.workers,
+        workers=room.workers,
         idle=None if options.idle is None else options.idle * 60,
         state=options.state and Path(options.state).absolute(),
-        concurrency=options.concurrency or options.workers,
+        concurrency=room.concurrency,
+        connections=room.connections,
         isolation=options.isolation,
         event_retry_delays=tuple(options.event_retry_delays),
         settle=options.settle,
@@ -163,8 +176,9 @@ def _ensure(options: argparse.Namespace) -> None:
 
 def _forwarded(options: argparse.Namespace) -> list[str]:
     """The server's own command line; a wish for a port is not one, since `ensure` must not fail by it."""
-    arguments = [f"--workers={options.workers}", f"--isolation={options.isolation}", f"--idle={options.idle}"]
-    arguments.append(f"--settle={options.settle}")
+    arguments = [f"--isolation={options.isolation}", f"--idle={options.idle}", f"--settle={options.settle}"]
+    if options.workers:
+        arguments.append(f"--workers={options.workers}")
     if options.concurrency:
         arguments.append(f"--concurrency={options.concurrency}")
     if options.cpu_share:

@@ -58,8 +58,9 @@ def private_folder() -> Path:
     """
     user = str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
     default = Path(tempfile.gettempdir()) / f"lithops-magic-{user}"
-    folder = Path(os.environ.get(FOLDER_VARIABLE) or default).absolute()
+    folder = Path(os.environ.get(FOLDER_VARIABLE) or default)
     try:
+        folder = folder.absolute()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as failure:
         text = f"The local AWS cannot make its folder {folder} ({failure.strerror}): set {FOLDER_VARIABLE} to another."

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.local.discovery import Discovery, LocalError, ask, is_alive, read, version
+from lithops_magic.local.resources import trouble_in
 
 if TYPE_CHECKING:
     import psutil
@@ -71,7 +72,8 @@ def _await_start(folder: Path, arguments: Sequence[str]) -> Discovery:
             if found is not None and is_alive(found):
                 return found
         if child.poll() is not None:
-            raise LocalError(_last_line(log) or f"The local AWS ended at once; see {log}.")
+            # On a full disk, it could not even say so.
+            raise LocalError(trouble_in(folder) or _last_line(log) or f"The local AWS ended at once; see {log}.")
         time.sleep(0.02)
     child.kill()
     raise LocalError(f"The local AWS did not start within {START_TIMEOUT:.0f} s; see {log}.")

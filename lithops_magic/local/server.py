@@ -25,6 +25,7 @@ from lithops_magic.local import discovery
 from lithops_magic.local.control.platform import Platform
 from lithops_magic.local.control.service import LambdaService
 from lithops_magic.local.discovery import Discovery, LocalError
+from lithops_magic.local.front.connections import bounded
 from lithops_magic.local.front.credentials import Credential, Keyring
 from lithops_magic.local.front.door import Front
 from lithops_magic.local.front.moto_app import MotoApp
@@ -46,10 +47,6 @@ OUTDATED_IDLE = 300.0
 KEEP_ALIVE = 24 * 3600
 """Seconds an unused connection stays open: closing one while a client sends on it would lose an invocation."""
 
-OPEN_FILES = 8192
-"""Files and connections that are held at most: some ten for each of hundreds of sandboxes, one for each client."""
-
-
 Announce = Callable[[Discovery, str], None]
 """Told where the server is, and what differs from Lambda on this machine, once it answers."""
 
@@ -66,6 +63,8 @@ class Options:
         Where everything is kept for the next start; a temporary folder when None.
     concurrency : int
         The account's concurrent executions: more simultaneous invocations are throttled.
+    connections : int
+        Most clients' connections.
     event_retry_delays : tuple of float
         Seconds before each further attempt of a failed asynchronous invocation.
     settle : float
@@ -79,6 +78,7 @@ class Options:
     idle: float | None
     state: Path | None
     concurrency: int
+    connections: int
     isolation: Choice
     event_retry_delays: tuple[float, ...]
     settle: float
@@ -94,7 +94,6 @@ def run(folder: Path, options: Options, announce: Announce) -> None:
         The wanted port or state folder is taken.
     """
     _forget_environment()
-    _allow_files()
     with _listen(options.port) as listener, state_folder(folder, options.state) as state:
         key = discovery.version()
         found = Discovery(
@@ -118,18 +117,6 @@ def _forget_environment() -> None:
             del os.environ[name]
     os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "NO_PROXY": "*"}
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
-
-
-def _allow_files() -> None:
-    """Let this process hold what many sandboxes and clients take, as far as its hard limit goes."""
-    try:
-        import resource
-    except ImportError:  # Windows, which has no such limit
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _listen(port: int) -> socket.socket:
@@ -187,13 +174,15 @@ async def _serve(
         moto=moto,
         stop=lambda: server.stop(),
     )
-    server = _Uvicorn(_uvicorn_config(front))
+    server = _Uvicorn(_uvicorn_config(front, options.connections))
     path = discovery.path_of(folder, found.version)
     watch = asyncio.create_task(_watch(front, runtime, options.idle, found.version, server))
     publish = asyncio.create_task(_publish(server, path, found, lambda: announce(found, runtime.note)))
     try:
         await asyncio.to_thread(moto.get_ready)
         await server.serve(sockets=[listener])
+        if publish.done():
+            await publish
     finally:
         if discovery.read(path) == found:
             path.unlink(missing_ok=True)
@@ -243,9 +232,10 @@ def _functions(state: Path, options: Options, found: Discovery, platform: Platfo
     )
 
 
-def _uvicorn_config(front: Front) -> uvicorn.Config:
+def _uvicorn_config(front: Front, connections: int) -> uvicorn.Config:
     return uvicorn.Config(
         front,
+        http=bounded(connections),
         lifespan="off",
         ws="none",
         log_config=None,
@@ -256,11 +246,16 @@ def _uvicorn_config(front: Front) -> uvicorn.Config:
     )
 
 
-async def _publish(server: uvicorn.Server, path: Path, found: Discovery, announce: Callable[[], None]) -> None:
+async def _publish(server: _Uvicorn, path: Path, found: Discovery, announce: Callable[[], None]) -> None:
+    """Let clients find the server; one that cannot be found ends."""
     while not server.started:
         await asyncio.sleep(0.005)
-    discovery.write(path, found)
-    announce()
+    try:
+        discovery.write(path, found)
+        announce()
+    except OSError:
+        server.stop()
+        raise
 
 
 async def _watch(front: Front, runtime: Runtime, idle: float | None, version: str, server: _Uvicorn) -> None:

@@ -10,12 +10,12 @@ import hashlib
 import json
 import sys
 from collections.abc import Container, Iterable, Mapping
-from pathlib import Path
 
 from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.distributions import NOT_SHIPPED, installed
 from lithops_magic.packages.platform import PROVIDED
 from lithops_magic.packages.whereabouts import distribution_of
+from lithops_magic.working_folder import working_folder
 
 REFUSED = "cannot be shipped"
 """Stands in the note about what was learnt and is not to be had for Lambda."""
@@ -72,4 +72,4 @@ def _file() -> str:
 
 def _own() -> str:
     """Stands for the code of the notebooks in this folder."""
-    return f"./{Path.cwd()}"
+    return f"./{working_folder()}"

@@ -70,8 +70,8 @@ def _words(text: str) -> list[str]:
 
 
 def _read(name: str) -> tuple[Path, bytes]:
-    path = Path(name).expanduser().resolve()
     try:
+        path = Path(name).expanduser().resolve()
         data = b"".join(_contents(path, set()))
     except OSError as error:
         raise PackageError(f"packages: {error.filename or name} cannot be read: {error.strerror}.") from None

@@ -80,6 +80,12 @@ def supply(need: Need, target: Target, notify: Callable[[str], None], room: Room
     found = replace(need, units=(), projects=()) if room.image else need
     try:
         return _supply(found, target, notify, room, learns=not room.image)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise PackageError(
+            f"The packages cannot be written: {error.strerror or error}{where}. Make room, or set "
+            "LITHOPS_MAGIC_CACHE_DIR to another folder."
+        ) from None
     except PackageError as error:
         # What was learnt must not keep from running what runs without it.
         less = closure_of(found, target, learns=False)[1].parts

@@ -22,6 +22,7 @@ from lithops_magic.errors import PackageError
 from lithops_magic.packages.hashes import Hashes
 from lithops_magic.packages.indexes import configuration, options
 from lithops_magic.packages.platform import Target
+from lithops_magic.working_folder import working_folder
 
 _UNREACHABLE = (
     "error sending request",
@@ -222,12 +223,15 @@ def _call(arguments: Sequence[str], text: str, notify: Callable[[str], None] | N
     if arguments[0] == "pip":
         always += options()
     environment = {**os.environ, **configuration()}
+    here = working_folder()
     with tempfile.TemporaryFile("w+", encoding="utf-8") as given, tempfile.TemporaryFile("w+") as output:
         given.write(text)
         given.seek(0)
         process = subprocess.Popen(
             [_program(), *arguments, *always],
             env={name: value for name, value in environment.items() if name not in _DECIDED_HERE},
+            # uv refuses to start in a folder that was deleted.
+            cwd=here if here.is_absolute() else tempfile.gettempdir(),
             stdin=given,
             stdout=output,
             stderr=subprocess.PIPE,
@@ -250,7 +254,7 @@ def _call(arguments: Sequence[str], text: str, notify: Callable[[str], None] | N
         )
     if any(sign in said for sign in _UNREACHABLE):
         raise Unreachable(_reason(said))
-    raise Unresolvable(_reason(said))
+    raise Unresolvable(_reason(said) or f"uv ended with status {process.returncode}")
 
 
 def _listen(process: subprocess.Popen[str], notify: Callable[[str], None] | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from lithops_magic.aws.explain import aws_errors
+from lithops_magic.aws.invoke.connect import allow_sockets
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Done, Outcome, Refused, Reply, Throttled, Unreachable
 from lithops_magic.aws.session import Cloud
 from lithops_magic.errors import AwsError
@@ -18,6 +19,7 @@ __all__ = [
     "Throttled",
     "Transport",
     "Unreachable",
+    "allow_sockets",
     "concurrency",
     "open_transport",
 ]

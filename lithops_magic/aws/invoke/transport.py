@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lithops_magic.aws.invoke.connect import Dialer, Target, allow_sockets
+from lithops_magic.aws.invoke.connect import Dialer, Target
 from lithops_magic.aws.invoke.outcomes import (
     Ambiguous,
     Done,
@@ -70,7 +70,6 @@ class CrtTransport:
         *,
         asynchronous: bool = False,
     ) -> None:
-        allow_sockets(max_in_flight)
         self._target = Target.resolve(cloud, function_name, asynchronous=asynchronous)
         self._signer = Signer(cloud, self._target, self._renewed)
         self._dialer: Dialer | None = Dialer(self._target)

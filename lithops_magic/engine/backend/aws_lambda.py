@@ -28,6 +28,10 @@ UNKNOWN_CONCURRENCY = (
     f"This endpoint does not say how many functions may run at once: {FALLBACK_WORKERS} at most are used; "
     "workers (or max_workers in the configuration) changes that."
 )
+FEW_FILES = (
+    "this process may open too few files for {wanted:,} invocations at once: {workers:,} are used "
+    "(ulimit -n raises the limit)"
+)
 UNLIMITED = 1_000_000_000
 """Invocations at once where none is sent."""
 LOST_SECONDS = 180.0
@@ -181,7 +185,9 @@ class LambdaBackend:
         if not reused:
             _known[key] = self._deploy(notify)
         cloud, deployed = _known[key].cloud, _known[key].function
-        workers = self._workers or _known[key].workers
+        wanted = self._workers or _known[key].workers
+        workers = invoke.allow_sockets(wanted)
+        few = (FEW_FILES.format(workers=workers, wanted=wanted),) if workers < wanted else ()
 
         return Endpoint(
             sender=invoke.open_transport(
@@ -197,7 +203,7 @@ class LambdaBackend:
             reused=reused,
             price=self._price(cloud.region),
             request_price=prices.price_of(cloud.region).request,
-            notes=_known[key].notes,
+            notes=(*_known[key].notes, *few),
             patience=deployed.timeout + LOST_SECONDS,
             differences=_known[key].differences,
             store=_known[key].store,

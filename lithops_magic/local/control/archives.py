@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from lithops_magic.local.model import ServiceError
 from lithops_magic.local.names import invalid
+from lithops_magic.local.resources import NO_FILES, NO_ROOM
 
 UNZIPPED_LIMIT = 262_144_000
 """Bytes of code and layers together, unzipped (Lambda's quotas page: 250 MB)."""
@@ -129,7 +130,9 @@ def _unzip(data: bytes, target: Path) -> None:
                 else:
                     _write(archive, member, path, mode)
         _link(links, target)
-    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, RuntimeError, EOFError):
+    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, RuntimeError, EOFError) as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM | NO_FILES:
+            raise
         raise _unreadable() from None
 
 

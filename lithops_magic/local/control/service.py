@@ -29,6 +29,7 @@ from lithops_magic.local.control.tags import Tags
 from lithops_magic.local.control.versions import Versions
 from lithops_magic.local.model import Request, Response, ServiceError
 from lithops_magic.local.names import Account
+from lithops_magic.local.resources import explain
 from lithops_magic.local.sandbox.runtime import Runtime
 
 NOUNS = (Absent, Functions, Versions, Aliases, Tags, Layers, Concurrency, EventInvokeConfigs, Policies)
@@ -92,6 +93,9 @@ class LambdaService:
             return await self._answer(request)
         except ServiceError as error:
             return self._protocol.error(error)
+        except OSError as failure:
+            _log.exception("%s %s failed", request.method, request.path)
+            return self._protocol.error(ServiceError("ServiceException", explain(failure), status=500))
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
             message = "The local Lambda service failed; its log says why."

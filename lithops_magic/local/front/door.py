@@ -19,6 +19,7 @@ from lithops_magic.local.front.operation_names import counted_name
 from lithops_magic.local.front.presigned_v2 import host_bucket
 from lithops_magic.local.front.sigv4 import check_head, claimed_service, verify
 from lithops_magic.local.model import Request, Response
+from lithops_magic.local.resources import explain
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -202,7 +203,8 @@ def _unsupported(request: Request, service: str, failure: Exception) -> Response
     if isinstance(failure, NotImplementedError | ImportError):
         return error(protocol, 501, "NotImplemented", f"The local AWS does not have this operation of {service}.")
     logging.getLogger(__name__).error("moto failed", exc_info=failure)
-    return error(protocol, 500, "InternalFailure", f"The local AWS failed in {service}: {type(failure).__name__}")
+    reason = explain(failure) if isinstance(failure, OSError) else type(failure).__name__
+    return error(protocol, 500, "InternalFailure", f"The local AWS failed in {service}: {reason}")
 
 
 async def _read(receive: Receive) -> bytes:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import errno
 import io
 import json
+import os
 import re
 import secrets
 import sys
@@ -81,8 +83,17 @@ class Journal:
         return [answer]
 
     def _append(self, entry: dict[str, Any]) -> None:
-        with self._path.open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+        line = f"{json.dumps(entry)}\n".encode()
+        with self._path.open("ab", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            try:
+                written = file.write(line)
+                if written != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+            except OSError:
+                # What was written in part would spoil the line that follows.
+                file.truncate(end)
+                raise
 
     def _read(self) -> tuple[str, list[dict[str, Any]]]:
         """Return the salt and all whole entries; a line that a crash cut off is dropped."""

@@ -10,6 +10,7 @@ from lithops_magic import config
 from lithops_magic.config import Settings
 from lithops_magic.config.find import find_file
 from lithops_magic.notebook.session import Session
+from lithops_magic.working_folder import working_folder
 
 INLINE = "LITHOPS_CONFIG"
 
@@ -33,7 +34,7 @@ class Store:
             LITHOPS_CONFIG_FILE names a file that does not exist.
         """
         if file is not None:
-            return cls(Path(file).expanduser().absolute(), session, True)
+            return cls(working_folder() / Path(file).expanduser(), session, True)
         return cls(find_file() or Path.home() / ".lithops" / "config", session, False)
 
     @property

@@ -1,0 +1,36 @@
+"""Holds no more connections than the system allows files: the one that has been idle for longest makes room."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+
+def bounded(most: int) -> type[asyncio.Protocol]:
+    """Return uvicorn's protocol for at most so many connections."""
+    kept: dict[Any, None] = {}
+    """In the order in which they were opened or answered last."""
+
+    class Bounded(AutoHTTPProtocol):  # type: ignore[valid-type, misc]
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            super().connection_made(transport)
+            if len(kept) >= most:
+                idle = next((one for one in kept if one.cycle is not None and one.cycle.response_complete), self)
+                kept.pop(idle, None)
+                idle.transport.close()
+                if idle is self:
+                    return
+            kept[self] = None
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            kept.pop(self, None)
+            super().connection_lost(exc)
+
+        def on_response_complete(self) -> None:
+            if self in kept:
+                kept[self] = kept.pop(self)
+            super().on_response_complete()
+
+    return Bounded
