@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+from lithops_magic.notebook.display.offer import unfinished
 from lithops_magic.notebook.magics.completer import matcher_for
 from lithops_magic.notebook.magics.config import ConfigMagics
 from lithops_magic.notebook.magics.export import ExportMagics
 from lithops_magic.notebook.magics.jobs import JobMagics
 from lithops_magic.notebook.magics.map import LambdaMagics
+from lithops_magic.notebook.parse.about import notebook_name
 from lithops_magic.notebook.parse.transform import transform
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     completer = getattr(shell, "Completer", None)
     if completer is not None:
         completer.custom_matchers.append(matcher_for(shell, _MATCHER))
+    if text := unfinished(notebook_name(shell)):
+        print(text)  # noqa: T201
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:

@@ -150,14 +150,16 @@ def test_a_page_is_shown_by_its_first_words() -> None:
     assert len(not_aws.first_words(b"<html>" + b"word " * 1000)) < 100
 
 
-def test_an_endpoint_without_account_settings_goes_on(local_aws: object, monkeypatch: pytest.MonkeyPatch) -> None:
-
-    role = local_aws.client("iam").create_role(  # type: ignore[attr-defined]
+@pytest.fixture
+def elsewhere(local_aws: object) -> Iterator[Settings]:
+    """The local AWS, taken for an account."""
+    iam = local_aws.client("iam")  # type: ignore[attr-defined]
+    role = iam.create_role(
         RoleName="elsewhere",
         AssumeRolePolicyDocument='{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",'
         ' "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}]}',
     )
-    elsewhere = Settings(
+    yield Settings(
         local=False,
         region="us-east-1",
         execution_role=role["Role"]["Arn"],
@@ -166,6 +168,10 @@ def test_an_endpoint_without_account_settings_goes_on(local_aws: object, monkeyp
         secret_access_key=local_aws.secret_access_key,  # type: ignore[attr-defined]
         namespace="elsewhere",
     )
+    iam.delete_role(RoleName="elsewhere")
+
+
+def test_an_endpoint_without_account_settings_goes_on(elsewhere: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     watch = not_aws.watch
 
     def without(client: object) -> None:
@@ -184,3 +190,11 @@ def test_an_endpoint_without_account_settings_goes_on(local_aws: object, monkeyp
     found = lithops_magic.map(abs, [-1, -2], settings=elsewhere)
     assert list(found) == [1, 2]
     assert any(f"{FALLBACK_WORKERS} at most are used" in note for note in found.snapshot().notes)
+
+
+def test_more_workers_than_the_account_allows_are_said_with_the_quota(elsewhere: Settings) -> None:
+    found = lithops_magic.map(abs, [-1], settings=elsewhere.replace(namespace="many"), workers=5000)
+    assert list(found) == [1]
+    (note,) = [note for note in found.snapshot().notes if note.startswith("workers is 5,000, but this account runs ")]
+    assert "Concurrent executions (L-B99A9384)" in note
+    assert "https://us-east-1.console.aws.amazon.com/" in note

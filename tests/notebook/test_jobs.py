@@ -125,6 +125,57 @@ def test_a_job_of_a_process_that_died_is_found_and_finished(loaded, run):
     assert "values  0, 1, 4, 9, 16, 25" in run(f"%lambda_attach {job}")[0]
 
 
+NOTEBOOKS = """
+import os, sys, time
+from lithops_magic.config import load
+from lithops_magic.engine import MapOptions, start
+
+result = start(
+    lambda n: time.sleep(1.5) or n * n, range(6), settings=load(),
+    options=MapOptions(chunksize=1, workers=2, keep_after=0.01, about=f"{sys.argv[1]}: n * n"),
+)
+while len(result.succeeded()) < 3:
+    time.sleep(0.05)
+os._exit(0)
+"""
+
+
+def test_an_interrupted_job_of_this_notebook_is_offered_when_the_extension_is_loaded(
+    shell, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("LITHOPS_MAGIC_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / "analysis.ipynb"))
+
+    def loading() -> str:
+        shell.run_line_magic("unload_ext", "lithops_magic")
+        capsys.readouterr()
+        shell.run_line_magic("load_ext", "lithops_magic")
+        return capsys.readouterr().out
+
+    assert loading() == ""
+    subprocess.run([sys.executable, "-c", NOTEBOOKS, "other.ipynb"], timeout=120, check=True)
+    assert loading() == ""
+    subprocess.run([sys.executable, "-c", NOTEBOOKS, "analysis.ipynb"], timeout=120, check=True)
+    assert re.fullmatch(
+        r"The latest job of this notebook was interrupted \([1-6] ✓ of 6, (just now|.* ago)\): "
+        r"%lambda_attach shows it, %lambda_attach --resume runs the rest\n",
+        loading(),
+    )
+    shell.run_cell("%lambda_attach --resume -o r")
+    assert list(shell.user_ns["r"]) == [0, 1, 4, 9, 16, 25]
+    # What has ended is not offered.
+    assert loading() == ""
+
+
+def test_the_results_of_a_long_job_are_said_to_be_kept(loaded, run, monkeypatch):
+    monkeypatch.setattr("lithops_magic.notebook.display.offer.LONG", 2.5)
+    out, _ = run("%%lambda_map x in range(2) -o r\nimport time\ntime.sleep(3)\nx")
+    job = loaded.user_ns["r"].job_id[:8]
+    assert f"kept for 7 days, also after a restart: %lambda_attach {job}" in out
+    out, _ = run("%%lambda_map x in range(2) -o r\nx")
+    assert "kept for" not in out
+
+
 def test_a_detached_job_goes_on_by_itself_and_is_found_again(loaded, run):
     out, _ = run("%%lambda_map x in range(4) --detach -o r\nimport time\ntime.sleep(1)\nx ** 2")
     # A terminal shows no progress of it, but its id.

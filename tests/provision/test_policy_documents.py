@@ -94,7 +94,7 @@ def called(source: Path) -> Iterator[frozenset[str]]:
         for argument in node.args
         if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
     }
-    services = {"lambda", "iam", "sts", "s3", "ec2", "efs", "s3files", "logs"} & texts
+    services = {"lambda", "iam", "sts", "s3", "ec2", "efs", "s3files", "logs", "cloudwatch"} & texts
     for name in texts | {node.func.attr for node in calls if isinstance(node.func, ast.Attribute)}:
         needed = [permission(service, found) for service in services if (found := operations(service).get(name))]
         if needed:

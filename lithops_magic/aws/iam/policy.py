@@ -181,6 +181,7 @@ def _optional(role: str) -> Iterable[Document]:
     yield _allow(
         "OptionalDoctor",
         [
+            "cloudwatch:GetMetricStatistics",
             "ec2:DescribeRouteTables",
             "ec2:DescribeSecurityGroups",
             "ec2:DescribeSubnets",

@@ -280,7 +280,18 @@ class LambdaBackend:
         concurrency = invoke.concurrency(cloud)
         if concurrency is None and self._workers is None:
             notes = (*notes, UNKNOWN_CONCURRENCY)
+        if concurrency is not None and not cloud.is_local and (self._workers or 0) > concurrency:
+            notes = (*notes, _too_many(cloud, self._workers or 0, concurrency))
         return _Known(cloud, deployed, concurrency or FALLBACK_WORKERS, notes, given.differences, store)
+
+
+def _too_many(cloud: Cloud, workers: int, concurrency: int) -> str:
+    from lithops_magic.aws.account import quota
+
+    return (
+        f"workers is {workers:,}, but this account runs {concurrency:,} sandboxes at once: the rest waits. "
+        f"More: Service Quotas, AWS Lambda, {quota.NAME}, {quota.link(cloud.region)}"
+    )
 
 
 def gather(settings: Settings, need: Need, notify: Callable[[str], None]) -> tuple[Settings, Supply, tuple[str, ...]]:

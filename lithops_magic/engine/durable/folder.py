@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 import time
@@ -12,9 +11,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from filelock import FileLock, Timeout
-from platformdirs import user_state_path
 
 from lithops_magic.closest import closest
+from lithops_magic.config import places
 from lithops_magic.config.limits import KEPT_DAYS
 from lithops_magic.engine.durable import lines, private, records
 from lithops_magic.errors import UnknownJob, UnreadableJob
@@ -60,7 +59,7 @@ class JobFolder:
     @classmethod
     def create(cls, job_id: str) -> JobFolder:
         """Make the folder, and delete old ones."""
-        path = _jobs() / job_id
+        path = places.jobs() / job_id
         # `parents` would give the upper one whatever the user's umask says.
         path.parent.parent.mkdir(parents=True, exist_ok=True)
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -99,7 +98,7 @@ class JobFolder:
     def all(cls) -> list[JobFolder]:
         """Return the folders of all jobs, the latest first."""
         try:
-            paths = list(_jobs().iterdir())
+            paths = list(places.jobs().iterdir())
         except OSError:
             return []
         folders = [cls(path) for path in paths if _is_there(path / "job") or _is_there(path / _OLD_MANIFEST)]
@@ -210,11 +209,6 @@ class JobFolder:
         return False
 
 
-def _jobs() -> Path:
-    state = os.environ.get("LITHOPS_MAGIC_STATE_DIR")
-    return (Path(state) if state else user_state_path("lithops-magic", appauthor=False)) / "jobs"
-
-
 def _is_there(path: Path) -> bool:
     try:
         return path.exists()
@@ -226,7 +220,7 @@ def _prune() -> None:
     """Delete the folders of jobs that are over and too old, or too large all together."""
     room, oldest = KEPT_BYTES, time.time() - KEPT_DAYS * _DAY
     with contextlib.suppress(OSError):  # another process may be doing the same
-        folders = [JobFolder(path) for path in _jobs().iterdir() if not path.is_symlink()]
+        folders = [JobFolder(path) for path in places.jobs().iterdir() if not path.is_symlink()]
         for folder in sorted(folders, key=lambda folder: -folder.changed):
             size = sum(file.stat().st_size for file in folder.path.iterdir())
             room -= size

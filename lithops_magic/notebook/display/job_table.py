@@ -72,13 +72,24 @@ class Listed:
             about=_about(result.options.about, result.options.label),
         )
 
+    def tasks(self) -> str:
+        """Return how many tasks came out how, such as `35 ✓ 5 ✗ of 200`."""
+        counts = f"{self.done:,} ✓" + (f" {self.failed:,} ✗" if self.failed else "")
+        if self.total is None or self.done + self.failed < self.total:
+            counts += f" of {'?' if self.total is None else f'{self.total:,}'}"
+        return counts
+
+    def age(self, now: float) -> str:
+        """Return how long ago it was started."""
+        return _age(now - self.started)
+
     def row(self, now: float) -> tuple[str, ...]:
         """Return the cells under `HEADINGS`."""
         return (
             self.id[:SHOWN],
-            f"{_clock(self.started, now)} ({_age(now - self.started)})",
+            f"{_clock(self.started, now)} ({self.age(now)})",
             self.state,
-            _tasks(self),
+            self.tasks(),
             price(self.cost, local=self.local) if self.cost else "",
             clipped(self.about, _WHERE),
             "" if self.state == "unreadable" else f"%lambda_attach {self.id[:SHOWN]}",
@@ -96,13 +107,6 @@ def known(session: Iterable[MapResult] = ()) -> list[Listed]:
 
 def _about(about: str, label: str) -> str:
     return " · ".join(part for part in (label, about) if part)
-
-
-def _tasks(job: Listed) -> str:
-    counts = f"{job.done:,} ✓" + (f" {job.failed:,} ✗" if job.failed else "")
-    if job.total is None or job.done + job.failed < job.total:
-        counts += f" of {'?' if job.total is None else f'{job.total:,}'}"
-    return counts
 
 
 def _clock(moment: float, now: float) -> str:

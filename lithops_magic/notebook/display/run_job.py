@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from lithops_magic.notebook.display.offer import kept
 from lithops_magic.notebook.display.progress import Progress, sink
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _again(shell: InteractiveShell, view: View, result: MapResult) -> None:
 def _end(result: MapResult, progress: Progress) -> MapResult:
     __tracebackhide__ = True
     keep = result.options.errors == "keep"
-    progress.finish(result, *(_failures(result) if keep else ()))
+    progress.finish(result, *(_failures(result) if keep else ()), *kept(result))
     if not keep or result.snapshot().state == "broken":
         result.raise_errors()
     if result._reduction is not None and not result.errors:
@@ -119,7 +120,7 @@ def _go_on(view: View, result: MapResult, progress: Progress) -> MapResult:
 
     def follow() -> None:
         progress.watch(result)
-        progress.finish(result, *_failures(result))
+        progress.finish(result, *_failures(result), *kept(result))
 
     if result.options.detach:
         text = f"job {result.job_id} goes on without this notebook; %lambda_attach {result.job_id} finds it again"

@@ -1,0 +1,96 @@
+"""How many sandboxes the account may have at once, and what that means for a job."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from lithops_magic.aws.account.permission_errors import Unanswered, asking
+
+if TYPE_CHECKING:
+    from lithops_magic.aws.session import Cloud
+
+RAMP = 1000
+"""New sandboxes that one function gets at most every `RAMP_SECONDS` (AWS Lambda's quotas page, scaling rate)."""
+RAMP_SECONDS = 10.0
+RECENT = timedelta(minutes=5)
+"""How far back "used now" looks: CloudWatch has Lambda's metrics by the minute, some late."""
+
+
+NAME = "Concurrent executions (L-B99A9384)"
+"""Of the quota, in Service Quotas under AWS Lambda."""
+
+
+def link(region: str) -> str:
+    """Return where in the AWS console more can be asked for."""
+    return f"https://{region}.console.aws.amazon.com/servicequotas/home/services/lambda/quotas/L-B99A9384"
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What the account may run at once in this region, and what it does."""
+
+    account: int
+    """Concurrent executions of all functions together."""
+    unreserved: int
+    """Of these, what no other function has reserved."""
+    used: int | None
+    """The most at once in the last minutes; None if that cannot be asked here."""
+    why: str = ""
+    """Why not."""
+
+
+def read(cloud: Cloud) -> Quota:
+    """Ask AWS for the account's concurrency.
+
+    Raises
+    ------
+    AwsError
+        The call is not permitted.
+    """
+    from lithops_magic.aws.explain import aws_errors
+
+    with aws_errors():
+        limit = cloud.client("lambda").get_account_settings()["AccountLimit"]
+    used, why = (None, "the local AWS has no metrics") if cloud.is_local else _used(cloud)
+    return Quota(limit["ConcurrentExecutions"], limit["UnreservedConcurrentExecutions"], used, why)
+
+
+def makespan(tasks: int, seconds: float, workers: int, *, ramp: int = RAMP) -> float:
+    """Return the seconds that a job takes at least if each of its tasks takes `seconds`; cold starts come on top.
+
+    Of `workers` sandboxes, AWS starts `ramp` at once and as many every ten seconds; each runs one task after the other.
+    """
+    if tasks <= 0 or seconds <= 0:
+        return 0.0
+    workers = min(workers, tasks)
+    starts = [(RAMP_SECONDS * index, min(ramp, workers - first)) for index, first in enumerate(range(0, workers, ramp))]
+
+    def done(moment: float) -> int:
+        return sum(count * int((moment - start) / seconds + 1e-9) for start, count in starts if start <= moment)
+
+    early, late = 0.0, math.ceil(tasks / starts[0][1]) * seconds
+    while late - early > 1e-6 * late:
+        middle = (early + late) / 2
+        early, late = (early, middle) if done(middle) >= tasks else (middle, late)
+    return late
+
+
+def _used(cloud: Cloud) -> tuple[int | None, str]:
+    now = datetime.now(UTC)
+    try:
+        with asking("cloudwatch"):
+            answer = cloud.client("cloudwatch").get_metric_statistics(
+                Namespace="AWS/Lambda",
+                MetricName="ConcurrentExecutions",
+                StartTime=now - RECENT,
+                EndTime=now,
+                Period=60,
+                Statistics=["Maximum"],
+            )
+    except Unanswered as unanswered:
+        denied = unanswered.denied
+        return None, f"needs {denied.permission}" if denied.permission else denied.reason
+    return round(max((point["Maximum"] for point in answer["Datapoints"]), default=0)), ""

@@ -1,0 +1,62 @@
+"""What of earlier work is still there: said when it may be missed, in one line."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from lithops_magic.config import places
+from lithops_magic.config.limits import KEPT_DAYS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lithops_magic.engine import MapResult
+
+LONG = 60.0
+"""Seconds from which on nobody wants to run a job again."""
+
+
+def unfinished(notebook: str) -> str:
+    """Return what to say of this notebook's latest job if it has not ended, or an earlier kernel ended before it did.
+
+    Parameters
+    ----------
+    notebook
+        Name of the file; empty says nothing.
+    """
+    if not notebook or not _any(places.jobs()):
+        return ""
+    # All of this takes a while to import.
+    from lithops_magic.engine.attach import jobs
+    from lithops_magic.notebook.display.job_table import Listed
+
+    latest = next((job for job in jobs() if job.about.startswith(f"{notebook}: ")), None)
+    if latest is None or latest.state not in ("interrupted", "running", "detached"):
+        return ""
+    job = Listed.of_record(latest)
+    what = "was interrupted" if job.state == "interrupted" else "goes on"
+    how = "%lambda_attach shows it" + (", %lambda_attach --resume runs the rest" if job.state == "interrupted" else "")
+    return f"The latest job of this notebook {what} ({job.tasks()}, {job.age(time.time())}): {how}"
+
+
+def kept(result: MapResult) -> tuple[str, ...]:
+    """Return what to say at the end of a long job: that its results outlive the kernel."""
+    from lithops_magic.engine.durable.folder import JobFolder
+    from lithops_magic.errors import UnknownJob
+    from lithops_magic.notebook.display.job_table import SHOWN
+
+    if result.snapshot().elapsed < LONG:
+        return ()
+    try:
+        JobFolder.find(result.job_id)
+    except UnknownJob:
+        return ()
+    return (f"kept for {KEPT_DAYS} days, also after a restart: %lambda_attach {result.job_id[:SHOWN]}",)
+
+
+def _any(folder: Path) -> bool:
+    with suppress(OSError):
+        return next(folder.iterdir(), None) is not None
+    return False
