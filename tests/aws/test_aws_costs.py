@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lithops_magic.aws.invoke.report import Report, parse_report
-from lithops_magic.aws.prices import PRICES, compute_cost, estimate_note, invocation_cost, is_estimate
+from lithops_magic.aws.prices import PRICES, Price, _standard, compute_cost, estimate_note, invocation_cost, is_estimate
 
 COLD = (
     "START RequestId: a Version: $LATEST\nEND RequestId: a\n"
@@ -56,6 +56,15 @@ def test_arm_is_cheaper_and_more_tmp_dearer() -> None:
 )
 def test_regions_have_their_own_prices(region: str, architecture: str, usd: float) -> None:
     assert invocation_cost(10_000, 2048, architecture, 2560, region) == pytest.approx(usd, rel=1e-9)
+
+
+def test_the_standard_price_is_charged_in_most_regions() -> None:
+    assert _standard(3.70e-8) == Price(0.0000166667, 0.0000133334, 3.70e-8, 0.0000002)
+
+
+def test_no_tmp_above_what_is_free_costs_nothing() -> None:
+    assert compute_cost(1000, 1024, "x86_64", 512, "us-east-1") == pytest.approx(0.0000166667, rel=1e-12)
+    assert compute_cost(1000, 1024, "x86_64", 100, "us-east-1") == pytest.approx(0.0000166667, rel=1e-12)
 
 
 def test_a_region_without_a_known_price_is_an_estimate_and_says_so() -> None:

@@ -87,6 +87,16 @@ def test_replies_and_growth_bound_a_chunk() -> None:
     assert large.size(None, 1) == 14
 
 
+def test_small_replies_and_few_tasks_bound_no_chunk_and_ten_thousand_is_the_most() -> None:
+    chunks = Chunks(None, 1000)
+    chunks.observe(1_000_000, 1.0, 0)  # 1 us each: 500,000 would take half a second
+    assert chunks.size(None, 1) == 10_000
+    tight = Chunks(None, 1000)
+    tight.observe(1, 0.1, 600_000)
+    tight.observe(1, 0.1, 600_000)
+    assert tight.size(None, 1) == 5  # half a second, and 3 MB of replies
+
+
 def test_processes_of_a_sandbox_divide_the_time() -> None:
     chunks = Chunks(None, 1000, processes=4)
     assert chunks.size(None, 1) == 4
@@ -203,6 +213,124 @@ def test_only_throttles_for_five_minutes_are_the_end() -> None:
     assert not one.stalled(1300.1)
 
 
+def test_a_new_limiter_knows_nothing() -> None:
+    assert (Limiter(0).most, Limiter(0).limit) == (1, 1)
+    assert Limiter(10_000).limit == 1000  # what AWS starts at once
+    early = Limiter(100)
+    early.setback(0.0)  # before anything was sent: whatever this one was, it was not among others
+    assert early.limit == 1
+    lone = Limiter(2)
+    lone.filled(0.5, 2, True)
+    assert lone.limit == 2
+    lone.throttled(0.5, None, full=False)
+    assert lone.limit == 1  # 0.7 x 2, in whole invocations
+
+
+@pytest.mark.parametrize(
+    ("limit", "in_flight", "seconds", "then"),
+    [(1000, 1000, 0.5, 1050), (100, 100, 0.5, 125), (100, 100, 3.0, 150), (3, 3, 1.0, 5), (1, 1, 0.5, 2)],
+)
+def test_growth(limit: int, in_flight: int, seconds: float, then: int) -> None:
+    one = Limiter(100_000)
+    one._limit = float(limit)
+    one.filled(10.0, 0, False)
+    one.filled(10.0 + seconds, in_flight, True)
+    assert one.limit == then
+
+
+def test_three_losses_in_a_row_are_an_outage_and_so_is_the_only_one_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limiter.random, "uniform", lambda low, high: high - low)
+    one = Limiter(100)
+    one.filled(10.0, 100, True)
+    one.setback(10.0)
+    one.setback(10.0)
+    assert (one.limit, one.pause(10.0)) == (100, 0.0)
+    one.setback(10.0)
+    assert (one.limit, one.pause(10.0)) == (1, pytest.approx(0.1))
+    one.setback(10.05)  # of the same outage
+    one.accepted()
+    assert one.limit == 70
+    two = Limiter(100)
+    two.filled(10.0, 2, True)
+    two.setback(10.0)
+    assert two.limit == 100
+    two.setback(10.0)  # none is left in flight
+    assert two.limit == 1
+    two.accepted()
+    assert two.limit == 70
+    two.filled(20.0, 5, False)
+    two.setback(20.0)
+    two.setback(20.0)
+    assert two.limit == 70
+    two.accepted()
+    two.setback(20.0)
+    two.setback(20.0)
+    assert two.limit == 70  # an answer between makes them single cases
+
+
+def test_a_limit_of_an_outage_falls_to_one_at_least_and_its_pauses_to_three_seconds_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limiter.random, "uniform", lambda low, high: high)
+    one = Limiter(1)
+    pauses = []
+    for attempt in range(8):
+        now = 100.0 * attempt
+        one.filled(now, 1, False)
+        one.setback(now)
+        pauses.append(one.pause(now))
+    assert pauses == pytest.approx([0.15, 0.3, 0.6, 1.2, 2.4, 4.5, 4.5, 4.5])  # half as much again by chance
+    one.accepted()
+    assert one.limit == 1
+
+
+@pytest.mark.parametrize(("full", "longest"), [(True, 2.0), (False, 10.0)])
+def test_pauses_double_up_to_what_their_reason_deserves(
+    full: bool, longest: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limiter.random, "uniform", lambda low, high: (low + high) / 2)
+    one = Limiter(100)
+    pauses = []
+    for attempt in range(9):
+        one.filled(100.0 * attempt, 1, False)
+        one.throttled(100.0 * attempt, None, full=full)
+        pauses.append(one.pause(100.0 * attempt))
+    assert pauses == pytest.approx([min(longest, 0.1 * 2**attempt) for attempt in range(9)])
+
+
+def test_chance_takes_half_or_adds_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[float, float]] = []
+
+    def uniform(low: float, high: float) -> float:
+        asked.append((low, high))
+        return low
+
+    monkeypatch.setattr(limiter.random, "uniform", uniform)
+    one = Limiter(100)
+    one.throttled(5.0, None, full=False)
+    assert asked == [(0.5, 1.5)]
+    assert one.pause(5.0) == pytest.approx(0.05)
+
+
+def test_more_is_tried_a_tenth_of_a_second_after_aws_was_full_or_when_it_says() -> None:
+    for retry_after, wait in ((None, 0.1), (0.02, 0.1), (0.5, 0.5)):
+        one = Limiter(100)
+        one.filled(10.0, 10, False)
+        one.throttled(10.0, retry_after, full=True)
+        assert (one.limit, one.pause(10.0)) == (9, 0.0)
+        one.filled(10.0 + wait - 0.01, 9, True)
+        assert one.limit == 9
+        one.filled(10.0 + wait + 0.5, 9, True)
+        assert one.limit == 11  # half a second at 4.5 a second
+    last = Limiter(100)
+    last.filled(10.0, 2, False)
+    last.throttled(10.0, None, full=True)
+    assert (last.limit, last.pause(10.0)) == (1, 0.0)  # one is still in flight
+    last.throttled(10.0, None, full=True)
+    assert last.limit == 70
+    assert last.pause(10.0) > 0
+
+
 # What a job has come to
 
 
@@ -295,6 +423,15 @@ def test_a_bill_is_shared_out_by_duration() -> None:
     assert bill.charge(4, 40.0) == Charge(1.0, pytest.approx(1050.0), 13.5, True, "box", 77)
 
 
+def test_a_worker_knows_better_than_the_report() -> None:
+    report = Report(duration_ms=9000.0, billed_ms=9000, memory_mb=1024, max_memory_mb=77, init_ms=200.0)
+    bill = Bill.of(Reply(b"", None, "", "r", report), WorkerReply("box", False, {3: Outcome("ok", 0.0, 1.0)}), ENDPOINT)
+    assert (bill.event.task_seconds, bill.event.cold) == (1.0, False)
+    # Tasks that took no time share nothing, and divide nothing by zero.
+    idle = Bill.of(Reply(b"", None, "", "r", report), WorkerReply("box", True, {3: Outcome("ok", 50.0, 0.0)}), ENDPOINT)
+    assert idle.charge(3, 40.0) == Charge(0.0, 0.0, 10.0, True, "box", 77)
+
+
 def test_waiting_for_a_cpu_is_no_work() -> None:
     outcomes = {3: Outcome("ok", seconds=3.0), 4: Outcome("ok", seconds=1.0)}
     local = replace(ENDPOINT, local=True)
@@ -369,6 +506,14 @@ def test_one_invocation_may_tell_what_the_others_cost() -> None:
     assert Budget(None).affordable(Snapshot(cost=1e9), ENDPOINT, 1) == float("inf")
 
 
+def test_spent_money_says_how_much_of_how_much_and_what_to_do() -> None:
+    error = Budget(0.5).spent(Snapshot(cost=0.375, request_cost=0.125))
+    assert str(error) == (
+        "The job has cost $0.50 of the $0.50 that max_cost allows: nothing more is sent. "
+        "Allow more in all (--max-cost), or run what is left with .retry(max_cost=…)."
+    )
+
+
 # Stragglers
 
 
@@ -383,6 +528,15 @@ def test_a_straggler_takes_three_times_as_long_as_usual() -> None:
         seen.observe(flight(2, 0.0), seconds)  # 1, 2, 3 s a task: usually 2
     late, on_time, two, copied = flight(1, 93.9), flight(1, 94.1), flight(2, 90.0), flight(1, 0.0, copied=True)
     assert seen.among([late, on_time, two, copied], 100.0) == [late]
+    assert seen.among([flight(1, 94.0)], 100.0) == []  # exactly three times is not longer
+    offset = Stragglers()
+    offset.observe(flight(1, 100.0), 102.0)
+    assert len(offset.among([flight(1, 0.0)], 6.1)) == 1
+    # What was long ago no longer counts: the last thousand do.
+    for _ in range(1000):
+        offset.observe(flight(1, 0.0), 10.0)
+    assert offset.among([flight(1, 0.0)], 29.0) == []
+    assert len(offset._seconds) == 1000
     quick = Stragglers()
     quick.observe(flight(1, 0.0), 0.01)
     assert quick.among([flight(1, 9.1)], 10.0) == []

@@ -29,7 +29,7 @@ class Tqdm:
             self._bar = tqdm(**self._options)
         bar = self._bar
         if isinstance(event, Noted):
-            bar.write(event.text)
+            bar.write(event.text, file=bar.fp)  # not to stdout, which may be a pipe
         bar.total = snapshot.total
         failed = {"failed": snapshot.failed} if snapshot.failed else {}
         bar.set_postfix({**failed, "cost": f"${snapshot.cost + snapshot.request_cost:.4f}"}, refresh=False)
