@@ -1,5 +1,7 @@
 """Answers one request: calls the function with each of its items, and reports each outcome by itself."""
 
+# ruff: noqa: PTH123 - importing pathlib would slow every cold start
+
 from __future__ import annotations
 
 import contextlib
@@ -18,7 +20,6 @@ from .reply import Reply
 from .sources import install
 from .store import Problem, Store
 from .task import Runner, refuse
-from .waiting import waited
 
 
 def answer(event: dict[str, Any], head: dict[str, Any], end: float, log: Log) -> dict[str, Any]:
@@ -89,6 +90,15 @@ def _run_all(event: dict[str, Any], alarm: Alarm, store: Store | None, reply: Re
         roomy = reply.add(runner.run(task, alarm, log))
         if alarm.rang or not roomy:
             break
+
+
+def waited() -> float | None:
+    """Return the seconds that this thread has waited for a CPU; None where the system does not tell."""
+    try:
+        with open("/proc/thread-self/schedstat") as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 @contextlib.contextmanager

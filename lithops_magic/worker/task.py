@@ -61,7 +61,8 @@ class Runner:
                     function = self._function.load()
                     namespace.keep(function)
                     loaded = functions.load(item, "item")
-                    value = values.seen(_call(function, loaded if self._starmap else (loaded,)))
+                    returned = _call(function, loaded if self._starmap else (loaded,))
+                    value = values.seen(returned)
             except Problem as problem:
                 outcome = refusal(problem)
             except BaseException as error:  # SystemExit and its like would kill the sandbox, neighbours and all
@@ -69,6 +70,8 @@ class Runner:
                 outcome = {"status": status, **report(error, self._with_locals)}
             else:
                 outcome = self._dump(value, alarm)
+                if returned is None and outcome["status"] == "unpicklable":
+                    outcome = self._dump(None, alarm)
         timing = {"started": started, "seconds": perf_counter() - clock}
         self._surroundings.restore()
         return {"id": task["id"], **outcome, **timing, "log": log()}

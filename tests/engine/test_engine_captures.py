@@ -1,14 +1,29 @@
 from __future__ import annotations
 
+import csv
+import hashlib
+import mmap
+import re
+import select
+import sqlite3
+import sys
 import threading
+import types
+from collections.abc import Callable
 from functools import partial, wraps
+from typing import Any
 
+import boto3
 import cloudpickle
+import numpy as np
 import pytest
 
 from lithops_magic.engine.wire.captures import HEAVY, captures, culprit, sizes, warnings
 from lithops_magic.engine.wire.function import Function
+from lithops_magic.engine.wire.refusal import way_back
 from lithops_magic.errors import SerializationError
+from lithops_magic.worker import packing
+from lithops_magic.worker.culprit import locate
 
 
 def notebook(source: str, **names: object) -> dict[str, object]:
@@ -84,3 +99,31 @@ def test_what_a_cell_uses_is_said_without_the_function_around_it() -> None:
     shell.user_ns["lock"] = threading.Lock()
     cell = expression_form(shell, "%%lambda_map x in y", "with lock:\n    x", "x").function
     assert str(next(captures(cell))) == "'lock'"
+
+
+def returned(value: Any) -> str:
+    """What is said of a result that cannot be pickled."""
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - each is another
+        packing.dumps(value)
+    return way_back(type(value).__qualname__, locate(value, "result", caught.value))
+
+
+@pytest.mark.parametrize(
+    ("make", "advice"),
+    [
+        (lambda: (x for x in "a"), "return a list of what it gives"),
+        (lambda: {"rows": [1, iter(csv.reader([]))]}, "return a list of what it gives"),
+        (threading.Event, "leave it out of what is returned"),
+        (lambda: types.SimpleNamespace(guard=threading.RLock()), "leave it out of what is returned"),
+        (lambda: sqlite3.connect(":memory:").cursor(), "cursor.fetchall()"),
+        (lambda: mmap.mmap(-1, 10), "return its content"),
+        (lambda: re.match("a", "a"), "match.groups()"),
+        (hashlib.sha256, "hexdigest()"),
+        (lambda: sys._getframe(), "traceback.format_exc()"),
+        (lambda: boto3.client("s3", region_name="us-east-1"), "what the service answered"),
+        (lambda: np.nditer(np.ones(2)), "return a list"),
+        (lambda: select.poll(), "leave it out"),
+    ],
+)
+def test_the_advice_fits_what_was_returned(make: Callable[[], Any], advice: str) -> None:
+    assert advice in returned(make())

@@ -360,7 +360,9 @@ def test_a_result_that_cannot_be_sent_fails_alone() -> None:
     result = keep(task, range(3), chunksize=3)
     assert list(result.succeeded().values()) == [1, 4]
     assert type(result.errors[1]) is ResultError
-    assert "'generator' object; return plain data made from it" in str(result.errors[1])
+    assert "'generator' object; it can only be used up in its task: return a list of what it gives" in str(
+        result.errors[1]
+    )
 
 
 def test_a_result_that_cannot_be_unpickled_here_is_named() -> None:

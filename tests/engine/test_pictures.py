@@ -81,6 +81,17 @@ def test_what_is_shown_beside_a_value_is_printed(drawn: MapResult) -> None:
     assert drawn.logs(0) == drawn.logs(4) == ""
 
 
+def test_what_is_drawn_and_cannot_travel_costs_no_task() -> None:
+    def task(x: int) -> None:
+        import matplotlib.pyplot as plt
+
+        figure, _ = plt.subplots()
+        figure.kept = (one for one in "a")
+
+    result = api.map(task, [1], packages="matplotlib pandas")
+    assert result.values() == [None]
+
+
 def test_a_gallery_shows_the_first_few_with_their_items(drawn: MapResult) -> None:
     assert "show    .show() shows what the first tasks returned" in drawn.summary()
     page = drawn.show(5)._repr_html_()

@@ -12,6 +12,7 @@ from lithops_magic.engine.dispatch import failures
 from lithops_magic.engine.job.job import Task
 from lithops_magic.engine.text import tracebacks
 from lithops_magic.engine.text.short_repr import glance
+from lithops_magic.engine.wire.refusal import way_back
 from lithops_magic.engine.wire.reply import Outcome, WorkerReply, unpack, unpickle
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import (
@@ -132,7 +133,8 @@ def _verdict(outcome: Outcome, task: Task, position: int, known: _Circumstances)
             kind, text = failures.of_process(outcome.code, known.limits.memory, known.used)
             return Lost(make(kind, task, text, outcome.log))
         case "unpicklable":
-            text = f"its result, a {outcome.of}, cannot be pickled: {outcome.reason}; return plain data made from it"
+            advice = way_back(outcome.of, outcome.reason)
+            text = f"its result, a {outcome.of}, cannot be pickled: {outcome.reason}; {advice}"
             return Final(make(ResultError, task, text, outcome.log))
         case "dropped" | "too_large":
             return _oversized(outcome, task)
@@ -178,6 +180,8 @@ def _value(data: bytes, outcome: Outcome, task: Task) -> Verdict:
         return Value(unpickle(data), outcome.log, data)
     except BaseException as error:  # the user's __setstate__ may raise anything, and this thread runs the whole job
         text = f"its result cannot be unpickled here: {type(error).__name__}: {error}"
+        if isinstance(error, ModuleNotFoundError):
+            text += f"; install {(error.name or '').partition('.')[0]} here, or return plain data made from it"
         return Final(make(ResultError, task, text, outcome.log))
 
 

@@ -1,8 +1,9 @@
-"""What to do about a thing that cannot be sent: the way out depends on what it is."""
+"""What to do about a thing that cannot be sent or come back: the way out depends on what it is."""
 
 from __future__ import annotations
 
 import io
+import re
 from types import AsyncGeneratorType, CoroutineType, GeneratorType, ModuleType
 from typing import Any
 
@@ -59,3 +60,47 @@ def _fitting(thing: Any) -> str:
             return advice
     origins = {kind.__module__.partition(".")[0] for kind in type(thing).__mro__}
     return next((advice for family, advice in _FAMILIES if family & origins), "")
+
+
+_BACK = [
+    (
+        r"(async_)?generator|ScandirIterator|reader|nditer",
+        "it can only be used up in its task: return a list of what it gives",
+    ),
+    (r"coroutine|Task|Future", "await it in the task, and return what it gives"),
+    (
+        r"S3|DynamoDB|SQS|\w*ServiceResource|BaseClient|\w*ClientSession|Session",
+        "return what the service answered, as plain data",
+    ),
+    (
+        r"Connection|Cursor|Engine|MongoClient|Redis|DuckDBPyConnection",
+        "a connection ends with its task: return the rows, such as cursor.fetchall()",
+    ),
+    (
+        r"\w*TextIO\w*|Buffered\w+|FileIO|\w*TemporaryFile\w*|mmap|ZipFile|TarFile",
+        "an open file stays in its sandbox: return its content, such as file.read(), or write it to S3 and return its "
+        "address",
+    ),
+    (r"Match", "return match.group() or match.groups()"),
+    (r"HASH|blake2\w", "return its digest(), or hexdigest()"),
+    (r"traceback|frame", "return its text, such as traceback.format_exc()"),
+    (r"DirEntry", "return its path"),
+    (r"ReferenceType", "return what it refers to"),
+    (r"Popen|Process", "wait for it in the task, and return its output and exit status"),
+    (
+        r"Thread|Lock|RLock|lock|Condition|Event|Semaphore|\w*Queue|\w*Executor|Pool|SemLock|socket|SSLContext|poll",
+        "it belongs to the process that made it: leave it out of what is returned",
+    ),
+]
+"""What to return instead, by the name of a type."""
+_KIND = re.compile(r"cannot pickle '(?:[\w.]*\.)?(\w+)' ")
+
+
+def way_back(kind: str, reason: str) -> str:
+    """Return what to return instead of a result of this type, which cannot be pickled for this reason."""
+    part = _KIND.search(reason)
+    for name in (kind.rpartition(".")[2], part[1] if part else ""):
+        for pattern, advice in _BACK:
+            if re.fullmatch(pattern, name):
+                return advice
+    return "return plain data made from it"
