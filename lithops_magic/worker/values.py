@@ -112,7 +112,7 @@ class Values(Sequence[Any]):
             return [self[position] for position in range(len(self))[index]]
         position = range(len(self))[index]
         if position in self.errors:
-            raise self.errors[position]
+            raise self.errors[position].with_traceback(None)
         return self._values[position]
 
     def __iter__(self) -> Iterator[Any]:

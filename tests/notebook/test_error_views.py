@@ -63,6 +63,7 @@ def kept(local_folder: Path, variables: dict[str, str], tmp_path_factory: pytest
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
+        patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
         notebook = Notebook(tmp_path_factory.mktemp("book"))
     yield notebook
     notebook.close()
@@ -246,3 +247,35 @@ def test_another_kernel_shows_the_lines_of_the_cells_that_began_a_job(two: tuple
     assert "Cell In[2], line 4, in inverse\n    return 1 / y\n" in shown
     assert "Cell In[3], line 3, in <module>\n    inverse(z)\n" in shown
     assert "/tmp/" not in shown
+
+
+STORED = "%%lambda_map x in [1, 0, 2] -o r --errors keep\n6 // x"
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "%store r\nr = None\n%store -r r\nkept = r",
+        "import pickle\nkept = pickle.loads(pickle.dumps(r))",
+        "import copy\nkept = copy.deepcopy({'r': [r]})['r'][0]",
+        "import copy\nkept = copy.copy(r)",
+    ],
+)
+def test_a_result_that_was_stored_or_copied_has_its_values_and_raises_its_errors(notebook: Notebook, way: str) -> None:
+    notebook.run(STORED)
+    notebook.run(way)
+    assert notebook.run("kept.succeeded(), len(kept), kept[-1]") == "({0: 6, 2: 3}, 3, 3)"
+    shown = notebook.run("kept[1]")
+    assert "ZeroDivisionError: integer division or modulo by zero" in shown
+    assert "Task 1 (0) at Cell In[" in shown
+    assert "line 2: `6 // x`" in shown
+
+
+def test_results_are_read_in_another_cell_by_name_and_by_output(notebook: Notebook) -> None:
+    notebook.run(STORED)
+    number = notebook.run("%%lambda_map x in [4, 0] --errors keep\n8 // x") and notebook.run("len(Out), max(Out)")
+    latest = int(number.rpartition(" ")[2].rstrip(")"))
+    assert f"{latest}" in number
+    notebook.run(f"%%lambda_map i in [0, 2, 1] -o sums --errors keep\nr[i] + Out[{latest}][0] + _{latest}[0]")
+    assert notebook.run("sums.succeeded()") == "{0: 10, 1: 7}"
+    assert "ZeroDivisionError at Cell In[" in notebook.run("sums.raise_errors()")

@@ -30,8 +30,11 @@ def _plain(error: TaskError) -> BaseException:
     original = facts(error).original
     try:
         if original is not None:
-            packing.loads(packing.dumps(original))
-            return original
+            copy: BaseException = packing.loads(packing.dumps(original))
+            known = facts(error)
+            item = f" ({known.item})" if known.item else ""
+            copy.add_note(f"Task {known.index}{item}" + (f" at {known.where}" if known.where else ""))
+            return copy
     except BaseException:  # its methods are the user's
         pass
     return RuntimeError(str(error))
