@@ -3,11 +3,14 @@
 The proxy and its faults are those of the tests (`tests/faults`); the endpoint is a local AWS. An outage begins when a
 third of the tasks is done: the endpoint refuses connections and breaks those it has, answers 503 or 429, or breaks
 every connection that brings a request. Jobs have the usual two retries; only where a fifth of all answers is lost at
-random, all the time, they have nine. *Most attempts* is that of the unluckiest task.
+random, or a third is spoilt anywhere in its head or body, all the time, they have nine. *Most attempts* is that of the
+unluckiest task. The last row fetches values from S3 whose answers, or references, are spoilt: a value is right, or
+refused in one line, and all else counts as failed.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -18,6 +21,7 @@ from typing import Any
 from common import local_aws, machine, parser, report, seconds, table
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / "faults")]
+from fault_fetches import fetch  # noqa: E402
 from fault_kinds import (  # noqa: E402
     ALTERED,
     HARMLESS,
@@ -25,6 +29,7 @@ from fault_kinds import (  # noqa: E402
     LOST_UNEXECUTED,
     SHORT_PAUSES,
     answering,
+    mutating,
     reset_after_body,
     response,
 )
@@ -74,21 +79,32 @@ def throttles(proxy: FaultProxy) -> None:
     proxy.reset()
 
 
-def troubles(lengths: list[float]) -> dict[str, tuple[int, Trouble]]:
-    """By name: the retries and what happens."""
-    outages = {f"{kind} for {length:g} s": (2, outage(kind, length)) for kind in KINDS for length in lengths}
-    return {"none": (2, lambda _: None), **outages, "half 429 for 10 s": (2, throttles), "all faults": (9, storm)}
+def spoiling(proxy: FaultProxy) -> None:
+    """From now on a third of all answers is spoilt."""
+    proxy.reset(Rule(mutating(1), rate=0.3), seed=1)
+
+
+def troubles(lengths: list[float]) -> dict[str, tuple[int, int, Trouble]]:
+    """By name: the retries, the size of the chunks and what happens."""
+    outages = {f"{kind} for {length:g} s": (2, 4, outage(kind, length)) for kind in KINDS for length in lengths}
+    return {
+        "none": (2, 4, lambda _: None),
+        **outages,
+        "half 429 for 10 s": (2, 4, throttles),
+        "all faults": (9, 4, storm),
+        "answers spoilt": (9, 1, spoiling),
+    }
 
 
 KINDS = ("refused", "503", "reset", "429")
 
 
-def run(proxy: FaultProxy, settings: Any, tasks: int, retries: int, trouble: Trouble) -> dict[str, Any]:
+def run(proxy: FaultProxy, settings: Any, tasks: int, retries: int, chunk: int, trouble: Trouble) -> dict[str, Any]:
     """Run one job and count what became of its tasks."""
     import lithops_magic
 
     proxy.reset()
-    options = {"chunksize": 4, "workers": WORKERS, "retries": retries, "background": True}
+    options = {"chunksize": chunk, "workers": WORKERS, "retries": retries, "background": True}
     began = time.perf_counter()
     result = lithops_magic.map(square, range(tasks), settings=settings, **options)
     while result.snapshot().done < tasks / 3 and not result.done:
@@ -109,6 +125,19 @@ def run(proxy: FaultProxy, settings: Any, tasks: int, retries: int, trouble: Tro
         "attempts": max(stats.attempts for stats in result.stats),
         "broken": str(result.error or ""),
     }
+
+
+def fetches(proxy: FaultProxy, settings: Any, number: int) -> dict[str, Any]:
+    """Fetch a value so often from a spoiling S3, without any patience."""
+    from lithops_magic.aws.storage import patience
+
+    os.environ["AWS_MAX_ATTEMPTS"], patience.SECONDS = "1", -1.0
+    began = time.perf_counter()
+    found = fetch(proxy, settings, number)
+    took = time.perf_counter() - began
+    other = number - found["right"] - found["refused"] - found["wrong"]
+    counts = dict.fromkeys(("lost", "retried", "throttled"), 0)
+    return {"seconds": took, "tasks": number, "wrong": found["wrong"], "failed": other, "attempts": 1, **counts}
 
 
 @contextmanager
@@ -149,8 +178,9 @@ def main() -> None:
     options = parser(__doc__, "400 tasks, outages of 1 s").parse_args()
     tasks, lengths = (400, [1.0]) if options.short else (10_000, [1.0, 3.0, 10.0])
     with spoiled() as (proxy, settings):
-        run(proxy, settings, 8, 2, lambda _: None)  # deploys the function
+        run(proxy, settings, 8, 2, 4, lambda _: None)  # deploys the function
         runs = {name: run(proxy, settings, tasks, *what) for name, what in troubles(lengths).items()}
+        runs["values spoilt"] = fetches(proxy, settings, tasks // 2)
     report([result_table(runs)], runs, machine(), options.json)
     if bad := [name for name, found in runs.items() if found["lost"] or found["wrong"] or found["failed"]]:
         raise SystemExit(f"Not all came back right: {', '.join(bad)}")

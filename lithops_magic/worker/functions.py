@@ -65,7 +65,7 @@ def fetch(data: dict[str, Any], store: Store | None, what: str) -> bytes:
     """
     if "data" in data:
         return base64.b64decode(data["data"])
-    if store is None:
+    if store is None or not {"object", "sha256", "size"} <= {*data}:
         raise Problem("store", f"the {what} is in S3, and the request does not say where")
     return store.get(data, what)
 

@@ -26,8 +26,6 @@ TRANSIENT = (
     "RequestTimeout",
     "ServiceUnavailable",
     "SlowDown",
-)
-BROKEN = (
     "ConnectionClosedError",
     "ConnectionError",
     "EndpointConnectionError",
@@ -256,7 +254,7 @@ def _checksum(sha256: str) -> str:
 
 
 def _transient(error: Exception) -> bool:
-    return _code(error) in TRANSIENT or type(error).__name__ in BROKEN or isinstance(error, ConnectionError)
+    return isinstance(error, ConnectionError) or _code(error) in TRANSIENT or type(error).__name__ in TRANSIENT
 
 
 def _variable(*names: str) -> str | None:

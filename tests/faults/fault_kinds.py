@@ -121,6 +121,61 @@ async def last_answer(passage: Passage) -> None:
     passage.client.close()
 
 
+ODD_BODIES = (b"", b"null", b"[]", b"{}", b"<html>No.</html>", b"[" * 100_000, b"\x1f\x8b" + b"\0" * 99, b"\xff" * 9)
+ODD_VALUES = (b"", b"-1", b"inf", b"\xc3\xa9", b"=", b"A" * 9_000, b"2147483648", b"chunked", b"gzip", b"Unhandled")
+ODD_STATUSES = (
+    b"HTTP/1.1 200 OK",
+    b"HTTP/1.0 200",
+    b"HTTP/1.1 204 None",
+    b"HTTP/1.1 500 No",
+    b"HTTP/1.1 999 What",
+    b"No.",
+)
+"""None with which AWS says that the function did not run: who says that of one that did is believed."""
+
+
+def mutated(answer: bytes, chance: random.Random) -> bytes:
+    """Spoil an answer anywhere: its status, a header, its length, its body."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, *headers = head.split(b"\r\n")
+    at = chance.randrange(len(headers))
+    name = headers[at].partition(b":")[0]
+    kind = chance.randrange(7)
+    if kind == 0:
+        # Behind the status, of which see above.
+        place = chance.randrange(len(status) + 2, len(answer))
+        return answer[:place] + bytes([answer[place] ^ (1 << chance.randrange(8))]) + answer[place + 1 :]
+    if kind == 1:
+        return answer[: chance.randrange(len(answer))]
+    if kind == 2:
+        headers[at] = name + b": " + chance.choice(ODD_VALUES)
+    elif kind == 3:
+        del headers[at]
+    elif kind == 4:
+        more = (b"x-amz-log-result", b"x-amz-function-error", b"retry-after", b"transfer-encoding", name)
+        headers.append(chance.choice(more) + b": " + chance.choice(ODD_VALUES))
+    elif kind == 5:
+        status = chance.choice(ODD_STATUSES)
+    else:
+        body = chance.choice(ODD_BODIES)
+        headers = [line for line in headers if not line.lower().startswith((b"content-length", b"transfer-encoding"))]
+        headers.append(b"Content-Length: %d" % len(body))
+    return b"\r\n".join([status, *headers, b"", body])
+
+
+def mutating(seed: int) -> Play:
+    """Spoil each answer in another way."""
+    chance = random.Random(seed)
+
+    async def play(passage: Passage) -> None:
+        await passage.client.send(mutated(await passage.forward(), chance))
+        # Whoever was told to wait for more would.
+        passage.client.close()
+
+    play.__name__ = "mutated"
+    return play
+
+
 REFUSED: list[Play] = [
     *(throttling(reason) for reason in THROTTLE_REASONS),
     throttling(THROTTLE_REASONS[0], retry_after="1"),

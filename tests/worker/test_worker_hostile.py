@@ -107,6 +107,16 @@ def requests() -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.parametrize("lacks", ["object", "sha256", "size"])
+def test_a_reference_that_lacks_something_is_one_line_and_no_error_of_the_users(alone: list[str], lacks: str) -> None:
+    event = requests()[1]
+    del event["tasks"][3][lacks]
+    *rest, odd = handler.handle(event, Context)["outcomes"]  # type: ignore[arg-type]
+    assert (odd["status"], odd["reason"]) == ("store", "the item is in S3, and the request does not say where")
+    assert [one["status"] for one in rest] == ["ok"] * 3
+    assert not alone
+
+
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Yield the way to everything in a request."""
     yield path
