@@ -58,7 +58,7 @@ def load(
         A file that was named is missing, is not YAML, or has a value of the wrong type.
     """
     document = find(config_file)
-    wanted = _local_environment() if local is None else local
+    wanted = local_environment() if local is None else local
     settings = Settings(local=wanted is not False) if document is None else interpret(document, local=wanted)
     if profile is not None:
         settings = settings.of_profile(profile)
@@ -89,7 +89,8 @@ def find_file(config_file: str | os.PathLike[str] | None = None) -> Path | None:
         if given:
             path = Path(given).expanduser()
             if not _is_file(path, origin):
-                raise ConfigError(f"{origin}there is no file {path}. Create it or correct the path.")
+                create = "Create it with %lambda_config" if origin else "Create it"
+                raise ConfigError(f"{origin}there is no file {path}. {create} or correct the path.")
             return path
     usual = (working_folder() / ".lithops_config", Path.home() / ".lithops" / "config", SYSTEM_FILE)
     return next((path for path in usual if _is_file(path)), None)
@@ -180,7 +181,14 @@ def _from_json(text: str) -> Document:
     return documents.parse(text, name)
 
 
-def _local_environment() -> bool | None:
+def local_environment() -> bool | None:
+    """Return what LITHOPS_MAGIC_LOCAL asks for; None if it is not set.
+
+    Raises
+    ------
+    ConfigError
+        Its value is none that it may have.
+    """
     value = os.environ.get("LITHOPS_MAGIC_LOCAL", "").strip().lower()
     if value in ("", "1", "0", "true", "false"):
         return {"": None, "1": True, "true": True}.get(value, False)

@@ -29,3 +29,9 @@ def tick(picked: Any, count: int) -> None:
     """Tick the first boxes of a list."""
     for box in list(picked.boxes.values())[:count]:
         box.value = True
+
+
+def load(form: Any) -> None:
+    """Load the lists and wait until they are there."""
+    form.bar.load.click()
+    assert form.loading.idle.wait(60)

@@ -53,7 +53,7 @@ def test_without_options_it_is_the_form(run: Run, shell: Any, file: Path) -> Non
     out, _ = run("%lambda_config")
     assert isinstance(shell.user_ns["_"], ConfigForm)
     assert "Configuration of lithops-magic" in out
-    assert f"Save writes {file}" in out
+    assert f"saved to {file}" in out
 
 
 def test_show(run: Run, file: Path, tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_map_uses_what_the_session_uses(run: Run, shell: Any, file: Path) -> N
     body = "import os\nint(os.environ['AWS_LAMBDA_FUNCTION_MEMORY_SIZE'])"
     run("form = %lambda_config")
     form = shell.user_ns["form"]
-    form.controls["memory"].widget.value = 640
+    form.controls["memory"].text = "640"
     form.bar.use.click()
     run(f"%%lambda_map x in [0] -o r --quiet\n{body}")
     assert shell.user_ns["r"][0] == 640
@@ -158,8 +158,8 @@ def test_a_map_uses_what_the_session_uses(run: Run, shell: Any, file: Path) -> N
     out, _ = run("%lambda_status")
     assert "configured by this session only (%lambda_config)" in out
     assert not file.exists()
+    form.bar.review.click()
     form.bar.save.click()
-    form.bar.write.click()
     assert shell.magics_manager.registry["LambdaMagics"].session.settings is None
     run(f"%%lambda_map x in [0] -o r --quiet\n{body}")
     assert shell.user_ns["r"][0] == 640

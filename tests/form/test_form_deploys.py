@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import lithops_magic
-from form_help import words
+from form_help import load, words
 from lithops_magic.aws.deploy.function import deploy
 from lithops_magic.aws.deploy.role import trust
 from lithops_magic.aws.session import Cloud
@@ -67,19 +67,20 @@ def made(local_aws: Any) -> Made:
 def form(open_form: Callable[..., ConfigForm], made: Made) -> ConfigForm:
     """The form, loaded and with everything picked that was made."""
     form = open_form("lithops:\n  backend: aws_lambda\naws_lambda:\n  local: true  # for now\n")
-    form.bar.load.click()
-    assert made.roles[0] in form.role.widget.options
+    load(form)
+    assert made.roles[0].rpartition("/")[2] in form.role.widget.options
     form.role.text = made.roles[0]
     form.network.vpc.value = made.vpc
     boxes = form.network.subnets.boxes
     assert [boxes[subnet].description[:10] for subnet in made.subnets] == ["us-east-1a", "us-east-1b", "us-east-1c"]
-    for subnet in made.subnets[:2]:
-        boxes[subnet].value = True
-    form.network.groups.boxes[made.groups[0]].value = True
+    for subnet, box in boxes.items():
+        box.value = subnet in made.subnets[:2]
+    for group, box in form.network.groups.boxes.items():
+        box.value = group == made.groups[0]
     form.efs.add.click()
     (mount,) = form.efs.mounts
-    assert made.access_points[0] in mount.point.options
-    mount.point.value = made.access_points[0]
+    assert [name for name in mount.point.widget.options if made.access_points[0].rpartition("/")[2] in name]
+    mount.point.text = made.access_points[0]
     mount.path.value = "/mnt/data"
     fill(form, memory="512", timeout="30", ephemeral_storage="1024", env_vars="ONE_A=1", user_tags="team=x")
     return form
@@ -91,9 +92,9 @@ def fill(form: ConfigForm, **texts: str) -> None:
 
 
 def save(form: ConfigForm) -> None:
-    assert not form.bar.save.disabled, words(form.bar.state)
+    assert not form.bar.review.disabled, words(form.bar.state)
+    form.bar.review.click()
     form.bar.save.click()
-    form.bar.write.click()
     assert words(form.bar.status).startswith("✓ Saved"), words(form.bar.status)
 
 
@@ -193,11 +194,11 @@ def test_opening_the_form_again_finds_the_vpc_of_what_is_configured(
 ) -> None:
     save(form)
     again = open_form()
-    again.bar.load.click()
+    load(again)
     assert again.network.vpc.value == made.vpc
     assert again.network.subnets.text == ", ".join(made.subnets[:2])
     assert again.network.groups.boxes[made.groups[0]].value
-    assert words(again.bar.state).startswith("Nothing changed.")
+    assert words(again.bar.state).startswith("No changes.")
 
 
 def test_loading_changes_nothing_even_where_the_order_is_another(
@@ -205,8 +206,8 @@ def test_loading_changes_nothing_even_where_the_order_is_another(
 ) -> None:
     subnets, groups = ", ".join(reversed(made.subnets)), ", ".join(reversed(made.groups))
     form = open_form(f"aws_lambda:\n  local: true\n  vpc:\n    subnets: [{subnets}]\n    security_groups: [{groups}]\n")
-    form.bar.load.click()
+    load(form)
     assert len(form.network.subnets.boxes) == 3
-    assert words(form.bar.state).startswith("Nothing changed.")
+    assert words(form.bar.state).startswith("No changes.")
     form.network.subnets.boxes[made.subnets[1]].value = False
     assert form.reading.settings.subnets == (made.subnets[2], made.subnets[0])

@@ -107,7 +107,9 @@ def test_a_text_that_cannot_be_read_changes_nothing_and_says_nothing_twice() -> 
 
 def test_the_reason_names_fields_as_the_form_does_and_explains_what_it_does_not_show() -> None:
     reading = read({"memory": "1", "ephemeral_storage": "1"}, Settings(worker_processes=0))
-    assert reading.blocked() == "Correct first: Memory, Space in /tmp. worker_processes: 0 is too few. Use 1 or more."
+    assert (
+        reading.blocked() == "Fix before saving: Memory, Space in /tmp. worker_processes: 0 is too few. Use 1 or more."
+    )
     assert reading.blocked(["worker_processes", "memory", "ephemeral_storage"]) == ""
 
 

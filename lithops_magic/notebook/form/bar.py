@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable
 
 import ipywidgets as widgets  # type: ignore[import-untyped]
@@ -10,9 +11,15 @@ import ipywidgets as widgets  # type: ignore[import-untyped]
 from lithops_magic.aws.account.doctor import Check
 from lithops_magic.notebook.form.fields import GREEN, HINT, PROBLEM, RED, Words
 
-SIGNS = {"ok": "✓ ok", "problem": "✗ problem", "unknown": "? unknown"}
-CELL = "text-align:left;vertical-align:top;padding:1px 14px 1px 0"
-SHORT, LONG = (f' style="{CELL};white-space:{space}"' for space in ("nowrap", "normal"))
+SIGNS = {"problem": "✗ PROBLEM", "unknown": "? not checked", "ok": "✓ ok"}
+"""In the order in which they are listed."""
+_COPY = (
+    "const b=this,t=b.dataset.text,d=()=>{b.textContent='Copied';setTimeout(()=>b.textContent='Copy',2000)};"
+    "if(navigator.clipboard)navigator.clipboard.writeText(t).then(d);"
+    "else{const a=document.createElement('textarea');a.value=t;document.body.append(a);a.select();"
+    "document.execCommand('copy');a.remove();b.focus();d()}"
+)
+"""Without a secure origin there is no clipboard but the old one."""
 
 
 def _button(text: str, tooltip: str, style: str = "") -> widgets.Button:
@@ -28,26 +35,24 @@ class Bar:
     """Everything that is not a field."""
 
     def __init__(self) -> None:
-        self.load = _button("Load from AWS", "Fill the lists with the account's roles, networks and file systems")
+        self.load = _button("Reload", "Fill the lists again with the account's roles, networks and file systems")
         self.check = _button("Check", "Examine credentials, role, network, storage and limits")
         self.create = _button("Create role", "Create the execution role with the permissions that this needs")
-        self.save = _button("Save", "Show what would change in the file", "primary")
-        self.write = _button("Write", "Write the changes shown below into the file", "success")
+        self.review = _button("Review changes", "Show what saving would change in the file", "primary")
+        self.save = _button("Save", "Write the changes shown above into the file", "success")
+        self.cancel = _button("Cancel", "Go back to the fields; nothing is written")
         self.use = _button("Use for this session only", "Run with these settings until the kernel ends")
-        self.loaded = Words("Fills the lists below")
+        self.discard = _button("Discard", "Show what the file says again; what was typed here is lost")
+        self.loaded = Words()
         self.state = _line()
         self.status = _line()
         self.results = widgets.HTML(layout=widgets.Layout(width="100%"))
-        self.offer_write(False)
+        self.offer_save("")
 
-    @property
-    def buttons(self) -> tuple[widgets.Button, ...]:
-        """All buttons."""
-        return (self.load, self.check, self.create, self.save, self.write, self.use)
-
-    def offer_write(self, offered: bool) -> None:
-        """Show or hide the button that writes."""
-        self.write.layout.display = None if offered else "none"
+    def offer_save(self, file: str) -> None:
+        """Show the buttons that write the file or do not, or hide them if there is nothing to write."""
+        self.save.description = f"Save to {file}" if file else "Save"
+        self.save.layout.display = self.cancel.layout.display = None if file else "none"
 
     def tell_state(self, words: str, *, blocked: bool) -> None:
         """Say how the form and the file differ, or what has to be mended before it can be saved."""
@@ -63,28 +68,46 @@ class Bar:
         self.status.value = f'<span role="status" style="{PROBLEM}">✗ {html.escape(words)}</span>'
 
     def show_diff(self, diff: str) -> None:
-        """Show what Save would write."""
+        """Show what would be written."""
         lines = "\n".join(map(_diff_line, diff.splitlines()))
-        self.results.value = f'<pre style="line-height:1.4;margin:4px 0;overflow-x:auto">{lines}</pre>'
+        self.results.value = f'<pre style="line-height:1.4;margin:4px 0">{lines}</pre>'
 
     def show_checks(self, checks: Iterable[Check]) -> None:
         """Show the results of a check."""
-        rows = "".join(
-            f'<tr><td{SHORT}>{SIGNS[check.status]}</td><th scope="row"{SHORT}>{html.escape(check.name)}</th>'
-            f"<td{LONG}>{html.escape(f'{check.text} {check.fix}'.strip())}</td></tr>"
-            for check in checks
-        )
-        self.results.value = f'<table style="line-height:1.4;margin:4px 0"><tbody>{rows}</tbody></table>'
+        ordered = sorted(checks, key=lambda check: [*SIGNS].index(check.status))
+        self.results.value = f'<div role="list" style="margin:4px 0">{"".join(map(_check, ordered))}</div>'
 
     def clear(self) -> None:
         """Take away results that are no longer true."""
         self.results.value = ""
         self.status.value = ""
-        self.offer_write(False)
+        self.offer_save("")
 
 
 def _line() -> widgets.HTML:
     return widgets.HTML(layout=widgets.Layout(width="100%", margin="2px 0"))
+
+
+def _check(check: Check) -> str:
+    sign = SIGNS[check.status]
+    style = f' style="{PROBLEM}"' if check.status == "problem" else ""
+    fix = f"<div>→ {html.escape(check.fix)}{_copy_button(check)}</div>" if check.fix else ""
+    return (
+        f'<div role="listitem" class="check {check.status}"><span{style}>{sign}</span>'
+        f"<strong>{html.escape(check.name)}</strong><div>{html.escape(check.text)}{fix}</div></div>"
+    )
+
+
+def _copy_button(check: Check) -> str:
+    text = html.escape(copied(check.fix))
+    label = html.escape(f"Copy the fix of {check.name}")
+    return f'<button type="button" data-text="{text}" aria-label="{label}" onclick="{_COPY}">Copy</button>'
+
+
+def copied(fix: str) -> str:
+    """Return what is worth copying of a fix: its command if it has one."""
+    command = re.search(r"`([^`]+)`|\b(aws [a-z0-9-]+ .+)", fix)
+    return (command[1] or command[2]) if command else fix
 
 
 def _diff_line(line: str) -> str:

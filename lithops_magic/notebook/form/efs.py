@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import ipywidgets as widgets  # type: ignore[import-untyped]
 
 from lithops_magic.config import Problem
-from lithops_magic.notebook.form.fields import BROAD, INDENT, NARROW, Choices, Words, label_style, layout, row
+from lithops_magic.notebook.form.fields import INDENT, NARROW, Choices, Suggested, Words, label_style, layout
 from lithops_magic.notebook.form.model import FIELDS
 
 
@@ -15,26 +15,27 @@ class Mount:
     """One row."""
 
     def __init__(self, point: str, path: str, choices: Choices) -> None:
-        self.point = widgets.Combobox(
-            value=point,
-            description="Access point",
-            placeholder="arn:aws:elasticfilesystem:…",
-            options=[arn for _, arn in choices],
-            ensure_option=False,
-            style=label_style(),
-            layout=layout(width=BROAD),
-        )
+        self._fresh = path if not point else None
+        """The path that was only proposed."""
         self.path = widgets.Text(
             value=path,
             description="mounted at",
             placeholder="/mnt/data",
-            style={"description_width": "80px"},
+            style=label_style(),
             layout=layout(width=NARROW),
         )
         self.remove = widgets.Button(
             description="Remove", tooltip="Remove this file system", layout=widgets.Layout(width="auto")
         )
-        self.view = row(self.point, self.path, self.remove)
+        self.point = Suggested(FIELDS["efs"], "Access point", "arn:aws:elasticfilesystem:…", self.path, self.remove)
+        self.point.offer(choices, "")
+        self.point.text = point
+        self.view = self.point.view
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the user has written nothing into a new row."""
+        return not self.point.text and self.path.value.strip() in ("", self._fresh)
 
 
 class FileSystems:
@@ -49,14 +50,17 @@ class FileSystems:
         self.words = Words(FIELDS["efs"].hint)
         self._rows = widgets.VBox()
         indent = widgets.Layout(margin=f"0 0 0 {INDENT}", width="auto")
-        self.view = widgets.VBox([self._rows, widgets.HBox([self.add, self.words.view], layout=indent)])
+        adding = widgets.HBox([self.add, self.words.view], layout=indent)
+        adding.add_class("indented")
+        self.view = widgets.VBox([self._rows, adding])
         self._choices: Choices = ()
         self._changed: Callable[[], None] = lambda: None
         self.add.on_click(lambda _: self._append())
 
     @property
     def text(self) -> str:
-        return "\n".join(f"{mount.point.value.strip()}={mount.path.value.strip()}" for mount in self.mounts)
+        used = (mount for mount in self.mounts if not mount.is_empty)
+        return "\n".join(f"{mount.point.text}={mount.path.value.strip()}" for mount in used)
 
     @text.setter
     def text(self, text: str) -> None:
@@ -68,7 +72,7 @@ class FileSystems:
         """Suggest access points."""
         self._choices = choices
         for mount in self.mounts:
-            mount.point.options = [arn for _, arn in choices]
+            mount.point.offer(choices, "")
         self.words.say(words)
 
     def on_change(self, changed: Callable[[], None]) -> None:
@@ -78,12 +82,12 @@ class FileSystems:
         self.words.tell(problems)
 
     def _append(self) -> None:
-        self.mounts.append(self._mount("", ""))
+        self.mounts.append(self._mount("", "/mnt/data"))
         self._draw()
 
     def _mount(self, point: str, path: str) -> Mount:
         mount = Mount(point, path, self._choices)
-        mount.point.observe(lambda _: self._changed(), "value")
+        mount.point.on_change(lambda: self._changed())
         mount.path.observe(lambda _: self._changed(), "value")
         mount.remove.on_click(lambda _: self._drop(mount))
         return mount

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import ipywidgets as widgets  # type: ignore[import-untyped]
@@ -14,7 +15,7 @@ from lithops_magic.notebook.form.model import FIELDS, Field
 LABEL_WIDTH = "120px"
 INDENT = f"calc({LABEL_WIDTH} + 10px)"
 """Where the controls begin."""
-WIDTH, NARROW, BROAD = "480px", "240px", "640px"
+WIDTH, NARROW, BROAD = "560px", "300px", "660px"
 RED, GREEN = (
     f"color:{plain};color:color-mix(in srgb,var({theme},{plain}) 70%,var(--jp-ui-font-color0,#000))"
     for theme, plain in (("--jp-error-color1", "#c62828"), ("--jp-success-color1", "#2e7d32"))
@@ -61,6 +62,7 @@ class Words:
         self._hint = hint
         self._said = ""
         self.view = widgets.HTML(layout=widgets.Layout(flex="1 1 150px", margin="2px 2px 2px 10px"))
+        self.view.add_class("words")
         self.tell(())
 
     def say(self, words: str) -> None:
@@ -78,11 +80,10 @@ class Words:
 
 
 class Single:
-    """A field that is one widget, whose value `parse` makes of the text."""
+    """A field that is one widget, whose value is the text."""
 
-    def __init__(self, field: Field, widget: Any, parse: Callable[[str], object] = str) -> None:
+    def __init__(self, field: Field, widget: Any) -> None:
         self.widget = widget
-        self._parse = parse
         self.words = Words(field.hint)
         self.view = row(widget, self.words.view)
 
@@ -92,7 +93,7 @@ class Single:
 
     @text.setter
     def text(self, text: str) -> None:
-        self.widget.value = self._parse(text)
+        self.widget.value = text
 
     def on_change(self, changed: Callable[[], None]) -> None:
         self.widget.observe(lambda _: changed(), "value")
@@ -115,13 +116,52 @@ class Choice(Single):
         self.widget.value = text
 
 
-class Suggested(Single):
-    """A free text for which there may be suggestions."""
+class Suggested:
+    """A free text, or one that is chosen by a name: then the text itself stands beneath, in full."""
+
+    def __init__(self, field: Field, label: str, placeholder: str, *beside: Any) -> None:
+        self._values: dict[str, str] = {}
+        """What may be chosen, by name."""
+        self.widget = widgets.Combobox(
+            description=label, placeholder=placeholder, ensure_option=False, style=label_style(), layout=layout()
+        )
+        self.full = widgets.HTML(layout=widgets.Layout(margin=f"0 2px 2px {INDENT}", width="auto", display="none"))
+        self.full.add_class("indented")
+        self.words = Words(field.hint)
+        self.view = widgets.VBox([row(self.widget, *(beside or (self.words.view,))), self.full])
+        self.widget.observe(lambda _: self._spell_out(), "value")
+
+    @property
+    def text(self) -> str:
+        shown = str(self.widget.value).strip()
+        return self._values.get(shown, shown)
+
+    @text.setter
+    def text(self, text: str) -> None:
+        self.widget.value = next((name for name, value in self._values.items() if value == text), text)
 
     def offer(self, choices: Choices, words: str) -> None:
-        """Suggest texts and say what they are."""
-        self.widget.options = [value for _, value in choices]
+        """Suggest texts by their names and say what they are."""
+        text, self._values = self.text, dict(choices)
+        self.widget.options = list(self._values)
+        self.text = text
         self.words.say(words)
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        self.widget.observe(lambda _: changed(), "value")
+
+    def tell(self, problems: Sequence[Problem]) -> None:
+        self.words.tell(problems)
+
+    def _spell_out(self) -> None:
+        text = self.text
+        shown = text != self.widget.value or len(text) > _CLIPPED
+        self.full.value = f'<code style="{HINT}">{html.escape(text)}</code>' if shown else ""
+        self.full.layout.display = None if shown else "none"
+
+
+_CLIPPED = 50
+"""Characters that a field has room for."""
 
 
 def text_control(name: str, placeholder: str = "", width: str = WIDTH) -> Single:
@@ -135,9 +175,12 @@ def area_control(name: str, placeholder: str) -> Single:
     return Single(FIELDS[name], area)
 
 
-def number_control(name: str) -> Single:
-    """Return a field for a whole number; one out of range is said to be so and not mended silently."""
-    return Single(FIELDS[name], widgets.IntText(**_common(name, NARROW), continuous_update=True), int)
+def number_control(name: str, placeholder: str) -> Single:
+    """Return a field for a whole number.
+
+    It is text, because a number field of ipywidgets keeps its last number when it is emptied, a wrong one too.
+    """
+    return text_control(name, placeholder, NARROW)
 
 
 def choice_control(name: str, choices: Choices, width: str = WIDTH) -> Choice:
@@ -145,9 +188,19 @@ def choice_control(name: str, choices: Choices, width: str = WIDTH) -> Choice:
     return Choice(FIELDS[name], widgets.Dropdown(**_common(name, width), options=choices))
 
 
+def file_control(choices: Sequence[tuple[str, Path]], chosen: Path) -> Choice:
+    """Return a field for the file."""
+    options = [(label, str(path)) for label, path in choices]
+    widget = widgets.Dropdown(
+        description="File", options=options, value=str(chosen), style=label_style(), layout=layout()
+    )
+    widget.disabled = len(options) == 1
+    return Choice(Field("file", "File", str, lambda text, _: text, "The configuration that is shown and saved"), widget)
+
+
 def suggested_control(name: str, placeholder: str) -> Suggested:
     """Return a field for a text with suggestions."""
-    return Suggested(FIELDS[name], widgets.Combobox(**_common(name), placeholder=placeholder, ensure_option=False))
+    return Suggested(FIELDS[name], FIELDS[name].label, placeholder)
 
 
 class Picked:
@@ -185,23 +238,26 @@ class Picked:
             self.boxes = {}
             self._show(self.free, "")
 
-    def offer(self, choices: Choices, words: str) -> None:
-        """Let the user tick; of what was there, what the list has stays."""
+    def offer(self, choices: Choices, words: str, suggested: Sequence[str] = ()) -> None:
+        """Let the user tick; of what was there, what the list has stays, and if that is nothing, `suggested`."""
         if not choices:
             self.type_freely("There are none")
             return
-        self.free.value = self.text
-        chosen = self._read(self.free.value)
+        known = {value for _, value in choices}
+        chosen = [text for text in self._read(self.text) if text in known] or [*suggested]
+        self.free.value = ", ".join(chosen)
         self.boxes = {value: self._box(label, ticked=value in chosen) for label, value in choices}
         # A list has its label like a field, and scrolls when it is long.
-        column = widgets.VBox(list(self.boxes.values()), layout=widgets.Layout(max_height="180px", overflow="auto"))
-        self._show(
-            widgets.HBox([label_of(self._field.label), column], layout=layout(width="auto", max_width=BROAD)), words
-        )
+        column = widgets.VBox(list(self.boxes.values()))
+        column.add_class("scrolls")
+        listed = widgets.HBox([label_of(self._field.label), column], layout=layout(width="auto", max_width=BROAD))
+        listed.add_class("listed")
+        self._show(listed, words)
 
-    def type_freely(self, words: str) -> None:
-        """Let the user type, and say why there is no list."""
+    def type_freely(self, words: str, *, off: bool = False) -> None:
+        """Let the user type unless it is switched `off`, and say why there is no list."""
         self.free.value, self.boxes = self.text, {}
+        self.free.disabled = off
         self._show(self.free, words)
 
     def on_change(self, changed: Callable[[], None]) -> None:

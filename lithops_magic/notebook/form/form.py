@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.aws.explain import one_line
@@ -14,6 +15,7 @@ from lithops_magic.errors import LithopsMagicError
 from lithops_magic.notebook.form import actions, fields, static, view
 from lithops_magic.notebook.form.bar import Bar
 from lithops_magic.notebook.form.efs import FileSystems
+from lithops_magic.notebook.form.loading import Loading
 from lithops_magic.notebook.form.model import FIELDS, Reading, credentials, differences, read, texts
 from lithops_magic.notebook.form.network import Network
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 PLACES = (("the local AWS on this machine", "true"), ("an AWS account", "false"))
 ARCHITECTURES = (("x86_64", "x86_64"), ("arm64", "arm64"))
-UNASKED = "known after Load from AWS"
+UNASKED = "not known yet"
 WHERE = ("local", "profile", "region")
 """Fields that decide which AWS the lists are from."""
 ROLE_IS_MISSING_YET = ("execution_role",)
@@ -42,14 +44,17 @@ class ConfigForm:
         self.store = store
         self.pending: actions.Pending | None = None
         """What was shown and may now be written."""
-        self._lock = threading.RLock()
-        self._quiet = False
+        self.lock = threading.RLock()
+        """Held by whoever changes the form: the kernel's main thread, and the one that loads."""
+        self._quiet = self._opened = False
         self.role = fields.suggested_control("execution_role", "arn:aws:iam::123456789012:role/name")
         self.network = Network()
         self.efs = FileSystems()
         self.credentials = view.Fact("Credentials")
         self.caller = view.Fact("Caller")
         self.bar = Bar()
+        self.file = fields.file_control(store.choices, store.file)
+        self.loading = Loading(self)
         self._remote = (fields.text_control("profile"), fields.choice_control("region", _regions()))
         self.controls = self._make_controls()
         self._show(store.session.settings or store.load())
@@ -72,24 +77,41 @@ class ConfigForm:
             control.tell(reading.problems.get(name, ()))
         blocked = self.store.locked or reading.blocked()
         self.bar.tell_state(self._state(reading, blocked), blocked=bool(blocked))
-        self.bar.save.disabled = bool(blocked)
+        self.bar.review.disabled = bool(blocked)
         self.bar.use.disabled = bool(reading.blocked())
         self.bar.check.disabled = self.bar.create.disabled = bool(reading.blocked(ROLE_IS_MISSING_YET))
-        self.bar.load.disabled = self.bar.write.disabled = False
+        self.efs.add.disabled = self.network.is_off
         for control in self._remote:
             control.widget.disabled = reading.settings.local
 
     def reload(self, settings: Settings) -> None:
         """Read the file again and show `settings`, what is secret in them hidden again."""
+        before = [self.controls[name].text for name in WHERE]
         with self._silence():
             self._show(settings)
         self._discard()
+        if before != [self.controls[name].text for name in WHERE]:
+            self._forget_lists()
+            self._load_again()
+
+    def open(self) -> None:
+        """Load the lists when the form is first shown in a notebook."""
+        if not self._opened and _in_a_kernel():
+            self._opened = True
+            self.loading.start()
+
+    def fill(self, work: Callable[[], None]) -> None:
+        """Let another thread change the fields."""
+        with self.lock, self._silence():
+            work()
+            self.refresh()
 
     def __repr__(self) -> str:
         return f"<ConfigForm {self.store.file}>"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """The live form, and for notebooks without a kernel its contents."""
+        self.open()
         return {**self.view._repr_mimebundle_(), **static.summary(self.reading.settings, self.store)}
 
     def _make_controls(self) -> dict[str, fields.Control]:
@@ -99,9 +121,9 @@ class ConfigForm:
             "profile": profile,
             "region": region,
             "execution_role": self.role,
-            "memory": fields.number_control("memory"),
-            "timeout": fields.number_control("timeout"),
-            "ephemeral_storage": fields.number_control("ephemeral_storage"),
+            "memory": fields.number_control("memory", "1769"),
+            "timeout": fields.number_control("timeout", "180"),
+            "ephemeral_storage": fields.number_control("ephemeral_storage", "512"),
             "architecture": fields.choice_control("architecture", ARCHITECTURES, fields.NARROW),
             "max_workers": fields.text_control("max_workers", width=fields.NARROW),
             "subnets": self.network.subnets,
@@ -130,18 +152,21 @@ class ConfigForm:
         self.network.on_choice(self._act)
         bar = self.bar
         for button, action in (
-            (bar.load, actions.load),
             (bar.check, actions.run_checks),
             (bar.create, actions.make_role),
-            (bar.save, actions.preview),
-            (bar.write, actions.write),
+            (bar.review, actions.review),
+            (bar.save, actions.save),
+            (bar.cancel, actions.cancel),
             (bar.use, actions.use),
+            (bar.discard, actions.discard),
         ):
             button.on_click(partial(self._press, action))
+        bar.load.on_click(lambda _: self.loading.start())
+        self.file.on_change(partial(self._guard, lambda: self._act(self._turn_to_file)))
 
     def _press(self, action: Callable[[ConfigForm], None], _: object) -> None:
-        with self._lock:
-            if action is not actions.write:
+        with self.lock:
+            if action is not actions.save:
                 self._discard()
             self._act(partial(action, self))
 
@@ -151,10 +176,11 @@ class ConfigForm:
         self.bar.clear()
 
     def _act(self, work: Callable[[], None]) -> None:
-        """Do something that may take a while or fail; no second thing is begun meanwhile."""
-        with self._lock:
-            for button in self.bar.buttons:
-                button.disabled = True
+        """Do something that may take a while or fail.
+
+        No button is disabled meanwhile: a browser takes the focus from a button that is.
+        """
+        with self.lock:
             try:
                 with self._silence():
                     work()
@@ -167,7 +193,7 @@ class ConfigForm:
                 self.refresh()
 
     def _guard(self, work: Callable[[], None]) -> None:
-        with self._lock:
+        with self.lock:
             if not self._quiet:
                 work()
 
@@ -177,6 +203,7 @@ class ConfigForm:
             self._move()
         if name in WHERE:
             self._forget_lists()
+            self._load_again()
         self.refresh()
 
     def _move(self) -> None:
@@ -197,6 +224,15 @@ class ConfigForm:
         self.caller.tell(UNASKED)
         self.credentials.tell(credentials(self.reading.settings))
 
+    def _load_again(self) -> None:
+        if self._opened:
+            self.loading.start_soon()
+
+    def _turn_to_file(self) -> None:
+        """Show what another file says; one that is not made yet takes over what the form says now."""
+        self.store = self.store.at(Path(self.file.text))
+        self.reload(self.store.load() if self.store.file.exists() else self.reading.settings)
+
     @contextmanager
     def _silence(self) -> Iterator[None]:
         """Change fields without reacting to it."""
@@ -208,14 +244,20 @@ class ConfigForm:
 
     def _state(self, reading: Reading, blocked: str) -> str:
         if blocked:
-            return f"Save is disabled. {blocked}"
+            return blocked
         settings = reading.settings
         labels = differences(settings, self._filed[settings.local])
         if settings.local != self._local_in_file:
             labels = (FIELDS["local"].label, *labels)
-        changed = f"Changed, not saved: {', '.join(labels)}." if labels else "Nothing changed."
+        changed = f"Not saved yet: {', '.join(labels)}." if labels else "No changes."
         session = " This session uses settings of its own." if self.store.session.settings is not None else ""
-        return f"{changed} Save writes {self.store.file}.{session}"
+        return f"{changed}{session} {self.store.overruled}".rstrip()
+
+
+def _in_a_kernel() -> bool:
+    from IPython.core.getipython import get_ipython
+
+    return getattr(get_ipython(), "kernel", None) is not None
 
 
 def _regions() -> fields.Choices:

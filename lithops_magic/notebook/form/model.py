@@ -38,7 +38,7 @@ class Reading:
             return ""
         hidden = [str(problem) for name in names if name not in FIELDS for problem in self.problems[name]]
         shown = ", ".join(FIELDS[name].label for name in names if name in FIELDS)
-        return " ".join([*([f"Correct first: {shown}."] if shown else []), *hidden])
+        return " ".join([*([f"Fix before saving: {shown}."] if shown else []), *hidden])
 
 
 def texts(settings: Settings) -> dict[str, str]:
@@ -154,12 +154,12 @@ FIELDS: Mapping[str, Field] = {
     field.name: field
     for field in (
         Field("local", "Run on", _write_choice, _read_choice),
-        _text("profile", "AWS profile", "Empty: boto3's own choice"),
+        _text("profile", "AWS profile", "Empty: boto3's default"),
         _text("region", "Region"),
-        _text("execution_role", "Execution role", "The role that the functions run with"),
-        _number("memory", "Memory", "MB; 1769 give one whole vCPU"),
-        _number("timeout", "Timeout", "seconds for one invocation"),
-        _number("ephemeral_storage", "Space in /tmp", "MB; 512 cost nothing"),
+        _text("execution_role", "Execution role", "The role that the functions assume"),
+        _number("memory", "Memory", "MB; 1,769 MB is one full vCPU"),
+        _number("timeout", "Timeout", "seconds per invocation"),
+        _number("ephemeral_storage", "Space in /tmp", "MB; the first 512 are free"),
         _text("architecture", "Architecture"),
         _number("max_workers", "Max. workers", "Empty: as many as the account allows"),
         _list("subnets", "Subnets", "subnet-…, separated by commas"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import ipywidgets as widgets  # type: ignore[import-untyped]
@@ -14,11 +15,40 @@ from lithops_magic.notebook.form.fields import Picked, Words, label_style, layou
 
 if TYPE_CHECKING:
     from lithops_magic.aws.account.discover import Discovery, SecurityGroup, Subnet, Vpc
+    from lithops_magic.config import Settings
 
 NONE = ""
 OTHER = "?"
-UNASKED = "Load from AWS to choose"
 T = TypeVar("T")
+TICK = "Tick the ones to use"
+WITHOUT = "Functions outside a VPC reach the internet, but no EFS"
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What AWS told of the networks of a region, and which of them the settings use."""
+
+    discovery: Discovery
+    vpcs: tuple[Vpc, ...] | Denied
+    home: str
+    """The VPC of the subnets that are configured."""
+    subnets: tuple[Subnet, ...] | Denied = ()
+    groups: tuple[SecurityGroup, ...] | Denied = ()
+
+    @classmethod
+    def of(cls, discovery: Discovery, settings: Settings) -> Networks:
+        """Ask AWS."""
+        vpcs = ask(discovery.vpcs)
+        if isinstance(vpcs, Denied):
+            return cls(discovery, vpcs, OTHER)
+        home = _home(discovery, vpcs, settings)
+        return cls(discovery, vpcs, home) if home in (NONE, OTHER) else cls.within(discovery, vpcs, home)
+
+    @classmethod
+    def within(cls, discovery: Discovery, vpcs: tuple[Vpc, ...] | Denied, vpc: str) -> Networks:
+        """Ask AWS what is in one VPC."""
+        subnets, groups = ask(lambda: discovery.subnets(vpc)), ask(lambda: discovery.security_groups(vpc))
+        return cls(discovery, vpcs, vpc, subnets, groups)
 
 
 class Network:
@@ -28,50 +58,44 @@ class Network:
         self.subnets = Picked("subnets", "subnet-0123456789abcdef0, …")
         self.groups = Picked("security_groups", "sg-0123456789abcdef0, …")
         self.vpc = widgets.Dropdown(description="VPC", style=label_style(), layout=layout(), disabled=True)
-        self.words = Words(UNASKED)
+        self.words = Words()
         self.view = widgets.VBox([row(self.vpc, self.words.view), self.subnets.view, self.groups.view])
-        self._discovery: Discovery | None = None
+        self._networks: Networks | None = None
         self._loading = False
         self._offer_vpcs([], OTHER)
+
+    @property
+    def is_off(self) -> bool:
+        """Whether the user wants no VPC."""
+        return bool(self.vpc.value == NONE)
 
     def on_choice(self, chosen: Callable[[Callable[[], None]], None]) -> None:
         """Let `chosen` run what follows from another VPC."""
         self.vpc.observe(lambda _: None if self._loading else chosen(self._choose), "value")
 
-    def load(self, discovery: Discovery) -> None:
+    def show(self, networks: Networks) -> None:
         """Fill in what the account has; whatever is chosen already stays chosen."""
-        self._discovery = discovery
-        vpcs = ask(discovery.vpcs)
-        if isinstance(vpcs, Denied):
+        self._networks = networks
+        if isinstance(networks.vpcs, Denied):
             self._offer_vpcs([], OTHER)
-            self.words.say(f"No list: {vpcs.reason}")
+            self.words.say(f"No list: {networks.vpcs.reason}")
             for picked in (self.subnets, self.groups):
-                picked.type_freely(f"No list: {vpcs.reason}")
+                picked.type_freely(f"No list: {networks.vpcs.reason}")
             return
-        home = self._home(discovery, vpcs)
-        self._offer_vpcs([(_describe_vpc(vpc), vpc.id) for vpc in vpcs], home)
-        self.words.say(f"{plural(len(vpcs), 'VPC')} in this region")
-        if home not in (NONE, OTHER):
-            self._list(discovery, home)
+        self._offer_vpcs([(_describe_vpc(vpc), vpc.id) for vpc in networks.vpcs], networks.home)
+        self.words.say(_counted(networks.vpcs))
+        if networks.home == NONE:
+            self._switch_off()
+        elif networks.home != OTHER:
+            self._list(networks)
 
     def forget(self) -> None:
         """Drop the lists; what is chosen stays as text."""
-        self._discovery = None
+        self._networks = None
         self._offer_vpcs([], OTHER)
         self.words.say("")
         for picked in (self.subnets, self.groups):
             picked.type_freely("")
-
-    def _home(self, discovery: Discovery, vpcs: tuple[Vpc, ...]) -> str:
-        """Find the VPC of the subnets that are configured."""
-        wanted = {part.strip() for part in self.subnets.text.split(",") if part.strip()}
-        if not wanted:
-            return OTHER if self.groups.text else NONE
-        for vpc in vpcs:
-            subnets = ask(lambda vpc=vpc: discovery.subnets(vpc.id))  # type: ignore[misc]
-            if not isinstance(subnets, Denied) and wanted & {subnet.id for subnet in subnets}:
-                return vpc.id
-        return OTHER
 
     def _offer_vpcs(self, vpcs: list[tuple[str, str]], chosen: str) -> None:
         self._loading = True
@@ -89,13 +113,39 @@ class Network:
         elif self.vpc.value == NONE:
             for picked in (self.subnets, self.groups):
                 picked.text = ""
-                picked.type_freely("Functions without a VPC reach the internet, but no EFS")
-        elif self._discovery is not None:
-            self._list(self._discovery, self.vpc.value)
+            self._switch_off()
+        elif (known := self._networks) is not None:
+            self.words.say("" if isinstance(known.vpcs, Denied) else _counted(known.vpcs))
+            self._list(Networks.within(known.discovery, known.vpcs, self.vpc.value))
 
-    def _list(self, discovery: Discovery, vpc: str) -> None:
-        _offer(self.subnets, ask(lambda: discovery.subnets(vpc)), _describe_subnet)
-        _offer(self.groups, ask(lambda: discovery.security_groups(vpc)), _describe_group)
+    def _switch_off(self) -> None:
+        self.words.say(WITHOUT)
+        for picked in (self.subnets, self.groups):
+            picked.type_freely("Needs a VPC", off=True)
+
+    def _list(self, networks: Networks) -> None:
+        """Let the user tick; what nearly everybody wants is ticked already: each zone, and the default group."""
+        subnets, groups = networks.subnets, networks.groups
+        zones: dict[str, str] = {}
+        usual: list[str] = []
+        if not isinstance(subnets, Denied) and not isinstance(groups, Denied):
+            for subnet in subnets:
+                zones.setdefault(subnet.zone, subnet.id)
+            usual = [group.id for group in groups if group.name == "default"]
+        _offer(self.subnets, subnets, _describe_subnet, [*zones.values()])
+        _offer(self.groups, groups, _describe_group, usual)
+
+
+def _home(discovery: Discovery, vpcs: tuple[Vpc, ...], settings: Settings) -> str:
+    """Find the VPC of the subnets that are configured."""
+    wanted = set(settings.subnets)
+    if not wanted:
+        return OTHER if settings.security_groups else NONE
+    for vpc in vpcs:
+        subnets = ask(lambda vpc=vpc: discovery.subnets(vpc.id))  # type: ignore[misc]
+        if not isinstance(subnets, Denied) and wanted & {subnet.id for subnet in subnets}:
+            return vpc.id
+    return OTHER
 
 
 def ask(question: Callable[[], T | Denied]) -> T | Denied:
@@ -106,11 +156,17 @@ def ask(question: Callable[[], T | Denied]) -> T | Denied:
         return Denied("", str(error))
 
 
-def _offer(picked: Picked, answer: tuple[Any, ...] | Denied, describe: Callable[[Any], str]) -> None:
+def _offer(
+    picked: Picked, answer: tuple[Any, ...] | Denied, describe: Callable[[Any], str], usual: Sequence[str]
+) -> None:
     if isinstance(answer, Denied):
         picked.type_freely(f"No list: {answer.reason}")
     else:
-        picked.offer([(describe(one), one.id) for one in answer], "Tick those to use")
+        picked.offer([(describe(one), one.id) for one in answer], TICK, usual)
+
+
+def _counted(vpcs: tuple[Vpc, ...]) -> str:
+    return f"{plural(len(vpcs), 'VPC')} in this region"
 
 
 def _describe_vpc(vpc: Vpc) -> str:

@@ -21,7 +21,7 @@ def summary(settings: Settings, store: Store) -> Bundle:
     """Return the settings as a table, with their problems and the file that Save writes."""
     table = Table("Configuration of lithops-magic", ("setting", "value"), _rows(settings), "")
     notes = [
-        f"From {settings.source}; {store.locked or f'Save writes {store.file}'}",
+        f"From {settings.source}; {store.locked or _saved_to(store)}",
         *settings.notes,
         *(f"⚠ {problem}" for problem in settings.problems()),
     ]
@@ -29,6 +29,10 @@ def summary(settings: Settings, store: Store) -> Bundle:
         "text/plain": "\n".join((table.to_text(), *notes)),
         "text/html": table.to_html() + "".join(f"<div>{html.escape(note)}</div>" for note in notes),
     }
+
+
+def _saved_to(store: Store) -> str:
+    return f"saved to {store.file}" + ("" if store.file.exists() else ", which does not exist yet")
 
 
 def _rows(settings: Settings) -> list[tuple[str, str]]:

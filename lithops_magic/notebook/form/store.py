@@ -1,23 +1,24 @@
-"""The file that the form reads and Save writes, and the session that follows it."""
+"""The file that the form reads and saves, and the session that follows it."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lithops_magic import config
 from lithops_magic.config import Settings
-from lithops_magic.config.find import find_file
+from lithops_magic.config.find import find_file, local_environment
+from lithops_magic.errors import ConfigError
 from lithops_magic.notebook.session import Session
 from lithops_magic.working_folder import working_folder
 
-INLINE = "LITHOPS_CONFIG"
+INLINE, NAMED = "LITHOPS_CONFIG", "LITHOPS_CONFIG_FILE"
 
 
 @dataclass(frozen=True)
 class Store:
-    """A configuration file and the notebook's session."""
+    """A configuration file, which need not exist yet, and the notebook's session."""
 
     file: Path
     session: Session
@@ -31,18 +32,42 @@ class Store:
         Raises
         ------
         ConfigError
-            LITHOPS_CONFIG_FILE names a file that does not exist.
+            What LITHOPS_CONFIG_FILE names is no file.
         """
         if file is not None:
             return cls(working_folder() / Path(file).expanduser(), session, True)
-        return cls(find_file() or Path.home() / ".lithops" / "config", session, False)
+        named = os.environ.get(NAMED)
+        if named and not os.path.lexists(path := Path(named).expanduser()):
+            return cls(path, session, False)
+        return cls(find_file() or _home_file(), session, False)
 
     @property
     def locked(self) -> str:
         """Why nothing can be saved; empty if it can."""
-        if self.given or not os.environ.get(INLINE):
+        if self._is_inline:
+            return f"The environment variable {INLINE} is the configuration: unset it, or name a file with --file."
+        return ""
+
+    @property
+    def choices(self) -> tuple[tuple[str, Path], ...]:
+        """The files that could be saved instead, and what each is for; the one of this store among them."""
+        if self.given or self.locked or os.environ.get(NAMED):
+            return ((str(self.file), self.file),)
+        usual = {_project_file(): "this project", _home_file(): "all your projects"}
+        files = dict.fromkeys([*usual, self.file])
+        return tuple((f"{_short(file)} · {usual.get(file, 'all users')}", file) for file in files)
+
+    @property
+    def overruled(self) -> str:
+        """Say which other file a run reads instead of this one; empty if none."""
+        found = _found()
+        if self.given or self.locked or found in (None, self.file) or self.file == _project_file():
             return ""
-        return f"The environment variable {INLINE} is the configuration: unset it, or name a file with --file."
+        return f"Notebooks in this folder read {found} instead."
+
+    def at(self, file: Path) -> Store:
+        """Return the store of another file."""
+        return replace(self, file=file)
 
     def load(self, local: bool | None = None) -> Settings:
         """Return what the file says, or the defaults if there is none.
@@ -52,9 +77,12 @@ class Store:
         ConfigError
             The file cannot be read.
         """
-        if self.given and not self.file.exists():
-            return Settings(local=local is not False)
-        return config.load(self.file if self.given else None, local=local)
+        if self._is_inline:
+            return config.load(local=local)
+        if not os.path.lexists(self.file):
+            wanted = local if local is not None or self.given else local_environment()
+            return Settings(local=wanted is not False)
+        return config.load(self.file, local=local)
 
     def diff(self, settings: Settings) -> str:
         """Return what `save` would change, without secrets.
@@ -76,10 +104,36 @@ class Store:
         """
         config.save(settings, self.file)
         saved = self.load(settings.local)
-        found_by_itself = not os.environ.get(INLINE) and find_file() == self.file
+        found_by_itself = not os.environ.get(INLINE) and _found() == self.file
         self.session.settings = None if found_by_itself and self.load().local == saved.local else saved
         return saved
 
     def use(self, settings: Settings) -> None:
         """Let the session run with these settings; the file stays as it is."""
         self.session.settings = settings.replace(source="this session only (%lambda_config)")
+
+    @property
+    def _is_inline(self) -> bool:
+        return not self.given and bool(os.environ.get(INLINE))
+
+
+def _project_file() -> Path:
+    return working_folder() / ".lithops_config"
+
+
+def _home_file() -> Path:
+    return Path.home() / ".lithops" / "config"
+
+
+def _found() -> Path | None:
+    """Return the file that a run finds by itself."""
+    try:
+        return find_file()
+    except ConfigError:
+        return None
+
+
+def _short(file: Path) -> str:
+    if file == _project_file():
+        return f"./{file.name}"
+    return f"~/{file.relative_to(Path.home())}" if file.is_relative_to(Path.home()) else str(file)
