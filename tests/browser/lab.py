@@ -99,7 +99,11 @@ def _address(runtime: Path, server: subprocess.Popen[bytes], log: Path) -> str:
 @contextmanager
 def chromium(executable: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=list(CHROMIUM_FLAGS))
+        browser = playwright.chromium.launch(
+            executable_path=executable,
+            args=list(CHROMIUM_FLAGS),
+            ignore_default_args=["--hide-scrollbars"],  # people see them
+        )
         try:
             yield browser
         finally:

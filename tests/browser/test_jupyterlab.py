@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from lab import Lab, Notebook, quickstart, write_notebook
 
@@ -58,9 +58,36 @@ def check_accessibility(page: Page, part: str) -> None:
     assert serious == []
 
 
+# Elements of the form that scroll sideways, or that stand out of it.
+SIDEWAYS = """() => {
+    const form = document.querySelector('.lithops-magic-form'), right = form.getBoundingClientRect().right + 1;
+    const may = e => ['auto', 'scroll'].includes(getComputedStyle(e).overflowX);
+    const scrolls = e => e.scrollWidth > e.clientWidth + 1 && may(e);
+    const around = [...document.querySelectorAll('.jp-OutputArea-output')].filter(scrolls);
+    const within = [...form.querySelectorAll('*:not(option)')].filter(e => e.getClientRects().length)
+        .filter(e => (scrolls(e) && e.tagName !== 'TEXTAREA') || e.getBoundingClientRect().right > right);
+    return [...around, ...within].map(e => e.outerHTML.slice(0, 200));
+}"""
+
+
+def check_layout(notebook: Notebook, form: Locator) -> None:
+    """Look at the form as wide as a phone, a half and a whole screen, with visible scrollbars and in both themes."""
+    notebook.page.evaluate("window.jupyterapp.shell.collapseLeft()")
+    for theme in (DARK, LIGHT):
+        notebook.use_theme(theme)
+        for width in (500, 900, 1400):
+            notebook.page.set_viewport_size({"width": width, "height": 1500})
+            notebook.page.wait_for_function(f"({SIDEWAYS})().length === 0", timeout=10_000)
+            box = form.get_by_label("Memory").bounding_box()
+            assert box is not None
+            assert box["width"] >= 150
+        arrow = form.get_by_label("Architecture").evaluate("select => getComputedStyle(select).backgroundImage")
+        assert "%23888" in arrow
+
+
 def tab_to(page: Page, label: str, *, backwards: bool = False) -> None:
     for _ in range(120):
-        if page.evaluate(FOCUSED) == label:
+        if page.evaluate(FOCUSED).lstrip("▸▾ ") == label:
             return
         page.keyboard.press("Shift+Tab" if backwards else "Tab")
     raise AssertionError(f"the keyboard does not reach {label}")
@@ -195,32 +222,49 @@ def test_the_form_is_filled_mended_and_saved_by_keyboard(lab: Lab, page: Page) -
     notebook = Notebook(page, lab.address(file), file)
     page.keyboard.press("Control+Enter")
     output = notebook.cell("form").locator(".jp-OutputArea-output")
-    expect(output.get_by_role("button", name="Save")).to_be_enabled(timeout=60_000)
+    review = output.get_by_role("button", name="Review changes")
+    expect(review).to_be_enabled(timeout=60_000)
+    expect(output.get_by_text("✓ Loaded from local AWS")).to_be_visible(timeout=60_000)
+    expect(output.get_by_label("Environment")).not_to_be_visible()
 
     tab_to(page, "Memory")
     type_over(page, "64")
     problem = output.get_by_text("⚠ 64 MB is out of range. AWS Lambda takes 128 to 10240 MB.")
     expect(problem).to_be_visible()
-    expect(output.get_by_text("Save is disabled. Correct first: Memory.")).to_be_visible()
-    expect(output.get_by_role("button", name="Save")).to_be_disabled()
+    expect(output.get_by_text("Fix before saving: Memory.")).to_be_visible()
+    expect(review).to_be_disabled()
+    # What is emptied is the default, and stays empty when one leaves the field.
+    type_over(page, "")
+    page.keyboard.press("Delete")
+    page.keyboard.press("Tab")
+    expect(problem).to_have_count(0)
+    expect(output.get_by_label("Memory")).to_have_value("")
+    tab_to(page, "Memory", backwards=True)
     type_over(page, "2048")
     expect(problem).to_have_count(0)
 
     tab_to(page, "Architecture")
     for key in ("Space", "ArrowDown", "Enter"):
         page.keyboard.press(key)
+    tab_to(page, "Show more settings")
+    page.keyboard.press("Enter")
     tab_to(page, "Environment")
     page.keyboard.type("API_TOKEN=sesame")
     page.keyboard.press("Enter")
     page.keyboard.type("OMP_NUM_THREADS=1")
     tab_to(page, "Timeout", backwards=True)
     type_over(page, "300")
-    expect(output.get_by_role("button", name="Save")).to_be_enabled()
-    tab_to(page, "Save")
+    tab_to(page, "Check")
+    page.keyboard.press("Enter")
+    expect(output.get_by_text(re.compile(r"\d+ checks: "))).to_be_visible(timeout=60_000)
+    assert page.evaluate(FOCUSED) == "Check"
+    check_layout(notebook, output)
+    expect(review).to_be_enabled()
+    tab_to(page, "Review changes", backwards=True)
     page.keyboard.press("Enter")
     expect(output.get_by_text("+  runtime_timeout: 300")).to_be_visible()
     assert "sesame" not in output.inner_text()
-    tab_to(page, "Write")
+    tab_to(page, f"Save to {saved}")
     page.keyboard.press("Enter")
     expect(output.get_by_text("✓ Saved to")).to_be_visible()
     assert "sesame" not in output.get_by_label("Environment").input_value()

@@ -23,6 +23,7 @@ CSS = f"""
 }}
 .{CLASS} input:disabled, .{CLASS} select:disabled {{ opacity: 0.6; border-style: dashed; cursor: not-allowed; }}
 .{CLASS} select option {{ color: #212121; background: #fff; }}
+.{CLASS} .words .widget-html-content, .{CLASS} .listed .widget-html-content {{ line-height: 1.4; }}
 .{CLASS} .scrolls {{ max-height: 180px; overflow: hidden auto; }}
 .{CLASS} pre, .{CLASS} code {{ white-space: pre-wrap; overflow-wrap: anywhere; }}
 .{CLASS} .check {{
@@ -37,7 +38,7 @@ CSS = f"""
 }}
 @container (max-width: 860px) {{
   .{CLASS} .widget-text, .{CLASS} .widget-textarea, .{CLASS} .widget-dropdown, .{CLASS} .widget-combobox {{
-    max-width: 62% !important;
+    max-width: 70% !important;
   }}
 }}
 @container (max-width: 620px) {{
