@@ -1,5 +1,7 @@
 """What packages cost: building the layer at first, again and not at all, and how large it is with and without trimming.
 
+Building from what is downloaded already stands beside pip: the same versions installed into a folder, and that zipped.
+
 Beside it, resolved in the same way for the same platform and not trimmed, stands what Lithops puts into its default
 layer for every function: its own list of packages.
 """
@@ -10,6 +12,9 @@ import argparse
 import json
 import os
 import platform
+import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -34,6 +39,9 @@ CASES = {
     "numpy, lxml, pydantic": "lxml pydantic",
     "numpy, polars": "polars",
 }
+BUILT = ("numpy, pandas", "numpy, lxml, pydantic")
+ADDED = "idna"
+"""A pure package that is installed here."""
 SHORT = ("numpy, lxml, pydantic",)
 ROOM = Room(tmp=10_240)
 
@@ -115,6 +123,66 @@ def untrimmed(need: Need, target: Target, scratch: Path) -> tuple[int, int]:
     return sum(path.stat().st_size for _, path in files), (scratch / "zip").stat().st_size
 
 
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What it takes to build a layer from what was downloaded before, ours and pip's."""
+
+    packages: str
+    ours: float
+    """CPU seconds, uv's included; the wall clock's depend on what else the machine does."""
+    pips: float
+    """CPU seconds of `pip install --target` of the same versions from pip's cache, and of zipping that with zlib."""
+    added: float
+    """Seconds until there are layers with one pure package more."""
+    added_cpu: float
+
+
+def build_beside_pip(name: str, words: list[str], target: Target) -> Build:
+    """Build layers of `words`, have pip do the same, and add one pure package to ours."""
+
+    def function(x: float) -> float:
+        return float(np.sqrt(x))
+
+    def need(*more: str) -> Need:
+        return discover(dumps(function)[1], [1.0], Request.parse([*words, *more]))
+
+    def provide(*more: str) -> Supply:
+        return supply(need(*more), target, quiet, ROOM)
+
+    with tempfile.TemporaryDirectory() as scratch, caches(Path(scratch)):
+        provide()
+        ours = []
+        for number in range(3):
+            os.environ["LITHOPS_MAGIC_CACHE_DIR"] = str(Path(scratch) / f"layers {number}")
+            ours.append(clock(provide)[1])
+        added, added_cpu = clock(lambda: provide(ADDED))
+        found = pin(need(), target)
+        pins = [*found.fetched.values(), *(part.pin for part in found.copied)]
+        pip_s(pins, target, Path(scratch) / "warm")
+        pips = min(clock(lambda to=Path(scratch) / f"pip {number}": pip_s(pins, target, to))[1] for number in range(3))
+    return Build(name, min(ours), pips, added, added_cpu)
+
+
+def pip_s(pins: list[str], target: Target, folder: Path) -> None:
+    """Install and zip as one does by hand."""
+    tags = [f"manylinux_2_{minor}_{target.machine}" for minor in (26, 24, 17)] + [f"manylinux2014_{target.machine}"]
+    platforms = [text for tag in tags for text in ("--platform", tag)]
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--only-binary", ":all:", *platforms, "--python-version", target.python]
+    cache = ["--cache-dir", str(folder.parent / "pip cache")]
+    subprocess.run([*command, *cache, "--target", str(folder / "python"), *pins], check=True)
+    shutil.make_archive(str(folder), "zip", folder)
+
+
+def builds_table(builds: list[Build]) -> str:
+    head = "| packages | CPU, ours | CPU, pip and zip | ratio | one pure package more | CPU |"
+    lines = [head, f"| --- |{' ---: |' * 5}"]
+    for one in builds:
+        cells = [one.packages, f"{one.ours:.1f} s", f"{one.pips:.1f} s", f"{one.ours / one.pips:.2f}"]
+        lines.append(f"| {' | '.join([*cells, f'{one.added:.2f} s', f'{one.added_cpu:.2f} s'])} |")
+    return "\n".join(lines)
+
+
 def lithops_packages() -> list[str]:
     from lithops.serverless.backends.aws_lambda.config import DEFAULT_REQUIREMENTS
 
@@ -149,11 +217,19 @@ def main() -> None:
     cases = {name: words for name, words in CASES.items() if not options.short or name in SHORT}
     runs = [measure(name, words.split(), target) for name, words in cases.items()]
     runs.append(measure(LITHOPS, lithops_packages(), target))
+    builds = [build_beside_pip(name, cases[name].split(), target) for name in BUILT if name in cases]
     about = machine()
     print(table(runs))
+    print(f"\n{builds_table(builds)}")
     print(f"\nFor {target.describe()}. {', '.join(f'{key} {value}' for key, value in about.items())}")
     if options.json:
-        options.json.write_text(json.dumps({"machine": about, "runs": [asdict(run) for run in runs]}, indent=2) + "\n")
+        options.json.write_text(
+            json.dumps(
+                {"machine": about, "runs": [asdict(run) for run in runs], "builds": [asdict(one) for one in builds]},
+                indent=2,
+            )
+            + "\n"
+        )
 
 
 if __name__ == "__main__":

@@ -1,117 +1,176 @@
-"""Builds a layer: wheels and copies put in one folder, trimmed, zipped, and kept by what went in."""
+"""Builds what layers are made of: each distribution fetched or copied, trimmed, zipped, and kept by what went in."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import platform
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import Distribution
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from lithops_magic.errors import PackageError
+from lithops_magic.packages import stamp
 from lithops_magic.packages.archive import zip_file
 from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.compat import is_of_numpy_1
 from lithops_magic.packages.distributions import is_pure, shippable_files
+from lithops_magic.packages.elf import strip
+from lithops_magic.packages.indexes import settings
+from lithops_magic.packages.layer import Layer, Shipped, keep, recall, unzipped
 from lithops_magic.packages.metadata import InstalledFile, edited_files, files_of, name_of, version_of
 from lithops_magic.packages.modules import Unit
 from lithops_magic.packages.platform import Target
-from lithops_magic.packages.resolve import Difference, Resolution
-from lithops_magic.packages.trim import trim
+from lithops_magic.packages.resolve import Resolution
+from lithops_magic.packages.trim import trim, trims
 from lithops_magic.packages.uv import Unreachable, Unresolvable, Uv
 
-FOLDER, PROGRAMS = "python", "bin"
-"""Where Lambda looks for packages and for programs in a layer."""
+FORMAT = 6
+"""Changes whenever the same input gives another layer."""
+
+_OWN = ""
+"""The name of the piece that no distribution owns."""
+
+FOLDER = "python"
+"""Where Lambda looks for packages in a layer."""
+_BIN, _PROGRAMS = "bin/", ("bin", "Scripts")
+"""Where it looks for programs, and where these are here."""
 
 _PYTHON = re.compile(rb"\A#![^\n]*python[^\n]*\n|\A#!/bin/sh\n'''exec' [^\n]*\n' '''\n")
 """How an installer begins a program, the second where the path is long."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shipped:
-    """One distribution in a layer."""
-
-    name: str
-    version: str
-    size: int
-    """Bytes, trimmed and unzipped."""
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """A layer that is built and kept on this machine."""
-
-    digest: str
-    """SHA-256 of its zip, hexadecimal."""
-    path: Path
-    size: int
-    """Bytes of its zip."""
-    unzipped: int
-    """Bytes of its files."""
-    packages: tuple[Shipped, ...] = ()
-    notes: tuple[str, ...] = ()
-    """What the user should know, one sentence each."""
-    differences: tuple[Difference, ...] = ()
-
-    def to_json(self) -> str:
-        """Return what `from_json` needs besides the zip."""
-        return json.dumps({**asdict(self), "path": self.path.name})
-
-    @classmethod
-    def from_json(cls, text: str, folder: Path) -> Layer:
-        """Return the layer whose zip is in `folder`."""
-        fields = json.loads(text)
-        packages = tuple(Shipped(**entry) for entry in fields.pop("packages"))
-        notes = tuple(fields.pop("notes"))
-        differences = tuple(Difference(**entry) for entry in fields.pop("differences"))
-        path = folder / fields.pop("path")
-        return cls(**fields, path=path, packages=packages, notes=notes, differences=differences)
+Check = Callable[[int, Sequence[Shipped]], None]
+"""Told how many bytes all is, and of what, before any of it is compressed; it may refuse that."""
 
 
 def build(
-    resolution: Resolution, unowned: Iterable[Unit], uv: Uv, cache: Cache, notify: Callable[[str], None]
-) -> Layer:
-    """Build the layer of everything in `resolution`, and of modules that no distribution owns.
+    resolution: Resolution,
+    unowned: Sequence[Unit],
+    uv: Uv,
+    cache: Cache,
+    notify: Callable[[str], None],
+    check: Check = lambda *_: None,
+) -> list[Layer]:
+    """Return a piece of a layer for each distribution in `resolution`, and one of modules that no distribution owns.
+
+    A piece is built once for all layers. Of two that have a file of the same name, the first one's counts.
 
     Raises
     ------
     PackageError
-        A wheel cannot be fetched.
+        A wheel cannot be fetched, or it is all too much.
     """
-    with cache.scratch() as scratch:
-        folder = scratch / FOLDER
+    keys = dict(_keys(resolution, unowned, uv.target))
+    known = {name: piece for name, key in keys.items() if (piece := recall(cache.read(_file(key)), cache))}
+    if len(known) < len(keys):
+        with cache.scratch() as scratch:
+            own = [] if _OWN in known else unowned
+            made = list(_prepare(_without(resolution, known), own, uv, scratch / FOLDER, notify))
+            shipped = [one for piece in known.values() for one in piece.packages]
+            shipped += [Shipped(one.name, one.version, one.size) for one in made]
+            size = sum(one.size for one in made)
+            check(size + unzipped(known.values()), shipped)
+            notify(f"Building the layer ({size / 2**20:,.0f} MB)")
+            for one in made:
+                known[one.key] = _zip(one, cache)
+                cache.write(_file(keys[one.key]), known[one.key].to_json().encode())
+    pieces = [known[name] for name in keys if name in known]
+    _refuse_numpy_2([one for piece in pieces for one in piece.packages])
+    return pieces
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What a piece is made of."""
+
+    key: str
+    """Its name among the pieces."""
+    name: str
+    version: str
+    files: dict[str, Path]
+    of_numpy_1: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes, debug symbols included."""
+        return sum(path.stat().st_size for path in self.files.values())
+
+
+def _keys(resolution: Resolution, unowned: Sequence[Unit], target: Target) -> Iterator[tuple[str, str]]:
+    """Yield the name of each piece and what it follows from, those first whose files count."""
+    always = [FORMAT, target.minor, target.architecture, platform.platform() if target.here else "", trims()]
+    if unowned:
+        yield _OWN, stamp.key([*always, *([unit.name, *stamp.state(files_of_unit(unit))] for unit in unowned)])
+    for part in resolution.copied:
+        yield part.name, stamp.key([*always, part.pin, *stamp.state(files_of(part.distribution))])
+    edited = {part.name: list(stamp.state(files_of(part.distribution))) for part in resolution.kept}
+    for name, pin in resolution.fetched.items():
+        origin = [target.glibc, sorted(settings().items()), resolution.hashes.lines([pin]), stamp.state_at(pin)]
+        yield name, stamp.key([*always, pin, name in resolution.built, origin, edited.get(name)])
+
+
+def _file(key: str) -> str:
+    return f"piece-{key}.json"
+
+
+def _without(resolution: Resolution, known: Container[str]) -> Resolution:
+    return replace(
+        resolution,
+        copied=tuple(part for part in resolution.copied if part.name not in known),
+        fetched={name: pin for name, pin in resolution.fetched.items() if name not in known},
+        kept=tuple(part for part in resolution.kept if part.name not in known),
+    )
+
+
+def _prepare(
+    resolution: Resolution, unowned: Sequence[Unit], uv: Uv, folder: Path, notify: Callable[[str], None]
+) -> Iterator[_Made]:
+    """Yield what pieces are made of; what uv fetches is put into `folder`."""
+    if unowned:
+        files = {file.name: file.path for unit in unowned for file in files_of_unit(unit)}
+        yield _Made(_OWN, ", ".join(unit.name for unit in unowned), "", trim(files))
+    for part in resolution.copied:
+        files = trim(dict(shippable_files(part.distribution)))
+        yield _Made(part.name, name_of(part.distribution), part.version, files)
+    if resolution.fetched:
         folder.mkdir()
-        install(resolution, uv, folder, notify)
-        if resolution.fetched:
-            _refuse_numpy_2(folder)
-        for unit in unowned:
-            copy(((file.name, file.path) for file in files_of_unit(unit)), folder)
-        trim(folder)
-        packages = tuple(sorted(_measure(folder), key=lambda entry: -entry.size))
-        _move_programs(folder / PROGRAMS, scratch / PROGRAMS)
-        files = [(path.relative_to(scratch).as_posix(), path) for path in scratch.rglob("*") if path.is_file()]
-        unzipped = sum(path.stat().st_size for _, path in files)
-        notify(f"Building the layer ({unzipped / 2**20:,.0f} MB)")
-        zip_file(scratch / "zip", files)
-        return keep(scratch / "zip", unzipped, cache, packages, resolution.notes, resolution.differences)
+        install(replace(resolution, copied=()), uv, folder, notify)
+        yield from _split(folder, resolution.fetched)
 
 
-def keep(
-    file: Path,
-    unzipped: int,
-    cache: Cache,
-    packages: tuple[Shipped, ...] = (),
-    notes: tuple[str, ...] = (),
-    differences: tuple[Difference, ...] = (),
-) -> Layer:
-    """Put a layer's zip where it is found again; the file is moved."""
-    with file.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    size = file.stat().st_size
-    return Layer(digest, cache.take(file, f"{digest}.zip"), size, unzipped, packages, notes, differences)
+def _split(folder: Path, names: Iterable[str]) -> Iterator[_Made]:
+    """Yield a piece for each distribution, as it lists its files itself; what none lists goes with the first."""
+    found = [Distribution.at(metadata) for metadata in sorted(folder.glob("*.dist-info"))]
+    by_name = {str(canonicalize_name(name_of(one))): one for one in found}
+    left = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    pieces = {}
+    for name in [name for name in names if name in by_name]:
+        listed = [file.name for file in files_of(by_name[name])]
+        pieces[name] = {file: left.pop(file) for file in listed if file in left}
+    for name, files in pieces.items():
+        one, files, left = by_name[name], trim(files | left), {}
+        yield _Made(name, name_of(one), version_of(one), files, is_of_numpy_1(files.values()))
+
+
+def _zip(made: _Made, cache: Cache) -> Layer:
+    places = ((name if name.startswith(_BIN) else f"{FOLDER}/{name}", path) for name, path in made.files.items())
+    with cache.scratch() as scratch:
+        size = zip_file(scratch / "zip", places, _content, _BIN)
+        # Modules that no distribution owns are in no list of packages.
+        shipped = (Shipped(made.name, made.version, size, made.of_numpy_1),) if made.key != _OWN else ()
+        return keep(scratch / "zip", size, cache, shipped)
+
+
+def _content(path: Path) -> bytes:
+    """Return what is shipped of a file: libraries without what debuggers read, programs with the function's Python."""
+    data = path.read_bytes()
+    if data.startswith(b"#!"):
+        return _PYTHON.sub(b"#!/usr/bin/env python3\n", data, count=1) if path.parent.name in _PROGRAMS else data
+    return strip(data) if trims() else data
 
 
 def install(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str], None]) -> None:
@@ -181,7 +240,7 @@ def _refuse_compiled(folder: Path, target: Target) -> None:
             )
 
 
-def _refuse_numpy_2(folder: Path) -> None:
+def _refuse_numpy_2(packages: Sequence[Shipped]) -> None:
     """Refuse what was compiled for NumPy 1 beside NumPy 2: it crashes.
 
     Raises
@@ -189,20 +248,17 @@ def _refuse_numpy_2(folder: Path) -> None:
     PackageError
         There is such a package.
     """
-    found = [Distribution.at(metadata) for metadata in folder.glob("*.dist-info")]
-    numpy = next((one for one in found if name_of(one) == "numpy"), None)
-    if numpy is None or version_of(numpy).startswith("1."):
-        return
-    for one in found:
-        if is_of_numpy_1(file.path for file in files_of(one)):
-            name, version = name_of(one), version_of(one)
+    numpy = next((one.version for one in packages if one.name == "numpy"), "1.")
+    for one in packages:
+        if one.of_numpy_1 and not numpy.startswith("1."):
             raise PackageError(
-                f"The build of {name} {version} was compiled for NumPy 1 and crashes with NumPy {version_of(numpy)}: "
-                f'ask for both with --packages "{name}=={version} numpy<2", or run the notebook on Python 3.12.'
+                f"The build of {one.name} {one.version} was compiled for NumPy 1 and crashes with NumPy {numpy}: "
+                f'ask for both with --packages "{one.name}=={one.version} numpy<2", or run the notebook on Python 3.12.'
             )
 
 
 def copy(files: Iterable[tuple[str, Path]], folder: Path) -> None:
+    """Put files where an installer would."""
     for name, source in files:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -216,22 +272,3 @@ def files_of_unit(unit: Unit) -> Iterator[InstalledFile]:
     for path in unit.path.rglob("*") if unit.is_package else (unit.path,):
         if path.is_file() and "__pycache__" not in path.parts:
             yield InstalledFile(path.relative_to(unit.root).as_posix(), path)
-
-
-def _measure(folder: Path) -> Iterator[Shipped]:
-    """Tell the sizes of what is installed, as the distributions themselves list their files."""
-    for metadata in [*folder.glob("*.dist-info"), *folder.glob("*.egg-info")]:
-        distribution = Distribution.at(metadata)
-        size = sum(file.path.stat().st_size for file in files_of(distribution) if file.path.is_file())
-        yield Shipped(name_of(distribution), version_of(distribution), size)
-
-
-def _move_programs(folder: Path, target: Path) -> None:
-    """Move programs to where the function's PATH has them; Python is elsewhere there."""
-    for path in folder.iterdir() if folder.is_dir() else ():
-        data = path.read_bytes()
-        mode = path.stat().st_mode
-        target.mkdir(exist_ok=True)
-        (target / path.name).write_bytes(_PYTHON.sub(b"#!/usr/bin/env python3\n", data, count=1))
-        (target / path.name).chmod(mode | 0o755)
-        path.unlink()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 _MAGIC = b"\x7fELF\x02\x01"
 """64 bits, little-endian: what Lambda's processors run."""
@@ -26,30 +25,19 @@ class _Section:
     end: int
 
 
-def strip(path: Path) -> int:
-    """Cut off the end of a library that is never loaded, and return how many bytes that was.
+def strip(data: bytes) -> bytes:
+    """Cut off the end of a library that is never loaded.
 
     The loader follows the program headers alone. Only what lies behind every segment is cut, and only if all of that
     is known to be for tools: a program that reads a section of its own, or data put behind it, keeps them.
     """
-    if path.suffix in (".py", ".txt") or path.stat().st_size < _HEADER.size:
-        return 0
-    with path.open("rb") as file:
-        if file.read(len(_MAGIC)) != _MAGIC:
-            return 0
-    data = path.read_bytes()
+    if not data.startswith(_MAGIC):
+        return data
     try:
         end = _loaded(data)
-        if not _is_for_tools(data, end):
-            return 0
+        return _without_sections(data[:end]) if _is_for_tools(data, end) else data
     except (struct.error, ValueError, IndexError):
-        return 0
-    mode = path.stat().st_mode
-    # It may be a link into uv's cache, which is not ours to write.
-    path.unlink()
-    path.write_bytes(_without_sections(data[:end]))
-    path.chmod(mode)
-    return len(data) - end
+        return data
 
 
 def _loaded(data: bytes) -> int:

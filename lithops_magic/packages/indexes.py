@@ -66,7 +66,19 @@ def _own_files() -> Iterable[Path]:
 
 def settings() -> dict[str, str]:
     """Return all that decides where packages come from, whether it can be followed or not."""
-    return {**_pip(), **{name: os.environ[name] for name in (*_OWN_INDEX, "UV_REQUIRE_HASHES") if name in os.environ}}
+    own = {name: os.environ[name] for name in (*_OWN_INDEX, "UV_REQUIRE_HASHES") if name in os.environ}
+    pip = _pip()
+    files = (*_own_files(), *map(Path, own.get("UV_CONFIG_FILE", "").split()))
+    told = {str(path): path.read_text(errors="replace") for path in files if path.is_file()}
+    places = f"{pip.get('find-links', '')} {own.get('UV_FIND_LINKS', '').replace(',', ' ')}".split()
+    return {**pip, **own, **told, **{place: _wheels(place) for place in places}}
+
+
+def _wheels(place: str) -> str:
+    """Tell the state of a folder of wheels on this machine, in which a wheel of the same name may be another."""
+    folder = Path(place.removeprefix("file://")).expanduser()
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    return " ".join(f"{path.name} {path.stat().st_mtime_ns}" for path in paths if path.is_file())
 
 
 def _pip() -> dict[str, str]:

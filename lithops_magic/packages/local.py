@@ -8,17 +8,23 @@ import os
 import platform
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lithops_magic.errors import PackageError
+from lithops_magic.packages import stamp
 from lithops_magic.packages.archive import zip_bytes
+from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.compat import is_library, runs
 from lithops_magic.packages.data import LARGEST, Data
 from lithops_magic.packages.imports import imports_of_file, strings_of_file
+from lithops_magic.packages.metadata import InstalledFile
 from lithops_magic.packages.modules import Unit, find_file, find_unit, is_compiled
 from lithops_magic.packages.platform import Target
+
+LARGE = 2**20
+"""Bytes of files that take long enough to compress to keep what came of it."""
 
 _METADATA = ("METADATA", "entry_points.txt")
 
@@ -99,7 +105,23 @@ def pack(units: Iterable[Unit], projects: Iterable[importlib.metadata.Distributi
         folder = f"{project.name.replace('-', '_')}-{project.version}.dist-info"
         texts = ((name, project.read_text(name)) for name in _METADATA)
         files.update((f"{folder}/{name}", text.encode()) for name, text in texts if text)
-    return zip_bytes(files.items()) if files else b""
+    return _zipped(files) if files else b""
+
+
+def _zipped(files: Mapping[str, Path | bytes]) -> bytes:
+    """Zip files; what is large is kept by their state, so that it is compressed once for all runs."""
+    on_disk = [InstalledFile(name, path) for name, path in files.items() if isinstance(path, Path)]
+    states = sorted(stamp.state(on_disk))
+    if sum(size for _, _, size, _, _ in states) < LARGE:
+        return zip_bytes(files.items())
+    texts = {name: data for name, data in files.items() if isinstance(data, bytes)}
+    cache, name = Cache.of_user(), f"own-{stamp.key([states, sorted(texts.items())])}.zip"
+    if (cache.folder / name).is_file():
+        os.utime(cache.folder / name)
+        return (cache.folder / name).read_bytes()
+    data = zip_bytes(files.items())
+    cache.write(name, data)
+    return data
 
 
 def _shippable(unit: Unit) -> Iterator[Path]:

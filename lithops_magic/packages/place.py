@@ -9,11 +9,8 @@ from lithops_magic.config import Settings
 from lithops_magic.config.limits import FREE_TMP, MOST_TMP
 from lithops_magic.config.problems import MAX_LAYERS
 from lithops_magic.errors import PackageError
-from lithops_magic.packages.build import Layer
 from lithops_magic.packages.data import LARGEST
-
-WORKER = 2**20
-"""Bytes kept for the worker, which counts with its layers."""
+from lithops_magic.packages.layer import WORKER, Layer, Shipped, unzipped
 
 LEFT = 64 * 2**20
 """Bytes of `/tmp` left for the tasks themselves."""
@@ -37,6 +34,20 @@ class Room:
         return cls(settings.ephemeral_storage, 0 if image else max(0, MAX_LAYERS - len(settings.layers)), image)
 
 
+def check(size: int, packages: Sequence[Shipped], room: Room) -> None:
+    """Refuse, before anything is compressed, so many bytes of packages that they have no room whatever their zip is.
+
+    Raises
+    ------
+    PackageError
+        There is neither room in layers nor in `/tmp`.
+    """
+    in_layers = room.layers and size + WORKER <= LARGEST
+    if not in_layers and size + LEFT > room.tmp * 2**20:
+        # Compressed they are hardly more than half of it.
+        raise PackageError(_too_large(size, packages, size + size // 2 + LEFT, room))
+
+
 def place(built: Iterable[Layer], room: Room) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
     """Return what is a layer, and what is an archive in S3.
 
@@ -49,27 +60,22 @@ def place(built: Iterable[Layer], room: Room) -> tuple[tuple[Layer, ...], tuple[
     """
     layers = sorted(built, key=lambda layer: layer.unzipped)
     archives: list[Layer] = []
-    while len(layers) > room.layers or (layers and _unzipped(layers) + WORKER > LARGEST):
+    while len(layers) > room.layers or (layers and unzipped(layers) + WORKER > LARGEST):
         archives.append(layers.pop())
     if archives:
         # One zip at a time lies beside what is unpacked already.
-        needed = _unzipped(archives) + max(layer.size for layer in archives) + LEFT
+        needed = unzipped(archives) + max(layer.size for layer in archives) + LEFT
         if needed > room.tmp * 2**20:
-            raise PackageError(_too_large(archives, needed, room))
+            packages = [package for layer in archives for package in layer.packages]
+            raise PackageError(_too_large(unzipped(archives), packages, needed, room))
     return tuple(layers), tuple(archives)
 
 
-def _unzipped(layers: Iterable[Layer]) -> int:
-    return sum(layer.unzipped for layer in layers)
-
-
-def _too_large(archives: Sequence[Layer], needed: int, room: Room) -> str:
-    packages = sorted((package for layer in archives for package in layer.packages), key=lambda package: -package.size)
-    largest = ", ".join(f"{package.name} {package.size / 2**20:,.0f} MB" for package in packages[:4])
+def _too_large(size: int, packages: Sequence[Shipped], needed: int, room: Room) -> str:
+    by_size = sorted(packages, key=lambda package: -package.size)
+    largest = ", ".join(f"{package.name} {package.size / 2**20:,.0f} MB" for package in by_size[:4])
     most = f"a function and its layers may have {LARGEST // 2**20} MB" if room.layers else "it can have no more layers"
-    start = (
-        f"The packages take {_unzipped(archives) / 2**20:,.0f} MB{f' (largest: {largest})' if largest else ''}, {most}"
-    )
+    start = f"The packages take {size / 2**20:,.0f} MB{f' (largest: {largest})' if largest else ''}, {most}"
     image = "build a container image (`lithops-magic image` writes its Dockerfile) and name it with runtime"
     wanted = -(-needed // 2**20)
     if wanted > MOST_TMP:

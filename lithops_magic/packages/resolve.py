@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -13,10 +13,12 @@ from packaging.version import InvalidVersion, Version
 
 from lithops_magic.errors import PackageError
 from lithops_magic.packages import hashes
+from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.compat import fits, runs_installed
 from lithops_magic.packages.distributions import NOT_SHIPPED, Closure, Part, is_from_files
+from lithops_magic.packages.fits import Fit, Fits
 from lithops_magic.packages.hashes import Hashes
-from lithops_magic.packages.indexes import hashes_required
+from lithops_magic.packages.indexes import hashes_required, settings
 from lithops_magic.packages.lockfiles import is_lock, locked
 from lithops_magic.packages.metadata import applies, archive_hash, direct_url, requires_of
 from lithops_magic.packages.platform import Target
@@ -69,8 +71,10 @@ class Resolution:
     """What `fetched` has to match."""
 
 
-def resolve(closure: Closure, request: Request, uv: Uv) -> Resolution:
+def resolve(closure: Closure, request: Request, uv: Uv, cache: Cache | None = None) -> Resolution:
     """Choose versions for everything in `closure` and for what the user asks for beside it.
+
+    What was found to fit together is kept in `cache`, by default the user's.
 
     Raises
     ------
@@ -78,7 +82,7 @@ def resolve(closure: Closure, request: Request, uv: Uv) -> Resolution:
         Something cannot be had for this target, or cannot be found out without a network.
     """
     try:
-        return _Resolver(closure, request, uv).run()
+        return _Resolver(closure, request, uv, cache or Cache.of_user()).run()
     except Unreachable as error:
         raise PackageError(
             f"The index of packages cannot be reached, and not everything was fetched before ({error}). "
@@ -87,7 +91,8 @@ def resolve(closure: Closure, request: Request, uv: Uv) -> Resolution:
 
 
 class _Resolver:
-    def __init__(self, closure: Closure, request: Request, uv: Uv) -> None:
+    def __init__(self, closure: Closure, request: Request, uv: Uv, cache: Cache) -> None:
+        self._cache = cache
         self._closure = closure
         self._request = request
         self._uv = uv
@@ -103,16 +108,21 @@ class _Resolver:
         parts = {name: part for name, part in self._closure.parts.items() if name not in fixed}
         missing = [str(req) for name, req in self._closure.missing.items() if name not in fixed]
         binary = [part for part in parts.values() if not part.pure]
-        fetched = fixed
+        fetched, memory, fit = fixed, self._memory(binary, missing, fixed), None
         # What is installed here and fits is not asked of any index.
         if missing or (fixed and binary) or not all(self._ships(part) for part in binary):
-            fetched = fixed | self._fit(binary, missing, fixed)
+            fit = memory.recall()
+            fetched = fixed | (self._taken(fit) if fit else self._fit(binary, missing, fixed))
         same = [part for part in parts.values() if _is_same(part, fetched.get(part.name, part.pin))]
         copied = [part for part in same if self._ships(part)]
         fetched = {name: pin for name, pin in fetched.items() if name not in {part.name for part in copied}}
         differences = tuple(_differences(self._closure.parts, fetched))
         unasked = [one for one in differences if one.name not in fixed]
-        self._refuse_far_ones(unasked)
+        if fit is None:
+            self._refuse_old_ones(unasked)
+        self._refuse_others(unasked)
+        if fit is None and fetched:
+            memory.keep(Fit(fetched, self._warnings, sorted(self._built), sorted(self._as_they_are)))
         self._hashes.check(fetched.values())
         return Resolution(
             copied=tuple(copied),
@@ -123,6 +133,18 @@ class _Resolver:
             notes=(*self._changes(unasked), *dict.fromkeys(self._warnings)),
             hashes=self._hashes,
         )
+
+    def _memory(self, binary: Sequence[Part], missing: Sequence[str], fixed: Mapping[str, str]) -> Fits:
+        target, pure = self._uv.target, self._pure(fixed)
+        states = [[part.pin, direct_url(part.distribution), self._ships(part)] for part in binary]
+        facts = [target.describe(), states, sorted(missing), sorted(fixed.values()), sorted(settings().items())]
+        return Fits(self._cache, facts, _demands(pure, self._uv), {part.name for part in pure})
+
+    def _taken(self, fit: Fit) -> dict[str, str]:
+        self._warnings += fit.warnings
+        self._built |= set(fit.built)
+        self._as_they_are |= set(fit.as_they_are)
+        return fit.pins
 
     def _ships(self, part: Part) -> bool:
         return part.pure or part.name in self._as_they_are or fits(part.distribution, self._uv.target)
@@ -266,20 +288,29 @@ class _Resolver:
             "(--packages none ships nothing)."
         )
 
-    def _refuse_far_ones(self, differences: Sequence[Difference]) -> None:
-        """Refuse what may do something else than what the notebook has, unless the user asks for it.
-
-        What the function does not use itself may be of another major version: whoever requires it allows for that.
+    def _refuse_old_ones(self, differences: Sequence[Difference]) -> None:
+        """Refuse what is of another time than the notebook's packages, unless the user asks for it.
 
         Raises
         ------
         PackageError
-            The nearest build is years old, or of another major version of something that the function uses.
+            The nearest build is years old.
         """
         then = datetime.now(UTC) - OLD
         old = [one for one in differences if self._uv.available(f"{one.name}=={one.there}", before=then)]
         if old:
             raise PackageError(self._refusal(old, "the nearest is years old"))
+
+    def _refuse_others(self, differences: Sequence[Difference]) -> None:
+        """Refuse another major version of what the function uses itself, unless the user asks for it.
+
+        What is only required by something else may be of another: whoever requires it allows for that.
+
+        Raises
+        ------
+        PackageError
+            The nearest build is of another major version.
+        """
         other = [one for one in differences if one.is_major and one.name in self._closure.used]
         if other:
             raise PackageError(self._refusal(other, "the nearest is of another major version"))
@@ -319,8 +350,8 @@ class _Resolver:
             yield note if self._uv.target.is_amazon_linux_2023 or self._uv.target.here else note + newer
 
 
-def _has_all(target: Target, pins: Iterable[str]) -> bool:
-    return all(Uv(target).available(pin) for pin in pins)
+def _has_all(target: Target, pins: Sequence[str]) -> bool:
+    return bool(pins) and all(Uv(target).available(pin) for pin in pins)
 
 
 def _locked(request: Request, uv: Uv) -> Iterator[tuple[str, str]]:

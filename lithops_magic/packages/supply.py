@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import platform
-import urllib.parse
-import urllib.request
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import Distribution
-from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -21,23 +18,22 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages.archive import zip_file
-from lithops_magic.packages.build import FOLDER, Layer, build, files_of_unit, keep
+from lithops_magic.packages import stamp
+from lithops_magic.packages.archive import join
+from lithops_magic.packages.build import FOLDER, FORMAT, build, files_of_unit
 from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.distributions import NOT_SHIPPED, Closure, Part, close, installed
 from lithops_magic.packages.indexes import settings
+from lithops_magic.packages.layer import Layer, combine, keep, recall
 from lithops_magic.packages.learnt import REFUSED, beside, forget
-from lithops_magic.packages.metadata import InstalledFile, files_of, version_of
+from lithops_magic.packages.metadata import files_of, version_of
 from lithops_magic.packages.need import Need
-from lithops_magic.packages.place import Room, place
+from lithops_magic.packages.place import Room, check, place
 from lithops_magic.packages.platform import PROVIDED, Target
 from lithops_magic.packages.request import Request
 from lithops_magic.packages.resolve import Resolution, resolve
 from lithops_magic.packages.trim import trims
 from lithops_magic.packages.uv import Uv
-
-_FORMAT = 5
-"""Changes whenever the same input gives another layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +95,10 @@ def supply(need: Need, target: Target, notify: Callable[[str], None], room: Room
 
 def _supply(need: Need, target: Target, notify: Callable[[str], None], room: Room, *, learns: bool) -> Supply:
     request, closure = closure_of(need, target, learns=learns)
-    built = []
+    built: list[Layer] = []
     if closure.parts or closure.missing or closure.unowned or request.requirements or request.files:
-        built.append(_layer(closure, request, Uv(target), Cache.of_user(), notify))
+        own = replace(room, layers=max(0, room.layers - need.layered))
+        built += _layers(closure, request, Uv(target), Cache.of_user(), notify, own)
     if need.layered:
         built.append(_local_layer(need.sources, Cache.of_user()))
     return Supply(*place(built, room), tuple(closure.parts.values()))
@@ -160,18 +157,22 @@ def _fulfils(here: Distribution, requirement: Requirement) -> bool:
         return not requirement.specifier
 
 
-def _layer(closure: Closure, request: Request, uv: Uv, cache: Cache, notify: Callable[[str], None]) -> Layer:
-    name = f"{_key(closure, request, uv.target)}.json"
-    if known := cache.read(name):
-        layer = Layer.from_json(known, cache.folder)
-        if layer.path.exists():
-            os.utime(layer.path)
-            return layer
+def _layers(
+    closure: Closure, request: Request, uv: Uv, cache: Cache, notify: Callable[[str], None], room: Room
+) -> tuple[Layer, ...]:
+    name = f"{_key(closure, request, uv.target)}-{room.layers}.json"
+    known = [recall(text, cache) for text in json.loads(cache.read(name) or "[]")]
+    if known and all(known):
+        return tuple(filter(None, known))
     count = len(closure.parts) + len(closure.missing) + len(request.requirements)
     notify(f"Resolving {count} package{'s' * (count != 1)} for Lambda")
-    layer = build(resolve(closure, request, uv), closure.unowned, uv, cache, notify)
-    cache.write(name, layer.to_json().encode())
-    return layer
+    resolution = resolve(closure, request, uv, cache)
+    pieces = build(resolution, closure.unowned, uv, cache, notify, partial(check, room=room))
+    layers = combine(pieces, room.layers, cache)
+    if layers:
+        layers = (replace(layers[0], notes=resolution.notes, differences=resolution.differences), *layers[1:])
+    cache.write(name, json.dumps([layer.to_json() for layer in layers]).encode())
+    return layers
 
 
 def fingerprint(need: Need, target: Target) -> str:
@@ -183,46 +184,26 @@ def fingerprint(need: Need, target: Target) -> str:
 def _key(closure: Closure, request: Request, target: Target) -> str:
     """Hash everything that a layer follows from."""
     facts = [
-        _FORMAT,
+        FORMAT,
         [target.minor, target.architecture, platform.platform() if target.here else ""],
-        sorted([part.pin, part.pure, *_state(files_of(part.distribution))] for part in closure.parts.values()),
+        sorted([part.pin, part.pure, *stamp.state(files_of(part.distribution))] for part in closure.parts.values()),
         sorted(map(str, closure.missing.values())),
-        sorted([unit.name, str(unit.path), *_state(files_of_unit(unit))] for unit in closure.unowned),
-        [request.requirements, [list(_state(_files_at(text))) for text in request.requirements]],
+        sorted([unit.name, str(unit.path), *stamp.state(files_of_unit(unit))] for unit in closure.unowned),
+        [request.requirements, [stamp.state_at(text) for text in request.requirements]],
         [[hashlib.sha256(data).hexdigest() for _, data in request.files]],
         [trims(), sorted(settings().items())],
     ]
-    return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]
-
-
-def _files_at(text: str) -> Iterator[InstalledFile]:
-    """Yield the files of a requirement that is a file or folder of this machine."""
-    url = urllib.parse.urlsplit(Requirement(text).url or "")
-    if url.scheme == "file":
-        path = Path(urllib.request.url2pathname(url.path))
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            yield InstalledFile(file.as_posix(), file)
-
-
-def _state(files: Iterable[InstalledFile]) -> Iterator[tuple[str, str, int, int, int]]:
-    """Yield what tells a file apart from another one of its name, whatever its installer wrote down.
-
-    Not only when it was written last, which an installer or a copy may set: also when that was set.
-    """
-    for file in files:
-        try:
-            status = os.stat(file.path)  # noqa: PTH116 - twice as fast
-        except OSError:
-            continue
-        # Another environment that links to the same file changes the latter as well.
-        changed = status.st_ctime_ns if status.st_nlink == 1 else status.st_ino
-        yield file.name, file.digest, status.st_size, status.st_mtime_ns, changed
+    return stamp.key(facts)
 
 
 def _local_layer(sources: bytes, cache: Cache) -> Layer:
+    name = f"local-{hashlib.sha256(sources).hexdigest()}.json"
+    if known := recall(cache.read(name), cache):
+        return known
     with zipfile.ZipFile(io.BytesIO(sources)) as archive:
-        files = {f"{FOLDER}/{name}": archive.read(name) for name in archive.namelist()}
-    unzipped = sum(map(len, files.values()))
+        size = sum(member.file_size for member in archive.infolist())
     with cache.scratch() as scratch:
-        zip_file(scratch / "zip", files.items())
-        return keep(scratch / "zip", unzipped, cache)
+        join(scratch / "zip", [(sources, f"{FOLDER}/")])
+        layer = keep(scratch / "zip", size, cache)
+    cache.write(name, layer.to_json().encode())
+    return layer

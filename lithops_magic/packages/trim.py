@@ -1,44 +1,35 @@
-"""Takes out of a folder of packages what no program imports."""
+"""Tells which files of a package no program needs."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path, PurePosixPath
 
-from lithops_magic.packages.elf import strip
 from lithops_magic.packages.imports import imports_of_file
 
 _METADATA = ("METADATA", "PKG-INFO", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt")
 """What programs read of it: RECORD tells them which distribution has a module."""
+_LICENCES = ("licen", "copying", "notice", "authors")
 
 VARIABLE = "LITHOPS_MAGIC_TRIM"
 """Set to ``off``, it leaves packages as they are; only bytecode goes."""
 _TESTS_IMPORTED = re.compile(rb"^[ \t]*(?:from|import)\b(?:[^\n#(]*|[^\n#(]*\([^)]*)\btests\b", re.MULTILINE)
 """Whether it is worth while to look at the imports of a file."""
+_SUITE = re.compile(r"(.+/tests)/(?:__init__|test_[^/]*)\.py")
 
 
-def trim(folder: Path) -> None:
-    """Remove what no program imports: tests, bytecode, static libraries, debug symbols and installers' notes.
+def trim(files: Mapping[str, Path]) -> dict[str, Path]:
+    """Return the files without those that no program imports: tests, bytecode, static libraries, installers' notes.
 
     Type stubs stay: `lazy_loader` reads from them what a package has.
     """
-    for path in list(folder.rglob("__pycache__")):
-        shutil.rmtree(path, ignore_errors=True)
+    kept = {name: path for name, path in files.items() if "__pycache__" not in name.split("/")}
     if not trims():
-        return
-    for top in folder.iterdir():
-        if top.name.endswith(".dist-info"):
-            _trim_metadata(top)
-        elif top.is_dir():
-            _trim_tests(top)
-    for path in list(folder.rglob("*")):
-        if path.suffix == ".a" or path.name == ".lock":
-            path.unlink(missing_ok=True)
-        elif path.is_file():
-            strip(path)
+        return kept
+    kept = {name: path for name, path in kept.items() if _is_used(PurePosixPath(name))}
+    return _without_tests(kept)
 
 
 def trims() -> bool:
@@ -46,49 +37,46 @@ def trims() -> bool:
     return os.environ.get(VARIABLE, "").lower() not in ("off", "0", "no", "false")
 
 
-def _trim_metadata(folder: Path) -> None:
-    for path in list(folder.iterdir()):
-        is_licence = path.name.lower().startswith(("licen", "copying", "notice", "authors"))
-        if not is_licence and path.name not in _METADATA:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+def _is_used(name: PurePosixPath) -> bool:
+    if name.parts[0].endswith(".dist-info") and len(name.parts) > 1:
+        return name.parts[1] in _METADATA or name.parts[1].lower().startswith(_LICENCES)
+    return name.suffix != ".a" and name.name != ".lock"
 
 
-def _trim_tests(top: Path) -> None:
-    """Remove packages of tests, but for the modules of them that others import."""
-    suites = [path for path in top.rglob("tests") if _is_suite(path)]
-    used = _used(top) if suites else set()
-    for suite in suites:
-        if not any(path.is_relative_to(suite) for path in used):
-            shutil.rmtree(suite, ignore_errors=True)
-            continue
-        for path in suite.rglob("*.py"):
-            if path not in used and path.name != "__init__.py":
-                path.unlink()
+def _without_tests(files: dict[str, Path]) -> dict[str, Path]:
+    """Leave out packages of tests, but for the modules of them that others import."""
+    suites = {found[1] for name in files if (found := _SUITE.fullmatch(name))}
+    used = _used(files) if suites else set()
+    live = {suite for suite in suites if any(name.startswith(f"{suite}/") for name in used)}
+    return {name: path for name, path in files.items() if _stays(name, suites, live, used)}
 
 
-def _is_suite(folder: Path) -> bool:
-    return (folder / "__init__.py").is_file() or next(folder.glob("test_*.py"), None) is not None
+def _stays(name: str, suites: Collection[str], live: Collection[str], used: Collection[str]) -> bool:
+    around = [folder.as_posix() for folder in PurePosixPath(name).parents if folder.as_posix() in suites]
+    if any(suite not in live for suite in around):
+        return False
+    return not around or name in used or not name.endswith(".py") or name.endswith("/__init__.py")
 
 
-def _used(top: Path) -> set[Path]:
+def _used(files: Mapping[str, Path]) -> set[str]:
     """Return the test modules that are imported from outside of tests, and what they import of tests in turn."""
-    used: set[Path] = set()
-    waiting = [path for path in top.rglob("*.py") if "tests" not in path.parts and path.name != "conftest.py"]
+    used: set[str] = set()
+    sources = [PurePosixPath(name) for name in files if name.endswith(".py")]
+    waiting = [name for name in sources if "tests" not in name.parts[1:] and name.name != "conftest.py"]
     while waiting:
-        path = waiting.pop()
-        if path not in used and not _TESTS_IMPORTED.search(path.read_bytes()):
+        name = waiting.pop()
+        path = files[name.as_posix()]
+        if name.as_posix() not in used and not _TESTS_IMPORTED.search(path.read_bytes()):
             continue
-        parts = path.relative_to(top.parent).parent.parts
-        for name in imports_of_file(path, ".".join(parts)):
-            for file in _files(top.parent, name):
-                if file not in used:
+        for module in imports_of_file(path, ".".join(name.parent.parts)):
+            for file in _files(module):
+                if file in files and file not in used:
                     used.add(file)
-                    waiting.append(file)
+                    waiting.append(PurePosixPath(file))
     return used
 
 
-def _files(root: Path, module: str) -> Iterator[Path]:
+def _files(module: str) -> Iterator[str]:
     parts = module.split(".")
     if "tests" in parts:
-        path = root.joinpath(*parts)
-        yield from (file for file in (path / "__init__.py", path.with_name(f"{path.name}.py")) if file.is_file())
+        yield from (f"{'/'.join(parts)}/__init__.py", f"{'/'.join(parts)}.py")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from pathlib import Path
 
@@ -29,20 +28,13 @@ def library(*sections: str, behind: bytes = b"") -> bytes:
     return header + segment + LOADED + b"".join(contents) + b"".join(table) + behind
 
 
-def test_symbols_are_cut_off_and_the_rest_stays(tmp_path: Path) -> None:
-    path, link = tmp_path / "mine.so", tmp_path / "in-the-cache.so"
+def test_symbols_are_cut_off_and_the_rest_stays() -> None:
     data = library(".symtab", ".strtab", ".debug_info", ".comment")
-    link.write_bytes(data)
-    link.chmod(0o755)
-    os.link(link, path)
-    assert strip(path) > 0
-    left = path.read_bytes()
+    left = strip(data)
     assert left.endswith(LOADED)
     assert (left[:40], left[64:]) == (data[:40], data[64 : len(left)])
     assert struct.unpack_from("<Q4xHHHHHH", left, 40) == (0, 64, 56, 1, 64, 0, 0)
-    assert link.read_bytes() == data
-    assert path.stat().st_mode == link.stat().st_mode
-    assert strip(path) == 0
+    assert strip(left) == left
 
 
 @pytest.mark.parametrize(
@@ -57,11 +49,8 @@ def test_symbols_are_cut_off_and_the_rest_stays(tmp_path: Path) -> None:
         b"",
     ],
 )
-def test_what_may_be_read_stays(tmp_path: Path, data: bytes) -> None:
-    path = tmp_path / "mine.so"
-    path.write_bytes(data)
-    assert strip(path) == 0
-    assert path.read_bytes() == data
+def test_what_may_be_read_stays(data: bytes) -> None:
+    assert strip(data) == data
 
 
 def test_what_no_program_imports_is_removed(tmp_path: Path) -> None:
@@ -105,5 +94,4 @@ def test_what_no_program_imports_is_removed(tmp_path: Path) -> None:
     )
     (tmp_path / "uses/core/tests/helper.py").write_text("from .deeper import y\n")
     (tmp_path / "uses/conftest.py").write_text("from uses.tests import test_all\n")
-    trim(tmp_path)
-    assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()) == sorted(kept)
+    assert sorted(trim({name: tmp_path / name for name in kept + removed})) == sorted(kept)

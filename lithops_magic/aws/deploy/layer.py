@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -50,7 +51,8 @@ def publish_layers(
     DeployError
         AWS refuses one.
     """
-    return tuple(_publish(cloud, settings, layer, notify) for layer in layers)
+    known = find_layers(cloud, settings, layers)
+    return tuple(arn or _publish(cloud, settings, one, notify) for one, arn in zip(layers, known, strict=True))
 
 
 def find_layers(cloud: Cloud, settings: Settings, layers: Sequence[BuiltLayer]) -> list[str | None]:
@@ -61,8 +63,11 @@ def find_layers(cloud: Cloud, settings: Settings, layers: Sequence[BuiltLayer]) 
     DeployError
         The call is not permitted.
     """
-    with aws_errors(DeployError):
-        return [_find(cloud, settings, layer) for layer in layers]
+    if not layers:
+        return []
+    with aws_errors(DeployError), ThreadPoolExecutor(len(layers)) as pool:
+        client = cloud.client("lambda")
+        return list(pool.map(lambda layer: _find(client, settings, layer), layers))
 
 
 def delete_layers(cloud: Cloud, settings: Settings, *, dry_run: bool = False) -> list[str]:
@@ -86,9 +91,6 @@ def delete_layers(cloud: Cloud, settings: Settings, *, dry_run: bool = False) ->
 
 def _publish(cloud: Cloud, settings: Settings, layer: BuiltLayer, notify: Notify) -> str:
     with aws_errors(DeployError):
-        known = _find(cloud, settings, layer)
-        if known is not None:
-            return known
         client, name = cloud.client("lambda"), _name(settings, layer)
         notify(f"Uploading the layer ({layer.size / 2**20:,.1f} MB)")
         answer = client.publish_layer_version(
@@ -112,9 +114,9 @@ def _name(settings: Settings, layer: BuiltLayer) -> str:
     return f"{start_of_names(settings)}{layer.digest[:LAYER_HASH]}"
 
 
-def _find(cloud: Cloud, settings: Settings, layer: BuiltLayer) -> str | None:
+def _find(client: LambdaClient, settings: Settings, layer: BuiltLayer) -> str | None:
     """Return the ARN of the version that is what this machine built, if there is one."""
-    client, name = cloud.client("lambda"), _name(settings, layer)
+    name = _name(settings, layer)
     for version in _versions(client, name):
         published = client.get_layer_version(LayerName=name, VersionNumber=version["Version"])
         if published["Content"].get("CodeSha256") == _checksum(layer):

@@ -1,0 +1,71 @@
+"""What was found to fit together, kept for a day: one more pure package does not ask the indexes again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass, field
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from lithops_magic.packages import stamp
+from lithops_magic.packages.cache import Cache
+
+KEPT = 24 * 3600.0
+"""Seconds: afterwards an index may have something that is nearer."""
+
+
+@dataclass(slots=True)
+class Fit:
+    """Versions of compiled distributions."""
+
+    pins: dict[str, str]
+    warnings: list[str] = field(default_factory=list)
+    built: list[str] = field(default_factory=list)
+    as_they_are: list[str] = field(default_factory=list)
+    demands: list[str] = field(default_factory=list)
+    """What pure distributions require of them."""
+    found: float = field(default_factory=time.time)
+
+
+class Fits:
+    """The fit that was found for certain facts.
+
+    Parameters
+    ----------
+    facts
+        All that it follows from but the pure distributions.
+    demands
+        What these require, of whatever.
+    pure
+        Their names.
+    """
+
+    def __init__(self, cache: Cache, facts: object, demands: Iterable[str], pure: Collection[str]) -> None:
+        self._cache, self._file = cache, f"fit-{stamp.key(facts)}.json"
+        self._demands, self._pure = sorted(set(demands)), pure
+
+    def recall(self) -> Fit | None:
+        """Return it if it is what would be found today: nobody requires less than then, and what is new is met."""
+        fit = Fit(**json.loads(text)) if (text := self._cache.read(self._file)) else None
+        if fit is None or time.time() - fit.found > KEPT or not fit.pins.keys().isdisjoint(self._pure):
+            return None
+        demands = self._relevant(fit)
+        return fit if set(fit.demands) <= set(demands) and all(_met(one, fit) for one in demands) else None
+
+    def keep(self, fit: Fit) -> None:
+        """Remember it."""
+        fit.demands = self._relevant(fit)
+        self._cache.write(self._file, json.dumps(asdict(fit)).encode())
+
+    def _relevant(self, fit: Fit) -> list[str]:
+        return [one for one in self._demands if canonicalize_name(Requirement(one).name) in fit.pins]
+
+
+def _met(demand: str, fit: Fit) -> bool:
+    requirement = Requirement(demand)
+    pin = Requirement(fit.pins[canonicalize_name(requirement.name)])
+    versions = [clause.version for clause in pin.specifier if clause.operator == "=="]
+    return bool(versions) and requirement.specifier.contains(versions[0], True)

@@ -1,0 +1,48 @@
+"""What tells one state of files from another, without reading them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from lithops_magic.packages.metadata import InstalledFile
+
+
+def key(facts: object) -> str:
+    """Return the name of whatever follows from these facts alone."""
+    return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]
+
+
+def state(files: Iterable[InstalledFile]) -> Iterator[tuple[str, str, int, int, int]]:
+    """Yield what tells a file apart from another one of its name, whatever its installer wrote down.
+
+    Not only when it was written last, which an installer or a copy may set: also when that was set.
+    """
+    for file in files:
+        try:
+            status = os.stat(file.path)  # noqa: PTH116 - twice as fast
+        except OSError:
+            continue
+        # Another environment that links to the same file changes the latter as well.
+        changed = status.st_ctime_ns if status.st_nlink == 1 else status.st_ino
+        yield file.name, file.digest, status.st_size, status.st_mtime_ns, changed
+
+
+def state_at(text: str) -> list[tuple[str, str, int, int, int]]:
+    """Return the state of a requirement that is a file or folder of this machine; of others there is none."""
+    return list(state(_files_at(text)))
+
+
+def _files_at(text: str) -> Iterator[InstalledFile]:
+    url = urllib.parse.urlsplit(Requirement(text).url or "")
+    if url.scheme == "file":
+        path = Path(urllib.request.url2pathname(url.path))
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            yield InstalledFile(file.as_posix(), file)
