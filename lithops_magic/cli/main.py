@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from lithops_magic.cli import account, demo, image, jobs, packages, quota, verify
+from lithops_magic.cli import account, demo, image, jobs, packages, quota, run, verify
 from lithops_magic.errors import LithopsMagicError
 
 
@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     account.register(commands)
     verify.register(commands)
     quota.register(commands)
+    run.register(commands)
     packages.register(commands)
     image.register(commands)
     return parser

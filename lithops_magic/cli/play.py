@@ -11,6 +11,7 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+_ENDS = (signal.SIGINT, signal.SIGTERM)
+_NOTHING: Mapping[str, str] = {}
 
 _SECONDS_BETWEEN_LINES = 5.0
 """How often progress is told to a pipe or a log file, which keeps every line."""
@@ -97,15 +101,12 @@ class Screen:
         self._told, self._told_at = self._live, time.monotonic()
 
 
-def _environment() -> dict[str, str]:
-    """The kernel's: a demonstration runs on the local AWS, whatever account is configured."""
-    return {**os.environ, "LITHOPS_MAGIC_LOCAL": "1"}
-
-
 class Player(NotebookClient):
     """Executes a notebook in a kernel of this very interpreter and shows on a `Screen` what a reader would see."""
 
-    def __init__(self, notebook: NotebookNode, screen: Screen, folder: Path) -> None:
+    def __init__(
+        self, notebook: NotebookNode, screen: Screen, folder: Path, environment: Mapping[str, str] = _NOTHING
+    ) -> None:
         # With no kernel folders to search, `python3` is this interpreter; a spec the user installed may be another's.
         manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
         super().__init__(
@@ -121,6 +122,7 @@ class Player(NotebookClient):
         )
         self._screen = screen
         self._folder = folder
+        self._environment = {**os.environ, **environment}
 
     async def play(self) -> list[MapFigures]:
         """Run all cells and return the figures of the maps they made.
@@ -132,10 +134,10 @@ class Player(NotebookClient):
         nbclient.exceptions.DeadKernelError
             The kernel died.
         """
-        on_interrupt = signal.getsignal(signal.SIGINT)
+        handlers = {number: signal.getsignal(number) for number in _ENDS}
         try:
-            async with self.async_setup_kernel(cwd=str(self._folder), env=_environment(), cleanup_kc=True):
-                self._keep_interrupt(on_interrupt)
+            async with self.async_setup_kernel(cwd=str(self._folder), env=self._environment, cleanup_kc=True):
+                self._keep(handlers)
                 for index, cell in enumerate(self.nb.cells):
                     self._announce(cell)
                     await self.async_execute_cell(cell, index)
@@ -149,12 +151,13 @@ class Player(NotebookClient):
             raise
 
     @staticmethod
-    def _keep_interrupt(handler: Any) -> None:
-        """Undo nbclient's handler, which kills the kernel under a running cell; asyncio's own cancels this task."""
-        with suppress(RuntimeError):
-            asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, handler)
+    def _keep(handlers: dict[signal.Signals, Any]) -> None:
+        """Undo nbclient's handlers, which kill the kernel under a running cell; asyncio's own cancels this task."""
+        for number, handler in handlers.items():
+            with suppress(RuntimeError):
+                asyncio.get_running_loop().remove_signal_handler(number)
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(number, handler)
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
         self._show(msg["msg_type"], msg["content"])
@@ -187,10 +190,18 @@ class Player(NotebookClient):
         return [MapFigures(*row) for _, *row in sorted(ast.literal_eval(rows))]
 
 
-def play(notebook: NotebookNode, stream: TextIO, folder: Path) -> list[MapFigures]:
-    """Execute `notebook` in place, in a fresh kernel working in `folder`, telling `stream` what happens."""
+def play(
+    notebook: NotebookNode, stream: TextIO, folder: Path, environment: Mapping[str, str] = _NOTHING
+) -> list[MapFigures]:
+    """Execute `notebook` in place, in a fresh kernel working in `folder`, telling `stream` what happens.
+
+    Parameters
+    ----------
+    environment
+        Variables of the kernel, beside this process's own.
+    """
     screen = Screen(stream)
     try:
-        return asyncio.run(Player(notebook, screen, folder).play())
+        return asyncio.run(Player(notebook, screen, folder, environment).play())
     finally:
         screen.settle()
