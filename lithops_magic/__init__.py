@@ -13,6 +13,7 @@ map                       Run `function` over `items` on AWS Lambda and return t
 MapOptions                How one job is run; None means the setting's or the engine's own choice.
 MapResult                 The values of a job in the order of its items, complete or not.
 Settings                  Everything that decides where a function runs and what it may use.
+tune                      Measure a function on a few items at several sizes, and return what each takes and costs.
 unload_ipython_extension  Remove the magics, their session defaults and the completion.
 
 A result is a sequence of the values, and has
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from lithops_magic.engine import MapOptions, MapResult
     from lithops_magic.engine.api import map
     from lithops_magic.engine.attach import JobRecord, attach, jobs
+    from lithops_magic.engine.tune.measure import tune
     from lithops_magic.notebook.extension import load_ipython_extension, unload_ipython_extension
 
 __version__ = "0.1.0"
@@ -75,6 +77,7 @@ __all__ = [
     "jobs",
     "load_ipython_extension",
     "map",
+    "tune",
     "unload_ipython_extension",
 ]
 
@@ -88,6 +91,7 @@ _HOMES = {
     "jobs": "lithops_magic.engine.attach",
     "load_ipython_extension": "lithops_magic.notebook.extension",
     "map": "lithops_magic.engine.api",
+    "tune": "lithops_magic.engine.tune.measure",
     "unload_ipython_extension": "lithops_magic.notebook.extension",
 }
 

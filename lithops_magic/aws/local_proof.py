@@ -47,8 +47,8 @@ class Challenge:
         return proof.isascii() and hmac.compare_digest(proof, self._proof)
 
 
-def prove(connection: socket.socket, secret: str) -> None:
-    """Have the other end of a new connection prove itself.
+def prove(connection: socket.socket, secret: str) -> dict[str, str]:
+    """Have the other end of a new connection prove itself, and return the headers of its answer.
 
     Raises
     ------
@@ -59,19 +59,30 @@ def prove(connection: socket.socket, secret: str) -> None:
     headers = "".join(f"{name}: {value}\r\n" for name, value in challenge.headers.items())
     before = connection.gettimeout()
     connection.sendall(f"GET {PATH} HTTP/1.1\r\nhost: 127.0.0.1\r\n{headers}\r\n".encode())
-    if not challenge.is_met(_proof(connection)):
+    fields = _answer(connection)
+    if not challenge.is_met(fields.get("x-local-proof", "")):
         raise NotOurs
     connection.settimeout(before)
+    return fields
 
 
 def answers(url: str, secret: str) -> bool:
     """Whether the local AWS answers at that address."""
+    return _told(url, secret) is not None
+
+
+def shares_cpu(url: str, secret: str) -> bool:
+    """Whether the local AWS at that address gives CPU in proportion to memory."""
+    return (_told(url, secret) or {}).get("x-local-cpu") == "by memory"
+
+
+def _told(url: str, secret: str) -> dict[str, str] | None:
+    """Return the headers with which it proves itself; None if it does not."""
     try:
         with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), SECONDS) as connection:
-            prove(connection, secret)
+            return prove(connection, secret)
     except OSError:
-        return False
-    return True
+        return None
 
 
 def guard(client: Any, secret: str) -> None:
@@ -95,8 +106,8 @@ def guard(client: Any, secret: str) -> None:
     client._endpoint.http_session._manager.pool_classes_by_scheme = {"http": Pool}
 
 
-def _proof(connection: socket.socket) -> str:
-    """Read an answer to its end, and return its proof."""
+def _answer(connection: socket.socket) -> dict[str, str]:
+    """Read an answer to its end, and return its headers."""
     deadline = time.monotonic() + SECONDS
     answer = b""
     while (fields := _fields(answer)) is None:
@@ -105,7 +116,7 @@ def _proof(connection: socket.socket) -> str:
         answer += piece
         if not piece or len(answer) > _MOST:
             raise NotOurs
-    return fields.get("x-local-proof", "")
+    return fields
 
 
 def _fields(answer: bytes) -> dict[str, str] | None:

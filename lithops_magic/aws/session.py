@@ -131,6 +131,10 @@ class Cloud:
         """Whether the local AWS still is where it was: it ends when it is idle, and its port may have a new owner."""
         return not self.is_local or local_proof.answers(self.endpoint_url or "", self.local_secret())
 
+    def shares_cpu(self) -> bool:
+        """Whether a function's CPU grows with its memory: on AWS always, on the local AWS if it was started so."""
+        return not self.is_local or local_proof.shares_cpu(self.endpoint_url or "", self.local_secret())
+
     def ca_bundle(self) -> str:
         """Return the file, or the folder, of the certificate authorities that boto3 would trust."""
         from botocore.httpsession import get_cert_path

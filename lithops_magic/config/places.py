@@ -8,9 +8,17 @@ from pathlib import Path
 
 def jobs() -> Path:
     """Return the folder of the jobs' folders, whether or not it exists."""
-    state = os.environ.get("LITHOPS_MAGIC_STATE_DIR")
-    if state:
-        return Path(state) / "jobs"
+    return _state() / "jobs"
+
+
+def tunings() -> Path:
+    """Return the folder of what was measured, whether or not it exists."""
+    return _state() / "tunings"
+
+
+def _state() -> Path:
+    if state := os.environ.get("LITHOPS_MAGIC_STATE_DIR"):
+        return Path(state)
     from platformdirs import user_state_path
 
-    return user_state_path("lithops-magic", appauthor=False) / "jobs"
+    return user_state_path("lithops-magic", appauthor=False)

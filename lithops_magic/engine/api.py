@@ -298,7 +298,7 @@ def map(
     waits = not (background or detach)
     settings = settings or config.load()
     try:
-        result = start(function, _items(iterables), options=options, settings=settings, reduce=reduce, waits=waits)
+        result = start(function, zipped(iterables), options=options, settings=settings, reduce=reduce, waits=waits)
     except KeyboardInterrupt as interrupt:
         script.interrupted(interrupt, None)
         raise
@@ -326,7 +326,7 @@ def _check_call(function: Any, reduce: Any, iterables: Sequence[Any]) -> None:
         raise MisuseError("map: there is nothing to map over: map(function, items)")
 
 
-def _items(iterables: Sequence[Iterable[Any]]) -> Iterable[Any]:
+def zipped(iterables: Sequence[Iterable[Any]]) -> Iterable[Any]:
     """Return what is mapped over: of several iterables tuples, up to the end of the shortest, as `map` has it."""
     if len(iterables) == 1:
         return iterables[0]

@@ -173,6 +173,7 @@ async def _serve(
         functions=functions,
         moto=moto,
         stop=lambda: server.stop(),
+        cpu_share=options.cpu_share,
     )
     server = _Uvicorn(_uvicorn_config(front, options.connections))
     path = discovery.path_of(folder, found.version)

@@ -67,6 +67,8 @@ class Front:
         The only one that has functions.
     stop : callable
         Called when the owner asks the server to end.
+    cpu_share : bool
+        Whether sandboxes get CPU in proportion to their memory, which clients are told.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Front:
         functions: LambdaApi,
         moto: App,
         stop: Callable[[], None],
+        cpu_share: bool = False,
     ) -> None:
         self.activity = Activity()
         self.requests: Counter[str] = Counter()
@@ -90,6 +93,7 @@ class Front:
         self._functions = functions
         self._moto = moto
         self._stop = stop
+        self._cpu = "by memory" if cpu_share else "all"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["raw_path"].decode("latin-1")
@@ -106,7 +110,8 @@ class Front:
         """Prove to whoever holds the secret that this is its server: the port may have a new owner."""
         nonce = dict(scope["headers"]).get(b"x-local-nonce", b"")
         proof = hmac.digest(self._owner.secret_access_key.encode(), nonce, "sha256").hex()
-        return Response(200, b'{"ok": true}', {"content-type": "application/json", "x-local-proof": proof})
+        headers = {"content-type": "application/json", "x-local-proof": proof, "x-local-cpu": self._cpu}
+        return Response(200, b'{"ok": true}', headers)
 
     async def _local(self, path: str, scope: Scope) -> Response:
         if path.startswith("/_local/download/"):

@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.engine.text import html
-from lithops_magic.engine.text.units import duration, money, plural, size
+from lithops_magic.engine.text.units import duration, money, plural
+from lithops_magic.engine.text.units import size as octets
+from lithops_magic.engine.tune.tuning import Size
 
 if TYPE_CHECKING:
     from lithops_magic.engine.backend.dry_run import Plan
+    from lithops_magic.engine.tune.tuning import Tuning
     from lithops_magic.notebook.display.progress_frame import Bundle
 
 _TITLE = "Dry run: nothing was sent, nothing was created."
@@ -18,14 +21,16 @@ _TITLE = "Dry run: nothing was sent, nothing was created."
 def preview(function: Callable[[Any], Any], items: Iterable[Any], **wanted: Any) -> None:
     """Show the plan of a job that `engine.start` would start with the same arguments."""
     from lithops_magic.engine.backend.dry_run import plan
+    from lithops_magic.engine.tune import remembered
     from lithops_magic.notebook.display.status import show
 
     __tracebackhide__ = True
-    show(describe(plan(function, items, **wanted)))
+    found = plan(function, items, **wanted)
+    show(describe(found, remembered.find(function, found.settings, found.options)))
 
 
-def describe(plan: Plan) -> Bundle:
-    """Return a plan as text and HTML."""
+def describe(plan: Plan, tuning: Tuning | None = None) -> Bundle:
+    """Return a plan as text and HTML; `tuning`: what was measured of its function before."""
     facts = {
         "where": f"{plan.place} · configured by {plan.settings.source}",
         "items": _items(plan),
@@ -34,6 +39,7 @@ def describe(plan: Plan) -> Bundle:
         "packages": _packages(plan),
         "cost": _cost(plan),
     }
+    facts |= {"estimate": estimate} if (estimate := _estimate(plan, tuning)) else {}
     facts |= {"note": " · ".join(plan.notes)} if plan.notes else {}
     table = html.facts((name, [text]) for name, text in facts.items())
     return {
@@ -47,9 +53,9 @@ def _items(plan: Plan) -> str:
 
 
 def _payload(plan: Plan) -> str:
-    largest = ", ".join(f"{name} {size(octets)}" for name, octets in plan.captured)
-    function = f"function {size(plan.function_bytes)}" + (f" (with {largest})" if largest else "")
-    return function if plan.item_bytes is None else f"{function} · first item {size(plan.item_bytes)}"
+    largest = ", ".join(f"{name} {octets(taken)}" for name, taken in plan.captured)
+    function = f"function {octets(plan.function_bytes)}" + (f" (with {largest})" if largest else "")
+    return function if plan.item_bytes is None else f"{function} · first item {octets(plan.item_bytes)}"
 
 
 def _function(plan: Plan) -> str:
@@ -65,8 +71,10 @@ def _packages(plan: Plan) -> str:
     if not plan.supply.built:
         return "none"
     shipped = [entry for layer in plan.supply.built for entry in layer.packages]
-    listed = ", ".join(f"{entry.name} {entry.version} ({size(entry.size)})" for entry in shipped) or "your own modules"
-    return f"{listed} · {f'to be uploaded: {size(plan.missing)}' if plan.missing else 'uploaded already'}"
+    listed = (
+        ", ".join(f"{entry.name} {entry.version} ({octets(entry.size)})" for entry in shipped) or "your own modules"
+    )
+    return f"{listed} · {f'to be uploaded: {octets(plan.missing)}' if plan.missing else 'uploaded already'}"
 
 
 def _cost(plan: Plan) -> str:
@@ -80,6 +88,20 @@ def _cost(plan: Plan) -> str:
     limit = plan.options.max_cost
     stop = f"; nothing more is sent once {money(limit)} are spent" if limit is not None else ""
     return f"{each}{stop} (AWS list price{', free here' if plan.settings.local else ''})"
+
+
+def _estimate(plan: Plan, tuning: Tuning | None) -> str:
+    """Say what the job will probably cost, from what was measured of the function."""
+    if tuning is None or not plan.tasks:
+        return ""
+    size = Size(plan.settings.memory, plan.settings.architecture)
+    found = tuning.estimate(size, plan.tasks)
+    if found is None:
+        others = ", ".join(f"{one.size.memory:,}" for one in tuning.measured if one.does)
+        return f"--tune has measured {others} MB, and not {size.memory:,} MB"
+    between = f"{money(found.low)} to {money(found.high)}"
+    items = plural(found.measured, "item")
+    return f"probably {money(found.usd)}, {between} with 95 % confidence (--tune has measured {items})"
 
 
 def _times(number: int) -> str:

@@ -28,12 +28,13 @@ _OPTIONS: dict[str, tuple[Option, ...]] = {
     "status": options.MANAGE,
     "clean": options.CLEAN,
     "cache": options.CACHE,
+    "tune": options.TUNE,
     "config": config.OPTIONS,
     "export": (),
 }
 _REDUCERS = ("all", "any", "dict", "len", "list", "max", "min", "set", "sorted", "sum", "tuple")
 """Python's own functions that make one value of a list."""
-_EXPRESSIONS = ("map", "logs")
+_EXPRESSIONS = ("map", "logs", "tune")
 """Magics whose line has an expression."""
 _NAME = re.compile(r"(?<![\w.\"'])[^\W\d]\w*\Z")
 

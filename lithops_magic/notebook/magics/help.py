@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lithops_magic.notebook.parse.options import ATTACH, CACHE, CALL, CLEAN, LOGS, MANAGE, MAP, Option, describe
+from lithops_magic.notebook.parse.options import ATTACH, CACHE, CALL, CLEAN, LOGS, MANAGE, MAP, TUNE, Option, describe
 
 _MAP_FORMS = """\
     %%lambda_map TARGET in ITEMS [options]     the cell is computed for each item
@@ -128,6 +128,27 @@ _CACHE_EXAMPLES = """\
     %lambda_cache squares --clear
 """
 
+_TUNE_FORMS = """\
+    %lambda_tune FUNCTION ITEMS [options]     a function that exists already is measured
+    %lambda_tune --save CHOICE                what was measured last is saved
+    %%lambda_map TARGET in ITEMS --tune       a cell is measured, and not run
+"""
+
+_TUNE_INTRODUCTION = """\
+Five of the items, from the first to the last, are run twice at each size from 128 to 10,240 MB, on both architectures
+where the packages allow; the second run counts. The sizes that --max-cost does not allow are left out. The table says
+what a task takes and costs, the plot shows both, and three sizes have names: the cheapest, the fastest and the balanced
+one, at which time and cost, each in shares of the worst, are least together. What was measured is remembered for the
+function as it is: --dry-run then says what the whole job will probably cost.
+"""
+
+_TUNE_EXAMPLES = """\
+    def fit(x):
+        return sum(i * x for i in range(10_000))
+
+    %lambda_tune fit range(100)
+"""
+
 
 def _help(what: str, forms: str, introduction: str, options: Iterable[Option], examples: str = "") -> str:
     sections = [f"{what}\n", forms, introduction, f"Options:\n{describe(options)}\n"]
@@ -164,4 +185,11 @@ CACHE_HELP = _help(
     _CACHE_INTRODUCTION,
     CACHE,
     _CACHE_EXAMPLES,
+)
+TUNE_HELP = _help(
+    "Measure what a function takes and costs at several memory sizes, on a few of its items.",
+    _TUNE_FORMS,
+    _TUNE_INTRODUCTION,
+    TUNE,
+    _TUNE_EXAMPLES,
 )

@@ -9,14 +9,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.displayhook import DisplayHook
-from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class, needs_local_scope, no_var_expand
+from IPython.core.magic import (
+    Magics,
+    cell_magic,
+    line_cell_magic,
+    line_magic,
+    magics_class,
+    needs_local_scope,
+    no_var_expand,
+)
 from IPython.core.page import page
 from traitlets import Bool, Dict, Enum, Float, Int, TraitError, Unicode, Union, validate
 
 from lithops_magic.config import limits
 from lithops_magic.config.lifetime import LIFETIME, parse_lifetime
 from lithops_magic.errors import TaskError, facts
-from lithops_magic.notebook.magics.help import CALL_HELP, MAP_HELP
+from lithops_magic.notebook.magics.help import CALL_HELP, MAP_HELP, TUNE_HELP
 from lithops_magic.notebook.parse import grammar, option_values, options
 from lithops_magic.notebook.parse.about import about
 from lithops_magic.notebook.parse.cell import Mapped, code_name, expression_form, function_form
@@ -31,6 +39,7 @@ if TYPE_CHECKING:
 
     from lithops_magic.config import Settings
     from lithops_magic.engine import MapOptions, MapResult
+    from lithops_magic.engine.tune.tuning import Tuning
     from lithops_magic.notebook.display.run_job import View
 
 
@@ -110,6 +119,8 @@ class LambdaMagics(Magics):
         super().__init__(shell)
         self.from_profile: Config | None = None
         self.session = Session()
+        self.tuning: Tuning | None = None
+        """What was measured last."""
         self._jobs: list[weakref.ref[MapResult]] = []
 
     @no_var_expand
@@ -209,6 +220,9 @@ class LambdaMagics(Magics):
             "settings": settings,
             "reduce": reduce,
         }
+        if given.tune:
+            self._tune(given, mapped.function, items, wanted["options"], settings)
+            return None
         if given.dry_run:
             preview(mapped.function, items, **wanted)
             return None
@@ -216,6 +230,50 @@ class LambdaMagics(Magics):
         waits = not (given.background or given.detach)
         start = partial(engine.start, mapped.function, items, name_code=name_code, waits=waits, **wanted)
         return run(self.shell, self.view(given, mapped.note, out=out), start, self.remember)
+
+    def _tune(
+        self, given: Options, function: Any, items: Iterable[Any], chosen: MapOptions, settings: Settings
+    ) -> None:
+        """Measure instead of running, and write a choice into the cell if it is asked for."""
+        from lithops_magic.notebook.display import tune
+
+        __tracebackhide__ = True
+        self.tuning = tune.measure(
+            self.shell,
+            function,
+            items,
+            # Not the session's, which is for whole jobs.
+            options=replace(chosen, max_cost=given.max_cost),
+            settings=settings,
+            progress=self.progress and not given.quiet,
+            name_code=partial(code_name, self.shell),
+        )
+        if given.tune and given.tune != options.TABLE:
+            tune.choose(self.shell, self.tuning, given.tune)
+
+    @no_var_expand
+    @needs_local_scope
+    @line_magic
+    def lambda_tune(self, line: str, local_ns: dict[str, Any] | None = None) -> None:
+        __tracebackhide__ = True
+        names = self._names(local_ns)
+        known = self.shell.user_ns if names is None else names
+        asked = grammar.magic_line(line, known, options.TUNE, "%lambda_tune")
+        given = asked.options
+        if given.help:
+            page(TUNE_HELP)
+            return
+        if asked.function is not None:
+            items = evaluate_items(self.shell, asked.items, names)
+            mapped = self._mapped(asked, line, None, names)
+            chosen = self._options(given, mapped.label, about(self.shell, asked.function))
+            self._tune(given, mapped.function, items, chosen, self.settings(given))
+        if given.save:
+            from lithops_magic.notebook.form.tuned import save
+
+            save(self.tuning, given.save, self.session)
+
+    lambda_tune.__doc__ = TUNE_HELP
 
     def _names(self, local: dict[str, Any] | None) -> dict[str, Any] | None:
         """Return the variables of the function that called the magic with the notebook's; None if a cell did."""

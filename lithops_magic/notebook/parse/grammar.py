@@ -72,23 +72,23 @@ def cell_line(line: str, names: Names = None) -> MapLine:
     return MapLine(source, None, None, options)
 
 
-def magic_line(line: str, names: Names = None) -> MapLine:
-    """Parse the line of `%lambda_map`: `FUNCTION ITEMS [options]`."""
-    source, options = split_options(line, names=names)
-    if options.help:
+def magic_line(line: str, names: Names = None, known: Iterable[Option] = MAP, name: str = "%lambda_map") -> MapLine:
+    """Parse the line of `%lambda_map` or the like: `FUNCTION ITEMS [options]`."""
+    source, options = split_options(line, known, names)
+    if options.help or (not source and options.save):
         return MapLine(source, None, None, options)
     for token in tokens(source):
         left, right = source[: token.start].rstrip(), source[token.start :]
         apart = left and left != source[: token.start]
         if apart and token.depth == 0 and not _BINARY.match(right) and _parses(left) and _parses(right):
             # `f items --memroy 3` is Python too, as far as the 3: a difference.
-            refuse_unknown_flag(left)
+            refuse_unknown_flag(left, by_flag(known))
             return MapLine(right, None, left, options)
-    refuse_unknown_flag(source)
+    refuse_unknown_flag(source, by_flag(known))
     if _split_target(source):
         raise UsageError(f"`{source}` needs a cell below it; write `%%lambda_map {source}` as the cell's first line")
     raise UsageError(
-        "write `%lambda_map FUNCTION ITEMS [options]`, for example `%lambda_map thumbnail images -o thumbs`"
+        f"write `{name} FUNCTION ITEMS [options]`, for example `{name} thumbnail images{' -o thumbs' * (known is MAP)}`"
     )
 
 

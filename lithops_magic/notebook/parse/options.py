@@ -39,6 +39,8 @@ class Options:
     locals: bool = False
     cache: float | None = None
     max_cost: float | None = None
+    tune: str | None = None
+    save: str | None = None
     dry_run: bool = False
     background: bool = False
     detach: bool = False
@@ -194,6 +196,27 @@ _LIMITS = (
         option_values.ABOVE["max_cost"][1],
     ),
 )
+CHOICES = ("cheapest", "balanced", "fastest")
+TABLE = "table"
+"""What is asked for by --tune without a choice."""
+_TUNE = Option(
+    ("--tune",),
+    "only measure a few items at several memory sizes, for at most --max-cost ($0.05 when not given); a choice is "
+    "written into the cell as its --memory",
+    "|".join(CHOICES),
+    option_values.one_of((*CHOICES, TABLE)),
+    "cheapest, balanced or fastest",
+    CHOICES,
+    bare=TABLE,
+)
+_SAVE = Option(
+    ("--save",),
+    "write that size into the configuration file",
+    "|".join(CHOICES),
+    option_values.one_of(CHOICES),
+    "cheapest, balanced or fastest",
+    CHOICES,
+)
 _WAYS = (
     Option(("--dry-run",), "tell what would be sent, deployed and paid at worst; send and create nothing"),
     Option(("--background",), "return at once; the result fills while other cells run"),
@@ -216,11 +239,13 @@ MAP = (
     _ERRORS,
     _CACHE,
     *_LIMITS,
+    _TUNE,
     *_WAYS,
     _QUIET,
     *_WHERE,
     _HELP,
 )
+TUNE = (_SAVE, *_FUNCTION, *_LIMITS, _QUIET, *_WHERE, _HELP)
 CALL = (_ANSWER, *_FUNCTION, *_RETRYING, _CACHE, *_LIMITS, *_WAYS, _QUIET, *_WHERE, _HELP)
 ATTACH = (
     _OUT,

@@ -1,0 +1,1 @@
+"""What a function takes and costs at several sizes, measured on a few of its items and remembered."""

@@ -1,0 +1,68 @@
+"""Which sizes are worth a try, and which of them the money allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from lithops_magic.config.limits import MOST_MEMORY
+from lithops_magic.engine.tune.tuning import Measured, Size
+
+MEMORY = (128, 256, 512, 1024, 1769, 3008, 5120, MOST_MEMORY)
+"""MB: doubled, with the sizes where Lambda gives one, almost two, three and six vCPUs."""
+MAX_COST = 0.05
+"""USD at list price."""
+ROUNDS = 2
+"""How often each item is run: what a sandbox does only once, such as imports, is not measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A size that is going to be measured."""
+
+    size: Size
+    most: float
+    """USD that it may cost: what it would if more memory bought no time, and less cost all of it."""
+
+
+def sizes(base: Size, architectures: Iterable[str]) -> list[Size]:
+    """Return the sizes to compare with what is configured."""
+    memories = sorted({*MEMORY, base.memory})
+    return [size for kind in architectures for memory in memories if (size := Size(memory, kind)) != base]
+
+
+def affordable(
+    base: Measured, others: Iterable[Size], money: float, timeout: float, price: Callable[[float, Size], float]
+) -> tuple[list[Trial], list[Measured]]:
+    """Choose what can be tried, the cheapest trials first, and say why the others are not.
+
+    Parameters
+    ----------
+    base
+        What is configured, which was measured.
+    money
+        USD that are left.
+    timeout
+        Seconds a task may take.
+    price
+        Returns the USD of a task of so many seconds at a size, its request included.
+    """
+    trials: list[Trial] = []
+    left_out: list[Measured] = []
+    for size, most in sorted(((size, _most(base, size, price)) for size in others), key=lambda pair: pair[1]):
+        slower = max(1.0, base.size.memory / size.memory)
+        if max(base.seconds) * slower > timeout:
+            left_out.append(Measured(size, problem="not tried: it might take longer than the time-out"))
+        elif size.memory < base.used:
+            left_out.append(Measured(size, problem=f"too little: {base.used:,} MB are used"))
+        elif most > money:
+            left_out.append(Measured(size, problem="not tried: --max-cost"))
+        else:
+            money -= most
+            trials.append(Trial(size, most))
+    return trials, left_out
+
+
+def _most(base: Measured, size: Size, price: Callable[[float, Size], float]) -> float:
+    slower = max(1.0, base.size.memory / size.memory)
+    return ROUNDS * sum(price(seconds * slower, size) for seconds in base.seconds)

@@ -1,0 +1,93 @@
+"""Measures a cell or a function at several sizes, and writes a choice into the cell."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from lithops_magic.engine.text import html
+from lithops_magic.engine.text.units import duration
+from lithops_magic.engine.tune import measure as measuring
+from lithops_magic.engine.tune.tuning import Size, Tuning
+from lithops_magic.notebook.display.progress import sink
+from lithops_magic.notebook.display.status import show
+from lithops_magic.notebook.parse.usage_error import UsageError
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from lithops_magic.config import Settings
+    from lithops_magic.engine import MapOptions
+
+_TUNE = re.compile(r"(?:^|\s+)--tune(?:(?:=|\s+)(?:cheapest|balanced|fastest))?(?=\s|$)")
+_MEMORY = re.compile(r"(?:^|\s+)--memory(?:=|\s+)\S+")
+
+
+def measure(
+    shell: InteractiveShell,
+    function: Callable[..., Any],
+    items: Iterable[Any],
+    *,
+    options: MapOptions,
+    settings: Settings,
+    progress: bool,
+    name_code: Callable[[str], str],
+) -> Tuning:
+    """Measure, and show what was found."""
+    __tracebackhide__ = True
+    where, began = sink(shell, wanted=progress), time.monotonic()
+
+    def notify(step: str) -> None:
+        text = f"Tuning: {step} … {duration(time.monotonic() - began)}"
+        where.draw({"text/plain": text, "text/html": f"<div>{html.escape(text)}</div>"})
+
+    tuning = measuring.measure(function, items, options=options, settings=settings, notify=notify, name_code=name_code)
+    text = f"Tuned in {duration(time.monotonic() - began)}: nothing else was run."
+    where.finish({"text/plain": text, "text/html": f"<div>{html.escape(text)}</div>"})
+    show(tuning._repr_mimebundle_())
+    return tuning
+
+
+def chosen(tuning: Tuning | None, name: str) -> Size:
+    """Return the size of that name.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
+    if tuning is None:
+        raise UsageError("nothing was measured yet; write `%lambda_tune FUNCTION ITEMS`, or --tune in a cell's line")
+    size = tuning.choice(name)
+    if size is None:
+        raise UsageError(f"no size is the {name}: {measuring.NO_SHARE}")
+    return size
+
+
+def choose(shell: InteractiveShell, tuning: Tuning, name: str) -> None:
+    """Put the size of that name into the cell that runs, in place of `--tune`.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
+    size = chosen(tuning, name)
+    cell = getattr(getattr(shell.displayhook, "exec_result", None), "info", None)
+    source = getattr(cell, "raw_cell", None) or shell.user_ns["In"][-1]
+    shell.set_next_input(rewritten(source, size), replace=True)
+    if size.architecture != tuning.base.architecture:
+        text = f"{size.architecture} is no option of a cell: `%lambda_tune --save {name}` writes it into the file."
+        show({"text/plain": text, "text/html": f"<div>{html.escape(text)}</div>"})
+
+
+def rewritten(cell: str, size: Size) -> str:
+    """Return a cell whose first magic with `--tune` has the memory of a size instead."""
+    lines = cell.split("\n")
+    for number, line in enumerate(lines):
+        if _TUNE.search(line):
+            lines[number] = _TUNE.sub(f" --memory {size.memory}", _MEMORY.sub("", line), count=1)
+            break
+    return "\n".join(lines)

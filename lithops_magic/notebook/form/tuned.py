@@ -1,0 +1,28 @@
+"""Writes a size that was measured into the configuration file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lithops_magic.notebook.display.tune import chosen
+from lithops_magic.notebook.form.command import configure
+from lithops_magic.notebook.parse.config_line import Asked
+
+if TYPE_CHECKING:
+    from lithops_magic.engine.tune.tuning import Tuning
+    from lithops_magic.notebook.session import Session
+
+
+def save(tuning: Tuning | None, name: str, session: Session) -> None:
+    """Save the size of that name, as `%lambda_config --set` does.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    ConfigError
+        The file cannot be read or written.
+    """
+    size = chosen(tuning, name)
+    changes = (("memory", str(size.memory)), ("architecture", size.architecture))
+    configure(Asked(changes=changes, file=None, show=False, local=False, help=False), session)
