@@ -39,6 +39,7 @@ reduced       What the job's `reduce` function made of all values; waits for it.
 result        Wait for the end and return all values, as `concurrent.futures.Future.result` does.
 retry         Run the tasks that failed or were not finished again; what they return takes its place in this result.
 running       Whether the job is not over.
+show          Show what the first tasks returned or, if they return nothing, have drawn or displayed, side by side.
 snapshot      The job now, in numbers.
 stats         One record per task that was taken from the items so far.
 succeeded     The values of the tasks that succeeded so far, by index, in the order of the items.
