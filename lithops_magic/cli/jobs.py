@@ -26,6 +26,7 @@ def register(commands: Any) -> None:
     logs.add_argument("job", metavar="JOB", help="the job's id, or how it begins")
     logs.add_argument("index", metavar="INDEX", nargs="?", type=int, help="one task only")
     logs.add_argument("--grep", metavar="PATTERN", help="only lines that match this regular expression")
+    logs.add_argument("--follow", action="store_true", help="print what tasks print while they run, until the end")
     logs.set_defaults(run=_logs)
 
     clean = commands.add_parser("clean", help="delete the functions and layers that were deployed")
@@ -68,6 +69,9 @@ def _logs(options: argparse.Namespace) -> int:
     from lithops_magic.engine.attach import attach
 
     result = attach(options.job)
+    if options.follow:
+        result.logs(options.index, grep=options.grep, follow=True)
+        return 0
     # What had finished is played back; what still runs need not end.
     result.wait(_PLAYBACK)
     found = result.logs(options.index, grep=options.grep) if options.grep else result.logs(options.index)

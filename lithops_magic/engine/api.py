@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lithops_magic import user_code
 from lithops_magic.config.settings import SETTING_OF
 from lithops_magic.engine import handover
+from lithops_magic.engine.backend import live_logs
 from lithops_magic.engine.backend.aws_lambda import LambdaBackend
 from lithops_magic.engine.cache.impure import UNSEEN
 from lithops_magic.engine.cache.keys import Keys
@@ -109,6 +110,7 @@ def _launch(
     job.start_again = partial(again, function, settings)
     chosen = {SETTING_OF[name]: getattr(options, name) for name in ("memory", "timeout", "tmp")}
     settings = settings.replace(**{name: value for name, value in chosen.items() if value is not None})
+    job.follow = partial(live_logs.follow, job, settings)
     backend = LambdaBackend(settings, options.workers, blob.need)
     for warning in blob.warnings:
         job.publish(ev.Noted(warning))

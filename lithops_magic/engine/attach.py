@@ -16,7 +16,7 @@ from lithops_magic.aws.invoke.outcomes import Ambiguous, Done
 from lithops_magic.config.settings import CREDENTIALS
 from lithops_magic.engine import handover
 from lithops_magic.engine.api import again
-from lithops_magic.engine.backend import detached
+from lithops_magic.engine.backend import detached, live_logs
 from lithops_magic.engine.backend.aws_lambda import Endpoint, LambdaBackend
 from lithops_magic.engine.backend.replay import Replay, ReplayBackend, tasks_of
 from lithops_magic.engine.dispatch.items import Source
@@ -232,6 +232,7 @@ class _Attached:
         )
         job.id, job.key = manifest["id"], bytes.fromhex(manifest["key"])
         job.began = min(manifest["created"], time.time())
+        job.follow = partial(live_logs.follow, job, recipe.settings)
         if function is not None and recipe.complete:
             job.start_again = partial(again, function, recipe.settings)
 

@@ -16,7 +16,7 @@ import cloudpickle  # type: ignore[import-untyped]
 from . import missing, stand_in
 from .environment import prepare
 from .fault import Fault, describe
-from .seal import sealed
+from .seal import label, sealed
 
 if hasattr(os, "fork"):
     from .job import run
@@ -55,11 +55,16 @@ def _reply(event: dict[str, Any], end: float) -> dict[str, Any]:
     if problem := _mismatch(event):
         head |= {"error": problem, "mismatch": True}
     prepare()
+    key = bytes.fromhex(event.get("key", ""))
+    if ids := [task["id"] for task in event.get("tasks", ())]:
+        # By this line of the log, those who follow a job know whose the next ones are.
+        last = f"-{ids[-1]}" if len(ids) > 1 else ""
+        os.write(1, f"lithops-magic {label(key)} {ids[0]}{last}\n".encode())
     reply = run(event, head, end)
     if event.get("store", {}).get("runs"):
         return reply  # nobody hears it
     # Not where tasks run: they may have changed what it is made with.
-    return sealed(reply, bytes.fromhex(event.get("key", "")), event.get("request", ""))
+    return sealed(reply, key, event.get("request", ""))
 
 
 def _mismatch(event: dict[str, Any]) -> str:

@@ -150,4 +150,5 @@ def test_jobs_are_listed_and_their_logs_read(local_aws: Any, tmp_path: Path) -> 
     assert listed[0]["cost"] > 0
     assert re.search(rf"{job[:8]} +.*finished +2 ✓ 1 ✗ +≈ \$", run("jobs", **state).stdout)
     assert run("logs", job[:6], "1", **state).stdout == "item 2\n"
+    assert run("logs", job[:6], "1", "--follow", **state).stdout == "[1] item 2\n"
     assert run("logs", "zz", **state).stderr.startswith("lithops-magic: No job 'zz'")

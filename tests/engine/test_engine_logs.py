@@ -5,16 +5,22 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from lithops_magic.aws.growing_logs import Printed
 from lithops_magic.config import Settings
 from lithops_magic.engine import MapResult, api
+from lithops_magic.engine.backend import live_logs
+from lithops_magic.engine.result import misuse
+from lithops_magic.engine.result.logs import tell
+from lithops_magic.errors import MisuseError
 
 pytestmark = pytest.mark.usefixtures("local_aws")
 
@@ -126,3 +132,73 @@ def test_a_megabyte_of_output_keeps_its_ends_and_does_not_block() -> None:
     assert log.startswith("1\n2\n3\n")
     assert log.endswith("149999\n150000\nlast\n")
     assert len(log) < 70_000
+
+
+def talking(gate: socket.socket) -> Callable[[int], int]:
+    """A task that prints, and ends when the gate closes its connection."""
+    address = gate.getsockname()
+
+    def task(x: int) -> int:
+        print("begun", x)
+        os.write(2, b"by descriptor\n")
+        with socket.create_connection(address) as connection:
+            connection.recv(1)
+        print("ended", x)
+        return x
+
+    return task
+
+
+def test_what_tasks_print_is_seen_while_they_run_and_each_line_once(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = Settings(local=True, memory=447)
+    with socket.create_server(("127.0.0.1", 0)) as gate:
+        gate.settimeout(60)
+        result = api.map(talking(gate), [5, 6], settings=settings, chunksize=1, workers=2, background=True)
+        other = api.map(print, ["of another job"] * 3, settings=settings, background=True)
+        held = [gate.accept()[0] for _ in range(2)]
+        lines = iter(misuse.followed(result._job))
+        seen = [next(lines) for _ in range(4)]
+        assert not result.done()
+        for connection in held:
+            connection.close()
+        seen += lines
+    assert result.result(60) == [5, 6]
+    expected = [(f"{n}", line) for n in (0, 1) for line in (f"begun {n + 5}", "by descriptor", f"ended {n + 5}")]
+    assert sorted(seen) == sorted(expected)
+    assert len(other.result(60)) == 3
+    result.logs(1, grep="e.d", follow=True)
+    assert capsys.readouterr().out == "[1] ended 6\n"
+    with pytest.raises(MisuseError, match="no regular expression"):
+        result.logs(grep="(", follow=True)
+
+
+@pytest.mark.parametrize(
+    ("texts", "lines"),
+    [
+        (["MARK 3", "a", "END RequestId: x", "of another"], [("3", "a")]),
+        (["before", "MARK 3-7", "a", "", "START RequestId: y", "b", "MARK 8", "c"], [("3-7", "a"), ("8", "c")]),
+        (["MARK2 1", "a", "REPORT RequestId: x"], []),
+    ],
+)
+def test_a_line_is_of_the_tasks_that_its_sandbox_has_begun(texts: list[str], lines: list[tuple[str, str]]) -> None:
+    running: dict[str, str] = {}
+    found = [each for text in texts for each in live_logs._of_job(Printed("s", text), "MARK ", running)]
+    assert [each for each in found if each[1]] == lines
+
+
+def test_what_was_not_seen_in_time_is_told_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run(lambda x: print("same", x % 2) or print("same 0"), 3)
+    monkeypatch.setattr(type(result._job), "over", property(lambda _: False))
+    monkeypatch.setattr(live_logs, "_live", lambda *_: iter([("0", "same 0"), ("2", "same 0")]))
+    told = list(live_logs.follow(result._job, Settings()))
+    assert told[:2] == [("0", "same 0"), ("2", "same 0")]
+    assert sorted(line for _, line in told) == ["same 0"] * 5 + ["same 1"]
+
+
+def test_following_ends_by_an_interrupt_and_not_the_job(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> Iterator[tuple[str, str]]:
+        yield "0-9", "one"
+        raise KeyboardInterrupt
+
+    tell(interrupted(), 4, None)
+    assert capsys.readouterr().out == "[0–9] one\nNo longer followed; the job goes on.\n"

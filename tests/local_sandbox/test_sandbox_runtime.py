@@ -281,7 +281,7 @@ def test_chatty_function_keeps_its_output_file_small(bench: Any) -> None:
         async with bench.running() as runtime:
             version = bench.version(source)
             _, invoked = await bench.invoke(runtime, version, 40)
-            assert len(invoked.log) > 10_000_000
+            assert len(invoked.log) > 60_000
             _, invoked = await bench.invoke(runtime, version, 0)
             assert "x" not in invoked.log.partition("RequestId")[0]
             output = next(bench.folder.glob("state-*/runtime/sandboxes/*/output"))

@@ -63,6 +63,7 @@ def test_logs_of_one_task_of_all_and_filtered(loaded, run):
     assert logs("-1") == "odd 11\ndone\n"
     assert logs("2") == "Task 2 printed nothing.\n"
     assert logs("-12") == "Task 0 printed nothing.\n"
+    assert "[3] odd 3\n[3] done\n" in run("%lambda_logs r 3 --follow")[0]
     rows = logs("").splitlines()
     assert rows[:4] == ["12 lines printed by 6 tasks", "[1] odd 1", "[1] done", "[3] odd 3"]
     assert logs('r --grep "odd [57]"').splitlines()[1:] == ["[5] odd 5", "[7] odd 7"]

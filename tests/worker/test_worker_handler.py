@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import pickle
+import re
 import signal
 import sys
 import threading
@@ -392,7 +393,9 @@ def test_processes_share_the_tasks_and_are_gone_with_the_reply(capfd: pytest.Cap
     pids = {packing.loads(base64.b64decode(outcomes[i]["value"])) for i in (0, 1, 2, 4)}
     assert len(pids) == 2
     assert os.getpid() not in pids
-    assert sorted(capfd.readouterr().out.split("\n")) == ["", *(f"task {i}" for i in range(5))]
+    mark, *printed = capfd.readouterr().out.splitlines()
+    assert re.fullmatch(r"lithops-magic [0-9a-f]{12} 0-4", mark)
+    assert sorted(printed) == [f"task {i}" for i in range(5)]
 
 
 def test_a_process_is_replaced_when_it_dies_even_if_something_holds_its_pipe() -> None:

@@ -126,8 +126,14 @@ def _runs(settings: Settings, place: Place, role: str) -> Iterable[Document]:
         [layers, f"{layers}:*"],
     )
     logs = place.log_group(settings)
-    yield _allow("Logs", ["logs:CreateLogGroup", "logs:PutRetentionPolicy"], [logs, f"{logs}:*"])
-    yield _allow("Account", ["lambda:GetAccountSettings", "lambda:ListFunctions", "lambda:ListLayers"], "*")
+    yield _allow(
+        "Logs", ["logs:CreateLogGroup", "logs:FilterLogEvents", "logs:PutRetentionPolicy"], [logs, f"{logs}:*"]
+    )
+    yield _allow(
+        "Account",
+        ["lambda:GetAccountSettings", "lambda:ListFunctions", "lambda:ListLayers", "logs:DescribeLogGroups"],
+        "*",
+    )
     yield _allow("ExecutionRole", ["iam:GetRole"], role)
     yield _allow(
         "PassExecutionRole",

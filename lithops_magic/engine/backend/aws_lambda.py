@@ -136,6 +136,11 @@ _known: dict[object, _Known] = {}
 """By everything that decides where a function runs; saves each further job half a second."""
 
 
+def deployed_here() -> list[str]:
+    """Return the names of the functions that this process has found or deployed, the latest first."""
+    return list(dict.fromkeys(known.function.name for known in reversed(list(_known.values()))))
+
+
 _once = secrets.token_bytes(32)
 
 

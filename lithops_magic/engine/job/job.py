@@ -116,6 +116,8 @@ class Job:
         """What a thread that waits does meanwhile, for some seconds; False if there is nothing for it to do."""
         self.start_again: Callable[..., Job] | None = None
         """Called with a job that is over, indices and options: starts one that runs these tasks again."""
+        self.follow: Callable[[], Iterable[tuple[str, str]]] | None = None
+        """Yields what tasks print while they run, each line with its task or tasks, until the job is over."""
         self.download: Callable[[Mapping[str, Any]], bytes] | None = None
         """Brings an object from S3."""
         self.written = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from lithops_magic.engine.text.units import plural
@@ -62,6 +62,28 @@ def find(logs: Mapping[int, str], pattern: str | re.Pattern[str] | None) -> LogL
         return LogLines(list(lines), "printed")
     sought = _compile(pattern)
     return LogLines([line for line in lines if sought.search(line[1])], f"with {sought.pattern!r}")
+
+
+def tell(lines: Iterable[tuple[str, str]], index: int | None, pattern: str | re.Pattern[str] | None) -> None:
+    """Print `lines`, each of which stands behind its task or tasks, as they come: of one task, or with a pattern.
+
+    Raises
+    ------
+    MisuseError
+        `pattern` is no regular expression.
+    """
+    sought = _compile(pattern or "")
+    try:
+        for tasks, line in lines:
+            if (index is None or _is_of(tasks, index)) and sought.search(line):
+                print(f"[{tasks.replace('-', '–')}] {line}", flush=True)  # noqa: T201
+    except KeyboardInterrupt:
+        print("No longer followed; the job goes on.")  # noqa: T201
+
+
+def _is_of(tasks: str, index: int) -> bool:
+    first, _, last = tasks.partition("-")
+    return first.isdecimal() and int(first) <= index <= int(last or first)
 
 
 def _lines(logs: Mapping[int, str]) -> Iterator[tuple[int, str]]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from lithops_magic.engine.job.job import Job, R
 from lithops_magic.engine.result import misuse, script
 from lithops_magic.engine.result.job_values import JobValues
-from lithops_magic.engine.result.logs import LogLines, Text, find
+from lithops_magic.engine.result.logs import LogLines, Text, find, tell
 from lithops_magic.engine.result.reduction import Reduction
 from lithops_magic.engine.text.short_repr import glance
 from lithops_magic.errors import MisuseError
@@ -151,7 +151,13 @@ class MapResult(JobValues[R]):
     def logs(self, index: int) -> str: ...
     @overload
     def logs(self, index: int | None = None, *, grep: str | re.Pattern[str]) -> LogLines: ...
-    def logs(self, index: int | None = None, *, grep: str | re.Pattern[str] | None = None) -> str | LogLines:
+    @overload
+    def logs(
+        self, index: int | None = None, *, grep: str | re.Pattern[str] | None = None, follow: Literal[True]
+    ) -> None: ...
+    def logs(
+        self, index: int | None = None, *, grep: str | re.Pattern[str] | None = None, follow: bool = False
+    ) -> str | LogLines | None:
         """What tasks printed; long output is cut in the middle, which it says.
 
         Parameters
@@ -160,13 +166,20 @@ class MapResult(JobValues[R]):
             One task, whose output is returned as it was printed; None for the lines of all tasks.
         grep
             Only the lines in which this regular expression is found.
+        follow
+            Print what tasks print while they run, until the job is over or this is interrupted, which does not stop the
+            job. A line stands behind its task, or first and last of those that were sent together.
 
         Returns
         -------
         str or LogLines
-            `LogLines` is a sequence of (index of the task, line).
+            `LogLines` is a sequence of (index of the task, line). None where they are followed.
         """
         __tracebackhide__ = True
+        if follow:
+            position = None if index is None else misuse.position(index, len(self))
+            tell(misuse.followed(self._job), position, grep)
+            return None
         printed = self._job.logs()
         if index is None:
             return find(printed, grep)

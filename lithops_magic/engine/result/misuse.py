@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from operator import index as as_index
@@ -78,6 +78,19 @@ def function_and_item(job: Job, index: int) -> tuple[Callable[..., Any], Any]:
     if job.function is None:
         raise MisuseError("debug: the function is not here; run its cell again")
     return job.function, _here(job.item, index)
+
+
+def followed(job: Job) -> Iterable[tuple[str, str]]:
+    """Return what tells what the tasks of `job` print.
+
+    Raises
+    ------
+    MisuseError
+        Nothing does.
+    """
+    if job.follow is None:
+        raise MisuseError("logs: this job runs nowhere where it could be followed")
+    return job.follow()
 
 
 def need(module: str, caller: str, package: str) -> ModuleType:

@@ -25,6 +25,10 @@ from lithops_magic.local.sandbox.runtime_api import Call, Reply, RuntimeApi
 Credentials = Callable[[str, str], Awaitable[SandboxCredentials]]
 """Takes the ARN of the execution role and the function's name."""
 
+LOG_INTERVAL = 0.25
+"""Seconds after which what a function has printed meanwhile is in its log."""
+LOG_KEPT = 65_536
+"""Characters of an invocation's log that are kept for its reply, which has 4 KB of them."""
 INIT_LIMIT = 10.0
 """Seconds of Lambda's Init phase; a longer one starts again inside the first invocation."""
 
@@ -93,6 +97,10 @@ class Sandbox:
         self._process: SandboxProcess | None = None
         self._initialised = False
         self._peak = 0
+        self._line = b""
+        """What was printed since the last line's end."""
+        self._unshipped = self._kept = ""
+        """Of the log of this invocation: what comes first, and its end."""
 
     async def invoke(self, call: Call) -> Invoked:
         """Run one event; every failure of the function becomes a payload as Lambda words it."""
@@ -102,15 +110,35 @@ class Sandbox:
             init, log = await self._init_phase()
         started = time.perf_counter()
         log += platform_log.start_line(call.request_id, self.version.version)
-        outcome, more = await self._within_timeout(call)
+        self._kept, self._unshipped = "", log
+        shipping = asyncio.create_task(self._ship_while_it_runs())
+        try:
+            outcome, more = await self._within_timeout(call)
+        finally:
+            shipping.cancel()
         elapsed = time.perf_counter() - started
         if outcome.status == "timeout":
             elapsed = float(self.version.timeout)
-        log += more + self._take_log() + outcome.message
+        log = more + self._take_log() + outcome.message
         size = self.version.memory
         log += platform_log.end_lines(call.request_id, outcome, elapsed * 1000, init, size, self._peak)
-        self._platform.log(self.version.log_group, self._stream, log)
-        return Invoked(outcome.payload, "Unhandled" if outcome.failed else None, log)
+        self._ship(log)
+        return Invoked(outcome.payload, "Unhandled" if outcome.failed else None, self._kept)
+
+    async def _ship_while_it_runs(self) -> None:
+        """Bring whole lines to the log, as AWS does: whoever follows it need not wait for the end."""
+        while True:
+            await asyncio.sleep(LOG_INTERVAL)
+            printed = self._line + self._output.read()
+            end = printed.rfind(b"\n") + 1 if len(printed) < LOG_KEPT else len(printed)
+            self._line = printed[end:]
+            self._ship(printed[:end].decode(errors="replace"))
+
+    def _ship(self, text: str) -> None:
+        text, self._unshipped = self._unshipped + text, ""
+        if text:
+            self._platform.log(self.version.log_group, self._stream, text)
+            self._kept = (self._kept + text)[-LOG_KEPT:]
 
     def freeze(self) -> None:
         """Stop whatever the function left running, as Lambda does between invocations."""
@@ -219,7 +247,8 @@ class Sandbox:
             self._peak = max(self._peak, process.peak)
 
     def _take_log(self) -> str:
-        return self._output.read().decode(errors="replace")
+        printed, self._line = self._line + self._output.read(), b""
+        return printed.decode(errors="replace")
 
     def _environment(self, address: str, session: SandboxCredentials) -> dict[str, str]:
         """Return the function's own variables and those that Lambda documents; nothing of the host's."""

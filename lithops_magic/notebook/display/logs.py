@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 _LINE = re.compile(r"(?P<result>.*?)(?:(?:^|\s+)(?P<index>-?\d+))?", re.DOTALL)
 
 
-def logs(shell: InteractiveShell, source: str, pattern: str | None) -> str | LogLines:
+def logs(shell: InteractiveShell, source: str, pattern: str | None, *, follow: bool = False) -> str | LogLines | None:
     """Return what `source`, which is `[RESULT] [INDEX]`, asks for; only lines that match `pattern` if there is one.
+
+    Lines that are to be followed are printed instead.
 
     Raises
     ------
@@ -38,6 +40,8 @@ def logs(shell: InteractiveShell, source: str, pattern: str | None) -> str | Log
     assert parts is not None
     result = _result(shell, parts["result"])
     index = None if parts["index"] is None else int(parts["index"])
+    if follow:
+        return result.logs(index, grep=pattern, follow=True)
     if pattern is not None:
         return result.logs(index, grep=pattern)
     if index is None:

@@ -73,11 +73,13 @@ _CALL_EXAMPLES = """\
 """
 
 _LOGS_FORMS = """\
-    %lambda_logs [RESULT] [INDEX] [--grep PATTERN]
+    %lambda_logs [RESULT] [INDEX] [--grep PATTERN] [--follow]
 """
 
 _LOGS_INTRODUCTION = """\
-Without RESULT, of the latest job; without INDEX, of every task.
+Without RESULT, of the latest job; without INDEX, of every task. --follow prints what the tasks of a background or
+detached job print while they run, from CloudWatch Logs, until the job is over; the interrupt button ends that, and not
+the job.
 """
 
 _LOGS_EXAMPLES = """\
@@ -87,6 +89,8 @@ _LOGS_EXAMPLES = """\
     %lambda_logs r 2
 
     %lambda_logs --grep "item [12]"
+
+    %lambda_logs r --follow
 """
 
 

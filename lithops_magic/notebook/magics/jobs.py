@@ -95,7 +95,7 @@ class JobMagics(Magics):
         if given.help:
             page(LOGS_HELP)
             return None
-        found = logs(self.shell, source, given.grep)
+        found = logs(self.shell, source, given.grep, follow=given.follow)
         return None if is_silenced(line) else found
 
     lambda_logs.__doc__ = LOGS_HELP

@@ -48,6 +48,7 @@ class Options:
     local: bool = False
     profile: str | None = None
     grep: str | None = None
+    follow: bool = False
     resume: bool = False
     clear: bool = False
     yes: bool = False
@@ -266,7 +267,11 @@ CACHE = (
     Option(("--yes",), "delete without asking"),
     *MANAGE,
 )
-LOGS = (Option(("--grep",), "only lines that match this regular expression", "PATTERN", str, "a pattern"), _HELP)
+LOGS = (
+    Option(("--grep",), "only lines that match this regular expression", "PATTERN", str, "a pattern"),
+    Option(("--follow",), "print what tasks print while they run, until the job is over"),
+    _HELP,
+)
 
 ENGINE = (
     *("memory", "timeout", "tmp", "packages", "chunksize", "workers", "retries", "retry_errors", "retry_memory"),

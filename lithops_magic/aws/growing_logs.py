@@ -1,0 +1,103 @@
+"""Reads what functions print while they run, from CloudWatch Logs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from lithops_magic.aws.explain import aws_errors
+from lithops_magic.aws.session import Cloud
+
+PREFIX = "/aws/lambda/lithops-magic-"
+PAGES = 5
+"""Requests that one look at a group may take, each of at most 1 MB."""
+OVERLAP = 15.0
+"""Seconds that are read again: CloudWatch does not show events in the order in which they were written."""
+TRIED = 3
+"""Groups that are looked into at a time: an account may ask five times a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """A line in the log of a sandbox."""
+
+    stream: str
+    text: str
+
+
+class GrowingLogs:
+    """The logs of those functions that run something.
+
+    Parameters
+    ----------
+    mark
+        What a function that runs it has in its logs.
+    since
+        When that began, in seconds since 1970.
+    likely
+        Returns the functions that are looked into first, of which there may be more later.
+    """
+
+    def __init__(self, cloud: Cloud, mark: str, since: float, likely: Callable[[], Iterable[str]]) -> None:
+        self._logs = cloud.client("logs")
+        self._mark = mark
+        # The clocks need not agree.
+        self._since = int((since - OVERLAP) * 1000)
+        self._read: dict[str, int] = {}
+        self._seen: dict[str, int] = {}
+        self._likely = likely
+        self._waiting: list[str] = []
+
+    def new(self) -> list[Printed]:
+        """Return what is there and was not before, in the order in which it was written.
+
+        Raises
+        ------
+        AwsError
+            It may not be read, for example.
+        """
+        with aws_errors():
+            self._find()
+            events = [event for group in self._read for event in self._events(group)]
+        fresh = {event["eventId"]: event for event in events if event["eventId"] not in self._seen}
+        self._seen |= {name: event["timestamp"] for name, event in fresh.items()}
+        oldest = min(self._read.values(), default=0)
+        self._seen = {name: at for name, at in self._seen.items() if at >= oldest}
+        found = sorted(fresh.values(), key=lambda event: event["timestamp"])
+        return [Printed(event["logStreamName"], event["message"].rstrip("\r\n")) for event in found]
+
+    def _find(self) -> None:
+        """Look for the mark in a few groups more."""
+        if not self._waiting:
+            pages = self._logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=PREFIX)
+            groups = sorted(
+                (group for page in pages for group in page["logGroups"]), key=lambda one: -one["creationTime"]
+            )
+            self._waiting = [group["logGroupName"] for group in groups]
+        tried, self._waiting = self._waiting[:TRIED], self._waiting[TRIED:]
+        likely = [f"/aws/lambda/{name}" for name in self._likely()]
+        for group in dict.fromkeys([*likely[:TRIED], *tried]):
+            if group not in self._read and self._ask(group, self._since, filterPattern=f'"{self._mark}"', limit=1):
+                self._read[group] = self._since
+
+    def _events(self, group: str) -> list[Any]:
+        start = self._read[group]
+        events = self._ask(group, start)
+        latest = max((event["timestamp"] for event in events), default=start)
+        self._read[group] = max(start, min(latest, int(time.time() * 1000)) - int(OVERLAP * 1000))
+        return events
+
+    def _ask(self, group: str, start: int, **options: Any) -> list[Any]:
+        found: list[Any] = []
+        try:
+            for _ in range(PAGES):
+                page = self._logs.filter_log_events(logGroupName=group, startTime=start, **options)
+                found += page["events"]
+                if "nextToken" not in page or ("limit" in options and found):
+                    break
+                options["nextToken"] = page["nextToken"]
+        except self._logs.exceptions.ResourceNotFoundException:
+            return []  # which Lambda makes when something is printed first
+        return found
