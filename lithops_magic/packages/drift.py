@@ -17,6 +17,7 @@ from typing import Any
 import cloudpickle  # type: ignore[import-untyped]
 
 from lithops_magic.packages.modules import Unit, is_own
+from lithops_magic.packages.zipped import is_zipped
 
 _ours: set[str] = set()
 """Modules that travel by value because of what was found here."""
@@ -39,7 +40,7 @@ def _gone(names: list[str]) -> set[str]:
         if name in seen or name.startswith("lithops_magic") or not isinstance(file, str) or not is_own(Path(file)):
             continue
         seen.add(name)
-        if not Path(file).exists():
+        if not Path(file).exists() and not is_zipped(Path(file)):
             found.add(name)
         for value in list(vars(module).values()):
             origin = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)

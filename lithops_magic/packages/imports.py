@@ -5,11 +5,15 @@ from __future__ import annotations
 import ast
 import dis
 import functools
+import marshal
 import re
 from collections.abc import Iterable, Iterator
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 from types import CodeType
 
+_PYC_HEADER = 16
+"""Bytes before the code (PEP 552)."""
 _PATH = 200
 """Characters of a text that may name a file."""
 _DYNAMIC = {"import_module", "__import__"}
@@ -52,10 +56,27 @@ def imports_of_file(path: Path, package: str) -> frozenset[str]:
 @functools.lru_cache(maxsize=4096)
 def _imports_of_file(path: Path, package: str, _modified: int, _size: int) -> frozenset[str]:
     try:
+        if path.suffix == ".pyc":
+            return frozenset(imports_of_code([_code(path)]))
         tree = ast.parse(path.read_bytes(), str(path))
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, EOFError, TypeError):
         return frozenset()
     return frozenset(imports_of_tree(tree, package))
+
+
+def _code(path: Path) -> CodeType:
+    """Return the code in a file of bytecode.
+
+    Raises
+    ------
+    ValueError
+        It is another Python's.
+    """
+    data = path.read_bytes()
+    if data[:4] != MAGIC_NUMBER:
+        raise ValueError(path.name)
+    code: CodeType = marshal.loads(data[_PYC_HEADER:])
+    return code
 
 
 def strings_of_file(path: Path) -> tuple[frozenset[str], bool]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 import urllib.parse
@@ -19,7 +18,7 @@ from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.compat import is_library, runs
 from lithops_magic.packages.data import LARGEST, Data
 from lithops_magic.packages.imports import imports_of_file, strings_of_file
-from lithops_magic.packages.metadata import InstalledFile
+from lithops_magic.packages.metadata import InstalledFile, direct_url, metadata_folder, name_of, text, version_of
 from lithops_magic.packages.modules import Unit, find_file, find_unit, is_compiled
 from lithops_magic.packages.platform import Target
 
@@ -83,11 +82,13 @@ def editable_projects(units: Iterable[Unit]) -> list[importlib.metadata.Distribu
 
 
 def _editable_folder(distribution: importlib.metadata.Distribution) -> Path | None:
-    text = distribution.read_text("direct_url.json")
-    origin = json.loads(text) if text else {}
-    if not origin.get("dir_info", {}).get("editable"):
-        return None
-    return Path(urllib.request.url2pathname(urllib.parse.urlsplit(origin["url"]).path)).resolve()
+    origin, info = direct_url(distribution), direct_url(distribution).get("dir_info")
+    if isinstance(info, dict) and info.get("editable") and isinstance(origin.get("url"), str):
+        return Path(urllib.request.url2pathname(urllib.parse.urlsplit(origin["url"]).path)).resolve()
+    # `setup.py develop` and `pip install -e` of old leave the metadata beside the sources.
+    metadata = metadata_folder(distribution)
+    is_egg = metadata is not None and (metadata.suffix == ".egg-info" or metadata.name == "EGG-INFO")
+    return metadata.parent.resolve() if metadata is not None and is_egg else None
 
 
 def pack(units: Iterable[Unit], projects: Iterable[importlib.metadata.Distribution], data: Data = ()) -> bytes:
@@ -102,9 +103,10 @@ def pack(units: Iterable[Unit], projects: Iterable[importlib.metadata.Distributi
     for unit in units:
         files.update((path.relative_to(unit.root).as_posix(), path) for path in _shippable(unit))
     for project in projects:
-        folder = f"{project.name.replace('-', '_')}-{project.version}.dist-info"
-        texts = ((name, project.read_text(name)) for name in _METADATA)
-        files.update((f"{folder}/{name}", text.encode()) for name, text in texts if text)
+        folder = f"{name_of(project).replace('-', '_')}-{version_of(project)}.dist-info"
+        texts = {name: text(project, name) for name in _METADATA}
+        texts["METADATA"] = texts["METADATA"] or text(project, "PKG-INFO")
+        files.update((f"{folder}/{name}", given.encode()) for name, given in texts.items() if given)
     return _zipped(files) if files else b""
 
 
@@ -147,7 +149,8 @@ def _files(unit: Unit) -> Iterator[Path]:
         folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
         for name in names:
             path = Path(folder, name)
-            if name.startswith(".") or name.endswith(".pyc") or not path.is_file():
+            made_again = name.endswith(".pyc") and name[:-1] in names
+            if name.startswith(".") or made_again or not path.is_file():
                 continue
             size += path.stat().st_size
             if size > LARGEST:
@@ -161,10 +164,10 @@ def _files(unit: Unit) -> Iterator[Path]:
 def _named_beside(module: Path) -> Iterator[Path]:
     """Yield the data beside a module that its source names, if it looks where it is itself."""
     texts, looks = strings_of_file(module)
-    for text in texts if looks else ():
-        named = module.parent / text
-        hidden = any(part.startswith((".", "~")) for part in Path(text).parts)
-        if text and not hidden and not Path(text).is_absolute() and named.suffix != ".py":
+    for name in texts if looks else ():
+        named = module.parent / name
+        hidden = any(part.startswith((".", "~")) for part in Path(name).parts)
+        if name and not hidden and not Path(name).is_absolute() and named.suffix != ".py":
             found = [named] if named.is_file() else sorted(named.rglob("*")) if _is_data(named) else []
             files = [path for path in found if path.is_file() and path.suffix != ".pyc"]
             # Too much of it is the user's to bring.

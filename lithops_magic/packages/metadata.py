@@ -102,7 +102,7 @@ def text(distribution: Distribution, name: str) -> str | None:
 
 def files_of(distribution: Distribution) -> tuple[InstalledFile, ...]:
     """Return its files that can be shipped, without bytecode that Python can make again."""
-    folder = _folder(distribution)
+    folder = metadata_folder(distribution)
     if folder is None:
         return ()
     told = [folder / name for name in ("RECORD", "installed-files.txt", "top_level.txt")]
@@ -211,11 +211,12 @@ def _field(distribution: Distribution, name: str) -> str:
     return found[1] if found else ""
 
 
-def _folder(distribution: Distribution) -> Path | None:
+def metadata_folder(distribution: Distribution) -> Path | None:
+    """Return the folder of its metadata; None if that is no folder, as in a zip."""
     path = getattr(distribution, "_path", None)  # there is no other way to it
     return path if isinstance(path, Path) else None
 
 
 def _stem(distribution: Distribution) -> str:
-    folder = _folder(distribution)
+    folder = metadata_folder(distribution)
     return folder.stem if folder else ""

@@ -15,6 +15,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Literal
 
+from lithops_magic.packages.zipped import unzipped
+
 _EVERYWHERE = {"__main__", "__mp_main__", "cloudpickle", "awslambdaric", "lithops_magic", *sys.stdlib_module_names}
 
 _STANDARD = sysconfig.get_path("stdlib") + os.sep
@@ -73,6 +75,7 @@ def find_file(name: str) -> Path | None:
         return None
     base = unit.path.joinpath(*name.split(".")[unit.name.count(".") + 1 :])
     candidates = [base / "__init__.py", base.with_name(f"{base.name}.py"), base]
+    candidates += [base / "__init__.pyc", base.with_name(f"{base.name}.pyc")]
     candidates += [base.with_name(base.name + suffix) for suffix in EXTENSION_SUFFIXES]
     return next((path for path in candidates if path.is_file()), None)
 
@@ -89,12 +92,15 @@ def is_compiled(path: Path) -> bool:
 
 
 def _unit(name: str, origin: Path) -> Unit | None:
+    zipped, origin = origin, origin if origin.is_file() else unzipped(origin)
     if not origin.is_file():
         return None
     is_package = origin.stem == "__init__"
     path = origin.parent if is_package else origin
     root = path.parents[name.count(".")]
-    return Unit(name, path, root, "installed" if _holds_distributions(root) else "local")
+    # What is in a zip belongs to no installed distribution.
+    installed = origin is zipped and _holds_distributions(root)
+    return Unit(name, path, root, "installed" if installed else "local")
 
 
 _NAMESPACE = Path()

@@ -1,0 +1,38 @@
+"""Modules in a zip on `sys.path` (PEP 273), such as an egg's: they are shipped from a folder with the same files."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import zipfile
+from pathlib import Path
+
+from lithops_magic.packages.cache import Cache
+
+
+def unzipped(origin: Path) -> Path:
+    """Return where a file is that lies in a zip on this machine; itself if it lies in none."""
+    archive = next((folder for folder in origin.parents if folder.is_file()), None)
+    if archive is None or not zipfile.is_zipfile(archive):
+        return origin
+    status = archive.stat()
+    return _folder(archive, status.st_mtime_ns, status.st_size) / origin.relative_to(archive)
+
+
+def is_zipped(file: Path) -> bool:
+    """Whether a file lies in a zip."""
+    return unzipped(file) != file
+
+
+@functools.lru_cache(maxsize=64)
+def _folder(archive: Path, modified: int, size: int) -> Path:
+    state = hashlib.sha256(f"{archive} {modified} {size}".encode()).hexdigest()[:16]
+    cache = Cache.of_user()
+    folder = cache.folder / f"unzipped-{state}"
+    if not folder.is_dir():
+        with cache.scratch() as scratch, zipfile.ZipFile(archive) as opened:
+            opened.extractall(scratch / "files")
+            cache.take(scratch / "files", folder.name)
+    os.utime(folder)
+    return folder
