@@ -2,11 +2,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from IPython.core.completer import provisionalcompleter
 
 import lithops_magic
+from lithops_magic.config import Settings
+from lithops_magic.engine import MapOptions
+from lithops_magic.notebook.magics import config as config_magic
+from lithops_magic.notebook.magics import export as export_magic
+from lithops_magic.notebook.magics import help as helps
+from lithops_magic.notebook.parse import options
 
 
 def magics(shell):
@@ -102,7 +109,7 @@ def test_help_is_the_same_everywhere(loaded, ask, monkeypatch):
     loaded.set_hook("show_in_pager", lambda self, data, **_: pages.append(data["text/plain"]), priority=0)
     loaded.run_cell(ask)
     assert len(pages) == 1
-    for part in ("%%lambda_map TARGET in ITEMS", "-o NAME, --out NAME", "--errors raise|keep", "x ** 2"):
+    for part in ("%%lambda_map TARGET in ITEMS", "-o, --out NAME", "--errors raise|keep", "x ** 2"):
         assert part in pages[0]
 
 
@@ -161,6 +168,14 @@ def test_wrong_lines_are_told_in_one_line(loaded, capsys, cell, message):
         ("%lambda_logs --g", {"--grep"}),
         ("%lambda_status --", {"--local", "--profile"}),
         ("%lambda_config --s", {"--show", "--set"}),
+        ("%lambda_config --set me", {"memory="}),
+        ("%lambda_config --set run", {"runtime=", "runtime_memory="}),
+        ("%lambda_config --set memory=1", {"memory=128", "memory=1769"}),
+        ("%lambda_config --set runtime_timeout=", {"runtime_timeout=60"}),
+        ("%lambda_config --set architecture=a", {"architecture=arm64"}),
+        ("%lambda_config --set region=eu-", {"region=eu-west-1"}),
+        ("%%lambda_map x in squares --workers 1", {"10", "100"}),
+        ("%%lambda_map x in squares --max-cost ", {"1"}),
     ],
 )
 def test_options_choices_and_names_are_completed(loaded, line, offered):
@@ -171,6 +186,41 @@ def test_options_choices_and_names_are_completed(loaded, line, offered):
     assert "memoryview" not in found
     if line.endswith("--reduce "):
         assert "squares" not in found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            f"%%lambda_map x in squares {flag} "
+            for flag in ("--chunksize", "--env", "--memory", "--retries", "--max-cost")
+        ),
+        *(f"%%lambda_call {flag} r" for flag in ("--packages", "--profile", "-o", "--retry-memory")),
+        *("%lambda_logs --grep re", "%lambda_config --set re", "%lambda_config re", "%lambda_status re"),
+        *("%lambda_attach re", "%lambda_clean re", "%%lambda_map x in re"),
+    ],
+)
+def test_files_are_never_offered_where_they_are_not_meant(loaded, line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("readme_of_mine.md", "results.csv", "report", "data.bin"):
+        (tmp_path / name).touch()
+    with provisionalcompleter():
+        found = {completion.text for completion in loaded.Completer.completions(line, len(line))}
+    assert not {name for name in found if Path(name).exists()}
+
+
+def test_every_help_fits_into_80_columns_and_shows_the_defaults_that_are_used():
+    texts = [getattr(helps, name) for name in dir(helps) if name.endswith("_HELP")]
+    texts += [config_magic.help_text(), export_magic.HELP]
+    assert len(texts) >= 9
+    assert max(len(line) for text in texts for line in text.splitlines()) <= 80
+    assert all("Examples:" in text for text in texts)
+    defaults = {option.field: option.default for option in options.MAP if option.default}
+    assert int(defaults["memory"]) == Settings().memory
+    assert int(defaults["timeout"]) == Settings().timeout
+    assert int(defaults["tmp"]) == Settings().ephemeral_storage
+    assert int(defaults["retries"]) == MapOptions().retries
+    assert defaults["errors"] == MapOptions().errors
 
 
 def test_other_lines_are_left_alone(loaded):

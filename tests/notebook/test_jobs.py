@@ -118,7 +118,7 @@ def test_a_job_of_a_process_that_died_is_found_and_finished(loaded, run):
     assert re.search(rf"{job[:8]} .* interrupted +[1-6] ✓ of 6 .*%lambda_attach {job[:8]}", out)
     with provisionalcompleter():
         line = f"%lambda_attach {job[:6]}"
-        assert job in {found.text for found in loaded.Completer.completions(line, len(line))}
+        assert job[:8] in {found.text for found in loaded.Completer.completions(line, len(line))}
     out, _ = run(f"%lambda_attach '{job}' -o r --resume")
     assert list(loaded.user_ns["r"]) == [0, 1, 4, 9, 16, 25]
     assert loaded.user_ns["_lambda"] is loaded.user_ns["r"]

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lithops_magic.closest import closest
-from lithops_magic.config.keys import KEYS
 from lithops_magic.config.settings import CREDENTIALS, SETTING_OF
 from lithops_magic.notebook.display.status import show
-from lithops_magic.notebook.form.model import FIELDS, read
+from lithops_magic.notebook.form.model import read
+from lithops_magic.notebook.form.names import NAMES
 from lithops_magic.notebook.form.static import summary
 from lithops_magic.notebook.form.store import Store
 from lithops_magic.notebook.parse.usage_error import UsageError
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from lithops_magic.notebook.form.form import ConfigForm
     from lithops_magic.notebook.parse.config_line import Asked
     from lithops_magic.notebook.session import Session
-
-NAMES: Mapping[str, str] = {
-    **{name: name for name in FIELDS},
-    **{".".join(place[1:]): key.field for key in KEYS for place in key.places if key.field in FIELDS},
-}
-"""Our names and Lithops' names of the settings, such as memory, runtime_memory and vpc.subnets."""
 
 
 def configure(asked: Asked, session: Session) -> ConfigForm | None:

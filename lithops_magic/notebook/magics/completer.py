@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,15 +52,36 @@ def matcher_for(shell: InteractiveShell, identifier: str) -> Callable[[Completio
         if magic is None or magic[1] not in _OPTIONS:
             return {"completions": []}
         fragment, found = _complete(line[magic.end() :], magic[1], shell.user_ns)
+        suppressed = _suppressed(line[magic.end() :], magic[1], found=bool(found))
+        # IPython suppresses nothing for a matcher without an answer: what is written already is one that adds nothing.
+        answers = found or ([(fragment, "param")] if suppressed is True else [])
         return {
-            "completions": [SimpleCompletion(text=text, type=kind) for text, kind in found],
+            "completions": [SimpleCompletion(text=text, type=kind) for text, kind in answers],
             "matched_fragment": fragment,
-            # Others would offer `memoryview` for `--me`, and every name of Python's for a value.
-            "suppress": (bool(found) and not _NAME.search(line)) or fragment.startswith("-"),
+            "suppress": suppressed,
         }
 
     result: Callable[[CompletionContext], SimpleMatcherResult] = complete
     return result
+
+
+def _suppressed(text: str, magic: str, *, found: bool) -> bool | set[str]:
+    """Return which of IPython's own completions would mislead.
+
+    It would offer `memoryview` for `--me`, and files wherever it knows nothing better; within quotes they may be meant.
+    """
+    if magic not in _EXPRESSIONS or text.rpartition(" ")[2].startswith("-") or _awaiting(text, magic) is not None:
+        return True
+    if found and not _NAME.search(text):
+        return True
+    return set() if {"'", '"'} & set(text) else {"IPCompleter.file_matcher"}
+
+
+def _awaiting(text: str, magic: str) -> Option | None:
+    """Return the option whose value is being written."""
+    before = next((past for past in reversed(text.split(" ")[:-1]) if past), "")
+    option = options.by_flag(_OPTIONS[magic]).get(before)
+    return option if option is not None and option.metavar is not None else None
 
 
 def _line(context: CompletionContext) -> str:
@@ -75,27 +97,59 @@ def _line(context: CompletionContext) -> str:
 
 def _complete(text: str, magic: str, namespace: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]]]:
     known: tuple[Option, ...] = _OPTIONS[magic]
-    words = text.split(" ")
-    word, before = words[-1], next((past for past in reversed(words[:-1]) if past), "")
-    option = options.by_flag(known).get(before)
+    word = text.rpartition(" ")[2]
     if word.startswith("-"):
         return word, [(flag, "param") for flag in options.names(known) if flag.startswith(word)]
-    if option is not None and option.metavar is not None:
+    option = _awaiting(text, magic)
+    if option is not None and magic == "config":
+        return word, [(text, "param") for text in _settings(option, word) if text.startswith(word)]
+    if option is not None:
         return word, [(text, "param") for text in _values(option, namespace) if text.startswith(word)]
     if magic == "attach" and word == text:
-        return word, [(job, "param") for job in _jobs() if job.startswith(word)]
+        return word, [(job, label) for job, label in _jobs(word) if job.startswith(word)]
     if magic == "export":
         return word, [(path, "path") for path in _files(word)]
     name = _NAME.search(word)
-    if magic not in _EXPRESSIONS or name is None:
+    if magic not in _EXPRESSIONS:
+        return word, []
+    if name is None:
         return "", []
-    return name[0], [(text, "instance") for text in _names(namespace) if text.startswith(name[0])]
+    usable = dict.fromkeys([*_names(namespace), *_names(vars(builtins))])
+    return name[0], [(text, "instance") for text in usable if text.startswith(name[0])]
 
 
-def _jobs() -> list[str]:
-    from lithops_magic.engine.attach import jobs
+def _jobs(word: str) -> list[tuple[str, str]]:
+    """Return jobs with what they are: the id as it is listed, or in full once more of it is written."""
+    from lithops_magic.notebook.display.job_table import SHOWN, known
 
-    return [job.id for job in jobs()]
+    length = SHOWN if len(word) < SHOWN else None
+    return [(job.id[:length], f"{job.state}: {job.about}" if job.about else job.state) for job in known()]
+
+
+def _settings(option: Option, word: str) -> list[str]:
+    """Return NAME= of all settings, and with a name NAME=VALUE of those whose values have examples."""
+    if option.field != "set":
+        return [str(path) for path in sorted(Path().iterdir()) if path.suffix in (".yaml", ".yml", ".lithops_config")]
+    name, given, _ = word.partition("=")
+    if given:
+        return [f"{name}={value}" for value in _of_setting(name)]
+    from lithops_magic.notebook.form.names import NAMES
+
+    return [f"{name}=" for name in NAMES]
+
+
+def _of_setting(name: str) -> tuple[str, ...]:
+    from lithops_magic.config.regions import lambda_regions
+    from lithops_magic.config.settings import ALIASES
+
+    if name in ("region", "region_name"):
+        return lambda_regions()
+    if name in ("local", "architecture"):
+        return ("true", "false") if name == "local" else ("x86_64", "arm64")
+    if name == "profile":
+        return tuple(_profiles())
+    option = options.by_flag(options.MAP).get(f"--{ALIASES.get(name, name)}")
+    return option.examples if option is not None else ()
 
 
 def _values(option: Option, namespace: Mapping[str, Any]) -> list[str]:
@@ -103,6 +157,8 @@ def _values(option: Option, namespace: Mapping[str, Any]) -> list[str]:
         return _profiles()
     if option.offers == "files":
         return [str(path) + "/" * path.is_dir() for path in sorted(Path().iterdir()) if not path.name.startswith(".")]
+    if option.offers == "requirements":
+        return ["none", *(str(path) for path in sorted(Path().glob("*requirements*.txt")))]
     if option.offers is None:
         return [*option.choices, *option.examples]
     names = _names(namespace)

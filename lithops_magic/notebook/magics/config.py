@@ -9,6 +9,7 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 from IPython.core.page import page
 
 from lithops_magic.closest import closest
+from lithops_magic.notebook.magics import help_text as texts
 from lithops_magic.notebook.parse import grammar
 from lithops_magic.notebook.parse.config_line import Asked
 from lithops_magic.notebook.parse.options import Option
@@ -22,33 +23,31 @@ if TYPE_CHECKING:
 
 OPTIONS = (
     Option(("--show",), "show the settings of the next run as text"),
-    Option(("--set",), "save a setting into the file; may be given several times", "NAME=VALUE"),
-    Option(("--file",), "read and save this file instead of the one that Lithops would find", "PATH"),
+    Option(("--set",), "save a setting to the file; repeat it for more", "NAME=VALUE"),
+    Option(("--file",), "read and save this file instead of the usual one", "PATH"),
     Option(("--local",), "use the local AWS until the kernel ends; with --set, save that"),
     Option(("--help",), "show this help"),
 )
 
-_HELP = """\
-Show, check and save where and how functions run.
+_FORMS = """\
+    %lambda_config                       show the form
+    %lambda_config --show                show the settings as text
+    %lambda_config --set NAME=VALUE ...  save settings without the form
+    %lambda_config --local               use the local AWS until the kernel ends
+"""
 
-    %lambda_config                        the form
-    %lambda_config --show                 the settings as text
-    %lambda_config --set NAME=VALUE ...   save settings without the form
-    %lambda_config --local                use the local AWS until the kernel ends
+_INTRODUCTION = """\
+The file is Lithops' own: the one that LITHOPS_CONFIG_FILE names, ./.lithops_config, ~/.lithops/config or
+/etc/lithops/config, whichever comes first. Only what you change is written; comments and everything else stay.
 
-The file is Lithops' own: the one in LITHOPS_CONFIG_FILE, ./.lithops_config, ~/.lithops/config or /etc/lithops/config.
-Only what changes is written; comments and everything else stay. An empty VALUE means the default. Names are those of
-the form (memory, timeout, subnets, ...) or Lithops' own (runtime_memory, vpc.subnets, ...); env_vars.NAME and
-user_tags.NAME set one entry, efs is ACCESS_POINT=MOUNT_PATH.
+NAME is one of the form's names (memory, timeout, subnets, ...) or Lithops' (runtime_memory, vpc.subnets, ...);
+env_vars.NAME and user_tags.NAME set one entry; efs is ACCESS_POINT=MOUNT_PATH. An empty VALUE restores the default.
+"""
 
-Options:
-{options}
-
-Examples:
-
+_EXAMPLES = """\
     %lambda_config --set memory=2048 --set timeout=300
+
     %lambda_config --set env_vars.OMP_NUM_THREADS=1 --file ./cluster.yaml
-    %lambda_config --set execution_role=arn:aws:iam::123456789012:role/lambda --set local=false
 """
 
 
@@ -77,8 +76,9 @@ class ConfigMagics(Magics):
 
 def help_text() -> str:
     """Return the help of `%lambda_config`."""
-    width = max(len(option.usage) for option in OPTIONS)
-    return _HELP.format(options="\n".join(f"    {option.usage:{width}}  {option.help}" for option in OPTIONS))
+    return texts.help_text(
+        "Show, check and save where and how functions run.", _FORMS, _INTRODUCTION, texts.flat(OPTIONS), _EXAMPLES
+    )
 
 
 ConfigMagics.lambda_config.__doc__ = help_text()

@@ -18,22 +18,29 @@ if TYPE_CHECKING:
     from lithops_magic.notebook.session import Session
 
 HELP = """\
-Write the notebook to a file that others can use.
+Write the notebook to a file to share.
 
     %lambda_export FILE [NOTEBOOK]
 
-    FILE.ipynb  the notebook as it was executed, with static outputs only
-    FILE.html   one page that opens in any browser, without a network
-    FILE.py     a Python script in which the mapped cells are calls of lithops_magic.map
+    FILE.ipynb  the notebook with its outputs, all static
+    FILE.html   one page that opens in any browser, offline too
+    FILE.py     a Python script in which mapped cells call lithops_magic.map
 
-No secret is written: neither credentials that this session knows, nor values of variables that are called like one.
+Save the notebook first: its file is what is exported. JupyterLab, Notebook 7
+and VS Code say where it is; elsewhere name it as NOTEBOOK, or the cells that
+were run in this session are written. An existing FILE is replaced only if this
+magic has written it.
 
-The notebook is read from its file, so save it first. JupyterLab, Notebook 7 and VS Code tell where it is; elsewhere
-name it as NOTEBOOK, or what was run in this session is written. FILE is replaced only if this magic has written it.
+Replaced by dots, in code and outputs: the AWS credentials that this session
+knows; the values of variables, of the notebook and of the environment, named
+like secrets (API_KEY, password, token, ...); what is assigned to such a name;
+and what looks like a key, a token, a private key or a password in a URL.
+Anything else stays: read the file before you share it.
 
 Examples:
 
     %lambda_export report.html
+
     %lambda_export report.py ../analysis.ipynb
 """
 _WRITE = "write `%lambda_export FILE.ipynb`, FILE.py or FILE.html; see `%lambda_export --help`"

@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from lithops_magic.notebook.parse.options import ATTACH, CACHE, CALL, CLEAN, LOGS, MANAGE, MAP, TUNE, Option, describe
+from lithops_magic.notebook.magics.help_text import flat, help_text
+from lithops_magic.notebook.parse.options import ATTACH, CACHE, CALL_GROUPS, CLEAN, LOGS, MANAGE, MAP_GROUPS, TUNE
 
 _MAP_FORMS = """\
-    %%lambda_map TARGET in ITEMS [options]     the cell is computed for each item
-    %%lambda_map ITEMS [options]               the function the cell ends with is called with each item
-    %lambda_map FUNCTION ITEMS [options]       a function that exists already is called with each item
+    %%lambda_map TARGET in ITEMS [options]  run the cell for each item
+    %%lambda_map ITEMS [options]            call the cell's last function
+    %lambda_map FUNCTION ITEMS [options]    call an existing function
 """
 
 _MAP_INTRODUCTION = """\
-The value of a task is the cell's last expression. The cell sees the notebook's variables and functions; what it
-assigns stays on the Lambda. The result is a sequence in the order of the items, bound to the name given with
--o before the work starts, or else the cell's output; it is also kept as `_lambda`.
+A task's value is the cell's last expression. The cell sees the notebook's variables and functions; what it assigns
+stays on AWS. The result is a sequence in the order of the items. It is bound to the -o name before the work starts,
+or else it is the cell's output; `_lambda` is always the latest one.
 
-Every job begins afresh, with what the notebook sends and an empty /tmp. Within one job, tasks that happen to run in
-the same sandbox share objects that functions change and files in /tmp, but nobody knows which do: return results, and
-do not count on either. Environment variables and the working folder are put back after each task.
+Every job starts clean, with only what the notebook sends and an empty /tmp. Within a job, tasks that happen to share
+a sandbox also share files in /tmp and objects that functions change, so return results instead. Environment variables
+and the working folder are reset after each task.
 
-A task without a value that draws with matplotlib (in the notebook's style) or calls `display()` has what it has shown
-as its value; `RESULT.show()` shows the first few of those, and of other pictures and tables, side by side.
+A task without a value that draws with matplotlib (in the notebook's style) or calls `display()` returns what it has
+shown; `RESULT.show()` shows the first few of those, and of other pictures and tables, side by side.
 
-ITEMS means what it means to a `for` loop. A list is copied at once (not what is in it); an iterator is advanced only
-as far as needed, here while the cell waits, and each item is pickled before the next is asked for.
+ITEMS is whatever a `for` loop takes. A list is copied at once (a shallow copy); an iterator is advanced as needed,
+here, while the cell waits, and each item is pickled before the next one is requested.
 
-A random generator of the notebook is the same in every task. Independent numbers, the same in every run:
-    %%lambda_map x, seed in zip(items, np.random.SeedSequence(42).spawn(len(items))) -o draws
+A random generator of the notebook is the same in every task. For independent, reproducible numbers:
+    seeds = np.random.SeedSequence(42).spawn(len(items))
+    %%lambda_map x, seed in zip(items, seeds) -o draws
     rng = np.random.default_rng(seed)
 
-Options stand before or after the rest of the line. Everything else is one Python expression, evaluated once.
-`%config LambdaMagics.memory = 1024` sets a default for this session. The interrupt button stops the job and keeps
-what has finished. A `;` at the end shows no output, --quiet no progress either; LITHOPS_MAGIC_PROGRESS=0 in the
-environment, or `%config LambdaMagics.progress = False`, switches progress off for good, and
-`%config LambdaMagics.timeline = False` the picture of the sandboxes that goes with it.
+Options may stand before or after the rest of the line, which is one Python expression, evaluated once.
+`%config LambdaMagics.memory = 1024` sets a default for the session. The interrupt button stops the job and keeps
+what has finished. A `;` at the end hides the output, --quiet the progress too. To turn progress off for good, set
+LITHOPS_MAGIC_PROGRESS=0 or `%config LambdaMagics.progress = False`; to turn off the timeline,
+`%config LambdaMagics.timeline = False`.
 """
 
 _MAP_EXAMPLES = """\
@@ -54,14 +54,14 @@ _MAP_EXAMPLES = """\
 """
 
 _CALL_FORMS = """\
-    %%lambda_call [options]     the cell is computed once, on one Lambda
+    %%lambda_call [options]  run the cell once, as one invocation
 """
 
 _CALL_INTRODUCTION = """\
-The value is the cell's last expression: bound to the name given with -o, or else the cell's output. The cell sees the
-notebook's variables and functions; what it assigns stays on the Lambda. With --background or --detach it is the
-result that is bound, whose only element becomes the value. What the cell prints is shown below it, and what it draws
-or displays where it has no other value. `_lambda` is the result in any case, with log and cost.
+The value is the cell's last expression. It is bound to the -o name, or else it is the cell's output. The cell sees
+the notebook's variables and functions; what it assigns stays on AWS. What it prints is shown below it, as is what it
+draws or displays if it has no other value. With --background or --detach, the name is bound to a result with one
+element. `_lambda` always is that result, with its logs and cost.
 """
 
 _CALL_EXAMPLES = """\
@@ -77,8 +77,8 @@ _LOGS_FORMS = """\
 """
 
 _LOGS_INTRODUCTION = """\
-Without RESULT, of the latest job; without INDEX, of every task. --follow prints what the tasks of a background or
-detached job print while they run, from CloudWatch Logs, until the job is over; the interrupt button ends that, and not
+RESULT defaults to the latest job, INDEX to all of its tasks. --follow prints what the tasks of a background or
+detached job print while they run, from CloudWatch Logs, until the job ends; the interrupt button stops following, not
 the job.
 """
 
@@ -99,10 +99,11 @@ _ATTACH_FORMS = """\
 """
 
 _ATTACH_INTRODUCTION = """\
-JOB is what `RESULT.job_id` says, or how it begins; without it, the latest job of this notebook. %lambda_status lists
-the jobs that this machine knows: those that took longer than two seconds, or were detached, in the last seven days.
-What had finished is there at once. What still runs arrives if it takes long enough to be kept in S3; a detached job
-goes on until its end. --resume runs the rest of a job whose notebook was closed, or its kernel killed.
+JOB is the id that `RESULT.job_id` and %lambda_status show, or the start of it. Without it, the latest job of this
+notebook is meant. This machine remembers jobs that took longer than two seconds, or were detached, for seven days.
+
+What has finished is there at once. Of what still runs, long tasks arrive through S3, and a detached job runs to its
+end. --resume also runs the tasks that a closed notebook or a killed kernel left behind.
 """
 
 _ATTACH_EXAMPLES = """\
@@ -116,11 +117,12 @@ _CACHE_FORMS = """\
 """
 
 _CACHE_INTRODUCTION = """\
-`%%lambda_map … --cache` keeps values in S3 and uses them again, from any notebook of the account and namespace, where
-all that the code depends on is the same: the code but for comments and its place, the values and functions that it uses
-of the notebook, the modules of your own that it reaches, --files, --env, the versions of its packages, Python's, and
-the item. Random numbers, the time, other files and the network are not seen: leave --cache out where they matter.
-CELL is how its name begins, or a part of what stands behind it in the list; without it, all cells are meant.
+`%%lambda_map … --cache` keeps values in S3 and reuses them, from any notebook of the account and namespace, as long as
+everything the code depends on is the same: the code apart from comments, the values and functions of the notebook that
+it uses, your own modules that it reaches, --files, --env, the versions of its packages, Python's version, and the item.
+Random numbers, the time, other files and the network are not seen: leave out --cache where they matter.
+
+CELL is the start of a name, or a part of what stands behind it in the list; without it, all cells are meant.
 """
 
 _CACHE_EXAMPLES = """\
@@ -133,17 +135,17 @@ _CACHE_EXAMPLES = """\
 """
 
 _TUNE_FORMS = """\
-    %lambda_tune FUNCTION ITEMS [options]     a function that exists already is measured
-    %lambda_tune --save CHOICE                what was measured last is saved
-    %%lambda_map TARGET in ITEMS --tune       a cell is measured, and not run
+    %lambda_tune FUNCTION ITEMS [options]  measure an existing function
+    %lambda_tune --save CHOICE             save what was measured last
+    %%lambda_map TARGET in ITEMS --tune    measure a cell, without running it
 """
 
 _TUNE_INTRODUCTION = """\
-Five of the items, from the first to the last, are run twice at each size from 128 to 10,240 MB, on both architectures
-where the packages allow; the second run counts. The sizes that --max-cost does not allow are left out. The table says
-what a task takes and costs, the plot shows both, and three sizes have names: the cheapest, the fastest and the balanced
-one, at which time and cost, each in shares of the worst, are least together. What was measured is remembered for the
-function as it is: --dry-run then says what the whole job will probably cost.
+Five of the items, from the first to the last, run twice at each size from 128 to 10,240 MB, on both architectures if
+the packages allow; the second run counts. Sizes that --max-cost does not allow are left out. A table and a plot show
+what a task takes and costs. Three sizes have names: the cheapest, the fastest, and the balanced one, at which the sum
+of time and cost, each as a share of the worst, is smallest. The measurement is remembered for the function as it is:
+--dry-run then says what the whole job will probably cost.
 """
 
 _TUNE_EXAMPLES = """\
@@ -154,46 +156,47 @@ _TUNE_EXAMPLES = """\
 """
 
 
-def _help(what: str, forms: str, introduction: str, options: Iterable[Option], examples: str = "") -> str:
-    sections = [f"{what}\n", forms, introduction, f"Options:\n{describe(options)}\n"]
-    return "\n".join(section for section in (*sections, examples and f"Examples:\n\n{examples}") if section)
-
-
-MAP_HELP = _help(
-    "Run Python for each of many items, in parallel on AWS Lambda.", _MAP_FORMS, _MAP_INTRODUCTION, MAP, _MAP_EXAMPLES
+MAP_HELP = help_text(
+    "Run Python for each of many items, in parallel on AWS Lambda.",
+    _MAP_FORMS,
+    _MAP_INTRODUCTION,
+    MAP_GROUPS,
+    _MAP_EXAMPLES,
 )
-CALL_HELP = _help("Run a cell once on AWS Lambda.", _CALL_FORMS, _CALL_INTRODUCTION, CALL, _CALL_EXAMPLES)
-LOGS_HELP = _help("Show what tasks printed.", _LOGS_FORMS, _LOGS_INTRODUCTION, LOGS, _LOGS_EXAMPLES)
-ATTACH_HELP = _help(
-    "Go on with a job of another notebook, or of this one before its kernel ended.",
+CALL_HELP = help_text("Run a cell once on AWS Lambda.", _CALL_FORMS, _CALL_INTRODUCTION, CALL_GROUPS, _CALL_EXAMPLES)
+LOGS_HELP = help_text("Show what tasks printed.", _LOGS_FORMS, _LOGS_INTRODUCTION, flat(LOGS), _LOGS_EXAMPLES)
+ATTACH_HELP = help_text(
+    "Get the results of a job of another notebook, or of this one before its kernel ended.",
     _ATTACH_FORMS,
     _ATTACH_INTRODUCTION,
-    ATTACH,
+    flat(ATTACH),
     _ATTACH_EXAMPLES,
 )
-STATUS_HELP = _help(
-    "Show which AWS is used, the functions deployed on it, and the jobs of this machine.",
-    "    %lambda_status [options]\n",
+STATUS_HELP = help_text(
+    "Show which AWS is used, the functions deployed there, and the jobs of this machine.",
+    "    %lambda_status [options]",
     "",
-    MANAGE,
+    flat(MANAGE),
+    "    %lambda_status\n\n    %lambda_status --local",
 )
-CLEAN_HELP = _help(
+CLEAN_HELP = help_text(
     "Delete the functions and layers that were deployed from here, and nothing else.",
-    "    %lambda_clean [options]\n",
-    "It says what it would delete, and asks.\n",
-    CLEAN,
+    "    %lambda_clean [options]",
+    "It lists what it would delete, and asks first.",
+    flat(CLEAN),
+    "    %lambda_clean --dry-run\n\n    %lambda_clean --yes",
 )
-CACHE_HELP = _help(
+CACHE_HELP = help_text(
     "List the values that --cache keeps, by cell and size, or delete them.",
     _CACHE_FORMS,
     _CACHE_INTRODUCTION,
-    CACHE,
+    flat(CACHE),
     _CACHE_EXAMPLES,
 )
-TUNE_HELP = _help(
+TUNE_HELP = help_text(
     "Measure what a function takes and costs at several memory sizes, on a few of its items.",
     _TUNE_FORMS,
     _TUNE_INTRODUCTION,
-    TUNE,
+    flat(TUNE),
     _TUNE_EXAMPLES,
 )

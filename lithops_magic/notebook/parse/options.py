@@ -10,7 +10,7 @@ from lithops_magic.closest import closest
 from lithops_magic.config import limits
 from lithops_magic.config.lifetime import DEFAULT, parse_lifetime
 from lithops_magic.config.limits import Range
-from lithops_magic.config.settings import ALIASES
+from lithops_magic.config.settings import ALIASES, DEFAULT_EPHEMERAL_STORAGE, DEFAULT_MEMORY, DEFAULT_TIMEOUT
 from lithops_magic.notebook.parse import option_values
 
 Errors = Literal["raise", "keep"]
@@ -65,10 +65,12 @@ class Option:
     parse: Callable[[str], object] = str
     legal: str = ""
     choices: tuple[str, ...] = ()
-    offers: Literal["variables", "functions", "profiles", "files"] | None = None
+    offers: Literal["variables", "functions", "profiles", "files", "requirements"] | None = None
     """Which names complete its value: of the notebook, of AWS profiles, of files."""
     examples: tuple[str, ...] = ()
     """Values that are offered, though others are legal."""
+    default: str = ""
+    """What is used without it and without a setting, as the help says it."""
     repeated: bool = False
     """Whether it may be given several times, each adding a value."""
     several: bool = False
@@ -83,14 +85,14 @@ class Option:
 
     @property
     def usage(self) -> str:
-        """The option as the help shows it: `-o NAME, --out NAME`."""
-        value = f" {self.metavar}" if self.metavar else ""
-        value = f" [{self.metavar}]" if self.bare is not None else value
-        return ", ".join(flag + value for flag in self.flags)
+        """The option as the help shows it: `-o, --out NAME`."""
+        value = f" [{self.metavar}]" if self.bare is not None else f" {self.metavar}" if self.metavar else ""
+        return ", ".join(self.flags) + value
 
 
-def _number(flag: str, metavar: str, allowed: Range, text: str, *examples: str) -> Option:
-    return Option((flag,), text, metavar, option_values.whole(allowed), str(allowed), examples=examples)
+def _number(flag: str, metavar: str, allowed: Range, text: str, *examples: str, default: str = "") -> Option:
+    parse = option_values.whole(allowed)
+    return Option((flag,), text, metavar, parse, str(allowed), examples=examples, default=default)
 
 
 _OUT = Option(
@@ -122,29 +124,46 @@ _FUNCTION = (
         "--memory",
         "MB",
         limits.MEMORY,
-        "memory of each Lambda; more memory also means more CPU (1 vCPU at 1769 MB)",
+        "megabytes of memory, and CPU with it: 1769 is one vCPU; 2GB works too",
         *("128", "256", "512", "1024", "1769", "2048", "3008", "4096", "8192", "10240"),
+        default=str(DEFAULT_MEMORY),
     ),
-    _number("--timeout", "S", limits.TIMEOUT, "longest time one task may run, in seconds", "60", "5m", "15m"),
-    _number("--tmp", "MB", limits.TMP, "size of /tmp in each Lambda", "512", "2048", "10240"),
+    _number(
+        "--timeout",
+        "S",
+        limits.TIMEOUT,
+        "seconds that one task may run; 5m works too",
+        *("60", "5m", "15m"),
+        default=str(DEFAULT_TIMEOUT),
+    ),
+    _number(
+        "--tmp",
+        "MB",
+        limits.TMP,
+        "megabytes of /tmp",
+        *("512", "2048", "10240"),
+        default=str(DEFAULT_EPHEMERAL_STORAGE),
+    ),
     Option(
         ("--env",),
-        "environment variable of the tasks; may be given several times",
+        "environment variable of the tasks; repeat it for more",
         "K=V",
         option_values.parse_pair,
         "NAME=VALUE",
+        examples=("OMP_NUM_THREADS=1",),
         repeated=True,
     ),
     Option(
         ("--packages",),
-        'packages to ship beside those the cell is seen to use: "numpy==2.1 polars", a requirements file, or none',
+        'packages to ship besides those that the cell imports: "numpy==2.1 polars", a requirements file, or none',
         "LIST",
         str,
         "names in quotes, a requirements file or none",
+        offers="requirements",
     ),
     Option(
         ("--files",),
-        'files and folders that tasks find in their working folder, under the path they have here; or "data/*.csv"',
+        'files and folders to copy into the tasks\' working folder, such as "data/*.csv"',
         "PATH...",
         str,
         "files or folders",
@@ -154,33 +173,49 @@ _FUNCTION = (
     ),
 )
 _SHARING = (
-    _number("--chunksize", "N", limits.COUNT, "items sent in one invocation (chosen by measuring when not given)"),
-    _number("--workers", "N", limits.COUNT, "most Lambdas running at the same time"),
+    _number(
+        *("--chunksize", "N", limits.COUNT, "items per invocation"),
+        *("1", "10", "100"),
+        default="from the measured run time",
+    ),
+    _number(
+        *("--workers", "N", limits.COUNT, "most invocations at the same time"),
+        *("10", "100", "1000"),
+        default="what the account allows",
+    ),
 )
 _RETRYING = (
-    _number("--retries", "N", limits.RETRIES, "how often a task is sent again when its Lambda was lost"),
-    Option(("--retry-errors",), "also send a task again when its code raised"),
+    _number(
+        *("--retries", "N", limits.RETRIES, "retries of a task whose sandbox crashed or was lost"),
+        *("0", "1", "2", "5"),
+        default="2",
+    ),
+    Option(("--retry-errors",), "also retry tasks that raised an exception"),
     Option(
         ("--retry-memory",),
-        "give a task that ran out of memory this many times more at its next attempt",
+        "retry a task that ran out of memory with this many times the memory",
         "2x",
         option_values.parse_factor,
         option_values.ABOVE["retry_memory"][1],
+        examples=("2x", "4x"),
     ),
 )
-_BACKUPS = Option(("--backups",), "run a second copy of tasks far slower than their peers; only if they may run twice")
+_BACKUPS = Option(
+    ("--backups",), "run a second copy of a task that takes far longer than others; only for tasks that may run twice"
+)
 _ERRORS = Option(
     ("--errors",),
-    "raise: stop the notebook with the grouped errors at the end; keep: only report them",
+    "raise: when the job ends, raise the grouped errors; keep: only report them",
     "raise|keep",
     option_values.one_of(ERRORS),
     "raise or keep",
     ERRORS,
+    default="raise",
 )
 _CACHE = Option(
     ("--cache",),
-    "use values computed before where code, data, packages and item are the same, and keep new ones for others; AGE is "
-    "how old they may be (30d when not given), off uses none",
+    "reuse values computed before with the same code, data, packages and item, and keep the new ones; AGE is how old "
+    "they may be (30d if not given), off reuses none",
     "AGE",
     parse_lifetime,
     "a time of at most a year, such as 12h or 30d, or off",
@@ -188,13 +223,14 @@ _CACHE = Option(
     bare=DEFAULT,
 )
 _LIMITS = (
-    Option(("--locals",), "show the local variables of the frames that failed"),
+    Option(("--locals",), "show the local variables in tracebacks"),
     Option(
         ("--max-cost",),
-        "send nothing more once this many US dollars are spent",
+        "send nothing more once the job has cost this many US dollars",
         "USD",
         option_values.parse_money,
         option_values.ABOVE["max_cost"][1],
+        examples=("0.10", "1", "10"),
     ),
 )
 CHOICES = ("cheapest", "balanced", "fastest")
@@ -219,51 +255,55 @@ _SAVE = Option(
     CHOICES,
 )
 _WAYS = (
-    Option(("--dry-run",), "tell what would be sent, deployed and paid at worst; send and create nothing"),
-    Option(("--background",), "return at once; the result fills while other cells run"),
-    Option(("--detach",), "let AWS go on without this notebook; %lambda_attach finds the results again"),
+    Option(("--dry-run",), "show what would be sent and deployed and the most it could cost; send nothing"),
+    Option(("--background",), "return at once; results arrive while other cells run"),
+    Option(("--detach",), "run on AWS without this notebook; %lambda_attach gets the results"),
 )
-_QUIET = Option(("--quiet",), "show neither progress nor summary")
+_QUIET = Option(("--quiet",), "show no progress and no summary")
 _WHERE = (
     Option(("--local",), "use the local AWS on this machine, whatever is configured"),
     Option(("--profile",), "AWS profile to use", "NAME", str, "the name of an AWS profile", offers="profiles"),
 )
 _HELP = Option(("--help",), "show this help")
 
-MAP = (
-    _OUT,
-    _REDUCE,
-    *_FUNCTION,
-    *_SHARING,
-    *_RETRYING,
-    _BACKUPS,
-    _ERRORS,
-    _CACHE,
-    *_LIMITS,
-    _TUNE,
-    *_WAYS,
-    _QUIET,
-    *_WHERE,
-    _HELP,
+Groups = tuple[tuple[str, tuple[Option, ...]], ...]
+"""Options under their headings, as the help shows them."""
+
+_SHOWN = (*_LIMITS[:1], _QUIET)
+MAP_GROUPS: Groups = (
+    ("Result", (_OUT, _REDUCE, _CACHE)),
+    ("Function", _FUNCTION),
+    ("Scheduling", (*_SHARING, *_LIMITS[1:], _TUNE, *_WAYS)),
+    ("Failures", (*_RETRYING, _BACKUPS, _ERRORS)),
+    ("Output", (*_SHOWN, _HELP)),
+    ("AWS", _WHERE),
+)
+CALL_GROUPS: Groups = (
+    ("Result", (_ANSWER, _CACHE)),
+    ("Function", _FUNCTION),
+    ("Scheduling", (*_LIMITS[1:], *_WAYS)),
+    ("Failures", _RETRYING),
+    ("Output", (*_SHOWN, _HELP)),
+    ("AWS", _WHERE),
 )
 TUNE = (_SAVE, *_FUNCTION, *_LIMITS, _QUIET, *_WHERE, _HELP)
-CALL = (_ANSWER, *_FUNCTION, *_RETRYING, _CACHE, *_LIMITS, *_WAYS, _QUIET, *_WHERE, _HELP)
+MAP, CALL = (tuple(option for _, group in groups for option in group) for groups in (MAP_GROUPS, CALL_GROUPS))
 ATTACH = (
     _OUT,
-    Option(("--resume",), "run what was not finished; without it the job is only looked at"),
-    Option(("--background",), "return at once; the result fills while other cells run"),
+    Option(("--resume",), "run what has not finished; without it, nothing is run"),
+    Option(("--background",), "return at once; results arrive while other cells run"),
     _QUIET,
     *_WHERE,
     _HELP,
 )
 MANAGE = (*_WHERE, _HELP)
 CLEAN = (
-    Option(("--dry-run",), "only say what would be deleted"),
+    Option(("--dry-run",), "only show what would be deleted"),
     Option(("--yes",), "delete without asking"),
     *MANAGE,
 )
 CACHE = (
-    Option(("--clear",), "delete all of it, or what is named"),
+    Option(("--clear",), "delete all values, or those of CELL"),
     Option(("--yes",), "delete without asking"),
     *MANAGE,
 )
@@ -288,13 +328,6 @@ def by_flag(options: Iterable[Option]) -> dict[str, Option]:
 def names(options: Iterable[Option]) -> list[str]:
     """Return every flag in the order of the help."""
     return [flag for option in options for flag in option.flags]
-
-
-def describe(options: Iterable[Option]) -> str:
-    """Return the lines of the help that list `options`."""
-    listed = list(options)
-    width = max(len(option.usage) for option in listed)
-    return "\n".join(f"    {option.usage:{width}}  {option.help}" for option in listed)
 
 
 def meant(flag: str, known: Iterable[str]) -> str:
