@@ -24,6 +24,7 @@ from lithops_magic.engine.wire.item import fragment
 from lithops_magic.engine.wire.reply import decode
 from lithops_magic.errors import TaskLost
 from lithops_magic.worker import handler, seal
+from thorough import share
 
 KEY = b"k" * 32
 REPORT = (
@@ -179,7 +180,7 @@ def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_no_patience")
 @pytest.mark.parametrize("retries", [0, 2])
 def test_a_job_over_answers_of_every_kind_ends_and_no_task_runs_too_often(retries: int) -> None:
-    chance, lock = random.Random(4), threading.Lock()
+    chance, lock, tasks = random.Random(4), threading.Lock(), share(100, 300)
 
     def change(reply: dict[str, Any]) -> Any:
         with lock:
@@ -190,11 +191,11 @@ def test_a_job_over_answers_of_every_kind_ends_and_no_task_runs_too_often(retrie
         return reply if isinstance(other, dict) and (other.get("error") or other.get("mismatch")) else other
 
     backend = Lying(change)
-    result = run(backend, range(300), retries=retries, chunksize=1)
+    result = run(backend, range(tasks), retries=retries, chunksize=1)
     assert result.error is None
     assert consistent(result)
     done = result.snapshot()
-    assert done.done + done.failed == 300
+    assert done.done + done.failed == tasks
     # A sealed reply without the outcome says that the task was not begun.
     if retries:
         assert max(stats.attempts for stats in result.stats) <= retries + 1

@@ -23,6 +23,10 @@ from lithops_magic.aws.invoke.report import Report
 from lithops_magic.engine.durable import journal, kept_results, lines, records
 from lithops_magic.engine.durable.folder import FORMAT, JobFolder, State
 from lithops_magic.errors import JobInterrupted, UnknownJob, UnreadableJob
+from thorough import share
+
+SHORT = SETTINGS.replace(timeout=3)
+"""What is missing is looked for in S3 for as long as a task may take."""
 
 
 @pytest.fixture(autouse=True)
@@ -85,19 +89,19 @@ def test_a_flipped_bit_costs_the_records_it_is_in_and_no_other(written: list[rec
 @pytest.mark.parametrize("iterator", [False, True])
 def test_values_beside_a_damaged_record_are_all_there(local_aws: Any, iterator: bool) -> None:
     items = [f"item {x}" for x in range(60)]
-    folder = finished(lambda x: x * 2, iter(items) if iterator else items, chunksize=5)
+    folder = finished(lambda x: x * 2, iter(items) if iterator else items, chunksize=5, settings=SHORT)
     good = folder.journal.read_bytes()
     chance = random.Random(1)
-    for _ in range(6):
+    for _ in range(share(2, 6)):
         data = bytearray(good)
         data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
         folder.journal.write_bytes(data)
-        result = attached(folder)
+        result = attached(folder, settings=SHORT)
         known = {i: result._job.ledger.values[i] for i in result._indices("done")}
         assert len(known) >= len(items) - 10
         assert known == {i: items[i] * 2 for i in known}
         assert any("record" in note and "cannot be read" in note for note in result.snapshot().notes)
-    resumed = attached(folder, resume=True)
+    resumed = attached(folder, resume=True, settings=SHORT)
     assert len(resumed._indices("done")) >= len(items) - 1
     assert all("damaged" in str(error) for error in resumed.errors.values())
 
@@ -213,7 +217,7 @@ def test_values_of_environment_variables_are_not_written_down(local_aws: Any, mo
 
         return os.environ.get("TOKEN_OF_TASK"), os.environ.get("TOKEN_OF_SETTINGS")
 
-    own = SETTINGS.replace(env_vars={"TOKEN_OF_SETTINGS": "sesame-of-settings"})
+    own = SHORT.replace(env_vars={"TOKEN_OF_SETTINGS": "sesame-of-settings"})
     folder = finished(seen, [0, 1], env={"TOKEN_OF_TASK": "sesame-of-task"}, settings=own)
     result = attached(folder, settings=own)
     assert list(result) == [("sesame-of-task", "sesame-of-settings")] * 2

@@ -17,6 +17,7 @@ from fault_job import Counted
 from fault_kinds import ALTERED, altering
 from fault_proxy import FaultProxy, Passage, Play, Rule, name_of
 from lithops_magic.config import Settings
+from lithops_magic.engine.backend import connection
 from lithops_magic.errors import TaskLost
 
 ITEMS = range(40)
@@ -52,6 +53,13 @@ def test_an_altered_answer_is_a_lost_attempt(play: Play, proxy: FaultProxy, coun
     assert again.executions().total() == len(ITEMS) + 3
 
 
+@pytest.fixture
+def _short_outages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lone task waits for the end of an outage between its attempts; there is none here."""
+    monkeypatch.setattr(connection, "OUTAGE", 0.5)
+
+
+@pytest.mark.usefixtures("_short_outages")
 def test_a_stranger_is_not_unpickled(proxy: FaultProxy, account: Settings, tmp_path: Path) -> None:
     canary = base64.b64encode(pickle.dumps(Canary(tmp_path / "sang"))).decode()
     outcome = {"id": 0, "status": "ok", "value": canary, "started": 1.0, "seconds": 1.0, "log": ""}
@@ -94,6 +102,7 @@ def test_answers_swapped_between_two_jobs_are_lost_and_not_mistaken(proxy: Fault
     }
 
 
+@pytest.mark.usefixtures("_short_outages")
 def test_an_earlier_answer_to_the_same_task_is_not_taken_for_the_next(proxy: FaultProxy, account: Settings) -> None:
     earlier: list[bytes] = []
 

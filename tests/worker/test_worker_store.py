@@ -150,6 +150,7 @@ def test_the_first_result_that_is_kept_stays(objects: ObjectStore) -> None:
 def test_a_result_that_cannot_be_kept_is_still_in_the_reply(
     objects: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(store, "PATIENCE", 2.0)
     place = place_of(objects, "lost")
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -164,6 +165,7 @@ def test_a_result_that_cannot_be_kept_is_still_in_the_reply(
 def test_without_a_way_to_s3_a_job_over_a_large_function_ends_with_the_fix(
     objects: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(store, "PATIENCE", 2.0)
     place, data = place_of(objects, "way"), random.randbytes(7_000_000)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     reply = invoke(lambda x: data[x], [0], place)
