@@ -120,7 +120,7 @@ def _launch(
         handover.launch(job, blob, items, settings, options)
         return job
     journal = Journal(job, Recipe.of(settings, options, blob, job.key)) if job.whole else None
-    keys = _keys(job, function, settings, options) if options.cache else None
+    keys = _keys(job, blob, settings, options) if options.cache else None
     source = Source(items, waits=waits, name=keys.of_item if keys else None)
     job.serve = source.serve
     Scheduler(job, blob, source, backend, settings.worker_processes, journal, keys).start()
@@ -128,10 +128,10 @@ def _launch(
     return job
 
 
-def _keys(job: Job, function: Callable[[Any], Any], settings: Settings, options: MapOptions) -> Keys | None:
+def _keys(job: Job, blob: Function, settings: Settings, options: MapOptions) -> Keys | None:
     """Return what names a job's values in the cache; None, and a note, if nothing does."""
     try:
-        keys = Keys(function, settings, options, lambda problem: job.publish(ev.Noted(problem)))
+        keys = Keys(blob.function, settings, options, blob.need.sources, lambda problem: job.publish(ev.Noted(problem)))
     except Undetermined as error:
         job.publish(ev.Noted(f"cache: not used, because what the function does cannot be told from last time: {error}"))
         return None

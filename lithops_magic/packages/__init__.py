@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lithops_magic.packages.drift import carry, differing, release
-from lithops_magic.packages.identity import identity
+from lithops_magic.packages.identity import goes_with, identity
 from lithops_magic.packages.imports import imports_of_code
 from lithops_magic.packages.modules import Unit
 from lithops_magic.packages.need import Need, discover, need_of, union
@@ -26,6 +26,7 @@ __all__ = [
     "discover",
     "dumps",
     "fingerprint",
+    "goes_with",
     "identity",
     "imports_of_code",
     "need_of",

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import io
 import json
+import sys
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -44,14 +45,29 @@ def _of_sources(need: Need, meaning: Callable[[bytes, str], bytes]) -> list[tupl
     """Return the user's own modules and files, each with what identifies it."""
     if not need.sources:
         return []
-    # Those that are sent as files are read, whatever they are called.
-    read = {name for name, _ in need.request.data}
     with zipfile.ZipFile(io.BytesIO(need.sources)) as files:
         contents = [(name, files.read(name)) for name in files.namelist()]
+    # Whatever else is called like a module may be data that is read.
+    loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    code = {name for name, _ in contents for unit in need.own if str(unit.root / name) in loaded}
+    code -= {name for name, _ in need.request.data}
     return [
-        (name, (hashlib.sha256(data).digest() if name in read else meaning(data, name)).hex())
+        (name, (meaning(data, name) if name in code else hashlib.sha256(data).digest()).hex())
         for name, data in contents
     ]
+
+
+def goes_with(read: bytes, sent: bytes) -> bool:
+    """Whether the files of an archive are in another one as they are, which may have more."""
+    here, there = _sums(read), _sums(sent)
+    return here.items() <= there.items()
+
+
+def _sums(archive: bytes) -> dict[str, tuple[int, int]]:
+    if not archive:
+        return {}
+    with zipfile.ZipFile(io.BytesIO(archive)) as files:
+        return {info.filename: (info.CRC, info.file_size) for info in files.infolist()}
 
 
 def _identity(part: Part) -> str:

@@ -226,8 +226,8 @@ def test_the_first_writer_wins(mark: int, store: ObjectStore) -> None:
     for number, value in enumerate((b"first", b"second")):
         one = Shelf(store, name, DAY, {})
         one.load()
-        one.add(b"k" * 32, value, "", 0.0, 0.0)
-        one.add(b"%032d" % number, value, "log", 1.0, 2.0)
+        one.add(b"k" * 32, value, b"", 0.0, 0.0)
+        one.add(b"%032d" % number, value, b"told", 1.0, 2.0)
         one.close()
         # S3's clock has whole seconds.
         time.sleep(1.1)
@@ -235,9 +235,50 @@ def test_the_first_writer_wins(mark: int, store: ObjectStore) -> None:
     assert late.load() == 0
     entry = late.entry(b"k" * 32)
     assert entry is not None
-    assert late.bring(entry) == (b"first", "")
+    assert late.bring(entry) == (b"first", b"")
     assert len(late) == 3
     late.close()
+
+
+CLASSES = """
+import dataclasses, enum
+class Colour(enum.Enum):
+    red = 1
+@dataclasses.dataclass
+class Point:
+    x: int
+    def far(self):
+        return Point(self.x + 1)
+def task(x):
+    return Point(x), Colour.red, x * mark, bytes(70_000)
+def moved(point):
+    return dataclasses.replace(point, x=point.x + 1), [point]
+"""
+
+
+def test_values_are_of_the_notebooks_own_classes_as_they_are_now(mark: int) -> None:
+    expected = 0
+    for _ in range(2):
+        names: dict[str, Any] = {"__name__": "__main__", "mark": mark}
+        exec(CLASSES, names)
+        point, colour = names["Point"], names["Colour"]
+        first = cached(names["task"], range(3))
+        second = cached(names["moved"], [point(mark), point(1)])
+        assert (hits(first), hits(second)) == (expected, 2 if expected else hits(second))
+        for x, (found, red, _, _) in enumerate(first):
+            assert found == point(x)
+            assert type(found) is point
+            assert isinstance(found.far(), point)
+            assert red is colour.red
+        assert second.values() == [names["moved"](point(mark)), names["moved"](point(1))]
+        # What the next job is sent is one class still.
+        assert api.map(
+            lambda p, kind=point: isinstance(p, kind), [first[0][0], point(1)], settings=SETTINGS
+        ).values() == [
+            True,
+            True,
+        ]
+        expected = 3
 
 
 def test_two_jobs_at_once_agree(mark: int) -> None:
@@ -368,7 +409,7 @@ def test_the_function_may_not_reach_the_cache_and_the_user_may() -> None:
 def test_an_index_of_another_format_is_none() -> None:
     whole = index.encode(b"pack", [index.Entry(b"k" * 32, b"s" * 32, 1, 2, 3, 4.0, 5.0, True)])
     (entry,) = index.decode(whole, 30)
-    assert (entry.key, entry.size, entry.offset, entry.log_size, entry.alone) == (b"k" * 32, 1, 2, 3, True)
+    assert (entry.key, entry.size, entry.offset, entry.told_size, entry.alone) == (b"k" * 32, 1, 2, 3, True)
     assert index.count(len(whole)) == 1
     for spoilt in (b"", whole[:-1], whole + b"x", b"L" + whole[1:]):
         with pytest.raises(ValueError, match="no index"):

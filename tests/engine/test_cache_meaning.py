@@ -23,6 +23,8 @@ from lithops_magic.config import Settings
 from lithops_magic.engine.cache.keys import Keys
 from lithops_magic.engine.cache.meaning import Meaning, Undetermined
 from lithops_magic.engine.options import MapOptions
+from lithops_magic.engine.wire.function import Function
+from lithops_magic.packages import Request
 from lithops_magic.worker.cell import READS
 
 MODULE = "SCALE = {module_global}\ndef shift(x):\n    return x * SCALE + {module_code}\n"
@@ -92,7 +94,12 @@ def keys_of(function: Callable[..., Any], **options: Any) -> Keys:
 
 def name_of(function: Callable[..., Any], item: Any = 0, **options: Any) -> tuple[str, bytes]:
     keys = keys_of(function, **options)
-    return keys.of_function(), keys.of_item(item)
+    return keys.of_function(), digest(keys, item)
+
+
+def digest(keys: Keys, item: Any) -> bytes:
+    key = keys.of_item(item)
+    return key.digest if key else b""
 
 
 class Notebook:
@@ -204,13 +211,13 @@ ALIKE: list[Any] = [
 
 def test_what_looks_alike_is_told_apart() -> None:
     keys = keys_of(abs)
-    names = [keys.of_item(item) for item in ALIKE]
+    names = [digest(keys, item) for item in ALIKE]
     assert all(names)
     double = [(ALIKE[i], ALIKE[j]) for i, j in itertools.combinations(range(len(ALIKE)), 2) if names[i] == names[j]]
     assert double == []
     # And the same function told again, of a copy of the item, is a hit.
     again = keys_of(abs)
-    assert [again.of_item(copy.deepcopy(item)) for item in ALIKE] == names
+    assert [digest(again, copy.deepcopy(item)) for item in ALIKE] == names
     functions = [name_of(lambda x, item=item: (x, item)) for item in ALIKE]
     assert len(set(functions)) == len(ALIKE)
 
@@ -225,9 +232,9 @@ def test_what_looks_alike_is_told_apart() -> None:
 def test_items_that_differ_in_repr_differ_in_name(item: Any) -> None:
     keys = keys_of(abs)
     other = [item]
-    assert keys.of_item(item) == keys.of_item(copy.deepcopy(item))
-    assert keys.of_item(other) != keys.of_item(item)
-    assert keys.of_item((item, 1)) != keys.of_item((item, True))
+    assert digest(keys, item) == digest(keys, copy.deepcopy(item))
+    assert digest(keys, other) != digest(keys, item)
+    assert digest(keys, (item, 1)) != digest(keys, (item, True))
 
 
 def test_a_class_that_was_run_again_is_another_one_for_the_items_made_before() -> None:
@@ -280,17 +287,54 @@ def test_the_content_of_files_that_are_sent_is_part_of_the_name(
     assert keys_of(reads).impure == ["files or the network"]
 
 
+def test_a_file_that_changes_while_the_job_starts_is_no_hit_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data.txt").write_text("before")
+    options = MapOptions(files="data.txt")
+    sent = Function.pickle(abs, (), Request.parse(None, "data.txt")).need.sources
+    assert Keys(abs, SETTINGS, options, sent)
+    Path("data.txt").write_text("after")
+    with pytest.raises(Undetermined, match="a file was changed"):
+        Keys(abs, SETTINGS, options, sent)
+
+
+def test_an_image_that_is_named_by_a_tag_may_come_to_mean_another_one() -> None:
+    image = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/tools"
+    with pytest.raises(Undetermined, match="use its digest"):
+        Keys(abs, SETTINGS.replace(runtime=f"{image}:1"), MapOptions())
+    assert Keys(abs, SETTINGS.replace(runtime=f"{image}:1@sha256:{'0' * 64}"), MapOptions())
+
+
+def test_a_file_beside_a_module_counts_by_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"with_data_{next(_numbers)}"
+    package = tmp_path / name
+    package.mkdir()
+    (package / "__init__.py").write_text("def f(x): return x")
+    (package / "template.py").write_text("x = 1")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    function = importlib.import_module(name).f
+    before = name_of(function)
+    (package / "template.py").write_text("x = 1  # said otherwise")
+    assert name_of(function) != before
+    (package / "template.py").write_text("x = 1")
+    assert name_of(function) == before
+    (package / "__init__.py").write_text("def f(x): return x  # said otherwise")
+    assert name_of(function) == before
+
+
 def test_versions_of_packages_are_part_of_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
     from lithops_magic.packages import distributions
 
     def uses(x: Any) -> Any:
         return np.sum(x)
 
-    before, plain, item = name_of(uses), name_of(max), keys_of(max).of_item(np.arange(3))
+    before, plain, item = name_of(uses), name_of(max), digest(keys_of(max), np.arange(3))
     version_of = distributions.version_of
     monkeypatch.setattr(distributions, "version_of", lambda one: version_of(one) + ".post9")
     assert name_of(uses) != before
-    assert keys_of(max).of_item(np.arange(3)) != item
+    assert digest(keys_of(max), np.arange(3)) != item
     assert name_of(max) == plain
 
 
@@ -317,6 +361,8 @@ import dataclasses, enum, functools, sys
 from lithops_magic.config import Settings
 from lithops_magic.engine.cache.keys import Keys
 from lithops_magic.engine.options import MapOptions
+from lithops_magic.engine.wire.function import Function
+from lithops_magic.packages import Request
 class Colour(enum.Enum):
     red = "r"; blue = "b"
 @dataclasses.dataclass
@@ -328,7 +374,7 @@ def cached(x): return x
 seen = {"alpha", "beta", "gamma"}
 def mapped(p): return cached(p.x), p in seen, Colour.red, {"x", "y", "z"}
 keys = Keys(mapped, Settings(local=True), MapOptions())
-print(keys.of_function(), keys.of_item(Point(3)).hex(), keys.of_item({"q", "r", Colour.blue.value}).hex())
+print(keys.of_function(), keys.of_item(Point(3)).digest, keys.of_item({"q", "r", Colour.blue.value}).digest)
 """
 
 
@@ -359,8 +405,8 @@ def test_what_has_no_meaning_says_so() -> None:
     with pytest.raises(Undetermined, match="lock"):
         keys_of(lambda x: lock)
     told: list[str] = []
-    keys = Keys(abs, SETTINGS, MapOptions(), told.append)
-    assert [keys.of_item(lock), keys.of_item(lock), bool(keys.of_item(1))] == [b"", b"", True]
+    keys = Keys(abs, SETTINGS, MapOptions(), say=told.append)
+    assert [keys.of_item(lock), keys.of_item(lock), bool(keys.of_item(1))] == [None, None, True]
     assert len(told) == 1
     assert "lock" in told[0]
     deep: list[Any] = []

@@ -36,20 +36,20 @@ class Entry:
     sha256: bytes
     size: int
     offset: int
-    """In its pack; what the task printed stands behind it."""
-    log_size: int
+    """In its pack; what is told of it stands behind it."""
+    told_size: int
     seconds: float
     cost: float
     """USD at list price."""
     alone: bool
-    """Whether it is an object of its own, named by its hash; only what was printed is in the pack then."""
+    """Whether it is an object of its own, named by its hash; only what is told of it is in the pack then."""
     pack: Pack = field(default=Pack("", 0), compare=False)
 
 
 def encode(pack: bytes, entries: Iterable[Entry]) -> bytes:
     """Return the index of a pack."""
     packed = [
-        _ENTRY.pack(one.key, one.sha256, one.size, one.offset, one.log_size, one.seconds, one.cost, one.alone)
+        _ENTRY.pack(one.key, one.sha256, one.size, one.offset, one.told_size, one.seconds, one.cost, one.alone)
         for one in entries
     ]
     return b"".join((MAGIC, _HEAD.pack(hashlib.sha256(pack).digest(), len(pack)), *packed))

@@ -6,7 +6,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,15 @@ _FORMAT = 1
 """Changes whenever the same function would get another name, or its values another form."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Key:
+    """Names one value among those of its function."""
+
+    digest: bytes
+    kinds: tuple[type, ...] = ()
+    """Classes that the item brings along."""
+
+
 class Keys:
     """Names the values of one job.
 
@@ -34,6 +43,8 @@ class Keys:
         What is mapped, as it is now.
     settings, options
         Where and how it runs.
+    sources
+        The files that are sent with it.
     say
         Told, once, that an item's value cannot be kept, and why.
 
@@ -44,17 +55,32 @@ class Keys:
     """
 
     def __init__(
-        self, function: Any, settings: Settings, options: MapOptions, say: Callable[[str], object] = lambda _: None
+        self,
+        function: Any,
+        settings: Settings,
+        options: MapOptions,
+        sources: bytes | None = None,
+        say: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._say = say
         self._said = False
+        if settings.runtime and "@sha256:" not in settings.runtime:
+            raise Undetermined(
+                "the container image is named by a tag, which may come to mean another one: use its digest"
+            )
         self._request = packages.Request.parse(options.packages, options.files)
         self._target = packages.Target.of(settings.architecture, local=settings.local)
         self._modules: dict[frozenset[str], str] = {}
+        self._sources = b""
         # It holds on to what it has met: the classes below are told by their ids.
         self._meaning = Meaning()
         self._meaning.add(function)
+        self.kinds = tuple(self._meaning.kinds)
+        """Classes that the function brings along."""
+        self._shared = {id(kind): number for number, kind in enumerate(self.kinds)}
         self._own = self._packages(self._meaning)
+        if sources is not None and not packages.goes_with(self._sources, sources):
+            raise Undetermined("a file was changed while the job was started")
         self.impure = visibly_impure(self._meaning, sends_files=bool(self._request.data))
         """What the function visibly depends on beside its arguments, in words."""
         facts = [
@@ -71,22 +97,23 @@ class Keys:
         """Return the function's name; `differences`: packages of which Lambda has another version, one phrase each."""
         return hashlib.sha256(json.dumps([self._facts, *sorted(differences)]).encode()).hexdigest()[:32]
 
-    def of_item(self, item: Any) -> bytes:
-        """Return the name of a task's value among those of the function; empty if it has none."""
+    def of_item(self, item: Any) -> Key | None:
+        """Return the name of a task's value among those of the function; None if it has none."""
         try:
             return self._of_item(item)
         except Undetermined as error:
             if not self._said:
                 self._said = True
                 self._say(f"cache: not used for items that cannot be told from others: {error}")
-            return b""
+            return None
 
-    def _of_item(self, item: Any) -> bytes:
+    def _of_item(self, item: Any) -> Key:
         if type(item) in packing.PLAIN:
-            return hashlib.sha256(b"=" + packing.dumps(item)).digest()
-        meaning = Meaning(self._meaning.classes)
+            return Key(hashlib.sha256(b"=" + packing.dumps(item)).digest())
+        meaning = Meaning(self._shared)
         meaning.add(item)
-        return hashlib.sha256(b"*" + meaning.digest() + self._packages(meaning).encode()).digest()
+        digest = hashlib.sha256(b"*" + meaning.digest() + self._packages(meaning).encode()).digest()
+        return Key(digest, tuple(meaning.kinds))
 
     def _packages(self, meaning: Meaning) -> str:
         """Return what identifies the packages and modules that an object reaches."""
@@ -97,6 +124,8 @@ class Keys:
             except PackageError as error:
                 raise Undetermined(str(error)) from error
             self._modules[names] = packages.identity(need, self._target, _of_file)
+            if not self._sources:
+                self._sources = need.sources
         return self._modules[names]
 
 

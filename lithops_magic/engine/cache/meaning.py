@@ -58,8 +58,8 @@ class Meaning:
         """Names of what is found in them."""
         self.codes: list[CodeType] = []
         """The code that it carries itself."""
-        self.classes: dict[int, int] = {}
-        """The classes that it carries itself, by id."""
+        self.kinds: list[type] = []
+        """The classes that it carries itself, in the order in which they are met."""
 
     def add(self, value: Any) -> None:
         """Hash one more object."""
@@ -161,8 +161,9 @@ class Meaning:
             return self._put(b"g", f"{module}:{reduced}".encode())
         if isinstance(value, ModuleType):
             self.modules.add(value.__name__)
-        elif isinstance(value, type):
-            self.classes[id(value)] = self._seen[id(value)]
+        elif isinstance(value, type) and len(reduced) > 2:
+            # Not one of Python's own that has no name, such as the type of None.
+            self.kinds.append(value)
             reduced = _anywhere(value, reduced)
         return self._reduced(*reduced)
 
@@ -195,8 +196,6 @@ def _ordered(values: Iterable[Any]) -> list[Any]:
 
 def _anywhere(kind: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
     """Leave out what is of this process and place only: the number that cloudpickle gives a class, and its line."""
-    if len(reduced) == 2:  # one of Python's own that has no name, such as the type of None
-        return reduced
     make, arguments, state, *rest = reduced
     number = vars(cloudpickle.cloudpickle)[_TRACKED].get(kind)
     arguments = tuple(None if number is not None and part is number else part for part in arguments)

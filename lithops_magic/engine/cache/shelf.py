@@ -126,25 +126,25 @@ class Shelf:
         """Return where a value is; None if it is not here."""
         return self._entries.get(key)
 
-    def bring(self, entry: Entry) -> tuple[bytes, str]:
-        """Return a value as it was packed, verified, and what its task printed.
+    def bring(self, entry: Entry) -> tuple[bytes, bytes]:
+        """Return a value as it was packed, verified, and what is told of it.
 
         Raises
         ------
         AwsError
             It is not there any more, or not what was written.
         """
-        pack = b"" if entry.alone and not entry.log_size else self._pack(entry.pack)
+        pack = b"" if entry.alone and not entry.told_size else self._pack(entry.pack)
         if entry.alone:
             reference = self.reference(entry)
             value = self._store.get(str(reference["object"]), sha256=entry.sha256.hex(), size=entry.size)
-            log = pack[entry.offset : entry.offset + entry.log_size]
+            told = pack[entry.offset : entry.offset + entry.told_size]
         else:
             end = entry.offset + entry.size
-            value, log = pack[entry.offset : end], pack[end : end + entry.log_size]
+            value, told = pack[entry.offset : end], pack[end : end + entry.told_size]
         if hashlib.sha256(value).digest() != entry.sha256:
             raise AwsError("A cached value is not what was written.", code=TAMPERED)
-        return value, log.decode("utf-8", "replace")
+        return value, told
 
     def reference(self, entry: Entry) -> Mapping[str, str | int]:
         """Return the reference to a value that is an object of its own."""
@@ -163,18 +163,18 @@ class Shelf:
                     self._packs.popitem(last=False)
             return self._packs[pack.sha256]
 
-    def add(self, key: bytes, value: bytes, log: str, seconds: float, cost: float) -> None:
+    def add(self, key: bytes, value: bytes, told: bytes, seconds: float, cost: float) -> None:
         """Take a value that came in an authenticated answer; it is written soon."""
         if self._prepared is None:
             self._prepared = self._pool.submit(self._prepare)
-        draft, printed = self._draft, log.encode("utf-8", "replace")
+        draft = self._draft
         digest, alone = hashlib.sha256(value).digest(), len(value) >= ALONE
         if alone:
             place = self._key(self._days, VALUES) + digest.hex()
             draft.alone.append(self._pool.submit(self._write, place, value))
-        entry = Entry(key, digest, len(value), len(draft.body), len(printed), seconds, cost, alone)
+        entry = Entry(key, digest, len(value), len(draft.body), len(told), seconds, cost, alone)
         draft.entries.append(entry)
-        draft.body += printed if alone else value + printed
+        draft.body += told if alone else value + told
         if len(draft.body) > PACK or time.monotonic() - draft.begun > PERIOD:
             self.flush()
 

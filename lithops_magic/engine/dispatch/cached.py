@@ -9,17 +9,18 @@ import base64
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lithops_magic.aws.invoke.outcomes import Reply
+from lithops_magic.engine.cache import classes
 from lithops_magic.engine.cache.index import Entry
-from lithops_magic.engine.cache.keys import Keys
+from lithops_magic.engine.cache.keys import Key, Keys
 from lithops_magic.engine.cache.shelf import Shelf
 from lithops_magic.engine.dispatch.billing import FROM_CACHE
 from lithops_magic.engine.dispatch.items import Taken
 from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job, Task
-from lithops_magic.engine.wire.reply import unpickle
 from lithops_magic.engine.wire.store import Store, Transfers
 from lithops_magic.errors import LithopsMagicError, SerializationError
 
@@ -101,7 +102,7 @@ class Cached(Uncached):
         self._transfers = Transfers(deliver)
         self._shelf: Shelf | None = None
         self._found: list[tuple[Task, Taken, Entry]] = []
-        self._missing: dict[int, tuple[bytes, float, float]] = {}
+        self._missing: dict[int, tuple[Key, float, float]] = {}
         """Of the tasks that are computed: their key, their seconds and what they cost."""
         self._problem = ""
 
@@ -136,9 +137,9 @@ class Cached(Uncached):
 
     def has(self, task: Task, taken: Taken) -> bool:
         """Whether a task's value is there; it is fetched with the next `fetch`, and delivered."""
-        if self._shelf is None or not taken.key or isinstance(taken.prepared, SerializationError):
+        if self._shelf is None or taken.key is None or isinstance(taken.prepared, SerializationError):
             return False
-        entry = self._shelf.entry(taken.key)
+        entry = self._shelf.entry(taken.key.digest)
         if entry is None:
             self._missing[task.index] = (taken.key, 0.0, 0.0)
             return False
@@ -154,7 +155,27 @@ class Cached(Uncached):
         self._found = []
         for start in range(0, len(found), _BATCH):
             batch = found[start : start + _BATCH]
-            self._transfers.start(lambda batch=batch: _bring(shelf, batch))  # type: ignore[misc]
+            self._transfers.start(partial(self._bring, shelf, batch))
+
+    def _bring(self, shelf: Shelf, batch: Sequence[tuple[Task, Taken, Entry]]) -> Recollected:
+        """Fetch values; called from other threads."""
+        found: list[Recollection] = []
+        missed: list[tuple[Task, Taken]] = []
+        problem = ""
+        for task, taken, entry in batch:
+            try:
+                container, told = shelf.bring(entry)
+                about: dict[str, Any] = json.loads(told) if told else {"log": "", "classes": {}}
+                value = classes.load(container, about["classes"], self._kinds(taken.key))
+                sent = shelf.reference(entry) if entry.alone else base64.b64encode(container).decode()
+                payload = _payload(sent, task, about["log"])
+                found.append(Recollection(task, value, about["log"], entry.cost, payload))
+            except (
+                BaseException
+            ) as error:  # the user's own __setstate__ may raise anything, and the task can be computed
+                missed.append((task, taken))
+                problem = problem or f"{type(error).__name__}: {error}"
+        return Recollected(found, missed, problem)
 
     def received(self, message: Recollected) -> None:
         """Count down: a message was received."""
@@ -172,7 +193,11 @@ class Cached(Uncached):
         known = self._missing.pop(task.index, None)
         if known is not None and self._shelf is not None and container:
             key, seconds, cost = known
-            self._shelf.add(key, container, log, seconds, cost)
+            self._shelf.add(key.digest, container, _told(container, log, self._kinds(key)), seconds, cost)
+
+    def _kinds(self, key: Key | None) -> tuple[type, ...]:
+        """Return the classes of the notebook's own that a value may be of."""
+        return (*self._keys.kinds, *(key.kinds if key else ()))
 
     def close(self) -> None:
         """The job is over: write what is left."""
@@ -187,25 +212,14 @@ class Cached(Uncached):
             self._say(str(error), "not every value is kept")
 
 
-def _bring(shelf: Shelf, batch: Sequence[tuple[Task, Taken, Entry]]) -> Recollected:
-    found: list[Recollection] = []
-    missed: list[tuple[Task, Taken]] = []
-    problem = ""
-    for task, taken, entry in batch:
-        try:
-            container, log = shelf.bring(entry)
-            found.append(
-                Recollection(task, unpickle(container), log, entry.cost, _payload(shelf, task, entry, container, log))
-            )
-        except BaseException as error:  # the user's own __setstate__ may raise anything, and the task can be computed
-            missed.append((task, taken))
-            problem = problem or f"{type(error).__name__}: {error}"
-    return Recollected(found, missed, problem)
+def _told(container: bytes, log: str, kinds: Sequence[type]) -> bytes:
+    """Return what else there is to say of a value; nothing where there is nothing."""
+    numbers = classes.number(container, kinds)
+    return json.dumps({"log": log, "classes": numbers}).encode() if log or numbers else b""
 
 
-def _payload(shelf: Shelf, task: Task, entry: Entry, container: bytes, log: str) -> bytes:
+def _payload(value: Any, task: Task, log: str) -> bytes:
     """Return what a worker would have answered, for the job's journal."""
-    value = shelf.reference(entry) if entry.alone else base64.b64encode(container).decode()
     outcome = {"id": task.index, "status": "ok", "started": 0.0, "seconds": 0.0, "log": log, "value": value}
     return json.dumps({"sandbox": FROM_CACHE, "cold": False, "outcomes": [outcome]}).encode()
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView, 
 from dataclasses import dataclass
 from typing import Any
 
+from lithops_magic.engine.cache.keys import Key
 from lithops_magic.engine.text.short_repr import glance
 from lithops_magic.engine.wire.item import Prepared, prepare
 from lithops_magic.errors import MisuseError, SerializationError
@@ -42,7 +43,7 @@ class Taken:
     item: Any
     prepared: Prepared | SerializationError
     """What is sent, or why it cannot be."""
-    key: bytes = b""
+    key: Key | None = None
     """Names its value in the cache."""
 
 
@@ -138,11 +139,11 @@ class Source:
     waits
         Whether the thread that makes the source is going to `serve` it.
     name
-        Returns what names an item's value in the cache; empty if nothing does.
+        Returns what names an item's value in the cache; None if nothing does.
     """
 
     def __init__(
-        self, items: Iterable[Any] | Items, *, waits: bool = False, name: Callable[[Any], bytes] | None = None
+        self, items: Iterable[Any] | Items, *, waits: bool = False, name: Callable[[Any], Key | None] | None = None
     ) -> None:
         items = items if isinstance(items, Items) else Items(items)
         self._items = items.iterator
@@ -254,7 +255,7 @@ class Source:
 
     def _taken(self, item: Any) -> Taken:
         # At the same moment: it is the item's value now that the task is given.
-        key = self._name(item) if self._name else b""
+        key = self._name(item) if self._name else None
         try:
             prepared = prepare(item)
         except SerializationError as error:
