@@ -356,9 +356,11 @@ def _seaborn(x: int) -> object:
     import matplotlib as mpl
 
     mpl.use("Agg")
+    import matplotlib.pyplot as plt
     import seaborn as sns
 
-    return len(sns.barplot(x=["a", "b"], y=[x, 2]).patches)
+    # A figure of its own: in a plain loop, the next one would be drawn on top.
+    return len(sns.barplot(x=["a", "b"], y=[x, 2], ax=plt.figure().subplots()).patches)
 
 
 @workload("torch", "torch")

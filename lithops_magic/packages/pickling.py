@@ -12,9 +12,12 @@ from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 
+from lithops_magic.packages.texts import looked_up
 from lithops_magic.worker import packing
 from lithops_magic.worker.packing import Pickler
 
+_STATE = 2
+"""Where cloudpickle has the state of a function among what it is made from."""
 _GENERATORS = {"numpy.Generator", "numpy.RandomState"}
 
 
@@ -51,6 +54,8 @@ class _Recorder(Pickler):
         """Note what `value` refers to, and reduce it as usual."""
         self._note(value)
         reduced = super().reducer_override(value)
+        if type(value) is FunctionType and isinstance(reduced, tuple):
+            _add_looked_up(value, reduced)
         if isinstance(reduced, str):
             self._add(packing.whichmodule(value, reduced))
         return reduced
@@ -80,6 +85,13 @@ class _Recorder(Pickler):
         if self._by_value and any(f"{module}.".startswith(f"{name}.") for name in self._by_value):
             return
         self.reach.modules.add(module)
+
+
+def _add_looked_up(function: FunctionType, reduced: tuple[Any, ...]) -> None:
+    """Have a function that travels by value take along what it looks up in texts."""
+    slots = reduced[_STATE][1] if len(reduced) > _STATE and isinstance(reduced[_STATE], tuple) else None
+    if isinstance(slots, dict) and "__globals__" in slots:
+        slots["__globals__"] = {**looked_up(function), **slots["__globals__"]}
 
 
 def is_generator(value: object) -> bool:

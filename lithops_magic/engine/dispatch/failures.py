@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import signal
+import sys
 
 from lithops_magic.aws.invoke.outcomes import Reply
 from lithops_magic.errors import (
@@ -44,6 +45,9 @@ _ABSENT = re.compile(r"no such file|does not exist|cannot find|not found|unable 
 _SHIPPED = re.compile(r"^(?:/opt/python|.*/modules-[0-9a-f]{12})/")
 """Where a sandbox has the modules of the notebook's folder, beside which they may look."""
 _NAMES = re.compile(r"""'([^'\n]+)'|"([^"\n]+)"|(\S+)""")
+_LOOKED_UP = ("NameError", "UndefinedVariableError", "CatalogException", "SQLInterfaceError")
+_UNDEFINED = re.compile(r"(?:name|variable) '(\w+)' is not defined|with name (\w+) does not|'(\w+)' was not found")
+"""How Python, pandas, DuckDB and Polars say that a name in a text means nothing."""
 _NO_DEBUGGER = "a sandbox has no debugger: .debug(i) of the result runs the task here, where breakpoint() works"
 _LOG = "the function's log in CloudWatch may say more"
 _NO_FILE = ("FileNotFoundError", "ImportError", "OSError", "PermissionError")
@@ -92,9 +96,21 @@ def of_exception(
         return RemoteError, f" (the function has {memory} MB: give it more with memory (--memory))"
     if error.type == "BdbQuit":
         return RemoteError, f" ({_NO_DEBUGGER})"
+    if name := _only_in_a_text(error):
+        return RemoteError, (
+            f" (the notebook has {name}, but the task names it only in a text that is put together as it runs: mention "
+            f"{name} in the code as well)"
+        )
     if path := _file_here(error, original):
         return RemoteError, f" ({_bring(path)})"
     return RemoteError, ""
+
+
+def _only_in_a_text(error: RemoteTraceback) -> str:
+    """A variable of the notebook that a task looked up in vain; empty if there is none."""
+    found = _UNDEFINED.search(error.message) if error.type.rpartition(".")[2] in _LOOKED_UP else None
+    name = next(filter(None, found.groups()), "") if found else ""
+    return name if name in vars(sys.modules["__main__"]) else ""
 
 
 def _file_here(error: RemoteTraceback, original: BaseException | None) -> str:
