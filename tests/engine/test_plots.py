@@ -206,7 +206,7 @@ def test_the_users_style_and_backend_are_left_alone_and_do_not_matter() -> None:
 def test_bad_requests_are_one_line() -> None:
     with pytest.raises(MisuseError, match="did you mean 'timeline'"):
         plot("timelin", *job(4, 2), "")
-    with pytest.raises(MisuseError, match="no task has run yet"):
+    with pytest.raises(MisuseError, match="no task has run"):
         plot("overview", table([TaskStats(index=0)]), [], Snapshot(), "")
 
 

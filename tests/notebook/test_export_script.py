@@ -147,6 +147,25 @@ def test_what_a_script_cannot_do_is_left_out_and_named() -> None:
     ]
 
 
+def test_what_is_only_measured_is_no_job_of_the_script_and_the_cache_is_its_too() -> None:
+    written = to_script(
+        book(
+            "%%lambda_map x in range(3) --tune\nx",
+            "def f(x): return x\n%lambda_map f [1] --tune cheapest\n%lambda_tune f [1]\n%lambda_cache",
+            "%config LambdaMagics.cache = True\n%lambda_map f [1] -o a\n%lambda_map f [2] -o b --cache 1d",
+        ),
+        "some.ipynb",
+    )
+    assert [left.partition(" (")[0] for left in written.left_out] == [
+        "%%lambda_map x in range(3) --tune",
+        "%lambda_map f [1] --tune cheapest",
+        "%lambda_tune f [1]",
+        "%lambda_cache",
+    ]
+    assert "lithops_magic.map(f, [1], cache=True)" in written.text
+    assert "lithops_magic.map(f, [2], cache=86400.0)" in written.text
+
+
 def test_a_cell_that_failed_as_it_was_meant_to_is_a_comment() -> None:
     error = new_output("error", ename="UsageError", evalue="", traceback=[])
     notebook = new_notebook(cells=[new_code_cell("%%lambda_map x in a --errors never\nx", outputs=[error])])

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby
 
 from lithops_magic.aws.storage.bucket import CACHE
+from lithops_magic.aws.storage.objects import Found
 from lithops_magic.engine.cache.index import count
 from lithops_magic.engine.cache.shelf import ABOUT, DAY, INDEXES
 from lithops_magic.engine.wire.store import Store
 from lithops_magic.errors import AwsError
+
+_THREADS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,18 @@ def kept(store: Store) -> list[Kept]:
     AwsError
         S3 cannot be read.
     """
+    try:
+        listed = list(store.find(CACHE))
+    except AwsError as error:
+        # Nothing was stored yet.
+        if error.code == "NoSuchBucket":
+            return []
+        raise
+    groups = [(prefix, list(group)) for prefix, group in groupby(listed, key=_prefix)]
     found: dict[str, list[Kept]] = {}
-    for part in _parts(store):
-        found.setdefault(part.name, []).append(part)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for part in pool.map(lambda group: _part(store, *group), groups):
+            found.setdefault(part.name, []).append(part)
     return sorted((_together(parts) for parts in found.values()), key=lambda one: -one.written)
 
 
@@ -66,30 +79,26 @@ def clear(store: Store, what: Iterable[Kept]) -> None:
             store.delete_prefix(prefix)
 
 
-def _parts(store: Store) -> Iterator[Kept]:
-    try:
-        listed = list(store.find(CACHE))
-    except AwsError as error:
-        # Nothing was stored yet.
-        if error.code == "NoSuchBucket":
-            return
-        raise
-    for prefix, group in groupby(listed, key=lambda each: "/".join(each.key.split("/")[:3]) + "/"):
-        objects = list(group)
-        days, name = prefix.split("/")[1:3]
-        indexes = [each for each in objects if each.key.startswith(prefix + INDEXES)]
-        written = max(each.modified for each in indexes or objects)
-        about = _about(store, prefix + ABOUT)
-        yield Kept(
-            name=name,
-            label=about.get("label") or about.get("name", ""),
-            about=about.get("about", ""),
-            values=sum(count(each.size) for each in indexes),
-            size=sum(each.size for each in objects),
-            written=written,
-            until=written + int(days) * DAY,
-            prefixes=(prefix,),
-        )
+def _prefix(each: Found) -> str:
+    """Return how all keys of a function begin that expire alike."""
+    return "/".join(each.key.split("/")[:3]) + "/"
+
+
+def _part(store: Store, prefix: str, objects: Sequence[Found]) -> Kept:
+    days, name = prefix.split("/")[1:3]
+    indexes = [each for each in objects if each.key.startswith(prefix + INDEXES)]
+    written = max(each.modified for each in indexes or objects)
+    about = _about(store, prefix + ABOUT)
+    return Kept(
+        name=name,
+        label=about.get("label") or about.get("name", ""),
+        about=about.get("about", ""),
+        values=sum(count(each.size) for each in indexes),
+        size=sum(each.size for each in objects),
+        written=written,
+        until=written + int(days) * DAY,
+        prefixes=(prefix,),
+    )
 
 
 def _about(store: Store, key: str) -> dict[str, str]:

@@ -98,7 +98,7 @@ class _Writer:
 
     def _mapped(self, line: str, body: str) -> str:
         asked = grammar.cell_line(line)
-        if asked.options.help or getattr(asked.options, "dry_run", False):
+        if not _runs(asked.options):
             return self._leave_out(f"%%lambda_map {line}\n{body}")
         if asked.target is not None:
             return self._function(asked.target, body, asked.items, asked.options)
@@ -175,7 +175,7 @@ class _Writer:
         """Return what stands for one line magic or shell command; a comment or nothing if it has no counterpart."""
         if magic.name == "lambda_map":
             asked = grammar.magic_line(magic.line)
-            if not asked.options.help and not getattr(asked.options, "dry_run", False):
+            if _runs(asked.options):
                 return self._run(asked.function or "", asked.items, asked.options)
         if not alone:
             raise UsageError(f"the value of `{magic.text}` exists only in a notebook; write it in plain Python")
@@ -210,6 +210,11 @@ class _Writer:
             name += "_"
         self._taken.add(name)
         return name
+
+
+def _runs(options: Options) -> bool:
+    """Whether a line runs a job, rather than telling something about it."""
+    return not (options.help or options.dry_run or options.tune)
 
 
 def _placed(text: str, column: int) -> str:
