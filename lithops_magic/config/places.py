@@ -22,3 +22,13 @@ def _state() -> Path:
     from platformdirs import user_state_path
 
     return user_state_path("lithops-magic", appauthor=False)
+
+
+def caches() -> Path:
+    """Return the folder of what can be made again, whether or not it exists."""
+    chosen = os.environ.get("LITHOPS_MAGIC_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("lithops-magic", appauthor=False)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lithops_magic.aws.definition import DESCRIPTION, FUNCTION_HASH, OWNER_TAG, creation_request, owner, start_of_names
 from lithops_magic.aws.deploy.create import create
@@ -57,7 +58,13 @@ class ListedFunction:
     """ISO 8601."""
 
 
-def deploy(cloud: Cloud, settings: Settings, package: bytes, notify: Notify = silent) -> DeployedFunction:
+def deploy(
+    cloud: Cloud,
+    settings: Settings,
+    package: bytes,
+    notify: Notify = silent,
+    meanwhile: Callable[[], object] = object,
+) -> DeployedFunction:
     """Find the function that runs `package` under `settings`, or create it, and wait until it may be invoked.
 
     Parameters
@@ -66,6 +73,8 @@ def deploy(cloud: Cloud, settings: Settings, package: bytes, notify: Notify = si
         The deployment package, a zip.
     notify
         Told in a few words when something takes a while.
+    meanwhile
+        Called in another thread while the function is being created, and waited for; not where it is there already.
 
     Raises
     ------
@@ -87,9 +96,13 @@ def deploy(cloud: Cloud, settings: Settings, package: bytes, notify: Notify = si
     if found is None:
         notify(f"Deploying {name} …")
         execution_role(cloud, settings)
-        prepare_log_group(cloud, name)
-        create(cloud, request, notify)
-    if found is None or found.get("State", "Active") not in USABLE:
+        with ThreadPoolExecutor(2, "lambda-deploy") as beside:
+            others: list[Future[Any]] = [beside.submit(prepare_log_group, cloud, name), beside.submit(meanwhile)]
+            create(cloud, request, notify)
+            found = wait_until_active(cloud, name, notify)
+        for other in others:
+            other.result()
+    elif found.get("State", "Active") not in USABLE:
         found = wait_until_active(cloud, name, notify)
     return DeployedFunction(name, found["FunctionArn"], found["MemorySize"], found["Timeout"], created)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -89,16 +90,22 @@ def _label(namespace: str, room: int) -> str:
     return re.sub(r"[^a-z0-9]", "-", namespace.lower())[: room - len(digest) - 1] + "-" + digest
 
 
-def ensure_bucket(cloud: Cloud, settings: Settings, notify: Notify = silent) -> str:
+def ensure_bucket(cloud: Cloud, settings: Settings, notify: Notify = silent, *, account: str | None = None) -> str:
     """Return the bucket's name; the bucket is created if it does not exist, and finished if that was interrupted.
+
+    Parameters
+    ----------
+    account
+        Whose it is, where that is known without asking AWS.
 
     Raises
     ------
     AwsError
         The bucket belongs to another account, or a call is not permitted.
     """
-    name = bucket_name(cloud.account_id, cloud.region, settings.namespace)
-    owned: Owned = {"Bucket": name, "ExpectedBucketOwner": cloud.account_id}
+    owner = account or cloud.account_id
+    name = bucket_name(owner, cloud.region, settings.namespace)
+    owned: Owned = {"Bucket": name, "ExpectedBucketOwner": owner}
     s3 = cloud.client("s3")
     with aws_errors():
         lifecycle = _lifecycle(s3, owned)
@@ -107,9 +114,7 @@ def ensure_bucket(cloud: Cloud, settings: Settings, notify: Notify = silent) -> 
             _create(s3, cloud, owned)
             lifecycle = {"Rules": []}
         if not any(rule.get("ID") == PREFIX for rule in lifecycle["Rules"]):
-            _protect(s3, owned)
-            if (cloud.endpoint_url or "https:").startswith("https:"):
-                _refuse_plain_http(s3, owned, cloud.region)
+            _protect(s3, owned, cloud)
             # Last, so that its presence says that everything is done.
             _expire(s3, owned, lifecycle, [_RULE])
     return name
@@ -183,17 +188,26 @@ def _create(s3: S3Client, cloud: Cloud, owned: Owned) -> None:
     s3.get_waiter("bucket_exists").wait(**owned)
 
 
-def _protect(s3: S3Client, owned: Owned) -> None:
+def _protect(s3: S3Client, owned: Owned, cloud: Cloud) -> None:
+    """Close the bucket to others, with one call beside the other."""
+    with ThreadPoolExecutor(3, "lambda-bucket") as beside:
+        calls = [beside.submit(_refuse_the_public, s3, owned), beside.submit(_encrypt, s3, owned)]
+        if (cloud.endpoint_url or "https:").startswith("https:"):
+            calls.append(beside.submit(_refuse_plain_http, s3, owned, cloud.region))
+    for call in calls:
+        call.result()
+
+
+def _refuse_the_public(s3: S3Client, owned: Owned) -> None:
     everything: Any = dict.fromkeys(
         ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
     )
     s3.put_public_access_block(**owned, PublicAccessBlockConfiguration=everything)
-    s3.put_bucket_encryption(
-        **owned,
-        ServerSideEncryptionConfiguration={
-            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
-        },
-    )
+
+
+def _encrypt(s3: S3Client, owned: Owned) -> None:
+    rule: Any = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    s3.put_bucket_encryption(**owned, ServerSideEncryptionConfiguration={"Rules": [rule]})
 
 
 def _refuse_plain_http(s3: S3Client, owned: Owned, region: str) -> None:

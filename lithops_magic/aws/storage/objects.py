@@ -81,7 +81,7 @@ class ObjectStore:
     def _s3(self) -> S3Client:
         return self._cloud.client("s3")
 
-    def prepare(self, notify: Notify) -> None:
+    def prepare(self, notify: Notify = silent) -> None:
         """Create the bucket if that is permitted; if not, whoever writes the first object is told."""
         with suppress(AwsError):
             self._ensure_bucket(notify)
@@ -239,7 +239,7 @@ class ObjectStore:
     def _ensure_bucket(self, notify: Notify = silent) -> None:
         with self._lock:
             if not self._ensured:
-                ensure_bucket(self._cloud, self._settings, notify)
+                ensure_bucket(self._cloud, self._settings, notify, account=self.owner)
                 self._ensured = True
 
     def _write(self, key: str, data: bytes, **conditions: Any) -> None:

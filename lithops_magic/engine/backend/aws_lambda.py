@@ -7,6 +7,7 @@ import math
 import os
 import secrets
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from lithops_magic.aws.deploy.function import DeployedFunction
     from lithops_magic.aws.session import Cloud
     from lithops_magic.config import Settings
+    from lithops_magic.engine.backend.remembered import Remembered
     from lithops_magic.packages import Need, Supply
 
 FALLBACK_WORKERS = 100
@@ -130,6 +132,8 @@ class _Known:
     notes: tuple[str, ...]
     differences: tuple[str, ...]
     store: Store
+    recalled: bool
+    """Whether an earlier process found it, and this one has not looked."""
 
 
 _known: dict[object, _Known] = {}
@@ -188,7 +192,7 @@ class LambdaBackend:
         key = (settings, self._need, content, _environment(), datetime.now(UTC).date())
         reused = not afresh and key in _known and _known[key].cloud.is_there()
         if not reused:
-            _known[key] = self._deploy(notify)
+            _known[key] = self._deploy(notify, afresh=afresh)
         cloud, deployed = _known[key].cloud, _known[key].function
         wanted = self._workers or _known[key].workers
         workers = invoke.allow_sockets(wanted)
@@ -205,7 +209,7 @@ class LambdaBackend:
             workers=workers,
             limits=Limits(deployed.memory, deployed.timeout),
             local=cloud.is_local,
-            reused=reused,
+            reused=reused or _known[key].recalled,
             price=self._price(cloud.region),
             request_price=prices.price_of(cloud.region).request,
             notes=(*_known[key].notes, *few),
@@ -258,36 +262,54 @@ class LambdaBackend:
         """Return the same where the function has what `need` says."""
         return LambdaBackend(self._settings, self._workers, need, asynchronous=self._asynchronous)
 
-    def _deploy(self, notify: Callable[[str], None]) -> _Known:
+    def _deploy(self, notify: Callable[[str], None], *, afresh: bool) -> _Known:
         from lithops_magic.aws import prices
         from lithops_magic.aws.account.local_role import denied_on_aws
-        from lithops_magic.aws.deploy import function
-        from lithops_magic.aws.deploy.archive import store_archives
-        from lithops_magic.aws.deploy.layer import publish_layers
-        from lithops_magic.aws.invoke import sender as invoke
         from lithops_magic.aws.session import Cloud
         from lithops_magic.aws.storage.objects import ObjectStore
+        from lithops_magic.engine.backend import remembered
 
         settings, given, notes = gather(self._settings, self._need, notify)
         notify("Connecting")
         cloud = Cloud.connect(settings, notify)
-        published = publish_layers(cloud, settings, given.layers, notify)
-        stored = store_archives(cloud, settings, given.archives, notify)
-        settings = settings.replace(layers=(*settings.layers, *published), env_vars={**settings.env_vars, **stored})
-        notify("Deploying the function")
-        deployed = function.deploy(cloud, settings, worker_package(), notify)
+        name = remembered.key(cloud, settings, given, worker_package())
+        recalled = None if afresh else remembered.recall(name)
+        if recalled is None:
+            found = self._found(cloud, settings, given, notify)
+            remembered.remember(name, found)
+        else:
+            found = recalled
         # It outlives this job: a `notify` in it would keep the job with all its values.
-        store = ObjectStore(cloud, self._settings, account=deployed.account)
-        if deployed.created:
-            # A result that is too large must find its bucket: the sandbox may not create it.
-            store.prepare(notify)
+        store = ObjectStore(cloud, self._settings, account=found.function.account)
         notes = (*notes, *filter(None, [prices.estimate_note(cloud.region), denied_on_aws(cloud, self._settings)]))
-        concurrency = invoke.concurrency(cloud)
-        if concurrency is None and self._workers is None:
+        concurrency, wanted = found.concurrency, self._workers
+        if concurrency is None and wanted is None:
             notes = (*notes, UNKNOWN_CONCURRENCY)
-        if concurrency is not None and not cloud.is_local and (self._workers or 0) > concurrency:
-            notes = (*notes, _too_many(cloud, self._workers or 0, concurrency))
-        return _Known(cloud, deployed, concurrency or FALLBACK_WORKERS, notes, given.differences, store)
+        if concurrency is not None and not cloud.is_local and (wanted or 0) > concurrency:
+            notes = (*notes, _too_many(cloud, wanted or 0, concurrency))
+        workers = concurrency or FALLBACK_WORKERS
+        return _Known(cloud, found.function, workers, notes, given.differences, store, recalled is not None)
+
+    def _found(self, cloud: Cloud, settings: Settings, given: Supply, notify: Callable[[str], None]) -> Remembered:
+        """Find or create all that the function needs, what does not depend on one another side by side."""
+        from lithops_magic.aws.deploy import function
+        from lithops_magic.aws.deploy.archive import store_archives
+        from lithops_magic.aws.deploy.layer import publish_layers
+        from lithops_magic.aws.deploy.role import role_arn
+        from lithops_magic.aws.invoke import sender as invoke
+        from lithops_magic.aws.storage.objects import ObjectStore
+        from lithops_magic.engine.backend.remembered import Remembered
+
+        with ThreadPoolExecutor(1, "lambda-deploy") as beside:
+            concurrency = beside.submit(invoke.concurrency, cloud)
+            published = publish_layers(cloud, settings, given.layers, notify)
+            stored = store_archives(cloud, settings, given.archives, notify)
+            settings = settings.replace(layers=(*settings.layers, *published), env_vars={**settings.env_vars, **stored})
+            notify("Deploying the function")
+            store = ObjectStore(cloud, self._settings, account=role_arn(cloud, settings).split(":")[4])
+            # A result that is too large must find its bucket: the sandbox may not create it.
+            deployed = function.deploy(cloud, settings, worker_package(), notify, store.prepare)
+        return Remembered(deployed, concurrency.result())
 
 
 def _too_many(cloud: Cloud, workers: int, concurrency: int) -> str:

@@ -91,7 +91,7 @@ class DetachedBackend:
         self._journal = journal
         self._options = options
         self._link = Link(backend, self._notify)
-        self._answers: queue.SimpleQueue[tuple[_Event, Outcome]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[_Event, Endpoint, Outcome]] = queue.SimpleQueue()
         self._recall = Recall(total=len(items))
         self._replay = ReplayBackend(job, self._recall, self._endpoint, rest, "", lambda: EVENT_AGE, runs(options))
 
@@ -157,26 +157,28 @@ class DetachedBackend:
             while events and not pause and in_flight < min(AT_ONCE, link.limiter.limit):
                 event = events.popleft()
                 self._journal.invoked(event.tasks)
-                link.endpoint.sender.send(event.payload, partial(self._heard, event))
+                link.endpoint.sender.send(event.payload, partial(self._heard, event, link.endpoint))
                 in_flight += 1
             link.limiter.filled(time.monotonic(), in_flight, bool(events))
             with contextlib.suppress(queue.Empty):
-                event, outcome = self._answers.get(timeout=pause or None)
+                event, endpoint, outcome = self._answers.get(timeout=pause or None)
                 in_flight -= 1
-                self._answered(event, outcome, events)
+                self._answered(event, outcome, events, current=endpoint is link.endpoint)
                 self._notify(f"Sending events: {total - len(events) - in_flight:,} of {total:,}")
 
-    def _heard(self, event: _Event, outcome: Outcome) -> None:
-        self._answers.put((event, outcome))
+    def _heard(self, event: _Event, endpoint: Endpoint, outcome: Outcome) -> None:
+        self._answers.put((event, endpoint, outcome))
 
-    def _answered(self, event: _Event, outcome: Outcome, events: deque[_Event]) -> None:
+    def _answered(self, event: _Event, outcome: Outcome, events: deque[_Event], *, current: bool) -> None:
         if isinstance(outcome, Reply):
             self._link.accepted()
             self._recall.flying.update(event.tasks)
             return
         if not isinstance(outcome, Ambiguous):
             events.appendleft(event)
-            self._link.turned_away(outcome)
+            # What comes from an endpoint that was given up already is no news.
+            if current:
+                self._link.turned_away(outcome)
             return
         event.tries += 1
         if event.tries == TRIES:
