@@ -8,10 +8,12 @@ config                    The settings, and the Lithops configuration they are r
 errors                    The exceptions a user can meet.
 JobRecord                 A job that this machine knows, as `jobs` lists it.
 jobs                      Return the jobs that this machine knows, the latest first.
+LambdaExecutor            A `concurrent.futures.Executor` whose calls run on AWS Lambda.
 load_ipython_extension    Register the magics and the completion of their options; loading twice changes nothing.
 map                       Run `function` over `items` on AWS Lambda and return their values in order.
 MapOptions                How one job is run; None means the setting's or the engine's own choice.
 MapResult                 The values of a job in the order of its items, complete or not.
+register_joblib           Have joblib know the back-end "lambda": `with joblib.parallel_config(backend="lambda"): ...`.
 Settings                  Everything that decides where a function runs and what it may use.
 tune                      Measure a function on a few items at several sizes, and return what each takes and costs.
 unload_ipython_extension  Remove the magics, their session defaults and the completion.
@@ -62,12 +64,14 @@ if TYPE_CHECKING:
     from lithops_magic.engine.api import map
     from lithops_magic.engine.attach import JobRecord, attach, jobs
     from lithops_magic.engine.tune.measure import tune
+    from lithops_magic.executor import LambdaExecutor, register_joblib
     from lithops_magic.notebook.extension import load_ipython_extension, unload_ipython_extension
 
 __version__ = "0.1.0"
 
 __all__ = [
     "JobRecord",
+    "LambdaExecutor",
     "MapOptions",
     "MapResult",
     "Settings",
@@ -78,6 +82,7 @@ __all__ = [
     "jobs",
     "load_ipython_extension",
     "map",
+    "register_joblib",
     "tune",
     "unload_ipython_extension",
 ]
@@ -85,6 +90,7 @@ __all__ = [
 _MODULES = ("callbacks", "config", "errors")
 _HOMES = {
     "JobRecord": "lithops_magic.engine.attach",
+    "LambdaExecutor": "lithops_magic.executor",
     "MapOptions": "lithops_magic.engine",
     "MapResult": "lithops_magic.engine",
     "Settings": "lithops_magic.config",
@@ -92,6 +98,7 @@ _HOMES = {
     "jobs": "lithops_magic.engine.attach",
     "load_ipython_extension": "lithops_magic.notebook.extension",
     "map": "lithops_magic.engine.api",
+    "register_joblib": "lithops_magic.executor",
     "tune": "lithops_magic.engine.tune.measure",
     "unload_ipython_extension": "lithops_magic.notebook.extension",
 }

@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from lithops_magic import user_code
-from lithops_magic.config.settings import SETTING_OF
 from lithops_magic.engine import handover
 from lithops_magic.engine.backend import live_logs
 from lithops_magic.engine.backend.aws_lambda import LambdaBackend
@@ -108,8 +107,7 @@ def _launch(
     owned = () if items.owned is None else items.owned
     blob = Function.pickle(function, owned, Request.parse(options.packages, options.files), setup)
     job.start_again = partial(again, function, settings)
-    chosen = {SETTING_OF[name]: getattr(options, name) for name in ("memory", "timeout", "tmp")}
-    settings = settings.replace(**{name: value for name, value in chosen.items() if value is not None})
+    settings = options.applied_to(settings)
     job.follow = partial(live_logs.follow, job, settings)
     backend = LambdaBackend(settings, options.workers, blob.need)
     for warning in blob.warnings:

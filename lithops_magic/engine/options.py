@@ -6,13 +6,16 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lithops_magic.closest import closest
 from lithops_magic.config import limits
 from lithops_magic.config.lifetime import DEFAULT, LIFETIME, parse_lifetime
-from lithops_magic.config.settings import ALIASES
+from lithops_magic.config.settings import ALIASES, SETTING_OF
 from lithops_magic.errors import MisuseError
+
+if TYPE_CHECKING:
+    from lithops_magic.config import Settings
 
 KEEP_AFTER = 5.0
 """Seconds: a result that took longer is worth the hundred-thousandth of a dollar that it costs to keep it."""
@@ -92,6 +95,11 @@ class MapOptions:
     def keeping(self) -> dict[str, list[str]]:
         """What a worker must know of keeping outcomes in S3: the first one stays, so it must not be a retried error."""
         return {"again": ["error"]} if self.retry_errors else {}
+
+    def applied_to(self, settings: Settings) -> Settings:
+        """Return the settings with what these options say of the function itself."""
+        chosen = {SETTING_OF[name]: getattr(self, name) for name in ("memory", "timeout", "tmp")}
+        return settings.replace(**{name: value for name, value in chosen.items() if value is not None})
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():

@@ -20,6 +20,7 @@ class Cargo:
         self.need = need
         self._modules: set[str] = set()
         self._codes: dict[int, CodeType] = {}
+        self._latest: Reach | None = None
 
     def grows(self, reach: Reach) -> bool:
         """Take in what an item needs; whether that is more than before.
@@ -29,13 +30,17 @@ class Cargo:
         PackageError
             It cannot be shipped.
         """
+        if reach is self._latest:
+            return False
         modules = reach.modules - self._modules
         codes = [code for code in reach.codes if id(code) not in self._codes]
         if not modules and not codes:
+            self._latest = reach
             return False
         before, need = self.need, self.need.extended(Reach(modules, codes))
         # Only now: what cannot be shipped is refused again for the next item of its kind.
         self._modules |= modules
         self._codes |= {id(code): code for code in codes}
+        self._latest = reach
         self.need = need
         return need != before

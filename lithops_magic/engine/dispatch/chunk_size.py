@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from functools import partial
 
 TARGET_SECONDS = 0.5
 """Work per invocation for tiny tasks: the overhead of an invocation, some 10 ms, stays at a few percent of it."""
@@ -55,6 +56,10 @@ class Chunks:
         self._reply_bytes += _WEIGHT * (reply_bytes / tasks - self._reply_bytes)
         self._measured += tasks
 
+    def begin_anew(self) -> None:
+        """Grow from a single task once more: what comes after a pause may take longer than what was measured before."""
+        self._measured = 0
+
     @property
     def tiny(self) -> bool:
         """Whether tasks are too short to be worth a sandbox each, or may be, as far as is known."""
@@ -89,3 +94,39 @@ class Chunks:
             if total > self.room and position:
                 return position
         return len(sizes)
+
+
+class Paces:
+    """A job's chunk sizes: of each kind of task its own, because what one takes says nothing of another.
+
+    Parameters
+    ----------
+    fixed, room, processes
+        As of `Chunks`.
+    """
+
+    def __init__(self, fixed: int | None, room: int, processes: int = 1) -> None:
+        self._new = partial(Chunks, fixed, processes=processes)
+        self._kinds: dict[Hashable, Chunks] = {}
+        self._latest: Hashable = None
+        self.room = room
+        """May be set once the size of a request's head is known."""
+
+    @property
+    def latest(self) -> Chunks:
+        """Those of the kind that was asked for last."""
+        return self.of(self._latest)
+
+    def of(self, kind: Hashable) -> Chunks:
+        """Return those of a kind."""
+        self._latest = kind
+        if kind not in self._kinds:
+            self._kinds[kind] = self._new(self.room)
+        chunks = self._kinds[kind]
+        chunks.room = self.room
+        return chunks
+
+    def begin_anew(self) -> None:
+        """Note a pause: what follows may take longer."""
+        for chunks in self._kinds.values():
+            chunks.begin_anew()

@@ -87,7 +87,8 @@ class Lane:
         if waiting[0].alone or size == 1:
             return [waiting.popleft()]
         size = min(size, len(waiting))
-        count = next((i for i in range(size) if waiting[i].alone), size)
+        kind = waiting[0].kind
+        count = next((i for i in range(size) if waiting[i].alone or waiting[i].kind != kind), size)
         count = fit([len(waiting[i].fragment) for i in range(count)])
         return [waiting.popleft() for _ in range(count)]
 

@@ -23,7 +23,7 @@ from lithops_magic.engine.dispatch.answers import Answer
 from lithops_magic.engine.dispatch.budget import Budget
 from lithops_magic.engine.dispatch.cached import Cached, Recollected, Uncached, as_reply
 from lithops_magic.engine.dispatch.cargo import Cargo
-from lithops_magic.engine.dispatch.chunk_size import Chunks
+from lithops_magic.engine.dispatch.chunk_size import Chunks, Paces
 from lithops_magic.engine.dispatch.items import Exhausted, Pulled, Source, Taken
 from lithops_magic.engine.dispatch.lanes import Flight, Lane, Lanes, Opened
 from lithops_magic.engine.dispatch.settlement import Referee
@@ -102,11 +102,11 @@ class Scheduler:
         self._lanes = Lanes(backend, self._notify, self._inbox.put)
         self._parcels = Parcels(function, self._inbox.put)
         self._parcels.place = self._place
-        self._began = 0.0
+        self._began, self._replies = 0.0, 0
         self._pulled_at = 0.0
         # With retries=0 no task may run twice, and one that is lost must take no other with it: each travels alone.
         fixed = job.options.chunksize or (1 if job.options.retries == 0 else None)
-        self._chunks = Chunks(fixed, self._requests.room, processes)
+        self._paces = Paces(fixed, self._requests.room, processes)
         self._budget = Budget(job.options.max_cost)
         self._stragglers = Stragglers()
         self._cargo = Cargo(function.need)
@@ -118,7 +118,7 @@ class Scheduler:
             self._lanes,
             self._parcels,
             partial(self._upload, again=True),
-            self._chunks,
+            self._paces,
             self._stragglers,
             self._versions,
             self._cached,
@@ -206,7 +206,7 @@ class Scheduler:
             if large := self._function.large:
                 self._notify(f"Uploading the function, {size(large)}")
         self._requests = self._function.place(place, self._job.snapshot().total, key=self._job.key)
-        self._chunks.room = self._requests.room
+        self._paces.room = self._requests.room
         self._notify("")
 
     def _place(self) -> Place | None:
@@ -337,6 +337,9 @@ class Scheduler:
 
     def _pull(self) -> None:
         self._pulled_at = time.monotonic()
+        if self._job.bursts and not self._job.running and not self._lanes.waiting:
+            self._paces.begin_anew()
+            self._began, self._replies = self._pulled_at, self._referee.replies
         for taken in self._source.take():
             self._add(taken)
         self._cached.fetch()
@@ -430,10 +433,10 @@ class Scheduler:
         chunks: list[list[Task]] = []
         taken = 0
         while lane.waiting and len(lane.flights) + len(chunks) < limit:
-            size = self._chunk_size(taken)
+            size = self._chunk_size(lane, taken)
             if not self._ripe(lane, size, now):
                 break
-            chunks.append(lane.take(size, self._chunks.fit))
+            chunks.append(lane.take(size, self._pace(lane).fit))
             taken += len(chunks[-1])
         memory = lane.link.endpoint.limits.memory
         if chunks and self._job.submit([task for chunk in chunks for task in chunk], memory):
@@ -444,7 +447,7 @@ class Scheduler:
     def _ask(self, limit: int) -> None:
         """Ask for the items that can be sent soon; not for each by itself, which would cost more than sending it."""
         lane = self._lanes.first
-        wanted = self._chunk_size() * (max(0, limit - len(lane.flights)) + 1)
+        wanted = self._chunk_size(lane) * (max(0, limit - len(lane.flights)) + 1)
         if self._source.owned:
             # As long as values are there, a few at a time would take long.
             wanted = max(wanted, min(_LONGEST_REACH, 2 * self._cached.lately))
@@ -457,8 +460,8 @@ class Scheduler:
         """Invocations that may be in flight on a lane."""
         first = self._lanes.first
         limit: float = lane.link.limiter.limit
-        if self._chunks.tiny and lane is first:
-            limit = min(limit, ramp(now - self._began, self._referee.replies))
+        if lane is first and self._pace(lane).tiny:
+            limit = min(limit, ramp(now - self._began, self._referee.replies - self._replies))
         if len(self._lanes) > 1:
             limit = min(limit, first.link.endpoint.workers - self._lanes.in_flight + len(lane.flights))
         if self._job.options.max_cost is not None:
@@ -467,7 +470,7 @@ class Scheduler:
 
     def _affordable(self, lane: Lane) -> float:
         """Invocations that the job's money allows in flight."""
-        return self._budget.affordable(self._job.snapshot(), lane.link.endpoint, self._chunk_size())
+        return self._budget.affordable(self._job.snapshot(), lane.link.endpoint, self._chunk_size(lane))
 
     def _check_budget(self, lane: Lane) -> None:
         """End the job where nothing is in flight, and nothing more can be paid for.
@@ -485,10 +488,15 @@ class Scheduler:
         full = self._source.last or not self._source.asked or len(lane.waiting) >= size
         return full or now - self._pulled_at >= _CHUNK_PATIENCE
 
-    def _chunk_size(self, taken: int = 0) -> int:
+    def _pace(self, lane: Lane) -> Chunks:
+        """What is known of the tasks that are next."""
+        return self._paces.of(lane.waiting[0].kind) if lane.waiting else self._paces.latest
+
+    def _chunk_size(self, lane: Lane, taken: int = 0) -> int:
         """Tasks for the next invocation; `taken`: those that are queued no more, which the job does not know yet."""
         queued = self._job.queued
-        return self._chunks.size(None if queued is None else queued - taken, self._lanes.first.link.limiter.limit)
+        remaining = None if queued is None else queued - taken
+        return self._pace(lane).size(remaining, self._lanes.first.link.limiter.limit)
 
     def _back_up(self, now: float) -> None:
         """Send copies of invocations that take far too long, where there is room for them."""

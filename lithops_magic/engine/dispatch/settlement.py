@@ -11,7 +11,7 @@ from lithops_magic.engine.dispatch import supplements, verdicts
 from lithops_magic.engine.dispatch.answers import Answer, Spoilt
 from lithops_magic.engine.dispatch.billing import Bill
 from lithops_magic.engine.dispatch.cached import Uncached
-from lithops_magic.engine.dispatch.chunk_size import Chunks
+from lithops_magic.engine.dispatch.chunk_size import Paces
 from lithops_magic.engine.dispatch.lanes import Flight, Lane, Lanes
 from lithops_magic.engine.dispatch.stragglers import Stragglers
 from lithops_magic.engine.dispatch.supplements import Asked, listed
@@ -52,7 +52,7 @@ class Referee:
         Brings values from S3.
     upload
         Brings a task's item to S3 once more.
-    chunks, stragglers
+    paces, stragglers
         Learn from what is observed.
     versions
         Compares the packages that sandboxes report.
@@ -66,7 +66,7 @@ class Referee:
         lanes: Lanes,
         parcels: Parcels,
         upload: Callable[[Lane, Task], None],
-        chunks: Chunks,
+        paces: Paces,
         stragglers: Stragglers,
         versions: Versions,
         cached: Uncached,
@@ -75,7 +75,7 @@ class Referee:
         self._lanes = lanes
         self._parcels = parcels
         self._upload = upload
-        self._chunks = chunks
+        self._paces = paces
         self._stragglers = stragglers
         self._versions = versions
         self._cached = cached
@@ -143,7 +143,8 @@ class Referee:
         for note in notes:
             self._job.publish(ev.Noted(note))
         if worker is not None and worker.outcomes:
-            self._chunks.observe(len(worker.outcomes), bill.event.task_seconds, len(outcome.payload))
+            pace = self._paces.of(flight.tasks[0].kind)
+            pace.observe(len(worker.outcomes), bill.event.task_seconds, len(outcome.payload))
             self._stragglers.observe(flight, time.monotonic())
             self.replies += 1
         for task, verdict in zip(flight.tasks, judged, strict=True):

@@ -6,7 +6,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -33,11 +33,13 @@ else:
 class Task:
     """One item on its way; dropped once the task has ended."""
 
-    __slots__ = ("alone", "flights", "fragment", "index", "item", "lost", "settled")
+    __slots__ = ("alone", "flights", "fragment", "index", "item", "kind", "lost", "settled")
 
     def __init__(self, index: int, item: Any) -> None:
         self.index = index
         self.item = item
+        self.kind: Hashable = None
+        """Only tasks of one kind share an invocation: they are expected to take about as long."""
         self.fragment = b""
         """The task as it stands in the request."""
         self.alone = False
@@ -50,7 +52,15 @@ class Task:
         """Whether it has its value or its error."""
 
 
-class TaskFuture(Future[R]):
+class SafeFuture(Future[R]):
+    """A future whose callbacks may raise anything: they run in the thread that all of a job's answers go through."""
+
+    def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
+        """Call `fn` with this future once it is done; whatever it raises is logged, and nothing else."""
+        super().add_done_callback(partial(_call_back, fn))
+
+
+class TaskFuture(SafeFuture[R]):
     """A task's value, error or `JobCancelled`; `index` is the task's position in the input."""
 
     def __init__(self, index: int) -> None:
@@ -59,17 +69,13 @@ class TaskFuture(Future[R]):
         # A single task cannot be taken back once the job has it: cancel() must answer False.
         self.set_running_or_notify_cancel()
 
-    def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
-        """Call `fn` with this future once it is done; whatever it raises is logged, and nothing else."""
-        super().add_done_callback(partial(_call_back, fn))
-
 
 def _call_back(fn: Callable[[Future[Any]], object], future: Future[Any]) -> None:
     try:
         fn(future)
     except Exception:
         raise  # which a future logs
-    except BaseException:  # and this would end the thread that all of the job's answers go through
+    except BaseException:  # and this would end that thread
         logging.getLogger("concurrent.futures").exception("exception calling callback for %r", future)
 
 
@@ -89,6 +95,9 @@ class Job:
     items
         The items, if they can be looked up again.
     """
+
+    bursts = False
+    """Whether tasks come in bursts that may have nothing to do with each other."""
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ import cloudpickle  # type: ignore[import-untyped]
 
 from lithops_magic import packages
 from lithops_magic.engine.wire import captures
-from lithops_magic.engine.wire.luggage import pack
+from lithops_magic.engine.wire.luggage import Luggage, pack
 from lithops_magic.engine.wire.refusal import way_out
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.engine.wire.style import drawing_style
@@ -102,12 +102,7 @@ class Function:
         PackageError
             Something it needs cannot be shipped.
         """
-        try:
-            luggage = pack(function, items, request or packages.Request())
-        except PackageError:
-            raise
-        except Exception as error:
-            raise SerializationError(f"The function cannot be pickled: {_reason(function, error)}") from error
+        luggage = pickled(function, items, request or packages.Request())
         need = luggage.need
         head: dict[str, Any] = {
             "protocol": PROTOCOL,
@@ -195,6 +190,24 @@ class Function:
     def _largest(self) -> str:
         largest = captures.sizes(self.function)[:1]
         return "".join(f", most of all {capture} ({octets:,} bytes)" for capture, octets in largest)
+
+
+def pickled(function: Callable[..., Any], items: Iterable[Any], request: packages.Request, *beside: object) -> Luggage:
+    """Pickle `function`, in a tuple with what is to travel `beside` it if there is any.
+
+    Raises
+    ------
+    SerializationError
+        It cannot be pickled.
+    PackageError
+        Something it needs cannot be shipped.
+    """
+    try:
+        return pack((function, *beside) if beside else function, items, request)
+    except PackageError:
+        raise
+    except Exception as error:
+        raise SerializationError(f"The function cannot be pickled: {_reason(function, error)}") from error
 
 
 def _reason(function: Callable[[Any], Any], error: Exception) -> str:

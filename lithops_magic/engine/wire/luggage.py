@@ -24,7 +24,7 @@ class Luggage:
     """What the user should know, one sentence each."""
 
 
-def pack(function: Callable[[Any], Any], items: Iterable[Any], request: Request) -> Luggage:
+def pack(function: Callable[..., Any] | tuple[Any, ...], items: Iterable[Any], request: Request) -> Luggage:
     """Pickle `function`; raises what pickling it raises.
 
     Raises
@@ -50,7 +50,7 @@ def pack(function: Callable[[Any], Any], items: Iterable[Any], request: Request)
     return _noted(by_value, notes)
 
 
-def _pack(function: Callable[[Any], Any], items: Iterable[Any], request: Request) -> Luggage:
+def _pack(function: object, items: Iterable[Any], request: Request) -> Luggage:
     buffers = packing.Buffers()
     data, reach = packages.dumps(function, buffers.take)
     return Luggage(data, buffers.views, reach, packages.discover(reach, items, request))

@@ -1,0 +1,222 @@
+"""A job without end: calls are put in one by one, from any thread, and each completes a future of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lithops_magic import user_code
+from lithops_magic.engine.backend.aws_lambda import LambdaBackend
+from lithops_magic.engine.dispatch.items import Exhausted, Pulled, Source, Taken
+from lithops_magic.engine.dispatch.scheduler import Scheduler
+from lithops_magic.engine.job import events as ev
+from lithops_magic.engine.job.job import Job, R, SafeFuture, Task
+from lithops_magic.engine.options import MapOptions
+from lithops_magic.engine.wire.call import Begin, Call, Callee, caller
+from lithops_magic.engine.wire.function import Function, Setup
+from lithops_magic.errors import JobCancelled, TaskError
+from lithops_magic.packages import Request
+
+if TYPE_CHECKING:
+    from lithops_magic.config import Settings
+
+
+class CallFuture(SafeFuture[R]):
+    """What becomes of a call: as every future of `concurrent.futures`; asyncio can await it as well."""
+
+    log = ""
+    """What the call has printed, once it is done; `error.log` of one that failed."""
+    task: tuple[Job, int] | None = None
+    """The job that makes the call, and its number there, once it was taken up."""
+
+    def __await__(self) -> Generator[Any, None, R]:
+        from asyncio import wrap_future
+
+        return wrap_future(self).__await__()
+
+
+class Backlog(Source):
+    """Calls that were not asked for yet: whoever puts them in, the job's own thread takes them out, and none waits."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+        self._owned = False
+        self._calls: deque[Call] = deque()
+        self._lock = threading.Lock()
+        self._open = True
+
+    def put(self, call: Call) -> bool:
+        """Add a call; False if no more are taken."""
+        with self._lock:
+            if not self._open:
+                return False
+            self._calls.append(call)
+            if self.asked > 0 and not self._announced:
+                self._announced = True
+                self._deliver(Pulled())
+        return True
+
+    def end(self) -> None:
+        """Take no more."""
+        with self._lock:
+            self._open = False
+            self._tell_the_end()
+
+    def drain(self) -> list[Call]:
+        """Take out all that was not asked for."""
+        with self._lock:
+            calls = list(self._calls)
+            self._calls.clear()
+            self._tell_the_end()
+        return calls
+
+    def size(self) -> int:
+        """How many there are."""
+        return len(self._calls)
+
+    def start(self, deliver: Callable[[Pulled | Exhausted], None]) -> None:
+        """Begin."""
+        self._deliver = deliver
+
+    def ask(self, items: int) -> bool:
+        """Ask for `items` more; whether some are there."""
+        if items <= 0 or self.last:
+            return False
+        with self._lock:
+            self.asked += items
+            self._tell_the_end()
+            return bool(self._calls)
+
+    def first(self) -> Taken | None:
+        """The next call, which stays; None if there is none."""
+        with self._lock:
+            return Taken(self._calls[0], self._calls[0]) if self._calls else None
+
+    def take(self) -> Iterator[Taken]:
+        """Yield calls that were asked for and not cancelled."""
+        self._announced = False
+        while self.asked > 0:
+            with self._lock:
+                if not self._calls:
+                    self._tell_the_end()
+                    return
+                call = self._calls.popleft()
+            if call.future.set_running_or_notify_cancel():
+                self.asked -= 1
+                yield Taken(call, call)
+
+    def stop(self) -> None:
+        """End."""
+        self.last = True
+
+    def _tell_the_end(self) -> None:
+        if self.asked > 0 and not (self._open or self._calls or self._ended):
+            self._ended = True
+            self._deliver(Exhausted())
+
+
+class Calls(Job):
+    """The state of a job of calls; it keeps nothing of those that are done."""
+
+    bursts = True
+
+    def __init__(self, options: MapOptions, backlog: Backlog) -> None:
+        super().__init__(options, user_code.name)
+        self._backlog = backlog
+
+    @property
+    def queued(self) -> int:
+        """Calls that wait to be sent."""
+        now = self._snapshot
+        return self._backlog.size() + len(self.ledger) - now.running - now.done - now.failed
+
+    def add(self, item: Any) -> Task | None:
+        """Make the next call a task."""
+        task = super().add(item)
+        if task is not None:
+            task.kind = item.kind
+            item.future.task = self, task.index
+        return task
+
+    def record(
+        self,
+        invoked: Sequence[ev.Invoked],
+        charges: Sequence[tuple[int, ev.Charge]],
+        done: Sequence[tuple[Task, Any, str]],
+    ) -> None:
+        """Record executed invocations, and give values to futures."""
+        super().record(invoked, charges, [(task, None, "") for task, _, _ in done])
+        for task, value, log in done:
+            future: Any = task.item.future
+            if not future.done():
+                future.log = log
+                future.set_result(value)
+
+    def fail(self, task: Task, error: TaskError, *, sent: bool = True) -> None:
+        """Record that a call failed for good."""
+        super().fail(task, error, sent=sent)
+        with self.changed:
+            for kept in (self.ledger.errors, self.ledger.logs, self.ledger.items):
+                kept.pop(task.index, None)
+        _fail(task.item, error)
+
+    def _stop(self, event: type[ev.Ended | ev.Cancelled | ev.Broken]) -> None:
+        # First: what is put in now must find that the job is over.
+        self._backlog.end()
+        super()._stop(event)
+        with self.changed:
+            left = list(self.ledger.items.values())
+        for call in left:
+            _fail(call, self.error or JobCancelled("The executor was stopped before this call was done."))
+        for call in self._backlog.drain():
+            if call.future.set_running_or_notify_cancel():
+                _fail(call, self.error or JobCancelled("The executor was stopped before this call was sent."))
+
+
+def _fail(call: Call, error: BaseException) -> None:
+    if not call.future.done():
+        call.future.set_exception(error)
+
+
+class Stream:
+    """Runs calls until it is ended.
+
+    Parameters
+    ----------
+    options, settings
+        As of any job.
+    begin
+        What a sandbox calls first.
+    callee
+        The function of all calls, if it is too large to travel with each.
+    """
+
+    def __init__(
+        self, options: MapOptions, settings: Settings, begin: Begin | None = None, callee: Callee | None = None
+    ) -> None:
+        setup = Setup(env=dict(options.env), processes=settings.worker_processes, locals=options.locals)
+        function = Function.pickle(caller(begin, callee), (), Request.parse(options.packages, options.files), setup)
+        backend = LambdaBackend(options.applied_to(settings), options.workers, function.need)
+        self._backlog = Backlog()
+        self.job = Calls(options, self._backlog)
+        Scheduler(self.job, function, self._backlog, backend, settings.worker_processes).start()
+
+    def put(self, call: Call) -> bool:
+        """Have a call made; False if the stream was ended, or broke."""
+        return self._backlog.put(call)
+
+    def end(self) -> None:
+        """Take no more calls; what was taken is still done."""
+        self._backlog.end()
+
+    def cancel_queued(self) -> None:
+        """Cancel the calls that were not taken up yet."""
+        for call in self._backlog.drain():
+            call.future.cancel()
+            call.future.set_running_or_notify_cancel()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is over."""
+        return self.job.ended.wait(timeout)

@@ -1,0 +1,297 @@
+"""A call on its way out: a function as it is now, its arguments, and what makes the call in the sandbox."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import pickle
+import sys
+import threading
+from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import cloudpickle  # type: ignore[import-untyped]
+
+from lithops_magic import packages
+from lithops_magic.engine.text.short_repr import glance
+from lithops_magic.engine.wire.function import pickled
+from lithops_magic.engine.wire.item import Prepared
+from lithops_magic.engine.wire.refusal import way_out
+from lithops_magic.errors import SerializationError
+from lithops_magic.packages import Reach, Request
+from lithops_magic.worker import cell, packing
+from lithops_magic.worker.culprit import find
+
+Begin = tuple[Callable[..., object], tuple[Any, ...]]
+"""What a sandbox calls before anything else, and with what."""
+
+INLINE = 16_384
+"""Bytes of a function that travels with each of its calls."""
+BROKEN = "The initializer failed in a sandbox"
+"""How the error of every call there begins."""
+_pickling = threading.Lock()
+"""Which modules travel by value is known to the whole process."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Call(Prepared):
+    """A call that is ready to be sent."""
+
+    name: str = ""
+    """Of the function."""
+    kind: Hashable = None
+    """Calls of one kind are expected to take about as long."""
+    future: Future[Any] = field(default_factory=Future)
+    """Gets what becomes of it."""
+
+    def __repr__(self) -> str:
+        try:
+            _, args, kwargs, _ = self.load(None)
+            given = [*map(glance, args), *(f"{name}={glance(value)}" for name, value in kwargs.items())]
+        except BaseException:  # what an argument's own methods do is not known
+            given = ["…"]
+        return f"{self.name}({', '.join(given)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """A function as it was when it was pickled."""
+
+    pickle: bytes = field(repr=False)
+    """Holds the initializer as well, so that both share what they use of the notebook."""
+    reach: Reach
+    name: str
+    kind: Hashable
+    large: bool
+    """Whether it is too large to travel with each call."""
+
+    def call(self, future: Future[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
+        """Return a call of it.
+
+        Raises
+        ------
+        SerializationError
+            An argument cannot be pickled.
+        """
+        item = (None if self.large else self.pickle, args, kwargs, None)
+        if not kwargs and packing.PLAIN.issuperset(map(type, args)):
+            container, reach = pickle.dumps(item, protocol=5), self.reach
+        else:
+            container, reach = _pickled(item, self.reach)
+        return Call(container=container, reach=reach, name=self.name, kind=self.kind, future=future)
+
+
+class Callees:
+    """Pickles functions, anew only where that may give something new: their globals may be others each time.
+
+    Parameters
+    ----------
+    request
+        The packages asked for.
+    begin
+        What a sandbox calls first.
+    """
+
+    def __init__(self, request: Request, begin: Begin | None) -> None:
+        self._request = request
+        self._initializer = None if begin is None else begin[0]
+        self._known: WeakKeyDictionary[Any, tuple[_Pin | None, Callee]] = WeakKeyDictionary()
+
+    def pickle(self, function: Callable[..., Any]) -> Callee:
+        """Return `function` as it is now.
+
+        Raises
+        ------
+        SerializationError
+            It cannot be pickled.
+        PackageError
+            Something it needs cannot be shipped.
+        """
+        if not isinstance(function, FunctionType):
+            return self._pickled(function)
+        known = self._known.get(function)
+        if known is not None and (known[0] is None or known[0].holds(function)):
+            return known[1]
+        pin = _Pin.of(function)
+        callee = self._pickled(function)
+        # By its name alone, it is always the same: a module is what it was when the first of its functions was called.
+        if pin is not None or not callee.reach.codes:
+            self._known[function] = pin if callee.reach.codes else None, callee
+        return callee
+
+    def call(
+        self, future: Future[Any], function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[Call, Callee]:
+        """Return a call of `function`, and the function itself.
+
+        A function is unpickled once in each sandbox. Anything else that can be called, such as a bound method, has a
+        state, which no call may leave to the next: unless it is large, it travels with its arguments, and shares
+        objects with them.
+
+        Raises
+        ------
+        SerializationError
+            Something cannot be pickled.
+        PackageError
+            Something it needs cannot be shipped.
+        """
+        callee = self.pickle(function)
+        if isinstance(function, FunctionType) or callee.large or _is_stateless(function):
+            return callee.call(future, args, kwargs), callee
+        container, reach = _pickled((None, args, kwargs, (function, self._initializer)), callee.reach)
+        return Call(container=container, reach=reach, name=callee.name, kind=callee.kind, future=future), callee
+
+    def _pickled(self, function: Callable[..., Any]) -> Callee:
+        with _pickling:
+            luggage = pickled(function, (), self._request, self._initializer)
+            # Without our format around it: what unpickles it is nothing but Python.
+            data = packages.dumps((function, self._initializer))[0] if luggage.views else luggage.data
+        return Callee(data, luggage.reach, _name(function), _kind(function), len(data) > INLINE)
+
+
+def caller(begin: Begin | None, callee: Callee | None = None) -> Callable[..., Any]:
+    """Return what a job of calls runs over them.
+
+    Parameters
+    ----------
+    begin
+        What a sandbox calls first.
+    callee
+        The function of all calls that bring none.
+    """
+    made = FunctionType(_CODE, {"__name__": "__main__"}, "call")
+    made.__kwdefaults__ = {"begin": begin, "function": callee and callee.pickle, "state": {}}
+    made.__module__ = "__main__"
+    return made
+
+
+def _call(item: Any, *, begin: Any, function: Any, state: dict[str, Any]) -> Any:
+    """Make a call in the sandbox. It travels by itself: it uses nothing of this module."""
+    __tracebackhide__ = True
+    import pickle
+
+    data, args, kwargs, pair = item
+    if not state:
+        given: dict[str, Any] = {}
+        if begin is not None:
+            names = getattr(begin[0], "__globals__", {})
+            before = dict(names)
+            try:
+                begin[0](*begin[1])
+            except Exception as error:
+                from concurrent.futures import BrokenExecutor
+
+                text = f"The initializer failed in a sandbox: {type(error).__name__}: {error}"
+                raise BrokenExecutor(text) from error
+            given = {name: value for name, value in names.items() if name not in before or before[name] is not value}
+        state.update(given=given, known={})
+    if pair is None:
+        data = data or function
+        known = state["known"]
+        if data not in known:
+            if len(known) > 100:
+                known.clear()
+            known[data] = pickle.loads(data)
+        pair = known[data]
+    if pair[1] is not None:
+        # What the initializer has set, it has set for all functions of the notebook.
+        getattr(pair[1], "__globals__", {}).update(state["given"])
+    return pair[0](*args, **kwargs)
+
+
+def _as_ours(code: CodeType) -> CodeType:
+    """Return code that tracebacks leave out."""
+    consts = (_as_ours(const) if isinstance(const, CodeType) else const for const in code.co_consts)
+    return code.replace(co_filename=cell.FILE, co_consts=tuple(consts))
+
+
+_CODE = _as_ours(_call.__code__)
+
+
+def _pickled(item: tuple[Any, tuple[Any, ...], Mapping[str, Any], Any], reach: Reach) -> tuple[bytes, Reach]:
+    """Return a call as it is sent, and what that needs beside what its function does."""
+    buffers = packing.Buffers()
+    try:
+        data, more = packages.dumps(item, buffers.take)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # an argument's own methods may raise anything
+        given = {**{str(position): value for position, value in enumerate(item[1])}, **item[2]}
+        part, reason = find(given, "arguments", error)
+        raise SerializationError(f"The arguments cannot be pickled: {reason}; {way_out(given, part)}") from error
+    if more.modules or more.codes:
+        reach = Reach(reach.modules | more.modules, [*reach.codes, *more.codes])
+    return packing.pack(data, buffers.views), reach
+
+
+def _name(function: object) -> str:
+    return getattr(function, "__name__", None) or type(function).__qualname__
+
+
+def _kind(function: object) -> Hashable:
+    while isinstance(function, functools.partial):
+        function = function.func
+    code = getattr(function, "__code__", None)
+    return code if isinstance(code, CodeType) else getattr(function, "__qualname__", type(function).__qualname__)
+
+
+def _is_stateless(function: object) -> bool:
+    if isinstance(function, BuiltinFunctionType):
+        return isinstance(function.__self__, ModuleType | None)
+    return isinstance(function, FunctionType | type)
+
+
+class _Pin:
+    """What the pickle of a function depends on, where nothing of it can change and remain the same object."""
+
+    __slots__ = ("_cells", "_code", "_defaults", "_names", "_values")
+
+    def __init__(self, function: FunctionType) -> None:
+        self._code, self._defaults = function.__code__, function.__defaults__
+        self._names = _globals(self._code)
+        self._cells = tuple(each.cell_contents for each in function.__closure__ or ())
+        self._values = tuple(map(function.__globals__.get, self._names))
+
+    @classmethod
+    def of(cls, function: FunctionType) -> _Pin | None:
+        """Return it; None if something may change."""
+        try:
+            pin = cls(function)
+        except ValueError:  # a variable of the enclosing function that is not assigned yet
+            return None
+        if function.__kwdefaults__ or function.__dict__:
+            return None
+        return pin if all(map(_is_constant, (*pin._cells, *pin._values, *(pin._defaults or ())))) else None
+
+    def holds(self, function: FunctionType) -> bool:
+        """Whether the function is still the same."""
+        if function.__code__ is not self._code or function.__defaults__ is not self._defaults:
+            return False
+        if function.__kwdefaults__ or function.__dict__:
+            return False
+        if not all(map(operator.is_, self._values, map(function.__globals__.get, self._names))):
+            return False
+        return not self._cells or self._holds_cells(function)
+
+    def _holds_cells(self, function: FunctionType) -> bool:
+        try:
+            now = [each.cell_contents for each in function.__closure__ or ()]
+        except ValueError:
+            return False
+        return all(map(operator.is_, self._cells, now))
+
+
+def _is_constant(value: object) -> bool:
+    if isinstance(value, ModuleType):
+        by_value = cloudpickle.list_registry_pickle_by_value()
+        return sys.modules.get(value.__name__) is value and value.__name__ not in by_value
+    return type(value) in packing.PLAIN or (type(value) is BuiltinFunctionType and _is_stateless(value))
+
+
+@functools.lru_cache(maxsize=1024)
+def _globals(code: CodeType) -> tuple[str, ...]:
+    return tuple(cloudpickle.cloudpickle._extract_code_globals(code))

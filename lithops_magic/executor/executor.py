@@ -1,0 +1,300 @@
+"""`LambdaExecutor`: what `concurrent.futures` promises of an executor, over one job of the engine that takes calls."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import weakref
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from lithops_magic.engine.calls import CallFuture, Stream
+from lithops_magic.engine.options import KEEP_AFTER, Callback, MapOptions
+from lithops_magic.engine.wire.call import BROKEN, Begin, Callee, Callees
+from lithops_magic.errors import LithopsMagicError
+from lithops_magic.executor.results import Results
+from lithops_magic.packages import Request
+
+if TYPE_CHECKING:
+    from lithops_magic.config import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_LARGE = 4
+"""Functions too large to travel with each call that are at hand at once."""
+_OVER = "cannot schedule new futures after shutdown"
+_executors: weakref.WeakSet[LambdaExecutor] = weakref.WeakSet()
+
+
+class LambdaExecutor(Executor):
+    """A `concurrent.futures.Executor` whose calls run on AWS Lambda.
+
+    Whatever takes an executor, or a pool's `map`, can be given it: SciPy's ``workers=executor.map``, Dask's
+    ``scheduler=executor``, ``loop.run_in_executor(executor, ...)``, joblib's ``parallel_config(backend="lambda")``.
+
+    Nothing touches AWS before the first call. Short calls share invocations, calls of all functions share one deployed
+    function, and the packages that a function uses are found and shipped as `lithops_magic.map` does. A function is
+    pickled when it is submitted, so what it uses of the notebook is as it was then. What the caller changes in an
+    argument afterwards is not seen, and what a call changes in one is not seen here.
+
+    Parameters
+    ----------
+    max_workers
+        Most invocations in flight; by default what the account allows.
+    initializer, initargs
+        Called once in each sandbox before its first call; globals that it sets are seen by the notebook's functions. If
+        it raises, the executor is broken, as that of `concurrent.futures.ProcessPoolExecutor` would be.
+    memory, timeout, tmp, env, chunksize, retries, retry_errors, retry_memory, max_cost, keep_after, locals, packages, files
+        As of `lithops_magic.map`. `max_cost` is for all calls together.
+    callbacks
+        As of `lithops_magic.map`; told of every call.
+    settings
+        Defaults to what Lithops' configuration says, else the local AWS.
+
+    Raises
+    ------
+    MisuseError
+        An argument is wrong.
+    """
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        *,
+        initializer: Callable[..., object] | None = None,
+        initargs: Sequence[Any] = (),
+        memory: int | None = None,
+        timeout: int | None = None,
+        tmp: int | None = None,
+        env: Mapping[str, str] | None = None,
+        chunksize: int | None = None,
+        retries: int = 2,
+        retry_errors: bool = False,
+        retry_memory: float | None = None,
+        max_cost: float | None = None,
+        keep_after: float = KEEP_AFTER,
+        locals: bool = False,
+        packages: str | Sequence[str] | None = None,
+        files: str | Sequence[str] | None = None,
+        callbacks: Callback | Sequence[Callback] = (),
+        settings: Settings | None = None,
+    ) -> None:
+        given = vars()
+        if max_workers is not None and max_workers <= 0:
+            raise ValueError("max_workers must be greater than 0")
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        names = {"max_workers", "initializer", "initargs", "settings", "self", "__class__"}
+        self._options = MapOptions(
+            **{name: value for name, value in given.items() if name not in names}, workers=max_workers
+        )
+        self._settings = settings
+        self._begin: Begin | None = None if initializer is None else (initializer, tuple(initargs))
+        self._callees = Callees(Request.parse(self._options.packages, self._options.files), self._begin)
+        self._over = False
+        self._broken: BaseException | None = None
+        self._forked()
+        _executors.add(self)
+
+    def _forked(self) -> None:
+        """Begin with nothing: in a child of this process there are no threads, and it shares no connection."""
+        self._lock = threading.Lock()
+        self._streams: OrderedDict[bytes, Stream] = OrderedDict()
+        self._ended: list[Stream] = []
+        self._finalizer = weakref.finalize(self, _end, self._streams)
+        self._finalizer.atexit = False
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> CallFuture[T]:
+        """Have ``fn(*args, **kwargs)`` called on Lambda, and return a future of what it returns.
+
+        Raises
+        ------
+        RuntimeError
+            The executor was shut down, or an initializer failed.
+        """
+        future: CallFuture[T] = CallFuture()
+        if not callable(fn):
+            raise TypeError(f"submit takes a function and its arguments, not {fn!r} first")
+        if self._over or self._broken is not None:
+            self._check()
+        try:
+            call, callee = self._callees.call(future, fn, args, kwargs)
+        except LithopsMagicError as error:
+            future.set_exception(error)
+            return future
+        self._put(call, callee)
+        return future
+
+    def map(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> Results[T]:
+        """Return an iterator over what `fn` returns for the items of the iterables, in their order.
+
+        Parameters
+        ----------
+        timeout
+            Seconds from now after which waiting for a result raises `TimeoutError`.
+        chunksize
+            Not needed: how many calls share an invocation follows from how long they take. The executor's own
+            `chunksize` fixes it.
+        buffersize
+            Calls that are ahead of the results that were taken; the iterables are then taken lazily. None: all calls
+            are submitted at once.
+
+        Raises
+        ------
+        ValueError
+            `chunksize` or `buffersize` is less than 1.
+        """
+        if chunksize < 1:
+            raise ValueError("chunksize must be >= 1.")
+        if buffersize is not None and not isinstance(buffersize, int):
+            raise TypeError("buffersize must be an integer or None")
+        if buffersize is not None and buffersize < 1:
+            raise ValueError("buffersize must be None or > 0")
+        self._check()
+        submit = self._submitter(fn)
+        calls = zip(*iterables, strict=False)
+        first = calls if buffersize is None else itertools.islice(calls, buffersize)
+        futures = deque(itertools.starmap(submit, first))
+        return Results(futures, None if buffersize is None else calls, submit, timeout)
+
+    def _submitter(self, fn: Callable[..., T]) -> Callable[..., CallFuture[T]]:
+        """Return what submits calls of `fn` as it is now."""
+        try:
+            callee = self._callees.pickle(fn)
+        except LithopsMagicError as error:
+            failed = error
+            return lambda *_: _failed(failed)
+
+        me = weakref.ref(self)
+
+        def submit(*args: Any) -> CallFuture[T]:
+            if (executor := me()) is None:
+                raise RuntimeError(_OVER)
+            future: CallFuture[T] = CallFuture()
+            try:
+                call = callee.call(future, args, {})
+            except LithopsMagicError as error:
+                future.set_exception(error)
+                return future
+            executor._put(call, callee)
+            return future
+
+        return submit
+
+    def _check(self) -> None:
+        if self._broken is not None:
+            raise BrokenExecutor(str(self._broken)) from self._broken
+        if self._over:
+            raise RuntimeError(_OVER)
+
+    def _put(self, call: Any, callee: Callee) -> None:
+        with self._lock:
+            if self._over or self._broken is not None:
+                self._check()
+            if self._begin is not None:
+                call.future.add_done_callback(self._watch)
+            # A stream that broke takes no more: the next one may do better.
+            while not (stream := self._stream(callee)).put(call):
+                for key in [key for key, each in self._streams.items() if each is stream]:
+                    del self._streams[key]
+
+    def _stream(self, callee: Callee) -> Stream:
+        key = callee.pickle if callee.large else b""
+        if (known := self._streams.get(key)) is not None:
+            if key:
+                self._streams.move_to_end(key)
+            return known
+        from lithops_magic import config
+
+        stream = Stream(self._options, self._settings or config.load(), self._begin, callee if callee.large else None)
+        self._streams[key] = stream
+        self._ended = [each for each in self._ended if not each.job.over]
+        large = [each for each in self._streams if each]
+        if len(large) > _LARGE:
+            oldest = self._streams.pop(large[0])
+            oldest.end()
+            self._ended.append(oldest)
+        return stream
+
+    def _watch(self, future: Future[Any]) -> None:
+        """Notice that an initializer has failed."""
+        if future.cancelled() or self._broken is not None:
+            return
+        error = future.exception()
+        if isinstance(error, BrokenExecutor) and error.args and str(error.args[0]).startswith(BROKEN):
+            self._broken = error
+            for stream in self._all():
+                stream.job.break_off(error)
+
+    def _all(self) -> list[Stream]:
+        return [*self._ended, *self._streams.values()]
+
+    @property
+    def streams(self) -> list[Stream]:
+        """The jobs that make the calls, those that were followed by others left out."""
+        return list(self._streams.values())
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls; those that were taken are still done.
+
+        Parameters
+        ----------
+        wait
+            Return when they are.
+        cancel_futures
+            Cancel those that are not on their way yet.
+        """
+        with self._lock:
+            self._over = True
+            streams = self._all()
+            for stream in streams:
+                if cancel_futures:
+                    stream.cancel_queued()
+                stream.end()
+        if wait:
+            for stream in streams:
+                stream.wait()
+
+    def __repr__(self) -> str:
+        state = "broken" if self._broken is not None else "shut down" if self._over else "ready"
+        return f"<LambdaExecutor: {state}>"
+
+
+def _failed(error: BaseException) -> CallFuture[Any]:
+    future: CallFuture[Any] = CallFuture()
+    future.set_exception(error)
+    return future
+
+
+def _end(streams: Mapping[bytes, Stream]) -> None:
+    """End streams that nobody can submit to any more; what they have is still done."""
+    for stream in list(streams.values()):
+        stream.end()
+
+
+def _leave() -> None:
+    """When the interpreter ends, what was submitted is still done, as by every executor of the standard library."""
+    for executor in list(_executors):
+        executor.shutdown()
+
+
+def _child() -> None:
+    for executor in list(_executors):
+        executor._forked()
+
+
+# Before Python waits for threads, and while some can still be started.
+threading._register_atexit(_leave)  # type: ignore[attr-defined]
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_child)

@@ -1,0 +1,27 @@
+"""Lithops' names over our engine: `import lithops_magic.lithops as lithops` is all that a program changes."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from lithops_magic.lithops.executors import (
+    FunctionExecutor,
+    LocalhostExecutor,
+    ServerlessExecutor,
+    StandaloneExecutor,
+)
+from lithops_magic.lithops.retries import RetryingFunctionExecutor
+from lithops_magic.lithops.wait import get_result, wait
+
+__version__ = version("lithops-magic")
+
+__all__ = [
+    "FunctionExecutor",
+    "LocalhostExecutor",
+    "RetryingFunctionExecutor",
+    "ServerlessExecutor",
+    "StandaloneExecutor",
+    "__version__",
+    "get_result",
+    "wait",
+]

@@ -1,0 +1,244 @@
+"""`ResponseFuture`: one call of a job, by Lithops' names."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lithops_magic.engine.calls import CallFuture
+
+if TYPE_CHECKING:
+    from lithops_magic.engine.job.ledger import TaskStats
+
+
+@dataclass(frozen=True)
+class JobInfo:
+    """What the futures of one job share."""
+
+    executor_id: str
+    job_id: str
+    function_name: str
+    runtime_memory: int
+    execution_timeout: int
+    runtime_name: str
+    backend: str
+
+    @property
+    def job_key(self) -> str:
+        """Names the job among those of all executors."""
+        return f"{self.executor_id}-{self.job_id}"
+
+
+class ResponseFuture:
+    """What becomes of one call.
+
+    Its state is asked for by attributes, as in Lithops: `done`, `success`, `error`, `running`, `ready`. `success` is
+    that of the call; Lithops' is true of failed ones as well. `cancel()` works, where Lithops' raises an error.
+
+    Parameters
+    ----------
+    job
+        The job it belongs to.
+    number
+        Its position there.
+    """
+
+    def __init__(self, job: JobInfo, number: int) -> None:
+        self._job = job
+        self.call_id = f"{number:05d}"
+        self.future: Future[Any] = Future()
+        """As one of the standard library."""
+        self._call: CallFuture[Any] | None = None
+        self._read = False
+        self._produce_output = True
+        self._lock, self._ended = threading.Lock(), False
+
+    executor_id = property(lambda self: self._job.executor_id)
+    job_id = property(lambda self: self._job.job_id)
+    job_key = property(lambda self: self._job.job_key)
+    function_name = property(lambda self: self._job.function_name)
+    runtime_memory = property(lambda self: self._job.runtime_memory)
+    runtime_name = property(lambda self: self._job.runtime_name)
+    execution_timeout = property(lambda self: self._job.execution_timeout)
+    backend = property(lambda self: self._job.backend)
+
+    # What an executor does with it
+
+    def _follow(self, call: CallFuture[Any]) -> None:
+        """Become what `call` becomes."""
+        self._call = call
+        if self.future.cancelled():
+            call.cancel()
+        call.add_done_callback(self._settle)
+
+    def _after(self, inputs: Sequence[ResponseFuture], begin: Callable[[list[Any]], CallFuture[Any]]) -> None:
+        """Begin when all inputs have values, in the thread that brings the last one; fail as the first that failed."""
+        left, lock = len(inputs), threading.Lock()
+
+        def told(_: Future[Any]) -> None:
+            nonlocal left
+            with lock:
+                left -= 1
+                if left:
+                    return
+            try:
+                values = [each.future.result() for each in inputs]
+                if not self.future.cancelled():
+                    self._follow(begin(values))
+            except BaseException as error:
+                self._fail(error)
+
+        if not inputs:
+            self._follow(begin([]))
+        for each in inputs:
+            each.future.add_done_callback(told)
+
+    def _settle(self, call: Future[Any]) -> None:
+        try:
+            value = call.result()
+        except BaseException as error:
+            self._fail(error)
+        else:
+            if self.future.set_running_or_notify_cancel():
+                self.future.set_result(value)
+
+    def _fail(self, error: BaseException) -> None:
+        if isinstance(error, CancelledError):
+            self._cancel()
+        elif not self.future.done() and self.future.set_running_or_notify_cancel():
+            self.future.set_exception(error)
+
+    def _cancel(self) -> bool:
+        """Cancel the future, and tell those who wait for it, once."""
+        with self._lock:
+            first, self._ended = not self._ended, True
+        cancelled = self.future.cancel()
+        if first and cancelled:
+            self.future.set_running_or_notify_cancel()
+        return cancelled
+
+    # What a program asks it
+
+    @property
+    def invoked(self) -> bool:
+        """Whether it is on its way, or waits for a sandbox."""
+        return not self.done
+
+    @property
+    def new(self) -> bool:
+        """Whether what it needs of other calls is not there yet."""
+        return self._call is None and not self.done
+
+    @property
+    def running(self) -> bool:
+        """Whether it was sent and is not done."""
+        return self._call is not None and self._call.running()
+
+    @property
+    def done(self) -> bool:
+        """Whether it has a value or an error, or was cancelled."""
+        return self.future.done()
+
+    @property
+    def ready(self) -> bool:
+        """The same: a value is here as soon as it exists."""
+        return self.done
+
+    @property
+    def success(self) -> bool:
+        """Whether it has a value."""
+        return self.done and not self.error
+
+    @property
+    def error(self) -> bool:
+        """Whether it failed or was cancelled."""
+        return self.future.done() and (self.future.cancelled() or self.future.exception() is not None)
+
+    @property
+    def futures(self) -> bool:
+        """Whether it returned futures of further calls, which a task here cannot."""
+        return False
+
+    @property
+    def activation_id(self) -> str | None:
+        """The sandbox that it ran in last."""
+        stats = self._task_stats()
+        return (stats.sandbox or None) if stats is not None else None
+
+    @property
+    def logs(self) -> str | None:
+        """What it printed; None until it is done."""
+        if not self.done or self.future.cancelled():
+            return None
+        return getattr(self.future.exception(), "log", None) or (self._call.log if self._call is not None else "")
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """Times in seconds since 1970, and durations in seconds, by Lithops' names; those that are known so far."""
+        stats = self._task_stats()
+        if stats is None or self._call is None or self._call.task is None:
+            return {}
+        began = self._call.task[0].began
+        times = {
+            "host_submit_tstamp": began + stats.sent_s,
+            "worker_start_tstamp": began + stats.started_s,
+            "worker_func_start_tstamp": began + stats.started_s,
+            "worker_func_end_tstamp": began + stats.ended_s,
+            "worker_end_tstamp": began + stats.ended_s,
+            "host_status_done_tstamp": began + stats.ended_s,
+            "worker_func_exec_time": stats.duration_s,
+            "worker_exec_time": stats.duration_s,
+            "worker_peak_memory_end": stats.max_memory_mb * 1e6,
+        }
+        facts = {
+            "worker_cold_start": stats.cold,
+            "worker_billed_ms": stats.billed_ms,
+            "worker_attempts": stats.attempts,
+        }
+        return {**{name: value for name, value in times.items() if not math.isnan(value)}, **facts}
+
+    def _task_stats(self) -> TaskStats | None:
+        if self._call is None or self._call.task is None:
+            return None
+        job, index = self._call.task
+        return job.stats(index)
+
+    def cancel(self) -> bool:
+        """Do not make the call, if it is not on its way; whether that is so."""
+        return self._cancel() if self._call is None else self._call.cancel()
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self.future.cancelled()
+
+    def status(
+        self, throw_except: bool = True, internal_storage: Any = None, check_only: bool = False, **_: Any
+    ) -> Any:
+        """Wait for the end, unless `check_only`; return the stats, or None while it runs; raise as `result` does."""
+        if check_only and not self.done:
+            return None
+        self.result(throw_except)
+        return self.stats
+
+    def result(self, throw_except: bool = True, internal_storage: Any = None, **_: Any) -> Any:
+        """Wait for the value and return it.
+
+        Parameters
+        ----------
+        throw_except
+            Raise what the call raised; else return None then.
+        """
+        try:
+            return self.future.result()
+        except (Exception, CancelledError):
+            if throw_except:
+                raise
+            return None
+
+    def __repr__(self) -> str:
+        state = "error" if self.error else "done" if self.done else "running" if self.running else "waiting"
+        return f"<ResponseFuture {self.job_key}-{self.call_id} of {self.function_name}: {state}>"

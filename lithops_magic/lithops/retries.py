@@ -1,0 +1,96 @@
+"""`RetryingFunctionExecutor`: calls that failed are made again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lithops_magic.lithops.executors import FunctionExecutor
+from lithops_magic.lithops.future import ResponseFuture
+from lithops_magic.lithops.wait import ALL_COMPLETED, ALWAYS, ANY_COMPLETED
+
+__all__ = ["ALL_COMPLETED", "ALWAYS", "ANY_COMPLETED", "RetryingFunctionExecutor", "RetryingFuture"]
+
+
+class RetryingFuture(ResponseFuture):
+    """A future whose call is made again when it has failed, at once, as long as it has retries left.
+
+    Parameters
+    ----------
+    first
+        The future of the first attempt.
+    again
+        Makes another attempt, and returns its future.
+    retries
+        Attempts beside the first.
+    """
+
+    def __init__(self, first: ResponseFuture, again: Callable[[], ResponseFuture], retries: int) -> None:
+        super().__init__(first._job, int(first.call_id))
+        self._again, self.retries, self.failure_count = again, retries, 0
+        self._attempt(first)
+
+    @property
+    def response_future(self) -> ResponseFuture:
+        """The future of the last attempt."""
+        return self._last
+
+    def _attempt(self, future: ResponseFuture) -> None:
+        self._last = future
+        self._call = future._call
+        future.future.add_done_callback(lambda _: self._tried())
+
+    def _tried(self) -> None:
+        self._call = self._last._call
+        if self._last.error and not self._last.cancelled() and not self.future.cancelled():
+            self.failure_count += 1
+            if self.failure_count <= self.retries:
+                return self._attempt(self._again())
+        return self._settle(self._last.future)
+
+
+class RetryingFunctionExecutor:
+    """A `FunctionExecutor` whose `map` takes `retries`: a call that raised is made again, beside others.
+
+    In Lithops, nothing is tried again unless `wait` is told not to raise. Here it is in any case.
+    """
+
+    def __init__(self, executor: FunctionExecutor) -> None:
+        self.executor = executor
+        self.config = executor.config
+
+    def __enter__(self) -> RetryingFunctionExecutor:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.executor.__exit__(*args)
+
+    def map(
+        self,
+        map_function: Callable[..., Any],
+        map_iterdata: Any,
+        *args: Any,
+        retries: int | None = None,
+        **options: Any,
+    ) -> list[RetryingFuture]:
+        """Call a function for each element; `retries` defaults to the configuration's `lithops.retries`."""
+        tries = retries if retries is not None else int(self.config["lithops"].get("retries") or 0)
+        data = list(map_iterdata)
+        first = self.executor.map(map_function, data, *args, **options)
+
+        def again(element: Any) -> Callable[[], ResponseFuture]:
+            return lambda: self.executor.map(map_function, [element], *args, **options)[0]
+
+        return [RetryingFuture(each, again(element), tries) for each, element in zip(first, data, strict=True)]
+
+    def wait(self, fs: list[RetryingFuture], throw_except: bool = True, **options: Any) -> Any:
+        """Wait for futures with all of their retries."""
+        return self.executor.wait(fs, throw_except, **options)
+
+    def get_result(self, fs: list[RetryingFuture], throw_except: bool = True, **options: Any) -> Any:
+        """Wait for futures with all of their retries, and return their values."""
+        return self.executor.get_result(fs, throw_except, **options)
+
+    def clean(self, *args: Any, **options: Any) -> None:
+        """As of `FunctionExecutor`."""
+        self.executor.clean(*args, **options)

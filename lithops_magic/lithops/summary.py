@@ -1,0 +1,36 @@
+"""What the jobs of an executor took and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any
+
+from lithops_magic.lithops.future import ResponseFuture
+
+
+def rows(futures: Iterable[ResponseFuture]) -> list[dict[str, Any]]:
+    """Return one row for each job, under Lithops' names; its cost is its share of what the invocations cost."""
+    found = []
+    for job_id, group in groupby(futures, lambda each: each.job_id):
+        done = [each for each in group if each.done]
+        seconds = [each.stats.get("worker_exec_time", 0.0) for each in done]
+        found.append(
+            {
+                "Job_ID": job_id,
+                "Function": done[0].function_name if done else "",
+                "Invocations": len(done),
+                "Memory(MB)": done[0].runtime_memory if done else 0,
+                "AvgRuntime": sum(seconds) / len(seconds) if seconds else 0.0,
+                "Cost": sum(map(_cost, done)),
+            }
+        )
+    return found
+
+
+def _cost(future: ResponseFuture) -> float:
+    if future._call is None or future._call.task is None:
+        return 0.0
+    snapshot = future._call.task[0].snapshot()
+    share: float = future.stats.get("worker_billed_ms", 0.0) / snapshot.billed_ms if snapshot.billed_ms else 0.0
+    return snapshot.spent * share

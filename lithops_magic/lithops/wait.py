@@ -1,0 +1,98 @@
+"""Waiting for futures of one executor or of several."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import as_completed
+from typing import Any
+
+from lithops_magic.errors import MisuseError
+from lithops_magic.lithops.future import ResponseFuture
+from lithops_magic.lithops.utils import FuturesList, as_list
+
+ALWAYS = 0
+ANY_COMPLETED = -1
+ALL_COMPLETED = 100
+
+
+def wait(
+    fs: Any,
+    internal_storage: Any = None,
+    throw_except: bool = True,
+    return_when: int = ALL_COMPLETED,
+    download_results: bool = False,
+    timeout: float | None = None,
+    threadpool_size: int | None = None,
+    wait_dur_sec: float | None = None,
+    show_progressbar: bool = True,
+    **_: Any,
+) -> tuple[FuturesList, FuturesList]:
+    """Wait for futures, and return those that are done and those that are not.
+
+    Nothing is polled and nothing has to be downloaded: what that is about is accepted and means nothing. May be called
+    from any thread.
+
+    Parameters
+    ----------
+    throw_except
+        Raise the error of a call as soon as it has failed; the other calls go on, and their results can be had.
+    return_when
+        `ALL_COMPLETED`, `ANY_COMPLETED`, `ALWAYS` (at once), or a percentage of the futures.
+    timeout
+        Seconds, after which `TimeoutError` is raised; the calls go on.
+    """
+    futures = as_list(fs)
+    for _future in _ended(futures, _wanted(return_when, len(futures)), timeout, show_progressbar):
+        if throw_except and _future.error:
+            _future.result()
+    executor = getattr(fs, "executor", None)
+    done = FuturesList((each for each in futures if each.done), executor)
+    return done, FuturesList((each for each in futures if not each.done), executor)
+
+
+def get_result(
+    fs: Any,
+    internal_storage: Any = None,
+    throw_except: bool = True,
+    timeout: float | None = None,
+    threadpool_size: int | None = None,
+    wait_dur_sec: float | None = None,
+    show_progressbar: bool = True,
+    **_: Any,
+) -> list[Any]:
+    """Wait for futures, and return their values, one for each in their order: also those that are None."""
+    futures = [each for each in as_list(fs) if each._produce_output]
+    wait(as_list(fs), None, throw_except, timeout=timeout, show_progressbar=show_progressbar)
+    return [each.result(throw_except) for each in futures]
+
+
+def _wanted(return_when: Any, count: int) -> int:
+    """How many futures must be done."""
+    if isinstance(return_when, bool) or not isinstance(return_when, int | float) or not -1 <= return_when <= 100:
+        raise MisuseError(
+            f"return_when must be ALL_COMPLETED, ANY_COMPLETED, ALWAYS or a percentage up to 100, not {return_when!r}"
+        )
+    return min(1, count) if return_when == ANY_COMPLETED else math.ceil(count * return_when / 100)
+
+
+def _ended(futures: Sequence[ResponseFuture], wanted: int, timeout: float | None, bar: bool) -> Any:
+    """Yield futures as they end, until as many are done as are wanted."""
+    from tqdm.auto import tqdm
+
+    owners = {each.future: each for each in futures}
+    progress = tqdm(
+        total=wanted, disable=None if bar else True, leave=True, bar_format="  {l_bar}{bar}| {n_fmt}/{total_fmt}  "
+    )
+    try:
+        if wanted <= 0:
+            return
+        for count, future in enumerate(as_completed(owners, timeout), 1):
+            progress.update()
+            yield owners[future]
+            if count >= wanted:
+                return
+    except TimeoutError:
+        raise TimeoutError(f"after {timeout:g} s, not all calls that were waited for are done; they go on") from None
+    finally:
+        progress.close()
