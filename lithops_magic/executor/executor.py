@@ -48,10 +48,10 @@ class LambdaExecutor(Executor):
     initializer, initargs
         Called once in each sandbox before its first call; globals that it sets are seen by the notebook's functions. If
         it raises, the executor is broken, as that of `concurrent.futures.ProcessPoolExecutor` would be.
-    memory, timeout, tmp, env, chunksize, retries, retry_errors, retry_memory, max_cost, keep_after, locals, packages, files
+    memory, timeout, tmp, env, chunksize, retries, retry_errors, retry_memory, max_cost, keep_after, locals, packages
         As of `lithops_magic.map`. `max_cost` is for all calls together.
-    callbacks
-        As of `lithops_magic.map`; told of every call.
+    files, callbacks
+        As of `lithops_magic.map`; callbacks are told of every call.
     settings
         Defaults to what Lithops' configuration says, else the local AWS.
 
