@@ -52,16 +52,16 @@ def _status() -> int:
 
 
 def _jobs(options: argparse.Namespace) -> int:
-    from lithops_magic.notebook.display.job_table import HEADINGS, known
+    from lithops_magic.notebook.display.job_table import HEADINGS, SHOWN, known
     from lithops_magic.notebook.display.status import Table
 
     listed, now = known(), time.time()
     if options.json:
         print(json.dumps([asdict(job) for job in listed], indent=2))
         return 0
-    # The last column is for a notebook.
-    rows = [job.row(now)[:-1] for job in listed]
-    print(Table("Jobs of this machine", HEADINGS[:-1], rows, "No jobs yet.").to_text())
+    # The magic in the first column is for a notebook.
+    rows = [(job.id[:SHOWN], *job.row(now)[1:]) for job in listed]
+    print(Table("Jobs of this machine", ("job", *HEADINGS[1:]), rows, "No jobs yet.").to_text())
     return 0
 
 

@@ -144,7 +144,7 @@ def test_a_page_that_is_reloaded_in_the_middle_of_a_job_can_stop_it_and_sees_the
     watch_bar(notebook, "slow", states=1)
     check_accessibility(page, OUTPUTS)
     notebook.stop()
-    told = re.compile(r"Stopped: \d+ of 400 finished.*results so far in `slow`")
+    told = re.compile(r"Stopped: \d+ of 400 tasks finished[\s\S]*esults so far in `slow`")
     expect(notebook.outputs("slow")).to_contain_text(told, timeout=SOME_MINUTES)
     assert "Traceback" not in notebook.outputs("slow").inner_text()
     assert notebook.has_run("slow")

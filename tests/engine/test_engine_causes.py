@@ -37,11 +37,11 @@ def test_exceptions(kind: str, message: str, expected: type, words: list[str]) -
     ("code", "used", "expected", "words"),
     [
         (-9, 510, TaskOutOfMemory, "510 of the function's 512 MB"),
-        (-9, 100, TaskCrashed, "signal 9 (Killed): compiled code"),
+        (-9, 100, TaskCrashed, "signal 9 (Killed). Crashing compiled code"),
         (-9, None, TaskCrashed, "signal 9"),
         (-11, 510, TaskCrashed, "signal 11 (Segmentation fault)"),
         (-250, 1, TaskCrashed, "signal 250 (unknown)"),
-        (3, 1, TaskCrashed, "status 3: compiled code"),
+        (3, 1, TaskCrashed, "status 3. Crashing compiled code"),
     ],
 )
 def test_processes_that_died(code: int, used: int | None, expected: type, words: str) -> None:

@@ -293,7 +293,7 @@ def test_a_segmentation_fault_in_a_chunk_keeps_its_neighbours() -> None:
     error = result.errors[3]
     assert isinstance(error, TaskCrashed)
     assert "segmentation fault" in str(error)
-    assert "run the task on this item in a script" in str(error)
+    assert "run this item in a script" in str(error)
     assert "attempt 2 of 2" in str(error)
 
 
@@ -308,7 +308,7 @@ def test_a_sandbox_killed_for_its_memory_is_named_with_what_it_used() -> None:
     assert list(result.succeeded().values()) == [0, 2]
     error = result.errors[1]
     assert type(error) is TaskOutOfMemory
-    assert "it used up 256 of the function's 256 MB: give it more with memory (--memory)" in str(error)
+    assert "it used up 256 of the function's 256 MB; raise it with memory (--memory)" in str(error)
     assert "attempt 2 of 2" in str(error)
 
 

@@ -115,7 +115,7 @@ def other_process(done: int) -> str:
 def test_a_job_of_a_process_that_died_is_found_and_finished(loaded, run):
     job = other_process(3)
     out, _ = run("%lambda_status")
-    assert re.search(rf"{job[:8]} .* interrupted +[1-6] ✓ of 6 .*%lambda_attach {job[:8]}", out)
+    assert re.search(rf"%lambda_attach {job[:8]} .* interrupted +[1-6] ✓ of 6 ", out)
     with provisionalcompleter():
         line = f"%lambda_attach {job[:6]}"
         assert job[:8] in {found.text for found in loaded.Completer.completions(line, len(line))}

@@ -13,7 +13,7 @@ from lithops_magic.engine.job.snapshot import Snapshot
 from lithops_magic.engine.text.units import duration, factor, money, plural, rate
 from lithops_magic.notebook.display.countdown import Countdown
 from lithops_magic.notebook.display.progress import Lines, Nowhere, Progress, Terminal, sink
-from lithops_magic.notebook.display.progress_frame import Reducing, frame
+from lithops_magic.notebook.display.progress_frame import LONG, Reducing, frame
 
 RUNNING = Snapshot(
     total=400,
@@ -279,3 +279,21 @@ def test_counts_and_factors():
     assert [rate(n) for n in (1234.5, 12.3, 2.71, 0.045, 0.002, 0.0001)] == [
         *("1,234/s", "12/s", "2.7/s", "2.7/min", "7.2/h", "0.4/h")
     ]
+
+
+def test_a_job_that_runs_for_long_or_was_stopped_can_be_found_again():
+    mark = "job 0123abcd at 14:03:22"
+    assert mark not in frame(replace(RUNNING, elapsed=LONG - 1), mark=mark)["text/plain"]
+    assert frame(replace(RUNNING, elapsed=LONG), mark=mark)["text/plain"].split("\n")[0].endswith(mark)
+    assert frame(replace(ENDED, state="cancelled"), mark=mark)["text/plain"].endswith(mark)
+    assert mark not in frame(ENDED, mark=mark)["text/plain"]
+
+
+def test_a_note_is_said_once_in_a_session():
+    told: set[str] = set()
+    first = Progress(Nowhere(), told=told)
+    one, two = replace(RUNNING, notes=("numpy differs",)), replace(RUNNING, notes=("numpy differs", "pandas differs"))
+    assert first._news(one) == ("numpy differs",)
+    assert first._news(one) == ("numpy differs",)
+    second = Progress(Nowhere(), told=told)
+    assert second._news(two) == ("pandas differs",)

@@ -41,7 +41,7 @@ def test_a_bar_moves_on_a_terminal_and_the_interrupt_key_stops_the_job(ipython: 
             places.append(place)
     assert places == sorted(places)
     ipython.sendintr()
-    ipython.expect(r"Stopped: \d+ of 200 finished[^\n]*results so far in `r`")
+    ipython.expect(r"Stopped: \d+ of 200 tasks finished[^\n]* · job [0-9a-f]{8}\r?\n[^\n]*esults so far in `r`")
     assert "Traceback" not in ipython.before
     ipython.expect(r"In \[3\]: ")
     ipython.sendline("len(list(r.succeeded().values())) >= 2, r")

@@ -37,8 +37,8 @@ _INIT = (
 _NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 _DISK_FULL = "[Errno 28]"
 _ENDED = (
-    "compiled code that fails and os._exit do so, which Python cannot catch; run the task on this item in a script to "
-    "find where"
+    "Crashing compiled code and os._exit() do that, and Python cannot catch it. To find the line, run this item in a "
+    "script"
 )
 _STATUS = re.compile(r"^Runtime exited with error: exit status (\d+)$")
 _ABSENT = re.compile(r"no such file|does not exist|cannot find|not found|unable to open|could not open", re.IGNORECASE)
@@ -49,7 +49,7 @@ _LOOKED_UP = ("NameError", "UndefinedVariableError", "CatalogException", "SQLInt
 _UNDEFINED = re.compile(r"(?:name|variable) '(\w+)' is not defined|with name (\w+) does not|'(\w+)' was not found")
 """How Python, pandas, DuckDB and Polars say that a name in a text means nothing."""
 _NO_DEBUGGER = "a sandbox has no debugger: .debug(i) of the result runs the task here, where breakpoint() works"
-_LOG = "the function's log in CloudWatch may say more"
+_LOG = "The function's log in CloudWatch may say more"
 _NO_FILE = ("FileNotFoundError", "ImportError", "OSError", "PermissionError")
 _SHARED = tuple(f"multiprocessing/{name}.py" for name in ("heap", "shared_memory", "synchronize"))
 """What asks for /dev/shm first: the locks of pools and queues, and shared memory itself."""
@@ -63,13 +63,13 @@ _NO_LIBRARY = "cannot open shared object file: No such file or directory"
 
 def timeout(seconds: int) -> str:
     """What to say of a task that ran too long."""
-    return f"it ran longer than the function's {seconds} s: allow more with timeout (--timeout)"
+    return f"it ran longer than the function's {seconds} s; raise it with timeout (--timeout)"
 
 
 def out_of_memory(limit: int, used: int | None) -> str:
     """What to say of a task that was killed for its memory; MB."""
     amount = f"{used} of the function's {limit} MB" if used else f"the function's {limit} MB"
-    return f"it used up {amount}: give it more with memory (--memory)"
+    return f"it used up {amount}; raise it with memory (--memory)"
 
 
 def of_exception(
@@ -144,8 +144,8 @@ def of_process(code: int, memory: int, used: int | None) -> Cause:
     if code == -signal.SIGKILL and used is not None and used >= NEARLY_ALL * memory:
         return TaskOutOfMemory, out_of_memory(memory, used)
     if code < 0:
-        return TaskCrashed, f"its process was ended by signal {-code} ({_signal(-code)}): {_ENDED}"
-    return TaskCrashed, f"its process exited with status {code}: {_ENDED}"
+        return TaskCrashed, f"its process was ended by signal {-code} ({_signal(-code)}). {_ENDED}"
+    return TaskCrashed, f"its process exited with status {code}. {_ENDED}"
 
 
 def _signal(number: int) -> str:
@@ -166,16 +166,16 @@ def of_sandbox(reply: Reply, memory: int, seconds: int) -> Cause:
     if kind == "Runtime.OutOfMemory" or (kind == "Runtime.ExitError" and (full or "signal: killed" in message)):
         return TaskOutOfMemory, out_of_memory(memory, used)
     if kind == "Fault":
-        return TaskCrashed, f"{message}: {_LOG}"
+        return TaskCrashed, f"{message}. {_LOG}"
     reason = message.partition("Error: ")[2] or message or "the sandbox gave no reason"
     if begun and (status := _STATUS.search(reason)):
-        return TaskCrashed, f"its process exited with status {status[1]}: {_ENDED}"
+        return TaskCrashed, f"its process exited with status {status[1]}. {_ENDED}"
     reason += f" ({kind})" if kind else ""
     if kind in _INIT or not begun:
         return InitFailed, (
             f"its sandbox could not start: {reason}. Look at what the function's layers and environment variables do"
         )
-    return TaskCrashed, f"its sandbox ended: {reason}: {_ENDED if kind == 'Runtime.ExitError' else _LOG}"
+    return TaskCrashed, f"its sandbox ended: {reason}. {_ENDED if kind == 'Runtime.ExitError' else _LOG}"
 
 
 def _platform_error(payload: bytes) -> tuple[str, str, bool]:

@@ -11,7 +11,7 @@ from lithops_magic.engine.result.memory_advice import memory_advice
 from lithops_magic.engine.text import html, tracebacks
 from lithops_magic.engine.text.short_repr import clipped, glance
 from lithops_magic.engine.text.units import duration, factor, money, plural, price
-from lithops_magic.errors import facts
+from lithops_magic.errors import TaskOutOfMemory, facts
 
 if TYPE_CHECKING:
     from lithops_magic.engine.job.ledger import TaskStats
@@ -140,7 +140,10 @@ def _facts(result: MapResult) -> Iterator[tuple[str, list[str]]]:
     if times := sorted(result._durations):
         yield "time", [_times(times, snapshot)]
     if snapshot.max_memory_mb:
-        yield "memory", [memory_advice(snapshot.max_memory_mb, snapshot.memory_mb)]
+        # An error says it already where a task ran out of it.
+        ran_out = any(isinstance(error, TaskOutOfMemory) for error in result.errors.values())
+        used, memory = snapshot.max_memory_mb, snapshot.memory_mb
+        yield "memory", [f"{used:,} of {memory:,} MB" if ran_out else memory_advice(used, memory)]
     if snapshot.invocations or snapshot.cached:
         spent = [price(result.cost, local=snapshot.local)] if snapshot.invocations else []
         yield "cost", [" · ".join(spent + saved(snapshot)) or "nothing"]

@@ -15,7 +15,12 @@ def escape(text: str) -> str:
 
 
 def table(
-    headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Collection[int] = (), caption: str = ""
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: Collection[int] = (),
+    tight: Collection[int] = (),
+    caption: str = "",
 ) -> str:
     """Return a table of plain text.
 
@@ -27,10 +32,15 @@ def table(
         Their cells.
     right
         Numbers of the columns that are aligned to the right, as numbers are.
+    tight
+        Numbers of the columns that are not broken into lines.
     caption
         What the table is about.
     """
-    styles = ["right" if number in right else "left" for number in range(len(headings))]
+    styles = [
+        ("right" if number in right else "left") + (";white-space:nowrap" if number in tight else "")
+        for number in range(len(headings))
+    ]
 
     def line(cells: Sequence[str], tag: str) -> str:
         return "".join(

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from lithops_magic.engine.text.short_repr import clipped
-from lithops_magic.engine.text.units import duration, price
+from lithops_magic.engine.text.units import duration, money
 
 if TYPE_CHECKING:
     from lithops_magic.engine import MapResult
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 SHOWN = 8
 """Characters of an id that are shown, and that %lambda_attach needs."""
-HEADINGS = ("job", "started", "state", "tasks", "price", "where", "to attach")
+HEADINGS = ("to attach", "started", "state", "tasks", "price on AWS", "where")
+TIGHT = range(len(HEADINGS) - 1)
+"""Columns that must not be broken into lines: all but the last."""
 _STATES = {"preparing": "running", "cancelled": "stopped", "broken": "failed"}
 """What a person calls a state, if it is not what the engine calls it."""
 _WHERE = 48
@@ -86,13 +88,12 @@ class Listed:
     def row(self, now: float) -> tuple[str, ...]:
         """Return the cells under `HEADINGS`."""
         return (
-            self.id[:SHOWN],
+            f"{'' if self.state == 'unreadable' else '%lambda_attach '}{self.id[:SHOWN]}",
             f"{_clock(self.started, now)} ({self.age(now)})",
             self.state,
             self.tasks(),
-            price(self.cost, local=self.local) if self.cost else "",
+            f"≈ {money(self.cost)}{', free here' if self.local else ''}" if self.cost else "",
             clipped(self.about, _WHERE),
-            "" if self.state == "unreadable" else f"%lambda_attach {self.id[:SHOWN]}",
         )
 
 
@@ -121,4 +122,6 @@ def _age(seconds: float) -> str:
         return "just now"
     if seconds >= 2 * 86_400:
         return f"{seconds // 86_400:.0f} days ago"
+    if seconds >= 3600:
+        return f"{seconds // 3600:.0f} h ago"
     return f"{duration(seconds).partition(' min ')[0] + ' min' if 60 <= seconds < 3600 else duration(seconds)} ago"

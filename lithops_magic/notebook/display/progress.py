@@ -7,9 +7,11 @@ import re
 import shutil
 import sys
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from lithops_magic.notebook.display.countdown import Countdown
+from lithops_magic.notebook.display.job_table import SHOWN
 from lithops_magic.notebook.display.progress_frame import Bundle, Reducing, frame
 from lithops_magic.notebook.display.timeline import PERIOD, WORTH, Timeline
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from IPython.core.display_functions import DisplayHandle
     from IPython.core.interactiveshell import InteractiveShell
 
-    from lithops_magic.engine import MapResult
+    from lithops_magic.engine import MapResult, Snapshot
 
 REFRESH = 0.1
 """Seconds between frames: Jupyter drops messages above 1,000 a second, and an eye needs no more than ten."""
@@ -156,10 +158,15 @@ def sink(shell: InteractiveShell, *, wanted: bool, background: bool = False) -> 
 class Progress:
     """Draws one job until it ends."""
 
-    def __init__(self, where: Sink, *, notes: tuple[str, ...] = (), timeline: bool = False) -> None:
+    def __init__(
+        self, where: Sink, *, notes: tuple[str, ...] = (), timeline: bool = False, told: set[str] | None = None
+    ) -> None:
         self._where = where
         self._timeline = Timeline() if timeline and isinstance(where, CellOutput) else None
         self._notes = notes
+        self._told = set() if told is None else told
+        self._known = frozenset(self._told)
+        """What jobs before this one were noted for."""
         self._countdown = Countdown()
         self._began = time.monotonic()
 
@@ -178,7 +185,7 @@ class Progress:
         An output belongs to the cell whose main thread made it, so a job that goes on behind it is drawn `now`; and
         what the user should know before anything is sent is said at once.
         """
-        if now or result.snapshot().notes:
+        if now or self._news(result.snapshot()):
             self._where.draw(self._frame(result))
 
     def watch(self, result: MapResult) -> None:
@@ -203,7 +210,16 @@ class Progress:
 
     def _frame(self, result: MapResult, *notes: str) -> Bundle:
         snapshot = result.snapshot()
-        notes = (*self._notes, *snapshot.notes, *notes)
+        notes = (*self._notes, *self._news(snapshot), *notes)
         picture = self._timeline.picture(result, snapshot) if self._timeline else ""
         left = self._countdown.left(snapshot.eta, time.monotonic())
-        return frame(snapshot, left=left, notes=notes, reducing=Reducing.of(result), picture=picture)
+        mark = f"job {result.job_id[:SHOWN]}"
+        if isinstance(self._where, CellOutput) and not snapshot.finished:
+            # In a notebook whose kernel is gone, this is what tells when it was true.
+            mark += f" at {datetime.now():%H:%M:%S}"
+        return frame(snapshot, left=left, notes=notes, reducing=Reducing.of(result), picture=picture, mark=mark)
+
+    def _news(self, snapshot: Snapshot) -> tuple[str, ...]:
+        """Return the job's notes that no other job of the session had."""
+        self._told.update(snapshot.notes)
+        return tuple(note for note in snapshot.notes if note not in self._known)

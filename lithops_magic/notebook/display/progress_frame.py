@@ -16,6 +16,8 @@ Bundle = dict[str, str]
 
 _BAR = 12
 """Characters of a bar of text."""
+LONG = 5.0
+"""Seconds after which somebody may want to find a job again."""
 _RED = "#e03c31"
 """Is seen on white and on black."""
 _WIDE = ' style="width:20em;vertical-align:middle"'
@@ -50,6 +52,7 @@ def frame(
     notes: tuple[str, ...] = (),
     reducing: Reducing | None = None,
     picture: str = "",
+    mark: str = "",
 ) -> Bundle:
     """Draw a job: phases and counts while it runs, one truthful summary line at its end.
 
@@ -59,16 +62,20 @@ def frame(
         Seconds to its end, if that can be told.
     picture
         HTML that is shown below while it runs, and folded when it has ended.
+    mark
+        By what it is found again: said of a job that runs for long, or did not come to its end.
     """
     if snapshot.finished:
         folded = f"<details><summary>Timeline</summary>{picture}</details>" if picture else ""
-        return _bundle([summary(snapshot, reducing=reducing)], [], notes, picture=folded)
+        found = [] if snapshot.state == "finished" or not mark else [mark]
+        return _bundle([summary(snapshot, reducing=reducing), *found], [], notes, picture=folded)
     if snapshot.state == "preparing" or snapshot.phase:
         step = snapshot.phase or "Preparing"
         return _bundle([f"{step.rstrip(' .…')} … {duration(snapshot.elapsed)}"], [], notes)
     total = snapshot.total or 0
     share = (snapshot.done + snapshot.failed) / total if total else 0.0
-    return _bundle(_counts(snapshot, left), _details(snapshot), notes, share, picture)
+    details = _details(snapshot) + ([mark] if mark and snapshot.elapsed >= LONG else [])
+    return _bundle(_counts(snapshot, left), details, notes, share, picture)
 
 
 def summary(snapshot: Snapshot, *, reducing: Reducing | None = None) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from lithops_magic.engine.text.units import plural
 from lithops_magic.notebook.display.offer import kept
 from lithops_magic.notebook.display.progress import Progress, sink
 
@@ -43,11 +44,15 @@ class View:
     timeline: bool = True
     """Whether a picture goes with it."""
     notes: tuple[str, ...] = ()
+    told: set[str] = field(default_factory=set)
+    """What the session's jobs have been noted for: it is not said of each again."""
+    shows_result: bool = False
+    """Whether the cell's output is the result itself, which lists its errors."""
 
     def begin(self, shell: InteractiveShell, *, background: bool = False) -> Progress:
         """Return the progress of a job that starts now."""
         where = sink(shell, wanted=self.progress, background=background)
-        return Progress(where, notes=self.notes, timeline=self.timeline)
+        return Progress(where, notes=self.notes, timeline=self.timeline, told=self.told)
 
 
 def run(
@@ -76,7 +81,7 @@ def run(
     except KeyboardInterrupt:
         pass
     else:
-        return _end(result, progress)
+        return _end(view, result, progress)
     # Raised outside the handler, else the interrupt would be shown as this error's context.
     raise _stop(view, result, progress)
 
@@ -98,15 +103,15 @@ def _again(shell: InteractiveShell, view: View, result: MapResult) -> None:
     except KeyboardInterrupt:
         pass
     else:
-        _end(result, progress)
+        _end(replace(view, shows_result=False), result, progress)
         return
     raise _stop(view, result, progress)
 
 
-def _end(result: MapResult, progress: Progress) -> MapResult:
+def _end(view: View, result: MapResult, progress: Progress) -> MapResult:
     __tracebackhide__ = True
     keep = result.options.errors == "keep"
-    progress.finish(result, *(_failures(result) if keep else ()), *kept(result))
+    progress.finish(result, *(_failures(result) if keep and not view.shows_result else ()), *kept(result))
     if not keep or result.snapshot().state == "broken":
         result.raise_errors()
     if result._reduction is not None and not result.errors:
@@ -145,7 +150,7 @@ def _stop(view: View, result: MapResult | None, progress: Progress) -> Stopped:
             stopped = True
     with contextlib.suppress(KeyboardInterrupt):
         progress.finish(result)
-    return Stopped(_stopped(view, result), result)
+    return Stopped(_stopped(view, result, said=progress.visible), result)
 
 
 def _failures(result: MapResult) -> tuple[str, ...]:
@@ -154,11 +159,14 @@ def _failures(result: MapResult) -> tuple[str, ...]:
     return tuple(error_lines(result, debug=True))
 
 
-def _stopped(view: View, result: MapResult) -> str:
+def _stopped(view: View, result: MapResult, *, said: bool) -> str:
+    """Say what became of the job; the counts only if the bar has not `said` them."""
     snapshot = result.snapshot()
     total = "?" if snapshot.total is None else f"{snapshot.total:,}"
-    text = f"Stopped: {snapshot.done + snapshot.failed:,} of {total} finished"
+    parts = [] if said else [f"Stopped: {snapshot.done + snapshot.failed:,} of {total} finished"]
     if snapshot.running:
-        where = "the local AWS (they finish)" if snapshot.local else "AWS (they finish and are billed)"
-        text += f", {snapshot.running:,} still running on {where}"
-    return f"{text}; results so far in `{view.out or LAST}`"
+        where = "the local AWS" if snapshot.local else "AWS and is billed"
+        parts.append(f"what still runs ({plural(snapshot.running, 'task')}) finishes on {where}")
+    parts.append(f"results so far in `{view.out or LAST}`: .values(), .retry() runs the rest")
+    text = "; ".join(parts)
+    return text[0].upper() + text[1:]

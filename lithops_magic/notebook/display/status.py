@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from lithops_magic.engine.text import html
 from lithops_magic.engine.text.units import plural, size
-from lithops_magic.notebook.display.job_table import HEADINGS, known
+from lithops_magic.notebook.display.job_table import HEADINGS, TIGHT, known
 from lithops_magic.notebook.display.progress_frame import Bundle
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class Table:
     headings: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
     empty: str
+    tight: Collection[int] = ()
+    """Numbers of the columns that a notebook must not break into lines."""
 
     def to_text(self) -> str:
         """Return the table in columns."""
@@ -45,7 +47,7 @@ class Table:
         """Return the table in HTML that survives sanitising."""
         if not self.rows:
             return f"<div>{html.escape(self.empty)}</div>"
-        return html.table(self.headings, self.rows, caption=self.title)
+        return html.table(self.headings, self.rows, caption=self.title, tight=self.tight)
 
 
 def show(bundle: Bundle) -> None:
@@ -74,7 +76,7 @@ def status(settings: Settings, jobs: Sequence[MapResult]) -> Bundle:
     more = f", the latest {_KNOWN} of {len(listed):,}" if len(listed) > _KNOWN else ""
     tables = [
         Table("Functions", ("name", "memory", "timeout", "size", "last modified"), functions, "No functions deployed."),
-        Table(f"Jobs of this machine{more}", HEADINGS, rows, "No jobs yet."),
+        Table(f"Jobs of this machine{more}", HEADINGS, rows, "No jobs yet.", TIGHT),
     ]
     return {
         "text/plain": "\n".join((where, *(table.to_text() for table in tables))),

@@ -121,6 +121,7 @@ class LambdaMagics(Magics):
         self.session = Session()
         self.tuning: Tuning | None = None
         """What was measured last."""
+        self._told: set[str] = set()
         self._jobs: list[weakref.ref[MapResult]] = []
 
     @no_var_expand
@@ -143,8 +144,11 @@ class LambdaMagics(Magics):
         reduce = evaluate_function(self.shell, given.reduce, "--reduce", names) if given.reduce else None
         mapped = self._mapped(asked, line, cell, names)
         code = asked.function or "" if cell is None else cell
-        result = self._run(given, mapped, items, out=given.out, code=code, reduce=reduce)
-        return None if given.out or is_silenced(line, cell) else result
+        hidden = bool(given.out) or is_silenced(line, cell)
+        # Of a line magic, the value may go into a variable instead of the output.
+        shows = cell is not None and not hidden
+        result = self._run(given, mapped, items, out=given.out, code=code, reduce=reduce, shows=shows)
+        return None if hidden else result
 
     lambda_map.__doc__ = MAP_HELP
 
@@ -203,10 +207,19 @@ class LambdaMagics(Magics):
             progress=self.progress and not given.quiet,
             timeline=self.timeline,
             notes=tuple(note for note in notes if note),
+            told=self._told,
         )
 
     def _run(
-        self, given: Options, mapped: Mapped, items: Iterable[Any], *, out: str | None, code: str, reduce: Any = None
+        self,
+        given: Options,
+        mapped: Mapped,
+        items: Iterable[Any],
+        *,
+        out: str | None,
+        code: str,
+        reduce: Any = None,
+        shows: bool = False,
     ) -> MapResult | None:
         # The engine is loaded on first use: loading the extension must not slow a notebook's start.
         from lithops_magic import engine
@@ -229,7 +242,8 @@ class LambdaMagics(Magics):
         name_code = partial(code_name, self.shell)
         waits = not (given.background or given.detach)
         start = partial(engine.start, mapped.function, items, name_code=name_code, waits=waits, **wanted)
-        return run(self.shell, self.view(given, mapped.note, out=out), start, self.remember)
+        view = replace(self.view(given, mapped.note, out=out), shows_result=shows)
+        return run(self.shell, view, start, self.remember)
 
     def _tune(
         self, given: Options, function: Any, items: Iterable[Any], chosen: MapOptions, settings: Settings
