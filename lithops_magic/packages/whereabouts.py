@@ -9,6 +9,7 @@ from packaging.utils import canonicalize_name
 from lithops_magic.packages.distributions import NOT_SHIPPED, installed, owner_of
 from lithops_magic.packages.metadata import name_of
 from lithops_magic.packages.modules import find_file, find_unit, is_compiled
+from lithops_magic.packages.trim import VARIABLE, trims
 
 DISTRIBUTION = "=="
 """Behind the name of a distribution that was looked up as such."""
@@ -33,6 +34,8 @@ def explain(name: str) -> str:
     """
     top = name.partition(".")[0]
     if distribution := distribution_of(name) or distribution_of(top):
+        if "tests" in name.split(".")[1:] and trims():
+            return f"packages are shipped without their tests: {VARIABLE}=off in the notebook's environment ships all"
         what = "is of the notebook itself and" if distribution in NOT_SHIPPED else "is installed here and"
         return f"it {what} was not shipped: name it with --packages {distribution}"
     unit = find_unit(name) or find_unit(top)

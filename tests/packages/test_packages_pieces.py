@@ -19,6 +19,7 @@ from lithops_magic.packages.archive import join, zip_bytes
 from lithops_magic.packages.build import build
 from lithops_magic.packages.need import need_of
 from lithops_magic.packages.uv import Uv
+from lithops_magic.packages.whereabouts import explain
 from packages import installed_help as help
 
 TARGET = Target.of("x86_64")
@@ -152,6 +153,27 @@ def test_what_fits_is_asked_once_and_again_where_a_pure_package_demands_more(
     assert asked
     # Without that demand, what was found with it is no longer the nearest.
     assert version("regex_y", "light_a") == newest
+
+
+@pytest.mark.parametrize("word", ["off", "0", "No"])
+def test_nothing_is_taken_out_where_trimming_is_off(site: Path, monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+    files = {"whole_x/__init__.py": "", "whole_x/tests/__init__.py": "", "whole_x/tests/test_it.py": "", "lib.a": "x"}
+    help.wheel(site, "whole", {**files, "whole_x/__pycache__/old.pyc": "bytecode"})
+    importlib.invalidate_caches()
+    shipped = {name.removeprefix("python/") for name in contents(ship("whole_x"))}
+    assert shipped & files.keys() == {"whole_x/__init__.py"}
+    monkeypatch.setenv("LITHOPS_MAGIC_TRIM", word)
+    shipped = {name.removeprefix("python/") for name in contents(ship("whole_x"))}
+    assert shipped & {*files, "whole_x/__pycache__/old.pyc"} == files.keys()
+    monkeypatch.setenv("LITHOPS_MAGIC_TRIM", "on")
+    assert {name.removeprefix("python/") for name in contents(ship("whole_x"))} < shipped
+
+
+def test_a_module_of_tests_that_lacks_is_explained_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "LITHOPS_MAGIC_TRIM=off" in explain("numpy.tests.test_public_api")
+    assert "LITHOPS_MAGIC_TRIM" not in explain("numpy.linalg")
+    monkeypatch.setenv("LITHOPS_MAGIC_TRIM", "off")
+    assert "LITHOPS_MAGIC_TRIM" not in explain("numpy.tests.test_public_api")
 
 
 def test_build_returns_nothing_for_nothing(tmp_path: Path) -> None:
