@@ -219,6 +219,8 @@ def test_nothing_to_measure_is_one_line(simulate: Callable[..., Any]) -> None:
         tune("f", [1])  # type: ignore[arg-type]
     with pytest.raises(MisuseError, match="memory must be"):
         tuned(memory=1)
+    with pytest.raises(MisuseError, match="tune: there is no option 'memroy'; did you mean 'memory'"):
+        tuned(memroy=1)
 
 
 def test_an_iterator_is_taken_from_as_far_as_it_is_measured(simulate: Callable[..., Any]) -> None:

@@ -70,6 +70,20 @@ def test_where_nothing_is_compared_nothing_is_chosen(run, local_aws, tmp_path, m
     assert "no size is the balanced: the local AWS gives a sandbox all the CPU" in out
 
 
+def test_an_error_points_at_the_cell_and_an_interrupt_is_one_line(run, local_aws, monkeypatch):
+    out, _ = run("%%lambda_map x in range(3) --memory 256 --tune\n1 / x", ok=False)
+    assert "ZeroDivisionError" in out
+    assert "measure.py" not in out
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lithops_magic.engine.api.start", interrupt)
+    out, _ = run("%%lambda_map x in range(3) --memory 256 --tune\nx", ok=False)
+    assert "Stopped: nothing more is measured" in out
+    assert "Traceback" not in out
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [

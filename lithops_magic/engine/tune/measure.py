@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lithops_magic.engine import api
 from lithops_magic.engine.dispatch.items import Items
-from lithops_magic.engine.options import MapOptions
+from lithops_magic.engine.options import MapOptions, check_names
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.engine.text.units import plural
 from lithops_magic.engine.tune import remembered
@@ -60,6 +60,7 @@ def tune(
 
     if not callable(function) or not iterables:
         raise MisuseError("tune: there must be a function and items: tune(function, items)")
+    check_names(options, tuple(name for name in api.OPTIONS if name != "max_cost"), "tune: ")
     if len(iterables) > 1:
         options["starmap"] = True
     chosen = MapOptions(**options, max_cost=max_cost)

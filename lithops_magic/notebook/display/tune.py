@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -12,6 +13,7 @@ from lithops_magic.engine.text.units import duration
 from lithops_magic.engine.tune import measure as measuring
 from lithops_magic.engine.tune.tuning import Size, Tuning
 from lithops_magic.notebook.display.progress import sink
+from lithops_magic.notebook.display.run_job import Stopped
 from lithops_magic.notebook.display.status import show
 from lithops_magic.notebook.parse.usage_error import UsageError
 
@@ -43,7 +45,14 @@ def measure(
         text = f"Tuning: {step} … {duration(time.monotonic() - began)}"
         where.draw({"text/plain": text, "text/html": f"<div>{html.escape(text)}</div>"})
 
-    tuning = measuring.measure(function, items, options=options, settings=settings, notify=notify, name_code=name_code)
+    tuning: Tuning | None = None
+    with contextlib.suppress(KeyboardInterrupt):
+        tuning = measuring.measure(
+            function, items, options=options, settings=settings, notify=notify, name_code=name_code
+        )
+    if tuning is None:
+        # Raised outside of where it was caught, else the interrupt would be shown as this error's context.
+        raise Stopped("Stopped: nothing more is measured, and nothing was chosen")
     text = f"Tuned in {duration(time.monotonic() - began)}: nothing else was run."
     where.finish({"text/plain": text, "text/html": f"<div>{html.escape(text)}</div>"})
     show(tuning._repr_mimebundle_())
