@@ -221,6 +221,18 @@ def test_a_bucket_of_before_gets_the_rules(mark: int, store: ObjectStore) -> Non
     assert len(rules(store)) == len(others) + len(LIFETIMES)
 
 
+def test_where_there_is_no_bucket_yet_nothing_is_there(mark: int) -> None:
+    settings = SETTINGS.replace(namespace=f"none{mark % 10**9}")
+    empty = ObjectStore(Cloud.connect(settings), settings)
+    with Shelf(empty, "0" * 32, DAY, {}) as one:
+        assert (one.load(), len(one)) == (0, 0)
+    assert listing.kept(empty) == []
+    # The first value makes it.
+    with Shelf(empty, "0" * 32, DAY, {}) as one:
+        one.add(b"k" * 32, b"value", b"", 0.0, 0.0)
+    assert [kept.values for kept in listing.kept(empty)] == [1]
+
+
 def test_the_first_writer_wins(mark: int, store: ObjectStore) -> None:
     name = f"{mark:032x}"
     for number, value in enumerate((b"first", b"second")):

@@ -57,6 +57,18 @@ def test_the_sessions_default_and_its_exception(run, mark, caplog):
     assert "from cache" not in run(cell.format(""))[0]
 
 
+def test_a_dry_run_says_what_is_there(run, mark):
+    cell = "%%lambda_map x in list(range({})) -o r --cache{}\nx + mark * 0"
+    assert "0 values are there" in run(cell.format(9, " --dry-run"))[0]
+    run(cell.format(8, ""))
+    assert "8 values are there, which saves ≈ $0.0" in run(cell.format(9, " --dry-run"))[0]
+    assert "there" not in run(cell.format(9, " off --dry-run"))[0]
+    # An iterator is not touched.
+    run("it = iter([1, 2])")
+    run("%%lambda_map x in it --cache --dry-run\nx + mark * 0")
+    assert run("print(list(it))")[0] == "[1, 2]\n"
+
+
 @pytest.mark.parametrize("line", ["--cache soon", "--cache=soon", "--cache=", "--cache -3d", "--cache 2y"])
 def test_what_is_no_time(run, line):
     out, _ = run(f"%%lambda_map x in range(3) {line}\nx", ok=False)

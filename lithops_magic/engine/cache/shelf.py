@@ -80,6 +80,12 @@ class Shelf:
         self._prepared: Future[None] | None = None
         self._writes: list[Future[None]] = []
 
+    def __enter__(self) -> Shelf:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def __len__(self) -> int:
         return len(self._entries)
 
@@ -111,7 +117,13 @@ class Shelf:
         return damaged
 
     def _indexes(self, days: int) -> list[Found]:
-        return list(self._store.find(self._key(days, INDEXES)))
+        try:
+            return list(self._store.find(self._key(days, INDEXES)))
+        except AwsError as error:
+            # Nothing was stored yet.
+            if error.code == "NoSuchBucket":
+                return []
+            raise
 
     def _read(self, found: Found) -> bytes:
         try:

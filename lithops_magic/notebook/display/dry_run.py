@@ -12,6 +12,7 @@ from lithops_magic.engine.tune.tuning import Size
 
 if TYPE_CHECKING:
     from lithops_magic.engine.backend.dry_run import Plan
+    from lithops_magic.engine.cache.lookup import There
     from lithops_magic.engine.tune.tuning import Tuning
     from lithops_magic.notebook.display.progress_frame import Bundle
 
@@ -21,16 +22,26 @@ _TITLE = "Dry run: nothing was sent, nothing was created."
 def preview(function: Callable[[Any], Any], items: Iterable[Any], **wanted: Any) -> None:
     """Show the plan of a job that `engine.start` would start with the same arguments."""
     from lithops_magic.engine.backend.dry_run import plan
+    from lithops_magic.engine.cache.lookup import look_up
     from lithops_magic.engine.tune import remembered
     from lithops_magic.notebook.display.status import show
 
     __tracebackhide__ = True
     found = plan(function, items, **wanted)
-    show(describe(found, remembered.find(function, found.settings, found.options)))
+    there = look_up(function, items, found.options, found.settings, found.supply.differences)
+    show(describe(found, remembered.find(function, found.settings, found.options), there))
 
 
-def describe(plan: Plan, tuning: Tuning | None = None) -> Bundle:
-    """Return a plan as text and HTML; `tuning`: what was measured of its function before."""
+def describe(plan: Plan, tuning: Tuning | None = None, there: There | None = None) -> Bundle:
+    """Return a plan as text and HTML.
+
+    Parameters
+    ----------
+    tuning
+        What was measured of its function before.
+    there
+        What of its values is in the cache.
+    """
     facts = {
         "where": f"{plan.place} · configured by {plan.settings.source}",
         "items": _items(plan),
@@ -39,7 +50,8 @@ def describe(plan: Plan, tuning: Tuning | None = None) -> Bundle:
         "packages": _packages(plan),
         "cost": _cost(plan),
     }
-    facts |= {"estimate": estimate} if (estimate := _estimate(plan, tuning)) else {}
+    facts |= {"cache": _cache(there)} if there else {}
+    facts |= {"estimate": estimate} if (estimate := _estimate(plan, tuning, there.values if there else 0)) else {}
     facts |= {"note": " · ".join(plan.notes)} if plan.notes else {}
     table = html.facts((name, [text]) for name, text in facts.items())
     return {
@@ -90,12 +102,20 @@ def _cost(plan: Plan) -> str:
     return f"{each}{stop} (AWS list price{', free here' if plan.settings.local else ''})"
 
 
-def _estimate(plan: Plan, tuning: Tuning | None) -> str:
+def _cache(there: There) -> str:
+    if there.problem:
+        return there.problem
+    saved = f", which saves ≈ {money(there.cost)}" if there.cost else ""
+    return f"{plural(there.values, 'value is', 'values are')} there{saved}"
+
+
+def _estimate(plan: Plan, tuning: Tuning | None, cached: int) -> str:
     """Say what the job will probably cost, from what was measured of the function."""
-    if tuning is None or not plan.tasks:
+    tasks = (plan.tasks or 0) - cached
+    if tuning is None or tasks <= 0:
         return ""
     size = Size(plan.settings.memory, plan.settings.architecture)
-    found = tuning.estimate(size, plan.tasks)
+    found = tuning.estimate(size, tasks)
     if found is None:
         others = ", ".join(f"{one.size.memory:,}" for one in tuning.measured if one.does)
         return f"--tune has measured {others} MB, and not {size.memory:,} MB"
