@@ -9,7 +9,11 @@ from __future__ import annotations
 import ast
 import functools
 import sys
-from collections.abc import Iterable, Iterator
+from abc import ABCMeta
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import is_dataclass
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -17,6 +21,7 @@ from typing import Any
 import cloudpickle  # type: ignore[import-untyped]
 
 from lithops_magic.packages.modules import Unit, is_own
+from lithops_magic.packages.plain_values import Unknown, look, value_of
 from lithops_magic.packages.zipped import is_zipped
 
 _ours: set[str] = set()
@@ -87,49 +92,99 @@ def _parsed(file: str, _modified: int, _size: int) -> tuple[CodeType, ast.Module
     return compile(source, file, "exec", dont_inherit=True), ast.parse(source)
 
 
-def _other_code(here: Any, code: CodeType, body: list[ast.stmt]) -> bool:
+def _other_code(here: Mapping[str, Any], code: CodeType, body: list[ast.stmt], *, module: bool = True) -> bool:
     """Whether a function that a plain `def` makes is another one here, or a class has such a method."""
     codes = {part.co_name: part for part in code.co_consts if isinstance(part, CodeType)}
+    stored = Counter(_stored(body))
     for node in body:
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) or node.decorator_list:
             continue
         value = here.get(node.name)
         if isinstance(node, ast.ClassDef):
-            if not isinstance(value, type) or _other_code(vars(value), codes[node.name], node.body):
+            if not isinstance(value, type) or _other_code(vars(value), codes[node.name], node.body, module=False):
+                return True
+        elif isinstance(value, FunctionType):
+            if _essence(value.__code__) != _essence(codes[node.name]):
                 return True
         # A metaclass may have replaced a method, and a mangled name is not found.
-        elif isinstance(value, FunctionType) and _essence(value.__code__) != _essence(codes[node.name]):
+        elif module and stored[node.name] == 1 and "*" not in stored:
             return True
     return False
 
 
 def _other_values(module: ModuleType, code: CodeType, tree: ast.Module) -> bool:
-    """Whether a global has another plain value than the file gives it, or is none that the file knows."""
-    given: dict[str, list[ast.expr | None]] = {}
-    for node in tree.body:
-        if isinstance(node, ast.Assign | ast.AnnAssign):
-            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                if isinstance(target, ast.Name):
-                    given.setdefault(target.id, []).append(node.value)
-    stored = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)]
-    for name, values in given.items():
-        if len(values) == 1 and values[0] is not None and stored.count(name) == 1:
-            with_value, there = _literal(values[0])
-            here = vars(module).get(name, ...)
-            if with_value and (type(here) is not type(there) or repr(here) != repr(there)):
-                return True
+    """Whether a global or a class's attribute has another plain value than the file gives it, or the file has none."""
+    here = vars(module)
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    if _unlike(here, tree.body, here, classes):
+        return True
+    kinds = [(here.get(name), node) for name, node in classes.items()]
+    if any(_unlike(vars(kind), node.body, here, classes) for kind, node in kinds if _is_plain(kind, node)):
+        return True
     if any(isinstance(node, ast.alias) and node.name == "*" for node in ast.walk(tree)):
         return False
     known = {name for part in _all(code) for name in (*part.co_names, *part.co_varnames)}
     known |= {(node.asname or node.name).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.alias)}
-    return any(not name.startswith("__") and name not in known for name in _globals(module))
+    names = _globals(module)
+    # What was defined in the notebook was put there by it.
+    if any(isinstance(here[name], FunctionType | type) and here[name].__module__ == "__main__" for name in names):
+        return True
+    return any(not name.startswith("__") and name not in known for name in names)
 
 
-def _literal(node: ast.expr) -> tuple[bool, Any]:
-    try:
-        return True, ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, MemoryError):
-        return False, None
+def _is_plain(kind: object, node: ast.ClassDef) -> bool:
+    """Whether a class keeps its attributes as they are written."""
+    if not isinstance(kind, type) or type(kind) not in (type, ABCMeta) or issubclass(kind, tuple):
+        return False
+    return "__slots__" not in vars(kind) and (not node.decorator_list or is_dataclass(kind))
+
+
+def _unlike(
+    here: Mapping[str, Any], body: list[ast.stmt], names: Mapping[str, Any], classes: Mapping[str, ast.ClassDef]
+) -> bool:
+    """Whether a name has another value here than the statements of a module or class give it."""
+    stored = Counter(_stored(body))
+    if "*" in stored:
+        return False
+    for node in body:
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            if isinstance(target, ast.Name) and stored[target.id] == 1 and not target.id.startswith("__"):
+                with suppress(Unknown):
+                    there = value_of(node.value, names, classes)
+                    if target.id not in here or look(here[target.id]) != look(there):
+                        return True
+    return False
+
+
+def _stored(body: list[ast.stmt]) -> Iterator[str]:
+    """Yield the names that statements of a module or class give a value, each as often as that is written."""
+    waiting: list[ast.AST] = list(body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            # Of what is inside, only what it declares to be global counts.
+            yield getattr(node, "name", "")
+            yield from (name for part in ast.walk(node) if isinstance(part, ast.Global) for name in part.names)
+            continue
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            yield node.id
+        elif isinstance(node, ast.alias):
+            yield node.asname or node.name
+        elif (changed := _changed(node)) is not None:
+            yield changed.id
+        waiting += ast.iter_child_nodes(node)
+
+
+def _changed(node: ast.AST) -> ast.Name | None:
+    """The name of what a statement changes in itself: an element or attribute of it, or by a method of it."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        node = node.value.func
+    elif not isinstance(node, ast.Subscript | ast.Attribute) or isinstance(node.ctx, ast.Load):
+        return None
+    of = node.value if isinstance(node, ast.Subscript | ast.Attribute) else None
+    return of if isinstance(of, ast.Name) else None
 
 
 def _globals(module: ModuleType) -> list[str]:

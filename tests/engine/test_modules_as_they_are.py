@@ -12,6 +12,7 @@ import pytest
 
 from lithops_magic.config import Settings
 from lithops_magic.engine import MapResult, api
+from lithops_magic.packages import Request, differing, drift, need_of
 
 pytestmark = pytest.mark.usefixtures("local_aws")
 
@@ -106,3 +107,73 @@ def test_a_function_that_imports_the_module_itself_is_told(module: ModuleType) -
     set_global(module)
     (note,) = lmap(inside).snapshot().notes
     assert "the function imports what the file says; import it outside of the function" in note
+
+
+CONFIGURED = """
+import dataclasses
+from types import SimpleNamespace
+RATE = 60 * 60
+TABLE = dict(a=1)
+NAMES = set(["a"])
+SPACE = SimpleNamespace(x=1)
+class Plain:
+    step = 2
+    def __init__(self, size=3):
+        self.size = size
+        self.kept = [1, 2]
+@dataclasses.dataclass
+class Data:
+    width: int = 4
+    height: float = dataclasses.field(default=1.5)
+PLAIN = Plain(5)
+DATA = Data(width=7)
+def helper(x):
+    step = RATE = 1
+    return x
+def total(x):
+    return [x, RATE, TABLE, sorted(NAMES), SPACE.x, Plain.step, PLAIN.size, DATA.width, Data.width, helper(x)]
+"""
+
+CHANGES = {
+    "a computed number": "RATE = 7",
+    "a dict that a call makes": "TABLE['a'] = 5",
+    "a set": "NAMES.add('b')",
+    "a namespace": "SPACE.x = 8",
+    "a class's attribute": "Plain.step = 9",
+    "an instance's attribute": "PLAIN.size = 9",
+    "a new attribute": "PLAIN.more = 1",
+    "a dataclass's instance": "DATA.width = 9",
+    "a dataclass's default": "Data.width = 9",
+    "a function that is none any more": "import functools; helper = functools.partial(pow, 3)",
+}
+
+
+@pytest.fixture
+def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "configured.py").write_text(CONFIGURED)
+    importlib.invalidate_caches()
+    yield importlib.import_module("configured")
+    sys.modules.pop("configured", None)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_whatever_was_changed_is_found(configured: ModuleType, change: str) -> None:
+    own = need_of({"configured": ""}, Request()).own
+    assert differing(own, ["configured"]) == []
+    exec(CHANGES[change], vars(configured))
+    assert differing(own, ["configured"]) == ["configured"]
+
+
+def test_what_was_changed_is_what_tasks_have(configured: ModuleType) -> None:
+    assert lmap(configured.total).snapshot().notes == ()
+    for change in CHANGES.values():
+        exec(change, vars(configured))
+    result = lmap(configured.total)
+    assert list(result) == [configured.total(x) for x in range(3)]
+    assert len(result.snapshot().notes) == 1
+
+
+def test_modules_that_nobody_has_changed_do_not_differ() -> None:
+    names = [name for name in sys.modules if name.startswith("lithops_magic.engine.") and name != "__main__"]
+    assert [name for name in names if drift._differs(sys.modules[name])] == []

@@ -1,0 +1,89 @@
+"""What a module's file gives its globals, where that can be told without running the module."""
+
+from __future__ import annotations
+
+import ast
+import collections
+import dataclasses
+import types
+from collections.abc import Mapping
+from typing import Any
+
+_MADE: dict[str, Any] = {
+    **{kind.__name__: kind for kind in (dict, set, list, tuple, frozenset, float)},
+    **{kind.__name__: kind for kind in (types.SimpleNamespace, collections.OrderedDict, collections.Counter)},
+}
+_BUILTIN = ("builtins", "collections", "types")
+_PLAIN = (
+    *(ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.UnaryOp, ast.BinOp, ast.Name),
+    *(ast.expr_context, ast.operator, ast.unaryop),
+)
+_PARTS = (*_PLAIN, ast.Call, ast.keyword)
+
+
+class Unknown(Exception):
+    """It cannot be told."""
+
+
+def value_of(node: ast.expr, names: Mapping[str, Any], classes: Mapping[str, ast.ClassDef]) -> Any:
+    """Return what an expression of a module gives, whose globals are `names`, and whose own classes are `classes`.
+
+    Raises
+    ------
+    Unknown
+        It is more than numbers, texts, collections, and objects that only keep such.
+    """
+    parts = list(ast.walk(node))
+    called = [part.func for part in parts if isinstance(part, ast.Call)]
+    used = [part for part in parts if isinstance(part, ast.Name)]
+    if not all(isinstance(part, _PARTS) for part in parts) or len(called) != len(used):
+        raise Unknown
+    makers = {part.id: _maker(part.id, names, classes) for part in used if part in called}
+    try:
+        return eval(compile(ast.Expression(node), "<value>", "eval"), {"__builtins__": {}, **makers})
+    except Exception:
+        raise Unknown from None
+
+
+def look(value: Any) -> str:
+    """Return what tells a value from another one.
+
+    Raises
+    ------
+    Unknown
+        Nothing does.
+    """
+    plain = type(value).__module__ in _BUILTIN or not hasattr(value, "__dict__")
+    text = f"{type(value).__qualname__} {value if plain else vars(value)!r}"
+    if " at 0x" in text:
+        raise Unknown
+    return text
+
+
+def _maker(name: str, names: Mapping[str, Any], classes: Mapping[str, ast.ClassDef]) -> Any:
+    made = names.get(name, _MADE.get(name))
+    if any(made is one for one in _MADE.values()):
+        return made
+    if type(made) is type and (dataclasses.is_dataclass(made) or _only_keeps(classes.get(name))):
+        return made
+    raise Unknown
+
+
+def _only_keeps(node: ast.ClassDef | None) -> bool:
+    """Whether to make an instance of a class does no more than keep plain values and what it is made with."""
+    if node is None or node.bases or node.keywords or node.decorator_list:
+        return False
+    methods = {part.name: part for part in node.body if isinstance(part, ast.FunctionDef)}
+    if methods.keys() & {"__new__", "__setattr__", "__getattribute__"}:
+        return False
+    begin = methods.get("__init__")
+    return begin is None or all(_keeps(statement) for statement in begin.body)
+
+
+def _keeps(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        own = all(isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name) for one in targets)
+        return own and all(isinstance(part, _PLAIN) for part in ast.walk(statement.value))
+    text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return text or isinstance(statement, ast.Pass)
