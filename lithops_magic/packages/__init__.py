@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lithops_magic.packages.data import looked_for
 from lithops_magic.packages.drift import carry, differing, release
 from lithops_magic.packages.identity import goes_with, identity
 from lithops_magic.packages.imports import imports_of_code
@@ -29,6 +30,7 @@ __all__ = [
     "goes_with",
     "identity",
     "imports_of_code",
+    "looked_for",
     "need_of",
     "pin",
     "release",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
+from types import CodeType
 
 from lithops_magic.errors import PackageError
 
@@ -15,6 +17,13 @@ Data = tuple[tuple[str, Path], ...]
 LARGEST = 262_144_000
 """Bytes of a function and its layers, unzipped (AWS Lambda quotas: 250 MB); data have no more than that either."""
 
+_LOOKS = {
+    *("exists", "glob", "iglob", "is_dir", "is_file", "isdir", "isfile", "iterdir", "listdir", "rglob", "scandir"),
+    "walk",
+}
+"""Functions and methods that find nothing, and say nothing, where a file is not there."""
+_LONGEST = 200
+"""Characters of a text that may name a file."""
 _NEVER = {".git", ".ipynb_checkpoints", "__pycache__"}
 
 
@@ -41,6 +50,31 @@ def listed(words: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | No
                     "put it in S3 and read it from there."
                 )
     return tuple(sorted(found.items()))
+
+
+def looked_for(codes: Iterable[CodeType], shipped: Data) -> list[str]:
+    """Return the names and patterns in code that looks for files, of what is in this folder and is not shipped."""
+    found: dict[str, None] = {}
+    waiting = list(codes)
+    while waiting:
+        code = waiting.pop()
+        waiting += [const for const in code.co_consts if isinstance(const, CodeType)]
+        if _LOOKS.intersection(code.co_names):
+            texts = [const for const in code.co_consts if isinstance(const, str) and len(const) <= _LONGEST]
+            found |= dict.fromkeys(text for text in texts if _is_here(text) and not _is_shipped(text, shipped))
+    return sorted(found)
+
+
+def _is_here(text: str) -> bool:
+    name = os.path.normpath(text)
+    if not text.isprintable() or not text or name in (".", "..") or os.path.isabs(text):  # noqa: PTH117
+        return False
+    return next(glob.iglob(text, recursive=True), None) is not None  # noqa: PTH207
+
+
+def _is_shipped(text: str, shipped: Data) -> bool:
+    name = os.path.normpath(text)
+    return any(one == name or one.startswith(f"{name}/") or fnmatch(one, name) for one, _ in shipped)
 
 
 def _below(word: str) -> Iterator[tuple[str, Path]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -82,6 +83,31 @@ def test_what_cannot_be_shipped_is_one_line(folder: Path, word: str) -> None:
     with pytest.raises(PackageError, match=f"^files: .*{word.replace('*', '.')}") as caught:
         Request.parse(None, (word,))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("body", "files", "told"),
+    [
+        ("sum(1 for _ in glob.glob('folder/*.txt'))", [], ["folder/*.txt"]),
+        ("list(Path('folder').glob('*.txt'))", [], ["folder"]),
+        ("[n for n in [1] if os.path.exists('data.csv')]", [], ["data.csv"]),
+        ("list(os.walk('two words.txt')), os.path.isfile('./data.csv')", [], ["./data.csv", "two words.txt"]),
+        ("glob.glob('folder/*.txt')", ["folder"], []),
+        ("Path('./folder/').exists()", ["folder/a.txt"], []),
+        ("glob.glob('folder/*.txt')", ["folder/a.txt"], []),
+        ("glob.glob('*.parquet') or os.path.exists('/tmp') or os.path.exists('.')", [], []),
+        ("open('data.csv')", [], []),
+    ],
+)
+def test_what_would_silently_not_be_found_is_noted_before(body: str, files: list[str], told: list[str]) -> None:
+    names: dict[str, object] = {"__name__": "__main__"}
+    exec(f"import glob, os\nfrom pathlib import Path\ndef f(x):\n    return {body}", names)
+    notes = Function.pickle(names["f"], (), Request.parse(None, files)).warnings  # type: ignore[arg-type]
+    assert [note for note in notes if "not in the sandboxes" in note] == [
+        note for note in notes if all(shlex.quote(name) in note for name in told) and told
+    ]
+    assert bool(notes) is bool(told)
 
 
 def test_two_of_one_name_and_too_much_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lithops_magic import packages
@@ -53,11 +54,22 @@ def pack(function: Callable[..., Any] | tuple[Any, ...], items: Iterable[Any], r
 def _pack(function: object, items: Iterable[Any], request: Request) -> Luggage:
     buffers = packing.Buffers()
     data, reach = packages.dumps(function, buffers.take)
-    return Luggage(data, buffers.views, reach, packages.discover(reach, items, request))
+    looked_for = packages.looked_for(reach.codes, request.data)
+    notes = (_not_there(looked_for),) if looked_for else ()
+    return Luggage(data, buffers.views, reach, packages.discover(reach, items, request), notes)
 
 
 def _noted(luggage: Luggage, notes: Iterable[str]) -> Luggage:
-    return Luggage(luggage.data, luggage.views, luggage.reach, luggage.need, tuple(notes))
+    return replace(luggage, notes=(*luggage.notes, *notes))
+
+
+def _not_there(names: list[str]) -> str:
+    quoted = " ".join(map(shlex.quote, names))
+    one = len(names) == 1
+    return (
+        f"the function looks for {', '.join(names)}, which {'is' if one else 'are'} on this machine and not in the "
+        f"sandboxes: ship {'it' if one else 'them'} with files (--files {quoted})"
+    )
 
 
 def _note(names: list[str], what: str) -> str:
