@@ -375,7 +375,7 @@ def refreshing(expiry_seconds: float, keys: list[str]) -> boto3.Session:
         return metadata(keys.pop(0), 3600)
 
     core = botocore.session.Session()
-    core._credentials = RefreshableCredentials.create_from_metadata(metadata("OLD", expiry_seconds), renew, "test")
+    core._credentials = RefreshableCredentials.create_from_metadata(metadata("OLD", expiry_seconds), renew, "test")  # type: ignore[attr-defined]
     return boto3.Session(botocore_session=core, region_name="us-east-1")
 
 

@@ -312,7 +312,7 @@ def test_any_settings_can_become_any_others(style: str, before: Settings, after:
     text = render(before, parse("", "f"))
     assert interpret(parse(text, "f")) == before
     if (options := STYLES[style]) is not None:
-        text = yaml.safe_dump(yaml.safe_load(text), sort_keys=False, allow_unicode=True, **options)  # type: ignore[call-overload]
+        text = yaml.safe_dump(yaml.safe_load(text), sort_keys=False, allow_unicode=True, **options)  # type: ignore[assignment, call-overload]
     changed = render(after, parse(text, "f"))
     assert_equal_as_read(changed, after)
     assert render(interpret(parse(changed, "f")), parse(changed, "f")) == changed

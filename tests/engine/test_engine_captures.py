@@ -53,32 +53,32 @@ def found(function: object) -> set[str]:
         ("def outer():\n    def f(x): return later\n    return f\n    later = 1\nf = outer()", set()),
     ],
 )
-def test_what_a_function_takes_along(source, taken):
+def test_what_a_function_takes_along(source: str, taken: Any) -> None:
     assert found(notebook(source, a=[1], b=[2], unused=[3])["f"]) == taken
 
 
-def test_wrapped_and_bound_functions_are_looked_through():
+def test_wrapped_and_bound_functions_are_looked_through() -> None:
     space = notebook("def f(x, y): return x + a", a=[1])
-    kept = partial(space["f"], y=[7])
+    kept = partial(space["f"], y=[7])  # type: ignore[misc]
     assert found(kept) == {"'a' (through f())", "'y'"}
 
     @wraps(space["f"])
-    def outer(x):
+    def outer(x: Any) -> Any:
         return x
 
     assert "'a' (through f())" in found(outer)
     held = notebook("class C:\n    def m(self, x): return a\nc = C()", a=[1])
-    assert found(held["c"].m) >= {"'self'", "'a' (through m())"}
+    assert found(held["c"].m) >= {"'self'", "'a' (through m())"}  # type: ignore[attr-defined]
 
 
-def test_a_capture_that_cannot_be_pickled_is_named_with_its_way_and_reason():
+def test_a_capture_that_cannot_be_pickled_is_named_with_its_way_and_reason() -> None:
     function = notebook("def g(): return lock\ndef f(x): return ok, g()", lock=threading.Lock(), ok=1)["f"]
     with pytest.raises(SerializationError, match=r"uses 'lock' \(through g\(\)\), a lock: cannot pickle"):
         Function.pickle(function)
     assert culprit(notebook("def f(x): return ok", ok=1)["f"]) == ""
 
 
-def test_heavy_captures_are_named_with_their_sizes():
+def test_heavy_captures_are_named_with_their_sizes() -> None:
     space = notebook("def f(x): return data, small", data=bytes(HEAVY + 1), small=b"x")
     assert [capture.name for capture, _ in sizes(space["f"])] == ["data", "small"]
     (warning,) = warnings(space["f"])
@@ -86,7 +86,7 @@ def test_heavy_captures_are_named_with_their_sizes():
     assert warnings(notebook("def f(x): return data", data=bytes(1000))["f"]) == []
 
 
-def test_what_is_importable_stays_where_it_is():
+def test_what_is_importable_stays_where_it_is() -> None:
     assert found(notebook("def f(x): return dumps(x)", dumps=cloudpickle.dumps)["f"]) == {"'dumps'"}
 
 

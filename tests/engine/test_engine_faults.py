@@ -275,7 +275,7 @@ def test_items_are_taken_only_as_needed() -> None:
             yield taken
 
     gate = threading.Event()
-    backend = FaultyLambda(lambda _: gate.wait(30) and None, workers=3)  # type: ignore[func-returns-value]
+    backend = FaultyLambda(lambda _: gate.wait(30) and None, workers=3)  # type: ignore[func-returns-value, return-value]
     result = begin(backend, endless(), chunksize=2)
     while result.snapshot().running < 6:
         time.sleep(0.01)

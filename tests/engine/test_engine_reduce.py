@@ -1,21 +1,23 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
 import lithops_magic
 from lithops_magic.errors import BudgetSpent, JobCancelled, MisuseError, RemoteError, SerializationError
+from localaws import LocalAws
 
 pytestmark = pytest.mark.usefixtures("local_aws")
 
 
-def invocations(local_aws):
+def invocations(local_aws: LocalAws) -> Any:
     return local_aws.requests().get("lambda:Invoke", 0)
 
 
-def test_the_values_are_reduced_on_lambda_in_their_order():
-    def describe(values):
+def test_the_values_are_reduced_on_lambda_in_their_order() -> None:
+    def describe(values: Any) -> Any:
         import os
 
         return values, "AWS_LAMBDA_FUNCTION_NAME" in os.environ
@@ -26,12 +28,12 @@ def test_the_values_are_reduced_on_lambda_in_their_order():
     assert result.cost > result.snapshot().cost + result.snapshot().request_cost
 
 
-def test_a_background_job_is_reduced_behind_the_users_back():
+def test_a_background_job_is_reduced_behind_the_users_back() -> None:
     result = lithops_magic.map(lambda n: n, range(5), reduce=sum, background=True)
     assert result.reduced == 10
 
 
-def test_nothing_is_reduced_unless_every_task_succeeded(local_aws):
+def test_nothing_is_reduced_unless_every_task_succeeded(local_aws: LocalAws) -> None:
     result = lithops_magic.map(lambda n: 1 / n, range(3), reduce=sum, errors="keep", chunksize=3)
     with pytest.raises(JobCancelled, match="`sum` was not called"):
         result.reduced  # noqa: B018
@@ -45,8 +47,8 @@ def test_nothing_is_reduced_unless_every_task_succeeded(local_aws):
     assert invocations(local_aws) - started <= 3
 
 
-def test_a_reduction_that_fails_is_raised_and_leaves_the_values():
-    def fail(values):
+def test_a_reduction_that_fails_is_raised_and_leaves_the_values() -> None:
+    def fail(values: Any) -> Any:
         return values["a"]
 
     with pytest.raises(
@@ -61,7 +63,7 @@ def test_a_reduction_that_fails_is_raised_and_leaves_the_values():
         result.reduced  # noqa: B018
 
 
-def test_a_reduction_that_cannot_be_sent_is_told_before_anything_is(local_aws):
+def test_a_reduction_that_cannot_be_sent_is_told_before_anything_is(local_aws: LocalAws) -> None:
     lock = threading.Lock()
     before = local_aws.requests()
     with pytest.raises(SerializationError, match="uses 'lock'"):
@@ -69,12 +71,12 @@ def test_a_reduction_that_cannot_be_sent_is_told_before_anything_is(local_aws):
     assert local_aws.requests() == before
 
 
-def test_a_reduction_has_what_is_left_of_the_budget():
+def test_a_reduction_has_what_is_left_of_the_budget() -> None:
     with pytest.raises(BudgetSpent, match="`sum` was not called: the values have cost"):
         lithops_magic.map(lambda n: n, range(3), chunksize=3, reduce=sum, max_cost=1e-9)
 
 
-def test_without_a_reduction_there_is_nothing_to_ask_for():
+def test_without_a_reduction_there_is_nothing_to_ask_for() -> None:
     result = lithops_magic.map(lambda n: n, range(2))
     with pytest.raises(MisuseError, match="ask for it with reduce=FUNCTION"):
         result.reduced  # noqa: B018

@@ -114,7 +114,7 @@ def test_a_rebuilt_exception_has_what_the_original_had() -> None:
     assert (call.returncode, call.cmd, call.stderr) == (3, "ls", "no")
     again = pickle.loads(pickle.dumps(RemoteError.wrap(OSError(2, "no", "f"), "m", index=5)))
     assert isinstance(again, FileNotFoundError)
-    assert (again.errno, again.filename, again.index) == (2, "f", 5)
+    assert (again.errno, again.filename, again.index) == (2, "f", 5)  # type: ignore[attr-defined]
 
 
 def raise_oddly(kind: int) -> None:

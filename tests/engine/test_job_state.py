@@ -417,9 +417,8 @@ def test_a_job_tells_its_total_first_and_notes_a_callback_that_raised() -> None:
 def test_the_bar_shows_counts_failures_and_money() -> None:
     shown = io.StringIO()
     bar = Tqdm(file=shown, ascii=True, ncols=100, mininterval=0)
-    assert bar._bar is None
     bar(ev.Phase(""), Snapshot(total=10))
-    drawn = bar._bar
+    drawn: Any = bar._bar
     bar(ev.Noted("a note"), Snapshot(total=10, done=3, failed=2, cost=0.5, request_cost=0.25))
     assert (drawn.n, drawn.total, drawn.unit) == (5, 10, "task")
     assert drawn.postfix == "failed=2, cost=$0.7500"

@@ -51,7 +51,7 @@ def drawn(local_aws: object) -> MapResult:
             plt.close()
         return None
 
-    with mpl.rc_context({"lines.linewidth": 7, "axes.prop_cycle": mpl.cycler(color=["red"])}):
+    with mpl.rc_context({"lines.linewidth": 7, "axes.prop_cycle": mpl.cycler(color=["red"])}):  # type: ignore[attr-defined]
         kinds = ["show", "two", "display", "module", "figure", "value", "nothing"]
         return api.map(task, kinds, chunksize=9, workers=1, packages="matplotlib pandas")
 
@@ -86,7 +86,7 @@ def test_what_is_drawn_and_cannot_travel_costs_no_task() -> None:
         import matplotlib.pyplot as plt
 
         figure, _ = plt.subplots()
-        figure.kept = (one for one in "a")
+        figure.kept = (one for one in "a")  # type: ignore[attr-defined]
 
     result = api.map(task, [1], packages="matplotlib pandas")
     assert result.values() == [None]

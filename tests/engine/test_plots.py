@@ -169,10 +169,10 @@ def test_durations_that_are_all_alike_can_be_seen(spread: float) -> None:
     durations = [2.0 * (1 + spread * number / 39) for number in range(40)]
     axes = plot("histogram", {**tasks, "duration_s": durations}, lost, snapshot, "").figure.axes[0]
     left, right = axes.get_xlim()
-    bars = [bar for bar in axes.patches if bar.get_height()]
-    assert sum(bar.get_height() for bar in bars) == 40
-    assert all(bar.get_width() > 0.01 * (right - left) for bar in bars)
-    assert all(left <= bar.get_x() and bar.get_x() + bar.get_width() <= right for bar in bars)
+    bars = [bar for bar in axes.patches if bar.get_height()]  # type: ignore[attr-defined]
+    assert sum(bar.get_height() for bar in bars) == 40  # type: ignore[attr-defined]
+    assert all(bar.get_width() > 0.01 * (right - left) for bar in bars)  # type: ignore[attr-defined]
+    assert all(left <= bar.get_x() and bar.get_x() + bar.get_width() <= right for bar in bars)  # type: ignore[attr-defined]
 
 
 def test_files_are_written_in_the_format_of_their_suffix(tmp_path: Path) -> None:

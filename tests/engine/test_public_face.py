@@ -116,7 +116,7 @@ def test_the_notebooks_options_and_defaults_are_those_of_the_engine() -> None:
     }
     for name in ("memory", "timeout", "tmp"):
         allowed = getattr(limits, name.upper())
-        assert (traits[name].min, traits[name].max) == (allowed.low, allowed.high)
+        assert (traits[name].min, traits[name].max) == (allowed.low, allowed.high)  # type: ignore[attr-defined]
 
 
 def test_settings_and_options_of_one_thing_are_in_one_table() -> None:

@@ -213,7 +213,7 @@ def test_one_failure_leaves_the_types_of_the_other_values() -> None:
         ([1, "b"], "object"),
         ([2**70, 1], "object"),
     ):
-        frame = lmap(lambda x: {}["k"] if x is None else x, [*values, None]).to_frame()
+        frame = lmap(lambda x: {}["k"] if x is None else x, [*values, None]).to_frame()  # type: ignore[index]
         assert dtype is None or frame.value.dtype == dtype
         assert frame.value.tolist()[:2] == values
         assert [type(one) for one in frame.value.tolist()[:2]] == [type(one) for one in values]

@@ -15,7 +15,7 @@ import botocore.session
 from fault_proxy import Passage, Play
 
 THROTTLE_REASONS: tuple[str, ...] = tuple(
-    botocore.session.Session().get_service_model("lambda").shape_for("ThrottleReason").enum
+    botocore.session.Session().get_service_model("lambda").shape_for("ThrottleReason").enum  # type: ignore[attr-defined]
 )
 
 NOT_READY = (

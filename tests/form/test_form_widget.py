@@ -232,7 +232,7 @@ def test_saving_another_file_lets_the_session_use_it(open_form: OpenForm, sessio
 
 def test_secrets_stay_hidden_and_stay(open_form: OpenForm, file: Path, session: Session) -> None:
     form = open_form(ACCOUNT)
-    area = form.controls["env_vars"].widget
+    area = form.controls["env_vars"].widget  # type: ignore[attr-defined]
     assert area.value == "API_TOKEN=••••••••"
     area.value += "\nDB_PASSWORD=sesame-open-2\nNOTE=<b>&"
     form.bar.review.click()
@@ -248,7 +248,7 @@ def test_secrets_stay_hidden_and_stay(open_form: OpenForm, file: Path, session: 
 
 def test_secrets_of_a_session_are_not_taken_for_those_of_the_file(open_form: OpenForm, session: Session) -> None:
     form = open_form(ACCOUNT)
-    form.controls["env_vars"].widget.value = "API_TOKEN=another"
+    form.controls["env_vars"].widget.value = "API_TOKEN=another"  # type: ignore[attr-defined]
     form.bar.use.click()
     form.controls["memory"].text = "3000"
     form.bar.use.click()
@@ -258,14 +258,14 @@ def test_secrets_of_a_session_are_not_taken_for_those_of_the_file(open_form: Ope
 def test_the_other_place_shows_what_the_file_says_of_it(open_form: OpenForm) -> None:
     form = open_form("aws_lambda:\n  region: eu-west-1\n  runtime_memory: 1024\n")
     place, region = form.controls["local"], form.controls["region"]
-    assert (place.text, region.text, region.widget.disabled) == ("true", "", True)
+    assert (place.text, region.text, region.widget.disabled) == ("true", "", True)  # type: ignore[attr-defined]
     form.controls["memory"].text = "2048"
-    place.widget.value = "false"
-    assert (region.text, region.widget.disabled) == ("eu-west-1", False)
+    place.widget.value = "false"  # type: ignore[attr-defined]
+    assert (region.text, region.widget.disabled) == ("eu-west-1", False)  # type: ignore[attr-defined]
     assert beside(form, "execution_role").startswith("⚠ AWS Lambda needs a role for the function.")
     assert not form.bar.create.disabled
     assert form.bar.review.disabled
-    place.widget.value = "true"
+    place.widget.value = "true"  # type: ignore[attr-defined]
     assert (region.text, form.controls["memory"].text) == ("", "2048")
 
 
@@ -383,7 +383,7 @@ class TestOnTheLocalAws:
         load(form)
         form.network.vpc.value = form.network.vpc.options[1][1]
         chosen = form.network.subnets.text
-        form.controls["local"].widget.value = "false"
+        form.controls["local"].widget.value = "false"  # type: ignore[attr-defined]
         assert form.network.vpc.disabled
         assert not form.network.subnets.boxes
         assert form.network.subnets.text == chosen
@@ -428,7 +428,7 @@ class TestOnTheLocalAws:
 
     def test_create_role_chooses_it_and_check_examines_it(self, open_form: OpenForm, local_aws: Any) -> None:
         form = open_form()
-        form.controls["namespace"].widget.value = "form-test"
+        form.controls["namespace"].widget.value = "form-test"  # type: ignore[attr-defined]
         form.bar.create.click()
         arn = form.controls["execution_role"].text
         name = arn.rpartition("/")[2]

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
+from IPython.terminal.interactiveshell import TerminalInteractiveShell
 
 pytestmark = pytest.mark.usefixtures("local_aws")
 
 
 @pytest.fixture
-def mark(run) -> int:
+def mark(run: Callable[..., tuple[str, str]]) -> int:
     """What makes a test's cells its own."""
     number = random.getrandbits(60)
     run(f"mark = {number}")
     return number
 
 
-def test_a_cell_that_runs_again_computes_what_is_new(run, loaded, mark):
+def test_a_cell_that_runs_again_computes_what_is_new(
+    run: Callable[..., tuple[str, str]], loaded: TerminalInteractiveShell, mark: str
+) -> None:
     run("def scale(x): return x * factor\nfactor = 2")
     cell = "%%lambda_map x in range({}) -o r --cache\nscale(x) + mark * 0"
     out, _ = run(cell.format(812))
@@ -41,7 +45,9 @@ def test_a_cell_that_runs_again_computes_what_is_new(run, loaded, mark):
     assert list(loaded.user_ns["r"]) == [5, 6, 7]
 
 
-def test_the_sessions_default_and_its_exception(run, mark, caplog):
+def test_the_sessions_default_and_its_exception(
+    run: Callable[..., tuple[str, str]], mark: str, caplog: pytest.LogCaptureFixture
+) -> None:
     run("%config LambdaMagics.cache = '7d'")
     cell = "%%lambda_map x in range(4) -o r{}\nx + mark * 0"
     run(cell.format(""))
@@ -70,12 +76,14 @@ def test_a_dry_run_says_what_is_there(run, mark):
 
 
 @pytest.mark.parametrize("line", ["--cache soon", "--cache=soon", "--cache=", "--cache -3d", "--cache 2y"])
-def test_what_is_no_time(run, line):
+def test_what_is_no_time(run: Callable[..., tuple[str, str]], line: str) -> None:
     out, _ = run(f"%%lambda_map x in range(3) {line}\nx", ok=False)
     assert "Traceback" not in out
 
 
-def test_an_option_behind_it_is_no_time(run, loaded, mark):
+def test_an_option_behind_it_is_no_time(
+    run: Callable[..., tuple[str, str]], loaded: TerminalInteractiveShell, mark: str
+) -> None:
     run("days30 = range(3)\ndef f(x): return x + mark * 0")
     run("%lambda_map f days30 --cache -o r")
     assert "3 from cache" in run("%lambda_map --cache f days30 -o r")[0]
@@ -83,7 +91,7 @@ def test_an_option_behind_it_is_no_time(run, loaded, mark):
     assert list(loaded.user_ns["r"]) == [0, 1, 2]
 
 
-def test_the_cache_is_listed_and_cleared(run, mark):
+def test_the_cache_is_listed_and_cleared(run: Callable[..., tuple[str, str]], mark: str) -> None:
     run(f"%%lambda_map x in range(20) --cache --quiet -o r\n(x, mark, 'listed {mark}')")
     out, _ = run("%lambda_cache")
     (row,) = [line for line in out.splitlines() if f"listed {mark}" in line]

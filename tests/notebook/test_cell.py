@@ -6,10 +6,12 @@ import linecache
 import threading
 import traceback
 import types
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from IPython.terminal.interactiveshell import TerminalInteractiveShell
 
 from lithops_magic.engine.wire.captures import captures
 from lithops_magic.notebook.parse.cell import CellSyntaxError, code_name, expression_form, function_form
@@ -18,7 +20,7 @@ from lithops_magic.worker import packing
 from lithops_magic.worker.cell import Namespace
 
 
-def run(shell, target, body, item):
+def run(shell: TerminalInteractiveShell, target: Any, body: Any, item: Any) -> Any:
     """Call the cell's function as a worker does: after a trip through cloudpickle."""
     function = packing.loads(
         packing.dumps(expression_form(shell, f"%%lambda_map {target} in items", body, target).function)
@@ -61,29 +63,31 @@ def run(shell, target, body, item):
         ("x", "import asyncio\nfactor = x\nawait asyncio.sleep(0)\nhelper(3)", 6, 18),
     ],
 )
-def test_the_cell_behaves_like_a_cell_with_the_target_assigned(shell, target, body, item, value):
+def test_the_cell_behaves_like_a_cell_with_the_target_assigned(
+    shell: TerminalInteractiveShell, target: str, body: str, item: Any, value: Any
+) -> None:
     shell.run_cell("total, k, d = 10, 3, {}\nfactor = 10\ndef helper(v): return v * factor")
     assert run(shell, target, body, item) == value
     assert shell.user_ns["total"] == 10
 
 
-def test_a_name_that_is_bound_first_is_not_captured(shell):
+def test_a_name_that_is_bound_first_is_not_captured(shell: TerminalInteractiveShell) -> None:
     shell.user_ns.update(data=object(), other=1)
     function = expression_form(shell, "%%lambda_map x in i", "data = [x]\nwith data as other: pass\ndata", "x").function
     assert [(capture.name, capture.value) for capture in captures(function)] == []
 
 
-def test_only_the_names_used_travel(shell):
+def test_only_the_names_used_travel(shell: TerminalInteractiveShell) -> None:
     shell.user_ns.update(used=1, unused=threading.Lock())
     assert run(shell, "x", "x + used", 1) == 2
 
 
-def test_a_cell_without_a_value_says_so(shell):
+def test_a_cell_without_a_value_says_so(shell: TerminalInteractiveShell) -> None:
     assert "add a line `y`" in expression_form(shell, "%%lambda_map x in i", "y = x", "x").note
     assert expression_form(shell, "%%lambda_map x in i", "y = x\ny", "x").note == ""
 
 
-def test_tracebacks_show_the_line_of_the_cell(shell):
+def test_tracebacks_show_the_line_of_the_cell(shell: TerminalInteractiveShell) -> None:
     function = expression_form(shell, "%%lambda_map x in i", "y = 0\n\nx / y", "x").function
     with pytest.raises(ZeroDivisionError) as caught:
         function(1)
@@ -92,7 +96,7 @@ def test_tracebacks_show_the_line_of_the_cell(shell):
     assert linecache.getline(frame.filename, 1) == "#%%lambda_map x in i\n"
 
 
-def test_a_target_that_does_not_fit_points_at_the_first_line(shell):
+def test_a_target_that_does_not_fit_points_at_the_first_line(shell: TerminalInteractiveShell) -> None:
     function = expression_form(shell, "%%lambda_map x, y in i", "x", "x, y").function
     with pytest.raises(TypeError, match="unpack") as caught:
         function(1)
@@ -108,7 +112,9 @@ def test_a_target_that_does_not_fit_points_at_the_first_line(shell):
         ("if x:\nx", 3, "expected an indented block"),
     ],
 )
-def test_wrong_python_is_shown_as_python_shows_it(shell, body, line, message):
+def test_wrong_python_is_shown_as_python_shows_it(
+    shell: TerminalInteractiveShell, body: str, line: str, message: str
+) -> None:
     with pytest.raises(CellSyntaxError, match=message) as caught:
         expression_form(shell, "%%lambda_map x in i", body, "x")
     shown = "\n".join(caught.value._render_traceback_())
@@ -119,12 +125,12 @@ def test_wrong_python_is_shown_as_python_shows_it(shell, body, line, message):
 
 
 @pytest.mark.parametrize("body", ["!ls", "files = !ls\nx", "%timeit x", "x?"])
-def test_notebook_syntax_is_refused_in_one_line(shell, body):
+def test_notebook_syntax_is_refused_in_one_line(shell: TerminalInteractiveShell, body: str) -> None:
     with pytest.raises(UsageError, match=r"line 2: .* is notebook syntax"):
         expression_form(shell, "%%lambda_map x in i", body, "x")
 
 
-def test_a_cell_of_comments_is_refused(shell):
+def test_a_cell_of_comments_is_refused(shell: TerminalInteractiveShell) -> None:
     with pytest.raises(UsageError, match="only comments"):
         expression_form(shell, "%%lambda_map x in i", "# nothing", "x")
 
@@ -136,13 +142,13 @@ def test_a_cell_of_comments_is_refused(shell):
         "from functools import lru_cache\nbase = 2\n@lru_cache\ndef power(n): return base ** n",
     ],
 )
-def test_the_last_function_is_mapped_and_stays_in_the_notebook(shell, body):
+def test_the_last_function_is_mapped_and_stays_in_the_notebook(shell: TerminalInteractiveShell, body: str) -> None:
     mapped = function_form(shell, "%%lambda_map i", body)
     assert mapped.function is shell.user_ns["power"]
     assert (mapped.function(3), mapped.label, shell.user_ns["base"]) == (8, "power", 2)
 
 
-def test_an_async_function_is_mapped(shell):
+def test_an_async_function_is_mapped(shell: TerminalInteractiveShell) -> None:
     assert asyncio.iscoroutinefunction(function_form(shell, "%%lambda_map i", "async def get(n): return n").function)
 
 
@@ -153,7 +159,9 @@ def test_an_async_function_is_mapped(shell):
         ("@(lambda f: 3)\ndef f(x): pass", "not a function after its decorators"),
     ],
 )
-def test_a_cell_that_does_not_end_in_a_function_is_refused(shell, body, message):
+def test_a_cell_that_does_not_end_in_a_function_is_refused(
+    shell: TerminalInteractiveShell, body: str, message: str
+) -> None:
     with pytest.raises(UsageError, match=message):
         function_form(shell, "%%lambda_map i", body)
 
@@ -218,13 +226,13 @@ def in_a_notebook(cell: str, item: int) -> object:
     *body, last = ast.parse(cell).body
     try:
         exec(compile(ast.Module(body, []), "<oracle>", "exec"), names)
-        return eval(compile(ast.Expression(last.value), "<oracle>", "eval"), names)
+        return eval(compile(ast.Expression(last.value), "<oracle>", "eval"), names)  # type: ignore[attr-defined]
     except Exception as error:
         return type(error), str(error)
 
 
 @pytest.fixture(scope="module")
-def notebook_names():
+def notebook_names() -> Any:
     names = {"__name__": "__main__"}
     exec(SETUP, names)
     return names
@@ -236,7 +244,9 @@ def notebook_names():
     st.lists(st.integers(0, 4), min_size=2, max_size=4),
 )
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_cell_gives_every_item_what_a_fresh_notebook_gives(shell, notebook_names, pieces, last, items):
+def test_any_cell_gives_every_item_what_a_fresh_notebook_gives(
+    shell: TerminalInteractiveShell, notebook_names: Any, pieces: Any, last: Any, items: str
+) -> None:
     cell = "\n".join([*pieces, last])
     # Whatever changes an object that is captured is shared by the tasks of one sandbox, as documented.
     assume(not any(shared in cell for shared in ("words['a'] =", "Model.rate")) or len(items) == 1)

@@ -1,26 +1,32 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from IPython.terminal.interactiveshell import TerminalInteractiveShell
 
 from lithops_magic import MapOptions, Settings
 from lithops_magic.aws import prices
 from lithops_magic.engine.backend.dry_run import plan
 from lithops_magic.errors import PackageError, SerializationError
 from lithops_magic.notebook.display.dry_run import describe
+from localaws import LocalAws
 
 pytestmark = pytest.mark.usefixtures("local_aws")
 
 SETTINGS = Settings(memory=1024, timeout=100)
 
 
-def text(function=abs, items=(1, 2), reduce=None, **options):
+def text(function: Any = abs, items: Any = (1, 2), reduce: Any = None, **options: Any) -> Any:
     found = plan(function, items, options=MapOptions(**options), settings=SETTINGS, reduce=reduce)
     return describe(found)["text/plain"]
 
 
-def test_a_dry_run_tells_everything_and_does_nothing(loaded, run, local_aws):
+def test_a_dry_run_tells_everything_and_does_nothing(
+    loaded: TerminalInteractiveShell, run: Callable[..., tuple[str, str]], local_aws: LocalAws
+) -> None:
     run("data = bytes(5000)\n%lambda_clean")
     before = local_aws.requests()
     options = "-o r --memory 1024 --timeout 10 --retries 0 --dry-run --env KEY=secret"
@@ -48,7 +54,7 @@ def test_a_dry_run_tells_everything_and_does_nothing(loaded, run, local_aws):
     assert "deployed already" in out
 
 
-def test_a_generator_is_not_consumed():
+def test_a_generator_is_not_consumed() -> None:
     items = iter([1, 2, 3])
     shown = text(items=items)
     assert list(items) == [1, 2, 3]
@@ -58,7 +64,7 @@ def test_a_generator_is_not_consumed():
     assert "items     unknown" in text(items=itertools.count())
 
 
-def test_the_worst_case_counts_attempts_memory_copies_and_the_reduction():
+def test_the_worst_case_counts_attempts_memory_copies_and_the_reduction() -> None:
     second = 1 / 1024 * 0.0000166667
     once = 100 * 1024 * second + 2e-7
     for options, expected in (
@@ -75,28 +81,28 @@ def test_the_worst_case_counts_attempts_memory_copies_and_the_reduction():
     assert "3 times into its time-out of 1 min 40 s, and its backup copy" in text(backups=True)
 
 
-def test_packages_are_named_with_their_size_and_state():
+def test_packages_are_named_with_their_size_and_state() -> None:
     shown = text(packages="iniconfig")
     assert "packages  iniconfig " in shown
     assert "to be uploaded: " in shown
     assert "named once its packages are uploaded · to be deployed" in shown
 
 
-def test_what_could_not_be_run_is_told_by_a_dry_run_too():
+def test_what_could_not_be_run_is_told_by_a_dry_run_too() -> None:
     with pytest.raises(SerializationError, match="first item cannot be pickled"):
         text(items=[(n for n in ())])
     with pytest.raises(PackageError):
         text(packages="no such requirement !")
 
 
-def test_html_is_escaped_and_survives_untrusted_notebooks():
+def test_html_is_escaped_and_survives_untrusted_notebooks() -> None:
     found = plan(abs, [1], options=MapOptions(env=(("A", "1"),)), settings=SETTINGS.replace(source="<b>x</b>"))
     shown = describe(found)["text/html"]
     assert "&lt;b&gt;x" in shown
     assert "class=" not in shown
 
 
-def test_a_region_without_a_known_price_says_that_costs_are_estimates(monkeypatch):
+def test_a_region_without_a_known_price_says_that_costs_are_estimates(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "not known here" not in text()
     known = {region: price for region, price in prices.PRICES.items() if region != "us-east-1"}
     monkeypatch.setattr(prices, "is_estimate", lambda region: region not in known)

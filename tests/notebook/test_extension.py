@@ -3,9 +3,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from IPython.core.completer import provisionalcompleter
+from IPython.terminal.interactiveshell import TerminalInteractiveShell
 
 import lithops_magic
 from lithops_magic.config import Settings
@@ -16,11 +18,11 @@ from lithops_magic.notebook.magics import help as helps
 from lithops_magic.notebook.parse import options
 
 
-def magics(shell):
+def magics(shell: TerminalInteractiveShell) -> Any:
     return shell.magics_manager.registry["LambdaMagics"]
 
 
-def state(shell):
+def state(shell: TerminalInteractiveShell) -> Any:
     manager = shell.magics_manager
     return (
         {kind: sorted(names) for kind, names in manager.magics.items()},
@@ -31,7 +33,7 @@ def state(shell):
     )
 
 
-def test_exports_are_sorted_and_exist():
+def test_exports_are_sorted_and_exist() -> None:
     assert lithops_magic.__all__ == sorted(lithops_magic.__all__)
     assert all(getattr(lithops_magic, name) is not None for name in lithops_magic.__all__)
     assert set(lithops_magic.__all__) <= set(dir(lithops_magic))
@@ -39,13 +41,13 @@ def test_exports_are_sorted_and_exist():
         lithops_magic.nothing  # noqa: B018
 
 
-def test_the_import_loads_neither_boto3_nor_ipython():
+def test_the_import_loads_neither_boto3_nor_ipython() -> None:
     code = "import sys, lithops_magic; print(sorted({'boto3', 'botocore', 'IPython', 'yaml'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"
 
 
-def test_loading_the_extension_does_not_import_boto3():
+def test_loading_the_extension_does_not_import_boto3() -> None:
     code = (
         "import sys, lithops_magic; from IPython.core.interactiveshell import InteractiveShell as S;"
         "lithops_magic.load_ipython_extension(S()); print('boto3' in sys.modules)"
@@ -54,7 +56,7 @@ def test_loading_the_extension_does_not_import_boto3():
     assert done.stdout == "False\n"
 
 
-def test_loading_twice_changes_nothing_and_unloading_undoes_everything(shell):
+def test_loading_twice_changes_nothing_and_unloading_undoes_everything(shell: TerminalInteractiveShell) -> None:
     before = state(shell)
     lithops_magic.load_ipython_extension(shell)
     once = state(shell)
@@ -66,7 +68,7 @@ def test_loading_twice_changes_nothing_and_unloading_undoes_everything(shell):
     assert state(shell) == before
 
 
-def test_reload_works_and_forgets_session_defaults(loaded):
+def test_reload_works_and_forgets_session_defaults(loaded: TerminalInteractiveShell) -> None:
     loaded.run_line_magic("config", "LambdaMagics.memory = 1024")
     assert magics(loaded).memory == 1024
     loaded.run_line_magic("reload_ext", "lithops_magic")
@@ -74,7 +76,7 @@ def test_reload_works_and_forgets_session_defaults(loaded):
     assert loaded.find_cell_magic("lambda_map") is not None
 
 
-def test_defaults_of_the_profile_survive_a_reload(shell):
+def test_defaults_of_the_profile_survive_a_reload(shell: TerminalInteractiveShell) -> None:
     shell.config.LambdaMagics.memory = 512
     shell.run_line_magic("load_ext", "lithops_magic")
     shell.run_line_magic("config", "LambdaMagics.memory = 1024")
@@ -82,7 +84,9 @@ def test_defaults_of_the_profile_survive_a_reload(shell):
     assert magics(shell).memory == 512
 
 
-def test_config_lists_and_checks_the_defaults(loaded, capsys):
+def test_config_lists_and_checks_the_defaults(
+    loaded: TerminalInteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
     loaded.run_line_magic("config", "LambdaMagics")
     shown = capsys.readouterr().out
     assert "from 128 to 10,240 MB" in shown
@@ -103,7 +107,9 @@ def test_config_lists_and_checks_the_defaults(loaded, capsys):
 
 
 @pytest.mark.parametrize("ask", ["%lambda_map --help", "%%lambda_map?", "%lambda_map?"])
-def test_help_is_the_same_everywhere(loaded, ask, monkeypatch):
+def test_help_is_the_same_everywhere(
+    loaded: TerminalInteractiveShell, ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pages = []
     monkeypatch.setattr("lithops_magic.notebook.magics.map.page", pages.append)
     loaded.set_hook("show_in_pager", lambda self, data, **_: pages.append(data["text/plain"]), priority=0)
@@ -114,7 +120,9 @@ def test_help_is_the_same_everywhere(loaded, ask, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["%lambda_status", "%lambda_clean", "%lambda_logs", "%lambda_attach", "%%lambda_call"])
-def test_each_magic_explains_itself(loaded, name, monkeypatch):
+def test_each_magic_explains_itself(
+    loaded: TerminalInteractiveShell, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pages = []
     monkeypatch.setattr("lithops_magic.notebook.magics.map.page", pages.append)
     monkeypatch.setattr("lithops_magic.notebook.magics.jobs.page", pages.append)
@@ -141,7 +149,9 @@ def test_each_magic_explains_itself(loaded, name, monkeypatch):
         ("%lambda_logs result --gerp x", "unknown option --gerp; did you mean --grep?"),
     ],
 )
-def test_wrong_lines_are_told_in_one_line(loaded, capsys, cell, message):
+def test_wrong_lines_are_told_in_one_line(
+    loaded: TerminalInteractiveShell, capsys: pytest.CaptureFixture[str], cell: str, message: str
+) -> None:
     loaded.user_ns.update(lithops_magic=lithops_magic, result=1)
     assert not loaded.run_cell(cell).success
     out = capsys.readouterr().out
@@ -178,7 +188,9 @@ def test_wrong_lines_are_told_in_one_line(loaded, capsys, cell, message):
         ("%%lambda_map x in squares --max-cost ", {"1"}),
     ],
 )
-def test_options_choices_and_names_are_completed(loaded, line, offered):
+def test_options_choices_and_names_are_completed(
+    loaded: TerminalInteractiveShell, line: str, offered: list[str]
+) -> None:
     loaded.user_ns.update(squares=1, halve=lambda x: x / 2)
     with provisionalcompleter():
         found = {completion.text for completion in loaded.Completer.completions(line, len(line))}
@@ -200,7 +212,9 @@ def test_options_choices_and_names_are_completed(loaded, line, offered):
         *("%lambda_attach re", "%lambda_clean re", "%%lambda_map x in re"),
     ],
 )
-def test_files_are_never_offered_where_they_are_not_meant(loaded, line, tmp_path, monkeypatch):
+def test_files_are_never_offered_where_they_are_not_meant(
+    loaded: TerminalInteractiveShell, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("readme_of_mine.md", "results.csv", "report", "data.bin"):
         (tmp_path / name).touch()
@@ -209,7 +223,7 @@ def test_files_are_never_offered_where_they_are_not_meant(loaded, line, tmp_path
     assert not {name for name in found if Path(name).exists()}
 
 
-def test_every_help_fits_into_80_columns_and_shows_the_defaults_that_are_used():
+def test_every_help_fits_into_80_columns_and_shows_the_defaults_that_are_used() -> None:
     texts = [getattr(helps, name) for name in dir(helps) if name.endswith("_HELP")]
     texts += [config_magic.help_text(), export_magic.HELP]
     assert len(texts) >= 9
@@ -223,7 +237,7 @@ def test_every_help_fits_into_80_columns_and_shows_the_defaults_that_are_used():
     assert defaults["errors"] == MapOptions().errors
 
 
-def test_other_lines_are_left_alone(loaded):
+def test_other_lines_are_left_alone(loaded: TerminalInteractiveShell) -> None:
     with provisionalcompleter():
         found = {completion.text for completion in loaded.Completer.completions("a --me", 6)}
     assert "--memory" not in found

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
@@ -117,7 +118,7 @@ TARGET_TREES = st.recursive(
 def expected(options: list[tuple[str, str, object]]) -> Options:
     fields = {field: value for _, field, value in options}
     if "env" in fields:
-        fields["env"] = tuple(pair for _, field, pairs in options if field == "env" for pair in pairs)
+        fields["env"] = tuple(pair for _, field, pairs in options if field == "env" for pair in pairs)  # type: ignore[attr-defined]
     return Options(**fields)
 
 
@@ -135,7 +136,9 @@ def same(one: str, other: str) -> bool:
 
 @settings(deadline=None)
 @given(target=TARGETS, items=EXPRESSIONS, before=OPTIONS, after=OPTIONS, gap=st.sampled_from([" ", "  ", " \\\n "]))
-def test_any_expression_and_target_round_trip_between_any_options(target, items, before, after, gap):
+def test_any_expression_and_target_round_trip_between_any_options(
+    target: Any, items: str, before: Any, after: Any, gap: str
+) -> None:
     words = [*(text for text, _, _ in before), f"{target} in {items}", *(text for text, _, _ in after)]
     parsed = cell_line(gap.join(words))
     assert parsed.target == target
@@ -145,7 +148,7 @@ def test_any_expression_and_target_round_trip_between_any_options(target, items,
 
 @settings(deadline=None)
 @given(items=EXPRESSIONS, options=OPTIONS)
-def test_any_expression_round_trips_in_the_line_form(items, options):
+def test_any_expression_round_trips_in_the_line_form(items: str, options: Any) -> None:
     parsed = magic_line(" ".join(["obj.method", f"({items})", *(text for text, _, _ in options)]))
     assert parsed.function == "obj.method"
     assert same(parsed.items, items)
@@ -154,7 +157,9 @@ def test_any_expression_round_trips_in_the_line_form(items, options):
 
 @settings(deadline=None)
 @given(tree=TREES, target=TARGET_TREES, options=OPTIONS, first=st.booleans(), multiline=st.booleans())
-def test_whatever_python_unparses_round_trips(tree, target, options, first, multiline):
+def test_whatever_python_unparses_round_trips(
+    tree: Any, target: Any, options: Any, first: bool, multiline: bool
+) -> None:
     expression = ast.unparse(ast.fix_missing_locations(ast.Expression(tree)))
     if multiline:
         # Continued after each comma, as one writes a long line; a comma may also be inside a string.
@@ -184,7 +189,7 @@ def test_whatever_python_unparses_round_trips(tree, target, options, first, mult
         ("x in lambda: 3", "x", "lambda: 3"),
     ],
 )
-def test_what_is_python_and_what_is_an_option(line, target, items):
+def test_what_is_python_and_what_is_an_option(line: str, target: Any, items: str) -> None:
     if items is None:
         with pytest.raises(UsageError, match="-o needs a value"):
             cell_line(line)
@@ -203,7 +208,7 @@ def test_what_is_python_and_what_is_an_option(line, target, items):
         ("partial(f, a = 1) range(3)", "partial(f, a = 1)", "range(3)"),
     ],
 )
-def test_the_line_form_splits_where_both_sides_are_python(line, function, items):
+def test_the_line_form_splits_where_both_sides_are_python(line: str, function: str, items: str) -> None:
     assert magic_line(line)[:3] == (items, None, function)
 
 
@@ -235,7 +240,7 @@ def test_the_line_form_splits_where_both_sides_are_python(line, function, items)
         ("", "nothing to map over"),
     ],
 )
-def test_wrong_lines_are_told_in_one_line(line, message):
+def test_wrong_lines_are_told_in_one_line(line: str, message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         cell_line(line)
     assert type(caught.value) is UsageError
@@ -251,6 +256,6 @@ def test_wrong_lines_are_told_in_one_line(line, message):
         ("abs [1, 2] --memroy 3", "unknown option --memroy"),
     ],
 )
-def test_wrong_line_forms_are_told_in_one_line(line, message):
+def test_wrong_line_forms_are_told_in_one_line(line: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         magic_line(line)

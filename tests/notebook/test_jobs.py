@@ -6,17 +6,24 @@ import re
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from IPython.core.completer import provisionalcompleter
+from IPython.terminal.interactiveshell import TerminalInteractiveShell
 
 from lithops_magic.engine import MapResult
 from lithops_magic.notebook.magics import help as helps
+from localaws import LocalAws
 
 pytestmark = pytest.mark.usefixtures("local_aws")
 
 
-def test_a_call_is_like_a_cell_that_ran_elsewhere(loaded, run):
+def test_a_call_is_like_a_cell_that_ran_elsewhere(
+    loaded: TerminalInteractiveShell, run: Callable[..., tuple[str, str]]
+) -> None:
     run("n = 4")
     out, _ = run("%%lambda_call\nimport os\nk = n + 1\nk, 'AWS_LAMBDA_FUNCTION_NAME' in os.environ")
     assert out.splitlines()[-1].endswith("(5, True)")
@@ -30,7 +37,9 @@ def test_a_call_is_like_a_cell_that_ran_elsewhere(loaded, run):
     assert "5" not in run("%%lambda_call --quiet\n5;")[0]
 
 
-def test_a_call_awaits_and_says_when_it_has_no_value(loaded, run):
+def test_a_call_awaits_and_says_when_it_has_no_value(
+    loaded: TerminalInteractiveShell, run: Callable[..., tuple[str, str]]
+) -> None:
     run("%%lambda_call -o slept\nimport asyncio\nawait asyncio.sleep(0)\n'ok'")
     assert loaded.user_ns["slept"] == "ok"
     out, _ = run("%%lambda_call -o nothing\nvalue = 1")
@@ -38,7 +47,9 @@ def test_a_call_awaits_and_says_when_it_has_no_value(loaded, run):
     assert loaded.user_ns["nothing"] is None
 
 
-def test_a_call_that_fails_raises_and_binds_nothing(loaded, run):
+def test_a_call_that_fails_raises_and_binds_nothing(
+    loaded: TerminalInteractiveShell, run: Callable[..., tuple[str, str]]
+) -> None:
     run("%config LambdaMagics.errors = 'keep'\nanswer = 'before'")
     out, _ = run("%%lambda_call -o answer\nd = {}\nd['k']", ok=False)
     assert "The task failed with KeyError at Cell In[" in out
@@ -47,16 +58,20 @@ def test_a_call_that_fails_raises_and_binds_nothing(loaded, run):
     assert len(loaded.user_ns["_lambda"].errors) == 1
 
 
-def test_a_call_in_the_background_binds_its_result(loaded, run):
+def test_a_call_in_the_background_binds_its_result(
+    loaded: TerminalInteractiveShell, run: Callable[..., tuple[str, str]]
+) -> None:
     assert run("%%lambda_call --background -o handle\n6 * 7") == ("", "")
     assert loaded.user_ns["handle"].wait(60)
     assert list(loaded.user_ns["handle"]) == [42]
 
 
-def test_logs_of_one_task_of_all_and_filtered(loaded, run):
+def test_logs_of_one_task_of_all_and_filtered(
+    loaded: TerminalInteractiveShell, run: Callable[..., tuple[str, str]]
+) -> None:
     run("%%lambda_map x in range(12) -o r\nif x % 2:\n    print('odd', x)\n    print('done')\nx")
 
-    def logs(line):
+    def logs(line: Any) -> Any:
         return run(f"%lambda_logs {line}")[0].partition(": ")[2].lstrip("\n")
 
     assert logs("r 3") == "odd 3\ndone\n"
@@ -82,7 +97,9 @@ def test_logs_of_one_task_of_all_and_filtered(loaded, run):
         ("r x", "UsageError: `r x` cannot be used as a result"),
     ],
 )
-def test_logs_that_are_not_there_are_told_in_one_line(run, line, message):
+def test_logs_that_are_not_there_are_told_in_one_line(
+    run: Callable[..., tuple[str, str]], line: str, message: str
+) -> None:
     run("%lambda_map abs range(2) -o r")
     out, _ = run(f"%lambda_logs {line}", ok=False)
     assert out.startswith(message)
@@ -112,7 +129,9 @@ def other_process(done: int) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout.strip()
 
 
-def test_a_job_of_a_process_that_died_is_found_and_finished(loaded, run):
+def test_a_job_of_a_process_that_died_is_found_and_finished(
+    loaded: TerminalInteractiveShell, run: Callable[..., tuple[str, str]]
+) -> None:
     job = other_process(3)
     out, _ = run("%lambda_status")
     assert re.search(rf"%lambda_attach {job[:8]} .* interrupted +[1-6] ✓ of 6 ", out)
@@ -142,8 +161,8 @@ os._exit(0)
 
 
 def test_an_interrupted_job_of_this_notebook_is_offered_when_the_extension_is_loaded(
-    shell, capsys, monkeypatch, tmp_path
-):
+    shell: TerminalInteractiveShell, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("LITHOPS_MAGIC_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / "analysis.ipynb"))
 
@@ -168,7 +187,9 @@ def test_an_interrupted_job_of_this_notebook_is_offered_when_the_extension_is_lo
     assert loading() == ""
 
 
-def test_the_results_of_a_long_job_are_said_to_be_kept(loaded, run, monkeypatch):
+def test_the_results_of_a_long_job_are_said_to_be_kept(
+    loaded: TerminalInteractiveShell, run: Callable[..., tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("lithops_magic.notebook.display.offer.LONG", 2.5)
     out, _ = run("%%lambda_map x in range(2) -o r\nimport time\ntime.sleep(3)\nx")
     job = loaded.user_ns["r"].job_id[:8]
@@ -177,7 +198,9 @@ def test_the_results_of_a_long_job_are_said_to_be_kept(loaded, run, monkeypatch)
     assert "kept for" not in out
 
 
-def test_a_detached_job_goes_on_by_itself_and_is_found_again(loaded, run):
+def test_a_detached_job_goes_on_by_itself_and_is_found_again(
+    loaded: TerminalInteractiveShell, run: Callable[..., tuple[str, str]]
+) -> None:
     out, _ = run("%%lambda_map x in range(4) --detach -o r\nimport time\ntime.sleep(1)\nx ** 2")
     # A terminal shows no progress of it, but its id.
     assert f"%lambda_attach {loaded.user_ns['r'].job_id} finds it again" in out
@@ -205,13 +228,17 @@ def test_a_detached_job_goes_on_by_itself_and_is_found_again(loaded, run):
         ("nosuch --resmue", "UsageError: unknown option --resmue; did you mean --resume?"),
     ],
 )
-def test_jobs_that_cannot_be_found_are_told_in_one_line(run, line, message):
+def test_jobs_that_cannot_be_found_are_told_in_one_line(
+    run: Callable[..., tuple[str, str]], line: str, message: str
+) -> None:
     out, _ = run(f"%lambda_attach {line}", ok=False)
     assert out.startswith(message)
     assert out.count("\n") == 1
 
 
-def test_values_are_reduced_and_the_bar_tells(loaded, run):
+def test_values_are_reduced_and_the_bar_tells(
+    loaded: TerminalInteractiveShell, run: Callable[..., tuple[str, str]]
+) -> None:
     run("def total(values):\n    return sum(values), len(values)")
     out, _ = run("%%lambda_map x in range(10) -o r --reduce total\nx")
     assert loaded.user_ns["r"].reduced == (45, 10)
@@ -227,7 +254,9 @@ def test_values_are_reduced_and_the_bar_tells(loaded, run):
     assert out.startswith("UsageError: `missing` is not defined")
 
 
-def test_options_of_the_function_reach_it(loaded, run, local_aws):
+def test_options_of_the_function_reach_it(
+    loaded: TerminalInteractiveShell, run: Callable[..., tuple[str, str]], local_aws: LocalAws
+) -> None:
     run("%config LambdaMagics.tmp = 700\n%config LambdaMagics.env = {'A': '1', 'B': '2'}")
     body = "import os\nos.environ['AWS_LAMBDA_FUNCTION_NAME'], os.environ['A'] + os.environ['B']"
     for given, size, variables in (("", 700, "12"), ("--tmp 600 --env B=3 --env 'A=x y'", 600, "x y3")):
@@ -239,7 +268,9 @@ def test_options_of_the_function_reach_it(loaded, run, local_aws):
     assert "      value = 42" in out
 
 
-def test_an_error_of_the_code_is_tried_again_if_asked(loaded, run):
+def test_an_error_of_the_code_is_tried_again_if_asked(
+    loaded: TerminalInteractiveShell, run: Callable[..., tuple[str, str]]
+) -> None:
     run("%%lambda_map x in range(3) -o r --retry-errors --retries 1 --errors keep\n1 / x")
     assert [task.attempts for task in loaded.user_ns["r"].stats] == [2, 1, 1]
 
@@ -250,7 +281,7 @@ def examples(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("text", [helps.MAP_HELP, helps.CALL_HELP, helps.LOGS_HELP], ids=["map", "call", "logs"])
-def test_the_examples_of_the_help_run_as_they_stand(run, text):
+def test_the_examples_of_the_help_run_as_they_stand(run: Callable[..., tuple[str, str]], text: str) -> None:
     cells = examples(text)
     assert len(cells) > 1
     for cell in cells:

@@ -31,7 +31,7 @@ def outputs(notebook: nbformat.NotebookNode, cell: int) -> list[nbformat.Noteboo
     return notebook.cells[cell].outputs
 
 
-def test_a_headless_run_keeps_the_last_frame_in_html_and_text():
+def test_a_headless_run_keeps_the_last_frame_in_html_and_text() -> None:
     notebook, error = execute(
         "%%lambda_map x in range(8) -o squares\nimport time\ntime.sleep(0.3)\nx ** 2", "print(sum(squares))", "squares"
     )
@@ -48,7 +48,7 @@ def test_a_headless_run_keeps_the_last_frame_in_html_and_text():
     assert "<table>" in result.data["text/html"]
 
 
-def test_a_failed_task_stops_the_run_with_an_error_at_the_line_of_the_cell():
+def test_a_failed_task_stops_the_run_with_an_error_at_the_line_of_the_cell() -> None:
     notebook, error = execute("%%lambda_map x in range(8) -o r\ny = x - 3\n1 / y", "print('never')")
     assert error is not None
     assert outputs(notebook, 2) == []
@@ -58,7 +58,7 @@ def test_a_failed_task_stops_the_run_with_an_error_at_the_line_of_the_cell():
     assert "lithops_magic/" not in "\n".join(shown.traceback)
 
 
-def test_a_background_job_fills_its_own_output_after_its_cell_ended():
+def test_a_background_job_fills_its_own_output_after_its_cell_ended() -> None:
     notebook, error = execute(
         "%%lambda_map x in range(4) --background -o r\nimport time\ntime.sleep(0.7)\nx",
         "assert r.wait(60)\nimport time\ntime.sleep(0.5)",
@@ -105,7 +105,7 @@ WRONG_USE = ("%%lambda_map x in range(8) --memroy 512\nx", "unknown option --mem
         (with_jupyter, *FAILED_TASK),
     ],
 )
-def test_a_headless_run_stops_where_a_magic_fails(tmp_path, execute_with, failing, said):
+def test_a_headless_run_stops_where_a_magic_fails(tmp_path: Path, execute_with: Any, failing: Any, said: str) -> None:
     proof = tmp_path / "went on"
     cells = ["%load_ext lithops_magic", failing, f"open({str(proof)!r}, 'w').close()"]
     source, out = tmp_path / "in.ipynb", tmp_path / "out.ipynb"
@@ -159,7 +159,7 @@ class Kernel:
 
 
 @pytest.fixture
-def kernel():
+def kernel() -> Iterator[Any]:
     kernel = Kernel()
     kernel.run("%load_ext lithops_magic")
     yield kernel
@@ -187,7 +187,9 @@ def pressed(method, presses):
 
 
 @pytest.mark.parametrize("pressed_again_in", [None, "MapResult.cancel", "Progress.finish"])
-def test_an_interrupt_returns_at_once_says_what_still_runs_and_keeps_the_results(kernel, pressed_again_in):
+def test_an_interrupt_returns_at_once_says_what_still_runs_and_keeps_the_results(
+    kernel: Any, pressed_again_in: Any
+) -> None:
     if pressed_again_in:
         assert kernel.run(PRESSED_AGAIN.format(pressed_again_in))["status"] == "ok"
     request = kernel.send(SLOW)
@@ -208,7 +210,7 @@ def test_an_interrupt_returns_at_once_says_what_still_runs_and_keeps_the_results
     assert kernel.evaluate("after") == "42"
 
 
-def test_an_interrupt_before_the_first_task_is_sent_is_one_line_too(kernel):
+def test_an_interrupt_before_the_first_task_is_sent_is_one_line_too(kernel: Any) -> None:
     kernel.run(
         "class Slow:\n    def __reduce__(self):\n        import time\n        print('pickling', flush=True)\n"
         "        time.sleep(60)\nslow = Slow()"
@@ -220,7 +222,7 @@ def test_an_interrupt_before_the_first_task_is_sent_is_one_line_too(kernel):
     assert answer["traceback"] == ["Stopped before anything was sent"]
 
 
-def test_the_bar_is_redrawn_ten_times_a_second_at_most_and_ends_with_the_last_frame(kernel):
+def test_the_bar_is_redrawn_ten_times_a_second_at_most_and_ends_with_the_last_frame(kernel: Any) -> None:
     request = kernel.send("%%lambda_map x in range(200) -o r --workers 4\nimport time\ntime.sleep(0.02)\nx")
     frames = [text for kind, text in kernel.shown(request) if kind in ("display_data", "update_display_data")]
     elapsed = float(kernel.evaluate("r.snapshot().elapsed"))
@@ -228,7 +230,7 @@ def test_the_bar_is_redrawn_ten_times_a_second_at_most_and_ends_with_the_last_fr
     assert frames[-1].startswith("200 tasks · ")
 
 
-def test_what_travels_is_told_with_its_size_before_anything_is_sent(kernel):
+def test_what_travels_is_told_with_its_size_before_anything_is_sent(kernel: Any) -> None:
     kernel.run("data = bytes(11_000_000)\ndef helper(): return len(data)")
     request = kernel.send("%%lambda_map x in range(2) -o r\nhelper() + x")
     first = next(text for kind, text in kernel.shown(request) if kind == "display_data")
@@ -238,7 +240,7 @@ def test_what_travels_is_told_with_its_size_before_anything_is_sent(kernel):
     assert kernel.evaluate("list(r)") == "[11000000, 11000001]"
 
 
-def test_jupyterlab_is_offered_the_same_completions(kernel):
+def test_jupyterlab_is_offered_the_same_completions(kernel: Any) -> None:
     kernel.run("squares = [1]")
     for line, offered in (
         ("%%lambda_map x in squares --me", "--memory"),

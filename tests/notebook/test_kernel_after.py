@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import nbformat
 import pytest
@@ -55,7 +56,7 @@ def error(outputs: list[nbformat.NotebookNode]) -> str:
     return plain("\n".join(found.traceback))
 
 
-def test_debug_fails_in_the_line_of_the_cell_and_leaves_its_frame_to_look_at(cells) -> None:
+def test_debug_fails_in_the_line_of_the_cell_and_leaves_its_frame_to_look_at(cells: Any) -> None:
     assert cells[2][0].text.splitlines() == ["Task 2 runs here now, not on Lambda: 2", "given 2"]
     shown = error(cells[2])
     assert "no 2" in shown
@@ -64,7 +65,7 @@ def test_debug_fails_in_the_line_of_the_cell_and_leaves_its_frame_to_look_at(cel
     assert text(cells[3]) == "('<module>', 2, 0.5)"
 
 
-def test_misuse_is_one_line_without_our_frames(cells) -> None:
+def test_misuse_is_one_line_without_our_frames(cells: Any) -> None:
     assert error(cells[4]).startswith("MisuseError: a result is indexed by a task's number or a slice, not by a str")
     assert "\n" not in error(cells[4])
     assert error(cells[5]).startswith(
@@ -73,18 +74,18 @@ def test_misuse_is_one_line_without_our_frames(cells) -> None:
     assert "\n" not in error(cells[5])
 
 
-def test_logs_are_shown_as_they_were_printed(cells) -> None:
+def test_logs_are_shown_as_they_were_printed(cells: Any) -> None:
     assert text(cells[6]) == "given 2"
 
 
-def test_a_plot_is_a_picture_with_its_description(cells) -> None:
+def test_a_plot_is_a_picture_with_its_description(cells: Any) -> None:
     (shown,) = cells[7]
     assert shown.metadata["image/png"]["alt"] == shown.data["text/plain"]
     assert "Timeline of 3 tasks on" in shown.data["text/plain"]
     assert 'alt="Cell In[2]. Timeline of 3 tasks on' in shown.data["text/html"]
 
 
-def test_a_retry_draws_its_progress_fills_the_result_and_raises_what_still_fails(cells) -> None:
+def test_a_retry_draws_its_progress_fills_the_result_and_raises_what_still_fails(cells: Any) -> None:
     progress = cells[8][0]
     assert progress.output_type == "display_data"
     assert progress.data["text/plain"].startswith("3 tasks · ✗ 1 failed · ")

@@ -3,8 +3,10 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from IPython.terminal.interactiveshell import TerminalInteractiveShell
 
 from lithops_magic.engine import MapOptions, MapResult
 from lithops_magic.engine.job import events as ev
@@ -41,7 +43,7 @@ def text(snapshot: Snapshot, **options: object) -> str:
     return frame(snapshot, **options)["text/plain"]
 
 
-def test_a_running_job_shows_every_stage_and_number():
+def test_a_running_job_shows_every_stage_and_number() -> None:
     parts = (
         "[████░░░░░░░░] 123/400",
         "✗ 3 failed",
@@ -58,7 +60,9 @@ def test_a_running_job_shows_every_stage_and_number():
     assert text(RUNNING, left=22.6) == " · ".join(parts)
 
 
-def test_what_matters_most_fits_into_eighty_columns(capsys, monkeypatch):
+def test_what_matters_most_fits_into_eighty_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     Terminal().draw(frame(RUNNING, left=22.6))
     shown = capsys.readouterr().out
@@ -71,7 +75,7 @@ def test_what_matters_most_fits_into_eighty_columns(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("pace", [0.3, 1.0, 4.0])
-def test_the_time_left_counts_down_although_estimates_jump(pace):
+def test_the_time_left_counts_down_although_estimates_jump(pace: Any) -> None:
     countdown, shown = Countdown(), []
     for step in range(100):
         now = 1000 + step * 0.4
@@ -83,14 +87,14 @@ def test_the_time_left_counts_down_although_estimates_jump(pace):
     assert countdown.left(None, 2000.0) is None
 
 
-def test_the_time_left_rises_where_it_was_far_too_short():
+def test_the_time_left_rises_where_it_was_far_too_short() -> None:
     countdown = Countdown()
     assert countdown.left(4.0, 0.0) == 4.0
     shown = [countdown.left(60.0 - second, float(second)) for second in range(1, 20)]
     assert shown[-1] == pytest.approx(41.0, rel=0.25)
 
 
-def test_before_the_first_answer_no_rate_is_claimed():
+def test_before_the_first_answer_no_rate_is_claimed() -> None:
     shown = text(replace(RUNNING, done=0, failed=0, invocations=0, cost=0.0, request_cost=0.0))
     assert shown.endswith(
         "] 0/400 · 5 throttled · no task has ended yet · 4 sandboxes at work · 12 s · 2 retried · 3 tasks sent twice"
@@ -98,7 +102,7 @@ def test_before_the_first_answer_no_rate_is_claimed():
     assert "/s" not in shown
 
 
-def test_a_reduction_follows_in_the_summary_and_counts_in_the_cost():
+def test_a_reduction_follows_in_the_summary_and_counts_in_the_cost() -> None:
     begun = Reducing("total", replace(RUNNING, elapsed=1.5))
     assert "reducing with total() … 1.5 s · ≈ $0.00062 on AWS, free here" in text(ENDED, reducing=begun)
     ended = Reducing("total", replace(ENDED, failed=0, elapsed=1.5))
@@ -106,13 +110,13 @@ def test_a_reduction_follows_in_the_summary_and_counts_in_the_cost():
     assert "✗ not reduced with total()" in text(ENDED, reducing=Reducing("total", ENDED))
 
 
-def test_an_unknown_total_makes_no_claim():
+def test_an_unknown_total_makes_no_claim() -> None:
     shown = text(replace(RUNNING, total=None))
     assert "] 123/? · " in shown
     assert "left" not in shown
 
 
-def test_a_phase_is_one_line_without_a_bar():
+def test_a_phase_is_one_line_without_a_bar() -> None:
     bundle = frame(Snapshot(phase="Deploying lithops-magic-1 …", elapsed=3.2))
     assert bundle["text/plain"] == "Deploying lithops-magic-1 … 3.2 s"
     assert "<progress" not in bundle["text/html"]
@@ -136,15 +140,15 @@ def test_a_phase_is_one_line_without_a_bar():
         ({"state": "broken", "done": 0, "failed": 0, "cancelled": 400}, "Ended early: 0 of 400 tasks finished · 12 s"),
     ],
 )
-def test_the_last_line_tells_what_happened(changes, shown):
+def test_the_last_line_tells_what_happened(changes: Any, shown: str) -> None:
     assert text(replace(ENDED, **changes)).startswith(shown)
 
 
-def test_a_real_account_is_told_the_whole_cost():
+def test_a_real_account_is_told_the_whole_cost() -> None:
     assert text(replace(ENDED, local=False)).endswith(" · ≈ $0.00041 on AWS")
 
 
-def test_a_price_is_the_same_while_a_job_runs_and_when_it_has_ended():
+def test_a_price_is_the_same_while_a_job_runs_and_when_it_has_ended() -> None:
     running = replace(RUNNING, request_cost=0.00021)
     price = "≈ $0.00041 on AWS, free here"
     assert price in text(running)
@@ -154,30 +158,32 @@ def test_a_price_is_the_same_while_a_job_runs_and_when_it_has_ended():
 @pytest.mark.parametrize(
     "changes", [{"elapsed": 0.9}, {"serial_seconds": 12.0}, {"serial_seconds": 3.0}, {"serial_seconds": 0.0}]
 )
-def test_no_speed_up_is_claimed_where_there_is_none(changes):
+def test_no_speed_up_is_claimed_where_there_is_none(changes: Any) -> None:
     assert "faster" not in text(replace(ENDED, **changes))
 
 
-def test_notes_follow_in_lines_of_their_own():
+def test_notes_follow_in_lines_of_their_own() -> None:
     bundle = frame(ENDED, notes=("a < b", "two"))
     assert bundle["text/plain"].splitlines()[1:] == ["Note: a < b", "Note: two"]
     assert "a &lt; b" in bundle["text/html"]
 
 
 @pytest.mark.parametrize("snapshot", [RUNNING, ENDED, Snapshot(phase="<b>"), replace(RUNNING, total=0)])
-def test_html_uses_only_what_untrusted_notebooks_keep(snapshot):
+def test_html_uses_only_what_untrusted_notebooks_keep(snapshot: Any) -> None:
     shown = frame(snapshot)["text/html"]
     assert set(re.findall(r"<(\w+)", shown)) <= {"div", "progress", "b", "span"}
     assert not re.search(r"aria-|data-|var\(|class=|role=", shown)
 
 
-def test_dollars_are_not_set_as_mathematics():
+def test_dollars_are_not_set_as_mathematics() -> None:
     shown = frame(ENDED, notes=(r"\(x\) $y$",))["text/html"]
     assert "<span>$</span>0.00041" in shown
     assert not re.search(r"(?<!<span>)[$\\]", shown)
 
 
-def test_a_terminal_line_is_overwritten_and_cut_to_its_width(capsys, monkeypatch):
+def test_a_terminal_line_is_overwritten_and_cut_to_its_width(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for columns, shown in (
         ("60", "[████░░░░░░░░] 123/400 · \x1b[31m✗ 3 failed\x1b[0m · 5 throttled · 12/s"),
         ("35", "[████░░░░░░░░] 123/400"),
@@ -190,7 +196,7 @@ def test_a_terminal_line_is_overwritten_and_cut_to_its_width(capsys, monkeypatch
     assert capsys.readouterr().out.endswith("free here\nNote: one\n")
 
 
-def test_a_pipe_gets_few_lines(capsys):
+def test_a_pipe_gets_few_lines(capsys: pytest.CaptureFixture[str]) -> None:
     lines = Lines()
     for _ in range(50):
         lines.draw(frame(RUNNING))
@@ -198,7 +204,7 @@ def test_a_pipe_gets_few_lines(capsys):
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
-def test_news_is_told_once_as_soon_as_it_is_known(capsys):
+def test_news_is_told_once_as_soon_as_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:
     for where in (Terminal(), Lines()):
         for _ in range(3):
             where.draw(frame(RUNNING, notes=("heavy",)))
@@ -221,7 +227,9 @@ class Frames:
 
 
 @pytest.mark.parametrize(("patience", "frames"), [(1000.0, ["3 tasks"]), (-1.0, ["0/3", "3 tasks"])])
-def test_progress_appears_only_when_the_user_has_waited(monkeypatch, patience, frames):
+def test_progress_appears_only_when_the_user_has_waited(
+    monkeypatch: pytest.MonkeyPatch, patience: Any, frames: Any
+) -> None:
     monkeypatch.setattr("lithops_magic.notebook.display.progress.PATIENCE", patience)
     job = Job(MapOptions(), str, 3)
     job.publish(ev.Started(0.0, 1769))
@@ -238,7 +246,7 @@ def test_progress_appears_only_when_the_user_has_waited(monkeypatch, patience, f
     assert all(part in drawn for part, drawn in zip(frames, where.drawn, strict=True))
 
 
-def test_where_progress_is_drawn(shell, monkeypatch):
+def test_where_progress_is_drawn(shell: TerminalInteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(sink(shell, wanted=True), Lines)
     assert isinstance(sink(shell, wanted=False), Nowhere)
     assert isinstance(sink(shell, wanted=True, background=True), Nowhere)
@@ -261,7 +269,7 @@ def test_where_progress_is_drawn(shell, monkeypatch):
         (3720, "1 h 02 min"),
     ],
 )
-def test_durations(seconds, shown):
+def test_durations(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
 
 
@@ -269,11 +277,11 @@ def test_durations(seconds, shown):
     ("usd", "shown"),
     [(0, "$0"), (0.0000002, "$0.0000002"), (0.000214, "$0.00021"), (0.012, "$0.01"), (1234.5, "$1,234.50")],
 )
-def test_money(usd, shown):
+def test_money(usd: float, shown: str) -> None:
     assert money(usd) == shown
 
 
-def test_counts_and_factors():
+def test_counts_and_factors() -> None:
     assert [plural(1, "task"), plural(2000, "task")] == ["1 task", "2,000 tasks"]
     assert [factor(n) for n in (1.66, 9.97, 23.4)] == ["1.7 ×", "10 ×", "23 ×"]
     assert [rate(n) for n in (1234.5, 12.3, 2.71, 0.045, 0.002, 0.0001)] == [

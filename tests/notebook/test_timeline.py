@@ -50,7 +50,7 @@ def strokes(picture: str, colour: str) -> list[str]:
     return [stroke for path in paths for stroke in re.findall(r"M[^M]+", path.get("d", ""))]
 
 
-def test_every_task_failure_and_cold_start_is_drawn_and_told():
+def test_every_task_failure_and_cold_start_is_drawn_and_told() -> None:
     picture = Timeline().picture(job(8, 4, fails=2), snapshot(6.0))
     assert len(strokes(picture, "#4c8bf5")) == 6
     assert len(strokes(picture, "#e03c31")) == 2
@@ -62,20 +62,20 @@ def test_every_task_failure_and_cold_start_is_drawn_and_told():
 
 
 @pytest.mark.parametrize(("tasks", "sandboxes"), [(0, 1), (1, 1), (5000, 30), (50_000, 10_000), (200_000, 3)])
-def test_a_picture_is_small_whatever_the_job_is(tasks, sandboxes):
+def test_a_picture_is_small_whatever_the_job_is(tasks: Any, sandboxes: Any) -> None:
     made = job(min(tasks, 60_000), sandboxes, fails=tasks // 2)
     picture = Timeline().picture(made, snapshot(tasks / sandboxes + 4.0))
     assert 300 < len(picture) < 40_000
     assert len(svg(picture)) >= 3
 
 
-def test_a_short_job_and_one_that_is_prepared_have_none():
+def test_a_short_job_and_one_that_is_prepared_have_none() -> None:
     timeline = Timeline()
     assert timeline.picture(job(2, 2), snapshot(2.0)) == ""
     assert timeline.picture(job(2, 2), snapshot(9.0, phase="Deploying")) == ""
 
 
-def test_two_pictures_a_second_at_most():
+def test_two_pictures_a_second_at_most() -> None:
     timeline, drawn = Timeline(), set()
     for tenth in range(40, 60):
         drawn.add(timeline.picture(job(8, 4), snapshot(tenth / 10)))
@@ -85,7 +85,7 @@ def test_two_pictures_a_second_at_most():
     assert len(timeline._at_work) <= 240
 
 
-def test_the_picture_is_folded_at_the_end():
+def test_the_picture_is_folded_at_the_end() -> None:
     running = frame(snapshot(6.0), picture="<img>")["text/html"]
     assert running.endswith("<img></div>")
     assert "<details>" not in running
@@ -94,7 +94,7 @@ def test_the_picture_is_folded_at_the_end():
     assert "<details>" not in frame(snapshot(6.0, state="finished", ended_at=1.0))["text/html"]
 
 
-def test_only_a_notebook_has_pictures():
+def test_only_a_notebook_has_pictures() -> None:
     assert Progress(CellOutput(), timeline=True)._timeline
     assert not Progress(CellOutput(), timeline=False)._timeline
     assert not Progress(Lines(), timeline=True)._timeline

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from IPython.terminal.interactiveshell import TerminalInteractiveShell
 
 from lithops_magic.aws.session import Cloud
 from lithops_magic.engine.tune import plan
 from lithops_magic.engine.tune.tuning import Size
 from lithops_magic.notebook.display.tune import rewritten
+from localaws import LocalAws
 
 
 @pytest.fixture
@@ -20,7 +24,9 @@ def shared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, local_aws: object) -
     monkeypatch.setattr(plan, "MEMORY", (256, 512))
 
 
-def test_a_cell_is_measured_and_the_choice_goes_into_its_line(run, loaded, shared, monkeypatch):
+def test_a_cell_is_measured_and_the_choice_goes_into_its_line(
+    run: Callable[..., tuple[str, str]], loaded: TerminalInteractiveShell, shared: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     written = []
     monkeypatch.setattr(
         type(loaded), "set_next_input", lambda self, text, replace=False: written.append((text, replace))
@@ -47,7 +53,13 @@ def test_a_cell_is_measured_and_the_choice_goes_into_its_line(run, loaded, share
     assert "r" not in loaded.user_ns
 
 
-def test_the_line_form_saves_into_the_file(run, loaded, shared, monkeypatch, tmp_path):
+def test_the_line_form_saves_into_the_file(
+    run: Callable[..., tuple[str, str]],
+    loaded: TerminalInteractiveShell,
+    shared: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(
         "# mine\nlithops:\n    backend: aws_lambda\naws_lambda:\n    runtime_memory: 256\n    local: true\n"
@@ -63,7 +75,9 @@ def test_the_line_form_saves_into_the_file(run, loaded, shared, monkeypatch, tmp
     assert file.read_text().startswith("# mine\n")
 
 
-def test_where_nothing_is_compared_nothing_is_chosen(run, local_aws, tmp_path, monkeypatch):
+def test_where_nothing_is_compared_nothing_is_chosen(
+    run: Callable[..., tuple[str, str]], local_aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LITHOPS_MAGIC_STATE_DIR", str(tmp_path))
     out, _ = run("%%lambda_map x in range(3) --memory 256 --tune balanced\nx", ok=False)
     assert "MB are enough" in out
@@ -93,13 +107,13 @@ def test_an_error_points_at_the_cell_and_an_interrupt_is_one_line(run, local_aws
         ("%lambda_map abs range(3) --tune=dearest", "--tune must be cheapest, balanced or fastest, not `dearest`"),
     ],
 )
-def test_bad_lines_are_one_line(run, line, told):
+def test_bad_lines_are_one_line(run: Callable[..., tuple[str, str]], line: str, told: str) -> None:
     out, _ = run(line, ok=False)
     assert told in out
     assert "Traceback" not in out
 
 
-def test_the_help_says_it_all(run):
+def test_the_help_says_it_all(run: Callable[..., tuple[str, str]]) -> None:
     out, _ = run("%lambda_tune --help")
     assert "--save cheapest|balanced|fastest" in out
     assert "--tune [cheapest|balanced|fastest]" in run("%%lambda_map --help\n")[0]
@@ -118,5 +132,5 @@ def test_the_help_says_it_all(run):
         ("%%lambda_map x in y\n'a --tune'", "%%lambda_map x in y\n'a --tune'"),
     ],
 )
-def test_only_the_line_with_the_option_is_written_anew(cell, expected):
+def test_only_the_line_with_the_option_is_written_anew(cell: str, expected: Any) -> None:
     assert rewritten(cell, Size(512)) == expected

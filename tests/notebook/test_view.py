@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ def ended(values: list[object]) -> MapResult:
     return MapResult(made)
 
 
-def test_a_finished_job_in_text():
+def test_a_finished_job_in_text() -> None:
     shown = to_text(ended([n * n for n in range(1000)]))
     assert re.match(r"Cell In\[6\]: 1,000 tasks · all done · ", shown)
     assert "  values  0, 1, 4 … 994009, 996004, 998001" in shown
@@ -54,18 +55,18 @@ def test_a_finished_job_in_text():
     assert "  cost    ≈ $0.01 on AWS" in shown
 
 
-def test_a_running_job_says_so():
+def test_a_running_job_says_so() -> None:
     shown = to_text(MapResult(job([1, 2], total=10)))
     assert "10 tasks · 2 done · 8 queued" in shown
 
 
-def test_a_stopped_job_says_so():
+def test_a_stopped_job_says_so() -> None:
     made = job([1], total=10)
     made.cancel()
     assert "10 tasks · stopped · 1 done · 9 never sent" in to_text(MapResult(made))
 
 
-def test_a_broken_job_says_why():
+def test_a_broken_job_says_why() -> None:
     made = job([1], total=10)
     made.break_off(InvokeError("the role\nis gone"))
     shown = to_text(MapResult(made))
@@ -73,13 +74,13 @@ def test_a_broken_job_says_why():
     assert "InvokeError: the role is gone" in shown
 
 
-def test_a_job_that_prepares():
+def test_a_job_that_prepares() -> None:
     made = Job(MapOptions(), str, 3)
     made.publish(ev.Phase("Deploying …"))
     assert to_text(MapResult(made)).startswith("3 tasks · Deploying · ")
 
 
-def test_errors_are_grouped_counted_and_bounded():
+def test_errors_are_grouped_counted_and_bounded() -> None:
     result = ended([error(i, f"E{i % 8}", "no", i % 8) for i in range(80)])
     shown = to_text(result)
     assert "10 of 80 tasks failed with E0 at Cell In[6], line 0: `1 / y` (items 0, 8, 16" in shown
@@ -87,11 +88,11 @@ def test_errors_are_grouped_counted_and_bounded():
     assert shown.count("\n") < 12
 
 
-def test_a_single_failure_names_its_item():
+def test_a_single_failure_names_its_item() -> None:
     assert "`1 / y` (item 1)" in to_text(ended([0, error(1, "E", "no", 2)]))
 
 
-def test_any_value_stays_one_short_line():
+def test_any_value_stays_one_short_line() -> None:
     class Bad:
         def __repr__(self) -> str:
             raise RuntimeError
@@ -106,7 +107,7 @@ def test_any_value_stays_one_short_line():
     assert len(to_html(ended(values))) < 20_000
 
 
-def test_html_escapes_and_uses_only_what_untrusted_notebooks_keep():
+def test_html_escapes_and_uses_only_what_untrusted_notebooks_keep() -> None:
     shown = to_html(ended(["<script>alert(1)</script>", TaskCrashed("<b>gone</b>", index=1)]))
     assert "<script" not in shown
     assert "<b>gone" not in shown
@@ -114,7 +115,7 @@ def test_html_escapes_and_uses_only_what_untrusted_notebooks_keep():
     assert not re.search(r"aria-|data-|var\(|class=|role=|https?:", shown)
 
 
-def test_the_task_table_is_bounded_and_shows_failed_tasks_first():
+def test_the_task_table_is_bounded_and_shows_failed_tasks_first() -> None:
     values: list[object] = [*range(500), error(500, "ValueError", "no", 3)]
     shown = to_html(ended(values))
     assert "Tasks (20 of 501, failed ones first)" in shown
@@ -123,6 +124,6 @@ def test_the_task_table_is_bounded_and_shows_failed_tasks_first():
 
 
 @pytest.mark.parametrize("values", [[], [None]])
-def test_tiny_jobs(values):
+def test_tiny_jobs(values: Any) -> None:
     assert to_text(ended(values)).startswith(f"Cell In[6]: {len(values)} task")
     assert to_html(ended(values))

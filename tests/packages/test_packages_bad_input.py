@@ -12,6 +12,7 @@ import lithops_magic
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.errors import DeployError, PackageError
 from lithops_magic.packages import Request, Target, local, need_of, pin
+from localaws import LocalAws
 
 Run = Callable[..., MapResult]
 
@@ -29,7 +30,7 @@ def failure(**options: object) -> str:
     return text
 
 
-def test_a_version_that_does_not_exist_is_named_with_the_nearest(local_aws) -> None:
+def test_a_version_that_does_not_exist_is_named_with_the_nearest(local_aws: LocalAws) -> None:
     before = local_aws.requests().get("lambda:Invoke", 0)
     text = failure(packages="markupsafe==3.0.99")
     assert "markupsafe==3.0.99" in text
@@ -37,11 +38,11 @@ def test_a_version_that_does_not_exist_is_named_with_the_nearest(local_aws) -> N
     assert local_aws.requests().get("lambda:Invoke", 0) == before
 
 
-def test_a_name_that_does_not_exist(local_aws) -> None:
+def test_a_name_that_does_not_exist(local_aws: LocalAws) -> None:
     assert "lithops-magic-no-such-name was not found" in failure(packages="lithops-magic-no-such-name")
 
 
-def test_pins_that_contradict_each_other(local_aws) -> None:
+def test_pins_that_contradict_each_other(local_aws: LocalAws) -> None:
     text = failure(packages="requests==2.32.3 idna==2.0")
     assert "requests==2.32.3" in text
     assert "idna==2.0" in text
@@ -54,7 +55,9 @@ def test_pins_that_contradict_each_other(local_aws) -> None:
         ("markupsafe", ">=99", r"No versions fit together for Lambda's Python 3\.13 .*markupsafe>=99"),
     ],
 )
-def test_what_there_is_no_build_of_is_named_with_the_remedy(project, name: str, requires: str, told: str) -> None:
+def test_what_there_is_no_build_of_is_named_with_the_remedy(
+    project: Callable[..., Path], name: str, requires: str, told: str
+) -> None:
     metadata = "Metadata-Version: 2.1\nName: {}\nVersion: {}\nRequires-Dist: {}\n"
     folder = f"{name.replace('-', '_')}-99.dist-info"
     project(
@@ -72,14 +75,18 @@ def test_what_there_is_no_build_of_is_named_with_the_remedy(project, name: str, 
     assert "\n" not in str(caught.value)
 
 
-def test_a_package_that_is_larger_than_a_function(project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_is_larger_than_a_function(
+    project: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     project({"huge/__init__.py": "", "huge/data.bin": "x" * 100})
     monkeypatch.setattr(local, "LARGEST", 99)
     with pytest.raises(PackageError, match=r"The package huge .* keep its data outside of the package"):
         need_of({"huge": "imported"}, Request())
 
 
-def test_no_network_and_nothing_fetched_before(local_aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network_and_nothing_fetched_before(
+    local_aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LITHOPS_MAGIC_CACHE_DIR", str(tmp_path / "layers"))
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")

@@ -88,7 +88,7 @@ def test_where_pip_finds_the_same_again(tmp_path: Path, direct: Any, requirement
 
 def test_an_image_brings_its_packages_and_gets_only_what_is_asked_for(run: Run, local_aws: LocalAws) -> None:
     trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole"}]}
-    trust["Statement"][0]["Principal"] = {"Service": "lambda.amazonaws.com"}
+    trust["Statement"][0]["Principal"] = {"Service": "lambda.amazonaws.com"}  # type: ignore[index]
     role = local_aws.client("iam").create_role(RoleName="image-role", AssumeRolePolicyDocument=json.dumps(trust))
     settings = Settings(
         local=False,

@@ -129,7 +129,7 @@ def test_a_yanked_version_is_told_and_source_is_built_here(run: Run) -> None:
         import importlib
 
         yanked, built = importlib.import_module("yanked" + "_x"), importlib.import_module("source" + "_x")
-        return yanked.__version__, built.__version__, built.__file__
+        return yanked.__version__, built.__version__, built.__file__  # type: ignore[return-value]
 
     result = run(versions, packages="yanked-x==1.0 source-x")
     assert list(result.succeeded().values()) == [("1.0", "1.0", "/opt/python/source_x.py")]

@@ -86,7 +86,7 @@ def test_a_wheel_built_again_with_the_same_version_is_the_one_that_runs(site: Pa
         shutil.rmtree(site / "prices", ignore_errors=True)
         help.wheel(site, "prices", {**FILES, "prices/table.py": f"TABLE = {table}\n", "prices/data/rates.csv": rates})
         importlib.invalidate_caches()
-        assert list(run(use).values()) == [(table, rates)]
+        assert list(run(use).values()) == [(table, rates)]  # type: ignore[attr-defined]
 
 
 def test_a_file_edited_in_a_package_of_which_the_index_has_a_build(site: Path) -> None:
@@ -210,7 +210,7 @@ def test_programs_of_packages_are_found_and_run(site: Path, run: Run) -> None:
         with (root / "tooled-1.dist-info/RECORD").open("a") as record:
             record.write("../../bin/tooled,,\n")
         importlib.invalidate_caches()
-        assert list(run(use, [3]).values()) == [("tooled", "tooled 3")]
+        assert list(run(use, [3]).values()) == [("tooled", "tooled 3")]  # type: ignore[attr-defined]
     finally:
         sys.path.remove(str(root))
 

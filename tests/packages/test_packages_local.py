@@ -16,6 +16,7 @@ import uv
 
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.errors import RemoteError
+from localaws import LocalAws
 
 Run = Callable[..., MapResult]
 
@@ -43,7 +44,9 @@ def test_a_module_beside_the_notebook_and_what_it_imports(run: Run, project: Cal
     assert run(helper.f, [6]).values() == [3]
 
 
-def test_edits_are_seen_once_they_are_reloaded_without_a_new_deployment(run: Run, project, local_aws) -> None:
+def test_edits_are_seen_once_they_are_reloaded_without_a_new_deployment(
+    run: Run, project: Callable[..., Path], local_aws: LocalAws
+) -> None:
     folder = project({"edited.py": "def f(x): return x + 1\n"})
     edited = importlib.import_module("edited")
 
@@ -59,7 +62,9 @@ def test_edits_are_seen_once_they_are_reloaded_without_a_new_deployment(run: Run
     assert local_aws.requests()["lambda:CreateFunction"] == created
 
 
-def test_a_module_named_as_one_of_the_standard_library_s(run: Run, project, monkeypatch) -> None:
+def test_a_module_named_as_one_of_the_standard_library_s(
+    run: Run, project: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     project({"this.py": "def f(x): return -x\n"})
     monkeypatch.delitem(sys.modules, "this", raising=False)
     this = importlib.import_module("this")
@@ -90,7 +95,7 @@ def test_a_package_with_relative_imports_and_data_files(run: Run, project: Calla
     assert run(lambda name: prices.price(name), ["tea"]).values() == [3]
 
 
-def test_a_large_package_is_a_layer(run: Run, project: Callable[..., Path], local_aws) -> None:
+def test_a_large_package_is_a_layer(run: Run, project: Callable[..., Path], local_aws: LocalAws) -> None:
     folder = project({"atlas/__init__.py": "import pathlib\ndef size(): return "})
     (folder / "atlas/__init__.py").write_text(
         "import pathlib\nMAP = pathlib.Path(__file__).with_name('map.bin')\ndef size(): return MAP.stat().st_size\n"
@@ -99,7 +104,7 @@ def test_a_large_package_is_a_layer(run: Run, project: Callable[..., Path], loca
     atlas = importlib.import_module("atlas")
 
     def look(_: int) -> tuple[int, str]:
-        return atlas.size(), atlas.__file__
+        return atlas.size(), atlas.__file__  # type: ignore[return-value]
 
     size, file = run(look)[0]
     assert size == (folder / "atlas/map.bin").stat().st_size
@@ -147,7 +152,7 @@ def test_an_editable_install_with_its_metadata_and_requirements(
     assert run(call).values() == [("1.5", "1")]
 
 
-def test_modules_among_the_installed_that_no_distribution_owns(run: Run, project) -> None:
+def test_modules_among_the_installed_that_no_distribution_owns(run: Run, project: Callable[..., Path]) -> None:
     project({"other-1.dist-info/METADATA": "", "loose.py": "a = 1\n", "free/__init__.py": "", "free/data.txt": "2"})
 
     def call(_: int) -> tuple[int, str]:
@@ -162,7 +167,9 @@ def test_modules_among_the_installed_that_no_distribution_owns(run: Run, project
 
 
 @pytest.mark.parametrize("name", ["fast", "rapid._fast"])
-def test_a_compiled_module_that_does_not_run_on_lambda_is_named_with_the_remedies(project, run: Run, name: str) -> None:
+def test_a_compiled_module_that_does_not_run_on_lambda_is_named_with_the_remedies(
+    project: Callable[..., Path], run: Run, name: str
+) -> None:
     folder = project({"rapid/__init__.py": "from . import _fast\n"})
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
     (folder / f"{name.replace('.', '/')}{suffix}").write_bytes(b"\x7fELF")
@@ -192,7 +199,7 @@ def test_a_compiled_module_that_does_not_run_on_lambda_is_named_with_the_remedie
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="needs a compiler")
-def test_a_compiled_module_that_runs_on_lambda_is_shipped(project, run: Run) -> None:
+def test_a_compiled_module_that_runs_on_lambda_is_shipped(project: Callable[..., Path], run: Run) -> None:
     folder = project({"swift.c": SWIFT})
     include, suffix = sysconfig.get_path("include"), sysconfig.get_config_var("EXT_SUFFIX")
     command = ["gcc", "-shared", "-fPIC", f"-I{include}", "swift.c", "-o", f"swift{suffix}"]

@@ -69,7 +69,7 @@ def test_a_second_run_only_looks(run: Run, local_aws: LocalAws) -> None:
 
 def test_what_items_are_made_of_is_there(run: Run) -> None:
     def mean(array: object) -> float:
-        return float(array.mean())
+        return float(array.mean())  # type: ignore[attr-defined]
 
     assert run(mean, [np.array([1.0, 3.0]), np.array([5.0])]).values() == [2.0, 5.0]
     assert run(lambda number: type(number).__module__, np.arange(2)).values() == ["numpy", "numpy"]
@@ -243,7 +243,9 @@ def test_the_runtime_s_own_boto3_is_used(run: Run) -> None:
     assert run(where).values() == ["/var/runtime/boto3/__init__.py"]
 
 
-def test_a_version_in_the_function_that_is_not_the_notebook_s_is_reported(run: Run, project, monkeypatch) -> None:
+def test_a_version_in_the_function_that_is_not_the_notebook_s_is_reported(
+    run: Run, project: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = project({"vendored-2.0.dist-info/METADATA": "", "vendored.py": "__version__ = '2.0'\n"})
     import vendored
 

@@ -82,7 +82,7 @@ def s3files(cloud: Cloud) -> Any:
     make: Any = cloud.client
     client = make("s3files")
     original = cloud.client
-    cloud.client = lambda service, config=None: client if service == "s3files" else original(service, config)  # type: ignore[method-assign]
+    cloud.client = lambda service, config=None: client if service == "s3files" else original(service, config)  # type: ignore[assignment, method-assign]
     return client
 
 

@@ -41,7 +41,7 @@ def stored(
     tool = tmp_path_factory.mktemp("tool") / "tool"
     tool.touch(0o755)
     packages = {"archived_x.py": b"value = 7\n", "tool": tool, "more.pth": b"more\n", "more/in_pth_x.py": b""}
-    data = zip_bytes((f"python/{name}", content) for name, content in packages.items())
+    data = zip_bytes((f"python/{name}", content) for name, content in packages.items())  # type: ignore[misc]
     s3 = local_aws.client("s3")
     s3.create_bucket(Bucket=BUCKET)
     s3.put_object(Bucket=BUCKET, Key="packages.zip", Body=data)

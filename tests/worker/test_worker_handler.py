@@ -221,7 +221,7 @@ def closure(part: Any) -> Callable[[], Any]:
         (Data(1, {"x": [LOCK]}), "it.part['x'][0]: "),
         ({(1, Holder(LOCK)): 1}, "the key (1, "),
         (closure({"k": LOCK}), "it's part['k']: "),
-        (Holder(LOCK).__init__, "it.__self__.part: "),
+        (Holder(LOCK).__init__, "it.__self__.part: "),  # type: ignore[misc]
         ({frozenset({Slotted(LOCK)})}, "an element of an element of it.part: "),
     ],
 )
