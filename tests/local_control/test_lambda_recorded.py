@@ -1,9 +1,11 @@
-"""Refusals of the real service, as public recordings have them: status, code, text and members are the same here."""
+"""Replies and refusals of the real service, as public recordings have them: status, members and texts are the same."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,11 @@ from botocore.exceptions import ClientError
 
 RECORDED: list[dict[str, Any]] = json.loads((Path(__file__).parent / "recorded.json").read_text())
 """Compared with LocalStack's snapshots, which were recorded from AWS; what varies there is in braces."""
+
+SUCCESSES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "recorded_successes.json").read_text())[
+    "sequences"
+]
+"""Calls one after the other, and what AWS replied to each; the file names its source."""
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +122,84 @@ def test_a_policy_has_the_revision_of_what_it_belongs_to(local_aws: Any, known: 
     assert statements[-1]["Condition"] == {"StringEquals": {"lambda:FunctionUrlAuthType": "NONE"}}
     lam.remove_permission(FunctionName="known", StatementId="more", RevisionId=after[0])
     assert revisions()[0] != after[0]
+
+
+class Same:
+    """Compares with a recording, in which ``<name:1>`` stands for something that is the same wherever it stands."""
+
+    def __init__(self) -> None:
+        self._meant: dict[str, str] = {}
+
+    def __call__(self, recorded: Any, found: Any) -> bool:
+        if isinstance(recorded, dict):
+            found = json.loads(found) if isinstance(found, str) else found
+            return recorded.keys() == found.keys() and all(self(recorded[key], found[key]) for key in recorded)
+        if isinstance(recorded, list):
+            return len(recorded) == len(found) and all(map(self, recorded, found))
+        if not isinstance(recorded, str):
+            return bool(recorded == found)
+        if recorded == "date":
+            return bool(re.fullmatch(r"\d{4}-\d\d-\d\dT.*", found))
+        return self._text(recorded, str(found))
+
+    def _text(self, recorded: str, found: str) -> bool:
+        *parts, last = re.split(r"(<[a-z0-9-]+(?::\d+)?>)", recorded)
+        pattern = "".join(f"(?P<p{at}>.+?)" if part[:1] == "<" else re.escape(part) for at, part in enumerate(parts))
+        match = re.fullmatch(pattern + re.escape(last), found)
+        if match is None:
+            return False
+        for at, name in enumerate(parts):
+            if ":" in name and name[:1] == "<":
+                if self._meant.setdefault(name, match[f"p{at}"]) != match[f"p{at}"]:
+                    return False
+                # Two revisions that differ there differ here.
+                if name.startswith("<uuid") and [*self._meant.values()].count(match[f"p{at}"]) > 1:
+                    return False
+        return True
+
+
+@pytest.mark.parametrize("sequence", SUCCESSES, ids=lambda sequence: sequence["case"])
+def test_replies_are_the_recorded_ones(local_aws: Any, role: str, zipped: Callable[..., bytes], sequence: Any) -> None:
+    client, same, name = local_aws.client("lambda"), Same(), f"recorded-{os.urandom(4).hex()}"
+    known = {"{name}": name, "{role}": role, "{zip}": zipped()}
+    home = {"<region>": local_aws.region, "<partition>": "aws", "111111111111": local_aws.account_id}
+    try:
+        for step in sequence["steps"]:
+            if step["operation"] == "wait":
+                client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+                continue
+            answer = getattr(client, step["operation"])(**filled(step["parameters"], known))
+            metadata = answer.pop("ResponseMetadata")
+            if step["reply"]:
+                assert metadata["HTTPStatusCode"] == step["reply"]["status"]
+                assert same(filled(step["reply"]["members"], home), answer), (step["operation"], answer)
+    finally:
+        with contextlib.suppress(ClientError):
+            client.delete_function(FunctionName=name)
+        client.delete_layer_version(LayerName=name, VersionNumber=1)
+
+
+def test_a_functions_own_limit_says_no_time_to_wait(local_aws: Any, known: dict[str, Any]) -> None:
+    lam = local_aws.client("lambda", retries={"total_max_attempts": 1})
+    lam.put_function_concurrency(FunctionName="bare", ReservedConcurrentExecutions=0)
+    with pytest.raises(ClientError) as caught:
+        lam.invoke(FunctionName="bare")
+    lam.delete_function_concurrency(FunctionName="bare")
+    answer: dict[str, Any] = {**caught.value.response}
+    assert answer.pop("ResponseMetadata")["HTTPStatusCode"] == 429
+    reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
+    text = {"Message": "Rate Exceeded.", "Code": "TooManyRequestsException"}
+    assert answer == {"Error": text, "Reason": reason, "Type": "User", "message": "Rate Exceeded."}
+
+
+def test_tags_change_the_revision_and_no_sandbox(local_aws: Any, known: dict[str, Any]) -> None:
+    lam = local_aws.client("lambda")
+    arn = f"{known['{arn}']}:function:bare"
+    revisions = [lam.get_function_configuration(FunctionName="bare")["RevisionId"]]
+    for change in (
+        lambda: lam.tag_resource(Resource=arn, Tags={"a": "b"}),
+        lambda: lam.untag_resource(Resource=arn, TagKeys=["a"]),
+    ):
+        change()
+        revisions.append(lam.get_function_configuration(FunctionName="bare")["RevisionId"])
+    assert len(set(revisions)) == 3

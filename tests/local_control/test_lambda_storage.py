@@ -130,7 +130,7 @@ def test_a_runnable_version_has_all_a_sandbox_needs(tmp_path: Path) -> None:
     assert found.environment == (("A", "1"), ("B", "2"))
     assert [(mount.target, mount.source) for mount in found.mounts] == [("/mnt/d", tmp_path / "efs" / "fsap-12")]
     assert found.mounts[0].source.is_dir()
-    assert (found.log_group, found.revision) == ("/aws/lambda/f", "revision")
+    assert (found.log_group, found.revision) == ("/aws/lambda/f", "now change")
 
 
 def test_everything_is_there_again_after_a_restart(tmp_path: Path) -> None:

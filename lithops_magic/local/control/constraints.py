@@ -16,6 +16,11 @@ Limits = Mapping[str, Mapping[str, Any]]
 NULLABLE = frozenset({"SubnetId", "SecurityGroupId"})
 """Members of lists that AWS would let be null."""
 
+LAST = frozenset({"CompatibleArchitectures"})
+"""Members that AWS's messages name last; of all others, the model has the order."""
+PLAIN = frozenset({"Runtime"})
+"""Members of lists whose own constraint AWS names."""
+
 
 def check(params: Mapping[str, Any], shape: StructureShape, limits: Limits) -> None:
     """Raise AWS's `ValidationException` naming every violation.
@@ -23,7 +28,8 @@ def check(params: Mapping[str, Any], shape: StructureShape, limits: Limits) -> N
     Parameters
     ----------
     limits
-        Constraints by shape name that replace the model's own; None lifts one.
+        Constraints by shape name that replace the model's own; None lifts one. ``shown`` is what messages list of
+        an ``enum``.
     """
     violations = list(_structure(params, shape, "", limits))
     if violations:
@@ -36,8 +42,9 @@ def _structure(value: Mapping[str, Any], shape: StructureShape, path: str, limit
     for name in shape.required_members:
         if name not in value:
             yield f"Value null at '{_join(path, name)}' failed to satisfy constraint: Member must not be null"
-    for name, member in value.items():
-        yield from _member(member, shape.members[name], _join(path, name), limits)
+    for name in sorted(shape.members, key=LAST.__contains__):
+        if name in value:
+            yield from _member(value[name], shape.members[name], _join(path, name), limits)
 
 
 def _member(value: Any, shape: Shape, path: str, limits: Limits) -> Iterator[str]:
@@ -56,8 +63,9 @@ def _list_members(value: list[Any], shape: ListShape, path: str, limits: Limits)
     if isinstance(shape.member, StructureShape):
         for index, item in enumerate(value, start=1):
             yield from _structure(item, shape.member, f"{path}.{index}.member", limits)
-    elif any(any(_broken(item, shape.member, limits)) for item in value):
-        yield _violation(value, shape, path, f"Member must satisfy constraint: [{_all(shape.member, limits)}]")
+    elif broken := [text for item in value for text in _broken(item, shape.member, limits)]:
+        whole = f"Member must satisfy constraint: [{_all(shape.member, limits)}]"
+        yield _violation(value, shape, path, broken[0] if shape.member.name in PLAIN else whole)
 
 
 def _map_members(value: Mapping[str, Any], shape: MapShape, path: str, limits: Limits) -> Iterator[str]:
@@ -72,7 +80,7 @@ def _broken(value: Any, shape: Shape, limits: Limits) -> Iterator[str]:
     """The constraints a scalar's value, or a collection's size, breaks."""
     for name, bound in _constraints(shape, limits).items():
         if not _holds(name, bound, value):
-            yield _wording(name, bound, shape)
+            yield _wording(name, bound, shape, limits)
 
 
 def _holds(name: str, bound: Any, value: Any) -> bool:
@@ -84,9 +92,10 @@ def _holds(name: str, bound: Any, value: Any) -> bool:
     return bool(size <= bound if name == "max" else size >= bound)
 
 
-def _wording(name: str, bound: Any, shape: Shape) -> str:
+def _wording(name: str, bound: Any, shape: Shape, limits: Limits) -> str:
     if name == "enum":
-        return f"Member must satisfy enum value set: [{', '.join(bound)}]"
+        shown = limits.get(shape.name, {}).get("shown", bound)
+        return f"Member must satisfy enum value set: [{', '.join(shown)}]"
     if name == "pattern":
         return f"Member must satisfy regular expression pattern: {bound}"
     noun = "value" if shape.type_name in ("integer", "long", "double", "float") else "length"
@@ -104,7 +113,7 @@ def _all(shape: Shape, limits: Limits) -> str:
 
 
 def _texts(shape: Shape, limits: Limits) -> list[str]:
-    return [_wording(name, bound, shape) for name, bound in _constraints(shape, limits).items()]
+    return [_wording(name, bound, shape, limits) for name, bound in _constraints(shape, limits).items()]
 
 
 def _violation(value: Any, shape: Shape, path: str, text: str) -> str:

@@ -21,6 +21,7 @@ class EventInvokeConfigs:
         self._registry = context.registry
 
     async def put_function_event_invoke_config(self, params: dict[str, Any]) -> Result:
+        _check_changes(params)
         function, qualifier = self._target(params)
         settings = EventInvoke(None, None, {"OnSuccess": {}, "OnFailure": {}}, 0.0)
         return self._change(function, qualifier, settings, params)
@@ -47,9 +48,7 @@ class EventInvokeConfigs:
         return {"FunctionEventInvokeConfigs": entries, "NextMarker": marker}
 
     def _change(self, function: Function, qualifier: str, settings: EventInvoke, params: dict[str, Any]) -> Result:
-        changes = ("MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig")
-        if not any(name in params for name in changes):
-            raise invalid("You must specify at least one of error handling or destination setting.")
+        _check_changes(params)
         self._check_destinations(function, params.get("DestinationConfig", {}))
         function.event_invoke[qualifier] = EventInvoke(
             params.get("MaximumRetryAttempts", settings.retries),
@@ -107,6 +106,11 @@ class EventInvokeConfigs:
             "MaximumEventAgeInSeconds": settings.age,
             "DestinationConfig": settings.destinations,
         }
+
+
+def _check_changes(params: dict[str, Any]) -> None:
+    if not {"MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig"}.intersection(params):
+        raise invalid("You must specify at least one of error handling or destination setting.")
 
 
 def _shown(key: str, destination: str | None) -> str:

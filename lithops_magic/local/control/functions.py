@@ -111,7 +111,7 @@ class Functions:
         function = self._registry.functions.get(name)
         if qualifier == LATEST:
             raise invalid("$LATEST version cannot be deleted without deleting the function.")
-        if qualifier and not qualifier.isdigit():
+        if qualifier and not qualifier.isdigit() and not qualifier.startswith("$"):
             raise invalid("Deletion of aliases is not currently supported.")
         if function is None:
             raise not_found(self._context.account.function_arn(name))

@@ -169,10 +169,12 @@ def invoked_arn(arn: str, name: str, qualifier: str | None) -> str:
 
 
 def throttled(reason: str) -> ServiceError:
+    # Of a function's own limit AWS does not say when it is worth another try.
+    wait = {} if reason.startswith("Reserved") else {"Retry-After": "1"}
     return ServiceError(
         "TooManyRequestsException",
         "Rate Exceeded.",
         status=429,
         members={"Type": "User", "Reason": reason},
-        headers={"Retry-After": "1"},
+        headers=wait,
     )

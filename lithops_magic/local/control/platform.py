@@ -82,12 +82,12 @@ class Platform:
 
     def _vpc_of(self, subnets: list[str], groups: list[str]) -> str:
         ec2 = self._client("ec2")
+        with _Asking("DescribeSecurityGroups", "EC2"):
+            found = ec2.describe_security_groups(GroupIds=groups)["SecurityGroups"]
         with _Asking("DescribeSubnets", "EC2"):
             vpcs = {item["VpcId"] for item in ec2.describe_subnets(SubnetIds=subnets)["Subnets"]}
         if len(vpcs) > 1:
             raise invalid("Subnets are required to be in the same VPC.")
-        with _Asking("DescribeSecurityGroups", "EC2"):
-            found = ec2.describe_security_groups(GroupIds=groups)["SecurityGroups"]
         if vpcs != {item["VpcId"] for item in found}:
             raise invalid("Security Groups are required to be in the same VPC.")
         return vpcs.pop()

@@ -31,7 +31,7 @@ class Policies:
         if qualifier == LATEST:
             raise invalid("We currently do not support adding policies for $LATEST.")
         statements = function.policies.get(qualifier or LATEST, [])
-        check_revision(params, _holder(function, qualifier).revision, "GetPolicy")
+        _check_revision(params, function, qualifier)
         if any(statement["Sid"] == params["StatementId"] for statement in statements):
             raise conflict(
                 f"The statement id ({params['StatementId']}) provided already exists. "
@@ -39,7 +39,7 @@ class Policies:
             )
         statement = _statement(params, self._account.function_arn(function.name, qualifier))
         function.policies[qualifier or LATEST] = [*statements, statement]
-        _holder(function, qualifier).revision = new_revision()
+        _renew(function, qualifier)
         return {"Statement": json.dumps(statement, separators=(",", ":"))}
 
     async def get_policy(self, params: dict[str, Any]) -> Result:
@@ -51,7 +51,7 @@ class Policies:
         policy = {"Version": "2012-10-17", "Id": "default", "Statement": statements}
         return {
             "Policy": json.dumps(policy, separators=(",", ":")),
-            "RevisionId": _holder(function, qualifier).revision,
+            "RevisionId": function.policy_revisions[qualifier or LATEST],
         }
 
     async def remove_permission(self, params: dict[str, Any]) -> Result:
@@ -59,12 +59,12 @@ class Policies:
         statements = function.policies.get(qualifier or LATEST)
         if not statements:
             raise resource_not_found("No policy is associated with the given resource.")
-        check_revision(params, _holder(function, qualifier).revision, "GetPolicy")
+        _check_revision(params, function, qualifier)
         kept = [statement for statement in statements if statement["Sid"] != params["StatementId"]]
         if len(kept) == len(statements):
             raise resource_not_found(f"Statement {params['StatementId']} is not found in resource policy.")
         function.policies[qualifier or LATEST] = kept
-        _holder(function, qualifier).revision = new_revision()
+        _renew(function, qualifier)
         return {}
 
     def _target(self, params: dict[str, Any], problem: str = "Function not found") -> tuple[Function, str | None]:
@@ -83,8 +83,20 @@ def _is_alias(qualifier: str) -> bool:
 
 
 def _holder(function: Function, qualifier: str | None) -> Version | Alias:
-    """What the policy belongs to: its revision is the policy's."""
+    """What the policy belongs to."""
     return function.aliases.get(qualifier or "") or function.versions[qualifier or LATEST]
+
+
+def _renew(function: Function, qualifier: str | None) -> None:
+    """Give a changed policy and what it belongs to a new revision; later ones of the latter are not the policy's."""
+    revision = _holder(function, qualifier).revision = new_revision()
+    function.policy_revisions[qualifier or LATEST] = revision
+
+
+def _check_revision(params: dict[str, Any], function: Function, qualifier: str | None) -> None:
+    """Accept the policy's own revision as well as that of what it belongs to."""
+    if params.get("RevisionId") != function.policy_revisions.get(qualifier or LATEST, ""):
+        check_revision(params, _holder(function, qualifier).revision, "GetPolicy")
 
 
 def _statement(params: dict[str, Any], resource: str) -> dict[str, Any]:

@@ -81,6 +81,9 @@ class Function:
     event_invoke: dict[str, EventInvoke] = field(default_factory=dict)
     policies: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Resource policy statements by qualifier."""
+    policy_revisions: dict[str, str] = field(default_factory=dict)
+    """Those of the policies: what they belong to had them when they changed last."""
+    recursive_loop: str = "Terminate"
     reserved: int | None = None
     published: int = 0
     """Highest version number ever given; never given twice."""
@@ -97,6 +100,9 @@ class LayerVersion:
     details: dict[str, Any]
     """Description, licence and compatibility as published."""
     created: str
+    policy: list[dict[str, Any]] = field(default_factory=list)
+    """Statements of its resource policy."""
+    policy_revision: str = ""
 
 
 @dataclass(slots=True)
@@ -146,6 +152,10 @@ class Registry:
         ServiceError
             ResourceNotFoundException, or ResourceConflictException while it is being created.
         """
+        name, named = self.account.split_function(name_or_arn, qualifier)
+        if name not in self.functions:
+            # Only here AWS names the version that is meant where none is.
+            raise not_found(self.account.function_arn(name, named or LATEST))
         function, version, qualifier = self.version(name_or_arn, qualifier)
         self.settling.check_invocable(function.name, version.number)
         alias = function.aliases.get(qualifier or "")
@@ -218,7 +228,8 @@ class Registry:
             ephemeral_storage=configuration["EphemeralStorage"]["Size"],
             mounts=tuple(self._mount(item) for item in configuration.get("FileSystemConfigs", ())),
             log_group=configuration["LoggingConfig"]["LogGroup"],
-            revision=version.revision,
+            # Tags and policies, which change the revision that is told, leave sandboxes as they are.
+            revision=f"{version.modified} {version.change}",
         )
 
     def _mount(self, file_system: dict[str, str]) -> Mount:

@@ -20,10 +20,12 @@ from lithops_magic.local.control.context import Context, Links, Result, unsuppor
 from lithops_magic.local.control.event_invoke import EventInvokeConfigs
 from lithops_magic.local.control.functions import Functions
 from lithops_magic.local.control.invoke import Invoker
+from lithops_magic.local.control.layer_policies import LayerPolicies
 from lithops_magic.local.control.layers import Layers
 from lithops_magic.local.control.platform import Platform
 from lithops_magic.local.control.policies import Policies
 from lithops_magic.local.control.protocol import Protocol
+from lithops_magic.local.control.recursion import Recursion
 from lithops_magic.local.control.registry import Registry
 from lithops_magic.local.control.tags import Tags
 from lithops_magic.local.control.versions import Versions
@@ -32,7 +34,10 @@ from lithops_magic.local.names import Account
 from lithops_magic.local.resources import explain
 from lithops_magic.local.sandbox.runtime import Runtime
 
-NOUNS = (Absent, Functions, Versions, Aliases, Tags, Layers, Concurrency, EventInvokeConfigs, Policies)
+NOUNS = (
+    *(Absent, Functions, Versions, Aliases, Tags, Layers, LayerPolicies, Concurrency, EventInvokeConfigs, Policies),
+    Recursion,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -143,4 +148,6 @@ def _validate(operation: OperationModel, params: dict[str, Any]) -> None:
     if operation.input_shape is not None:
         about_functions = operation.name in ("CreateFunction", "UpdateFunctionConfiguration")
         limits = validation.FUNCTION_LIMITS if about_functions else validation.LIMITS
+        if operation.name.startswith("ListLayer"):
+            limits = validation.LIST_LIMITS
         constraints.check(params, operation.input_shape, limits)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from lithops_magic.local.control.context import Context, Result
-from lithops_magic.local.control.registry import Function
+from lithops_magic.local.control.registry import Function, new_revision
 from lithops_magic.local.control.validation import check_tags
 from lithops_magic.local.names import invalid, resource_not_found
+
+_OTHERS = {"event-source-mapping": "Event source mapping", "capacity-provider": "Capacity provider"}
+"""Resources that can have tags and that nobody has here, as AWS calls them."""
 
 
 class Tags:
@@ -23,12 +26,13 @@ class Tags:
             raise invalid("An error occurred and the request cannot be processed.")
         tags = {**function.tags, **params["Tags"]}
         check_tags(tags)
-        function.tags = tags
+        function.tags, function.latest.revision = tags, new_revision()
         return {}
 
     async def untag_resource(self, params: dict[str, Any]) -> Result:
         function = self._function(params["Resource"])
         function.tags = {key: value for key, value in function.tags.items() if key not in params["TagKeys"]}
+        function.latest.revision = new_revision()
         return {}
 
     async def list_tags(self, params: dict[str, Any]) -> Result:
@@ -36,7 +40,9 @@ class Tags:
 
     def _function(self, arn: str) -> Function:
         if ":function:" not in arn:
-            raise resource_not_found(f"The resource you requested does not exist: {arn}")
+            kind = next((text for name, text in _OTHERS.items() if f":{name}:" in arn), "")
+            text = f"{kind} not found" if kind else "The resource you requested does not exist"
+            raise resource_not_found(f"{text}: {arn}")
         if self._account.split_function(arn)[1]:
             raise invalid("Tags on function aliases and versions are not supported. Please specify a function ARN.")
         return self._registry.function(arn)

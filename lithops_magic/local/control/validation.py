@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.model import ServiceModel
 
+from lithops_magic.local.control import runtimes
 from lithops_magic.local.control.archives import UNZIPPED_LIMIT, Archive
 from lithops_magic.local.model import Request, ServiceError
 from lithops_magic.local.names import Account, invalid
@@ -26,6 +27,15 @@ ENVIRONMENT_LIMIT = 4096
 """Bytes of all variables together, as JSON."""
 
 LIMITS: Mapping[str, Mapping[str, Any]] = {
+    "Runtime": {"shown": runtimes.OFFERED},
+    # As the service words it; newer models have more kinds, and bounds.
+    "TaggableResource": {
+        "pattern": r"arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:(function:"
+        r"[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?|layer:([a-zA-Z0-9-_]+)|code-signing-config:csc-[a-z0-9]{17}|"
+        r"event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|"
+        r"capacity-provider:[a-zA-Z0-9-_]+)"
+    },
+    "RecursiveLoop": {"enum": ["Terminate", "Allow"]},
     # The model's maxima are those of Lambda Managed Instances; these are Lambda's own (quotas page).
     "Timeout": {"max": 900},
     "MemorySize": {"max": 10_240},
@@ -41,6 +51,9 @@ LIMITS: Mapping[str, Mapping[str, Any]] = {
 
 FUNCTION_LIMITS: Mapping[str, Mapping[str, Any]] = {**LIMITS, "Runtime": {"enum": None}}
 """For functions an unknown runtime has an error of its own."""
+
+LIST_LIMITS: Mapping[str, Mapping[str, Any]] = {**LIMITS, "Runtime": {"shown": runtimes.KNOWN}}
+"""For lists of layers, where AWS's messages list more runtimes."""
 
 RETIRED_RUNTIMES = frozenset(
     {
@@ -91,12 +104,10 @@ def check_new_name(name_or_arn: str) -> None:
 
 
 def check_runtime(runtime: str, model: ServiceModel) -> None:
-    known = model.shape_for("Runtime").metadata["enum"]
-    if runtime not in known:
-        offered = ", ".join(name for name in known if name not in RETIRED_RUNTIMES)
+    if runtime not in model.shape_for("Runtime").metadata["enum"]:
         raise invalid(
             f"Value {runtime} at 'runtime' failed to satisfy constraint: "
-            f"Member must satisfy enum value set: [{offered}] or be a valid ARN"
+            f"Member must satisfy enum value set: [{', '.join(runtimes.OFFERED)}] or be a valid ARN"
         )
     if runtime in RETIRED_RUNTIMES:
         raise invalid(

@@ -1,0 +1,22 @@
+"""Whether a function that calls itself in a loop is stopped: kept and told, and of no effect here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lithops_magic.local.control.context import Context, Result
+
+
+class Recursion:
+    """Operations on that setting."""
+
+    def __init__(self, context: Context) -> None:
+        self._registry = context.registry
+
+    async def put_function_recursion_config(self, params: dict[str, Any]) -> Result:
+        function = self._registry.function(params["FunctionName"])
+        function.recursive_loop = params["RecursiveLoop"]
+        return {"RecursiveLoop": function.recursive_loop}
+
+    async def get_function_recursion_config(self, params: dict[str, Any]) -> Result:
+        return {"RecursiveLoop": self._registry.function(params["FunctionName"]).recursive_loop}
