@@ -63,7 +63,7 @@ def test_the_sessions_default_and_its_exception(
     assert "from cache" not in run(cell.format(""))[0]
 
 
-def test_a_dry_run_says_what_is_there(run, mark):
+def test_a_dry_run_says_what_is_there(run: Callable[..., tuple[str, str]], mark: str) -> None:
     cell = "%%lambda_map x in list(range({})) -o r --cache{}\nx + mark * 0"
     assert "0 values are there" in run(cell.format(9, " --dry-run"))[0]
     run(cell.format(8, ""))

@@ -289,7 +289,7 @@ def test_counts_and_factors() -> None:
     ]
 
 
-def test_a_job_that_runs_for_long_or_was_stopped_can_be_found_again():
+def test_a_job_that_runs_for_long_or_was_stopped_can_be_found_again() -> None:
     mark = "job 0123abcd at 14:03:22"
     assert mark not in frame(replace(RUNNING, elapsed=LONG - 1), mark=mark)["text/plain"]
     assert frame(replace(RUNNING, elapsed=LONG), mark=mark)["text/plain"].split("\n")[0].endswith(mark)
@@ -297,7 +297,7 @@ def test_a_job_that_runs_for_long_or_was_stopped_can_be_found_again():
     assert mark not in frame(ENDED, mark=mark)["text/plain"]
 
 
-def test_a_note_is_said_once_in_a_session():
+def test_a_note_is_said_once_in_a_session() -> None:
     told: set[str] = set()
     first = Progress(Nowhere(), told=told)
     one, two = replace(RUNNING, notes=("numpy differs",)), replace(RUNNING, notes=("numpy differs", "pandas differs"))

@@ -84,12 +84,14 @@ def test_where_nothing_is_compared_nothing_is_chosen(
     assert "no size is the balanced: the local AWS gives a sandbox all the CPU" in out
 
 
-def test_an_error_points_at_the_cell_and_an_interrupt_is_one_line(run, local_aws, monkeypatch):
+def test_an_error_points_at_the_cell_and_an_interrupt_is_one_line(
+    run: Callable[..., tuple[str, str]], local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out, _ = run("%%lambda_map x in range(3) --memory 256 --tune\n1 / x", ok=False)
     assert "ZeroDivisionError" in out
     assert "measure.py" not in out
 
-    def interrupt(*_, **__):
+    def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("lithops_magic.engine.api.start", interrupt)
