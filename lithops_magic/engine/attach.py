@@ -158,7 +158,8 @@ def _check(folder: JobFolder, manifest: Mapping[str, Any], recipe: Recipe) -> No
     if manifest["python"] != here:
         raise JobInterrupted(
             f"Job {manifest['id']} was begun with Python {manifest['python']} and cannot be resumed with {here}: "
-            f"its function was pickled for that version. Resume it from a Python {manifest['python']}."
+            f"its function was pickled for that version. Resume it from a Python {manifest['python']}, or attach "
+            "without resume for what it has."
         )
     if not recipe.function.container:
         raise JobInterrupted(f"Job {manifest['id']} cannot be resumed: {folder.function} is damaged.")

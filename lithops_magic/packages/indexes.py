@@ -1,4 +1,8 @@
-"""Where packages come from: what pip is configured to use, for uv, which reads only its own configuration."""
+"""Where packages come from: what pip is configured to use, for uv, which reads only its own configuration.
+
+Its files are read here, because a virtual environment need not have pip, and `pip config list` takes half a second; a
+test compares the two.
+"""
 
 from __future__ import annotations
 

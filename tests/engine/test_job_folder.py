@@ -6,6 +6,7 @@ import json
 import os
 import random
 import stat
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -152,6 +153,21 @@ def test_a_damaged_function_or_state_costs_only_what_needs_it(local_aws: Any) ->
     with pytest.raises(JobInterrupted, match="function is damaged"):
         lithops_magic.attach(folder.path.name, resume=True, settings=SETTINGS)
     assert [job.total for job in lithops_magic.jobs()] == [None]
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.99"])
+def test_a_job_of_another_python_is_looked_at_and_not_resumed(local_aws: Any, version: str) -> None:
+    folder = finished(lambda x: x + 1, [1, 2])
+    folder.write("job", lines.encode({**folder.manifest(), "python": version}))
+    with pytest.raises(JobInterrupted) as caught:
+        lithops_magic.attach(folder.path.name, resume=True, settings=SETTINGS)
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert str(caught.value) == (
+        f"Job {folder.path.name} was begun with Python {version} and cannot be resumed with {here}: its function was "
+        f"pickled for that version. Resume it from a Python {version}, or attach without resume for what it has."
+    )
+    assert not folder.locked
+    assert list(attached(folder)) == [2, 3]
 
 
 def test_a_state_from_the_future_is_not_waited_for(tmp_path: Path) -> None:

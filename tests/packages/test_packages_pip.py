@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +18,7 @@ from lithops_magic.packages.indexes import configuration, options
 from lithops_magic.packages.uv import Unreachable, _call
 
 INDEX = "http://me:hunter2@127.0.0.1:9/simple"
+GLOBAL_FILES = indexes._pip_global_files
 STANDARD = ("HTTP_PROXY", "HTTPS_PROXY", "SSL_CERT_FILE")
 
 
@@ -60,6 +64,25 @@ def test_what_counts_more_goes_before_what_counts_less(user_file: Path, monkeypa
     assert configuration() == {"UV_DEFAULT_INDEX": "https://h"}
     monkeypatch.setenv("UV_INDEX", "https://i")
     assert configuration() == {}
+
+
+def test_pip_says_the_same_of_itself(user_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexes, "_pip_global_files", GLOBAL_FILES)
+    user_file.write_text(
+        "[global]\nindex_url = https://a\ntimeout = 60\n[freeze]\ntimeout = 10\n"
+        "[install]\nfind-links =\n  /e\n  /f\nno-index = 0\ntimeout = 5\n"
+    )
+    given = user_file.with_name("given.conf")
+    given.write_text("[global]\ntrusted-host = a b\nindex-url = https://d\n")
+    for name, value in {"CONFIG_FILE": str(given), "EXTRA_INDEX_URL": "https://b https://c", "PRE": "1"}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    told = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
+    sections: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
+    for line in told.stdout.splitlines():
+        name, _, value = line.partition("=")
+        section, _, option = name.rpartition(".")
+        sections.setdefault(section, {})[option] = ast.literal_eval(value)
+    assert indexes._pip() == sections["global"] | sections["install"] | sections[":env:"]
 
 
 def test_a_configuration_that_cannot_be_read_is_named(user_file: Path) -> None:

@@ -1,4 +1,8 @@
-"""Keeps moto's state over a restart: requests that changed it are written down and repeated at the next start."""
+"""Keeps moto's state over a restart: requests that changed it are written down and repeated at the next start.
+
+moto's own recorder does not do: repeated requests get other identifiers than those that clients have, signatures that
+have expired are refused, and it writes down every read as well.
+"""
 
 from __future__ import annotations
 

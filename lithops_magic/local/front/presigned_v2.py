@@ -1,4 +1,8 @@
-"""Checks S3's older presigned URLs, which boto3 makes unless told `signature_version="s3v4"`."""
+"""Checks S3's older presigned URLs, signed by AWS's signature version 2.
+
+Without this, no URL of a plain `generate_presigned_url` would work here: in regions older than 2014, us-east-1 among
+them, boto3 makes them unless told `signature_version="s3v4"`.
+"""
 
 from __future__ import annotations
 
