@@ -11,6 +11,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from lithops_magic.packages.indexes import has_cpu_builds
 from lithops_magic.packages.metadata import (
     COMPILED,
     applies,
@@ -41,6 +42,9 @@ NOT_SHIPPED = frozenset(
     }
 )
 """Distributions of the notebook itself: a task has no notebook."""
+
+_FOR_GPUS = ("cuda-", "nvidia-", "pytorch-triton", "triton")
+"""How the names of what CUDA needs begin."""
 
 _ANY_SDK = "1.9999"
 """A version that every requirement allows which does not insist on certain versions of AWS's SDK."""
@@ -144,9 +148,20 @@ def _requires(
     distribution: Distribution | None, extras: frozenset[str], environment: dict[str, str]
 ) -> Iterator[tuple[Requirement, str]]:
     for requirement in requires_of(distribution) if distribution else ():
+        assert distribution is not None
+        if _is_for_gpus(distribution, requirement):
+            continue
         if any(applies(requirement.marker, {**environment, "extra": extra}) for extra in ("", *extras)):
-            assert distribution is not None
             yield requirement, f"required by {name_of(distribution)}"
+
+
+def _is_for_gpus(distribution: Distribution, requirement: Requirement) -> bool:
+    """Whether only PyTorch's builds with CUDA require something; a function gets the one without."""
+    return (
+        canonicalize_name(name_of(distribution)) == "torch"
+        and canonicalize_name(requirement.name).startswith(_FOR_GPUS)
+        and has_cpu_builds()
+    )
 
 
 def installed(name: str) -> Distribution | None:

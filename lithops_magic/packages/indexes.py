@@ -24,8 +24,22 @@ _OWN_INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_UR
 
 def configuration() -> dict[str, str]:
     """Return pip's indexes as variables of uv, which does not read pip's configuration; uv's own goes first."""
-    own = any(name in os.environ for name in _OWN_INDEX) or any(path.is_file() for path in _own_files())
-    return {} if own else dict(_translate(_pip()))
+    torch = {"UV_TORCH_BACKEND": "cpu"} if has_cpu_builds() else {}
+    return torch if _is_uvs_own() else {**dict(_translate(_pip())), **torch}
+
+
+def has_cpu_builds() -> bool:
+    """Whether PyTorch comes from its own index, as a build without CUDA: Lambda has no GPU.
+
+    Not where other indexes are configured: what these have decides.
+    """
+    configured = _is_uvs_own() or "UV_TORCH_BACKEND" in os.environ
+    return not configured and not _pip().keys() & {"index-url", "extra-index-url", "find-links", "no-index"}
+
+
+def _is_uvs_own() -> bool:
+    """Whether uv has a configuration of its own, which goes first."""
+    return any(name in os.environ for name in _OWN_INDEX) or any(path.is_file() for path in _own_files())
 
 
 def options() -> list[str]:

@@ -11,11 +11,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages import indexes
+from lithops_magic.packages import Target, indexes
+from lithops_magic.packages.distributions import close
 from lithops_magic.packages.indexes import configuration, options
 from lithops_magic.packages.uv import Unreachable, _call
+from packages import installed_help as help
 
 INDEX = "http://me:hunter2@127.0.0.1:9/simple"
 GLOBAL_FILES = indexes._pip_global_files
@@ -137,3 +140,31 @@ def test_offline_is_called_offline(user_file: Path, tmp_path: Path, monkeypatch:
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "nothing"))
     with pytest.raises(Unreachable):
         _call(["pip", "compile", "-"], "six")
+
+
+def test_pytorch_comes_without_cuda_unless_other_indexes_are_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pip: dict[str, str] = {}
+    monkeypatch.setattr(indexes, "_pip", lambda: pip)
+    monkeypatch.setattr(indexes, "_own_files", tuple)
+    for name in (*indexes._OWN_INDEX, "UV_TORCH_BACKEND"):
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "site"
+    required = "numpy\nnvidia-cublas-cu12==12.8\ntriton==3; platform_system == 'Linux'\n"
+    help.wheel(folder, "torch", {"torch_x/__init__.py": ""}, version="2.13.0", requires=required)
+    monkeypatch.syspath_prepend(folder)
+    roots = [(Requirement("torch"), "imported")]
+
+    def closure() -> set[str]:
+        found = close((), (), roots, Target(13, "x86_64"))
+        return {*found.parts, *found.missing}
+
+    assert configuration() == {"UV_TORCH_BACKEND": "cpu"}
+    assert closure() == {"torch", "numpy"}
+    pip["extra-index-url"] = "https://mirror.example/simple"
+    assert "UV_TORCH_BACKEND" not in configuration()
+    assert closure() == {"torch", "numpy", "nvidia-cublas-cu12", "triton"}
+    pip.clear()
+    monkeypatch.setenv("UV_TORCH_BACKEND", "cu130")
+    assert configuration() == {}
