@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures._base import PENDING
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic import user_code
@@ -23,8 +24,48 @@ if TYPE_CHECKING:
     from lithops_magic.config import Settings
 
 
+class _Condition:
+    """A condition that is one object until somebody waits for it: thousands of them must not burden the collector."""
+
+    __slots__ = ("_lock", "_waited")
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._waited: threading.Condition | None = None
+
+    def acquire(self) -> bool:
+        return self._lock.acquire()
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def __enter__(self) -> bool:
+        return self._lock.acquire()
+
+    def __exit__(self, *error: Any) -> None:
+        self._lock.release()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if self._waited is None:
+            self._waited = threading.Condition(self._lock)
+        return self._waited.wait(timeout)
+
+    def notify_all(self) -> None:
+        if self._waited is not None:
+            self._waited.notify_all()
+
+
 class CallFuture(SafeFuture[R]):
     """What becomes of a call: as every future of `concurrent.futures`; asyncio can await it as well."""
+
+    def __init__(self) -> None:
+        # All that `Future.__init__` does.
+        self._condition: Any = _Condition()
+        self._state: Any = PENDING
+        self._result: Any = None
+        self._exception: Any = None
+        self._waiters: Any = []
+        self._done_callbacks: Any = []
 
     log = ""
     """What the call has printed, once it is done; `error.log` of one that failed."""

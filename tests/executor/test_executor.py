@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from executor_help import executor as make
 from executor_help import notebook, run_script
+from lithops_magic.engine.calls import CallFuture
 from lithops_magic.engine.dispatch.chunk_size import GROWTH, Paces
 from lithops_magic.engine.wire.call import Callees
 from lithops_magic.errors import JobCancelled, RemoteError, SerializationError, TaskCrashed
@@ -365,6 +366,30 @@ def test_a_child_process_has_an_executor_of_its_own(local_aws: LocalAws) -> None
     """)
     assert done.stdout.split() == ["1", "2", "0", "3"], done.stderr
     assert done.returncode == 0
+
+
+def test_a_future_has_all_that_a_future_of_the_standard_library_has() -> None:
+    """It makes its attributes itself."""
+    plain: dict[str, Any] = vars(Future())
+    ours: dict[str, Any] = vars(CallFuture())
+    assert {name: value for name, value in ours.items() if name != "_condition"} == {
+        name: value for name, value in plain.items() if name != "_condition"
+    }
+
+
+def test_many_threads_wait_for_one_future() -> None:
+    future: CallFuture[int] = CallFuture()
+    with pytest.raises(TimeoutError):
+        future.result(0.01)
+    found: list[int] = []
+    threads = [threading.Thread(target=lambda: found.append(future.result(60))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    future.set_running_or_notify_cancel()
+    future.set_result(5)
+    for thread in threads:
+        thread.join(60)
+    assert found == [5] * 8
 
 
 # How calls share invocations

@@ -193,6 +193,12 @@ def test_job_summary(fexec: lithops.FunctionExecutor) -> None:
     assert (table["Cost"] > 0).all()
 
 
+def test_plot(fexec: lithops.FunctionExecutor, tmp_path: Any) -> None:
+    fexec.get_result(fexec.map(double, range(3)))
+    assert fexec.plot(dst=str(tmp_path / "picture"))
+    assert (tmp_path / "picture_0.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_an_executor_can_be_used_again_after_a_with_block(local_aws: LocalAws) -> None:
     with lithops.FunctionExecutor(config={"aws_lambda": {"runtime_memory": 256}}, backend="localhost") as executor:
         assert executor.get_result(executor.map(double, [1])) == [2]

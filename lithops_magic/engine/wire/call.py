@@ -7,7 +7,7 @@ import operator
 import pickle
 import sys
 import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
@@ -43,7 +43,7 @@ class Call(Prepared):
 
     name: str = ""
     """Of the function."""
-    kind: Hashable = None
+    kind: str = ""
     """Calls of one kind are expected to take about as long."""
     future: Future[Any] = field(default_factory=Future)
     """Gets what becomes of it."""
@@ -65,7 +65,7 @@ class Callee:
     """Holds the initializer as well, so that both share what they use of the notebook."""
     reach: Reach
     name: str
-    kind: Hashable
+    kind: str
     large: bool
     """Whether it is too large to travel with each call."""
 
@@ -232,11 +232,13 @@ def _name(function: object) -> str:
     return getattr(function, "__name__", None) or type(function).__qualname__
 
 
-def _kind(function: object) -> Hashable:
+def _kind(function: object) -> str:
+    """Return the same for functions of the same code: its place, because code itself takes long to compare."""
     while isinstance(function, functools.partial):
         function = function.func
+    name = getattr(function, "__qualname__", type(function).__qualname__)
     code = getattr(function, "__code__", None)
-    return code if isinstance(code, CodeType) else getattr(function, "__qualname__", type(function).__qualname__)
+    return f"{code.co_filename}:{code.co_firstlineno}:{name}" if isinstance(code, CodeType) else name
 
 
 def _is_stateless(function: object) -> bool:
