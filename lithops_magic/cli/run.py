@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.errors import ConfigError, LithopsMagicError
+from lithops_magic.working_folder import working_folder
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -46,7 +47,7 @@ def _run(options: argparse.Namespace) -> int:
     parameters = dict(_parsed(text) for text in options.parameter)
     path: Path = options.notebook
     output: Path = options.output or path.with_name(f"{path.stem}.executed.ipynb")
-    if not output.absolute().parent.is_dir():
+    if not (working_folder() / output).parent.is_dir():
         raise ConfigError(f"The executed copy cannot be written to {output}: there is no such folder.")
     try:
         import ipykernel  # noqa: F401

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lithops_magic.cli.account import add_common, chosen_settings
 from lithops_magic.errors import ConfigError
+from lithops_magic.working_folder import working_folder
 
 if TYPE_CHECKING:
     from lithops_magic.verify import Finding, Report
@@ -48,7 +49,7 @@ def _verify(options: argparse.Namespace) -> int:
     if not 0 < options.max_cost < float("inf"):
         raise ConfigError(f"--max-cost must be an amount above 0, not {options.max_cost:g}.")
     settings = chosen_settings(options)
-    if not options.report.absolute().parent.is_dir() or options.report.is_dir():
+    if not (working_folder() / options.report).parent.is_dir() or options.report.is_dir():
         raise ConfigError(f"The report cannot be written to {options.report}: give a file in a folder that exists.")
     where = Cloud.connect(settings).describe()
     print(f"Verifying {where}: {len(CHECKS)} checks, at most ${options.max_cost:g}; everything they make is deleted.")

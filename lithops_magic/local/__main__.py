@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -92,7 +93,7 @@ def _add_server_options(command: argparse.ArgumentParser) -> None:
     )
     add(
         "--event-retry-delays",
-        type=float,
+        type=_duration,
         nargs="+",
         default=EVENT_RETRY_DELAYS,
         metavar="SECONDS",
@@ -105,13 +106,16 @@ def _add_server_options(command: argparse.ArgumentParser) -> None:
     )
     add(
         "--settle",
-        type=float,
+        type=_duration,
         default=SETTLE,
         metavar="SECONDS",
         help=f"how long a new function is Pending and an update InProgress ({SETTLE}; 0: not at all)",
     )
     add(
-        "--idle", type=float, metavar="MINUTES", help="end after this long without a request (serve: never; ensure: 30)"
+        "--idle",
+        type=_duration,
+        metavar="MINUTES",
+        help="end after this long without a request (serve: never; ensure: 30)",
     )
     add(
         "--state",
@@ -127,6 +131,13 @@ def _count(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is too few: use 1 or more")
+    return number
+
+
+def _duration(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no length of time: use 0 or more")
     return number
 
 

@@ -132,7 +132,10 @@ def state_folder(folder: Path, kept: Path | None) -> Iterator[Path]:
     state = kept or folder / f"state-{os.getpid()}-{time.time_ns()}"
     lock = FileLock(state / ".lock" if kept else state.with_suffix(".lock"))
     if kept:
-        kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as failure:
+            raise LocalError(f"No state can be kept in {kept} ({failure.strerror}): name another folder.") from None
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import CodeType
 
 from lithops_magic.errors import PackageError
+from lithops_magic.working_folder import working_folder
 
 Data = tuple[tuple[str, Path], ...]
 """Names in the tasks' working folder, and where the files are here."""
@@ -90,7 +91,7 @@ def _below(word: str) -> Iterator[tuple[str, Path]]:
 
 def _start(path: Path) -> Path:
     """Return the folder from which the names of what is in `path` count."""
-    here, whole = Path.cwd(), Path(os.path.abspath(path))  # noqa: PTH100 - a link keeps its name
+    here, whole = working_folder(), Path(os.path.abspath(path))  # noqa: PTH100 - a link keeps its name
     return here if whole.is_relative_to(here) else whole.parent
 
 

@@ -99,6 +99,22 @@ def test_without_a_wish_there_are_as_many_sandboxes_as_open_files_allow() -> Non
         share(8192, 1025, None)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--idle", "nan"), "nan is no length of time"),
+        (("--settle", "-1"), "-1 is no length of time"),
+        (("--event-retry-delays", "1", "inf"), "inf is no length of time"),
+        (("--workers", "0"), "0 is too few: use 1 or more"),
+        (("--state", os.devnull), f"No state can be kept in {os.devnull} (File exists): name another folder."),
+    ],
+)
+def test_numbers_and_folders_that_cannot_be_are_one_line(folder: Path, arguments: tuple[str, ...], told: str) -> None:
+    done = local_command(folder, "serve", "--quiet", *arguments)
+    assert done.returncode in (1, 2)
+    assert told in done.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize("command", ["ensure", "serve"])
 def test_a_disk_that_is_full_at_the_start_is_one_line(folder: Path, command: str) -> None:
     # A limit of a file's size fails as a full disk does.
@@ -177,28 +193,28 @@ def half(x):
     import six
     return x / 2
 
-print(sum(lithops_magic.map(half, range(5), packages="six").values()))
+print(sum(lithops_magic.map(half, range(5), packages="six", files=[sys.argv[2]]).values()))
 for options in ({"packages": "requirements.txt"}, {"packages": "./x-1-py3-none-any.whl"}):
     try:
         lithops_magic.map(half, range(5), **options)
     except LithopsMagicError as error:
         print(error)
 from lithops_magic.cli import main
-print(main.main(["packages", "work.ipynb"]))
+print(main.main(["packages", "work.ipynb"]), main.main(["run", "work.ipynb"]))
 """
 
 
 def test_jobs_run_from_a_working_folder_that_was_deleted(local_aws: LocalAws, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", GONE, str(tmp_path / "gone")]
+    (tmp_path / "data").touch()
+    command = [sys.executable, "-c", GONE, str(tmp_path / "gone"), str(tmp_path / "data")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.splitlines() == [
         "5.0",
         "packages: requirements.txt cannot be read: No such file or directory.",
         "packages: there is no file ./x-1-py3-none-any.whl.",
-        "1",
+        "1 1",
     ]
-    assert done.stderr.count("\n") == 1
-    assert "work.ipynb" in done.stderr
+    assert done.stderr.count("\n") == done.stderr.count("work.ipynb") == 2
 
 
 def test_a_relative_folder_below_a_deleted_one_is_one_line(tmp_path: Path) -> None:
