@@ -77,3 +77,22 @@ def test_the_functions_of_a_package_draw_other_numbers_in_each_task() -> None:
     shared = np.random.rand
     found = list(api.map(lambda x: (draw(), float(shared())), range(12), chunksize=3, settings=LOCAL))
     assert len({number for pair in found for number in pair}) == 24
+
+
+@pytest.mark.usefixtures("local_aws")
+def test_a_generator_that_items_share_is_said_once() -> None:
+    rng = np.random.default_rng(1)
+    shared = api.map(lambda pair: pair[1].random(), [(x, rng) for x in range(4)], settings=LOCAL)
+    assert len(set(shared)) == 1
+    assert [note for note in shared.snapshot().notes if "items share a generator" in note and "SeedSequence" in note]
+    moved = [(x, rng, rng.random()) for x in range(4)]
+    streams = [(x, each) for x, each in enumerate(np.random.default_rng(1).spawn(4))]
+    for own in ((each[:2] for each in map(advance, moved)), streams):
+        result = api.map(lambda pair: pair[1].random(), own, settings=LOCAL)
+        assert len(set(result)) == 4
+        assert not [note for note in result.snapshot().notes if "same random numbers" in note]
+
+
+def advance(item: Any) -> Any:
+    item[1].random()
+    return item

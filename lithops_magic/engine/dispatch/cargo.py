@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import CodeType
 
+from lithops_magic.engine.wire.item import Prepared
 from lithops_magic.packages import Need, Reach
 
 
@@ -21,6 +22,15 @@ class Cargo:
         self._modules: set[str] = set()
         self._codes: dict[int, CodeType] = {}
         self._latest: Reach | None = None
+        self._drawn: set[tuple[int, int]] | None = set()
+
+    def shares(self, prepared: Prepared) -> bool:
+        """Whether an item has a random generator as another one has it; true once."""
+        if self._drawn is None or not prepared.drawn:
+            return False
+        shared = not self._drawn.isdisjoint(prepared.drawn)
+        self._drawn = None if shared else self._drawn | {*prepared.drawn}
+        return shared
 
     def grows(self, reach: Reach) -> bool:
         """Take in what an item needs; whether that is more than before.

@@ -36,6 +36,7 @@ from lithops_magic.engine.durable.kept_results import Rescue
 from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job, Task
 from lithops_magic.engine.text.units import plural, size
+from lithops_magic.engine.wire.captures import same_numbers
 from lithops_magic.engine.wire.function import Function, Requests
 from lithops_magic.engine.wire.item import ItemTooLarge, Prepared, fragment
 from lithops_magic.engine.wire.store import Place
@@ -380,6 +381,8 @@ class Scheduler:
 
     def _redeploy(self, taken: Taken) -> None:
         """Deploy a function that has what this item needs, if no item before needed it; what is in flight stays."""
+        if isinstance(taken.prepared, Prepared) and self._cargo.shares(taken.prepared):
+            self._job.publish(ev.Noted(same_numbers("items share a generator, and each has it as it was")))
         if not self._supply(taken):
             return
         for lane in self._lanes:

@@ -44,6 +44,8 @@ class Prepared:
     """As it was packed in this one."""
     reach: packages.Reach | None = field(default=None, repr=False)
     """What it needs where it is unpickled; None if that is nothing, or not known."""
+    drawn: tuple[tuple[int, int], ...] = field(default=(), repr=False)
+    """Which random generators are in it, and in which state each was."""
 
     def load(self, download: Callable[[Mapping[str, Any]], bytes] | None) -> Any:
         """Return the item.
@@ -84,7 +86,8 @@ def prepare(item: Any) -> Prepared:
             return Prepared(container=packing.dumps(item))
         buffers = packing.Buffers()
         data, reach = packages.dumps(item, buffers.take)
-        return Prepared(container=packing.pack(data, buffers.views), reach=reach)
+        drawn = tuple((id(each), hash(packing.dumps(each))) for each in reach.generators)
+        return Prepared(container=packing.pack(data, buffers.views), reach=reach, drawn=drawn)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # an item's own methods may raise anything, and it costs no neighbour
