@@ -17,6 +17,7 @@ from IPython.terminal.interactiveshell import TerminalInteractiveShell
 from lithops_magic.engine import MapResult
 from lithops_magic.notebook.magics import help as helps
 from localaws import LocalAws
+from waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("local_aws")
 
@@ -183,8 +184,8 @@ def test_an_interrupted_job_of_this_notebook_is_offered_when_the_extension_is_lo
     )
     shell.run_cell("%lambda_attach --resume -o r")
     assert list(shell.user_ns["r"]) == [0, 1, 4, 9, 16, 25]
-    # What has ended is not offered.
-    assert loading() == ""
+    # What has ended is not offered; that it has is written down a moment later.
+    assert eventually(lambda: loading() == "")
 
 
 def test_the_results_of_a_long_job_are_said_to_be_kept(
