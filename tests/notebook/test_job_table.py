@@ -32,7 +32,7 @@ def test_a_row() -> None:
         "started": "14:26 (3 min ago)",
         "state": "finished",
         "tasks": "35 ✓ 5 ✗",
-        "price on AWS": "≈ $0.0008, free here",
+        "price on AWS": "≈ $0.0008",
         "where": "Cell In[3] · analysis.ipynb: fit(x)",
     }
 

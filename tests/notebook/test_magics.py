@@ -195,7 +195,7 @@ def test_status_and_clean(
     assert "account 123456789012" in out
     name = re.search(r"lithops-magic-\w+", out).group()
     job = loaded.user_ns["r"].job_id
-    row = rf"%lambda_attach {job[:8]} +\d\d:\d\d \([\w ]+\) +finished +1 ✓ +≈ .* free here +"
+    row = rf"%lambda_attach {job[:8]} +\d\d:\d\d \([\w ]+\) +finished +1 ✓ +≈ \$\S+ +"
     assert re.search(rf"{row}Cell In\[1\] · x", out)
     run("%%lambda_map x in range(2) -o slow --background\nimport time\ntime.sleep(3)\nx")
     assert re.search(r"running +0 ✓ of 2 ", run("%lambda_status")[0])

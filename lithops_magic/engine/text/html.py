@@ -33,12 +33,13 @@ def table(
     right
         Numbers of the columns that are aligned to the right, as numbers are.
     tight
-        Numbers of the columns that are not broken into lines.
+        Numbers of the columns that are not broken into lines; if there are some, all others may be, anywhere.
     caption
         What the table is about.
     """
     styles = [
-        ("right" if number in right else "left") + (";white-space:nowrap" if number in tight else "")
+        ("right" if number in right else "left")
+        + (";white-space:nowrap" if number in tight else ";overflow-wrap:anywhere" if tight else "")
         for number in range(len(headings))
     ]
 

@@ -92,7 +92,7 @@ class Listed:
             f"{_clock(self.started, now)} ({self.age(now)})",
             self.state,
             self.tasks(),
-            f"≈ {money(self.cost)}{', free here' if self.local else ''}" if self.cost else "",
+            f"≈ {money(self.cost)}" if self.cost else "",
             clipped(self.about, _WHERE),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,8 +75,8 @@ def frame(
         return _bundle([f"{step.rstrip(' .…')} … {duration(snapshot.elapsed)}"], [], notes)
     total = snapshot.total or 0
     share = (snapshot.done + snapshot.failed) / total if total else 0.0
-    details = _details(snapshot) + ([mark] if mark and snapshot.elapsed >= LONG else [])
-    return _bundle(_counts(snapshot, left), details, notes, share, picture)
+    aside = [mark] if mark and snapshot.elapsed >= LONG else []
+    return _bundle(_counts(snapshot, left), _details(snapshot), notes, share, picture, aside)
 
 
 def summary(snapshot: Snapshot, *, reducing: Reducing | None = None) -> str:
@@ -131,18 +132,23 @@ def _count(number: int, what: str, mark: str = "") -> list[str]:
 
 
 def _bundle(
-    first: list[str], second: list[str], notes: tuple[str, ...], share: float | None = None, picture: str = ""
+    first: list[str],
+    second: list[str],
+    notes: tuple[str, ...],
+    share: float | None = None,
+    picture: str = "",
+    aside: Sequence[str] = (),
 ) -> Bundle:
-    """Text in one line, HTML in two, and the notes in lines of their own."""
+    """Text in one line, HTML in two, and the notes in lines of their own; `aside` ends the text, and the first row."""
     bar = drawn = ""
     if share is not None:
         filled = round(_BAR * share)
         drawn = f"[{'█' * filled}{'░' * (_BAR - filled)}] "
         bar = f'<progress value="{share:.3f}" max="1" title="tasks finished"{_WIDE}>{share:.0%}</progress> '
-    rows = [bar + _marked(" · ".join(first)), _marked(" · ".join(second))]
+    rows = [bar + _marked(" · ".join((*first, *aside))), _marked(" · ".join(second))]
     rows += [f"<b>Note:</b> {html.escape(note)}" for note in notes]
     return {
-        "text/plain": "\n".join((drawn + " · ".join(first + second), *(f"Note: {note}" for note in notes))),
+        "text/plain": "\n".join((drawn + " · ".join((*first, *second, *aside)), *(f"Note: {note}" for note in notes))),
         "text/html": f"<div>{''.join(f'<div>{row}</div>' for row in rows if row)}{picture}</div>",
     }
 
