@@ -28,7 +28,12 @@ def register(commands: Any) -> None:
     create.set_defaults(run=_create_role)
 
     policy = commands.add_parser("policy", help="print an IAM policy for an administrator to use")
-    policy.add_argument("whose", choices=("user", "execution"), help="the notebook user's or the functions' policy")
+    policy.add_argument(
+        "whose",
+        choices=("user", "execution"),
+        metavar="user|execution",
+        help="user: for the person at the notebook; execution: for the functions' role",
+    )
     add_common(policy)
     policy.set_defaults(run=_policy)
 

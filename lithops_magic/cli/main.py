@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from lithops_magic.cli import account, demo, image, jobs, packages, quota, run, verify
+from lithops_magic.cli import account, demo, export, image, jobs, packages, quota, run, verify
 from lithops_magic.errors import LithopsMagicError
 
 
@@ -37,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("local", help="run the local AWS in the foreground (see `lithops-magic local --help`)")
 
     jobs.register(commands)
+    export.register(commands)
     account.register(commands)
     verify.register(commands)
     quota.register(commands)

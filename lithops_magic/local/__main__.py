@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lithops_magic.local", description=__doc__)
+    parser = argparse.ArgumentParser(prog="lithops-magic local", description="Run and find the local AWS.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="run in the foreground until Ctrl-C")
     serve.set_defaults(command=_serve, idle=None)

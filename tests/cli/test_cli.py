@@ -122,8 +122,9 @@ def test_alone_it_helps_and_tells_its_version() -> None:
     assert alone.returncode == 0
     assert alone.stdout.startswith("usage: lithops-magic ")
     assert re.fullmatch(r"lithops-magic \d+\.\d+\S*\n", run("--version").stdout)
-    for name in ("jobs", "logs", "clean"):
+    for name in ("jobs", "logs", "clean", "export", "local"):
         assert run(name, "--help").stdout.startswith(f"usage: lithops-magic {name} ")
+    assert run("policy").stderr.endswith("the following arguments are required: user|execution\n")
 
 
 def test_jobs_are_listed_and_their_logs_read(local_aws: Any, tmp_path: Path) -> None:

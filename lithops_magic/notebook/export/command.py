@@ -5,17 +5,20 @@ from __future__ import annotations
 import html
 import os
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lithops_magic.notebook.display.status import show
 from lithops_magic.notebook.parse.usage_error import UsageError
+from lithops_magic.notebook.session import Session
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
     from nbformat import NotebookNode
 
-    from lithops_magic.notebook.session import Session
+    from lithops_magic.notebook.export.current import Source
 
 _MARKS = {
     ".ipynb": '"exported_by": "lithops-magic"',
@@ -26,33 +29,69 @@ _MARKS = {
 
 
 def export(shell: InteractiveShell, session: Session, target: Path, named: str | None) -> None:
-    """Write the notebook to `target`, and say what was written and what is missing.
+    """Write the notebook of `shell` to `target`, and say what was written and what is missing.
 
     Raises
     ------
     UsageError
         The target or the notebook cannot be used; nothing was written.
     """
-    kind = target.suffix.lower()
-    if kind not in _MARKS:
-        raise UsageError(f"FILE must end in .ipynb, .py or .html, not `{target.name}`")
-    try:
-        from lithops_magic.notebook.export.clean import clean
+    _check_kind(target)
+    with _needed():
         from lithops_magic.notebook.export.current import current
-        from lithops_magic.notebook.export.secrets import Scrubber, known_secrets
-    except ModuleNotFoundError as error:
-        raise UsageError(f"%lambda_export needs {error.name}: pip install nbconvert") from None
-    source = current(shell, named)
+
+        source = current(shell, named)
+    lines = write(source, target, session, shell.user_ns)
+    show({"text/plain": "\n".join(lines), "text/html": "".join(f"<div>{html.escape(line)}</div>" for line in lines)})
+
+
+def export_file(notebook: Path, target: Path) -> list[str]:
+    """Write the notebook in a file to `target`, and return what there is to say.
+
+    Raises
+    ------
+    UsageError
+        The target or the notebook cannot be used; nothing was written.
+    """
+    _check_kind(target)
+    with _needed():
+        from lithops_magic.notebook.export.current import Source, read
+
+        source = Source(read(notebook), notebook.name, notebook)
+    return write(source, target, Session(), {})
+
+
+def write(source: Source, target: Path, session: Session, variables: Mapping[str, Any]) -> list[str]:
+    """Write a notebook without the secrets that the session, its `variables` and the notebook's own code tell of."""
+    with _needed():
+        from lithops_magic.notebook.export.clean import clean
+        from lithops_magic.notebook.export.secrets import Scrubber, assigned_secrets, known_secrets
     _check(target, source.file)
-    scrubber = Scrubber(known_secrets(session, shell.user_ns))
+    code = [cell.source for cell in source.notebook.cells if cell.cell_type == "code"]
+    scrubber = Scrubber(known_secrets(session, variables) | assigned_secrets(code))
     book = clean(source.notebook, scrubber)
-    text, left_out = _render(book, kind, source.name)
+    text, left_out = _render(book, target.suffix.lower(), source.name)
     _write(target, text)
     lines = [f"Wrote {target} from {source.name} ({len(text.encode()) / 1024:,.0f} KB)"]
     lines += [f"Secrets taken out: {scrubber.removed} ({scrubber.kinds})"] if scrubber.removed else []
     lines += [f"Note: {source.note}"] if source.note else []
     lines += [f"Left out, because only a notebook has it: {', '.join(left_out)}"] if left_out else []
-    show({"text/plain": "\n".join(lines), "text/html": "".join(f"<div>{html.escape(line)}</div>" for line in lines)})
+    return lines
+
+
+@contextmanager
+def _needed() -> Iterator[None]:
+    try:
+        yield
+        return
+    except ModuleNotFoundError as error:
+        problem = f"%lambda_export needs {error.name}: pip install nbconvert"
+    raise UsageError(problem)
+
+
+def _check_kind(target: Path) -> None:
+    if target.suffix.lower() not in _MARKS:
+        raise UsageError(f"FILE must end in .ipynb, .py or .html, not `{target.name}`")
 
 
 def _render(book: NotebookNode, kind: str, name: str) -> tuple[str, list[str]]:

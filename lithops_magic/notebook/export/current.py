@@ -59,10 +59,17 @@ def _places(shell: InteractiveShell) -> Iterator[Path]:
 
 
 def _from_file(path: Path, shell: InteractiveShell) -> Source:
-    return Source(book := _read(path), path.name, path, _unsaved(path.name, book, _history(shell)))
+    return Source(book := read(path), path.name, path, _unsaved(path.name, book, _history(shell)))
 
 
-def _read(path: Path) -> NotebookNode:
+def read(path: Path) -> NotebookNode:
+    """Return the notebook in a file.
+
+    Raises
+    ------
+    UsageError
+        There is none that can be read.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

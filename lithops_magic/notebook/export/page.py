@@ -5,10 +5,15 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from jinja2 import pass_context
 from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 
-# The template that everybody knows, without the four scripts that it loads from content delivery networks.
+from lithops_magic.notebook.export.formulas import Formulas, latex
+
+# The template that everybody knows, without the four scripts that it loads from content delivery networks, and with the
+# colours of its dark theme for those whose browsers ask for that.
 _TEMPLATE = """\
 {%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js -%}<meta name="generator" content="lithops-magic">{%- endblock -%}
@@ -16,19 +21,51 @@ _TEMPLATE = """\
 {%- block html_head_js_mathjax -%}{%- endblock -%}
 {%- block html_head_js_mermaidjs -%}{%- endblock -%}
 {%- block html_head_css -%}
+{{ resources.include_css("static/theme-dark.css")
+   | replace('<style type="text/css">', '<style type="text/css" media="screen and (prefers-color-scheme: dark)">') }}
 <style>
+  :root { color-scheme: light dark; }
   main { max-width: 64rem; margin: 0 auto; padding: 1rem; }
   .jp-OutputArea-output, .jp-InputArea-editor { overflow-x: auto; }
   .jp-RenderedHTML { padding-left: var(--jp-code-padding); }
   .jp-RenderedImage img { max-width: 100%; height: auto; }
+  math { font-size: 1.1em; }
+  @media screen and (prefers-color-scheme: dark) { .jp-RenderedImage img { background: #fff; } }
 </style>
 {%- endblock -%}
+{%- block data_latex -%}
+<div class="jp-RenderedLatex jp-OutputArea-output" data-mime-type="text/latex">
+{{ output.data['text/latex'] | latex }}
+</div>
+{%- endblock -%}
 """
+_MAGICS = {"%%lambda_map": "python", "%%lambda_call": "python"}
+"""Whose cells are Python below their first line."""
+
+
+class _Renderer(Formulas, IPythonRenderer):
+    """Sets formulas too."""
+
+
+class _Exporter(HTMLExporter):
+    """As nbconvert's, with formulas."""
+
+    @pass_context
+    def markdown2html(self, context: Any, source: str) -> str:
+        attachments = context.get("cell", {}).get("attachments", {})
+        renderer = _Renderer(escape=False, attachments=attachments, embed_images=True, exclude_anchor_links=True)
+        return str(MarkdownWithMath(renderer=renderer).render(source))
 
 
 def to_html(book: NotebookNode, title: str) -> str:
-    """Return `book` as a page with everything inside; formulas stay as TeX, as MathJax comes from a network."""
-    exporter = HTMLExporter(raw_template=_TEMPLATE, embed_images=True, exclude_anchor_links=True)
+    """Return `book` as a page with everything inside."""
+    from traitlets.config import Config
+
+    config = Config({"HighlightMagicsPreprocessor": {"enabled": True, "languages": _MAGICS}})
+    exporter: Any = _Exporter(  # type: ignore[no-untyped-call]
+        raw_template=_TEMPLATE, embed_images=True, exclude_anchor_links=True, config=config
+    )
+    exporter.register_filter("latex", latex)
     resources: dict[str, Any] = {"metadata": {"name": title}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

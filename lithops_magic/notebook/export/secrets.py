@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import gc
 import html
@@ -159,6 +160,40 @@ def known_secrets(session: Session, names: Mapping[str, Any] = MappingProxyType(
     """
     found = (*_of_settings(session), *_of_environment(), *_of_boto(), *_of_names(names))
     return {secret for secret in found if secret}
+
+
+def assigned_secrets(cells: Iterable[str]) -> set[str]:
+    """Return the texts that the code of a notebook assigns to names that say they are secret."""
+    found: set[str] = set()
+    for source in cells:
+        with suppress(SyntaxError, ValueError, RecursionError):
+            for node in ast.walk(ast.parse(_MAGIC_LINE.sub("", source))):
+                found |= {text for name, value in _pairs(node) if SECRET_NAME.search(name) for text in _literals(value)}
+    return found
+
+
+_MAGIC_LINE = re.compile(r"(?m)^[ \t]*[%!].*$")
+
+
+def _pairs(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+    """Yield names with what code gives them: by assignment, as an argument, or in a dictionary."""
+    match node:
+        case ast.Assign(targets, value):
+            yield from ((ast.unparse(target), value) for target in targets)
+        case ast.AnnAssign(target, _, value) if value is not None:
+            yield ast.unparse(target), value
+        case ast.keyword(str(name), value):
+            yield name, value
+        case ast.Dict(keys, values):
+            yield from ((ast.unparse(key), value) for key, value in zip(keys, values, strict=True) if key is not None)
+
+
+def _literals(value: ast.AST) -> Iterator[str]:
+    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+        yield value.value
+    elif isinstance(value, ast.Tuple | ast.List):
+        for part in value.elts:
+            yield from _literals(part)
 
 
 def _of_names(names: Mapping[str, Any]) -> Iterator[str]:
