@@ -102,6 +102,8 @@ class LambdaExecutor(Executor):
 
     def _forked(self) -> None:
         """Begin with nothing: in a child of this process there are no threads, and it shares no connection."""
+        if (before := vars(self).get("_finalizer")) is not None:
+            before.detach()
         self._lock = threading.Lock()
         self._streams: OrderedDict[bytes, Stream] = OrderedDict()
         self._ended: list[Stream] = []
@@ -258,10 +260,11 @@ class LambdaExecutor(Executor):
         with self._lock:
             self._over = True
             streams = self._all()
-            for stream in streams:
-                if cancel_futures:
-                    stream.cancel_queued()
-                stream.end()
+        # Not under the lock: a callback of a future may submit.
+        for stream in streams:
+            if cancel_futures:
+                stream.cancel_queued()
+            stream.end()
         if wait:
             for stream in streams:
                 stream.wait()

@@ -330,6 +330,33 @@ def test_callbacks_may_raise_anything(executor: LambdaExecutor, caplog: pytest.L
     assert executor.submit(abs, -2).result() == 2
 
 
+def test_a_callback_may_submit(local_aws: LocalAws) -> None:
+    with make(1, chunksize=1) as executor:
+        more: list[Future[int]] = []
+        executor.submit(abs, 0).add_done_callback(lambda _: more.append(executor.submit(abs, -1)))
+        assert eventually(lambda: bool(more))
+        assert more[0].result() == 1
+        refused: list[BaseException] = []
+
+        def submit(future: Future[Any]) -> None:
+            try:
+                executor.submit(abs, -2)
+            except RuntimeError as error:
+                refused.append(error)
+
+        waiting = [executor.submit(time.sleep, 0.1) for _ in range(40)]
+        for each in waiting:
+            each.add_done_callback(submit)
+        executor.shutdown(cancel_futures=True)
+        assert len(refused) > 20
+
+
+def test_arguments_and_results_that_exceed_a_request(executor: LambdaExecutor) -> None:
+    data = os.urandom(7_000_000)
+    assert executor.submit(len, data).result() == len(data)
+    assert executor.submit(bytes, 7_000_000).result() == bytes(7_000_000)
+
+
 def test_what_a_call_printed(executor: LambdaExecutor) -> None:
     future = executor.submit(print, "hello")
     assert future.result() is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import os
 import pickle
 import sys
 import threading
@@ -35,6 +36,8 @@ BROKEN = "The initializer failed in a sandbox"
 """How the error of every call there begins."""
 _pickling = threading.Lock()
 """Which modules travel by value is known to the whole process."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pickling._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
