@@ -76,10 +76,9 @@ def _line(finding: Finding) -> str:
     seen = finding.seen
     cost = f"≈${finding.cost:.6f}" if finding.cost else ""
     measured = f"{finding.seconds:5.1f} s {finding.requests:4} requests {cost:>11}"
-    lines = [f"{MARKS[seen.status]} {finding.name:<26} {measured}  {seen.text}"]
-    if seen.status in ("failed", "differs"):
-        lines += [f"    expected: {finding.expected}", *(f"    {difference}" for difference in seen.differences)]
-    return "\n".join(lines)
+    line = f"{MARKS[seen.status]} {finding.name:<26} {measured}  expected {finding.expected}; seen {seen.text}"
+    further = seen.differences if seen.status == "differs" else ()
+    return "\n".join([line, *(f"    {difference}" for difference in further)])
 
 
 def _write(report: Report, path: Path) -> None:

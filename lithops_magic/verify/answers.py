@@ -43,7 +43,7 @@ class Expected:
     """Regular expressions."""
 
     def __str__(self) -> str:
-        return " ".join(filter(None, [str(self.status), self.code, *(f"{k} {v}" for k, v in self.values.items())]))
+        return " ".join(filter(None, [str(self.status), self.code]))
 
 
 def ask(call: Callable[[], Any], read: Callable[[Any], Mapping[str, Any]] = lambda _: {}) -> Answer:

@@ -34,7 +34,7 @@ CHECKS: tuple[tuple[str, str, Check], ...] = (
     ("detach and attach", "a job goes on by itself", jobs.detached),
     ("cancel", "a stopped job sends nothing more", jobs.cancelled),
     ("budget", "max_cost stops a job", jobs.budget),
-    ("Invoke", str(service.INVOKED), service.invoked),
+    ("Invoke", "200 with a REPORT line in the log", service.invoked),
     ("Invoke: dry run", str(service.PERMITTED), service.permitted),
     ("Invoke: asynchronous", str(service.ACCEPTED), service.accepted),
     ("Invoke: exception", "200 Unhandled ValueError", service.raised),
