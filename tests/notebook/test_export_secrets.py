@@ -82,6 +82,23 @@ UNKNOWN = [
     ("os.environ['DB_PASSWORD'] = 'open-sesame'", "open-sesame"),
     ('{\\"api_key\\": \\"open-sesame\\"}', "open-sesame"),
     ("HF_TOKEN=abcdef0123456789abcdef", "abcdef0123456789abcdef"),
+    ("aws:\n  db_password: correct-horse\n", "correct-horse"),
+    ("export DB_PASSWORD=s3cr3t!pw", "s3cr3t!pw"),
+    ("PGPASSWORD=hunter22 psql -h db", "hunter22"),
+    ("login('me', pw='hunter22')", "hunter22"),
+    ("DefaultEndpointsProtocol=https;AccountKey=Zm9vYmFyYmF6cXV4Zm9vYmF6==;Suffix=x", "Zm9vYmFyYmF6cXV4Zm9vYmF6"),
+    ("https://a.blob.core.windows.net/c?sv=2020&sig=abc%2Bdefghijklmnopqrstu%3D", "abc%2Bdefghijklmnopqrstu%3D"),
+    ("https://hooks.slack.com/services/T0000/B0000/" + "x" * 24, "x" * 24),
+    ("stripe: sk_" + "live_51H8abcdefghijklmnop", "51H8abcdefghijklmnop"),
+    ("curl -s -u ada:hunter-two https://example.org", "hunter-two"),
+    ("{'Authorization': 'Token 0123456789abcdef0123'}", "0123456789abcdef0123"),
+    ("{'X-Api-Key': 'abcdef-0123'}", "abcdef-0123"),
+    ("machine example.org login ada password hunter22", "hunter22"),
+    ('password = """open sesame"""', "open sesame"),
+    ("api_key: str | None = 'abcdef-0123'", "abcdef-0123"),
+    ("if (token := 'abcdef-0123'):", "abcdef-0123"),
+    ("os.environ.setdefault('MY_TOKEN', 'abcdef-0123')", "abcdef-0123"),
+    ("%env API_KEY abcdef-0123", "abcdef-0123"),
 ]
 
 
@@ -106,6 +123,12 @@ def test_a_secret_that_nobody_knows_is_found_by_its_name_or_shape(text: str, sec
         "see https://example.org:8080/path@2x.png",
         "password: str",
         "max_tokens=4096",
+        "tokenizer = 'bert-base-uncased'",
+        "password: SecretStr",
+        "frame[['token', 'sentiment']]",
+        "API_KEY=get_key(name)",
+        "%env API_KEY={key}",
+        "os.environ.get('API_KEY', default)",
     ],
 )
 def test_what_is_no_secret_is_left(text: str) -> None:

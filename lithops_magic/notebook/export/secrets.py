@@ -35,25 +35,41 @@ _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(r"(?<=PRIVATE\ KEY-----)[\s\S]+?(?=-----END)|(?<=PRIVATE\ KEY\ BLOCK-----)[\s\S]+?(?=-----END)"),
     ),
     ("the password of an address", re.compile(r"(?<=://)[^\s/:@\"']*:[^\s/@\"']+(?=@)")),
-    ("a token", re.compile(r"(?i)(?<=\bbearer\s)[\w.~+/-]{16,}=*|(?<=\bbasic\s)[\w+/]{16,}=*")),
+    ("a token", re.compile(r"(?i)(?<=\bbearer\s)[\w.~+/-]{16,}=*|(?<=\b(?:basic|token)\s)[\w+/]{16,}=*")),
     (
         "a token",
         re.compile(
             r"\b(?:gh[pousr]_\w{30,}|github_pat_\w{22,}|glpat-[\w-]{20,}|hf_\w{30,}|xox[abprs]-[\w-]{10,}"
-            r"|sk-[\w-]{20,}|AIza[\w-]{35}|pypi-[\w-]{40,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]+)"
+            r"|sk-[\w-]{20,}|[rs]k_(?:live|test)_\w{16,}|AIza[\w-]{35}|ya29\.[\w-]{20,}|pypi-[\w-]{40,}|npm_\w{36,}"
+            r"|dapi[0-9a-f]{32}|SG\.[\w-]{16,}\.[\w-]{16,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]+)"
+            r"|(?<=hooks\.slack\.com/services/)[\w/]{20,}|(?<=[?&]sig=)[\w%+/=-]{20,}"
         ),
     ),
 )
 """What can be told to be a secret by its looks, whoever's it is."""
 
-_NAME = r"[\w.-]*(?:secret|token|password|passwd|passphrase|access_?key|api_?key|private_?key|credential)[\w.-]*"
+_WORD = (
+    r"(?:secret|token(?!i[sz]|s)|password|passwd|passphrase|(?:access|account|api|private|shared)[_-]?key|credential)"
+)
+_NAME = rf"(?:[\w.-]*{_WORD}[\w.-]*|pwd|pw)"
+_TEXT = r"""[frbu]{0,2}(?:\"\"\"|\'\'\'|["'])"""
 _ASSIGNED: tuple[re.Pattern[str], ...] = (
     # In code, JSON and reprs; what is no text, such as a call, stays.
-    re.compile(rf"""(?i)(\b{_NAME}["']?\s*\]?\s*[=:]\s*[frbu]{{0,2}}["'])([^"'\n\\]{{6,}})(?=["'])"""),
+    re.compile(rf"""(?i)(\b{_NAME}["']?\s*\]?\s*(?::\s*[\w.|\[\] ]+=|:=|[=:])\s*{_TEXT})([^"'\n\\]{{6,}})(?=["'])"""),
     re.compile(rf"""(?i)(\\["']{_NAME}\\["']\s*:\s*\\["'])([^"'\n\\]{{6,}})(?=\\["'])"""),
+    re.compile(
+        rf"""(?i)(\b(?:setdefault|putenv|setenv|set_key|add_header)\(\s*["']{_NAME}["']\s*,\s*{_TEXT})([^"'\n\\]{{6,}})"""
+    ),
     # In YAML and files of variables.
     re.compile(rf"""(?i)(\b{_NAME}\s*[=:][ \t]*)((?=[\w/+=-]*\d)[\w/+=-]{{16,}})(?![\w(])"""),
+    # There a word alone, such as the type in an annotation, stays.
+    re.compile(rf"""(?im)(^[ \t-]*{_NAME}[ \t]*:[ \t]+)((?=\S*[\d\W])[^\s#"'(){{}}\[\],]{{6,}})(?=[ \t]*$)"""),
+    # In a shell.
+    re.compile(rf"""(\b[A-Z0-9_]*{_WORD.upper()}[A-Z0-9_]*=)([^\s"'$(){{}}\[\],]{{6,}})(?![\w(])"""),
     re.compile(rf"(?i)(--env[ =][\"']?{_NAME}=)([^\s\"']+)"),
+    re.compile(rf"(?im)(^[ \t]*%(?:set_)?env[ \t]+{_NAME}[ \t=]+)([^\s{{$]\S*)"),
+    re.compile(r"""(\bcurl\b[^\n]*?\s(?:-u|--user)[ =]["']?[^\s:"']+:)([^\s"']+)"""),
+    re.compile(r"(?i)(\bmachine\s+\S+\s+login\s+\S+\s+password\s+)(\S+)"),
     re.compile(rf"(?i)(<{_NAME}>)([^<\s]+)(?=</)"),
 )
 """A secret beside a name that says so."""
