@@ -164,14 +164,14 @@ class LambdaExecutor(Executor):
         if buffersize is not None and buffersize < 1:
             raise ValueError("buffersize must be None or > 0")
         self._check()
-        submit = self._submitter(fn)
+        submit = self.submitter(fn)
         calls = zip(*iterables, strict=False)
         first = calls if buffersize is None else itertools.islice(calls, buffersize)
         futures = deque(itertools.starmap(submit, first))
         return Results(futures, None if buffersize is None else calls, submit, timeout)
 
-    def _submitter(self, fn: Callable[..., T]) -> Callable[..., CallFuture[T]]:
-        """Return what submits calls of `fn` as it is now."""
+    def submitter(self, fn: Callable[..., T]) -> Callable[..., CallFuture[T]]:
+        """Return what submits calls of `fn` as it is now, given their arguments."""
         try:
             callee = self._callees.pickle(fn)
         except LithopsMagicError as error:

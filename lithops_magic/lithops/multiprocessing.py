@@ -1,0 +1,248 @@
+"""`Pool` of `multiprocessing` over `LambdaExecutor`; what needs shared memory says what to use instead."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, as_completed
+from itertools import starmap
+from multiprocessing import TimeoutError as PoolTimeout
+from typing import Any
+
+from lithops_magic.errors import MisuseError
+from lithops_magic.executor import LambdaExecutor
+
+__all__ = ["AsyncResult", "Pool"]
+
+_SHARED = frozenset(
+    {
+        "Array",
+        "Barrier",
+        "BoundedSemaphore",
+        "Condition",
+        "Event",
+        "JoinableQueue",
+        "Lock",
+        "Manager",
+        "Pipe",
+        "Process",
+        "Queue",
+        "RLock",
+        "RawArray",
+        "RawValue",
+        "Semaphore",
+        "SimpleQueue",
+        "Value",
+    }
+)
+
+
+def __getattr__(name: str) -> Any:
+    """Say what to use instead of what shares memory."""
+    if name in _SHARED:
+        raise MisuseError(
+            f"multiprocessing.{name}: sandboxes share no memory. Give calls of a Pool all that they need as arguments, "
+            "and return what they find; what many of them write goes to S3 or a database."
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class AsyncResult:
+    """The result of a call, or the list of those of several, as of `multiprocessing.pool`."""
+
+    def __init__(
+        self,
+        futures: list[Future[Any]],
+        single: bool,
+        callback: Callable[[Any], object] | None,
+        error_callback: Callable[[BaseException], object] | None,
+    ) -> None:
+        self._futures, self._single = futures, single
+        self._callback, self._error_callback = callback, error_callback
+        self._all: Future[Any] = Future()
+        self._left, self._lock = len(futures), threading.Lock()
+        for future in futures:
+            future.add_done_callback(self._told)
+        if not futures:
+            self._finish()
+
+    def _told(self, _: Future[Any]) -> None:
+        with self._lock:
+            self._left -= 1
+            left = self._left
+        if not left:
+            self._finish()
+
+    def _finish(self) -> None:
+        try:
+            values = [future.result() for future in self._futures]
+        except BaseException as error:
+            self._all.set_exception(error)
+            if self._error_callback is not None:
+                self._error_callback(error)
+            return
+        value = values[0] if self._single else values
+        self._all.set_result(value)
+        if self._callback is not None:
+            self._callback(value)
+
+    def get(self, timeout: float | None = None) -> Any:
+        """Wait for it and return it.
+
+        Raises
+        ------
+        multiprocessing.TimeoutError
+            It is not there after so many seconds.
+        """
+        self.wait(timeout)
+        if not self.ready():
+            raise PoolTimeout
+        return self._all.result()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait for it."""
+        try:
+            self._all.exception(timeout)
+        except TimeoutError:
+            return
+
+    def ready(self) -> bool:
+        """Whether it is there."""
+        return self._all.done()
+
+    def successful(self) -> bool:
+        """Whether no call raised.
+
+        Raises
+        ------
+        ValueError
+            It is not there yet.
+        """
+        if not self.ready():
+            raise ValueError(f"{self!r} not ready")
+        return self._all.exception() is None
+
+
+class Pool:
+    """A `multiprocessing.Pool` whose calls run on AWS Lambda.
+
+    Parameters
+    ----------
+    processes
+        Most sandboxes at once; by default what the account allows.
+    initializer, initargs
+        Called once in each sandbox.
+    maxtasksperchild, context
+        Accepted: they are about processes of this machine.
+    options
+        Of `lithops_magic.LambdaExecutor`, such as ``memory=2048``.
+    """
+
+    def __init__(
+        self,
+        processes: int | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: Iterable[Any] = (),
+        maxtasksperchild: int | None = None,
+        context: Any = None,
+        **options: Any,
+    ) -> None:
+        if processes is not None and processes < 1:
+            raise ValueError("Number of processes must be at least 1")
+        self._executor = LambdaExecutor(processes, initializer=initializer, initargs=tuple(initargs), **options)
+        self._open = True
+
+    def apply(self, func: Callable[..., Any], args: Iterable[Any] = (), kwds: Mapping[str, Any] | None = None) -> Any:
+        """Call `func` once, and wait for what it returns."""
+        return self.apply_async(func, args, kwds).get()
+
+    def apply_async(
+        self,
+        func: Callable[..., Any],
+        args: Iterable[Any] = (),
+        kwds: Mapping[str, Any] | None = None,
+        callback: Callable[[Any], object] | None = None,
+        error_callback: Callable[[BaseException], object] | None = None,
+    ) -> AsyncResult:
+        """Call `func` once."""
+        self._check()
+        return AsyncResult([self._executor.submit(func, *args, **(kwds or {}))], True, callback, error_callback)
+
+    def map(self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int | None = None) -> list[Any]:
+        """Call `func` with each item, and wait for the list of what it returns."""
+        return self.starmap(func, ((item,) for item in iterable))
+
+    def map_async(
+        self,
+        func: Callable[[Any], Any],
+        iterable: Iterable[Any],
+        chunksize: int | None = None,
+        callback: Callable[[Any], object] | None = None,
+        error_callback: Callable[[BaseException], object] | None = None,
+    ) -> AsyncResult:
+        """Call `func` with each item."""
+        return self.starmap_async(func, ((item,) for item in iterable), chunksize, callback, error_callback)
+
+    def starmap(
+        self, func: Callable[..., Any], iterable: Iterable[Iterable[Any]], chunksize: int | None = None
+    ) -> list[Any]:
+        """Call `func` with what is in each item, and wait for the list of what it returns."""
+        values: list[Any] = self.starmap_async(func, iterable).get()
+        return values
+
+    def starmap_async(
+        self,
+        func: Callable[..., Any],
+        iterable: Iterable[Iterable[Any]],
+        chunksize: int | None = None,
+        callback: Callable[[Any], object] | None = None,
+        error_callback: Callable[[BaseException], object] | None = None,
+    ) -> AsyncResult:
+        """Call `func` with what is in each item."""
+        self._check()
+        futures: list[Future[Any]] = list(starmap(self._executor.submitter(func), iterable))
+        return AsyncResult(futures, False, callback, error_callback)
+
+    def imap(self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1) -> Iterator[Any]:
+        """Call `func` with each item, and yield what it returns, in the order of the items."""
+        self._check()
+        return self._executor.map(func, iterable)
+
+    def imap_unordered(self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1) -> Iterator[Any]:
+        """Call `func` with each item, and yield what it returns, as it comes."""
+        self._check()
+        futures = list(map(self._executor.submitter(func), iterable))
+        return (future.result() for future in as_completed(futures))
+
+    def close(self) -> None:
+        """Take no more calls."""
+        self._open = False
+        self._executor.shutdown(wait=False)
+
+    def terminate(self) -> None:
+        """Take no more calls, and cancel those that are not on their way."""
+        self._open = False
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def join(self) -> None:
+        """Wait for all calls.
+
+        Raises
+        ------
+        ValueError
+            The pool is still open.
+        """
+        if self._open:
+            raise ValueError("Pool is still running")
+        self._executor.shutdown()
+
+    def _check(self) -> None:
+        if not self._open:
+            raise ValueError("Pool not running")
+
+    def __enter__(self) -> Pool:
+        self._check()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.terminate()
