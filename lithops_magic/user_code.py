@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import sysconfig
+import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +65,11 @@ def _shell() -> Any:
 def short(file: str) -> str:
     """Of an installed file, the part that does not depend on where it is installed."""
     return _INSTALLED.split(file)[-1]
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether a person has interrupted this thread, as far as can be told: elsewhere only code can raise that."""
+    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 
 def calls(at: TracebackType | None) -> list[str]:

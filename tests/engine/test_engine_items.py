@@ -377,3 +377,26 @@ def test_two_threads_that_wait_and_one_that_is_asked() -> None:
     assert sorted(lmap(abs, items(), chunksize=2)) == list(range(40))
     assert threads == {threading.get_ident()}
     assert sys.getrefcount(items) < 10
+
+
+class Interrupting:
+    """An item whose own methods raise what only a person should."""
+
+    def __repr__(self) -> str:
+        raise KeyboardInterrupt
+
+    def __reduce__(self) -> Any:
+        if self.__dict__.get("whole"):
+            raise KeyboardInterrupt
+        return Interrupting, ()
+
+
+def test_an_item_that_raises_an_interrupt_where_nobody_interrupts_costs_itself_only() -> None:
+    bad = Interrupting()
+    bad.whole = True  # type: ignore[attr-defined]
+    items = iter([Interrupting(), 0, bad])
+    result = api.map(lambda item: 1 / 0 if item else 1, items, background=True, errors="keep")
+    found = result.wait(60), result.error, result.succeeded(), sorted(result.errors), str(result.errors[0])[:70]
+    # pytest would ask the items for their repr.
+    assert found[:4] == (True, None, {1: 1}, [0, 2])
+    assert found[4].startswith("Task 0 (<Interrupting>): ZeroDivisionError")

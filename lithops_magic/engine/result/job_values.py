@@ -53,6 +53,8 @@ class JobValues(Sequence[R]):
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        self._called = ""
+        """How it is had where no variable is it."""
 
     def __len__(self) -> int:
         total = self._job.snapshot().total
@@ -300,7 +302,9 @@ class JobValues(Sequence[R]):
     def _debugged(self, index: int) -> str:
         """How to run a task here; empty where that cannot be, or would end this process as it ended its sandbox."""
         fatal = isinstance(self.errors.get(index), TaskCrashed | TaskOutOfMemory)
-        return "" if fatal or self._job.function is None else f"{user_code.variable(self)}.debug({index})"
+        return (
+            "" if fatal or self._job.function is None else f"{user_code.variable(self) or self._called}.debug({index})"
+        )
 
     def _item_repr(self, index: int) -> str:
         """A short repr of a task's item, or nothing if it was not kept."""

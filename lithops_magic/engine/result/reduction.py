@@ -128,6 +128,7 @@ class Reduction:
             snapshot = mapped.snapshot()
             if snapshot.state == "finished" and not snapshot.failed and not self._cancelled.is_set():
                 self.result = self._begin(mapped)
+                self.result._called = "error.result"
                 # Stopped while it was begun.
                 if self._cancelled.is_set():
                     self.result.cancel()

@@ -7,6 +7,8 @@ import reprlib
 from array import array
 from typing import Any
 
+from lithops_magic import user_code
+
 _FLOAT = 9
 """Characters up to which a float is shown in full; six digits of a longer one."""
 _FEW = 4
@@ -19,9 +21,9 @@ def glance(value: object, width: int = 60) -> str:
     """Return a repr of at most about `width` characters in one line; it never raises, and what it opens it closes."""
     try:
         return " ".join(_Glance(width).repr(value).split())
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # a value's own repr may do anything, and a result must always show
+    except BaseException as error:  # a value's own repr may do anything, and a result must always show
+        if user_code.is_interrupt(error):
+            raise
         return f"<{type(value).__qualname__}>"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lithops_magic import packages
+from lithops_magic import packages, user_code
 from lithops_magic.engine.wire.refusal import way_out
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import SerializationError
@@ -66,9 +66,13 @@ class Prepared:
 
     def __repr__(self) -> str:
         try:
-            return repr(self.load(None))
-        except BaseException:  # what an item's own repr does is not known
+            item = self.load(None)
+        except BaseException:  # what an item's own methods do is not known
             return "<an item of another process>"
+        try:
+            return repr(item)
+        except BaseException:
+            return f"<{type(item).__qualname__}>"
 
 
 def prepare(item: Any) -> Prepared:
@@ -88,9 +92,9 @@ def prepare(item: Any) -> Prepared:
         data, reach = packages.dumps(item, buffers.take)
         drawn = tuple((id(each), hash(packing.dumps(each))) for each in reach.generators)
         return Prepared(container=packing.pack(data, buffers.views), reach=reach, drawn=drawn)
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:  # an item's own methods may raise anything, and it costs no neighbour
+        if user_code.is_interrupt(error):
+            raise
         part, reason = find(item, "item", error)
         raise SerializationError(f"The item cannot be pickled: {reason}; {way_out(item, part)}") from error
 
