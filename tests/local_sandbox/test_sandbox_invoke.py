@@ -346,7 +346,8 @@ def test_reserved_concurrency_throttles(deploy: Any) -> None:
     assert answer["Error"]["Code"] == "TooManyRequestsException"
     assert answer["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 429
-    assert float(answer["ResponseMetadata"]["HTTPHeaders"]["retry-after"]) > 0
+    # As recorded: of a function's own limit AWS does not say how long it lasts.
+    assert "retry-after" not in answer["ResponseMetadata"]["HTTPHeaders"]
     function.client.put_function_concurrency(FunctionName=function.name, ReservedConcurrentExecutions=0)
     assert refused(function)["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
 
