@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 def register(commands: Any) -> None:
     """Add the commands to the sub-parsers of `lithops-magic`."""
-    role = commands.add_parser("role", help="create the role that functions run with")
+    role = commands.add_parser("role", help="create the functions' execution role")
     actions = role.add_subparsers(required=True, metavar="ACTION")
-    create = actions.add_parser("create", help="create it with least privilege, or bring it up to date")
+    create = actions.add_parser("create", help="create it with the least privileges, or update it")
     create.add_argument("--name", help="instead of lithops-magic-execution")
     add_common(create)
     create.set_defaults(run=_create_role)
@@ -43,10 +43,10 @@ def register(commands: Any) -> None:
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", metavar="FILE", help="Lithops configuration to read instead of the usual one")
+    parser.add_argument("--config", metavar="FILE", help="read this Lithops configuration instead of the usual one")
     parser.add_argument("--profile", help="use the account of this AWS profile")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--account", dest="local", action="store_false", help="use AWS even if nothing is configured")
+    where.add_argument("--account", dest="local", action="store_false", help="use AWS, even if nothing is configured")
     where.add_argument("--local", dest="local", action="store_true", help="use the local AWS of this machine")
     parser.set_defaults(local=None)
 

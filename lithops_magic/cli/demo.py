@@ -47,7 +47,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _choose(names: list[str], *, everything: bool) -> list[Path]:
     if not NOTEBOOKS.exists():
         raise LithopsMagicError(
-            "the demo notebooks come with the project's repository: clone it and `pip install -e .` there"
+            "the demo notebooks are in the project's repository: clone it and `pip install -e .` there"
         )
     there = {path.stem: path for path in sorted(NOTEBOOKS.glob("*.ipynb"))}
     wanted = list(there) if everything else [name.removesuffix(".ipynb") for name in names] or ["01_quickstart"]

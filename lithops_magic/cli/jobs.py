@@ -18,19 +18,19 @@ def register(commands: Any) -> None:
     status = commands.add_parser("status", help="list the functions that were deployed")
     status.set_defaults(run=lambda _: _status())
 
-    jobs = commands.add_parser("jobs", help="list the jobs that this machine knows, the latest first")
+    jobs = commands.add_parser("jobs", help="list the jobs of this machine, newest first")
     jobs.add_argument("--json", action="store_true", help="as JSON, one object per job")
     jobs.set_defaults(run=_jobs)
 
     logs = commands.add_parser("logs", help="print what the tasks of a job printed")
-    logs.add_argument("job", metavar="JOB", help="the job's id, or how it begins")
+    logs.add_argument("job", metavar="JOB", help="the job's id, or the start of it")
     logs.add_argument("index", metavar="INDEX", nargs="?", type=int, help="one task only")
     logs.add_argument("--grep", metavar="PATTERN", help="only lines that match this regular expression")
     logs.add_argument("--follow", action="store_true", help="print what tasks print while they run, until the end")
     logs.set_defaults(run=_logs)
 
     clean = commands.add_parser("clean", help="delete the functions and layers that were deployed")
-    clean.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+    clean.add_argument("--dry-run", action="store_true", help="only show what would be deleted")
     clean.add_argument("--yes", action="store_true", help="delete without asking")
     clean.set_defaults(run=_clean)
 

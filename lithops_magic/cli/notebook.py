@@ -70,7 +70,7 @@ def read(path: Path) -> NotebookCode:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError):
-        raise ConfigError(f"{path} is no notebook.") from None
+        raise ConfigError(f"{path} is not a notebook.") from None
     code = NotebookCode()
     for number, source in enumerate(sources, 1):
         _add(code, number, source)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def register(commands: Any) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("packages", help="show which packages the mapped cells of a notebook would be given")
+    parser = commands.add_parser("packages", help="show which packages the mapped cells of a notebook get")
     parser.add_argument("notebook", type=Path, metavar="FILE.ipynb")
     parser.set_defaults(run=_show)
 

@@ -94,7 +94,7 @@ def _opened(path: Path) -> NotebookNode:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from None
     except Exception:  # nbformat has many errors of its own for what is none
-        raise ConfigError(f"{path} is no notebook.") from None
+        raise ConfigError(f"{path} is not a notebook.") from None
     return notebook
 
 

@@ -124,7 +124,7 @@ def read(path: Path, name: str | None = None) -> Document:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
         if len(content) > LARGEST:
-            raise ConfigError(f"{name}: the file has more than {LARGEST:,} bytes, which no configuration has.")
+            raise ConfigError(f"{name}: the file has more than {LARGEST:,} bytes, too large for a configuration.")
         text = content.decode("utf-8")
     except OSError as error:
         raise ConfigError(f"{name}: the file cannot be read: {error.strerror}.") from None

@@ -41,7 +41,7 @@ def lookup(data: Mapping[str, Any], place: Place) -> Any:
 
 def _text(document: Document, place: Place, value: Any) -> str:
     if not isinstance(value, Scalar) or not value:
-        raise document.fail(value, f"{'.'.join(place)} must be a text.")
+        raise document.fail(value, f"{'.'.join(place)} must be text.")
     return str(value)
 
 
@@ -70,7 +70,7 @@ def _boolean(document: Document, place: Place, value: Any) -> bool:
 
 def _list(document: Document, place: Place, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, Scalar) for item in value):
-        raise document.fail(value, f"{'.'.join(place)} must be a list of texts.")
+        raise document.fail(value, f"{'.'.join(place)} must be a list of strings.")
     return tuple(str(item) for item in value)
 
 
@@ -84,7 +84,7 @@ def _pairs(document: Document, place: Place, value: Any) -> dict[str, str]:
         raise document.fail(value, f"{'.'.join(place)} must be a mapping, or a list of entries with name and value.")
     for name, content in items:
         if not isinstance(name, Scalar) or not isinstance(content, Scalar | None):
-            raise document.fail(name, f"{'.'.join(place)}: {_show(name)} must have a text.")
+            raise document.fail(name, f"{'.'.join(place)}: {_show(name)} must be text.")
     return {str(name): str(content or "") for name, content in items}
 
 

@@ -70,7 +70,7 @@ def check(document: Document) -> None:
     for place in (("lithops", "backend"), ("lithops", "mode"), ("serverless", "backend")):
         value = (document.data.get(place[0]) or {}).get(place[1])
         if value is not None and not isinstance(value, Scalar):
-            raise document.fail(value, f"{'.'.join(place)} must be a text.")
+            raise document.fail(value, f"{'.'.join(place)} must be text.")
 
 
 def _check_nested(document: Document, place: str, key: Any, value: Any) -> None:

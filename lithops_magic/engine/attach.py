@@ -310,4 +310,4 @@ class _Attached:
 
     def _why_left(self) -> str:
         rest = f"lithops_magic.attach({self._job.id!r}, resume=True) runs the rest"
-        return f"it was begun by a process that has ended; {rest}"
+        return f"the process that started it has ended; {rest}"

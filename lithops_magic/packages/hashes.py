@@ -108,10 +108,11 @@ def _pinned(file: str, text: str) -> Requirement:
     try:
         requirement = Requirement(places.requirement_of(text) or text)
     except InvalidRequirement:
-        raise PackageError(f"packages: {file} has hashes of `{text}`, which is no requirement.") from None
+        raise PackageError(f"packages: {file} has hashes of `{text}`, which is not a requirement.") from None
     if not requirement.url and not _version(requirement):
         raise PackageError(
-            f"packages: {file} has hashes of `{text}`, which is no exact version: write {requirement.name}==VERSION."
+            f"packages: {file} has hashes of `{text}`, which is not an exact version: "
+            f"write {requirement.name}==VERSION."
         )
     return requirement
 

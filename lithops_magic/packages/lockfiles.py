@@ -37,7 +37,7 @@ def locked(path: Path, data: bytes) -> list[str]:
         return list(_pylock(lock) if path.suffix == ".toml" else _poetry(lock))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
-        raise PackageError(f"packages: {path.name} is no lock file that can be read: {reason}.") from None
+        raise PackageError(f"packages: {path.name} is not a readable lock file: {reason}.") from None
 
 
 def _pylock(lock: dict[str, Any]) -> Iterator[str]:

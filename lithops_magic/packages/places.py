@@ -88,7 +88,7 @@ def of_environment(path: Path) -> list[str]:
     except OSError as error:
         raise PackageError(f"packages: {path} cannot be read: {error.strerror}.") from None
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
-        raise PackageError(f"packages: {path} is no conda environment: it has no list of dependencies.") from None
+        raise PackageError(f"packages: {path} is not a conda environment: it has no list of dependencies.") from None
 
 
 def _entries(path: Path, entries: list[Any]) -> Iterator[str]:

@@ -118,6 +118,6 @@ def _requirement(word: str) -> str:
         return str(Requirement(word))
     except InvalidRequirement:
         raise PackageError(
-            f"packages: `{word}` is no requirement; write names with or without versions, such as "
+            f"packages: `{word}` is not a requirement; write names with or without versions, such as "
             "`numpy==2.1 polars`, or a requirements file, a wheel, a folder or an address, or `none`."
         ) from None

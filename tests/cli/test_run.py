@@ -135,4 +135,4 @@ def test_what_is_no_notebook_is_refused(
     assert main(["run", str(path)]) == 1
     shown = capsys.readouterr().err
     assert shown.count("\n") == 1
-    assert "cannot be read" in shown if content is None else "is no notebook" in shown
+    assert "cannot be read" in shown if content is None else "is not a notebook" in shown

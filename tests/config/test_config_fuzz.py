@@ -205,7 +205,7 @@ def test_hundreds_of_broken_files(seed: int) -> None:
         ("aws_lambda:\n  runtime_memory: !!int lots", r"must be a whole number"),
         ("aws_lambda: " + "[" * 5000, r"nested too deeply|not valid YAML"),
         ("lithops: aws_lambda", r"section lithops must hold keys and values"),
-        ("lithops:\n  backend: [aws_lambda]", r"lithops.backend must be a text"),
+        ("lithops:\n  backend: [aws_lambda]", r"lithops.backend must be text"),
     ],
 )
 def test_what_would_be_ignored_is_refused(text: str, message: str) -> None:

@@ -198,7 +198,7 @@ def test_wrong_json_names_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
         ("runtime_memory: lots", "aws_lambda.runtime_memory must be a whole number"),
         ("runtime_memory: '512'", "without quotes"),
         ("runtime_memory: 51.5", "must be a whole number"),
-        ("region: [a]", "aws_lambda.region must be a text"),
+        ("region: [a]", "aws_lambda.region must be text"),
         ("local: maybe", "aws_lambda.local must be true or false"),
         ("vpc: {subnets: subnet-1}", "aws_lambda.vpc.subnets must be a list"),
         ("env_vars: [A]", "aws_lambda.env_vars must be a mapping"),

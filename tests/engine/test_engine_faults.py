@@ -153,7 +153,7 @@ def test_a_deployment_that_fails_ends_the_job() -> None:
         (
             died("Runtime.ExitError", "Error: exited", used=512),
             TaskOutOfMemory,
-            "512 of the function's 512 MB: give it more",
+            "512 of the function's 512 MB; raise it with memory",
         ),
         (died("Runtime.OutOfMemory", "x"), TaskOutOfMemory, "512 MB"),
         (died("Sandbox.Timedout", "RequestId: x Error: Task timed out after 7.00 seconds"), TaskTimeout, "7 s"),

@@ -168,7 +168,7 @@ def test_what_tasks_print_is_seen_while_they_run_and_each_line_once(capsys: pyte
     assert len(other.result(60)) == 3
     result.logs(1, grep="e.d", follow=True)
     assert capsys.readouterr().out == "[1] ended 6\n"
-    with pytest.raises(MisuseError, match="no regular expression"):
+    with pytest.raises(MisuseError, match="is not a regular expression"):
         result.logs(grep="(", follow=True)
 
 

@@ -173,7 +173,7 @@ def test_logs_are_shown_as_printed_and_searched_over_all_tasks() -> None:
     assert everything.endswith("… and 300 more lines")
     assert len(result.logs()[2:]) == 498
     assert "250 tasks printed: .logs(1), .logs(grep=…)" in repr(result)
-    with pytest.raises(MisuseError, match="no regular expression"):
+    with pytest.raises(MisuseError, match="is not a regular expression"):
         result.logs(grep="(")
     with pytest.raises(NoSuchTask):
         result.logs(500)

@@ -80,7 +80,7 @@ def test_no_secret_that_the_session_knows_leaves_it(
     )
     for name in ("out.ipynb", "out.html", "out.py"):
         said, _ = run(f"%lambda_export {name} notes.ipynb")
-        assert "Secrets taken out:" in said
+        assert "Secrets removed:" in said
         text = (tmp_path / name).read_text()
         for secret in (*told.split(), SIGNATURE, "sesame%2Fopen%2Bplease", UNKNOWN_SECRET):
             assert secret not in text
@@ -167,7 +167,7 @@ def test_without_a_file_the_session_is_exported(
         ("'a.py", "a quotation mark is not closed"),
         ("a.pdf nb.ipynb", "FILE must end in .ipynb, .py or .html, not `a.pdf`"),
         ("a.py nowhere.ipynb", "there is no notebook nowhere.ipynb"),
-        ("a.py broken.ipynb", "broken.ipynb is no notebook: Notebook does not appear to be JSON: '{'"),
+        ("a.py broken.ipynb", "broken.ipynb is not a notebook: Notebook does not appear to be JSON: '{'"),
         ("a.py folder", "folder cannot be read: Is a directory"),
         ("none/a.py nb.ipynb", "there is no folder none"),
         ("nb.ipynb nb.ipynb", "nb.ipynb is the notebook itself; choose another name"),

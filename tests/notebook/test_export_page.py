@@ -72,7 +72,7 @@ def test_the_command_writes_no_secret_that_the_code_tells(
     assert main(["export", str(tmp_path / "a.ipynb"), str(tmp_path / f"out.{kind}")]) == 0
     told = capsys.readouterr().out
     assert told.startswith(f"Wrote {tmp_path / f'out.{kind}'} from a.ipynb")
-    assert "Secrets taken out: " in told
+    assert "Secrets removed: " in told
     text = (tmp_path / f"out.{kind}").read_text()
     for secret in ("k-123456789", "tok-9931-zz", "open sesame", "f-string-less"):
         assert secret not in text

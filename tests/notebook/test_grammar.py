@@ -236,7 +236,7 @@ def test_the_line_form_splits_where_both_sides_are_python(line: str, function: s
         ("x in a --reduce f(x)", "--reduce must be the name of a function"),
         ("x in a --quiet b", "options go before or after the expression"),
         ("x in [1", "never closed"),
-        ("x in", "nothing stands after `in`"),
+        ("x in", "nothing follows `in`"),
         ("", "nothing to map over"),
     ],
 )

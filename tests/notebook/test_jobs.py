@@ -44,7 +44,7 @@ def test_a_call_awaits_and_says_when_it_has_no_value(
     run("%%lambda_call -o slept\nimport asyncio\nawait asyncio.sleep(0)\n'ok'")
     assert loaded.user_ns["slept"] == "ok"
     out, _ = run("%%lambda_call -o nothing\nvalue = 1")
-    assert "Note: the cell's last line is no expression, so its value is None; add a line `value`" in out
+    assert "Note: the cell's last line is not an expression, so its value is None; add a line `value`" in out
     assert loaded.user_ns["nothing"] is None
 
 
@@ -94,7 +94,7 @@ def test_logs_of_one_task_of_all_and_filtered(
     ("line", "message"),
     [
         ("r 12", "NoSuchTask: there is no task 12: the result has 2 tasks"),
-        ("r --grep [", "MisuseError: logs: grep='[' is no regular expression"),
+        ("r --grep [", "MisuseError: logs: grep='[' is not a regular expression"),
         ("r x", "UsageError: `r x` cannot be used as a result"),
     ],
 )
@@ -204,7 +204,7 @@ def test_a_detached_job_goes_on_by_itself_and_is_found_again(
 ) -> None:
     out, _ = run("%%lambda_map x in range(4) --detach -o r\nimport time\ntime.sleep(1)\nx ** 2")
     # A terminal shows no progress of it, but its id.
-    assert f"%lambda_attach {loaded.user_ns['r'].job_id} finds it again" in out
+    assert f"%lambda_attach {loaded.user_ns['r'].job_id} gets its results" in out
     assert loaded.user_ns["r"].snapshot().state != "preparing"
     job = loaded.user_ns["r"].job_id
     assert loaded.user_ns["r"].wait(120)

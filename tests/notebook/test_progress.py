@@ -97,7 +97,8 @@ def test_the_time_left_rises_where_it_was_far_too_short() -> None:
 def test_before_the_first_answer_no_rate_is_claimed() -> None:
     shown = text(replace(RUNNING, done=0, failed=0, invocations=0, cost=0.0, request_cost=0.0))
     assert shown.endswith(
-        "] 0/400 · 5 throttled · no task has ended yet · 4 sandboxes at work · 12 s · 2 retried · 3 tasks sent twice"
+        "] 0/400 · 5 throttled · waiting for the first result · 4 sandboxes at work · 12 s · 2 retried"
+        " · 3 tasks sent twice"
     )
     assert "/s" not in shown
 

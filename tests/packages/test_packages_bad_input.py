@@ -100,7 +100,7 @@ def test_no_network_and_nothing_fetched_before(
 @pytest.mark.parametrize(
     ("packages", "told"),
     [
-        ("numpy==", "`numpy==` is no requirement"),
+        ("numpy==", "`numpy==` is not a requirement"),
         ("none numpy", "`none` stands alone"),
         ("missing-requirements.txt", "missing-requirements.txt cannot be read"),
         ("./missing-1.0-py3-none-any.whl", "there is no file"),

@@ -58,7 +58,7 @@ def test_what_is_no_notebook(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "Cell 1, `%%lambda_map x in y --memroy 5`: " in told[2]
     assert "--memory" in told[2]
     assert "cannot be read: No such file" in told[0]
-    assert "is no notebook" in told[1]
+    assert "is not a notebook" in told[1]
 
 
 def test_cleaning_removes_the_layers_as_well(local_aws: LocalAws, capsys: pytest.CaptureFixture[str]) -> None:

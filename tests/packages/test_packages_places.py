@@ -68,8 +68,8 @@ def test_a_conda_environment_gives_what_is_installed_here_and_what_pip_gets(
     ("name", "text", "told"),
     [
         ("e.yml", "dependencies: [no-such-conda-thing-x]", "which is not installed here under that name"),
-        ("e.yml", "just text", "is no conda environment"),
-        ("e.yml", "a: [", "is no conda environment"),
+        ("e.yml", "just text", "is not a conda environment"),
+        ("e.yml", "a: [", "is not a conda environment"),
         ("missing.yml", None, "cannot be read"),
         ("./no-folder", None, "is no folder"),
         (".", None, "has no pyproject.toml or setup.py"),

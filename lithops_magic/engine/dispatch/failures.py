@@ -89,11 +89,11 @@ def of_exception(
         text = f" (Lambda has no {library}: use a build of the package that brings it, or a layer that has it)"
         return ImportFailed, text
     if error.message.startswith(_DISK_FULL):
-        return DiskFull, " (the function's disk is full: give it more of /tmp with tmp (--tmp), or write elsewhere)"
+        return DiskFull, " (the function's disk is full; enlarge /tmp with tmp (--tmp), or write elsewhere)"
     if error.type in _NO_FILE and any(frame.file.endswith(_SHARED) for frame in error.frames):
         return RemoteError, f" ({_NO_SHARED_MEMORY})"
     if error.type == "MemoryError":
-        return RemoteError, f" (the function has {memory} MB: give it more with memory (--memory))"
+        return RemoteError, f" (the function has {memory} MB; raise it with memory (--memory))"
     if error.type == "BdbQuit":
         return RemoteError, f" ({_NO_DEBUGGER})"
     if name := _only_in_a_text(error):

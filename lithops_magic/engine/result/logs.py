@@ -55,7 +55,7 @@ def find(logs: Mapping[int, str], pattern: str | re.Pattern[str] | None) -> LogL
     Raises
     ------
     MisuseError
-        `pattern` is no regular expression.
+        `pattern` is not a regular expression.
     """
     lines = _lines(logs)
     if pattern is None:
@@ -70,7 +70,7 @@ def tell(lines: Iterable[tuple[str, str]], index: int | None, pattern: str | re.
     Raises
     ------
     MisuseError
-        `pattern` is no regular expression.
+        `pattern` is not a regular expression.
     """
     sought = _compile(pattern or "")
     try:
@@ -94,5 +94,5 @@ def _compile(pattern: Any) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
     except (re.error, TypeError) as error:
-        problem = f"logs: grep={pattern!r} is no regular expression: {error}"
+        problem = f"logs: grep={pattern!r} is not a regular expression: {error}"
     raise MisuseError(problem)

@@ -107,7 +107,7 @@ def _counts(snapshot: Snapshot, left: float | None) -> list[str]:
     parts += _count(snapshot.cached, "from cache")
     if not snapshot.invocations:
         # A sandbox that starts and one that computes look alike from here.
-        return [*parts, "no task has ended yet"]
+        return [*parts, "waiting for the first result"]
     parts += [f"{_seconds(left)} left"] if left is not None else []
     return parts + ([rate(snapshot.rate)] if snapshot.rate else [])
 

@@ -128,7 +128,9 @@ def _go_on(view: View, result: MapResult, progress: Progress) -> MapResult:
         progress.finish(result, *_failures(result), *kept(result))
 
     if result.options.detach:
-        text = f"job {result.job_id} goes on without this notebook; %lambda_attach {result.job_id} finds it again"
+        text = (
+            f"job {result.job_id} keeps running without this notebook; %lambda_attach {result.job_id} gets its results"
+        )
         progress.note(text)
         if view.progress and not progress.visible:
             # In a terminal nothing is drawn behind other prompts, but nobody finds a job without its id.

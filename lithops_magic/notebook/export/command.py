@@ -73,9 +73,9 @@ def write(source: Source, target: Path, session: Session, variables: Mapping[str
     text, left_out = _render(book, target.suffix.lower(), source.name)
     _write(target, text)
     lines = [f"Wrote {target} from {source.name} ({len(text.encode()) / 1024:,.0f} KB)"]
-    lines += [f"Secrets taken out: {scrubber.removed} ({scrubber.kinds})"] if scrubber.removed else []
+    lines += [f"Secrets removed: {scrubber.removed} ({scrubber.kinds})"] if scrubber.removed else []
     lines += [f"Note: {source.note}"] if source.note else []
-    lines += [f"Left out, because only a notebook has it: {', '.join(left_out)}"] if left_out else []
+    lines += [f"Left out (notebook only): {', '.join(left_out)}"] if left_out else []
     return lines
 
 

@@ -80,7 +80,7 @@ def read(path: Path) -> NotebookNode:
     except OSError as error:
         problem = f"{path} cannot be read: {error.strerror}"
     except Exception as error:  # nbformat has no common exception for what is no notebook
-        problem = f"{path} is no notebook: {str(error).partition(chr(10))[0]}"
+        problem = f"{path} is not a notebook: {str(error).partition(chr(10))[0]}"
     raise UsageError(problem)
 
 
@@ -116,7 +116,7 @@ def _from_history(shell: InteractiveShell) -> Source:
     ]
     language = {"name": "python", "version": platform.python_version()}
     book: NotebookNode = v4.new_notebook(cells=cells, metadata={"language_info": language})
-    note = "where the notebook is was not told here, so this is the session's history, without text cells and pictures"
+    note = "the notebook's file is not known here, so this is the session's history, without text cells and pictures"
     return Source(book, "this session", note=f"{note}; to export a file: `%lambda_export FILE NOTEBOOK`")
 
 

@@ -129,7 +129,7 @@ class JobMagics(Magics):
             if not name or job.about.startswith(f"{name}: "):
                 return job.id
         whose = f"of {name} " if name else ""
-        raise UsageError(f"no job {whose}is known; %lambda_status lists those that this machine knows")
+        raise UsageError(f"no job {whose}was found; %lambda_status lists the jobs of this machine")
 
 
 def _always(_: str) -> bool:

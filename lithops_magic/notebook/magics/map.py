@@ -61,30 +61,30 @@ class LambdaMagics(Magics):
 
     shell: InteractiveShell
 
-    memory = _number(limits.MEMORY, "Memory of each Lambda")
+    memory = _number(limits.MEMORY, "Memory of the function")
     timeout = _number(limits.TIMEOUT, "Longest time one task may run")
-    tmp = _number(limits.TMP, "Size of /tmp in each Lambda")
+    tmp = _number(limits.TMP, "Size of /tmp")
     env = Dict(value_trait=Unicode(), key_trait=Unicode(), help="Environment variables of the tasks.").tag(config=True)
-    packages = _text("Packages to ship beside those that are seen to be used; none ships no packages.")
+    packages = _text("Packages to ship besides those that the code imports; none ships no packages.")
     chunksize = _number(limits.COUNT, "Items sent in one invocation")
-    workers = _number(limits.COUNT, "Most Lambdas running at the same time")
-    retries = _number(limits.RETRIES, "How often a task is sent again when its Lambda was lost")
-    retry_errors = _switch(False, "Also send a task again when its code raised.")
+    workers = _number(limits.COUNT, "Most invocations at the same time")
+    retries = _number(limits.RETRIES, "Retries of a task whose sandbox crashed or was lost")
+    retry_errors = _switch(False, "Also retry tasks that raised an exception.")
     retry_memory = Float(
-        None, allow_none=True, help="How many times the memory a task that ran out of it gets at its next attempt."
+        None, allow_none=True, help="Factor by which a task that ran out of memory gets more at its next attempt."
     ).tag(config=True)
-    backups = _switch(False, "Run a second copy of tasks far slower than their peers.")
-    errors = Enum(options.ERRORS, "raise", help="Raise grouped errors at the end, or keep them in the result.").tag(
+    backups = _switch(False, "Run a second copy of tasks that take far longer than others.")
+    errors = Enum(options.ERRORS, "raise", help="Raise the grouped errors at the end, or only keep them.").tag(
         config=True
     )
-    locals = _switch(False, "Show the local variables of the frames that failed.")
+    locals = _switch(False, "Show the local variables in tracebacks.")
     cache = Union(
         [Bool(), Unicode(), Float()],
         default_value=None,
         allow_none=True,
         help="Use values computed before, and keep new ones: True for 30 days, or a time such as '12h' or '90d'.",
     ).tag(config=True)
-    max_cost = Float(None, allow_none=True, help="US dollars after which one job sends nothing more.").tag(config=True)
+    max_cost = Float(None, allow_none=True, help="US dollars after which a job sends nothing more.").tag(config=True)
     profile = _text("AWS profile to use.")
     local = _switch(False, "Use the local AWS on this machine, whatever is configured.")
     progress = _switch(True, "Show progress and a summary.")

@@ -238,7 +238,7 @@ def _stands_first(statement: ast.stmt) -> bool:
 
 
 def _no_value(last: ast.stmt, *, each: bool) -> str:
-    note = f"the cell's last line is no expression, so {'every result' if each else 'its value'} is None"
+    note = f"the cell's last line is not an expression, so {'every result' if each else 'its value'} is None"
     if isinstance(last, ast.Assign | ast.AugAssign | ast.AnnAssign):
         target = last.targets[0] if isinstance(last, ast.Assign) else last.target
         note += f"; add a line `{ast.unparse(target)}` to get it back"

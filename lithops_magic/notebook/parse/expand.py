@@ -38,6 +38,6 @@ def expand(text: str, names: Mapping[str, Any]) -> str:
         except Exception as error:
             problem = f"it raises {type(error).__name__}: {error}"
         literal = f"${whole}" if found[2] else f"{{{whole}}}"
-        raise UsageError(f"`{whole}` in the value of an option: {problem}; write `{literal}` to have it as it stands")
+        raise UsageError(f"`{whole}` in the value of an option: {problem}; write `{literal}` to keep it as it is")
 
     return _FIELD.sub(value, text)

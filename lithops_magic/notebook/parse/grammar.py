@@ -293,9 +293,9 @@ def _check(source: str) -> None:
         return
     flag = _FLAG.match(source)
     if flag is not None and flag.group() in _FLAGS:
-        raise UsageError(f"nothing stands after `in`, only the option {flag.group()}")
+        raise UsageError(f"nothing follows `in`, only the option {flag.group()}")
     refuse_unknown_flag(source)
-    raise UsageError(f"`{source}` is not a Python expression: {problem}" if source else "nothing stands after `in`")
+    raise UsageError(f"`{source}` is not a Python expression: {problem}" if source else "nothing follows `in`")
 
 
 def _trim(text: str) -> str:
