@@ -237,7 +237,7 @@ def _callables(name: str, value: Any) -> tuple[Callback, ...]:
 
 
 _NEEDED = frozenset(field.name for field in fields(MapOptions) if field.default is not None)
-"""Of which None is no value, or an empty one."""
+"""Of which None is not a value, or an empty one."""
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "memory": _whole(limits.MEMORY),

@@ -85,7 +85,7 @@ class CrtTransport:
         """Attempts to connect and their deadlines."""
         self._closed = threading.Event()
         self._watch: threading.Thread | None = None
-        # When the interpreter ends, connections break under whoever waits: that is no outcome to tell.
+        # When the interpreter ends, connections break under whoever waits: that is not an outcome to report.
         atexit.register(self._closed.set)
 
     def send(self, payload: bytes, done: Done) -> None:

@@ -176,7 +176,7 @@ class DetachedBackend:
             return
         if not isinstance(outcome, Ambiguous):
             events.appendleft(event)
-            # What comes from an endpoint that was given up already is no news.
+            # What comes from an endpoint that was given up already is not news.
             if current:
                 self._link.turned_away(outcome)
             return

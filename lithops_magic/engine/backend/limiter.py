@@ -90,7 +90,7 @@ class Limiter:
         self._disturbed, self._setbacks = False, 0
 
     def setback(self, now: float) -> None:
-        """Nobody knows whether an invocation ran: if that is no single case, send one at a time until one runs."""
+        """Nobody knows whether an invocation ran: unless that is a single case, send one at a time until one runs."""
         self._held -= 1
         self._setbacks += 1
         if self._setbacks < _OUTAGE and self._held > 0:

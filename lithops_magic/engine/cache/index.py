@@ -64,7 +64,7 @@ def decode(index: bytes, days: int) -> Iterator[Entry]:
         It is none, or of another format.
     """
     if not index.startswith(MAGIC) or (len(index) - HEAD_SIZE) % ENTRY_SIZE:
-        raise ValueError("this is no index of cached values")
+        raise ValueError("this is not an index of cached values")
     sha256, size = _HEAD.unpack_from(index, len(MAGIC))
     pack = Pack(sha256.hex(), size, days)
     for key, digest, length, offset, log, seconds, cost, alone in _ENTRY.iter_unpack(memoryview(index)[HEAD_SIZE:]):

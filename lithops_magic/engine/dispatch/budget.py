@@ -12,7 +12,7 @@ class Budget:
     """How many invocations in flight a job can still afford.
 
     What is in flight is assumed to cost what tasks have cost so far and, until the first answer, what tasks that take
-    their whole timeout would: the limit is exceeded only by invocations that turn out dearer than their predecessors.
+    their whole timeout would: the limit is exceeded only by invocations that cost more than those before.
 
     Parameters
     ----------

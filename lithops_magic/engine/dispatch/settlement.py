@@ -110,7 +110,7 @@ class Referee:
         tasks = flight.undecided()
         throttled = isinstance(outcome, Throttled)
         self._return(flight.lane, tasks, ev.Throttled if throttled else ev.Returned)
-        # What comes from an endpoint that was given up already is no news.
+        # What comes from an endpoint that was given up already is not news.
         if flight.endpoint is flight.lane.link.endpoint and not self._job.over:
             flight.lane.link.turned_away(outcome)
         return None

@@ -11,7 +11,7 @@ from lithops_magic.engine.dispatch.lanes import Flight
 FACTOR = 3.0
 """Times the median that an invocation must have taken, as in Spark's `spark.speculation.multiplier`."""
 LEAST_SECONDS = 1.0
-"""An invocation that has not taken that long is no straggler: a copy may well start cold."""
+"""An invocation that has not taken that long is not a straggler: a copy may well start cold."""
 LEAST_SHARE = 0.75
 """Share of the tasks that must have ended, as in Spark's `spark.speculation.quantile` before version 4."""
 PERIOD = 0.25

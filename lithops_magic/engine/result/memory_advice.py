@@ -12,7 +12,7 @@ _TIGHT = 0.9
 def memory_advice(used: int, memory: int) -> str:
     """Say what was used of the memory, and to give more where little is left.
 
-    Free memory alone is no reason to ask for less: memory buys CPU as well.
+    Free memory alone is not a reason to ask for less: memory buys CPU as well.
 
     Parameters
     ----------

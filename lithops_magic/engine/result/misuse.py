@@ -24,7 +24,7 @@ def position(index: Any, length: int) -> int:
     Raises
     ------
     MisuseError
-        It is no integer, or there is no such task.
+        It is not an integer, or there is no such task.
     """
     try:
         place = as_index(index)

@@ -80,7 +80,7 @@ def parse(payload: bytes) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(reply, dict):
-        raise ValueError("it is no object")
+        raise ValueError("it is not a JSON object")
     return reply
 
 

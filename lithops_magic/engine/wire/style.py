@@ -22,7 +22,7 @@ def drawing_style(imports: Iterable[str]) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     for name, value in dict.items(matplotlib.rcParams):
         if not name.startswith(_HERE) and repr(value) != repr(usual.get(name)):
-            # What is no plain data has a text that matplotlib reads.
+            # What is not plain data has a text that matplotlib reads.
             with contextlib.suppress(TypeError, ValueError):
                 changed[name] = json.loads(json.dumps(value, default=str))
     return changed
