@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages import Request, Room, Supply, Target, supply
+from lithops_magic.packages import Request, Room, Supply, Target, local, supply
 from lithops_magic.packages import layer as layers
 from lithops_magic.packages.archive import join, zip_bytes
 from lithops_magic.packages.build import build
@@ -153,6 +153,29 @@ def test_what_fits_is_asked_once_and_again_where_a_pure_package_demands_more(
     assert asked
     # Without that demand, what was found with it is no longer the nearest.
     assert version("regex_y", "light_a") == newest
+
+
+def test_a_large_package_of_the_users_own_is_compressed_once_for_each_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LITHOPS_MAGIC_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(tmp_path)
+    help.write(tmp_path, {"own_large/__init__.py": "", "own_large/table.bin": os.urandom(2 * 2**20)})
+    importlib.invalidate_caches()
+    made: list[int] = []
+    monkeypatch.setattr(local, "zip_bytes", lambda files: (made.append(1), zip_bytes(files))[1])
+
+    def sources() -> bytes:
+        return need_of({"own_large": "imported"}, Request()).sources
+
+    first = sources()
+    assert (sources(), made) == (first, [1])
+    (tmp_path / "own_large/table.bin").write_bytes(os.urandom(2 * 2**20))
+    second = sources()
+    assert second != first
+    assert (sources(), made) == (second, [1, 1])
+    (tmp_path / "own_large/more.txt").write_text("more")
+    assert sources() not in (first, second)
 
 
 @pytest.mark.parametrize("word", ["off", "0", "No"])
