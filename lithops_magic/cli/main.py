@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from lithops_magic.cli import account, demo, export, image, jobs, packages, quota, run, verify
+from lithops_magic.cli import account, demo, export, image, jobs, lithops_program, packages, quota, run, verify
 from lithops_magic.errors import LithopsMagicError
 
 
@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     quota.register(commands)
     run.register(commands)
     packages.register(commands)
+    lithops_program.register(commands)
     image.register(commands)
     return parser
 

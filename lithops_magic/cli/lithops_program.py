@@ -1,0 +1,54 @@
+"""`lithops-magic lithops`: a program that says `import lithops` runs here without an edit."""
+
+from __future__ import annotations
+
+import argparse
+import runpy
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from lithops_magic.errors import MisuseError
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "lithops",
+        help="run a program that says `import lithops`, unedited",
+        description="Run a Python program that says `import lithops`, on AWS Lambda or the local AWS as configured.",
+    )
+    parser.add_argument("program", type=Path, help="the Python file")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="what the program gets as its own arguments")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from lithops_magic.engine.result import script
+    from lithops_magic.lithops import stand_in
+
+    program: Path = options.program
+    if not program.is_file():
+        raise MisuseError(f"there is no file {program}")
+    stand_in.install()
+    script.install()
+    sys.argv = [str(program), *options.arguments]
+    sys.path[0] = str(program.resolve().parent)
+    try:
+        runpy.run_path(str(program), run_name="__main__")
+    except Exception as error:
+        sys.excepthook(type(error), error, _of_program(error.__traceback__, str(program)))
+        return 1
+    return 0
+
+
+def _of_program(at: TracebackType | None, file: str) -> TracebackType | None:
+    """Return a traceback from where the program begins."""
+    found = at
+    while found is not None and found.tb_frame.f_code.co_filename != file:
+        found = found.tb_next
+    return found or at

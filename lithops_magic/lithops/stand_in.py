@@ -1,0 +1,17 @@
+"""Has this process import us where a program says `import lithops`."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+NAME = "lithops"
+_MODULES = ("executors", "future", "multiprocessing", "retries", "utils", "wait")
+
+
+def install() -> None:
+    """Take the place of Lithops, whether it is installed or not."""
+    package = __package__
+    sys.modules[NAME] = import_module(package)
+    for name in _MODULES:
+        sys.modules[f"{NAME}.{name}"] = import_module(f"{package}.{name}")
