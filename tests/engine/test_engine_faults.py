@@ -164,7 +164,7 @@ def test_a_deployment_that_fails_ends_the_job() -> None:
             InitFailed,
             "could not start",
         ),
-        (Reply(b"<html>", "Unhandled", "", "id", None), TaskCrashed, "<html>: the function's log"),
+        (Reply(b"<html>", "Unhandled", "", "id", None), TaskCrashed, "<html>. The function's log"),
         (Reply(b"<html>", None, "", "id", None), TaskLost, "not the function's own"),
         (
             Reply(b'{"sandbox": "s", "cold": true, "outcomes": []}', None, "", "id", None),
