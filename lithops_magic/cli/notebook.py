@@ -45,7 +45,7 @@ def needs_of_notebook(path: Path) -> Iterator[tuple[MappedCell, Need]]:
     Raises
     ------
     ConfigError
-        The file cannot be read, or is no notebook.
+        The file cannot be read, or is not a notebook.
     PackageError
         Something cannot be shipped.
     """
@@ -62,7 +62,7 @@ def read(path: Path) -> NotebookCode:
     Raises
     ------
     ConfigError
-        It cannot be read, or is no notebook.
+        It cannot be read, or is not a notebook.
     """
     try:
         cells = json.loads(path.read_bytes())["cells"]

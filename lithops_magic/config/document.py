@@ -36,7 +36,7 @@ class Repeated(yaml.YAMLError):
 
 
 LARGEST = 10_000_000
-"""Bytes of a file: more is no configuration, and would take minutes to parse."""
+"""Bytes of a file: a larger one is not a configuration, and would take minutes to parse."""
 
 
 class Loader(yaml.SafeLoader):

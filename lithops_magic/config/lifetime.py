@@ -20,7 +20,7 @@ def parse_lifetime(given: object) -> float:
     Raises
     ------
     ValueError
-        It is no time, or too long.
+        It is not a duration, or too long.
     """
     if given == "off":
         return 0.0

@@ -210,7 +210,9 @@ def test_an_exported_page_opens_without_a_network(tmp_path: Path, page: Page, na
     assert page.evaluate(f"{shown}.every(image => image.complete && image.naturalWidth > 500)")
     page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
     page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth > 100)")
-    check_accessibility(page, OUTPUTS)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        check_accessibility(page, OUTPUTS)
 
 
 def test_the_form_is_filled_mended_and_saved_by_keyboard(lab: Lab, page: Page) -> None:

@@ -18,7 +18,7 @@ Bundle = dict[str, str]
 _BAR = 12
 """Characters of a bar of text."""
 LONG = 5.0
-"""Seconds after which somebody may want to find a job again."""
+"""Seconds after which somebody may want to come back to a job."""
 _RED = "#e03c31"
 """Is seen on white and on black."""
 _WIDE = ' style="width:20em;vertical-align:middle"'
@@ -64,7 +64,7 @@ def frame(
     picture
         HTML that is shown below while it runs, and folded when it has ended.
     mark
-        By what it is found again: said of a job that runs for long, or did not come to its end.
+        How to find the job again: shown if it runs for long, or did not finish.
     """
     if snapshot.finished:
         folded = f"<details><summary>Timeline</summary>{picture}</details>" if picture else ""

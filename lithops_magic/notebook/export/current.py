@@ -39,7 +39,7 @@ def current(shell: InteractiveShell, named: str | None = None) -> Source:
     Raises
     ------
     UsageError
-        The file is missing or is no notebook, or nothing was run yet.
+        The file is missing or not a notebook, or nothing has run yet.
     """
     if named is not None:
         return _from_file(Path(named).expanduser(), shell)

@@ -54,7 +54,7 @@ _WORD = (
 _NAME = rf"(?:[\w.-]*{_WORD}[\w.-]*|pwd|pw)"
 _TEXT = r"""[frbu]{0,2}(?:\"\"\"|\'\'\'|["'])"""
 _ASSIGNED: tuple[re.Pattern[str], ...] = (
-    # In code, JSON and reprs; what is no text, such as a call, stays.
+    # In code, JSON and reprs; anything but a string, such as a call, stays.
     re.compile(rf"""(?i)(\b{_NAME}["']?\s*\]?\s*(?::\s*[\w.|\[\] ]+=|:=|[=:])\s*{_TEXT})([^"'\n\\]{{6,}})(?=["'])"""),
     re.compile(rf"""(?i)(\\["']{_NAME}\\["']\s*:\s*\\["'])([^"'\n\\]{{6,}})(?=\\["'])"""),
     re.compile(
@@ -99,7 +99,7 @@ class Scrubber:
         return ", ".join(sorted(set(self._removed.values())))
 
     def scrub(self, value: Any) -> Any:
-        """Return `value` without secrets; what is no text, list or dictionary is returned as it is."""
+        """Return `value` without secrets; anything but strings, lists and dictionaries is returned unchanged."""
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, list):

@@ -34,7 +34,7 @@ def find_magic(node: ast.Call) -> Magic | None:
 
 
 def parse(source: str, *, empty: bool = False) -> ast.Module:
-    """Parse a cell; raise UsageError if it is no Python, or has no statement and is not allowed to be `empty`."""
+    """Parse a cell; raise UsageError if it is not Python, or has no statement and may not be `empty`."""
     try:
         tree = ast.parse(source)
     except SyntaxError as error:

@@ -75,7 +75,7 @@ def save(form: ConfigForm) -> None:
 
 
 def cancel(form: ConfigForm) -> None:
-    """Leave the file as it is and the fields as they are; what was shown is gone already."""
+    """Leave the file and the fields as they are; the diff is gone already."""
     form.bar.say("Nothing was saved.")
     form.bar.review.focus()
 

@@ -55,12 +55,12 @@ class Bar:
         self.save.layout.display = self.cancel.layout.display = None if file else "none"
 
     def tell_state(self, words: str, *, blocked: bool) -> None:
-        """Say how the form and the file differ, or what has to be mended before it can be saved."""
+        """Say how the form and the file differ, or what to fix before saving."""
         style, sign = (PROBLEM, "⚠ ") if blocked else (HINT, "")
         self.state.value = f'<span role="status" style="{style}">{sign}{html.escape(words)}</span>'
 
     def say(self, words: str) -> None:
-        """Say what is going on, or what came of it."""
+        """Say what is happening, or what came of it."""
         self.status.value = f'<span role="status" style="line-height:1.4">{html.escape(words)}</span>'
 
     def fail(self, words: str) -> None:
@@ -78,7 +78,7 @@ class Bar:
         self.results.value = f'<div role="list" style="margin:4px 0">{"".join(map(_check, ordered))}</div>'
 
     def clear(self) -> None:
-        """Take away results that are no longer true."""
+        """Remove results that are no longer true."""
         self.results.value = ""
         self.status.value = ""
         self.offer_save("")

@@ -239,7 +239,7 @@ class Picked:
             self._show(self.free, "")
 
     def offer(self, choices: Choices, words: str, suggested: Sequence[str] = ()) -> None:
-        """Let the user tick; of what was there, what the list has stays, and if that is nothing, `suggested`."""
+        """Show a list to tick; tick what was chosen before, or else `suggested`."""
         if not choices:
             self.type_freely("There are none")
             return
@@ -255,7 +255,7 @@ class Picked:
         self._show(listed, words)
 
     def type_freely(self, words: str, *, off: bool = False) -> None:
-        """Let the user type unless it is switched `off`, and say why there is no list."""
+        """Show the text field, disabled if `off`, and say why there is no list."""
         self.free.value, self.boxes = self.text, {}
         self.free.disabled = off
         self._show(self.free, words)

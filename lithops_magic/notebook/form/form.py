@@ -71,7 +71,7 @@ class ConfigForm:
         return read(given, self._bases[given["local"] == "true"])
 
     def refresh(self) -> None:
-        """Say what is wrong, what is changed, and let only those buttons be pressed that can work."""
+        """Say what is wrong and what has changed, and enable only the buttons that can work."""
         reading = self.reading
         for name, control in self.controls.items():
             control.tell(reading.problems.get(name, ()))
@@ -171,7 +171,7 @@ class ConfigForm:
             self._act(partial(action, self))
 
     def _discard(self) -> None:
-        """Take away what was shown of earlier settings."""
+        """Remove what was shown of earlier settings."""
         self.pending = None
         self.bar.clear()
 

@@ -1,4 +1,4 @@
-"""Fills the lists of the form from AWS, behind it: the questions are asked in a thread, one after the other.
+"""Fills the lists of the form from AWS, in the background: a thread makes the calls, one after the other.
 
 The thread touches the form only while it holds the form's lock, and not at all once another load has begun, or this
 one has run out of time.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lithops_magic.notebook.form.form import ConfigForm
 
 LIMIT = 30.0
-"""Seconds after which nobody waits any longer."""
+"""Seconds after which a load is given up."""
 SETTLING = 0.8
 """Seconds without a change after which the lists of another profile or region are loaded."""
 METHODS = {
@@ -58,7 +58,7 @@ class Found:
 
 
 class Loading:
-    """Loads for one form, only ever the latest wish."""
+    """Loads the lists of one form; only the latest request counts."""
 
     def __init__(self, form: ConfigForm) -> None:
         self._form = form

@@ -32,7 +32,7 @@ class Reading:
     """By name of the field; only fields that have some."""
 
     def blocked(self, ignoring: Collection[str] = ()) -> str:
-        """Say in one sentence what has to be mended first; empty if nothing."""
+        """Say in one sentence what to fix first; empty if nothing."""
         names = [name for name in self.problems if name not in ignoring]
         if not names:
             return ""

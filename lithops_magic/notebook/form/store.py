@@ -32,7 +32,7 @@ class Store:
         Raises
         ------
         ConfigError
-            What LITHOPS_CONFIG_FILE names is no file.
+            LITHOPS_CONFIG_FILE names something that is not a file.
         """
         if file is not None:
             return cls(working_folder() / Path(file).expanduser(), session, True)

@@ -42,7 +42,7 @@ _CALLED, _AWAITED = _around("", ""), _around("async ", "await ")
 
 
 class CellSyntaxError(Exception):
-    """The cell is no Python; shown as Python shows it, without the frames between the cell and here."""
+    """The cell is not valid Python; shown as Python shows it, without the frames in between."""
 
     def __init__(self, error: SyntaxError, lines: list[str]) -> None:
         super().__init__(str(error))
@@ -135,7 +135,7 @@ class _Source:
         self._offset = first.count("\n") + 1
         self._cell = cell
         self._text = f"{first}\n{cell}"
-        # IPython shows the failing line only of what it can parse, and a magic is no Python.
+        # IPython shows the failing line only of what it can parse, and a magic is not Python.
         python = "".join(f"#{line}\n" for line in first.split("\n")) + cell
         self._name = shell.compile.cache(python, cell_number(shell), raw_code=self._text)
 

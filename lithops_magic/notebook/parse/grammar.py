@@ -93,7 +93,7 @@ def magic_line(line: str, names: Names = None, known: Iterable[Option] = MAP, na
 
 
 def tokens(text: str) -> Iterator[Token]:
-    """Yield the Python tokens of `text` with their bracket depth; stop where it is no Python."""
+    """Yield the Python tokens of `text` with their bracket depth; stop where it is not valid Python."""
     starts = _row_starts(text)
     depth = 0
     try:
