@@ -7,6 +7,7 @@ from datetime import datetime
 import pytest
 
 from lithops_magic.notebook.display.job_table import HEADINGS, Listed
+from lithops_magic.notebook.display.status import Table
 
 NOW = datetime(2026, 3, 5, 14, 30).timestamp()
 
@@ -53,3 +54,15 @@ def test_a_row() -> None:
 )
 def test_columns(changes: dict[str, object], column: str, shown: str) -> None:
     assert row(**changes)[column] == shown
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_terminal_breaks_no_row_and_a_pipe_gets_all_of_it(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    table = Table("Jobs", HEADINGS, [tuple(row(about="f" * 40).values())] * 3, "")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert "f" * 40 in table.to_text()
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    lines = table.to_text().splitlines()
+    assert max(map(len, lines)) <= columns
+    assert lines[2].endswith("…") is (columns == 80)
+    assert all("%lambda_attach 01234567" in line for line in lines[2:])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -41,13 +43,21 @@ class Table:
             "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in (self.headings, *self.rows)
         ]
-        return "\n".join((self.title, *lines))
+        return "\n".join((self.title, *map(_fitting, lines)))
 
     def to_html(self) -> str:
         """Return the table in HTML that survives sanitising."""
         if not self.rows:
             return f"<div>{html.escape(self.empty)}</div>"
         return html.table(self.headings, self.rows, caption=self.title, tight=self.tight)
+
+
+def _fitting(line: str) -> str:
+    """Cut a line that a terminal would break in two; files and pipes get all of it."""
+    if not sys.stdout.isatty():
+        return line
+    width = shutil.get_terminal_size().columns
+    return line if len(line) <= width else f"{line[: width - 1]}…"
 
 
 def show(bundle: Bundle) -> None:
