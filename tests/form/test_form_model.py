@@ -133,3 +133,13 @@ def test_where_credentials_come_from(settings: Settings, said: str) -> None:
 def test_every_field_can_be_written_and_has_a_label() -> None:
     assert set(texts(Settings())) == set(FIELDS)
     assert all(field.label for field in FIELDS.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [("memory", "2GB", 2048), ("memory", "512 MB", 512), ("timeout", "5m", 300), ("ephemeral_storage", "1.5g", 1536)],
+)
+def test_numbers_may_have_their_units_as_on_the_line_of_a_magic(name: str, text: str, value: int) -> None:
+    reading = read({name: text}, Settings())
+    assert not reading.problems
+    assert getattr(reading.settings, name) == value

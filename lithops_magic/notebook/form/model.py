@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from lithops_magic.config import FileSystem, Problem, Settings
 from lithops_magic.notebook.form.pairs import Unreadable, read_pairs, write_pairs
+from lithops_magic.notebook.parse.option_values import with_unit
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,12 @@ def _read_text(text: str, _: object) -> str:
     return text.strip()
 
 
-def _read_number(text: str, _: object) -> int:
-    if not re.fullmatch(r"\s*[-+]?\d{1,12}\s*", text, re.ASCII):
-        raise Unreadable(f"{text.strip()!r} is not a whole number.", "Write digits only.")
-    return int(text)
+def _read_number(text: str, unit: str) -> int:
+    if re.fullmatch(r"\s*[-+]?\d{1,12}\s*", text, re.ASCII):
+        return int(text)
+    with suppress(ValueError):
+        return with_unit(text[:20], unit)
+    raise Unreadable(f"{text.strip()!r} is not a whole number.", "Write digits only.")
 
 
 def _write_list(value: tuple[str, ...]) -> str:
@@ -138,8 +142,8 @@ def _read_file_systems(text: str, _: object) -> tuple[FileSystem, ...]:
     return tuple(entries)
 
 
-def _number(name: str, label: str, hint: str) -> Field:
-    return Field(name, label, _write_text, _read_number, hint)
+def _number(name: str, label: str, hint: str, unit: str = "") -> Field:
+    return Field(name, label, _write_text, lambda text, _: _read_number(text, unit), hint)
 
 
 def _text(name: str, label: str, hint: str = "") -> Field:
@@ -157,9 +161,9 @@ FIELDS: Mapping[str, Field] = {
         _text("profile", "AWS profile", "Empty: boto3's default"),
         _text("region", "Region"),
         _text("execution_role", "Execution role", "The role that the functions assume"),
-        _number("memory", "Memory", "MB; 1,769 MB is one full vCPU"),
-        _number("timeout", "Timeout", "seconds per invocation"),
-        _number("ephemeral_storage", "Space in /tmp", "MB; the first 512 are free"),
+        _number("memory", "Memory", "MB; 1,769 MB is one full vCPU", "MB"),
+        _number("timeout", "Timeout", "seconds per invocation", "seconds"),
+        _number("ephemeral_storage", "Space in /tmp", "MB; the first 512 are free", "MB"),
         _text("architecture", "Architecture"),
         _number("max_workers", "Max. workers", "Empty: as many as the account allows"),
         _list("subnets", "Subnets", "subnet-…, separated by commas"),

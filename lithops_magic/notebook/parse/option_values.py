@@ -24,7 +24,7 @@ def whole(allowed: Range) -> Callable[[str], int]:
     """Return a parser of whole numbers, with or without a unit, such as `2048` or `2GB`."""
 
     def parse(text: str) -> int:
-        return allowed.checked(_with_unit(text, _UNITS[allowed.unit]))
+        return allowed.checked(with_unit(text, allowed.unit))
 
     return parse
 
@@ -33,7 +33,15 @@ ABOVE = {"retry_memory": (1, "a factor above 1, such as 2x"), "max_cost": (0, "a
 """What some numbers must be more than, and how that is said."""
 
 
-def _with_unit(text: str, units: dict[str, int]) -> int:
+def with_unit(text: str, unit_meant: str) -> int:
+    """Return the whole number of `unit_meant` (MB, seconds or none) in a text such as `2GB`.
+
+    Raises
+    ------
+    ValueError
+        It is not one.
+    """
+    units = _UNITS[unit_meant]
     found = re.fullmatch(r"([\d_]+|\d*\.\d+)\s*([a-zA-Z]*)", text.strip())
     if found is None:
         raise ValueError(text)
