@@ -281,3 +281,50 @@ def test_the_form_is_filled_mended_and_saved_by_keyboard(lab: Lab, page: Page) -
         "architecture": "arm64",
         "env_vars": [{"name": "API_TOKEN", "value": "sesame"}, {"name": "OMP_NUM_THREADS", "value": "1"}],
     }
+
+
+SCREENS = {
+    "load": "%load_ext lithops_magic",
+    "map": "%%lambda_map x in range(40) -o some --errors keep --cache\nprint('at', x)\n8 // (x - 7)",
+    "view": "some",
+    "again": "%%lambda_map x in range(60) -o more --errors keep --cache\nprint('at', x)\n8 // (x - 7)",
+    "figures": (
+        "%%lambda_map x in range(3) -o drawn\nimport matplotlib.pyplot as plt\nplt.plot([1, x, 3])\nplt.show()"
+    ),
+    "gallery": "drawn.show()",
+    "tune": "%%lambda_map x in range(40) --tune\nsum(range(10_000))",
+    "cache": "%lambda_cache",
+    "status": "%lambda_status",
+    "logs": "%lambda_logs some",
+}
+# Of outputs that are seen: those that scroll sideways.
+SCROLLING = """() => [...document.querySelectorAll('.jp-OutputArea-output')]
+    .flatMap(output => [output, ...output.querySelectorAll('*')])
+    .filter(e => e.getClientRects().length && e.scrollWidth > e.clientWidth + 1)
+    .filter(e => ['auto', 'scroll'].includes(getComputedStyle(e).overflowX))
+    .map(e => e.outerHTML.slice(0, 200))"""
+
+
+def test_every_screen_fits_and_can_be_read_in_both_themes(lab: Lab, page: Page) -> None:
+    file = write_notebook(lab.folder / "screens.ipynb", SCREENS)
+    notebook = Notebook(page, lab.address(file), file)
+    notebook.run_all()
+    page.evaluate("window.jupyterapp.shell.collapseLeft()")
+    words = {
+        "map": r"40 tasks · ✗ 1 failed · .* on AWS, free here",
+        "view": "ZeroDivisionError",
+        "again": r"60 tasks · \d+ from cache · \d+ computed",
+        "tune": "measured on 5 of 40 items",
+        "cache": r"values of \d+ cells?",
+        "status": "%lambda_attach",
+        "logs": "lines printed by",
+    }
+    for cell, text in words.items():
+        expect(notebook.outputs(cell).get_by_text(re.compile(text)).first).to_be_visible(timeout=SOME_MINUTES)
+    expect(notebook.outputs("gallery").locator("img")).to_have_count(3)
+    for theme in (DARK, LIGHT):
+        notebook.use_theme(theme)
+        check_accessibility(page, OUTPUTS)
+        for width in (900, 1400):
+            page.set_viewport_size({"width": width, "height": 1500})
+            page.wait_for_function(f"({SCROLLING})().length === 0", timeout=10_000)
