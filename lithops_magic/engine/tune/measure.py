@@ -25,7 +25,7 @@ ITEMS = 5
 ARCHITECTURES = ("x86_64", "arm64")
 NO_SHARE = (
     "the local AWS gives a sandbox all the CPU that there is, whatever its memory, so time and cost at other sizes are "
-    "not what AWS would show; `lithops-magic local start --cpu-share` gives CPU by memory"
+    "not what AWS would show; `lithops-magic local stop && lithops-magic local ensure --cpu-share` gives CPU by memory"
 )
 
 
