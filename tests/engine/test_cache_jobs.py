@@ -429,5 +429,5 @@ def test_an_index_of_another_format_is_none() -> None:
     assert (entry.key, entry.size, entry.offset, entry.told_size, entry.alone) == (b"k" * 32, 1, 2, 3, True)
     assert index.count(len(whole)) == 1
     for spoilt in (b"", whole[:-1], whole + b"x", b"L" + whole[1:]):
-        with pytest.raises(ValueError, match="no index"):
+        with pytest.raises(ValueError, match="not an index of cached values"):
             list(index.decode(spoilt, 30))

@@ -49,10 +49,12 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 def run_limited(folder: Path, limit: int, most: int, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command that the operating system allows only so much."""
+    # Coverage would write its own files, and say that it cannot.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     return subprocess.run(
         [sys.executable, *command],
         preexec_fn=lambda: resource.setrlimit(limit, (most, most)),
-        env={**os.environ, "LITHOPS_MAGIC_LOCAL_DIR": str(folder)},
+        env={**environment, "LITHOPS_MAGIC_LOCAL_DIR": str(folder)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -128,8 +128,8 @@ def test_values_of_options_may_name_variables(loaded: Any, run: Any, options: st
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--env A={memm}", "the notebook has no `memm`; write `{{memm}}` to have it as it stands"),
-        ("--env A=$HOME/bin", "the notebook has no `HOME`; write `$$HOME` to have it as it stands"),
+        ("--env A={memm}", "the notebook has no `memm`; write `{{memm}}` to keep it as it is"),
+        ("--env A=$HOME/bin", "the notebook has no `HOME`; write `$$HOME` to keep it as it is"),
         ("--memory {1/0}", "it raises ZeroDivisionError: division by zero"),
         ("--memory 2TB", "--memory must be a whole number from 128 to 10,240 MB, not `2TB`"),
         ("--memory 0.3MB", "--memory must be a whole number from 128 to 10,240 MB, not `0.3MB`"),
