@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
@@ -30,8 +31,10 @@ from lithops_magic.verify.finding import Skip
 
 PATIENCE = 120.0
 """Seconds that a job of a check may take: a function in a VPC may need a minute until it can be invoked."""
-_SETTLING = 10.0
-"""Seconds that invocations in flight may take to end."""
+_THREADS = ("lithops-magic-job", "lithops-magic-deploy")
+"""Of jobs: what their names begin with."""
+_SETTLING = 15.0
+"""Seconds that jobs may take to end once they are stopped: what is in flight is waited for."""
 _DELIVERY = 2.0
 """Seconds from an invocation's end until its log is in CloudWatch."""
 _MARK = "LITHOPS_MAGIC_VERIFY"
@@ -169,9 +172,10 @@ class Ground:
 
     def clean(self) -> list[str]:
         """Delete what was made; return what is left."""
-        observe.remove(self._see)
         for result in self.started:
             result.cancel()
+        # What still deploys would make anew what is deleted.
+        _until(lambda: not any(thread.name.startswith(_THREADS) for thread in threading.enumerate()))
         left: list[str] = []
         for what, remove in self._removals():
             try:
@@ -180,6 +184,7 @@ class Ground:
             except AwsError as error:
                 if error.code not in ("ResourceNotFoundException", "NoSuchBucket", "NoSuchKey"):
                     left.append(f"{what}: {error}")
+        observe.remove(self._see)
         return left
 
     def _removals(self) -> Iterator[tuple[str, Callable[[], object]]]:
@@ -193,10 +198,7 @@ class Ground:
         if self._bucket_made:
             yield f"bucket {self.store.bucket}", partial(s3.delete_bucket, Bucket=self.store.bucket)
 
-        # What was still running when it was interrupted logs at its end, into a group that would be made anew.
-        end = time.monotonic() + _SETTLING
-        while time.monotonic() < end and any(result.snapshot().in_flight for result in self.started):
-            time.sleep(0.1)
+        # What has just ended logs yet, into a group that would be made anew.
         time.sleep(_DELIVERY)
         for name in self.functions:
             yield f"log group of {name}", partial(logs.delete_log_group, logGroupName=f"/aws/lambda/{name}")
@@ -219,3 +221,9 @@ class Ground:
                 self._keys.add(parameters["Key"])
             case "s3.CreateBucket":
                 self._bucket_made = True
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + _SETTLING
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
