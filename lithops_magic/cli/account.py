@@ -97,6 +97,8 @@ def _doctor(options: argparse.Namespace) -> int:
 
     settings = chosen_settings(options)
     print(_examined(settings, asked=options.local is not None))
+    for note in settings.notes:
+        print(f"note    {note}")
     # That there is no role is said by the examination of the role.
     problems = [found for found in settings.problems() if found.field != "execution_role" or settings.execution_role]
     checks = [Check(found.field, "problem", found.text, found.fix) for found in problems]

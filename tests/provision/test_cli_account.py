@@ -110,3 +110,15 @@ def test_doctor_without_credentials_is_one_problem(
 def test_a_profile_means_the_account(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["role", "create", "--profile", "nobody"]) == 1
     assert "nobody" in capsys.readouterr().err
+
+
+def test_the_doctor_says_which_keys_of_the_file_nobody_reads(
+    local_aws: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("Aws:\n  region: x\naws_lambda:\n  local: true\n  runtime_memry: 5\n")
+    main(["doctor", "--config", str(file)])
+    out = capsys.readouterr().out
+    assert "note    " in out
+    assert "did you mean 'runtime_memory'?" in out
+    assert "did you mean 'aws'?" in out
