@@ -13,7 +13,6 @@ _MADE: dict[str, Any] = {
     **{kind.__name__: kind for kind in (dict, set, list, tuple, frozenset, float)},
     **{kind.__name__: kind for kind in (types.SimpleNamespace, collections.OrderedDict, collections.Counter)},
 }
-_BUILTIN = ("builtins", "collections", "types")
 _PLAIN = (
     *(ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.UnaryOp, ast.BinOp, ast.Name),
     *(ast.expr_context, ast.operator, ast.unaryop),
@@ -46,18 +45,34 @@ def value_of(node: ast.expr, names: Mapping[str, Any], classes: Mapping[str, ast
 
 
 def look(value: Any) -> str:
-    """Return what tells a value from another one.
+    """Return what tells a value from another one, whatever order its sets are in.
 
     Raises
     ------
     Unknown
         Nothing does.
     """
-    plain = type(value).__module__ in _BUILTIN or not hasattr(value, "__dict__")
-    text = f"{type(value).__qualname__} {value if plain else vars(value)!r}"
-    if " at 0x" in text:
-        raise Unknown
-    return text
+    try:
+        return _look(value)
+    except RecursionError:
+        raise Unknown from None
+
+
+def _look(value: Any) -> str:
+    kind = type(value)
+    if kind in (list, tuple):
+        parts: Any = [_look(part) for part in value]
+    elif kind in (set, frozenset):
+        parts = sorted(_look(part) for part in value)
+    elif kind in (dict, collections.OrderedDict, collections.Counter):
+        parts = [(_look(key), _look(part)) for key, part in value.items()]
+    elif kind.__module__ != "builtins" and hasattr(value, "__dict__"):
+        parts = _look(vars(value))
+    else:
+        parts = repr(value)
+        if " at 0x" in parts and kind is not str:
+            raise Unknown
+    return f"{kind.__qualname__} {parts}"
 
 
 def _maker(name: str, names: Mapping[str, Any], classes: Mapping[str, ast.ClassDef]) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -177,3 +179,20 @@ def test_what_was_changed_is_what_tasks_have(configured: ModuleType) -> None:
 def test_modules_that_nobody_has_changed_do_not_differ() -> None:
     names = [name for name in sys.modules if name.startswith("lithops_magic.engine.") and name != "__main__"]
     assert [name for name in names if drift._differs(sys.modules[name])] == []
+
+
+def test_the_order_that_a_set_happens_to_have_is_no_change(tmp_path: Path) -> None:
+    sets = """
+WORDS = {"ant", "bee", "cat", "dog", "elk"} | {"fox", "gnu"}
+DEEP = [{"kinds": frozenset(["ant", "bee", "cat", "dog"])}, ({"elk", "fox", "gnu", "hen"}, 1)]
+class Zoo:
+    names = {"ant", "bee", "cat", "dog", "elk", "fox"}
+"""
+    (tmp_path / "sets.py").write_text(sets)
+    ask = "import sets, sys; from lithops_magic.packages import drift; print(drift._differs(sys.modules['sets']))"
+    change = "import sets; sets.DEEP[0]['kinds'] |= {'hen'}; "
+    for seed in range(4):
+        env = {**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": str(tmp_path)}
+        for code, differs in ((ask, "False"), (change + ask, "True")):
+            run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+            assert run.stdout.strip() == differs
