@@ -131,7 +131,8 @@ def interpret(document: Document, *, local: bool | None = None) -> Settings:
     values = dict(read_fields(document))
     stated = read_local(document)
     decided = next(choice for choice in (local, stated, infer_local(document)) if choice is not None)
-    notes = [*shape.notes(document)]
+    unread = tuple(shape.unread(document))
+    notes = [*unread, *shape.unused(document)]
     if decided and not stated:
         # Roles, networks and credentials of an account do not exist on the local AWS.
         unused = [name for name in OF_AN_ACCOUNT if values.pop(name, None) is not None]
@@ -139,7 +140,7 @@ def interpret(document: Document, *, local: bool | None = None) -> Settings:
             notes.insert(0, f"On the local AWS, {document.name}'s {', '.join(unused)} are not used.")
     if decided and local is None and stated is None:
         notes.insert(0, _why_local(document))
-    return Settings(**values, local=decided, source=document.name, notes=tuple(notes))
+    return Settings(**values, local=decided, source=document.name, notes=tuple(notes), unread=unread)
 
 
 def infer_local(document: Document) -> bool:

@@ -84,14 +84,19 @@ def _check_nested(document: Document, place: str, key: Any, value: Any) -> None:
                 raise document.fail(name, f"{place}.{name} is not known{meant(name, known)}")
 
 
-def notes(document: Document) -> Iterator[str]:
-    """Say which keys are not read, one sentence each."""
+def unused(document: Document) -> Iterator[str]:
+    """Say which keys of Lithops mean nothing here, one sentence each."""
+    for key, value in (document.data.get("aws_lambda") or {}).items():
+        if key in UNUSED and value is not None:
+            yield f"aws_lambda.{key} is not used: {UNUSED[key]}."
+
+
+def unread(document: Document) -> Iterator[str]:
+    """Say which keys nobody reads, with what is probably meant, one sentence each."""
     for section in ("aws_lambda", "aws"):
-        for key, value in (document.data.get(section) or {}).items():
+        for key in document.data.get(section) or {}:
             if key not in KNOWN_SECTION_KEYS:
                 yield f"{_place(document, key)}: {section}.{key} is not known{meant(key, KNOWN_SECTION_KEYS)}"
-            elif section == "aws_lambda" and key in UNUSED and value is not None:
-                yield f"{section}.{key} is not used: {UNUSED[key]}."
     for key in document.data.get("lithops") or {}:
         if key not in _OF_LITHOPS and (hint := meant(key, _OURS, cutoff=0.8)) != ".":
             yield f"{_place(document, key)}: lithops.{key} is not known{hint}"

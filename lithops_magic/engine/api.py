@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -110,7 +111,7 @@ def _launch(
     settings = options.applied_to(settings)
     job.follow = partial(live_logs.follow, job, settings)
     backend = LambdaBackend(settings, options.workers, blob.need)
-    for warning in blob.warnings:
+    for warning in (*settings.unread, *blob.warnings):
         job.publish(ev.Noted(warning))
     if options.detach:
         if options.cache:
@@ -297,6 +298,8 @@ def map(
     result: MapResult[R]
     waits = not (background or detach)
     settings = settings or config.load()
+    for problem in settings.unread:
+        warnings.warn(problem, stacklevel=2)
     try:
         result = start(function, zipped(iterables), options=options, settings=settings, reduce=reduce, waits=waits)
     except KeyboardInterrupt as interrupt:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import warnings
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -219,7 +220,11 @@ class LambdaExecutor(Executor):
             return known
         from lithops_magic import config
 
-        stream = Stream(self._options, self._settings or config.load(), self._begin, callee if callee.large else None)
+        if (settings := self._settings) is None:
+            settings = self._settings = config.load()
+            for problem in settings.unread:
+                warnings.warn(problem, stacklevel=4)
+        stream = Stream(self._options, settings, self._begin, callee if callee.large else None)
         self._streams[key] = stream
         self._ended = [each for each in self._ended if not each.job.over]
         large = [each for each in self._streams if each]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,5 +58,7 @@ def read(
     data["lithops"] = section
     data["aws_lambda"] = {**(data.get("aws_lambda") or {}), **overwrite}
     settings = interpret(parse(json.dumps(data), "the executor's configuration"), local=local)
+    for problem in settings.unread:
+        warnings.warn(problem, stacklevel=3)
     section.setdefault("backend", "localhost" if settings.local else "aws_lambda")
     return data, settings

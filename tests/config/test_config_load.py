@@ -359,3 +359,21 @@ def test_a_broken_variable_is_one_line(text: str, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(ConfigError) as caught:
         load()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("aws_lambda: {runtime_memry: 512}\n", "did you mean 'runtime_memory'?"),
+        ("Aws_Lambda: {runtime_memory: 512}\n", "did you mean 'aws_lambda'?"),
+        ("execution_role: x\n", "execution_role stands at the top, where it is not read; put it below"),
+        ("aws: {regoin: eu-west-1}\n", "did you mean 'region'?"),
+        ("lithops: {worker: 3}\n", "did you mean 'workers'?"),
+        ("aws_lambda: {remote_invoker: true}\n", ""),
+        ("aws_lambda: {runtime_memory: 512}\ngcp: {region: x}\n", ""),
+    ],
+)
+def test_a_job_has_to_say_which_keys_nobody_reads(tmp_path: Path, text: str, said: str) -> None:
+    unread = load(write(tmp_path / "f", text)).unread
+    assert len(unread) == bool(said)
+    assert all(said in problem for problem in unread)

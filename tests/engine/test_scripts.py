@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import lithops_magic
+from lithops_magic import lithops
 from lithops_magic.errors import MisuseError
 from waiting import eventually
 
@@ -109,3 +110,24 @@ def test_what_cannot_be_mapped_is_refused_before_anything_is_sent(
         lithops_magic.map(*arguments, **options)  # type: ignore[arg-type]
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_misspelt_key_of_the_configuration_is_said_by_a_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    path = tmp_path / "lithops.yaml"
+    monkeypatch.setenv("LITHOPS_CONFIG_FILE", str(path))
+    path.write_text("aws_lambda:\n  runtime_memry: 512\n")
+    said = f"{path}:2: aws_lambda.runtime_memry is not known; did you mean 'runtime_memory'?"
+    with pytest.warns(UserWarning, match="runtime_memry") as found:
+        result = lithops_magic.map(abs, [-1])
+    assert [str(warning.message) for warning in found] == [said]
+    assert found[0].filename == __file__
+    assert result.snapshot().notes == (said,)
+    with pytest.warns(UserWarning, match="runtime_memry"), lithops_magic.LambdaExecutor() as executor:
+        assert executor.submit(abs, -1).result() == 1
+    with pytest.warns(UserWarning, match="runtime_memry"):
+        lithops.FunctionExecutor()
+    path.write_text("aws_lambda:\n  runtime_memory: 512\n")
+    assert lithops_magic.map(abs, [-1]).snapshot().notes == ()
+    assert not recwarn

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from IPython.terminal.interactiveshell import TerminalInteractiveShell
@@ -227,3 +228,17 @@ def test_what_a_cell_draws_is_shown_also_by_a_notebook_that_never_drew(
     assert base64.b64decode(draw(figure)).startswith(b"\x89PNG")
     out, _ = run("%%lambda_call\ndisplay('one', 2)")
     assert "'one'\n2\n" in out
+
+
+def test_a_misspelt_key_of_the_configuration_is_said_below_the_first_cell(
+    run: Callable[..., tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lithops.yaml"
+    path.write_text("aws_lambda:\n  runtime_timout: 60\n")
+    monkeypatch.setenv("LITHOPS_CONFIG_FILE", str(path))
+    out, err = run("%%lambda_map x in range(3) -o found\nx")
+    said = " ".join(out.split())
+    assert "aws_lambda.runtime_timout is not known; did you mean 'runtime_timeout'?" in said
+    assert err == ""
+    out, _ = run("%%lambda_map x in range(3) -o found\nx")
+    assert "runtime_timout" not in out

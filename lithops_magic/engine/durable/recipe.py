@@ -15,7 +15,7 @@ from lithops_magic.engine.options import NAMES, MapOptions
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.packages import Need, Request, Unit
 
-_UNWRITTEN = {*CREDENTIALS, "env_vars", "notes", "source"}
+_UNWRITTEN = {*CREDENTIALS, "env_vars", "notes", "source", "unread"}
 
 
 @dataclass(frozen=True, slots=True)
