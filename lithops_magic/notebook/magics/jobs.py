@@ -9,10 +9,10 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 from IPython.core.page import page
 
 from lithops_magic.notebook.magics.help import ATTACH_HELP, CACHE_HELP, CLEAN_HELP, LOGS_HELP, STATUS_HELP
-from lithops_magic.notebook.magics.map import is_silenced
 from lithops_magic.notebook.parse import grammar, options
 from lithops_magic.notebook.parse.about import notebook_name
 from lithops_magic.notebook.parse.expand import expand
+from lithops_magic.notebook.parse.first_line import is_silenced
 from lithops_magic.notebook.parse.usage_error import UsageError
 
 if TYPE_CHECKING:

@@ -8,9 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.displayhook import DisplayHook
 from IPython.core.magic import (
-    Magics,
     cell_magic,
     line_cell_magic,
     line_magic,
@@ -19,16 +17,15 @@ from IPython.core.magic import (
     no_var_expand,
 )
 from IPython.core.page import page
-from traitlets import Bool, Dict, Enum, Float, Int, TraitError, Unicode, Union, validate
 
-from lithops_magic.config import limits
-from lithops_magic.config.lifetime import LIFETIME, parse_lifetime
 from lithops_magic.errors import TaskError, facts
+from lithops_magic.notebook.magics.defaults import LambdaDefaults
 from lithops_magic.notebook.magics.help import CALL_HELP, MAP_HELP, TUNE_HELP
-from lithops_magic.notebook.parse import grammar, option_values, options
+from lithops_magic.notebook.parse import grammar, options
 from lithops_magic.notebook.parse.about import about
 from lithops_magic.notebook.parse.cell import Mapped, code_name, expression_form, function_form
 from lithops_magic.notebook.parse.evaluate import evaluate_function, evaluate_items
+from lithops_magic.notebook.parse.first_line import continued, is_silenced
 from lithops_magic.notebook.parse.grammar import MapLine
 from lithops_magic.notebook.parse.options import Options
 from lithops_magic.notebook.session import Session
@@ -43,77 +40,9 @@ if TYPE_CHECKING:
     from lithops_magic.notebook.display.run_job import View
 
 
-def _number(allowed: limits.Range, what: str) -> Int[int | None, int | None]:
-    return Int(None, min=allowed.low, max=allowed.high, allow_none=True, help=f"{what}; {allowed}.").tag(config=True)
-
-
-def _text(what: str) -> Unicode[str | None, str | bytes | None]:
-    return Unicode(None, allow_none=True, help=what).tag(config=True)
-
-
-def _switch(default: bool, what: str) -> Bool[bool, bool | int]:
-    return Bool(default, help=what).tag(config=True)
-
-
 @magics_class
-class LambdaMagics(Magics):
-    """Session defaults of the magics; None leaves a choice to the configuration file."""
-
-    shell: InteractiveShell
-
-    memory = _number(limits.MEMORY, "Memory of the function")
-    timeout = _number(limits.TIMEOUT, "Longest time one task may run")
-    tmp = _number(limits.TMP, "Size of /tmp")
-    env = Dict(value_trait=Unicode(), key_trait=Unicode(), help="Environment variables of the tasks.").tag(config=True)
-    packages = _text("Packages to ship besides those that the code imports; none ships no packages.")
-    chunksize = _number(limits.COUNT, "Items sent in one invocation")
-    workers = _number(limits.COUNT, "Most invocations at the same time")
-    retries = _number(limits.RETRIES, "Retries of a task whose sandbox crashed or was lost")
-    retry_errors = _switch(False, "Also retry tasks that raised an exception.")
-    retry_memory = Float(
-        None, allow_none=True, help="Factor by which a task that ran out of memory gets more at its next attempt."
-    ).tag(config=True)
-    backups = _switch(False, "Run a second copy of tasks that take far longer than others.")
-    errors = Enum(options.ERRORS, "raise", help="Raise the grouped errors at the end, or only keep them.").tag(
-        config=True
-    )
-    locals = _switch(False, "Show the local variables in tracebacks.")
-    cache = Union(
-        [Bool(), Unicode(), Float()],
-        default_value=None,
-        allow_none=True,
-        help="Use values computed before, and keep new ones: True for 30 days, or a time such as '12h' or '90d'.",
-    ).tag(config=True)
-    max_cost = Float(None, allow_none=True, help="US dollars after which a job sends nothing more.").tag(config=True)
-    profile = _text("AWS profile to use.")
-    local = _switch(False, "Use the local AWS on this machine, whatever is configured.")
-    progress = _switch(True, "Show progress and a summary.")
-    timeline = _switch(True, "Show a picture of the sandboxes while a job of more than three seconds runs.")
-
-    @validate("retry_memory", "max_cost")
-    def _check_number(self, proposal: Any) -> float | None:
-        name, value = proposal["trait"].name, proposal["value"]
-        low, what = option_values.ABOVE[name]
-        if value is not None and not low < value < float("inf"):
-            raise TraitError(f"{name} must be {what}, not {value}")
-        return value  # type: ignore[no-any-return]
-
-    @validate("cache")
-    def _check_cache(self, proposal: Any) -> Any:
-        value = proposal["value"]
-        try:
-            if value is not None and not isinstance(value, bool):
-                parse_lifetime(value)
-        except ValueError:
-            raise TraitError(f"cache must be {LIFETIME}, not {value!r}") from None
-        return value
-
-    @validate("env")
-    def _check_env(self, proposal: Any) -> dict[str, str]:
-        try:
-            return dict(option_values.parse_pair(f"{name}={value}") for name, value in proposal["value"].items())
-        except ValueError as error:
-            raise TraitError(f"env must be names and values, not {error}") from None
+class LambdaMagics(LambdaDefaults):
+    """Runs a cell or a function on Lambda, with the session's defaults."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
@@ -132,7 +61,7 @@ class LambdaMagics(Magics):
     ) -> MapResult | None:
         __tracebackhide__ = True
         if cell is not None:
-            line, cell = _continued(line, cell)
+            line, cell = continued(line, cell)
         names = self._names(local_ns)
         known = self.shell.user_ns if names is None else names
         asked = grammar.magic_line(line, known) if cell is None else grammar.cell_line(line, known)
@@ -158,7 +87,7 @@ class LambdaMagics(Magics):
         from lithops_magic.notebook.display.figures import can_be_shown
 
         __tracebackhide__ = True
-        line, cell = _continued(line, cell)
+        line, cell = continued(line, cell)
         given = grammar.options_only(line, options.CALL, "%%lambda_call", self.shell.user_ns)
         if given.help:
             page(CALL_HELP)
@@ -323,24 +252,7 @@ class LambdaMagics(Magics):
         return MapOptions(**{name: value for name, value in chosen.items() if value is not None})
 
 
-def _continued(line: str, cell: str) -> tuple[str, str]:
-    """Take the lines that continue a magic's first line out of its cell."""
-    while line.endswith("\\"):
-        more, _, cell = cell.partition("\n")
-        line = f"{line}\n{more}"
-    return line, cell
-
-
 def _print(log: str) -> None:
     """Show what a cell printed where any cell's prints are shown."""
     if log:
         print(log, end="" if log.endswith("\n") else "\n")  # noqa: T201
-
-
-def is_silenced(line: str, cell: str | None = None) -> bool:
-    """Return whether the user ended the cell, or the line of a line magic, with a semicolon."""
-    # IPython's own @output_can_be_silenced fails on a line that is continued into the cell.
-    _, silent = grammar.bare(line)
-    if cell is None or silent:
-        return silent
-    return DisplayHook.semicolon_at_end_of_expression(cell)  # type: ignore[no-any-return, no-untyped-call]
