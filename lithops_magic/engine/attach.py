@@ -17,7 +17,8 @@ from lithops_magic.config.settings import CREDENTIALS
 from lithops_magic.engine import handover
 from lithops_magic.engine.api import again
 from lithops_magic.engine.backend import detached, live_logs
-from lithops_magic.engine.backend.aws_lambda import Endpoint, LambdaBackend
+from lithops_magic.engine.backend.aws_lambda import LambdaBackend
+from lithops_magic.engine.backend.endpoint import Endpoint
 from lithops_magic.engine.backend.replay import Replay, ReplayBackend, tasks_of
 from lithops_magic.engine.dispatch.items import Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler

@@ -17,7 +17,7 @@ from lithops_magic.aws.iam.create_role import create_role
 from lithops_magic.aws.invoke.outcomes import Refused, classify_response
 from lithops_magic.aws.session import Cloud
 from lithops_magic.cli.main import main
-from lithops_magic.engine.backend.aws_lambda import FALLBACK_WORKERS
+from lithops_magic.engine.backend.deployment import FALLBACK_WORKERS
 from lithops_magic.errors import LithopsMagicError
 
 ROLE = "arn:aws:iam::123456789012:role/r"

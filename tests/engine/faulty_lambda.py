@@ -12,7 +12,7 @@ from unittest.mock import patch
 from lithops_magic.aws.invoke.outcomes import Outcome, Reply
 from lithops_magic.aws.invoke.report import Report
 from lithops_magic.engine import MapOptions, MapResult
-from lithops_magic.engine.backend.aws_lambda import Endpoint
+from lithops_magic.engine.backend.endpoint import Endpoint
 from lithops_magic.engine.dispatch.items import Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
 from lithops_magic.engine.dispatch.verdicts import Limits

@@ -10,7 +10,7 @@ import pytest
 from lithops_magic.aws.invoke.outcomes import Reply
 from lithops_magic.aws.invoke.report import Report
 from lithops_magic.engine.backend import limiter
-from lithops_magic.engine.backend.aws_lambda import Endpoint, Limits, Nowhere
+from lithops_magic.engine.backend.endpoint import Endpoint, Limits, Nowhere
 from lithops_magic.engine.backend.limiter import Limiter, ramp
 from lithops_magic.engine.dispatch.billing import Bill
 from lithops_magic.engine.dispatch.budget import Budget

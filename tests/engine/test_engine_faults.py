@@ -14,7 +14,7 @@ import pytest
 from faulty_lambda import FaultyLambda, begin, consistent, died, run, times
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome, Refused, Reply, Throttled, Unreachable
 from lithops_magic.engine.backend import connection, limiter
-from lithops_magic.engine.backend.aws_lambda import Endpoint
+from lithops_magic.engine.backend.endpoint import Endpoint
 from lithops_magic.errors import (
     DeployError,
     InitFailed,

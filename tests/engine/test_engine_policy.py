@@ -13,7 +13,7 @@ import pytest
 import lithops_magic
 from faulty_lambda import FaultyLambda, begin, consistent, died, run
 from lithops_magic.aws.invoke.outcomes import Outcome, Throttled
-from lithops_magic.engine.backend.aws_lambda import Endpoint
+from lithops_magic.engine.backend.endpoint import Endpoint
 from lithops_magic.engine.dispatch import stragglers
 from lithops_magic.engine.dispatch.budget import Budget
 from lithops_magic.engine.job.snapshot import Snapshot

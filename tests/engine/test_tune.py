@@ -19,7 +19,7 @@ from lithops_magic.aws.invoke.outcomes import Outcome, Reply
 from lithops_magic.aws.invoke.report import Report
 from lithops_magic.config import Settings
 from lithops_magic.engine import MapOptions, api
-from lithops_magic.engine.backend.aws_lambda import Endpoint, Limits
+from lithops_magic.engine.backend.endpoint import Endpoint, Limits
 from lithops_magic.engine.tune import plan, remembered, view
 from lithops_magic.engine.tune.measure import measure, tune
 from lithops_magic.engine.tune.plan import MAX_COST, MEMORY, ROUNDS, affordable, sizes

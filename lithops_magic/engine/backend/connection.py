@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from lithops_magic import errors
 from lithops_magic.aws.invoke.outcomes import EXPIRED, Ambiguous, Refused, Throttled, Unreachable
-from lithops_magic.engine.backend.aws_lambda import Backend, Endpoint, Left
+from lithops_magic.engine.backend.endpoint import Backend, Endpoint, Left
 from lithops_magic.engine.backend.limiter import Limiter
 from lithops_magic.errors import InvokeError, LithopsMagicError
 

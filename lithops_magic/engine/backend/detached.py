@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Done, Outcome, Reply
-from lithops_magic.engine.backend.aws_lambda import UNLIMITED, Backend, Endpoint, Nowhere
 from lithops_magic.engine.backend.connection import Link
+from lithops_magic.engine.backend.endpoint import UNLIMITED, Backend, Endpoint, Nowhere
 from lithops_magic.engine.backend.replay import Replay, ReplayBackend
 from lithops_magic.engine.durable import records
 from lithops_magic.engine.durable.history import Recall

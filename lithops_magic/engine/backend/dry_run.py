@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.config.limits import MOST_MEMORY
-from lithops_magic.engine.backend.aws_lambda import gather
+from lithops_magic.engine.backend.deployment import gather
 from lithops_magic.engine.backend.deployment_package import worker_package
 from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.wire import captures

@@ -14,7 +14,7 @@ from operator import not_
 from typing import Any
 
 from lithops_magic.aws.invoke.outcomes import Done, Outcome
-from lithops_magic.engine.backend.aws_lambda import Backend, Endpoint, Left, Sender
+from lithops_magic.engine.backend.endpoint import Backend, Endpoint, Left, Sender
 from lithops_magic.engine.durable.history import Recall
 from lithops_magic.engine.durable.kept_results import Watch
 from lithops_magic.engine.job.events import Noted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lithops_magic.aws.invoke.outcomes import Reply
-from lithops_magic.engine.backend.aws_lambda import Endpoint
+from lithops_magic.engine.backend.endpoint import Endpoint
 from lithops_magic.engine.job.events import Charge, Invoked
 from lithops_magic.engine.wire.reply import Vouched, WorkerReply
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lithops_magic.engine.backend.aws_lambda import Endpoint
+from lithops_magic.engine.backend.endpoint import Endpoint
 from lithops_magic.engine.job.snapshot import Snapshot
 from lithops_magic.engine.text.units import money
 from lithops_magic.errors import BudgetSpent

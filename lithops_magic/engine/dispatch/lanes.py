@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from lithops_magic.engine.backend.aws_lambda import Backend, Endpoint
 from lithops_magic.engine.backend.connection import Link
+from lithops_magic.engine.backend.endpoint import Backend, Endpoint
 from lithops_magic.engine.job.job import Task
 from lithops_magic.engine.wire.function import request_name
 from lithops_magic.errors import InvokeError

@@ -15,7 +15,7 @@ import time
 from functools import partial
 
 from lithops_magic.aws.invoke.outcomes import Outcome
-from lithops_magic.engine.backend.aws_lambda import Backend
+from lithops_magic.engine.backend.endpoint import Backend
 from lithops_magic.engine.backend.limiter import TICK, ramp
 from lithops_magic.engine.cache.keys import Keys
 from lithops_magic.engine.dispatch import stragglers, verdicts

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lithops_magic.aws.invoke.outcomes import Reply
-from lithops_magic.engine.backend.aws_lambda import Limits
+from lithops_magic.engine.backend.endpoint import Limits
 from lithops_magic.engine.dispatch import failures
 from lithops_magic.engine.job.job import Task
 from lithops_magic.engine.text import tracebacks

@@ -1,0 +1,141 @@
+"""Finds or deploys a job's function with all that it needs, what does not depend on one another side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lithops_magic.engine.backend.deployment_package import worker_package
+from lithops_magic.engine.wire.store import Store
+
+if TYPE_CHECKING:
+    from lithops_magic.aws.deploy.function import DeployedFunction
+    from lithops_magic.aws.session import Cloud
+    from lithops_magic.config import Settings
+    from lithops_magic.engine.backend.remembered import Remembered
+    from lithops_magic.packages import Need, Supply
+
+FALLBACK_WORKERS = 100
+"""Invocations in flight where nobody says how many an account may have: a tenth of AWS's usual quota."""
+UNKNOWN_CONCURRENCY = (
+    f"This endpoint does not say how many functions may run at once: {FALLBACK_WORKERS} at most are used; "
+    "workers (or max_workers in the configuration) changes that."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A function that was found or deployed in this process."""
+
+    cloud: Cloud
+    function: DeployedFunction
+    workers: int
+    """Invocations in flight that the account allows."""
+    notes: tuple[str, ...]
+    differences: tuple[str, ...]
+    store: Store
+    recalled: bool
+    """Whether an earlier process found it, and this one has not looked."""
+
+
+def deploy(
+    settings: Settings, need: Need, workers: int | None, notify: Callable[[str], None], *, afresh: bool
+) -> Deployment:
+    """Find or deploy a function that meets `need`.
+
+    Parameters
+    ----------
+    workers
+        Invocations in flight that the user asked for; None takes what the account allows.
+    afresh
+        Whether what an earlier process found may be gone.
+
+    Raises
+    ------
+    LithopsMagicError
+        AWS refuses something, or a package cannot be had.
+    """
+    from lithops_magic.aws import prices
+    from lithops_magic.aws.account.local_role import denied_on_aws
+    from lithops_magic.aws.session import Cloud
+    from lithops_magic.aws.storage.objects import ObjectStore
+    from lithops_magic.engine.backend import remembered
+
+    possible, given, notes = gather(settings, need, notify)
+    notify("Connecting")
+    cloud = Cloud.connect(possible, notify)
+    name = remembered.key(cloud, possible, given, worker_package())
+    recalled = None if afresh else remembered.recall(name)
+    if recalled is None:
+        found = _find(cloud, possible, given, notify)
+        remembered.remember(name, found)
+    else:
+        found = recalled
+    # It outlives this job: a `notify` in it would keep the job with all its values.
+    store = ObjectStore(cloud, settings, account=found.function.account)
+    notes = (*notes, *filter(None, [prices.estimate_note(cloud.region), denied_on_aws(cloud, settings)]))
+    notes = (*notes, *_about_concurrency(cloud, workers, found.concurrency))
+    allowed = found.concurrency or FALLBACK_WORKERS
+    return Deployment(cloud, found.function, allowed, notes, given.differences, store, recalled is not None)
+
+
+def gather(settings: Settings, need: Need, notify: Callable[[str], None]) -> tuple[Settings, Supply, tuple[str, ...]]:
+    """Return the settings as they can be met, the packages that meet `need` there, and what the user should know.
+
+    Raises
+    ------
+    PackageError
+        Something cannot be had for Lambda.
+    """
+    from lithops_magic.packages import Room, Target, supply
+
+    settings, notes = _without_image(settings)
+    notify("Looking for packages")
+    target = Target.of(settings.architecture, local=settings.local)
+    given = supply(need, target, notify, Room.of(settings))
+    return settings, given, (*notes, *given.notes)
+
+
+def _find(cloud: Cloud, settings: Settings, given: Supply, notify: Callable[[str], None]) -> Remembered:
+    """Find or create all that the function needs."""
+    from lithops_magic.aws.deploy import function
+    from lithops_magic.aws.deploy.archive import store_archives
+    from lithops_magic.aws.deploy.layer import publish_layers
+    from lithops_magic.aws.deploy.role import role_arn
+    from lithops_magic.aws.invoke import sender as invoke
+    from lithops_magic.aws.storage.objects import ObjectStore
+    from lithops_magic.engine.backend.remembered import Remembered
+
+    store = ObjectStore(cloud, settings, account=role_arn(cloud, settings).split(":")[4])
+    with ThreadPoolExecutor(1, "lambda-deploy") as beside:
+        concurrency = beside.submit(invoke.concurrency, cloud)
+        published = publish_layers(cloud, settings, given.layers, notify)
+        stored = store_archives(cloud, settings, given.archives, notify)
+        settings = settings.replace(layers=(*settings.layers, *published), env_vars={**settings.env_vars, **stored})
+        notify("Deploying the function")
+        # A result that is too large must find its bucket: the sandbox may not create it.
+        deployed = function.deploy(cloud, settings, worker_package(), notify, store.prepare)
+    return Remembered(deployed, concurrency.result())
+
+
+def _about_concurrency(cloud: Cloud, workers: int | None, concurrency: int | None) -> tuple[str, ...]:
+    from lithops_magic.aws.account import quota
+
+    if concurrency is None:
+        return (UNKNOWN_CONCURRENCY,) if workers is None else ()
+    if cloud.is_local or (workers or 0) <= concurrency:
+        return ()
+    return (
+        f"workers is {workers:,}, but this account runs {concurrency:,} sandboxes at once: the rest waits. "
+        f"More: Service Quotas, AWS Lambda, {quota.NAME}, {quota.link(cloud.region)}",
+    )
+
+
+def _without_image(settings: Settings) -> tuple[Settings, tuple[str, ...]]:
+    """Return what the local AWS, which cannot run a container image, makes of settings that name one."""
+    if not settings.local or settings.runtime is None:
+        return settings, ()
+    note = "the local AWS runs no container images: tasks get the packages they use instead of the image in runtime"
+    return settings.replace(runtime=None), (note,)
