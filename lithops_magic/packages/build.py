@@ -24,7 +24,7 @@ from lithops_magic.packages.layer import Layer, Shipped, keep, recall, unzipped
 from lithops_magic.packages.metadata import InstalledFile, edited_files, files_of, name_of, version_of
 from lithops_magic.packages.modules import Unit
 from lithops_magic.packages.platform import Target
-from lithops_magic.packages.resolve import Resolution
+from lithops_magic.packages.resolution import Resolution
 from lithops_magic.packages.trim import trim, trims
 from lithops_magic.packages.uv import Unreachable, Unresolvable, Uv
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from lithops_magic.packages.archive import join
 from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.data import LARGEST
-from lithops_magic.packages.resolve import Difference
+from lithops_magic.packages.resolution import Difference
 
 OWN = 2 * 2**20
 """Bytes of a zip from which a distribution gets a layer of its own: what is smaller is sent again in no time."""

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from lithops_magic.errors import PackageError
 from lithops_magic.packages import hashes
@@ -17,58 +14,17 @@ from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.compat import fits, runs_installed
 from lithops_magic.packages.distributions import NOT_SHIPPED, Closure, Part, is_from_files
 from lithops_magic.packages.fits import Fit, Fits
-from lithops_magic.packages.hashes import Hashes
 from lithops_magic.packages.indexes import hashes_required, settings
 from lithops_magic.packages.lockfiles import is_lock, locked
 from lithops_magic.packages.metadata import applies, archive_hash, direct_url, requires_of
-from lithops_magic.packages.platform import Target
 from lithops_magic.packages.request import Request
+from lithops_magic.packages.resolution import Resolution, differences
+from lithops_magic.packages.too_different import notes, refuse_old, refuse_other_majors, ways_out
 from lithops_magic.packages.uv import Resolved, Unreachable, Unresolvable, Uv, without_password
-
-OLD = timedelta(days=2 * 365)
-"""Age of a build from which it is no stand-in for what the notebook has."""
-
-FIRST_YEAR = 1990
-"""From here on, a version begins with a year."""
+from lithops_magic.packages.versions import is_same, public, public_version
 
 _DROP = "{} ; sys_platform == 'none'"
 """An override that takes a requirement out of a resolution."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A distribution of which the function has another version than the notebook."""
-
-    name: str
-    here: str
-    there: str
-
-    def __str__(self) -> str:
-        return f"{self.name} here {self.here}, there {self.there}"
-
-    @property
-    def is_major(self) -> bool:
-        """Whether the major versions differ; of versions that are dates, none is major."""
-        here, there = (_major(version) for version in (self.here, self.there))
-        return here != there and not (here.isdecimal() and int(here) >= FIRST_YEAR)
-
-
-@dataclass(frozen=True, slots=True)
-class Resolution:
-    """What is put into the layer."""
-
-    copied: tuple[Part, ...] = ()
-    """Pure distributions, as they are installed here."""
-    fetched: dict[str, str] = field(default_factory=dict)
-    """Requirements of one exact version each, by name."""
-    kept: tuple[Part, ...] = ()
-    """Those installed here of which the same version is fetched."""
-    built: frozenset[str] = frozenset()
-    """Names of those that are to be built from source."""
-    differences: tuple[Difference, ...] = ()
-    notes: tuple[str, ...] = ()
-    hashes: Hashes = field(default_factory=Hashes)
-    """What `fetched` has to match."""
 
 
 def resolve(closure: Closure, request: Request, uv: Uv, cache: Cache | None = None) -> Resolution:
@@ -113,14 +69,14 @@ class _Resolver:
         if missing or (fixed and binary) or not all(self._ships(part) for part in binary):
             fit = memory.recall()
             fetched = fixed | (self._taken(fit) if fit else self._fit(binary, missing, fixed))
-        same = [part for part in parts.values() if _is_same(part, fetched.get(part.name, part.pin))]
+        same = [part for part in parts.values() if is_same(part, fetched.get(part.name, part.pin))]
         copied = [part for part in same if self._ships(part)]
         fetched = {name: pin for name, pin in fetched.items() if name not in {part.name for part in copied}}
-        differences = tuple(_differences(self._closure.parts, fetched))
-        unasked = [one for one in differences if one.name not in fixed]
+        others = tuple(differences(self._closure.parts, fetched))
+        unasked = [one for one in others if one.name not in fixed]
         if fit is None:
-            self._refuse_old_ones(unasked)
-        self._refuse_others(unasked)
+            refuse_old(self._uv, unasked)
+        refuse_other_majors(self._uv, unasked, self._closure.used)
         if fit is None and fetched:
             memory.keep(Fit(fetched, self._warnings, sorted(self._built), sorted(self._as_they_are)))
         self._hashes.check(fetched.values())
@@ -129,8 +85,8 @@ class _Resolver:
             fetched=fetched,
             kept=tuple(part for part in same if part.name in fetched),
             built=frozenset(self._built.intersection(fetched)),
-            differences=differences,
-            notes=(*self._changes(unasked), *dict.fromkeys(self._warnings)),
+            differences=others,
+            notes=(*notes(self._uv.target, unasked), *dict.fromkeys(self._warnings)),
             hashes=self._hashes,
         )
 
@@ -184,15 +140,15 @@ class _Resolver:
         alone = not missing and not fixed
         binary = [part for part in binary if not self._is_local_build(part)]
         try:
-            return self._keep(self._solve([_public(part) for part in binary], missing, fixed, alone=alone))
+            return self._keep(self._solve([public(part) for part in binary], missing, fixed, alone=alone))
         except Unresolvable:
             ranges = self._ranges(binary)
         # Without a build, what is installed here may do.
         binary = [part for part in binary if part.name not in self._as_they_are]
-        older = [f"{part.name}<={_public_version(part)}" for part in binary]
-        nearest = [ranges.get(part.name, _public(part)) for part in binary]
+        older = [f"{part.name}<={public_version(part)}" for part in binary]
+        nearest = [ranges.get(part.name, public(part)) for part in binary]
         halves = self._halves(ranges, fixed)
-        moved = [*nearest, *(f"{part.name}<={_public_version(part)}" for part in halves)]
+        moved = [*nearest, *(f"{part.name}<={public_version(part)}" for part in halves)]
         tries = [(nearest, []), (older, []), *([(moved, halves)] if halves else []), ([p.name for p in binary], [])]
         problem: Unresolvable | None = None
         for requirements, moving in tries:
@@ -200,7 +156,7 @@ class _Resolver:
                 return self._keep(self._solve(requirements, missing, fixed, moving=moving))
             except Unresolvable as error:
                 problem = problem or error
-        ways = self._ways_out([_public(part) for part in binary])
+        ways = ways_out(self._uv, [public(part) for part in binary])
         raise PackageError(f"No versions fit together for {self._uv.target.describe()}: {problem}.{ways}")
 
     def _is_local_build(self, part: Part) -> bool:
@@ -274,12 +230,12 @@ class _Resolver:
         return {part.name: text for part, text in zip(binary, found, strict=True) if text}
 
     def _range(self, part: Part) -> str:
-        if self._uv.available(_public(part)):
+        if self._uv.available(public(part)):
             return ""
         if self._ships(part) or runs_installed(part.distribution, self._uv.target):
             self._as_they_are.add(part.name)
             return ""
-        for text in (f"{part.name}<={_public_version(part)}", f"{part.name}>={_public_version(part)}"):
+        for text in (f"{part.name}<={public_version(part)}", f"{part.name}>={public_version(part)}"):
             if nearest := self._uv.available(text):
                 return nearest if text.startswith(f"{part.name}>") else text
         raise PackageError(
@@ -288,70 +244,10 @@ class _Resolver:
             "(--packages none ships nothing)."
         )
 
-    def _refuse_old_ones(self, differences: Sequence[Difference]) -> None:
-        """Refuse what is of another time than the notebook's packages, unless the user asks for it.
-
-        Raises
-        ------
-        PackageError
-            The nearest build is years old.
-        """
-        then = datetime.now(UTC) - OLD
-        old = [one for one in differences if self._uv.available(f"{one.name}=={one.there}", before=then)]
-        if old:
-            raise PackageError(self._refusal(old, "the nearest is years old"))
-
-    def _refuse_others(self, differences: Sequence[Difference]) -> None:
-        """Refuse another major version of what the function uses itself, unless the user asks for it.
-
-        What is only required by something else may be of another: whoever requires it allows for that.
-
-        Raises
-        ------
-        PackageError
-            The nearest build is of another major version.
-        """
-        other = [one for one in differences if one.is_major and one.name in self._closure.used]
-        if other:
-            raise PackageError(self._refusal(other, "the nearest is of another major version"))
-
-    def _refusal(self, differences: Sequence[Difference], what: str) -> str:
-        here = ", ".join(f"{one.name} {one.here}" for one in differences)
-        pins = " ".join(f"{one.name}=={one.there}" for one in differences)
-        words = f'"{pins}"' if " " in pins else pins
-        return (
-            f"There is no build of {here} for {self._uv.target.describe()} that fits the rest; {what} and may do "
-            f"something else: ask for it with --packages {words}."
-            f"{self._ways_out([f'{one.name}=={_normal(one.here)}' for one in differences])}"
-        )
-
-    def _ways_out(self, pins: Sequence[str]) -> str:
-        """Say where builds of these versions run, as far as there are some."""
-        target, ways = self._uv.target, []
-        newer = [replace(target, minor=minor) for minor in (12, 13) if minor > target.minor]
-        if found := next((one for one in newer if _has_all(one, pins)), None):
-            ways.append(f"a notebook on Python {found.python} or newer gets its own versions")
-        if not target.image and _has_all(replace(target, image=True), pins):
-            ways.append("`lithops-magic image` writes a container image that has them")
-        text = "; ".join(ways)
-        return f" {text[0].upper()}{text[1:]}." if ways else ""
-
     def _keep(self, resolved: Resolved) -> dict[str, str]:
         self._warnings += resolved.warnings
         self._built |= resolved.built
         return {canonicalize_name(Requirement(pin).name): pin for pin in resolved.pins}
-
-    def _changes(self, differences: Sequence[Difference]) -> Iterator[str]:
-        if differences:
-            here = ", ".join(f"{one.name} {one.here}" for one in differences)
-            there = ", ".join(f"{one.name} {one.there}" for one in differences)
-            note = f"there is no build of {here} for {self._uv.target.describe()}: tasks get {there}"
-            newer = "; a notebook on Python 3.12 or newer gets its own versions"
-            yield note if self._uv.target.is_amazon_linux_2023 or self._uv.target.here else note + newer
-
-
-def _has_all(target: Target, pins: Sequence[str]) -> bool:
-    return bool(pins) and all(Uv(target).available(pin) for pin in pins)
 
 
 def _locked(request: Request, uv: Uv) -> Iterator[tuple[str, str]]:
@@ -371,47 +267,6 @@ def _texts(request: Request) -> Iterator[tuple[str, str]]:
     for path, data in request.files:
         if path.suffix in (".txt", ".in"):
             yield path.name, data.decode(errors="replace")
-
-
-def _public(part: Part) -> str:
-    """The requirement of its version, whatever its builder added to it (PEP 440, "local version identifiers")."""
-    return f"{part.name}=={_public_version(part)}"
-
-
-def _public_version(part: Part) -> str:
-    return part.version.partition("+")[0]
-
-
-def _is_same(part: Part, pin: str) -> bool:
-    """Whether a pin is of the part's version, however both are written."""
-    return pin == part.pin or _normal(_there(pin)) == _normal(part.version)
-
-
-def _there(pin: str) -> str:
-    return next((clause.version for clause in Requirement(pin).specifier), "")
-
-
-def _normal(version: str) -> Version | str:
-    """The version as all spellings of it compare, without what its builder added to it."""
-    try:
-        return Version(Version(version).public)
-    except InvalidVersion:
-        return version
-
-
-def _major(version: str) -> str:
-    """Return what a version begins with, of its epoch if it has one."""
-    try:
-        parsed = Version(version)
-    except InvalidVersion:
-        return version.partition(".")[0]
-    return f"{parsed.epoch}!{parsed.major}" if parsed.epoch else str(parsed.major)
-
-
-def _differences(parts: dict[str, Part], fetched: dict[str, str]) -> Iterator[Difference]:
-    for name, pin in fetched.items():
-        if name in parts and not _is_same(parts[name], pin):
-            yield Difference(name, parts[name].version, _there(pin) or pin)
 
 
 def _without_notebook(asked: Container[str]) -> list[str]:

@@ -31,7 +31,8 @@ from lithops_magic.packages.need import Need
 from lithops_magic.packages.place import Room, check, place
 from lithops_magic.packages.platform import PROVIDED, Target
 from lithops_magic.packages.request import Request
-from lithops_magic.packages.resolve import Resolution, resolve
+from lithops_magic.packages.resolution import Resolution
+from lithops_magic.packages.resolve import resolve
 from lithops_magic.packages.trim import trims
 from lithops_magic.packages.uv import Uv
 

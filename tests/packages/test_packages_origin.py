@@ -16,7 +16,8 @@ from packaging.requirements import Requirement
 from lithops_magic.errors import PackageError
 from lithops_magic.packages import Request, Target
 from lithops_magic.packages.distributions import close
-from lithops_magic.packages.resolve import Resolution, resolve
+from lithops_magic.packages.resolution import Resolution
+from lithops_magic.packages.resolve import resolve
 from lithops_magic.packages.uv import Uv
 
 URL = "https://ada:open-sesame@packages.example/confused-1.0-cp311-cp311-macosx_11_0_arm64.whl"

@@ -201,7 +201,7 @@ def test_a_module_of_tests_that_lacks_is_explained_with_the_way_out(monkeypatch:
 
 def test_build_returns_nothing_for_nothing(tmp_path: Path) -> None:
     from lithops_magic.packages.cache import Cache
-    from lithops_magic.packages.resolve import Resolution
+    from lithops_magic.packages.resolution import Resolution
 
     assert build(Resolution(), [], Uv(TARGET), Cache(tmp_path), lambda _: None) == []
     assert layers.combine([], 5, Cache(tmp_path)) == ()

@@ -13,7 +13,7 @@ from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.errors import PackageError
 from lithops_magic.packages import Request, Target, pin
 from lithops_magic.packages.need import need_of
-from lithops_magic.packages.resolve import Difference, Resolution
+from lithops_magic.packages.resolution import Difference, Resolution
 from packages import installed_help as help
 
 

@@ -17,7 +17,7 @@ from lithops_magic.engine.backend.deployment_package import worker_package
 from lithops_magic.packages import Target
 from lithops_magic.packages.distributions import is_from_files
 from lithops_magic.packages.metadata import archive_hash, direct_url, name_of, version_of
-from lithops_magic.packages.resolve import Resolution
+from lithops_magic.packages.resolution import Resolution
 
 DOCKERFILE = """\
 # Runs tasks of lithops-magic on AWS Lambda: {target}. Written by `lithops-magic image`.

@@ -1,0 +1,82 @@
+"""Versions that are too different from the notebook's to be taken unasked, and what else the user can do."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from lithops_magic.errors import PackageError
+from lithops_magic.packages.platform import Target
+from lithops_magic.packages.resolution import Difference
+from lithops_magic.packages.uv import Uv
+from lithops_magic.packages.versions import normal
+
+OLD = timedelta(days=2 * 365)
+"""Age of a build from which it is no stand-in for what the notebook has."""
+
+
+def refuse_old(uv: Uv, differences: Sequence[Difference]) -> None:
+    """Refuse what is of another time than the notebook's packages, unless the user asks for it.
+
+    Raises
+    ------
+    PackageError
+        The nearest build is years old.
+    """
+    then = datetime.now(UTC) - OLD
+    old = [one for one in differences if uv.available(f"{one.name}=={one.there}", before=then)]
+    if old:
+        raise PackageError(_refusal(uv, old, "the nearest is years old"))
+
+
+def refuse_other_majors(uv: Uv, differences: Sequence[Difference], used: Container[str]) -> None:
+    """Refuse another major version of what the function uses itself, unless the user asks for it.
+
+    What is only required by something else may be of another: whoever requires it allows for that.
+
+    Raises
+    ------
+    PackageError
+        The nearest build is of another major version.
+    """
+    other = [one for one in differences if one.is_major and one.name in used]
+    if other:
+        raise PackageError(_refusal(uv, other, "the nearest is of another major version"))
+
+
+def _refusal(uv: Uv, differences: Sequence[Difference], what: str) -> str:
+    here = ", ".join(f"{one.name} {one.here}" for one in differences)
+    pins = " ".join(f"{one.name}=={one.there}" for one in differences)
+    words = f'"{pins}"' if " " in pins else pins
+    return (
+        f"There is no build of {here} for {uv.target.describe()} that fits the rest; {what} and may do "
+        f"something else: ask for it with --packages {words}."
+        f"{ways_out(uv, [f'{one.name}=={normal(one.here)}' for one in differences])}"
+    )
+
+
+def ways_out(uv: Uv, pins: Sequence[str]) -> str:
+    """Say where builds of these versions run, as far as there are some."""
+    target, ways = uv.target, []
+    newer = [replace(target, minor=minor) for minor in (12, 13) if minor > target.minor]
+    if found := next((one for one in newer if _has_all(one, pins)), None):
+        ways.append(f"a notebook on Python {found.python} or newer gets its own versions")
+    if not target.image and _has_all(replace(target, image=True), pins):
+        ways.append("`lithops-magic image` writes a container image that has them")
+    text = "; ".join(ways)
+    return f" {text[0].upper()}{text[1:]}." if ways else ""
+
+
+def notes(target: Target, differences: Sequence[Difference]) -> Iterator[str]:
+    """Yield what the user is told of the versions that tasks get instead."""
+    if differences:
+        here = ", ".join(f"{one.name} {one.here}" for one in differences)
+        there = ", ".join(f"{one.name} {one.there}" for one in differences)
+        note = f"there is no build of {here} for {target.describe()}: tasks get {there}"
+        newer = "; a notebook on Python 3.12 or newer gets its own versions"
+        yield note if target.is_amazon_linux_2023 or target.here else note + newer
+
+
+def _has_all(target: Target, pins: Sequence[str]) -> bool:
+    return bool(pins) and all(Uv(target).available(pin) for pin in pins)
