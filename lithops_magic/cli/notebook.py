@@ -160,12 +160,13 @@ def need_of_cell(code: NotebookCode, cell: MappedCell) -> Need:
 
 def _asked(cell: MappedCell) -> MapLine:
     from lithops_magic.notebook.parse import grammar, options
+    from lithops_magic.notebook.parse.line_options import options_only
     from lithops_magic.notebook.parse.usage_error import UsageError
 
     magic, _, line = cell.line.partition(" ")
     try:
         if magic == "%%lambda_call":
-            return grammar.MapLine("", None, None, grammar.options_only(line, options.CALL, magic))
+            return grammar.MapLine("", None, None, options_only(line, options.CALL, magic))
         return (grammar.cell_line if magic == "%%lambda_map" else grammar.magic_line)(line)
     except UsageError as error:
         raise ConfigError(f"Cell {cell.number}, `{cell.line}`: {error}") from None

@@ -16,7 +16,8 @@ from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.errors import MisuseError, PackageError
-from lithops_magic.notebook.parse.grammar import cell_line, options_only
+from lithops_magic.notebook.parse.grammar import cell_line
+from lithops_magic.notebook.parse.line_options import options_only
 from lithops_magic.notebook.parse.options import CALL
 from lithops_magic.packages import Request, data
 from lithops_magic.packages.need import INLINE

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from lithops_magic.notebook.display.run_job import LAST
 from lithops_magic.notebook.parse.evaluate import evaluate
-from lithops_magic.notebook.parse.grammar import refuse_unknown_flag
-from lithops_magic.notebook.parse.options import LOGS, by_flag
+from lithops_magic.notebook.parse.line_options import refuse_unknown_flag
+from lithops_magic.notebook.parse.option import by_flag
+from lithops_magic.notebook.parse.options import LOGS
 from lithops_magic.notebook.parse.similar import a
 from lithops_magic.notebook.parse.usage_error import UsageError
 

@@ -13,6 +13,7 @@ from lithops_magic.notebook.export.calls import LAST, Defaults, call, statement
 from lithops_magic.notebook.export.layout import comment, indent, replace
 from lithops_magic.notebook.export.syntax import Magic, awaits, find_magic, names, parse
 from lithops_magic.notebook.parse import grammar
+from lithops_magic.notebook.parse.line_options import split_options
 from lithops_magic.notebook.parse.names import assigned_names, notebook_names
 from lithops_magic.notebook.parse.usage_error import UsageError
 
@@ -115,7 +116,7 @@ class _Writer:
         return f"{before}{body.rstrip()}\n\n\n{self._run(function.name, items, asked.options)}"
 
     def _called(self, line: str, body: str) -> str:
-        _, options = grammar.split_options(line)
+        _, options = split_options(line)
         return self._function(None, body, "[None]", options)
 
     def _function(self, target: str | None, body: str, items: str, options: Options) -> str:

@@ -12,7 +12,7 @@ from IPython.core.completer import SimpleCompletion, context_matcher
 
 from lithops_magic.notebook.magics import config
 from lithops_magic.notebook.parse import options
-from lithops_magic.notebook.parse.options import Option
+from lithops_magic.notebook.parse.option import Option, by_flag, every_flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ def _suppressed(text: str, magic: str, *, found: bool) -> bool | set[str]:
 def _awaiting(text: str, magic: str) -> Option | None:
     """Return the option whose value is being written."""
     before = next((past for past in reversed(text.split(" ")[:-1]) if past), "")
-    option = options.by_flag(_OPTIONS[magic]).get(before)
+    option = by_flag(_OPTIONS[magic]).get(before)
     return option if option is not None and option.metavar is not None else None
 
 
@@ -99,7 +99,7 @@ def _complete(text: str, magic: str, namespace: Mapping[str, Any]) -> tuple[str,
     known: tuple[Option, ...] = _OPTIONS[magic]
     word = text.rpartition(" ")[2]
     if word.startswith("-"):
-        return word, [(flag, "param") for flag in options.names(known) if flag.startswith(word)]
+        return word, [(flag, "param") for flag in every_flag(known) if flag.startswith(word)]
     option = _awaiting(text, magic)
     if option is not None and magic == "config":
         return word, [(text, "param") for text in _settings(option, word) if text.startswith(word)]
@@ -148,7 +148,7 @@ def _of_setting(name: str) -> tuple[str, ...]:
         return ("true", "false") if name == "local" else ("x86_64", "arm64")
     if name == "profile":
         return tuple(_profiles())
-    option = options.by_flag(options.MAP).get(f"--{ALIASES.get(name, name)}")
+    option = by_flag(options.MAP).get(f"--{ALIASES.get(name, name)}")
     return option.examples if option is not None else ()
 
 

@@ -10,9 +10,9 @@ from IPython.core.page import page
 
 from lithops_magic.closest import closest
 from lithops_magic.notebook.magics import help_text as texts
-from lithops_magic.notebook.parse import grammar
 from lithops_magic.notebook.parse.config_line import Asked
-from lithops_magic.notebook.parse.options import Option
+from lithops_magic.notebook.parse.option import Option
+from lithops_magic.notebook.parse.tokens import bare
 from lithops_magic.notebook.parse.usage_error import UsageError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def parse(line: str) -> Asked:
     """Parse the line; raise UsageError when it is not understood."""
     flags = {option.flags[0]: option for option in OPTIONS}
     values: dict[str, list[str]] = {}
-    rest = iter(words(grammar.bare(line)[0]))
+    rest = iter(words(bare(line)[0]))
     for word in rest:
         flag, assigned, value = word.partition("=")
         option = flags.get(flag)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from lithops_magic.notebook.parse.options import Groups, Option
+from lithops_magic.notebook.parse.option import Groups, Option
 
 WIDTH = 80
 """Columns of the narrowest terminal that people have."""

@@ -9,10 +9,12 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 from IPython.core.page import page
 
 from lithops_magic.notebook.magics.help import ATTACH_HELP, CACHE_HELP, CLEAN_HELP, LOGS_HELP, STATUS_HELP
-from lithops_magic.notebook.parse import grammar, options
+from lithops_magic.notebook.parse import options
 from lithops_magic.notebook.parse.about import notebook_name
 from lithops_magic.notebook.parse.expand import expand
 from lithops_magic.notebook.parse.first_line import is_silenced
+from lithops_magic.notebook.parse.line_options import options_only, refuse_unknown_flag, split_options
+from lithops_magic.notebook.parse.option import by_flag
 from lithops_magic.notebook.parse.usage_error import UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ class JobMagics(Magics):
     def lambda_status(self, line: str) -> None:
         from lithops_magic.notebook.display.status import show, status
 
-        given = grammar.options_only(line, options.MANAGE, "%lambda_status", self.shell.user_ns)
+        given = options_only(line, options.MANAGE, "%lambda_status", self.shell.user_ns)
         if given.help:
             page(STATUS_HELP)
         else:
@@ -51,7 +53,7 @@ class JobMagics(Magics):
     def lambda_clean(self, line: str) -> None:
         from lithops_magic.notebook.display.status import clean, show
 
-        given = grammar.options_only(line, options.CLEAN, "%lambda_clean", self.shell.user_ns)
+        given = options_only(line, options.CLEAN, "%lambda_clean", self.shell.user_ns)
         if given.help:
             page(CLEAN_HELP)
         else:
@@ -72,11 +74,11 @@ class JobMagics(Magics):
         from lithops_magic.notebook.display.cache import cache
         from lithops_magic.notebook.display.status import show
 
-        which, given = grammar.split_options(line, options.CACHE, self.shell.user_ns)
+        which, given = split_options(line, options.CACHE, self.shell.user_ns)
         if given.help:
             page(CACHE_HELP)
             return
-        grammar.refuse_unknown_flag(which, options.by_flag(options.CACHE))
+        refuse_unknown_flag(which, by_flag(options.CACHE))
         if given.yes and not given.clear:
             raise UsageError("--yes is for --clear: `%lambda_cache --clear --yes` deletes without asking")
         agree = _always if given.yes else self._agree
@@ -91,7 +93,7 @@ class JobMagics(Magics):
         from lithops_magic.notebook.display.logs import logs
 
         __tracebackhide__ = True
-        source, given = grammar.split_options(line, options.LOGS, self.shell.user_ns)
+        source, given = split_options(line, options.LOGS, self.shell.user_ns)
         if given.help:
             page(LOGS_HELP)
             return None
@@ -104,11 +106,11 @@ class JobMagics(Magics):
     @line_magic
     def lambda_attach(self, line: str) -> MapResult | None:
         __tracebackhide__ = True
-        job_id, given = grammar.split_options(line, options.ATTACH, self.shell.user_ns)
+        job_id, given = split_options(line, options.ATTACH, self.shell.user_ns)
         if given.help:
             page(ATTACH_HELP)
             return None
-        grammar.refuse_unknown_flag(job_id, options.by_flag(options.ATTACH))
+        refuse_unknown_flag(job_id, by_flag(options.ATTACH))
         from lithops_magic.engine.attach import attach
         from lithops_magic.notebook.display.run_job import run
 

@@ -27,6 +27,7 @@ from lithops_magic.notebook.parse.cell import Mapped, code_name, expression_form
 from lithops_magic.notebook.parse.evaluate import evaluate_function, evaluate_items
 from lithops_magic.notebook.parse.first_line import continued, is_silenced
 from lithops_magic.notebook.parse.grammar import MapLine
+from lithops_magic.notebook.parse.line_options import options_only
 from lithops_magic.notebook.parse.options import Options
 from lithops_magic.notebook.session import Session
 
@@ -88,7 +89,7 @@ class LambdaMagics(LambdaDefaults):
 
         __tracebackhide__ = True
         line, cell = continued(line, cell)
-        given = grammar.options_only(line, options.CALL, "%%lambda_call", self.shell.user_ns)
+        given = options_only(line, options.CALL, "%%lambda_call", self.shell.user_ns)
         if given.help:
             page(CALL_HELP)
             return None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.notebook.parse.cell import cell_number
-from lithops_magic.notebook.parse.grammar import refuse_unknown_flag
+from lithops_magic.notebook.parse.line_options import refuse_unknown_flag
 from lithops_magic.notebook.parse.similar import a, similar
 from lithops_magic.notebook.parse.transform import AWAITED, awaits
 from lithops_magic.notebook.parse.usage_error import UsageError

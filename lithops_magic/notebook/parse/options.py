@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lithops_magic.closest import closest
 from lithops_magic.config import limits
 from lithops_magic.config.lifetime import DEFAULT, parse_lifetime
 from lithops_magic.config.limits import Range
-from lithops_magic.config.settings import ALIASES, DEFAULT_EPHEMERAL_STORAGE, DEFAULT_MEMORY, DEFAULT_TIMEOUT
+from lithops_magic.config.settings import DEFAULT_EPHEMERAL_STORAGE, DEFAULT_MEMORY, DEFAULT_TIMEOUT
 from lithops_magic.notebook.parse import option_values
+from lithops_magic.notebook.parse.option import Groups, Option
 
 Errors = Literal["raise", "keep"]
 ERRORS = ("raise", "keep")
@@ -53,41 +53,6 @@ class Options:
     clear: bool = False
     yes: bool = False
     help: bool = False
-
-
-@dataclass(frozen=True)
-class Option:
-    """One declared option: `metavar` None makes it a switch without a value."""
-
-    flags: tuple[str, ...]
-    help: str
-    metavar: str | None = None
-    parse: Callable[[str], object] = str
-    legal: str = ""
-    choices: tuple[str, ...] = ()
-    offers: Literal["variables", "functions", "profiles", "files", "requirements"] | None = None
-    """Which names complete its value: of the notebook, of AWS profiles, of files."""
-    examples: tuple[str, ...] = ()
-    """Values that are offered, though others are legal."""
-    default: str = ""
-    """What is used without it and without a setting, as the help says it."""
-    repeated: bool = False
-    """Whether it may be given several times, each adding a value."""
-    several: bool = False
-    """Whether it takes the words up to the next option, as far as they are files here or the expression is over."""
-    bare: object = None
-    """What it means without a value, if it may have none."""
-
-    @property
-    def field(self) -> str:
-        """The attribute of `Options` this option sets."""
-        return self.flags[-1].removeprefix("--").replace("-", "_")
-
-    @property
-    def usage(self) -> str:
-        """The option as the help shows it: `-o, --out NAME`."""
-        value = f" [{self.metavar}]" if self.bare is not None else f" {self.metavar}" if self.metavar else ""
-        return ", ".join(self.flags) + value
 
 
 def _number(flag: str, metavar: str, allowed: Range, text: str, *examples: str, default: str = "") -> Option:
@@ -266,9 +231,6 @@ _WHERE = (
 )
 _HELP = Option(("--help",), "show this help")
 
-Groups = tuple[tuple[str, tuple[Option, ...]], ...]
-"""Options under their headings, as the help shows them."""
-
 _SHOWN = (*_LIMITS[:1], _QUIET)
 MAP_GROUPS: Groups = (
     ("Result", (_OUT, _REDUCE, _CACHE)),
@@ -318,23 +280,6 @@ ENGINE = (
     *("backups", "errors", "locals", "cache", "max_cost"),
 )
 """Fields that have a session default of the same name and are handed to the engine as they are."""
-
-
-def by_flag(options: Iterable[Option]) -> dict[str, Option]:
-    """Return the options under each of their flags."""
-    return {flag: option for option in options for flag in option.flags}
-
-
-def names(options: Iterable[Option]) -> list[str]:
-    """Return every flag in the order of the help."""
-    return [flag for option in options for flag in option.flags]
-
-
-def meant(flag: str, known: Iterable[str]) -> str:
-    """Return `; did you mean --x?` for a mistyped flag, or an empty string."""
-    name = flag.removeprefix("--").replace("-", "_")
-    found = f"--{ALIASES[name]}" if name in ALIASES else closest(flag, known)
-    return f"; did you mean {found}?" if found else ""
 
 
 def collect(read: Iterable[tuple[Option, object]]) -> Options:

@@ -1,0 +1,155 @@
+"""The options of a magic's line, taken out of the Python around them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lithops_magic.notebook.parse.expand import expand
+from lithops_magic.notebook.parse.option import Option, by_flag, meant
+from lithops_magic.notebook.parse.options import MAP, Options, collect
+from lithops_magic.notebook.parse.tokens import bare, tokens
+from lithops_magic.notebook.parse.usage_error import UsageError
+
+FLAG = re.compile(r"--?[A-Za-z][\w-]*")
+_GLUED = re.compile(r"-[A-Za-z](?=[A-Za-z_]\w*(?:\s|;|\Z))")
+_BLANK = re.compile(r"(?:\s|\\\n)*")
+_EDGES = re.compile(r"\A(?:\s|\\\n)+|(?:\s|\\\n)+\Z")
+_WORD = re.compile(r"(?:[\w.-]+=)?(?:\"[^\"\n]*\"|'[^'\n]*')|\S+")
+_QUOTED = re.compile(r"([\w.-]+=)?([\"'])(.*)\2")
+FLAGS = by_flag(MAP)
+_WANT_OPERAND = {
+    *("in", "not", "and", "or", "if", "else", "is", "await", "+", "-", "*", "/", "//", "%", "@", "**", "<<", ">>"),
+    *("&", "|", "^", "~", "<", ">", "<=", ">=", "==", "!=", ":=", "="),
+}
+"""What an option cannot stand behind: in `x in -o`, Python's minus is meant."""
+
+Names = Mapping[str, Any] | None
+"""The notebook's variables, which the values of options may name; None where there is no notebook."""
+
+
+def split_options(line: str, known: Iterable[Option] = MAP, names: Names = None) -> tuple[str, Options]:
+    """Split a line into its Python text and its options, wherever the options stand."""
+    line, _ = bare(line)
+    flags = by_flag(known)
+    pieces: list[str] = []
+    read: list[tuple[Option, object]] = []
+    position = 0
+    while True:
+        found = _next_flag(line, position, flags, names or {})
+        piece = trim(line[position : found.start() if found else len(line)])
+        if piece:
+            pieces.append(piece)
+        if found is None:
+            break
+        option = flags[found.group()]
+        value, position = _read_value(option, found.group(), line, found.end(), flags, names)
+        read.append((option, value))
+        while option.several and (word := _next_word(line, position, flags, files_only=not pieces)):
+            value, position = _read_value(option, found.group(), line, word.start(), flags, names)
+            read.append((option, value))
+    if len(pieces) > 1:
+        for piece in pieces:
+            if FLAG.match(piece):
+                refuse_unknown_flag(piece, flags)
+        raise UsageError(f"options go before or after the expression, not inside it: `{pieces[0]}` … `{pieces[1]}`")
+    return (pieces[0] if pieces else ""), collect(read)
+
+
+def options_only(line: str, known: Iterable[Option], name: str, names: Names = None) -> Options:
+    """Parse the line of the magic `name`, which takes nothing but options."""
+    known = tuple(known)
+    rest, options = split_options(line, known, names)
+    if rest and not options.help:
+        refuse_unknown_flag(rest, by_flag(known))
+        raise UsageError(f"`{name}` takes only options, not `{rest}`; see `{name} --help`")
+    return options
+
+
+def refuse_unknown_flag(source: str, flags: Iterable[str] = FLAGS, name: str | None = None) -> None:
+    """Raise UsageError if `source` has what looks like a mistyped flag: any, or the one a missing `name` comes from."""
+    flag = _unknown_flag(source, name)
+    if flag is not None:
+        raise UsageError(f"unknown option {flag}{meant(flag, flags)}")
+
+
+def _unknown_flag(source: str, name: str | None) -> str | None:
+    for token in tokens(source):
+        flag = FLAG.match(source, token.start)
+        if token.depth or token.text != "-" or flag is None or (token.start and not source[token.start - 1].isspace()):
+            continue
+        words = flag.group().strip("-").split("-")
+        if name is None or name in words:
+            return flag.group()
+    return None
+
+
+def _next_flag(line: str, position: int, flags: Container[str], names: Container[str]) -> re.Match[str] | None:
+    offset = _BLANK.match(line, position).end()  # type: ignore[union-attr]
+    previous = ""
+    for token in tokens(line[offset:]):
+        start, before, previous = offset + token.start, previous, token.text
+        if token.depth or token.text not in ("-", "->") or (start and not line[start - 1].isspace()):
+            continue
+        if before in _WANT_OPERAND or (before == ":" and "lambda" in line[offset:start]):
+            continue
+        flag = FLAG.match(line, start)
+        if (
+            flag is not None
+            and flag.group() in flags
+            and line[flag.end() : flag.end() + 1] in ("", "=", " ", "\t", "\n", "\\")
+        ):
+            return flag
+        # `-osquares`, unless that is the difference of two variables.
+        glued = _GLUED.match(line, start)
+        if glued is not None and glued.group() in flags and flag is not None and flag.group()[1:] not in names:
+            return glued
+    return None
+
+
+def _next_word(line: str, position: int, flags: Container[str], *, files_only: bool) -> re.Match[str] | None:
+    """Return the word that may be one more value of an option that takes several."""
+    word = _WORD.match(line, _BLANK.match(line, position).end())  # type: ignore[union-attr]
+    if word is None or word.group().partition("=")[0] in flags or FLAG.fullmatch(word.group()):
+        return None
+    is_file = Path(word.group().strip("'\"")).exists() and not re.match(r"\s+in\b", line[word.end() :])
+    return word if is_file or not files_only else None
+
+
+def _read_value(
+    option: Option, flag: str, line: str, position: int, flags: Container[str], names: Names
+) -> tuple[object, int]:
+    assigned = line[position : position + 1] == "="
+    if option.metavar is None:
+        if assigned:
+            raise UsageError(f"{flag} is a switch and takes no value")
+        return True, position
+    start = position + 1 if assigned else _BLANK.match(line, position).end()  # type: ignore[union-attr]
+    word = _WORD.match(line, start)
+    if option.bare is not None and not assigned and not _legal(option, word):
+        return option.bare, position
+    if word is None or (not assigned and word.group() in flags):
+        raise UsageError(f"{flag} needs a value: {option.legal}")
+    quoted = _QUOTED.fullmatch(word.group())
+    text = (quoted[1] or "") + quoted[3] if quoted else word.group()
+    if names is not None:
+        text = expand(text, names)
+    try:
+        return option.parse(text), word.end()
+    except ValueError:
+        raise UsageError(f"{flag} must be {option.legal}, not `{text}`") from None
+
+
+def _legal(option: Option, word: re.Match[str] | None) -> bool:
+    """Whether a word is a value of an option that may have none."""
+    try:
+        option.parse(word.group() if word else "")
+    except ValueError:
+        return False
+    return True
+
+
+def trim(text: str) -> str:
+    return _EDGES.sub("", text)
