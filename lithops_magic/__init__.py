@@ -62,7 +62,8 @@ if TYPE_CHECKING:
     from lithops_magic.config import Settings
     from lithops_magic.engine import MapOptions, MapResult
     from lithops_magic.engine.api import map
-    from lithops_magic.engine.attach import JobRecord, attach, jobs
+    from lithops_magic.engine.attach import attach
+    from lithops_magic.engine.durable.listing import JobRecord, jobs
     from lithops_magic.engine.tune.measure import tune
     from lithops_magic.executor import LambdaExecutor, register_joblib
     from lithops_magic.notebook.extension import load_ipython_extension, unload_ipython_extension
@@ -89,13 +90,13 @@ __all__ = [
 
 _MODULES = ("callbacks", "config", "errors")
 _HOMES = {
-    "JobRecord": "lithops_magic.engine.attach",
+    "JobRecord": "lithops_magic.engine.durable.listing",
     "LambdaExecutor": "lithops_magic.executor",
     "MapOptions": "lithops_magic.engine",
     "MapResult": "lithops_magic.engine",
     "Settings": "lithops_magic.config",
     "attach": "lithops_magic.engine.attach",
-    "jobs": "lithops_magic.engine.attach",
+    "jobs": "lithops_magic.engine.durable.listing",
     "load_ipython_extension": "lithops_magic.notebook.extension",
     "map": "lithops_magic.engine.api",
     "register_joblib": "lithops_magic.executor",

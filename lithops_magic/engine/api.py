@@ -11,25 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lithops_magic import user_code
 from lithops_magic.engine import handover
-from lithops_magic.engine.backend import live_logs
-from lithops_magic.engine.backend.aws_lambda import LambdaBackend
-from lithops_magic.engine.cache.impure import UNSEEN
-from lithops_magic.engine.cache.keys import Keys
-from lithops_magic.engine.cache.meaning import Undetermined
-from lithops_magic.engine.dispatch.items import Items, Source
-from lithops_magic.engine.dispatch.scheduler import Scheduler
-from lithops_magic.engine.durable.journal import Journal
-from lithops_magic.engine.durable.recipe import Recipe
-from lithops_magic.engine.job import events as ev
+from lithops_magic.engine.dispatch.items import Items
 from lithops_magic.engine.job.job import Job, R
+from lithops_magic.engine.launch import launch
 from lithops_magic.engine.options import KEEP_AFTER, NAMES, Callback, MapOptions
 from lithops_magic.engine.result import script
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.engine.result.reduction import Reduction
 from lithops_magic.engine.text.short_repr import glance
-from lithops_magic.engine.wire.function import Function, Setup
 from lithops_magic.errors import MisuseError
-from lithops_magic.packages import Request
 
 if TYPE_CHECKING:
     from lithops_magic.config import Settings
@@ -87,66 +77,10 @@ def start(
         function,
         taken.owned,
     )
-    result = MapResult(_launch(job, function, taken, settings, options, waits=waits), reduction)
+    result = MapResult(launch(job, function, taken, settings, options, waits=waits), reduction)
     if reduction is not None:
         reduction.follow(result)
     return result
-
-
-def _launch(
-    job: Job,
-    function: Callable[[Any], Any],
-    items: Items,
-    settings: Settings,
-    options: MapOptions,
-    *,
-    waits: bool = False,
-) -> Job:
-    setup = Setup(
-        env=dict(options.env), processes=settings.worker_processes, locals=options.locals, starmap=options.starmap
-    )
-    owned = () if items.owned is None else items.owned
-    blob = Function.pickle(function, owned, Request.parse(options.packages, options.files), setup)
-    job.start_again = partial(again, function, settings)
-    settings = options.applied_to(settings)
-    job.follow = partial(live_logs.follow, job, settings)
-    backend = LambdaBackend(settings, options.workers, blob.need)
-    for warning in (*settings.unread, *blob.warnings):
-        job.publish(ev.Noted(warning))
-    if options.detach:
-        if options.cache:
-            job.publish(ev.Noted("cache: a detached job neither uses it nor fills it"))
-        handover.launch(job, blob, items, settings, options)
-        return job
-    journal = Journal(job, Recipe.of(settings, options, blob, job.key)) if job.whole else None
-    keys = _keys(job, blob, settings, options) if options.cache else None
-    source = Source(items, waits=waits, name=keys.of_item if keys else None)
-    job.serve = source.serve
-    Scheduler(job, blob, source, backend, settings.worker_processes, journal, keys).start()
-    script.look_after(job)
-    return job
-
-
-def _keys(job: Job, blob: Function, settings: Settings, options: MapOptions) -> Keys | None:
-    """Return what names a job's values in the cache; None, and a note, if nothing does."""
-    try:
-        keys = Keys(blob.function, settings, options, blob.need.sources, lambda problem: job.publish(ev.Noted(problem)))
-    except Undetermined as error:
-        job.publish(ev.Noted(f"cache: not used, because what the function does cannot be told from last time: {error}"))
-        return None
-    if keys.impure:
-        job.publish(ev.Noted(f"cache: {UNSEEN.format(' and '.join(keys.impure))}"))
-    return keys
-
-
-def again(
-    function: Callable[[Any], Any], settings: Settings, job: Job, indices: Sequence[int], options: MapOptions
-) -> Job:
-    """Run tasks of a job that is over again, and return the job that has the others' values already."""
-    items = Items([job.item(index) for index in indices])
-    # What is run again is waited for, also where the first run was not.
-    options = replace(options, detach=False)
-    return _launch(job.again(indices, options), function, items, settings, options)
 
 
 def map(

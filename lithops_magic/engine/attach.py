@@ -6,16 +6,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from lithops_magic import user_code
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Done
 from lithops_magic.config.settings import CREDENTIALS
 from lithops_magic.engine import handover
-from lithops_magic.engine.api import again
 from lithops_magic.engine.backend import detached, live_logs
 from lithops_magic.engine.backend.aws_lambda import LambdaBackend
 from lithops_magic.engine.backend.endpoint import Endpoint
@@ -23,50 +21,22 @@ from lithops_magic.engine.backend.replay import Replay, ReplayBackend, tasks_of
 from lithops_magic.engine.dispatch.items import Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
 from lithops_magic.engine.durable import journal, kept_results, private, records, sources
-from lithops_magic.engine.durable.folder import JobFolder, State
+from lithops_magic.engine.durable.folder import JobFolder
 from lithops_magic.engine.durable.follow import follow
 from lithops_magic.engine.durable.history import Recall
 from lithops_magic.engine.durable.recipe import Recipe
+from lithops_magic.engine.durable.silent import Silent
 from lithops_magic.engine.job.events import Noted
 from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.launch import again
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.engine.text.units import plural
 from lithops_magic.engine.wire.function import Function
-from lithops_magic.errors import JobInterrupted, UnreadableJob
+from lithops_magic.errors import JobInterrupted
 from lithops_magic.worker import packing
 
 if TYPE_CHECKING:
     from lithops_magic.config import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class JobRecord:
-    """A job that this machine knows, as `jobs` lists it."""
-
-    id: str
-    label: str
-    started: datetime
-    total: int | None
-    """None while the items come from an iterator that has not ended."""
-    done: int
-    failed: int
-    state: Literal["running", "detached", "interrupted", "finished", "cancelled", "broken", "unreadable"]
-    """``running``: by a process of this machine; ``detached``: without one, as far as is known;
-    ``interrupted``: its process ended before it did; ``unreadable``: `label` says why."""
-    about: str = ""
-    """Where it was started and how its code begins."""
-    cost: float = 0.0
-    """USD at list price so far."""
-    local: bool = False
-    """Whether it ran on the local AWS."""
-
-
-def jobs() -> list[JobRecord]:
-    """Return the jobs that this machine knows, the latest first.
-
-    A job is known from its third second on, or from its start if it is detached, for seven days.
-    """
-    return [_listed(folder) for folder in JobFolder.all()]
 
 
 def attach(
@@ -113,37 +83,6 @@ def attach(
     except BaseException:
         folder.unlock()
         raise
-
-
-def _listed(folder: JobFolder) -> JobRecord:
-    try:
-        return _record(folder, folder.manifest(), folder.state())
-    except UnreadableJob as error:
-        problem = str(error)
-    except (LookupError, TypeError, ValueError, OverflowError, OSError) as error:
-        problem = f"Job {folder.path.name} cannot be read: {type(error).__name__}: {error}"
-    return JobRecord(folder.path.name, problem, datetime.fromtimestamp(folder.changed, UTC), None, 0, 0, "unreadable")
-
-
-def _record(folder: JobFolder, manifest: Mapping[str, Any], state: State) -> JobRecord:
-    open_ended = state.state in ("running", "preparing")
-    if open_ended:
-        name = "running" if folder.locked else "detached" if manifest["detached"] else "interrupted"
-    else:
-        name = state.state
-    started = datetime.fromtimestamp(manifest["created"], UTC)
-    return JobRecord(
-        id=manifest["id"],
-        label=manifest["label"],
-        started=started,
-        total=state.total,
-        done=state.done,
-        failed=state.failed,
-        state=name,  # type: ignore[arg-type]
-        about=manifest.get("about", ""),
-        cost=state.cost,
-        local=bool(manifest["recipe"]["settings"].get("local")),
-    )
 
 
 def _container(folder: JobFolder) -> bytes:
@@ -206,7 +145,7 @@ class _Attached:
 
     def __init__(self, folder: JobFolder, manifest: Mapping[str, Any], recipe: Recipe, resume: bool) -> None:
         self._folder = folder
-        self._journal = journal.Silent()
+        self._journal = Silent()
         self._recipe = recipe
         self._resume = resume
         self._detached: bool = manifest["detached"]

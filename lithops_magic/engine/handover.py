@@ -96,7 +96,7 @@ def handed_over(result: MapResult) -> MapResult:
     return result
 
 
-def launch(job: Job, function: Function, items: Items, settings: Settings, options: MapOptions) -> None:
+def start(job: Job, function: Function, items: Items, settings: Settings, options: MapOptions) -> None:
     """Start a job that runs by itself."""
     assert items.owned is not None
     cargo = Cargo(function.need)

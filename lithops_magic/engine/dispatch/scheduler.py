@@ -31,8 +31,8 @@ from lithops_magic.engine.dispatch.stragglers import Stragglers
 from lithops_magic.engine.dispatch.transfers import Fetched, Parcels, Uploaded
 from lithops_magic.engine.dispatch.versions import Versions
 from lithops_magic.engine.durable import kept_results
-from lithops_magic.engine.durable.journal import Silent
 from lithops_magic.engine.durable.kept_results import Rescue
+from lithops_magic.engine.durable.silent import Silent
 from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job, Task
 from lithops_magic.engine.text.units import plural, size

@@ -27,6 +27,7 @@ from lithops_magic.engine.durable import records, sources
 from lithops_magic.engine.durable.folder import JobFolder, State
 from lithops_magic.engine.durable.kept_results import MANIFEST
 from lithops_magic.engine.durable.recipe import Recipe
+from lithops_magic.engine.durable.silent import Silent
 from lithops_magic.engine.job.events import Noted
 from lithops_magic.engine.job.job import Job, Task
 from lithops_magic.engine.wire.function import Function
@@ -49,34 +50,6 @@ PUBLIC = frozenset({"id", "label", "created", "detached", "python", "cloudpickle
 
 running: WeakValueDictionary[str, Job] = WeakValueDictionary()
 """The jobs of this process, by id."""
-
-
-class Silent:
-    """A journal of nothing: that of a job that no other process can go on with."""
-
-    def start(self, place: Place | None, oldest: Callable[[], float | None] = lambda: None) -> None:
-        """Begin."""
-
-    def taken(self, task: Task) -> None:
-        """Note an item."""
-
-    def counted(self) -> None:
-        """Note that no items follow."""
-
-    def sent(self, tasks: Sequence[Task]) -> None:
-        """Note an invocation."""
-
-    def invoked(self, tasks: Sequence[int]) -> None:
-        """Note an invocation of these tasks."""
-
-    def answered(self, tasks: Sequence[Task], outcome: Outcome) -> None:
-        """Note what became of an invocation."""
-
-    def changed(self, function: Function) -> None:
-        """Note that the function was given more than it had."""
-
-    def close(self) -> None:
-        """The job is over."""
 
 
 class Journal(Silent):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from lithops_magic import user_code
@@ -14,45 +12,19 @@ from lithops_magic.engine.job.snapshot import Snapshot
 from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.result import misuse, script
 from lithops_magic.engine.result.portable import portable
+from lithops_magic.engine.result.stats import Stats
+from lithops_magic.engine.result.waiting import TICK, Waiting
 from lithops_magic.engine.text import tracebacks
 from lithops_magic.engine.text.short_repr import glance
 from lithops_magic.errors import TaskCrashed, TaskError, TaskOutOfMemory, facts
 from lithops_magic.worker.values import Values
 
-# A signal is only handled between waits: an interrupt must be noticed within a tenth of a second.
-_TICK = 0.1
 
-
-class Stats(Sequence[TaskStats]):
-    """One record per task, made when it is asked for: a job may have millions."""
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-
-    def __len__(self) -> int:
-        return len(self._job.ledger)
-
-    @overload
-    def __getitem__(self, index: int) -> TaskStats: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[TaskStats]: ...
-    def __getitem__(self, index: int | slice) -> TaskStats | list[TaskStats]:
-        if isinstance(index, slice):
-            return [self._job.stats(i) for i in range(*index.indices(len(self)))]
-        return self._job.stats(misuse.position(index, len(self)))
-
-    def __iter__(self) -> Iterator[TaskStats]:
-        return iter(self._job.rows())
-
-    def __repr__(self) -> str:
-        return f"<stats of {len(self):,} tasks; as a table: to_frame()>"
-
-
-class JobValues(Sequence[R]):
+class JobValues(Waiting, Sequence[R]):
     """The values of a job in the order of its items, complete or not."""
 
     def __init__(self, job: Job) -> None:
-        self._job = job
+        super().__init__(job)
         self._called = ""
         """How it is had where no variable is it."""
 
@@ -96,24 +68,6 @@ class JobValues(Sequence[R]):
         # The inherited one would take a task's IndexError for the end.
         return map(self._value, range(len(self)))
 
-    def __await__(self) -> Generator[Any, None, Self]:
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        over = loop.create_future()
-
-        def tell() -> None:
-            if not over.done():
-                over.set_result(None)
-
-        def told() -> None:
-            with suppress(RuntimeError):  # the loop was closed meanwhile
-                loop.call_soon_threadsafe(tell)
-
-        self._job.when_over(told)
-        yield from over
-        return self
-
     def values(self) -> list[R]:
         """The values of all tasks, one for each item and in their order.
 
@@ -142,18 +96,6 @@ class JobValues(Sequence[R]):
         """What ended the job as a whole, such as a refused invocation or an iterator that raised."""
         return self._job.error
 
-    def done(self) -> bool:
-        """Whether the job is over: finished, cancelled or broken."""
-        return self._job.over
-
-    def running(self) -> bool:
-        """Whether the job is not over."""
-        return not self.done()
-
-    def cancelled(self) -> bool:
-        """Whether the job was stopped."""
-        return self._job.snapshot().state == "cancelled"
-
     def result(self, timeout: float | None = None) -> list[R]:
         """Wait for the end and return all values, as `concurrent.futures.Future.result` does.
 
@@ -170,7 +112,7 @@ class JobValues(Sequence[R]):
             A task failed.
         """
         __tracebackhide__ = True
-        self._await(timeout)
+        self._wait_for_end(timeout)
         self.raise_errors()
         return self.values()
 
@@ -183,35 +125,12 @@ class JobValues(Sequence[R]):
             The job is not over; it goes on.
         """
         __tracebackhide__ = True
-        self._await(timeout)
+        self._wait_for_end(timeout)
         try:
             self.result()
         except Exception as error:
             return error
         return None
-
-    def _await(self, timeout: float | None) -> None:
-        __tracebackhide__ = True
-        if not self.wait(timeout):
-            raise TimeoutError(f"the job is not over after {timeout:g} s: {self._job.snapshot().state}; it goes on")
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the job is over; return whether it is.
-
-        Parameters
-        ----------
-        timeout
-            Seconds to wait at most; None waits for the end.
-        """
-        __tracebackhide__ = True
-        deadline = None if timeout is None else time.monotonic() + timeout
-        # Not on `changed`, which would wake this thread for every single task.
-        while not self._job.over:
-            left = _TICK if deadline is None else deadline - time.monotonic()
-            if left <= 0:
-                break
-            self._job.await_end(min(left, _TICK))
-        return self.done()
 
     def finish(self) -> Self:
         """Wait for the end and raise as the job's option `errors` says; an interrupt stops it unless it is detached."""
@@ -227,18 +146,6 @@ class JobValues(Sequence[R]):
         if self._job.options.errors == "raise" or self.error is not None:
             self.raise_errors()
         return self
-
-    def cancel(self) -> bool:
-        """Send nothing more and return at once; results of what is in flight are still kept when they arrive.
-
-        Returns
-        -------
-        bool
-            Whether that stopped anything; False if the job was over.
-        """
-        running = self.running()
-        self._job.cancel()
-        return running
 
     def raise_errors(self) -> None:
         """Raise what ended the job, or the first task's error with a summary of all of them; else do nothing."""
@@ -330,7 +237,7 @@ class JobValues(Sequence[R]):
         while True:
             with self._job.changed:
                 while seen == len(self._job.ledger.order) and not self._job.over:
-                    self._job.changed.wait(_TICK)
+                    self._job.changed.wait(TICK)
                 fresh = list(self._job.ledger.order[seen:])
             if not fresh:
                 return

@@ -13,7 +13,7 @@ from lithops_magic.engine.text.units import duration, money
 
 if TYPE_CHECKING:
     from lithops_magic.engine import MapResult
-    from lithops_magic.engine.attach import JobRecord
+    from lithops_magic.engine.durable.listing import JobRecord
 
 SHOWN = 8
 """Characters of an id that are shown, and that %lambda_attach needs."""
@@ -99,7 +99,7 @@ class Listed:
 
 def known(session: Iterable[MapResult] = ()) -> list[Listed]:
     """Return the jobs of this machine, those of the `session` as they are now; the newest first."""
-    from lithops_magic.engine.attach import jobs
+    from lithops_magic.engine.durable.listing import jobs
 
     here = {result.job_id: Listed.of_result(result) for result in session}
     there = [Listed.of_record(record) for record in jobs() if record.id not in here]

@@ -29,7 +29,7 @@ def unfinished(notebook: str) -> str:
     if not notebook or not _any(places.jobs()):
         return ""
     # All of this takes a while to import.
-    from lithops_magic.engine.attach import jobs
+    from lithops_magic.engine.durable.listing import jobs
     from lithops_magic.notebook.display.job_table import Listed
 
     latest = next((job for job in jobs() if job.about.startswith(f"{notebook}: ")), None)

@@ -124,7 +124,7 @@ class JobMagics(Magics):
 
     def _latest(self) -> str:
         """Return the latest job of this notebook."""
-        from lithops_magic.engine.attach import jobs
+        from lithops_magic.engine.durable.listing import jobs
 
         name = notebook_name(self.shell)
         for job in jobs():

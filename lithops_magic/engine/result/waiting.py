@@ -1,0 +1,85 @@
+"""Waiting for a job and stopping it, in the words of `concurrent.futures` and asyncio."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from contextlib import suppress
+from typing import Any, Self
+
+from lithops_magic.engine.job.job import Job
+
+# A signal is only handled between waits: an interrupt must be noticed within a tenth of a second.
+TICK = 0.1
+
+
+class Waiting:
+    """A job as something that ends."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        over = loop.create_future()
+
+        def tell() -> None:
+            if not over.done():
+                over.set_result(None)
+
+        def told() -> None:
+            with suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(tell)
+
+        self._job.when_over(told)
+        yield from over
+        return self
+
+    def done(self) -> bool:
+        """Whether the job is over: finished, cancelled or broken."""
+        return self._job.over
+
+    def running(self) -> bool:
+        """Whether the job is not over."""
+        return not self.done()
+
+    def cancelled(self) -> bool:
+        """Whether the job was stopped."""
+        return self._job.snapshot().state == "cancelled"
+
+    def cancel(self) -> bool:
+        """Send nothing more and return at once; results of what is in flight are still kept when they arrive.
+
+        Returns
+        -------
+        bool
+            Whether that stopped anything; False if the job was over.
+        """
+        running = self.running()
+        self._job.cancel()
+        return running
+
+    def _wait_for_end(self, timeout: float | None) -> None:
+        __tracebackhide__ = True
+        if not self.wait(timeout):
+            raise TimeoutError(f"the job is not over after {timeout:g} s: {self._job.snapshot().state}; it goes on")
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the job is over; return whether it is.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait at most; None waits for the end.
+        """
+        __tracebackhide__ = True
+        deadline = None if timeout is None else time.monotonic() + timeout
+        # Not on `changed`, which would wake this thread for every single task.
+        while not self._job.over:
+            left = TICK if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                break
+            self._job.await_end(min(left, TICK))
+        return self.done()
