@@ -14,6 +14,7 @@ map                       Run `function` over `items` on AWS Lambda and return t
 MapOptions                How one job is run; None means the setting's or the engine's own choice.
 MapResult                 The values of a job in the order of its items, complete or not.
 register_joblib           Have joblib know the back-end "lambda": `with joblib.parallel_config(backend="lambda"): ...`.
+s3                        Return the objects at some addresses, or parts of them, to be mapped over.
 Settings                  Everything that decides where a function runs and what it may use.
 tune                      Measure a function on a few items at several sizes, and return what each takes and costs.
 unload_ipython_extension  Remove the magics, their session defaults and the completion.
@@ -60,6 +61,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lithops_magic import callbacks, config, errors
     from lithops_magic.config import Settings
+    from lithops_magic.data import s3
     from lithops_magic.engine import MapOptions, MapResult
     from lithops_magic.engine.api import map
     from lithops_magic.engine.attach import attach
@@ -84,6 +86,7 @@ __all__ = [
     "load_ipython_extension",
     "map",
     "register_joblib",
+    "s3",
     "tune",
     "unload_ipython_extension",
 ]
@@ -100,6 +103,7 @@ _HOMES = {
     "load_ipython_extension": "lithops_magic.notebook.extension",
     "map": "lithops_magic.engine.api",
     "register_joblib": "lithops_magic.executor",
+    "s3": "lithops_magic.data",
     "tune": "lithops_magic.engine.tune.measure",
     "unload_ipython_extension": "lithops_magic.notebook.extension",
 }

@@ -26,7 +26,13 @@ _INSTALLED = re.compile(rf"[/\\](?:lib[/\\]python3\.\d+[/\\](?:{_PACKAGES})?|{_P
 _COMPILED = (".pyx", ".pxd", ".pxi")
 _LIBRARIES = tuple(
     f"{path}{os.sep}"
-    for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), str(Path(__file__).parent)}
+    # The last is what of ours is shipped with a job, by its name in a sandbox.
+    for path in {
+        sysconfig.get_path("stdlib"),
+        sysconfig.get_path("platstdlib"),
+        str(Path(__file__).parent),
+        str(Path("lithops_magic", "data", "inside")),
+    }
 )
 
 

@@ -52,6 +52,15 @@ def ensure_local_aws(notify: Callable[[str], None]) -> LocalServer:
     return _parse(output)
 
 
+def is_running() -> bool:
+    """Whether this user's local AWS is up; it is not started."""
+    command = [sys.executable, "-P", "-m", "lithops_magic.local", "status"]
+    try:
+        return b"://" in subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).stdout
+    except OSError:
+        return False
+
+
 def _wait(process: subprocess.Popen[str], notify: Callable[[str], None]) -> tuple[str, str]:
     try:
         return process.communicate(timeout=QUIET_SECONDS)

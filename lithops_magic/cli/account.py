@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ def register(commands: Any) -> None:
     actions = role.add_subparsers(required=True, metavar="ACTION")
     create = actions.add_parser("create", help="create it with the least privileges, or update it")
     create.add_argument("--name", help="instead of lithops-magic-execution")
+    _add_buckets(create)
     add_common(create)
     create.set_defaults(run=_create_role)
 
@@ -34,6 +36,7 @@ def register(commands: Any) -> None:
         metavar="user|execution",
         help="user: for the person at the notebook; execution: for the functions' role",
     )
+    _add_buckets(policy)
     add_common(policy)
     policy.set_defaults(run=_policy)
 
@@ -51,6 +54,14 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(local=None)
 
 
+def _add_buckets(parser: argparse.ArgumentParser) -> None:
+    text = "a bucket of yours that tasks may"
+    parser.add_argument(
+        "--bucket", action="append", default=[], metavar="NAME", help=f"{text} read; repeat it for more"
+    )
+    parser.add_argument("--writable-bucket", action="append", default=[], metavar="NAME", help=f"{text} read and write")
+
+
 def chosen_settings(options: argparse.Namespace) -> Settings:
     local = False if options.local is None and options.profile else options.local
     return load(options.config, local=local, profile=options.profile)
@@ -66,16 +77,32 @@ def _create_role(options: argparse.Namespace) -> int:
 
     settings = chosen_settings(options)
     cloud = connect_unfinished(settings, _note)
-    arn = create_role(cloud, settings, options.name, _note)
+    buckets = {"readable": _buckets(options.bucket), "writable": _buckets(options.writable_bucket)}
+    arn = create_role(cloud, settings, options.name, _note, **buckets)
     print(arn)
     if settings.execution_role != arn:
         _note(f"It is in {cloud.describe()}. Put it into the configuration:\n\naws_lambda:\n  execution_role: {arn}")
     return 0
 
 
+def _buckets(names: Sequence[str]) -> list[str]:
+    """Return names of buckets, as they are or out of an address.
+
+    Raises
+    ------
+    ConfigError
+        One is none.
+    """
+    found = [name.removeprefix("s3://").partition("/")[0] for name in names]
+    for name, bucket in zip(names, found, strict=True):
+        if not re.fullmatch(r"[A-Za-z0-9._-]{3,255}", bucket):
+            raise ConfigError(f"{name!r} is no name of a bucket.")
+    return found
+
+
 def _policy(options: argparse.Namespace) -> int:
     from lithops_magic.aws.access import connect_unfinished
-    from lithops_magic.aws.iam.policy import Place, execution_policy, role_name, user_policy
+    from lithops_magic.aws.iam.policy import Place, execution_policy, role_name, user_policy, with_data
     from lithops_magic.aws.storage.bucket import bucket_name
 
     settings = chosen_settings(options)
@@ -87,6 +114,7 @@ def _policy(options: argparse.Namespace) -> int:
     else:
         role = settings.execution_role or f"arn:{place.partition}:iam::{place.account}:role/{role_name(settings)}"
         document = user_policy(settings, place.account, place.region, bucket, role)
+    document = with_data(document, place, _buckets(options.bucket), _buckets(options.writable_bucket))
     print(json.dumps(document, indent=2))
     return 0
 

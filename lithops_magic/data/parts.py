@@ -7,9 +7,6 @@ from collections.abc import Iterator
 
 from lithops_magic.errors import MisuseError
 
-COMPRESSED = (".gz", ".bz2", ".zst", ".zstd", ".xz")
-"""What ends the key of an object that can only be read from its beginning."""
-
 _UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 _SIZE = re.compile(r"(\d+(?:_\d+)*|\d*\.\d+)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 
@@ -42,11 +39,6 @@ def count(size: int, chunk: int | None = None, number: int | None = None) -> int
     return 1 if chunk is None or size == 0 else -(-size // chunk)
 
 
-def is_compressed(key: str) -> bool:
-    """Whether an object's name says that it has to be read as a whole."""
-    return key.lower().endswith(COMPRESSED)
-
-
 def chunk_size(value: object) -> int | None:
     """Return the bytes of a part from what the user wrote, such as ``"64MB"``.
 
@@ -73,7 +65,7 @@ def _parsed(value: object) -> int | None:
         )
         return int(size) if size == int(size) else None
     try:
-        return None if isinstance(value, bool | bytes) else value.__index__()  # type: ignore[attr-defined,no-any-return]
+        return None if isinstance(value, bool | bytes) else value.__index__()  # type: ignore[attr-defined]
     except AttributeError:
         return None
 

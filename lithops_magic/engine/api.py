@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from lithops_magic import user_code
+from lithops_magic import data, user_code
 from lithops_magic.engine import handover
 from lithops_magic.engine.dispatch.items import Items
 from lithops_magic.engine.job.job import Job, R
@@ -64,6 +64,7 @@ def start(
     MisuseError
         The items are nothing that can be iterated over.
     """
+    items = data.bound(items, settings)
     if options.detach:
         handover.check(options, reduced=reduce is not None)
         items = handover.all_items(items)
@@ -235,6 +236,7 @@ def map(
     for problem in settings.unread:
         warnings.warn(problem, stacklevel=2)
     try:
+        iterables = tuple(data.bound(each, settings) for each in iterables)
         result = start(function, zipped(iterables), options=options, settings=settings, reduce=reduce, waits=waits)
     except KeyboardInterrupt as interrupt:
         script.interrupted(interrupt, None)

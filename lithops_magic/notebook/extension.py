@@ -6,6 +6,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.notebook.display.offer import unfinished
+from lithops_magic.notebook.magics import objects
 from lithops_magic.notebook.magics.completer import matcher_for
 from lithops_magic.notebook.magics.config import ConfigMagics
 from lithops_magic.notebook.magics.export import ExportMagics
@@ -32,9 +33,10 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     ours = (JobMagics(shell, magics), ConfigMagics(shell, session), ExportMagics(shell, session))
     shell.register_magics(magics, *ours)
     shell.input_transformers_cleanup.append(transform)
+    objects.install(shell, magics.usual)
     completer = getattr(shell, "Completer", None)
     if completer is not None:
-        completer.custom_matchers.append(matcher_for(shell, _MATCHER))
+        completer.custom_matchers.append(matcher_for(shell, _MATCHER, magics.usual))
     if text := unfinished(notebook_name(shell)):
         print(text)  # noqa: T201
 
@@ -53,6 +55,7 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
         shell.config[_NAME] = magics.from_profile
     if transform in shell.input_transformers_cleanup:
         shell.input_transformers_cleanup.remove(transform)
+    objects.remove(shell)
     for kind, registered in shell.magics_manager.magics.items():
         for name in (name for one in ours for name in one.magics[kind]):
             registered.pop(name, None)

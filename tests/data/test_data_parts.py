@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lithops_magic.data import parts
@@ -43,6 +43,7 @@ def begins(data: bytes, newline: bytes) -> list[int]:
     return [sum(sizes[:index]) for index in range(len(sizes))]
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(objects(), st.integers(1, 40), st.integers(1, 60))
 @example((b"", b"\n"), 1, 1)
 @example((b"x", b"\n"), 1, 1)
@@ -61,6 +62,7 @@ def test_each_part_has_the_records_that_begin_in_it(made: tuple[bytes, bytes], c
     assert [record for mine in found for record in expected(mine, newline)] == whole
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(objects(), st.integers(1, 50))
 def test_as_many_parts_as_asked_for_have_the_same_records(made: tuple[bytes, bytes], number: int) -> None:
     data, newline = made
@@ -128,4 +130,4 @@ def test_what_is_no_number_of_parts_is_said_in_one_line(number: object) -> None:
     [("a.csv.gz", True), ("A.GZ", True), ("x.bz2", True), ("x.zst", True), ("gz", False), ("a.csv", False)],
 )
 def test_compressed_objects_are_known_by_their_names(key: str, whole: bool) -> None:
-    assert parts.is_compressed(key) is whole
+    assert records.is_compressed(key) is whole

@@ -40,6 +40,35 @@ def test_role_create_prints_the_arn_and_what_to_write(
     assert capsys.readouterr() == (f"{arn}\n", "")
 
 
+def test_role_create_lets_tasks_read_and_write_buckets_of_the_users_own(
+    capsys: pytest.CaptureFixture[str], configuration: Path, local_aws: Any, namespace: str
+) -> None:
+    name = f"lithops-magic-execution-{namespace}"
+
+    def allowed() -> set[tuple[str, str]]:
+        iam = local_aws.client("iam")
+        policies = [each for each in iam.list_role_policies(RoleName=name)["PolicyNames"] if "-data-" in each]
+        documents = [iam.get_role_policy(RoleName=name, PolicyName=each)["PolicyDocument"] for each in policies]
+        statements = [statement for document in documents for statement in document["Statement"]]
+        return {(action, resource) for each in statements for action in each["Action"] for resource in each["Resource"]}
+
+    read = {("s3:ListBucket", "arn:aws:s3:::raw-data"), ("s3:GetObject", "arn:aws:s3:::raw-data/*")}
+    options = write(configuration, namespace=namespace)
+    assert main(["role", "create", "--bucket", "raw-data", *options]) == 0
+    assert allowed() == read
+    # What was opened stays open, and what was writable stays writable.
+    assert main(["role", "create", "--writable-bucket", "s3://results/to", *options]) == 0
+    assert main(["role", "create", "--bucket", "results", *options]) == 0
+    assert ("s3:PutObject", "arn:aws:s3:::results/*") in allowed()
+    assert read < allowed()
+    capsys.readouterr()
+    assert main(["policy", "execution", "--bucket", "raw-data", *options]) == 0
+    statements = json.loads(capsys.readouterr().out)["Statement"]
+    assert {"DataLists", "DataRead"} <= {each["Sid"] for each in statements}
+    assert main(["policy", "user", "--bucket", "no bucket", *options]) != 0
+    assert "'no bucket' is no name of a bucket." in capsys.readouterr().err
+
+
 def test_role_create_takes_another_name(
     capsys: pytest.CaptureFixture[str], configuration: Path, local_aws: Any, namespace: str
 ) -> None:

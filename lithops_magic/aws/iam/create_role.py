@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.aws.definition import OWNER_TAG, owner
 from lithops_magic.aws.deploy.role import trust
 from lithops_magic.aws.explain import aws_errors
-from lithops_magic.aws.iam.policy import Document, execution_policy, role_name
+from lithops_magic.aws.iam.policy import Document, Place, data_policy, execution_policy, role_name
 from lithops_magic.aws.session import Cloud, Notify, silent
 from lithops_magic.aws.storage.bucket import bucket_name
 from lithops_magic.config import Settings
@@ -22,7 +23,15 @@ if TYPE_CHECKING:
 DESCRIPTION = "Execution role of the functions of lithops-magic"
 
 
-def create_role(cloud: Cloud, settings: Settings, name: str | None = None, notify: Notify = silent) -> str:
+def create_role(
+    cloud: Cloud,
+    settings: Settings,
+    name: str | None = None,
+    notify: Notify = silent,
+    *,
+    readable: Sequence[str] = (),
+    writable: Sequence[str] = (),
+) -> str:
     """Create the execution role, or bring ours up to date, and return its ARN.
 
     The permissions are an inline policy for each region, because a role serves all regions of an account.
@@ -33,6 +42,8 @@ def create_role(cloud: Cloud, settings: Settings, name: str | None = None, notif
         None: ``lithops-magic-execution``, with the namespace if there is one.
     notify
         Told in a few words what is done.
+    readable, writable
+        Buckets of the user's own that tasks may read from, or read and write; those of before stay.
 
     Raises
     ------
@@ -50,7 +61,19 @@ def create_role(cloud: Cloud, settings: Settings, name: str | None = None, notif
         _check_ours(role, settings)
         _update_trust(iam, role, document, notify)
         _update_permissions(iam, name, settings, cloud, notify)
+        for bucket in dict.fromkeys([*readable, *writable]):
+            _open(iam, name, bucket, Place(cloud.account_id, cloud.region), notify, writable=bucket in writable)
     return role["Arn"]
+
+
+def _open(iam: IAMClient, name: str, bucket: str, place: Place, notify: Notify, *, writable: bool) -> None:
+    """Let the role read from a bucket, in a policy of the bucket's own, and write to it if that is asked or was."""
+    policy = f"{name}-data-{bucket}"[-128:]
+    before = _permissions(iam, name, policy)
+    wanted = data_policy(place, [bucket], [bucket] if writable else [])
+    if before != wanted and (before is None or writable):
+        notify(f"Letting tasks read {'and write ' if writable else ''}s3://{bucket} …")
+        iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(wanted))
 
 
 def _find(iam: IAMClient, name: str) -> RoleTypeDef | None:

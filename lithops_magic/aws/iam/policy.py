@@ -94,6 +94,27 @@ def execution_policy(settings: Settings, account: str, region: str, bucket: str)
     )
 
 
+def data_policy(place: Place, readable: Iterable[str], writable: Iterable[str]) -> Document:
+    """Return what reading from buckets of the user's own takes, and writing to them."""
+    return _document(_data(place, readable, writable))
+
+
+def with_data(document: Document, place: Place, readable: Iterable[str], writable: Iterable[str]) -> Document:
+    """Return a policy that allows as well to read from buckets of the user's own, and to write to them."""
+    return _document([*document["Statement"], *_data(place, readable, writable)])
+
+
+def _data(place: Place, readable: Iterable[str], writable: Iterable[str]) -> Iterable[Document]:
+    writable = tuple(dict.fromkeys(writable))
+    buckets = tuple(dict.fromkeys([*readable, *writable]))
+    if buckets:
+        # Without the list, S3 does not say whether an object is missing or forbidden.
+        yield _allow("DataLists", ["s3:ListBucket"], [f"arn:{place.partition}:s3:::{each}" for each in buckets])
+        yield _allow("DataRead", ["s3:GetObject"], [place.objects(each, "") for each in buckets])
+    if writable:
+        yield _allow("DataWritten", ["s3:PutObject"], [place.objects(each, "") for each in writable])
+
+
 def user_policy(settings: Settings, account: str, region: str, bucket: str, role: str) -> Document:
     """Return what the notebook's user needs; the statements named Optional… only serve checks and the form."""
     place = Place(account, region)

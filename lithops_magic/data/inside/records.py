@@ -9,8 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+COMPRESSED = (".gz", ".bz2", ".zst", ".zstd", ".xz")
+"""What ends the name of an object that can only be read from its beginning."""
+
 _LOOK = 4096
 """Bytes looked at in one step backwards."""
+
+
+def is_compressed(name: str) -> bool:
+    """Whether an object's name says that it has to be read as a whole."""
+    return name.lower().endswith(COMPRESSED)
 
 
 def overlaps(newline: bytes) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
-from lithops_magic.notebook.magics import config
+from lithops_magic.notebook.magics import bucket_names, config
 from lithops_magic.notebook.parse import options
 from lithops_magic.notebook.parse.option import Option, by_flag, every_flag
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
+
+    from lithops_magic.config import Settings
 
 _MAGIC = re.compile(r"%%?lambda_(\w+)\s")
 _OPTIONS: dict[str, tuple[Option, ...]] = {
@@ -37,10 +39,14 @@ _REDUCERS = ("all", "any", "dict", "len", "list", "max", "min", "set", "sorted",
 """Python's own functions that make one value of a list."""
 _EXPRESSIONS = ("map", "logs", "tune")
 """Magics whose line has an expression."""
+_ADDRESS = re.compile(r"(?<![\w.])s3\([^()]*[\"']([^\"'()]*)\Z")
+"""What is written of an address of S3 so far."""
 _NAME = re.compile(r"(?<![\w.\"'])[^\W\d]\w*\Z")
 
 
-def matcher_for(shell: InteractiveShell, identifier: str) -> Callable[[CompletionContext], SimpleMatcherResult]:
+def matcher_for(
+    shell: InteractiveShell, identifier: str, settings: Callable[[], Settings]
+) -> Callable[[CompletionContext], SimpleMatcherResult]:
     """Return a matcher for the shell's completer."""
 
     @context_matcher(  # type: ignore[untyped-decorator]
@@ -51,6 +57,9 @@ def matcher_for(shell: InteractiveShell, identifier: str) -> Callable[[Completio
         magic = _MAGIC.match(line)
         if magic is None or magic[1] not in _OPTIONS:
             return {"completions": []}
+        address = _ADDRESS.search(line) if magic[1] in _EXPRESSIONS else None
+        if address is not None:
+            return _addresses(address[1], settings)
         fragment, found = _complete(line[magic.end() :], magic[1], shell.user_ns)
         suppressed = _suppressed(line[magic.end() :], magic[1], found=bool(found))
         # IPython suppresses nothing for a matcher without an answer: what is written already is one that adds nothing.
@@ -63,6 +72,15 @@ def matcher_for(shell: InteractiveShell, identifier: str) -> Callable[[Completio
 
     result: Callable[[CompletionContext], SimpleMatcherResult] = complete
     return result
+
+
+def _addresses(written: str, settings: Callable[[], Settings]) -> SimpleMatcherResult:
+    found = bucket_names.beginning_with(written, settings)
+    return {
+        "completions": [SimpleCompletion(text=text, type="path") for text in found],
+        "matched_fragment": written,
+        "suppress": bool(found),
+    }
 
 
 def _suppressed(text: str, magic: str, *, found: bool) -> bool | set[str]:

@@ -127,6 +127,10 @@ class LambdaMagics(LambdaDefaults):
         local = True if given.local or self.local else None
         return self.session.load(local=local, profile=given.profile or self.profile)
 
+    def usual(self) -> Settings:
+        """Return what a run without options uses."""
+        return self.settings(Options())
+
     def view(self, given: Options, *notes: str, out: str | None) -> View:
         """Return how a job is shown."""
         from lithops_magic.notebook.display.run_job import View
@@ -152,12 +156,13 @@ class LambdaMagics(LambdaDefaults):
         shows: bool = False,
     ) -> MapResult | None:
         # The engine is loaded on first use: loading the extension must not slow a notebook's start.
-        from lithops_magic import engine
+        from lithops_magic import data, engine
         from lithops_magic.notebook.display.dry_run import preview
         from lithops_magic.notebook.display.run_job import run
 
         __tracebackhide__ = True
         settings = self.settings(given)
+        items = data.bound(items, settings)
         wanted = {
             "options": self._options(given, mapped.label, about(self.shell, code)),
             "settings": settings,
@@ -199,6 +204,8 @@ class LambdaMagics(LambdaDefaults):
     @needs_local_scope
     @line_magic
     def lambda_tune(self, line: str, local_ns: dict[str, Any] | None = None) -> None:
+        from lithops_magic import data
+
         __tracebackhide__ = True
         names = self._names(local_ns)
         known = self.shell.user_ns if names is None else names
@@ -208,7 +215,7 @@ class LambdaMagics(LambdaDefaults):
             page(TUNE_HELP)
             return
         if asked.function is not None:
-            items = evaluate_items(self.shell, asked.items, names)
+            items = data.bound(evaluate_items(self.shell, asked.items, names), self.settings(given))
             mapped = self._mapped(asked, line, None, names)
             chosen = self._options(given, mapped.label, about(self.shell, asked.function))
             self._tune(given, mapped.function, items, chosen, self.settings(given))

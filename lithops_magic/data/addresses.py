@@ -1,0 +1,112 @@
+"""What an address names: objects in S3, something on the web, or files of this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+from lithops_magic.errors import MisuseError
+
+_SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+._-]+)://")
+_S3 = ("s3", "s3a", "s3n", "aws_s3")
+_BUCKET = re.compile(r"[a-zA-Z0-9._-]{1,255}")
+_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+_MAGIC = re.compile(r"[*?\[]")
+_WANTED = "write 'bucket/prefix/*.csv', 's3://bucket/key', 'https://…' or the path of a file that begins with / or ./"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One address."""
+
+    kind: Literal["s3", "url", "path"]
+    text: str
+    """As the user wrote it."""
+    bucket: str = ""
+    key: str = ""
+    """Of S3: a key, the beginning of keys that ends with a slash or is empty, or a pattern. Of a file: its path."""
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether it stands for the keys that match."""
+        return _MAGIC.search(self.key) is not None
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it stands for all keys that begin like that."""
+        return not self.key or self.key.endswith("/")
+
+    @property
+    def prefix(self) -> str:
+        """How all of its keys begin."""
+        found = _MAGIC.search(self.key)
+        return self.key[: found.start()] if found else self.key
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}" if self.kind == "s3" else self.text
+
+
+def parse(value: object) -> Address:
+    """Return what an address names.
+
+    Raises
+    ------
+    MisuseError
+        It names nothing that can be read.
+    """
+    if isinstance(value, os.PathLike):
+        return Address("path", os.fspath(value), key=os.fspath(value))
+    text = value.strip() if isinstance(value, str) else ""
+    if not text:
+        raise MisuseError(f"s3: {value!r} is no address: {_WANTED}")
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        if text.startswith(("/", "./", "../", "~")) or _WINDOWS.match(text):
+            return Address("path", text, key=os.path.expanduser(text))  # noqa: PTH111 - a pattern is no path
+        return _of_bucket(text, text)
+    name = scheme[1].lower()
+    if name in ("http", "https"):
+        if not urlsplit(text).hostname:
+            raise MisuseError(f"s3: {text!r} names no server")
+        return Address("url", text)
+    if name == "file":
+        return Address("path", text, key=unquote(urlsplit(text).path))
+    if name not in _S3:
+        raise MisuseError(f"s3: {text!r} is neither in S3 nor on the web: {_WANTED}")
+    return _of_bucket(text[scheme.end() :], text)
+
+
+def _of_bucket(rest: str, text: str) -> Address:
+    bucket, _, key = rest.partition("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise MisuseError(f"s3: {text!r}: {bucket!r} is no name of a bucket; {_WANTED}")
+    return Address("s3", text, bucket, key)
+
+
+def matcher(pattern: str) -> re.Pattern[str]:
+    """Return what matches the keys of a pattern: `*`, `?` and `[…]` within a segment, `**/` any number of segments."""
+    found, position = "", 0
+    while position < len(pattern):
+        letter = pattern[position]
+        closing = pattern.find("]", position + (3 if pattern[position + 1 : position + 2] in ("!", "^") else 2))
+        if pattern.startswith("**/", position) and (not position or pattern[position - 1] == "/"):
+            found, position = found + "(?:.*/)?", position + 3
+            continue
+        if pattern.startswith("**", position):
+            found, position = found + ".*", position + 2
+            continue
+        if letter == "[" and closing > 0:
+            inside = pattern[position + 1 : closing].replace("\\", r"\\").replace("[", r"\[")
+            negated = inside[0] in "!^"
+            found += f"[{'^/' if negated else ''}{inside[1:] if negated else inside}]"
+            position = closing
+        else:
+            found += {"*": "[^/]*", "?": "[^/]"}.get(letter, re.escape(letter))
+        position += 1
+    try:
+        return re.compile(found, re.DOTALL)
+    except re.error:
+        raise MisuseError(f"s3: {pattern!r} is no pattern: a range such as [9-0] is the wrong way round") from None

@@ -1,0 +1,151 @@
+"""Reads an object ahead of whoever consumes it, through several connections, and gives it the face of a file."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+
+BLOCK = 8 * 2**20
+"""Bytes of a request: enough for its latency not to count."""
+CONNECTIONS = 4
+"""Requests at a time: one connection to S3 brings less than a sandbox's line can take."""
+TAIL = 65_536
+"""Bytes beyond a part that come with its last request: most records end there."""
+INLINE = 2**20
+"""Bytes of an object that are read at once, without a thread."""
+
+Read = Callable[[int, int], bytes]
+
+
+class _Fetch(threading.Thread):
+    def __init__(self, read: Read, low: int, high: int) -> None:
+        super().__init__(name=f"read-{low}", daemon=True)
+        self._read, self._range = read, (low, high)
+        self._data = b""
+        self._error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._data = self._read(*self._range)
+        except BaseException as error:
+            self._error = error
+
+    def result(self) -> bytes:
+        self.join()
+        if self._error is not None:
+            raise self._error
+        return self._data
+
+
+def ahead(read: Read, at: int, end: int, size: int) -> Iterator[bytes]:
+    """Yield an object's bytes from `at` on: up to `end` ahead of time, then the rest as long as it is asked for."""
+    if end - at <= INLINE:
+        if end > at:
+            yield read(at, end)
+    else:
+        running: deque[_Fetch] = deque()
+        count = max(1, (end - at - TAIL) // BLOCK + bool((end - at - TAIL) % BLOCK > TAIL))
+        for each in range(count):
+            low, high = (at + (end - at) * edge // count for edge in (each, each + 1))
+            running.append(_Fetch(read, low, high))
+            if len(running) == CONNECTIONS:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+    piece = TAIL
+    while end < size:
+        start, end = end, min(size, end + piece)
+        yield read(start, end)
+        piece = min(2 * piece, BLOCK)
+
+
+class Chunks(io.RawIOBase):
+    """A raw file of the bytes that an iterator yields."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = memoryview(chunk)
+        count = min(len(view), len(self._rest))
+        view[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+    def readall(self) -> bytes:
+        # One read for each 8 kB would be as many copies.
+        found = [bytes(self._rest), *self._chunks]
+        self._rest = memoryview(b"")
+        return found[1] if len(found) == 2 and not found[0] else b"".join(found)
+
+
+class Stream(io.BufferedReader):
+    """A file of a part's bytes; its lines are the records, whatever they end with.
+
+    Parameters
+    ----------
+    newline
+        What ends a line.
+    refusal
+        Why the bytes have no lines, if they have none.
+    """
+
+    def __init__(self, chunks: Iterator[bytes], newline: bytes = b"\n", refusal: str = "") -> None:
+        super().__init__(Chunks(chunks), 2**18)
+        self._newline, self._refusal = newline, refusal
+        self._ahead = b""
+
+    def _has_lines_of_its_own(self) -> bool:
+        if self._refusal:
+            raise io.UnsupportedOperation(self._refusal)
+        return self._newline != b"\n"
+
+    def __next__(self) -> bytes:
+        if not self._has_lines_of_its_own():
+            return super().__next__()
+        if line := self.readline():
+            return line
+        raise StopIteration
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Return the next record with what ends it, or `size` bytes of it; nothing at the end."""
+        limit = -1 if size is None else size
+        if not self._has_lines_of_its_own():
+            return super().readline(limit)
+        line = bytearray()
+        while limit < 0 or len(line) < limit:
+            seen = self.peek(1)
+            if not seen:
+                break
+            # A separator may have begun in what was taken already.
+            before = max(0, len(line) - len(self._newline) + 1)
+            found = (bytes(line[before:]) + seen).find(self._newline)
+            taken = len(seen) if found < 0 else found + len(self._newline) - (len(line) - before)
+            if limit >= 0:
+                taken, found = (taken, found) if taken <= limit - len(line) else (limit - len(line), -1)
+            line += self.read(taken)
+            if found >= 0:
+                break
+        return bytes(line)
+
+    def readlines(self, hint: int | None = -1, /) -> list[bytes]:
+        """Return the records that are left, or as many as have `hint` bytes."""
+        if not self._has_lines_of_its_own():
+            return super().readlines(-1 if hint is None else hint)
+        lines, size = [], 0
+        while (hint is None or hint <= 0 or size < hint) and (line := self.readline()):
+            lines.append(line)
+            size += len(line)
+        return lines

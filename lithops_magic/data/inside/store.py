@@ -1,0 +1,145 @@
+"""Reads ranges from S3 and from web servers: what was listed and nothing else, with clear words for what goes wrong."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+TRIES = 5
+CHANGED = "changed after it was listed, and nothing of it was used: run it again"
+
+connections: dict[str, Callable[[], Any]] = {}
+"""What returns a client for a bucket, where that is not the sandbox's own: in the notebook."""
+_clients: dict[int, Any] = {}
+_lock = threading.Lock()
+
+
+def client(bucket: str) -> Any:
+    """Return a client of S3, the same for all threads of a process."""
+    if bucket in connections:
+        return connections[bucket]()
+    with _lock:
+        # Not one of the process that this one was forked from.
+        if os.getpid() not in _clients:
+            import boto3
+            from botocore.config import Config
+
+            config = Config(
+                connect_timeout=10,
+                read_timeout=60,
+                max_pool_connections=32,
+                retries={"mode": "standard", "total_max_attempts": 2},
+            )
+            _clients[os.getpid()] = boto3.session.Session().client("s3", config=config)
+        return _clients[os.getpid()]
+
+
+def read_s3(bucket: str, key: str, low: int, high: int, size: int, etag: str, options: dict[str, str]) -> bytes:
+    """Return a range of an object, which must be the one that has this `etag`.
+
+    Raises
+    ------
+    PermissionError
+        The role may not read it.
+    FileNotFoundError
+        It is not there any more.
+    OSError
+        It has changed, or S3 cannot be reached.
+    """
+    where = {"Range": f"bytes={low}-{high - 1}"} if size else {}
+
+    def once() -> bytes:
+        answer = client(bucket).get_object(Bucket=bucket, Key=key, IfMatch=etag, **where, **options)
+        with answer["Body"] as body:
+            data: bytes = body.read()
+        return data
+
+    return _patiently(once, high - low, f"s3://{bucket}/{key}", bucket)
+
+
+def read_url(url: str, low: int, high: int, size: int, etag: str) -> bytes:
+    """Return a range of what a web server has, which must be as long as it was and have the same `etag`, if any.
+
+    Raises
+    ------
+    OSError
+        It has changed, or cannot be had.
+    """
+    import urllib.request
+
+    whole = (low, high) == (0, size)
+    headers = {"User-Agent": "lithops-magic", "Accept-Encoding": "identity"}
+    headers |= {} if whole else {"Range": f"bytes={low}-{high - 1}"}
+
+    def once() -> bytes:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60) as answer:
+            told = answer.headers.get("Content-Range", "").rpartition("/")[2] or answer.headers.get("Content-Length")
+            if (etag and answer.headers.get("ETag") != etag) or (size >= 0 and told not in (None, str(size))):
+                raise OSError(f"{url} {CHANGED}")
+            if not whole and answer.status != 206:
+                raise OSError(f"{url}: the server sends no ranges any more: run it again without chunk")
+            data: bytes = answer.read()
+        return data
+
+    return _patiently(once, high - low, url, "")
+
+
+def _patiently(read: Callable[[], bytes], length: int, name: str, bucket: str) -> bytes:
+    """Read again what breaks off on its way."""
+    for attempt in range(TRIES):
+        if attempt:
+            time.sleep(min(5.0, 0.2 * 2**attempt))
+        try:
+            data = read()
+        except Exception as error:
+            problem = explained(error, name, bucket)
+            if problem is not None:
+                raise problem from None
+            if attempt == TRIES - 1:
+                raise OSError(
+                    f"{name} could not be read: {type(error).__name__}: {' '.join(str(error).split())}"
+                ) from None
+            continue
+        if len(data) == length or length < 0:
+            return data
+    raise OSError(f"{name} could not be read: {len(data):,} of {length:,} bytes came")
+
+
+def explained(error: Exception, name: str, bucket: str, verb: str = "read") -> Exception | None:
+    """Return what to tell the user instead; None if the same may succeed later."""
+    response = getattr(error, "response", None)
+    code = str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+    code = code or str(getattr(error, "code", "") or "")
+    if code in ("PreconditionFailed", "412", "416", "InvalidRange"):
+        return OSError(f"{name} {CHANGED}")
+    if code in ("AccessDenied", "403", "401", "Forbidden", "AllAccessDisabled"):
+        return PermissionError(
+            f"the execution role may not {verb} {name}: {_permission(bucket, verb)}"
+            if bucket
+            else f"{name}: the server refuses access ({code})"
+        )
+    if code in ("NoSuchKey", "404", "410"):
+        return FileNotFoundError(f"{name} was deleted after it was listed")
+    if code == "NoSuchBucket":
+        return FileNotFoundError(f"there is no bucket {bucket}")
+    if code == "InvalidObjectState":
+        return OSError(f"{name} is archived (S3 Glacier): restore it before it is read")
+    if type(error) is OSError and not code:
+        return error
+    if code and not code.startswith("5") and code not in _PASSING:
+        return OSError(f"{name}: {code}: {' '.join(str(error).split())}")
+    return None
+
+
+_PASSING = {"InternalError", "SlowDown", "RequestTimeout", "ServiceUnavailable", "RequestTimeTooSkewed", "429"}
+
+
+def _permission(bucket: str, verb: str) -> str:
+    flag = "--bucket" if verb == "read" else "--writable-bucket"
+    return (
+        f"`lithops-magic role create {flag} {bucket}` lets it, and `lithops-magic policy execution {flag} {bucket}` "
+        "prints what another role needs"
+    )

@@ -1,0 +1,171 @@
+"""What is at an address, page by page: nothing is asked for before somebody wants it."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lithops_magic.aws.explain import aws_errors
+from lithops_magic.data.addresses import Address, matcher
+from lithops_magic.errors import AwsError, MisuseError
+
+if TYPE_CHECKING:
+    from lithops_magic.aws.session import Cloud
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object, address or file that was found."""
+
+    address: Address
+    key: str
+    """Of S3 the key, else the address or path."""
+    size: int
+    """-1: a web server does not tell."""
+    etag: str = ""
+    ranges: bool = True
+    """Whether parts of it can be asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one request has brought."""
+
+    found: tuple[Found, ...]
+    last: bool
+    """Whether that is all there is at the address."""
+
+
+def pages(address: Address, cloud: Cloud | None, options: dict[str, str]) -> Iterator[Page]:
+    """Yield what is at an address; `cloud` is where S3 is.
+
+    Raises
+    ------
+    MisuseError
+        There is nothing.
+    AwsError
+        It may not be seen.
+    """
+    if address.kind == "url":
+        yield Page((_on_the_web(address),), True)
+    elif address.kind == "path":
+        yield Page(tuple(_files(address)), True)
+    elif address.is_folder or address.is_pattern:
+        assert cloud is not None
+        yield from _listed(address, cloud, options)
+    else:
+        assert cloud is not None
+        yield Page((_single(address, cloud, options),), True)
+
+
+def _listed(address: Address, cloud: Cloud, options: dict[str, str]) -> Iterator[Page]:
+    wanted = matcher(address.key) if address.is_pattern else None
+    client: Any = cloud.client("s3")
+    none, token = True, None
+    while True:
+        more: dict[str, str] = {"ContinuationToken": token} if token else {}
+        with _said_clearly(address, "listed"):
+            answer = client.list_objects_v2(Bucket=address.bucket, Prefix=address.prefix, **more, **options)
+        token = answer.get("NextContinuationToken")
+        found = tuple(
+            Found(address, entry["Key"], entry["Size"], entry["ETag"])
+            for entry in answer.get("Contents", ())
+            # What a console makes for a folder is no data.
+            if not (entry["Key"].endswith("/") and entry["Size"] == 0)
+            and (wanted is None or wanted.fullmatch(entry["Key"]))
+        )
+        none = none and not found
+        if none and not token:
+            what = "matches" if wanted else "begins like" if address.key else "is in"
+            raise MisuseError(f"s3: no object {what} {address}")
+        yield Page(found, not token)
+        if not token:
+            return
+
+
+def _single(address: Address, cloud: Cloud, options: dict[str, str]) -> Found:
+    client: Any = cloud.client("s3")
+    try:
+        with _said_clearly(address, "read"):
+            head = client.head_object(Bucket=address.bucket, Key=address.key, **options)
+    except AwsError as error:
+        if error.code not in ("404", "NoSuchKey", "NotFound"):
+            raise
+    else:
+        return Found(address, address.key, head["ContentLength"], head["ETag"])
+    below = False
+    with _said_clearly(address, "listed"), suppress(client.exceptions.NoSuchKey):
+        answer = client.list_objects_v2(Bucket=address.bucket, Prefix=f"{address.key}/", MaxKeys=1, **options)
+        below = bool(answer.get("Contents"))
+    hint = f"; there are objects below it: write {address.text + '/'!r}" if below else ""
+    raise MisuseError(f"s3: there is no object {address}{hint}")
+
+
+class _said_clearly:
+    """Says in one line what S3 refuses, with the address."""
+
+    def __init__(self, address: Address, verb: str) -> None:
+        self._address, self._verb, self._errors = address, verb, aws_errors()
+
+    def __enter__(self) -> None:
+        self._errors.__enter__()
+
+    def __exit__(self, *raised: Any) -> None:
+        try:
+            self._errors.__exit__(*raised)
+        except AwsError as error:
+            if error.code == "NoSuchBucket":
+                raise MisuseError(f"s3: there is no bucket {self._address.bucket!r}") from None
+            if error.code in ("AccessDenied", "403", "AllAccessDisabled"):
+                needed = "s3:ListBucket" if self._verb == "listed" else "s3:GetObject"
+                raise AwsError(
+                    f"{self._address} may not be {self._verb}: you need {needed} "
+                    f"(`lithops-magic policy user --bucket {self._address.bucket}` prints it), "
+                    "and the bucket's owner must not refuse it.",
+                    code=error.code,
+                ) from None
+            raise
+
+
+def _on_the_web(address: Address) -> Found:
+    import urllib.error
+    import urllib.request
+
+    headers = {"User-Agent": "lithops-magic", "Accept-Encoding": "identity"}
+    try:
+        with urllib.request.urlopen(
+            urllib.request.Request(address.text, headers=headers, method="HEAD"), timeout=30
+        ) as answer:
+            told = answer.headers.get("Content-Length", "")
+            size = int(told) if told.isdigit() else -1
+            ranges = size >= 0 and answer.headers.get("Accept-Ranges", "").lower() == "bytes"
+            etag = answer.headers.get("ETag", "")
+    except urllib.error.HTTPError as error:
+        raise MisuseError(f"s3: {address.text}: the server answers {error.code} {error.reason}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise MisuseError(f"s3: {address.text} cannot be reached: {reason}") from None
+    return Found(address, address.text, size, etag, ranges)
+
+
+def _files(address: Address) -> Iterator[Found]:
+    path = Path(address.key)
+    if path.is_dir():
+        paths = sorted(each for each in path.iterdir() if each.is_file())
+    elif path.is_file():
+        paths = [path]
+    else:
+        paths = [Path(each) for each in sorted(glob.glob(address.key, recursive=True)) if Path(each).is_file()]  # noqa: PTH207
+    if not paths:
+        raise MisuseError(f"s3: there is no file {address.text!r} on this machine")
+    for each in paths:
+        try:
+            status = os.stat(each)  # noqa: PTH116
+        except OSError as error:
+            raise MisuseError(f"s3: {each} cannot be read: {error.strerror}") from None
+        yield Found(address, str(each), status.st_size)

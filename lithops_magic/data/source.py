@@ -1,0 +1,181 @@
+"""`s3(…)`: objects, or parts of them, as the items of a job."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from lithops_magic.data import addresses, listing, parts
+from lithops_magic.data.inside import records, store
+from lithops_magic.data.inside.objects import FilePart, Part, S3Part, UrlPart
+from lithops_magic.errors import MisuseError
+
+if TYPE_CHECKING:
+    from lithops_magic.aws.session import Cloud
+    from lithops_magic.config import Settings
+
+PEEKED = 8
+"""Pages that are listed to know how many tasks there will be; of more keys, the job learns that as it goes."""
+
+
+def s3(
+    *address: str | os.PathLike[str],
+    chunk: int | str | None = None,
+    newline: str | bytes | None = "\n",
+    obj_chunk_number: int | None = None,
+    requester_pays: bool = False,
+) -> Objects:
+    r"""Return the objects at some addresses, or parts of them, to be mapped over.
+
+    ``lithops_magic.map(f, lithops_magic.s3("bucket/logs/*.csv", chunk="64MB"))`` calls ``f(obj)`` for each. An `obj`
+    has `bucket`, `key`, `part` (from 1), `total_parts` and `chunk_size`; ``obj.data_stream`` is a file of its bytes
+    whose lines are the records, and ``obj.read()`` returns them all. An object that changes between listing and reading
+    is an error of its task.
+
+    Parameters
+    ----------
+    address
+        ``"bucket/key"``, ``"bucket/prefix/"`` for all that begins like that, ``"bucket/prefix/*.csv"`` (`*` stays
+        within a segment, `**` does not), all of them also with ``s3://``; an http(s) address; the path of a file, a
+        folder or a pattern of this machine that begins with ``/``, ``./`` or ``~``, whose bytes are sent along.
+    chunk
+        Bytes of a part, such as ``"64MB"``: a part has the records that begin in its range, so each record is in
+        exactly one. By default objects are not cut, and compressed ones (.gz .bz2 .zst .xz) never are.
+    newline
+        What ends a record; None cuts anywhere.
+    obj_chunk_number
+        Cut each object into so many parts, instead of `chunk`.
+    requester_pays
+        Pay for the requests to a bucket that wants it.
+
+    Raises
+    ------
+    MisuseError
+        An argument is wrong. That nothing is at an address is said when the items are asked for.
+    """
+    if not address:
+        raise MisuseError("s3: give an address, such as s3('bucket/prefix/*.csv')")
+    return Objects(
+        [addresses.parse(each) for each in address],
+        parts.chunk_size(chunk),
+        parts.chunk_number(obj_chunk_number),
+        parts.separator(newline),
+        {"RequestPayer": "requester"} if requester_pays else {},
+    )
+
+
+class Objects:
+    """What is at some addresses, listed anew whenever it is iterated over, and only as far as it is asked for."""
+
+    def __init__(
+        self,
+        where: list[addresses.Address],
+        chunk: int | None,
+        number: int | None,
+        newline: bytes | None,
+        options: dict[str, str],
+        settings: Callable[[], Settings] | None = None,
+    ) -> None:
+        self._where, self._chunk, self._number, self._newline = where, chunk, number, newline
+        self._options, self._settings = options, settings
+        self._cloud: Cloud | None = None
+        self._peeked: deque[listing.Page] = deque()
+        self._pages: Iterator[listing.Page] | None = None
+
+    def bound(self, settings: Callable[[], Settings]) -> Objects:
+        """Return the same as an account sees them."""
+        return Objects(self._where, self._chunk, self._number, self._newline, self._options, settings)
+
+    def __iter__(self) -> Iterator[Part]:
+        pages, self._pages = self._pages or self._listed(), None
+        peeked, self._peeked = self._peeked, deque()
+        found = (part for page in chain(peeked, pages) for each in page.found for part in self._parts(each))
+        # What is wrong with the address is said before anything is deployed.
+        first = next(found)
+        return chain([first], found)
+
+    def __len__(self) -> int:
+        """Return how many items there are.
+
+        Raises
+        ------
+        TypeError
+            To know it, too many keys would have to be listed.
+        """
+        self._pages = self._pages or self._listed()
+        try:
+            while len(self._peeked) < PEEKED and (page := next(self._pages, None)) is not None:
+                self._peeked.append(page)
+        except BaseException:
+            # Whoever iterates next is told as well.
+            self._pages = None
+            self._peeked.clear()
+            raise
+        if len(self._peeked) == PEEKED:
+            raise TypeError("so many objects are counted while they are listed")
+        return sum(self._count(each) for page in self._peeked for each in page.found)
+
+    def __repr__(self) -> str:
+        return f"s3({', '.join(repr(each.text) for each in self._where)})"
+
+    def _listed(self) -> Iterator[listing.Page]:
+        for address in self._where:
+            cloud = self._connected() if address.kind == "s3" else None
+            if cloud is not None:
+                store.connections[address.bucket] = partial(cloud.client, "s3")
+            yield from listing.pages(address, cloud, self._options)
+
+    def _connected(self) -> Cloud:
+        from lithops_magic import config
+        from lithops_magic.aws.session import Cloud
+
+        if self._cloud is None or not self._cloud.is_there():
+            self._cloud = Cloud.connect(self._settings() if self._settings else config.load())
+        return self._cloud
+
+    def _cuts(self, found: listing.Found) -> dict[str, int | None]:
+        if not found.ranges or found.size < 0 or records.is_compressed(found.key):
+            return {"chunk": None, "number": None}
+        return {"chunk": self._chunk, "number": self._number}
+
+    def _count(self, found: listing.Found) -> int:
+        return parts.count(found.size, **self._cuts(found))
+
+    def _parts(self, found: listing.Found) -> Iterator[Part]:
+        total = self._count(found)
+        for number, (start, stop) in enumerate(parts.ranges(found.size, **self._cuts(found)), 1):
+            fields = (number, total, start, stop, found.size, self._newline)
+            yield self._part(found, fields)
+
+    def _part(self, found: listing.Found, fields: tuple[Any, ...]) -> Part:
+        if found.address.kind == "s3":
+            return S3Part(*fields, found.address.bucket, found.key, found.etag, tuple(self._options.items()))
+        if found.address.kind == "url":
+            return UrlPart(*fields, found.key, found.etag)
+        return _of_file(found.key, fields)
+
+
+def _of_file(path: str, fields: tuple[Any, ...]) -> FilePart:
+    """Read a part of a file, as a task would of an object."""
+
+    class Reader(Part):
+        name = path
+
+        def _read(self, low: int, high: int) -> bytes:
+            with open(path, "rb") as file:  # noqa: PTH123
+                file.seek(low)
+                return file.read(high - low)
+
+    try:
+        return FilePart(*fields, path, Reader(*fields).read())
+    except OSError as error:
+        raise MisuseError(f"s3: {path} cannot be read: {error.strerror or error}") from None
+
+
+def bound(items: Iterable[Any], settings: Settings) -> Iterable[Any]:
+    """Return items; if they are objects, as the account of these settings sees them."""
+    return items.bound(lambda: settings) if isinstance(items, Objects) else items

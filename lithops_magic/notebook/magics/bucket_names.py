@@ -1,0 +1,68 @@
+"""Completes addresses of S3: buckets, and what begins like what is written, where they are known within a moment."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lithops_magic.config import Settings
+
+PATIENCE = 1.0
+"""Seconds that a press of Tab may take; what comes later is there for the next one."""
+FRESH = 30.0
+"""Seconds that an answer is good for."""
+MOST = 200
+"""Keys and prefixes that are offered."""
+
+_known: dict[tuple[str, str], tuple[float, list[str]]] = {}
+_asking: dict[tuple[str, str], threading.Thread] = {}
+
+
+def beginning_with(written: str, settings: Callable[[], Settings]) -> list[str]:
+    """Return addresses that begin with what is written, as far as they are known within a moment."""
+    scheme = "s3://" if written.startswith("s3://") else ""
+    bucket, slash, key = written.removeprefix("s3://").partition("/")
+    level = f"{bucket}/{key.rpartition('/')[0]}" if slash else ""
+    try:
+        chosen = settings()
+        place = (f"{chosen.profile}{chosen.region}{chosen.local}", f"{level}\0{key if slash else ''}")
+    except Exception:  # a configuration that cannot be read is told where something is run
+        return []
+    when, found = _known.get(place, (0.0, []))
+    if time.monotonic() - when > FRESH:
+        if place not in _asking:
+            _asking[place] = thread = threading.Thread(
+                target=_ask, args=(place, chosen, bucket if slash else "", key), name="lithops-magic-names", daemon=True
+            )
+            thread.start()
+        _asking[place].join(PATIENCE)
+        _, found = _known.get(place, (0.0, []))
+    return [f"{scheme}{each}" for each in found if f"{scheme}{each}".startswith(written)]
+
+
+def _ask(place: tuple[str, str], settings: Settings, bucket: str, key: str) -> None:
+    try:
+        _known[place] = (time.monotonic(), _found(settings, bucket, key))
+    except Exception:  # no permission, no network: nothing is offered
+        _known[place] = (time.monotonic(), [])
+    finally:
+        _asking.pop(place, None)
+
+
+def _found(settings: Settings, bucket: str, key: str) -> list[str]:
+    from lithops_magic.aws.local_server import is_running
+    from lithops_magic.aws.session import Cloud
+
+    # A press of Tab is no reason to start it.
+    if settings.local and not is_running():
+        return []
+    client: Any = Cloud.connect(settings).client("s3")
+    if not bucket:
+        return [f"{each['Name']}/" for each in client.list_buckets()["Buckets"]]
+    answer = client.list_objects_v2(Bucket=bucket, Prefix=key, Delimiter="/", MaxKeys=MOST)
+    prefixes = [each["Prefix"] for each in answer.get("CommonPrefixes", ())]
+    keys = [each["Key"] for each in answer.get("Contents", ()) if not each["Key"].endswith("/")]
+    return [f"{bucket}/{each}" for each in (*prefixes, *keys)]

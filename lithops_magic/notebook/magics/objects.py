@@ -1,0 +1,55 @@
+"""`s3(…)` in a notebook: there without an import, and only where the user has no `s3` of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from lithops_magic.config import Settings
+    from lithops_magic.data import Objects
+
+_NAME = "s3"
+
+
+def install(shell: InteractiveShell, settings: Callable[[], Settings]) -> None:
+    """Put `s3` behind all names of the notebook; it sees what the account of these settings sees."""
+
+    def s3(
+        *address: Any,
+        chunk: int | str | None = None,
+        newline: str | bytes | None = "\n",
+        obj_chunk_number: int | None = None,
+        requester_pays: bool = False,
+    ) -> Objects:
+        r"""Return the objects at some addresses, or parts of them: `%%lambda_map obj in s3("bucket/*.csv")`.
+
+        `help(lithops_magic.s3)` says what the arguments mean and what an `obj` has.
+        """
+        from lithops_magic import data
+
+        __tracebackhide__ = True
+        objects = data.s3(
+            *address,
+            chunk=chunk,
+            newline=newline,
+            obj_chunk_number=obj_chunk_number,
+            requester_pays=requester_pays,
+        )
+        return objects.bound(settings)
+
+    trap = shell.builtin_trap
+    trap.auto_builtins[_NAME] = s3
+    if trap._nested_level:
+        # The cell that loads the extension has it, too.
+        trap.add_builtin(_NAME, s3)
+
+
+def remove(shell: InteractiveShell) -> None:
+    """Take it away."""
+    trap = shell.builtin_trap
+    trap.auto_builtins.pop(_NAME, None)
+    if _NAME in trap._orig_builtins:
+        trap.remove_builtin(_NAME, trap._orig_builtins.pop(_NAME))
