@@ -5,9 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-import warnings
 import weakref
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -17,6 +16,7 @@ from lithops_magic.engine.options import KEEP_AFTER, Callback, MapOptions
 from lithops_magic.engine.wire.call import BROKEN, Begin, Callee, Callees
 from lithops_magic.errors import LithopsMagicError
 from lithops_magic.executor.results import Results
+from lithops_magic.executor.streams import Streams
 from lithops_magic.packages import Request
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_LARGE = 4
-"""Functions too large to travel with each call that are at hand at once."""
 _OVER = "cannot schedule new futures after shutdown"
 _executors: weakref.WeakSet[LambdaExecutor] = weakref.WeakSet()
 
@@ -106,9 +104,9 @@ class LambdaExecutor(Executor):
         if (before := vars(self).get("_finalizer")) is not None:
             before.detach()
         self._lock = threading.Lock()
-        self._streams: OrderedDict[bytes, Stream] = OrderedDict()
-        self._ended: list[Stream] = []
-        self._finalizer = weakref.finalize(self, _end, self._streams)
+        self._streams = Streams(self._options, self._settings, self._begin)
+        # Of an executor that nobody holds, what was submitted is still done.
+        self._finalizer = weakref.finalize(self, self._streams.end)
         self._finalizer.atexit = False
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> CallFuture[T]:
@@ -208,31 +206,8 @@ class LambdaExecutor(Executor):
             if self._begin is not None:
                 call.future.add_done_callback(self._watch)
             # A stream that broke takes no more: the next one may do better.
-            while not (stream := self._stream(callee)).put(call):
-                for key in [key for key, each in self._streams.items() if each is stream]:
-                    del self._streams[key]
-
-    def _stream(self, callee: Callee) -> Stream:
-        key = callee.pickle if callee.large else b""
-        if (known := self._streams.get(key)) is not None:
-            if key:
-                self._streams.move_to_end(key)
-            return known
-        from lithops_magic import config
-
-        if (settings := self._settings) is None:
-            settings = self._settings = config.load()
-            for problem in settings.unread:
-                warnings.warn(problem, stacklevel=4)
-        stream = Stream(self._options, settings, self._begin, callee if callee.large else None)
-        self._streams[key] = stream
-        self._ended = [each for each in self._ended if not each.job.over]
-        large = [each for each in self._streams if each]
-        if len(large) > _LARGE:
-            oldest = self._streams.pop(large[0])
-            oldest.end()
-            self._ended.append(oldest)
-        return stream
+            while not (stream := self._streams.of(callee)).put(call):
+                self._streams.drop(stream)
 
     def _watch(self, future: Future[Any]) -> None:
         """Notice that an initializer has failed."""
@@ -241,16 +216,13 @@ class LambdaExecutor(Executor):
         error = future.exception()
         if isinstance(error, BrokenExecutor) and error.args and str(error.args[0]).startswith(BROKEN):
             self._broken = error
-            for stream in self._all():
+            for stream in self._streams.all:
                 stream.job.break_off(error)
-
-    def _all(self) -> list[Stream]:
-        return [*self._ended, *self._streams.values()]
 
     @property
     def streams(self) -> list[Stream]:
         """The jobs that make the calls, those that were followed by others left out."""
-        return list(self._streams.values())
+        return self._streams.open
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls; those that were taken are still done.
@@ -264,7 +236,7 @@ class LambdaExecutor(Executor):
         """
         with self._lock:
             self._over = True
-            streams = self._all()
+            streams = self._streams.all
         # Not under the lock: a callback of a future may submit.
         for stream in streams:
             if cancel_futures:
@@ -283,12 +255,6 @@ def _failed(error: BaseException) -> CallFuture[Any]:
     future: CallFuture[Any] = CallFuture()
     future.set_exception(error)
     return future
-
-
-def _end(streams: Mapping[bytes, Stream]) -> None:
-    """End streams that nobody can submit to any more; what they have is still done."""
-    for stream in list(streams.values()):
-        stream.end()
 
 
 def _leave() -> None:

@@ -228,7 +228,7 @@ def test_a_crash_costs_no_neighbour(local_aws: LocalAws) -> None:
 def test_a_job_that_broke_is_followed_by_another(local_aws: LocalAws) -> None:
     with make(2) as executor:
         executor.submit(abs, 0).result()
-        job = executor._streams[b""].job
+        job = executor.streams[0].job
         future = executor.submit(time.sleep, 30)
         assert eventually(future.running)
         job.break_off(RuntimeError("no such luck"))
@@ -242,7 +242,7 @@ def test_a_stopped_job_leaves_no_future_without_an_answer(local_aws: LocalAws) -
     executor.submit(abs, 0).result()
     calls = [executor.submit(time.sleep, 3) for _ in range(20)]
     assert eventually(calls[0].running)
-    executor._streams[b""].job.cancel()
+    executor.streams[0].job.cancel()
     assert wait(calls, 60).not_done == set()
     assert all(isinstance(future.exception(), JobCancelled) for future in calls[10:])
 
@@ -444,7 +444,7 @@ def test_tiny_calls_share_invocations_and_long_ones_that_follow_do_not(local_aws
     with make(4) as executor:
         for future in [executor.submit(abs, n) for n in range(3000)]:
             future.result()
-        job = executor._streams[b""].job
+        job = executor.streams[0].job
         assert job.snapshot().invocations < 300
         before = job.snapshot().invocations
         calls = [executor.submit(names["work"], 0.2) for _ in range(8)]
@@ -456,6 +456,6 @@ def test_an_executor_keeps_nothing_of_calls_that_are_done(local_aws: LocalAws) -
     with make(2) as executor:
         given = [executor.submit(divmod, n, n % 2) for n in range(20)]
         wait(given, 60)
-        ledger = executor._streams[b""].job.ledger
+        ledger = executor.streams[0].job.ledger
         assert eventually(lambda: not ledger.items)
         assert (ledger.errors, ledger.logs, [each for each in ledger.values if each is not None]) == ({}, {}, [])

@@ -267,7 +267,7 @@ def test_context_manager_shutdown(local_aws: LocalAws) -> None:
 
 def test_del_shutdown(local_aws: LocalAws) -> None:
     executor = make(5)
-    job = executor.submit(abs, -1) and executor._streams[b""].job
+    job = executor.submit(abs, -1) and executor.streams[0].job
     results = executor.map(abs, range(-5, 5))
     del executor
     gc.collect()
