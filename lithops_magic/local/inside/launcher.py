@@ -1,7 +1,9 @@
 """Starts one sandbox process inside its isolation and ends all it spawned; run by path, outside the package.
 
 Protocol: one marshalled specification on standard input, which then stays open for as long as the server wants
-the sandbox to live. Only the standard library's cheapest modules are imported: this is on the cold start's path.
+the sandbox to live. Only the standard library's cheapest modules are imported: this is on the cold start's path. One
+file, because an isolated interpreter without `site` finds nothing beside it, and whatever it imported would have to be
+seen before the root changes.
 """
 
 # ruff: noqa: PTH102, PTH103, PTH110, PTH112, PTH113, PTH116, PTH120, PTH123, PTH211, SIM105
