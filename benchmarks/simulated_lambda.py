@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import heapq
 import json
 import math
 import random
@@ -96,6 +97,17 @@ class World:
         else:  # the root of burst * t + refill / 2 * t**2 = work
             spent = ((self.burst**2 + 2 * self.refill * work) ** 0.5 - self.burst) / self.refill
         return max(spent, max(durations))
+
+    def in_order_makespan(self, durations: array[float]) -> float:
+        """Seconds of a scheduler that knows no duration: as above, but each task in its turn, one at a time."""
+        free = [max(0.0, (k + 1 - self.burst) / self.refill) for k in range(self.concurrency)]
+        heapq.heapify(free)
+        ended = 0.0
+        for seconds in durations:
+            end = free[0] + seconds
+            heapq.heapreplace(free, end)
+            ended = max(ended, end)
+        return ended
 
 
 class Service:

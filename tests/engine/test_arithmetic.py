@@ -57,15 +57,27 @@ def test_the_average_forgets_by_three_tenths() -> None:
     assert chunks.size(None, 1) == 31
 
 
-def test_workers_share_what_remains_in_two_rounds() -> None:
+def test_a_chunk_is_two_thirds_of_a_workers_share_of_what_remains() -> None:
     chunks = Chunks(None, 1000)
     chunks.observe(1000, 100.0, 0)  # 0.1 s each
     assert chunks.size(None, 1) == 5
-    assert chunks.size(24, 4) == 3  # 24 / 4 / 2
-    assert chunks.size(25, 4) == 4
+    assert chunks.size(18, 4) == 3  # 18 / 4 / 1.5
+    assert chunks.size(19, 4) == 4
     assert chunks.size(1, 4) == 1
-    # 1,000 workers: 1000 / 500 = 2 s of work each.
-    assert chunks.size(None, 1000) == 20
+    # 1,000 workers: 1000 / 250 = 4 s of work each.
+    assert chunks.size(None, 1000) == 40
+
+
+def test_many_workers_get_chunks_that_one_client_can_send() -> None:
+    chunks = Chunks(None, 1000)
+    chunks.observe(1000, 100.0, 0)  # 0.1 s each
+    assert chunks.size(10, 10_000) == 20  # 10,000 / 5,000 = 2 s of work
+    assert chunks.size(10, 2_500) == 5
+    # Where that is less than 50 ms it does not count.
+    quick = Chunks(None, 1000)
+    quick.observe(1000, 1.0, 0)  # 0.001 s each
+    assert (quick.size(10, 250), quick.size(10, 251)) == (50, 50)
+    assert quick.size(10, 260) == 52
 
 
 def test_the_last_chunks_are_not_split_below_fifty_milliseconds() -> None:
@@ -526,17 +538,25 @@ def test_a_straggler_takes_three_times_as_long_as_usual() -> None:
     assert seen.among([flight(1, -1e9)], 0.0) == []
     for seconds in (2.0, 4.0, 6.0):
         seen.observe(flight(2, 0.0), seconds)  # 1, 2, 3 s a task: usually 2
-    late, on_time, two, copied = flight(1, 93.9), flight(1, 94.1), flight(2, 90.0), flight(1, 0.0, copied=True)
-    assert seen.among([late, on_time, two, copied], 100.0) == [late]
+    late, on_time, copied = flight(1, 93.9), flight(1, 94.1), flight(1, 0.0, copied=True)
+    assert seen.among([late, on_time, copied], 100.0) == [late]
     assert seen.among([flight(1, 94.0)], 100.0) == []  # exactly three times is not longer
+    # The times of several tasks add up, what they differ by adds up to its root: 2 x (4 + 2 x 2) = 16 s.
+    four = flight(4, 83.9)
+    assert seen.among([four, flight(4, 84.1), flight(4, 84.0)], 100.0) == [four]
     offset = Stragglers()
     offset.observe(flight(1, 100.0), 102.0)
     assert len(offset.among([flight(1, 0.0)], 6.1)) == 1
-    # What was long ago no longer counts: the last thousand do.
-    for _ in range(1000):
+    # What was long ago no longer counts: the last 20,000 do.
+    for _ in range(20_000):
         offset.observe(flight(1, 0.0), 10.0)
     assert offset.among([flight(1, 0.0)], 29.0) == []
-    assert len(offset._seconds) == 1000
+    assert len(offset._seconds) == 20_000
+    # The last to answer are the slow ones: a median of those would find nobody slow.
+    crowd = Stragglers()
+    for seconds in (1.0,) * 4000 + (5.0,) * 1500:
+        crowd.observe(flight(1, 0.0), seconds)
+    assert len(crowd.among([flight(1, 0.0)], 3.1)) == 1
     quick = Stragglers()
     quick.observe(flight(1, 0.0), 0.01)
     assert quick.among([flight(1, 9.1)], 10.0) == []

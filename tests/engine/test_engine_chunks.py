@@ -11,6 +11,7 @@ from lithops_magic.engine.dispatch.chunk_size import (
     LEAST_SECONDS,
     RATE,
     REPLY_TARGET,
+    RUSH,
     TARGET_SECONDS,
     Chunks,
 )
@@ -46,7 +47,8 @@ def test_work_per_chunk_is_bounded_and_shrinks_towards_the_end(seconds: float, r
     chunks.observe(LARGEST, seconds * LARGEST, 100)
     size = chunks.size(remaining, workers)
     assert size == 1 or size * seconds <= max(TARGET_SECONDS, workers / RATE) * 1.001
-    assert size * workers <= max(remaining, workers) or size * seconds <= LEAST_SECONDS * 1.001 or size == 1
+    least = max(LEAST_SECONDS, workers / RUSH)
+    assert size * workers <= max(remaining, workers) or size * seconds <= least * 1.001 or size == 1
     assert chunks.size(remaining // 2, workers) <= size
 
 

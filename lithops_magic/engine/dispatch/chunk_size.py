@@ -8,10 +8,15 @@ from functools import partial
 
 TARGET_SECONDS = 0.5
 """Work per invocation for tiny tasks: the overhead of an invocation, some 10 ms, stays at a few percent of it."""
-RATE = 500
+RATE = 250
 """Invocations per second that one client sends without haste: more workers get longer chunks."""
+RUSH = 5000
+"""Invocations per second that one client sends towards the end: chunks must not become shorter than that."""
 LEAST_SECONDS = 0.05
 """Work that is never split further to occupy more workers: the invocation would cost more time than it saves."""
+SHARE = 1.5
+"""Part of what is left for each worker that the next chunk has: 1 / SHARE. Less would make more invocations in the last
+seconds than one client sends, more would have workers wait for the one whose chunk proves to be long."""
 GROWTH = 8
 """A chunk has at most this many times the tasks measured so far: a few quick ones must not put all in one basket."""
 LARGEST = 10_000
@@ -82,7 +87,8 @@ class Chunks:
         seconds = max(self._seconds, 1e-9)
         size = max(TARGET_SECONDS, workers / RATE) / seconds
         if remaining is not None:
-            size = min(size, max(math.ceil(remaining / workers / 2), LEAST_SECONDS / seconds))
+            least = max(LEAST_SECONDS, workers / RUSH) / seconds
+            size = min(size, max(math.ceil(remaining / workers / SHARE), least))
         size = min(size, REPLY_TARGET / max(self._reply_bytes, 1.0), self._measured * GROWTH, LARGEST)
         return max(self._processes, int(size))
 

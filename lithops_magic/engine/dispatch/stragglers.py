@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import deque
 from collections.abc import Iterable
@@ -9,14 +10,16 @@ from collections.abc import Iterable
 from lithops_magic.engine.dispatch.lanes import Flight
 
 FACTOR = 3.0
-"""Times the median that an invocation must have taken, as in Spark's `spark.speculation.multiplier`."""
+"""Times the median that an invocation of one task must have taken, as in Spark's `spark.speculation.multiplier`."""
 LEAST_SECONDS = 1.0
 """An invocation that has not taken that long is not a straggler: a copy may well start cold."""
 LEAST_SHARE = 0.75
 """Share of the tasks that must have ended, as in Spark's `spark.speculation.quantile` before version 4."""
 PERIOD = 0.25
 """Seconds between two looks."""
-_REMEMBERED = 1000
+_REMEMBERED = 20_000
+"""Answers: more than are in flight at once. The last to come are the slow ones, and a median of those alone would find
+nobody slow."""
 
 
 class Stragglers:
@@ -37,5 +40,10 @@ class Stragglers:
         return [
             flight
             for flight in flights
-            if not flight.copied and now - flight.sent_at > max(LEAST_SECONDS, FACTOR * usual * len(flight.tasks))
+            if not flight.copied and now - flight.sent_at > max(LEAST_SECONDS, usual * _most(len(flight.tasks)))
         ]
+
+
+def _most(tasks: int) -> float:
+    """How many medians an invocation may take: of several tasks the times add up, and their spread by its root only."""
+    return tasks + (FACTOR - 1) * math.sqrt(tasks)
