@@ -2,8 +2,8 @@
 
 The service is simulated (`simulated_lambda.py`), its time is real. Each job runs in a process of its own, over plain
 HTTP. The first is graded by its makespan: the bound is that of a scheduler that knows every duration beforehand, never
-waits, loses nothing to crashes and starts cold at no cost. *In order* is the same for a scheduler that knows no duration
-and takes the tasks in their order. The second job is not allowed to run any task twice: what crashes there has failed.
+waits, loses nothing to crashes and starts cold at no cost. *In order* is the same for a scheduler that takes the tasks
+in their order, knowing no duration. The second job is not allowed to run any task twice: what crashes there has failed.
 """
 
 from __future__ import annotations
