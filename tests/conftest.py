@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import gc
 import getpass
 import json
@@ -24,6 +25,12 @@ from localaws import FOREIGN, LocalAws, local_command
 SAM = "1.170.0"
 """Version of the SAM CLI whose wheel holds AWS's emulator."""
 
+FORBIDS_BYTECODE = sys.dont_write_bytecode
+# Where it is forbidden, as in many containers, every process would rewrite the asserts of all tests again.
+sys.dont_write_bytecode = False
+# It compiles grammars for a second on import. jsonschema, which Jupyter brings, does without.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+
 
 SLOW_AREAS = {"browser", "faults", "local_control", "local_sandbox", "local_server"}
 SLOW_FILES = {
@@ -43,6 +50,21 @@ SLOW_FILES = {
     "test_worker_store.py",
 }
 """What starts servers, kernels, sandboxes or a browser of its own, beside every test that asks for `local_aws`."""
+LONG_FILES = {
+    "test_fault_storm.py",
+    "test_jupyterlab.py",
+    "test_server_lifecycle.py",
+    "test_server_lithops.py",
+    "test_server_persistence.py",
+    "test_verify.py",
+}
+"""They are begun first: one of them begun last would keep one process busy and leave the others with nothing to do."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the package once, and not in each of the hundreds of processes that import it."""
+    if not hasattr(config, "workerinput"):
+        compileall.compile_dir(Path(__file__).parents[1] / "lithops_magic", quiet=2)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -52,7 +74,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as fast whatever needs no AWS, so that nobody has to keep a list."""
+    """Mark as fast whatever needs no AWS, so that nobody has to keep a list; the longest files go first."""
+    items.sort(key=lambda item: item.path.name not in LONG_FILES)
     for item in items:
         names = {*item.path.parts}
         if "local_aws" not in getattr(item, "fixturenames", ()) and not names & (SLOW_AREAS | SLOW_FILES):
@@ -61,6 +84,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Leave what was imported so far out of every later collection of garbage, which IPython's tests often ask for."""
+    # Tests write modules that change within the second in which they are compiled.
+    sys.dont_write_bytecode = FORBIDS_BYTECODE
     gc.collect()
     gc.freeze()
 

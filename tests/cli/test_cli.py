@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from lithops_magic.cli.main import main
+
 
 def run(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """As `command`, without a second for a process of its own."""
+    out, errors = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(errors):
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        if cwd is not None:
+            patch.chdir(cwd)
+        try:
+            code = main(arguments)
+        except SystemExit as end:
+            code = int(str(end.code))
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), errors.getvalue())
+
+
+def command(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", "import sys; from lithops_magic.cli.main import main; sys.exit(main())", *arguments],
         cwd=cwd,
-        env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -70,7 +90,7 @@ def test_status_and_clean_see_only_our_functions(local_aws: Any, tmp_path: Path)
         Handler="x.y",
         Code={"ZipFile": _zip()},
     )
-    status = run("status", cwd=tmp_path)
+    status = command("status", cwd=tmp_path)
     assert local_aws.endpoint_url in status.stdout, status.stderr
     assert "lithops-magic-clitest" in status.stdout
     assert "somebody-elses" not in status.stdout
@@ -101,29 +121,30 @@ def _zip() -> bytes:
 
 def test_a_broken_configuration_is_one_line(tmp_path: Path) -> None:
     (tmp_path / ".lithops_config").write_text("aws_lambda: [")
-    done = run("status", cwd=tmp_path)
+    done = command("status", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("lithops-magic: ")
     assert done.stderr.count("\n") == 1
 
 
 def test_local_passes_its_arguments_on(local_aws: Any) -> None:
-    done = run("local", "status")
+    done = command("local", "status")
     assert local_aws.endpoint_url in done.stdout, done.stderr
 
 
 def test_local_serves_unless_told_otherwise(local_aws: Any) -> None:
-    done = run("local", "--workers", "3")
+    done = command("local", "--workers", "3")
     assert f"already runs at {local_aws.endpoint_url}" in done.stderr
 
 
 def test_alone_it_helps_and_tells_its_version() -> None:
-    alone = run()
+    alone = command()
     assert alone.returncode == 0
     assert alone.stdout.startswith("usage: lithops-magic ")
     assert re.fullmatch(r"lithops-magic \d+\.\d+\S*\n", run("--version").stdout)
-    for name in ("jobs", "logs", "clean", "export", "local"):
+    for name in ("jobs", "logs", "clean", "export"):
         assert run(name, "--help").stdout.startswith(f"usage: lithops-magic {name} ")
+    assert command("local", "--help").stdout.startswith("usage: lithops-magic local ")
     assert run("policy").stderr.endswith("the following arguments are required: user|execution\n")
 
 

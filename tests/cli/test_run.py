@@ -55,12 +55,13 @@ def test_maps_of_a_notebook_run_on_lambda(local_aws: Any, tmp_path: Path, capsys
     assert outputs(tmp_path / "again.ipynb") == ["[0, 1] a\n"]
 
 
-@pytest.mark.parametrize("declared", ["n = 5\nword = 'a'", None])
-@pytest.mark.parametrize("values", [{"n": 7, "word": "x y"}, {"n": 2.5, "word": None}, {"n": [1, 2], "word": "'"}])
-def test_parameters_are_set_where_papermill_sets_them(
-    tmp_path: Path, values: dict[str, Any], declared: str | None
-) -> None:
-    source = write(tmp_path / "a.ipynb", "print([n, word])", declared=declared)
+VALUES = {"n": 7, "word": "x y", "part": 2.5, "none": None, "some": [1, 2], "quote": "'"}
+
+
+@pytest.mark.parametrize("declared", ["\n".join(f"{name} = 5" for name in VALUES), None])
+def test_parameters_are_set_where_papermill_sets_them(tmp_path: Path, declared: str | None) -> None:
+    values: dict[str, Any] = VALUES
+    source = write(tmp_path / "a.ipynb", f"print([{', '.join(values)}])", declared=declared)
     papermill.execute_notebook(source, tmp_path / "b.ipynb", values, progress_bar=False, kernel_name="python3")
     given = [text for name, value in values.items() for text in ("-p", f"{name}={value}")]
     assert main(["run", str(source), *given]) == 0

@@ -15,6 +15,7 @@ from lithops_magic.config.find import interpret
 from lithops_magic.config.keys import KNOWN_SECTION_KEYS
 from lithops_magic.config.save_file import render
 from lithops_magic.errors import ConfigError
+from thorough import share
 
 GOOD = """\
 # A configuration with everything.
@@ -90,8 +91,8 @@ VALUES = [
     "{a: }",
     "é" * 300,
 ]
-FILES = 500
-"""For each seed. With 2,000 each, 20,000 in all were run."""
+FILES = share(100, 2000)
+"""For each seed."""
 
 
 def typo(rng: random.Random, word: str) -> str:

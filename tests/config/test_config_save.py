@@ -18,6 +18,7 @@ from lithops_magic.config.document import parse
 from lithops_magic.config.find import interpret
 from lithops_magic.config.save_file import render
 from lithops_magic.errors import ConfigError
+from thorough import share
 
 ROLE = "arn:aws:iam::123456789012:role/lithops"
 ACCESS_POINT = "arn:aws:elasticfilesystem:us-east-1:123456789012:access-point/fsap-0123456789abcdef0"
@@ -306,7 +307,7 @@ STYLES = {
 
 
 @pytest.mark.parametrize("style", STYLES)
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=share(6, 50))
 @given(before=valid_settings(), after=valid_settings())
 def test_any_settings_can_become_any_others(style: str, before: Settings, after: Settings) -> None:
     text = render(before, parse("", "f"))
@@ -325,7 +326,7 @@ def assert_equal_as_read(text: str, settings: Settings) -> None:
     assert all(section is not None for section in loaded.values()), text
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=share(8, 50))
 @given(after=valid_settings())
 def test_every_other_line_stays(after: Settings) -> None:
     others = [

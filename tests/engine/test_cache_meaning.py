@@ -26,6 +26,7 @@ from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.packages import Request
 from lithops_magic.worker.cell import READS
+from thorough import share
 
 MODULE = "SCALE = {module_global}\ndef shift(x):\n    return x * SCALE + {module_code}\n"
 
@@ -127,7 +128,7 @@ def notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Notebook:
     return Notebook(tmp_path)
 
 
-many = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(max_examples=share(15, 100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @many
