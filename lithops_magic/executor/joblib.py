@@ -18,8 +18,8 @@ NAME = "lambda"
 _OPTIONS = tuple(name for name in signature(LambdaExecutor).parameters if name != "max_workers")
 
 
-def register_joblib() -> None:
-    """Have joblib know the back-end "lambda": `with joblib.parallel_config(backend="lambda"): ...`.
+def register_joblib(name: str = NAME) -> None:
+    """Have joblib know the back-end "lambda", or by another name: `with joblib.parallel_config(backend="lambda"): ...`.
 
     What `parallel_config` is given beside, such as ``memory=2048``, are options of `LambdaExecutor`. ``n_jobs=-1``, the
     default, means as many sandboxes as the account allows. A `Parallel` within a task runs on threads of its sandbox.
@@ -31,7 +31,7 @@ def register_joblib() -> None:
     """
     from lithops_magic.engine.result.misuse import need
 
-    need("joblib", "register_joblib()", "joblib").register_parallel_backend(NAME, _backend())
+    need("joblib", "register_joblib()", "joblib").register_parallel_backend(name, _backend())
 
 
 def _backend() -> type[Any]:

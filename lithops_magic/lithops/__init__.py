@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 from lithops_magic.lithops.executors import (
     FunctionExecutor,
     LocalhostExecutor,
@@ -11,9 +9,9 @@ from lithops_magic.lithops.executors import (
     StandaloneExecutor,
 )
 from lithops_magic.lithops.retries import RetryingFunctionExecutor
+from lithops_magic.lithops.storage import Storage
+from lithops_magic.lithops.version import __version__
 from lithops_magic.lithops.wait import get_result, wait
-
-__version__ = version("lithops-magic")
 
 __all__ = [
     "FunctionExecutor",
@@ -21,6 +19,7 @@ __all__ = [
     "RetryingFunctionExecutor",
     "ServerlessExecutor",
     "StandaloneExecutor",
+    "Storage",
     "__version__",
     "get_result",
     "wait",

@@ -1,4 +1,4 @@
-"""Lithops' configuration, as a program gives it to an executor, as our settings."""
+"""Lithops' configuration, as a program gives it to an executor, as our settings; and the functions that read it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import json
 import os
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lithops_magic.config import Settings
-from lithops_magic.config.document import parse
-from lithops_magic.config.find import chosen_backend, find, interpret
 from lithops_magic.errors import ConfigError
+from lithops_magic.lithops import inside
+
+if TYPE_CHECKING:
+    from lithops_magic.config import Settings
 
 BACKENDS = ("aws_lambda", "localhost")
 """Of Lithops, those that we stand for; localhost is the local AWS."""
@@ -40,6 +41,11 @@ def read(
     ConfigError
         It names a back-end of another cloud, or has a value of the wrong type.
     """
+    if inside.is_task():
+        return inside.configuration(config, overwrite)
+    from lithops_magic.config.document import parse
+    from lithops_magic.config.find import chosen_backend, find, interpret
+
     data: dict[str, Any] = {}
     if config is not None:
         data = copy.deepcopy(dict(config))
@@ -61,4 +67,49 @@ def read(
     for problem in settings.unread:
         warnings.warn(problem, stacklevel=3)
     section.setdefault("backend", "localhost" if settings.local else "aws_lambda")
+    if named_bucket := bucket(data):
+        settings = settings.replace(env_vars={**settings.env_vars, inside.BUCKET: named_bucket})
     return data, settings
+
+
+def bucket(data: Mapping[str, Any]) -> str | None:
+    """Return the default bucket for cloud objects and files, if one is configured."""
+    named: str | None = (data.get("aws_s3") or {}).get("storage_bucket")
+    return named
+
+
+def load_yaml_config(config_filename: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what a file of the configuration says."""
+    from lithops_magic.config.find import find
+
+    document = find(config_filename)
+    return {} if document is None else copy.deepcopy(dict(document.data))
+
+
+def load_config(config_file: str | os.PathLike[str] | None = None, log: bool = True) -> dict[str, Any]:
+    """Return what the configuration says that is found, or that file."""
+    return read(None, config_file, {}, None)[0]
+
+
+def default_config(
+    config_file: str | os.PathLike[str] | None = None,
+    config_data: Mapping[str, Any] | None = None,
+    config_overwrite: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the configuration as an executor has it."""
+    overwrite = (config_overwrite or {}).get("backend") or {}
+    return read(config_data, config_file, overwrite, None)[0]
+
+
+def default_storage_config(
+    config_file: str | os.PathLike[str] | None = None,
+    config_data: Mapping[str, Any] | None = None,
+    backend: str | None = None,
+) -> dict[str, Any]:
+    """Return the configuration as a `Storage` has it."""
+    return read(config_data, config_file, {}, None)[0]
+
+
+def extract_storage_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a `Storage` takes as its `storage_config`."""
+    return {"backend": "aws_s3", "aws_s3": dict(config.get("aws_s3") or {})}

@@ -5,16 +5,23 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from lithops_magic.errors import ConfigError, MisuseError
-from lithops_magic.executor import LambdaExecutor
 from lithops_magic.lithops import config as configuration
+from lithops_magic.lithops import inside
 from lithops_magic.lithops.arguments import Binding, elements
 from lithops_magic.lithops.future import JobInfo, ResponseFuture
+from lithops_magic.lithops.storage import InternalStorage, Storage
+from lithops_magic.lithops.storage.storage import TEMPORARY
+from lithops_magic.lithops.storage.utils import CloudObject
 from lithops_magic.lithops.utils import FuturesList, as_list
-from lithops_magic.lithops.wait import ALL_COMPLETED, get_result, wait
+from lithops_magic.lithops.wait import ALL_COMPLETED, flat, wait
+
+if TYPE_CHECKING:
+    from lithops_magic.executor import LambdaExecutor
 
 _SESSION = secrets.token_hex(3)
 _numbers = itertools.count()
@@ -68,12 +75,14 @@ class FunctionExecutor:
         self.last_call: str | None = None
         self._jobs = 0
         self._executors: dict[tuple[tuple[str, Any], ...], LambdaExecutor] = {}
+        self._stores = False
 
     def __enter__(self) -> FunctionExecutor:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Do nothing: what was submitted goes on, and the executor can be used again."""
+        """Delete the cloud objects; what was submitted goes on, and the executor can be used again."""
+        self.clean(on_exit=True)
 
     def call_async(
         self,
@@ -153,7 +162,7 @@ class FunctionExecutor:
             future._produce_output = False
         options = self._options(extra_env, reduce_runtime_memory, timeout, include_modules)
         job = self._job("R", reduce_function, options)
-        reduced, binding = ResponseFuture(job, 0), Binding(reduce_function, extra_args_reduce)
+        reduced, binding = ResponseFuture(job, 0), Binding(reduce_function, extra_args_reduce, self._given_storage)
         executor = self._executor(options)
 
         def begin(values: list[Any]) -> Any:
@@ -189,11 +198,43 @@ class FunctionExecutor:
         found = [each for each in futures if each._produce_output]
         for each in futures if fs is None else ():
             each._read = True
-        values = get_result(found, None, throw_except, show_progressbar=False)
+        values = flat(found, throw_except)
         return values[0] if len(values) == 1 and self.last_call != "map" else values
 
-    def clean(self, *_: Any, **__: Any) -> None:
-        """Nothing is left to clean: what went through S3 expires there, and `%lambda_clean` deletes functions."""
+    @cached_property
+    def storage(self) -> Storage:
+        """The storage that tasks get as their parameter `storage`."""
+        made = Storage(self.config)
+        made._prefix = f"{TEMPORARY}{self.executor_id}/"
+        return made
+
+    @cached_property
+    def internal_storage(self) -> InternalStorage:
+        """The same, by another name of Lithops'."""
+        return InternalStorage(self.storage.get_storage_config())
+
+    def _given_storage(self) -> Storage:
+        self._stores = True
+        return self.storage
+
+    def clean(
+        self,
+        fs: Any = None,
+        cs: Iterable[CloudObject] | None = None,
+        clean_cloudobjects: bool = True,
+        clean_fn: bool = False,
+        force: bool = False,
+        on_exit: bool = False,
+    ) -> None:
+        """Delete cloud objects: those given, else all of this executor that nobody named.
+
+        Nothing else is left to clean: what went through S3 expires there, and `%lambda_clean` deletes functions.
+        """
+        if cs is not None:
+            self.storage.delete_cloudobjects(cs)
+        elif clean_cloudobjects and self._stores:
+            bucket = self.storage.bucket
+            self.storage.delete_objects(bucket, self.storage.list_keys(bucket, self.storage._prefix))
 
     def job_summary(self, cloud_objects_n: int = 0) -> Any:
         """Return a table of the jobs, one row each: calls, memory, average time and what they cost on AWS.
@@ -249,7 +290,7 @@ class FunctionExecutor:
     def _executor(self, options: Mapping[str, Any]) -> LambdaExecutor:
         key = tuple(sorted((name, str(value)) for name, value in options.items()))
         if key not in self._executors:
-            self._executors[key] = LambdaExecutor(settings=self._settings, **options)
+            self._executors[key] = inside.executor(settings=self._settings, **options)
         return self._executors[key]
 
     def _job(self, prefix: str, function: Callable[..., Any], options: Mapping[str, Any]) -> JobInfo:
@@ -271,7 +312,8 @@ class FunctionExecutor:
     def _mapped(
         self, prefix: str, function: Callable[..., Any], data: Any, extra: Any, options: Mapping[str, Any]
     ) -> list[ResponseFuture]:
-        job, binding, executor = self._job(prefix, function, options), Binding(function, extra), self._executor(options)
+        job, executor = self._job(prefix, function, options), self._executor(options)
+        binding = Binding(function, extra, self._given_storage)
         given = elements(data)
         chained = [each for each in given if isinstance(each, ResponseFuture)]
         if chained and len(chained) < len(given):

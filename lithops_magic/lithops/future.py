@@ -9,9 +9,8 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lithops_magic.engine.calls import CallFuture
-
 if TYPE_CHECKING:
+    from lithops_magic.engine.calls import CallFuture
     from lithops_magic.engine.job.ledger import TaskStats
 
 
@@ -56,6 +55,8 @@ class ResponseFuture:
         self._read = False
         self._produce_output = True
         self._lock, self._ended = threading.Lock(), False
+        self.futures = False
+        """Whether it returned futures of further calls, whose values are its own."""
 
     executor_id = property(lambda self: self._job.executor_id)
     job_id = property(lambda self: self._job.job_id)
@@ -99,12 +100,22 @@ class ResponseFuture:
 
     def _settle(self, call: Future[Any]) -> None:
         try:
-            value = call.result()
+            value = self._resolved(call.result())
         except BaseException as error:
             self._fail(error)
         else:
             if self.future.set_running_or_notify_cancel():
                 self.future.set_result(value)
+
+    def _resolved(self, value: Any) -> Any:
+        """Return a value, or those of the futures that it is: they ended before they left the task that made them."""
+        if isinstance(value, ResponseFuture):
+            self.futures = True
+            return value.future.result()
+        if isinstance(value, list) and value and all(isinstance(each, ResponseFuture) for each in value):
+            self.futures = True
+            return [each.future.result() for each in value if each._produce_output]
+        return value
 
     def _fail(self, error: BaseException) -> None:
         if isinstance(error, CancelledError):
@@ -157,11 +168,6 @@ class ResponseFuture:
     def error(self) -> bool:
         """Whether it failed or was cancelled."""
         return self.future.done() and (self.future.cancelled() or self.future.exception() is not None)
-
-    @property
-    def futures(self) -> bool:
-        """Whether it returned futures of further calls, which a task here cannot."""
-        return False
 
     @property
     def activation_id(self) -> str | None:
@@ -239,6 +245,24 @@ class ResponseFuture:
                 raise
             return None
 
+    def __reduce__(self) -> Any:
+        """Travel with what became of it, for which this waits."""
+        try:
+            outcome = True, self.future.result()
+        except (Exception, CancelledError) as error:
+            outcome = False, error
+        return _ended, (self._job, int(self.call_id), *outcome, self._produce_output)
+
     def __repr__(self) -> str:
         state = "error" if self.error else "done" if self.done else "running" if self.running else "waiting"
         return f"<ResponseFuture {self.job_key}-{self.call_id} of {self.function_name}: {state}>"
+
+
+def _ended(job: JobInfo, number: int, good: bool, outcome: Any, produces: bool) -> ResponseFuture:
+    made = ResponseFuture(job, number)
+    made._produce_output = produces
+    if good:
+        made.future.set_result(outcome)
+    else:
+        made.future.set_exception(outcome)
+    return made

@@ -6,7 +6,26 @@ import sys
 from importlib import import_module
 
 NAME = "lithops"
-_MODULES = ("executors", "future", "multiprocessing", "retries", "utils", "wait")
+_MODULES = (
+    "config",
+    "constants",
+    "executors",
+    "future",
+    "multiprocessing",
+    "multiprocessing.config",
+    "multiprocessing.pool",
+    "multiprocessing.process",
+    "retries",
+    "storage",
+    "storage.cloud_proxy",
+    "storage.storage",
+    "storage.utils",
+    "util",
+    "util.joblib",
+    "utils",
+    "version",
+    "wait",
+)
 
 
 def install() -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.errors import MisuseError
+from lithops_magic.lithops import inside
+from lithops_magic.lithops.constants import LOGGER_FORMAT_SHORT
 from lithops_magic.lithops.future import ResponseFuture
 
 if TYPE_CHECKING:
@@ -43,9 +48,14 @@ class FuturesList(list[ResponseFuture]):
         return self._executor().get_result(self.alt_list, **options)
 
     def _executor(self) -> FunctionExecutor:
-        if self.executor is None:
-            raise MisuseError("this list of futures has no executor: use that which made its futures")
+        if self.executor is None:  # it comes from a file, or from a task
+            from lithops_magic.lithops.executors import FunctionExecutor
+
+            self.executor = FunctionExecutor()
         return self.executor
+
+    def __reduce__(self) -> Any:
+        return FuturesList, (list(self),)
 
     def _extended(self, futures: FuturesList) -> FuturesList:
         self.alt_list.extend(futures)
@@ -66,3 +76,43 @@ def as_list(fs: Any) -> list[ResponseFuture]:
         if not isinstance(each, ResponseFuture):
             raise MisuseError(f"futures are waited for, not {type(each).__name__}")
     return futures
+
+
+def is_lithops_worker() -> bool:
+    """Whether this is a task."""
+    return inside.is_task()
+
+
+def is_unix_system() -> bool:
+    """Whether this is not Windows."""
+    return os.name == "posix"
+
+
+def is_notebook() -> bool:
+    """Whether this is a notebook's kernel."""
+    module = sys.modules.get("IPython")
+    shell = module.get_ipython() if module is not None and not inside.is_task() else None
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+def sizeof_fmt(num: float, suffix: str = "B") -> str:
+    """Return a size as Lithops writes it."""
+    for unit in ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi"):
+        if abs(num) < 1024:
+            return f"{num:3.1f}{unit}{suffix}"
+        num /= 1024
+    return f"{num:.1f}Yi{suffix}"
+
+
+def setup_lithops_logger(
+    log_level: str | int | None = "info", log_format: str | None = None, stream: Any = None, filename: str | None = None
+) -> None:
+    """Have this module's loggers write, to a file if one is given; executors themselves log nothing."""
+    logger = logging.getLogger("lithops")
+    if log_level is None or log_level is False:
+        logger.disabled = True
+        return
+    handler = logging.FileHandler(filename) if filename else logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(log_format or LOGGER_FORMAT_SHORT))
+    logger.handlers[:] = [handler]
+    logger.setLevel(log_level.upper() if isinstance(log_level, str) else log_level)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import as_completed
 from typing import Any
 
 from lithops_magic.errors import MisuseError
+from lithops_magic.lithops import inside
 from lithops_magic.lithops.future import ResponseFuture
 from lithops_magic.lithops.utils import FuturesList, as_list
 
 ALWAYS = 0
 ANY_COMPLETED = -1
 ALL_COMPLETED = 100
+THREADPOOL_SIZE, WAIT_DUR_SEC = 64, 1
 
 
 def wait(
@@ -64,7 +66,16 @@ def get_result(
     """Wait for futures, and return their values, one for each in their order: also those that are None."""
     futures = [each for each in as_list(fs) if each._produce_output]
     wait(as_list(fs), None, throw_except, timeout=timeout, show_progressbar=show_progressbar)
-    return [each.result(throw_except) for each in futures]
+    return flat(futures, throw_except)
+
+
+def flat(futures: Iterable[ResponseFuture], throw_except: bool) -> list[Any]:
+    """Return the values of futures; those of further futures that a call has returned stand in its place."""
+    values: list[Any] = []
+    for each in futures:
+        value = each.result(throw_except)
+        values += value if each.futures and isinstance(value, list) else [value]
+    return values
 
 
 def _wanted(return_when: Any, count: int) -> int:
@@ -78,21 +89,22 @@ def _wanted(return_when: Any, count: int) -> int:
 
 def _ended(futures: Sequence[ResponseFuture], wanted: int, timeout: float | None, bar: bool) -> Any:
     """Yield futures as they end, until as many are done as are wanted."""
-    from tqdm.auto import tqdm
+    from lithops_magic.lithops.progress import bar as new_bar
 
     owners = {each.future: each for each in futures}
-    progress = tqdm(
-        total=wanted, disable=None if bar else True, leave=True, bar_format="  {l_bar}{bar}| {n_fmt}/{total_fmt}  "
-    )
+    shown = bar and not inside.is_task()
+    progress = new_bar(total=wanted, bar_format="  {l_bar}{bar}| {n_fmt}/{total_fmt}  ") if shown else None
     try:
         if wanted <= 0:
             return
         for count, future in enumerate(as_completed(owners, timeout), 1):
-            progress.update()
+            if progress is not None:
+                progress.update()
             yield owners[future]
             if count >= wanted:
                 return
     except TimeoutError:
         raise TimeoutError(f"after {timeout:g} s, not all calls that were waited for are done; they go on") from None
     finally:
-        progress.close()
+        if progress is not None:
+            progress.close()

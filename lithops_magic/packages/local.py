@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages import stamp
+from lithops_magic.packages import ours, stamp
 from lithops_magic.packages.archive import zip_bytes
 from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.compat import is_library, runs
@@ -71,7 +71,7 @@ def _imported_by(name: str, unit: Unit) -> Iterator[tuple[str, str]]:
 
 def editable_projects(units: Iterable[Unit]) -> list[importlib.metadata.Distribution]:
     """Return the distributions that are installed in editable mode from the folders of these units."""
-    paths = [unit.path.resolve() for unit in units if unit.name != OURS]
+    paths = [unit.path.resolve() for unit in units if not unit.path.is_relative_to(ours.FOLDER)]
     if not paths:
         return []
     return [
@@ -139,6 +139,9 @@ def _shippable(unit: Unit) -> Iterator[Path]:
 
 
 def _files(unit: Unit) -> Iterator[Path]:
+    if unit.name == ours.NAME:
+        yield from ours.files()
+        return
     if not unit.is_package:
         yield unit.path
         if not is_compiled(unit.path):

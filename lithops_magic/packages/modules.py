@@ -15,6 +15,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Literal
 
+from lithops_magic.packages import ours
 from lithops_magic.packages.zipped import unzipped
 
 _EVERYWHERE = {"__main__", "__mp_main__", "cloudpickle", "awslambdaric", "lithops_magic", *sys.stdlib_module_names}
@@ -54,6 +55,10 @@ def find_unit(name: str) -> Unit | None:
         folder = Path(__file__).parents[1].joinpath(*OURS.split(".")[1:])
         return Unit(OURS, folder, folder.parents[OURS.count(".")], "local")
     top = name.partition(".")[0]
+    if ours.has(name):
+        return Unit(ours.NAME, ours.FOLDER, ours.FOLDER.parent, "local")
+    if top == ours.STANDS_FOR and ours.stands_in():
+        return Unit(top, ours.ALIAS, ours.ALIAS.parent, "local")
     if top in _EVERYWHERE and not _hides_the_standard_library_s(top):
         return None
     for prefix in accumulate(name.split("."), "{}.{}".format):

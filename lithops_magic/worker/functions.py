@@ -17,6 +17,8 @@ SHARE = 0.25
 """Of `/tmp`, what fetched functions may take: the rest is the user's. It outlives a killed process."""
 
 _loaded: dict[str, Callable[[Any], Any]] = {}
+request: dict[str, Any] = {}
+"""The one that is answered now: a task that has other sandboxes called sends on what it says of packages."""
 
 
 class Function:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from lithops_magic.aws.definition import PREFIX
 from lithops_magic.aws.explain import aws_errors
 from lithops_magic.aws.session import Cloud, Notify, silent
+from lithops_magic.aws.storage.names import JOB_PREFIX, PREFIX, RESULTS, bucket_name
 from lithops_magic.config import Settings
 from lithops_magic.config.limits import KEPT_DAYS
 from lithops_magic.errors import AwsError
@@ -20,12 +18,6 @@ if TYPE_CHECKING:
     from botocore.exceptions import ClientError
     from types_boto3_s3 import S3Client
     from types_boto3_s3.type_defs import LifecycleRuleTypeDef
-
-JOB_PREFIX = f"{PREFIX}/"
-"""What jobs store has keys that begin like this; beside these and the cache nothing in the bucket is ours."""
-
-RESULTS = f"{JOB_PREFIX}jobs/"
-"""What sandboxes write; what the notebook sends is beside it, and they may only read it."""
 
 EXPIRY_DAYS = KEPT_DAYS
 """Days after which S3 deletes what a job stored."""
@@ -36,8 +28,19 @@ CACHE = f"{PREFIX}-cache/"
 LIFETIMES = (7, 30, 90, 365)
 """Days after which S3 deletes them, by the second part of their keys."""
 
-LONGEST_NAME = 63
-"""Characters (S3, "General purpose bucket naming rules")."""
+__all__ = [
+    "CACHE",
+    "EXPIRY_DAYS",
+    "JOB_PREFIX",
+    "LIFETIMES",
+    "RESULTS",
+    "Owned",
+    "bucket_name",
+    "cache_prefix",
+    "ensure_bucket",
+    "ensure_cache",
+    "partition",
+]
 
 
 def cache_prefix(days: int) -> str:
@@ -66,28 +69,12 @@ class Owned(TypedDict):
     ExpectedBucketOwner: str
 
 
-def bucket_name(account: str, region: str, namespace: str | None) -> str:
-    """Return the bucket's name, which no two accounts, regions or namespaces share."""
-    parts = [PREFIX, account, region]
-    if namespace is not None:
-        parts.insert(1, _label(namespace, LONGEST_NAME - len("-".join(parts)) - 1))
-    return "-".join(parts)
-
-
 @cache
 def partition(region: str) -> str:
     """Return the part of AWS that a region is in, such as ``aws-cn``."""
     from botocore.session import Session
 
     return Session().get_partition_for_region(region)
-
-
-def _label(namespace: str, room: int) -> str:
-    """Make a namespace fit for a bucket's name; one that must change gets a hash, so that it stays unique."""
-    if len(namespace) <= room and re.fullmatch(r"[a-z0-9-]+", namespace):
-        return namespace
-    digest = hashlib.sha256(namespace.encode()).hexdigest()[:8]
-    return re.sub(r"[^a-z0-9]", "-", namespace.lower())[: room - len(digest) - 1] + "-" + digest
 
 
 def ensure_bucket(cloud: Cloud, settings: Settings, notify: Notify = silent, *, account: str | None = None) -> str:

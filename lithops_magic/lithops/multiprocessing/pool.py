@@ -1,50 +1,19 @@
-"""`Pool` of `multiprocessing` over `LambdaExecutor`; what needs shared memory says what to use instead."""
+"""`Pool` of `multiprocessing` over `LambdaExecutor`."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, as_completed
+from concurrent.futures import Future
 from itertools import starmap
 from multiprocessing import TimeoutError as PoolTimeout
+from queue import Empty, Queue
 from typing import Any
 
-from lithops_magic.errors import MisuseError
-from lithops_magic.executor import LambdaExecutor
+from lithops_magic.lithops.multiprocessing.config import executor
 
-__all__ = ["AsyncResult", "Pool"]
-
-_SHARED = frozenset(
-    {
-        "Array",
-        "Barrier",
-        "BoundedSemaphore",
-        "Condition",
-        "Event",
-        "JoinableQueue",
-        "Lock",
-        "Manager",
-        "Pipe",
-        "Process",
-        "Queue",
-        "RLock",
-        "RawArray",
-        "RawValue",
-        "Semaphore",
-        "SimpleQueue",
-        "Value",
-    }
-)
-
-
-def __getattr__(name: str) -> Any:
-    """Say what to use instead of what shares memory."""
-    if name in _SHARED:
-        raise MisuseError(
-            f"multiprocessing.{name}: sandboxes share no memory. Give calls of a Pool all that they need as arguments, "
-            "and return what they find; what many of them write goes to S3 or a database."
-        )
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__ = ["ApplyResult", "AsyncResult", "MapResult", "Pool", "ThreadPool"]
 
 
 class AsyncResult:
@@ -123,6 +92,39 @@ class AsyncResult:
         return self._all.exception() is None
 
 
+class IMapIterator(Iterator[Any]):
+    """The results of `imap`; an error is raised where its result would stand, and those after it can still be had."""
+
+    def __init__(self, futures: list[Future[Any]], *, ordered: bool) -> None:
+        self._ready: Queue[Future[Any]] = Queue()
+        self._left, self._ordered = len(futures), deque(futures if ordered else ())
+        for future in () if ordered else futures:
+            future.add_done_callback(self._ready.put)
+
+    def next(self, timeout: float | None = None) -> Any:
+        """Return the next one.
+
+        Raises
+        ------
+        multiprocessing.TimeoutError
+            It is not there after so many seconds.
+        """
+        if not self._left:
+            raise StopIteration
+        try:
+            future = self._ordered[0] if self._ordered else self._ready.get(timeout=timeout)
+            future.exception(timeout)
+        except (TimeoutError, Empty):
+            raise PoolTimeout from None
+        self._left -= 1
+        if self._ordered:
+            self._ordered.popleft()
+        return future.result()
+
+    def __next__(self) -> Any:
+        return self.next()
+
+
 class Pool:
     """A `multiprocessing.Pool` whose calls run on AWS Lambda.
 
@@ -149,7 +151,7 @@ class Pool:
     ) -> None:
         if processes is not None and processes < 1:
             raise ValueError("Number of processes must be at least 1")
-        self._executor = LambdaExecutor(processes, initializer=initializer, initargs=tuple(initargs), **options)
+        self._executor = executor(processes, initializer=initializer, initargs=tuple(initargs), **options)
         self._open = True
 
     def apply(self, func: Callable[..., Any], args: Iterable[Any] = (), kwds: Mapping[str, Any] | None = None) -> Any:
@@ -203,16 +205,15 @@ class Pool:
         futures: list[Future[Any]] = list(starmap(self._executor.submitter(func), iterable))
         return AsyncResult(futures, False, callback, error_callback)
 
-    def imap(self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1) -> Iterator[Any]:
+    def imap(self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1) -> IMapIterator:
         """Call `func` with each item, and yield what it returns, in the order of the items."""
         self._check()
-        return self._executor.map(func, iterable)
+        return IMapIterator(list(map(self._executor.submitter(func), iterable)), ordered=True)
 
-    def imap_unordered(self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1) -> Iterator[Any]:
+    def imap_unordered(self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1) -> IMapIterator:
         """Call `func` with each item, and yield what it returns, as it comes."""
         self._check()
-        futures = list(map(self._executor.submitter(func), iterable))
-        return (future.result() for future in as_completed(futures))
+        return IMapIterator(list(map(self._executor.submitter(func), iterable)), ordered=False)
 
     def close(self) -> None:
         """Take no more calls."""
@@ -246,3 +247,10 @@ class Pool:
 
     def __exit__(self, *_: object) -> None:
         self.terminate()
+
+    def __reduce__(self) -> Any:
+        raise NotImplementedError("pool objects cannot be passed between processes or pickled")
+
+
+ThreadPool = Pool
+ApplyResult = MapResult = AsyncResult

@@ -1,0 +1,169 @@
+"""Calls from within a task: other sandboxes of the very same function make them, with what this one has been sent."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+import weakref
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from lithops_magic.errors import InvokeError, LithopsMagicError, NotAuthorized, SerializationError
+from lithops_magic.lithops import inside
+
+AT_ONCE = 64
+"""Calls that are on their way at once."""
+_LIMIT = 6_291_456
+"""Bytes of a request (AWS's quota for Invoke)."""
+_KEPT = ("protocol", "python", "cloudpickle", "sources", "imports")
+"""What a request says of packages and modules: the same holds for the other sandboxes."""
+_LONGEST = 910
+"""Seconds for an answer: a function runs for fifteen minutes at most."""
+
+
+class NestedFuture(Future[Any]):
+    """What becomes of a call, as `CallFuture` of the engine has it."""
+
+    task = None
+    log = ""
+
+
+class NestedExecutor(Executor):
+    """Has the task's own function called; when nobody has it any more, it waits for its calls.
+
+    Parameters
+    ----------
+    max_workers
+        Most calls at once.
+    initializer, initargs
+        Called once in each sandbox.
+    env
+        Environment variables of the calls.
+    options
+        Accepted: memory and time are those of the task's function.
+    """
+
+    streams: tuple[Any, ...] = ()
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        *,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        env: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> None:
+        self._begin = None if initializer is None else (initializer, initargs)
+        self._env, self._key = dict(env or {}), secrets.token_hex(16)
+        self._pool = ThreadPoolExecutor(max_workers or AT_ONCE, "lambda-nested")
+        self._client = inside.client(
+            "lambda",
+            read_timeout=_LONGEST,
+            max_pool_connections=AT_ONCE,
+            retries={"mode": "standard", "total_max_attempts": 10},
+        )
+        # The threads know nothing of this object.
+        self._finalizer = weakref.finalize(self, self._pool.shutdown)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> NestedFuture:
+        """Have ``fn(*args, **kwargs)`` called in another sandbox."""
+        future = NestedFuture()
+        request = self._request(inside.worker("packing").dumps((fn, args, kwargs, self._begin)))
+        self._pool.submit(_make, self._client, request, future)
+        return future
+
+    def submitter(self, fn: Callable[..., Any]) -> Callable[..., NestedFuture]:
+        """Return what submits calls of `fn`."""
+        return partial(self.submit, fn)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls."""
+        self._pool.shutdown(wait, cancel_futures=cancel_futures)
+
+    def _request(self, item: bytes) -> dict[str, Any]:
+        own: dict[str, Any] = inside.worker("functions").request
+        function = inside.worker("packing").dumps(run)
+        reference = {"sha256": hashlib.sha256(function).hexdigest(), "data": base64.b64encode(function).decode()}
+        request = {name: own[name] for name in _KEPT if name in own}
+        if "store" in own:
+            # None of its results is to be kept under the number of a task of this job.
+            request["store"] = {name: own["store"][name] for name in ("bucket", "owner", "prefix")} | {"after": 1e9}
+        if self._env:
+            request["env"] = self._env
+        tasks = [{"id": 0, "data": base64.b64encode(item).decode()}]
+        return {**request, "key": self._key, "function": reference, "request": secrets.token_hex(8), "tasks": tasks}
+
+
+_given: list[dict[str, Any]] = []
+"""What the initializer has set in this process."""
+
+
+def run(item: tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any], Any]) -> Any:
+    """Make a call in the other sandbox."""
+    function, args, kwargs, begin = item
+    if begin is not None:
+        names = getattr(begin[0], "__globals__", {})
+        if not _given:
+            before = dict(names)
+            begin[0](*begin[1])
+            _given.append({name: value for name, value in names.items() if before.get(name, begin) is not value})
+        names.update(_given[0])
+    return function(*args, **kwargs)
+
+
+def _make(client: Any, request: Mapping[str, Any], future: NestedFuture) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(_answer(client, request, future))
+    except BaseException as error:
+        future.set_exception(error)
+
+
+def _answer(client: Any, request: Mapping[str, Any], future: NestedFuture) -> Any:
+
+    payload = json.dumps(request).encode()
+    if len(payload) > _LIMIT:
+        raise SerializationError(
+            f"A call from within a task takes {len(payload):,} bytes, AWS allows {_LIMIT:,}: put what is large into "
+            "the storage (storage.put_cloudobject), and hand over the cloud object."
+        )
+    name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
+    try:
+        answer = client.invoke(FunctionName=name, Payload=payload)
+    except Exception as error:
+        response: Any = getattr(error, "response", {})
+        if response.get("Error", {}).get("Code") in ("AccessDeniedException", "AccessDenied"):
+            raise NotAuthorized(
+                "The execution role may not invoke its own functions, which a job from within a task does: "
+                "`lithops-magic role create --nested` allows it."
+            ) from None
+        raise InvokeError(f"A call from within a task was refused: {error}") from None
+    reply = json.loads(answer["Payload"].read())
+    if "FunctionError" in answer:
+        raise InvokeError(f"A call from within a task ended: {reply.get('errorType')}: {reply.get('errorMessage')}")
+    return _value(reply, request, future)
+
+
+def _value(reply: Mapping[str, Any], request: Mapping[str, Any], future: NestedFuture) -> Any:
+    if "error" in reply:
+        raise LithopsMagicError(f"A call from within a task could not begin: {reply['error']}")
+    outcome = reply["outcomes"][0]
+    future.log = outcome.get("log", "")
+    if outcome["status"] == "ok":
+        value = outcome["value"]
+        if isinstance(value, dict):
+            store = inside.worker("store").Store(request["store"])
+            return inside.worker("packing").loads(store.get(value, "result"))
+        return inside.worker("packing").loads(base64.b64decode(value))
+    if outcome.get("exception"):
+        raise inside.worker("exceptions").unpack(base64.b64decode(outcome["exception"]))
+    error = outcome.get("error") or {}
+    said = f"{error['type']}: {error['message']}" if error else outcome.get("reason") or outcome["status"]
+    raise LithopsMagicError(f"A call from within a task failed: {said}")

@@ -1,0 +1,1 @@
+"""What other libraries are given of Lithops."""
