@@ -251,14 +251,14 @@ class ResponseFuture:
             outcome = True, self.future.result()
         except (Exception, CancelledError) as error:
             outcome = False, error
-        return _ended, (self._job, int(self.call_id), *outcome, self._produce_output)
+        return _of_outcome, (self._job, int(self.call_id), *outcome, self._produce_output)
 
     def __repr__(self) -> str:
         state = "error" if self.error else "done" if self.done else "running" if self.running else "waiting"
         return f"<ResponseFuture {self.job_key}-{self.call_id} of {self.function_name}: {state}>"
 
 
-def _ended(job: JobInfo, number: int, good: bool, outcome: Any, produces: bool) -> ResponseFuture:
+def _of_outcome(job: JobInfo, number: int, good: bool, outcome: Any, produces: bool) -> ResponseFuture:
     made = ResponseFuture(job, number)
     made._produce_output = produces
     if good:

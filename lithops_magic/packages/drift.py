@@ -20,7 +20,8 @@ from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 
-from lithops_magic.packages.modules import OURS, Unit, is_own
+from lithops_magic.packages import ours
+from lithops_magic.packages.modules import Unit, is_own
 from lithops_magic.packages.plain_values import Unknown, look, value_of
 from lithops_magic.packages.zipped import is_zipped
 
@@ -30,7 +31,7 @@ _ours: set[str] = set()
 
 def differing(units: Iterable[Unit], names: Iterable[str]) -> list[str]:
     """Return the loaded modules of `units` that differ from their files, and those of `names` whose files are gone."""
-    own = [name for unit in units if unit.name != OURS for name in _loaded(unit.name)]
+    own = [name for unit in units for name in _loaded(unit.name)]
     return sorted({name for name in own if _differs(sys.modules[name])} | _gone([*names, *own]))
 
 
@@ -55,7 +56,7 @@ def _gone(names: list[str]) -> set[str]:
 
 def carry(units: Iterable[Unit], names: Iterable[str]) -> None:
     """Have the modules `names` travel by value, and all of `units`, which may use them."""
-    wanted = {name for unit in units if unit.name != OURS for name in _loaded(unit.name)} | {*names}
+    wanted = {name for unit in units for name in _loaded(unit.name)} | {*names}
     for name in wanted - cloudpickle.list_registry_pickle_by_value():
         cloudpickle.register_pickle_by_value(sys.modules[name])
         _ours.add(name)
@@ -70,7 +71,12 @@ def release() -> None:
 
 
 def _loaded(unit: str) -> list[str]:
-    return [name for name in list(sys.modules) if name == unit or name.startswith(f"{unit}.")]
+    # By value, our classes in a task would be others than here.
+    return (
+        []
+        if unit in ours.UNITS
+        else [name for name in list(sys.modules) if name == unit or name.startswith(f"{unit}.")]
+    )
 
 
 def _differs(module: ModuleType) -> bool:

@@ -19,7 +19,7 @@ from lithops_magic.packages.compat import is_library, runs
 from lithops_magic.packages.data import LARGEST, Data
 from lithops_magic.packages.imports import imports_of_file, strings_of_file
 from lithops_magic.packages.metadata import InstalledFile, direct_url, metadata_folder, name_of, text, version_of
-from lithops_magic.packages.modules import OURS, Unit, find_file, find_unit, is_compiled
+from lithops_magic.packages.modules import Unit, find_file, find_unit, is_compiled
 from lithops_magic.packages.platform import Target
 
 LARGE = 2**20
@@ -51,7 +51,7 @@ def walk(names: Iterable[tuple[str, str]]) -> Walk:
             found.installed.setdefault(unit.name, (unit, why))
         else:
             found.local[unit.name] = unit
-            waiting += _imported_by(name, unit) if unit.name != OURS else ()
+            waiting += _imported_by(name, unit) if unit.name != ours.READERS else ()
     return found
 
 

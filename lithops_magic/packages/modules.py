@@ -20,9 +20,6 @@ from lithops_magic.packages.zipped import unzipped
 
 _EVERYWHERE = {"__main__", "__mp_main__", "cloudpickle", "awslambdaric", "lithops_magic", *sys.stdlib_module_names}
 
-OURS = "lithops_magic.data.inside"
-"""The only package of ours that goes with a job: what reads its items. It needs nothing that a sandbox has not."""
-
 _STANDARD = sysconfig.get_path("stdlib") + os.sep
 
 
@@ -51,14 +48,9 @@ class Unit:
 
 def find_unit(name: str) -> Unit | None:
     """Return what has to be shipped for the module `name`; None for what every Python has and for what is no module."""
-    if f"{name}.".startswith(f"{OURS}."):
-        folder = Path(__file__).parents[1].joinpath(*OURS.split(".")[1:])
-        return Unit(OURS, folder, folder.parents[OURS.count(".")], "local")
     top = name.partition(".")[0]
-    if ours.has(name):
-        return Unit(ours.NAME, ours.FOLDER, ours.FOLDER.parent, "local")
-    if top == ours.STANDS_FOR and ours.stands_in():
-        return Unit(top, ours.ALIAS, ours.ALIAS.parent, "local")
+    if (own := ours.find(name)) is not None:
+        return Unit(*own, "local")
     if top in _EVERYWHERE and not _hides_the_standard_library_s(top):
         return None
     for prefix in accumulate(name.split("."), "{}.{}".format):

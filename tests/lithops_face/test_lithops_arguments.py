@@ -87,7 +87,7 @@ def test_what_does_not_fit_is_one_line_before_anything_is_sent(element: Any) -> 
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("name", ["storage", "obj", "ibm_cos", "rabbitmq"])
+@pytest.mark.parametrize("name", ["obj", "ibm_cos", "rabbitmq"])
 def test_parameters_that_are_not_filled_in_here_say_what_to_do(name: str) -> None:
     function = eval(f"lambda x, {name}: x")
     with pytest.raises(MisuseError, match=f"the parameter '{name}' would be"):
@@ -100,3 +100,25 @@ def test_functions_without_a_signature_are_called_as_they_are() -> None:
     assert call(print, ("a",)) is None
     assert call(max, ((1, 2),)) == 2
     assert call(dict, {"a": 1}) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("function", "element", "result"),
+    [
+        (lambda id, x: (id, x), 5, (3, 5)),
+        (lambda id, x: (id, x), (7, 5), (7, 5)),
+        (lambda id, x: (id, x), {"x": 5}, (3, 5)),
+        (lambda id, x: (id, x), {"x": 5, "id": 7}, (7, 5)),
+        (lambda x, id=None: (id, x), 5, (3, 5)),
+        (lambda x, storage, id: (x, storage, id), 5, (5, "storage", 3)),
+        (lambda storage, *rest, id: (storage, rest, id), (1, 2), ("storage", (1, 2), 3)),
+        (lambda id, /, x: (id, x), 5, (3, 5)),
+        (lambda id, **rest: (id, rest), {"y": 1}, (3, {"y": 1})),
+        (lambda id: id, 5, 5),
+        (lambda x, storage=None: storage, 5, "storage"),
+        (lambda storage: storage, {"storage": "own"}, "own"),
+    ],
+)
+def test_parameters_that_are_filled_in_stand_anywhere(function: Any, element: Any, result: Any) -> None:
+    args, kwargs = Binding(function, None, lambda: "storage").bind(element, 3)
+    assert function(*args, **kwargs) == result

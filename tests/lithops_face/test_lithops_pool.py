@@ -23,8 +23,9 @@ NAMES = notebook("""
     def shifted(x): return start + x
     def add(x, y=1): return x + y
     def inverse(x): return 1 / x
+    def nap(seconds): __import__("time").sleep(seconds)
 """)
-add, inverse = NAMES["add"], NAMES["inverse"]
+add, inverse, nap = NAMES["add"], NAMES["inverse"], NAMES["nap"]
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_an_initializer_and_the_end_of_a_pool(local_aws: LocalAws) -> None:
     assert result.get() == [100, 101, 102, 103, 104]
 
 
-@pytest.mark.parametrize("name", ["Queue", "Lock", "Value", "Manager", "Process"])
+@pytest.mark.parametrize("name", ["Queue", "Lock", "Value", "Manager", "Barrier"])
 def test_what_shares_memory_says_what_to_use_instead(name: str) -> None:
     assert hasattr(multiprocessing, name)
     with pytest.raises(MisuseError, match=f"multiprocessing.{name}: sandboxes share no memory"):
@@ -97,3 +98,13 @@ def test_what_shares_memory_says_what_to_use_instead(name: str) -> None:
 def test_a_pool_has_one_process_at_least() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         mp.Pool(0)
+
+
+def test_imap_goes_on_after_an_error_and_knows_timeouts(pool: mp.Pool) -> None:
+    results = pool.imap(inverse, [1, 0, 2])
+    assert results.next(timeout=60) == 1.0
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    assert list(results) == [0.5]
+    with pytest.raises(mp.TimeoutError):
+        pool.imap_unordered(nap, [3]).next(timeout=0.01)

@@ -14,7 +14,7 @@ from lithops_magic.lithops.storage.storage import Storage
 from lithops_magic.lithops.storage.utils import StorageNoSuchKeyError
 
 FILES = f"{RESULTS}files/"
-"""Where they are in the job bucket: tasks may write there, and they expire. In a bucket that is configured they do not."""
+"""Where they are in the job bucket: tasks may write there, and they expire, as in no bucket that is configured."""
 
 
 class CloudStorage(Storage):
