@@ -25,7 +25,7 @@ def register(commands: Any) -> None:
     actions = role.add_subparsers(required=True, metavar="ACTION")
     create = actions.add_parser("create", help="create it with the least privileges, or update it")
     create.add_argument("--name", help="instead of lithops-magic-execution")
-    _add_buckets(create)
+    _add_extras(create)
     add_common(create)
     create.set_defaults(run=_create_role)
 
@@ -36,7 +36,7 @@ def register(commands: Any) -> None:
         metavar="user|execution",
         help="user: for the person at the notebook; execution: for the functions' role",
     )
-    _add_buckets(policy)
+    _add_extras(policy)
     add_common(policy)
     policy.set_defaults(run=_policy)
 
@@ -54,12 +54,13 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(local=None)
 
 
-def _add_buckets(parser: argparse.ArgumentParser) -> None:
+def _add_extras(parser: argparse.ArgumentParser) -> None:
     text = "a bucket of yours that tasks may"
     parser.add_argument(
         "--bucket", action="append", default=[], metavar="NAME", help=f"{text} read; repeat it for more"
     )
     parser.add_argument("--writable-bucket", action="append", default=[], metavar="NAME", help=f"{text} read and write")
+    parser.add_argument("--nested", action="store_true", help="tasks may start jobs (Lithops inside Lithops)")
 
 
 def chosen_settings(options: argparse.Namespace) -> Settings:
@@ -78,7 +79,7 @@ def _create_role(options: argparse.Namespace) -> int:
     settings = chosen_settings(options)
     cloud = connect_unfinished(settings, _note)
     buckets = {"readable": _buckets(options.bucket), "writable": _buckets(options.writable_bucket)}
-    arn = create_role(cloud, settings, options.name, _note, **buckets)
+    arn = create_role(cloud, settings, options.name, _note, nested=options.nested, **buckets)
     print(arn)
     if settings.execution_role != arn:
         _note(f"It is in {cloud.describe()}. Put it into the configuration:\n\naws_lambda:\n  execution_role: {arn}")
@@ -102,7 +103,7 @@ def _buckets(names: Sequence[str]) -> list[str]:
 
 def _policy(options: argparse.Namespace) -> int:
     from lithops_magic.aws.access import connect_unfinished
-    from lithops_magic.aws.iam.policy import Place, execution_policy, role_name, user_policy, with_data
+    from lithops_magic.aws.iam.policy import Place, execution_policy, nested_policy, role_name, user_policy, with_data
     from lithops_magic.aws.storage.bucket import bucket_name
 
     settings = chosen_settings(options)
@@ -114,6 +115,8 @@ def _policy(options: argparse.Namespace) -> int:
     else:
         role = settings.execution_role or f"arn:{place.partition}:iam::{place.account}:role/{role_name(settings)}"
         document = user_policy(settings, place.account, place.region, bucket, role)
+    if options.nested:
+        document["Statement"] += nested_policy(place, settings)["Statement"]
     document = with_data(document, place, _buckets(options.bucket), _buckets(options.writable_bucket))
     print(json.dumps(document, indent=2))
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import runpy
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -34,12 +33,13 @@ def _run(options: argparse.Namespace) -> int:
     program: Path = options.program
     if not program.is_file():
         raise MisuseError(f"there is no file {program}")
-    stand_in.install()
     script.install()
-    sys.argv = [str(program), *options.arguments]
-    sys.path[0] = str(program.resolve().parent)
+    # What it leaves running at its end still looks for us.
+    stand_in.install()
+    # Not the folder of this command.
+    del sys.path[0]
     try:
-        runpy.run_path(str(program), run_name="__main__")
+        stand_in.run(program, options.arguments)
     except Exception as error:
         sys.excepthook(type(error), error, _of_program(error.__traceback__, str(program)))
         return 1

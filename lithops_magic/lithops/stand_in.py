@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 NAME = "lithops"
 _MODULES = (
@@ -34,3 +40,34 @@ def install() -> None:
     sys.modules[NAME] = import_module(package)
     for name in _MODULES:
         sys.modules[f"{NAME}.{name}"] = import_module(f"{package}.{name}")
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """Take the place of Lithops for a while."""
+    before = {name: sys.modules.pop(name) for name in [*sys.modules] if f"{name}.".startswith(f"{NAME}.")}
+    install()
+    try:
+        yield
+    finally:
+        for name in [*sys.modules]:
+            if f"{name}.".startswith(f"{NAME}."):
+                del sys.modules[name]
+        sys.modules.update(before)
+
+
+def run(program: Path, arguments: Sequence[str]) -> dict[str, Any]:
+    """Run a program as `python program.py` does, with us in the place of Lithops, and return its names."""
+    __tracebackhide__ = True
+    code = compile(program.read_bytes(), str(program), "exec", dont_inherit=True)
+    main = ModuleType("__main__")
+    vars(main).update(__file__=str(program), __builtins__=builtins)
+    before = sys.modules["__main__"], sys.argv, list(sys.path)
+    sys.modules["__main__"], sys.argv = main, [str(program), *arguments]
+    sys.path.insert(0, str(program.resolve().parent))
+    try:
+        with installed():
+            exec(code, vars(main))
+    finally:
+        sys.modules["__main__"], sys.argv, sys.path[:] = before
+    return vars(main)

@@ -11,6 +11,7 @@ from lithops_magic.notebook.magics.completer import matcher_for
 from lithops_magic.notebook.magics.config import ConfigMagics
 from lithops_magic.notebook.magics.export import ExportMagics
 from lithops_magic.notebook.magics.jobs import JobMagics
+from lithops_magic.notebook.magics.lithops import LithopsMagics
 from lithops_magic.notebook.magics.map import LambdaMagics
 from lithops_magic.notebook.parse.about import notebook_name
 from lithops_magic.notebook.parse.transform import transform
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _NAME = LambdaMagics.__name__
-_OURS = (LambdaMagics, JobMagics, ConfigMagics, ExportMagics)
+_OURS = (LambdaMagics, JobMagics, ConfigMagics, ExportMagics, LithopsMagics)
 _MATCHER = "lithops_magic.options"
 
 
@@ -30,7 +31,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     magics = LambdaMagics(shell)
     magics.from_profile = copy.deepcopy(shell.config.get(_NAME))
     session = magics.session
-    ours = (JobMagics(shell, magics), ConfigMagics(shell, session), ExportMagics(shell, session))
+    ours = (JobMagics(shell, magics), ConfigMagics(shell, session), ExportMagics(shell, session), LithopsMagics(shell))
     shell.register_magics(magics, *ours)
     shell.input_transformers_cleanup.append(transform)
     objects.install(shell, magics.usual)

@@ -119,13 +119,16 @@ def test_help_is_the_same_everywhere(
         assert part in pages[0]
 
 
-@pytest.mark.parametrize("name", ["%lambda_status", "%lambda_clean", "%lambda_logs", "%lambda_attach", "%%lambda_call"])
+@pytest.mark.parametrize(
+    "name", ["%lambda_status", "%lambda_clean", "%lambda_logs", "%lambda_attach", "%lambda_lithops", "%%lambda_call"]
+)
 def test_each_magic_explains_itself(
     loaded: TerminalInteractiveShell, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pages = []
     monkeypatch.setattr("lithops_magic.notebook.magics.map.page", pages.append)
     monkeypatch.setattr("lithops_magic.notebook.magics.jobs.page", pages.append)
+    monkeypatch.setattr("lithops_magic.notebook.magics.lithops.page", pages.append)
     loaded.set_hook("show_in_pager", lambda self, data, **_: pages.append(data["text/plain"]), priority=0)
     loaded.run_cell(f"{name} --help\n0" if name.startswith("%%") else f"{name} --help")
     loaded.run_cell(f"{name}?")

@@ -69,6 +69,24 @@ def test_role_create_lets_tasks_read_and_write_buckets_of_the_users_own(
     assert "'no bucket' is no name of a bucket." in capsys.readouterr().err
 
 
+def test_role_create_lets_tasks_start_jobs_when_asked(
+    capsys: pytest.CaptureFixture[str], configuration: Path, local_aws: Any, namespace: str
+) -> None:
+    name, options = f"lithops-magic-execution-{namespace}", write(configuration, namespace=namespace)
+    iam = local_aws.client("iam")
+    assert main(["role", "create", *options]) == 0
+    assert f"{name}-nested" not in iam.list_role_policies(RoleName=name)["PolicyNames"]
+    assert main(["role", "create", "--nested", *options]) == 0
+    assert main(["role", "create", *options]) == 0
+    document = iam.get_role_policy(RoleName=name, PolicyName=f"{name}-nested")["PolicyDocument"]
+    capsys.readouterr()
+    assert main(["policy", "execution", "--nested", *options]) == 0
+    printed = {each["Sid"]: each for each in json.loads(capsys.readouterr().out)["Statement"]}
+    assert document["Statement"] == [printed["Nested"]]
+    assert printed["Nested"]["Action"] == ["lambda:InvokeFunction"]
+    assert f":function:lithops-magic-{namespace}-?" in printed["Nested"]["Resource"]
+
+
 def test_role_create_takes_another_name(
     capsys: pytest.CaptureFixture[str], configuration: Path, local_aws: Any, namespace: str
 ) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lithops_magic.aws.definition import OWNER_TAG, owner
 from lithops_magic.aws.deploy.role import trust
 from lithops_magic.aws.explain import aws_errors
-from lithops_magic.aws.iam.policy import Document, Place, data_policy, execution_policy, role_name
+from lithops_magic.aws.iam.policy import Document, Place, data_policy, execution_policy, nested_policy, role_name
 from lithops_magic.aws.session import Cloud, Notify, silent
 from lithops_magic.aws.storage.bucket import bucket_name
 from lithops_magic.config import Settings
@@ -31,6 +31,7 @@ def create_role(
     *,
     readable: Sequence[str] = (),
     writable: Sequence[str] = (),
+    nested: bool = False,
 ) -> str:
     """Create the execution role, or bring ours up to date, and return its ARN.
 
@@ -44,6 +45,8 @@ def create_role(
         Told in a few words what is done.
     readable, writable
         Buckets of the user's own that tasks may read from, or read and write; those of before stay.
+    nested
+        Whether tasks may start jobs; once they may, they still may.
 
     Raises
     ------
@@ -63,7 +66,15 @@ def create_role(
         _update_permissions(iam, name, settings, cloud, notify)
         for bucket in dict.fromkeys([*readable, *writable]):
             _open(iam, name, bucket, Place(cloud.account_id, cloud.region), notify, writable=bucket in writable)
+        if nested:
+            _allow_nested(iam, name, nested_policy(Place(cloud.account_id, cloud.region), settings), notify)
     return role["Arn"]
+
+
+def _allow_nested(iam: IAMClient, name: str, wanted: Document, notify: Notify) -> None:
+    if _permissions(iam, name, f"{name}-nested") != wanted:
+        notify("Letting tasks start jobs …")
+        iam.put_role_policy(RoleName=name, PolicyName=f"{name}-nested", PolicyDocument=json.dumps(wanted))
 
 
 def _open(iam: IAMClient, name: str, bucket: str, place: Place, notify: Notify, *, writable: bool) -> None:

@@ -104,6 +104,11 @@ def with_data(document: Document, place: Place, readable: Iterable[str], writabl
     return _document([*document["Statement"], *_data(place, readable, writable)])
 
 
+def nested_policy(place: Place, settings: Settings) -> Document:
+    """Return what starting a job from within a task takes: a task invokes its own function."""
+    return _document([_allow("Nested", ["lambda:InvokeFunction"], place.functions(settings))])
+
+
 def _data(place: Place, readable: Iterable[str], writable: Iterable[str]) -> Iterable[Document]:
     writable = tuple(dict.fromkeys(writable))
     buckets = tuple(dict.fromkeys([*readable, *writable]))
