@@ -6,6 +6,7 @@ import platform
 import re
 import shutil
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.metadata import Distribution
 from pathlib import Path
@@ -13,8 +14,8 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages import stamp
-from lithops_magic.packages.archive import zip_file
+from lithops_magic.packages import bytecode, stamp
+from lithops_magic.packages.archive import CORES, zip_file
 from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.compat import is_of_numpy_1
 from lithops_magic.packages.distributions import is_pure, shippable_files
@@ -28,7 +29,7 @@ from lithops_magic.packages.resolution import Resolution
 from lithops_magic.packages.trim import trim, trims
 from lithops_magic.packages.uv import Unreachable, Unresolvable, Uv
 
-FORMAT = 6
+FORMAT = 7
 """Changes whenever the same input gives another layer."""
 
 _OWN = ""
@@ -36,6 +37,8 @@ _OWN = ""
 
 FOLDER = "python"
 """Where Lambda looks for packages in a layer."""
+_THERE = f"/opt/{FOLDER}"
+"""Where that is in a sandbox."""
 _BIN, _PROGRAMS = "bin/", ("bin", "Scripts")
 """Where it looks for programs, and where these are here."""
 
@@ -70,6 +73,9 @@ def build(
         with cache.scratch() as scratch:
             own = [] if _OWN in known else unowned
             made = list(_prepare(_without(resolution, known), own, uv, scratch / FOLDER, notify))
+            if bytecode.kind(uv.target):
+                with ThreadPoolExecutor(CORES) as pool:
+                    made = list(pool.map(lambda one: _compiled(one, scratch / "bytecode"), made))
             shipped = [one for piece in known.values() for one in piece.packages]
             shipped += [Shipped(one.name, one.version, one.size) for one in made]
             size = sum(one.size for one in made)
@@ -103,6 +109,7 @@ class _Made:
 def _keys(resolution: Resolution, unowned: Sequence[Unit], target: Target) -> Iterator[tuple[str, str]]:
     """Yield the name of each piece and what it follows from, those first whose files count."""
     always = [FORMAT, target.minor, target.architecture, platform.platform() if target.here else "", trims()]
+    always.append(bytecode.kind(target))
     if unowned:
         yield _OWN, stamp.key([*always, *([unit.name, *stamp.state(files_of_unit(unit))] for unit in unowned)])
     for part in resolution.copied:
@@ -154,6 +161,13 @@ def _split(folder: Path, names: Iterable[str]) -> Iterator[_Made]:
     for name, files in pieces.items():
         one, files, left = by_name[name], trim(files | left), {}
         yield _Made(name, name_of(one), version_of(one), files, is_of_numpy_1(files.values()))
+
+
+def _compiled(made: _Made, scratch: Path) -> _Made:
+    folder = scratch / (made.key or "own")
+    folder.mkdir(parents=True)
+    modules = {name: path for name, path in made.files.items() if not name.startswith(_BIN)}
+    return replace(made, files=made.files | bytecode.compiled(modules, _THERE, folder))
 
 
 def _zip(made: _Made, cache: Cache) -> Layer:

@@ -33,7 +33,8 @@ def imports_of_code(codes: Iterable[CodeType]) -> set[str]:
 
 
 def _imports(code: CodeType) -> Iterator[str]:
-    instructions = list(dis.get_instructions(code))
+    # Of arguments above 255, the higher bytes are instructions of their own.
+    instructions = [one for one in dis.get_instructions(code) if one.opname != "EXTENDED_ARG"]
     for level, names, instruction in zip(instructions, instructions[1:], instructions[2:], strict=False):
         # A relative import belongs to a module that is shipped and read as source.
         if instruction.opname == "IMPORT_NAME" and not level.argval:

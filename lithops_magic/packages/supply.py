@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages import stamp
+from lithops_magic.packages import bytecode, stamp
 from lithops_magic.packages.archive import join
 from lithops_magic.packages.build import FOLDER, FORMAT, build, files_of_unit
 from lithops_magic.packages.cache import Cache
@@ -186,7 +186,7 @@ def _key(closure: Closure, request: Request, target: Target) -> str:
     """Hash everything that a layer follows from."""
     facts = [
         FORMAT,
-        [target.minor, target.architecture, platform.platform() if target.here else ""],
+        [target.minor, target.architecture, platform.platform() if target.here else "", bytecode.kind(target)],
         sorted([part.pin, part.pure, *stamp.state(files_of(part.distribution))] for part in closure.parts.values()),
         sorted(map(str, closure.missing.values())),
         sorted([unit.name, str(unit.path), *stamp.state(files_of_unit(unit))] for unit in closure.unowned),

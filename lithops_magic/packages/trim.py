@@ -66,7 +66,7 @@ def _used(files: Mapping[str, Path]) -> set[str]:
     while waiting:
         name = waiting.pop()
         path = files[name.as_posix()]
-        if name.as_posix() not in used and not _TESTS_IMPORTED.search(path.read_bytes()):
+        if name.as_posix() not in used and not _imports_tests(path.read_bytes()):
             continue
         for module in imports_of_file(path, ".".join(name.parent.parts)):
             for file in _files(module):
@@ -74,6 +74,11 @@ def _used(files: Mapping[str, Path]) -> set[str]:
                     used.add(file)
                     waiting.append(PurePosixPath(file))
     return used
+
+
+def _imports_tests(source: bytes) -> bool:
+    # The first says no to nearly all, in a tenth of the time.
+    return b"tests" in source and bool(_TESTS_IMPORTED.search(source))
 
 
 def _files(module: str) -> Iterator[str]:
