@@ -2,23 +2,43 @@
 
 All are functions of the same local AWS, started cold in turns; the times are the `Init Duration` of their REPORT lines,
 the interpreter and its runtime included, so what counts is the difference to the empty handler.
+
+Then what packages cost that are imported: CPU seconds of a process that imports one from its unpacked layers, as they
+are, without their bytecode, and with the bytecode of every module, the least there can be. The sources cannot be
+written beside, as in `/opt`.
 """
 
 from __future__ import annotations
 
 import base64
 import io
+import os
+import resource
+import shutil
 import statistics
+import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from common import LITHOPS, LocalAws, lithops, local_aws, machine, parser, report, table
 
 NAMES = {"empty": "empty handler", "engine": "lithops-magic", "lithops": f"Lithops {LITHOPS}"}
+
+
+IMPORTS = {
+    "numpy": "import numpy",
+    "pandas": "import pandas",
+    "scipy": "import scipy.stats",
+    "scikit-learn": "import sklearn.linear_model",
+    "matplotlib": "import matplotlib.pyplot",
+}
+SHORT = ("numpy",)
 
 
 @dataclass
@@ -110,8 +130,78 @@ def measure(aws: LocalAws, functions: list[Function], times: int) -> str:
     return result_table(functions)
 
 
+@dataclass
+class Imported:
+    package: str
+    statement: str
+    sizes: tuple[int, int, int]
+    """Bytes of the zips without bytecode, as shipped, and with all of it."""
+    cpu: tuple[list[float], list[float], list[float]] = field(default_factory=lambda: ([], [], []))
+
+
+def imported(package: str, times: int) -> Imported:
+    """Import a package from its layers, in turns in each of their three forms."""
+    from lithops_magic.packages import Request, Room, Target, discover, dumps, supply
+
+    need = discover(dumps(abs)[1], [], Request.parse([package]))
+    built = supply(need, Target.of("x86_64"), lambda _: None, Room()).built
+    with tempfile.TemporaryDirectory() as scratch:
+        shipped = Path(scratch, "shipped")
+        for layer in built:
+            shutil.unpack_archive(layer.path, shipped)
+        bare = shutil.copytree(shipped, Path(scratch, "bare"), ignore=shutil.ignore_patterns("__pycache__"))
+        full = shutil.copytree(bare, Path(scratch, "full"))
+        command = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", full]
+        subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+        forms = (bare, shipped, full)
+        found = Imported(package, IMPORTS[package], (zipped(bare), sum(one.size for one in built), zipped(full)))
+        for _ in range(times):
+            for form, taken in zip(forms, found.cpu, strict=True):
+                taken.append(cpu_of(found.statement, form) - cpu_of("pass", form))
+    return found
+
+
+def zipped(folder: Path) -> int:
+    from lithops_magic.packages.archive import zip_file
+
+    files = [(path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file()]
+    zip_file(folder.with_suffix(".zip"), files)
+    return folder.with_suffix(".zip").stat().st_size
+
+
+def cpu_of(statement: str, folder: Path) -> float:
+    """CPU seconds of a Python of its own."""
+    environment = {"PYTHONPATH": str(folder / "python"), "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.defpath}
+    environment |= {"MPLCONFIGDIR": tempfile.gettempdir(), "OPENBLAS_NUM_THREADS": "1"}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-S", "-s", "-c", statement], env=environment, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def import_table(found: list[Imported]) -> str:
+    head = [
+        "import",
+        "without bytecode",
+        "as shipped",
+        "with all",
+        "to all",
+        "zip without",
+        "as shipped",
+        "ratio",
+        "with all",
+    ]
+    rows = []
+    for one in found:
+        bare, shipped, full = (min(taken) for taken in one.cpu)
+        cells = [*(f"{value:.2f} s" for value in (bare, shipped, full)), f"{shipped / full:.2f}"]
+        sizes = [f"{size / 1e6:.1f} MB" for size in one.sizes]
+        rows.append([f"`{one.statement}`", *cells, *sizes[:2], f"{one.sizes[1] / one.sizes[0]:.2f}", sizes[2]])
+    return table(head, rows)
+
+
 def main() -> None:
-    arguments = parser(__doc__, "3 cold starts each, without Lithops")
+    arguments = parser(__doc__, "3 cold starts each, without Lithops; one package")
     arguments.add_argument("--times", type=int, default=30, help="cold starts of each")
     options = arguments.parse_args()
     with local_aws() as aws:
@@ -122,7 +212,10 @@ def main() -> None:
             with real_lithops(aws) as name:
                 functions.append(described(aws, "lithops", name))
                 text = measure(aws, functions, options.times)
-    report([text], [asdict(function) for function in functions], machine("awslambdaric"), options.json)
+    packages = SHORT if options.short else tuple(IMPORTS)
+    found = [imported(package, 2 if options.short else 7) for package in packages]
+    runs = [asdict(one) for one in (*functions, *found)]
+    report([text, import_table(found)], runs, machine("awslambdaric"), options.json)
 
 
 if __name__ == "__main__":
