@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lithops_magic.data.output import checked, kept
 from lithops_magic.data.source import Objects, bound, s3
 
-__all__ = ["Objects", "bound", "s3"]
+__all__ = ["Objects", "bound", "checked", "kept", "s3"]

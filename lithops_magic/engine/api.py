@@ -16,6 +16,7 @@ from lithops_magic.engine.job.job import Job, R
 from lithops_magic.engine.launch import launch
 from lithops_magic.engine.options import KEEP_AFTER, NAMES, Callback, MapOptions
 from lithops_magic.engine.result import script
+from lithops_magic.engine.result.groups import Groups
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.engine.result.reduction import Reduction
 from lithops_magic.engine.text.short_repr import glance
@@ -65,12 +66,18 @@ def start(
         The items are nothing that can be iterated over.
     """
     items = data.bound(items, settings)
+    if options.reduce_by and reduce is None:
+        raise MisuseError("reduce_by needs a function to reduce with: reduce=FUNCTION (--reduce NAME)")
     if options.detach:
         handover.check(options, reduced=reduce is not None)
         items = handover.all_items(items)
     taken = Items(items)
     once_more = partial(start, settings=settings, name_code=name_code)
-    reduction = None if reduce is None else Reduction.prepare(reduce, options, once_more)
+    groups = Groups(options.reduce_by) if options.reduce_by else None
+    if groups is not None:
+        watched = groups.watch(taken.iterator)
+        taken.iterator = iter([*watched]) if taken.complete else watched
+    reduction = None if reduce is None else Reduction.prepare(reduce, options, once_more, groups)
     job = Job(
         handover.scheduled(options) if options.detach else options,
         name_code or user_code.name,
@@ -103,6 +110,8 @@ def map(
     errors: Literal["raise", "keep"] = "raise",
     locals: bool = False,
     cache: bool | str | float | None = None,
+    reduce_by: str | None = None,
+    to_s3: str | None = None,
     packages: str | Sequence[str] | None = None,
     files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     starmap: bool = False,
@@ -172,6 +181,13 @@ def map(
         (its code, what it captures, the modules and the versions of the packages it reaches, `files` and `env`) and the
         item are the same. Chance, time and other files are not seen: a function that depends on them gives what it gave
         then.
+    reduce_by
+        Reduce the values of each group of items by itself: an attribute of the items, or a key of dictionaries, such as
+        ``"key"`` for the parts of each object; the result's ``reduced`` is a dictionary then.
+    to_s3
+        Leave the values in S3, where tasks write them: an address such as ``"bucket/prefix/{index}.parquet"``, whose
+        suffix (parquet, csv, json, npy, else pickle; bytes as they are) says how. The result has references with `key`,
+        ``read()`` and ``get()`` instead. A task that runs twice writes the same object twice.
     packages
         Packages that the function gets beside those it is seen to use, or in other versions: ``"numpy==2.1 polars"``, a
         requirements file, a list of such; ``"none"`` ships none at all. Once a file names hashes, everything that is

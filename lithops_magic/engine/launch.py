@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from lithops_magic import data
 from lithops_magic.engine import handover
 from lithops_magic.engine.backend import live_logs
 from lithops_magic.engine.backend.aws_lambda import LambdaBackend
@@ -42,7 +43,8 @@ def launch(
         env=dict(options.env), processes=settings.worker_processes, locals=options.locals, starmap=options.starmap
     )
     owned = () if items.owned is None else items.owned
-    blob = Function.pickle(function, owned, Request.parse(options.packages, options.files), setup)
+    mapped = data.kept(function, options.to_s3, settings) if options.to_s3 else function
+    blob = Function.pickle(mapped, owned, Request.parse(options.packages, options.files), setup)
     job.start_again = partial(again, function, settings)
     settings = options.applied_to(settings)
     job.follow = partial(live_logs.follow, job, settings)

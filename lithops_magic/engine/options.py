@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
+from lithops_magic import data
 from lithops_magic.closest import closest
 from lithops_magic.config import limits
 from lithops_magic.config.lifetime import DEFAULT, LIFETIME, parse_lifetime
@@ -73,6 +74,13 @@ class MapOptions:
     computed now: True for 30 days, or a time such as ``"12h"`` or ``"90d"``. A value is used where the function (its
     code, what it captures, the modules and the versions of the packages it reaches, `files` and `env`) and the item are
     the same. Chance, time and other files are not seen: a function that depends on them gives what it gave then."""
+    reduce_by: str | None = None
+    """Reduce the values of each group of items by itself: an attribute of the items, or a key of dictionaries, such as
+    ``"key"`` for the parts of each object; the result's ``reduced`` is a dictionary then."""
+    to_s3: str | None = None
+    """Leave the values in S3, where tasks write them: an address such as ``"bucket/prefix/{index}.parquet"``, whose
+    suffix (parquet, csv, json, npy, else pickle; bytes as they are) says how. The result has references with `key`,
+    ``read()`` and ``get()`` instead. A task that runs twice writes the same object twice."""
     packages: str | tuple[str, ...] | None = None
     """Packages that the function gets beside those it is seen to use, or in other versions: ``"numpy==2.1 polars"``,
     a requirements file, a list of such; ``"none"`` ships none at all. Once a file names hashes, everything that is
@@ -106,6 +114,8 @@ class MapOptions:
             value = getattr(self, name)
             if value is not None or name in _NEEDED:
                 object.__setattr__(self, name, check(name, value))
+        if self.to_s3 and self.cache:
+            raise MisuseError("cache: values that stay in S3 (to_s3) are not cached; leave out cache or to_s3")
 
 
 NAMES = tuple(field.name for field in fields(MapOptions))
@@ -178,6 +188,12 @@ def _one_of(*choices: str) -> Callable[[str, Any], str]:
         return value
 
     return check
+
+
+def _attribute(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise _wrong(name, "the name of an attribute of the items, such as 'key'", value)
+    return value
 
 
 def _text(name: str, value: Any) -> str:
@@ -256,6 +272,8 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "errors": _one_of("raise", "keep"),
     "locals": _flag,
     "cache": _lifetime,
+    "reduce_by": _attribute,
+    "to_s3": data.checked,
     "packages": _texts,
     "files": _paths,
     "starmap": _flag,

@@ -33,6 +33,9 @@ def globals_of(function: FunctionType) -> dict[str, Any] | None:
 class Namespace:
     """Puts the names of a cell's functions back to what they were before a task."""
 
+    task = 0
+    """Which one is run."""
+
     def __init__(self) -> None:
         self._names: dict[str, Any] | None = None
         self._before: dict[str, Any] = {}

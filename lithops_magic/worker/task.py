@@ -60,6 +60,7 @@ class Runner:
                     item = functions.fetch(task, self.store, "item")
                     function = self._function.load()
                     namespace.keep(function)
+                    Namespace.task = task["id"]
                     loaded = functions.load(item, "item")
                     returned = _call(function, loaded if self._starmap else (loaded,))
                     value = values.seen(returned)

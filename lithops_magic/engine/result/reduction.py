@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.engine.options import MapOptions
+from lithops_magic.engine.result.groups import Groups
 from lithops_magic.engine.text.units import money
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.errors import BudgetSpent, JobCancelled
@@ -28,11 +29,16 @@ class Reduction:
     name
         What the user calls the function.
     begin
-        Given the job that has ended well, starts the one whose only item is the list of its values.
+        Given the job that has ended well and lists of values, starts the one that reduces each of these.
+    groups
+        To which group each value belongs; None: they are one list.
     """
 
-    def __init__(self, name: str, begin: Callable[[MapResult], MapResult]) -> None:
+    def __init__(
+        self, name: str, begin: Callable[[MapResult, list[list[Any]]], MapResult], groups: Groups | None = None
+    ) -> None:
         self.name = name
+        self._groups = groups
         self.result: MapResult | None = None
         """The job that reduces, once it has begun."""
         self._begin = begin
@@ -42,7 +48,11 @@ class Reduction:
 
     @classmethod
     def prepare(
-        cls, function: Callable[[list[Any]], Any], options: MapOptions, start: Callable[..., MapResult]
+        cls,
+        function: Callable[[list[Any]], Any],
+        options: MapOptions,
+        start: Callable[..., MapResult],
+        groups: Groups | None = None,
     ) -> Reduction:
         """Return the reduction with `function` of a job that is run with `options`.
 
@@ -50,6 +60,8 @@ class Reduction:
         ----------
         start
             Starts a job, given a function, its items and `options=`.
+        groups
+            To which group each value belongs, if there are any.
 
         Raises
         ------
@@ -66,20 +78,22 @@ class Reduction:
             errors="raise",
             starmap=False,
             callbacks=(),
+            reduce_by=None,
+            to_s3=None,
             label=name,
         )
 
-        def begin(mapped: MapResult) -> MapResult:
+        def begin(mapped: MapResult, lists: list[list[Any]]) -> MapResult:
             left = None if options.max_cost is None else options.max_cost - mapped.cost
             if left is not None and left <= 0:
                 raise BudgetSpent(f"`{name}` was not called: the values have cost {money(mapped.cost)} already.")
-            return start(function, [mapped.values()], options=replace(once, max_cost=left))
+            return start(function, lists, options=replace(once, max_cost=left))
 
-        return cls(name, begin)
+        return cls(name, begin, groups)
 
     def anew(self) -> Reduction:
         """Return the same, not begun: of a job that is tried again."""
-        return Reduction(self.name, self._begin)
+        return Reduction(self.name, self._begin, self._groups)
 
     def follow(self, mapped: MapResult) -> None:
         """Begin when `mapped` has ended well; returns at once."""
@@ -120,14 +134,15 @@ class Reduction:
         if self.result is None:
             raise JobCancelled(f"`{self.name}` was not called: it reduces the values once every task has succeeded.")
         self.result.raise_errors()
-        return self.result[0]
+        return self.result[0] if self._groups is None else self._groups.named(self.result.values())
 
     def _run(self, mapped: MapResult) -> None:
         try:
             mapped.wait()
             snapshot = mapped.snapshot()
             if snapshot.state == "finished" and not snapshot.failed and not self._cancelled.is_set():
-                self.result = self._begin(mapped)
+                values = mapped.values()
+                self.result = self._begin(mapped, [values] if self._groups is None else self._groups.lists(values))
                 self.result._called = "error.result"
                 # Stopped while it was begun.
                 if self._cancelled.is_set():

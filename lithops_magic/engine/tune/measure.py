@@ -140,6 +140,8 @@ class _Bench:
         self._name_code = name_code
         self._options = replace(
             options,
+            to_s3=None,
+            reduce_by=None,
             chunksize=1,
             workers=min(len(sample), options.workers or len(sample)),
             retries=0,

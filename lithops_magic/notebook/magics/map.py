@@ -253,6 +253,8 @@ class LambdaMagics(LambdaDefaults):
         chosen |= {
             "env": tuple({**self.env, **dict(given.env)}.items()),
             "files": given.files or None,
+            "reduce_by": given.reduce_by,
+            "to_s3": given.to_s3,
             "detach": given.detach,
             "label": label,
             "about": started,

@@ -135,7 +135,7 @@ def _read_value(
     quoted = _QUOTED.fullmatch(word.group())
     text = (quoted[1] or "") + quoted[3] if quoted else word.group()
     if names is not None:
-        text = expand(text, names)
+        text = expand(text, {**names, option.keeps: f"{{{option.keeps}}}"} if option.keeps else names)
     try:
         return option.parse(text), word.end()
     except ValueError:

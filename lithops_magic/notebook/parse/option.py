@@ -32,6 +32,8 @@ class Option:
     """Whether it takes the words up to the next option, as far as they are files here or the expression is over."""
     bare: object = None
     """What it means without a value, if it may have none."""
+    keeps: str = ""
+    """A name that stays in braces: it stands for something that is known later."""
 
     @property
     def field(self) -> str:

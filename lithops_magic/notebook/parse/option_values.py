@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 
 from lithops_magic.config.limits import Range
+from lithops_magic.errors import MisuseError
 
 _VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 """Of an environment."""
@@ -67,6 +68,16 @@ def parse_pair(text: str) -> tuple[str, str]:
     if not separator or not _VARIABLE.fullmatch(name):
         raise ValueError(text)
     return name, value
+
+
+def template(text: str) -> str:
+    """Return an address with the number of the task in it."""
+    from lithops_magic import data
+
+    try:
+        return data.checked("--to-s3", text)
+    except MisuseError:
+        raise ValueError(text) from None
 
 
 def parse_factor(text: str) -> float:

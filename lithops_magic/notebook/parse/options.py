@@ -23,6 +23,8 @@ class Options:
 
     out: str | None = None
     reduce: str | None = None
+    reduce_by: str | None = None
+    to_s3: str | None = None
     memory: int | None = None
     timeout: int | None = None
     tmp: int | None = None
@@ -83,6 +85,23 @@ _REDUCE = Option(
     option_values.parse_name,
     "the name of a function",
     offers="functions",
+)
+_REDUCE_BY = Option(
+    ("--reduce-by",),
+    "reduce the values of each group of items by itself: an attribute of the items, such as key for the parts of each "
+    "object in S3; RESULT.reduced is a dictionary then",
+    "KEY",
+    option_values.parse_name,
+    "the name of an attribute of the items",
+    examples=("key", "bucket"),
+)
+_TO_S3 = Option(
+    ("--to-s3",),
+    "leave the values in S3, where the tasks write them as the suffix says (parquet, csv, json, npy, else pickle)",
+    "ADDRESS",
+    option_values.template,
+    'an address such as "bucket/prefix/{index}.parquet"',
+    keeps="index",
 )
 _FUNCTION = (
     _number(
@@ -233,7 +252,7 @@ _HELP = Option(("--help",), "show this help")
 
 _SHOWN = (*_LIMITS[:1], _QUIET)
 MAP_GROUPS: Groups = (
-    ("Result", (_OUT, _REDUCE, _CACHE)),
+    ("Result", (_OUT, _REDUCE, _REDUCE_BY, _TO_S3, _CACHE)),
     ("Function", _FUNCTION),
     ("Scheduling", (*_SHARING, *_LIMITS[1:], _TUNE, *_WAYS)),
     ("Failures", (*_RETRYING, _BACKUPS, _ERRORS)),
