@@ -108,6 +108,8 @@ def test_the_notebooks_options_and_defaults_are_those_of_the_engine() -> None:
         "env",
         "detach",
         "files",
+        "reduce_by",
+        "to_s3",
         "keep_after",
         "starmap",
         "callbacks",
