@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 PREFIX = "lithops-magic"
 HANDLER = "lithops_magic_worker.handler.handle"
 DESCRIPTION = "Runs tasks of lithops-magic"
+_COPY = re.compile(re.escape(DESCRIPTION) + r": copy \d+ of (\S+)")
+"""The description of a further function with the same definition."""
 OWNER_TAG = "lithops-magic"
 """Its value is the namespace; only functions that have it are ever deleted."""
 CREATOR_TAG = "lithops-magic:created-by"
@@ -46,8 +48,15 @@ def runtime_name(version: tuple[int, int] = sys.version_info[:2]) -> str:
     return f"python{major}.{minor}"
 
 
-def creation_request(settings: Settings, role: str, package: bytes) -> CreateFunctionRequestTypeDef:
-    """Return the parameters of CreateFunction; their hash is part of the function's name."""
+def creation_request(settings: Settings, role: str, package: bytes, copy: int = 0) -> CreateFunctionRequestTypeDef:
+    """Return the parameters of CreateFunction; their hash is part of the function's name.
+
+    Parameters
+    ----------
+    copy
+        Which of the further functions with the same definition, from 1; 0 is the function itself. The name of each is
+        as long as any, so that whatever a user's policy permits for the function it permits for its copies.
+    """
     request: CreateFunctionRequestTypeDef = {
         "FunctionName": "",
         "Description": DESCRIPTION,
@@ -75,7 +84,10 @@ def creation_request(settings: Settings, role: str, package: bytes) -> CreateFun
     # Bytes are no JSON; their hash says as much.
     described = {**request, "Code": settings.runtime or hashlib.sha256(package).hexdigest()}
     definition = json.dumps(described, sort_keys=True)
-    request["FunctionName"] = start_of_names(settings) + hashlib.sha256(definition.encode()).hexdigest()[:FUNCTION_HASH]
+    request["FunctionName"] = _name(settings, definition)
+    if copy:
+        request["Description"] = f"{DESCRIPTION}: copy {copy} of {request['FunctionName']}"
+        request["FunctionName"] = _name(settings, f"{definition}#{copy}")
     # Who was first to need the function does not make it another one.
     request["Tags"] = {**request["Tags"], CREATOR_TAG: _creator()}
     return request
@@ -92,6 +104,18 @@ def _add_code(request: CreateFunctionRequestTypeDef, settings: Settings, package
     request["Code"] = {"ZipFile": package}
     if settings.layers:
         request["Layers"] = list(settings.layers)
+
+
+def original(name: str, description: str) -> str | None:
+    """Return the name of the function that this one is a copy of, or its own; None if it is none of ours."""
+    if description == DESCRIPTION:
+        return name
+    found = _COPY.fullmatch(description)
+    return found[1] if found else None
+
+
+def _name(settings: Settings, definition: str) -> str:
+    return start_of_names(settings) + hashlib.sha256(definition.encode()).hexdigest()[:FUNCTION_HASH]
 
 
 def start_of_names(settings: Settings) -> str:

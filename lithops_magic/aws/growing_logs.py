@@ -77,7 +77,7 @@ class GrowingLogs:
             )
             self._waiting = [group["logGroupName"] for group in groups]
         tried, self._waiting = self._waiting[:TRIED], self._waiting[TRIED:]
-        likely = [f"/aws/lambda/{name}" for name in self._likely()]
+        likely = [group for name in self._likely() if (group := f"/aws/lambda/{name}") not in self._read]
         for group in dict.fromkeys([*likely[:TRIED], *tried]):
             if group not in self._read and self._ask(group, self._since, filterPattern=f'"{self._mark}"', limit=1):
                 self._read[group] = self._since

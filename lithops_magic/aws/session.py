@@ -184,6 +184,8 @@ class Cloud:
                 endpoint_url=self.endpoint_url,
                 config=base if config is None else base.merge(config),
             )
+        # Made when first asked for, and two threads would make two classes of each: neither catches the other's.
+        _ = client.exceptions
         not_aws.watch(client)
         observe.watch(client)
         if self.is_local:

@@ -45,7 +45,7 @@ def _status() -> int:
     print(f"{cloud.describe()} · configured by {settings.source}")
     functions = list_functions(cloud, settings)
     for function in functions:
-        print(f"  {function.name}  {function.memory:,} MB  {function.timeout} s  {function.last_modified}")
+        print(f"  {function.label}  {function.memory:,} MB  {function.timeout} s  {function.last_modified}")
     if not functions:
         print("No functions deployed.")
     return 0

@@ -60,18 +60,25 @@ def _rows(cloud: Cloud, found: Quota) -> list[tuple[str, str]]:
     return [
         ("sandboxes at once", f"{found.unreserved:,}, of {found.account:,} in the account and region"),
         ("used now", used),
-        ("new sandboxes", f"{quota.RAMP:,} every {quota.RAMP_SECONDS:.0f} s, for each function"),
+        (
+            "new sandboxes",
+            f"{quota.RAMP:,} every {quota.RAMP_SECONDS:.0f} s, for each function; --workers above {quota.RAMP:,} "
+            "deploys copies of it",
+        ),
         ("to have more", f"Service Quotas, AWS Lambda, {quota.NAME}: {quota.link(cloud.region)}"),
     ]
 
 
 def _job(options: argparse.Namespace, settings: Settings, cloud: Cloud, found: Quota) -> str:
     from lithops_magic.aws import prices
-    from lithops_magic.aws.account.quota import makespan
+    from lithops_magic.aws.account.quota import RAMP, makespan
+    from lithops_magic.engine.backend import copies
     from lithops_magic.engine.text import units
 
-    workers = min(found.unreserved, options.workers or settings.max_workers or found.unreserved)
-    took = units.duration(makespan(options.tasks, options.seconds, workers))
+    asked = options.workers or settings.max_workers
+    workers = min(found.unreserved, asked or found.unreserved)
+    functions = copies.wanted(asked and workers, options.tasks)
+    took = units.duration(makespan(options.tasks, options.seconds, workers, ramp=RAMP * functions))
     cost = options.tasks * prices.invocation_cost(
         options.seconds * 1000, settings.memory, settings.architecture, settings.ephemeral_storage, cloud.region
     )

@@ -152,7 +152,8 @@ def map(
     chunksize
         Tasks per invocation; by default adapted to the measured duration of the tasks.
     workers
-        Most invocations in flight; by default what the account allows.
+        Most invocations in flight; by default what the account allows. Above 1,000 the function is deployed several
+        times, because AWS starts at most 1,000 sandboxes of each function in ten seconds.
     retries
         How often a task is tried again after a crash, a time-out or a lost connection; 0 never runs a task twice.
         Exceptions of the function are not retried.

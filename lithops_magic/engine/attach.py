@@ -11,13 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic import user_code
-from lithops_magic.aws.invoke.outcomes import Ambiguous, Done
+from lithops_magic.aws.invoke.outcomes import Ambiguous
 from lithops_magic.config.settings import CREDENTIALS
 from lithops_magic.engine import handover
 from lithops_magic.engine.backend import detached, live_logs
 from lithops_magic.engine.backend.aws_lambda import LambdaBackend
 from lithops_magic.engine.backend.endpoint import Endpoint
-from lithops_magic.engine.backend.replay import Replay, ReplayBackend, tasks_of
+from lithops_magic.engine.backend.replay import Replay, ReplayBackend, Request
 from lithops_magic.engine.dispatch.items import Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
 from lithops_magic.engine.durable import journal, kept_results, private, records, sources
@@ -225,7 +225,8 @@ class _Attached:
         return self._folder.seen + patience - time.time()
 
     def _open(self, notify: Callable[[str], None]) -> Endpoint:
-        backend = LambdaBackend(self._recipe.settings, self._recipe.options.workers, self._recipe.function.need)
+        recipe = self._recipe
+        backend = LambdaBackend(recipe.settings, recipe.options.workers, recipe.function.need, tasks=self._recall.total)
         if self._resume:
             endpoint = backend.connect(notify, afresh=False)
         else:
@@ -234,19 +235,19 @@ class _Attached:
         self._restarted = endpoint.store is not None and self._start not in ("", endpoint.store.start)
         return endpoint
 
-    def _rest(self, replay: Replay, payload: bytes, done: Done, why: str) -> None:
+    def _rest(self, replay: Replay, request: Request, why: str) -> None:
         """A task about which nothing is known, or nothing more will be."""
         if self._detached and not self._resume:
-            detached.rest(replay, payload, done, why)
+            detached.rest(replay, request, why)
         elif not self._resume:
-            replay.leave(done)
+            replay.leave(request.done)
         elif why and self._once:
-            done(Ambiguous(why))
-        elif not self._recall.itemless.isdisjoint(tasks := tasks_of(payload)):
-            done(Ambiguous("its item's record in the job's journal is damaged"))
+            request.done(Ambiguous(why))
+        elif not self._recall.itemless.isdisjoint(request.tasks):
+            request.done(Ambiguous("its item's record in the job's journal is damaged"))
         else:
-            self._journal.invoked(tasks)
-            replay.sender.send(payload, done)
+            self._journal.invoked(request.tasks)
+            request.sender.send(request.payload, request.done)
 
     def _why_left(self) -> str:
         rest = f"lithops_magic.attach({self._job.id!r}, resume=True) runs the rest"

@@ -105,7 +105,7 @@ def start(job: Job, function: Function, items: Items, settings: Settings, option
             cargo.grows(item.reach)
     function = function.needing(cargo.need)
     journal = Journal(job, Recipe.of(settings, options, function, job.key))
-    events = LambdaBackend(settings, options.workers, function.need, asynchronous=True)
+    events = LambdaBackend(settings, options.workers, function.need, tasks=len(items.owned), asynchronous=True)
     backend = DetachedBackend(job, function, items.owned, journal, options, events)
     Scheduler(job, function, Source(items), backend, settings.worker_processes, journal).start()
     stopping(job, backend.stop)

@@ -48,7 +48,7 @@ def launch(
     job.start_again = partial(again, function, settings)
     settings = options.applied_to(settings)
     job.follow = partial(live_logs.follow, job, settings)
-    backend = LambdaBackend(settings, options.workers, blob.need)
+    backend = LambdaBackend(settings, options.workers, blob.need, tasks=items.total)
     for warning in (*settings.unread, *blob.warnings):
         job.publish(ev.Noted(warning))
     if options.detach:

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lithops_magic.aws.definition import DESCRIPTION, FUNCTION_HASH, OWNER_TAG, creation_request, owner, start_of_names
+from lithops_magic.aws.definition import FUNCTION_HASH, OWNER_TAG, creation_request, original, owner, start_of_names
 from lithops_magic.aws.deploy.create import create
 from lithops_magic.aws.deploy.log_group import prepare_log_group
 from lithops_magic.aws.deploy.role import execution_role, role_arn
@@ -43,7 +43,7 @@ class DeployedFunction:
 
 @dataclass(frozen=True, slots=True)
 class ListedFunction:
-    """A function of ours that exists in the account."""
+    """A function of ours that exists in the account, with its copies."""
 
     name: str
     arn: str
@@ -56,6 +56,13 @@ class ListedFunction:
     """Bytes of the deployment package."""
     last_modified: str
     """ISO 8601."""
+    copies: tuple[str, ...] = ()
+    """Names of the further functions with the same definition."""
+
+    @property
+    def label(self) -> str:
+        """What a list calls it."""
+        return f"{self.name} × {len(self.copies) + 1}" if self.copies else self.name
 
 
 def deploy(
@@ -64,6 +71,7 @@ def deploy(
     package: bytes,
     notify: Notify = silent,
     meanwhile: Callable[[], object] = object,
+    copy: int = 0,
 ) -> DeployedFunction:
     """Find the function that runs `package` under `settings`, or create it, and wait until it may be invoked.
 
@@ -75,6 +83,8 @@ def deploy(
         Told in a few words when something takes a while.
     meanwhile
         Called in another thread while the function is being created, and waited for; not where it is there already.
+    copy
+        Which of the further functions with the same definition, from 1; 0 is the function itself.
 
     Raises
     ------
@@ -83,7 +93,7 @@ def deploy(
     DeployError
         AWS refuses the function, or it does not become active; the message says why.
     """
-    request = creation_request(settings, role_arn(cloud, settings), package)
+    request = creation_request(settings, role_arn(cloud, settings), package, copy)
     name = request["FunctionName"]
     found = _find(cloud, name)
     if found is not None and found.get("State") == "Failed":
@@ -123,19 +133,27 @@ def look_up(cloud: Cloud, settings: Settings, package: bytes) -> tuple[str, bool
 
 
 def list_functions(cloud: Cloud, settings: Settings) -> list[ListedFunction]:
-    """Return our functions in this account, region and namespace, by name.
+    """Return our functions in this account, region and namespace, by name; a function and its copies are one.
 
     Raises
     ------
     AwsError
         The call is not permitted.
     """
+    alike: dict[str, list[FunctionConfigurationTypeDef]] = {}
     with aws_errors():
-        return sorted((_listed(entry) for entry in _ours(cloud, settings)), key=lambda function: function.name)
+        for name, entry in _ours(cloud, settings):
+            alike.setdefault(name, []).append(entry)
+    return [_listed(name, entries) for name, entries in sorted(alike.items())]
 
 
 def delete_functions(cloud: Cloud, settings: Settings, *, dry_run: bool = False) -> list[str]:
-    """Delete our functions of this namespace and return their names; `dry_run`: only say which they would be.
+    """Delete our functions of this namespace, with their copies, and return the names of all of them.
+
+    Parameters
+    ----------
+    dry_run
+        Only say which they would be.
 
     Raises
     ------
@@ -146,10 +164,12 @@ def delete_functions(cloud: Cloud, settings: Settings, *, dry_run: bool = False)
     for function in list_functions(cloud, settings):
         with aws_errors():
             tags = cloud.client("lambda").list_tags(Resource=function.arn)["Tags"]
-        if tags.get(OWNER_TAG) == owner(settings):
+        if tags.get(OWNER_TAG) != owner(settings):
+            continue
+        for name in (function.name, *function.copies):
             if not dry_run:
-                _delete(cloud, function.name)
-            deleted.append(function.name)
+                _delete(cloud, name)
+            deleted.append(name)
     return deleted
 
 
@@ -171,15 +191,19 @@ def _delete(cloud: Cloud, name: str) -> None:
             return
 
 
-def _ours(cloud: Cloud, settings: Settings) -> Iterator[FunctionConfigurationTypeDef]:
+def _ours(cloud: Cloud, settings: Settings) -> Iterator[tuple[str, FunctionConfigurationTypeDef]]:
+    """Yield what is there, each with the name of the function that it is a copy of, or its own."""
     name = re.compile(re.escape(start_of_names(settings)) + f"[0-9a-f]{{{FUNCTION_HASH}}}")
     for page in cloud.client("lambda").get_paginator("list_functions").paginate():
         for entry in page["Functions"]:
-            if name.fullmatch(entry["FunctionName"]) and entry.get("Description") == DESCRIPTION:
-                yield entry
+            of = original(entry["FunctionName"], entry.get("Description", ""))
+            if of is not None and name.fullmatch(entry["FunctionName"]):
+                yield of, entry
 
 
-def _listed(entry: FunctionConfigurationTypeDef) -> ListedFunction:
+def _listed(name: str, entries: list[FunctionConfigurationTypeDef]) -> ListedFunction:
+    """Return what is known of functions that are alike; the one whose `name` all have may be gone."""
+    entry, *copies = sorted(entries, key=lambda one: (one["FunctionName"] != name, one["FunctionName"]))
     return ListedFunction(
         name=entry["FunctionName"],
         arn=entry["FunctionArn"],
@@ -188,4 +212,5 @@ def _listed(entry: FunctionConfigurationTypeDef) -> ListedFunction:
         timeout=entry["Timeout"],
         size=entry["CodeSize"],
         last_modified=entry["LastModified"],
+        copies=tuple(copy["FunctionName"] for copy in copies),
     )

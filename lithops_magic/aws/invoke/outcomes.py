@@ -45,6 +45,11 @@ class Throttled:
         """Whether every sandbox that AWS gives is busy, rather than too much being asked at once."""
         return "ConcurrentInvocationLimitExceeded" in self.reason
 
+    @property
+    def of_caller(self) -> bool:
+        """Whether it is about all that this account asks for, rather than about one function."""
+        return self.reason.startswith("CallerRateLimitExceeded")
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:

@@ -28,14 +28,16 @@ class Exchange:
         "done",
         "generation",
         "headers",
+        "path",
         "payload",
         "received",
         "repeated",
     )
 
-    def __init__(self, payload: bytes, done: Done) -> None:
+    def __init__(self, payload: bytes, done: Done, path: str) -> None:
         self.payload = payload
         self.done = done
+        self.path = path
         self.body: io.BytesIO | None = None
         self.headers: dict[str, str] = {}
         self.chunks: list[bytes] = []
@@ -72,4 +74,4 @@ class Exchange:
 
         self.body, self.chunks, self.received, self.headers = io.BytesIO(self.payload), [], 0, {}
         more = [("content-length", str(len(self.payload))), ("user-agent", target.user_agent)]
-        return HttpRequest("POST", target.url.path, HttpHeaders(headers + more), self.body)
+        return HttpRequest("POST", self.path, HttpHeaders(headers + more), self.body)

@@ -28,7 +28,7 @@ ANSWER_MARGIN = 15.0
 """Seconds beyond the function's timeout: 10 for its initialisation (Lambda's own limit), the rest for the way."""
 
 
-class Transport(Protocol):
+class Way(Protocol):
     """A way to invoke one function many times at once."""
 
     def send(self, payload: bytes, done: Done) -> None:
@@ -39,6 +39,13 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Abandon everything and return at once; `done` is not called any more."""
+
+
+class Transport(Way, Protocol):
+    """A way that owns its connections."""
+
+    def beside(self, function_name: str) -> Way:
+        """Return a way to invoke another function of the same account over the same connections."""
 
 
 def open_transport(

@@ -7,6 +7,7 @@ import hmac
 import threading
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -23,8 +24,16 @@ RENEWAL_PAUSE = 60.0
 _ALGORITHM = "AWS4-HMAC-SHA256"
 
 
+@lru_cache
+def _canonical(path: str) -> str:
+    """Return a path as it is signed: encoded once more, as every service but S3 wants it."""
+    from botocore.utils import normalize_url_path
+
+    return quote(normalize_url_path(path), safe="/~")
+
+
 class Stamp:
-    """AWS's signature, version 4, of requests that differ in nothing but their payload.
+    """AWS's signature, version 4, of requests that differ in nothing but their path and payload.
 
     It is dated to the second, and all but three hashes are the same for every request of that second: awscrt, which
     begins anew for each and answers through a future, takes three times as long.
@@ -39,11 +48,9 @@ class Stamp:
         Since the epoch: now.
     """
 
-    __slots__ = ("_canonical", "_claim", "_headers", "_key", "_to_sign", "second")
+    __slots__ = ("_claim", "_headers", "_key", "_path", "_rest", "_to_sign", "second")
 
     def __init__(self, target: Target, credentials: ReadOnlyCredentials, second: int) -> None:
-        from botocore.utils import normalize_url_path
-
         self.second = second
         date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
         headers = {**target.headers, "x-amz-date": date}
@@ -51,9 +58,8 @@ class Stamp:
             headers["x-amz-security-token"] = credentials.token
         names = ";".join(sorted(headers))
         lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
-        # The path is encoded once more, as every service but S3 wants it.
-        path = quote(normalize_url_path(target.url.path), safe="/~")
-        self._canonical = f"POST\n{path}\n\n{lines}\n{names}\n"
+        self._path = target.url.path
+        self._rest = f"\n\n{lines}\n{names}\n"
         scope = f"{date[:8]}/{target.region}/{target.service}/aws4_request"
         self._to_sign = f"{_ALGORITHM}\n{date}\n{scope}\n"
         self._claim = f"{_ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders={names}, Signature="
@@ -62,9 +68,9 @@ class Stamp:
         for part in scope.split("/"):
             self._key = hmac.digest(self._key, part.encode(), "sha256")
 
-    def sign(self, payload: bytes) -> Headers:
-        """Return the headers to send `payload` with."""
-        canonical = self._canonical + hashlib.sha256(payload).hexdigest()
+    def sign(self, payload: bytes, path: str | None = None) -> Headers:
+        """Return the headers to send `payload` with, to the target's path or another one."""
+        canonical = f"POST\n{_canonical(path or self._path)}{self._rest}{hashlib.sha256(payload).hexdigest()}"
         to_sign = self._to_sign + hashlib.sha256(canonical.encode()).hexdigest()
         signature = hmac.digest(self._key, to_sign.encode(), "sha256").hex()
         return [*self._headers, ("authorization", self._claim + signature)]
@@ -111,9 +117,9 @@ class Signer:
                 self._stamp = Stamp(self._target, self._frozen, second)
         return not self._renewing
 
-    def sign(self, payload: bytes) -> Headers:
-        """Return the headers to send `payload` with, at once."""
-        return self._stamp.sign(payload)
+    def sign(self, payload: bytes, path: str) -> Headers:
+        """Return the headers to send `payload` to `path` with, at once."""
+        return self._stamp.sign(payload, path)
 
     def renew(self, *, afresh: bool) -> None:
         """Start to renew the credentials, unless that is under way; `afresh`: forget where they came from."""

@@ -70,7 +70,8 @@ class CrtTransport:
         *,
         asynchronous: bool = False,
     ) -> None:
-        self._target = Target.resolve(cloud, function_name, asynchronous=asynchronous)
+        self._resolve = partial(Target.resolve, cloud, asynchronous=asynchronous)
+        self._target = self._resolve(function_name)
         self._signer = Signer(cloud, self._target, self._renewed)
         self._dialer: Dialer | None = Dialer(self._target)
         self._most = max_in_flight
@@ -88,16 +89,23 @@ class CrtTransport:
         # When the interpreter ends, connections break under whoever waits: that is not an outcome to report.
         atexit.register(self._closed.set)
 
-    def send(self, payload: bytes, done: Done) -> None:
-        """Start one request and return at once; `done` is called once, from another thread."""
+    def send(self, payload: bytes, done: Done, path: str = "") -> None:
+        """Start one request and return at once; `done` is called once, from another thread.
+
+        `path` is that of another function, for which the same connections serve.
+        """
         with self._lock:
             if self._closed.is_set():
                 return
-            self._waiting.append(Exchange(payload, done))
+            self._waiting.append(Exchange(payload, done, path or self._target.url.path))
             if self._watch is None:
                 self._watch = threading.Thread(target=self._expire, name="lithops-magic-deadlines", daemon=True)
                 self._watch.start()
         self._pump()
+
+    def beside(self, function_name: str) -> Beside:
+        """Return a way to invoke another function of the same account over the same connections."""
+        return Beside(self, self._resolve(function_name).url.path)
 
     def close(self) -> None:
         """Abandon everything and return at once; `done` is not called any more."""
@@ -163,7 +171,7 @@ class CrtTransport:
         connection = exchange.connection
         assert connection is not None
         try:
-            request = exchange.request(self._target, self._signer.sign(exchange.payload))
+            request = exchange.request(self._target, self._signer.sign(exchange.payload, exchange.path))
             stream = connection.request(request, exchange.on_response, exchange.on_body)
             stream.completion_future.add_done_callback(partial(self._answered, exchange))
             stream.activate()
@@ -285,3 +293,26 @@ class CrtTransport:
     def _give_up(self, exchange: Exchange, text: str) -> None:
         self._give_back(exchange.connection, trusted=False)
         self._finish(exchange, classify_failure(TimeoutError(text), self._target.address, sent=exchange.sent))
+
+
+class Beside:
+    """Invokes another function over the connections of a transport, with which it is closed.
+
+    Parameters
+    ----------
+    transport
+        Whose connections they are.
+    path
+        Of the function.
+    """
+
+    def __init__(self, transport: CrtTransport, path: str) -> None:
+        self._transport = transport
+        self._path = path
+
+    def send(self, payload: bytes, done: Done) -> None:
+        """Start one request and return at once; `done` is called once, from another thread."""
+        self._transport.send(payload, done, self._path)
+
+    def close(self) -> None:
+        """Leave the connections to whoever owns them."""

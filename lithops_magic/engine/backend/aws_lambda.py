@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lithops_magic.config.limits import MOST_MEMORY
+from lithops_magic.engine.backend.copies import needed, wanted
 from lithops_magic.engine.backend.deployment import Deployment, deploy
 from lithops_magic.engine.backend.endpoint import UNLIMITED, Endpoint, Limits, Nowhere
 
@@ -32,7 +33,8 @@ _known: dict[object, Deployment] = {}
 
 def deployed_here() -> list[str]:
     """Return the names of the functions that this process has found or deployed, the latest first."""
-    return list(dict.fromkeys(known.function.name for known in reversed(list(_known.values()))))
+    latest = reversed(list(_known.values()))
+    return list(dict.fromkeys(name for known in latest for name in (known.function.name, *known.copies)))
 
 
 _once = secrets.token_bytes(32)
@@ -58,14 +60,25 @@ class LambdaBackend:
         Most invocations in flight; None takes what the account allows.
     need
         The packages and modules that the function needs.
+    tasks
+        How many there are, for which more functions than one may be worth it; None if nobody knows.
     asynchronous
         Whether invocations are only taken, and run later.
     """
 
     grows = True
 
-    def __init__(self, settings: Settings, workers: int | None, need: Need, *, asynchronous: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        workers: int | None,
+        need: Need,
+        *,
+        tasks: int | None = None,
+        asynchronous: bool = False,
+    ) -> None:
         self._settings = settings
+        self._tasks = tasks
         self._asynchronous = asynchronous
         self._need = need
         self._workers = workers or settings.max_workers
@@ -76,27 +89,28 @@ class LambdaBackend:
         from lithops_magic.aws.invoke import sender as invoke
         from lithops_magic.packages import Target, fingerprint
 
-        settings = self._settings
+        settings, copies = self._settings, self._copies()
         # What is in S3 expires: once a day it is looked at again.
         content = fingerprint(self._need, Target.of(settings.architecture, local=settings.local))
         key = (settings, self._need, content, _environment(), datetime.now(UTC).date())
-        reused = not afresh and key in _known and _known[key].cloud.is_there()
+        reused = not afresh and key in _known and _known[key].asked >= copies and _known[key].cloud.is_there()
         if not reused:
-            _known[key] = deploy(settings, self._need, self._workers, notify, afresh=afresh)
+            _known[key] = deploy(settings, self._need, self._workers, copies, notify, afresh=afresh)
         known = _known[key]
         cloud, deployed = known.cloud, known.function
-        wanted = self._workers or known.workers
-        workers = invoke.allow_sockets(wanted)
-        few = (FEW_FILES.format(workers=workers, wanted=wanted),) if workers < wanted else ()
-
+        asked = self._workers or known.workers
+        workers = invoke.allow_sockets(asked)
+        few = (FEW_FILES.format(workers=workers, wanted=asked),) if workers < asked else ()
+        transport = invoke.open_transport(
+            cloud,
+            deployed.name,
+            max_in_flight=workers,
+            timeout=deployed.timeout,
+            asynchronous=self._asynchronous,
+        )
         return Endpoint(
-            sender=invoke.open_transport(
-                cloud,
-                deployed.name,
-                max_in_flight=workers,
-                timeout=deployed.timeout,
-                asynchronous=self._asynchronous,
-            ),
+            sender=transport,
+            copies=tuple(transport.beside(name) for name in known.copies[: needed(workers) - 1]),
             workers=workers,
             limits=Limits(deployed.memory, deployed.timeout),
             local=cloud.is_local,
@@ -108,6 +122,13 @@ class LambdaBackend:
             differences=known.differences,
             store=known.store,
         )
+
+    def _copies(self) -> int:
+        """Return how often the function should be deployed: no more than there can be connections for."""
+        from lithops_magic.aws.invoke import sender as invoke
+
+        copies = wanted(self._workers, self._tasks)
+        return copies if copies == 1 else wanted(invoke.allow_sockets(self._workers or 1), self._tasks)
 
     def view(self, notify: Callable[[str], None], *, connected: bool) -> Endpoint:
         """Return what stands for a function that is not to be invoked; `connected` to S3 at least."""
@@ -147,8 +168,9 @@ class LambdaBackend:
         memory = min(MOST_MEMORY, math.ceil(self._settings.memory * factor))
         if memory == self._settings.memory:
             return None
-        return LambdaBackend(self._settings.replace(memory=memory), self._workers, self._need)
+        # Few tasks are expected to need it.
+        return LambdaBackend(self._settings.replace(memory=memory), self._workers, self._need, tasks=1)
 
     def needing(self, need: Need) -> LambdaBackend:
         """Return the same where the function has what `need` says."""
-        return LambdaBackend(self._settings, self._workers, need, asynchronous=self._asynchronous)
+        return LambdaBackend(self._settings, self._workers, need, tasks=self._tasks, asynchronous=self._asynchronous)

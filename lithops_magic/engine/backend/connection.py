@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from lithops_magic import errors
 from lithops_magic.aws.invoke.outcomes import EXPIRED, Ambiguous, Refused, Throttled, Unreachable
+from lithops_magic.engine.backend.allowance import Allowance, FunctionCopy
 from lithops_magic.engine.backend.endpoint import Backend, Endpoint, Left
-from lithops_magic.engine.backend.limiter import Limiter
 from lithops_magic.errors import InvokeError, LithopsMagicError
 
 UNREACHABLE_SECONDS = 20.0
@@ -43,7 +43,7 @@ class Link:
         self._refusals = 0
         self._silent_since: float | None = None
         self._unanswered = 0
-        self.limiter = Limiter(1)
+        self.allowance = Allowance(1)
 
     @property
     def endpoint(self) -> Endpoint:
@@ -53,7 +53,7 @@ class Link:
     def connect(self, *, afresh: bool = False) -> None:
         """Find or deploy the function."""
         self._endpoints.append(self.backend.connect(self._notify, afresh=afresh))
-        self.limiter = Limiter(self.endpoint.workers)
+        self.allowance = Allowance(self.endpoint.workers, len(self.endpoint.senders))
         self._notify("")
 
     def redirect(self, backend: Backend) -> None:
@@ -65,15 +65,16 @@ class Link:
     def close(self) -> None:
         """Abandon what is in flight."""
         for endpoint in self._endpoints:
-            endpoint.sender.close()
+            for sender in endpoint.senders:
+                sender.close()
 
-    def accepted(self) -> None:
-        """An invocation was executed."""
-        self.limiter.accepted()
+    def accepted(self, copy: FunctionCopy) -> None:
+        """An invocation of a copy of the function was executed."""
+        self.allowance.accepted(copy)
         self._reconnected, self._unreachable_since, self._refusals = False, None, 0
         self._silent_since, self._unanswered = None, 0
 
-    def setback(self, outcome: Ambiguous) -> None:
+    def setback(self, outcome: Ambiguous, copy: FunctionCopy) -> None:
         """Nobody knows whether an invocation was executed: go on with care.
 
         Raises
@@ -82,7 +83,7 @@ class Link:
             None was answered for long.
         """
         now = time.monotonic()
-        self.limiter.setback(now)
+        self.allowance.setback(copy, now)
         self._silent_since = self._silent_since or now
         self._unanswered += 1
         if self._unanswered > SILENT_TRIES and now - self._silent_since > SILENT_SECONDS:
@@ -99,7 +100,7 @@ class Link:
             return 0.0
         return max(0.0, self._silent_since + OUTAGE * share**2 - now)
 
-    def turned_away(self, outcome: Throttled | Unreachable | Refused) -> None:
+    def turned_away(self, outcome: Throttled | Unreachable | Refused, copy: FunctionCopy) -> None:
         """An invocation was not executed: prepare for the next one.
 
         Raises
@@ -109,18 +110,19 @@ class Link:
         """
         match outcome:
             case Throttled():
-                self._throttled(outcome)
+                self._throttled(outcome, copy)
             case Unreachable(message):
                 self._unreachable(message)
             case Refused():
                 self._refused(outcome)
 
-    def _throttled(self, outcome: Throttled) -> None:
+    def _throttled(self, outcome: Throttled, copy: FunctionCopy) -> None:
         now = time.monotonic()
-        self.limiter.throttled(now, outcome.retry_after, full=outcome.full)
+        refusing = None if outcome.of_caller else copy
+        self.allowance.throttled(refusing, now, outcome.retry_after, full=outcome.full)
         self._refusals += 1
         hopeless = outcome.most_tries is not None and self._refusals > outcome.most_tries
-        if hopeless or self.limiter.stalled(now):
+        if hopeless or self.allowance.stalled(now):
             raise errors.ThrottledOut(f"AWS Lambda accepts no invocation: {outcome.reason} {outcome.fix}".rstrip())
 
     def _unreachable(self, message: str) -> None:
@@ -131,7 +133,7 @@ class Link:
         if self.endpoint.local and not self._reconnected:
             self._reconnect()
         else:
-            self.limiter.throttled(now, _UNREACHABLE_PAUSE, full=False)
+            self.allowance.throttled(None, now, _UNREACHABLE_PAUSE)
 
     def _refused(self, outcome: Refused) -> None:
         if isinstance(outcome, Left):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lithops_magic.engine.backend.copies import needed
 from lithops_magic.engine.backend.deployment_package import worker_package
 from lithops_magic.engine.wire.store import Store
+from lithops_magic.errors import LithopsMagicError
 
 if TYPE_CHECKING:
     from lithops_magic.aws.deploy.function import DeployedFunction
@@ -23,6 +25,11 @@ UNKNOWN_CONCURRENCY = (
     f"This endpoint does not say how many functions may run at once: {FALLBACK_WORKERS} at most are used; "
     "workers (or max_workers in the configuration) changes that."
 )
+FEW_COPIES = (
+    "{refused} of {copies} copies of the function could not be deployed, and sandboxes start more slowly: {why}"
+)
+SIDE_BY_SIDE = 6
+"""Functions deployed at the same time: the control plane takes 15 requests a second, and each takes it about one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,10 @@ class Deployment:
 
     cloud: Cloud
     function: DeployedFunction
+    copies: tuple[str, ...]
+    """Names of further functions with the same definition."""
+    asked: int
+    """Functions that were asked for."""
     workers: int
     """Invocations in flight that the account allows."""
     notes: tuple[str, ...]
@@ -41,7 +52,7 @@ class Deployment:
 
 
 def deploy(
-    settings: Settings, need: Need, workers: int | None, notify: Callable[[str], None], *, afresh: bool
+    settings: Settings, need: Need, workers: int | None, copies: int, notify: Callable[[str], None], *, afresh: bool
 ) -> Deployment:
     """Find or deploy a function that meets `need`.
 
@@ -49,6 +60,8 @@ def deploy(
     ----------
     workers
         Invocations in flight that the user asked for; None takes what the account allows.
+    copies
+        How often it should be deployed, if the account's concurrency is worth that.
     afresh
         Whether what an earlier process found may be gone.
 
@@ -67,18 +80,28 @@ def deploy(
     notify("Connecting")
     cloud = Cloud.connect(possible, notify)
     name = remembered.key(cloud, possible, given, worker_package())
-    recalled = None if afresh else remembered.recall(name)
+    recalled = None if afresh else remembered.recall(name, copies)
     if recalled is None:
-        found = _find(cloud, possible, given, notify)
+        found, refused = _find(cloud, possible, given, copies, notify)
         remembered.remember(name, found)
+        notes += refused
     else:
         found = recalled
     # It outlives this job: a `notify` in it would keep the job with all its values.
     store = ObjectStore(cloud, settings, account=found.function.account)
     notes = (*notes, *filter(None, [prices.estimate_note(cloud.region), denied_on_aws(cloud, settings)]))
     notes = (*notes, *_about_concurrency(cloud, workers, found.concurrency))
-    allowed = found.concurrency or FALLBACK_WORKERS
-    return Deployment(cloud, found.function, allowed, notes, given.differences, store, recalled is not None)
+    return Deployment(
+        cloud=cloud,
+        function=found.function,
+        copies=found.copies,
+        asked=copies,
+        workers=found.concurrency or FALLBACK_WORKERS,
+        notes=notes,
+        differences=given.differences,
+        store=store,
+        recalled=recalled is not None,
+    )
 
 
 def gather(settings: Settings, need: Need, notify: Callable[[str], None]) -> tuple[Settings, Supply, tuple[str, ...]]:
@@ -98,8 +121,10 @@ def gather(settings: Settings, need: Need, notify: Callable[[str], None]) -> tup
     return settings, given, (*notes, *given.notes)
 
 
-def _find(cloud: Cloud, settings: Settings, given: Supply, notify: Callable[[str], None]) -> Remembered:
-    """Find or create all that the function needs."""
+def _find(
+    cloud: Cloud, settings: Settings, given: Supply, copies: int, notify: Callable[[str], None]
+) -> tuple[Remembered, tuple[str, ...]]:
+    """Find or create all that the function needs, and its copies; what the user should know of those."""
     from lithops_magic.aws.deploy import function
     from lithops_magic.aws.deploy.archive import store_archives
     from lithops_magic.aws.deploy.layer import publish_layers
@@ -109,15 +134,35 @@ def _find(cloud: Cloud, settings: Settings, given: Supply, notify: Callable[[str
     from lithops_magic.engine.backend.remembered import Remembered
 
     store = ObjectStore(cloud, settings, account=role_arn(cloud, settings).split(":")[4])
-    with ThreadPoolExecutor(1, "lambda-deploy") as beside:
+    with ThreadPoolExecutor(SIDE_BY_SIDE, "lambda-deploy") as beside:
         concurrency = beside.submit(invoke.concurrency, cloud)
         published = publish_layers(cloud, settings, given.layers, notify)
         stored = store_archives(cloud, settings, given.archives, notify)
         settings = settings.replace(layers=(*settings.layers, *published), env_vars={**settings.env_vars, **stored})
         notify("Deploying the function")
+        worth = min(copies, needed(concurrency.result() or 1)) if copies > 1 else 1
+        further = [
+            beside.submit(function.deploy, cloud, settings, worker_package(), copy=number) for number in range(1, worth)
+        ]
         # A result that is too large must find its bucket: the sandbox may not create it.
         deployed = function.deploy(cloud, settings, worker_package(), notify, store.prepare)
-    return Remembered(deployed, concurrency.result())
+    names, problems = _outcomes(further)
+    why = problems[0] if problems else ""
+    refused = (FEW_COPIES.format(refused=len(problems), copies=worth - 1, why=why),) if problems else ()
+    # What was refused is tried again by the next process.
+    asked = copies if not problems else len(names) + 1
+    return Remembered(deployed, concurrency.result(), names, asked), refused
+
+
+def _outcomes(further: Sequence[Future[DeployedFunction]]) -> tuple[tuple[str, ...], list[LithopsMagicError]]:
+    """Return the names of the copies that can be used, and what was in the way of the others."""
+    names, problems = [], []
+    for copy in further:
+        try:
+            names.append(copy.result().name)
+        except LithopsMagicError as problem:
+            problems.append(problem)
+    return tuple(names), problems
 
 
 def _about_concurrency(cloud: Cloud, workers: int | None, concurrency: int | None) -> tuple[str, ...]:

@@ -7,14 +7,15 @@ import queue
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from lithops_magic.aws.invoke.outcomes import Ambiguous, Done, Outcome, Reply
+from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome, Reply
+from lithops_magic.engine.backend.allowance import FunctionCopy
 from lithops_magic.engine.backend.connection import Link
 from lithops_magic.engine.backend.endpoint import UNLIMITED, Backend, Endpoint, Nowhere
-from lithops_magic.engine.backend.replay import Replay, ReplayBackend
+from lithops_magic.engine.backend.replay import Replay, ReplayBackend, Request
 from lithops_magic.engine.durable import records
 from lithops_magic.engine.durable.history import Recall
 from lithops_magic.engine.durable.journal import Journal
@@ -59,6 +60,8 @@ class _Event:
     tasks: tuple[int, ...]
     payload: bytes
     tries: int = 0
+    to: FunctionCopy = field(default_factory=FunctionCopy)
+    """The copy of the function that it was sent to last."""
 
 
 class DetachedBackend:
@@ -124,7 +127,7 @@ class DetachedBackend:
         self._job.publish(Phase(text))
 
     def _endpoint(self, _: Callable[[str], None]) -> Endpoint:
-        return replace(self._link.endpoint, sender=Nowhere(), workers=UNLIMITED)
+        return replace(self._link.endpoint, sender=Nowhere(), copies=(), workers=UNLIMITED)
 
     def _events(self) -> Iterator[_Event]:
         """Write everything down, and yield the invocations."""
@@ -153,16 +156,21 @@ class DetachedBackend:
         """Have AWS take every event."""
         link, total, in_flight = self._link, len(events), 0
         while (events or in_flight) and not self._job.over:
-            pause = link.limiter.pause(time.monotonic())
-            while events and not pause and in_flight < min(AT_ONCE, link.limiter.limit):
+            now = time.monotonic()
+            pause = link.allowance.pause(now)
+            while events and not pause and in_flight < min(AT_ONCE, link.allowance.allowed(now)):
                 event = events.popleft()
                 self._journal.invoked(event.tasks)
-                link.endpoint.sender.send(event.payload, partial(self._heard, event, link.endpoint))
+                # Lambda runs them when it likes, as fast as each copy of the function starts.
+                event.to = link.allowance.take(now, evenly=True)
+                sender = link.endpoint.senders[event.to.number]
+                sender.send(event.payload, partial(self._heard, event, link.endpoint))
                 in_flight += 1
-            link.limiter.filled(time.monotonic(), in_flight, bool(events))
+            link.allowance.filled(time.monotonic(), bool(events))
             with contextlib.suppress(queue.Empty):
                 event, endpoint, outcome = self._answers.get(timeout=pause or None)
                 in_flight -= 1
+                event.to.in_flight -= 1
                 self._answered(event, outcome, events, current=endpoint is link.endpoint)
                 self._notify(f"Sending events: {total - len(events) - in_flight:,} of {total:,}")
 
@@ -171,21 +179,21 @@ class DetachedBackend:
 
     def _answered(self, event: _Event, outcome: Outcome, events: deque[_Event], *, current: bool) -> None:
         if isinstance(outcome, Reply):
-            self._link.accepted()
+            self._link.accepted(event.to)
             self._recall.flying.update(event.tasks)
             return
         if not isinstance(outcome, Ambiguous):
             events.appendleft(event)
             # What comes from an endpoint that was given up already is not news.
             if current:
-                self._link.turned_away(outcome)
+                self._link.turned_away(outcome, event.to)
             return
         event.tries += 1
         if event.tries == TRIES:
             raise InvokeError(f"AWS Lambda does not say whether it takes events: {outcome.message}")
         # Another one is tried first, and not at once.
         events.append(event)
-        self._link.setback(outcome)
+        self._link.setback(outcome, event.to)
 
 
 def _fragment(index: int, item: Any, requests: Requests, place: Place) -> bytes:
@@ -200,9 +208,9 @@ def _event(chunk: Sequence[records.Taken], requests: Requests) -> _Event:
     return _Event(tuple(each.index for each in chunk), requests.request(each.fragment for each in chunk))
 
 
-def rest(replay: Replay, payload: bytes, done: Done, why: str) -> None:  # noqa: ARG001
+def rest(replay: Replay, request: Request, why: str) -> None:
     """Answer for a task that has no result and never will."""
     if why:
-        done(lost())
+        request.done(lost())
     else:
-        replay.leave(done)
+        replay.leave(request.done)

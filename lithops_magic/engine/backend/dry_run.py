@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.config.limits import MOST_MEMORY
+from lithops_magic.engine.backend import copies
 from lithops_magic.engine.backend.deployment import gather
 from lithops_magic.engine.backend.deployment_package import worker_package
 from lithops_magic.engine.options import MapOptions
@@ -49,6 +50,16 @@ class Plan:
     """USD at list price of one task that runs into the time-out at every attempt, requests included."""
     tasks: int | None
     """Items, and one more for a reduction."""
+
+    @property
+    def workers(self) -> int | None:
+        """Invocations in flight that the user asked for."""
+        return self.options.workers or self.settings.max_workers
+
+    @property
+    def functions(self) -> int:
+        """How often the function is deployed, if the account's concurrency is worth that."""
+        return copies.wanted(self.workers, self.items)
 
     @property
     def cost(self) -> float | None:

@@ -62,7 +62,9 @@ class Limiter:
         """Invocations that AWS took when they were sent last, as far as is known."""
         self._grown_at = 0.0
         """Up to when time was counted as time to grow: in the future after a refusal."""
-        self._disturbed, self._setbacks = False, 0
+        self.disturbed = False
+        """Whether nobody knows whether invocations run at all."""
+        self._setbacks = 0
         self._pause = _FIRST_PAUSE
         self._quiet_until = 0.0
         self._throttled_since: float | None = None
@@ -70,7 +72,12 @@ class Limiter:
     @property
     def limit(self) -> int:
         """Invocations that may be in flight now."""
-        return 1 if self._disturbed else max(1, int(self._limit))
+        return max(1, self.whole)
+
+    @property
+    def whole(self) -> int:
+        """The limit of one function among others, which may have no sandbox at all."""
+        return 1 if self.disturbed else int(self._limit)
 
     def pause(self, now: float) -> float:
         """Seconds to send nothing; 0 if sending is allowed."""
@@ -80,26 +87,33 @@ class Limiter:
         """What is allowed was sent, `in_flight` is on its way; allow more, if all of it is used and `more` waits."""
         self._held = in_flight
         elapsed, self._grown_at = min(now - self._grown_at, _LONGEST_STEP), max(now, self._grown_at)
-        if more and elapsed > 0 and in_flight >= self.limit:
+        if more and elapsed > 0 and in_flight >= self.whole:
             self._limit = min(self.most, self._limit + elapsed * min(SCALING, max(2.0, self._limit / 2)))
 
     def accepted(self) -> None:
         """An invocation was executed."""
         self._pause = _FIRST_PAUSE
+        self.calm()
+
+    def calm(self) -> None:
+        """An invocation was executed, of this function or another."""
         self._throttled_since = None
-        self._disturbed, self._setbacks = False, 0
+        self.disturbed, self._setbacks = False, 0
 
     def setback(self, now: float) -> None:
         """Nobody knows whether an invocation ran: unless that is a single case, send one at a time until one runs."""
         self._held -= 1
         self._setbacks += 1
-        if self._setbacks < _OUTAGE and self._held > 0:
-            return
-        self._disturbed = True
+        if self._setbacks >= _OUTAGE or self._held <= 0:
+            self.disturb(now)
+
+    def disturb(self, now: float) -> None:
+        """Send one at a time until one runs."""
+        self.disturbed = True
         self._limit = max(1.0, self._limit * _DECREASE) if now >= self._quiet_until else self._limit
         self._back_off(now, _LONGEST_SETBACK)
 
-    def throttled(self, now: float, retry_after: float | None, *, full: bool) -> None:
+    def throttled(self, now: float, retry_after: float | None, *, full: bool, others: bool = False) -> None:
         """AWS refused an invocation.
 
         Parameters
@@ -110,6 +124,8 @@ class Limiter:
             Seconds to wait, where AWS says so.
         full
             Whether it has no sandbox for more, rather than being asked too fast.
+        others
+            Whether invocations of other functions of this job are in flight: then this one may go without.
         """
         if self._throttled_since is None:
             self._throttled_since = now
@@ -117,8 +133,8 @@ class Limiter:
         # One burst of refusals is one piece of news: a decrease for each of a hundred would end at one.
         if now >= self._grown_at:
             self._least = max(1.0, self._limit * _DECREASE)
-        if full and self._held > 0:
-            self._limit = min(self._limit, self._held)
+        if full and (self._held > 0 or others):
+            self._limit = min(self._limit, max(0, self._held))
             self._grown_at = max(self._grown_at, now + max(_PROBE, retry_after or 0.0))
             return None
         self._limit = self._least

@@ -37,6 +37,10 @@ class Remembered:
     function: DeployedFunction
     concurrency: int | None
     """None where the endpoint does not tell."""
+    copies: tuple[str, ...] = ()
+    """Names of further functions with the same definition."""
+    asked: int = 1
+    """Functions that were asked for: AWS's quota may be worth fewer."""
 
 
 def key(cloud: Cloud, settings: Settings, given: Supply, package: bytes) -> str:
@@ -47,15 +51,24 @@ def key(cloud: Cloud, settings: Settings, given: Supply, package: bytes) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def recall(name: str) -> Remembered | None:
-    """Return what was remembered under this name, unless that is too long ago or cannot be trusted."""
+def recall(name: str, copies: int = 1) -> Remembered | None:
+    """Return what was remembered under this name, unless that is too long ago or cannot be trusted.
+
+    Parameters
+    ----------
+    copies
+        Functions that are wanted: it is no help if fewer were asked for.
+    """
     path = _folder() / name
     try:
         private.check(path.parent)
         told = json.loads(private.read(path))
         if not 0 <= time.time() - told["at"] < FRESH:
             return None
-        return Remembered(DeployedFunction(**{**told["function"], "created": False}), told["concurrency"])
+        if told["asked"] < copies:
+            return None
+        function = DeployedFunction(**{**told["function"], "created": False})
+        return Remembered(function, told["concurrency"], tuple(told["copies"]), told["asked"])
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -63,7 +76,7 @@ def recall(name: str) -> Remembered | None:
 def remember(name: str, found: Remembered) -> None:
     """Write it down, if that is possible, and forget what is too old."""
     folder = _folder()
-    told = {"at": time.time(), "function": asdict(found.function), "concurrency": found.concurrency}
+    told = {"at": time.time(), **asdict(found)}
     with contextlib.suppress(OSError):
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)

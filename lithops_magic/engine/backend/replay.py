@@ -24,7 +24,7 @@ from lithops_magic.packages import Need
 
 UNKNOWN = "it was sent by another process, and left no result in S3"
 
-Rest = Callable[["Replay", bytes, Done, str], None]
+Rest = Callable[["Replay", "Request", str], None]
 
 
 def tasks_of(payload: bytes) -> list[int]:
@@ -36,12 +36,14 @@ def tasks_of(payload: bytes) -> list[int]:
 
 
 @dataclass(slots=True, eq=False)
-class _Request:
+class Request:
     """A request that waits for another process to write down what it came to."""
 
     tasks: list[int]
     payload: bytes
     done: Done
+    sender: Sender
+    """Invokes the function, or the copy of it, that the request is for."""
 
 
 class Replay:
@@ -78,10 +80,10 @@ class Replay:
         self._recall = recall
         self._watch = watch
         self._seconds = seconds
-        self.sender = sender
+        self._sender = sender
         self._rest = rest
         self._why_left = why_left
-        self._following: list[_Request] = []
+        self._following: list[Request] = []
         self._left: list[Done] = []
         self._waiting = 0
         self._stopped = False
@@ -91,7 +93,7 @@ class Replay:
 
     def send(self, payload: bytes, done: Done) -> None:
         """Answer from what is known, now or later."""
-        self._answer(_Request(tasks_of(payload), payload, done))
+        self.answer(Request(tasks_of(payload), payload, done, self._sender))
 
     def told(self, tasks: Set[int]) -> None:
         """The journal tells more, of these tasks; or no more at all."""
@@ -104,11 +106,12 @@ class Replay:
             self._following = list(compress(self._following, map(not_, touched)))
         # Those that are still not answered wait again.
         for request in fresh:
-            self._answer(request)
+            self.answer(request)
         if over:
             self._end_if_idle()
 
-    def _answer(self, request: _Request) -> None:
+    def answer(self, request: Request) -> None:
+        """Answer a request from what is known, now or later."""
         with self._lock:
             known = self._recall.answer(request.tasks)
             if known is None and self._recall.live and not self._stopped:
@@ -119,13 +122,13 @@ class Replay:
         if known:
             request.done(known)
         elif not flying or self._watch is None:
-            self._rest(self, request.payload, request.done, "")
+            self._rest(self, request, "")
         else:
             with self._lock:
                 self._waiting += 1
             self._watch.expect(flying, self._until(), partial(self._found, request))
 
-    def _found(self, request: _Request, reply: Outcome | None) -> None:
+    def _found(self, request: Request, reply: Outcome | None) -> None:
         with self._lock:
             self._waiting -= 1
         if reply is not None:
@@ -133,7 +136,7 @@ class Replay:
         elif self._stopped:
             self.leave(request.done)
         else:
-            self._rest(self, request.payload, request.done, UNKNOWN)
+            self._rest(self, request, UNKNOWN)
         self._end_if_idle()
 
     def _until(self) -> float:
@@ -178,9 +181,25 @@ class Replay:
         """Wait for nothing more."""
         if self._timer is not None:
             self._timer.cancel()
-        self.sender.close()
+        self._sender.close()
         if self._watch is not None:
             self._watch.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Sends to a copy of the function what a replay does not know."""
+
+    replay: Replay
+    sender: Sender
+
+    def send(self, payload: bytes, done: Done) -> None:
+        """Answer from what is known, now or later."""
+        self.replay.answer(Request(tasks_of(payload), payload, done, self.sender))
+
+    def close(self) -> None:
+        """Abandon what is in flight to the copy."""
+        self.sender.close()
 
 
 class ReplayBackend:
@@ -246,7 +265,11 @@ class ReplayBackend:
         if self._stopped:
             self.stop()
         return replace(
-            endpoint, sender=self._replay, patience=math.inf, workers=endpoint.workers + len(self._recall.flying)
+            endpoint,
+            sender=self._replay,
+            copies=tuple(Beside(self._replay, sender) for sender in endpoint.copies),
+            patience=math.inf,
+            workers=endpoint.workers + len(self._recall.flying),
         )
 
     def told(self, tasks: Set[int]) -> None:

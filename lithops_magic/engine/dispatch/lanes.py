@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from lithops_magic.engine.backend.allowance import FunctionCopy
 from lithops_magic.engine.backend.connection import Link
 from lithops_magic.engine.backend.endpoint import Backend, Endpoint
 from lithops_magic.engine.job.job import Task
@@ -29,6 +30,8 @@ class Flight:
     """Whether it is a copy of another one, or another one is a copy of it."""
     name: str = field(default_factory=request_name)
     """Of its request: the reply must answer to it."""
+    to: FunctionCopy = field(default_factory=FunctionCopy)
+    """The copy of the function that it was sent to."""
 
     def undecided(self) -> list[Task]:
         """The tasks that have no outcome yet and, once this has landed, no copy that may still bring one."""
@@ -94,7 +97,8 @@ class Lane:
 
     def launch(self, tasks: list[Task], *, copied: bool = False) -> Flight:
         """Record that `tasks` are sent in one invocation."""
-        flight = Flight(self, tasks, self.link.endpoint, time.monotonic(), copied)
+        now = time.monotonic()
+        flight = Flight(self, tasks, self.link.endpoint, now, copied, to=self.link.allowance.take(now))
         for task in tasks:
             task.flights += 1
         self.flights[flight] = None
@@ -103,6 +107,7 @@ class Lane:
     def land(self, flight: Flight) -> None:
         """Record that an invocation was answered."""
         del self.flights[flight]
+        flight.to.in_flight -= 1
         for task in flight.tasks:
             task.flights -= 1
 

@@ -279,7 +279,7 @@ class Scheduler:
         now = time.monotonic()
         pauses = [self._pause(lane, now) for lane in self._lanes if lane.ready and lane.waiting]
         # Items are not asked for during a pause either.
-        if not self._source.last and (pause := self._lanes.first.link.limiter.pause(now)):
+        if not self._source.last and (pause := self._lanes.first.link.allowance.pause(now)):
             pauses.append(pause)
         pauses += [rest for lane in self._lanes if (rest := lane.next_rested(now)) is not None]
         if self._job.options.backups and self._lanes.in_flight:
@@ -289,7 +289,7 @@ class Scheduler:
     def _pause(self, lane: Lane, now: float) -> float:
         """How long a lane with waiting tasks can be left alone; its limit may also grow without news."""
         at_limit = len(lane.flights) >= self._limit(lane, now)
-        return max(TICK if at_limit else _CHUNK_PATIENCE, lane.link.limiter.pause(now))
+        return max(TICK if at_limit else _CHUNK_PATIENCE, lane.link.allowance.pause(now))
 
     def _handle(self, message: _Message) -> None:
         match message:
@@ -423,7 +423,7 @@ class Scheduler:
             return
         for lane in self._lanes:
             lane.wake(now)
-            if lane.ready and not lane.link.limiter.pause(now):
+            if lane.ready and not lane.link.allowance.pause(now):
                 self._fill_lane(lane, now)
                 self._check_budget(lane)
         if self._job.options.backups and self._source.last and not self._lanes.waiting and not self._job.over:
@@ -445,7 +445,7 @@ class Scheduler:
         if chunks and self._job.submit([task for chunk in chunks for task in chunk], memory):
             for chunk in chunks:
                 self._invoke(lane.launch(chunk))
-        lane.link.limiter.filled(now, len(lane.flights), bool(lane.waiting))
+        lane.link.allowance.filled(now, bool(lane.waiting))
 
     def _ask(self, limit: int) -> None:
         """Ask for the items that can be sent soon; not for each by itself, which would cost more than sending it."""
@@ -462,7 +462,7 @@ class Scheduler:
     def _limit(self, lane: Lane, now: float) -> int:
         """Invocations that may be in flight on a lane."""
         first = self._lanes.first
-        limit: float = lane.link.limiter.limit
+        limit: float = lane.link.allowance.allowed(now)
         if lane is first and self._pace(lane).tiny:
             limit = min(limit, ramp(now - self._began, self._referee.replies - self._replies))
         if len(self._lanes) > 1:
@@ -499,7 +499,7 @@ class Scheduler:
         """Tasks for the next invocation; `taken`: those that are queued no more, which the job does not know yet."""
         queued = self._job.queued
         remaining = None if queued is None else queued - taken
-        return self._pace(lane).size(remaining, self._lanes.first.link.limiter.limit)
+        return self._pace(lane).size(remaining, self._lanes.first.link.allowance.limit)
 
     def _back_up(self, now: float) -> None:
         """Send copies of invocations that take far too long, where there is room for them."""
@@ -516,4 +516,4 @@ class Scheduler:
     def _invoke(self, flight: Flight) -> None:
         payload = self._requests.request((task.fragment for task in flight.tasks), flight.name)
         self._journal.sent(flight.tasks)
-        flight.endpoint.sender.send(payload, partial(self._deliver, flight))
+        flight.endpoint.senders[flight.to.number].send(payload, partial(self._deliver, flight))

@@ -103,7 +103,7 @@ class Referee:
         """
         flight, outcome = answer.flight, answer.outcome
         if isinstance(outcome, Reply):
-            flight.lane.link.accepted()
+            flight.lane.link.accepted(flight.to)
             return self._replied(flight, outcome, answer.worker)
         if isinstance(outcome, Ambiguous):
             return self._lost(flight, outcome)
@@ -112,7 +112,7 @@ class Referee:
         self._return(flight.lane, tasks, ev.Throttled if throttled else ev.Returned)
         # What comes from an endpoint that was given up already is not news.
         if flight.endpoint is flight.lane.link.endpoint and not self._job.over:
-            flight.lane.link.turned_away(outcome)
+            flight.lane.link.turned_away(outcome, flight.to)
         return None
 
     def _lost(self, flight: Flight, outcome: Ambiguous) -> None:
@@ -122,7 +122,7 @@ class Referee:
             text = f"{what}, and it may have run: {outcome.message}"
             self._lose(flight.lane, task, verdicts.make(TaskLost, task, text), rest=True)
         if flight.endpoint is flight.lane.link.endpoint and not self._job.over:
-            flight.lane.link.setback(outcome)
+            flight.lane.link.setback(outcome, flight.to)
 
     def fetched(self, message: Fetched) -> None:
         """Judge a value that came from S3."""

@@ -75,8 +75,12 @@ def _function(plan: Plan) -> str:
     name = plan.function or "named once its packages are uploaded"
     state = "deployed already" if plan.deployed else "to be deployed"
     limits = f"{settings.memory:,} MB, {duration(settings.timeout)}, {settings.ephemeral_storage:,} MB of /tmp"
-    variables = [name for name, _ in plan.options.env]
-    return " · ".join((name, state, limits, *([f"with {', '.join(variables)}"] if variables else [])))
+    parts = [name, state, limits]
+    if plan.functions > 1:
+        parts.insert(1, f"with up to {plural(plan.functions - 1, 'copy', 'copies')}, for {plan.workers:,} workers")
+    if variables := [name for name, _ in plan.options.env]:
+        parts.append(f"with {', '.join(variables)}")
+    return " · ".join(parts)
 
 
 def _packages(plan: Plan) -> str:

@@ -74,7 +74,7 @@ def status(settings: Settings, jobs: Sequence[MapResult]) -> Bundle:
 
     cloud = Cloud.connect(settings)
     functions = [
-        (f.name, f"{f.memory:,} MB", f"{f.timeout} s", size(f.size), _local(f.last_modified))
+        (f.label, f"{f.memory:,} MB", f"{f.timeout} s", size(f.size), _local(f.last_modified))
         for f in list_functions(cloud, settings)
     ]
     # Asking for the account first makes `describe` name it.
