@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,9 +30,14 @@ def outputs(notebook: nbformat.NotebookNode, cell: int) -> list[nbformat.Noteboo
     return notebook.cells[cell].outputs
 
 
-def test_a_headless_run_keeps_the_last_frame_in_html_and_text() -> None:
+def test_a_headless_run_keeps_the_last_frames_in_html_and_text() -> None:
     notebook, error = execute(
-        "%%lambda_map x in range(8) -o squares\nimport time\ntime.sleep(0.3)\nx ** 2", "print(sum(squares))", "squares"
+        "%%lambda_map x in range(8) -o squares\nimport time\ntime.sleep(0.3)\nx ** 2",
+        "print(sum(squares))",
+        "squares",
+        "%%lambda_map x in range(4) --background -o r\nimport time\ntime.sleep(0.7)\nx",
+        "assert r.wait(60)\nimport time\ntime.sleep(0.5)",
+        "list(r)",
     )
     assert error is None
     (progress,) = outputs(notebook, 1)
@@ -47,6 +50,11 @@ def test_a_headless_run_keeps_the_last_frame_in_html_and_text() -> None:
         "values  0, 1, 4, 9, 16, 25, 36, 49" in result.data["text/plain"] or "0, 1, 4 … 25" in result.data["text/plain"]
     )
     assert "<table>" in result.data["text/html"]
+    # A background job fills its own output after its cell ended.
+    (progress,) = outputs(notebook, 4)
+    assert progress.data["text/plain"].startswith("4 tasks · ")
+    assert outputs(notebook, 5) == []
+    assert outputs(notebook, 6)[0].data["text/plain"] == "[0, 1, 2, 3]"
 
 
 def test_a_failed_task_stops_the_run_with_an_error_at_the_line_of_the_cell() -> None:
@@ -57,19 +65,6 @@ def test_a_failed_task_stops_the_run_with_an_error_at_the_line_of_the_cell() -> 
     assert "ZeroDivisionError" in "\n".join(shown.traceback)
     assert "Cell In[2], line 3: `1 / y`" in "\n".join(shown.traceback)
     assert "lithops_magic/" not in "\n".join(shown.traceback)
-
-
-def test_a_background_job_fills_its_own_output_after_its_cell_ended() -> None:
-    notebook, error = execute(
-        "%%lambda_map x in range(4) --background -o r\nimport time\ntime.sleep(0.7)\nx",
-        "assert r.wait(60)\nimport time\ntime.sleep(0.5)",
-        "list(r)",
-    )
-    assert error is None
-    (progress,) = outputs(notebook, 1)
-    assert progress.data["text/plain"].startswith("4 tasks · ")
-    assert outputs(notebook, 2) == []
-    assert outputs(notebook, 3)[0].data["text/plain"] == "[0, 1, 2, 3]"
 
 
 def with_papermill(source: Path, out: Path) -> str:
@@ -86,13 +81,6 @@ def with_nbclient(source: Path, out: Path) -> str:
     return str(caught.value)
 
 
-def with_jupyter(source: Path, out: Path) -> str:
-    command = [sys.executable, "-m", "jupyter", "execute", "--inplace", str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode != 0
-    return done.stderr
-
-
 FAILED_TASK = ("%%lambda_map x in range(8) -o r\n1 / (x - 3)", "ZeroDivisionError")
 WRONG_USE = ("%%lambda_map x in range(8) --memroy 512\nx", "unknown option --memroy; did you mean --memory?")
 
@@ -103,7 +91,6 @@ WRONG_USE = ("%%lambda_map x in range(8) --memroy 512\nx", "unknown option --mem
         (with_papermill, *FAILED_TASK),
         (with_papermill, *WRONG_USE),
         (with_nbclient, *WRONG_USE),
-        (with_jupyter, *FAILED_TASK),
     ],
 )
 def test_a_headless_run_stops_where_a_magic_fails(tmp_path: Path, execute_with: Any, failing: Any, said: str) -> None:
@@ -159,9 +146,13 @@ class Kernel:
         self.manager.context.destroy()
 
 
-@pytest.fixture
-def kernel() -> Iterator[Any]:
-    kernel = Kernel()
+@pytest.fixture(scope="module")
+def kernel(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One kernel for what works with any, in a home of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**variables, "HOME": str(tmp_path_factory.mktemp("home"))}.items():
+            patch.setenv(name, value)
+        kernel = Kernel()
     kernel.run("%load_ext lithops_magic")
     yield kernel
     kernel.close()
