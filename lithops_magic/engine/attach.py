@@ -32,7 +32,7 @@ from lithops_magic.engine.launch import again
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.engine.text.units import plural
 from lithops_magic.engine.wire.function import Function
-from lithops_magic.errors import JobInterrupted
+from lithops_magic.errors import JobInterrupted, LithopsMagicError
 from lithops_magic.worker import packing
 
 if TYPE_CHECKING:
@@ -93,11 +93,13 @@ def _container(folder: JobFolder) -> bytes:
         return b""
 
 
+_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
 def _check(folder: JobFolder, manifest: Mapping[str, Any], recipe: Recipe) -> None:
-    here = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if manifest["python"] != here:
+    if manifest["python"] != _PYTHON:
         raise JobInterrupted(
-            f"Job {manifest['id']} was begun with Python {manifest['python']} and cannot be resumed with {here}: "
+            f"Job {manifest['id']} was begun with Python {manifest['python']} and cannot be resumed with {_PYTHON}: "
             f"its function was pickled for that version. Resume it from a Python {manifest['python']}, or attach "
             "without resume for what it has."
         )
@@ -150,6 +152,7 @@ class _Attached:
         self._resume = resume
         self._detached: bool = manifest["detached"]
         self._start: str = manifest["start"]
+        self._python: str = manifest["python"]
         self._restarted = False
         options = recipe.options
         self._once = options.retries == 0
@@ -227,13 +230,20 @@ class _Attached:
     def _open(self, notify: Callable[[str], None]) -> Endpoint:
         recipe = self._recipe
         backend = LambdaBackend(recipe.settings, recipe.options.workers, recipe.function.need, tasks=self._recall.total)
-        if self._resume:
-            endpoint = backend.connect(notify, afresh=False)
-        else:
-            needed = bool(self._recall.flying) or self._recall.spilled or self._recall.live
-            endpoint = backend.view(notify, connected=needed)
+        endpoint = backend.connect(notify, afresh=False) if self._resume else self._look(backend, notify)
         self._restarted = endpoint.store is not None and self._start not in ("", endpoint.store.start)
         return endpoint
+
+    def _look(self, backend: LambdaBackend, notify: Callable[[str], None]) -> Endpoint:
+        """Connect to S3 if something may be there; what the journal has is shown also where that is out of reach."""
+        recall = self._recall
+        try:
+            return backend.view(notify, connected=bool(recall.flying) or recall.spilled or recall.live)
+        except LithopsMagicError as error:
+            if self._detached or recall.spilled or recall.live:
+                raise
+            self._job.publish(Noted(f"what is in S3 cannot be looked for: {error}"))
+            return backend.view(notify, connected=False)
 
     def _rest(self, replay: Replay, request: Request, why: str) -> None:
         """A task about which nothing is known, or nothing more will be."""
@@ -250,5 +260,6 @@ class _Attached:
             request.sender.send(request.payload, request.done)
 
     def _why_left(self) -> str:
-        rest = f"lithops_magic.attach({self._job.id!r}, resume=True) runs the rest"
+        where = "" if self._python == _PYTHON else f" in a Python {self._python}"
+        rest = f"lithops_magic.attach({self._job.id!r}, resume=True){where} runs the rest"
         return f"the process that started it has ended; {rest}"

@@ -19,7 +19,7 @@ from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 
-from . import cell, reducers
+from . import cell, reducers, values
 
 MAGIC = b"L"
 OUT_OF_BAND = 4096
@@ -70,8 +70,9 @@ def loads(container: bytes) -> Any:
 
 def _reduce_code(code: CodeType) -> tuple[Any, ...]:
     """Keep the name of the code's file, by which tracebacks find the user's line; cloudpickle 3.1.3 drops it."""
-    make, arguments = cloudpickle.Pickler.dispatch_table[CodeType](code)
-    return make, (*arguments[:_FILE_NAME], code.co_filename, *arguments[_FILE_NAME + 1 :])
+    _, arguments = cloudpickle.Pickler.dispatch_table[CodeType](code)
+    arguments = *arguments[:_FILE_NAME], code.co_filename, *arguments[_FILE_NAME + 1 :]
+    return values.code, (sys.version[:4], *arguments)
 
 
 _SHARED = {"random": ("random", "_inst"), "numpy": ("numpy.random.mtrand", "_rand")}

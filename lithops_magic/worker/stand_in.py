@@ -102,7 +102,7 @@ class _Finder:
 
 def install() -> None:
     """Have the package found where it is not installed."""
-    sys.modules.setdefault(values.NAME, values)
+    sys.modules.setdefault(values.__name__, values)
     vars(builtins)["display"] = values.display
     if _Finder not in sys.meta_path:
         sys.meta_path.append(_Finder)

@@ -1,4 +1,4 @@
-"""What pickles refer to of this package: the sandbox, where it has another name, finds this module under NAME too."""
+"""What pickles refer to of this package: the sandbox, where it has another name, finds it under this name too."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import importlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from types import CodeType
 from typing import Any
 
-NAME = "lithops_magic.worker.values"
+__name__ = "lithops_magic.worker.values"
 
 
 def strings(values: Any, missing: Any) -> Any:
@@ -33,7 +34,12 @@ def make(kind: str, args: Any, options: Any) -> Any:
     return getattr(importlib.import_module("IPython.display"), kind)(*args, **options)
 
 
-strings.__module__ = times.__module__ = make.__module__ = NAME
+def code(python: str, *arguments: Any) -> CodeType:
+    """Make code, unless it is another Python's: this one would take it, run it and crash."""
+    if python != sys.version[:4]:
+        raise ValueError(f"it has code of Python {python}")
+    return CodeType(*arguments)
+
 
 _shown: list[Any] = []
 
@@ -79,8 +85,6 @@ def rich(kind: str) -> Any:
 class Shown(list[Any]):
     """Several things that a task has shown; a notebook shows each."""
 
-    __module__ = NAME
-
     def _ipython_display_(self) -> None:
         importlib.import_module("IPython.display").display(*self)
 
@@ -97,8 +101,6 @@ class Values(Sequence[Any]):
     errors
         Why they have none, by index.
     """
-
-    __module__ = NAME
 
     def __init__(self, values: list[Any], errors: Mapping[int, BaseException]) -> None:
         self._values = values

@@ -16,7 +16,7 @@ import cloudpickle  # type: ignore[import-untyped]
 
 import lithops_magic.worker
 from lithops_magic.engine.backend.deployment_package import worker_package
-from lithops_magic.engine.backend.stripping import stripped, without_lines
+from lithops_magic.engine.backend.stripping import TYPES, stripped, without_lines
 
 
 def test_it_is_small_and_reproducible() -> None:
@@ -53,8 +53,9 @@ def lines(code: CodeType) -> list[Any]:
 
 
 def outline(source: bytes) -> list[str]:
-    """Every statement but docstrings, with its line."""
+    """Every statement with its line, but docstrings and what annotations need."""
     nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.stmt)]
+    nodes = [node for node in nodes if not (isinstance(node, ast.ImportFrom) and node.module in TYPES)]
     text = [node for node in nodes if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)]
     kinds = {ast.AnnAssign: ast.Assign}
     return [f"{node.lineno}:{kinds.get(type(node), type(node)).__name__}" for node in nodes if node not in text]

@@ -21,9 +21,11 @@ import lithops_magic
 from durable_help import SETTINGS, eventually
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Reply
 from lithops_magic.aws.invoke.report import Report
+from lithops_magic.engine.backend.aws_lambda import LambdaBackend
+from lithops_magic.engine.backend.endpoint import Endpoint
 from lithops_magic.engine.durable import journal, kept_results, lines, records
 from lithops_magic.engine.durable.folder import FORMAT, JobFolder, State
-from lithops_magic.errors import JobInterrupted, UnknownJob, UnreadableJob
+from lithops_magic.errors import JobInterrupted, LocalAWSError, UnknownJob, UnreadableJob
 from thorough import share
 
 SHORT = SETTINGS.replace(timeout=3)
@@ -168,6 +170,25 @@ def test_a_job_of_another_python_is_looked_at_and_not_resumed(local_aws: Any, ve
     )
     assert not folder.locked
     assert list(attached(folder)) == [2, 3]
+
+
+def test_what_is_written_down_is_shown_also_where_aws_is_out_of_reach(
+    local_aws: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = finished(lambda x: x + 1, [1, 2])
+    with folder.journal.open("ab") as journal:
+        journal.write(lines.encode(["sent", [0]]))
+    real = LambdaBackend.view
+
+    def view(self: LambdaBackend, notify: Callable[[str], None], *, connected: bool) -> Endpoint:
+        if connected:
+            raise LocalAWSError("there is no way to it")
+        return real(self, notify, connected=connected)
+
+    monkeypatch.setattr(LambdaBackend, "view", view)
+    result = attached(folder)
+    assert list(result) == [2, 3]
+    assert result.snapshot().notes == ("what is in S3 cannot be looked for: there is no way to it",)
 
 
 def test_a_state_from_the_future_is_not_waited_for(tmp_path: Path) -> None:

@@ -9,19 +9,24 @@ import logging
 import os
 import pickle
 import re
+import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import cloudpickle  # type: ignore[import-untyped]
 import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import lithops_magic
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.engine.wire.item import fragment
 from lithops_magic.engine.wire.reply import WorkerReply, decode, unpack, unpickle
@@ -450,3 +455,40 @@ def test_a_process_that_ignores_the_time_limit_is_killed_and_nothing_more_is_beg
 def test_a_full_reply_ends_the_work_of_processes_too() -> None:
     outcomes = on_two(lambda x: os.urandom(3_000_000), range(9))
     assert 1 <= [outcome["status"] for outcome in outcomes.values()].count("ok") < 9
+
+
+def test_code_of_another_python_is_refused_before_it_can_crash_this_one() -> None:
+    class Point:
+        def __init__(self, x: int) -> None:
+            self.x = x
+
+        def __repr__(self) -> str:
+            return f"at {self.x}"
+
+    for value in (lambda x: x, Point(3), [1, {"k": Point}]):
+        packed = packing.dumps(value)
+        assert packing.loads(packed)
+        other = packed.replace(sys.version[:4].encode(), b"3.10")
+        with pytest.raises(ValueError, match=r"^it has code of Python 3\.10$"):
+            packing.loads(other)
+
+
+def test_another_python_reads_values_and_refuses_code() -> None:
+    program = (
+        "import sys, base64; sys.path[:0] = sys.argv[1:3]\n"
+        "from lithops_magic.worker import packing\n"
+        "for data in sys.argv[3:]:\n"
+        "    try: print(packing.loads(base64.b64decode(data)))\n"
+        "    except ValueError as error: print(error)\n"
+    )
+    folders = [str(Path(module.__file__ or "").parent.parent) for module in (cloudpickle, lithops_magic)]
+    data = [base64.b64encode(packing.dumps(value)).decode() for value in ({"a": 1.5}, lambda x: x)]
+    pythons = [shutil.which(f"python3.{minor}") for minor in range(12, 16)]
+    for python in filter(None, pythons):
+        command = [python, "-c", program, *folders, *data]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        if "No module named" not in done.stderr and "command not found" not in done.stderr:  # as pyenv's stand-ins say
+            same = f"{sys.version_info.major}.{sys.version_info.minor}" in Path(python).name
+            refused = f"it has code of Python {sys.version[:4]}"
+            assert done.stdout.splitlines()[0] == "{'a': 1.5}", done.stderr
+            assert same or done.stdout.splitlines()[1:] == [refused], done.stderr

@@ -10,6 +10,8 @@ from types import CodeType
 
 _LINE = 13
 """Kind of an entry in a code object's table of positions: a line without columns (CPython, `Objects/locations.md`)."""
+TYPES = frozenset({"__future__", "collections.abc", "types", "typing"})
+"""Modules of which most names are for annotations only, and whose import does nothing else."""
 _LEVEL = 4
 """Blanks."""
 _LONGEST = 8
@@ -17,9 +19,11 @@ _LONGEST = 8
 
 
 def stripped(source: bytes) -> bytes:
-    """Return `source` without its comments, docstrings and annotations, which nothing must ask for."""
+    """Return `source` without comments, docstrings and annotations, which nothing must ask for, and their imports."""
     text = source.decode()
     lines = _without_annotations(text).split("\n")
+    for line in list(_needless(ast.parse("\n".join(lines)))):
+        lines[line - 1] = ""
     for token in tokenize.generate_tokens(io.StringIO("\n".join(lines)).readline):
         if token.type == tokenize.COMMENT:
             line, column = token.start
@@ -64,6 +68,19 @@ def _annotations(tree: ast.AST, lines: list[bytes]) -> Iterator[tuple[int, int, 
             case ast.FunctionDef(returns=ast.expr(lineno=line, end_lineno=last, end_col_offset=end)) if line == last:
                 start = lines[line - 1].rindex(b" -> ", 0, node.returns.col_offset if node.returns else 0)
                 yield line, start, end or 0
+
+
+def _needless(tree: ast.Module) -> Iterator[int]:
+    """Yield the lines that import names for annotations which are gone."""
+    nodes = list(ast.walk(tree))
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    if any(getattr(node, "annotation", None) or getattr(node, "returns", None) for node in nodes):
+        used.add("annotations")
+    for node in tree.body:
+        if not isinstance(node, ast.ImportFrom) or node.module not in TYPES or node.lineno != node.end_lineno:
+            continue
+        if used.isdisjoint(alias.asname or alias.name for alias in node.names):
+            yield node.lineno
 
 
 def _is_text(statement: ast.stmt) -> bool:

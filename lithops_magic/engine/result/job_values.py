@@ -206,6 +206,10 @@ class JobValues(Waiting, Sequence[R]):
         __tracebackhide__ = True
         return self._job.item(misuse.position(index, len(self)))
 
+    @property
+    def _can_retry(self) -> bool:
+        return self._job.start_again is not None
+
     def _debugged(self, index: int) -> str:
         """How to run a task here; empty where that cannot be, or would end this process as it ended its sandbox."""
         fatal = isinstance(self.errors.get(index), TaskCrashed | TaskOutOfMemory)

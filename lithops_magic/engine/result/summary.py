@@ -133,8 +133,8 @@ def _facts(result: MapResult) -> Iterator[tuple[str, list[str]]]:
         yield "ended", [_line(f"{type(result.error).__name__}: {result.error}", 3 * _WIDTH)]
     if result.errors:
         yield "errors", error_lines(result)
-    if result.done() and len(result) > snapshot.done:
-        yield "next", [_remedies(result)]
+    if result.done() and len(result) > snapshot.done and (remedies := _remedies(result)):
+        yield "next", [remedies]
     if snapshot.notes:
         yield "note", [_line(note, 2 * _WIDTH) for note in snapshot.notes]
     if times := sorted(result._durations):
@@ -152,13 +152,13 @@ def _facts(result: MapResult) -> Iterator[tuple[str, list[str]]]:
 
 
 def _remedies(result: MapResult) -> str:
-    """What can be done about tasks that have no value."""
+    """What can be done about tasks that have no value; nothing where the function is not here."""
     snapshot = result.snapshot()
     left, unsent = len(result) - snapshot.done, snapshot.cancelled
     # What was never sent is run, not run again.
-    again = f".retry() runs {plural(left, 'task')}{' again' if not unsent else ''}"
+    again = f".retry() runs {plural(left, 'task')}{' again' if not unsent else ''}" if result._can_retry else ""
     debugged = next(filter(None, map(result._debugged, result.errors)), "")
-    return f"{again} · {debugged} runs one here, for %debug" if debugged else again
+    return " · ".join(filter(None, [again, f"{debugged} runs one here, for %debug" if debugged else ""]))
 
 
 def _values(result: MapResult) -> str:
