@@ -55,6 +55,11 @@ def double(array: Any) -> Any:
     return array * 2
 
 
+def words(obj: Any) -> int:
+    """Count the words of a part."""
+    return sum(len(line.split()) for line in obj.data_stream.read().splitlines())
+
+
 def arrays(count: int) -> list[Any]:
     import numpy as np
 
@@ -109,15 +114,23 @@ def part_connections() -> None:
 
 
 def run(executor: lithops.FunctionExecutor, name: str, count: int, size: int) -> dict[str, Any]:
-    function, items = job(name, count, size)
+    if name == "words":
+        function, items, options = words, ["aws_s3://words/text/"], {"obj_chunk_size": size, "obj_newline": "\n"}
+    else:
+        (function, items), options = job(name, count, size), {}
     began = time.perf_counter()
+    total = None
     try:
-        results = executor.get_result(executor.map(function, items), throw_except=True)
-        assert len(results) == count, f"{len(results)} results of {count} tasks"
+        results = executor.get_result(executor.map(function, items, **options), throw_except=True)
+        if name == "words":
+            total = sum(results)
+        else:
+            assert len(results) == count, f"{len(results)} results of {count} tasks"
     except Exception as error:
         return {"seconds": time.perf_counter() - began, "error": f"{type(error).__name__}: {error}"}
     seconds = time.perf_counter() - began
-    return {"seconds": seconds, "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": seconds, "peak_rss_mb": memory, "total": total}
 
 
 def main() -> None:

@@ -26,6 +26,12 @@ shown; `RESULT.show()` shows the first few of those, and of other pictures and t
 ITEMS is whatever a `for` loop takes. A list is copied at once (a shallow copy); an iterator is advanced as needed,
 here, while the cell waits, and each item is pickled before the next one is requested.
 
+`s3("bucket/prefix/*.csv", chunk="64MB")` gives one `obj` for each part of each object in S3. A part ends where a
+record does; `obj.data_stream` is a file whose lines are the records, `obj.read()` returns all of them, `obj.key` and
+`obj.part` say what it is. Tab completes buckets and prefixes; `help(lithops_magic.s3)` says more.
+    %%lambda_map obj in s3("bucket/*.csv", chunk="64MB") -o parts --reduce sum
+    sum(1 for line in obj.data_stream)
+
 A random generator of the notebook is the same in every task. For independent, reproducible numbers:
     seeds = np.random.SeedSequence(42).spawn(len(items))
     %%lambda_map x, seed in zip(items, seeds) -o draws
