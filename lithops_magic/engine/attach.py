@@ -31,6 +31,7 @@ from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.launch import again
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.engine.text.units import plural
+from lithops_magic.engine.wire.container import Container
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.errors import JobInterrupted, LithopsMagicError
 from lithops_magic.worker import packing
@@ -136,7 +137,7 @@ def _revived(
 def _unpacked(function: Function) -> Callable[[Any], Any] | None:
     """Return the function itself; None if this process lacks what it refers to: its tasks can still be run."""
     try:
-        unpacked: Callable[[Any], Any] = packing.loads(function.container)
+        unpacked: Callable[[Any], Any] = packing.loads(function.container.whole)
     except Exception:
         return None
     return unpacked
@@ -187,7 +188,7 @@ class _Attached:
         backend = ReplayBackend(job, self._recall, self._open, self._rest, self._why_left(), self._seconds, runs)
         source = Source(self._recall.items(self._missing))
         # Where nothing is sent, a large function need not be brought to S3 either.
-        function = recipe.function if self._resume else replace(recipe.function, container=b"")
+        function = recipe.function if self._resume else replace(recipe.function, container=Container(b""))
         if self._folder.owned:
             self._journal = journal.Journal(job, recipe, self._folder)
         if self._recall.damaged:

@@ -8,7 +8,7 @@ from lithops_magic.packages.identity import goes_with, identity
 from lithops_magic.packages.imports import imports_of_code
 from lithops_magic.packages.modules import Unit
 from lithops_magic.packages.need import Need, discover, need_of, union
-from lithops_magic.packages.pickling import Reach, dumps
+from lithops_magic.packages.pickling import Reach, dump_each, dumps
 from lithops_magic.packages.place import Room
 from lithops_magic.packages.platform import Target
 from lithops_magic.packages.request import Request
@@ -25,6 +25,7 @@ __all__ = [
     "carry",
     "differing",
     "discover",
+    "dump_each",
     "dumps",
     "fingerprint",
     "goes_with",

@@ -1,21 +1,22 @@
-"""The function a request is about: inline, from an earlier request, from `/tmp` or from S3."""
-
-# ruff: noqa: PTH103, PTH105, PTH108, PTH118, PTH119, PTH120, PTH123 - importing pathlib would slow every cold start
+"""The function a request is about: inline or from S3, as are its large parts, which are kept for other jobs."""
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import packing
-from .store import Problem, Store, digest
+from .store import Problem, Store
 
 SHARE = 0.25
-"""Of `/tmp`, what fetched functions may take: the rest is the user's. It outlives a killed process."""
+"""Of the sandbox's memory, what is kept between jobs: the rest is theirs."""
 
+_kept: dict[str, list[bytearray]] = {}
+"""What was fetched, by its hash, the latest last. A process that runs no code of the user's has it; those of jobs are
+forked from that one, so that what a job changes is a copy of its own."""
+_problem: Problem | None = None
 _loaded: dict[str, Callable[[Any], Any]] = {}
 request: dict[str, Any] = {}
 """The one that is answered now: a task that has other sandboxes called sends on what it says of packages."""
@@ -31,14 +32,16 @@ class Function:
     """
 
     def __init__(self, function: dict[str, Any], store: Store | None) -> None:
+        self._function, self._store = function, store
         self._digest: str = function["sha256"]
-        self._data = b"" if self._digest in _loaded else _fetch(function, store)
+        self._parts = None if self._digest in _loaded else _parts(function, store)
 
     def load(self) -> Callable[[Any], Any]:
         """Return it, unpickled once in each process."""
         if self._digest not in _loaded:
-            loaded = load(self._data, "function")
-            self._data = b""
+            # An attempt that failed may have changed them.
+            parts, self._parts = self._parts or _parts(self._function, self._store), None
+            loaded = unpickled("function", packing.unpickle, *parts)
             _loaded.clear()
             _loaded[self._digest] = loaded
         return _loaded[self._digest]
@@ -49,15 +52,62 @@ def forget() -> None:
     _loaded.clear()
 
 
-def load(data: bytes, what: str) -> Any:
+def keep(function: dict[str, Any], store: Store | None) -> None:
+    """Fetch what a function needs, for the process that is forked next; it tells its tasks what is wrong."""
+    global _problem
+    wanted: dict[str, packing.Sizes] = {}
+
+    def note(name: str, sizes: packing.Sizes) -> list[Any]:
+        wanted[name] = sizes
+        return [*sizes]
+
+    _problem = None
+    try:
+        packing.parts(_container(function, store), note)
+        trim(wanted)
+        for name, sizes in wanted.items():
+            _kept[name] = _kept.pop(name, []) or _fetched(name, sizes, function, store)
+    except Problem as problem:
+        _problem = problem
+
+
+def trim(wanted: Mapping[str, packing.Sizes] = {}) -> None:
+    """Keep no more than a share of the memory has room for beside what is `wanted`."""
+    memory = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")) * 2**20
+    room = SHARE * memory - sum(true for sizes in wanted.values() for _, true in sizes)
+    for name in [*_kept][::-1]:
+        if name not in wanted:
+            room -= sum(map(len, _kept[name]))
+            if room < 0:
+                del _kept[name]
+
+
+def _parts(function: dict[str, Any], store: Store | None) -> tuple[int, list[Any]]:
+    """Return the parts of a function, which are this process's own from now on."""
+    global _problem
+    problem, _problem = _problem, None
+    if problem:
+        raise problem
+    taken: dict[str, list[bytearray]] = {}
+
+    def piece(name: str, sizes: packing.Sizes) -> list[bytearray]:
+        if name in taken:  # two objects that are equal
+            return [*map(bytearray, taken[name])]
+        taken[name] = _kept.pop(name, []) or _fetched(name, sizes, function, store)
+        return taken[name]
+
+    return packing.parts(_container(function, store), piece)
+
+
+def unpickled(what: str, make: Callable[..., Any], *data: Any) -> Any:
     """Unpickle a function or an item, and say so if it is what misses a module."""
     try:
-        return packing.loads(data)
+        return make(*data)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"No module named {error.name!r}, which the {what} needs", name=error.name) from None
 
 
-def fetch(data: dict[str, Any], store: Store | None, what: str) -> bytes:
+def fetch(data: dict[str, Any], store: Store | None, what: str) -> bytes | bytearray:
     """Return what a request holds itself or refers to.
 
     Raises
@@ -72,54 +122,18 @@ def fetch(data: dict[str, Any], store: Store | None, what: str) -> bytes:
     return store.get(data, what)
 
 
-def _fetch(function: dict[str, Any], store: Store | None) -> bytes:
+def _container(function: dict[str, Any], store: Store | None) -> bytes | bytearray:
     if "data" in function:
-        return base64.b64decode(function["data"])
-    path = os.path.join(_folder(), function["sha256"])
-    data = _read(path)
-    if data is None:
-        data = fetch(function, store, "function")
-        with contextlib.suppress(OSError):  # a full /tmp costs time, no task
-            _write(path, data)
-    return data
+        return fetch(function, store, "function")
+    name = function["sha256"]
+    if name not in _kept:
+        _kept[name] = [fetch(function, store, "function")]  # type: ignore[list-item]
+    return _kept[name][0]
 
 
-def _folder() -> str:
-    import tempfile
-
-    return os.path.join(tempfile.gettempdir(), "lithops-magic-functions")
-
-
-def _read(path: str) -> bytes | None:
-    """Return a cached function; None unless it is exactly what its name says."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError:
-        return None
-    return data if digest(data) == os.path.basename(path) else None
-
-
-def _write(path: str, data: bytes) -> None:
-    """Cache a function, in place of the oldest ones where there is no room."""
-    folder = os.path.dirname(path)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    room = int(_capacity(folder) * SHARE) - len(data)
-    if room < 0:
-        return
-    newest_first = sorted(os.scandir(folder), key=lambda entry: entry.stat().st_mtime, reverse=True)
-    for entry in newest_first:
-        room -= entry.stat().st_size
-        if room < 0 or entry.name.endswith(".partial"):
-            os.unlink(entry.path)
-    # Whoever is killed here leaves a file without the name of a function.
-    partial = f"{path}.partial"
-    with open(partial, "wb") as file:
-        file.write(data)
-    os.replace(partial, path)
-
-
-def _capacity(folder: str) -> int:
-    import shutil
-
-    return shutil.disk_usage(folder).total
+def _fetched(name: str, sizes: packing.Sizes, function: dict[str, Any], store: Store | None) -> list[bytearray]:
+    size = sum(stored for stored, _ in sizes)
+    data = fetch({"object": function["pieces"] + name, "sha256": name, "size": size}, store, "function")
+    if [*sizes] == [(size, size)]:
+        return [data]  # type: ignore[list-item]
+    return [*map(bytearray, packing.split(memoryview(data), sizes))]

@@ -12,12 +12,19 @@ from .answer import answer
 from .archive import install_archives
 from .capture import Capture, Log
 
+_job: tuple[Any, ...] | None = None
+
 
 def run(event: dict[str, Any], head: dict[str, Any], end: float) -> dict[str, Any]:
     """Answer a request; `job.run` says what the parameters are."""
     if "error" not in head and (problem := install_archives()):
         head["error"] = problem
-    functions.forget()
+    global _job
+    sources = event.get("sources") or {}
+    job = event.get("key"), event["function"].get("sha256"), sources.get("sha256")
+    if job != _job or not job[0]:
+        functions.forget()
+        _job = job
     with _captured() as log:
         return answer(event, head, end, log)
 

@@ -1,8 +1,8 @@
 """The process in which this sandbox runs a job's tasks: it has seen no other job's, and ends when another job comes.
 
 The handler itself runs no code of the user's, so that nothing that tasks do to Python can outlive their job. It imports
-the libraries that functions need, once for all jobs. A job with variables of its own gets an interpreter of its own,
-because libraries, Python and the C library read variables when they start.
+the libraries that functions need and fetches what large ones take along, once for all jobs. A job with variables of its
+own gets an interpreter of its own, because libraries, Python and the C library read variables when they start.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import contextlib
 import importlib
 import os
 import signal
+from time import monotonic
 from typing import Any, NoReturn
 
+from . import functions
 from .answer import answer
 from .archive import install_archives
 from .capture import Log
@@ -20,6 +22,7 @@ from .channel import Channel
 from .fault import Fault
 from .process import Process, attend, live
 from .room import tidy
+from .store import Store, forget
 
 LOOK = 0.5
 """Seconds after which to look whether the process has ended: what it has started may hold its pipes."""
@@ -44,7 +47,7 @@ def run(event: dict[str, Any], head: dict[str, Any], end: float) -> dict[str, An
     Fault
         The worker itself failed.
     """
-    process = _of_job(event, head)
+    process = _of_job(event, head, end)
     try:
         # What threads have printed since the last request is no task's of this one.
         process.hear()
@@ -60,7 +63,7 @@ def run(event: dict[str, Any], head: dict[str, Any], end: float) -> dict[str, An
     return reply
 
 
-def _of_job(event: dict[str, Any], head: dict[str, Any]) -> Process:
+def _of_job(event: dict[str, Any], head: dict[str, Any], end: float) -> Process:
     """Return the process of this request's job, which it is the first to have unless it came before."""
     global _key, _process
     sources = event.get("sources") or {}
@@ -73,7 +76,10 @@ def _of_job(event: dict[str, Any], head: dict[str, Any]) -> Process:
             head["error"], key = problem, None
         if not env:
             _import(event.get("imports", ()))
+            if "error" not in head:
+                _keep(event, end)
         _process, _key = Process(_live, env=env), key
+        functions.trim()
         if env:
             _process.channel.send(dict(os.environ))
     return _process
@@ -93,6 +99,12 @@ def _import(names: list[str]) -> None:
             _imported.add(name)
             with contextlib.suppress(BaseException):  # the task that needs it will say what is wrong
                 importlib.import_module(name)
+
+
+def _keep(event: dict[str, Any], end: float) -> None:
+    store = Store(event["store"], left=lambda: end - monotonic()) if "store" in event else None
+    functions.keep(event["function"], store)
+    forget()
 
 
 def _wait(process: Process) -> Any:

@@ -2,6 +2,10 @@
 
 A container is a plain pickle (which starts with 0x80) if it has nothing to gain, as small values have not; else it is
 `MAGIC`, the number of parts, the stored and the true size of each, and the parts: first the pickle, then its buffers.
+
+One of a large function is `PARTS`, the numbers of its parts, of those at their start that pickles were cut into, and of
+runs of parts, the sizes as above, for each run how many parts it has and `HERE` or the hash of the object that it is,
+and the parts that are here. Without any run, all are here. Its value is that of the last pickle.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ import pickle
 import struct
 import sys
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -21,7 +25,8 @@ import cloudpickle  # type: ignore[import-untyped]
 
 from . import cell, reducers, values
 
-MAGIC = b"L"
+MAGIC, PARTS = b"L", b"M"
+HERE = bytes(32)
 OUT_OF_BAND = 4096
 """Bytes from which a buffer stands beside the pickle: below, copying it costs less than keeping account of it."""
 COMPRESS_FROM = 65_536
@@ -40,7 +45,11 @@ _NUMERIC = "numpy._core.numeric"
 PLAIN = frozenset({bool, bytes, complex, float, int, str, type(None)})
 whichmodule: Callable[[Any, str], str] = vars(pickle)["whichmodule"]
 _COUNT = struct.Struct("<cI")
-_SIZES = struct.Struct("<QQ")
+PARTS_HEAD = struct.Struct("<cIII")
+SIZES = struct.Struct("<QQ")
+RUN = struct.Struct("<I32s")
+Sizes = Sequence[tuple[int, int]]
+"""The stored and the true size of some parts."""
 
 
 def dumps(value: Any) -> bytes:
@@ -55,17 +64,50 @@ def dumps(value: Any) -> bytes:
         return pack(file.getvalue(), buffers.views)
 
 
-def loads(container: bytes) -> Any:
+def loads(container: bytes | bytearray) -> Any:
     """Return the value; arrays in it can be written to."""
-    data, *buffers = _parts(container) if container.startswith(MAGIC) else [container]
+    return unpickle(*parts(container)) if container.startswith((MAGIC, PARTS)) else unpickle(1, [container])
+
+
+def unpickle(cut: int, parts: Sequence[bytes | bytearray | memoryview]) -> Any:
+    """Return the value of parts, of which the first ones are pickles; it owns those that are a `bytearray`."""
     while True:
+        buffers = (part if isinstance(part, bytearray) else bytearray(part) for part in parts[cut:])
         try:
-            return pickle.loads(data, buffers=map(bytearray, buffers))
+            if cut == 1:
+                return pickle.loads(parts[0], buffers=buffers)
+            stream = _Stream(parts[:cut])
+            unpickler = pickle.Unpickler(stream, buffers=buffers)
+            while stream.left:
+                value = unpickler.load()
+            return value
         except ModuleNotFoundError as error:
             # Arrays of numpy 2, where there is numpy 1.
             if error.name != _NUMERIC or _NUMERIC in sys.modules:
                 raise
             sys.modules[_NUMERIC] = importlib.import_module("numpy.core.numeric")
+
+
+class _Stream:
+    """A file of pickles that were cut between what is read at once."""
+
+    def __init__(self, parts: Sequence[bytes | bytearray | memoryview]) -> None:
+        self.left = [memoryview(part) for part in reversed(parts)]
+
+    def _take(self, size: int) -> memoryview:
+        part = self.left.pop()
+        if size < len(part):
+            self.left.append(part[size:])
+        return part[:size]
+
+    def read(self, size: int = 0) -> bytes:
+        return bytes(self._take(size))
+
+    readline = read
+
+    def readinto(self, buffer: memoryview) -> int:
+        buffer[:] = self._take(len(buffer))
+        return len(buffer)
 
 
 def _reduce_code(code: CodeType) -> tuple[Any, ...]:
@@ -159,15 +201,15 @@ def pack(data: bytes, buffers: Sequence[memoryview] = ()) -> bytes:
     """Put a pickle and its buffers in one container."""
     if not buffers and len(data) < COMPRESS_FROM:
         return data
-    parts: list[bytes | memoryview] = [data, *buffers]
-    stored = [_shrunk(part) for part in parts]
+    true: list[bytes | memoryview] = [data, *buffers]
+    stored = [shrunk(part) for part in true]
     if not buffers and stored[0] is data:
         return data
-    sizes = [_SIZES.pack(len(new), len(old)) for new, old in zip(stored, parts, strict=True)]
-    return b"".join([_COUNT.pack(MAGIC, len(parts)), *sizes, *stored])
+    sizes = [SIZES.pack(len(new), len(old)) for new, old in zip(stored, true, strict=True)]
+    return b"".join([_COUNT.pack(MAGIC, len(true)), *sizes, *stored])
 
 
-def _shrunk(part: bytes | memoryview) -> bytes | memoryview:
+def shrunk(part: bytes | memoryview) -> bytes | memoryview:
     if len(part) < COMPRESS_FROM:
         return part
     step = (len(part) - _SAMPLE) // (_SAMPLES - 1)
@@ -177,13 +219,30 @@ def _shrunk(part: bytes | memoryview) -> bytes | memoryview:
     return min(zlib.compress(part, 1), part, key=len)
 
 
-def _parts(container: bytes) -> list[bytes | memoryview]:
+def parts(container: bytes | bytearray, piece: Callable[[str, Sizes], Any] | None = None) -> tuple[int, list[Any]]:
+    """Return how many parts pickles were cut into, and all parts; `piece` returns those of an object elsewhere."""
     view = memoryview(container)
-    _, count = _COUNT.unpack_from(view)
-    place = _COUNT.size + count * _SIZES.size
-    parts: list[bytes | memoryview] = []
-    for stored, true in _SIZES.iter_unpack(view[_COUNT.size : place]):
-        part = view[place : place + stored]
-        parts.append(part if stored == true else zlib.decompress(part, bufsize=true))
-        place += stored
-    return parts
+    place, (magic, count) = _COUNT.size, _COUNT.unpack_from(view)
+    cut, runs = 1, 0
+    if magic == PARTS:
+        place, (_, count, cut, runs) = PARTS_HEAD.size, PARTS_HEAD.unpack_from(view)
+    end = place + count * SIZES.size
+    sizes = [*SIZES.iter_unpack(view[place:end])]
+    place = end + runs * RUN.size
+    found: list[Any] = []
+    for number, sha256 in [*RUN.iter_unpack(view[end:place])] or [(count, HERE)]:
+        group = sizes[len(found) : len(found) + number]
+        if sha256 != HERE:
+            assert piece
+            found += piece(sha256.hex(), group)
+            continue
+        found += split(view[place:], group)
+        place += sum(stored for stored, _ in group)
+    return cut, found
+
+
+def split(data: memoryview, sizes: Sizes) -> Iterator[bytes | memoryview]:
+    """Yield the parts that data begin with."""
+    for stored, true in sizes:
+        part, data = data[:stored], data[stored:]
+        yield part if stored == true else zlib.decompress(part, bufsize=true)

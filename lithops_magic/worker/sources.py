@@ -50,7 +50,7 @@ def shorten(file: str) -> str:
     return file.removeprefix(_folder + os.sep) if _folder else file
 
 
-def _unpack(data: bytes, folder: str) -> None:
+def _unpack(data: bytes | bytearray, folder: str) -> None:
     import shutil
     import zipfile
 

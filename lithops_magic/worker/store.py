@@ -14,6 +14,8 @@ READ_TIMEOUT = 60
 TRIES = 3
 PATIENCE = 12.0
 """Seconds that S3 may be out of order, beyond those tries, before a task is run again for it."""
+_PART = 2**20
+"""Bytes that are read at once: what is to be copied is in the CPU's cache still."""
 SLACK = 5.0
 """Seconds that must be left before the time limit: a result must not be lost because it was to be kept."""
 TRANSIENT = (
@@ -107,7 +109,7 @@ class Store:
         """Whether nobody waits for the reply, so that results exist only where they are kept."""
         return self._runs > 0
 
-    def get(self, reference: dict[str, Any], what: str) -> bytes:
+    def get(self, reference: dict[str, Any], what: str) -> bytearray:
         """Return the object behind `reference`, verified.
 
         Raises
@@ -117,7 +119,7 @@ class Store:
         """
         key, size = reference["object"], reference["size"]
         try:
-            data: bytes = self._patiently(lambda: self._read(key, size))
+            data: bytearray = self._patiently(lambda: self._read(key, size))
         except Exception as error:
             raise self._problem(
                 error, f"the {what} could not be fetched from s3://{self._bucket['Bucket']}/{key}"
@@ -189,9 +191,11 @@ class Store:
             return False
         return True
 
-    def _read(self, key: str, size: int) -> bytes:
+    def _read(self, key: str, size: int) -> bytearray:
         answer = self._client().get_object(**self._bucket, Key=key)
-        data: bytes = answer["Body"].read(size + 1)
+        data = bytearray()
+        while part := answer["Body"].read(min(_PART, size + 1 - len(data))):
+            data += part
         if len(data) < min(size, answer.get("ContentLength", size)):
             # Cut short on its way: that is not what was written there, but nobody wrote it.
             raise ConnectionError("the object did not arrive as a whole")
@@ -221,6 +225,8 @@ class Store:
                 retries={"mode": "standard", "total_max_attempts": TRIES},
             )
             session: Any = boto3.session.Session()
+            # All that is read is verified here; older versions do not know it.
+            session._session.set_config_variable("response_checksum_validation", "when_required")
             _clients[key] = session.client("s3", config=config, **self._settings)
         return _clients[key]
 
@@ -235,7 +241,7 @@ class Store:
         return Problem("store", text, transient=_transient(error))
 
 
-def digest(data: bytes) -> str:
+def digest(data: bytes | bytearray) -> str:
     """SHA-256 of `data`, in hexadecimal."""
     import hashlib
 

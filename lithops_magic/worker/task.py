@@ -61,7 +61,7 @@ class Runner:
                     function = self._function.load()
                     namespace.keep(function)
                     Namespace.task = task["id"]
-                    loaded = functions.load(item, "item")
+                    loaded = functions.unpickled("item", packing.loads, item)
                     returned = _call(function, loaded if self._starmap else (loaded,))
                     value = values.seen(returned)
             except Problem as problem:

@@ -118,7 +118,7 @@ class ObjectStore:
         """
         key = f"{JOB_PREFIX}objects/{sha256}"
         if (again or key not in self._present) and not self._is_whole(key, sha256):
-            self.put(key, data)
+            self._put(lambda: self._write(key, data, sha256=sha256))
         self._present.add(key)
         return key
 
@@ -242,8 +242,8 @@ class ObjectStore:
                 ensure_bucket(self._cloud, self._settings, notify, account=self.owner)
                 self._ensured = True
 
-    def _write(self, key: str, data: bytes, **conditions: Any) -> None:
-        checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
+    def _write(self, key: str, data: bytes, *, sha256: str = "", **conditions: Any) -> None:
+        checksum = base64.b64encode(bytes.fromhex(sha256) or hashlib.sha256(data).digest()).decode()
         with aws_errors():
             self._s3.put_object(**self._owned, Key=key, Body=data, ChecksumSHA256=checksum, **conditions)
 

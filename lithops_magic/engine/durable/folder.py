@@ -121,10 +121,10 @@ class JobFolder:
             return self.seen or min(self.path.lstat().st_mtime, time.time())
         return 0.0
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, *data: bytes) -> None:
         """Write a file whole or not at all."""
         with tempfile.NamedTemporaryFile(dir=self.path, delete=False) as file:
-            file.write(data)
+            file.writelines(data)
         Path(file.name).replace(self.path / name)
 
     def append(self) -> IO[bytes]:

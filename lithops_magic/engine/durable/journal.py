@@ -198,7 +198,7 @@ class Journal(Silent):
     def _open(self) -> None:
         if self._folder is None:
             self._folder = JobFolder.create(self._job.id)
-            self._folder.write("function", self._recipe.function.container)
+            self._folder.write("function", *self._recipe.function.container.chunks)
             self._folder.save_manifest(self._manifest())
         self._file = self._folder.append()
         self._job.written = True

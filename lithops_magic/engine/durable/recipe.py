@@ -12,6 +12,7 @@ from typing import Any
 
 from lithops_magic.config.settings import CREDENTIALS, FileSystem, Settings
 from lithops_magic.engine.options import NAMES, MapOptions
+from lithops_magic.engine.wire.container import Container
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.packages import Need, Request, Unit
 
@@ -45,15 +46,16 @@ class Recipe:
             "options": options,
             "head": {name: value for name, value in self.function.head.items() if name != "env"},
             "need": _plain_need(self.function.need),
-            "function": hashlib.sha256(self.function.container).hexdigest(),
+            "function": self.function.container.sha256,
             "secrets": self.secrets,
         }
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any], container: bytes) -> Recipe:
         """Return what was written, with a container that is empty if it is not the one that was."""
-        intact = hashlib.sha256(container).hexdigest() == plain["function"]
-        function = Function(container if intact else b"", _need(plain["need"]), _absent, plain["head"], ())
+        packed = Container.parse(container)
+        intact = packed.sha256 == plain["function"]
+        function = Function(packed if intact else Container(b""), _need(plain["need"]), _absent, plain["head"], ())
         secrets = plain["secrets"]
         return cls(_settings(plain["settings"]), _options(plain["options"]), function, secrets, complete=False)
 

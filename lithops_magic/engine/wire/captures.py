@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dis
-import io
+import pickle
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -102,9 +102,23 @@ def same_numbers(why: str) -> str:
 
 
 def _size(value: Any) -> int:
-    with io.BytesIO() as file:
-        packing.Pickler(file, lambda _: True).dump(value)
-        return file.tell()
+    file = _Measure()
+    packing.Pickler(file, file.take).dump(value)
+    return file.size
+
+
+class _Measure:
+    """A file that only counts what would be in it."""
+
+    size = 0
+
+    def write(self, data: bytes) -> None:
+        self.size += len(data)
+
+    def take(self, buffer: pickle.PickleBuffer) -> bool:
+        """Count a buffer, which stays beside the pickle."""
+        self.size += buffer.raw().nbytes
+        return False
 
 
 def _uses(user: object) -> Iterator[tuple[str, Any]]:

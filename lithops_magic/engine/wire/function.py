@@ -15,12 +15,12 @@ import cloudpickle  # type: ignore[import-untyped]
 
 from lithops_magic import packages
 from lithops_magic.engine.wire import captures
+from lithops_magic.engine.wire.container import Container
 from lithops_magic.engine.wire.luggage import Luggage, pack
 from lithops_magic.engine.wire.refusal import way_out
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.engine.wire.style import drawing_style
 from lithops_magic.errors import PackageError, SerializationError
-from lithops_magic.worker import packing
 from lithops_magic.worker.culprit import find
 
 PROTOCOL = 3
@@ -73,8 +73,8 @@ class Setup:
 class Function:
     """A pickled function."""
 
-    container: bytes = field(repr=False)
-    """As `worker.packing` packs it."""
+    container: Container = field(repr=False)
+    """As it was packed."""
     need: packages.Need
     """What it needs beside the request."""
     function: Callable[[Any], Any] = field(repr=False)
@@ -111,8 +111,8 @@ class Function:
             **(setup or Setup()).head(),
         }
         head |= _luggage(need)
-        container = packing.pack(luggage.data, luggage.views)
-        heavy = len(luggage.data) + sum(view.nbytes for view in luggage.views) > captures.HEAVY
+        container = Container.pack(luggage.pickles, luggage.views)
+        heavy = luggage.size > captures.HEAVY
         warnings = [*luggage.notes, *captures.generators(function, luggage.reach.generators)]
         return cls(container, need, function, head, (*warnings, *(captures.warnings(function) if heavy else ())))
 
@@ -163,11 +163,16 @@ class Function:
         AwsError
             S3 does not take it.
         """
-        reference: dict[str, Any] = {"sha256": hashlib.sha256(self.container).hexdigest()}
-        if place is None or (not again and self._travels_inline(tasks, limit)):
-            reference["data"] = base64.b64encode(self.container).decode()
+        reference: dict[str, Any] = {"sha256": self.container.sha256}
+        if place is None or (not again and _travels_inline(len(self.container), tasks, limit)):
+            reference["data"] = base64.b64encode(self.container.whole).decode()
         else:
-            reference |= place.upload(self.container, again=again)
+            reference |= place.upload_pieces(dict(self.container.pieces), again=again)
+            rest = self.container.rest
+            if not again and _travels_inline(len(rest), tasks, limit):
+                reference["data"] = base64.b64encode(rest).decode()
+            else:
+                reference |= place.upload(rest, again=again)
         key = key or (place.key if place else b"")
         head = {**self.head, "key": key.hex(), "function": reference, **({"store": place.head()} if place else {})}
         if place is not None and self._brings_data:
@@ -180,16 +185,16 @@ class Function:
             )
         return Requests(prefix, limit)
 
-    def _travels_inline(self, tasks: int | None, limit: int) -> bool:
-        size = len(self.container)
-        if size <= ALWAYS_INLINE or tasks is None:
-            return size <= MOSTLY_INLINE
-        # The other half is for the items.
-        return size * tasks <= ALTOGETHER_INLINE and size * 4 / 3 <= limit / 2
-
     def _largest(self) -> str:
         largest = captures.sizes(self.function)[:1]
         return "".join(f", most of all {capture} ({octets:,} bytes)" for capture, octets in largest)
+
+
+def _travels_inline(size: int, tasks: int | None, limit: int) -> bool:
+    if size <= ALWAYS_INLINE or tasks is None:
+        return size <= MOSTLY_INLINE
+    # The other half is for the items.
+    return size * tasks <= ALTOGETHER_INLINE and size * 4 / 3 <= limit / 2
 
 
 def pickled(function: Callable[..., Any], items: Iterable[Any], request: packages.Request, *beside: object) -> Luggage:

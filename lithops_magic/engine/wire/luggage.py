@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lithops_magic import packages
+from lithops_magic.engine.wire import captures
+from lithops_magic.engine.wire.container import PIECE
 from lithops_magic.packages import Need, Reach, Request
 from lithops_magic.worker import packing
 
@@ -16,13 +18,25 @@ from lithops_magic.worker import packing
 class Luggage:
     """A pickled function, and what it needs."""
 
-    data: bytes
+    pickles: list[list[bytes]]
+    """As they were written; the last is the function's."""
     views: list[memoryview]
     """Its large buffers."""
     reach: Reach
     need: Need
     notes: tuple[str, ...] = ()
     """What the user should know, one sentence each."""
+
+    @property
+    def data(self) -> bytes:
+        """The pickle, if there is one only."""
+        (pieces,) = self.pickles
+        return b"".join(pieces)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all."""
+        return sum(len(piece) for pieces in self.pickles for piece in pieces) + sum(map(len, self.views))
 
 
 def pack(function: Callable[..., Any] | tuple[Any, ...], items: Iterable[Any], request: Request) -> Luggage:
@@ -52,11 +66,29 @@ def pack(function: Callable[..., Any] | tuple[Any, ...], items: Iterable[Any], r
 
 
 def _pack(function: object, items: Iterable[Any], request: Request) -> Luggage:
-    buffers = packing.Buffers()
-    data, reach = packages.dumps(function, buffers.take)
+    pickles, views, reach = _dump(function)
     looked_for = packages.looked_for(reach.codes, request.data)
     notes = (_not_there(looked_for),) if looked_for else ()
-    return Luggage(data, buffers.views, reach, packages.discover(reach, items, request), notes)
+    return Luggage(pickles, views, reach, packages.discover(reach, items, request), notes)
+
+
+def _dump(function: object) -> tuple[list[list[bytes]], list[memoryview], Reach]:
+    """Pickle a function, after what it takes along if that is large beside what stands in pieces of its own anyway."""
+    dumped = _dump_each([function])
+    if sum(len(piece) for piece in dumped[0][0] if len(piece) < PIECE) < PIECE:
+        return dumped
+    # By name, because an edited line may use them in another order.
+    values = [capture.value for capture in sorted(captures.captures(function), key=lambda one: one.name)]
+    try:
+        return _dump_each([*values, function])
+    except Exception:  # what refers to itself by what makes it must not come first
+        return dumped
+
+
+def _dump_each(values: Iterable[object]) -> tuple[list[list[bytes]], list[memoryview], Reach]:
+    buffers = packing.Buffers()
+    pickles, reach = packages.dump_each(values, buffers.take)
+    return pickles, buffers.views, reach
 
 
 def _noted(luggage: Luggage, notes: Iterable[str]) -> Luggage:

@@ -111,6 +111,22 @@ class Place:
         key = self.store.put_once(container, sha256=sha256, again=again)
         return {"object": key, "sha256": sha256, "size": len(container)}
 
+    def upload_pieces(self, pieces: Mapping[str, bytes], *, again: bool = False) -> dict[str, Any]:
+        """Write objects, each named by its SHA-256, unless they are there, and return what their keys begin with.
+
+        Raises
+        ------
+        AwsError
+            S3 does not take one.
+        """
+
+        def put(name: str) -> str:
+            return self.store.put_once(pieces[name], sha256=name, again=again).removesuffix(name)
+
+        with ThreadPoolExecutor(THREADS, "lithops-magic-transfer") as pool:
+            prefixes = {*pool.map(put, pieces)}
+        return {"pieces": prefixes.pop()} if prefixes else {}
+
     def download(self, reference: Mapping[str, Any]) -> bytes:
         """Return the object behind a reference that came in an authenticated message, verified.
 
