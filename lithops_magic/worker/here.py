@@ -21,7 +21,7 @@ def run(event: dict[str, Any], head: dict[str, Any], end: float) -> dict[str, An
         head["error"] = problem
     global _job
     sources = event.get("sources") or {}
-    job = event.get("key"), event["function"].get("sha256"), sources.get("sha256")
+    job = event.get("key"), event.get("function", {}).get("sha256"), sources.get("sha256")
     if job != _job or not job[0]:
         functions.forget()
         _job = job

@@ -66,13 +66,13 @@ def dumps(value: Any) -> bytes:
 
 def loads(container: bytes | bytearray) -> Any:
     """Return the value; arrays in it can be written to."""
-    return unpickle(*parts(container)) if container.startswith((MAGIC, PARTS)) else unpickle(1, [container])
+    return unpickle(*parts(container))
 
 
 def unpickle(cut: int, parts: Sequence[bytes | bytearray | memoryview]) -> Any:
     """Return the value of parts, of which the first ones are pickles; it owns those that are a `bytearray`."""
     while True:
-        buffers = (part if isinstance(part, bytearray) else bytearray(part) for part in parts[cut:])
+        buffers = map(_owned, parts[cut:])
         try:
             if cut == 1:
                 return pickle.loads(parts[0], buffers=buffers)
@@ -86,6 +86,10 @@ def unpickle(cut: int, parts: Sequence[bytes | bytearray | memoryview]) -> Any:
             if error.name != _NUMERIC or _NUMERIC in sys.modules:
                 raise
             sys.modules[_NUMERIC] = importlib.import_module("numpy.core.numeric")
+
+
+def _owned(part: bytes | bytearray | memoryview) -> bytearray:
+    return part if isinstance(part, bytearray) else bytearray(part)
 
 
 class _Stream:
@@ -221,6 +225,8 @@ def shrunk(part: bytes | memoryview) -> bytes | memoryview:
 
 def parts(container: bytes | bytearray, piece: Callable[[str, Sizes], Any] | None = None) -> tuple[int, list[Any]]:
     """Return how many parts pickles were cut into, and all parts; `piece` returns those of an object elsewhere."""
+    if container[:1] not in (MAGIC, PARTS):
+        return 1, [container]
     view = memoryview(container)
     place, (magic, count) = _COUNT.size, _COUNT.unpack_from(view)
     cut, runs = 1, 0

@@ -215,8 +215,6 @@ class Canary:
 
 
 def test_a_body_from_s3_is_what_was_written_or_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(functions, "_read", lambda _: None)
-    monkeypatch.setattr(functions, "_write", lambda *_: None)
     monkeypatch.setattr(store, "PATIENCE", 0.0)
     monkeypatch.setattr("lithops_magic.worker.store.time.sleep", lambda _: None)
     chance = random.Random(19)

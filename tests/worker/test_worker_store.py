@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import os
+import pickle
 import random
 import socket
 import tempfile
@@ -173,38 +174,106 @@ def test_without_a_way_to_s3_a_job_over_a_large_function_ends_with_the_fix(
     assert "In a VPC it needs an S3 gateway endpoint" in reply["error"]
 
 
-def test_a_fetched_function_outlives_the_process_in_tmp(objects: ObjectStore, local_aws: LocalAws) -> None:
-    place, data = place_of(objects, "tmp", key=b""), random.randbytes(7_000_000)
+def gets(local_aws: LocalAws) -> int:
+    return local_aws.requests().get("s3:GetObject", 0)
+
+
+def test_what_was_fetched_is_kept_for_other_jobs_which_find_it_as_it_was(
+    objects: ObjectStore, local_aws: LocalAws
+) -> None:
+    place, data = place_of(objects, "kept", key=b""), bytearray(random.randbytes(7_000_000))
+    table = {number: random.random() for number in range(200_000)}
+
+    def task(x: int) -> tuple[int, int]:
+        data[0] = (data[0] + x) % 256
+        table.clear()
+        return data[0], len(data)
+
+    before = gets(local_aws)
+    pieces = len([*Function.pickle(task).container.pieces])
+    assert pieces > 2
+    for _ in range(2):
+        outcomes = invoke(task, [1, 1], place)["outcomes"]
+        assert [loaded(each) for each in outcomes] == [((data[0] + n) % 256, 7_000_000) for n in (1, 2)]
+        job.finish()
+    assert gets(local_aws) == before + pieces
+    # An edited function takes the same along.
+    assert loaded(invoke(lambda x: sum(data) + len(table) + x, [1], place)["outcomes"][0]) == sum(data) + 200_001
+    assert gets(local_aws) == before + pieces
+
+
+def loaded(outcome: dict[str, Any]) -> Any:
+    assert outcome["status"] == "ok", outcome
+    return packing.loads(base64.b64decode(outcome["value"]))
+
+
+def test_no_more_is_kept_than_a_share_of_memory_and_the_oldest_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
+    kept = {name: [bytearray(10_000_000)] for name in "abcd"}
+    monkeypatch.setattr(functions, "_kept", kept)
+    functions.trim()
+    assert [*kept] == ["b", "c", "d"]
+    functions.trim({"b": [(1, 15_000_000)], "e": [(1, 5_000_000)]})
+    assert [*kept] == ["b", "d"]
+
+
+def test_what_fills_the_memory_is_not_kept(
+    objects: ObjectStore, local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "16")
+    place, data = place_of(objects, "large", key=b""), random.randbytes(5_000_000)
+    before = gets(local_aws)
+    for count in (1, 2):
+        assert loaded(invoke(lambda x: data[x], [0], place)["outcomes"][0]) == data[0]
+        assert gets(local_aws) == before + count
+        job.finish()
+
+
+def test_a_part_that_is_not_what_was_written_is_not_unpickled_and_one_that_is_gone_is_missed(
+    objects: ObjectStore,
+) -> None:
+    place, data = place_of(objects, "damaged", key=b""), random.randbytes(3_000_000)
 
     def task(x: int) -> int:
         return data[x]
 
-    def gets() -> int:
-        return local_aws.requests().get("s3:GetObject", 0)
-
-    before = gets()
-    assert invoke(task, [0], place)["outcomes"][0]["status"] == "ok"
-    functions.forget()
-    assert invoke(task, [1], place)["outcomes"][0]["status"] == "ok"
-    assert gets() == before + 1
-    # What was changed there is not unpickled but fetched again.
-    (cached,) = Path(tempfile.gettempdir(), "lithops-magic-functions").iterdir()
-    cached.write_bytes(cached.read_bytes()[:-1] + b"?")
-    functions.forget()
-    assert invoke(task, [2], place)["outcomes"][0]["status"] == "ok"
-    assert gets() == before + 2
-    assert hashlib.sha256(cached.read_bytes()).hexdigest() == cached.name
+    ((name, piece),) = Function.pickle(task).container.pieces
+    requests = Function.pickle(task).place(place)
+    event = json.loads(requests.request([fragment(0, 0, requests.room)]))
+    key = f"lithops-magic/objects/{name}"
+    for damaged, status in ((piece[:-1] + b"?", "tampered"), (piece + b"?", "tampered"), (b"", "tampered")):
+        objects.put(key, damaged)
+        outcome = handler.handle(event, Context)["outcomes"][0]
+        assert (outcome["status"], "notebook wrote" in outcome["reason"]) == (status, True)
+    objects.delete_prefix(key)
+    assert handler.handle(event, Context)["outcomes"][0]["status"] == "absent"
+    # The same process of the job finds it as soon as it is there again.
+    Function.pickle(task).place(place, again=True)
+    assert loaded(handler.handle(event, Context)["outcomes"][0]) == data[0]
 
 
-def test_functions_in_tmp_take_a_share_of_it_and_the_oldest_go_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(functions, "_capacity", lambda folder: 400)
-    for position, size in enumerate((40, 40, 30, 101)):
-        functions._write(str(tmp_path / str(position)), bytes(size))
-        if size < 100:
-            os.utime(tmp_path / str(position), (position, position))
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["1", "2"]
+def test_a_function_that_failed_to_load_is_loaded_from_what_was_written(objects: ObjectStore) -> None:
+    place, data = place_of(objects, "failing", key=b""), random.randbytes(2_000_000)
+    array = bytearray(data)
+
+    class Spoils:
+        def __init__(self) -> None:
+            self.array = pickle.PickleBuffer(array)
+
+        def __reduce__(self) -> Any:
+            return spoil, (self.array,)
+
+    def spoil(array: Any) -> Any:
+        if not hasattr(os, "spoiled"):
+            os.spoiled = True  # type: ignore[attr-defined]
+            array[:] = bytes(len(array))
+            raise ValueError("not yet")
+        return array
+
+    held = Spoils()
+    outcomes = invoke(lambda x: bytes(held), [0, 0], place)["outcomes"]
+    assert [outcome["status"] for outcome in outcomes] == ["error", "ok"]
+    assert loaded(outcomes[1]) == data
 
 
 def test_objects_are_verified_listed_and_deleted(objects: ObjectStore) -> None:

@@ -29,7 +29,7 @@ def load(container: bytes, numbers: Mapping[str, int], kinds: Sequence[type]) ->
     """Unpack a value whose classes have these numbers in it."""
     if not numbers:
         return packing.loads(container)
-    _, (data, *buffers) = packing.parts(container) if container.startswith(packing.MAGIC) else (1, [container])
+    _, (data, *buffers) = packing.parts(container)
     translated = bytes(data)
     for name, place in numbers.items():
         # Both are 32 hexadecimal digits: nothing that counts bytes is wrong afterwards.
@@ -39,4 +39,5 @@ def load(container: bytes, numbers: Mapping[str, int], kinds: Sequence[type]) ->
 
 def _data(container: bytes) -> bytes | memoryview:
     """Return the pickle of a packed value, without its large buffers."""
-    return packing.parts(container)[1][0] if container.startswith(packing.MAGIC) else container
+    data: bytes | memoryview = packing.parts(container)[1][0]
+    return data
