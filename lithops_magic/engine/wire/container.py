@@ -72,7 +72,7 @@ class Container:
         for stored, _ in sizes:
             parts.append(whole[place : place + stored])
             place += stored
-        return cls._of(sizes, cut, parts)
+        return cls._of(sizes, cut, parts) if place == len(whole) else cls(whole)
 
     @classmethod
     def _of(cls, sizes: Sizes, cut: int, parts: Sequence[bytes]) -> Container:
