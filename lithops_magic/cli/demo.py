@@ -27,7 +27,7 @@ def register(commands: Any) -> None:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    # What is missing or misspelt is said before anything runs.
+    # What is missing or misspelled is said before anything runs.
     chosen = _choose(options.notebooks, everything=options.all)
     if options.html is not None and not options.html.is_dir():
         raise LithopsMagicError(f"there is no folder {options.html}")

@@ -94,7 +94,7 @@ class Settings:
     source: str = field(default="defaults", compare=False)
     """Where the values come from, for people: a file, an environment variable or "defaults"."""
     notes: tuple[str, ...] = field(default=(), compare=False)
-    """What the configuration says that is not used, or probably misspelt, one sentence each."""
+    """What the configuration says that is not used, or probably misspelled, one sentence each."""
     unread: tuple[str, ...] = field(default=(), compare=False)
     """Those of `notes` that a job has to say: keys that nobody reads, which is hardly what was meant."""
 

@@ -13,7 +13,7 @@ READ_SECTIONS = ("aws_lambda", "aws", "lithops", "serverless")
 """Sections that are read here; the others are those of other backends, of storage, or of the user."""
 
 _SIMILAR = ("aws_s3", "aws_ec2", "aws_batch")
-"""Of other backends, and spelt like one of ours."""
+"""Of other backends, and spelled like one of ours."""
 
 NESTED = {
     "vpc": ("subnets", "security_groups"),
@@ -116,7 +116,7 @@ def _note_of_top(document: Document, key: Any) -> Iterator[str]:
 
 
 def meant(key: object, known: Any, cutoff: float = 0.6) -> str:
-    """Return `; did you mean …?` for a misspelt key, or a full stop."""
+    """Return `; did you mean …?` for a misspelled key, or a full stop."""
     name = _plain(str(key))
     if ALIASES.get(name) in known:
         return f"; did you mean {ALIASES[name]!r}?"

@@ -27,7 +27,7 @@ class Response:
 
 
 class ServiceError(Exception):
-    """An error as AWS words it; `status` comes from botocore's model where the code is modelled."""
+    """An error as AWS words it; `status` comes from botocore's model where the code is modeled."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class ServiceError(Exception):
         self.members = dict(members or {})
         self.headers = dict(headers or {})
         self.typed = typed
-        """Whether a modelled error says its `Type`; AWS leaves it out of some."""
+        """Whether a modeled error says its `Type`; AWS leaves it out of some."""
 
 
 @dataclass(frozen=True, slots=True)

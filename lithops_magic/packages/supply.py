@@ -25,7 +25,7 @@ from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.distributions import NOT_SHIPPED, Closure, Part, close, installed
 from lithops_magic.packages.indexes import settings
 from lithops_magic.packages.layer import Layer, combine, keep, recall
-from lithops_magic.packages.learnt import REFUSED, beside, forget
+from lithops_magic.packages.learned import REFUSED, beside, forget
 from lithops_magic.packages.metadata import files_of, version_of
 from lithops_magic.packages.need import Need
 from lithops_magic.packages.place import Room, check, place
@@ -84,13 +84,13 @@ def supply(need: Need, target: Target, notify: Callable[[str], None], room: Room
             "LITHOPS_MAGIC_CACHE_DIR to another folder."
         ) from None
     except PackageError as error:
-        # What was learnt must not keep from running what runs without it.
+        # What was learned must not keep from running what runs without it.
         less = closure_of(found, target, learns=False)[1].parts
-        learnt = [name for name in closure_of(found, target)[1].parts if name not in less]
-        if room.image or not learnt:
+        learned = [name for name in closure_of(found, target)[1].parts if name not in less]
+        if room.image or not learned:
             raise
-        forget(learnt)
-        refused = f"{', '.join(learnt)}, which tasks asked for, {REFUSED}: {error}"
+        forget(learned)
+        refused = f"{', '.join(learned)}, which tasks asked for, {REFUSED}: {error}"
         return replace(_supply(found, target, notify, room, learns=False), refused=refused)
 
 
@@ -118,15 +118,15 @@ def pin(need: Need, target: Target) -> Resolution:
 
 
 def closure_of(need: Need, target: Target, *, learns: bool = True) -> tuple[Request, Closure]:
-    """Return what is needed; `learns`: also what was learnt to be needed beside it."""
+    """Return what is needed; `learns`: also what was learned to be needed beside it."""
     request, roots = _split(need.request)
     if request.nothing:
         return request, Closure()
     wanted = [(requirement, "--packages") for requirement in roots]
     while True:
         closure = close(need.units, need.projects, wanted, target)
-        learnt = beside(closure.parts) if learns else {}
-        new = [(Requirement(name), why) for name, why in learnt.items() if name not in closure.parts]
+        learned = beside(closure.parts) if learns else {}
+        new = [(Requirement(name), why) for name, why in learned.items() if name not in closure.parts]
         new = [pair for pair in new if pair not in wanted]
         if not new:
             return request, closure

@@ -42,7 +42,7 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class Unresolvable(Exception):
-    """There are no versions and wheels that fulfil everything; the text says which."""
+    """There are no versions and wheels that fulfill everything; the text says which."""
 
 
 class Unreachable(Exception):
@@ -75,7 +75,7 @@ class Uv:
         compiled: Collection[str] = (),
         alone: bool = False,
     ) -> Resolved:
-        """Return versions that fulfil `requirements` and, unless `alone`, what these require in turn.
+        """Return versions that fulfill `requirements` and, unless `alone`, what these require in turn.
 
         What has no wheel in any version is taken as source, unless it is named in `compiled`.
 

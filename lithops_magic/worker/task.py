@@ -66,7 +66,7 @@ class Runner:
                     value = values.seen(returned)
             except Problem as problem:
                 outcome = refusal(problem)
-            except BaseException as error:  # SystemExit and its like would kill the sandbox, neighbours and all
+            except BaseException as error:  # SystemExit and its like would kill the sandbox, neighbors and all
                 status = "timeout" if isinstance(error, TaskTimeout) else "error"
                 outcome = {"status": status, **report(error, self._with_locals)}
             else:

@@ -100,7 +100,7 @@ def test_an_exception_is_ours_and_where_possible_its_own(original: BaseException
     error.task.where = "Cell In[6], line 4"
     error.add_note("frames")
     assert error._render_traceback_() == ["Task 3 ('i'): bad at Cell In[6], line 4\nframes"]
-    summary = tracebacks.summarise({3: error}, 9, ".debug(3)")
+    summary = tracebacks.summarize({3: error}, 9, ".debug(3)")
     assert str(summary).startswith(f"1 of 9 tasks failed with {type(error).__name__} at Cell In[6], line 4")
     assert str(copy.copy(error)) == str(error)
 

@@ -61,7 +61,7 @@ def hopeless_and_swallowed():
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A library with an optional part whose distribution has another name; nothing was learnt yet."""
+    """A library with an optional part whose distribution has another name; nothing was learned yet."""
     root = tmp_path / "site"
     monkeypatch.syspath_prepend(root)
     monkeypatch.chdir(tmp_path)

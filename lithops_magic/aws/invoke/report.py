@@ -11,7 +11,7 @@ class Report(NamedTuple):
 
     duration_ms: float
     billed_ms: int
-    """Includes the initialisation since 1 August 2025."""
+    """Includes the initialization since 1 August 2025."""
     memory_mb: int
     max_memory_mb: int
     init_ms: float | None = None

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 ANSWER_MARGIN = 15.0
-"""Seconds beyond the function's timeout: 10 for its initialisation (Lambda's own limit), the rest for the way."""
+"""Seconds beyond the function's timeout: 10 for its initialization (Lambda's own limit), the rest for the way."""
 
 
 class Way(Protocol):

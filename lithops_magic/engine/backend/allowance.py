@@ -38,7 +38,7 @@ class Allowance:
     """Says how many invocations may be in flight, and to which copy the next one goes.
 
     What AWS says of sandboxes it says of one copy: it may be the account that is full, but nobody can tell that from a
-    function that is starting as fast as it may, and from each other copy it is learnt soon enough. Only what is about
+    function that is starting as fast as it may, and from each other copy it is learned soon enough. Only what is about
     the caller, and an outage, is about all of them.
 
     Parameters

@@ -11,7 +11,7 @@ TARGET_SECONDS = 0.5
 RATE = 250
 """Invocations per second that one client sends without haste: more workers get longer chunks."""
 RUSH = 5000
-"""Invocations per second that one client sends towards the end: chunks must not become shorter than that."""
+"""Invocations per second that one client sends toward the end: chunks must not become shorter than that."""
 LEAST_SECONDS = 0.05
 """Work that is never split further to occupy more workers: the invocation would cost more time than it saves."""
 SHARE = 1.5
@@ -29,7 +29,7 @@ class Chunks:
     """Chooses chunk sizes from measured durations.
 
     It starts with single tasks, so that the first results come soon, then groups tasks up to `TARGET_SECONDS` of work,
-    and shrinks towards the end, so that what remains is spread over all workers.
+    and shrinks toward the end, so that what remains is spread over all workers.
 
     Parameters
     ----------

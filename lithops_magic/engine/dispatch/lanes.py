@@ -228,4 +228,4 @@ class Lanes:
 
 
 def _silent(_: str) -> None:
-    """The job is running: a step towards another function is not its phase."""
+    """The job is running: a step toward another function is not its phase."""

@@ -30,7 +30,7 @@ from lithops_magic.errors import (
     VersionMismatch,
     facts,
 )
-from lithops_magic.packages.learnt import REFUSED, forget, remember
+from lithops_magic.packages.learned import REFUSED, forget, remember
 
 LEFT = (
     "tasks left this running: {}. It ends when another job begins, and what it prints is in no task's log: wait for it "

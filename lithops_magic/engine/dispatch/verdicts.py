@@ -62,7 +62,7 @@ class NotRun:
 
 @dataclass(frozen=True, slots=True)
 class Disturbed:
-    """The task shared its invocation with others that spoilt it: it deserves one of its own."""
+    """The task shared its invocation with others that spoiled it: it deserves one of its own."""
 
     error: TaskError
     """What to say if it must not be run again."""

@@ -225,8 +225,8 @@ class Recall:
         for position, each in enumerate(outcomes):
             self.spilled |= isinstance(each.get("value"), dict)
             self.longest = max(self.longest, each["seconds"])
-            spoilt = each["status"] == "dropped" or (each["status"] == "timeout" and position > 0)
-            if self._once or not spoilt:
+            spoiled = each["status"] == "dropped" or (each["status"] == "timeout" and position > 0)
+            if self._once or not spoiled:
                 self._answers.setdefault(each["id"], deque()).append(_Part(told, each))
 
 

@@ -153,7 +153,7 @@ class JobValues(Waiting, Sequence[R]):
         if self._job.error is not None:
             raise self._job.error
         if errors := self.errors:
-            error = tracebacks.summarise(errors, len(self), self._debugged(min(errors)))
+            error = tracebacks.summarize(errors, len(self), self._debugged(min(errors)))
             facts(error).result = self
             raise tracebacks.at_its_line(error)
 

@@ -1,4 +1,4 @@
-"""HTML that is left alone by the sanitiser of an untrusted notebook and reads on light and dark: tables, no colours."""
+"""HTML that is left alone by the sanitiser of an untrusted notebook and reads on light and dark: tables, no colors."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def _kinds_of_parts(traceback: RemoteTraceback | None) -> Iterator[str]:
         yield from (part.type, locate(part, str), *_kinds_of_parts(part))
 
 
-def summarise(errors: Mapping[int, TaskError], total: int, debug: str) -> TaskError:
+def summarize(errors: Mapping[int, TaskError], total: int, debug: str) -> TaskError:
     """Return the first error in a form that tells about all of them, with how to run its task here."""
     groups = group(errors)
     lines = [one.describe(total) for one in groups[:_SHOWN_GROUPS]]

@@ -103,12 +103,12 @@ def _svg(tuning: Tuning, shown: Sequence[Measured]) -> str:
     for one in shown:
         x, y = across(one.time), _HEIGHT - up(one.cost)
         names = named(tuning, one.size)
-        colour = _COLOURS.get(one.size.architecture, "#777")
+        color = _COLOURS.get(one.size.architecture, "#777")
         weight = ' font-weight="bold"' if names else ""
         title = f"{_size(one.size)}: {duration(one.time)}, {money(one.cost)}"
         words = html.escape(" ".join((f"{one.size.memory:,}", *names)))
         parts.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{5 if names else 3}" fill="{colour}"><title>{title}</title></circle>'
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{5 if names else 3}" fill="{color}"><title>{title}</title></circle>'
         )
         anchor = "end" if x > _WIDTH * 0.7 else "start"
         beside = x + (-8 if anchor == "end" else 8)

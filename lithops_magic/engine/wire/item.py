@@ -92,7 +92,7 @@ def prepare(item: Any) -> Prepared:
         data, reach = packages.dumps(item, buffers.take)
         drawn = tuple((id(each), hash(packing.dumps(each))) for each in reach.generators)
         return Prepared(container=packing.pack(data, buffers.views), reach=reach, drawn=drawn)
-    except BaseException as error:  # an item's own methods may raise anything, and it costs no neighbour
+    except BaseException as error:  # an item's own methods may raise anything, and it costs no neighbor
         if user_code.is_interrupt(error):
             raise
         part, reason = find(item, "item", error)

@@ -1,4 +1,4 @@
-"""What every Lambda operation shares: memory, storage, neighbours and the links it hands out."""
+"""What every Lambda operation shares: memory, storage, neighbors and the links it hands out."""
 
 from __future__ import annotations
 

@@ -78,8 +78,8 @@ class Protocol:
         shape = self.service.shape_for(error.code) if error.code in self.service.shape_names else None
         status, body = error.status, dict(error.members)
         if isinstance(shape, StructureShape):
-            modelled = shape.metadata.get("error", {})
-            status = modelled.get("httpStatusCode", status)
+            modeled = shape.metadata.get("error", {})
+            status = modeled.get("httpStatusCode", status)
             if error.typed:
                 body["Type"] = "User" if status < 500 else "Service"
             body["Message" if "Message" in shape.members else "message"] = error.message

@@ -98,7 +98,7 @@ class LayerVersion:
     number: int
     content: Archive
     details: dict[str, Any]
-    """Description, licence and compatibility as published."""
+    """Description, license and compatibility as published."""
     created: str
     policy: list[dict[str, Any]] = field(default_factory=list)
     """Statements of its resource policy."""

@@ -81,7 +81,7 @@ def start_line(request_id: str, version: str) -> str:
 
 
 def init_line(milliseconds: float, phase: str, outcome: Outcome) -> str:
-    """What the log says of an initialisation that failed, or was cut off."""
+    """What the log says of an initialization that failed, or was cut off."""
     error = f"\tError Type: {outcome.error_type}" if outcome.status == "error" else ""
     return f"INIT_REPORT Init Duration: {milliseconds:.2f} ms\tPhase: {phase}\tStatus: {outcome.status}{error}\n"
 
@@ -91,7 +91,7 @@ def end_lines(
 ) -> str:
     """Return END and REPORT; `memory` in MB, `used` in bytes, the rest in milliseconds.
 
-    Since August 2025 a cold start's initialisation is billed too.
+    Since August 2025 a cold start's initialization is billed too.
     """
     fields = [
         f"REPORT RequestId: {request_id}",

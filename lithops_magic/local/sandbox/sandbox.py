@@ -95,7 +95,7 @@ class Sandbox:
         self._output = Output(home / "output")
         self._stream = f"{datetime.now(UTC):%Y/%m/%d}/[{version.version}]{os.urandom(16).hex()}"
         self._process: SandboxProcess | None = None
-        self._initialised = False
+        self._initialized = False
         self._peak = 0
         self._line = b""
         """What was printed since the last line's end."""
@@ -106,7 +106,7 @@ class Sandbox:
         """Run one event; every failure of the function becomes a payload as Lambda words it."""
         log = ""
         init: float | None = None
-        if not self._initialised:
+        if not self._initialized:
             init, log = await self._init_phase()
         started = time.perf_counter()
         log += platform_log.start_line(call.request_id, self.version.version)
@@ -157,7 +157,7 @@ class Sandbox:
 
     async def _init_phase(self) -> tuple[float | None, str]:
         """Return the milliseconds it took, or None when the first invocation has to try again; and what was logged."""
-        self._initialised = True
+        self._initialized = True
         started = time.perf_counter()
         try:
             async with asyncio.timeout(INIT_LIMIT):

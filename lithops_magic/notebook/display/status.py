@@ -46,7 +46,7 @@ class Table:
         return "\n".join((self.title, *map(_fitting, lines)))
 
     def to_html(self) -> str:
-        """Return the table in HTML that survives sanitising."""
+        """Return the table in HTML that survives sanitizing."""
         if not self.rows:
             return f"<div>{html.escape(self.empty)}</div>"
         return html.table(self.headings, self.rows, caption=self.title, tight=self.tight)

@@ -116,18 +116,18 @@ def _svg(lanes: _Lanes, at_work: Sequence[tuple[float, int]], snapshot: Snapshot
     closest = rows * _WIDTH / _SEGMENTS if many else 0.0
     curve = _area([(x(moment), number) for moment, number in at_work], peak)
     drawn = [f'<path d="{curve}" fill="{_RUNNING}" opacity=".45"/>']
-    for kind, colour in ((lanes.starting, _STARTING), (lanes.running, _RUNNING), (lanes.failed, _FAILED)):
+    for kind, color in ((lanes.starting, _STARTING), (lanes.running, _RUNNING), (lanes.failed, _FAILED)):
         strokes = "".join(
             f"M{start:.1f} {top + _ROW * row + _ROW / 2:g}h{end - start:.1f}"
             for row, spans in enumerate(kind)
-            for start, end in _strokes([(x(start), x(end)) for start, end in spans], closest, colour)
+            for start, end in _strokes([(x(start), x(end)) for start, end in spans], closest, color)
         )
         if strokes:
-            drawn.append(f'<path d="{strokes}" stroke="{colour}" stroke-width="{_ROW - 1.5}"/>')
+            drawn.append(f'<path d="{strokes}" stroke="{color}" stroke-width="{_ROW - 1.5}"/>')
     legend = [(_RUNNING, "running")]
     legend += [(_STARTING, "cold start")] if any(lanes.starting) else []
     legend += [(_FAILED, "failed")] if any(lanes.failed) else []
-    keys = "".join(f' <tspan fill="{colour}">■</tspan> {name}' for colour, name in legend)
+    keys = "".join(f' <tspan fill="{color}">■</tspan> {name}' for color, name in legend)
     height = top + _ROW * rows + 4
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
@@ -151,8 +151,8 @@ def _steps(points: Sequence[tuple[float, int]]) -> Iterable[tuple[int, float]]:
         yield max(before, number), moment
 
 
-def _strokes(spans: list[Span], closest: float, colour: str) -> list[Span]:
-    if colour != _FAILED or not closest:
+def _strokes(spans: list[Span], closest: float, color: str) -> list[Span]:
+    if color != _FAILED or not closest:
         return _merged(spans, closest)
     # A failure of one sandbox among many must not paint what the others do.
     return [(place * _TICK, place * _TICK + _TICK / 4) for place in sorted({int(end / _TICK) for _, end in spans})]

@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 from lithops_magic.notebook.export.formulas import Formulas, latex
 
 # The template that everybody knows, without the four scripts that it loads from content delivery networks, and with the
-# colours of its dark theme for those whose browsers ask for that.
+# colors of its dark theme for those whose browsers ask for that.
 _TEMPLATE = """\
 {%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js -%}<meta name="generator" content="lithops-magic">{%- endblock -%}

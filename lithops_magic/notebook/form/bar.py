@@ -111,6 +111,6 @@ def copied(fix: str) -> str:
 
 
 def _diff_line(line: str) -> str:
-    colour = {"+": GREEN, "-": RED}.get(line[:1])
+    color = {"+": GREEN, "-": RED}.get(line[:1])
     text = html.escape(line)
-    return f'<span style="{colour}">{text}</span>' if colour else text
+    return f'<span style="{color}">{text}</span>' if color else text

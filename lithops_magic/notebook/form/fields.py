@@ -20,7 +20,7 @@ RED, GREEN = (
     f"color:{plain};color:color-mix(in srgb,var({theme},{plain}) 70%,var(--jp-ui-font-color0,#000))"
     for theme, plain in (("--jp-error-color1", "#c62828"), ("--jp-success-color1", "#2e7d32"))
 )
-"""Mixed with the text's own colour, they can be read on light and on dark ground."""
+"""Mixed with the text's own color, they can be read on light and on dark ground."""
 PROBLEM = f"{RED};font-weight:600;line-height:1.4"
 HINT = "color:var(--jp-ui-font-color2,#616161);line-height:1.4"
 Choices = Sequence[tuple[str, str]]

@@ -47,7 +47,7 @@ def draw_histogram(ax: Axes, tasks: Columns) -> str:
         [values[chosen] for _, _, chosen in kinds],
         bins=edges.tolist(),
         stacked=True,
-        color=[colour for _, colour, _ in kinds],
+        color=[color for _, color, _ in kinds],
         label=[name for name, _, _ in kinds],
         edgecolor="white",
         linewidth=0.4,

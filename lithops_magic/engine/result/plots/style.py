@@ -1,4 +1,4 @@
-"""How plots look: colours that everybody can tell apart, on white in any theme, and units that fit."""
+"""How plots look: colors that everybody can tell apart, on white in any theme, and units that fit."""
 
 from __future__ import annotations
 

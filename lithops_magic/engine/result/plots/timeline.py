@@ -33,7 +33,7 @@ _BANDS = 100
 _STEPS = 600
 """Instants across a plot in bands."""
 _SPACED = 400
-"""Tasks up to which neighbours are set apart by a white line."""
+"""Tasks up to which neighbors are set apart by a white line."""
 _CROSSES = 400
 """Failed tasks up to which each is marked."""
 
@@ -72,7 +72,7 @@ def _sandboxes(number: int) -> str:
 def _bars(ax: Axes, tasks: Columns, begin: Floats, cold: Bools, unit: float) -> None:
     line = 0.6 if len(tasks) <= _SPACED else 0.0
     waiting = tasks.started > begin
-    for left, right, chosen, colour, height in (
+    for left, right, chosen, color, height in (
         (begin, tasks.started, waiting & ~cold, WAITING, 0.3),
         (begin, tasks.started, waiting & cold, COLD, 0.5),
         (tasks.started, tasks.ended, tasks.done, RUNNING, 0.8),
@@ -80,7 +80,7 @@ def _bars(ax: Axes, tasks: Columns, begin: Floats, cold: Bools, unit: float) -> 
         (tasks.started, tasks.ended, tasks.lost, LOST, 0.5),
     ):
         corners = _rectangles(left[chosen] / unit, right[chosen] / unit, tasks.lane[chosen], height)
-        ax.add_collection(PolyCollection(list(corners), facecolors=colour, edgecolors="white", linewidths=line))
+        ax.add_collection(PolyCollection(list(corners), facecolors=color, edgecolors="white", linewidths=line))
 
 
 def _rectangles(left: Floats, right: Floats, lane: Ints, height: float) -> Floats:
@@ -89,12 +89,12 @@ def _rectangles(left: Floats, right: Floats, lane: Ints, height: float) -> Float
 
 
 def _bands(ax: Axes, tasks: Columns, begin: Floats, cold: Bools, unit: float) -> None:
-    """Colour each cell of bands of sandboxes times instants by the share of time spent on what the colour means."""
+    """Color each cell of bands of sandboxes times instants by the share of time spent on what the color means."""
     band = tasks.lane * _BANDS // tasks.lanes
     edges = np.linspace(tasks.begin, tasks.end, _STEPS + 1)
     room = np.bincount(np.arange(tasks.lanes) * _BANDS // tasks.lanes, minlength=_BANDS) * (edges[1] - edges[0])
     image = np.ones((_BANDS, _STEPS, 3))
-    for left, right, chosen, colour in (
+    for left, right, chosen, color in (
         (begin, tasks.started, ~cold, WAITING),
         (begin, tasks.started, cold, COLD),
         (tasks.started, tasks.ended, tasks.done, RUNNING),
@@ -102,13 +102,13 @@ def _bands(ax: Axes, tasks: Columns, begin: Floats, cold: Bools, unit: float) ->
         (tasks.started, tasks.ended, tasks.lost, LOST),
     ):
         covered = occupancy(left[chosen], right[chosen], band[chosen], _BANDS, edges)
-        image -= (covered / room[:, None])[:, :, None] * (1 - np.array(to_rgb(colour)))
+        image -= (covered / room[:, None])[:, :, None] * (1 - np.array(to_rgb(color)))
     extent = (tasks.begin / unit, tasks.end / unit, tasks.lanes - 0.5, -0.5)
     ax.imshow(image.clip(0, 1), extent=extent, aspect="auto", interpolation="nearest", zorder=1)
 
 
 def _crosses(ax: Axes, tasks: Columns, unit: float) -> None:
-    """Mark failures by form as well as by colour."""
+    """Mark failures by form as well as by color."""
     if tasks.failed.sum() <= _CROSSES:
         where = tasks.ended[tasks.failed] / unit, tasks.lane[tasks.failed]
         ax.scatter(*where, marker="x", s=14, linewidths=1.2, color=INK, zorder=3)
@@ -122,7 +122,7 @@ def _legend(ax: Axes, tasks: Columns, cold: Bools) -> None:
     if lost:
         entries[f"lost and sent again ({lost:,})"] = LOST
     ax.legend(
-        [Patch(color=colour) for colour in entries.values()],
+        [Patch(color=color) for color in entries.values()],
         list(entries),
         ncols=len(entries),
         loc="lower right",

@@ -18,26 +18,26 @@ from lithops_magic.packages.whereabouts import distribution_of
 from lithops_magic.working_folder import working_folder
 
 REFUSED = "cannot be shipped"
-"""Stands in the note about what was learnt and is not to be had for Lambda."""
+"""Stands in the note about what was learned and is not to be had for Lambda."""
 
 
 def beside(shipped: Iterable[str]) -> dict[str, str]:
     """Return what is to go with the distributions `shipped` and the user's own code, with who asked for it."""
-    learnt = _read()
-    askers = [name for name in (*shipped, _own()) if name in learnt]
-    found = {name: asker for asker in askers for name in learnt[asker] if installed(name)}
+    learned = _read()
+    askers = [name for name in (*shipped, _own()) if name in learned]
+    found = {name: asker for asker in askers for name in learned[asker] if installed(name)}
     own = _own()
     return {name: "asked for by a task" if asker == own else f"used by {asker}" for name, asker in found.items()}
 
 
 def remember(distributions: Mapping[str, str]) -> None:
     """Keep distributions, each with the module that asked for it."""
-    learnt = _read()
+    learned = _read()
     for distribution, asker in distributions.items():
-        names = learnt.setdefault(_asker(asker), [])
+        names = learned.setdefault(_asker(asker), [])
         if distribution not in names:
             names.append(distribution)
-    _write(learnt)
+    _write(learned)
 
 
 def forget(distributions: Container[str]) -> None:
@@ -51,23 +51,23 @@ def _asker(module: str) -> str:
     return name if name and name not in PROVIDED | NOT_SHIPPED else _own()
 
 
-def _write(learnt: Mapping[str, list[str]]) -> None:
-    # What cannot be kept is learnt again.
+def _write(learned: Mapping[str, list[str]]) -> None:
+    # What cannot be kept is learned again.
     with contextlib.suppress(OSError):
-        Cache.of_user().write(_file(), json.dumps(learnt).encode())
+        Cache.of_user().write(_file(), json.dumps(learned).encode())
 
 
 def _read() -> dict[str, list[str]]:
     with contextlib.suppress(OSError, ValueError):
-        learnt = json.loads(Cache.of_user().read(_file()) or "{}")
-        if isinstance(learnt, dict):
-            return {str(asker): [str(name) for name in names] for asker, names in learnt.items()}
+        learned = json.loads(Cache.of_user().read(_file()) or "{}")
+        if isinstance(learned, dict):
+            return {str(asker): [str(name) for name in names] for asker, names in learned.items()}
     return {}
 
 
 def _file() -> str:
     environment = f"{sys.prefix} {sys.version_info.major}.{sys.version_info.minor}"
-    return f"learnt-{hashlib.sha256(environment.encode()).hexdigest()[:16]}.json"
+    return f"learned-{hashlib.sha256(environment.encode()).hexdigest()[:16]}.json"
 
 
 def _own() -> str:
