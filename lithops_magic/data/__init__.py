@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from lithops_magic.data.output import checked, kept
-from lithops_magic.data.source import Objects, bound, s3
+from lithops_magic.data.source import Objects, bound, octets, s3
 
-__all__ = ["Objects", "bound", "checked", "kept", "s3"]
+__all__ = ["Objects", "bound", "checked", "kept", "octets", "s3"]

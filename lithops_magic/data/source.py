@@ -179,3 +179,10 @@ def _of_file(path: str, fields: tuple[Any, ...]) -> FilePart:
 def bound(items: Iterable[Any], settings: Settings) -> Iterable[Any]:
     """Return items; if they are objects, as the account of these settings sees them."""
     return items.bound(lambda: settings) if isinstance(items, Objects) else items
+
+
+def octets(item: object) -> int:
+    """Return how many bytes of data an item stands for; 0 if it is none of ours."""
+    if isinstance(item, tuple):
+        return sum(max(0, each.chunk_size) for each in item if isinstance(each, Part))
+    return max(0, item.chunk_size) if isinstance(item, Part) else 0

@@ -173,9 +173,9 @@ class Calls(Job):
         now = self._snapshot
         return self._backlog.size() + len(self.ledger) - now.running - now.done - now.failed
 
-    def add(self, item: Any) -> Task | None:
+    def add(self, item: Any, octets: int = 0) -> Task | None:
         """Make the next call a task."""
-        task = super().add(item)
+        task = super().add(item, octets)
         if task is not None:
             task.kind = item.kind
             item.future.task = self, task.index

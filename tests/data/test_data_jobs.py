@@ -153,10 +153,9 @@ def test_several_iterables_and_other_iterators_take_objects_along(bucket: Any) -
     def pair(obj: Any, number: int) -> tuple[str, int]:
         return obj.key, number + len(obj.read())
 
-    assert lmap(pair, lithops_magic.s3(f"{BUCKET}/logs/0[12].csv"), [10, 20]).values() == [
-        ("logs/01.csv", 15),
-        ("logs/02.csv", 30),
-    ]
+    result = lmap(pair, lithops_magic.s3(f"{BUCKET}/logs/0[12].csv"), [10, 20])
+    assert result.values() == [("logs/01.csv", 15), ("logs/02.csv", 30)]
+    assert result.snapshot().read == 15
 
 
 def test_files_of_this_machine_travel_in_parts(tmp_path: Path, local_aws: LocalAws) -> None:

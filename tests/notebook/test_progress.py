@@ -111,6 +111,13 @@ def test_a_reduction_follows_in_the_summary_and_counts_in_the_cost() -> None:
     assert "✗ not reduced with total()" in text(ENDED, reducing=Reducing("total", ENDED))
 
 
+def test_bytes_that_tasks_have_read_are_shown_and_stay() -> None:
+    reading = replace(RUNNING, read=640_000_000, running_seconds=8.0)
+    assert "640.0 MB read, 80.0 MB/s" in frame(reading)["text/plain"]
+    assert "640.0 MB read" in frame(replace(ENDED, read=640_000_000))["text/plain"]
+    assert "read" not in frame(RUNNING)["text/plain"] + frame(ENDED)["text/plain"]
+
+
 def test_an_unknown_total_makes_no_claim() -> None:
     shown = text(replace(RUNNING, total=None))
     assert "] 123/? · " in shown

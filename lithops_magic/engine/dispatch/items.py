@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView, 
 from dataclasses import dataclass
 from typing import Any
 
+from lithops_magic import data
 from lithops_magic.engine.cache.keys import Key
 from lithops_magic.engine.text.short_repr import glance
 from lithops_magic.engine.wire.item import Prepared, prepare
@@ -45,6 +46,8 @@ class Taken:
     """What is sent, or why it cannot be."""
     key: Key | None = None
     """Names its value in the cache."""
+    octets: int = 0
+    """Bytes of data in S3, or elsewhere, that it stands for."""
 
 
 class Items:
@@ -260,4 +263,4 @@ class Source:
             prepared = prepare(item)
         except SerializationError as error:
             return Taken(item, error)
-        return Taken(item if self._owned else prepared, prepared, key)
+        return Taken(item if self._owned else prepared, prepared, key, data.octets(item))

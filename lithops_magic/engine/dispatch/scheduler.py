@@ -346,7 +346,7 @@ class Scheduler:
         self._cached.fetch()
 
     def _add(self, taken: Taken) -> None:
-        task = self._job.add(taken.item)
+        task = self._job.add(taken.item, taken.octets)
         if task is None:
             return
         if self._cached.has(task, taken):

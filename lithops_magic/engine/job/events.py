@@ -138,6 +138,8 @@ class Answered:
     charges: Sequence[tuple[int, Charge]] = ()
     """What attempts of tasks took, those that failed among them."""
     at: float = 0.0
+    read: int = 0
+    """Bytes of data in S3, or elsewhere, that the items of the done ones stand for."""
 
 
 @dataclass(frozen=True, slots=True)

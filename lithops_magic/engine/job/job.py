@@ -243,8 +243,8 @@ class Job:
                 self._listeners.tell(event, self._snapshot.at(time.monotonic()))
             self.changed.notify_all()
 
-    def add(self, item: Any) -> Task | None:
-        """Make the next item a task; None if the job was stopped."""
+    def add(self, item: Any, octets: int = 0) -> Task | None:
+        """Make the next item, which stands for so many bytes of data, a task; None if the job was stopped."""
         with self.changed:
             if self.over:
                 return None
@@ -254,6 +254,8 @@ class Job:
                 self.publish(ev.Counted(None))
             if self._items is None:
                 self.ledger.items[index] = item
+            if octets:
+                self.ledger.octets[index] = octets
             return Task(index, item)
 
     def again(self, indices: Sequence[int], options: MapOptions) -> Job:
@@ -284,7 +286,8 @@ class Job:
         for task, _, _ in done:
             task.settled = True
         values = [(task.index, value, log) for task, value, log in done]
-        self.publish(ev.Answered(invoked, values, charges, time.monotonic()))
+        read = sum(self.ledger.octets.get(task.index, 0) for task, _, _ in done) if self.ledger.octets else 0
+        self.publish(ev.Answered(invoked, values, charges, time.monotonic(), read))
         self._settle([task.index for task, _, _ in done])
 
     def recall(self, done: Sequence[tuple[Task, Any, str]], saved: float) -> bool:

@@ -62,6 +62,8 @@ class Ledger:
         """Of the tasks that printed something."""
         self.items: dict[int, Any] = {}
         """Of the tasks that are not done, unless they can be looked up elsewhere."""
+        self.octets: dict[int, int] = {}
+        """Bytes of data that an item stands for, where it does."""
         self.order = array("q")
         """Tasks in the order in which they ended."""
         self._states = bytearray()

@@ -26,6 +26,8 @@ class Snapshot:
     """Those invocations: sandboxes that work, or start."""
     done: int = 0
     failed: int = 0
+    read: int = 0
+    """Bytes of data in S3, or elsewhere, that the items of the done ones stand for."""
     cached: int = 0
     """Those of the done ones whose values were in the cache."""
     saved: float = 0.0
@@ -181,7 +183,8 @@ def reduce(snapshot: Snapshot, event: ev.Event) -> Snapshot:
         case ev.Failed():
             return _replace(s, running=s.running - event.sent, failed=s.failed + 1)
         case ev.Answered(invoked, done):
-            return _billed(_replace(s, running=s.running - len(done), done=s.done + len(done)), invoked)
+            running, all_done = s.running - len(done), s.done + len(done)
+            return _billed(_replace(s, running=running, done=all_done, read=s.read + event.read), invoked)
         case ev.Recalled(done, saved):
             return _replace(s, done=s.done + len(done), cached=s.cached + len(done), saved=s.saved + saved)
         case ev.Ended(at):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lithops_magic.engine.result.summary import recalled, saved, speedup
 from lithops_magic.engine.text import html
-from lithops_magic.engine.text.units import duration, money, plural, price, rate
+from lithops_magic.engine.text.units import duration, money, plural, price, rate, size
 
 if TYPE_CHECKING:
     from lithops_magic.engine import MapResult, Snapshot
@@ -90,6 +90,7 @@ def summary(snapshot: Snapshot, *, reducing: Reducing | None = None) -> str:
         parts = [f"{verb}: {finished:,} of {plural(total, 'task')} finished"]
         parts += _count(snapshot.running, "still running")
     parts += recalled(snapshot) + _count(snapshot.failed, "failed", mark="✗ ")
+    parts += [f"{size(snapshot.read)} read"] if snapshot.read else []
     parts.append(duration(snapshot.elapsed))
     parts += speedup(snapshot) + _count(snapshot.retried, "retried") + _count(snapshot.throttled, "throttled")
     parts += [str(reducing)] if reducing else []
@@ -121,6 +122,9 @@ def _seconds(left: float) -> str:
 def _details(snapshot: Snapshot) -> list[str]:
     spent, projected = snapshot.spent, snapshot.projected_cost
     parts = [price(spent, local=snapshot.local)] if spent else []
+    if snapshot.read:
+        per_second = snapshot.read / max(snapshot.running_seconds, 0.1)
+        parts += [f"{size(snapshot.read)} read, {size(per_second)}/s"]
     parts += [f"{money(projected)} at the end"] if projected and projected > spent > 0 else []
     parts += [f"{plural(snapshot.in_flight, 'sandbox', 'sandboxes')} at work"] if snapshot.in_flight else []
     parts += [duration(snapshot.elapsed), *_count(snapshot.retried, "retried")]
