@@ -87,12 +87,12 @@ def _create_role(options: argparse.Namespace) -> int:
 
 
 def _buckets(names: Sequence[str]) -> list[str]:
-    """Return names of buckets, as they are or out of an address.
+    """Return names of buckets, given as names or as S3 addresses.
 
     Raises
     ------
     ConfigError
-        One is none.
+        One of them is not valid.
     """
     found = [name.removeprefix("s3://").partition("/")[0] for name in names]
     for name, bucket in zip(names, found, strict=True):
@@ -130,7 +130,7 @@ def _doctor(options: argparse.Namespace) -> int:
     print(_examined(settings, asked=options.local is not None))
     for note in settings.notes:
         print(f"note    {note}")
-    # That there is no role is said by the examination of the role.
+    # The check of the role itself reports that there is none.
     problems = [found for found in settings.problems() if found.field != "execution_role" or settings.execution_role]
     checks = [Check(found.field, "problem", found.text, found.fix) for found in problems]
     for found in checks:

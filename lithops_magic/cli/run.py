@@ -93,7 +93,7 @@ def _opened(path: Path) -> NotebookNode:
         nbformat.validate(notebook)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except Exception:  # nbformat has many errors of its own for what is none
+    except Exception:  # nbformat has no common base for its many errors
         raise ConfigError(f"{path} is not a notebook.") from None
     return notebook
 
@@ -111,7 +111,7 @@ def _inject(notebook: NotebookNode, parameters: Mapping[str, Any]) -> None:
     source = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
     cell = new_code_cell(source, metadata={"tags": [_INJECTED]})
     if notebook.nbformat_minor < 5:
-        del cell["id"]  # which older notebooks may not have
+        del cell["id"]  # an older notebook format may have no ids
     notebook.cells.insert(0 if declared is None else declared + 1, cell)
 
 

@@ -97,7 +97,7 @@ def find_file(config_file: str | os.PathLike[str] | None = None) -> Path | None:
 
 
 def _is_file(path: Path, origin: str = "") -> bool:
-    """Whether there is a file; something else in its place is not passed over, for it may be meant.
+    """Whether there is a file. Anything else in its place is refused rather than skipped: the user probably meant it.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def local_environment() -> bool | None:
     Raises
     ------
     ConfigError
-        Its value is none that it may have.
+        Its value is neither 1 nor 0.
     """
     value = os.environ.get("LITHOPS_MAGIC_LOCAL", "").strip().lower()
     if value in ("", "1", "0", "true", "false"):

@@ -26,7 +26,7 @@ class Key:
     read: Callable[[Document, Place, Any], Any]
     places: tuple[Place, ...]
     home: Place
-    """Where it is added."""
+    """The place to which a new value is written."""
 
 
 def lookup(data: Mapping[str, Any], place: Place) -> Any:

@@ -1,4 +1,4 @@
-"""How much of something AWS Lambda gives, in one place ("Lambda quotas", AWS Lambda developer guide)."""
+"""AWS Lambda's limits, all of them here ("Lambda quotas", AWS Lambda developer guide)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Range(NamedTuple):
         return isinstance(number, int) and self.low <= number and (self.high is None or number <= self.high)
 
     def checked(self, value: Any) -> int:
-        """Return `value`, also a NumPy integer, as a plain one; raise ValueError when it is none or out of range."""
+        """Return an integer, NumPy's included, as a plain one; raise ValueError for anything else or out of range."""
         try:
             number = operator.index(value)
         except TypeError:

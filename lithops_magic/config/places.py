@@ -25,7 +25,7 @@ def _state() -> Path:
 
 
 def caches() -> Path:
-    """Return the folder of what can be made again, whether or not it exists."""
+    """Return the folder of the cache, all of which can be rebuilt; it need not exist."""
     chosen = os.environ.get("LITHOPS_MAGIC_CACHE_DIR")
     if chosen:
         return Path(chosen)

@@ -63,7 +63,7 @@ def start(
     PackageError
         A package or module that it needs cannot be shipped.
     MisuseError
-        The items are nothing that can be iterated over.
+        The items are not iterable.
     """
     items = data.bound(items, settings)
     if options.reduce_by and reduce is None:
@@ -123,11 +123,11 @@ def map(
 ) -> MapResult[R]:
     """Run `function` over `items` on AWS Lambda and return their values in order.
 
-    Every job begins afresh, with what is sent and an empty `/tmp`. Within one job, tasks that happen to run in the same
-    sandbox share objects that the function changes (a captured list, a module's variable, a cache) and files in `/tmp`;
-    environment variables and the working folder are put back after each task.
+    Every job starts clean, with only what is sent and an empty `/tmp`. Within one job, tasks that happen to run in the
+    same sandbox share objects that the function changes (a captured list, a module's variable, a cache) and files in
+    `/tmp`; environment variables and the working folder are reset after each task.
 
-    A random generator that the function takes along is the same in every task. For independent numbers that are the
+    A random generator that the function captures is the same in every task. For independent numbers that are the
     same in every run, give each task a seed of its own: map over
     ``zip(items, numpy.random.SeedSequence(42).spawn(len(items)))`` and begin the task with
     ``rng = numpy.random.default_rng(seed)``.
@@ -210,7 +210,7 @@ def map(
     background
         Return at once; the result fills while the job runs.
     progress
-        Show a bar of tqdm.
+        Show a tqdm progress bar.
 
     Returns
     -------
@@ -268,12 +268,12 @@ OPTIONS = tuple(name for name in NAMES if name not in ("label", "about"))
 
 
 def _check_call(function: Any, reduce: Any, iterables: Sequence[Any]) -> None:
-    """Refuse arguments that can be told to be wrong.
+    """Refuse arguments that are evidently wrong.
 
     Raises
     ------
     MisuseError
-        There are some.
+        An argument is wrong.
     """
     for name, value in (("function", function), *([("reduce", reduce)] if reduce is not None else [])):
         if not callable(value):

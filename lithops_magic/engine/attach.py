@@ -1,4 +1,4 @@
-"""Goes on with a job of another process: what it came to, what still comes, and if that is asked for the rest."""
+"""Picks up a job that another process started: its results so far, those still to come and, if asked, the rest."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 def attach(
     job_id: str, *, resume: bool = False, env: Mapping[str, str] | None = None, settings: Settings | None = None
 ) -> MapResult:
-    """Return the result of a job that another process began, or this one.
+    """Return the result of a job that another process started, or this one.
 
-    What had finished is there at once. While another process still runs the job, its results arrive as it writes them
+    Finished tasks are there at once. While another process still runs the job, its results arrive as it writes them
     down; what runs in Lambda without one arrives if it took long enough to be kept in S3. A detached job simply goes
     on.
 
@@ -64,7 +64,7 @@ def attach(
     Raises
     ------
     UnknownJob
-        This machine knows no such job, or cannot read what it keeps of it.
+        This machine has no record of such a job, or cannot read it.
     JobInterrupted
         It cannot be resumed: another process runs it, this Python is not the one that began it, or a value is missing.
     """
@@ -77,7 +77,7 @@ def attach(
     if resume:
         _check(folder, manifest, recipe)
     elif manifest["detached"]:
-        # Whoever looks after it writes down what came; several may look.
+        # One process records the results of a detached job; others may watch.
         folder.lock()
     try:
         return _Attached(folder, manifest, _revived(recipe, manifest, resume, env or {}, settings), resume).start()
@@ -116,7 +116,7 @@ def _check(folder: JobFolder, manifest: Mapping[str, Any], recipe: Recipe) -> No
 def _revived(
     recipe: Recipe, manifest: Mapping[str, Any], resume: bool, env: Mapping[str, str], settings: Settings | None
 ) -> Recipe:
-    """Return the recipe with what was never written down: the credentials of now, and environment variables."""
+    """Return the recipe with what is never written to disk: today's credentials, and environment variables."""
     from lithops_magic import config
 
     now = settings or config.load()
@@ -144,7 +144,7 @@ def _unpacked(function: Function) -> Callable[[Any], Any] | None:
 
 
 class _Attached:
-    """One job on its way back."""
+    """A job of another process while it is being picked up."""
 
     def __init__(self, folder: JobFolder, manifest: Mapping[str, Any], recipe: Recipe, resume: bool) -> None:
         self._folder = folder
@@ -247,7 +247,7 @@ class _Attached:
             return backend.view(notify, connected=False)
 
     def _rest(self, replay: Replay, request: Request, why: str) -> None:
-        """A task about which nothing is known, or nothing more will be."""
+        """Handle a task of which the journal and S3 have no outcome, or will have none."""
         if self._detached and not self._resume:
             detached.rest(replay, request, why)
         elif not self._resume:

@@ -122,7 +122,7 @@ class Backlog(Source):
         self._deliver = deliver
 
     def ask(self, items: int) -> bool:
-        """Ask for `items` more; whether some are there."""
+        """Request `items` more calls; return whether any are waiting."""
         if items <= 0 or self.last:
             return False
         with self._lock:

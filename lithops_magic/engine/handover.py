@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lithops_magic.config import Settings
 
 ITEMS = 100_000
-"""The most of a detached job: all are sent at once, and every look at its results lists them."""
+"""Most items of a detached job: all are sent at once, and every check for results lists them."""
 TICK = 0.02
 
 
@@ -37,7 +37,7 @@ def all_items(items: Iterable[Any]) -> list[Any]:
     Raises
     ------
     MisuseError
-        There are too many, and there may be no end of them.
+        There are too many, possibly without end.
     """
     taken = Items(items)
     found = [_prepared(item) for item in itertools.islice(taken.iterator, ITEMS + 1)]
@@ -97,7 +97,7 @@ def handed_over(result: MapResult) -> MapResult:
 
 
 def start(job: Job, function: Function, items: Items, settings: Settings, options: MapOptions) -> None:
-    """Start a job that runs by itself."""
+    """Start a job that runs without this process."""
     assert items.owned is not None
     cargo = Cargo(function.need)
     for item in items.owned:

@@ -66,7 +66,7 @@ def launch(
 
 
 def _keys(job: Job, blob: Function, settings: Settings, options: MapOptions) -> Keys | None:
-    """Return what names a job's values in the cache; None, and a note, if nothing does."""
+    """Return the cache keys of a job; None, with a note, if its values cannot be identified."""
     try:
         keys = Keys(blob.function, settings, options, blob.need.sources, lambda problem: job.publish(ev.Noted(problem)))
     except Undetermined as error:
@@ -80,8 +80,8 @@ def _keys(job: Job, blob: Function, settings: Settings, options: MapOptions) -> 
 def again(
     function: Callable[[Any], Any], settings: Settings, job: Job, indices: Sequence[int], options: MapOptions
 ) -> Job:
-    """Run tasks of a job that is over again, and return the job that has the others' values already."""
+    """Rerun tasks of a job that has ended; the job returned already has the other tasks' values."""
     items = Items([job.item(index) for index in indices])
-    # What is run again is waited for, also where the first run was not.
+    # A retry is waited for, even if the first run was detached.
     options = replace(options, detach=False)
     return launch(job.again(indices, options), function, items, settings, options)

@@ -165,7 +165,7 @@ def _above(low: float, wanted: str, *, also: bool = False) -> Callable[[str, Any
 
 
 def _flag(name: str, value: Any) -> bool:
-    # NumPy's is none of Python's.
+    # NumPy's bool is not a subclass of Python's.
     if type(value).__name__ not in ("bool", "bool_"):
         raise _wrong(name, "True or False", value)
     return bool(value)
@@ -254,7 +254,7 @@ def _callables(name: str, value: Any) -> tuple[Callback, ...]:
 
 
 _NEEDED = frozenset(field.name for field in fields(MapOptions) if field.default is not None)
-"""Of which None is not a value, or an empty one."""
+"""Options for which None is checked like any other value."""
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "memory": _whole(limits.MEMORY),

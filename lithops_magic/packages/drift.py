@@ -1,4 +1,4 @@
-"""Finds the user's own modules of which the notebook has something else than their files say.
+"""Finds the user's own modules whose state in the notebook differs from their files.
 
 A file was edited or deleted since it was imported, an attribute was patched, a global was set: what runs must be what
 the notebook has, so such modules travel by value.

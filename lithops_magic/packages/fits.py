@@ -1,4 +1,4 @@
-"""What was found to fit together, kept for a day: one more pure package does not ask the indexes again."""
+"""Remembers compatible versions for a day, so that adding a pure package asks no index."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lithops_magic.packages import stamp
 from lithops_magic.packages.cache import Cache
 
 KEPT = 24 * 3600.0
-"""Seconds: afterwards an index may have something that is nearer."""
+"""Seconds, after which an index may have a nearer version."""
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from lithops_magic.packages.whereabouts import distribution_of
 from lithops_magic.working_folder import working_folder
 
 REFUSED = "cannot be shipped"
-"""Stands in the note about what was learned and is not to be had for Lambda."""
+"""The verb of the note about learned packages that Lambda cannot have."""
 
 
 def beside(shipped: Iterable[str]) -> dict[str, str]:
@@ -41,7 +41,7 @@ def remember(distributions: Mapping[str, str]) -> None:
 
 
 def forget(distributions: Container[str]) -> None:
-    """Keep these no longer: they cannot be shipped."""
+    """Forget distributions that cannot be shipped."""
     _write({asker: [name for name in names if name not in distributions] for asker, names in _read().items()})
 
 

@@ -1,4 +1,4 @@
-"""What an installed distribution says of itself: whoever wrote that, it is read without trust, and never raises."""
+"""Metadata of installed distributions: read without trust in whoever wrote it, and without raising."""
 
 from __future__ import annotations
 

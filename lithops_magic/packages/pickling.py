@@ -1,4 +1,4 @@
-"""Pickles an object and notes on the way what it will need where it is unpickled."""
+"""Pickles an object and records what unpickling it will need."""
 
 from __future__ import annotations
 

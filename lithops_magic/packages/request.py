@@ -27,7 +27,7 @@ class Request:
     """What to ship beside, or instead of, what is found; hashable, files by their contents."""
 
     nothing: bool = False
-    """Ship no distributions, not even those that are found."""
+    """Ship no distributions at all, not even those found."""
     requirements: tuple[str, ...] = ()
     files: tuple[tuple[Path, bytes], ...] = ()
     """Requirements files, pyproject.toml or lock files, each with what it says and what it includes."""

@@ -12,7 +12,7 @@ from lithops_magic.packages.versions import FIRST_YEAR, is_same, major, version_
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A distribution of which the function has another version than the notebook."""
+    """A distribution whose version in the function differs from the notebook's."""
 
     name: str
     here: str
@@ -47,7 +47,7 @@ class Resolution:
 
 
 def differences(parts: Mapping[str, Part], fetched: Mapping[str, str]) -> Iterator[Difference]:
-    """Yield what is fetched in another version than it has here."""
+    """Yield distributions that are fetched in a version other than the installed one."""
     for name, pin in fetched.items():
         if name in parts and not is_same(parts[name], pin):
             yield Difference(name, parts[name].version, version_in(pin) or pin)

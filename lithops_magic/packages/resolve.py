@@ -57,7 +57,7 @@ class _Resolver:
         self._warnings: list[str] = []
         self._built: set[str] = set()
         self._as_they_are: set[str] = set()
-        """Those of which there is no build, but what is installed here runs there."""
+        """Names without a build whose installed files run on the target."""
 
     def run(self) -> Resolution:
         fixed = self._asked_for()
@@ -65,7 +65,7 @@ class _Resolver:
         missing = [str(req) for name, req in self._closure.missing.items() if name not in fixed]
         binary = [part for part in parts.values() if not part.pure]
         fetched, memory, fit = fixed, self._memory(binary, missing, fixed), None
-        # What is installed here and fits is not asked of any index.
+        # Nothing is asked of an index where the installed files fit.
         if missing or (fixed and binary) or not all(self._ships(part) for part in binary):
             fit = memory.recall()
             fetched = fixed | (self._taken(fit) if fit else self._fit(binary, missing, fixed))
@@ -136,7 +136,7 @@ class _Resolver:
         return f" The nearest there is: {', '.join(found)}." if found else ""
 
     def _fit(self, binary: list[Part], missing: list[str], fixed: dict[str, str]) -> dict[str, str]:
-        """Find versions of the compiled parts that fit `fixed` and one another, changing as few as possible."""
+        """Find compatible versions of the compiled parts and `fixed`, changing as few as possible."""
         alone = not missing and not fixed
         binary = [part for part in binary if not self._is_local_build(part)]
         try:
@@ -160,7 +160,7 @@ class _Resolver:
         raise PackageError(f"No versions fit together for {self._uv.target.describe()}: {problem}.{ways}")
 
     def _is_local_build(self, part: Part) -> bool:
-        """Whether no index has just this build, and it runs there."""
+        """Whether this is a local build that runs on the target as it is."""
         elsewhere = bool(direct_url(part.distribution)) or is_from_files(part.distribution)
         if elsewhere and (self._ships(part) or runs_installed(part.distribution, self._uv.target)):
             self._as_they_are.add(part.name)

@@ -1,4 +1,4 @@
-"""What tells one state of files from another, without reading them."""
+"""Fingerprints the state of files without reading them."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def looked_up(function: FunctionType) -> dict[str, Any]:
     for name, anything in _names(function.__code__):
         if name in function.__globals__:
             value = function.__globals__[name]
-            # A word may be a column's name as well, and the notebook have something else under it.
+            # A word may just as well name a column, while the notebook uses that name for something else.
             if anything or type(value).__module__.partition(".")[0] in _DATA:
                 found[name] = value
     return found

@@ -13,11 +13,11 @@ from lithops_magic.packages.uv import Uv
 from lithops_magic.packages.versions import normal
 
 OLD = timedelta(days=2 * 365)
-"""Age of a build from which it is no stand-in for what the notebook has."""
+"""Age beyond which a build does not stand in for what the notebook has."""
 
 
 def refuse_old(uv: Uv, differences: Sequence[Difference]) -> None:
-    """Refuse what is of another time than the notebook's packages, unless the user asks for it.
+    """Refuse builds that are years older than the notebook's packages, unless the user asks for them.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def _refusal(uv: Uv, differences: Sequence[Difference], what: str) -> str:
 
 
 def ways_out(uv: Uv, pins: Sequence[str]) -> str:
-    """Say where builds of these versions run, as far as there are some."""
+    """Say where builds of these versions would run, if anywhere."""
     target, ways = uv.target, []
     newer = [replace(target, minor=minor) for minor in (12, 13) if minor > target.minor]
     if found := next((one for one in newer if _has_all(one, pins)), None):
@@ -69,7 +69,7 @@ def ways_out(uv: Uv, pins: Sequence[str]) -> str:
 
 
 def notes(target: Target, differences: Sequence[Difference]) -> Iterator[str]:
-    """Yield what the user is told of the versions that tasks get instead."""
+    """Yield a note on the versions that tasks get instead."""
     if differences:
         here = ", ".join(f"{one.name} {one.here}" for one in differences)
         there = ", ".join(f"{one.name} {one.there}" for one in differences)

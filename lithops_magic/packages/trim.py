@@ -1,4 +1,4 @@
-"""Tells which files of a package no program needs."""
+"""Leaves out files of packages that no program needs."""
 
 from __future__ import annotations
 

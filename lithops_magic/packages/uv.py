@@ -42,7 +42,7 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class Unresolvable(Exception):
-    """There are no versions and wheels that fulfill everything; the text says which."""
+    """No versions and wheels satisfy all requirements; the text says which conflict."""
 
 
 class Unreachable(Exception):

@@ -8,11 +8,11 @@ from packaging.version import InvalidVersion, Version
 from lithops_magic.packages.distributions import Part
 
 FIRST_YEAR = 1990
-"""From here on, a version begins with a year."""
+"""A version that starts with a larger number starts with a year."""
 
 
 def public(part: Part) -> str:
-    """The requirement of its version, whatever its builder added to it (PEP 440, "local version identifiers")."""
+    """The requirement for its public version, without a builder's suffix (PEP 440, "local version identifiers")."""
     return f"{part.name}=={public_version(part)}"
 
 
@@ -21,7 +21,7 @@ def public_version(part: Part) -> str:
 
 
 def is_same(part: Part, pin: str) -> bool:
-    """Whether a pin is of the part's version, however both are written."""
+    """Whether a pin means the part's version, however the two are spelled."""
     return pin == part.pin or normal(version_in(pin)) == normal(part.version)
 
 
@@ -30,7 +30,7 @@ def version_in(pin: str) -> str:
 
 
 def normal(version: str) -> Version | str:
-    """The version as all spellings of it compare, without what its builder added to it."""
+    """Normalize a version for comparison, without a builder's suffix."""
     try:
         return Version(Version(version).public)
     except InvalidVersion:
@@ -38,7 +38,7 @@ def normal(version: str) -> Version | str:
 
 
 def major(version: str) -> str:
-    """Return what a version begins with, of its epoch if it has one."""
+    """Return the major version, with its epoch if there is one."""
     try:
         parsed = Version(version)
     except InvalidVersion:

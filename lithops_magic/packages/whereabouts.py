@@ -1,4 +1,4 @@
-"""Where a module is that a sandbox does not have: in a distribution installed here, among the user's own, nowhere."""
+"""Where a module that a sandbox lacks is found: in a distribution installed here, the user's own, or nowhere."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ from lithops_magic.engine.durable import lines, private, records
 from lithops_magic.errors import UnknownJob, UnreadableJob
 
 FORMAT = 1
-"""Of the files; another one is not read."""
+"""Format of the files; no other is read."""
 NEEDED = frozenset({"id", "label", "created", "detached", "python", "key", "total", "names", "start", "recipe"})
-"""What a manifest must tell."""
+"""Keys that every manifest has."""
 KEPT_BYTES = 2_000_000_000
 """Bytes of all folders together, beyond which the oldest are deleted."""
 PATIENCE = 0.2
@@ -29,12 +29,12 @@ PATIENCE = 0.2
 _LISTED = 10
 _DAY = 86_400
 _OLD_MANIFEST = "manifest.json"
-"""What a folder had before there were formats."""
+"""The manifest's name before formats had numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How far a job is."""
+    """The progress of a job."""
 
     total: int | None
     done: int
@@ -48,7 +48,7 @@ class State:
 
 
 class JobFolder:
-    """What is kept of one job, readable by its user only."""
+    """The files of one job, readable by their user only."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -116,7 +116,7 @@ class JobFolder:
 
     @property
     def changed(self) -> float:
-        """Wall clock of its last change; not that of a mere look, which locks it."""
+        """Wall clock of the last change; locking the folder to look at it does not count."""
         with contextlib.suppress(OSError):
             return self.seen or min(self.path.lstat().st_mtime, time.time())
         return 0.0
@@ -129,7 +129,7 @@ class JobFolder:
 
     def append(self) -> IO[bytes]:
         """Open the journal to write more of it."""
-        # What was not written to its end would spoil the line that follows.
+        # A line cut short by a crash would corrupt the one after it.
         end = records.read(self.journal).end
         file = private.append(self.journal)
         file.truncate(end)

@@ -1,4 +1,4 @@
-"""Reads on in a journal that another process writes, as long as that lives."""
+"""Tails a journal that another process writes, for as long as that process lives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a journal tells of a job: its items, which tasks were sent, and every answer, to be played back."""
+"""A job as its journal records it: its items, the tasks that were sent, and every answer, ready for replay."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class _Part:
 
 
 class Recall:
-    """What a journal tells, which may still be written. May be used from any thread.
+    """The content of a journal, which may still grow. Safe to use from any thread.
 
     Attributes
     ----------
@@ -129,7 +129,7 @@ class Recall:
             return self._live
 
     def close(self) -> None:
-        """Nothing more is wanted."""
+        """Stop reading."""
         with self._changed:
             self._live = False
             self._changed.notify_all()

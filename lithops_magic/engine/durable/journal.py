@@ -41,11 +41,11 @@ PERIOD = 0.25
 LIMIT = 256_000_000
 """Bytes of one job's journal; what comes then is not written, and the job cannot be resumed from there on."""
 BUFFER = 32_000_000
-"""Bytes that wait in memory before a job becomes worth a folder by their number."""
+"""Bytes buffered in memory from which even a short job gets a folder."""
 LEAVING = 2.0
-"""Seconds that an interpreter which ends waits for the last write."""
+"""Seconds that a closing interpreter waits for the last write."""
 PUBLIC = frozenset({"id", "label", "created", "detached", "python", "cloudpickle"})
-"""What S3 is told of a job: not the key that signs its results, nor anything of the user's."""
+"""What S3 may hold of a manifest: neither the key that signs results nor any user data."""
 
 
 running: WeakValueDictionary[str, Job] = WeakValueDictionary()
@@ -83,7 +83,7 @@ class Journal(Silent):
     def start(
         self, place: Place | None, oldest: Callable[[], float | None] = lambda: None, *, at_once: bool = False
     ) -> None:
-        """Begin to look whether the job is worth it; `at_once`: it is."""
+        """Start the writer, which opens a folder once the job proves worth it; `at_once`: now."""
         if self._thread is not None:
             return
         self._place, self._oldest = place, oldest
@@ -149,7 +149,7 @@ class Journal(Silent):
             self.note(records.Answered(indices, Ambiguous(outcome.message)))
 
     def changed(self, function: Function) -> None:
-        """Note that the function was given more than it had."""
+        """Note that the function has gained packages."""
         self._recipe = replace(self._recipe, function=function)
         self._outdated = True
 

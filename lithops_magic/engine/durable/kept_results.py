@@ -31,7 +31,7 @@ MARGIN = 15.0
 EVENT_AGE = 6 * 3600.0
 """Seconds after which Lambda drops an event that it could not begin (its default, which is also the most)."""
 HOPELESS = frozenset({"AccessDenied", "AllAccessDisabled", "NoSuchBucket"})
-"""Errors after which further looks are in vain."""
+"""Errors after which polling S3 is pointless."""
 MANIFEST = "manifest"
 """The object under a job's prefix that says what the job is; a detached job's is there before its first event."""
 _THREADS = 8
@@ -63,7 +63,7 @@ class Watch:
     runs
         How often a task of a detached job is begun at most: its last run is given that timeout.
     say
-        Told once why S3 cannot be looked at.
+        Called once with the reason why S3 cannot be read.
     """
 
     def __init__(

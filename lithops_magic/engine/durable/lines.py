@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _RAW, _BASE64 = b"\t", b"\f"
-"""What parts JSON, in which neither can stand, from the bytes that follow it, plain or encoded."""
+"""Separates the JSON, which contains neither, from the bytes after it: plain, or in base64."""
 _CHECKSUM = 8
 """Hexadecimal digits at the start of a line."""
 

@@ -1,4 +1,4 @@
-"""The jobs that this machine has a folder of."""
+"""Lists the jobs that have a folder on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job's journal is made of: records that are only ever appended, so that a killed process costs the last one."""
+"""The records of a job's journal: only ever appended, so that a killed process costs at most the last one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """There are no other items."""
+    """There are no more items."""
 
     total: int
 
@@ -82,7 +82,7 @@ class RecalledAmbiguous(Ambiguous):
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """What a journal tells from some place on."""
+    """The records of a journal from some offset on."""
 
     records: list[Record]
     damaged: int

@@ -32,7 +32,7 @@ class Silent:
         """Note what became of an invocation."""
 
     def changed(self, function: Function) -> None:
-        """Note that the function was given more than it had."""
+        """Note that the function has gained packages."""
 
     def close(self) -> None:
         """The job is over."""

@@ -1,4 +1,4 @@
-"""The pictures, tables and other things to look at that tasks returned, side by side."""
+"""Pictures, tables and other displayable values of tasks, side by side."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Entry:
         return f"{self.index:,} · {self.item}" if self.item else f"{self.index:,}"
 
     def to_html(self) -> str:
-        """As a figure with its caption."""
+        """Return it as a figure with its caption."""
         things = self.value if isinstance(self.value, Shown) else [self.value]
         body = "".join(_to_html(thing, f"of task {self.caption}") for thing in things)
         return f'<figure style="{_CELL}">{body}<figcaption>{html.escape(self.caption)}</figcaption></figure>'
 
 
 class Gallery:
-    """What some tasks returned, as it looks; a notebook shows it.
+    """The displayable values of some tasks, which a notebook shows.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The values of a job as a sequence, while it runs and after: what of a result is not made for the eye."""
+"""The values of a job as a sequence, while it runs and after; `map_result` adds what is for display."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class JobValues(Waiting, Sequence[R]):
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self._called = ""
-        """How it is had where no variable is it."""
+        """An expression that gives the result, for when no variable holds it."""
 
     def __len__(self) -> int:
         total = self._job.snapshot().total
@@ -55,10 +55,10 @@ class JobValues(Waiting, Sequence[R]):
         return value
 
     def __reduce_ex__(self, _: Any) -> tuple[Any, ...]:
-        """Travel as values: into a task, a file or a copy, where there is no job."""
+        """Pickle as plain values: a task, a file or a copy has no job."""
         return Values, portable(self._job)
 
-    if not TYPE_CHECKING:  # for a type checker, there is no attribute but those below
+    if not TYPE_CHECKING:  # a type checker must see only the attributes below
 
         def __getattr__(self, name: str) -> Any:
             __tracebackhide__ = True

@@ -25,7 +25,7 @@ class Text(str):
 
 
 class LogLines(Sequence[tuple[int, str]]):
-    """Lines that tasks printed, each with the index of its task; shows the first few hundred."""
+    """Lines that tasks printed, each with its task's index; the repr shows the first few hundred."""
 
     def __init__(self, lines: Sequence[tuple[int, str]], sought: str) -> None:
         self._lines = lines

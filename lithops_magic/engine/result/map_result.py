@@ -35,7 +35,7 @@ class MapResult(JobValues[R]):
     def __init__(self, job: Job, reduction: Reduction | None = None) -> None:
         super().__init__(job)
         self._reduction = reduction
-        """What becomes of all values at the end, if that was asked for."""
+        """The reduction of all values, if there is to be one."""
         self._follow: Callable[[MapResult[Any]], object] = MapResult.finish
         """How `retry` waits for the end; a notebook draws the progress meanwhile."""
 

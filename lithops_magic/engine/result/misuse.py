@@ -1,4 +1,4 @@
-"""Answers to what a result cannot do, in one line each that says what to do instead."""
+"""One-line errors for what a result cannot do, each saying what to do instead."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def position(index: Any, length: int) -> int:
 
 
 def no_attribute(name: str) -> NoSuchAttribute:
-    """Return the error that says where a result's values are to be had."""
+    """Return the error that says how to get at a result's values."""
     return NoSuchAttribute(
         f"a MapResult has no attribute {name!r}; its values are list(result), numpy.array(result) or result.to_frame()"
     )
@@ -81,12 +81,12 @@ def function_and_item(job: Job, index: int) -> tuple[Callable[..., Any], Any]:
 
 
 def followed(job: Job) -> Iterable[tuple[str, str]]:
-    """Return what tells what the tasks of `job` print.
+    """Return an iterable over what the tasks of `job` print.
 
     Raises
     ------
     MisuseError
-        Nothing does.
+        The job cannot be followed.
     """
     if job.follow is None:
         raise MisuseError("logs: this job runs nowhere where it could be followed")

@@ -92,7 +92,7 @@ class Reduction:
         return cls(name, begin, groups)
 
     def anew(self) -> Reduction:
-        """Return the same, not begun: of a job that is tried again."""
+        """Return a fresh copy, for a job that is retried."""
         return Reduction(self.name, self._begin, self._groups)
 
     def follow(self, mapped: MapResult) -> None:
@@ -106,7 +106,7 @@ class Reduction:
             self.result.cancel()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is over, or known never to begin; return whether it is."""
+        """Wait until it is over or certain never to begin; return whether it is."""
         if timeout is None:
             while not self.wait(_TICK):
                 pass

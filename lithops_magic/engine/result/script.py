@@ -25,7 +25,7 @@ def install() -> None:
 
 
 def look_after(job: Job) -> None:
-    """Have the end of this process say what becomes of `job`."""
+    """Arrange for this process, when it ends, to say what becomes of `job`."""
     if not _jobs:
         atexit.unregister(_leave)
         atexit.register(_leave)
@@ -41,7 +41,7 @@ def interrupted(error: KeyboardInterrupt, job: Job | None) -> None:
 
 
 def _outlook(job: Job) -> str:
-    """What is kept of a job that this process leaves."""
+    """Say what remains of a job when this process ends."""
     snapshot = job.snapshot()
     ended = snapshot.done + snapshot.failed
     of = "" if snapshot.total is None else f" of {snapshot.total:,}"
@@ -56,7 +56,7 @@ def _outlook(job: Job) -> str:
 
 
 def _leave() -> None:
-    """Name the jobs that end with this process."""
+    """Tell which jobs end with this process."""
     if getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)() is not None:
         return
     running = [job for job in _jobs if not job.over and not job.options.detach]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def task_costs(table: Table, snapshot: Snapshot) -> NDArray[np.float64]:
     """Return the USD of each task, requests included; their sum is the cost of the job.
 
-    Time and memory are shared out by what each task was billed, requests by how often it was sent.
+    Time and memory are divided by billed time, requests by the number of attempts.
     """
     billed, memory, sent = (np.array(table[name], float) for name in ("billed_ms", "memory_mb", "attempts"))
     used = billed * np.where(memory > 0, memory, snapshot.memory_mb)

@@ -1,4 +1,4 @@
-"""HTML that is left alone by the sanitiser of an untrusted notebook and reads on light and dark: tables, no colors."""
+"""HTML that survives the sanitizer of an untrusted notebook and reads on light and dark: tables, no colors."""
 
 from __future__ import annotations
 

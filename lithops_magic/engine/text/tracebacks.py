@@ -62,7 +62,7 @@ def group(errors: Mapping[int, TaskError]) -> list[ErrorGroup]:
 
 
 def _kind(error: TaskError) -> tuple[str, ...]:
-    """What tells whether two errors are the same mistake: type and line, because a message often carries the item."""
+    """Return the key by which errors are grouped: type and line, because messages often quote the item."""
     known = facts(error)
     return type_name(error), "" if known.where else known.message, known.where, *_kinds_of_parts(known.traceback)
 
@@ -85,7 +85,7 @@ def summarize(errors: Mapping[int, TaskError], total: int, debug: str) -> TaskEr
 
 
 def _first(error: TaskError, count: int, total: int, debug: str) -> Iterator[str]:
-    """Say what the summary does not: which item it was, the message, and how to look into it."""
+    """Add what the summary lacks: the item, the message, and how to debug it."""
     known = facts(error)
     item = f" ({known.item})" if known.item else ""
     what = f"{'First: task' if count > 1 else 'Task'} {known.index}{item}: "
@@ -97,7 +97,7 @@ def _first(error: TaskError, count: int, total: int, debug: str) -> Iterator[str
 
 
 def _message(error: TaskError) -> str:
-    """The message without the type before it, which is said already."""
+    """Return the message without its leading type, which the line already shows."""
     known = facts(error)
     text = known.message
     return (text.removeprefix(known.traceback.type).removeprefix(": ").strip() if known.traceback else text) or text
@@ -148,7 +148,7 @@ def render(traceback: RemoteTraceback, name_code: NameCode) -> str:
 
 
 def _way(traceback: RemoteTraceback, name_code: NameCode) -> Iterator[str]:
-    """What came before the exception: its cause, and the calls that led to it."""
+    """Return what precedes the exception: its cause, and the calls that led to it."""
     if traceback.cause is not None:
         yield from (render(traceback.cause, name_code), *traceback.cause.notes, "", "which led to", "")
     if traceback.frames:
@@ -175,7 +175,7 @@ def _parts(traceback: RemoteTraceback, name_code: NameCode) -> Iterator[str]:
 
 
 def _variables(frame: RemoteFrame) -> list[str]:
-    """What a person's own code had in its variables; names that no code can have are ours."""
+    """Yield the variables of the user's own code; names that are not identifiers are ours."""
     found = frame.locals if frame.own else {}
     return [f"      {name} = {' '.join(value.split())}" for name, value in found.items() if name.isidentifier()]
 

@@ -32,7 +32,7 @@ def money(usd: float) -> str:
 
 
 def price(usd: float, *, local: bool) -> str:
-    """Return what AWS's list price is for a job, requests included: the one way in which it is said everywhere."""
+    """Return a job's price, requests included, in the one wording used everywhere."""
     return f"≈ {money(usd)} on AWS{', free here' if local else ''}"
 
 

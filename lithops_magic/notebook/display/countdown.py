@@ -5,7 +5,7 @@ from __future__ import annotations
 _STEADINESS = 2.0
 """Seconds over which a new estimate takes the place of the old one, at least."""
 _WRONG = 1.25
-"""Times what is shown that the estimate must be before the number may rise."""
+"""How many times the number shown an estimate must be before the number may go up."""
 
 
 class Countdown:

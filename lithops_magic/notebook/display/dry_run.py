@@ -114,7 +114,7 @@ def _cache(there: There) -> str:
 
 
 def _estimate(plan: Plan, tuning: Tuning | None, cached: int) -> str:
-    """Say what the job will probably cost, from what was measured of the function."""
+    """Estimate the job's cost from measurements of its function."""
     tasks = (plan.tasks or 0) - cached
     if tuning is None or tasks <= 0:
         return ""

@@ -1,4 +1,4 @@
-"""Has a notebook show the figures that tasks drew, also if it has drawn none itself."""
+"""Makes a notebook show the figures that tasks drew, even if it has drawn none itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def can_be_shown(shell: InteractiveShell, value: object) -> None:
-    """Tell the notebook how to show figures, if `value` is one or has some and it does not know yet."""
+    """Set the notebook up to show figures, if `value` is or contains one and matplotlib is not set up yet."""
     module = sys.modules.get("matplotlib.figure")
     things = value if isinstance(value, list) else [value]
     if module is None or not any(isinstance(thing, module.Figure) for thing in things):

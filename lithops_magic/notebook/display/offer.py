@@ -1,4 +1,4 @@
-"""What of earlier work is still there: said when it may be missed, in one line."""
+"""Points out, in one line, earlier work that still exists and might be overlooked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lithops_magic.engine import MapResult
 
 LONG = 60.0
-"""Seconds from which on nobody wants to run a job again."""
+"""Seconds beyond which a job is too expensive to repeat."""
 
 
 def unfinished(notebook: str) -> str:

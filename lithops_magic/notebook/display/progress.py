@@ -166,7 +166,7 @@ class Progress:
         self._notes = notes
         self._told = set() if told is None else told
         self._known = frozenset(self._told)
-        """What jobs before this one were noted for."""
+        """Notes that earlier jobs have already shown."""
         self._countdown = Countdown()
         self._began = time.monotonic()
 
@@ -220,6 +220,6 @@ class Progress:
         return frame(snapshot, left=left, notes=notes, reducing=Reducing.of(result), picture=picture, mark=mark)
 
     def _news(self, snapshot: Snapshot) -> tuple[str, ...]:
-        """Return the job's notes that no other job of the session had."""
+        """Return the job's notes that no earlier job of the session has shown."""
         self._told.update(snapshot.notes)
         return tuple(note for note in snapshot.notes if note not in self._known)

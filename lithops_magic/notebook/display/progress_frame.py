@@ -20,7 +20,7 @@ _BAR = 12
 LONG = 5.0
 """Seconds after which somebody may want to come back to a job."""
 _RED = "#e03c31"
-"""Is seen on white and on black."""
+"""Visible on white and on black."""
 _WIDE = ' style="width:20em;vertical-align:middle"'
 
 
@@ -33,7 +33,7 @@ class Reducing:
 
     @classmethod
     def of(cls, result: MapResult) -> Reducing | None:
-        """Return that of `result`, None if it has none or has not begun it."""
+        """Return the reduction of `result`; None if it has none."""
         reduction = result._reduction
         return Reducing(reduction.name, reduction.result.snapshot()) if reduction and reduction.result else None
 

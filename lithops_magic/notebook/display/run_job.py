@@ -45,7 +45,7 @@ class View:
     """Whether a picture goes with it."""
     notes: tuple[str, ...] = ()
     told: set[str] = field(default_factory=set)
-    """What the session's jobs have been noted for: it is not said of each again."""
+    """Notes that the session's jobs have already shown: each is shown once."""
     shows_result: bool = False
     """Whether the cell's output is the result itself, which lists its errors."""
 

@@ -1,4 +1,4 @@
-"""A notebook as others should get it: executed, static, without secrets and without what only this machine knows."""
+"""A notebook fit to share: executed, static, without secrets and without anything that exists only on this machine."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
 )
-"""What can be told to be a secret by its looks, whoever's it is."""
+"""Texts that are recognizably secrets by their shape alone."""
 
 _WORD = (
     r"(?:secret|token(?!i[sz]|s)|password|passwd|passphrase|(?:access|account|api|private|shared)[_-]?key|credential)"

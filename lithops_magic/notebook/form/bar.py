@@ -50,7 +50,7 @@ class Bar:
         self.offer_save("")
 
     def offer_save(self, file: str) -> None:
-        """Show the buttons that write the file or do not, or hide them if there is nothing to write."""
+        """Show the buttons that confirm or cancel a save, or hide them if there is nothing to save."""
         self.save.description = f"Save to {file}" if file else "Save"
         self.save.layout.display = self.cancel.layout.display = None if file else "none"
 

@@ -66,7 +66,7 @@ class Words:
         self.tell(())
 
     def say(self, words: str) -> None:
-        """Show something that a problem does not hide; empty: the hint again."""
+        """Show a remark that a problem does not hide; an empty one restores the hint."""
         self._said = words
         self.tell(())
 
@@ -103,7 +103,7 @@ class Single:
 
 
 class Choice(Single):
-    """One of some texts; a text from the file that is none of them is added."""
+    """A choice among texts; a different text from the file is added to the choices."""
 
     @property
     def text(self) -> str:
@@ -184,7 +184,7 @@ def number_control(name: str, placeholder: str) -> Single:
 
 
 def choice_control(name: str, choices: Choices, width: str = WIDTH) -> Choice:
-    """Return a field for one of some texts."""
+    """Return a field for a choice among texts."""
     return Choice(FIELDS[name], widgets.Dropdown(**_common(name, width), options=choices))
 
 
@@ -255,7 +255,7 @@ class Picked:
         self._show(listed, words)
 
     def type_freely(self, words: str, *, off: bool = False) -> None:
-        """Show the text field, disabled if `off`, and say why there is no list."""
+        """Fall back to the text field, disabled if `off`, and say why there is no list."""
         self.free.value, self.boxes = self.text, {}
         self.free.disabled = off
         self._show(self.free, words)

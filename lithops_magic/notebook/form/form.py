@@ -171,7 +171,7 @@ class ConfigForm:
             self._act(partial(action, self))
 
     def _discard(self) -> None:
-        """Remove what was shown of earlier settings."""
+        """Remove results and diffs of earlier settings."""
         self.pending = None
         self.bar.clear()
 

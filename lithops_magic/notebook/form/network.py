@@ -74,7 +74,7 @@ class Network:
         self.vpc.observe(lambda _: None if self._loading else chosen(self._choose), "value")
 
     def show(self, networks: Networks) -> None:
-        """Fill in what the account has; whatever is chosen already stays chosen."""
+        """Fill in what the account has; earlier choices stay."""
         self._networks = networks
         if isinstance(networks.vpcs, Denied):
             self._offer_vpcs([], OTHER)

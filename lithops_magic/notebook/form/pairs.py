@@ -9,7 +9,7 @@ from lithops_magic.config.save_file import HIDDEN, SECRET_NAME
 
 
 class Unreadable(ValueError):
-    """A text of the form that means nothing."""
+    """A text of the form that cannot be parsed."""
 
     def __init__(self, text: str, fix: str) -> None:
         super().__init__(f"{text} {fix}")

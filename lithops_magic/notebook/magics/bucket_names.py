@@ -29,7 +29,7 @@ def beginning_with(written: str, settings: Callable[[], Settings]) -> list[str]:
     try:
         chosen = settings()
         place = (f"{chosen.profile}{chosen.region}{chosen.local}", f"{level}\0{key if slash else ''}")
-    except Exception:  # a configuration that cannot be read is told where something is run
+    except Exception:  # an unreadable configuration is reported when something runs
         return []
     when, found = _known.get(place, (0.0, []))
     if time.monotonic() - when > FRESH:

@@ -145,7 +145,7 @@ def _jobs(word: str) -> list[tuple[str, str]]:
 
 
 def _settings(option: Option, word: str) -> list[str]:
-    """Return NAME= of all settings, and with a name NAME=VALUE of those whose values have examples."""
+    """Return NAME= for every setting and, once a name is typed, NAME=VALUE where there are examples."""
     if option.field != "set":
         return [str(path) for path in sorted(Path().iterdir()) if path.suffix in (".yaml", ".yml", ".lithops_config")]
     name, given, _ = word.partition("=")
@@ -192,7 +192,7 @@ def _profiles() -> list[str]:
 
 
 def _files(word: str) -> list[str]:
-    """Return the notebooks and folders that `word` begins, and those files that an export may replace."""
+    """Return the notebooks and folders whose names start with `word`, and the files that an export may replace."""
     folder, _, start = word.rpartition("/")
     try:
         found = sorted(Path(folder or ".").expanduser().iterdir())

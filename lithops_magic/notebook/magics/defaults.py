@@ -42,7 +42,7 @@ class LambdaDefaults(Magics):
     retries = _number(limits.RETRIES, "Retries of a task whose sandbox crashed or was lost")
     retry_errors = _switch(False, "Also retry tasks that raised an exception.")
     retry_memory = Float(
-        None, allow_none=True, help="Factor by which a task that ran out of memory gets more at its next attempt."
+        None, allow_none=True, help="Factor by which to raise the memory of a task that ran out of it."
     ).tag(config=True)
     backups = _switch(False, "Run a second copy of tasks that take far longer than others.")
     errors = Enum(options.ERRORS, "raise", help="Raise the grouped errors at the end, or only keep them.").tag(

@@ -50,7 +50,7 @@ class LambdaMagics(LambdaDefaults):
         self.from_profile: Config | None = None
         self.session = Session()
         self.tuning: Tuning | None = None
-        """What was measured last."""
+        """The latest measurement."""
         self._told: set[str] = set()
         self._jobs: list[weakref.ref[MapResult]] = []
 
@@ -75,7 +75,7 @@ class LambdaMagics(LambdaDefaults):
         mapped = self._mapped(asked, line, cell, names)
         code = asked.function or "" if cell is None else cell
         hidden = bool(given.out) or is_silenced(line, cell)
-        # Of a line magic, the value may go into a variable instead of the output.
+        # `x = %lambda_map …` may assign a line magic's value, so only a cell's is sure to be displayed.
         shows = cell is not None and not hidden
         result = self._run(given, mapped, items, out=given.out, code=code, reduce=reduce, shows=shows)
         return None if hidden else result
@@ -93,7 +93,7 @@ class LambdaMagics(LambdaDefaults):
         if given.help:
             page(CALL_HELP)
             return None
-        # One failure is raised, whatever is usual for many.
+        # With one task there is nothing to keep: its error is raised, whatever the session's default.
         given = replace(given, errors="raise")
         called = expression_form(self.shell, f"%%lambda_call {line}", cell, None)
         goes_on = given.background or given.detach
@@ -191,7 +191,7 @@ class LambdaMagics(LambdaDefaults):
             self.shell,
             function,
             items,
-            # Not the session's, which is for whole jobs.
+            # Not the session's limit, which is for whole jobs.
             options=replace(chosen, max_cost=given.max_cost),
             settings=settings,
             progress=self.progress and not given.quiet,
@@ -263,6 +263,6 @@ class LambdaMagics(LambdaDefaults):
 
 
 def _print(log: str) -> None:
-    """Show what a cell printed where any cell's prints are shown."""
+    """Print a task's log, so that it appears where the cell's own output would."""
     if log:
         print(log, end="" if log.endswith("\n") else "\n")  # noqa: T201

@@ -74,14 +74,14 @@ def expression_form(
     first
         The cell's first line, which the user sees above `cell`.
     target
-        None: the item is of no interest.
+        None: the cell does not use the item.
     names
         The variables that the cell finds; by default the notebook's.
 
     Raises
     ------
     CellSyntaxError
-        The body is no valid cell.
+        The body is not valid Python.
     UsageError
         The body uses notebook syntax such as `!ls`, or a name that is nowhere defined.
     """
@@ -105,7 +105,7 @@ def function_form(shell: InteractiveShell, first: str, cell: str) -> Mapped:
     Raises
     ------
     CellSyntaxError
-        The cell is no valid Python.
+        The cell is not valid Python.
     UsageError
         The cell does not end with a function.
     """

@@ -28,7 +28,7 @@ def evaluate(shell: InteractiveShell, source: str, what: str, names: dict[str, A
     Raises
     ------
     UsageError
-        A name is missing, or the expression cannot stand here.
+        A name is undefined, or the expression is not allowed here.
     """
     __tracebackhide__ = True
     if awaits(source):

@@ -20,7 +20,7 @@ def expand(text: str, names: Mapping[str, Any]) -> str:
     Raises
     ------
     UsageError
-        A name is missing, or the expression raises.
+        A name is undefined, or the expression raises.
     """
 
     def value(found: re.Match[str]) -> str:

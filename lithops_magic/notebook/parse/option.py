@@ -25,7 +25,7 @@ class Option:
     examples: tuple[str, ...] = ()
     """Values that are offered, though others are legal."""
     default: str = ""
-    """What is used without it and without a setting, as the help says it."""
+    """What applies without it and without a setting, as the help shows it."""
     repeated: bool = False
     """Whether it may be given several times, each adding a value."""
     several: bool = False
@@ -33,7 +33,7 @@ class Option:
     bare: object = None
     """What it means without a value, if it may have none."""
     keeps: str = ""
-    """A name that stays in braces: it stands for something that is known later."""
+    """A name left in braces, to be filled in per task."""
 
     @property
     def field(self) -> str:

@@ -10,8 +10,8 @@ from lithops_magic import user_code
 class UsageError(IPython.core.error.UsageError):
     """A line or a cell is wrong: shown in one line, below the user's own functions that led there.
 
-    IPython prints its own UsageError to stderr and stores no `error` output, so that whoever reads a notebook that was
-    run without a person finds nothing where it stopped.
+    IPython prints its own UsageError to stderr and stores no `error` output, so a notebook that ran
+    unattended would not show why it stopped.
     """
 
     def _render_traceback_(self) -> list[str]:

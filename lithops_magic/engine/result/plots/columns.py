@@ -37,7 +37,7 @@ class Columns:
     cold: Bools
     failed: Bools
     lost: Bools
-    """Whether it gave nothing, and the task was sent again or was to be."""
+    """Whether the attempt was lost, so that the task was or would have been retried."""
     lanes: int
     """How many sandboxes there were."""
     prepared: float
@@ -81,7 +81,7 @@ class Columns:
 
     @property
     def done(self) -> Bools:
-        """Whether it gave a value."""
+        """Whether each task has a value."""
         return ~self.failed & ~self.lost
 
     @property

@@ -47,7 +47,7 @@ SETTINGS: dict[str, Any] = {
     "legend.fontsize": 8.5,
     "legend.labelcolor": INK,
     "text.color": INK,
-    # A dollar is a dollar.
+    # Not the start of TeX.
     "text.parse_math": False,
     "svg.fonttype": "none",
 }
