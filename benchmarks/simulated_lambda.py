@@ -1,8 +1,9 @@
 """A Lambda service that only takes time: it keeps AWS's scaling quota, starts, crashes and answers as AWS would.
 
 It runs nothing. An invocation lasts as long as the durations of its tasks, which a task's index determines; the value
-of a task is its item. New environments come from a bucket that AWS fills at a thousand per ten seconds and that
-holds no more; an invocation that finds neither an idle environment nor one in the bucket is answered with 429.
+of a task is its item. New environments come from a bucket of their function that AWS fills at a thousand per ten
+seconds and that holds no more; an invocation that finds neither an idle environment of its function nor one in the
+bucket is answered with 429, as is one for which the account has too much running already.
 """
 
 from __future__ import annotations
@@ -66,9 +67,11 @@ class World:
     concurrency: int
     """Of the account."""
     burst: int = 1000
-    """Environments that can start at once."""
+    """Environments of one function that can start at once."""
     refill: float = 100.0
-    """Further environments per second."""
+    """Further environments of it per second."""
+    copies: int = 1
+    """How often the function may be deployed."""
     crashes: float = 0.01
     """Share of the invocations that end with their sandbox."""
     cold: float = 0.25
@@ -89,18 +92,19 @@ class World:
 
     def least_makespan(self, durations: array[float]) -> float:
         """Seconds that nobody can beat: whatever the quota gives works without a pause from its first moment."""
-        work = sum(durations)
-        ramp = max(0.0, (self.concurrency - self.burst) / self.refill)
-        before_full = ramp * (min(self.burst, self.concurrency) + self.concurrency) / 2
+        work, burst, refill = sum(durations), self.burst * self.copies, self.refill * self.copies
+        ramp = max(0.0, (self.concurrency - burst) / refill)
+        before_full = ramp * (min(burst, self.concurrency) + self.concurrency) / 2
         if work >= before_full:
             spent = ramp + (work - before_full) / self.concurrency
         else:  # the root of burst * t + refill / 2 * t**2 = work
-            spent = ((self.burst**2 + 2 * self.refill * work) ** 0.5 - self.burst) / self.refill
+            spent = ((burst**2 + 2 * refill * work) ** 0.5 - burst) / refill
         return max(spent, max(durations))
 
     def in_order_makespan(self, durations: array[float]) -> float:
         """Seconds of a scheduler that knows no duration: as above, but each task in its turn, one at a time."""
-        free = [max(0.0, (k + 1 - self.burst) / self.refill) for k in range(self.concurrency)]
+        burst, refill = self.burst * self.copies, self.refill * self.copies
+        free = [max(0.0, (k + 1 - burst) / refill) for k in range(self.concurrency)]
         heapq.heapify(free)
         ended = 0.0
         for seconds in durations:
@@ -110,8 +114,27 @@ class World:
         return ended
 
 
+class Function:
+    """One function: its idle environments, and how many more AWS starts for it now."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.idle = 0
+        self.bucket, self.filled = float(world.burst), time.monotonic()
+
+    def start(self) -> bool:
+        """Whether AWS starts another environment."""
+        now = time.monotonic()
+        self.bucket = min(self.world.burst, self.bucket + (now - self.filled) * self.world.refill)
+        self.filled = now
+        if self.bucket < 1:
+            return False
+        self.bucket -= 1
+        return True
+
+
 class Service:
-    """The account: its environments, and what has happened in it."""
+    """The account: its functions, and what has happened in it."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -120,35 +143,37 @@ class Service:
         self.runs = bytearray(world.tasks)
         """How often each task was begun: its side effects."""
         self.dice = random.Random(SEED + 1)
-        self.idle = self.alive = 0
-        self.bucket, self.filled = float(world.burst), 0.0
-        self.counts = dict.fromkeys(("invocations", "throttled", "crashed", "cold", "most_alive"), 0)
+        self.functions: dict[bytes, Function] = {}
+        self.running = 0
+        self.counts = dict.fromkeys(("invocations", "throttled", "crashed", "cold", "most_running"), 0)
 
-    def environment(self) -> str:
+    def function(self, name: bytes) -> Function:
+        if name not in self.functions:
+            self.functions[name] = Function(self.world)
+        return self.functions[name]
+
+    def environment(self, function: Function) -> str:
         """Take an environment: "warm", "cold", or "" if none is to be had."""
-        if self.idle:
-            self.idle -= 1
-            return "warm"
-        now = time.monotonic()
-        if self.filled:
-            self.bucket = min(self.world.burst, self.bucket + (now - self.filled) * self.world.refill)
-        self.filled = now
-        if self.alive >= self.world.concurrency or self.bucket < 1:
+        if self.running >= self.world.concurrency:
             return ""
-        self.bucket -= 1
-        self.alive += 1
-        self.counts["cold"] += 1
-        self.counts["most_alive"] = max(self.counts["most_alive"], self.alive)
-        return "cold"
+        warm = function.idle > 0
+        if warm:
+            function.idle -= 1
+        elif not function.start():
+            return ""
+        self.running += 1
+        self.counts["cold"] += not warm
+        self.counts["most_running"] = max(self.counts["most_running"], self.running)
+        return "warm" if warm else "cold"
 
     def seconds(self, index: int) -> float:
         """How long a task takes if it is run now."""
         slow = index in self.stragglers and self.runs[index]
         return self.durations[index] - (DELAY * self.world.mean if slow else 0.0)
 
-    def begin(self, body: bytes) -> tuple[float, bytes] | None:
+    def begin(self, function: Function, body: bytes) -> tuple[float, bytes] | None:
         """Return how long an invocation takes and its answer; None if it is refused."""
-        state = self.environment()
+        state = self.environment(function)
         if not state:
             self.counts["throttled"] += 1
             return None
@@ -182,16 +207,15 @@ class Service:
         answer = json.dumps(sealed(json.loads(reply), bytes.fromhex(key), name)).encode()
         return spent + init, response(200, answer, _log(spent, init))
 
-    def end(self, crashed: bool) -> None:
+    def end(self, function: Function, crashed: bool) -> None:
         """Give an environment back."""
-        if crashed:
-            self.alive -= 1
-        else:
-            self.idle += 1
+        self.running -= 1
+        function.idle += not crashed
 
     def facts(self) -> dict[str, Any]:
         return {
             **self.counts,
+            "functions": len(self.functions),
             "run": sum(1 for times in self.runs if times),
             "run_twice": sum(1 for times in self.runs if times > 1),
         }
@@ -234,11 +258,12 @@ class Connection(asyncio.Protocol):
 
     def answer(self, line: bytes, body: bytes) -> None:
         if b"/invocations" in line:
-            begun = self.service.begin(body)
+            function = self.service.function(line.split(b"/", 4)[3])
+            begun = self.service.begin(function, body)
             if begun is None:
                 self.transport.write(response(429, _FULL, b"x-amzn-ErrorType: TooManyRequestsException\r\n"))
             else:
-                asyncio.get_running_loop().call_later(begun[0], partial(self.finish, begun[1]))
+                asyncio.get_running_loop().call_later(begun[0], partial(self.finish, function, begun[1]))
         elif line.startswith(b"POST / "):
             self.transport.write(response(200, IDENTITY.encode()))
         elif b"/facts" in line:
@@ -248,8 +273,8 @@ class Connection(asyncio.Protocol):
             answer = {"AccountLimit": limits, "Configuration": _CONFIGURATION}
             self.transport.write(response(200, json.dumps(answer).encode()))
 
-    def finish(self, reply: bytes) -> None:
-        self.service.end(b"X-Amz-Function-Error" in reply)
+    def finish(self, function: Function, reply: bytes) -> None:
+        self.service.end(function, b"X-Amz-Function-Error" in reply)
         self.transport.write(reply)
 
 
