@@ -43,7 +43,7 @@ class LambdaExecutor(Executor):
     Parameters
     ----------
     max_workers
-        Most invocations in flight; by default what the account allows.
+        Most invocations in flight, as `workers` of `lithops_magic.map`; by default what the account allows.
     initializer, initargs
         Called once in each sandbox before its first call; globals that it sets are seen by the notebook's functions. If
         it raises, the executor is broken, as that of `concurrent.futures.ProcessPoolExecutor` would be.
