@@ -311,6 +311,16 @@ def test_invocations_are_spread_over_functions_that_count_as_one(small: None, se
     assert names(settings) == []
 
 
+def test_there_are_no_more_copies_than_the_account_is_worth(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It has 107 sandboxes, of which other tests may have reserved seven.
+    monkeypatch.setattr(limiter, "BURST", 60)
+    result = lithops_magic.map(abs, (x for x in (-1, 2)), settings=settings, workers=300)
+    assert result.values() == [1, 2]
+    assert len(names(settings)) == 2
+
+
 def test_a_copy_that_is_gone_is_deployed_again(small: None, settings: Settings, local_aws: LocalAws) -> None:
     run(settings)
     (listed,) = list_functions(Cloud.connect(settings), settings)
