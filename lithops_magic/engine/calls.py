@@ -163,9 +163,16 @@ class Calls(Job):
 
     bursts = True
 
-    def __init__(self, options: MapOptions, backlog: Backlog) -> None:
+    def __init__(self, options: MapOptions, backlog: Backlog, tell: Callable[[str], None]) -> None:
         super().__init__(options, user_code.name)
         self._backlog = backlog
+        self._tell = tell
+
+    def publish(self, event: ev.Event) -> None:
+        """Let everything follow from `event`; what the user should know is told."""
+        super().publish(event)
+        if isinstance(event, ev.Noted):
+            self._tell(event.text)
 
     @property
     def queued(self) -> int:
@@ -232,16 +239,23 @@ class Stream:
         What a sandbox calls first.
     callee
         The function of all calls, if it is too large to travel with each.
+    tell
+        Is told what the user should know, from any thread.
     """
 
     def __init__(
-        self, options: MapOptions, settings: Settings, begin: Begin | None = None, callee: Callee | None = None
+        self,
+        options: MapOptions,
+        settings: Settings,
+        begin: Begin | None,
+        callee: Callee | None,
+        tell: Callable[[str], None],
     ) -> None:
         setup = Setup(env=dict(options.env), processes=settings.worker_processes, locals=options.locals)
         function = Function.pickle(caller(begin, callee), (), Request.parse(options.packages, options.files), setup)
         backend = LambdaBackend(options.applied_to(settings), options.workers, function.need)
         self._backlog = Backlog()
-        self.job = Calls(options, self._backlog)
+        self.job = Calls(options, self._backlog, tell)
         Scheduler(self.job, function, self._backlog, backend, settings.worker_processes).start()
 
     def put(self, call: Call) -> bool:

@@ -200,6 +200,8 @@ class LambdaExecutor(Executor):
             raise RuntimeError(_OVER)
 
     def _put(self, call: Any, callee: Callee) -> None:
+        for note in callee.notes:
+            self._streams.tell(note)
         with self._lock:
             if self._over or self._broken is not None:
                 self._check()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections import OrderedDict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lithops_magic.engine.calls import Stream
@@ -13,6 +15,7 @@ from lithops_magic.engine.wire.call import Begin, Callee
 if TYPE_CHECKING:
     from lithops_magic.config import Settings
 
+_OURS = str(Path(__file__).parents[1])
 _LARGE = 4
 """Functions too large to travel with each call that have a job at the same time."""
 
@@ -22,6 +25,7 @@ class Streams:
 
     def __init__(self, options: MapOptions, settings: Settings | None, begin: Begin | None) -> None:
         self._options = options
+        self._told: set[str] = set()
         self._settings = settings
         self._begin = begin
         self._open: OrderedDict[bytes, Stream] = OrderedDict()
@@ -35,7 +39,8 @@ class Streams:
             if key:
                 self._open.move_to_end(key)
             return known
-        stream = self._open[key] = Stream(self._options, self._loaded(), self._begin, callee if callee.large else None)
+        large_one = callee if callee.large else None
+        stream = self._open[key] = Stream(self._options, self._loaded(), self._begin, large_one, self.tell)
         self._replaced = [each for each in self._replaced if not each.job.over]
         large = [each for each in self._open if each]
         if len(large) > _LARGE:
@@ -50,9 +55,14 @@ class Streams:
         if self._settings is None:
             self._settings = config.load()
             for problem in self._settings.unread:
-                # At the user's submit().
-                warnings.warn(problem, stacklevel=5)
+                self.tell(problem)
         return self._settings
+
+    def tell(self, text: str) -> None:
+        """Warn of what the user should know, once, and at the user's line if this is the user's thread."""
+        if text not in self._told:
+            self._told.add(text)
+            _warn(text)
 
     def drop(self, stream: Stream) -> None:
         """Have calls go to another job than `stream`, which broke."""
@@ -73,3 +83,15 @@ class Streams:
         """Take no more calls; those that were taken are still done."""
         for stream in self.open:
             stream.end()
+
+
+def _warn(text: str) -> None:
+    depth, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        depth, frame = depth + 1, frame.f_back
+    try:
+        warnings.warn(text, stacklevel=depth)
+    except Warning:
+        # Where they are errors, they are those of the user's submit(), not of a job's thread.
+        if frame.f_globals.get("__name__") != "threading":
+            raise

@@ -13,12 +13,9 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 _SINGLE = (str, bytes, bytearray, Mapping)
 """Can be iterated over, and are one element nevertheless."""
-_FILLED = ("id", "storage")
-"""Parameters that are given the number of the call, and a `Storage`."""
 _ELSEWHERE = {
     "ibm_cos": "a client of IBM's object storage: AWS has S3, which boto3 reaches within a task",
     "rabbitmq": "a connection to RabbitMQ: open it within the task",
-    "obj": "an object of the storage, in parts: give the function the object's key, and read it there with boto3",
 }
 """Parameters that Lithops fills in and we do not, and what to do."""
 
@@ -55,12 +52,15 @@ class Binding:
         except (TypeError, ValueError):  # of something built in
             self._signature = None
         self._extra = extra or ()
-        parameters = self._signature.parameters if self._signature is not None else {}
-        self._filled = [name for name in _FILLED if name in parameters]
         self._storage = storage
 
-    def bind(self, element: Any, number: int) -> Arguments:
-        """Return the arguments of the call for an element, the `number`-th of its job.
+    @property
+    def takes_objects(self) -> bool:
+        """Whether it is mapped over objects, each of which it is given as `obj`."""
+        return self._signature is not None and "obj" in self._signature.parameters
+
+    def bind(self, element: Any, number: int, part: Any = None) -> Arguments:
+        """Return the arguments of the call for an element, the `number`-th of its job, and for a `part` of an object.
 
         Raises
         ------
@@ -71,7 +71,8 @@ class Binding:
         if self._signature is None:
             return args, kwargs
         try:
-            if self._filled and (bound := self._with_filled(args, kwargs, number)) is not None:
+            filled = {"id": number, "storage": self._storage, "obj": part}
+            if (bound := self._with_filled(args, kwargs, filled)) is not None:
                 args, kwargs = bound.args, bound.kwargs
             self._refuse(self._signature.bind_partial(*args, **kwargs).arguments)
             self._signature.bind(*args, **kwargs)
@@ -86,22 +87,24 @@ class Binding:
         return args, kwargs
 
     def _with_filled(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], number: int
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], filled: Mapping[str, Any]
     ) -> inspect.BoundArguments | None:
         """Bind to the parameters that are not filled in, wherever they stand; None if only all of them fit."""
         assert self._signature is not None
-        wanted = [name for name in self._filled if name not in kwargs]
-        others = [each for name, each in self._signature.parameters.items() if name not in wanted]
+        parameters = self._signature.parameters
+        wanted = [name for name in filled if name in parameters and name not in kwargs and filled[name] is not None]
+        if not wanted:
+            return None
+        others = [each for name, each in parameters.items() if name not in wanted]
         try:
             given = self._signature.replace(parameters=others).bind(*args, **kwargs).arguments
         except (TypeError, ValueError):  # ValueError: what is left without them is no signature
             return None
-        values = {**given, **{name: self._value(name, number) for name in wanted}}
-        ordered = {name: values[name] for name in self._signature.parameters if name in values}
+        values = {**given, **{name: filled[name] for name in wanted}}
+        if "storage" in wanted:
+            values["storage"] = self._storage()
+        ordered = {name: values[name] for name in parameters if name in values}
         return inspect.BoundArguments(self._signature, ordered)
-
-    def _value(self, name: str, number: int) -> Any:
-        return number if name == "id" else self._storage()
 
     def _refuse(self, given: Mapping[str, Any]) -> None:
         assert self._signature is not None

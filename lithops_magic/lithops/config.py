@@ -7,6 +7,7 @@ import json
 import os
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.errors import ConfigError
@@ -50,7 +51,7 @@ def read(
     if config is not None:
         data = copy.deepcopy(dict(config))
     elif (document := find(config_file)) is not None:
-        data = copy.deepcopy(dict(document.data))
+        data = _plain(document.data)
     section = dict(data.get("lithops") or {})
     named = backend or chosen_backend(parse(json.dumps(data), "config"))
     if named is not None and named not in BACKENDS:
@@ -72,6 +73,22 @@ def read(
     return data, settings
 
 
+def _plain(value: Any) -> Any:
+    """Return what a file says as Python values: there, every scalar is the text that was written."""
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    kind = str(getattr(value, "tag", "")).rpartition(":")[2]
+    if kind == "bool":
+        return value.lower() in ("true", "yes", "on")
+    for number in {"int": (int,), "float": (float,)}.get(kind, ()):
+        # Not 007, which an account's number may look like.
+        with suppress(ValueError):
+            return number(value) if str(number(value)) == value else str(value)
+    return str(value) if isinstance(value, str) else value
+
+
 def bucket(data: Mapping[str, Any]) -> str | None:
     """Return the default bucket for cloud objects and files, if one is configured."""
     named: str | None = (data.get("aws_s3") or {}).get("storage_bucket")
@@ -83,7 +100,7 @@ def load_yaml_config(config_filename: str | os.PathLike[str]) -> dict[str, Any]:
     from lithops_magic.config.find import find
 
     document = find(config_filename)
-    return {} if document is None else copy.deepcopy(dict(document.data))
+    return {} if document is None else _plain(document.data)
 
 
 def load_config(config_file: str | os.PathLike[str] | None = None, log: bool = True) -> dict[str, Any]:

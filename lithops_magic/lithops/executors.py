@@ -14,6 +14,7 @@ from lithops_magic.lithops import config as configuration
 from lithops_magic.lithops import inside
 from lithops_magic.lithops.arguments import Binding, elements
 from lithops_magic.lithops.future import JobInfo, ResponseFuture
+from lithops_magic.lithops.objects import Cut, parts
 from lithops_magic.lithops.storage import InternalStorage, Storage
 from lithops_magic.lithops.storage.storage import TEMPORARY
 from lithops_magic.lithops.storage.utils import CloudObject
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 _SESSION = secrets.token_hex(3)
 _numbers = itertools.count()
-_OBJECTS = {"obj_chunk_size": None, "obj_chunk_number": None, "obj_newline": "\n", "obj_reduce_by_key": False}
-"""What is about objects in a storage, and its defaults."""
 _WAIT = {"threadpool_size", "wait_dur_sec", "clean_jobs", "download_results"}
 """About polling, of which there is none."""
 
@@ -110,7 +109,9 @@ class FunctionExecutor:
         timeout: int | None = None,
         include_modules: list[str] | None = [],  # noqa: B006
         exclude_modules: list[str] | None = None,
-        **objects: Any,
+        obj_chunk_size: int | None = None,
+        obj_chunk_number: int | None = None,
+        obj_newline: str | None = "\n",
     ) -> FuturesList:
         """Call a function for each element of an iterable, or for the value of each future.
 
@@ -126,11 +127,14 @@ class FunctionExecutor:
             Seconds that an invocation may take.
         include_modules
             None ships no packages; otherwise those that the function is seen to use are found.
+        obj_chunk_size, obj_chunk_number, obj_newline
+            Of functions that have a parameter `obj`, which are mapped over addresses of objects: bytes of a part, or
+            into how many parts each object is cut; what ends a record.
         """
         self.last_call = "map"
-        _refuse_objects(objects)
+        cut = Cut(obj_chunk_size, obj_chunk_number, obj_newline)
         options = self._options(extra_env, runtime_memory, timeout, include_modules, chunksize)
-        return FuturesList(self._mapped("M", map_function, map_iterdata, extra_args, options), self)
+        return FuturesList(self._mapped("M", map_function, map_iterdata, extra_args, options, cut), self)
 
     def map_reduce(
         self,
@@ -147,32 +151,30 @@ class FunctionExecutor:
         spawn_reducer: int | None = None,
         include_modules: list[str] | None = [],  # noqa: B006
         exclude_modules: list[str] | None = None,
-        **objects: Any,
+        obj_chunk_size: int | None = None,
+        obj_chunk_number: int | None = None,
+        obj_newline: str | None = "\n",
+        obj_reduce_by_key: bool = False,
     ) -> FuturesList:
         """Map, and call another function once with the list of all values.
 
         It returns at once. The reducer begins when the last value is there, whatever `spawn_reducer` says: no sandbox
-        waits for the others.
+        waits for the others. `obj_reduce_by_key`: there is one for each object instead, in the order of the objects.
         """
         self.last_call = "map_reduce"
-        _refuse_objects(objects)
+        cut = Cut(obj_chunk_size, obj_chunk_number, obj_newline)
         options = self._options(extra_env, map_runtime_memory, timeout, include_modules, chunksize)
-        mapped = self._mapped("M", map_function, map_iterdata, extra_args, options)
+        mapped = self._mapped("M", map_function, map_iterdata, extra_args, options, cut)
         for future in mapped:
             future._produce_output = False
+        if obj_reduce_by_key and any(each.origin is None for each in mapped):
+            raise MisuseError("obj_reduce_by_key is for functions that have a parameter `obj`: it reduces by object")
+        groups: dict[Any, list[ResponseFuture]] = {} if obj_reduce_by_key else {None: mapped}
+        for each in mapped if obj_reduce_by_key else ():
+            groups.setdefault(each.origin, []).append(each)
         options = self._options(extra_env, reduce_runtime_memory, timeout, include_modules)
-        job = self._job("R", reduce_function, options)
-        reduced, binding = ResponseFuture(job, 0), Binding(reduce_function, extra_args_reduce, self._given_storage)
-        executor = self._executor(options)
-
-        def begin(values: list[Any]) -> Any:
-            args, kwargs = binding.bind((values,), 0)
-            return executor.submit(reduce_function, *args, **kwargs)
-
-        binding.bind(([],), 0)
-        reduced._after(mapped, begin)
-        self.futures.append(reduced)
-        return FuturesList([*mapped, reduced], self)
+        reduced = self._reduced(reduce_function, list(groups.values()), extra_args_reduce, options)
+        return FuturesList([*mapped, *reduced], self)
 
     def wait(self, fs: Any = None, throw_except: bool = True, **options: Any) -> tuple[FuturesList, FuturesList]:
         """Wait for futures, by default all of this executor; `lithops_magic.lithops.wait.wait` has the options."""
@@ -309,11 +311,42 @@ class FunctionExecutor:
             backend=self.backend,
         )
 
+    def _reduced(
+        self,
+        function: Callable[..., Any],
+        groups: list[list[ResponseFuture]],
+        extra: Any,
+        options: Mapping[str, Any],
+    ) -> list[ResponseFuture]:
+        """Have a function called once for each group of futures, with the list of their values."""
+        job, binding = self._job("R", function, options), Binding(function, extra, self._given_storage)
+        executor = self._executor(options)
+        binding.bind(([],), 0)
+        futures = [ResponseFuture(job, number) for number in range(len(groups))]
+        for group, future in zip(groups, futures, strict=True):
+
+            def begin(values: list[Any], number: int = int(future.call_id)) -> Any:
+                args, kwargs = binding.bind((values,), number)
+                return executor.submit(function, *args, **kwargs)
+
+            future._after(group, begin)
+        self.futures.extend(futures)
+        return futures
+
     def _mapped(
-        self, prefix: str, function: Callable[..., Any], data: Any, extra: Any, options: Mapping[str, Any]
+        self,
+        prefix: str,
+        function: Callable[..., Any],
+        data: Any,
+        extra: Any,
+        options: Mapping[str, Any],
+        cut: Cut = Cut(),  # noqa: B008 - it cannot change
     ) -> list[ResponseFuture]:
         job, executor = self._job(prefix, function, options), self._executor(options)
         binding = Binding(function, extra, self._given_storage)
+        if binding.takes_objects:
+            return self._of_objects(job, function, list(parts(data, cut, self._settings)), binding, executor)
+        cut.refuse()
         given = elements(data)
         chained = [each for each in given if isinstance(each, ResponseFuture)]
         if chained and len(chained) < len(given):
@@ -328,6 +361,24 @@ class FunctionExecutor:
             calls = [binding.bind(element, number) for number, element in enumerate(given)]
             for future, (args, kwargs) in zip(futures, calls, strict=True):
                 future._follow(executor.submit(function, *args, **kwargs))
+        self.futures.extend(futures)
+        return futures
+
+    def _of_objects(
+        self,
+        job: JobInfo,
+        function: Callable[..., Any],
+        found: list[tuple[Any, Any]],
+        binding: Binding,
+        executor: LambdaExecutor,
+    ) -> list[ResponseFuture]:
+        if self.last_call == "call_async" and len(found) > 1:
+            raise MisuseError(f"call_async makes one call, and there are {len(found)} objects: use map")
+        calls = [binding.bind(beside, number, part) for number, (beside, part) in enumerate(found)]
+        futures = [ResponseFuture(job, number) for number in range(len(calls))]
+        for future, (args, kwargs), (_, part) in zip(futures, calls, found, strict=True):
+            future.origin = part.bucket, part.key
+            future._follow(executor.submit(function, *args, **kwargs))
         self.futures.extend(futures)
         return futures
 
@@ -362,16 +413,6 @@ class StandaloneExecutor(FunctionExecutor):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(mode="standalone", **options)
-
-
-def _refuse_objects(given: Mapping[str, Any]) -> None:
-    for name, value in given.items():
-        if name not in _OBJECTS:
-            raise TypeError(f"there is no argument {name!r}")
-        if value != _OBJECTS[name]:
-            raise MisuseError(
-                f"{name}: objects in S3 are not partitioned here: map over keys, and read them in the function"
-            )
 
 
 __all__ = ["ALL_COMPLETED", "FunctionExecutor", "LocalhostExecutor", "ServerlessExecutor", "StandaloneExecutor"]

@@ -55,6 +55,8 @@ class ResponseFuture:
         self._read = False
         self._produce_output = True
         self._lock, self._ended = threading.Lock(), False
+        self.origin: tuple[Any, str] | None = None
+        """Bucket and key of the object that it is about."""
         self.futures = False
         """Whether it returned futures of further calls, whose values are its own."""
 

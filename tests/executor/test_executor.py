@@ -9,8 +9,10 @@ import math
 import os
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future, wait
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from executor_help import executor as make
 from executor_help import notebook, run_script
 from lithops_magic.engine.calls import CallFuture
 from lithops_magic.engine.dispatch.chunk_size import GROWTH, Paces
+from lithops_magic.engine.job.events import Noted
 from lithops_magic.engine.wire.call import Callees
 from lithops_magic.errors import JobCancelled, RemoteError, SerializationError, TaskCrashed
 from lithops_magic.executor import LambdaExecutor
@@ -459,3 +462,29 @@ def test_an_executor_keeps_nothing_of_calls_that_are_done(local_aws: LocalAws) -
         ledger = executor.streams[0].job.ledger
         assert eventually(lambda: not ledger.items)
         assert (ledger.errors, ledger.logs, [each for each in ledger.values if each is not None]) == ({}, {}, [])
+
+
+def test_what_the_user_should_know_is_a_warning_once(
+    local_aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = notebook("""
+        def read(x): return open("table.csv") if x else x
+    """)
+    Path("table.csv").write_text("1")
+    with make() as made:
+        with pytest.warns(UserWarning, match=r"looks for table\.csv") as told:
+            assert made.submit(names["read"], 0).result() == 0
+        assert told[0].filename == __file__
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert list(made.map(names["read"], [0, 0])) == [0, 0]
+
+
+def test_notes_of_the_job_are_told_from_its_own_thread(local_aws: LocalAws) -> None:
+    with make() as made:
+        made.submit(abs, -1).result()
+        with pytest.warns(UserWarning, match="worth knowing") as told:
+            made.streams[0].job.publish(Noted("worth knowing"))
+            made.streams[0].job.publish(Noted("worth knowing"))
+        assert len(told) == 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import socket
 import threading
 import time
 import weakref
@@ -40,7 +41,7 @@ SUCCESSFUL_FUTURE = create_future(state=FINISHED, result=42)
 
 
 FUNCTIONS = notebook("""
-    import time
+    import socket, time
 
     def mul(x, y):
         return x * y
@@ -52,6 +53,14 @@ FUNCTIONS = notebook("""
         time.sleep(seconds)
         raise Exception("this is an exception")
 
+    def held(port):
+        # Until the test is over.
+        if port:
+            try:
+                socket.create_connection(("127.0.0.1", port)).recv(1)
+            except OSError:
+                pass
+
     class MyObject:
         def my_method(self):
             pass
@@ -60,6 +69,7 @@ FUNCTIONS = notebook("""
         return MyObject()
 """)
 mul, capture, sleep_and_raise = FUNCTIONS["mul"], FUNCTIONS["capture"], FUNCTIONS["sleep_and_raise"]
+held = FUNCTIONS["held"]
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +78,13 @@ def _shared(local_aws: LocalAws) -> Iterator[LambdaExecutor]:
         patch.setenv("LITHOPS_MAGIC_LOCAL_DIR", str(local_aws.folder))
         with make(5, chunksize=1) as executor:
             yield executor
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Of a server that holds whoever connects, until the test is over."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
 
 
 @pytest.fixture
@@ -107,9 +124,9 @@ def test_map_exception(executor: LambdaExecutor) -> None:
         next(results)
 
 
-def test_map_timeout(executor: LambdaExecutor) -> None:
+def test_map_timeout(executor: LambdaExecutor, port: int) -> None:
     executor.submit(pow, 1, 1).result()
-    results = executor.map(time.sleep, [0, 0, 6], timeout=4)
+    results = executor.map(held, [0, 0, port], timeout=4)
     assert [next(results), next(results)] == [None, None]
     with pytest.raises(futures.TimeoutError):
         next(results)
@@ -163,9 +180,9 @@ def test_as_completed_no_timeout(executor: LambdaExecutor) -> None:
 
 
 @pytest.mark.parametrize("timeout", [0, 0.1])
-def test_as_completed_future_times_out(executor: LambdaExecutor, timeout: float) -> None:
+def test_as_completed_future_times_out(executor: LambdaExecutor, timeout: float, port: int) -> None:
     completed = {CANCELLED_AND_NOTIFIED_FUTURE, EXCEPTION_FUTURE, SUCCESSFUL_FUTURE}
-    future = executor.submit(time.sleep, 5)
+    future = executor.submit(held, port)
     each = futures.as_completed(completed | {future}, timeout)
     assert {next(each), next(each), next(each)} == completed
     with pytest.raises(futures.TimeoutError):
@@ -186,17 +203,17 @@ def test_wait_20369(executor: LambdaExecutor) -> None:
     assert (done, not_done) == ({future}, set())
 
 
-def test_wait_first_completed(executor: LambdaExecutor) -> None:
-    first, second = executor.submit(mul, 21, 2), executor.submit(time.sleep, 5)
+def test_wait_first_completed(executor: LambdaExecutor, port: int) -> None:
+    first, second = executor.submit(mul, 21, 2), executor.submit(held, port)
     done, not_done = futures.wait([CANCELLED_FUTURE, first, second], return_when=futures.FIRST_COMPLETED)
     assert (done, not_done) == ({first}, {CANCELLED_FUTURE, second})
 
 
-def test_wait_first_exception(executor: LambdaExecutor) -> None:
+def test_wait_first_exception(executor: LambdaExecutor, port: int) -> None:
     first, second, third = (
         executor.submit(mul, 2, 21),
         executor.submit(sleep_and_raise, 0.5),
-        executor.submit(time.sleep, 6),
+        executor.submit(held, port),
     )
     done, not_done = futures.wait([first, second, third], return_when=futures.FIRST_EXCEPTION)
     assert second in done
@@ -214,8 +231,8 @@ def test_wait_all_completed(executor: LambdaExecutor) -> None:
     assert futures.wait(given, return_when=futures.ALL_COMPLETED) == (given, set())
 
 
-def test_wait_timeout(executor: LambdaExecutor) -> None:
-    future = executor.submit(time.sleep, 5)
+def test_wait_timeout(executor: LambdaExecutor, port: int) -> None:
+    future = executor.submit(held, port)
     finished = {CANCELLED_AND_NOTIFIED_FUTURE, EXCEPTION_FUTURE, SUCCESSFUL_FUTURE}
     assert futures.wait([*finished, future], timeout=0.05) == (finished, {future})
 

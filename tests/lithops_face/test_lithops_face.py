@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -223,8 +225,11 @@ def test_what_cannot_be_mapped_is_refused_in_a_sentence(fexec: lithops.FunctionE
         fexec.map(double, [fexec.call_async(double, 1), 2])
     with pytest.raises(MisuseError, match="a function is called"):
         fexec.map(5, [1])  # type: ignore[arg-type]
-    with pytest.raises(MisuseError, match="obj_chunk_size: objects in S3"):
-        fexec.map(double, ["bucket/key"], obj_chunk_size=1000)
+    for given in ({"obj_chunk_size": 1000}, {"obj_chunk_number": 2}, {"obj_newline": None}):
+        with pytest.raises(MisuseError, match="is for functions that have a parameter `obj`"):
+            fexec.map(double, ["bucket/key"], **given)
+    with pytest.raises(MisuseError, match="obj_reduce_by_key is for functions"):
+        fexec.map_reduce(double, [1], total, obj_reduce_by_key=True)
     with pytest.raises(MisuseError, match="return_when"):
         fexec.wait(fexec.map(double, [1]), return_when="ALL")
     with pytest.raises(MisuseError, match="futures are waited for"):
@@ -233,3 +238,22 @@ def test_what_cannot_be_mapped_is_refused_in_a_sentence(fexec: lithops.FunctionE
 
 def test_a_future_is_of_the_class_that_programs_ask_for(fexec: lithops.FunctionExecutor) -> None:
     assert isinstance(fexec.call_async(double, 1), ResponseFuture)
+
+
+def test_the_configuration_that_is_found_has_pythons_values(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = """
+        lithops: {backend: localhost, retries: 3, data_cleaner: yes}
+        aws_lambda: {runtime_memory: 512, account_id: 012345670123, region: "1234", env_vars: {A: "5"}}
+    """
+    (tmp_path / "config").write_text(textwrap.dedent(text))
+    monkeypatch.setenv("LITHOPS_CONFIG_FILE", str(tmp_path / "config"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        executor = lithops.FunctionExecutor()
+    assert executor.config["lithops"] == {"backend": "localhost", "retries": 3, "data_cleaner": True}
+    found = executor.config["aws_lambda"]
+    assert found == {"runtime_memory": 512, "account_id": "012345670123", "region": "1234", "env_vars": {"A": "5"}}
+    assert executor._settings.memory == 512
+    monkeypatch.delenv("LITHOPS_CONFIG_FILE")
+    monkeypatch.setenv("LITHOPS_CONFIG", '{"lithops": {"backend": "localhost"}, "aws_lambda": {"runtime_memory": 640}}')
+    assert lithops.FunctionExecutor()._settings.memory == 640

@@ -71,6 +71,8 @@ class Callee:
     kind: str
     large: bool
     """Whether it is too large to travel with each call."""
+    notes: tuple[str, ...] = ()
+    """What the user should know, one sentence each."""
 
     def call(self, future: Future[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
         """Return a call of it.
@@ -153,7 +155,8 @@ class Callees:
             luggage = pickled(function, (), self._request, self._initializer)
             # Without our format around it: what unpickles it is nothing but Python.
             data = packages.dumps((function, self._initializer))[0] if luggage.views else luggage.data
-        return Callee(data, luggage.reach, _name(function), _kind(function), len(data) > INLINE)
+        large = len(data) > INLINE
+        return Callee(data, luggage.reach, _name(function), _kind(function), large, luggage.notes)
 
 
 def caller(begin: Begin | None, callee: Callee | None = None) -> Callable[..., Any]:
