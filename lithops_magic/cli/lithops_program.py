@@ -41,7 +41,8 @@ def _run(options: argparse.Namespace) -> int:
     try:
         stand_in.run(program, options.arguments)
     except Exception as error:
-        sys.excepthook(type(error), error, _of_program(error.__traceback__, str(program)))
+        error.__traceback__ = _of_program(error.__traceback__, str(program))
+        sys.excepthook(type(error), error, error.__traceback__)
         return 1
     return 0
 

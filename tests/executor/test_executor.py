@@ -469,7 +469,8 @@ def test_what_the_user_should_know_is_a_warning_once(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     names = notebook("""
-        def read(x): return open("table.csv") if x else x
+        import glob
+        def read(x): return glob.glob("table.csv") if x else x
     """)
     Path("table.csv").write_text("1")
     with make() as made:

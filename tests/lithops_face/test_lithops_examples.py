@@ -38,8 +38,7 @@ PRINTED = {
 def _data(local_aws: LocalAws) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LITHOPS_MAGIC_LOCAL_DIR", str(local_aws.folder))
-        patch.setenv("LITHOPS_CONFIG", json.dumps(CONFIG))
-        storage = Storage()
+        storage = Storage(CONFIG)
         for bucket in BUCKETS:
             storage.create_bucket(bucket)
         storage.put_object(BUCKETS[0], "obj1.txt", "some words some lines\n" * 20)
@@ -49,7 +48,10 @@ def _data(local_aws: LocalAws) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", PRINTED)
-def test_examples_of_lithops_run_unedited(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_examples_of_lithops_run_unedited(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LITHOPS_CONFIG", json.dumps(CONFIG))
     stand_in.run(EXAMPLES / f"{name}.py", [])
     printed = capsys.readouterr().out
     for text in PRINTED[name]:

@@ -88,7 +88,7 @@ def test_an_initializer_and_the_end_of_a_pool(local_aws: LocalAws) -> None:
     assert result.get() == [100, 101, 102, 103, 104]
 
 
-@pytest.mark.parametrize("name", ["Queue", "Lock", "Value", "Manager", "Barrier"])
+@pytest.mark.parametrize("name", ["Queue", "Lock", "Value", "Manager", "Barrier", "util"])
 def test_what_shares_memory_says_what_to_use_instead(name: str) -> None:
     assert hasattr(multiprocessing, name)
     with pytest.raises(MisuseError, match=f"multiprocessing.{name}: sandboxes share no memory"):

@@ -60,7 +60,13 @@ def test_an_error_of_a_program_shows_the_programs_own_lines(local_aws: LocalAws,
     assert done.returncode == 1
     assert "program.py" in done.stderr
     assert "TypeError" in done.stderr
-    assert "runpy" not in done.stderr
+    assert "stand_in.py" not in done.stderr
+    (tmp_path / "late.py").write_text(
+        "import lithops.multiprocessing as mp\ndef f():\n    raise mp.TimeoutError('own')\nf()\n"
+    )
+    done = run(tmp_path, "late.py")
+    assert "late.py" in done.stderr
+    assert "lithops_magic" not in done.stderr
 
 
 def test_a_program_that_there_is_not(tmp_path: Path) -> None:

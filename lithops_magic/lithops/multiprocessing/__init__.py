@@ -53,6 +53,7 @@ _SHARED = {
         "calls that need not wait for each other, a Pool with fewer processes, or conditional writes to S3 or DynamoDB",
     ),
     **dict.fromkeys(("Manager", "SyncManager", "shared_memory"), "objects in S3 (put_cloudobject) or a database"),
+    "util": "what a call printed is in its future's `logs`, and printed when a Process is joined",
 }
 """What needs memory that processes share, and what to use instead."""
 

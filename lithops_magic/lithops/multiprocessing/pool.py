@@ -7,13 +7,17 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from itertools import starmap
-from multiprocessing import TimeoutError as PoolTimeout
+from multiprocessing import TimeoutError as ProcessTimeoutError
 from queue import Empty, Queue
 from typing import Any
 
 from lithops_magic.lithops.multiprocessing.config import executor
 
 __all__ = ["ApplyResult", "AsyncResult", "MapResult", "Pool", "ThreadPool"]
+
+
+class PoolTimeout(ProcessTimeoutError, TimeoutError):
+    """Both what `multiprocessing` raises and what programs written for Lithops catch."""
 
 
 class AsyncResult:
