@@ -141,6 +141,8 @@ class Imported:
 
 def imported(package: str, times: int) -> Imported:
     """Import a package from its layers, in turns in each of their three forms."""
+    import cloudpickle
+
     from lithops_magic.packages import Request, Room, Target, discover, dumps, supply
 
     need = discover(dumps(abs)[1], [], Request.parse([package]))
@@ -153,6 +155,8 @@ def imported(package: str, times: int) -> Imported:
         full = shutil.copytree(bare, Path(scratch, "full"))
         command = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", full]
         subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+        # Every function has that, of the worker.
+        shutil.copytree(Path(cloudpickle.__file__).parent, Path(scratch, "worker", "cloudpickle"))
         forms = (bare, shipped, full)
         found = Imported(package, IMPORTS[package], (zipped(bare), sum(one.size for one in built), zipped(full)))
         for _ in range(times):
@@ -171,7 +175,8 @@ def zipped(folder: Path) -> int:
 
 def cpu_of(statement: str, folder: Path) -> float:
     """CPU seconds of a Python of its own."""
-    environment = {"PYTHONPATH": str(folder / "python"), "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.defpath}
+    environment = {"PYTHONPATH": os.pathsep.join((str(folder / "python"), str(folder.parent / "worker")))}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PATH": os.defpath}
     environment |= {"MPLCONFIGDIR": tempfile.gettempdir(), "OPENBLAS_NUM_THREADS": "1"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-S", "-s", "-c", statement], env=environment, check=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import subprocess
 import sys
@@ -14,6 +16,8 @@ QUIET_SECONDS = 1.0
 """A start that takes longer is announced."""
 LONGEST_START = 120.0
 """Seconds; a cold disk and a busy machine need a while to import moto."""
+_NEEDED_NEXT = ("boto3", "botocore.config", "awscrt.http")
+"""What whoever asks for a server imports to talk to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,10 @@ def ensure_local_aws(notify: Callable[[str], None]) -> LocalServer:
             stderr=subprocess.PIPE,
             text=True,
         ) as process:
+            # A start takes as long as that, in another process.
+            with contextlib.suppress(ImportError):
+                for module in _NEEDED_NEXT:
+                    importlib.import_module(module)
             output, errors = _wait(process, notify)
     except OSError as error:
         raise LocalAWSError(f"The local AWS could not be started: {error.strerror}.") from None

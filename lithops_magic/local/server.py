@@ -12,14 +12,10 @@ import string
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import boto3
 import psutil
 import uvicorn
-from botocore.config import Config
 
 from lithops_magic.local import discovery
 from lithops_magic.local.control.platform import Platform
@@ -33,9 +29,6 @@ from lithops_magic.local.lifecycle import state_folder
 from lithops_magic.local.sandbox.isolation import Choice
 from lithops_magic.local.sandbox.logs import LogShipper
 from lithops_magic.local.sandbox.runtime import Runtime
-
-if TYPE_CHECKING:
-    from types_boto3_logs import CloudWatchLogsClient
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
@@ -160,8 +153,8 @@ async def _serve(
 ) -> None:
     owner = Credential(found.access_key_id, found.secret_access_key)
     inner = Credential(_random_id("AKIA"), secrets.token_urlsafe(30), internal=True)
-    logs = LogShipper(_logs_connector(found.endpoint_url, inner))
     platform = Platform(found.endpoint_url, inner, REGION)
+    logs = LogShipper(lambda: platform.client("logs"))
     runtime = _runtime(state, options, found, platform, logs)
     functions = _functions(state, options, found, platform, runtime)
     moto = MotoApp(options.state)
@@ -193,17 +186,6 @@ async def _serve(
         await runtime.close()
         logs.close(timeout=0)
         moto.close()
-
-
-def _logs_connector(endpoint_url: str, credential: Credential) -> Callable[[], CloudWatchLogsClient]:
-    """Return a function that makes the client at its first call, in the thread that uses it."""
-
-    @cache
-    def connect() -> CloudWatchLogsClient:
-        session = boto3.Session(credential.access_key_id, credential.secret_access_key, region_name=REGION)
-        return session.client("logs", endpoint_url=endpoint_url, config=Config(proxies={}))
-
-    return connect
 
 
 def _runtime(state: Path, options: Options, found: Discovery, platform: Platform, logs: LogShipper) -> Runtime:

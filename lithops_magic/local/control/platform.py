@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
     from types_boto3_efs import EFSClient
     from types_boto3_iam import IAMClient
+    from types_boto3_logs import CloudWatchLogsClient
     from types_boto3_s3 import S3Client
     from types_boto3_sts import STSClient
 
@@ -67,12 +68,12 @@ class Platform:
         return await asyncio.to_thread(self._read_object, bucket, key, version)
 
     def _assume(self, role: str, function: str) -> SandboxCredentials:
-        given = self._client("sts").assume_role(RoleArn=role, RoleSessionName=function)["Credentials"]
+        given = self.client("sts").assume_role(RoleArn=role, RoleSessionName=function)["Credentials"]
         return SandboxCredentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
 
     def _is_assumable(self, arn: str) -> bool:
         try:
-            role = self._client("iam").get_role(RoleName=arn.rpartition("/")[2])["Role"]
+            role = self.client("iam").get_role(RoleName=arn.rpartition("/")[2])["Role"]
         except ClientError:
             return False
         policy: Any = role["AssumeRolePolicyDocument"]
@@ -81,7 +82,7 @@ class Platform:
         return role["Arn"] == arn and any(_trusts_lambda(item) for item in statements if isinstance(item, dict))
 
     def _vpc_of(self, subnets: list[str], groups: list[str]) -> str:
-        ec2 = self._client("ec2")
+        ec2 = self.client("ec2")
         with _Asking("DescribeSecurityGroups", "EC2"):
             found = ec2.describe_security_groups(GroupIds=groups)["SecurityGroups"]
         with _Asking("DescribeSubnets", "EC2"):
@@ -93,7 +94,7 @@ class Platform:
         return vpcs.pop()
 
     def _check_access_point(self, arn: str, subnets: list[str]) -> None:
-        efs = self._client("efs")
+        efs = self.client("efs")
         try:
             point = efs.describe_access_points(AccessPointId=arn.rpartition("/")[2])["AccessPoints"][0]
         except (ClientError, IndexError):
@@ -112,25 +113,28 @@ class Platform:
     def _zones(self, subnets: Iterable[str]) -> set[tuple[str, str]]:
         """VPC and availability zone of each subnet."""
         ids = list(subnets)
-        found = self._client("ec2").describe_subnets(SubnetIds=ids)["Subnets"] if ids else []
+        found = self.client("ec2").describe_subnets(SubnetIds=ids)["Subnets"] if ids else []
         return {(item["VpcId"], item["AvailabilityZone"]) for item in found}
 
     def _read_object(self, bucket: str, key: str, version: str | None) -> bytes:
         chosen: Any = {"VersionId": version} if version else {}
         with _Asking("GetObject", "S3"):
-            return self._client("s3").get_object(Bucket=bucket, Key=key, **chosen)["Body"].read()
+            return self.client("s3").get_object(Bucket=bucket, Key=key, **chosen)["Body"].read()
 
     @overload
-    def _client(self, service: Literal["iam"]) -> IAMClient: ...
+    def client(self, service: Literal["iam"]) -> IAMClient: ...
     @overload
-    def _client(self, service: Literal["ec2"]) -> EC2Client: ...
+    def client(self, service: Literal["ec2"]) -> EC2Client: ...
     @overload
-    def _client(self, service: Literal["efs"]) -> EFSClient: ...
+    def client(self, service: Literal["efs"]) -> EFSClient: ...
     @overload
-    def _client(self, service: Literal["s3"]) -> S3Client: ...
+    def client(self, service: Literal["logs"]) -> CloudWatchLogsClient: ...
     @overload
-    def _client(self, service: Literal["sts"]) -> STSClient: ...
-    def _client(self, service: str) -> Any:
+    def client(self, service: Literal["s3"]) -> S3Client: ...
+    @overload
+    def client(self, service: Literal["sts"]) -> STSClient: ...
+    def client(self, service: str) -> Any:
+        """Return the one client of a service; all have what botocore reads of endpoints in common."""
         # Making clients is not thread-safe; using them is. The endpoint is on loopback, past any proxy.
         with self._lock:
             if service not in self._clients:

@@ -1,0 +1,53 @@
+"""AWS's own policies, more than a thousand, made when somebody first asks for a policy: no first job does."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import Any
+
+
+def defer_policies() -> None:
+    """Have moto's IAM make them later than at its own start, of which they are the larger part."""
+    from moto.iam.models import IAMBackend
+
+    make = IAMBackend._init_aws_policies
+
+    def begin(backend: IAMBackend) -> MutableMapping[str, Any]:
+        return LaterPolicies(lambda: {policy.arn: policy for policy in make(backend)})
+
+    # What `aws_managed_policies` holds is only read to make the other.
+    setattr(IAMBackend, "_init_aws_policies", lambda _: [])  # noqa: B010
+    setattr(IAMBackend, "_init_managed_policies", begin)  # noqa: B010
+
+
+class LaterPolicies(MutableMapping[str, Any]):
+    """Policies by their ARN; `make` gives the first ones when any are looked for."""
+
+    def __init__(self, make: Callable[[], Mapping[str, Any]]) -> None:
+        self._make: Callable[[], Mapping[str, Any]] | None = make
+        self._made: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def _policies(self) -> dict[str, Any]:
+        with self._lock:
+            if self._make is not None:
+                self._made = dict(self._make())
+                self._make = None
+        return self._made
+
+    def __getitem__(self, arn: str) -> Any:
+        return self._policies[arn]
+
+    def __setitem__(self, arn: str, policy: Any) -> None:
+        self._policies[arn] = policy
+
+    def __delitem__(self, arn: str) -> None:
+        del self._policies[arn]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._policies)
+
+    def __len__(self) -> int:
+        return len(self._policies)
