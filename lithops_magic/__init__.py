@@ -2,7 +2,7 @@
 
 Names
 -----
-attach                    Return the result of a job that another process began, or this one.
+attach                    Return the result of a job that another process started, or this one.
 callbacks                 What happens to a job, and a progress bar, for `callbacks=` of `map`.
 config                    The settings, and the Lithops configuration they are read from and saved to.
 errors                    The exceptions a user can meet.

@@ -108,7 +108,7 @@ def _is_file(path: Path, origin: str = "") -> bool:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         if path.is_symlink():
-            raise ConfigError(f"{origin}{path} is a link to nothing. Correct or remove it.") from None
+            raise ConfigError(f"{origin}{path} is a broken link. Correct or remove it.") from None
         return False
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)

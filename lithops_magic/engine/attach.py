@@ -243,7 +243,7 @@ class _Attached:
         except LithopsMagicError as error:
             if self._detached or recall.spilled or recall.live:
                 raise
-            self._job.publish(Noted(f"what is in S3 cannot be looked for: {error}"))
+            self._job.publish(Noted(f"results in S3 cannot be read: {error}"))
             return backend.view(notify, connected=False)
 
     def _rest(self, replay: Replay, request: Request, why: str) -> None:

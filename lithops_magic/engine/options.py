@@ -42,28 +42,28 @@ class MapOptions:
     tmp: int | None = None
     """MB of `/tmp`, 512 to 10,240."""
     env: tuple[tuple[str, str], ...] = ()
-    """Environment variables for the tasks, beside those of the settings; they need no other function."""
+    """Environment variables for the tasks, besides those of the settings; changing them deploys no new function."""
     chunksize: int | None = None
     """Tasks per invocation; by default adapted to the measured duration of the tasks."""
     workers: int | None = None
     """Most invocations in flight; by default what the account allows. Above 1,000 the function is deployed several
     times, because AWS starts at most 1,000 sandboxes of each function in ten seconds."""
     retries: int = 2
-    """How often a task is tried again after a crash, a time-out or a lost connection; 0 never runs a task twice.
-    Exceptions of the function are not retried."""
+    """How often a task is retried after a crash, a timeout or a lost connection; 0 never runs a task twice. Exceptions
+    that the function raises are not retried."""
     retry_errors: bool = False
-    """Retry exceptions of the function as well."""
+    """Also retry tasks whose function raised an exception."""
     retry_memory: float | None = None
-    """Factor by which a task that ran out of memory gets more of it when it is tried again, such as 2."""
+    """Factor by which to raise the memory of a task that ran out of it when it is retried, such as 2."""
     backups: bool = False
-    """Near the end of the job, send a second copy of a task that takes more than three times as long as its peers;
-    the first result wins. Off by default, because such a task runs twice: only for functions that may."""
+    """Near the end of the job, send a second copy of a task that takes more than three times as long as its peers; the
+    first result wins. Off by default, because such a task runs twice: only for functions that may run twice."""
     max_cost: float | None = None
     """USD at list price after which nothing more is sent; what is in flight then is still billed."""
     detach: bool = False
-    """Hand all tasks to Lambda as asynchronous invocations and return as soon as that is done: the job goes on
-    without this process, its results are kept in S3 for seven days, and ``lithops_magic.attach(result.job_id)``
-    goes on with it. `workers` does not bound it, and at most 100,000 items are taken."""
+    """Hand all tasks to Lambda as asynchronous invocations and return as soon as that is done: the job goes on without
+    this process, its results are kept in S3 for seven days, and ``lithops_magic.attach(result.job_id)`` picks it up.
+    `workers` does not limit it, and it takes at most 100,000 items."""
     keep_after: float = KEEP_AFTER
     """Seconds after which a task's result is also kept in S3, where a lost connection or kernel cannot take it."""
     errors: Literal["raise", "keep"] = "raise"
@@ -71,10 +71,11 @@ class MapOptions:
     locals: bool = False
     """Whether an error shows the local variables of the frame that failed."""
     cache: float | None = None
-    """Use values that were computed before, by any notebook of this account and namespace, and keep those that are
-    computed now: True for 30 days, or a time such as ``"12h"`` or ``"90d"``. A value is used where the function (its
-    code, what it captures, the modules and the versions of the packages it reaches, `files` and `env`) and the item are
-    the same. Chance, time and other files are not seen: a function that depends on them gives what it gave then."""
+    """Reuse values computed before, by any notebook of this account and namespace, and keep the new ones: True for 30
+    days, or a time such as ``"12h"`` or ``"90d"``. A value is reused if the function (its code, what it captures,
+    the modules and the versions of the packages it reaches, `files` and `env`) and the item are the same.
+    Randomness, the time and other files are not tracked: a function that depends on them returns what it returned
+    then."""
     reduce_by: str | None = None
     """Reduce the values of each group of items by itself: an attribute of the items, or a key of dictionaries, such as
     ``"key"`` for the parts of each object; the result's ``reduced`` is a dictionary then."""
@@ -83,18 +84,17 @@ class MapOptions:
     suffix (parquet, csv, json, npy, else pickle; bytes as they are) says how. The result has references with `key`,
     ``read()`` and ``get()`` instead. A task that runs twice writes the same object twice."""
     packages: str | tuple[str, ...] | None = None
-    """Packages that the function gets beside those it is seen to use, or in other versions: ``"numpy==2.1 polars"``,
-    a requirements file, a list of such; ``"none"`` ships none at all. Once a file names hashes, everything that is
-    fetched has to match its own."""
+    """Packages to ship in addition to those that the function is seen to use, or in other versions: ``"numpy==2.1
+    polars"``, a requirements file, or a list of these; ``"none"`` ships none at all. Once a file names hashes,
+    everything that is fetched must match its own."""
     files: str | tuple[str, ...] | None = None
-    """Files and folders that tasks find in their working folder, by content: a path, a pattern such as
-    ``"data/*.csv"``, a list of such. What is in this process's folder or below keeps its path from there; anything
-    else goes by its own name."""
+    """Files and folders to put into the tasks' working folder: a path, a pattern such as ``"data/*.csv"``, or a list of
+    these. What is in or below this process's folder keeps its relative path; anything else goes by its own name."""
     starmap: bool = False
     """Call the function with each item's elements as its arguments, as `itertools.starmap` does."""
     callbacks: tuple[Callback, ...] = ()
     """Each is called with every event of the job (``lithops_magic.callbacks``) and a snapshot of it, one after the
-    other in a thread of its own; one that raises is called no more, and the job goes on."""
+    other in a thread of its own; one that raises is not called again, and the job goes on."""
     label: str = ""
     """What the user calls the job, shown in its repr."""
     about: str = ""

@@ -250,7 +250,7 @@ def _call(arguments: Sequence[str], text: str, notify: Callable[[str], None] | N
         )
     if "--no-index" in always and "index lookups were disabled" in said:
         raise PackageError(
-            f"pip is configured with no-index, and find-links has not everything that Lambda needs: {_reason(said)}"
+            f"pip is configured with no-index, and find-links lacks packages that Lambda needs: {_reason(said)}"
         )
     if any(sign in said for sign in _UNREACHABLE):
         raise Unreachable(_reason(said))

@@ -320,7 +320,7 @@ def test_no_secret_in_the_repr(tmp_path: Path) -> None:
         (lambda path: path.mkdir(), "is a folder"),
         (lambda path: os.mkfifo(path), "is no regular file"),
         (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
-        (lambda path: path.symlink_to(path.with_name("gone")), "is a link to nothing"),
+        (lambda path: path.symlink_to(path.with_name("gone")), "is a broken link"),
     ],
 )
 def test_what_stands_in_a_file_s_place_is_said(

@@ -106,7 +106,7 @@ def test_a_callback_that_raises_is_called_no_more_and_hurts_nobody(local_aws: An
     assert list(result) == [1, 4]
     assert len(calls) == 1
     assert isinstance(heard.events[-1], Ended) or any(isinstance(event, Ended) for event in heard.events)
-    assert any(f"broken is called no more: it raised {type(error).__name__}" in n for n in result.snapshot().notes)
+    assert any(f"broken is no longer called: it raised {type(error).__name__}" in n for n in result.snapshot().notes)
 
 
 def test_a_slow_callback_does_not_hold_up_the_job(local_aws: Any) -> None:

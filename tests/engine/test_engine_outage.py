@@ -79,7 +79,7 @@ def test_a_service_that_never_answers_ends_the_job_in_one_line(monkeypatch: pyte
     monkeypatch.setattr(connection, "SILENT_TRIES", 2)
     result = run(FaultyLambda(lambda _: BROKEN), range(10_000), chunksize=1)
     assert type(result.error) is GivenUp
-    assert "has answered nothing" in str(result.error)
+    assert "has not answered for" in str(result.error)
     assert "\n" not in str(result.error)
 
 

@@ -238,7 +238,7 @@ def test_an_exception_while_an_answer_is_judged_is_that_invocations_loss(monkeyp
     monkeypatch.setattr(settlement.verdicts, "judge", failing)
     result = run(FaultyLambda(lambda _: None), range(5), retries=1, chunksize=1)
     assert list(result.succeeded().values()) == [0, 2, 6, 8]
-    assert "makes no sense: MemoryError" in str(result.errors[2])
+    assert "is not valid: MemoryError" in str(result.errors[2])
 
 
 @pytest.mark.usefixtures("_no_patience")

@@ -188,7 +188,7 @@ def test_what_is_written_down_is_shown_also_where_aws_is_out_of_reach(
     monkeypatch.setattr(LambdaBackend, "view", view)
     result = attached(folder)
     assert list(result) == [2, 3]
-    assert result.snapshot().notes == ("what is in S3 cannot be looked for: there is no way to it",)
+    assert result.snapshot().notes == ("results in S3 cannot be read: there is no way to it",)
 
 
 def test_a_state_from_the_future_is_not_waited_for(tmp_path: Path) -> None:

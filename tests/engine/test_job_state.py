@@ -384,8 +384,8 @@ def test_listeners_are_told_in_order_from_a_thread_of_their_own() -> None:
     listeners.catch_up()
     assert heard == [("lithops-magic-callbacks", event) for event in events[:2]]
     assert said == [
-        "the callback broken is called no more: it raised KeyError: 'mine'",
-        "the callback Named is called no more: it raised SystemExit: 3",
+        "the callback broken is no longer called: it raised KeyError: 'mine'",
+        "the callback Named is no longer called: it raised SystemExit: 3",
     ]
     # What was in flight at the end is still told; then the thread ends.
     listeners.tell(events[2], Snapshot(ended_at=1.0, running=1))
@@ -408,7 +408,7 @@ def test_a_job_tells_its_total_first_and_notes_a_callback_that_raised() -> None:
     made.publish(ev.Phase("Deploying"))
     made.told()
     assert heard[:2] == [(ev.Counted(2), 2), (ev.Phase("Deploying"), 2)]
-    assert made.snapshot().notes == ("the callback broken is called no more: it raised ValueError: mine",)
+    assert made.snapshot().notes == ("the callback broken is no longer called: it raised ValueError: mine",)
     made.cancel()
     made.told()
     assert isinstance(heard[-1][0], ev.Cancelled)

@@ -87,7 +87,7 @@ class Link:
         self._silent_since = self._silent_since or now
         self._unanswered += 1
         if self._unanswered > SILENT_TRIES and now - self._silent_since > SILENT_SECONDS:
-            raise errors.Unreachable(f"AWS Lambda has answered nothing for {SILENT_SECONDS:.0f} s: {outcome.message}")
+            raise errors.Unreachable(f"AWS Lambda has not answered for {SILENT_SECONDS:.0f} s: {outcome.message}")
 
     @property
     def silent(self) -> bool:

@@ -134,7 +134,7 @@ class Referee:
         try:
             bill, judged, notes = self._judge(flight, outcome, worker)
         except Exception as error:  # whatever a reply says, it is its own invocation's loss
-            return self._lost(flight, Spoilt(f"the function's answer makes no sense: {error!r}"))
+            return self._lost(flight, Spoilt(f"the function's reply is not valid: {error!r}"))
         self._invoked.append(bill.event)
         if worker is not None and worker.error:
             tasks = flight.undecided()

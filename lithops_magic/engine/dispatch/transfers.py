@@ -96,5 +96,5 @@ def _fetched(place: Place, outcome: Outcome, task: Task) -> verdicts.Verdict:
     try:
         return verdicts.fetch(place, outcome, task)
     except BaseException as error:  # the user's own methods may raise anything, and somebody waits
-        text = f"its result could not be brought from S3: {error!r}"
+        text = f"its result could not be fetched from S3: {error!r}"
         return verdicts.Lost(verdicts.make(ResultError, task, text))

@@ -153,7 +153,7 @@ class Watch:
     def _complain(self, why: str, after: str) -> None:
         if not self._said:
             self._said = True
-            self._say(f"results that are in S3 cannot be looked for: {why}; {after}")
+            self._say(f"results in S3 cannot be read: {why}; {after}")
 
     def _fetch(self, task: int) -> dict[str, Any] | None:
         key = f"{self._place.prefix}{task}"

@@ -69,4 +69,4 @@ class Listeners:
             except BaseException as error:  # also one that calls sys.exit: the thread is ours
                 self._callbacks.remove(callback)
                 name = getattr(callback, "__name__", type(callback).__name__)
-                self._say(f"the callback {name} is called no more: it raised {type(error).__name__}: {error}")
+                self._say(f"the callback {name} is no longer called: it raised {type(error).__name__}: {error}")

@@ -61,7 +61,7 @@ class Prepared:
         if "data" in fields:
             return packing.loads(base64.b64decode(fields["data"]))
         if download is None:
-            raise LookupError(f"item {fields['id']} is in S3, where nobody looks for it")
+            raise LookupError(f"item {fields['id']} is in S3, which is not read here")
         return packing.loads(download(fields))
 
     def __repr__(self) -> str:

@@ -88,7 +88,7 @@ def choose(shell: InteractiveShell, tuning: Tuning, name: str) -> None:
     source = getattr(cell, "raw_cell", None) or shell.user_ns["In"][-1]
     shell.set_next_input(rewritten(source, size), replace=True)
     if size.architecture != tuning.base.architecture:
-        text = f"{size.architecture} is no option of a cell: `%lambda_tune --save {name}` writes it into the file."
+        text = f"{size.architecture} cannot be set in a cell: `%lambda_tune --save {name}` writes it into the file."
         show({"text/plain": text, "text/html": f"<div>{html.escape(text)}</div>"})
 
 

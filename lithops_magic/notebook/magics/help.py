@@ -105,10 +105,10 @@ _ATTACH_FORMS = """\
 """
 
 _ATTACH_INTRODUCTION = """\
-JOB is the id that `RESULT.job_id` and %lambda_status show, or the start of it. Without it, the latest job of this
-notebook is meant. This machine remembers jobs that took longer than two seconds, or were detached, for seven days.
+JOB is the id that `RESULT.job_id` and %lambda_status show, or the start of it; the default is this notebook's latest
+job. This machine remembers jobs that took longer than two seconds, or were detached, for seven days.
 
-What has finished is there at once. Of what still runs, long tasks arrive through S3, and a detached job runs to its
+Finished tasks are there at once. Of running ones, long tasks arrive through S3, and a detached job runs to its
 end. --resume also runs the tasks that a closed notebook or a killed kernel left behind.
 """
 
@@ -126,9 +126,9 @@ _CACHE_INTRODUCTION = """\
 `%%lambda_map … --cache` keeps values in S3 and reuses them, from any notebook of the account and namespace, as long as
 everything the code depends on is the same: the code apart from comments, the values and functions of the notebook that
 it uses, your own modules that it reaches, --files, --env, the versions of its packages, Python's version, and the item.
-Random numbers, the time, other files and the network are not seen: leave out --cache where they matter.
+Random numbers, the time, other files and the network are not tracked: leave out --cache where they matter.
 
-CELL is the start of a name, or a part of what stands behind it in the list; without it, all cells are meant.
+CELL is the start of a name, or a part of the text beside it in the list; the default is all cells.
 """
 
 _CACHE_EXAMPLES = """\
