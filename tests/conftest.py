@@ -156,6 +156,8 @@ def isolated(
     home = str(tmp_path_factory.mktemp("home"))
     for name, value in {"HOME": home, "USERPROFILE": home, **variables}.items():
         monkeypatch.setenv(name, value)
+    # On a loaded machine it takes a second to see that the local AWS runs: no output has a note of it here.
+    monkeypatch.setattr("lithops_magic.aws.local_server.QUIET_SECONDS", 60.0)
 
 
 @pytest.fixture(scope="session")

@@ -89,7 +89,8 @@ def kill_amid(visits: Visits, items: str = "range(8)", **options: Any) -> str:
 def test_a_job_whose_client_was_killed_is_resumed_and_nothing_that_ended_runs_again(
     visits: Visits, objects: ObjectStore, items: str
 ) -> None:
-    job_id = kill_amid(visits, items, retries=0)
+    # On a loaded machine the tasks that are held may wait for longer than the usual 10 seconds.
+    job_id = kill_amid(visits, items, retries=0, timeout=60)
     (record,) = lithops_magic.jobs()
     assert (record.state, record.done, record.failed) == ("interrupted", 1, 1)
     visits.gate.set()
@@ -168,7 +169,7 @@ def environment(objects: ObjectStore) -> list[Any]:
 
 
 def test_kept_results_that_were_changed_or_swapped_are_never_unpickled(visits: Visits, objects: ObjectStore) -> None:
-    job_id = kill_amid(visits)
+    job_id = kill_amid(visits, timeout=60)
     visits.gate.set()
     prefix = f"lithops-magic/jobs/{job_id}/"
     eventually(lambda: {f"{prefix}2", f"{prefix}3"} <= set(objects.list(prefix)))

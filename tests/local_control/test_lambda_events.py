@@ -44,11 +44,12 @@ def drained(slots: Slots, events: int) -> None:
 
 
 def test_many_events_on_two_slots_all_run_within_a_minute() -> None:
-    # Doubling waits in step would take a hundred times as long.
+    # Doubling waits in step would take a hundred times as long; with all tried whenever one ends, the last would be
+    # tried fifty times.
     slots = Slots(2)
     drained(slots, 100)
     assert sorted(slots.ran) == [f"{number:03}" for number in range(100)]
-    assert max(slots.attempts.values()) <= 4
+    assert max(slots.attempts.values()) <= 12
 
 
 def test_who_waited_longest_has_its_turn_first() -> None:

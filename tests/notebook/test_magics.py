@@ -198,8 +198,8 @@ def test_status_and_clean(
     job = loaded.user_ns["r"].job_id
     row = rf"%lambda_attach {job[:8]} +\d\d:\d\d \([\w ]+\) +finished +1 ✓ +≈ \$\S+ +"
     assert re.search(rf"{row}Cell In\[1\] · x", out)
-    run("%%lambda_map x in range(2) -o slow --background\nimport time\ntime.sleep(3)\nx")
-    assert re.search(r"running +0 ✓ of 2 ", run("%lambda_status")[0])
+    run("%%lambda_map x in range(2) -o slow --background --workers 1 --chunksize 1\nimport time\ntime.sleep(12)\nx")
+    assert re.search(r"running +[01] ✓ of 2 ", run("%lambda_status")[0])
     loaded.user_ns["slow"].cancel()
     out, _ = run("%lambda_clean --dry-run")
     assert re.match(rf"Would delete \d+ functions?( and \d+ layers?)? \(.*{name}.*\) on local AWS at ", out)

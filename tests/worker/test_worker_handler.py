@@ -439,7 +439,12 @@ def test_a_task_goes_to_another_process_if_its_own_is_gone(monkeypatch: pytest.M
     assert len({pid for _, pid in values}) == 2
 
 
-def test_a_process_that_ignores_the_time_limit_is_killed_and_nothing_more_is_begun() -> None:
+def test_a_process_that_ignores_the_time_limit_is_killed_and_nothing_more_is_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The other one gets 3 seconds to report where it was, which a loaded machine may need.
+    monkeypatch.setattr(processes, "GRACE", 20)
+
     def task(x: int) -> int:
         if x == 0:
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
