@@ -187,3 +187,14 @@ def test_what_cannot_be_written_is_refused_in_one_line(cell: str, problem: str) 
     with pytest.raises(UsageError) as refused:
         script(cell)
     assert str(refused.value) == problem
+
+
+def test_objects_in_s3_are_imported_unless_the_name_is_the_notebooks() -> None:
+    line = "%%lambda_map obj in s3('bucket/*.csv', chunk='1MB') -o sizes --reduce sum --reduce-by key\nlen(obj.read())"
+    text = script(line)
+    assert "from lithops_magic import s3\n" in text
+    assert "map(sizes_task, s3('bucket/*.csv', chunk='1MB'), reduce=sum, reduce_by='key')" in text
+    assert "from lithops_magic import s3" in script("objects = s3('bucket/')")
+    kept = script("s3 = list", line.replace("--reduce sum --reduce-by key", '--to-s3 "bucket/{index}.json"'))
+    assert "import s3" not in kept
+    assert "to_s3='bucket/{index}.json'" in kept

@@ -141,6 +141,7 @@ class _Writer:
 
     def _run(self, function: str, items: str, options: Options, index: str = "") -> str:
         self.imports.add("import lithops_magic")
+        self._import_s3(items)
         self._bound.add(options.out or "")
         arguments = self._defaults.arguments(options)
         if options.background and not self._fails:
@@ -168,9 +169,15 @@ class _Writer:
         self._bound |= assigned_names(tree.body)
         if "display" in names(text) - self._bound:
             self.imports.add("from IPython.display import display")
+        self._import_s3(text)
         if awaits(tree):
             text = self._awaited(text, tree)
         return _tried(text) if self._fails and not has_map and tree.body else text
+
+    def _import_s3(self, text: str) -> None:
+        """Import what a notebook has without an import, unless the notebook's own name is meant."""
+        if "s3" in names(text) - self._bound:
+            self.imports.add("from lithops_magic import s3")
 
     def _line(self, magic: Magic, *, alone: bool) -> str:
         """Return what stands for one line magic or shell command; a comment or nothing if it has no counterpart."""
