@@ -25,7 +25,7 @@ class Bucket:
     def __init__(self, data: bytes, *faults: Exception) -> None:
         self.data, self.faults, self.asked = data, list(faults), []
 
-    def get_object(self, *, Range: str = "", IfMatch: str, **_: Any) -> dict[str, Any]:
+    def get_object(self, *, Range: str = "", IfMatch: str, **others: Any) -> dict[str, Any]:
         self.asked.append(Range)
         if self.faults:
             raise self.faults.pop(0)

@@ -20,7 +20,14 @@ class Part:
         The range; the last record may end behind it.
     size : int
         Bytes of the whole object; -1 if a web server does not tell.
+    key : str
+        What names the object: in S3 its key, else its address or path.
+    bucket : str or None
+        Its bucket in S3.
     """
+
+    bucket: str | None
+    key: str
 
     def __init__(
         self, part: int, total_parts: int, start: int, stop: int, size: int, newline: bytes | None, *_: Any
