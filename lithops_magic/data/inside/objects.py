@@ -115,7 +115,7 @@ class S3Part(Part):
         return f"s3://{self.bucket}/{self.key}"
 
     def _read(self, low: int, high: int) -> bytes:
-        return store.read_s3(self.bucket, self.key, low, high, self.size, self.etag, dict(self._options))
+        return store.read_s3(str(self.bucket), self.key, low, high, self.size, self.etag, dict(self._options))
 
     def _fields(self) -> tuple[Any, ...]:
         return *super()._fields(), self.bucket, self.key, self.etag, self._options
