@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import botocore.auth
@@ -40,6 +41,10 @@ def test_a_signature_is_botocores(url: str, token: str | None, payload: bytes, m
     target = Target(urlsplit(url), "cn-north-1", "lambda", "agent", None, "")
     stamp = Stamp(target, ReadOnlyCredentials("AKIAEXAMPLE", "se/cret+", token), int(NOW.timestamp()))
     assert dict(stamp.sign(payload)) == expected(target, Credentials("AKIAEXAMPLE", "se/cret+", token), payload)
+    # The same connection serves another function.
+    other = replace(target, url=target.url._replace(path=f"{target.url.path}2"))
+    signed = dict(stamp.sign(payload, other.url.path))
+    assert signed == expected(other, Credentials("AKIAEXAMPLE", "se/cret+", token), payload)
 
 
 def test_a_stamp_shows_no_secret() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.aws.definition import FUNCTION_HASH, OWNER_TAG, creation_request, original, owner, start_of_names
@@ -148,7 +148,7 @@ def list_functions(cloud: Cloud, settings: Settings) -> list[ListedFunction]:
 
 
 def delete_functions(cloud: Cloud, settings: Settings, *, dry_run: bool = False) -> list[str]:
-    """Delete our functions of this namespace, with their copies, and return the names of all of them.
+    """Delete our functions of this namespace, with their copies, and return what a list calls them.
 
     Parameters
     ----------
@@ -162,15 +162,19 @@ def delete_functions(cloud: Cloud, settings: Settings, *, dry_run: bool = False)
     """
     deleted = []
     for function in list_functions(cloud, settings):
-        with aws_errors():
-            tags = cloud.client("lambda").list_tags(Resource=function.arn)["Tags"]
-        if tags.get(OWNER_TAG) != owner(settings):
-            continue
-        for name in (function.name, *function.copies):
-            if not dry_run:
-                _delete(cloud, name)
-            deleted.append(name)
+        names = [name for name in (function.name, *function.copies) if _is_owned(cloud, settings, function, name)]
+        for name in () if dry_run else names:
+            _delete(cloud, name)
+        if names:
+            deleted.append(replace(function, name=names[0], copies=tuple(names[1:])).label)
     return deleted
+
+
+def _is_owned(cloud: Cloud, settings: Settings, alike: ListedFunction, name: str) -> bool:
+    """Whether the function has the tag of this namespace; `alike` is it, or one that it is a copy of."""
+    with aws_errors():
+        tags = cloud.client("lambda").list_tags(Resource=f"{alike.arn.rpartition(':')[0]}:{name}")["Tags"]
+    return tags.get(OWNER_TAG) == owner(settings)
 
 
 def _find(cloud: Cloud, name: str) -> FunctionConfigurationTypeDef | None:
