@@ -19,7 +19,7 @@ _OPTIONS = tuple(name for name in signature(LambdaExecutor).parameters if name !
 
 
 def register_joblib(name: str = NAME) -> None:
-    """Have joblib know the back-end "lambda", or by another name: `with joblib.parallel_config(backend="lambda"): ...`.
+    """Register joblib's backend "lambda": `with joblib.parallel_config(backend="lambda"): ...`.
 
     What `parallel_config` is given beside, such as ``memory=2048``, are options of `LambdaExecutor`. ``n_jobs=-1``, the
     default, means as many sandboxes as the account allows. A `Parallel` within a task runs on threads of its sandbox.
