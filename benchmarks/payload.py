@@ -83,11 +83,6 @@ def closure(size: int) -> tuple[Callable[[int], int], Callable[[int], int]]:
     return measure, edited
 
 
-def pause(_: int) -> None:
-    """Take a while, so that each sandbox gets one."""
-    time.sleep(0.3)
-
-
 def megabyte(_: int) -> bytes:
     """Return much."""
     return os.urandom(MEGABYTE)
@@ -108,11 +103,17 @@ def prepare(job: Job, tasks: int, *, edited: bool = False) -> tuple[Callable[[An
 
 
 def warm(aws: LocalAws, job: Job) -> None:
-    """Have the sandboxes that a job finds, and its layer."""
+    """Have the sandboxes that a job finds, which have spoken to S3, and its layer."""
     from lithops_magic.engine import MapOptions, start
 
-    function, items = (double, [*prepare(job, SANDBOXES)[1]]) if job.name == "arrays" else (pause, range(SANDBOXES))
-    result = start(function, items, options=MapOptions(chunksize=1), settings=aws.settings)
+    data = os.urandom(2 * MEGABYTE)
+
+    def pause(array: Any) -> Any:
+        time.sleep(0.3)
+        return double(array), data[0]
+
+    items: Iterable[Any] = prepare(job, SANDBOXES)[1] if job.name == "arrays" else range(SANDBOXES)
+    result = start(pause, items, options=MapOptions(chunksize=1), settings=aws.settings)
     result.wait()
     result.raise_errors()
 

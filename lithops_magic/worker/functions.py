@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container
 from typing import Any
 
 from . import packing
 from .store import Problem, Store
 
-SHARE = 0.25
-"""Of the sandbox's memory, what is kept between jobs: the rest is theirs."""
+SHARE, UNUSED = 1 / 4, 1 / 16
+"""Of the sandbox's memory, what is kept of the present job's, which shares it, and of others': the rest is its own."""
 
 _kept: dict[str, list[bytearray]] = {}
 """What was fetched, by its hash, the latest last. A process that runs no code of the user's has it; those of jobs are
@@ -64,17 +64,16 @@ def keep(function: dict[str, Any], store: Store | None) -> None:
     _problem = None
     try:
         packing.parts(_container(function, store), note)
-        trim(wanted)
+        trim(UNUSED, wanted)
         for name, sizes in wanted.items():
             _kept[name] = _kept.pop(name, []) or _fetched(name, sizes, function, store)
     except Problem as problem:
         _problem = problem
 
 
-def trim(wanted: Mapping[str, packing.Sizes] = {}) -> None:
-    """Keep no more than a share of the memory has room for beside what is `wanted`."""
-    memory = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")) * 2**20
-    room = SHARE * memory - sum(true for sizes in wanted.values() for _, true in sizes)
+def trim(share: float, wanted: Container[str] = ()) -> None:
+    """Keep the latest that fit into a share of the memory, and all that is `wanted`."""
+    room = share * int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")) * 2**20
     for name in [*_kept][::-1]:
         if name not in wanted:
             room -= sum(map(len, _kept[name]))

@@ -79,7 +79,7 @@ def _of_job(event: dict[str, Any], head: dict[str, Any], end: float) -> Process:
             if "error" not in head:
                 _keep(event, end)
         _process, _key = Process(_live, env=env), key
-        functions.trim()
+        functions.trim(functions.UNUSED if env else functions.SHARE)
         if env:
             _process.channel.send(dict(os.environ))
     return _process

@@ -59,6 +59,8 @@ _SETTINGS = {
     "endpoint_url": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
 }
 _clients: dict[tuple[str | None, ...], Any] = {}
+_session: list[Any] = []
+"""Has read what makes a client, which takes a quarter of a second."""
 
 
 class Problem(Exception):
@@ -224,10 +226,11 @@ class Store:
                 read_timeout=READ_TIMEOUT,
                 retries={"mode": "standard", "total_max_attempts": TRIES},
             )
-            session: Any = boto3.session.Session()
-            # All that is read is verified here; older versions do not know it.
-            session._session.set_config_variable("response_checksum_validation", "when_required")
-            _clients[key] = session.client("s3", config=config, **self._settings)
+            if not _session:
+                _session.append(boto3.session.Session())
+                # All that is read is verified here; older versions do not know it.
+                _session[0]._session.set_config_variable("response_checksum_validation", "when_required")
+            _clients[key] = _session[0].client("s3", config=config, **self._settings)
         return _clients[key]
 
     def _problem(self, error: Exception, what: str) -> Problem:

@@ -211,10 +211,10 @@ def test_no_more_is_kept_than_a_share_of_memory_and_the_oldest_go_first(monkeypa
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
     kept = {name: [bytearray(10_000_000)] for name in "abcd"}
     monkeypatch.setattr(functions, "_kept", kept)
-    functions.trim()
+    functions.trim(functions.SHARE)
     assert [*kept] == ["b", "c", "d"]
-    functions.trim({"b": [(1, 15_000_000)], "e": [(1, 5_000_000)]})
-    assert [*kept] == ["b", "d"]
+    functions.trim(functions.UNUSED, ["b", "e"])
+    assert [*kept] == ["b"]
 
 
 def test_what_fills_the_memory_is_not_kept(
