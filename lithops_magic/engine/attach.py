@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic import user_code
@@ -73,7 +74,7 @@ def attach(
         return MapResult(here[0])
     folder = JobFolder.find(job_id)
     manifest = folder.manifest()
-    recipe = Recipe.from_plain(manifest["recipe"], _container(folder))
+    recipe = Recipe.from_plain(manifest["recipe"], _read(folder.function), _read(folder.sources))
     if resume:
         _check(folder, manifest, recipe)
     elif manifest["detached"]:
@@ -86,10 +87,10 @@ def attach(
         raise
 
 
-def _container(folder: JobFolder) -> bytes:
-    """Return the job's function; nothing if that was lost."""
+def _read(file: Path) -> bytes:
+    """Return the job's function, or its files; nothing if that was lost."""
     try:
-        return private.read(folder.function)
+        return private.read(file)
     except OSError:
         return b""
 
@@ -104,8 +105,8 @@ def _check(folder: JobFolder, manifest: Mapping[str, Any], recipe: Recipe) -> No
             f"its function was pickled for that version. Resume it from a Python {manifest['python']}, or attach "
             "without resume for what it has."
         )
-    if not recipe.function.container:
-        raise JobInterrupted(f"Job {manifest['id']} cannot be resumed: {folder.function} is damaged.")
+    if recipe.lost:
+        raise JobInterrupted(f"Job {manifest['id']} cannot be resumed: {folder.path / recipe.lost[0]} is damaged.")
     if not folder.lock():
         raise JobInterrupted(
             f"Job {manifest['id']} is still run on this machine, by another process or until what is in flight has "

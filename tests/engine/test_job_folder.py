@@ -157,6 +157,40 @@ def test_a_damaged_function_or_state_costs_only_what_needs_it(local_aws: Any) ->
     assert [job.total for job in lithops_magic.jobs()] == [None]
 
 
+def last_byte(_: int) -> int:
+    return Path("large.bin").read_bytes()[-1]
+
+
+@pytest.fixture
+def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file in the working folder that does not travel with every invocation."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    path = folder / "large.bin"
+    path.write_bytes(random.Random(0).randbytes(3_000_000) + b"\7")
+    return path
+
+
+def test_files_lie_beside_the_job_and_are_those_of_then_when_it_is_resumed(local_aws: Any, large: Path) -> None:
+    folder = finished(last_byte, [1, 2], files="large.bin")
+    assert (folder.path / "job").stat().st_size < 100_000
+    large.write_bytes(b"\10")
+    # As if the client had been killed before it heard anything.
+    found = [records._decode(*body) for body in lines.decode(folder.journal.read_bytes()).bodies]
+    left = [each for each in found if not isinstance(each, records.Sent | records.Answered)]
+    folder.journal.write_bytes(b"".join(records.encode([each]) for each in left))
+    assert list(attached(folder, resume=True)) == [7, 7]
+
+
+def test_damaged_files_cost_only_the_resuming(local_aws: Any, large: Path) -> None:
+    folder = finished(last_byte, [1, 2], files="large.bin")
+    damage(folder.sources)
+    assert list(attached(folder)) == [7, 7]
+    with pytest.raises(JobInterrupted, match="sources is damaged"):
+        lithops_magic.attach(folder.path.name, resume=True, settings=SETTINGS)
+
+
 @pytest.mark.parametrize("version", ["3.10", "3.99"])
 def test_a_job_of_another_python_is_looked_at_and_not_resumed(local_aws: Any, version: str) -> None:
     folder = finished(lambda x: x + 1, [1, 2])

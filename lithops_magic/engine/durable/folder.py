@@ -18,7 +18,7 @@ from lithops_magic.config.limits import KEPT_DAYS
 from lithops_magic.engine.durable import lines, private, records
 from lithops_magic.errors import UnknownJob, UnreadableJob
 
-FORMAT = 1
+FORMAT = 2
 """Format of the files; no other is read."""
 NEEDED = frozenset({"id", "label", "created", "detached", "python", "key", "total", "names", "start", "recipe"})
 """Keys that every manifest has."""
@@ -54,6 +54,7 @@ class JobFolder:
         self.path = path
         self.journal = path / "journal"
         self.function = path / "function"
+        self.sources = path / "sources"
         self._lock = FileLock(path / "lock", mode=0o600, thread_local=False)
 
     @classmethod

@@ -199,6 +199,8 @@ class Journal(Silent):
         if self._folder is None:
             self._folder = JobFolder.create(self._job.id)
             self._folder.write("function", *self._recipe.function.container.chunks)
+            if files := self._recipe.function.need.sources:
+                self._folder.write("sources", files)
             self._folder.save_manifest(self._manifest())
         self._file = self._folder.append()
         self._job.written = True

@@ -31,6 +31,8 @@ class Recipe:
     """Digests of the environment variables, of ``settings`` and of ``options``."""
     complete: bool = True
     """Whether it has their values."""
+    lost: tuple[str, ...] = ()
+    """Files of the job's folder that are not what was written: without them, it cannot be resumed."""
 
     @classmethod
     def of(cls, settings: Settings, options: MapOptions, function: Function, key: bytes) -> Recipe:
@@ -39,7 +41,7 @@ class Recipe:
         return cls(settings.without_credentials(), options, function, secrets)
 
     def to_plain(self) -> dict[str, Any]:
-        """Return all but the function's container, for which there is its hash."""
+        """Return all but the function's container and its files, for which there are their hashes."""
         options = {name: getattr(self.options, name) for name in NAMES if name not in ("env", "callbacks")}
         return {
             "settings": {name: value for name, value in asdict(self.settings).items() if name not in _UNWRITTEN},
@@ -51,13 +53,23 @@ class Recipe:
         }
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any], container: bytes) -> Recipe:
-        """Return what was written, with a container that is empty if it is not the one that was."""
+    def from_plain(cls, plain: Mapping[str, Any], container: bytes, sources: bytes) -> Recipe:
+        """Return what was written, with a container and with files, which are empty if they are not what was."""
         packed = Container.parse(container)
         intact = packed.sha256 == plain["function"]
-        function = Function(packed if intact else Container(b""), _need(plain["need"]), _absent, plain["head"], ())
+        whole = _hash(sources) == plain["need"]["sources"]
+        lost = (*(() if intact else ("function",)), *(() if whole else ("sources",)))
+        function = Function(
+            packed if intact else Container(b""),
+            _need(plain["need"], sources if whole else b""),
+            _absent,
+            plain["head"],
+            (),
+        )
         secrets = plain["secrets"]
-        return cls(_settings(plain["settings"]), _options(plain["options"]), function, secrets, complete=False)
+        return cls(
+            _settings(plain["settings"]), _options(plain["options"]), function, secrets, complete=False, lost=lost
+        )
 
     def with_environment(self, candidates: Sequence[Mapping[str, str]], key: bytes) -> Recipe:
         """Return the same with the values of the environment variables, each from the first that has the same one.
@@ -123,7 +135,7 @@ def _plain_need(need: Need) -> dict[str, Any]:
     return {
         "units": [[unit.name, str(unit.path), str(unit.root), unit.kind, why] for unit, why in need.units],
         "projects": need.projects,
-        "sources": base64.b64encode(need.sources).decode(),
+        "sources": _hash(need.sources),
         "nothing": need.request.nothing,
         "requirements": need.request.requirements,
         "files": [[str(path), base64.b64encode(data).decode()] for path, data in need.request.files],
@@ -132,13 +144,17 @@ def _plain_need(need: Need) -> dict[str, Any]:
     }
 
 
-def _need(plain: Mapping[str, Any]) -> Need:
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _need(plain: Mapping[str, Any], sources: bytes) -> Need:
     files = tuple((Path(path), base64.b64decode(data)) for path, data in plain["files"])
     data = tuple((name, Path(path)) for name, path in plain.get("data", ()))
     return Need(
         units=tuple((Unit(name, Path(path), Path(root), kind), why) for name, path, root, kind, why in plain["units"]),
         projects=tuple(plain["projects"]),
-        sources=base64.b64decode(plain["sources"]),
+        sources=sources,
         request=Request(plain["nothing"], tuple(plain["requirements"]), files, data),
         environment=tuple((folder, changed) for folder, changed in plain["environment"]),
     )
