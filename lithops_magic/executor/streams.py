@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,9 +90,9 @@ def _warn(text: str) -> None:
     depth, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
         depth, frame = depth + 1, frame.f_back
-    try:
+    if frame.f_globals.get("__name__") != "threading":
         warnings.warn(text, stacklevel=depth)
-    except Warning:
-        # Where they are errors, they are those of the user's submit(), not of a job's thread.
-        if frame.f_globals.get("__name__") != "threading":
-            raise
+        return
+    # In a job's thread, no line of the user's is to be shown, and no warning may be an error.
+    with suppress(Warning):
+        warnings.warn_explicit(text, UserWarning, "LambdaExecutor", 0)

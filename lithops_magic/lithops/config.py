@@ -68,6 +68,8 @@ def read(
     for problem in settings.unread:
         warnings.warn(problem, stacklevel=3)
     section.setdefault("backend", "localhost" if settings.local else "aws_lambda")
+    # By the back-end's own name, too.
+    data.setdefault(section["backend"], data["aws_lambda"])
     if named_bucket := bucket(data):
         settings = settings.replace(env_vars={**settings.env_vars, inside.BUCKET: named_bucket})
     return data, settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -309,6 +310,7 @@ class FunctionExecutor:
             execution_timeout=options.get("timeout", settings.timeout),
             runtime_name=settings.runtime or "default",
             backend=self.backend,
+            created=time.time(),
         )
 
     def _reduced(

@@ -25,6 +25,8 @@ class JobInfo:
     execution_timeout: int
     runtime_name: str
     backend: str
+    created: float = 0.0
+    """Wall clock when it was asked for."""
 
     @property
     def job_key(self) -> str:
@@ -192,6 +194,7 @@ class ResponseFuture:
             return {}
         began = self._call.task[0].began
         times = {
+            "host_job_create_tstamp": self._job.created,
             "host_submit_tstamp": began + stats.sent_s,
             "worker_start_tstamp": began + stats.started_s,
             "worker_func_start_tstamp": began + stats.started_s,
@@ -203,6 +206,8 @@ class ResponseFuture:
             "worker_peak_memory_end": stats.max_memory_mb * 1e6,
         }
         facts = {
+            # Only the peak of all is known.
+            "worker_peak_memory_start": math.nan,
             "worker_cold_start": stats.cold,
             "worker_billed_ms": stats.billed_ms,
             "worker_attempts": stats.attempts,
@@ -214,6 +219,10 @@ class ResponseFuture:
             return None
         job, index = self._call.task
         return job.stats(index)
+
+    def add_done_callback(self, fn: Callable[[ResponseFuture], object]) -> None:
+        """Have `fn` called with this future when it is done, as one of `concurrent.futures` does."""
+        self.future.add_done_callback(lambda _: fn(self))
 
     def cancel(self) -> bool:
         """Do not make the call, if it is not on its way; whether that is so."""

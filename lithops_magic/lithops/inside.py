@@ -20,12 +20,12 @@ BUCKET = "LITHOPS_MAGIC_BUCKET"
 def is_task() -> bool:
     """Whether this process runs tasks: there, the worker is a package of another name."""
     worker = sys.modules.get(_VALUES)
-    return worker is not None and worker.__name__ != _VALUES
+    return worker is not None and worker.__package__ != _VALUES.rpartition(".")[0]
 
 
 def worker(module: str) -> Any:
     """Return a module of the worker."""
-    return import_module(f"{sys.modules[_VALUES].__name__.rpartition('.')[0]}.{module}")
+    return import_module(f"{sys.modules[_VALUES].__package__}.{module}")
 
 
 def client(service: str, **config: Any) -> Any:

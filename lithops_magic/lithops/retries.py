@@ -23,11 +23,15 @@ class RetryingFuture(ResponseFuture):
         Makes another attempt, and returns its future.
     retries
         Attempts beside the first.
+    input
+        The element that it is about.
     """
 
-    def __init__(self, first: ResponseFuture, again: Callable[[], ResponseFuture], retries: int) -> None:
+    def __init__(
+        self, first: ResponseFuture, again: Callable[[], ResponseFuture], retries: int, input: Any = None
+    ) -> None:
         super().__init__(first._job, int(first.call_id))
-        self._again, self.retries, self.failure_count = again, retries, 0
+        self._again, self.retries, self.failure_count, self.input = again, retries, 0, input
         self._attempt(first)
 
     @property
@@ -81,7 +85,7 @@ class RetryingFunctionExecutor:
         def again(element: Any) -> Callable[[], ResponseFuture]:
             return lambda: self.executor.map(map_function, [element], *args, **options)[0]
 
-        return [RetryingFuture(each, again(element), tries) for each, element in zip(first, data, strict=True)]
+        return [RetryingFuture(each, again(element), tries, element) for each, element in zip(first, data, strict=True)]
 
     def wait(self, fs: list[RetryingFuture], throw_except: bool = True, **options: Any) -> Any:
         """Wait for futures with all of their retries."""

@@ -146,7 +146,11 @@ def test_what_a_future_tells(fexec: lithops.FunctionExecutor) -> None:
     assert future.logs == "said 3\n"
     assert future.function_name == "say"
     assert future.stats["worker_func_end_tstamp"] >= future.stats["worker_func_start_tstamp"]
-    assert future.status() == future.stats
+    assert {name for name, value in future.status().items() if value == value} >= {"worker_func_end_tstamp"}
+    assert future.stats["host_submit_tstamp"] >= future.stats["host_job_create_tstamp"]
+    told: list[Any] = []
+    future.add_done_callback(told.append)
+    assert told == [future]
     assert future.activation_id
     assert fexec.cost > 0
     assert not future.cancel()
@@ -206,6 +210,7 @@ def test_an_executor_can_be_used_again_after_a_with_block(local_aws: LocalAws) -
         assert executor.get_result(executor.map(double, [1])) == [2]
     assert executor.get_result(executor.map(double, [2])) == [4]
     assert executor.config["lithops"]["backend"] == executor.backend == "localhost"
+    assert executor.config[executor.backend]["runtime_memory"] == 256
 
 
 # What is wrong
