@@ -57,7 +57,9 @@ class Binding:
     @property
     def takes_objects(self) -> bool:
         """Whether it is mapped over objects, each of which it is given as `obj`."""
-        return self._signature is not None and "obj" in self._signature.parameters
+        found = self._signature.parameters.get("obj") if self._signature is not None else None
+        # What can be given by its position alone, as `len` has it, has no name to be known by.
+        return found is not None and found.kind is not found.POSITIONAL_ONLY
 
     def bind(self, element: Any, number: int, part: Any = None) -> Arguments:
         """Return the arguments of the call for an element, the `number`-th of its job, and for a `part` of an object.

@@ -124,3 +124,9 @@ def test_functions_without_a_signature_are_called_as_they_are() -> None:
 def test_parameters_that_are_filled_in_stand_anywhere(function: Any, element: Any, result: Any) -> None:
     args, kwargs = Binding(function, None, lambda: "storage").bind(element, 3, "part")
     assert function(*args, **kwargs) == result
+
+
+def test_what_has_an_obj_in_name_only_takes_no_objects() -> None:
+    assert not Binding(len).takes_objects
+    assert not Binding(lambda x: x).takes_objects
+    assert Binding(lambda x, obj: x).takes_objects
