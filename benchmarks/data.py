@@ -1,6 +1,7 @@
 """What it takes to count the words of a gigabyte in S3: ours, real Lithops' and a plain boto3 loop's, in one run.
 
-The text lies in the local S3, in one object, and is cut into parts of 16 MB that end with lines. Our tasks and Lithops'
+The text lies in the local S3, in sixteen objects (of a larger one, moto copies all for every range that it sends), and
+is cut into parts of 16 MB that end with lines. Our tasks and Lithops'
 read them in sandboxes; the plain loop has the ranges of the same parts fetched by as many threads as there are
 sandboxes, and counts here. All count the same words, or their row says what they counted. Everything shares this
 machine's cores, the S3 included, so that the bytes and the requests say more than the seconds.
@@ -17,7 +18,7 @@ from typing import Any
 from common import LITHOPS, SANDBOXES, LocalAws, lithops, local_aws, machine, operations, parser, report, seconds, table
 
 MEGABYTE = 2**20
-BUCKET, KEY = "words", "text/all.txt"
+BUCKET, OBJECTS = "words", 16
 NAMES = {"engine": "lithops-magic", "loop": "plain boto3 loop", "lithops": f"Lithops {LITHOPS}"}
 LINE = b"the quick brown fox jumps over the lazy dog and %07d others\n"
 
@@ -51,6 +52,11 @@ def text(size: int) -> bytes:
     return (one * (size // len(one) + 1))[:size]
 
 
+def key(number: int) -> str:
+    """Return the key of an object."""
+    return f"text/{number:02}.txt"
+
+
 def engine(aws: LocalAws, chunk: int) -> tuple[int | None, str]:
     """Count as a notebook does."""
     import lithops_magic
@@ -59,21 +65,24 @@ def engine(aws: LocalAws, chunk: int) -> tuple[int | None, str]:
     return sum(found), ""
 
 
-def loop(aws: LocalAws, size: int, chunk: int) -> tuple[int | None, str]:
+def loop(aws: LocalAws, each: int, chunk: int) -> tuple[int | None, str]:
     """Count here, with nothing around it: lines that are cut are put together by whoever has both ends."""
     from botocore.config import Config
 
     client = aws.cloud.client("s3", Config(max_pool_connections=SANDBOXES))
 
-    def count(start: int) -> tuple[int, bytes, bytes]:
-        span = f"bytes={start}-{min(start + chunk, size) - 1}"
-        data = client.get_object(Bucket=BUCKET, Key=KEY, Range=span)["Body"].read()
+    def count(place: tuple[int, int]) -> tuple[int, bytes, bytes]:
+        number, start = place
+        span = f"bytes={start}-{min(start + chunk, each) - 1}"
+        data = client.get_object(Bucket=BUCKET, Key=key(number), Range=span)["Body"].read()
         first, _, rest = data.partition(b"\n")
         middle, _, last = rest.rpartition(b"\n")
-        return len(middle.split()), first, last
+        # Of different objects, no lines are put together.
+        return len(middle.split()), first if start else b"\n" + first, last
 
     with ThreadPoolExecutor(SANDBOXES) as pool:
-        parts = list(pool.map(count, range(0, size, chunk)))
+        places = [(number, start) for number in range(OBJECTS) for start in range(0, each, chunk)]
+        parts = list(pool.map(count, places))
     edges = b"".join(first + b"\n" + last for _, first, last in parts)
     return sum(number for number, _, _ in parts) + len(edges.split()), ""
 
@@ -89,18 +98,18 @@ def measure(aws: LocalAws, way: str, work: Callable[[], tuple[int | None, str]])
 
 
 def main() -> None:
-    options = parser(__doc__, "8 MB in parts of 1 MB, without Lithops").parse_args()
-    size, chunk = (8 * MEGABYTE, MEGABYTE) if options.short else (1024 * MEGABYTE, 16 * MEGABYTE)
+    options = parser(__doc__, "8 MB in parts of 256 kB, without Lithops").parse_args()
+    size, chunk = (8 * MEGABYTE, MEGABYTE // 4) if options.short else (1024 * MEGABYTE, 16 * MEGABYTE)
     runs = []
     with local_aws(2 if options.short else SANDBOXES) as aws:
         client = aws.cloud.client("s3")
         client.create_bucket(Bucket=BUCKET)
-        data = text(size)
-        expected = len(data.split())
-        client.put_object(Bucket=BUCKET, Key=KEY, Body=data)
-        del data
+        data = text(size // OBJECTS)
+        expected = len(data.split()) * OBJECTS
+        for number in range(OBJECTS):
+            client.put_object(Bucket=BUCKET, Key=key(number), Body=data)
         runs.append(measure(aws, "engine", lambda: engine(aws, chunk)))
-        runs.append(measure(aws, "loop", lambda: loop(aws, size, chunk)))
+        runs.append(measure(aws, "loop", lambda: loop(aws, size // OBJECTS, chunk)))
         if not options.short:
             with lithops(aws) as theirs:
                 theirs.run("noop", 1)
