@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lithops_magic.data.output import checked, kept
+from lithops_magic.data.output import checked, connect, kept
 from lithops_magic.data.source import Objects, bound, octets, s3
 
-__all__ = ["Objects", "bound", "checked", "kept", "octets", "s3"]
+__all__ = ["Objects", "bound", "checked", "connect", "kept", "octets", "s3"]

@@ -59,8 +59,15 @@ def kept(function: Callable[..., Any], template: str, settings: Settings) -> Kep
         needed = (importlib.import_module(wanted),) if wanted else ()
     except ImportError:
         raise MisuseError(f"to_s3: {template!r} needs {wanted} here: pip install {wanted}") from None
-    store.connections[address.bucket] = partial(_client, settings)
+    connect(template, settings)
+    # That of a job which another process began is one already.
+    function = function.__wrapped__ if isinstance(function, Kept) else function
     return Kept(function, address.bucket, address.key, needed)
+
+
+def connect(template: str, settings: Settings) -> None:
+    """Have references be read here with the account of these settings."""
+    store.connections[addresses.parse(template).bucket] = partial(_client, settings)
 
 
 def _client(settings: Settings) -> Any:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lithops_magic import user_code
+from lithops_magic import data, user_code
 from lithops_magic.aws.invoke.outcomes import Ambiguous
 from lithops_magic.config.settings import CREDENTIALS
 from lithops_magic.engine import handover
@@ -157,6 +157,8 @@ class _Attached:
         self._python: str = manifest["python"]
         self._restarted = False
         options = recipe.options
+        if options.to_s3:
+            data.connect(options.to_s3, recipe.settings)
         self._once = options.retries == 0
         live = not folder.owned and folder.locked
         journal_so_far = records.read(folder.journal)

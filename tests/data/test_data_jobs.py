@@ -70,14 +70,13 @@ def test_letters_of_two_bytes_end_records_too(bucket: Any) -> None:
     def count(obj: Any) -> Counter[str]:
         return Counter(line.decode() for line in obj.data_stream)
 
+    def sum_of(counters: list[Counter[str]]) -> Counter[str]:
+        return sum(counters, Counter())
+
     result = lmap(count, lithops_magic.s3(f"s3://{BUCKET}/words.txt", chunk="1KB", newline="§"), reduce=sum_of)
     words = OTHERS["words.txt"].decode().split("§")[:-1]
     assert result.reduced == Counter(f"{word}§" for word in words)
     assert len(result) == -(-len(OTHERS["words.txt"]) // 1024)
-
-
-def sum_of(counters: list[Counter[str]]) -> Counter[str]:
-    return sum(counters, Counter())
 
 
 def test_compressed_objects_are_whole(bucket: Any) -> None:

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lithops_magic
+from lithops_magic import data
 from lithops_magic.config import Settings
 from lithops_magic.data.inside import output, store
 from lithops_magic.errors import MisuseError, TaskError
@@ -79,6 +80,19 @@ def test_values_stay_where_their_tasks_wrote_them(bucket: Any) -> None:
         result[0].get()
 
 
+def test_another_process_reads_what_stayed_there_and_writes_nothing_when_it_looks_into_a_task(bucket: Any) -> None:
+    result = lmap(lambda number: [number], [5, 6], to_s3="data-output/attached/{index}.json")
+    store.connections.clear()
+    data.connect("data-output/attached/{index}.json", SETTINGS)
+    assert [each.get() for each in result.values()] == [[5], [6]]
+    kept = output.Kept(lambda number: number, "data-output", "attached/{index}.json")
+    assert kept(7) == 7
+    assert result[0].get() == [5]
+    # A function that a journal has is wrapped already, and is wrapped once.
+    again = data.kept(kept, "data-output/attached/{index}.json", SETTINGS)
+    assert not isinstance(again.__wrapped__, output.Kept)
+
+
 def test_coroutines_errors_and_a_second_try_are_as_usual(bucket: Any) -> None:
     async def work(number: int, other: int) -> bytes:
         await asyncio.sleep(0)
@@ -100,6 +114,9 @@ def test_coroutines_errors_and_a_second_try_are_as_usual(bucket: Any) -> None:
 
 
 def test_what_reduces_reads_what_stayed_in_s3(bucket: Any) -> None:
+    def added(references: list[Any]) -> int:
+        return sum(sum(each.get()) for each in references)
+
     result = lmap(lambda number: [number] * 3, [3, 4], to_s3="data-output/lists/{index}.json", reduce=added)
     assert result.reduced == 21
     assert [each.kind for each in result] == ["json", "json"]
@@ -111,10 +128,6 @@ def test_a_format_that_cannot_be_shipped_is_said_before_anything_is_sent(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MisuseError, match=r"to_s3: 'b/\{index\}\.parquet' needs pyarrow here: pip install pyarrow"):
         lmap(abs, [1], to_s3="b/{index}.parquet")
-
-
-def added(references: list[Any]) -> int:
-    return int(sum(sum(each.get()) for each in references))
 
 
 def test_values_are_reduced_by_the_object_they_are_of(bucket: Any) -> None:
@@ -151,4 +164,4 @@ def test_who_may_not_write_is_told_how_to(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setitem(store.connections, "mine", Denied)
     with pytest.raises(PermissionError, match="role create --writable-bucket mine` lets it"):
-        output.Kept(str, "mine", "x/{index}")(1)
+        output.Kept(str, "mine", "x/{index}")._kept("1", 0)

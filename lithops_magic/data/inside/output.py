@@ -8,7 +8,6 @@ import json
 import pickle
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from importlib import import_module
 from types import CoroutineType
 from typing import Any
@@ -97,11 +96,13 @@ class Kept:
 
     def __call__(self, *arguments: Any) -> Any:
         worker = sys.modules.get(_WORKER)
-        index = worker.Namespace.task if worker else 0
+        if worker is None:
+            # Where a task is looked into, nothing is written in its place.
+            return self.__wrapped__(*arguments)
+        index = worker.Namespace.task
         # The worker looks after the names of a cell, which it cannot see in here.
-        with worker.Namespace() if worker else nullcontext() as names:
-            if names is not None:
-                names.keep(self.__wrapped__)
+        with worker.Namespace() as names:
+            names.keep(self.__wrapped__)
             value = self.__wrapped__(*arguments)
             return self._awaited(value, index) if isinstance(value, CoroutineType) else self._kept(value, index)
 
