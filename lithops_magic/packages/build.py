@@ -29,7 +29,7 @@ from lithops_magic.packages.resolution import Resolution
 from lithops_magic.packages.trim import trim, trims
 from lithops_magic.packages.uv import Unreachable, Unresolvable, Uv
 
-FORMAT = 7
+FORMAT = 8
 """Changes whenever the same input gives another layer."""
 
 _OWN = ""
@@ -75,7 +75,8 @@ def build(
             made = list(_prepare(_without(resolution, known), own, uv, scratch / FOLDER, notify))
             if bytecode.kind(uv.target):
                 with ThreadPoolExecutor(CORES) as pool:
-                    made = list(pool.map(lambda one: _compiled(one, scratch / "bytecode"), made))
+                    columns = _reads_columns(resolution)
+                    made = list(pool.map(lambda one: _compiled(one, scratch / "bytecode", columns), made))
             shipped = [one for piece in known.values() for one in piece.packages]
             shipped += [Shipped(one.name, one.version, one.size) for one in made]
             size = sum(one.size for one in made)
@@ -109,7 +110,7 @@ class _Made:
 def _keys(resolution: Resolution, unowned: Sequence[Unit], target: Target) -> Iterator[tuple[str, str]]:
     """Yield the name of each piece and what it follows from, those first whose files count."""
     always = [FORMAT, target.minor, target.architecture, platform.platform() if target.here else "", trims()]
-    always.append(bytecode.kind(target))
+    always += [bytecode.kind(target), _reads_columns(resolution)]
     if unowned:
         yield _OWN, stamp.key([*always, *([unit.name, *stamp.state(files_of_unit(unit))] for unit in unowned)])
     for part in resolution.copied:
@@ -163,11 +164,16 @@ def _split(folder: Path, names: Iterable[str]) -> Iterator[_Made]:
         yield _Made(name, name_of(one), version_of(one), files, is_of_numpy_1(files.values()))
 
 
-def _compiled(made: _Made, scratch: Path) -> _Made:
+def _reads_columns(resolution: Resolution) -> bool:
+    names = {*resolution.fetched, *(part.name for part in resolution.copied)}
+    return bytecode.READS_COLUMNS in names
+
+
+def _compiled(made: _Made, scratch: Path, columns: bool) -> _Made:
     folder = scratch / (made.key or "own")
     folder.mkdir(parents=True)
     modules = {name: path for name, path in made.files.items() if not name.startswith(_BIN)}
-    return replace(made, files=made.files | bytecode.compiled(modules, _THERE, folder))
+    return replace(made, files=made.files | bytecode.compiled(modules, _THERE, folder, columns=columns))
 
 
 def _zip(made: _Made, cache: Cache) -> Layer:

@@ -1,7 +1,8 @@
 """Gives packages the bytecode that a cold start loads: a sandbox cannot write its own, and would compile each time.
 
 It names the hash of its source, so that it never counts for another one: of the same name in another layer, say.
-It has no columns for tracebacks, a fifth of its size: only in the lines of packages, nothing is underlined.
+It has no columns, a fifth of its size, of which tracebacks make what they underline, unless a package is shipped that
+finds out by them how it was called.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ from pathlib import Path
 from lithops_magic.packages import compiler
 from lithops_magic.packages.platform import Target
 
-_OPTIONS = ("-S", "-s", "-P", "-B", "-W", "ignore", "-X", "no_debug_ranges")
+_OPTIONS = ("-S", "-s", "-P", "-B", "-W", "ignore")
+_WITHOUT_COLUMNS = ("-X", "no_debug_ranges")
+
+READS_COLUMNS = "executing"
+"""The distribution by which others, such as varname, read columns."""
 
 
 def kind(target: Target) -> str:
@@ -26,19 +31,22 @@ def kind(target: Target) -> str:
     return importlib.util.MAGIC_NUMBER.hex() if same and sys.implementation.name == "cpython" else ""
 
 
-def compiled(files: Mapping[str, Path], folder: str, scratch: Path) -> dict[str, Path]:
+def compiled(files: Mapping[str, Path], folder: str, scratch: Path, *, columns: bool) -> dict[str, Path]:
     """Return `files` and beside them, written into `scratch`, the bytecode of the modules that importing loads.
 
     Parameters
     ----------
     folder
         Where the files will lie.
+    columns
+        Whether somebody reads them.
     """
+    options = (*_OPTIONS, *(() if columns else _WITHOUT_COLUMNS))
     sources = {name: str(path.absolute()) for name, path in files.items() if name.endswith(".py")}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     # What is compiled without is compiled by the sandbox: nothing to fail for.
     subprocess.run(
-        [sys.executable, *_OPTIONS, compiler.__file__],
+        [sys.executable, *options, compiler.__file__],
         input=json.dumps({"sources": sources, "folder": folder, "to": str(scratch.absolute())}).encode(),
         env={**environment, "PYTHONHASHSEED": "0"},
         stdout=subprocess.DEVNULL,

@@ -147,6 +147,20 @@ def test_bytecode_never_counts_for_another_source_of_its_name(tmp_path: Path) ->
     assert told.stdout == b"2\n"
 
 
+def test_columns_are_kept_where_a_package_reads_them(site: Path) -> None:
+    help.wheel(site, "asks", {"asks_x.py": "def f():\n    return 1"})
+    help.wheel(site, "executing", {"executing/__init__.py": ""})
+
+    def columns(*names: str) -> set[int | None]:
+        code = marshal.loads(contents(ship(*names))[cached("asks_x.py")][16:])
+        return {column for *_, column in code.co_positions()}
+
+    assert columns("asks_x") == {None}
+    assert columns("asks_x", "executing") > {0}
+    # Each is a layer of its own, whichever was built first.
+    assert columns("asks_x") == {None}
+
+
 def test_no_bytecode_is_made_for_another_python() -> None:
     assert bytecode.kind(TARGET) == importlib.util.MAGIC_NUMBER.hex()
     assert bytecode.kind(Target(TARGET.minor + 1, "arm64")) == ""
