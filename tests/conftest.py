@@ -19,8 +19,13 @@ from typing import Any
 import pytest
 from botocore.loaders import JSONFileLoader
 from filelock import FileLock
+from hypothesis import settings
 
 from localaws import FOREIGN, LocalAws, local_command
+from thorough import share
+
+settings.register_profile("ours", max_examples=share(40, 300))
+settings.load_profile("ours")
 
 SAM = "1.170.0"
 """Version of the SAM CLI whose wheel holds AWS's emulator."""

@@ -90,9 +90,9 @@ def own_threads() -> set[threading.Thread]:
 def test_a_job_handed_over_by_one_process_is_taken_up_by_another(visits: Visits, objects: ObjectStore) -> None:
     visits.held, before = {5}, own_threads()
     handed = subprocess.run(
-        [sys.executable, "-c", client("range(6)", detach=True), visits.url],
+        [sys.executable, "-c", client("range(6)", detach=True, timeout=60), visits.url],
         capture_output=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert handed.returncode == 0, handed.stderr.decode()
@@ -161,7 +161,7 @@ def interrupt() -> None:
 
 def test_cancelling_keeps_what_has_not_begun_from_being_run(visits: Visits, monkeypatch: pytest.MonkeyPatch) -> None:
     visits.held = set(range(20))
-    result = lithops_magic.map(visitor(visits), range(20), settings=SETTINGS, detach=True)
+    result = lithops_magic.map(visitor(visits), range(20), settings=SETTINGS.replace(timeout=60), detach=True)
     eventually(lambda: visits.runs.total() == 4)  # the local AWS has so many workers
     monkeypatch.setattr(result, "wait", interrupt)
     with pytest.raises(KeyboardInterrupt):
@@ -247,7 +247,7 @@ def test_a_detached_job_of_which_nothing_is_left_in_s3_is_not_waited_for(visits:
     handed = subprocess.run(
         [sys.executable, "-c", client("range(2)", detach=True), visits.url],
         capture_output=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert handed.returncode == 0, handed.stderr.decode()

@@ -189,10 +189,11 @@ class Zoo:
     names = {"ant", "bee", "cat", "dog", "elk", "fox"}
 """
     (tmp_path / "sets.py").write_text(sets)
-    ask = "import sets, sys; from lithops_magic.packages import drift; print(drift._differs(sys.modules['sets']))"
-    change = "import sets; sets.DEEP[0]['kinds'] |= {'hen'}; "
+    ask = "print(drift._differs(sys.modules['sets']))"
+    program = (
+        f"import sets, sys; from lithops_magic.packages import drift; {ask}; sets.DEEP[0]['kinds'] |= {{'hen'}}; {ask}"
+    )
     for seed in range(4):
         env = {**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": str(tmp_path)}
-        for code, differs in ((ask, "False"), (change + ask, "True")):
-            run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-            assert run.stdout.strip() == differs
+        run = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
+        assert run.stdout.split() == ["False", "True"]

@@ -18,6 +18,7 @@ from lithops_magic.packages import Request, Room, Target, fingerprint, supply
 from lithops_magic.packages.metadata import name_of, requires_of, version_of
 from lithops_magic.packages.need import need_of
 from packages import installed_help as help
+from thorough import share
 
 Run = Callable[..., object]
 TARGET = Target.of("x86_64")
@@ -53,7 +54,7 @@ def shipped(module: str) -> dict[str, bytes]:
         return {name.removeprefix("python/"): archive.read(name) for name in archive.namelist()}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=share(20, 100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from([*FILES, "prices-1.dist-info/METADATA"]),
     position=st.integers(0, 5),
@@ -177,7 +178,7 @@ def test_requirements_that_are_not_valid_count_by_their_names(site: Path, text: 
     assert [requirement.name for requirement in found] == names
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=share(25, 200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(metadata=st.binary(max_size=200), record=st.binary(max_size=200), wheel=st.binary(max_size=60))
 def test_no_metadata_whatever_ends_in_an_exception(site: Path, metadata: bytes, record: bytes, wheel: bytes) -> None:
     import importlib.metadata
