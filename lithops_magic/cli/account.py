@@ -103,12 +103,12 @@ def _buckets(names: Sequence[str]) -> list[str]:
 
 def _policy(options: argparse.Namespace) -> int:
     from lithops_magic.aws.access import connect_unfinished
-    from lithops_magic.aws.iam.policy import Place, execution_policy, nested_policy, role_name, user_policy, with_data
+    from lithops_magic.aws.iam.policy import Region, execution_policy, nested_policy, role_name, user_policy, with_data
     from lithops_magic.aws.storage.bucket import bucket_name
 
     settings = chosen_settings(options)
     cloud = connect_unfinished(settings, _note)
-    place = Place(cloud.account_id, cloud.region)
+    place = Region(cloud.account_id, cloud.region)
     bucket = bucket_name(place.account, place.region, settings.namespace)
     if options.whose == "execution":
         document = execution_policy(settings, place.account, place.region, bucket)

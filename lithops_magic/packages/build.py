@@ -27,7 +27,7 @@ from lithops_magic.packages.modules import Unit
 from lithops_magic.packages.platform import Target
 from lithops_magic.packages.resolution import Resolution
 from lithops_magic.packages.trim import trim, trims
-from lithops_magic.packages.uv import Unreachable, Unresolvable, Uv
+from lithops_magic.packages.uv import IndexUnreachable, Unresolvable, Uv
 
 FORMAT = 8
 """Changes whenever the same input gives another layer."""
@@ -219,7 +219,7 @@ def _fetch(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str],
             _refuse_compiled(folder, uv.target)
         if wheels := [pin for name, pin in resolution.fetched.items() if name not in sources]:
             uv.install(wheels, resolution.hashes, folder, notify)
-    except Unreachable as error:
+    except IndexUnreachable as error:
         raise PackageError(f"The packages cannot be downloaded: {error}. Connect to the network once.") from None
     except Unresolvable as error:
         if "Hash mismatch" in str(error):

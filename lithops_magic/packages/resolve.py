@@ -20,7 +20,7 @@ from lithops_magic.packages.metadata import applies, archive_hash, direct_url, r
 from lithops_magic.packages.request import Request
 from lithops_magic.packages.resolution import Resolution, differences
 from lithops_magic.packages.too_different import notes, refuse_old, refuse_other_majors, ways_out
-from lithops_magic.packages.uv import Resolved, Unreachable, Unresolvable, Uv, without_password
+from lithops_magic.packages.uv import IndexUnreachable, Resolved, Unresolvable, Uv, without_password
 from lithops_magic.packages.versions import is_same, public, public_version
 
 _DROP = "{} ; sys_platform == 'none'"
@@ -39,7 +39,7 @@ def resolve(closure: Closure, request: Request, uv: Uv, cache: Cache | None = No
     """
     try:
         return _Resolver(closure, request, uv, cache or Cache.of_user()).run()
-    except Unreachable as error:
+    except IndexUnreachable as error:
         raise PackageError(
             f"The index of packages cannot be reached, and not everything was fetched before ({error}). "
             "Connect to the network once; what was fetched is kept."

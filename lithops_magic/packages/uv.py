@@ -45,7 +45,7 @@ class Unresolvable(Exception):
     """No versions and wheels satisfy all requirements; the text says which conflict."""
 
 
-class Unreachable(Exception):
+class IndexUnreachable(Exception):
     """The index of packages does not answer, and what is asked for was not fetched before."""
 
 
@@ -83,7 +83,7 @@ class Uv:
         ------
         Unresolvable
             There are none.
-        Unreachable
+        IndexUnreachable
             The index does not answer.
         """
         lines = {"override": "\n".join(overrides), "constraint": "\n".join(constraints)}
@@ -150,7 +150,7 @@ class Uv:
 
         Raises
         ------
-        Unresolvable, Unreachable
+        Unresolvable, IndexUnreachable
             As `resolve`.
         """
         options = [*self._installation(folder), *self._platform()]
@@ -161,7 +161,7 @@ class Uv:
 
         Raises
         ------
-        Unresolvable, Unreachable
+        Unresolvable, IndexUnreachable
             As `resolve`.
         """
         # uv itself looks only at a few files of a folder to tell whether it has changed.
@@ -210,12 +210,12 @@ def _at_addresses(pins: Iterable[str]) -> Iterator[str]:
 def _run(arguments: Sequence[str], text: str, notify: Callable[[str], None] | None = None) -> tuple[str, list[str]]:
     try:
         return _call(arguments, text, notify)
-    except Unreachable:
+    except IndexUnreachable:
         # What was fetched once is there still, however old.
         try:
             return _call([*arguments, "--offline"], text)
         except Unresolvable as error:
-            raise Unreachable(str(error)) from None
+            raise IndexUnreachable(str(error)) from None
 
 
 def _call(arguments: Sequence[str], text: str, notify: Callable[[str], None] | None = None) -> tuple[str, list[str]]:
@@ -253,7 +253,7 @@ def _call(arguments: Sequence[str], text: str, notify: Callable[[str], None] | N
             f"pip is configured with no-index, and find-links lacks packages that Lambda needs: {_reason(said)}"
         )
     if any(sign in said for sign in _UNREACHABLE):
-        raise Unreachable(_reason(said))
+        raise IndexUnreachable(_reason(said))
     raise Unresolvable(_reason(said) or f"uv ended with status {process.returncode}")
 
 

@@ -50,12 +50,10 @@ def written(result: lithops_magic.MapResult) -> JobFolder:
     return folder
 
 
-def answer(*tasks: int, status: str = "ok", seconds: float = 1.0) -> records.Answered:
+def answer(*tasks: int, status: str = "ok", seconds: float = 1.0) -> records.Landed:
     outcomes = [{"id": task, "status": status, "started": 0, "seconds": seconds, "log": ""} for task in tasks]
     payload = json.dumps({"sandbox": "s", "cold": True, "outcomes": outcomes}).encode()
-    return records.Answered(
-        tasks, Reply(payload, None, "", "", Report(1000.0 * len(tasks), 1000 * len(tasks), 512, 90))
-    )
+    return records.Landed(tasks, Reply(payload, None, "", "", Report(1000.0 * len(tasks), 1000 * len(tasks), 512, 90)))
 
 
 def told(written: list[records.Record]) -> records.Excerpt:
@@ -145,7 +143,11 @@ def test_answers_are_told_part_by_part_with_their_share_of_the_bill() -> None:
 
 def test_lost_attempts_are_told_as_they_were_charged() -> None:
     crash = died("Runtime.ExitError", "Error: gone")
-    lost = [records.Answered((0,), crash), records.Answered((1, 2), crash), records.Answered((3,), Ambiguous("reset"))]
+    lost = [
+        records.Landed((0,), crash),
+        records.Landed((1, 2), crash),
+        records.Landed((3,), Ambiguous("reset")),
+    ]
     recall = Recall.of(told([*lost, answer(4, 5, status="timeout")]), once=False)
     # Of several tasks that were lost together none was charged; beside others, one that was lost alone is sent alone.
     shared = recall.answer([0, 1])

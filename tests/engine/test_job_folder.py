@@ -63,12 +63,12 @@ def attached(folder: JobFolder, **options: Any) -> lithops_magic.MapResult:
     st.lists(
         st.one_of(
             st.builds(records.Sent, st.tuples(st.integers(0, 99))),
-            st.builds(records.Taken, st.integers(0, 99), st.binary()),
-            st.builds(records.Counted, st.integers(0, 99)),
-            st.builds(lambda n, b: records.Items(n, 1, b, {0: "why"}), st.integers(0, 99), st.binary()),
-            st.builds(lambda b, t: records.Answered((1, 2), Reply(b, t or None, "", t, None)), st.binary(), st.text()),
-            st.builds(lambda t: records.Answered((3,), Ambiguous(t)), st.text()),
-            st.just(records.Answered((4,), Reply(b"{}", None, "", "", Report(1.5, 2, 3, 4, None)))),
+            st.builds(records.LoneItem, st.integers(0, 99), st.binary()),
+            st.builds(records.ItemCount, st.integers(0, 99)),
+            st.builds(lambda n, b: records.ItemSlice(n, 1, b, {0: "why"}), st.integers(0, 99), st.binary()),
+            st.builds(lambda b, t: records.Landed((1, 2), Reply(b, t or None, "", t, None)), st.binary(), st.text()),
+            st.builds(lambda t: records.Landed((3,), Ambiguous(t)), st.text()),
+            st.just(records.Landed((4,), Reply(b"{}", None, "", "", Report(1.5, 2, 3, 4, None)))),
         )
     ),
     st.randoms(use_true_random=False),

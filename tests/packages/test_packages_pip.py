@@ -17,7 +17,7 @@ from lithops_magic.errors import PackageError
 from lithops_magic.packages import Target, indexes
 from lithops_magic.packages.distributions import close
 from lithops_magic.packages.indexes import configuration, options
-from lithops_magic.packages.uv import Unreachable, _call
+from lithops_magic.packages.uv import IndexUnreachable, _call
 from packages import installed_help as help
 
 INDEX = "http://me:hunter2@127.0.0.1:9/simple"
@@ -138,7 +138,7 @@ def test_an_index_that_wants_credentials_is_said_to(user_file: Path, status: int
 def test_offline_is_called_offline(user_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "nothing"))
-    with pytest.raises(Unreachable):
+    with pytest.raises(IndexUnreachable):
         _call(["pip", "compile", "-"], "six")
 
 

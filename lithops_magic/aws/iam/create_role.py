@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lithops_magic.aws.definition import OWNER_TAG, owner
 from lithops_magic.aws.deploy.role import trust
 from lithops_magic.aws.explain import aws_errors
-from lithops_magic.aws.iam.policy import Document, Place, data_policy, execution_policy, nested_policy, role_name
+from lithops_magic.aws.iam.policy import Document, Region, data_policy, execution_policy, nested_policy, role_name
 from lithops_magic.aws.session import Cloud, Notify, silent
 from lithops_magic.aws.storage.bucket import bucket_name
 from lithops_magic.config import Settings
@@ -65,9 +65,9 @@ def create_role(
         _update_trust(iam, role, document, notify)
         _update_permissions(iam, name, settings, cloud, notify)
         for bucket in dict.fromkeys([*readable, *writable]):
-            _open(iam, name, bucket, Place(cloud.account_id, cloud.region), notify, writable=bucket in writable)
+            _open(iam, name, bucket, Region(cloud.account_id, cloud.region), notify, writable=bucket in writable)
         if nested:
-            _allow_nested(iam, name, nested_policy(Place(cloud.account_id, cloud.region), settings), notify)
+            _allow_nested(iam, name, nested_policy(Region(cloud.account_id, cloud.region), settings), notify)
     return role["Arn"]
 
 
@@ -77,7 +77,7 @@ def _allow_nested(iam: IAMClient, name: str, wanted: Document, notify: Notify) -
         iam.put_role_policy(RoleName=name, PolicyName=f"{name}-nested", PolicyDocument=json.dumps(wanted))
 
 
-def _open(iam: IAMClient, name: str, bucket: str, place: Place, notify: Notify, *, writable: bool) -> None:
+def _open(iam: IAMClient, name: str, bucket: str, place: Region, notify: Notify, *, writable: bool) -> None:
     """Let the role read from a bucket, in a policy of the bucket's own, and write to it if that is asked or was."""
     policy = f"{name}-data-{bucket}"[-128:]
     before = _permissions(iam, name, policy)

@@ -31,7 +31,7 @@ ATTACH_TO_VPC = (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Region:
     """An account and a region, for writing ARNs."""
 
     account: str
@@ -75,7 +75,7 @@ def role_name(settings: Settings) -> str:
 
 def execution_policy(settings: Settings, account: str, region: str, bucket: str) -> Document:
     """Return what the function may do: write its log, read what was sent, keep results, reach what is configured."""
-    place = Place(account, region)
+    place = Region(account, region)
     logs = place.log_group(settings)
     ours = {"StringEquals": {"aws:ResourceAccount": account}}
     return _document(
@@ -94,22 +94,22 @@ def execution_policy(settings: Settings, account: str, region: str, bucket: str)
     )
 
 
-def data_policy(place: Place, readable: Iterable[str], writable: Iterable[str]) -> Document:
+def data_policy(place: Region, readable: Iterable[str], writable: Iterable[str]) -> Document:
     """Return what reading from buckets of the user's own takes, and writing to them."""
     return _document(_data(place, readable, writable))
 
 
-def with_data(document: Document, place: Place, readable: Iterable[str], writable: Iterable[str]) -> Document:
+def with_data(document: Document, place: Region, readable: Iterable[str], writable: Iterable[str]) -> Document:
     """Return a policy that allows as well to read from buckets of the user's own, and to write to them."""
     return _document([*document["Statement"], *_data(place, readable, writable)])
 
 
-def nested_policy(place: Place, settings: Settings) -> Document:
+def nested_policy(place: Region, settings: Settings) -> Document:
     """Return what starting a job from within a task takes: a task invokes its own function."""
     return _document([_allow("Nested", ["lambda:InvokeFunction"], place.functions(settings))])
 
 
-def _data(place: Place, readable: Iterable[str], writable: Iterable[str]) -> Iterable[Document]:
+def _data(place: Region, readable: Iterable[str], writable: Iterable[str]) -> Iterable[Document]:
     writable = tuple(dict.fromkeys(writable))
     buckets = tuple(dict.fromkeys([*readable, *writable]))
     if buckets:
@@ -122,11 +122,11 @@ def _data(place: Place, readable: Iterable[str], writable: Iterable[str]) -> Ite
 
 def user_policy(settings: Settings, account: str, region: str, bucket: str, role: str) -> Document:
     """Return what the notebook's user needs; the statements named Optional… only serve checks and the form."""
-    place = Place(account, region)
+    place = Region(account, region)
     return _document([*_runs(settings, place, role), *_storage(place, bucket), *_lookups(settings), *_optional(role)])
 
 
-def _runs(settings: Settings, place: Place, role: str) -> Iterable[Document]:
+def _runs(settings: Settings, place: Region, role: str) -> Iterable[Document]:
     functions = place.functions(settings)
     yield _allow(
         "Functions",
@@ -178,7 +178,7 @@ def _runs(settings: Settings, place: Place, role: str) -> Iterable[Document]:
         )
 
 
-def _storage(place: Place, bucket: str) -> Iterable[Document]:
+def _storage(place: Region, bucket: str) -> Iterable[Document]:
     yield _allow(
         "JobBucket",
         [
@@ -250,7 +250,7 @@ def _optional(role: str) -> Iterable[Document]:
     )
 
 
-def _network(settings: Settings, place: Place) -> Iterable[Document]:
+def _network(settings: Settings, place: Region) -> Iterable[Document]:
     yield _allow("Network", list(ATTACH_TO_VPC), "*")
     # The permissions are for Lambda itself; the code in the function runs with the same role and must not have them.
     yield {
@@ -262,7 +262,7 @@ def _network(settings: Settings, place: Place) -> Iterable[Document]:
     }
 
 
-def _mount(entry: FileSystem, place: Place, number: int) -> Document:
+def _mount(entry: FileSystem, place: Region, number: int) -> Document:
     service = entry.access_point.split(":")[2] if entry.access_point.count(":") >= 5 else "elasticfilesystem"
     # The ARN of an EFS access point does not name its file system; that of an S3 Files one does.
     named = entry.access_point.rpartition("/access-point/")[0]

@@ -137,10 +137,10 @@ class DetachedBackend:
         place = Place.of_job(store, self._job.id, key=self._job.key, rules=rules)
         requests = self._function.place(place, len(self._items), key=self._job.key, limit=EVENT_LIMIT)
         taken = [
-            records.Taken(index, _fragment(index, item, requests, place)) for index, item in enumerate(self._items)
+            records.LoneItem(index, _fragment(index, item, requests, place)) for index, item in enumerate(self._items)
         ]
-        self._journal.begin(place, [*taken, records.Counted(len(taken))])
-        chunk: list[records.Taken] = []
+        self._journal.begin(place, [*taken, records.ItemCount(len(taken))])
+        chunk: list[records.LoneItem] = []
         room = requests.room
         for each in taken:
             room -= len(each.fragment) + 1
@@ -204,7 +204,7 @@ def _fragment(index: int, item: Any, requests: Requests, place: Place) -> bytes:
         return b""
 
 
-def _event(chunk: Sequence[records.Taken], requests: Requests) -> _Event:
+def _event(chunk: Sequence[records.LoneItem], requests: Requests) -> _Event:
     return _Event(tuple(each.index for each in chunk), requests.request(each.fragment for each in chunk))
 
 

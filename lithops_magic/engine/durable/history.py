@@ -112,7 +112,7 @@ class Recall:
             self.damaged += news.damaged
             for record in news.records:
                 self._read(record)
-                if isinstance(record, records.Answered):
+                if isinstance(record, records.Landed):
                     answered.update(record.tasks)
             self._live = live and self._live
             if self.damaged and self._once and not live:
@@ -136,15 +136,15 @@ class Recall:
 
     def _read(self, record: records.Record) -> None:
         match record:
-            case records.Items():
+            case records.ItemSlice():
                 self._items.update(_items(record))
-            case records.Taken(index, fragment):
+            case records.LoneItem(index, fragment):
                 self._items[index] = Prepared(fragment) if fragment else _Unsendable("it could not be before")
-            case records.Counted(total):
+            case records.ItemCount(total):
                 self.total = total
             case records.Sent(tasks):
                 self.flying.update(tasks)
-            case records.Answered(tasks, outcome):
+            case records.Landed(tasks, outcome):
                 self.flying.difference_update(tasks)
                 self._told.update(tasks)
                 self._answered(tasks, outcome)
@@ -230,7 +230,7 @@ class Recall:
                 self._answers.setdefault(each["id"], deque()).append(_Part(told, each))
 
 
-def _items(record: records.Items) -> dict[int, Any]:
+def _items(record: records.ItemSlice) -> dict[int, Any]:
     """Return the items of a record by their index."""
     try:
         found = packing.loads(record.container)

@@ -118,12 +118,12 @@ class Journal(Silent):
     def taken(self, task: Task) -> None:
         """Note an item that came from an iterator."""
         if self._takes_items:
-            self.note(records.Taken(task.index, task.fragment))
+            self.note(records.LoneItem(task.index, task.fragment))
 
     def counted(self) -> None:
         """Note that no items follow."""
         if self._takes_items:
-            self.note(records.Counted(len(self._job.ledger)))
+            self.note(records.ItemCount(len(self._job.ledger)))
 
     def sent(self, tasks: Sequence[Task]) -> None:
         """Note an invocation."""
@@ -146,7 +146,7 @@ class Journal(Silent):
             # Its REPORT line was read already, and the rest of the log is with the tasks.
             self._keep((indices, payload, error, request_id, report and tuple(report)), len(payload))
         elif isinstance(outcome, Ambiguous):
-            self.note(records.Answered(indices, Ambiguous(outcome.message)))
+            self.note(records.Landed(indices, Ambiguous(outcome.message)))
 
     def changed(self, function: Function) -> None:
         """Note that the function has gained packages."""
@@ -155,7 +155,7 @@ class Journal(Silent):
 
     def note(self, record: records.Record) -> None:
         """Have a record written soon."""
-        self._keep(record, len(record.fragment) if isinstance(record, records.Taken) else 0)
+        self._keep(record, len(record.fragment) if isinstance(record, records.LoneItem) else 0)
 
     def _keep(self, note: records.Note, weight: int) -> None:
         if self._full:
@@ -210,7 +210,7 @@ class Journal(Silent):
             if self._closed.is_set() or self._full:
                 return
         if self._sequence is not None:
-            self._put(records.encode([records.Counted(len(self._sequence))]))
+            self._put(records.encode([records.ItemCount(len(self._sequence))]))
         self._write()
 
     def _write(self) -> None:

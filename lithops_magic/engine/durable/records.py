@@ -18,7 +18,7 @@ SLICE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Items:
+class ItemSlice:
     """Some items of a sequence that follow one another."""
 
     start: int
@@ -30,7 +30,7 @@ class Items:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class LoneItem:
     """An item that came from an iterator."""
 
     index: int
@@ -39,7 +39,7 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class ItemCount:
     """There are no more items."""
 
     total: int
@@ -53,18 +53,18 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class Landed:
     """An invocation was executed, or may have been."""
 
     tasks: tuple[int, ...]
     outcome: Reply | Ambiguous
 
 
-Record = Items | Taken | Counted | Sent | Answered
+Record = ItemSlice | LoneItem | ItemCount | Sent | Landed
 
 _Answer = tuple[tuple[int, ...], bytes, str | None, str, tuple[Any, ...] | None]
 Note = Record | tuple[tuple[int, ...]] | _Answer
-"""What is to be written: most of it as plain tuples, `Sent` and `Answered` laid open. Python's garbage collector leaves
+"""What is to be written: most of it as plain tuples, `Sent` and `Landed` laid open. Python's garbage collector leaves
 those alone, and walks through every object of a class again and again."""
 
 
@@ -104,15 +104,15 @@ def _encode(note: Note) -> bytes:
             return lines.encode(["reply", tasks, error, request_id, report], payload)
         case Sent(tasks):
             return lines.encode(["sent", tasks])
-        case Answered(tasks, Reply() as reply):
+        case Landed(tasks, Reply() as reply):
             return lines.encode(["reply", tasks, reply.function_error, reply.request_id, reply.report], reply.payload)
-        case Answered(tasks, Ambiguous(message)):
+        case Landed(tasks, Ambiguous(message)):
             return lines.encode(["lost", tasks, message])
-        case Taken(index, fragment):
+        case LoneItem(index, fragment):
             return lines.encode(["item", index], fragment)
-        case Items(start, count, container, unsendable):
+        case ItemSlice(start, count, container, unsendable):
             return lines.encode(["items", start, count, list(unsendable.items())], container)
-        case Counted(total):
+        case ItemCount(total):
             return lines.encode(["count", total])
     raise AssertionError(note)
 
@@ -122,15 +122,15 @@ def _decode(head: Any, data: bytes) -> Record | None:
         case ["sent", tasks]:
             return Sent(tuple(tasks))
         case ["reply", tasks, error, request_id, report]:
-            return Answered(tuple(tasks), Reply(data, error, "", request_id, Report(*report) if report else None))
+            return Landed(tuple(tasks), Reply(data, error, "", request_id, Report(*report) if report else None))
         case ["lost", tasks, message]:
-            return Answered(tuple(tasks), Ambiguous(message))
+            return Landed(tuple(tasks), Ambiguous(message))
         case ["item", index]:
-            return Taken(index, data)
+            return LoneItem(index, data)
         case ["items", start, count, unsendable]:
-            return Items(start, count, data, dict(unsendable))
+            return ItemSlice(start, count, data, dict(unsendable))
         case ["count", total]:
-            return Counted(total)
+            return ItemCount(total)
     return None
 
 
@@ -144,7 +144,7 @@ def read(path: Path, start: int = 0) -> Excerpt:
     return Excerpt([each for each in records if each], found.damaged + records.count(None), start + found.size)
 
 
-def slices(items: Sequence[Any] | None) -> Iterator[Items]:
+def slices(items: Sequence[Any] | None) -> Iterator[ItemSlice]:
     """Pickle a sequence in pieces of about `SLICE` bytes."""
     start, count = 0, 1
     while items is not None and start < len(items):
@@ -154,13 +154,13 @@ def slices(items: Sequence[Any] | None) -> Iterator[Items]:
         count = max(1, min(count * 16, int(count * SLICE / len(piece.container))))
 
 
-def _pack(start: int, items: list[Any]) -> Items:
+def _pack(start: int, items: list[Any]) -> ItemSlice:
     try:
-        return Items(start, len(items), packing.dumps(items), {})
+        return ItemSlice(start, len(items), packing.dumps(items), {})
     except BaseException:  # items have methods of the user's own
         unsendable = {index: problem for index, item in enumerate(items) if (problem := _problem(item))}
         rest = [None if index in unsendable else item for index, item in enumerate(items)]
-        return Items(start, len(items), packing.dumps(rest), unsendable)
+        return ItemSlice(start, len(items), packing.dumps(rest), unsendable)
 
 
 def _problem(item: Any) -> str:

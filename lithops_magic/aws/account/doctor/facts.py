@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lithops_magic.aws.account.permission_errors import Unanswered, asking
 from lithops_magic.aws.deploy.role import LOCAL_ROLE
-from lithops_magic.aws.iam.policy import Place
+from lithops_magic.aws.iam.policy import Region
 from lithops_magic.aws.session import Cloud
 from lithops_magic.aws.storage.bucket import bucket_name
 from lithops_magic.config import Settings
@@ -68,9 +68,9 @@ class Facts:
             return self.cloud.account_id
 
     @property
-    def place(self) -> Place:
+    def place(self) -> Region:
         """Account and region."""
-        return Place(self.account, self.cloud.region)
+        return Region(self.account, self.cloud.region)
 
     @property
     def bucket(self) -> str:
