@@ -20,6 +20,7 @@ _PREFIXES = {"efs": "elasticfilesystem"}
 
 _ACTIONS = {
     "s3:HeadBucket": "s3:ListBucket",
+    "s3:ListBuckets": "s3:ListAllMyBuckets",
     "lambda:Invoke": "lambda:InvokeFunction",
 }
 """Calls whose permission has another name (AWS's service authorization reference)."""

@@ -242,6 +242,7 @@ def _optional(role: str) -> Iterable[Document]:
             "elasticfilesystem:DescribeAccessPoints",
             "elasticfilesystem:DescribeMountTargets",
             "iam:ListRoles",
+            "s3:ListAllMyBuckets",
             "s3files:ListAccessPoints",
             "s3files:ListFileSystems",
             "s3files:ListMountTargets",
