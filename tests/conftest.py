@@ -19,12 +19,15 @@ from typing import Any
 import pytest
 from botocore.loaders import JSONFileLoader
 from filelock import FileLock
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from localaws import FOREIGN, LocalAws, local_command
 from thorough import share
 
-settings.register_profile("ours", max_examples=share(40, 300))
+# How long an example takes says nothing on a busy machine.
+settings.register_profile(
+    "ours", max_examples=share(40, 300), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("ours")
 
 SAM = "1.170.0"
@@ -35,7 +38,6 @@ FORBIDS_BYTECODE = sys.dont_write_bytecode
 sys.dont_write_bytecode = False
 # It compiles grammars for a second on import. jsonschema, which Jupyter brings, does without.
 sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
-
 
 SLOW_AREAS = {"browser", "faults", "local_control", "local_sandbox", "local_server"}
 SLOW_FILES = {

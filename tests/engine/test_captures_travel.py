@@ -104,8 +104,8 @@ def shape(value: Any, seen: dict[int, int]) -> Any:
             flags = value.flags.writeable, value.flags.owndata, value.flags.aligned
             return value.dtype.str, value.shape, value.strides, flags, value.tolist()
         case pd.DataFrame():
-            flags = [value[name].to_numpy().flags.writeable for name in value]
-            return value.to_dict("list"), [*map(str, value.dtypes)], flags
+            writable = [value[name].to_numpy().flags.writeable for name in value]
+            return value.to_dict("list"), [*map(str, value.dtypes)], writable
         case list():
             return [shape(each, seen) for each in value]
         case dict():

@@ -26,6 +26,7 @@ from lithops_magic.aws.invoke import sender
 from lithops_magic.aws.invoke.outcomes import Outcome, Unreachable
 from lithops_magic.config import Settings
 from lithops_magic.engine.backend import aws_lambda
+from lithops_magic.engine.backend.allowance import FunctionCopy
 from lithops_magic.engine.backend.connection import Link
 from lithops_magic.engine.job.job import Job
 from waiting import eventually
@@ -40,9 +41,9 @@ def turned_away(monkeypatch: pytest.MonkeyPatch) -> list[Outcome]:
     told: list[Outcome] = []
     original = Link.turned_away
 
-    def turned_away(self: Link, outcome: Any) -> None:
+    def turned_away(self: Link, outcome: Any, copy: FunctionCopy) -> None:
         told.append(outcome)
-        original(self, outcome)
+        original(self, outcome, copy)
 
     monkeypatch.setattr(Link, "turned_away", turned_away)
     return told
