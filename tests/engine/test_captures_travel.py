@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 import random
 from collections.abc import Callable, Iterator
@@ -14,6 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lithops_magic.config import Settings
+from lithops_magic.engine import MapOptions
+from lithops_magic.engine.durable.recipe import Recipe
 from lithops_magic.engine.wire import container as containers
 from lithops_magic.engine.wire.container import Container
 from lithops_magic.engine.wire.function import Function
@@ -202,3 +206,24 @@ def test_a_damaged_container_has_another_name() -> None:
     assert Container.parse(whole).sha256 == packed.sha256
     for damaged in (whole[:-1], whole[:9], whole[:40], whole + b"?", whole[:-1] + bytes([whole[-1] ^ 1]), b"M", b""):
         assert Container.parse(damaged).sha256 != packed.sha256
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_what_a_journal_keeps_of_it_is_the_same_function(large: bool) -> None:
+    value = np.random.default_rng(0).random(400_000 if large else 4_000)
+    function = Function.pickle(of((value,)))
+    plain = json.loads(json.dumps(Recipe.of(Settings(local=True), MapOptions(), function, bytes(32)).to_plain()))
+    whole = b"".join(function.container.chunks)
+    read = Recipe.from_plain(plain, whole).function.container
+    assert (read.sha256, dict(read.pieces)) == (function.container.sha256, dict(function.container.pieces))
+    assert bool(dict(read.pieces)) == large
+    assert not Recipe.from_plain(plain, whole[:-1] + bytes([whole[-1] ^ 1])).function.container
+
+
+def test_a_function_that_an_earlier_version_has_written_down_is_read() -> None:
+    data = np.random.default_rng(0).random(400_000)
+    written = packing.dumps(of((data,)))
+    assert written.startswith(packing.MAGIC)
+    read = Container.parse(written)
+    assert (read.sha256, [*read.pieces]) == (hashlib.sha256(written).hexdigest(), [])
+    assert shape(there(read)(0), {}) == shape(pickle.loads(pickle.dumps([data], 5)), {})
