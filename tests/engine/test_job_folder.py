@@ -178,7 +178,7 @@ def test_files_lie_beside_the_job_and_are_those_of_then_when_it_is_resumed(local
     large.write_bytes(b"\10")
     # As if the client had been killed before it heard anything.
     found = [records._decode(*body) for body in lines.decode(folder.journal.read_bytes()).bodies]
-    left = [each for each in found if not isinstance(each, records.Sent | records.Answered)]
+    left = [each for each in found if not isinstance(each, records.Sent | records.Landed)]
     folder.journal.write_bytes(b"".join(records.encode([each]) for each in left))
     assert list(attached(folder, resume=True)) == [7, 7]
 
