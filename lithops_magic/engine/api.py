@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from lithops_magic import data, user_code
 from lithops_magic.engine import handover
 from lithops_magic.engine.dispatch.items import Items
-from lithops_magic.engine.job.job import Job, R
+from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.job.task import R
 from lithops_magic.engine.launch import launch
 from lithops_magic.engine.options import KEEP_AFTER, NAMES, Callback, MapOptions
 from lithops_magic.engine.result import script

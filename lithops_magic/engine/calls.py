@@ -13,7 +13,8 @@ from lithops_magic.engine.backend.aws_lambda import LambdaBackend
 from lithops_magic.engine.dispatch.items import Exhausted, Pulled, Source, Taken
 from lithops_magic.engine.dispatch.scheduler import Scheduler
 from lithops_magic.engine.job import events as ev
-from lithops_magic.engine.job.job import Job, R, SafeFuture, Task
+from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.job.task import R, SafeFuture, Task
 from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.wire.call import Begin, Call, Callee, caller
 from lithops_magic.engine.wire.function import Function, Setup

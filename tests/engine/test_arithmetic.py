@@ -71,13 +71,13 @@ def test_a_chunk_is_two_thirds_of_a_workers_share_of_what_remains() -> None:
 def test_many_workers_get_chunks_that_one_client_can_send() -> None:
     chunks = Chunks(None, 1000)
     chunks.observe(1000, 100.0, 0)  # 0.1 s each
-    assert chunks.size(10, 10_000) == 20  # 10,000 / 5,000 = 2 s of work
-    assert chunks.size(10, 2_500) == 5
+    assert chunks.size(10, 20_000) == 20  # 20,000 / 10,000 = 2 s of work
+    assert chunks.size(10, 5_000) == 5
     # Where that is less than 50 ms it does not count.
     quick = Chunks(None, 1000)
     quick.observe(1000, 1.0, 0)  # 0.001 s each
-    assert (quick.size(10, 250), quick.size(10, 251)) == (50, 50)
-    assert quick.size(10, 260) == 52
+    assert (quick.size(10, 500), quick.size(10, 501)) == (50, 50)
+    assert quick.size(10, 520) == 52
 
 
 def test_the_last_chunks_are_not_split_below_fifty_milliseconds() -> None:

@@ -15,10 +15,11 @@ from lithops_magic.callbacks import Tqdm
 from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job import job as job_module
 from lithops_magic.engine.job.events import Charge
-from lithops_magic.engine.job.job import Job, Task, TaskFuture
+from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.job.ledger import Ledger, TaskStats
 from lithops_magic.engine.job.listeners import Listeners
 from lithops_magic.engine.job.snapshot import Snapshot
+from lithops_magic.engine.job.task import Task, TaskFuture
 from lithops_magic.engine.options import MapOptions
 from lithops_magic.errors import JobCancelled, TaskError, TaskPending
 

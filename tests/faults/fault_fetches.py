@@ -13,7 +13,7 @@ from lithops_magic.aws.session import Cloud
 from lithops_magic.aws.storage.objects import ObjectStore
 from lithops_magic.config import Settings
 from lithops_magic.engine.dispatch import transfers, verdicts
-from lithops_magic.engine.job.job import Task
+from lithops_magic.engine.job.task import Task
 from lithops_magic.engine.wire.reply import Outcome
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import LithopsMagicError

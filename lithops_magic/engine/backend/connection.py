@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from lithops_magic import errors
 from lithops_magic.aws.invoke.outcomes import EXPIRED, Ambiguous, Refused, Throttled, Unreachable
 from lithops_magic.engine.backend.allowance import Allowance, FunctionCopy
 from lithops_magic.engine.backend.endpoint import Backend, Endpoint, Left
+from lithops_magic.engine.job.clock import CLOCK, Clock
 from lithops_magic.errors import InvokeError, LithopsMagicError
 
 UNREACHABLE_SECONDS = 20.0
@@ -32,11 +32,14 @@ class Link:
         Where the function runs.
     notify
         Told each step of connecting; an empty text when it is done.
+    clock
+        By which it waits and gives up.
     """
 
-    def __init__(self, backend: Backend, notify: Callable[[str], None]) -> None:
+    def __init__(self, backend: Backend, notify: Callable[[str], None], clock: Clock = CLOCK) -> None:
         self.backend = backend
         self._notify = notify
+        self._clock = clock
         self._endpoints: list[Endpoint] = []
         self._reconnected = False
         self._unreachable_since: float | None = None
@@ -82,7 +85,7 @@ class Link:
         InvokeError
             None was answered for long.
         """
-        now = time.monotonic()
+        now = self._clock.now()
         self.allowance.setback(copy, now)
         self._silent_since = self._silent_since or now
         self._unanswered += 1
@@ -117,7 +120,7 @@ class Link:
                 self._refused(outcome)
 
     def _throttled(self, outcome: Throttled, copy: FunctionCopy) -> None:
-        now = time.monotonic()
+        now = self._clock.now()
         refusing = None if outcome.of_caller else copy
         self.allowance.throttled(refusing, now, outcome.retry_after, full=outcome.full)
         self._refusals += 1
@@ -126,7 +129,7 @@ class Link:
             raise errors.ThrottledOut(f"AWS Lambda accepts no invocation: {outcome.reason} {outcome.fix}".rstrip())
 
     def _unreachable(self, message: str) -> None:
-        now = time.monotonic()
+        now = self._clock.now()
         self._unreachable_since = self._unreachable_since or now
         if now - self._unreachable_since > UNREACHABLE_SECONDS:
             raise errors.Unreachable(f"AWS Lambda cannot be reached: {message}")

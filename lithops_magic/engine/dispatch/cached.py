@@ -20,7 +20,8 @@ from lithops_magic.engine.cache.shelf import Shelf
 from lithops_magic.engine.dispatch.billing import FROM_CACHE
 from lithops_magic.engine.dispatch.items import Taken
 from lithops_magic.engine.job import events as ev
-from lithops_magic.engine.job.job import Job, Task
+from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.job.task import Task
 from lithops_magic.engine.wire.store import Store, Transfers
 from lithops_magic.errors import LithopsMagicError, SerializationError
 

@@ -10,7 +10,7 @@ TARGET_SECONDS = 0.5
 """Work per invocation for tiny tasks: the overhead of an invocation, some 10 ms, stays at a few percent of it."""
 RATE = 250
 """Invocations per second that one client sends without haste: more workers get longer chunks."""
-RUSH = 5000
+RUSH = 10_000
 """Invocations per second that one client sends toward the end: chunks must not become shorter than that."""
 LEAST_SECONDS = 0.05
 """Work that is never split further to occupy more workers: the invocation would cost more time than it saves."""

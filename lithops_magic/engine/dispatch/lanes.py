@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,8 @@ from dataclasses import dataclass, field
 from lithops_magic.engine.backend.allowance import FunctionCopy
 from lithops_magic.engine.backend.connection import Link
 from lithops_magic.engine.backend.endpoint import Backend, Endpoint
-from lithops_magic.engine.job.job import Task
+from lithops_magic.engine.job.clock import CLOCK, Clock
+from lithops_magic.engine.job.task import Task
 from lithops_magic.engine.wire.function import request_name
 from lithops_magic.errors import InvokeError
 from lithops_magic.packages import Need
@@ -47,11 +47,14 @@ class Lane:
         Where the function runs.
     notify
         Told each step of connecting; an empty text when it is done.
+    clock
+        By which invocations are sent.
     """
 
-    def __init__(self, backend: Backend, notify: Callable[[str], None]) -> None:
+    def __init__(self, backend: Backend, notify: Callable[[str], None], clock: Clock = CLOCK) -> None:
         self.backend = backend
-        self.link = Link(backend, notify)
+        self.link = Link(backend, notify, clock)
+        self._clock = clock
         self.waiting: deque[Task] = deque()
         self.resting: list[tuple[Task, float]] = []
         """Tasks that lost an attempt to what may be an outage, and the share of their attempts that they have lost."""
@@ -97,7 +100,7 @@ class Lane:
 
     def launch(self, tasks: list[Task], *, copied: bool = False) -> Flight:
         """Record that `tasks` are sent in one invocation."""
-        now = time.monotonic()
+        now = self._clock.now()
         flight = Flight(self, tasks, self.link.endpoint, now, copied, to=self.link.allowance.take(now))
         for task in tasks:
             task.flights += 1
@@ -135,10 +138,19 @@ class Lanes:
         Told each step of connecting to that.
     deliver
         Called, from another thread, when a further lane is ready or cannot be had.
+    clock
+        By which invocations are sent.
     """
 
-    def __init__(self, backend: Backend, notify: Callable[[str], None], deliver: Callable[[Opened], None]) -> None:
-        self.first = Lane(backend, notify)
+    def __init__(
+        self,
+        backend: Backend,
+        notify: Callable[[str], None],
+        deliver: Callable[[Opened], None],
+        clock: Clock = CLOCK,
+    ) -> None:
+        self._clock = clock
+        self.first = Lane(backend, notify, clock)
         self._all = [self.first]
         self._deliver = deliver
 
@@ -182,7 +194,7 @@ class Lanes:
         backend = lane.backend.larger(factor) if factor else None
         if backend is None:
             return lane
-        larger = Lane(backend, _silent)
+        larger = Lane(backend, _silent, self._clock)
         self._all.append(larger)
         threading.Thread(target=self._open, args=(larger,), name="lithops-magic-deploy", daemon=True).start()
         return larger

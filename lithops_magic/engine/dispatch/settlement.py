@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +17,8 @@ from lithops_magic.engine.dispatch.supplements import Asked, listed
 from lithops_magic.engine.dispatch.transfers import Fetched, Parcels
 from lithops_magic.engine.dispatch.versions import Versions
 from lithops_magic.engine.job import events as ev
-from lithops_magic.engine.job.job import Job, Task
+from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.job.task import Task
 from lithops_magic.engine.wire.reply import WorkerReply
 from lithops_magic.errors import (
     InvokeError,
@@ -145,7 +145,7 @@ class Referee:
         if worker is not None and worker.outcomes:
             pace = self._paces.of(flight.tasks[0].kind)
             pace.observe(len(worker.outcomes), bill.event.task_seconds, len(outcome.payload))
-            self._stragglers.observe(flight, time.monotonic())
+            self._stragglers.observe(flight, self._job.time.now())
             self.replies += 1
         for task, verdict in zip(flight.tasks, judged, strict=True):
             # A copy may have been faster.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from lithops_magic.engine.job.job import Task
+from lithops_magic.engine.job.task import Task
 from lithops_magic.errors import RemoteTraceback, TaskError, facts
 from lithops_magic.packages import Need
 from lithops_magic.packages.distributions import NOT_SHIPPED

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lithops_magic.engine.dispatch import verdicts
 from lithops_magic.engine.dispatch.lanes import Lane
-from lithops_magic.engine.job.job import Task
+from lithops_magic.engine.job.task import Task
 from lithops_magic.engine.wire.function import Function, Requests
 from lithops_magic.engine.wire.item import spilled_fragment
 from lithops_magic.engine.wire.reply import Outcome

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lithops_magic.aws.invoke.outcomes import Reply
 from lithops_magic.engine.backend.endpoint import Limits
 from lithops_magic.engine.dispatch import failures
-from lithops_magic.engine.job.job import Task
+from lithops_magic.engine.job.task import Task
 from lithops_magic.engine.text import tracebacks
 from lithops_magic.engine.text.short_repr import glance
 from lithops_magic.engine.wire.refusal import way_back

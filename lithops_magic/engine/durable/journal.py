@@ -29,7 +29,8 @@ from lithops_magic.engine.durable.kept_results import MANIFEST
 from lithops_magic.engine.durable.recipe import Recipe
 from lithops_magic.engine.durable.silent import Silent
 from lithops_magic.engine.job.events import Noted
-from lithops_magic.engine.job.job import Job, Task
+from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.job.task import Task
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import LithopsMagicError, MisuseError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from lithops_magic.aws.invoke.outcomes import Outcome
-from lithops_magic.engine.job.job import Task
+from lithops_magic.engine.job.task import Task
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.engine.wire.store import Place
 

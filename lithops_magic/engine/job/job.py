@@ -2,81 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from lithops_magic.engine.job import events as ev
+from lithops_magic.engine.job.clock import CLOCK, Clock
 from lithops_magic.engine.job.ledger import Ledger, Table, TaskStats
 from lithops_magic.engine.job.listeners import Listeners
 from lithops_magic.engine.job.snapshot import Snapshot, reduce
+from lithops_magic.engine.job.task import Futures, Task, TaskFuture
 from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.wire.item import Prepared
 from lithops_magic.errors import JobCancelled, LithopsMagicError, TaskError, TaskPending
-
-if TYPE_CHECKING:
-    # With a default, which Python has from 3.13 on: `MapResult` alone is one of anything.
-    from typing_extensions import TypeVar
-
-    R = TypeVar("R", default=Any)
-else:
-    from typing import TypeVar
-
-    R = TypeVar("R")
-
-
-class Task:
-    """One item on its way; dropped once the task has ended."""
-
-    __slots__ = ("alone", "flights", "fragment", "index", "item", "kind", "lost", "settled")
-
-    def __init__(self, index: int, item: Any) -> None:
-        self.index = index
-        self.item = item
-        self.kind: Hashable = None
-        """Only tasks of one kind share an invocation: they are expected to take about as long."""
-        self.fragment = b""
-        """The task as it stands in the request."""
-        self.alone = False
-        """Whether it must have an invocation to itself, because one it shared was lost as a whole."""
-        self.lost = 0
-        """Attempts charged to it."""
-        self.flights = 0
-        """Invocations in flight that have it: two with a backup copy."""
-        self.settled = False
-        """Whether it has its value or its error."""
-
-
-class SafeFuture(Future[R]):
-    """A future whose callbacks may raise anything: they run in the thread that all of a job's answers go through."""
-
-    def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
-        """Call `fn` with this future once it is done; whatever it raises is logged, and nothing else."""
-        super().add_done_callback(partial(_call_back, fn))
-
-
-class TaskFuture(SafeFuture[R]):
-    """A task's value, error or `JobCancelled`; `index` is the task's position in the input."""
-
-    def __init__(self, index: int) -> None:
-        super().__init__()
-        self.index = index
-        # A single task cannot be taken back once the job has it: cancel() must answer False.
-        self.set_running_or_notify_cancel()
-
-
-def _call_back(fn: Callable[[Future[Any]], object], future: Future[Any]) -> None:
-    try:
-        fn(future)
-    except Exception:
-        raise  # which a future logs
-    except BaseException:  # and this would end that thread
-        logging.getLogger("concurrent.futures").exception("exception calling callback for %r", future)
 
 
 class Job:
@@ -94,6 +34,8 @@ class Job:
         What runs on every item.
     items
         The items, if they can be looked up again.
+    clock
+        By which all of it happens.
     """
 
     bursts = False
@@ -106,7 +48,9 @@ class Job:
         total: int | None = None,
         function: Callable[[Any], Any] | None = None,
         items: Sequence[Any] | None = None,
+        clock: Clock = CLOCK,
     ) -> None:
+        self.time = clock
         self.id = secrets.token_hex(8)
         """Names the job here and in S3."""
         self.key = secrets.token_bytes(32)
@@ -136,8 +80,8 @@ class Job:
         self._items = items
         self._again: Iterator[int] | None = None
         """Which tasks are added, if not one after the other."""
-        self._snapshot = Snapshot(started_at=time.monotonic(), total=total)
-        self._futures: dict[int, TaskFuture[Any]] = {}
+        self._snapshot = Snapshot(started_at=self.time.now(), total=total)
+        self._futures = Futures(self._outcome)
         self._waiting: list[Callable[[], object]] = []
         self._listeners = Listeners(options.callbacks, self._say) if options.callbacks else None
         if self._listeners is not None and total is not None:
@@ -176,7 +120,7 @@ class Job:
 
     def clock(self) -> float:
         """Seconds since the start."""
-        return time.monotonic() - self._snapshot.started_at
+        return self.time.now() - self._snapshot.started_at
 
     def await_end(self, seconds: float) -> None:
         """Wait for the end, or for `seconds`, and advance the items meanwhile if that is for this thread to do."""
@@ -187,7 +131,7 @@ class Job:
     def snapshot(self) -> Snapshot:
         """The job now."""
         with self.changed:
-            return self._snapshot.at(time.monotonic())
+            return self._snapshot.at(self.time.now())
 
     def stats(self, index: int) -> TaskStats:
         """What became of one task so far."""
@@ -240,7 +184,7 @@ class Job:
             self._snapshot = reduce(self._snapshot, event)
             self.ledger.apply(event, self._snapshot.started_at)
             if self._listeners is not None:
-                self._listeners.tell(event, self._snapshot.at(time.monotonic()))
+                self._listeners.tell(event, self._snapshot.at(self.time.now()))
             self.changed.notify_all()
 
     def add(self, item: Any, octets: int = 0) -> Task | None:
@@ -261,10 +205,10 @@ class Job:
     def again(self, indices: Sequence[int], options: MapOptions) -> Job:
         """Return a job that has what this one has, and runs the tasks that are missing, which are `indices`, again."""
         with self.changed:
-            job = Job(options, self.name_code, self._snapshot.total, self.function, self._items)
+            job = Job(options, self.name_code, self._snapshot.total, self.function, self._items, self.time)
             job.ledger = self.ledger.without(indices)
             job._again = iter(indices)
-            job._snapshot = self._snapshot.again(len(job.ledger.order), time.monotonic())
+            job._snapshot = self._snapshot.again(len(job.ledger.order), self.time.now())
             job.began -= job.clock()
             return job
 
@@ -273,7 +217,7 @@ class Job:
         with self.changed:
             if self.over:
                 return False
-            self.publish(ev.Submitted([task.index for task in tasks], time.monotonic(), memory_mb))
+            self.publish(ev.Submitted([task.index for task in tasks], self.time.now(), memory_mb))
             return True
 
     def record(
@@ -287,8 +231,8 @@ class Job:
             task.settled = True
         values = [(task.index, value, log) for task, value, log in done]
         read = sum(self.ledger.octets.get(task.index, 0) for task, _, _ in done) if self.ledger.octets else 0
-        self.publish(ev.Answered(invoked, values, charges, time.monotonic(), read))
-        self._settle([task.index for task, _, _ in done])
+        self.publish(ev.Answered(invoked, values, charges, self.time.now(), read))
+        self._futures.settle([task.index for task, _, _ in done])
 
     def recall(self, done: Sequence[tuple[Task, Any, str]], saved: float) -> bool:
         """Record values that were in the cache, and what they had cost; False if the job was stopped before."""
@@ -298,14 +242,14 @@ class Job:
             for task, _, _ in done:
                 task.settled = True
             self.publish(ev.Recalled([(task.index, value, log) for task, value, log in done], saved))
-        self._settle([task.index for task, _, _ in done])
+        self._futures.settle([task.index for task, _, _ in done])
         return True
 
     def fail(self, task: Task, error: TaskError, *, sent: bool = True) -> None:
         """Record that a task failed for good."""
         task.settled = True
         self.publish(ev.Failed(task.index, error, sent))
-        self._settle([task.index])
+        self._futures.settle([task.index])
 
     def when_over(self, told: Callable[[], object]) -> None:
         """Call `told` once the job is over, from whatever thread ends it; at once if it is."""
@@ -350,12 +294,7 @@ class Job:
 
     def future(self, index: int) -> TaskFuture[Any]:
         """The future of one task."""
-        with self.changed:
-            future = self._futures.get(index)
-            if future is None:
-                future = self._futures[index] = TaskFuture(index)
-        self._resolve(future)
-        return future
+        return self._futures.of(index)
 
     def missing(self, index: int) -> LithopsMagicError | None:
         """Why a task has neither value nor error, or None if it has one."""
@@ -374,29 +313,17 @@ class Job:
                 return
             if self._snapshot.total is None:
                 self.publish(ev.Counted(len(self.ledger)))
-            self.publish(event(time.monotonic()))
+            self.publish(event(self.time.now()))
             self.ended.set()
-            futures, waiting = list(self._futures.values()), self._waiting
-            self._waiting = []
-        for future in futures:
-            self._resolve(future)
+            waiting, self._waiting = self._waiting, []
+        self._futures.settle()
         for told in waiting:
             told()
 
-    def _settle(self, indices: Iterable[int]) -> None:
-        if not self._futures:
-            return
-        with self.changed:
-            futures = [self._futures[index] for index in indices if index in self._futures]
-        for future in futures:
-            self._resolve(future)
-
-    def _resolve(self, future: TaskFuture[Any]) -> None:
-        """Give a future what its task has; outside the lock, because it runs the user's callbacks."""
-        missing = self.missing(future.index)
-        if future.done() or isinstance(missing, TaskPending):
-            return
-        if error := missing or self.ledger.errors.get(future.index):
-            future.set_exception(error)
-        else:
-            future.set_result(self.ledger.values[future.index])
+    def _outcome(self, index: int) -> tuple[BaseException | None, Any] | None:
+        """Return a task's error and value; None while it has neither and may still get one."""
+        missing = self.missing(index)
+        if isinstance(missing, TaskPending):
+            return None
+        error = missing or self.ledger.errors.get(index)
+        return error, None if error else self.ledger.values[index]

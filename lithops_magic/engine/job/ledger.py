@@ -64,7 +64,7 @@ class Ledger:
         """Of the tasks that are not done, unless they can be looked up elsewhere."""
         self.octets: dict[int, int] = {}
         """Bytes of data that an item stands for, where it does."""
-        self.order = array("q")
+        self.order = array("I")
         """Tasks in the order in which they ended."""
         self._states = bytearray()
         self._cold, self._cached = bytearray(), bytearray()
@@ -147,7 +147,7 @@ class Ledger:
             copied.logs.pop(index, None)
             copied.mark(index, "queued")
             copied._again.add(index)
-        copied.order = array("q", [index for index in self.order if copied.state(index) == "done"])
+        copied.order = array("I", [index for index in self.order if copied.state(index) == "done"])
         return copied
 
     def state(self, index: int) -> State:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from lithops_magic import user_code
-from lithops_magic.engine.job.job import Job, R, TaskFuture
+from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.job.ledger import State, TaskStats
 from lithops_magic.engine.job.snapshot import Snapshot
+from lithops_magic.engine.job.task import R, TaskFuture
 from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.result import misuse, script
 from lithops_magic.engine.result.portable import portable

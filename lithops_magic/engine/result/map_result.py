@@ -7,7 +7,8 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
-from lithops_magic.engine.job.job import Job, R
+from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.job.task import R
 from lithops_magic.engine.result import misuse, script
 from lithops_magic.engine.result.job_values import JobValues
 from lithops_magic.engine.result.logs import LogLines, Text, find, tell

@@ -1,0 +1,208 @@
+"""Fills the lanes: how many invocations may be in flight, how many tasks go into each, and which get a copy.
+
+Used by the job's own thread alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lithops_magic.engine.backend.limiter import TICK, ramp
+from lithops_magic.engine.dispatch import stragglers
+from lithops_magic.engine.dispatch.budget import Budget
+from lithops_magic.engine.dispatch.cached import Uncached
+from lithops_magic.engine.dispatch.chunk_size import Chunks, Paces
+from lithops_magic.engine.dispatch.intake import Intake
+from lithops_magic.engine.dispatch.items import Source
+from lithops_magic.engine.dispatch.lanes import Flight, Lane, Lanes
+from lithops_magic.engine.dispatch.settlement import Referee
+from lithops_magic.engine.dispatch.stragglers import Stragglers
+from lithops_magic.engine.dispatch.transfers import Parcels
+from lithops_magic.engine.job import events as ev
+from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.job.task import Task
+
+_CHUNK_PATIENCE = 0.005
+_LONGEST_REACH = 256
+"""Items asked for at most because values of those before were in the cache: they are in memory until they are sent."""
+
+
+class Filling:
+    """Decides what is sent next.
+
+    Parameters
+    ----------
+    job
+        What is left, and whether the job is over.
+    source
+        Asked for the items that can be sent soon.
+    intake
+        Makes them tasks.
+    lanes
+        Where tasks wait.
+    paces, stragglers
+        Know how long tasks take.
+    parcels, cached
+        Know how many tasks are on their way to a lane.
+    referee
+        Knows how many invocations were answered.
+    invoke
+        Sends an invocation.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        source: Source,
+        intake: Intake,
+        lanes: Lanes,
+        paces: Paces,
+        stragglers: Stragglers,
+        parcels: Parcels,
+        cached: Uncached,
+        referee: Referee,
+        invoke: Callable[[Flight], None],
+    ) -> None:
+        self._job = job
+        self._source = source
+        self._intake = intake
+        self._lanes = lanes
+        self._paces = paces
+        self._stragglers = stragglers
+        self._parcels = parcels
+        self._cached = cached
+        self._referee = referee
+        self._invoke = invoke
+        self._budget = Budget(job.options.max_cost)
+        self._began, self._replies = 0.0, 0
+        self._pulled_at = 0.0
+
+    @property
+    def moving(self) -> int:
+        """What is on its way to or from S3."""
+        return self._parcels.pending + self._cached.pending
+
+    def begin(self, now: float) -> None:
+        """Start with few invocations: nobody knows yet how long tasks take."""
+        self._began, self._replies = now, self._referee.replies
+
+    def pull(self) -> None:
+        """Take the items that are ready."""
+        now = self._job.time.now()
+        self._pulled_at = now
+        if self._job.bursts and not self._job.running and not self._lanes.waiting:
+            self._paces.begin_anew()
+            self.begin(now)
+        self._intake.take()
+
+    def fill(self) -> None:
+        """Send what may be sent now.
+
+        Raises
+        ------
+        BudgetSpent
+            Nothing is in flight, and nothing more can be paid for.
+        """
+        now = self._job.time.now()
+        if self._job.over:
+            return
+        for lane in self._lanes:
+            lane.wake(now)
+            if lane.ready and not lane.link.allowance.pause(now):
+                self._fill_lane(lane, now)
+                self._check_budget(lane)
+        if self._job.options.backups and self._source.last and not self._lanes.waiting and not self._job.over:
+            self._back_up(now)
+
+    def patience(self, now: float) -> float | None:
+        """Seconds until something can be sent without news; None if that takes news."""
+        pauses = [self._pause(lane, now) for lane in self._lanes if lane.ready and lane.waiting]
+        # Items are not asked for during a pause either.
+        if not self._source.last and (pause := self._lanes.first.link.allowance.pause(now)):
+            pauses.append(pause)
+        pauses += [rest for lane in self._lanes if (rest := lane.next_rested(now)) is not None]
+        if self._job.options.backups and self._lanes.in_flight:
+            pauses.append(stragglers.PERIOD)
+        return min(pauses, default=None)
+
+    def _pause(self, lane: Lane, now: float) -> float:
+        """How long a lane with waiting tasks can be left alone; its limit may also grow without news."""
+        at_limit = len(lane.flights) >= self._limit(lane, now)
+        return max(TICK if at_limit else _CHUNK_PATIENCE, lane.link.allowance.pause(now))
+
+    def _fill_lane(self, lane: Lane, now: float) -> None:
+        limit = self._limit(lane, now)
+        if lane is self._lanes.first:
+            self._ask(limit)
+        chunks: list[list[Task]] = []
+        taken = 0
+        while lane.waiting and len(lane.flights) + len(chunks) < limit:
+            size = self._chunk_size(lane, taken)
+            if not self._ripe(lane, size, now):
+                break
+            chunks.append(lane.take(size, self._pace(lane).fit))
+            taken += len(chunks[-1])
+        memory = lane.link.endpoint.limits.memory
+        if chunks and self._job.submit([task for chunk in chunks for task in chunk], memory):
+            for chunk in chunks:
+                self._invoke(lane.launch(chunk))
+        lane.link.allowance.filled(now, bool(lane.waiting))
+
+    def _ask(self, limit: int) -> None:
+        """Ask for the items that can be sent soon; not for each by itself, which would cost more than sending it."""
+        lane = self._lanes.first
+        wanted = self._chunk_size(lane) * (max(0, limit - len(lane.flights)) + 1)
+        if self._source.owned:
+            # As long as values are there, a few at a time would take long.
+            wanted = max(wanted, min(_LONGEST_REACH, 2 * self._cached.lately))
+        self._cached.lately = 0
+        at_hand = len(lane.waiting) + self._source.asked + self.moving
+        if at_hand <= wanted // 2 and self._source.ask(wanted - at_hand):
+            self.pull()
+
+    def _limit(self, lane: Lane, now: float) -> int:
+        """Invocations that may be in flight on a lane."""
+        first = self._lanes.first
+        limit: float = lane.link.allowance.allowed(now)
+        if lane is first and self._pace(lane).tiny:
+            limit = min(limit, ramp(now - self._began, self._referee.replies - self._replies))
+        if len(self._lanes) > 1:
+            limit = min(limit, first.link.endpoint.workers - self._lanes.in_flight + len(lane.flights))
+        if self._job.options.max_cost is not None:
+            limit = min(limit, self._affordable(lane))
+        return int(limit)
+
+    def _affordable(self, lane: Lane) -> float:
+        """Invocations that the job's money allows in flight."""
+        return self._budget.affordable(self._job.snapshot(), lane.link.endpoint, self._chunk_size(lane))
+
+    def _check_budget(self, lane: Lane) -> None:
+        if lane.waiting and not self._lanes.in_flight and self._affordable(lane) < 1:
+            raise self._budget.spent(self._job.snapshot())
+
+    def _ripe(self, lane: Lane, size: int, now: float) -> bool:
+        """Whether the next chunk is full, or will not soon be fuller."""
+        full = self._source.last or not self._source.asked or len(lane.waiting) >= size
+        return full or now - self._pulled_at >= _CHUNK_PATIENCE
+
+    def _pace(self, lane: Lane) -> Chunks:
+        """What is known of the tasks that are next."""
+        return self._paces.of(lane.waiting[0].kind) if lane.waiting else self._paces.latest
+
+    def _chunk_size(self, lane: Lane, taken: int = 0) -> int:
+        """Tasks for the next invocation; `taken`: those that are queued no more, which the job does not know yet."""
+        queued = self._job.queued
+        remaining = None if queued is None else queued - taken
+        return self._pace(lane).size(remaining, self._lanes.first.link.allowance.limit)
+
+    def _back_up(self, now: float) -> None:
+        """Send copies of invocations that take far too long, where there is room for them."""
+        snapshot = self._job.snapshot()
+        if snapshot.done + snapshot.failed < stragglers.LEAST_SHARE * (snapshot.total or 0):
+            return
+        for lane in self._lanes:
+            room = self._limit(lane, now) - len(lane.flights)
+            for flight in self._stragglers.among(list(lane.flights), now)[: max(0, room)]:
+                flight.copied = True
+                self._job.publish(ev.BackedUp([task.index for task in flight.tasks]))
+                self._invoke(lane.launch([task for task in flight.tasks if not task.settled], copied=True))

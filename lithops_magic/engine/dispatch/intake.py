@@ -1,0 +1,210 @@
+"""Makes items tasks: each is encoded, or brought to S3, or found in the cache, and waits in a lane to be sent.
+
+Used by the job's own thread alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from lithops_magic.engine.dispatch import verdicts
+from lithops_magic.engine.dispatch.cached import Recollected, Uncached, as_reply
+from lithops_magic.engine.dispatch.cargo import Cargo
+from lithops_magic.engine.dispatch.chunk_size import Paces
+from lithops_magic.engine.dispatch.items import Source, Taken
+from lithops_magic.engine.dispatch.lanes import Lane, Lanes
+from lithops_magic.engine.dispatch.transfers import Parcels, Uploaded
+from lithops_magic.engine.dispatch.versions import Versions
+from lithops_magic.engine.durable.silent import Silent
+from lithops_magic.engine.job import events as ev
+from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.job.task import Task
+from lithops_magic.engine.text.units import size
+from lithops_magic.engine.wire.captures import same_numbers
+from lithops_magic.engine.wire.function import Function, Requests
+from lithops_magic.engine.wire.item import ItemTooLarge, Prepared, fragment
+from lithops_magic.engine.wire.store import Place
+from lithops_magic.errors import ItemError, LithopsMagicError, PackageError, SerializationError
+
+
+class Intake:
+    """Has the function get what each item needs before the item is sent.
+
+    Parameters
+    ----------
+    job
+        Where tasks are counted.
+    function
+        What runs on every item.
+    source
+        The items.
+    lanes
+        Where tasks wait, and which are told what a function needs.
+    parcels
+        Brings what is large to S3.
+    cached
+        Has values that were computed before.
+    journal
+        Notes what another process would need to go on.
+    paces
+        Told how much of a request tasks may fill.
+    versions
+        Told which packages the function needs.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        function: Function,
+        source: Source,
+        lanes: Lanes,
+        parcels: Parcels,
+        cached: Uncached,
+        journal: Silent,
+        paces: Paces,
+        versions: Versions,
+    ) -> None:
+        self.requests = Requests(b"")
+        """Of the function as it was placed last."""
+        self._job = job
+        self._function = function
+        self._source = source
+        self._lanes = lanes
+        self._parcels = parcels
+        self._parcels.place = self.place
+        self._cached = cached
+        self._journal = journal
+        self._paces = paces
+        self._versions = versions
+        self._cargo = Cargo(function.need)
+
+    def supply_first(self) -> None:
+        """Have the function get what the next item needs, if there is one, before it is deployed."""
+        if (taken := self._source.first()) is not None:
+            with contextlib.suppress(PackageError):  # told when it is that item's turn
+                self._supply(taken)
+
+    def _supply(self, taken: Taken) -> bool:
+        """Have the function get what an item needs; whether that is more than it had.
+
+        Raises
+        ------
+        PackageError
+            It cannot be shipped.
+        """
+        reach = taken.prepared.reach if isinstance(taken.prepared, Prepared) else None
+        if reach is None or not self._cargo.grows(reach):
+            return False
+        self._function = self._parcels.function = self._function.needing(self._cargo.need)
+        self._versions.need = self._cargo.need
+        self._lanes.need(self._cargo.need)
+        self._journal.changed(self._function)
+        return True
+
+    def place(self) -> Place | None:
+        """The job's place in S3, where the function that was deployed last finds it."""
+        store = self._lanes.first.link.endpoint.store
+        if store is None:
+            return None
+        job, options = self._job, self._job.options
+        return Place.of_job(store, job.id, after=options.keep_after, key=job.key, rules=options.keeping)
+
+    def place_function(self) -> None:
+        """Bring the function to where the sandboxes will find it."""
+        place = self.place()
+        if place is not None:
+            self._job.download = place.download
+            if large := self._function.large:
+                self._job.publish(ev.Phase(f"Uploading the function, {size(large)}"))
+        self.requests = self._function.place(place, self._job.snapshot().total, key=self._job.key)
+        self._paces.room = self.requests.room
+        self._job.publish(ev.Phase(""))
+
+    def take(self) -> None:
+        """Make the items that are ready tasks."""
+        for taken in self._source.take():
+            self._add(taken)
+        self._cached.fetch()
+
+    def exhausted(self, error: BaseException | None) -> None:
+        """Note that no items follow; `error` ended them."""
+        self._source.last = True
+        if error is None:
+            self._journal.counted()
+        if not self._job.over:
+            self._job.error = error
+            self._job.publish(ev.Counted(len(self._job.ledger)))
+
+    def _add(self, taken: Taken) -> None:
+        task = self._job.add(taken.item, taken.octets)
+        if task is None:
+            return
+        if self._cached.has(task, taken):
+            # Another process that goes on with the job must know the item as well, but for one that went through S3.
+            with contextlib.suppress(ItemTooLarge):
+                task.fragment = b'{"id":%d}' % task.index
+                task.fragment = fragment(task.index, taken.prepared, self.requests.room)
+            self._journal.taken(task)
+            return
+        self._queue(task, taken)
+
+    def _queue(self, task: Task, taken: Taken) -> None:
+        """Have a task sent."""
+        try:
+            if isinstance(taken.prepared, SerializationError):
+                raise taken.prepared
+            self._redeploy(taken)
+            task.fragment = fragment(task.index, taken.prepared, self.requests.room)
+            self._lanes.first.waiting.append(task)
+            self._journal.taken(task)
+        except SerializationError as error:
+            if isinstance(error, ItemTooLarge) and self.place() is not None:
+                task.fragment = b""
+                return self.upload(self._lanes.first, task)
+            self._refuse(task, error)
+        except PackageError as error:
+            self._refuse(task, error)
+
+    def _refuse(self, task: Task, error: LithopsMagicError) -> None:
+        self._journal.taken(task)
+        self._job.fail(task, verdicts.make(ItemError, task, str(error)), sent=False)
+
+    def _redeploy(self, taken: Taken) -> None:
+        """Deploy a function that has what this item needs, if no item before needed it; what is in flight stays."""
+        if isinstance(taken.prepared, Prepared) and self._cargo.shares(taken.prepared):
+            self._job.publish(ev.Noted(same_numbers("items share a generator, and each has it as it was")))
+        if not self._supply(taken):
+            return
+        for lane in self._lanes:
+            if lane.ready:
+                lane.redirect()
+        self.place_function()
+
+    def upload(self, lane: Lane, task: Task, *, again: bool = False) -> None:
+        """Bring a task's item to S3; `again` because a sandbox did not find it, or the function, there."""
+        self._parcels.upload(lane, task, self.requests, again=again)
+
+    def uploaded(self, message: Uploaded) -> None:
+        """Have a task sent whose item is in S3."""
+        self._parcels.received(message)
+        task, encoded = message.task, message.fragment
+        if isinstance(encoded, LithopsMagicError):
+            self._refuse(task, encoded)
+        elif not self._job.over:
+            if not task.fragment:
+                task.fragment = encoded
+                self._journal.taken(task)
+            message.lane.waiting.append(task)
+
+    def recollected(self, message: Recollected) -> None:
+        """Record values from the cache; what did not come is computed."""
+        self._cached.received(message)
+        found = message.found
+        if found and self._job.recall(
+            [(one.task, one.value, one.log) for one in found], sum(one.cost for one in found)
+        ):
+            for one in found:
+                self._journal.answered([one.task], as_reply(one))
+        if not self._job.over:
+            for task, taken in message.missed:
+                self._queue(task, taken)
