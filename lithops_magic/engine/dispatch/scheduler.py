@@ -113,6 +113,8 @@ class Scheduler:
             self._referee,
             self._invoke,
         )
+        self._told = 0
+        """Invocations in flight, as the job knows."""
         job.on_cancel = lambda: self._inbox.put(_Cancel())
 
     def start(self) -> None:
@@ -174,15 +176,18 @@ class Scheduler:
         self._filling.pull()
 
     def _loop(self) -> None:
-        told = 0
         while True:
             self._filling.fill()
-            if (in_flight := self._lanes.in_flight) != told:
-                self._job.publish(ev.InFlight(told := in_flight))
+            self._tell_in_flight()
             if self._source.last and not self._lanes.waiting and not self._job.running and not self._filling.moving:
                 return self._end()
             self._receive(self._patience())
             self._watch()
+
+    def _tell_in_flight(self) -> None:
+        if (in_flight := self._lanes.in_flight) != self._told:
+            self._job.publish(ev.InFlight(in_flight))
+            self._told = in_flight
 
     def _receive(self, patience: float | None) -> None:
         """Handle what has arrived, or the first that does."""
@@ -210,6 +215,7 @@ class Scheduler:
             with contextlib.suppress(InvokeError):
                 self._receive(self._patience())
                 self._watch()
+        self._tell_in_flight()
 
     def _watch(self) -> None:
         """Give up invocations of which nothing was heard for longer than they can take."""

@@ -192,7 +192,7 @@ class Referee:
                 self._upload(lane, task)
             case verdicts.Final(error) | verdicts.Lost(error) | verdicts.Missing(error):
                 self._lose(lane, task, error)
-            case verdicts.Disturbed(error) if options.retries == 0:
+            case verdicts.Disturbed(error) if options.retries == 0 or task.alone:
                 self._lose(lane, task, error)
             case verdicts.Disturbed():
                 task.alone = True

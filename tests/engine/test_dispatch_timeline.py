@@ -1,0 +1,497 @@
+"""What is sent when, and what becomes of it: whole jobs in virtual time, where every moment is known beforehand."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lithops_magic.aws.invoke.outcomes import Ambiguous, Refused, Reply, Throttled, Unreachable
+from lithops_magic.engine.backend import limiter
+from lithops_magic.engine.dispatch import lanes
+from lithops_magic.engine.durable.silent import Silent
+from lithops_magic.errors import (
+    BudgetSpent,
+    InvokeError,
+    ItemError,
+    NotAuthorized,
+    VersionMismatch,
+)
+from lithops_magic.errors import Unreachable as Unreached
+from virtual_lambda import CRASH, Behaviour, Ran, Sent, VirtualLambda, done, platform_error, prepared, ran, works
+
+BAD = {"type": "ValueError", "message": "bad", "frames": [], "cause": None}
+
+
+@pytest.fixture(autouse=True)
+def _no_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limiter.random, "uniform", lambda low, high: (low + high) / 2)
+
+
+def counts(run: Ran) -> dict[str, int]:
+    """The numbers of a job that are not 0."""
+    snapshot = run.job.snapshot()
+    names = ("done", "failed", "cancelled", "retried", "throttled", "backups", "invocations", "running", "in_flight")
+    return {name: number for name in names if (number := getattr(snapshot, name))}
+
+
+# What goes into an invocation, and when
+
+
+def test_an_answer_makes_room_for_the_next_task() -> None:
+    run = ran(VirtualLambda(workers=4), range(10), chunksize=1)
+    assert run.values == list(range(10))
+    assert run.service.tasks == [[i] for i in range(10)]
+    assert run.service.times == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2]
+    assert run.seconds == 3
+    assert counts(run) == {"done": 10, "invocations": 10}
+    assert run.job.snapshot().state == "finished"
+    assert run.service.closed
+
+
+def test_chunks_of_a_size_that_was_asked_for() -> None:
+    run = ran(VirtualLambda(workers=2), range(7), chunksize=3)
+    assert run.service.tasks == [[0, 1, 2], [3, 4, 5], [6]]
+    assert run.service.times == [0, 0, 3]
+    assert run.seconds == 4
+
+
+def test_chunks_grow_with_what_is_known_and_shrink_towards_the_end() -> None:
+    run = ran(VirtualLambda(lambda sent: works(sent, 0.01), workers=2), range(200))
+    assert [len(tasks) for tasks in run.service.tasks] == [1, 1, 8, 16, 50, 42, 28, 18, 12, 8, 6, 4, 4, 2]
+    assert run.service.times == [0, 0, 0.01, 0.01, 0.09, 0.17, 0.59, 0.59, 0.77, 0.87, 0.89, 0.95, 0.95, 0.99]
+    assert run.values == list(range(200))
+
+
+def test_tiny_tasks_get_sandboxes_as_they_prove_worth_it() -> None:
+    run = ran(VirtualLambda(lambda sent: works(sent, 0.01), workers=64), range(400))
+    assert run.service.times.count(0.0) == 8  # of the 64
+    assert run.service.times.count(0.01) == 24  # 8 x 2 ** (0.01 / 0.25) + 2 x 8
+    assert run.values == list(range(400))
+
+
+def test_a_large_job_is_spread_evenly_and_ends_without_a_tail() -> None:
+    run = ran(VirtualLambda(lambda sent: works(sent, 0.05), workers=50), range(4000))
+    assert run.values == list(range(4000))
+    assert run.seconds < 4000 * 0.05 / 50 + 0.5  # of which the start takes most, when nothing is known yet
+    assert counts(run)["invocations"] < 1000
+
+
+def test_processes_of_a_sandbox_share_a_chunk() -> None:
+    service = VirtualLambda(lambda sent: (1.0, works(sent)[1]), workers=2)
+    run = ran(service, range(16), processes=4)
+    assert [len(tasks) for tasks in service.tasks] == [4, 4, 4, 4]
+    assert run.seconds == 2
+
+
+def test_a_request_holds_no_more_than_it_may() -> None:
+    service = VirtualLambda(lambda sent: works(sent, value="gAVOLg=="))  # None
+    run = ran(service, [random.Random(seed).randbytes(2_500_000) for seed in range(3)], chunksize=3)
+    assert service.tasks == [[0], [1], [2]]  # in base64, two of them are more than 6 MiB
+    assert run.values == [None, None, None]
+
+
+def test_only_tasks_of_one_kind_share_an_invocation() -> None:
+    service = VirtualLambda(workers=9)
+    job, scheduler = prepared(service, range(6), chunksize=3)
+    add = job.add
+
+    def sorted_add(item: Any) -> Any:
+        task = add(item)
+        assert task is not None
+        task.kind = "odd" if item in (2, 3) else "even"
+        return task
+
+    job.add = sorted_add  # type: ignore[method-assign]
+    scheduler.run()
+    assert service.tasks == [[0, 1], [2, 3], [4, 5]]
+
+
+def test_an_item_that_cannot_travel_fails_alone_and_is_not_sent() -> None:
+    run = ran(VirtualLambda(workers=2), [0, (i for i in ()), 2], chunksize=1)
+    assert run.service.tasks == [[0], [2]]
+    assert isinstance(run.job.failed[1], ItemError)
+    assert counts(run) == {"done": 2, "failed": 1, "invocations": 2}
+
+
+def test_an_iterator_that_raises_ends_the_job_after_what_it_gave() -> None:
+    class Breaking(list[int]):
+        def __iter__(self) -> Any:
+            yield from (0, 1)
+            raise RuntimeError("no more")
+
+    run = ran(VirtualLambda(workers=2), Breaking([0, 1, 2]), chunksize=1)
+    assert str(run.job.error) == "no more"
+    assert (run.values, run.job.snapshot().state) == ([0, 1], "broken")
+
+
+# Answers that bring no value
+
+
+def spoils(task: int, seconds: float, outcome: Any) -> Behaviour:
+    """Every invocation with that task has this outcome."""
+    return lambda sent: (seconds, outcome) if task in sent.tasks else works(sent)
+
+
+def says(task: int, status: str, **more: Any) -> Behaviour:
+    """The worker says that of one task, and that the others are done."""
+    told = {"id": task, "status": status, "started": 0.0, "seconds": 1.0, "log": "said\n", **more}
+
+    def behave(sent: Sent) -> tuple[float, dict[str, Any]]:
+        seconds, reply = works(sent)
+        reply["outcomes"] = [told if outcome["id"] == task else outcome for outcome in reply["outcomes"]]
+        return seconds, reply
+
+    return behave
+
+
+def test_after_a_crash_each_task_travels_alone_and_the_culprit_fails() -> None:
+    run = ran(VirtualLambda(spoils(3, 2.0, CRASH), workers=2), range(6), chunksize=3)
+    assert list(zip(run.service.times, run.service.tasks, strict=True)) == [
+        (0, [0, 1, 2]),
+        (0, [3, 4, 5]),
+        (2, [5]),
+        (3, [4]),
+        (3, [3]),
+        (5, [3]),
+        (7, [3]),
+    ]
+    assert run.errors[3].startswith("Task 3 (3): its process exited with status 1.")
+    assert run.errors[3].endswith("(attempt 3 of 3)")
+    assert counts(run) == {"done": 5, "failed": 1, "retried": 2 + 2 - 2, "invocations": 7}
+
+
+def test_without_retries_every_task_travels_alone_and_once() -> None:
+    run = ran(VirtualLambda(spoils(3, 2.0, CRASH), workers=2), range(6), retries=0)
+    assert sorted(run.service.tasks) == [[i] for i in range(6)]
+    assert "attempt" not in run.errors[3]
+    assert counts(run) == {"done": 5, "failed": 1, "invocations": 6}
+
+
+@pytest.mark.parametrize(
+    ("status", "more", "sent", "message"),
+    [
+        ("died", {"code": 3}, [1, 1], "its process exited with status 3. "),
+        ("died", {"code": -9}, [1, 1], "its process was ended by signal 9 (Killed). "),
+        ("store", {"reason": "S3 said no"}, [1, 1], "S3 said no (attempt 3 of 3)"),
+        ("dropped", {"reason": "why"}, [1, 1, 1], "its result did not fit in the reply beside those of its chunk"),
+        ("timeout", {"error": BAD}, [1, 1, 1], "it ran longer than the function's 7 s; raise it with timeout"),
+        ("unpicklable", {"of": "generator", "reason": "no"}, [], "its result, a generator, cannot be pickled: no; "),
+        ("too_large", {"size": 7_000_000}, [], "its result takes 7,000,000 bytes, AWS allows some 6,291,000"),
+        ("tampered", {"reason": "altered"}, [], "altered"),
+        ("error", {"error": BAD}, [], "ValueError: bad"),
+    ],
+)
+def test_what_a_worker_says_of_a_task_costs_no_other_task(
+    status: str, more: dict[str, Any], sent: list[int], message: str
+) -> None:
+    run = ran(VirtualLambda(says(1, status, **more), workers=2), range(4), chunksize=2)
+    assert run.service.tasks == [[0, 1], [2, 3], *([task] for task in sent)]
+    assert run.errors[1].startswith(f"Task 1 (1): {message}")
+    assert run.values == [0, None, 2, 3]
+    assert run.job.logs() == ({} if status in ("store", "tampered") else {1: "said\n"})
+    # What is disturbed by its neighbours is sent again at no charge, once.
+    retried = min(2, len(sent))
+    assert counts(run) == {
+        "done": 3,
+        "failed": 1,
+        "invocations": 2 + len(sent),
+        **({"retried": retried} if retried else {}),
+    }
+
+
+@pytest.mark.parametrize("status", ["dropped", "timeout"])
+def test_without_retries_what_is_disturbed_has_failed(status: str) -> None:
+    service = VirtualLambda(says(1, status, error=BAD), workers=2)
+    run = ran(service, range(4), chunksize=2, retries=0)
+    assert service.tasks == [[0, 1], [2, 3]]
+    assert set(run.errors) == {1}
+
+
+def test_exceptions_are_tried_again_only_where_that_was_asked_for() -> None:
+    run = ran(VirtualLambda(says(1, "error", error=BAD), workers=2), range(4), chunksize=2, retry_errors=True)
+    assert run.service.tasks == [[0, 1], [2, 3], [1], [1]]
+    assert run.errors == {1: "Task 1 (1): ValueError: bad (attempt 3 of 3)"}
+
+
+def test_what_was_not_run_is_sent_again_at_no_charge() -> None:
+    service = VirtualLambda(lambda sent: (1.0, {"outcomes": [done(sent, sent.tasks[0])]}), workers=2)
+    run = ran(service, range(4), chunksize=2)
+    assert service.tasks == [[0, 1], [2, 3], [1], [3]]
+    assert counts(run) == {"done": 4, "invocations": 4}
+    assert [run.job.stats(i).attempts for i in range(4)] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(("mismatch", "kind"), [(False, InvokeError), (True, VersionMismatch)])
+def test_a_worker_that_cannot_begin_ends_the_job(mismatch: bool, kind: type[InvokeError]) -> None:
+    reply = {"outcomes": [], "error": "cannot begin", "mismatch": mismatch}
+    run = ran(VirtualLambda(lambda _: (1.0, reply), workers=2), range(9), chunksize=1)
+    assert (type(run.job.error), str(run.job.error)) == (kind, "cannot begin")
+    assert run.service.tasks == [[0], [1]]
+    assert counts(run) == {"cancelled": 9, "invocations": 2}
+
+
+def test_what_tasks_leave_running_is_said_once() -> None:
+    run = ran(VirtualLambda(lambda sent: works(sent, left=["thread a", "b"])), range(9), chunksize=1)
+    (note,) = run.job.snapshot().notes
+    assert note.startswith("tasks left this running: thread a, b. ")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "message"),
+    [
+        (
+            Reply(b"{}", None, "", "id", None),
+            "its answer was lost, and it may have run: the answer is not the function's",
+        ),
+        (
+            {"outcomes": [{"id": "x"}]},
+            "its answer was lost, and it may have run: the function's answer cannot be read: ",
+        ),
+        (Ambiguous("reset"), "the connection broke, and it may have run: reset"),
+    ],
+)
+def test_an_answer_that_cannot_be_used_is_a_lost_attempt(outcome: Any, message: str) -> None:
+    run = ran(VirtualLambda(spoils(1, 1.0, outcome), workers=2), range(3), chunksize=1, retries=1)
+    assert run.errors[1].startswith(f"Task 1 (1): {message}")
+    assert run.errors[1].endswith("(attempt 2 of 2)")
+    assert run.values == [0, None, 2]
+
+
+def test_attempts_of_a_task_are_spread_over_an_outage() -> None:
+    run = ran(VirtualLambda(lambda _: (0.1, Ambiguous("reset")), workers=2), range(3), chunksize=1)
+    # After one lost attempt of two: 11 s / 4; after both: 11 s; and meanwhile one invocation at a time.
+    assert run.service.times == [0, 0, 0.1, 2.85, 3.15, 3.65, 11.1, 12.8, 15.9]
+    assert run.service.tasks == [[0], [1], [2]] * 3
+    assert counts(run) == {"failed": 3, "retried": 6}
+
+
+def test_whoever_has_lost_nothing_goes_first_in_an_outage() -> None:
+    def behave(sent: Sent) -> tuple[float, Any]:
+        return (1.0, Ambiguous("reset")) if sent.tasks == [1] and sent.runs[0] < 2 else works(sent)
+
+    run = ran(VirtualLambda(behave, workers=1), range(4), chunksize=1)
+    assert run.service.tasks == [[0], [1], [2], [1], [3], [1]]
+    assert counts(run) == {"done": 4, "retried": 2, "invocations": 4}
+
+
+def test_refusals_cost_no_attempt_and_keep_the_order() -> None:
+    service = VirtualLambda(workers=4)
+    busy = [0]
+
+    def full(sent: Sent) -> tuple[float, Any]:
+        if busy[0] >= 2:
+            return 0.01, Throttled("ConcurrentInvocationLimitExceeded: Rate Exceeded.")
+        busy[0] += 1
+        service.clock.later(0.999, lambda: busy.__setitem__(0, busy[0] - 1))
+        return works(sent)
+
+    service.behaviour = full
+    run = ran(service, range(8), chunksize=1)
+    assert (run.values, run.seconds) == (list(range(8)), 4)
+    assert counts(run) == {"done": 8, "throttled": 6, "invocations": 8}
+    assert [run.job.stats(i).attempts for i in range(8)] == [1] * 8
+    assert service.times == [0, 0, 0, 0, 0.715, 1, 1, 1.405, 2, 2, 2.105, 2.82, 3, 3]
+
+
+def test_an_address_that_is_not_reached_is_tried_for_twenty_seconds() -> None:
+    run = ran(VirtualLambda(lambda _: (0.1, Unreachable("no route")), workers=2), range(3), chunksize=1)
+    assert (type(run.job.error), run.seconds) == (Unreached, 24.4)
+    assert run.service.times == [0, 0, 0.6, 1.2, 1.8, 2.7, 4.4, 7.7, 14.2, 24.3]
+    assert counts(run) == {"cancelled": 3}
+
+
+def test_an_address_that_comes_back_costs_nothing() -> None:
+    def away(sent: Sent) -> tuple[float, Any]:
+        return (0.1, Unreachable("no route")) if sent.at < 5 else works(sent)
+
+    run = ran(VirtualLambda(away, workers=2), range(3), chunksize=1)
+    assert (run.values, counts(run)) == ([0, 1, 2], {"done": 3, "invocations": 3})
+
+
+def test_a_refusal_for_good_ends_the_job_and_what_is_in_flight_is_kept() -> None:
+    refused = Refused("AccessDeniedException", "no", "Ask.")
+    run = ran(VirtualLambda(spoils(2, 0.1, refused), workers=2), range(6), chunksize=1)
+    assert (type(run.job.error), str(run.job.error)) == (NotAuthorized, "AccessDeniedException: no Ask.")
+    assert run.service.tasks == [[0], [1], [2], [3]]
+    assert counts(run) == {"done": 3, "cancelled": 3, "invocations": 3}
+    assert run.seconds == 2
+
+
+def test_an_invocation_of_which_nothing_is_heard_is_given_up() -> None:
+    def silent(sent: Sent) -> tuple[float, Any]:
+        return (0, None) if sent.tasks == [1] and not sent.runs[0] else works(sent)
+
+    run = ran(VirtualLambda(silent, workers=2, patience=12.0), range(3), chunksize=1)
+    assert (run.values, counts(run)) == ([0, 1, 2], {"done": 3, "retried": 1, "invocations": 3})
+    # Looked at every 5 s: at 17; its second attempt rests until 11 s / 4 after that.
+    assert run.service.times == [0, 0, 1, 19.75]
+
+
+def test_an_answer_that_comes_after_it_was_given_up_counts_for_nothing() -> None:
+    def late(sent: Sent) -> tuple[float, Any]:
+        return (18.0, works(sent)[1]) if sent.tasks == [1] and not sent.runs[0] else works(sent)
+
+    run = ran(VirtualLambda(late, workers=2, patience=12.0), range(3), chunksize=1)
+    assert counts(run) == {"done": 3, "retried": 1, "invocations": 3}
+
+
+# More memory, copies, money, the end
+
+
+class AtOnce:
+    """A thread that runs when it is started."""
+
+    def __init__(self, target: Callable[..., object], args: tuple[Any, ...] = (), **_: Any) -> None:
+        self._run = lambda: target(*args)
+
+    def start(self) -> None:
+        self._run()
+
+
+OUT_OF_MEMORY = platform_error("Runtime.OutOfMemory", "killed", 512)
+
+
+def test_a_task_that_ran_out_of_memory_gets_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes.threading, "Thread", AtOnce)
+    service = VirtualLambda(spoils(1, 1.0, OUT_OF_MEMORY), workers=3)
+    service.more = larger = VirtualLambda(workers=3)
+    larger.clock = service.clock
+    run = ran(service, range(4), chunksize=1, retry_memory=2)
+    assert (service.tasks, larger.tasks, larger.times) == ([[0], [1], [2], [3]], [[1]], [1])
+    assert (run.values, counts(run)) == ([0, 1, 2, 3], {"done": 4, "retried": 1, "invocations": 5})
+    assert (service.closed, larger.closed) == (True, True)
+
+
+def test_two_functions_share_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes.threading, "Thread", AtOnce)
+
+    def greedy(sent: Sent) -> tuple[float, Any]:
+        return (1.0, OUT_OF_MEMORY) if sent.tasks[0] % 2 else works(sent)
+
+    service = VirtualLambda(greedy, workers=4)
+    service.more = larger = VirtualLambda(workers=4)
+    larger.clock = service.clock
+    run = ran(service, range(12), chunksize=1, retry_memory=2)
+    assert run.values == list(range(12))
+    begun = [*service.times, *larger.times]
+    assert max(sum(at <= moment < at + 1 for at in begun) for moment in begun) == 4
+
+
+def test_where_there_is_no_more_memory_it_is_tried_again_with_what_there_is() -> None:
+    run = ran(VirtualLambda(spoils(1, 1.0, OUT_OF_MEMORY), workers=3), range(4), chunksize=1, retry_memory=2)
+    assert run.service.tasks == [[0], [1], [2], [3], [1], [1]]
+    assert run.errors[1].startswith("Task 1 (1): it used up 512 of the function's 512 MB; raise it with memory")
+
+
+def slow_once(sent: Sent) -> tuple[float, dict[str, Any]]:
+    return works(sent, 20.0 if sent.tasks == [7] and not sent.runs[0] else 1.0)
+
+
+def test_a_copy_overtakes_a_straggler() -> None:
+    run = ran(VirtualLambda(slow_once, workers=4), range(8), chunksize=1, backups=True)
+    assert (run.service.tasks[-1], run.service.times[-1], run.seconds) == ([7], 4.25, 5.25)
+    assert (run.values, counts(run)) == (list(range(8)), {"done": 8, "backups": 1, "invocations": 8, "in_flight": 1})
+    assert run.job.snapshot().notes == ("1 invocation that a copy overtook may still run, billed",)
+
+
+def test_without_backups_a_straggler_is_waited_for() -> None:
+    run = ran(VirtualLambda(slow_once, workers=4), range(8), chunksize=1)
+    assert (len(run.service.sent), run.seconds, run.job.snapshot().notes) == (8, 21, ())
+
+
+def test_a_copy_that_is_lost_costs_no_attempt() -> None:
+    def behave(sent: Sent) -> tuple[float, Any]:
+        return (0.5, CRASH) if sent.tasks == [7] and sent.runs[0] else slow_once(sent)
+
+    run = ran(VirtualLambda(behave, workers=4), range(8), chunksize=1, backups=True)
+    assert (run.values, run.seconds) == (list(range(8)), 21)
+    assert counts(run) == {"done": 8, "backups": 1, "invocations": 9}
+
+
+def test_nothing_is_sent_that_cannot_be_paid_for() -> None:
+    # A second costs $0.001, and so does a request.
+    run = ran(VirtualLambda(workers=2), range(30), chunksize=1, max_cost=0.02)
+    assert isinstance(run.job.error, BudgetSpent)
+    assert (run.seconds, counts(run)) == (5, {"done": 10, "cancelled": 20, "invocations": 10})
+
+
+def test_with_enough_money_all_is_sent() -> None:
+    run = ran(VirtualLambda(workers=2), range(10), chunksize=1, max_cost=0.1)
+    assert counts(run) == {"done": 10, "invocations": 10}
+
+
+def test_after_a_stop_nothing_is_sent_and_what_is_in_flight_counts() -> None:
+    service = VirtualLambda(workers=2)
+    job, scheduler = prepared(service, range(10), chunksize=1)
+    service.clock.later(2.5, job.cancel)
+    scheduler.run()
+    run = Ran(job, service, service.clock.now() - 100)
+    assert (run.seconds, job.snapshot().state) == (3, "cancelled")
+    assert counts(run) == {"done": 6, "cancelled": 4, "invocations": 6}
+
+
+@pytest.mark.parametrize("outcome", [CRASH, Ambiguous("reset"), Throttled("slow down"), Unreachable("no route")])
+def test_what_is_lost_after_a_stop_is_not_sent_again(outcome: Any) -> None:
+    service = VirtualLambda(lambda _: (2.0, outcome), workers=2)
+    job, scheduler = prepared(service, range(10), chunksize=1)
+    service.clock.later(1.0, job.cancel)
+    scheduler.run()
+    assert service.tasks == [[0], [1]]
+    snapshot = job.snapshot()
+    assert (snapshot.running, snapshot.done) == (0, 0)
+    assert snapshot.cancelled + snapshot.failed == 10
+
+
+class Spy(Silent):
+    """A journal that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, list[int]]] = []
+
+    def taken(self, task: Any) -> None:
+        assert task.fragment
+        self.told.append(("taken", [task.index]))
+
+    def counted(self) -> None:
+        self.told.append(("counted", []))
+
+    def sent(self, tasks: Any) -> None:
+        self.told.append(("sent", [task.index for task in tasks]))
+
+    def answered(self, tasks: Any, outcome: Any) -> None:
+        assert outcome
+        self.told.append(("answered", [task.index for task in tasks]))
+
+    def close(self) -> None:
+        self.told.append(("closed", []))
+
+
+def test_the_journal_is_told_before_a_task_is_sent_and_when_it_is_answered() -> None:
+    spy, service = Spy(), VirtualLambda(workers=1)
+    _, scheduler = prepared(service, range(2), chunksize=1, journal=spy)
+    scheduler.run()
+    told = [entry for entry in spy.told if entry[0] != "counted"]
+    assert told == [
+        ("taken", [0]),
+        ("taken", [1]),
+        ("sent", [0]),
+        ("answered", [0]),
+        ("sent", [1]),
+        ("answered", [1]),
+        ("closed", []),
+    ]
+    assert spy.told.count(("counted", [])) == 1
+
+
+def test_what_it_costs_is_shared_out_by_duration() -> None:
+    run = ran(
+        VirtualLambda(lambda sent: (3.0, {"outcomes": [done(sent, 0, 1.0), done(sent, 1, 2.0)]})), range(2), chunksize=2
+    )
+    assert [run.job.stats(i).billed_ms for i in range(2)] == pytest.approx([1000, 2000])
+    assert [run.job.stats(i).memory_mb for i in range(2)] == [512, 512]
+    snapshot = run.job.snapshot()
+    assert (snapshot.cost, snapshot.request_cost) == pytest.approx((3000e-6, 1e-3))
+    assert (snapshot.memory_mb, snapshot.running_seconds, snapshot.task_seconds) == (512, 3.0, 3.0)

@@ -1,0 +1,243 @@
+"""A Lambda in virtual time: a job of hours runs in milliseconds, in one thread, the same every time.
+
+The scheduler's queue is asked for the next message, and lets time pass up to it. Items travel as they do, replies are
+sealed as the worker's are; only nothing is run: a `Behaviour` says what becomes of an invocation, and when.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+import math
+import queue
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from lithops_magic.aws.invoke.outcomes import Outcome, Reply
+from lithops_magic.aws.invoke.report import Report
+from lithops_magic.engine import MapOptions
+from lithops_magic.engine.backend.endpoint import Endpoint, Limits
+from lithops_magic.engine.dispatch.items import Items, Source
+from lithops_magic.engine.dispatch.scheduler import Scheduler
+from lithops_magic.engine.durable.silent import Silent
+from lithops_magic.engine.job.clock import Clock
+from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.wire.function import Function
+from lithops_magic.worker.seal import sealed
+
+
+class VirtualClock(Clock):
+    """Time that passes when somebody waits."""
+
+    def __init__(self, start: float = 100.0) -> None:
+        self.time = start
+        self._events: list[tuple[float, int, Callable[[], object]]] = []
+        self._number = itertools.count()
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.pass_until(self.time + seconds)
+
+    def queue(self) -> queue.SimpleQueue[Any]:
+        return VirtualQueue(self)  # type: ignore[return-value]
+
+    def later(self, seconds: float, what: Callable[[], object]) -> None:
+        """Have something happen."""
+        heapq.heappush(self._events, (self.time + seconds, next(self._number), what))
+
+    def pass_until(self, end: float) -> None:
+        """Let everything happen up to that time."""
+        while self._events and self._events[0][0] <= end:
+            self.step()
+        self.time = max(self.time, end)
+
+    def step(self) -> None:
+        """Let the next thing happen."""
+        at, _, what = heapq.heappop(self._events)
+        self.time = max(self.time, at)
+        what()
+
+    def idle_until(self, end: float) -> bool:
+        """Whether nothing happens before that time."""
+        return not self._events or self._events[0][0] > end
+
+
+class VirtualQueue:
+    """A queue on which waiting lets virtual time pass."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self._messages: deque[Any] = deque()
+
+    def put(self, message: Any) -> None:
+        self._messages.append(message)
+
+    def get(self, timeout: float | None = None) -> Any:
+        end = math.inf if timeout is None else self._clock.now() + timeout
+        while not self._messages:
+            if self._clock.idle_until(end):
+                assert end < math.inf, "it waits for ever"
+                self._clock.pass_until(end)
+                raise queue.Empty
+            self._clock.step()
+        return self._messages.popleft()
+
+    def get_nowait(self) -> Any:
+        if not self._messages:
+            raise queue.Empty
+        return self._messages.popleft()
+
+
+@dataclass
+class Sent:
+    """An invocation as Lambda sees it."""
+
+    at: float
+    """Seconds since the start."""
+    tasks: list[int]
+    runs: list[int]
+    """How often each of them was sent before."""
+    copy: int = 0
+    fragments: dict[int, dict[str, Any]] = field(default_factory=dict, repr=False)
+    key: bytes = field(default=b"", repr=False)
+    name: str = field(default="", repr=False)
+
+
+Behaviour = Callable[[Sent], tuple[float, "Outcome | dict[str, Any] | None"]]
+"""Says after how many seconds an invocation has what outcome, or what the worker says; None: nobody hears of it."""
+
+
+def works(sent: Sent, seconds: float = 1.0, value: str = "", **more: Any) -> tuple[float, dict[str, Any]]:
+    """Every task takes that long and returns its item, or that value."""
+    outcomes = [done(sent, task, seconds) | ({"value": value} if value else {}) for task in sent.tasks]
+    return seconds * len(sent.tasks), {"outcomes": outcomes, **more}
+
+
+def done(sent: Sent, task: int, seconds: float = 1.0) -> dict[str, Any]:
+    """The outcome of a task that returns its item."""
+    value = sent.fragments[task]["data"]
+    return {"id": task, "status": "ok", "value": value, "started": 0.0, "seconds": seconds, "log": ""}
+
+
+def platform_error(kind: str, message: str, used: int = 100, billed: float = 1000.0) -> Reply:
+    """What the platform answers where the sandbox could not."""
+    payload = json.dumps({"errorType": kind, "errorMessage": message}).encode()
+    return Reply(payload, "Unhandled", "", "id", Report(billed, int(billed), 512, used))
+
+
+CRASH = platform_error("Runtime.ExitError", "RequestId: r Error: Runtime exited with error: exit status 1")
+
+
+class VirtualLambda:
+    """A backend and its sender."""
+
+    grows = False
+
+    def __init__(self, behaviour: Behaviour = works, *, workers: int = 4, **endpoint: Any) -> None:
+        self.behaviour = behaviour
+        self.clock = VirtualClock()
+        self.sent: list[Sent] = []
+        self.closed = False
+        self.connects: list[bool] = []
+        """Of each time whether it was afresh."""
+        self.more: VirtualLambda | None = None
+        """The same with more memory."""
+        self._runs: Counter[int] = Counter()
+        self._began = self.clock.now()
+        self.endpoint = Endpoint(
+            sender=self,
+            workers=workers,
+            limits=Limits(512, 7),
+            local=False,
+            reused=False,
+            price=lambda billed_ms: billed_ms * 1e-6,
+            request_price=1e-3,
+        )
+        self.endpoint = replace(self.endpoint, **endpoint)
+
+    @property
+    def times(self) -> list[float]:
+        """When each invocation was sent, to the millisecond."""
+        return [round(sent.at, 3) for sent in self.sent]
+
+    @property
+    def tasks(self) -> list[list[int]]:
+        """The tasks of each invocation."""
+        return [sent.tasks for sent in self.sent]
+
+    def connect(self, notify: Callable[[str], None], *, afresh: bool) -> Endpoint:
+        notify("connecting")
+        self.connects.append(afresh)
+        return replace(self.endpoint)
+
+    def larger(self, factor: float) -> VirtualLambda | None:
+        return self.more
+
+    def needing(self, need: object) -> VirtualLambda:
+        return self
+
+    def send(self, payload: bytes, done: Callable[[Outcome], object]) -> None:
+        event = json.loads(payload)
+        fragments = {task["id"]: task for task in event["tasks"]}
+        ids = list(fragments)
+        runs = [self._runs[index] for index in ids]
+        self._runs.update(ids)
+        at = self.clock.now() - self._began
+        sent = Sent(at, ids, runs, 0, fragments, bytes.fromhex(event["key"]), event["request"])
+        self.sent.append(sent)
+        seconds, outcome = self.behaviour(sent)
+        if outcome is None:
+            return
+        if isinstance(outcome, dict):
+            outcome = worker_reply(sent, seconds, outcome)
+        self.clock.later(seconds, partial(done, outcome))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def worker_reply(sent: Sent, seconds: float, says: dict[str, Any]) -> Reply:
+    """What a worker answers, sealed."""
+    reply = sealed({"sandbox": "one", "cold": False, **says}, sent.key, sent.name)
+    report = Report(seconds * 1000, math.ceil(seconds * 1000), 512, 90)
+    return Reply(json.dumps(reply).encode(), None, "", "id", report)
+
+
+@dataclass
+class Ran:
+    """A job that is over."""
+
+    job: Job
+    service: VirtualLambda
+    seconds: float
+
+    @property
+    def values(self) -> list[Any]:
+        return self.job.ledger.values
+
+    @property
+    def errors(self) -> dict[int, str]:
+        return {index: str(error) for index, error in self.job.failed.items()}
+
+
+def prepared(
+    service: VirtualLambda, items: Iterable[Any], *, journal: Silent | None = None, processes: int = 1, **options: Any
+) -> tuple[Job, Scheduler]:
+    """A job that has not begun."""
+    taken = Items(items)
+    job = Job(MapOptions(**options), str, taken.total, abs, taken.owned, service.clock)
+    return job, Scheduler(job, Function.pickle(abs), Source(taken), service, processes, journal)
+
+
+def ran(service: VirtualLambda, items: Iterable[Any], **options: Any) -> Ran:
+    """Run a job to its end, in this thread."""
+    job, scheduler = prepared(service, items, **options)
+    began = service.clock.now()
+    scheduler.run()
+    return Ran(job, service, round(service.clock.now() - began, 3))
