@@ -54,6 +54,8 @@ def measure(url: str, world: World, retries: int) -> dict[str, Any]:
     result = start(same, range(world.tasks), options=options, settings=settings)
     result.wait()
     spent, cpu = time.perf_counter() - began, time.process_time() - cpu
+    # Of the job, before a dictionary of all its values is made to compare them.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if result.error:
         raise SystemExit(f"the job broke: {result.error}")
     failed = result.errors
@@ -68,7 +70,7 @@ def measure(url: str, world: World, retries: int) -> dict[str, Any]:
     return {
         "seconds": spent,
         "cpu": cpu,
-        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_rss_mb": peak,
         "done": snapshot.done,
         "failed": snapshot.failed,
         "wrong": wrong,
