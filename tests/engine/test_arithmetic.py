@@ -64,6 +64,8 @@ def test_a_chunk_is_two_thirds_of_a_workers_share_of_what_remains() -> None:
     assert chunks.size(18, 4) == 3  # 18 / 4 / 1.5
     assert chunks.size(19, 4) == 4
     assert chunks.size(1, 4) == 1
+    assert chunks.size(7, 4) == 1  # two would be more than a share
+    assert chunks.size(8, 4) == 2
     # 1,000 workers: 1000 / 250 = 4 s of work each.
     assert chunks.size(None, 1000) == 40
 

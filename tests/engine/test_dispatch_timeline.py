@@ -58,7 +58,7 @@ def test_chunks_of_a_size_that_was_asked_for() -> None:
     assert run.seconds == 4
 
 
-def test_chunks_grow_with_what_is_known_and_shrink_towards_the_end() -> None:
+def test_chunks_grow_with_what_is_known_and_shrink_toward_the_end() -> None:
     run = ran(VirtualLambda(lambda sent: works(sent, 0.01), workers=2), range(200))
     assert [len(tasks) for tasks in run.service.tasks] == [1, 1, 8, 16, 50, 42, 28, 18, 12, 8, 6, 4, 4, 2]
     assert run.service.times == [0, 0, 0.01, 0.01, 0.09, 0.17, 0.59, 0.59, 0.77, 0.87, 0.89, 0.95, 0.95, 0.99]
@@ -98,8 +98,8 @@ def test_only_tasks_of_one_kind_share_an_invocation() -> None:
     job, scheduler = prepared(service, range(6), chunksize=3)
     add = job.add
 
-    def sorted_add(item: Any) -> Any:
-        task = add(item)
+    def sorted_add(item: Any, octets: int) -> Any:
+        task = add(item, octets)
         assert task is not None
         task.kind = "odd" if item in (2, 3) else "even"
         return task
@@ -394,7 +394,7 @@ def test_a_copy_overtakes_a_straggler() -> None:
     run = ran(VirtualLambda(slow_once, workers=4), range(8), chunksize=1, backups=True)
     assert (run.service.tasks[-1], run.service.times[-1], run.seconds) == ([7], 4.25, 5.25)
     assert (run.values, counts(run)) == (list(range(8)), {"done": 8, "backups": 1, "invocations": 8, "in_flight": 1})
-    assert run.job.snapshot().notes == ("1 invocation that a copy overtook may still run, billed",)
+    assert run.job.snapshot().notes == ("1 invocation that a copy overtook may still run, and be billed",)
 
 
 def test_without_backups_a_straggler_is_waited_for() -> None:

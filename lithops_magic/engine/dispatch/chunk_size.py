@@ -88,7 +88,8 @@ class Chunks:
         size = max(TARGET_SECONDS, workers / RATE) / seconds
         if remaining is not None:
             least = max(LEAST_SECONDS, workers / RUSH) / seconds
-            size = min(size, max(math.ceil(remaining / workers / SHARE), least))
+            share = remaining / workers
+            size = min(size, max(min(math.ceil(share / SHARE), share), least))
         size = min(size, REPLY_TARGET / max(self._reply_bytes, 1.0), self._measured * GROWTH, LARGEST)
         return max(self._processes, int(size))
 

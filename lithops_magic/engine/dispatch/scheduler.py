@@ -203,7 +203,9 @@ class Scheduler:
 
     def _end(self) -> None:
         if overtaken := self._lanes.in_flight:
-            self._job.publish(ev.Noted(f"{plural(overtaken, 'invocation')} that a copy overtook may still run, billed"))
+            self._job.publish(
+                ev.Noted(f"{plural(overtaken, 'invocation')} that a copy overtook may still run, and be billed")
+            )
         # Before the end, after which the process may end too.
         self._cached.close()
         self._job.end()
