@@ -1,10 +1,15 @@
-"""What the package costs a person who waits: to import it, to load the magics, and to press the stop button."""
+"""What the package costs a person who waits: to import it, to load the magics, for a first job, for the stop button.
+
+The first job is of an account that nobody has used: its local AWS starts with it.
+"""
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from typing import Any
 
@@ -12,7 +17,12 @@ from common import machine, parser, report, table
 
 RUNS = 15
 INTERRUPTS = 5
-WANTED = {"`import lithops_magic`": 30, "`%load_ext lithops_magic`": 200, "stop button": 200}
+WANTED = {
+    "`import lithops_magic`": 30,
+    "`%load_ext lithops_magic`": 200,
+    "first 1,000 results, no local AWS yet": 1000,
+    "stop button": 200,
+}
 """Milliseconds."""
 
 IMPORT = """
@@ -30,6 +40,13 @@ start = time.perf_counter()
 shell.run_line_magic("load_ext", "lithops_magic")
 print(time.perf_counter() - start)
 """
+FIRST = """
+import time
+import lithops_magic
+start = time.perf_counter()
+assert lithops_magic.map(lambda x: x + 1, range(1000)).values()[-1] == 1000
+print(time.perf_counter() - start)
+"""
 SLOW = "%%lambda_map x in range(100) -o r --chunksize 1 --workers 4\nimport time\ntime.sleep(0 if x < 4 else 10)\nx"
 
 
@@ -37,6 +54,21 @@ def in_fresh_processes(code: str, runs: int) -> list[float]:
     """Seconds that `code` prints, each time in an interpreter of its own."""
     command = [sys.executable, "-c", code]
     return [float(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(runs)]
+
+
+def first_results(runs: int) -> list[float]:
+    """Seconds from a call of `map` to its values, each time in an account that nobody has used, which starts for it."""
+    seconds = []
+    for _ in range(runs):
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ |= {"LITHOPS_MAGIC_LOCAL_DIR": folder, "LITHOPS_MAGIC_CACHE_DIR": f"{folder}/cache"}
+            try:
+                seconds += in_fresh_processes(FIRST, 1)
+            finally:
+                command = [sys.executable, "-m", "lithops_magic.local", "stop"]
+                subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+                del os.environ["LITHOPS_MAGIC_LOCAL_DIR"], os.environ["LITHOPS_MAGIC_CACHE_DIR"]
+    return seconds
 
 
 def interrupts(runs: int) -> list[float]:
@@ -81,6 +113,7 @@ def main() -> None:
     measured = {
         "`import lithops_magic`": in_fresh_processes(IMPORT, runs),
         "`%load_ext lithops_magic`": in_fresh_processes(LOAD, runs),
+        "first 1,000 results, no local AWS yet": first_results(min(INTERRUPTS, runs)),
         "stop button": interrupts(min(INTERRUPTS, runs)),
     }
     rows = [

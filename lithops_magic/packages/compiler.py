@@ -5,28 +5,31 @@ A process for each distribution, which has compiled nothing else, so that the sa
 
 from __future__ import annotations
 
-import dis
+import gc
 import importlib.util
 import json
 import marshal
+import opcode
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from inspect import CO_OPTIMIZED
 from pathlib import Path, PurePosixPath
 from types import CodeType
 
 _CHECKED_HASH = 0b11
 """Python compares the hash of the source and compiles anew what is not its own (PEP 552)."""
+_FUNCTION = 1
+"""Flag of code that runs when it is called (CO_OPTIMIZED of `inspect`, which takes long to import)."""
 _RARELY_IMPORTED = {"conftest", "distutils", "f2py", "setup", "test", "testing", "tests"}
-_LOADS = {dis.opmap[name] for name in ("LOAD_CONST", "LOAD_SMALL_INT") if name in dis.opmap}
-_IMPORT = dis.opmap["IMPORT_NAME"]
-_NAMES = {dis.opmap["LOAD_NAME"]: 0, dis.opmap["LOAD_ATTR"]: int(sys.version_info >= (3, 12))}
+_LOADS = {opcode.opmap[name] for name in ("LOAD_CONST", "LOAD_SMALL_INT") if name in opcode.opmap}
+_IMPORT = opcode.opmap["IMPORT_NAME"]
+_NAMES = {opcode.opmap["LOAD_NAME"]: 0, opcode.opmap["LOAD_ATTR"]: int(sys.version_info >= (3, 12))}
 """What reads a name, with the bits of its argument that say something else."""
-_UNLESS = {code for name, code in dis.opmap.items() if name.startswith("POP_JUMP") and name.endswith("IF_FALSE")}
+_UNLESS = {code for name, code in opcode.opmap.items() if name.startswith("POP_JUMP") and name.endswith("IF_FALSE")}
 
 
 def main() -> None:
     """Read from stdin where the sources are and where their bytecode goes, both by their names in the layer."""
+    gc.disable()  # nothing is in circles
     given = json.load(sys.stdin)
     sources = {name: Path(path) for name, path in given["sources"].items()}
     for name, data in compiled(sources, given["folder"]):
@@ -71,9 +74,9 @@ def imports(code: CodeType, package: str) -> Iterator[str]:
     text = code.co_code
     for position in range(0, len(text), 2):
         operation, argument = text[position], text[position + 1] | extended
-        extended = argument << 8 if operation == dis.EXTENDED_ARG else 0
+        extended = argument << 8 if operation == opcode.EXTENDED_ARG else 0
         if operation in _LOADS:
-            loaded = [loaded[-1], code.co_consts[argument] if operation == dis.opmap["LOAD_CONST"] else argument]
+            loaded = [loaded[-1], code.co_consts[argument] if operation == opcode.opmap["LOAD_CONST"] else argument]
         elif operation in _NAMES:
             name = code.co_names[argument >> _NAMES[operation]]
         elif operation in _UNLESS and name == "TYPE_CHECKING":
@@ -81,7 +84,7 @@ def imports(code: CodeType, package: str) -> Iterator[str]:
         elif operation == _IMPORT and position > skipped:
             yield from _named(code.co_names[argument], loaded, package)
     for inner in code.co_consts:
-        if isinstance(inner, CodeType) and not inner.co_flags & CO_OPTIMIZED:
+        if isinstance(inner, CodeType) and not inner.co_flags & _FUNCTION:
             yield from imports(inner, package)
 
 
