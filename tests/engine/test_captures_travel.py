@@ -214,10 +214,11 @@ def test_what_a_journal_keeps_of_it_is_the_same_function(large: bool) -> None:
     function = Function.pickle(of((value,)))
     plain = json.loads(json.dumps(Recipe.of(Settings(local=True), MapOptions(), function, bytes(32)).to_plain()))
     whole = b"".join(function.container.chunks)
-    read = Recipe.from_plain(plain, whole).function.container
+    read = Recipe.from_plain(plain, whole, function.need.sources).function.container
     assert (read.sha256, dict(read.pieces)) == (function.container.sha256, dict(function.container.pieces))
     assert bool(dict(read.pieces)) == large
-    assert not Recipe.from_plain(plain, whole[:-1] + bytes([whole[-1] ^ 1])).function.container
+    damaged = whole[:-1] + bytes([whole[-1] ^ 1])
+    assert not Recipe.from_plain(plain, damaged, function.need.sources).function.container
 
 
 def test_a_function_that_an_earlier_version_has_written_down_is_read() -> None:
