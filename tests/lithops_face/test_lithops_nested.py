@@ -10,7 +10,8 @@ import pytest
 
 import lithops_magic.lithops as lithops
 from executor_help import notebook
-from lithops_magic.lithops import multiprocessing
+from lithops_magic.errors import NotAuthorized
+from lithops_magic.lithops import multiprocessing, nested
 from lithops_magic.lithops.future import ResponseFuture
 from lithops_magic.lithops.multiprocessing import config
 from localaws import LocalAws
@@ -69,6 +70,27 @@ def test_futures_that_a_task_returns_become_its_values(fexec: lithops.FunctionEx
     assert fexec.get_result(future) == [0, 3, 6]
     assert fexec.get_result(fexec.map(NAMES["later"], [1, 2])) == [0, 0, 3]
     assert call(fexec, "one", 5) == 15
+
+
+def test_tasks_in_every_sandbox_may_start_jobs(fexec: lithops.FunctionExecutor, local_aws: LocalAws) -> None:
+    count = local_aws.workers + 1
+    assert fexec.get_result(fexec.map(NAMES["one"], range(count), chunksize=1)) == [3 * x for x in range(count)]
+
+
+def test_a_role_that_does_not_allow_it_is_told_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refused(Exception):
+        def __init__(self) -> None:
+            self.response = {"Error": {"Code": "AccessDeniedException"}}
+
+    class Client:
+        def invoke(self, **_: Any) -> None:
+            raise Refused
+
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "lithops-magic-0123")
+    future = nested.NestedFuture()
+    nested._make(Client(), {}, future)
+    with pytest.raises(NotAuthorized, match="`lithops-magic role create --nested` allows it"):
+        future.result()
 
 
 def test_errors_of_a_nested_job_are_the_tasks(fexec: lithops.FunctionExecutor) -> None:

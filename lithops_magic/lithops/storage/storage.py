@@ -323,10 +323,11 @@ def _explained(bucket: str, key: str = "") -> Iterator[None]:
         if code in ("404", "NoSuchBucket", "NoSuchKey"):
             raise StorageNoSuchKeyError(bucket, key) from None
         if code in ("403", "AccessDenied"):
-            who = "The function's execution role" if inside.is_task() else "This user"
             error.add_note(
-                f"{who} may not do that with s3://{bucket}/{key}: give it s3:GetObject, s3:PutObject, s3:DeleteObject "
-                "and s3:ListBucket for this bucket."
+                f"The execution role may not do that with s3://{bucket}/{key}: `lithops-magic role create "
+                f"--writable-bucket {bucket}` lets tasks list, read and write there."
+                if inside.is_task()
+                else f"This user may not do that with s3://{bucket}/{key}: ask whoever manages the bucket."
             )
         raise
 

@@ -20,6 +20,8 @@ MAX_REQUEST = {"RequestResponse": 6 * 1024 * 1024, "Event": 1024 * 1024}
 """Bytes of payload by invocation type, from AWS's quotas; "Event" was 256 KB before October 2025."""
 MAX_CLIENT_CONTEXT = 3583
 """Bytes of the base64 text, from botocore's model."""
+_IN_A_FUNCTION = "exec-env/AWS_Lambda"
+"""What AWS's SDKs say of themselves where AWS_EXECUTION_ENV is set, as it is in functions."""
 LOG_TAIL = 4096
 """Bytes of log that `LogType=Tail` returns."""
 
@@ -107,7 +109,8 @@ class Invoker:
         if kind == "Event":
             self._events.put(name, qualifier, payload, request_id)
             return Response(202, headers=headers)
-        version, invoked = await self._run(name, qualifier, payload, request_id, context)
+        inner = _IN_A_FUNCTION in request.headers.get("user-agent", "")
+        version, invoked = await self._run(name, qualifier, payload, request_id, context, inner=inner)
         headers["X-Amz-Executed-Version"] = version.version
         headers["x-amzn-Remapped-Content-Length"] = "0"
         if invoked.function_error:
@@ -121,13 +124,20 @@ class Invoker:
         await self._events.close()
 
     async def _run(
-        self, name: str, qualifier: str | None, payload: bytes, request_id: str, context: str | None = None
+        self,
+        name: str,
+        qualifier: str | None,
+        payload: bytes,
+        request_id: str,
+        context: str | None = None,
+        *,
+        inner: bool = False,
     ) -> tuple[RunnableVersion, Invoked]:
         version = self._functions.resolve(name, qualifier)
         arn = invoked_arn(version.arn, name, qualifier)
         with self._concurrency.slot(version.name):
             invoked = await self._runtime.invoke(
-                version, payload, request_id=request_id, client_context=context, invoked_arn=arn
+                version, payload, request_id=request_id, client_context=context, invoked_arn=arn, inner=inner
             )
         return version, invoked
 

@@ -73,14 +73,15 @@ class Runtime:
         }
         self._watch = Watch()
         self._share = CpuShare() if cpu_share else None
-        self._pool = Pool(
-            self._state, workers, Platform(isolated, self._watch, variables, credentials, logs.add, self._share)
-        )
+        platform = Platform(isolated, self._watch, variables, credentials, logs.add, self._share)
+        self._pool = Pool(self._state, workers, platform)
+        # What a function invokes and waits for must not wait for the place that this function has.
+        self._inner = Pool(self._state / "inner", workers, platform)
 
     @property
     def busy(self) -> int:
         """Invocations running or waiting for a sandbox."""
-        return self._pool.busy
+        return self._pool.busy + self._inner.busy
 
     async def invoke(
         self,
@@ -90,11 +91,14 @@ class Runtime:
         request_id: str,
         client_context: str | None = None,
         invoked_arn: str,
+        inner: bool = False,
     ) -> Invoked:
         """Run one event; waits while all sandboxes are busy.
 
         Parameters
         ----------
+        inner
+            Whether another function asks for it.
         client_context
             JSON text.
 
@@ -106,15 +110,17 @@ class Runtime:
         if version.runtime != OWN_RUNTIME:
             raise _cannot_run(version.runtime)
         call = Call(request_id, payload, invoked_arn, client_context)
-        return await self._pool.invoke(version, call)
+        return await (self._inner if inner else self._pool).invoke(version, call)
 
     async def retire(self, name: str) -> None:
         """End the sandboxes of a function that was changed or deleted, busy ones after their invocation."""
         self._pool.retire(name)
+        self._inner.retire(name)
 
     async def close(self) -> None:
         """End all sandboxes and remove what they left."""
         await self._pool.close()
+        await self._inner.close()
         self._watch.close()
         if self._share:
             self._share.close()
