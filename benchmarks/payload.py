@@ -109,7 +109,7 @@ def warm(aws: LocalAws, job: Job) -> None:
     data = os.urandom(2 * MEGABYTE)
 
     def pause(array: Any) -> Any:
-        time.sleep(0.3)
+        time.sleep(3.0)
         return double(array), data[0]
 
     items: Iterable[Any] = prepare(job, SANDBOXES)[1] if job.name == "arrays" else range(SANDBOXES)

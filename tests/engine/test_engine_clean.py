@@ -234,7 +234,7 @@ def spoilers() -> dict[str, Callable[[int], int]]:
 
 @pytest.mark.parametrize("name", ["emptied", "half", "in_the_way", "patched"])
 def test_no_job_can_spoil_a_sandbox_for_the_next(name: str) -> None:
-    large = random.Random(1).randbytes(300_000)  # travels through S3 and the cache in /tmp
+    large = random.Random(1).randbytes(300_000)  # travels through S3
     for _ in range(2):
         one_sandbox(lambda x: len(large), [1])
         assert len(one_sandbox(spoilers()[name], [1, 2], retries=0).errors) == (2 if name == "patched" else 0)
