@@ -106,7 +106,7 @@ def warm(aws: LocalAws, job: Job) -> None:
     """Have the sandboxes that a job finds, which have spoken to S3, and its layer."""
     from lithops_magic.engine import MapOptions, start
 
-    data = os.urandom(2 * MEGABYTE)
+    data = os.urandom(4 * MEGABYTE)  # more than goes into the requests
 
     def pause(array: Any) -> Any:
         time.sleep(3.0)
