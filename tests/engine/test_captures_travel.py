@@ -105,8 +105,8 @@ def shape(value: Any, seen: dict[int, int]) -> Any:
         seen[id(value)] = len(seen)
     match value:
         case np.ndarray():
-            flags = value.flags.writeable, value.flags.owndata, value.flags.aligned
-            return value.dtype.str, value.shape, value.strides, flags, value.tolist()
+            state = value.flags.writeable, value.flags.owndata, value.flags.aligned
+            return value.dtype.str, value.shape, value.strides, state, value.tolist()
         case pd.DataFrame():
             writable = [value[name].to_numpy().flags.writeable for name in value]
             return value.to_dict("list"), [*map(str, value.dtypes)], writable
