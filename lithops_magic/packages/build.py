@@ -170,7 +170,7 @@ def _reads_columns(resolution: Resolution) -> bool:
 
 
 def _compiled(made: _Made, scratch: Path, columns: bool) -> _Made:
-    folder = scratch / (made.key or "own")
+    folder = scratch / (made.key or "_")
     folder.mkdir(parents=True)
     modules = {name: path for name, path in made.files.items() if not name.startswith(_BIN)}
     return replace(made, files=made.files | bytecode.compiled(modules, _THERE, folder, columns=columns))
