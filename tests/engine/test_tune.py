@@ -18,7 +18,7 @@ from lithops_magic.aws import prices
 from lithops_magic.aws.invoke.outcomes import Outcome, Reply
 from lithops_magic.aws.invoke.report import Report
 from lithops_magic.config import Settings
-from lithops_magic.engine import MapOptions, api
+from lithops_magic.engine import MapOptions, launch
 from lithops_magic.engine.backend.endpoint import Endpoint, Limits
 from lithops_magic.engine.tune import plan, remembered, view
 from lithops_magic.engine.tune.measure import measure, tune
@@ -64,7 +64,7 @@ class Simulated:
     asked: ClassVar[list[tuple[Size, int]]]
     fails: ClassVar[Callable[[Size, Any], Outcome | None]]
 
-    def __init__(self, settings: Settings, workers: int | None, need: Any) -> None:
+    def __init__(self, settings: Settings, workers: int | None, need: Any, tasks: int | None = None) -> None:
         self.size, self.workers = Size(settings.memory, settings.architecture), workers or 4
         self._lock = threading.Lock()
         self._seen = 0
@@ -107,7 +107,7 @@ class Simulated:
 def simulate(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Callable[..., list[tuple[Size, int]]]:
     """Have jobs run in a simulated Lambda; returns what it will have been asked."""
     monkeypatch.setenv("LITHOPS_MAGIC_STATE_DIR", str(tmp_path))
-    monkeypatch.setattr(api, "LambdaBackend", Simulated)
+    monkeypatch.setattr(launch, "LambdaBackend", Simulated)
 
     def simulate(fails: Callable[[Size, Any], Outcome | None] = lambda *_: None, **model: Any) -> list[Any]:
         asked: list[tuple[Size, int]] = []
