@@ -397,6 +397,72 @@ def test_a_copy_overtakes_a_straggler() -> None:
     assert run.job.snapshot().notes == ("1 invocation that a copy overtook may still run, and be billed",)
 
 
+def test_a_copy_is_not_copied_again() -> None:
+    def behave(sent: Sent) -> tuple[float, dict[str, Any]]:
+        return works(sent, 20.0 if sent.tasks == [7] else 1.0)
+
+    run = ran(VirtualLambda(behave, workers=4), range(8), chunksize=1, backups=True)
+    assert (len(run.service.sent), run.seconds, counts(run)["backups"]) == (9, 21, 1)
+
+
+@pytest.mark.parametrize(("slow", "at"), [(2, 3.25), (3, 20)])
+def test_copies_are_sent_once_three_quarters_have_ended(slow: int, at: float) -> None:
+    def behave(sent: Sent) -> tuple[float, Any]:
+        if sent.tasks == [0]:
+            return 1.0, CRASH  # what has failed has ended as well
+        return works(sent, 20.0 if sent.tasks[0] >= 8 - slow and not sent.runs[0] else 1.0)
+
+    run = ran(VirtualLambda(behave, workers=8), range(8), chunksize=1, backups=True, retries=0)
+    assert run.service.times[8:] == [at, at]  # of three, the first one has to end before
+
+
+def test_there_are_no_copies_without_room() -> None:
+    def behave(sent: Sent) -> tuple[float, dict[str, Any]]:
+        return works(sent, 20.0 if sent.tasks[0] >= 6 and not sent.runs[0] else 1.0)
+
+    run = ran(VirtualLambda(behave, workers=2), range(8), chunksize=1, backups=True)
+    assert (run.seconds, min(run.service.times[8:])) == (23, 23)  # when the first of the two has ended
+
+
+def test_where_the_function_with_more_memory_cannot_be_had_the_job_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes.threading, "Thread", AtOnce)
+    service = VirtualLambda(spoils(1, 1.0, OUT_OF_MEMORY), workers=3)
+    service.more = larger = VirtualLambda(workers=3)
+    larger.connect = lambda *_, **__: 1 / 0  # type: ignore[method-assign, assignment, return-value]
+    run = ran(service, range(4), chunksize=1, retry_memory=2)
+    assert str(run.job.error) == ("The function with more memory (retry_memory) cannot be deployed: division by zero")
+
+
+def test_memory_is_not_enlarged_unless_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes.threading, "Thread", AtOnce)
+    service = VirtualLambda(spoils(1, 1.0, OUT_OF_MEMORY), workers=3)
+    service.more = VirtualLambda(workers=3)
+    run = ran(service, range(4), chunksize=1)
+    assert (service.more.tasks, len(service.sent), set(run.errors)) == ([], 6, {1})
+
+
+def test_packages_that_differ_are_told_where_a_task_fails() -> None:
+    service = VirtualLambda(says(1, "error", error=BAD), workers=2, differences=("numpy here 2, there 1",))
+    run = ran(service, range(4), chunksize=2)
+    assert run.errors[1].startswith("Task 1 (1): ValueError: bad (the packages differ: numpy here 2, there 1; ")
+
+
+def test_the_oldest_invocation_is_the_one_that_was_sent_first() -> None:
+    seen: list[float | None] = []
+
+    class Looking(Spy):
+        def start(self, place: Any, oldest: Callable[[], float | None] = lambda: None) -> None:
+            self.oldest = oldest
+
+        def answered(self, tasks: Any, outcome: Any) -> None:
+            seen.append(self.oldest())
+
+    service = VirtualLambda(lambda sent: works(sent, 1.5 if sent.tasks == [0] else 1.0), workers=2)
+    _, scheduler = prepared(service, range(3), chunksize=1, journal=Looking())
+    scheduler.run()
+    assert seen == [100, 101, None]  # 1 is answered at 101, 0 at 101.5, 2 at 102
+
+
 def test_without_backups_a_straggler_is_waited_for() -> None:
     run = ran(VirtualLambda(slow_once, workers=4), range(8), chunksize=1)
     assert (len(run.service.sent), run.seconds, run.job.snapshot().notes) == (8, 21, ())
