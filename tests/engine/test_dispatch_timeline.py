@@ -104,7 +104,7 @@ def test_only_tasks_of_one_kind_share_an_invocation() -> None:
         task.kind = "odd" if item in (2, 3) else "even"
         return task
 
-    job.add = sorted_add  # type: ignore[method-assign]
+    job.add = sorted_add  # type: ignore[assignment, method-assign]
     scheduler.run()
     assert service.tasks == [[0, 1], [2, 3], [4, 5]]
 
