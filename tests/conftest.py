@@ -44,19 +44,29 @@ SLOW_FILES = {
     "test_aws_invoke.py",
     "test_aws_session.py",
     "test_aws_transport.py",
+    "test_captures_travel.py",
     "test_config_lithops.py",
     "test_demo.py",
+    "test_engine_outage.py",
     "test_engine_policy.py",
     "test_extension.py",
+    "test_functions_travel.py",
     "test_kernel.py",
+    "test_packages_hashes.py",
     "test_packages_image.py",
     "test_packages_index.py",
+    "test_packages_installed.py",
+    "test_packages_pieces.py",
+    "test_packages_versions.py",
     "test_plots.py",
+    "test_run.py",
+    "test_verify.py",
     "test_worker_handler.py",
     "test_worker_rie.py",
     "test_worker_store.py",
 }
-"""What starts servers, kernels, sandboxes or a browser of its own, beside every test that asks for `local_aws`."""
+"""What takes seconds, or starts a server, kernel, sandbox or browser; beside every test that asks for `local_aws`."""
+SLOW_TESTS = {"test_a_type_checker_knows_what_comes_back"}
 LONG_FILES = {
     "test_fault_storm.py",
     "test_jupyterlab.py",
@@ -85,7 +95,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONG_FILES)
     for item in items:
         names = {*item.path.parts}
-        if "local_aws" not in getattr(item, "fixturenames", ()) and not names & (SLOW_AREAS | SLOW_FILES):
+        is_slow = names & (SLOW_AREAS | SLOW_FILES) or item.name in SLOW_TESTS
+        if not is_slow and "local_aws" not in getattr(item, "fixturenames", ()):
             item.add_marker("fast")
 
 
