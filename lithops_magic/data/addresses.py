@@ -84,29 +84,3 @@ def _of_bucket(rest: str, text: str) -> Address:
     if not _BUCKET.fullmatch(bucket):
         raise MisuseError(f"s3: {text!r}: {bucket!r} is no name of a bucket; {_WANTED}")
     return Address("s3", text, bucket, key)
-
-
-def matcher(pattern: str) -> re.Pattern[str]:
-    """Return what matches the keys of a pattern: `*`, `?` and `[…]` within a segment, `**/` any number of segments."""
-    found, position = "", 0
-    while position < len(pattern):
-        letter = pattern[position]
-        closing = pattern.find("]", position + (3 if pattern[position + 1 : position + 2] in ("!", "^") else 2))
-        if pattern.startswith("**/", position) and (not position or pattern[position - 1] == "/"):
-            found, position = found + "(?:.*/)?", position + 3
-            continue
-        if pattern.startswith("**", position):
-            found, position = found + ".*", position + 2
-            continue
-        if letter == "[" and closing > 0:
-            inside = pattern[position + 1 : closing].replace("\\", r"\\").replace("[", r"\[")
-            negated = inside[0] in "!^"
-            found += f"[{'^/' if negated else ''}{inside[1:] if negated else inside}]"
-            position = closing
-        else:
-            found += {"*": "[^/]*", "?": "[^/]"}.get(letter, re.escape(letter))
-        position += 1
-    try:
-        return re.compile(found, re.DOTALL)
-    except re.error:
-        raise MisuseError(f"s3: {pattern!r} is no pattern: a range such as [9-0] is the wrong way round") from None

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.aws.explain import aws_errors
-from lithops_magic.data.addresses import Address, matcher
+from lithops_magic.data.addresses import Address
 from lithops_magic.errors import AwsError, MisuseError
+from lithops_magic.globs import matcher
 
 if TYPE_CHECKING:
     from lithops_magic.aws.session import Cloud

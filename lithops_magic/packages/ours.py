@@ -17,7 +17,7 @@ ALIAS = FOLDER / "lithops" / "alias" / f"{STANDS_FOR}.py"
 """Imports our module where a program says `import lithops`."""
 
 _PART = "lithops"
-_BASE = ("__init__.py", "aws/storage/names.py", "closest.py", "user_code.py", "working_folder.py")
+_BASE = ("__init__.py", "aws/storage/names.py", "closest.py", "globs.py", "user_code.py", "working_folder.py")
 """What it imports at first beside the errors; what it imports only where it is needed, a sandbox does not need."""
 
 

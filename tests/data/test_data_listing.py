@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lithops_magic import globs
 from lithops_magic.data import addresses, listing
 from lithops_magic.data.source import PEEKED, Objects, s3
 from lithops_magic.errors import AwsError, MisuseError
@@ -100,7 +101,7 @@ def test_within_a_segment_patterns_are_those_of_a_shell(pattern: str, key: str) 
     parts, segments = pattern.split("/"), key.split("/")
     if "**" not in pattern:
         expected = len(parts) == len(segments) and all(map(fnmatch.fnmatchcase, segments, parts))
-        assert bool(addresses.matcher(pattern).fullmatch(key)) is expected
+        assert bool(globs.matcher(pattern).fullmatch(key)) is expected
 
 
 @pytest.mark.parametrize(
@@ -117,10 +118,16 @@ def test_within_a_segment_patterns_are_those_of_a_shell(pattern: str, key: str) 
         ("a+(b).csv", "a+(b).csv", True),
         ("a?b", "a/b", False),
         ("a[!x]b", "a/b", False),
+        ("*.csv", "a.csv", True),
+        ("*.csv", "a/b.csv", False),
+        ("**", "a/b/c", True),
+        ("[!a]", "b", True),
+        ("[ab]", "c", False),
+        ("a+b(1)", "a+b(1)", True),
     ],
 )
 def test_patterns_of_keys(pattern: str, key: str, matches: bool) -> None:
-    assert bool(addresses.matcher(pattern).fullmatch(key)) is matches
+    assert bool(globs.matcher(pattern).fullmatch(key)) is matches
 
 
 def test_addresses_of_every_kind() -> None:

@@ -14,8 +14,8 @@ from typing import Any
 
 from lithops_magic.aws.storage.names import RESULTS
 from lithops_magic.errors import AwsError, ConfigError, MisuseError
+from lithops_magic.globs import matcher
 from lithops_magic.lithops import inside
-from lithops_magic.lithops.storage.glob import matcher
 from lithops_magic.lithops.storage.utils import CloudObject, StorageConfigMismatchError, StorageNoSuchKeyError
 
 BACKEND = "aws_s3"
@@ -214,11 +214,11 @@ class Storage:
         self, bucket: str, prefix: str | None = None, match_pattern: str | None = None
     ) -> list[dict[str, Any]]:
         """Return what S3 says of each object whose key begins with `prefix` and matches: ``Key``, ``Size`` and more."""
-        match = None if match_pattern is None else matcher(match_pattern)
+        match = None if match_pattern is None else matcher(match_pattern.removeprefix("/"))
         with _explained(bucket, prefix or ""):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix or "")
             found = itertools.chain.from_iterable(page.get("Contents", ()) for page in pages)
-            return [each for each in found if match is None or match.match(each["Key"])]
+            return [each for each in found if match is None or match.fullmatch(each["Key"])]
 
     def list_keys(self, bucket: str, prefix: str | None = None) -> list[str]:
         """Return the keys that begin with `prefix`."""

@@ -1,0 +1,41 @@
+"""Patterns of keys in S3, here and in tasks."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from lithops_magic.errors import MisuseError
+
+
+@lru_cache(maxsize=64)
+def matcher(pattern: str) -> re.Pattern[str]:
+    """Return what matches whole keys of a pattern: `*`, `?`, `[…]` within a segment, `**/` any number of segments.
+
+    Raises
+    ------
+    MisuseError
+        It is none.
+    """
+    found, position = "", 0
+    while position < len(pattern):
+        letter = pattern[position]
+        closing = pattern.find("]", position + (3 if pattern[position + 1 : position + 2] in ("!", "^") else 2))
+        if pattern.startswith("**/", position) and (not position or pattern[position - 1] == "/"):
+            found, position = found + "(?:.*/)?", position + 3
+            continue
+        if pattern.startswith("**", position):
+            found, position = found + ".*", position + 2
+            continue
+        if letter == "[" and closing > 0:
+            inside = pattern[position + 1 : closing].replace("\\", r"\\").replace("[", r"\[")
+            negated = inside[0] in "!^"
+            found += f"[{'^/' if negated else ''}{inside[1:] if negated else inside}]"
+            position = closing
+        else:
+            found += {"*": "[^/]*", "?": "[^/]"}.get(letter, re.escape(letter))
+        position += 1
+    try:
+        return re.compile(found, re.DOTALL)
+    except re.error:
+        raise MisuseError(f"s3: {pattern!r} is no pattern: a range such as [9-0] is the wrong way round") from None
