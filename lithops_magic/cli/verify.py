@@ -52,7 +52,7 @@ def _verify(options: argparse.Namespace) -> int:
     if not (working_folder() / options.report).parent.is_dir() or options.report.is_dir():
         raise ConfigError(f"The report cannot be written to {options.report}: give a file in a folder that exists.")
     where = Cloud.connect(settings).describe()
-    print(f"Verifying {where}: {len(CHECKS)} checks, at most ${options.max_cost:g}; everything they make is deleted.")
+    print(f"Verifying {where}: {len(CHECKS)} checks, at most ${options.max_cost:g}; everything they create is deleted.")
     # A job of a scheduler is ended like this: that, too, must leave nothing behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     findings: list[Finding] = []

@@ -1,1 +1,1 @@
-"""The embedded AWS: a process of its own (`python -m lithops_magic.local`) that the rest knows by its endpoint URL."""
+"""The embedded AWS: a separate process (`python -m lithops_magic.local`), known to the rest by its endpoint URL."""

@@ -65,31 +65,33 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="run in the foreground until Ctrl-C")
     serve.set_defaults(command=_serve, idle=None)
-    ensure = commands.add_parser("ensure", help="start in the background unless it runs; print how to reach it as JSON")
+    ensure = commands.add_parser(
+        "ensure", help="start in the background unless already running; print how to reach it as JSON"
+    )
     ensure.set_defaults(command=_ensure)
     for command in (serve, ensure):
         _add_server_options(command)
     ensure.set_defaults(idle=IDLE_MINUTES)
     serve.add_argument("--quiet", action="store_true", help="print no banner")
-    commands.add_parser("stop", help="end every local AWS of this user").set_defaults(command=_stop)
-    commands.add_parser("status", help="say which local AWS runs").set_defaults(command=_status)
+    commands.add_parser("stop", help="stop every local AWS of this user").set_defaults(command=_stop)
+    commands.add_parser("status", help="list the local AWS processes that are running").set_defaults(command=_status)
     return parser
 
 
 def _add_server_options(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("--port", type=int, default=0, help="port on 127.0.0.1 (a free one unless given)")
-    add("--workers", type=_count, help="sandboxes at work at once (cores, at least 2)")
+    add("--port", type=int, default=0, help="port on 127.0.0.1 (default: any free port)")
+    add("--workers", type=_count, help="maximum sandboxes running at once (default: number of cores, at least 2)")
     add(
         "--concurrency",
         type=_count,
-        help="the account's simultaneous invocations; more are throttled (as many as workers)",
+        help="the account's concurrency limit; invocations above it are throttled (default: same as workers)",
     )
     add(
         "--isolation",
         choices=ISOLATIONS,
         default="auto",
-        help="namespaces around each sandbox (auto: where they can be)",
+        help="whether each sandbox runs in its own namespaces (auto: where the system allows it)",
     )
     add(
         "--event-retry-delays",
@@ -97,33 +99,33 @@ def _add_server_options(command: argparse.ArgumentParser) -> None:
         nargs="+",
         default=EVENT_RETRY_DELAYS,
         metavar="SECONDS",
-        help="waits before each further attempt of a failed asynchronous invocation (60 120, as AWS)",
+        help="seconds before each retry of a failed asynchronous invocation (default: 60 120, as on AWS)",
     )
     add(
         "--cpu-share",
         action="store_true",
-        help="give sandboxes CPU in proportion to memory, 1,769 MB for a core, as AWS does, so that timings mean more",
+        help="give sandboxes CPU in proportion to memory (1,769 MB per core), as AWS does, for more realistic timings",
     )
     add(
         "--settle",
         type=_duration,
         default=SETTLE,
         metavar="SECONDS",
-        help=f"how long a new function is Pending and an update InProgress ({SETTLE}; 0: not at all)",
+        help=f"seconds a new function stays Pending and an update InProgress (default: {SETTLE}; 0: no delay)",
     )
     add(
         "--idle",
         type=_duration,
         metavar="MINUTES",
-        help="end after this long without a request (serve: never; ensure: 30)",
+        help="stop after this many minutes without a request (default: never for serve, 30 for ensure)",
     )
     add(
         "--state",
         type=Path,
         default=os.environ.get(STATE_VARIABLE) or None,
         metavar="DIR",
-        help="keep all but CloudWatch logs in DIR for the next start, which repeats every change to S3, IAM, EC2 "
-        f"and EFS ever made (default: {STATE_VARIABLE}, else nothing is kept)",
+        help="persist everything but CloudWatch logs in DIR; the next start replays every change ever made to S3, IAM, "
+        f"EC2, and EFS (default: ${STATE_VARIABLE}; if unset, nothing is persisted)",
     )
 
 
@@ -137,7 +139,7 @@ def _count(text: str) -> int:
 def _duration(text: str) -> float:
     number = float(text)
     if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is no length of time: use 0 or more")
+        raise argparse.ArgumentTypeError(f"{text} is not a duration: use 0 or more")
     return number
 
 
@@ -154,7 +156,7 @@ def _serve(options: argparse.Namespace) -> None:
     running = find(folder, version())
     if running:
         stop = "python -m lithops_magic.local stop"
-        raise LocalError(f"A local AWS already runs at {running.endpoint_url}: use it, or end it with: {stop}")
+        raise LocalError(f"A local AWS is already running at {running.endpoint_url}: use it, or stop it with: {stop}")
     settings = server.Options(
         port=options.port,
         workers=room.workers,
@@ -186,7 +188,7 @@ def _ensure(options: argparse.Namespace) -> None:
 
 
 def _forwarded(options: argparse.Namespace) -> list[str]:
-    """The server's own command line; a wish for a port is not one, since `ensure` must not fail by it."""
+    """Return the server's command line; without --port, since a taken port must not make `ensure` fail."""
     arguments = [f"--isolation={options.isolation}", f"--idle={options.idle}", f"--settle={options.settle}"]
     if options.workers:
         arguments.append(f"--workers={options.workers}")

@@ -8,7 +8,7 @@ from lithops_magic.local.server import Options
 
 def banner(found: Discovery, options: Options, note: str) -> str:
     """Return how to reach the server; it holds the secret, for the owner's terminal only."""
-    kept = f"kept in {options.state} (CloudWatch logs are not)" if options.state else "gone when this ends"
+    kept = f"persisted in {options.state} (except CloudWatch logs)" if options.state else "discarded on exit"
     lines = [
         "",
         f"Local AWS at {found.endpoint_url}: lambda, s3, iam, sts, ec2, efs, logs",
@@ -20,6 +20,6 @@ def banner(found: Discovery, options: Options, note: str) -> str:
         f"export AWS_SECRET_ACCESS_KEY={found.secret_access_key}",
         f"export AWS_DEFAULT_REGION={found.region}",
         "",
-        "boto3 and the AWS CLI reach it in a shell with these lines; notebooks find it by themselves. Ctrl-C stops it.",
+        "boto3 and the AWS CLI reach it in a shell with these lines; notebooks find it automatically. Ctrl-C stops it.",
     ]
     return "\n".join(lines)

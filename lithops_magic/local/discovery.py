@@ -1,6 +1,6 @@
-"""Finds this user's running local AWS again: a file per version in a private folder, and a proof that the port is ours.
+"""Finds this user's running local AWS: one file per version in a private folder, and a proof that the port is ours.
 
-Only the standard library's quick modules: every `ensure` of a running server pays for these imports.
+Imports only cheap modules of the standard library: every `ensure` of a running server pays for them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 
 ANSWER_TIMEOUT = 10.0
-"""Seconds a living server may take to answer before it counts as hung: long, since ending it ends running functions."""
+"""Seconds before an unresponsive server counts as hung: long, since killing it kills running functions."""
 
 FOLDER_VARIABLE = "LITHOPS_MAGIC_LOCAL_DIR"
 
@@ -30,7 +30,7 @@ class LocalError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What a client needs to use a running server, and a successor to end it."""
+    """What a client needs to use a running server, and a later command to stop it."""
 
     endpoint_url: str
     region: str
@@ -54,7 +54,7 @@ def private_folder() -> Path:
     Raises
     ------
     LocalError
-        Somebody else could read or write it.
+        Another user could read or write it.
     """
     user = str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
     default = Path(tempfile.gettempdir()) / f"lithops-magic-{user}"
@@ -63,16 +63,16 @@ def private_folder() -> Path:
         folder = folder.absolute()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as failure:
-        text = f"The local AWS cannot make its folder {folder} ({failure.strerror}): set {FOLDER_VARIABLE} to another."
+        text = f"The local AWS cannot create {folder} ({failure.strerror}): set {FOLDER_VARIABLE} to another folder."
         raise LocalError(text) from None
     if not _is_private(folder.lstat(), stat.S_ISDIR):
-        text = f"The local AWS does not trust {folder}: it must be a folder of yours that nobody else can enter "
-        raise LocalError(text + f"(chmod 700), or set {FOLDER_VARIABLE} to another.")
+        text = f"The local AWS does not trust {folder}: you must own it and be the only user with access "
+        raise LocalError(text + f"(chmod 700), or set {FOLDER_VARIABLE} to another folder.")
     return folder
 
 
 def _is_private(found: os.stat_result, is_kind: Callable[[int], bool]) -> bool:
-    """Whether it is a folder or file (no link) of ours that others cannot open; Windows guards the user's profile."""
+    """Whether this user owns it, it is no link, and others cannot open it; Windows protects user profiles."""
     if not is_kind(found.st_mode):
         return False
     return not hasattr(os, "getuid") or (found.st_uid == os.getuid() and not found.st_mode & 0o077)
@@ -91,7 +91,7 @@ def path_of(folder: Path, key: str) -> Path:
 
 
 def read(path: Path) -> Discovery | None:
-    """Return what the file says; None when it is absent, not ours, or not readable as one."""
+    """Return what the file says; None when it is absent, not ours, or malformed."""
     try:
         if not _is_private(path.lstat(), stat.S_ISREG):
             return None
@@ -102,7 +102,7 @@ def read(path: Path) -> Discovery | None:
 
 
 def _is_sound(found: Discovery) -> bool:
-    """Whether all is of its type: others' programs, and a broken disk, write files too."""
+    """Whether every field has its type: another program or a bad disk may have written the file."""
     texts = (found.endpoint_url, found.region, found.access_key_id, found.secret_access_key)
     if not all(isinstance(text, str) for text in (*texts, found.account_id, found.version)):
         return False
@@ -111,7 +111,7 @@ def _is_sound(found: Discovery) -> bool:
 
 
 def write(path: Path, found: Discovery) -> None:
-    """Replace the file at once, readable by its owner only from its first moment."""
+    """Replace the file atomically; it is never readable by others, not even briefly."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".server-")
     with os.fdopen(handle, "w") as file:
         json.dump(asdict(found), file)
@@ -125,7 +125,7 @@ def find(folder: Path, key: str) -> Discovery | None:
 
 
 def is_alive(found: Discovery) -> bool:
-    """Whether the server at that port answers and knows our secret, which itself is not sent."""
+    """Whether the server at that port answers and proves that it knows our secret, without our sending it."""
     nonce = secrets.token_hex(16)
     expected = hmac.digest(found.secret_access_key.encode(), nonce.encode(), "sha256").hex()
     answer = ask(found, "GET", "/_local/health", {"x-local-nonce": nonce})
@@ -133,7 +133,7 @@ def is_alive(found: Discovery) -> bool:
 
 
 def ask(found: Discovery, method: str, path: str, headers: dict[str, str]) -> str | None:
-    """Return the whole HTTP answer as text, or None without one; `http.client` takes longer to import than this."""
+    """Return the whole HTTP response as text, or None without one; by hand, since `http.client` is slow to import."""
     lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{found.port}", "Connection: close", "Content-Length: 0"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     try:

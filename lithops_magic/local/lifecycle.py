@@ -1,4 +1,4 @@
-"""Starts, finds and ends the server process, and repairs whatever a crash left behind."""
+"""Starts, finds and stops the server process, and cleans up after crashes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ START_TIMEOUT = 60.0
 """Seconds a start may take on a busy machine before `ensure` gives up."""
 
 STOP_TIMEOUT = 15.0
-"""Seconds a server has to end by itself before it is killed."""
+"""Seconds a server has to exit on its own before it is killed."""
 
 NEEDED = ("a2wsgi", "awslambdaric", "filelock", "flask", "flask_cors", "moto", "psutil", "uvicorn")
 """Modules of the `[local]` extra that the server imports."""
@@ -36,17 +36,17 @@ def check_installed() -> None:
 
 
 def start(folder: Path, arguments: Sequence[str], dead: Discovery | None) -> Discovery:
-    """Return the running server of this version, started with `arguments` of `serve` if nobody else just did.
+    """Return the running server of this version, starting it (`serve` with `arguments`) unless somebody just did.
 
     Parameters
     ----------
     dead : Discovery or None
-        One that was found not to answer.
+        A server that does not answer.
 
     Raises
     ------
     LocalError
-        It does not start; says why.
+        It does not start; the message says why.
     """
     check_installed()
     key = version()
@@ -66,21 +66,21 @@ def _await_start(folder: Path, arguments: Sequence[str]) -> Discovery:
     child = _spawn(log, arguments)
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
-        # Not by name: the sources may be changing under us, and the server's key with them.
+        # Found by pid, not by key: if the sources change meanwhile, so does the key.
         for path in set(folder.glob("server-*.json")) - others:
             found = read(path)
             if found is not None and is_alive(found):
                 return found
         if child.poll() is not None:
-            # On a full disk, it could not even say so.
-            raise LocalError(trouble_in(folder) or _last_line(log) or f"The local AWS ended at once; see {log}.")
+            # On a full disk, it could not even write its log.
+            raise LocalError(trouble_in(folder) or _last_line(log) or f"The local AWS exited at once; see {log}.")
         time.sleep(0.02)
     child.kill()
     raise LocalError(f"The local AWS did not start within {START_TIMEOUT:.0f} s; see {log}.")
 
 
 def _spawn(log: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start `serve` so that it outlives us, holds none of our pipes and never sees our terminal's Ctrl-C."""
+    """Start `serve` detached: it outlives us, holds none of our pipes, and never receives our terminal's Ctrl-C."""
     command = [sys.executable, "-P", "-m", "lithops_magic.local", "serve", "--quiet", *arguments]
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
         return subprocess.Popen(
@@ -100,7 +100,7 @@ def _last_line(log: Path) -> str:
 
 
 def repair(folder: Path, dead: Discovery | None = None) -> list[Discovery]:
-    """Return the living servers; remove hung ones and what dead ones left: discovery files and state."""
+    """Return the live servers; kill hung ones, and remove the discovery files and state of dead ones."""
     living = []
     for path in folder.glob("server-*.json"):
         found = read(path)
@@ -126,7 +126,7 @@ def _remove_abandoned(lock: Path) -> None:
 
 @contextlib.contextmanager
 def state_folder(folder: Path, kept: Path | None) -> Iterator[Path]:
-    """Hold a folder for one server's state: `kept` as it is, else a new one that is removed at the end."""
+    """Lock a folder for one server's state: `kept`, or else a temporary one."""
     from filelock import FileLock, Timeout
 
     state = kept or folder / f"state-{os.getpid()}-{time.time_ns()}"
@@ -135,11 +135,13 @@ def state_folder(folder: Path, kept: Path | None) -> Iterator[Path]:
         try:
             kept.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as failure:
-            raise LocalError(f"No state can be kept in {kept} ({failure.strerror}): name another folder.") from None
+            raise LocalError(f"Cannot persist state in {kept} ({failure.strerror}): choose another folder.") from None
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise LocalError(f"Another local AWS keeps its state in {state}: stop it, or choose another folder.") from None
+        raise LocalError(
+            f"Another local AWS is using the state in {state}: stop it or choose another folder."
+        ) from None
     state.mkdir(mode=0o700, exist_ok=True)
     try:
         yield state
@@ -151,13 +153,13 @@ def state_folder(folder: Path, kept: Path | None) -> Iterator[Path]:
 
 
 def running(folder: Path) -> list[Discovery]:
-    """Return every living server of this user, of any version."""
+    """Return every live server of this user, of any version."""
     found = [read(path) for path in sorted(folder.glob("server-*.json"))]
     return [server for server in found if server is not None and is_alive(server)]
 
 
 def stop(folder: Path) -> list[Discovery]:
-    """End every server of this user and return those that ran."""
+    """Stop every server of this user and return those that were running."""
     import psutil
 
     servers = running(folder)
@@ -172,7 +174,7 @@ def stop(folder: Path) -> list[Discovery]:
 
 
 def _process(found: Discovery) -> psutil.Process | None:
-    """Return the server's process unless it is gone; a later process with its number is not it."""
+    """Return the server's process, or None if it is gone; a newer process with the same number does not count."""
     import psutil
 
     try:

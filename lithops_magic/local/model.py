@@ -1,4 +1,4 @@
-"""What the local Lambda's parts tell each other: requests, replies, errors and runnable versions."""
+"""What the local Lambda's parts exchange: requests, replies, errors and runnable versions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ServiceError(Exception):
         self.members = dict(members or {})
         self.headers = dict(headers or {})
         self.typed = typed
-        """Whether a modeled error says its `Type`; AWS leaves it out of some."""
+        """Whether a modeled error includes its `Type`; AWS omits it in some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class RunnableVersion:
-    """All a sandbox needs to run one version of a function; equal means interchangeable."""
+    """All a sandbox needs to run one version of a function; sandboxes of equal versions are interchangeable."""
 
     name: str
     version: str
@@ -78,7 +78,7 @@ class RunnableVersion:
     role: str
     """ARN of the execution role."""
     runtime: str
-    """Lambda's name of it, or the address of a container image."""
+    """Lambda's runtime name, or the address of a container image."""
     handler: str
     code: Path
     """Unzipped deployment package, read-only."""

@@ -1,4 +1,4 @@
-"""Names and ARNs of functions and layers, in every form the Lambda API accepts them."""
+"""Names and ARNs of functions and layers, in every form the Lambda API accepts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LAYER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The one account and region this service answers for."""
+    """The one account and region this service serves."""
 
     region: str
     account: str
@@ -34,7 +34,7 @@ class Account:
         return f"{arn}:{version}" if version is not None else arn
 
     def split_function(self, name_or_arn: str, qualifier: str | None = None) -> tuple[str, str | None]:
-        """The plain name and the qualifier, which may come inside the ARN or beside it.
+        """Return the plain name and the qualifier, which may come inside the ARN or separately.
 
         Raises
         ------
@@ -51,7 +51,7 @@ class Account:
         return match["name"], qualifier or inner
 
     def split_layer(self, name_or_arn: str) -> tuple[str, int | None]:
-        """The layer's plain name and, where the ARN has one, its version."""
+        """Return the layer's plain name and, if the ARN has one, its version."""
         match = _LAYER.fullmatch(name_or_arn)
         if match is None:
             return name_or_arn, None
@@ -67,7 +67,7 @@ class Account:
 
 
 def invalid(message: str, *, typed: bool = True) -> ServiceError:
-    """The error AWS answers for a parameter that is well formed but not acceptable."""
+    """Return AWS's error for a parameter that is well formed but not acceptable."""
     return ServiceError("InvalidParameterValueException", message, typed=typed)
 
 
@@ -76,7 +76,7 @@ def resource_not_found(message: str) -> ServiceError:
 
 
 def not_found(arn: str) -> ServiceError:
-    """The error for a function, version or alias that is not there."""
+    """Return the error for a function, version or alias that does not exist."""
     return resource_not_found(f"Function not found: {arn}")
 
 

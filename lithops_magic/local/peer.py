@@ -1,4 +1,4 @@
-"""Tells whose process is at the other end of a loopback connection: on a shared machine others reach the port too."""
+"""Tells which user is at the other end of a loopback connection: on a shared machine, others can reach the port too."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ HEADER = struct.Struct("=IHHII")
 ANY = 0xFFFFFFFF
 NOT_FOUND = -2
 UID_OFFSET = HEADER.size + 64
-"""Of `idiag_uid` in the kernel's answer, `struct inet_diag_msg`."""
+"""Offset of `idiag_uid` in the kernel's answer, `struct inet_diag_msg`."""
 
 
 def is_own_user(connection: socket.socket) -> bool:
-    """Tell whether an accepted IPv4 connection comes from a process of this user; True where the system cannot say."""
+    """Whether an accepted IPv4 connection comes from a process of this user; True where the system cannot tell."""
     if sys.platform != "linux":
         return True
     try:

@@ -1,4 +1,4 @@
-"""What the machine gives the server: open files and room on the disk; what is missing is one line for the user."""
+"""The machine's limits on open files and disk space, and one-line explanations when they are reached."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 from lithops_magic.local.discovery import FOLDER_VARIABLE, LocalError
 
 OPEN_FILES = 8192
-"""Files and connections that are held at most."""
+"""Most files and connections held open."""
 OF_SERVER, OF_SANDBOX, OF_CLIENTS = 24, 7, 16
-"""Open files that the server itself and each sandbox take, and what is left at least to clients' connections."""
+"""Open files for the server itself and for each sandbox, and the least left for clients' connections."""
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 NO_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 def allow_files() -> int:
-    """Let this process hold what many sandboxes and clients take; return how much that is by its hard limit."""
+    """Raise this process's open-file limit as far as its hard limit allows; return the result."""
     try:
         import resource
     except ImportError:  # Windows, which has no such limit
@@ -35,7 +35,7 @@ def allow_files() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How much of everything there is."""
+    """How many sandboxes, invocations and connections the server allows."""
 
     workers: int
     concurrency: int
@@ -43,12 +43,12 @@ class Share:
 
 
 def share(files: int, workers: int | None, concurrency: int | None) -> Share:
-    """Return how many sandboxes and simultaneous invocations there are: as wished, else as cores and open files allow.
+    """Return how many sandboxes and concurrent invocations to allow: as requested, else by cores and open files.
 
     Raises
     ------
     LocalError
-        That many open files are not allowed.
+        The open-file limit is too low for what was requested.
     """
     room = files - OF_SERVER - OF_CLIENTS - (concurrency or 0)
     most = room // (OF_SANDBOX + (concurrency is None))
@@ -56,26 +56,27 @@ def share(files: int, workers: int | None, concurrency: int | None) -> Share:
     at_once = concurrency or wanted
     needed = OF_SERVER + OF_CLIENTS + OF_SANDBOX * wanted + at_once
     if needed > files:
-        way = f" or use --workers {most}" if most > 0 else " or less --concurrency" if concurrency else ""
+        way = f" or use --workers {most}" if most > 0 else " or a lower --concurrency" if concurrency else ""
         raise LocalError(
-            f"For --workers {wanted} and --concurrency {at_once}, the local AWS needs {needed:,} open files, and it "
-            f"may have {files:,}: raise the hard limit (ulimit -Hn){way}."
+            f"For --workers {wanted} and --concurrency {at_once}, the local AWS needs {needed:,} open files, but the "
+            f"limit is {files:,}: raise the hard limit (ulimit -Hn){way}."
         )
     return Share(wanted, at_once, files - OF_SERVER - OF_SANDBOX * wanted)
 
 
 def explain(failure: OSError) -> str:
-    """Say in one line what the operating system refused, and what to do."""
+    """Say in one line what the operating system refused, and what to do about it."""
     what = f"{failure.strerror or failure}{f' ({failure.filename})' if failure.filename else ''}"
+    elsewhere = f"set {FOLDER_VARIABLE} to another folder"
     if failure.errno in NO_FILES:
         return f"The local AWS ran out of open files: {what}. Raise the limit (ulimit -n), or use fewer --workers."
     if failure.errno in NO_ROOM:
-        return f"The local AWS cannot write its files: {what}. Make room, or set {FOLDER_VARIABLE} to another folder."
-    return f"The local AWS cannot use its files: {what}. Set {FOLDER_VARIABLE} to another folder if that does not help."
+        return f"The local AWS cannot write its files: {what}. Free some space, or {elsewhere}."
+    return f"The local AWS cannot use its files: {what}. If this persists, {elsewhere}."
 
 
 def trouble_in(folder: Path) -> str:
-    """Return why nothing can be written to a folder, as `explain` has it; empty if it can."""
+    """Return `explain`'s line on why a folder is not writable; empty if it is."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"\0" * 65_536)

@@ -1,4 +1,4 @@
-"""The server process: wires front, moto, Lambda service and sandboxes together and runs them until told to end."""
+"""The server process: wires front, moto, Lambda service and sandboxes together, and runs them until told to stop."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ ACCOUNT = "123456789012"
 """moto's account."""
 
 OUTDATED_IDLE = 300.0
-"""Seconds without a request after which a server whose sources changed ends: nobody new will find it."""
+"""Seconds without a request after which a server whose sources changed exits: no new client will find it."""
 
 KEEP_ALIVE = 24 * 3600
 """Seconds an unused connection stays open: closing one while a client sends on it would lose an invocation."""
 
 Announce = Callable[[Discovery, str], None]
-"""Told where the server is, and what differs from Lambda on this machine, once it answers."""
+"""Called with the server's discovery data and note once it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +51,15 @@ class Options:
     Attributes
     ----------
     idle : float or None
-        Seconds without a request or a running invocation after which the server ends.
+        Seconds without a request or a running invocation after which the server exits.
     state : Path or None
-        Where everything is kept for the next start; a temporary folder when None.
+        Where everything is persisted for the next start; a temporary folder if None.
     concurrency : int
-        The account's concurrent executions: more simultaneous invocations are throttled.
+        The account's concurrency limit: invocations above it are throttled.
     connections : int
-        Most clients' connections.
+        Most client connections.
     event_retry_delays : tuple of float
-        Seconds before each further attempt of a failed asynchronous invocation.
+        Seconds before each retry of a failed asynchronous invocation.
     settle : float
         Seconds for which a function is pending or its update in progress.
     cpu_share : bool
@@ -79,12 +79,12 @@ class Options:
 
 
 def run(folder: Path, options: Options, announce: Announce) -> None:
-    """Serve until a signal, the owner or idleness ends it.
+    """Serve until a signal, the owner or idleness stops it.
 
     Raises
     ------
     LocalError
-        The wanted port or state folder is taken.
+        The requested port or state folder is taken.
     """
     _forget_environment()
     with _listen(options.port) as listener, state_folder(folder, options.state) as state:
@@ -104,7 +104,7 @@ def run(folder: Path, options: Options, announce: Announce) -> None:
 
 
 def _forget_environment() -> None:
-    """Keep the starter's AWS settings and proxies out of this process and everything it starts."""
+    """Drop the parent's AWS settings and proxies from this process and everything it starts."""
     for name in list(os.environ):
         if name.upper().startswith(("AWS_", "MOTO_", "LITHOPS_")) or name.upper().endswith("_PROXY"):
             del os.environ[name]
@@ -138,7 +138,7 @@ def _random_id(prefix: str) -> str:
 class _Uvicorn(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """uvicorn would raise the signal again after its end, before ours."""
+        """Let our own cleanup run: uvicorn would re-raise the signal when it ends, before ours does."""
         for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), lambda *_: self.stop())
@@ -230,7 +230,7 @@ def _uvicorn_config(front: Front, connections: int) -> uvicorn.Config:
 
 
 async def _publish(server: _Uvicorn, path: Path, found: Discovery, announce: Callable[[], None]) -> None:
-    """Let clients find the server; one that cannot be found ends."""
+    """Write the discovery file; a server that cannot write it stops, since no client could find it."""
     while not server.started:
         await asyncio.sleep(0.005)
     try:
@@ -242,7 +242,7 @@ async def _publish(server: _Uvicorn, path: Path, found: Discovery, announce: Cal
 
 
 async def _watch(front: Front, runtime: Runtime, idle: float | None, version: str, server: _Uvicorn) -> None:
-    """End the server when nobody has needed it for long."""
+    """Stop the server when it has been idle for long, or its sources have changed."""
     while True:
         await asyncio.sleep(min(5.0, idle or 5.0))
         quiet = 0.0 if runtime.busy else front.activity.idle_seconds

@@ -1,4 +1,4 @@
-"""Proves on the user's own account that everything works there as it does on the local AWS."""
+"""Checks that everything works on the user's own account as it does on the local AWS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One answer of a service as it came, and how it differs from what AWS is known to answer."""
+"""One response of a service, and how it differs from what AWS is known to answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lithops_magic.verify.finding import Seen, Status
 
 _USUAL = ("connection", "content-length", "content-type", "date", "server", "transfer-encoding")
 _LONGEST = 160
-"""Characters of an answer that are shown."""
+"""Characters shown of a response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,12 @@ class Answer:
 
     status: int
     code: str = ""
-    """Of the error, empty if there is none."""
+    """The error's code; empty if there is none."""
     message: str = ""
     headers: frozenset[str] = frozenset()
-    """Names in lower case."""
+    """Header names in lower case."""
     values: Mapping[str, Any] = field(default_factory=dict)
-    """What else the check looks at, by name."""
+    """Whatever else the check looks at, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +36,28 @@ class Expected:
     status: int
     code: str = ""
     message: str = ""
-    """A regular expression for the whole."""
+    """A regular expression for the whole message."""
     headers: tuple[str, ...] = ()
-    """Names that must be among them."""
+    """Header names that must be present."""
     values: Mapping[str, str] = field(default_factory=dict)
-    """Regular expressions."""
+    """Regular expressions, by name."""
 
     def __str__(self) -> str:
         return " ".join(filter(None, [str(self.status), self.code]))
 
 
 def ask(call: Callable[[], Any], read: Callable[[Any], Mapping[str, Any]] = lambda _: {}) -> Answer:
-    """Call boto3 and return what was answered, an error as well.
+    """Call boto3 and return the response, even if it is an error.
 
     Parameters
     ----------
     read
-        Takes what boto3 returned, and names what else is looked at.
+        Extracts further values to compare from what boto3 returned.
 
     Raises
     ------
     BotoCoreError
-        Nothing was answered.
+        There was no response.
     """
     from botocore.exceptions import ClientError
 
@@ -71,7 +71,7 @@ def ask(call: Callable[[], Any], read: Callable[[Any], Mapping[str, Any]] = lamb
 
 
 def payload(response: Any) -> Any:
-    """Return the payload of an invocation: its JSON, or its text where it is none."""
+    """Return the payload of an invocation, parsed if it is JSON, else as text."""
     body = response["Payload"].read()
     try:
         return json.loads(body)
@@ -80,7 +80,7 @@ def payload(response: Any) -> Any:
 
 
 def compare(expected: Expected, answer: Answer) -> Seen:
-    """Say what differs, each in a line."""
+    """List the differences, one per line."""
     lines = []
     if answer.status != expected.status:
         lines.append(f"status {answer.status} instead of {expected.status}")
@@ -95,9 +95,9 @@ def compare(expected: Expected, answer: Answer) -> Seen:
         if not re.fullmatch(wanted, text, re.DOTALL):
             lines.append(f"{name} {_short(text)} instead of {_short(wanted)}")
     status: Status = "differs" if lines else "ok"
-    # No difference, but what a better copy of the service would have.
+    # Not a difference in behavior, but worth knowing for whoever improves the local AWS.
     if further := sorted(answer.headers - {*expected.headers, *_USUAL}):
-        lines.append(f"further headers: {', '.join(further)}")
+        lines.append(f"extra headers: {', '.join(further)}")
     return Seen(status, " ".join(filter(None, [str(answer.status), answer.code])), tuple(lines))
 
 

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ Status = Literal["ok", "differs", "failed", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one check saw.
+    """What one check observed.
 
     Attributes
     ----------
     status
-        ``"differs"``: it works, but the service answers otherwise than recordings of AWS say.
+        ``"differs"``: it works, but the service answers differently from the recordings of AWS.
     text
         In a few words.
     differences
@@ -29,7 +29,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check, done."""
+    """One finished check."""
 
     name: str
     expected: str
@@ -42,11 +42,11 @@ class Finding:
 
 
 class Skip(Exception):
-    """A check cannot be made here; the message says why."""
+    """A check cannot be run here; the message says why."""
 
 
 def equal(expected: object, seen: object, text: str) -> Seen:
-    """Return ``text`` as seen if two values are equal, else both."""
+    """Return ``text`` as the observation if two values are equal, else both values."""
     if seen == expected:
         return Seen("ok", text)
     return Seen("failed", f"{seen!r:.100} instead of {expected!r:.100}")

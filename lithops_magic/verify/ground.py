@@ -1,4 +1,4 @@
-"""What the checks stand on: the connection, what they make and leave, and what was spent."""
+"""The context of the checks: the connection, the resources they create, and what has been spent."""
 
 from __future__ import annotations
 
@@ -30,35 +30,35 @@ from lithops_magic.verify import probe
 from lithops_magic.verify.finding import Skip
 
 PATIENCE = 120.0
-"""Seconds that a job of a check may take: a function in a VPC may need a minute until it can be invoked."""
+"""Seconds that a check's job may take: a function in a VPC may need a minute before it can be invoked."""
 _THREADS = ("lithops-magic-job", "lithops-magic-deploy")
-"""Of jobs: what their names begin with."""
+"""Key prefix of the checks' job results."""
 _SETTLING = 15.0
-"""Seconds that jobs may take to end once they are stopped: what is in flight is waited for."""
+"""Seconds that stopped jobs may take to end: invocations in flight are waited for."""
 _DELIVERY = 2.0
-"""Seconds from an invocation's end until its log is in CloudWatch."""
+"""Seconds from the end of an invocation until its log is in CloudWatch."""
 _MARK = "LITHOPS_MAGIC_VERIFY"
 
 
 class Ground:
-    """The account while it is being verified.
+    """The account being verified.
 
     Parameters
     ----------
     settings
-        The user's.
+        The user's settings.
     """
 
     def __init__(self, settings: Settings, notify: Notify) -> None:
         mark = secrets.token_hex(4)
-        # With a variable of their own, functions are not the user's: none of theirs is used, changed or deleted.
+        # A variable of our own makes these functions distinct from the user's, which are not used, changed or deleted.
         self.settings = settings.replace(env_vars={**settings.env_vars, _MARK: mark})
         self.cloud = Cloud.connect(self.settings, notify)
         self.functions: list[str] = []
-        """Made by the checks, in this order."""
+        """Jobs started by the checks, in order."""
         self.started: list[MapResult[Any]] = []
         self.works = False
-        """Whether a job has been seen to work: without that, each other would only wait for its end."""
+        """Whether any job has worked: if not, every other one would only run into its timeout."""
         self._notify = notify
         self._layers: list[str] = []
         self._keys: set[str] = set()
@@ -69,7 +69,7 @@ class Ground:
 
     @property
     def requests(self) -> int:
-        """HTTP requests so far, as far as they are known."""
+        """HTTP requests so far, as far as known."""
         snapshots = [result.snapshot() for result in self.started]
         return self._calls + sum(s.invocations + s.throttled + s.retried for s in snapshots)
 
@@ -85,14 +85,14 @@ class Ground:
 
     @cached_property
     def raw(self) -> Any:
-        """Lambda's client that sends each request once."""
+        """A Lambda client without retries."""
         from botocore.config import Config
 
         return self.cloud.client("lambda", Config(retries={"total_max_attempts": 1}, read_timeout=60))
 
     @cached_property
     def probe(self) -> str:
-        """The name of the probe, which is deployed when it is first needed."""
+        """The name of the probe function, which is deployed on first use."""
         settings = self.settings.replace(memory=probe.MEMORY, timeout=probe.TIMEOUT, runtime=None, layers=())
         request = creation_request(settings, role_arn(self.cloud, settings), probe.package())
         request["Handler"] = probe.HANDLER
@@ -102,7 +102,7 @@ class Ground:
         return request["FunctionName"]
 
     def invoke(self, event: object, *, body: bytes | None = None, **options: Any) -> Any:
-        """Invoke the probe, and count what that costs; returns boto3's answer with the log as text in ``log``."""
+        """Invoke the probe and add up its cost; return boto3's response with the log as text in ``log``."""
         given = {"FunctionName": self.probe, "LogType": "Tail", **options}
         response = self.raw.invoke(Payload=json.dumps(event).encode() if body is None else body, **given)
         log = base64.b64decode(response.get("LogResult", "")).decode("utf-8", "replace")
@@ -114,12 +114,12 @@ class Ground:
         return {**response, "log": log}
 
     def start(self, function: Callable[..., Any], items: Iterable[Any], **options: Any) -> MapResult[Any]:
-        """Start a job whose errors are kept.
+        """Start a job with ``errors="keep"``.
 
         Raises
         ------
         Skip
-            The first one did not work.
+            The first job did not work.
         """
         if self.started:
             self.need_jobs()
@@ -129,27 +129,27 @@ class Ground:
         return result
 
     def need_jobs(self) -> None:
-        """Go on only where a job has been seen to work.
+        """Continue only if a job has worked.
 
         Raises
         ------
         Skip
-            The first one did not.
+            The first job did not.
         """
         if not self.works:
             raise Skip("the first job did not work")
 
     def map(self, function: Callable[..., Any], items: Iterable[Any], **options: Any) -> MapResult[Any]:
-        """Run a job to its end; raises what kept it from running."""
+        """Run a job to completion, or raise what prevented it from running."""
         return self.finish(self.start(function, items, **options))
 
     def finish(self, result: MapResult[Any]) -> MapResult[Any]:
-        """Wait for the end of a job.
+        """Wait for a job to end.
 
         Raises
         ------
         LithopsMagicError
-            It could not run, or has no end.
+            It could not run, or did not end in time.
         """
         if not result.wait(PATIENCE):
             result.cancel()
@@ -159,22 +159,22 @@ class Ground:
         return result
 
     def function(self) -> str:
-        """Return the function that jobs run with unless they ask for another.
+        """Return the function that jobs use by default.
 
         Raises
         ------
         Skip
-            There is none.
+            There is no such function.
         """
         if not self.functions:
             raise Skip("nothing was deployed")
         return self.functions[0]
 
     def clean(self) -> list[str]:
-        """Delete what was made; return what is left."""
+        """Delete everything that was created; return what is left."""
         for result in self.started:
             result.cancel()
-        # What still deploys would make anew what is deleted.
+        # A job that is still deploying would recreate what is deleted.
         _until(lambda: not any(thread.name.startswith(_THREADS) for thread in threading.enumerate()))
         left: list[str] = []
         for what, remove in self._removals():
@@ -198,7 +198,7 @@ class Ground:
         if self._bucket_made:
             yield f"bucket {self.store.bucket}", partial(s3.delete_bucket, Bucket=self.store.bucket)
 
-        # What has just ended logs yet, into a group that would be made anew.
+        # An invocation that has just ended still writes its log, which would recreate the log group.
         time.sleep(_DELIVERY)
         for name in self.functions:
             yield f"log group of {name}", partial(logs.delete_log_group, logGroupName=f"/aws/lambda/{name}")
@@ -210,7 +210,7 @@ class Ground:
                 client.delete_layer_version(LayerName=name, VersionNumber=version["Version"])
 
     def _see(self, operation: str, parameters: Mapping[str, Any]) -> None:
-        """Remember what is made, so that it can be deleted."""
+        """Record what is created, so that it can be deleted."""
         self._calls += 1
         match operation:
             case "lambda.CreateFunction":

@@ -1,4 +1,4 @@
-"""What jobs do there: each check runs one and looks at what came of it."""
+"""Checks of whole jobs: each runs one and looks at the result."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from lithops_magic.verify.finding import Seen, Skip, equal
 from lithops_magic.verify.ground import Ground
 
 _SHORT: dict[str, Any] = {"timeout": 3, "memory": 256, "retries": 0}
-"""Options of jobs whose tasks are to fail."""
+"""Options for jobs whose tasks are meant to fail."""
 _INLINE = 4_000_000
-"""Bytes that fit in a request, encoded."""
+"""Bytes that fit inline in a request, encoded."""
 _DELIVERY = 30.0
-"""Seconds that logs may take to be in CloudWatch."""
+"""Seconds that logs may take to arrive in CloudWatch."""
 _SPILLED = 20_000_000
-"""Bytes that do not."""
+"""Bytes that do not fit inline."""
 
 
 def _square() -> Callable[[int], int]:
-    """Return a function that is of no module, so that it travels by itself."""
+    """Return a function that belongs to no module, so that it is shipped by value."""
     return lambda x: x * x
 
 
@@ -54,7 +54,7 @@ def deployed(ground: Ground) -> Seen:
 
 
 def cold(ground: Ground) -> Seen:
-    """Looks at the first job."""
+    """Look at the first job."""
     ground.need_jobs()
     return equal(1, ground.started[0].snapshot().cold_starts, "1 cold start")
 
@@ -70,7 +70,7 @@ def _carried(ground: Ground, size: int) -> Seen:
     data = random.Random(size).randbytes(size)
     result = ground.map(lambda given: given[::-1], [data])
     there = result[0] == data[::-1]
-    return Seen("ok" if there else "failed", f"{size:,} bytes there and back" if there else "other bytes came back")
+    return Seen("ok" if there else "failed", f"{size:,} bytes round trip" if there else "different bytes came back")
 
 
 def inline(ground: Ground) -> Seen:
@@ -133,7 +133,7 @@ def retried(ground: Ground) -> Seen:
             os._exit(1)
         return "done"
 
-    # By the sandbox's clock, which need not be this machine's.
+    # Uses the sandbox's clock, which may differ from this machine's.
     now = ground.map(lambda _: time.time(), [0])[0]
     result = ground.map(later, [now + 2], **{**_SHORT, "retries": 50})
     lost = result.snapshot().retried
@@ -141,7 +141,7 @@ def retried(ground: Ground) -> Seen:
 
 
 def throttled(ground: Ground) -> Seen:
-    """A job that AWS lets begin only when it has refused something."""
+    """A job under a concurrency limit so low that AWS throttles it first."""
     from botocore.exceptions import ClientError
 
     ground.need_jobs()
@@ -166,16 +166,16 @@ def packaged(ground: Ground) -> Seen:
     def newer(text: str) -> bool:
         return Version(text) > Version("1.9")
 
-    return equal([True], ground.map(newer, ["1.10"]).values(), "a package came along")
+    return equal([True], ground.map(newer, ["1.10"]).values(), "a package was shipped")
 
 
 def logged(ground: Ground) -> Seen:
     def speak(x: int) -> int:
-        print(f"task {x} speaks")  # noqa: T201
+        print(f"hello from task {x}")  # noqa: T201
         return x
 
     result = ground.map(speak, [1, 2])
-    return equal("task 2 speaks\n", result.logs(1), "what a task prints came back")
+    return equal("hello from task 2\n", result.logs(1), "what a task prints came back")
 
 
 def in_cloudwatch(ground: Ground) -> Seen:
@@ -188,7 +188,7 @@ def in_cloudwatch(ground: Ground) -> Seen:
         except client.exceptions.ResourceNotFoundException:
             events = {"events": []}  # type: ignore[typeddict-item]
         if events["events"]:
-            return Seen("ok", "REPORT lines are there")
+            return Seen("ok", "REPORT lines found")
         time.sleep(2)
     return Seen("failed", f"no REPORT line after {_DELIVERY:.0f} s")
 
@@ -198,10 +198,10 @@ def detached(ground: Ground) -> Seen:
 
     result = ground.start(_square(), range(10), detach=True)
     if not result.wait(60):
-        raise LithopsMagicError("The job was not handed over within 60 s.")
+        raise LithopsMagicError("The job was not detached within 60 s.")
     followed = ground.finish(attach(result.job_id, settings=ground.settings))
     ground.started.append(followed)
-    return equal([x * x for x in range(10)], followed.values(), "10 values by attach()")
+    return equal([x * x for x in range(10)], followed.values(), "10 values from attach()")
 
 
 def cancelled(ground: Ground) -> Seen:
@@ -214,9 +214,9 @@ def cancelled(ground: Ground) -> Seen:
 
 
 def shared_files(ground: Ground) -> Seen:
-    """The EFS or S3 Files access point of the configuration."""
+    """The configured EFS or S3 Files access point."""
     if not ground.settings.efs:
-        raise Skip("no efs is configured")
+        raise Skip("no EFS is configured")
     path = f"{ground.settings.efs[0].mount_path}/{ground.function()}"
 
     def write(text: str) -> str:
@@ -231,7 +231,7 @@ def shared_files(ground: Ground) -> Seen:
 
 
 def budget(ground: Ground) -> Seen:
-    """A job with a limit that its first task exceeds."""
+    """A job whose first task exceeds its cost limit."""
     result = ground.start(_slow(0.3), range(100), workers=1, chunksize=1, max_cost=1e-6)
     result.wait(60)
     result.cancel()

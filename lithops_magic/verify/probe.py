@@ -1,4 +1,4 @@
-"""A function that does one thing at a time as it is told, to see how the service answers without our worker."""
+"""A function that does exactly what its event says, to see how the service responds without our worker."""
 
 from __future__ import annotations
 

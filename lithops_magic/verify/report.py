@@ -1,4 +1,4 @@
-"""What was found, as text to read and to attach to an issue: without secrets, accounts and names of networks."""
+"""The findings as Markdown to read or attach to an issue, without secrets, account numbers and network names."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _HIDDEN = (
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that was found."""
+    """All findings."""
 
     findings: Sequence[Finding]
     where: str
@@ -41,7 +41,7 @@ class Report:
         return all(finding.seen.status in ("ok", "skipped") for finding in self.findings)
 
     def counts(self) -> str:
-        """Say how many checks came out how, and what they took."""
+        """Summarize the outcomes, and what the checks took."""
         by = {kind: sum(finding.seen.status == kind for finding in self.findings) for kind in MARKS}
         words = {"ok": "as expected", "differs": "different", "failed": "failed", "skipped": "skipped"}
         parts = [f"{count} {words[kind]}" for kind, count in by.items() if count]
@@ -50,7 +50,7 @@ class Report:
         return f"{', '.join(parts)} · {seconds:.0f} s · {requests:,} requests · ≈${cost:.4f}"
 
     def to_markdown(self) -> str:
-        """Return the report as Markdown, with nothing in it that is nobody else's business."""
+        """Return the report as Markdown, free of private data."""
         import botocore
 
         head = [
@@ -72,7 +72,7 @@ class Report:
         return self.scrubbed("\n".join([*head, *rows, ""]))
 
     def scrubbed(self, text: str) -> str:
-        """Return `text` without credentials, account numbers and names of what is the user's own."""
+        """Return `text` without credentials, account numbers and names of the user's resources."""
         own = self.settings
         named = [own.secret_access_key, own.session_token, own.access_key_id, own.account_id, own.namespace]
         named += [own.execution_role.rpartition("/")[2] if own.execution_role else None, str(Path.home())]

@@ -1,4 +1,4 @@
-"""How the service itself answers, compared with what AWS has been recorded to answer."""
+"""Checks of the service itself: its responses compared with recordings of AWS."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ WRITTEN_ONCE = Expected(412, "PreconditionFailed", "At least one of the pre-cond
 
 
 def written_once(ground: Ground) -> Seen:
-    """A second conditional write of the same key."""
+    """A second conditional write to the same key."""
     key = _object(ground)
     client, bucket = ground.cloud.client("s3"), ground.store.bucket
     return compare(WRITTEN_ONCE, ask(lambda: client.put_object(Bucket=bucket, Key=key, Body=b"x", IfNoneMatch="*")))

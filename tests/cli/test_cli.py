@@ -134,7 +134,7 @@ def test_local_passes_its_arguments_on(local_aws: Any) -> None:
 
 def test_local_serves_unless_told_otherwise(local_aws: Any) -> None:
     done = command("local", "--workers", "3")
-    assert f"already runs at {local_aws.endpoint_url}" in done.stderr
+    assert f"already running at {local_aws.endpoint_url}" in done.stderr
 
 
 def test_alone_it_helps_and_tells_its_version() -> None:

@@ -270,7 +270,7 @@ def test_a_function_of_a_container_image_is_kept_and_not_run(lam: Any, create: C
     assert got["Code"] == {"RepositoryType": "ECR", "ImageUri": image, "ResolvedImageUri": image}
     assert got["Configuration"]["PackageType"] == "Image"
     assert not {"Runtime", "Handler", "RuntimeVersionConfig"} & set(got["Configuration"])
-    with pytest.raises(lam.exceptions.InvalidRuntimeException, match=f"runs no container images, such as {image}"):
+    with pytest.raises(lam.exceptions.InvalidRuntimeException, match=f"cannot run container images such as {image}"):
         lam.invoke(FunctionName=name)
     updated = lam.update_function_code(FunctionName=name, ImageUri=f"{image}.1", Publish=True)
     assert (updated["Version"], updated["CodeSha256"] == reply["CodeSha256"]) == ("1", False)

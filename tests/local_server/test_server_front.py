@@ -283,5 +283,5 @@ def test_nobody_unknown_fills_the_server_s_memory(local_aws: LocalAws, headers: 
 def test_functions_are_in_one_region(local_aws: LocalAws) -> None:
     session = boto3.Session(local_aws.access_key_id, local_aws.secret_access_key, region_name="eu-west-1")
     elsewhere = session.client("lambda", endpoint_url=local_aws.endpoint_url)
-    with pytest.raises(ClientError, match="has AWS Lambda in us-east-1 only; the request is signed for eu-west-1"):
+    with pytest.raises(ClientError, match="has Lambda in us-east-1 only, but the request is signed for eu-west-1"):
         elsewhere.list_functions()

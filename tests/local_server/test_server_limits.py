@@ -71,9 +71,13 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="Only Linux limi
     ("files", "command", "told"),
     [
         (64, ("serve", "--workers", "16"), "--workers 16 and --concurrency 16, the local AWS needs 168 open files"),
-        (64, ("ensure", "--workers", "300"), "may have 64: raise the hard limit (ulimit -Hn) or use --workers 3."),
-        (60, ("ensure", "--workers", "2", "--concurrency", "90"), "the hard limit (ulimit -Hn) or less --concurrency."),
-        (40, ("ensure",), "needs 48 open files, and it may have 40: raise the hard limit (ulimit -Hn)."),
+        (64, ("ensure", "--workers", "300"), "the limit is 64: raise the hard limit (ulimit -Hn) or use --workers 3."),
+        (
+            60,
+            ("ensure", "--workers", "2", "--concurrency", "90"),
+            "(ulimit -Hn) or a lower --concurrency.",
+        ),
+        (40, ("ensure",), "needs 48 open files, but the limit is 40: raise the hard limit (ulimit -Hn)."),
     ],
 )
 def test_too_few_open_files_for_what_is_wished_is_one_line(
@@ -104,11 +108,11 @@ def test_without_a_wish_there_are_as_many_sandboxes_as_open_files_allow() -> Non
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--idle", "nan"), "nan is no length of time"),
-        (("--settle", "-1"), "-1 is no length of time"),
-        (("--event-retry-delays", "1", "inf"), "inf is no length of time"),
+        (("--idle", "nan"), "nan is not a duration"),
+        (("--settle", "-1"), "-1 is not a duration"),
+        (("--event-retry-delays", "1", "inf"), "inf is not a duration"),
         (("--workers", "0"), "0 is too few: use 1 or more"),
-        (("--state", os.devnull), f"No state can be kept in {os.devnull} (File exists): name another folder."),
+        (("--state", os.devnull), f"Cannot persist state in {os.devnull} (File exists): choose another folder."),
     ],
 )
 def test_numbers_and_folders_that_cannot_be_are_one_line(folder: Path, arguments: tuple[str, ...], told: str) -> None:
@@ -123,12 +127,14 @@ def test_a_disk_that_is_full_at_the_start_is_one_line(folder: Path, command: str
     done = run_limited(folder, resource.RLIMIT_FSIZE, 100, *LOCAL, command)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "The local AWS cannot write its files: File too large" in done.stderr
-    assert "Make room, or set LITHOPS_MAGIC_LOCAL_DIR to another folder." in done.stderr
+    assert "Free some space, or set LITHOPS_MAGIC_LOCAL_DIR to another folder." in done.stderr
 
 
 def test_what_the_system_refuses_is_explained() -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "/x/y")
-    assert explain(full).startswith("The local AWS cannot write its files: No space left on device (/x/y). Make room")
+    assert explain(full).startswith(
+        "The local AWS cannot write its files: No space left on device (/x/y). Free some space"
+    )
     assert "ran out of open files: Too many open files. Raise" in explain(OSError(errno.EMFILE, "Too many open files"))
     assert explain(OSError("odd")).startswith("The local AWS cannot use its files: odd. ")
 
@@ -151,7 +157,7 @@ def test_a_disk_that_fills_up_is_named_in_the_answer(local_aws: LocalAws) -> Non
         archive.writestr("f.py", os.urandom(200_000).hex())
     client = local_aws.client("lambda", retries={"total_max_attempts": 1})
     layer = {"LayerName": "larger-than-the-disk", "Content": {"ZipFile": code.getvalue()}}
-    with full_disk(local_aws.pid, 1000), pytest.raises(ClientError, match=r"cannot write its files: .*Make room"):
+    with full_disk(local_aws.pid, 1000), pytest.raises(ClientError, match=r"cannot write its files: .*Free some space"):
         client.publish_layer_version(**layer)
     version = client.publish_layer_version(**layer)["Version"]
     client.delete_layer_version(LayerName=layer["LayerName"], VersionNumber=version)
@@ -229,7 +235,7 @@ def test_a_relative_folder_below_a_deleted_one_is_one_line(tmp_path: Path) -> No
     command = [sys.executable, "-c", code, str(tmp_path / "gone")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "The local AWS cannot make its folder below (No such file or directory)" in done.stderr
+    assert "The local AWS cannot create below (No such file or directory)" in done.stderr
 
 
 def test_a_folder_of_the_clients_that_cannot_be_written_is_one_line_where_it_matters(

@@ -107,7 +107,7 @@ def test_an_image_brings_its_packages_and_gets_only_what_is_asked_for(run: Run, 
     before = local_aws.requests().get("lambda:PublishLayerVersion", 0)
     found = []
     for packages in (None, "tabulate"):
-        with pytest.raises(InvokeError, match=f"runs no container images, such as {IMAGE}"):
+        with pytest.raises(InvokeError, match=f"cannot run container images such as {IMAGE}"):
             lithops_magic.map(use, ["1"], settings=settings, packages=packages)
         functions = local_aws.client("lambda").list_functions()["Functions"]
         found.append([entry for entry in functions if entry["FunctionName"].startswith("lithops-magic-images-")])

@@ -52,8 +52,8 @@ def test_everything_holds_on_the_local_aws(
     shown = capsys.readouterr()
     assert code == 0, shown.out
     assert shown.err == ""
-    assert len(re.findall("^✓", shown.out, re.MULTILINE)) == len(CHECKS)  # one is skipped, and cleaning is one more
-    assert "no efs is configured" in shown.out
+    assert len(re.findall("^✓", shown.out, re.MULTILINE)) == len(CHECKS)  # one is skipped, and cleanup is one more
+    assert "no EFS is configured" in shown.out
     assert made(local_aws) == []
     report = (project / "lithops-magic-verify.md").read_text()
     assert all(f"| {name} |" in report for name, _, _ in CHECKS)
@@ -90,7 +90,7 @@ def test_the_budget_bounds_it(local_aws: LocalAws, project: Path, capsys: pytest
     shown = capsys.readouterr().out
     assert "✓ deployment" in shown
     assert "– warm start" in shown
-    assert "of at most $1e-07 are spent" in shown
+    assert "of at most $1e-07 spent" in shown
     assert "skipped" in (project / "r.md").read_text()
     assert made(local_aws) == []
 
@@ -147,11 +147,11 @@ def test_another_service_gives_differences_and_no_crash(
     assert len(found) == len(CHECKS) + 1
     assert found["deployment"].seen.status == "failed"
     assert found["order"].seen == Seen("skipped", "the first job did not work")
-    assert found["Invoke: no function"].seen.status == "differs"
-    assert "status 200 instead of 404" in found["Invoke: no function"].seen.differences
+    assert found["Invoke: unknown function"].seen.status == "differs"
+    assert "status 200 instead of 404" in found["Invoke: unknown function"].seen.differences
     assert "no header x-amz-function-error" in found["Invoke: exception"].seen.differences
     assert found["S3: range"].seen.status == "ok"
-    assert found["cleaning"].seen.status == "ok"
+    assert found["cleanup"].seen.status == "ok"
     report = Report([*found.values()], url, settings)
     assert not report.all_well
     text = report.to_markdown()
@@ -172,10 +172,10 @@ def test_every_kind_of_difference_is_named() -> None:
         "message 'no' instead of ''",
         "no header x-a",
         "kind '{\"y\": 1}' instead of 'x'",
-        "further headers: x-b",
+        "extra headers: x-b",
     )
     same = compare(expected, Answer(200, headers=frozenset({"x-a", "x-c"}), values={"body": 5, "kind": "x"}))
-    assert same == Seen("ok", "200", ("further headers: x-c",))
+    assert same == Seen("ok", "200", ("extra headers: x-c",))
 
 
 def test_what_is_nobodys_business_is_not_in_a_report() -> None:

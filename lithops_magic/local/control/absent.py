@@ -1,4 +1,4 @@
-"""What no function here has, and what AWS says of it: URLs and code signing."""
+"""Features no function here has (URLs and code signing), and AWS's answers when asked about them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lithops_magic.local.names import resource_not_found
 
 
 class Absent:
-    """Operations that only ask."""
+    """Read-only operations on those features."""
 
     def __init__(self, context: Context) -> None:
         self._account = context.account

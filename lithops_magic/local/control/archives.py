@@ -29,7 +29,7 @@ KEPT_UNUSED = 960.0
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What the service says and needs to know of one zip."""
+    """What the service reports and needs to know about one zip."""
 
     digest: str
     """SHA-256 in hexadecimal: the archive's name in the store."""
@@ -38,7 +38,7 @@ class Archive:
 
     @classmethod
     def of_image(cls, address: str) -> Archive:
-        """Stand for a container image, of which nothing is here but its address."""
+        """Represent a container image, of which only the address is known here."""
         return cls(hashlib.sha256(address.encode()).hexdigest(), 0, 0)
 
     @property
@@ -60,7 +60,7 @@ class Archives:
             folder.mkdir(parents=True, exist_ok=True)
 
     def add(self, data: bytes) -> Archive:
-        """Keep a zip and unzip it, unless its content is here already.
+        """Store and unzip a zip unless its content is already here.
 
         Raises
         ------
@@ -89,7 +89,7 @@ class Archives:
         return self._folders / digest
 
     def collect(self, used: Collection[str], *, at_once: bool = False) -> None:
-        """Remove what has been out of use for long enough, or all that is not in use."""
+        """Remove what has been unused for long enough, or (`at_once`) everything unused."""
         now = time.monotonic()
         patience = 0.0 if at_once else self._kept_unused
         with self._lock:

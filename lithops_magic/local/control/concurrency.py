@@ -11,7 +11,7 @@ from lithops_magic.local.control.validation import ZIP_LIMIT
 from lithops_magic.local.names import LATEST, invalid, not_found
 
 UNRESERVED = 100
-"""Concurrent executions that must stay free for functions without reservation (Lambda's quotas page)."""
+"""Concurrent executions that must remain unreserved (Lambda's quotas page)."""
 
 CODE_STORAGE = 300 * 1024**3
 """Bytes of code an account may keep in a region (Lambda's quotas page: 300 GB)."""
@@ -59,7 +59,7 @@ class Concurrency:
         return sum(function.reserved or 0 for function in self._registry.functions.values())
 
     def _function(self, params: dict[str, Any], named: str | None = None) -> Function:
-        """Find the function; AWS's refusal names it with a version or without, by operation."""
+        """Find the function; whether AWS's error names a version depends on the operation."""
         name, qualifier = self._context.account.split_function(params["FunctionName"])
         if qualifier:
             raise invalid(

@@ -25,19 +25,19 @@ MEMBERS = frozenset(
         *("KMSKeyArn", "DeadLetterConfig", "TracingConfig", "FileSystemConfigs", "Architectures", "PackageType"),
     }
 )
-"""Members kept as they come; layers, network, logging and SnapStart are completed first."""
+"""Members stored as received; layers, network, logging and SnapStart are completed first."""
 
 UNSUPPORTED = (
     *("AcceleratorConfig", "CapacityProviderConfig", "CodeSigningConfigArn", "DurableConfig"),
     *("ImageConfig", "PublishTo", "RuntimeConfig", "TenancyConfig"),
 )
 
-# Lambda lists functions without what says how they are now.
+# Lambda's list operations leave out each function's current state.
 _NOT_LISTED = ("State", "LastUpdateStatus", "RuntimeVersionConfig")
 
 
 def defaults(name: str) -> Result:
-    """What Lambda assumes of a function that is not told otherwise."""
+    """Lambda's defaults for a new function."""
     return {
         "Description": "",
         "Timeout": 3,
@@ -119,7 +119,7 @@ def list_entry(context: Context, function: Function, version: Version, *, qualif
 
 
 def change_of(configuration: Mapping[str, Any], code: Archive) -> str:
-    """A digest of all that a new version would have to differ in."""
+    """Return a digest of everything in which a new version has to differ."""
     return hashlib.sha256(json.dumps([configuration, code.digest], sort_keys=True).encode()).hexdigest()
 
 

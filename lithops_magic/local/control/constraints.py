@@ -17,7 +17,7 @@ NULLABLE = frozenset({"SubnetId", "SecurityGroupId"})
 """Members of lists that AWS would let be null."""
 
 LAST = frozenset({"CompatibleArchitectures"})
-"""Members that AWS's messages name last; of all others, the model has the order."""
+"""Members that AWS's messages name last; all others are in the model's order."""
 PLAIN = frozenset({"Runtime"})
 """Members of lists whose own constraint AWS names."""
 

@@ -35,7 +35,7 @@ class Sandboxes(Protocol):
 
 
 class Links:
-    """Download addresses that nobody can guess, valid while this process runs."""
+    """Unguessable download addresses, valid while this process runs."""
 
     def __init__(self, base_url: str) -> None:
         self._base = f"{base_url.rstrip('/')}/_local/download"
@@ -45,7 +45,7 @@ class Links:
         return f"{self._base}/{archive.digest}-{self._signature(archive.digest)}"
 
     def digest(self, token: str) -> str | None:
-        """The archive a token stands for, or None if we never gave it out."""
+        """Return the digest of the archive a token refers to, or None if it is not one of ours."""
         digest, _, signature = token.partition("-")
         return digest if hmac.compare_digest(signature.encode(), self._signature(digest).encode()) else None
 
@@ -92,7 +92,7 @@ class Source:
 def page(
     items: Iterable[Item], params: Mapping[str, Any], key: Callable[[Item], str], *, newest_first: bool = False
 ) -> tuple[list[Item], str | None]:
-    """The items after the request's Marker, at most MaxItems, and the next Marker; changes in between skip none."""
+    """Return at most MaxItems after the request's Marker, and the next Marker; changes between pages skip no item."""
     ordered = sorted(items, key=key, reverse=newest_first)
     marker = _decode(params["Marker"]) if params.get("Marker") else None
     if marker is not None:
@@ -120,5 +120,5 @@ def check_revision(params: Mapping[str, Any], revision: str, call: str = "GetFun
 
 
 def unsupported(what: str) -> ServiceError:
-    """For what AWS does and the local AWS does not."""
+    """Return the error for what AWS supports and the local AWS does not."""
     return ServiceError("NotImplementedException", f"The local AWS does not support {what}.", status=501)

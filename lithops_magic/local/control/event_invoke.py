@@ -14,7 +14,7 @@ DESTINATIONS = frozenset({"lambda", "sqs", "sns", "events", "s3"})
 
 
 class EventInvokeConfigs:
-    """Operations on event-invoke configurations; destinations are kept and described, not delivered to."""
+    """Operations on event-invoke configurations; destinations are stored and described, but nothing is delivered."""
 
     def __init__(self, context: Context) -> None:
         self._account = context.account
@@ -59,7 +59,7 @@ class EventInvokeConfigs:
         return self._describe(function, qualifier)
 
     def _check_destinations(self, function: Function, config: dict[str, Any]) -> None:
-        """Raise AWS's error for a destination that cannot be one; of other services, none is looked up."""
+        """Raise AWS's error for an invalid destination; whether one in another service exists is not checked."""
         arns = {key: config.get(key, {}).get("Destination") for key in ("OnSuccess", "OnFailure")}
         for arn in filter(None, arns.values()):
             service = arn.split(":")[2]

@@ -1,4 +1,4 @@
-"""Asynchronous invocations: accepted at once, run when there is room, and tried again as Lambda does."""
+"""Asynchronous invocations: accepted at once, run when there is capacity, and retried as Lambda does."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from lithops_magic.local.model import RunnableVersion, ServiceError
 from lithops_magic.local.sandbox.runtime import Invoked
 
 THROTTLE_DELAYS = (1.0, 30.0)
-"""First and longest wait in seconds of an event that was throttled; it doubles in between, with jitter. AWS's longest
-is 300; here an event that ends makes room for the one that has waited longest."""
+"""First and longest wait in seconds of a throttled event; it doubles in between, with jitter. AWS's longest is 300;
+here an event that ends wakes the one that has waited longest."""
 
 Run = Callable[[str, str | None, bytes, str], Awaitable[tuple[RunnableVersion, Invoked]]]
 
 
 class EventQueue:
-    """Keeps accepted events until they have run, have failed too often or are too old.
+    """Holds accepted events until they have run, failed too often, or expired.
 
     Parameters
     ----------
     run
         Runs one attempt.
     settings
-        Returns the further attempts and the greatest age in seconds of a function's events.
+        Returns the retries and the maximum age in seconds of a function's events.
     retry_delays
-        Seconds before each further attempt; the last one repeats.
+        Seconds before each retry; the last one repeats.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class EventQueue:
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = itertools.count()
         self._waiting: dict[int, asyncio.Event] = {}
-        """The events that were throttled, by number: the smaller, the earlier it was accepted."""
+        """The throttled events, by number: the smaller, the earlier it was accepted."""
 
     def put(self, name: str, qualifier: str | None, payload: bytes, request_id: str) -> None:
         """Accept one event; which code it runs is decided when its turn comes."""
@@ -76,7 +76,7 @@ class EventQueue:
             await (self._rest(number, delay) if throttled else asyncio.sleep(delay))
 
     async def _rest(self, number: int, delay: float) -> None:
-        """Wait until an event ends, if this one is the next in turn then, or as long as `delay`."""
+        """Wait for `delay`, or less if an event ends and this one is next in line."""
         turn = self._waiting[number] = asyncio.Event()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(turn.wait(), delay)
@@ -91,6 +91,6 @@ class EventQueue:
         try:
             retries, greatest_age = self._settings(name, qualifier)
         except ServiceError:
-            # The function was deleted meanwhile.
+            # The function has been deleted in the meantime.
             return False
         return failures <= retries and age <= greatest_age

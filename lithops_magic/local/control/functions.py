@@ -146,7 +146,7 @@ class Functions:
         await self._context.sandboxes.retire(function.name)
 
     def _begin(self, function: Function, version: Version, qualifier: str | None, status: Result) -> Result:
-        """The reply while AWS is still at work; the revision it names is superseded once the work is done."""
+        """Return the reply while AWS is still at work; its revision is superseded once the work is done."""
         unsettled = {"RevisionId": new_revision(), **status}
         self._registry.settling.begin(function.name, version.number, unsettled)
         described = describe(self._context, function, version, qualifier)

@@ -21,13 +21,13 @@ MAX_REQUEST = {"RequestResponse": 6 * 1024 * 1024, "Event": 1024 * 1024}
 MAX_CLIENT_CONTEXT = 3583
 """Bytes of the base64 text, from botocore's model."""
 _IN_A_FUNCTION = "exec-env/AWS_Lambda"
-"""What AWS's SDKs say of themselves where AWS_EXECUTION_ENV is set, as it is in functions."""
+"""In the user agent of AWS's SDKs where AWS_EXECUTION_ENV is set, as it is in functions."""
 LOG_TAIL = 4096
 """Bytes of log that `LogType=Tail` returns."""
 
 
 class Functions(Protocol):
-    """What Invoke asks the registry."""
+    """The part of the registry that Invoke needs."""
 
     def resolve(self, name_or_arn: str, qualifier: str | None = None) -> RunnableVersion: ...
 
@@ -37,7 +37,7 @@ class Functions(Protocol):
 
 
 class Concurrency:
-    """Counts what runs, for the account and for each function."""
+    """Counts concurrent executions, for the account and for each function."""
 
     def __init__(self, functions: Functions, limit: int) -> None:
         self._functions = functions
@@ -51,7 +51,7 @@ class Concurrency:
         Raises
         ------
         ServiceError
-            TooManyRequestsException when the function's or the account's are all taken.
+            TooManyRequestsException when the function's or the account's limit is reached.
         """
         reserved = self._functions.reserved_concurrency(name)
         if reserved is not None and self._running[name] >= reserved:
@@ -73,7 +73,7 @@ class Invoker:
     concurrency
         Concurrent executions of the account.
     retry_delays
-        Seconds before each further attempt of a failed asynchronous invocation.
+        Seconds before each retry of a failed asynchronous invocation.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Invoker:
         return Response(200, invoked.payload, headers)
 
     async def close(self) -> None:
-        """Forget the events that wait."""
+        """Discard waiting events."""
         await self._events.close()
 
     async def _run(
@@ -179,7 +179,7 @@ def invoked_arn(arn: str, name: str, qualifier: str | None) -> str:
 
 
 def throttled(reason: str) -> ServiceError:
-    # Of a function's own limit AWS does not say when it is worth another try.
+    # AWS sends no Retry-After when it is the function's own limit that was reached.
     wait = {} if reason.startswith("Reserved") else {"Retry-After": "1"}
     return ServiceError(
         "TooManyRequestsException",

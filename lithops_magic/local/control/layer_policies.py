@@ -1,4 +1,4 @@
-"""Resource policies of layer versions: kept and described; everyone who can sign a request here may use a layer."""
+"""Resource policies of layer versions: stored but not enforced; anyone who can sign a request may use a layer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CALL = "GetLayerPolicy"
 
 
 class LayerPolicies:
-    """Operations on them."""
+    """Operations on layer policies."""
 
     def __init__(self, context: Context) -> None:
         self._account = context.account

@@ -43,7 +43,7 @@ class Layers:
     async def delete_layer_version(self, params: dict[str, Any]) -> Result:
         name, number = self._address(params)
         layer = self._layers.get(name)
-        # Without any version a layer is neither listed nor found, but its numbers are not given again.
+        # A layer without versions is neither listed nor found, but its version numbers are never reused.
         if layer is not None:
             layer.versions.pop(number, None)
         return {}

@@ -1,4 +1,4 @@
-"""What Lambda asks of the other services: roles, networks, file systems and code objects."""
+"""What Lambda needs from other services: roles, networks, file systems and code in S3."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Credentials(Protocol):
 
 
 class Platform:
-    """The account's other services, at the same endpoint; every method works in a thread."""
+    """The account's other services, at the same endpoint; every method runs in a worker thread."""
 
     def __init__(self, endpoint_url: str, credentials: Credentials, region: str) -> None:
         self._session = boto3.Session(credentials.access_key_id, credentials.secret_access_key, region_name=region)
@@ -48,7 +48,7 @@ class Platform:
             raise invalid("The role defined for the function cannot be assumed by Lambda.")
 
     async def vpc_of(self, subnets: list[str], groups: list[str]) -> str:
-        """The id of the one VPC that subnets and security groups share."""
+        """Return the id of the VPC that subnets and security groups share."""
         return await asyncio.to_thread(self._vpc_of, subnets, groups)
 
     async def check_access_point(self, arn: str, subnets: list[str]) -> None:
@@ -56,7 +56,7 @@ class Platform:
         await asyncio.to_thread(self._check_access_point, arn, subnets)
 
     async def assume(self, role: str, function: str) -> SandboxCredentials:
-        """The session of its role that a function runs under, one for as long as this server runs."""
+        """Return the role session a function runs under; the same one as long as this server runs."""
         session = self._sessions.get((role, function))
         if session is None:
             session = asyncio.create_task(asyncio.to_thread(self._assume, role, function))
@@ -77,7 +77,7 @@ class Platform:
         except ClientError:
             return False
         policy: Any = role["AssumeRolePolicyDocument"]
-        # moto takes what is not a policy at all, which AWS would not.
+        # moto accepts trust policies that are not even JSON objects; AWS does not.
         statements = _listed(policy.get("Statement", [])) if isinstance(policy, dict) else []
         return role["Arn"] == arn and any(_trusts_lambda(item) for item in statements if isinstance(item, dict))
 
@@ -134,7 +134,7 @@ class Platform:
     @overload
     def client(self, service: Literal["sts"]) -> STSClient: ...
     def client(self, service: str) -> Any:
-        """Return the one client of a service; all have what botocore reads of endpoints in common."""
+        """Return the cached client of a service; all clients share one session, which reads the endpoint data once."""
         # Making clients is not thread-safe; using them is. The endpoint is on loopback, past any proxy.
         with self._lock:
             if service not in self._clients:
@@ -145,7 +145,7 @@ class Platform:
 
 
 class _Asking:
-    """Words another service's refusal as Lambda passes it on."""
+    """Turns another service's error into the one Lambda passes on."""
 
     def __init__(self, operation: str, service: str) -> None:
         self._operation = operation
@@ -160,7 +160,7 @@ class _Asking:
 
     def _refusal(self, error: ClientError) -> ServiceError:
         code, text = error.response["Error"]["Code"], error.response["Error"]["Message"]
-        # moto shows an identifier that is missing as a Python set.
+        # moto's messages show an unknown identifier as a Python set.
         text = text.replace("'{'", "'").replace("'}'", "'")
         named = f"{self._service} Error Code: {code}. {self._service} Error Message: {text}"
         return invalid(f"Error occurred while {self._operation}. {named}")

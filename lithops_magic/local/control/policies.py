@@ -1,4 +1,4 @@
-"""Resource policies of functions: kept and described; everyone who can sign a request here may invoke."""
+"""Resource policies of functions: stored but not enforced; anyone who can sign a request may invoke."""
 
 from __future__ import annotations
 
@@ -83,18 +83,18 @@ def _is_alias(qualifier: str) -> bool:
 
 
 def _holder(function: Function, qualifier: str | None) -> Version | Alias:
-    """What the policy belongs to."""
+    """Return what the policy is attached to."""
     return function.aliases.get(qualifier or "") or function.versions[qualifier or LATEST]
 
 
 def _renew(function: Function, qualifier: str | None) -> None:
-    """Give a changed policy and what it belongs to a new revision; later ones of the latter are not the policy's."""
+    """Give a changed policy and its holder a new revision; later changes of the holder do not affect the policy's."""
     revision = _holder(function, qualifier).revision = new_revision()
     function.policy_revisions[qualifier or LATEST] = revision
 
 
 def _check_revision(params: dict[str, Any], function: Function, qualifier: str | None) -> None:
-    """Accept the policy's own revision as well as that of what it belongs to."""
+    """Accept the policy's own revision as well as its holder's."""
     if params.get("RevisionId") != function.policy_revisions.get(qualifier or LATEST, ""):
         check_revision(params, _holder(function, qualifier).revision, "GetPolicy")
 

@@ -38,7 +38,7 @@ class _Route:
 
 
 class Protocol:
-    """Requests to operations with parameters, results and errors to responses."""
+    """Maps requests to operations and parameters, and results and errors to responses."""
 
     def __init__(self) -> None:
         self.service = ServiceModel(Loader().load_service_model("lambda", "service-2"), "lambda")
@@ -50,7 +50,7 @@ class Protocol:
             routes.sort(key=lambda route: -len(route.query))
 
     def parse(self, request: Request) -> tuple[OperationModel, dict[str, Any]]:
-        """The operation a request asks for and its parameters; unknown members are ignored, as AWS does."""
+        """Return a request's operation and parameters; unknown members are ignored, as on AWS."""
         for route in self._routes.get(request.method, ()):
             match = route.path.fullmatch(request.path)
             if match and all(value in request.query.get(key, ()) for key, value in route.query):
@@ -148,7 +148,7 @@ def _from_text(text: str, shape: Shape) -> Any:
 
 
 def strict_json(text: bytes) -> Any:
-    """Parse JSON as the standard has it: without NaN and the infinities, which Python lets pass."""
+    """Parse JSON as the standard defines it: without NaN and the infinities, which Python accepts."""
     return json.loads(text, parse_constant=_not_json)
 
 

@@ -1,4 +1,4 @@
-"""Whether a function that calls itself in a loop is stopped: kept and told, and of no effect here."""
+"""Recursive loop detection: the setting is stored and returned, but has no effect here."""
 
 from __future__ import annotations
 

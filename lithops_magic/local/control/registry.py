@@ -1,4 +1,4 @@
-"""Everything the local Lambda remembers: functions, versions, aliases and layers, kept in one JSON file."""
+"""Everything the local Lambda remembers: functions, versions, aliases and layers, stored in one JSON file."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from lithops_magic.local.model import Mount, RunnableVersion
 from lithops_magic.local.names import LATEST, Account, not_found
 
 RETRIES = 2
-"""Further attempts Lambda makes for an asynchronous invocation unless told otherwise."""
+"""Lambda's default number of retries of an asynchronous invocation."""
 
 EVENT_AGE = 21_600
-"""Seconds Lambda keeps an asynchronous event unless told otherwise (6 hours)."""
+"""Lambda's default maximum age of an asynchronous event in seconds (6 hours)."""
 
 
 def new_revision() -> str:
@@ -29,7 +29,7 @@ def new_revision() -> str:
 
 
 def timestamp() -> str:
-    """Now, as Lambda writes it: 2026-11-23T14:00:00.000+0000."""
+    """Return the current time in Lambda's format: 2026-11-23T14:00:00.000+0000."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "+0000"
 
 
@@ -82,11 +82,11 @@ class Function:
     policies: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Resource policy statements by qualifier."""
     policy_revisions: dict[str, str] = field(default_factory=dict)
-    """Those of the policies: what they belong to had them when they changed last."""
+    """The policies' revisions: those their holders had when the policies last changed."""
     recursive_loop: str = "Terminate"
     reserved: int | None = None
     published: int = 0
-    """Highest version number ever given; never given twice."""
+    """Highest version number ever assigned; numbers are never reused."""
 
     @property
     def latest(self) -> Version:
@@ -126,14 +126,14 @@ class Registry:
         self._load()
 
     def function(self, name_or_arn: str, named: str | None = None) -> Function:
-        """Raises ResourceNotFoundException as AWS does, with the qualifier `named` where the name has none."""
+        """Return a function, or raise ResourceNotFoundException with the qualifier `named` where the name has none."""
         name, qualifier = self.account.split_function(name_or_arn)
         if name not in self.functions:
             raise not_found(self.account.function_arn(name, qualifier or named))
         return self.functions[name]
 
     def version(self, name_or_arn: str, qualifier: str | None = None) -> tuple[Function, Version, str | None]:
-        """The function, the version a qualifier means now, and that qualifier; aliases lead to their main version."""
+        """Return the function, the version a qualifier means (an alias: its main version), and the qualifier."""
         name, qualifier = self.account.split_function(name_or_arn, qualifier)
         function = self.functions.get(name)
         if function is not None:
@@ -145,7 +145,7 @@ class Registry:
         raise not_found(self.account.function_arn(name, qualifier))
 
     def resolve(self, name_or_arn: str, qualifier: str | None = None) -> RunnableVersion:
-        """What an invocation runs; an alias with weights draws lots.
+        """Return the version an invocation runs; an alias with weights chooses at random.
 
         Raises
         ------
@@ -154,7 +154,7 @@ class Registry:
         """
         name, named = self.account.split_function(name_or_arn, qualifier)
         if name not in self.functions:
-            # Only here AWS names the version that is meant where none is.
+            # Only here does AWS's error name $LATEST where the request has no qualifier.
             raise not_found(self.account.function_arn(name, named or LATEST))
         function, version, qualifier = self.version(name_or_arn, qualifier)
         self.settling.check_invocable(function.name, version.number)
@@ -168,7 +168,7 @@ class Registry:
         return self.function(name).reserved
 
     def event_invoke(self, name_or_arn: str, qualifier: str | None = None) -> tuple[int, int]:
-        """Further attempts, and the greatest age in seconds, of an asynchronous event."""
+        """Return the retries and the maximum age in seconds of an asynchronous event."""
         _, qualifier = self.account.split_function(name_or_arn, qualifier)
         settings = self.function(name_or_arn).event_invoke.get(qualifier or LATEST)
         retries = settings.retries if settings else None
@@ -181,7 +181,7 @@ class Registry:
         return layer.versions.get(number or 0) if layer else None
 
     def used_archives(self) -> set[str]:
-        """Digests of all archives that a function or layer version needs."""
+        """Return the digests of all archives that a function or layer version needs."""
         return {archive.digest for archive in self._all_archives()}
 
     def stored_bytes(self) -> int:
@@ -228,7 +228,7 @@ class Registry:
             ephemeral_storage=configuration["EphemeralStorage"]["Size"],
             mounts=tuple(self._mount(item) for item in configuration.get("FileSystemConfigs", ())),
             log_group=configuration["LoggingConfig"]["LogGroup"],
-            # Tags and policies, which change the revision that is told, leave sandboxes as they are.
+            # Tags and policies change the public RevisionId, but must not restart sandboxes.
             revision=f"{version.modified} {version.change}",
         )
 

@@ -10,7 +10,7 @@ OFFERED = _names("""
     java21 ruby3.3 ruby3.4 ruby3.2 python3.8 python3.9 java17 nodejs16.x dotnet10 dotnet8 java11 dotnet6
     nodejs18.x provided.al2 java8.al2
 """)
-"""What is refused for a function or a layer comes with this list."""
+"""Listed in the error for an unknown runtime of a function or layer."""
 
 KNOWN = _names("""
     ruby3.5 ruby2.6 dotnetcore1.0 python3.7 nodejs8.10 nasa ruby2.7 python2.7-greengrass dotnetcore2.0 python3.8
@@ -20,4 +20,4 @@ KNOWN = _names("""
     python3.14 nodejs16.x python3.15 provided.al2 nodejs4.3-edge nodejs18.x ruby3.2 python3.4 ruby3.3 ruby3.4
     ruby2.5 python3.6 python2.7
 """)
-"""What is refused for a list of layers comes with this one."""
+"""Listed in the error for an unknown runtime in ListLayers."""

@@ -1,4 +1,4 @@
-"""The local Lambda service: every request of the Lambda API comes in here."""
+"""The local Lambda service: the entry point for every request of the Lambda API."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class LambdaService:
     Parameters
     ----------
     state
-        Folder of code, EFS folders and everything remembered; a service started again on it goes on from there.
+        Folder of code, EFS folders and everything persistent; a service restarted on it resumes from there.
     region, account
-        The only ones it answers for.
+        The only ones it serves.
     platform
         The account's other services.
     runtime
@@ -62,7 +62,7 @@ class LambdaService:
     concurrency
         Concurrent executions the account may have.
     event_retry_delays
-        Seconds before each further attempt of a failed asynchronous invocation.
+        Seconds before each retry of a failed asynchronous invocation.
     settle
         Seconds for which a function is pending or its update in progress.
     """
@@ -107,15 +107,15 @@ class LambdaService:
             return self._protocol.error(ServiceError("ServiceException", message, status=500))
 
     async def download(self, token: str) -> Response:
-        """The zip behind a function's or layer's Location."""
+        """Return the zip behind a function's or layer's Location."""
         digest = self._links.digest(token)
         path = self._archives.zip(digest) if digest else None
         if path is None or not path.exists():
-            return Response(404, b"This link leads nowhere; ask Lambda for a new one.\n")
+            return Response(404, b"This link is not valid; ask Lambda for a new one.\n")
         return Response(200, await asyncio.to_thread(path.read_bytes), {"Content-Type": "application/zip"})
 
     async def close(self) -> None:
-        """Remember everything for the next start; events that wait are forgotten."""
+        """Save everything for the next start; waiting events are discarded."""
         await self._invoker.close()
         self.registry.save()
 
@@ -138,7 +138,7 @@ class LambdaService:
 
 
 def _handlers(context: Context, protocol: Protocol) -> dict[str, Handler]:
-    """The method for each operation: a noun's method that is named as boto3 names the operation."""
+    """Return the method for each operation, found by boto3's name of the operation."""
     methods = {name: getattr(noun, name) for noun in (kind(context) for kind in NOUNS) for name in vars(type(noun))}
     names = protocol.service.operation_names
     return {name: methods[xform_name(name)] for name in names if xform_name(name) in methods}

@@ -1,4 +1,4 @@
-"""The moments in which AWS is still at work on a function: what it says of it meanwhile, and what it refuses."""
+"""The Pending and InProgress states of a changed function: what AWS reports meanwhile, and what it refuses."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class Settling:
         self._until: dict[tuple[str, str], tuple[float, Mapping[str, Any]]] = {}
 
     def begin(self, name: str, number: str, status: Mapping[str, Any]) -> None:
-        """Have the version described by `status` for a moment."""
+        """Report the version as `status` until it settles."""
         self._until[name, number] = (time.monotonic() + self._seconds, status)
 
     def forget(self, name: str) -> None:
-        """A deleted function's successor of the same name starts afresh."""
+        """Drop a deleted function, so that a new one of the same name starts afresh."""
         self._until = {key: value for key, value in self._until.items() if key[0] != name}
 
     def status(self, name: str, number: str) -> Mapping[str, Any]:
-        """What differs from a settled version now."""
+        """Return the members in which the version currently differs from a settled one."""
         until, status = self._until.get((name, number), (0.0, {}))
         if time.monotonic() < until:
             return status

@@ -10,7 +10,7 @@ from lithops_magic.local.control.validation import check_tags
 from lithops_magic.local.names import invalid, resource_not_found
 
 _OTHERS = {"event-source-mapping": "Event source mapping", "capacity-provider": "Capacity provider"}
-"""Resources that can have tags and that nobody has here, as AWS calls them."""
+"""AWS's names of taggable resources that do not exist here."""
 
 
 class Tags:

@@ -1,4 +1,4 @@
-"""Lambda's own rules for functions: what botocore's model leaves out or allows too much of."""
+"""Lambda's own rules for functions that botocore's model lacks, or states too loosely."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ENVIRONMENT_LIMIT = 4096
 
 LIMITS: Mapping[str, Mapping[str, Any]] = {
     "Runtime": {"shown": runtimes.OFFERED},
-    # As the service words it; newer models have more kinds, and bounds.
+    # Worded as the service does; newer models have more kinds, and bounds.
     "TaggableResource": {
         "pattern": r"arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:(function:"
         r"[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?|layer:([a-zA-Z0-9-_]+)|code-signing-config:csc-[a-z0-9]{17}|"
@@ -45,12 +45,12 @@ LIMITS: Mapping[str, Mapping[str, Any]] = {
         "pattern": r"(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:"
         r"[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+)"
     },
-    # AWS's access point ids have 17 digits, moto's 8; whether it exists is asked of EFS.
+    # AWS's access point ids have 17 digits, moto's 8; EFS is asked whether it exists.
     "FileSystemArn": {"pattern": r"arn:aws[a-zA-Z-]*:elasticfilesystem:[a-z0-9-]+:\d{12}:access-point/fsap-[a-f0-9]+"},
 }
 
 FUNCTION_LIMITS: Mapping[str, Mapping[str, Any]] = {**LIMITS, "Runtime": {"enum": None}}
-"""For functions an unknown runtime has an error of its own."""
+"""An unknown runtime of a function is checked separately (`check_runtime`)."""
 
 LIST_LIMITS: Mapping[str, Mapping[str, Any]] = {**LIMITS, "Runtime": {"shown": runtimes.KNOWN}}
 """For lists of layers, where AWS's messages list more runtimes."""
@@ -63,7 +63,7 @@ RETIRED_RUNTIMES = frozenset(
         *("ruby2.5", "ruby2.7", "provided"),
     }
 )
-"""Runtimes in which no function can be created any more (Lambda's runtimes page, November 2026)."""
+"""Runtimes in which functions can no longer be created (Lambda's runtimes page, November 2026)."""
 
 RESERVED_VARIABLES = frozenset(
     {
@@ -117,7 +117,7 @@ def check_runtime(runtime: str, model: ServiceModel) -> None:
 
 
 def check_package(params: Mapping[str, Any]) -> None:
-    """A function is created from a zip, with runtime and handler, or from a container image that has both."""
+    """Require a zip with runtime and handler, or a container image without."""
     image = params["Code"].get("ImageUri")
     if params.get("PackageType", "Zip") == "Zip":
         if image:
@@ -157,7 +157,7 @@ def check_tags(tags: Mapping[str, str]) -> None:
 
 
 def check_layer_arns(arns: Sequence[str], account: Account) -> None:
-    """At most five, from this region, and no layer twice."""
+    """Allow at most five layers, all from this region, and no layer twice."""
     if len(arns) > LAYER_LIMIT:
         raise invalid(f"Cannot reference more than {LAYER_LIMIT} layers.")
     seen: dict[str, str] = {}
@@ -185,7 +185,7 @@ def check_unzipped(code: Archive, layers: Sequence[Archive]) -> None:
 
 
 def check_snap_start(configuration: Mapping[str, Any]) -> None:
-    """SnapStart takes Python from 3.12 on, without EFS and with no more than 512 MB of `/tmp`."""
+    """Require Python 3.12 or later, no EFS, and at most 512 MB of `/tmp` for SnapStart."""
     if configuration["SnapStart"]["ApplyOn"] != "PublishedVersions":
         return
     if configuration["PackageType"] == "Image":
@@ -200,7 +200,7 @@ def check_snap_start(configuration: Mapping[str, Any]) -> None:
 
 
 def check_weights(weights: Mapping[str, float], version: str) -> None:
-    """An alias may send a share of its invocations to one other published version."""
+    """Allow an alias to route a share of its invocations to one other published version."""
     if len(weights) > 1:
         raise invalid("Number of items in AdditionalVersionWeights cannot be greater than 1")
     for number in weights:

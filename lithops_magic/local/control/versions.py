@@ -42,7 +42,7 @@ class Versions:
 
 
 def publish(function: Function, description: str | None = None) -> Version:
-    """Freeze `$LATEST` as the next version; if nothing changed since the last one, that one is returned instead."""
+    """Freeze `$LATEST` as the next version, or return the last version if nothing has changed since."""
     latest, last = function.latest, function.versions.get(str(function.published))
     if last is not None and last.change == latest.change:
         return last

@@ -1,1 +1,1 @@
-"""The HTTP door: who may come in, and which service each request is for."""
+"""The HTTP front end: authentication, and which service each request is for."""

@@ -1,4 +1,4 @@
-"""Holds no more connections than the system allows files: the one that has been idle for longest makes room."""
+"""Limits open connections to what the open-file limit allows: the longest-idle one is closed to make room."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 
 def bounded(most: int) -> type[asyncio.Protocol]:
-    """Return uvicorn's protocol for at most so many connections."""
+    """Return uvicorn's protocol, limited to `most` connections."""
     kept: dict[Any, None] = {}
-    """In the order in which they were opened or answered last."""
+    """Ordered by last use."""
 
     class Bounded(AutoHTTPProtocol):  # type: ignore[valid-type, misc]
         def connection_made(self, transport: asyncio.Transport) -> None:

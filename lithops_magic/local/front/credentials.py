@@ -1,4 +1,4 @@
-"""Who may ask this server for anything, and what a signature speaks for."""
+"""The credentials this server accepts, and the identity that a signature proves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import Enum
 
 
 class Reason(Enum):
-    """Why a request is refused; `refusals.py` words it as each service does."""
+    """Why a request is refused; `error_replies.py` words it as each service does."""
 
     UNSIGNED = "Request is missing Authentication Token"
     MALFORMED = "The request's authentication information is incomplete or malformed."
@@ -40,11 +40,11 @@ class Credential:
     secret_access_key: str = field(repr=False)
     session_token: str | None = field(default=None, repr=False)
     internal: bool = False
-    """Used by the server's own parts: their requests are not counted."""
+    """Used by the server's own components: their requests are not counted."""
 
 
 class Keyring:
-    """The credentials that are valid at this moment."""
+    """The credentials that are currently valid."""
 
     def __init__(self, credentials: Iterable[Credential]) -> None:
         self._by_id = {credential.access_key_id: credential for credential in credentials}

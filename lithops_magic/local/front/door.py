@@ -1,4 +1,4 @@
-"""The one HTTP door: checks signatures, counts requests, and hands each to our Lambda service or to moto."""
+"""The one HTTP entrance: checks signatures, counts requests, and routes each to our Lambda service or to moto."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LambdaApi(Protocol):
 
 
 class Activity:
-    """How long nothing has been asked of the server."""
+    """How long the server has been idle."""
 
     def __init__(self) -> None:
         self._open = 0
@@ -64,11 +64,11 @@ class Front:
     owner : Credential
         The user's credential; its secret also opens `/_local/requests`, `/_local/traffic` and `/_local/shutdown`.
     region : str
-        The only one that has functions.
+        The only region that has functions.
     stop : callable
-        Called when the owner asks the server to end.
+        Called when the owner asks the server to stop.
     cpu_share : bool
-        Whether sandboxes get CPU in proportion to their memory, which clients are told.
+        Whether sandboxes get CPU in proportion to their memory; reported to clients.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Front:
         self.activity = Activity()
         self.requests: Counter[str] = Counter()
         self.received: Counter[str] = Counter()
-        """Bytes of the bodies of requests, by operation as well."""
+        """Bytes of request bodies, in total and by operation."""
         self.sent: Counter[str] = Counter()
         self._keyring = keyring
         self._owner = owner
@@ -107,7 +107,7 @@ class Front:
                 await self._aws(path, scope, receive, send)
 
     def _health(self, scope: Scope) -> Response:
-        """Prove to whoever holds the secret that this is its server: the port may have a new owner."""
+        """Prove knowledge of the secret, so that a client can tell this server from a new owner of the port."""
         nonce = dict(scope["headers"]).get(b"x-local-nonce", b"")
         proof = hmac.digest(self._owner.secret_access_key.encode(), nonce, "sha256").hex()
         headers = {"content-type": "application/json", "x-local-proof": proof, "x-local-cpu": self._cpu}
@@ -118,7 +118,12 @@ class Front:
             return await self._functions.download(path.removeprefix("/_local/download/"))
         given = dict(scope["headers"]).get(b"x-local-secret", b"")
         if not hmac.compare_digest(given, self._owner.secret_access_key.encode()):
-            return error("json", 403, "AccessDeniedException", "This needs the local AWS's secret in x-local-secret.")
+            return error(
+                "json",
+                403,
+                "AccessDeniedException",
+                "This request needs the local AWS's secret in the x-local-secret header.",
+            )
         if (scope["method"], path) == ("GET", "/_local/requests"):
             return Response(200, json.dumps(self.requests).encode(), {"content-type": "application/json"})
         if (scope["method"], path) == ("GET", "/_local/traffic"):
@@ -133,10 +138,12 @@ class Front:
         body = b""
         request, signed = _request(path, scope, body), _signed(path, scope, body)
         if not _is_address(signed.url):
-            await _reply(send, error("json", 400, "InvalidRequest", "The Host header or the path is no address."))
+            await _reply(
+                send, error("json", 400, "InvalidRequest", "The Host header or the path is not a valid address.")
+            )
             return
         try:
-            # Nobody unknown may fill this process's memory.
+            # Before its body is read: an unauthenticated sender must not be able to fill this process's memory.
             check_head(self._keyring, signed)
             body = await _read(receive)
             request, signed = _request(path, scope, body), _signed(path, scope, body)
@@ -153,7 +160,7 @@ class Front:
             await self._to_moto(identity, request, scope, send)
 
     def _counting(self, name: str, request: Request, send: Send) -> Send:
-        """Count a request and, as they leave, the bytes of its answer."""
+        """Count a request and the bytes of its response as they are sent."""
         self.requests[name] += 1
         self.received[name] += len(request.body)
 
@@ -170,7 +177,7 @@ class Front:
 
     async def _lambda(self, request: Request, region: str) -> Response:
         if region != self._region:
-            text = f"The local AWS has AWS Lambda in {self._region} only; the request is signed for {region}."
+            text = f"The local AWS has Lambda in {self._region} only, but the request is signed for {region}."
             return error("rest-json", 400, "InvalidSignatureException", text)
         return await self._functions.handle(request)
 
@@ -196,7 +203,7 @@ class Front:
             await _reply(send, _unsupported(request, identity.service, failure))
 
     def _learn(self, answer: str) -> None:
-        """Accept from now on the keys in an answer of AssumeRole, GetSessionToken, CreateAccessKey…"""
+        """Accept from now on the keys in a response to AssumeRole, GetSessionToken, CreateAccessKey…"""
         found = [re.search(rf"<{tag}>(.+?)</{tag}>", answer) for tag in ("AccessKeyId", "SecretAccessKey")]
         if found[0] and found[1]:
             token = re.search(r"<SessionToken>(.+?)</SessionToken>", answer)
@@ -206,7 +213,7 @@ class Front:
 def _unsupported(request: Request, service: str, failure: Exception) -> Response:
     protocol = protocol_of(request, service)
     if isinstance(failure, NotImplementedError | ImportError):
-        return error(protocol, 501, "NotImplemented", f"The local AWS does not have this operation of {service}.")
+        return error(protocol, 501, "NotImplemented", f"The local AWS does not support this operation of {service}.")
     logging.getLogger(__name__).error("moto failed", exc_info=failure)
     reason = explain(failure) if isinstance(failure, OSError) else type(failure).__name__
     return error(protocol, 500, "InternalFailure", f"The local AWS failed in {service}: {reason}")
@@ -252,7 +259,7 @@ def _signed(path: str, scope: Scope, body: bytes) -> Signed:
 
 
 def _path_style(request: Request) -> Request:
-    """Move a bucket named by the host into the path, where moto and the operation's route expect it."""
+    """Move a bucket named in the host into the path, where moto and the operation's route expect it."""
     bucket = host_bucket(request.headers.get("host", ""))
     if bucket is None:
         return request
@@ -261,7 +268,7 @@ def _path_style(request: Request) -> Request:
 
 
 def _for_moto(scope: Scope, request: Request, identity: Identity) -> Scope:
-    """Say in the header which service is meant, which moto does not find in a presigned URL, and in which bucket."""
+    """Name the service and bucket in the headers: moto does not find them in a presigned URL."""
     headers = [
         (name, request.headers["host"].encode("latin-1") if name == b"host" else value)
         for name, value in scope["headers"]

@@ -1,4 +1,4 @@
-"""Words an error of the front's own as the service it was meant for would: XML or JSON, with that service's code."""
+"""Words the front end's own errors as the addressed service would: XML or JSON, with that service's error code."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _CODES = {
 
 
 def protocol_of(request: Request, service: str | None) -> str:
-    """Return the wire protocol of `service`, or the likeliest one of an unsigned request."""
+    """Return the wire protocol of `service`, or for an unsigned request the likeliest one."""
     if service in PROTOCOLS:
         return PROTOCOLS[service]
     if "x-amz-target" in request.headers:

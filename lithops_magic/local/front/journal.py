@@ -1,7 +1,7 @@
-"""Keeps moto's state over a restart: requests that changed it are written down and repeated at the next start.
+"""Preserves moto's state across restarts: requests that changed it are logged, and replayed at the next start.
 
-moto's own recorder does not do: repeated requests get other identifiers than those that clients have, signatures that
-have expired are refused, and it writes down every read as well.
+moto's own recorder will not do: replayed requests get new identifiers that clients do not know, expired signatures
+are refused, and it records every read as well.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from lithops_magic.local.front.error_replies import PROTOCOLS
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 NOT_KEPT = frozenset({"sts", "logs"})
-"""Services whose state is of no use after a restart: keys for an hour, and logs that would outgrow everything else."""
+"""Services whose state is not worth keeping: session keys expire in an hour, and logs would outgrow everything else."""
 
 _READING = ("Get", "List", "Describe")
 
 
 class Journal:
-    """A WSGI application around moto that repeats what the last server was told.
+    """A WSGI application around moto that records changes and replays those of earlier servers.
 
     Parameters
     ----------
     seed : callable
-        Sets moto's source of identifiers, which makes a repeated request give the same ones.
+        Seeds moto's source of identifiers, so that a replayed request yields the same ones.
     """
 
     def __init__(self, path: Path, app: WsgiApp, seed: Callable[[str], None]) -> None:
         self._path = path
         self._app = app
         self._seed = seed
-        # Identifiers repeat only if nothing else draws any meanwhile, so even reading waits its turn.
+        # Identifiers are reproducible only if no other request draws any meanwhile, so even reads wait their turn.
         self._turn = threading.Lock()
         if not path.exists():
             path.touch(mode=0o600)
@@ -52,7 +52,7 @@ class Journal:
         self._count = len(self._entries)
 
     def replay(self, warm_up: Callable[[], None]) -> None:
-        """Bring moto to where the last server was; `warm_up` has moto make its own things, as the default VPC."""
+        """Bring moto to the last server's state; `warm_up` makes moto create its own, such as the default VPC."""
         self._seed(self._salt)
         warm_up()
         uploads: dict[str, str] = {}
@@ -82,7 +82,7 @@ class Journal:
                 entry = {"environ": kept, "body": base64.b64encode(body).decode(), "upload": _upload_id(answer)}
                 self._append(entry)
                 self._count += 1
-        # Only now, so that no client believes in a change that a crash would lose.
+        # The client gets its response only after this write, so that no acknowledged change is lost in a crash.
         start_response(*begun[-1])
         return [answer]
 
@@ -95,12 +95,12 @@ class Journal:
                 if written != len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
             except OSError:
-                # What was written in part would spoil the line that follows.
+                # A partly written line would corrupt the next one.
                 file.truncate(end)
                 raise
 
     def _read(self) -> tuple[str, list[dict[str, Any]]]:
-        """Return the salt and all whole entries; a line that a crash cut off is dropped."""
+        """Return the salt and all complete entries; a line truncated by a crash is dropped."""
         text = self._path.read_text()
         whole, _, torn = text.rpartition("\n")
         if torn:
@@ -110,7 +110,7 @@ class Journal:
 
 
 def _upload_id(answer: bytes) -> str:
-    """Return the identifier of a multipart upload that was begun, which moto takes from the system's randomness."""
+    """Return the identifier of a new multipart upload, which moto draws from the system's randomness."""
     found = re.search(rb"<InitiateMultipartUploadResult.*?<UploadId>(.+?)</UploadId>", answer, re.DOTALL)
     return found[1].decode() if found else ""
 

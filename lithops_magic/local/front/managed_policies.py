@@ -1,4 +1,4 @@
-"""AWS's own policies, more than a thousand, made when somebody first asks for a policy: no first job does."""
+"""AWS's managed policies, over a thousand, created only when a policy is first looked up: a first job never does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def defer_policies() -> None:
-    """Have moto's IAM make them later than at its own start, of which they are the larger part."""
+    """Make moto's IAM create them lazily: they are most of its start-up time."""
     from moto.iam.models import IAMBackend
 
     make = IAMBackend._init_aws_policies
@@ -16,13 +16,13 @@ def defer_policies() -> None:
     def begin(backend: IAMBackend) -> MutableMapping[str, Any]:
         return LaterPolicies(lambda: {policy.arn: policy for policy in make(backend)})
 
-    # What `aws_managed_policies` holds is only read to make the other.
+    # `aws_managed_policies` is read only to create the others.
     setattr(IAMBackend, "_init_aws_policies", lambda _: [])  # noqa: B010
     setattr(IAMBackend, "_init_managed_policies", begin)  # noqa: B010
 
 
 class LaterPolicies(MutableMapping[str, Any]):
-    """Policies by their ARN; `make` gives the first ones when any are looked for."""
+    """Policies by ARN; `make` creates them at the first lookup."""
 
     def __init__(self, make: Callable[[], Mapping[str, Any]]) -> None:
         self._make: Callable[[], Mapping[str, Any]] | None = make

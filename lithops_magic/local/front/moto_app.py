@@ -1,4 +1,4 @@
-"""moto's own server application behind ASGI, made ready before it is first needed."""
+"""moto's own server application behind ASGI, prepared before it is first needed."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from lithops_magic.local.front.journal import Journal, WsgiApp
 from lithops_magic.local.front.managed_policies import defer_policies
 
 THREADS = 32
-"""moto is bound by the interpreter lock; more threads only let slow uploads overlap."""
+"""moto is limited by the interpreter lock; more threads only let slow uploads overlap."""
 
 _FIRST_CALLS = {"iam": "ListRoles", "sts": "GetCallerIdentity"}
-"""Calls whose first answer takes moto a tenth of a second together: all that a first job needs."""
+"""Calls made at start-up: all a first job needs, and together a tenth of a second."""
 
 _SLOW_FIRST_CALLS = {"iam": "ListPolicies", "ec2": "DescribeSubnets"}
-"""Calls whose first answer takes moto more than a second, during which it can do nothing else."""
+"""Calls that take moto more than a second the first time, during which it can do nothing else."""
 
 QUIET = 2.0
-"""Seconds without a request after which the slow first calls are made; a request that needs them makes them anyway."""
+"""Seconds without a request after which the slow calls are made; a request that needs them pays for them earlier."""
 
 
 @cache
@@ -48,23 +48,23 @@ class MotoApp:
     Parameters
     ----------
     kept : Path or None
-        Folder in which moto's state survives this process.
+        Folder in which moto's state is persisted.
     """
 
     def __init__(self, kept: Path | None) -> None:
         self._kept = kept
         self._journal: Journal | None = None
-        # moto's modules import each other in circles, which fails when two threads do it: requests wait for the first.
+        # moto's circular imports fail when two threads run them at once: requests wait for the first import.
         self._ready = threading.Event()
         self._last_request = time.monotonic()
-        # a2wsgi types its own shapes of what ASGI and WSGI leave open.
+        # a2wsgi has its own, narrower types for ASGI and WSGI.
         self._asgi: Any = WSGIMiddleware(cast(Any, self._wsgi), workers=THREADS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._asgi(scope, receive, send)
 
     def get_ready(self) -> None:
-        """Restore the state that was kept; without any, import moto in the background, not to delay the start."""
+        """Restore persisted state; without any, import moto in the background so as not to delay the start."""
         if self._kept:
             self._journal = Journal(self._kept / "moto.jsonl", _moto(), _seed)
             self._journal.replay(lambda: _call(_FIRST_CALLS, _SLOW_FIRST_CALLS))
@@ -92,7 +92,7 @@ class MotoApp:
 
 
 def _restore_names(environ: dict[str, Any]) -> None:
-    """Give moto what WSGI loses: the path still encoded, and underscores in S3 metadata names."""
+    """Give moto what WSGI loses: the percent-encoded path, and underscores in S3 metadata names."""
     from moto.core.request import (
         PRESERVED_HEADER_NAMES_ENVIRON_KEY,
         environ_key_for_header,

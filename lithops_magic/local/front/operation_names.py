@@ -23,10 +23,10 @@ class _Route:
     operation: str
     path: re.Pattern[str]
     query: Mapping[str, str]
-    """Query keys the operation demands; an empty value means any."""
+    """Query keys the operation requires; an empty value matches any."""
     headers: frozenset[str]
     weight: tuple[int, int]
-    """How particular the route is: demanded keys, then literal characters of the path."""
+    """How specific the route is: required keys, then literal characters of the path."""
 
     def matches(self, request: Request) -> bool:
         return (
@@ -56,7 +56,7 @@ def _operation(service: str, request: Request) -> str:
 
 @cache
 def _routes(service: str) -> dict[str, list[_Route]]:
-    """Return the service's routes by HTTP method, the most particular first."""
+    """Return the service's routes by HTTP method, most specific first."""
     model: dict[str, Any] = Loader().load_service_model(_MODELS.get(service, service), "service-2")
     routes: dict[str, list[_Route]] = {}
     for name, described in model["operations"].items():

@@ -1,7 +1,7 @@
 """Checks S3's older presigned URLs, signed by AWS's signature version 2.
 
-Without this, no URL of a plain `generate_presigned_url` would work here: in regions older than 2014, us-east-1 among
-them, boto3 makes them unless told `signature_version="s3v4"`.
+Without this, no URL of a plain `generate_presigned_url` would work here: for regions opened before 2014, us-east-1
+among them, boto3 still creates this kind unless given `signature_version="s3v4"`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from botocore.credentials import Credentials
 from lithops_magic.local.front.credentials import Credential, Identity, Keyring, Reason, Refused, Signed
 
 MARK = "AWSAccessKeyId"
-"""The query parameter that tells such a URL."""
+"""The query parameter that marks such a URL."""
 
 
 def verify(keyring: Keyring, request: Signed, now: float) -> Identity:
@@ -26,7 +26,7 @@ def verify(keyring: Keyring, request: Signed, now: float) -> Identity:
     Raises
     ------
     Refused
-        The URL has expired or was changed.
+        The URL has expired or was tampered with.
     """
     query = {name: values[0] for name, values in parse_qs(urlsplit(request.url).query, keep_blank_values=True).items()}
     expires = query.get("Expires", "")
@@ -58,7 +58,7 @@ def _signature(credential: Credential, request: Signed, query: dict[str, str], e
 
 
 class _Signer(HmacV1QueryAuth):
-    """botocore's signer, told when the URL expires."""
+    """botocore's signer with a given expiry time."""
 
     def __init__(self, credentials: Credentials, expires: str) -> None:
         super().__init__(credentials)

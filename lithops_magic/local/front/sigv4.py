@@ -19,7 +19,7 @@ from lithops_magic.local.front.credentials import Credential, Identity, Keyring,
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 MAX_SKEW = 15 * 60
-"""Seconds a signature's date may differ from our clock (IAM User Guide, "Elements of an AWS API request signature")."""
+"""Allowed clock skew in seconds (IAM User Guide, "Elements of an AWS API request signature")."""
 
 MAX_EXPIRES = 7 * 24 * 3600
 """Seconds a presigned URL may live (Amazon S3 API Reference, "Authenticating requests: using query parameters")."""
@@ -30,7 +30,7 @@ _HASH = "x-amz-content-sha256"
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """What the sender says about its signature."""
+    """What a request states about its signature."""
 
     credential: Credential
     date: str
@@ -42,7 +42,7 @@ class _Claim:
 
 
 def claimed_service(request: Signed) -> str | None:
-    """Return the signing name a request carries, whether or not its signature holds."""
+    """Return the signing name a request carries, whether or not its signature is valid."""
     authorization = request.header("authorization") or ""
     query = parse_qs(urlsplit(request.url).query)
     if presigned_v2.MARK in query:
@@ -78,18 +78,18 @@ def verify(keyring: Keyring, request: Signed, now: float | None = None) -> Ident
 
 
 def check_head(keyring: Keyring, request: Signed) -> None:
-    """Refuse, before its body is read, a request whose head shows that nobody known has signed it lately.
+    """Refuse, before reading its body, a request whose headers show no recent signature by a known key.
 
     Raises
     ------
     Refused
-        It is unsigned, too old, or signed by somebody unknown.
+        It is unsigned, too old, or signed with an unknown key.
     """
     _claimed(keyring, request, time.time())
 
 
 def _claimed(keyring: Keyring, request: Signed, now: float) -> _Claim | None:
-    """Return what the head claims; None for S3's older presigned URLs."""
+    """Return what the headers claim; None for S3's older presigned URLs."""
     authorization = request.header("authorization")
     query = parse_qs(urlsplit(request.url).query, keep_blank_values=True)
     if authorization is not None:
@@ -202,7 +202,7 @@ def _without(url: str, parameter: str) -> str:
 
 
 class _Signer(SigV4Auth):
-    """botocore's signer, told by the sender which headers were signed (other SDKs sign others than botocore does)."""
+    """botocore's signer for the headers the sender signed (other SDKs sign other headers than botocore)."""
 
     def headers_to_sign(self, request: Any) -> HTTPHeaders:
         chosen = HTTPHeaders()

@@ -1,1 +1,1 @@
-"""What runs inside a sandbox, under the function's own Python; started by path, never imported from here."""
+"""Code that runs inside a sandbox, under the function's own Python; started by path, never imported from here."""

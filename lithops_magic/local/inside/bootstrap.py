@@ -9,7 +9,7 @@ import sys
 
 
 def main() -> None:
-    """Order of `sys.path` as in Lambda: function, layers, runtime, standard library."""
+    """Set up `sys.path` in Lambda's order (function, layers, runtime, standard library), then run the handler loop."""
     runtime, opt = os.environ["LAMBDA_RUNTIME_DIR"], os.environ.get("LAMBDA_OPT_DIR", "/opt") + "/python"
     layers = [f"{opt}/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages", opt]
     sys.path.remove(sys.path[0])
@@ -17,13 +17,13 @@ def main() -> None:
     if "PYTHONPATH" not in os.environ:
         sys.path[:0] = layers
     sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
-    # Outside of namespaces, the interpreter's own packages are those of this machine.
+    # Without namespaces, the interpreter's own packages are this machine's.
     own = site.getsitepackages() if runtime == "/var/runtime" else []
     for folder in (*own, *layers):
         if os.path.isdir(folder):
             site.addsitedir(folder)
     os.environ.setdefault("PYTHONPATH", runtime)
-    # `-S` leaves these out, and function code does call exit().
+    # `-S` leaves these builtins out, but function code does call exit().
     site.setquit()
     site.setcopyright()
     site.sethelper()

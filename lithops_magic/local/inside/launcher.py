@@ -1,9 +1,9 @@
-"""Starts one sandbox process inside its isolation and ends all it spawned; run by path, outside the package.
+"""Starts one isolated sandbox process and kills everything it spawned; run by path, outside the package.
 
-Protocol: one marshalled specification on standard input, which then stays open for as long as the server wants
-the sandbox to live. Only the standard library's cheapest modules are imported: this is on the cold start's path. One
-file, because an isolated interpreter without `site` finds nothing beside it, and whatever it imported would have to be
-seen before the root changes.
+Protocol: one marshalled specification on standard input, which then stays open as long as the sandbox is to live.
+Only the cheapest modules of the standard library are imported, because this is part of every cold start. It is a
+single file because an isolated interpreter without `site` finds no modules next to it, and everything has to be
+imported before the root changes.
 """
 
 # ruff: noqa: PTH102, PTH103, PTH110, PTH112, PTH113, PTH116, PTH120, PTH123, PTH211, SIM105
@@ -45,7 +45,7 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
 
 class Kernel:
-    """The few calls that Python's `os` lacks."""
+    """The few system calls that Python's `os` lacks."""
 
     def __init__(self) -> None:
         import ctypes
@@ -68,7 +68,7 @@ class Kernel:
 
 
 def inherited_flags(path: str) -> int:
-    """Mount flags of the host, which a user namespace may not take away."""
+    """Return the host's mount flags, which a user namespace may not clear."""
     # The kernel's ST_* and MS_* bits are equal except for relatime.
     present = os.statvfs(path).f_flag
     kept = present & (MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_RDONLY)
@@ -79,7 +79,7 @@ def main() -> NoReturn:
     spec: dict[str, Any] = marshal.load(sys.stdin.buffer)
     if os.name == "nt":
         run_on_windows(spec)
-    # Everything is imported before the root changes under this process too.
+    # Imported now: after the root changes, modules can no longer be found.
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -90,7 +90,7 @@ def main() -> NoReturn:
 
 
 def run_in_namespaces(kernel: Kernel, spec: dict[str, Any]) -> int:
-    """A process-id namespace dies with its first process: nothing the function spawns can outlive this one."""
+    """Run the function in new namespaces; a PID namespace dies with its first process, so nothing outlives this one."""
     import select
 
     die_with_parent(kernel, spec["server"])
@@ -153,7 +153,7 @@ def become_function(kernel: Kernel | None, spec: dict[str, Any], parent: int) ->
         die_with_parent(kernel, parent)
         kernel.call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     os.chdir(spec["directory"])
-    # Executing as a user other than 0 drops the capabilities that the new namespaces gave.
+    # Executing as a user other than 0 drops the capabilities gained with the new namespaces.
     wrapper = spec["environment"].get(WRAPPER)
     command = [wrapper, *spec["argv"]] if wrapper else spec["argv"]
     try:
@@ -168,7 +168,7 @@ def limit_resources(*, in_namespaces: bool) -> None:
     import resource
 
     limits = [(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)]
-    # Before Linux 5.14, and without a namespace, this one counts all processes of the user.
+    # Before Linux 5.14, and without namespaces, this limit counts all processes of the user.
     if in_namespaces and kernel_version() >= (5, 14):
         limits.append((resource.RLIMIT_NPROC, MAX_PROCESSES))
     if hasattr(resource, "RLIMIT_MEMLOCK"):
@@ -191,7 +191,7 @@ def die_with_parent(kernel: Kernel, parent: int) -> None:
 
 
 def on_end_of_input(kill: Callable[[], object]) -> NoReturn:
-    """End everything when the server closes its end, or ends."""
+    """Kill everything when the server closes its end of the pipe, or dies."""
     while os.read(0, 1):
         pass
     kill()
@@ -199,7 +199,7 @@ def on_end_of_input(kill: Callable[[], object]) -> NoReturn:
 
 
 def kill_at_end_of_input(poll: select.poll, child: int) -> None:
-    """Wait for the child's or the input's end; without a thread, which a new process-id namespace forbids."""
+    """Wait for the child to exit or the input to close; without a thread, which a new PID namespace forbids."""
     poll.register(0)
     poll.register(os.pidfd_open(child))
     if any(descriptor == 0 for descriptor, _ in poll.poll()):
@@ -214,7 +214,7 @@ def reap_until(child: int) -> int:
 
 
 def kill_descendants(child: int) -> None:
-    """Kill the function's session and, where `/proc` tells, whoever left it."""
+    """Kill the function's session and, where `/proc` exists, processes that left it."""
     try:
         os.killpg(child, signal.SIGKILL)
     except ProcessLookupError:
@@ -225,7 +225,7 @@ def kill_descendants(child: int) -> None:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
             except (ProcessLookupError, ChildProcessError):
-                # The other thread was faster.
+                # The other thread has already reaped it.
                 continue
 
 
@@ -238,7 +238,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def end_as(status: int) -> NoReturn:
-    """End the way the function's process ended, so that the server sees its exit status or signal."""
+    """Exit the way the function's process did, so that the server sees its exit status or signal."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         if number != signal.SIGKILL:
@@ -272,7 +272,7 @@ def build_root(kernel: Kernel, spec: dict[str, Any]) -> None:
 
 
 def mount_tmp(kernel: Kernel, folder: str, target: str, size: int) -> None:
-    """Mount `/tmp` with what an earlier process of the sandbox left in `folder`; without a size, `folder` itself."""
+    """Mount `/tmp` with what the sandbox's earlier process left in `folder`; without a size, mount `folder` itself."""
     os.mkdir(target)
     if not size:
         kernel.bind(folder, target, True)
@@ -300,7 +300,7 @@ def move(source: int, target: int) -> None:
             elif stat.S_ISREG(found.st_mode):
                 move_file(name, source, target, found)
         except OSError:
-            # Whatever the function made unreadable is lost.
+            # Files the function made unreadable are lost.
             continue
     os.close(source)
     os.close(target)
@@ -322,7 +322,7 @@ def mount_proc(kernel: Kernel, target: str) -> None:
     try:
         kernel.mount("proc", target, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     except PermissionError:
-        # A container that hides parts of its own /proc may not mount another.
+        # A container with parts of its own /proc masked may not mount another.
         pass
 
 

@@ -1,4 +1,4 @@
-"""Stand-in for awslambdaric's native `runtime_client`, which exists for manylinux only."""
+"""Replacement for awslambdaric's native `runtime_client`, which exists for manylinux only."""
 
 # ruff: noqa: ARG001
 

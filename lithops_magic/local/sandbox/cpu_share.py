@@ -1,4 +1,4 @@
-"""CPU in proportion to memory, as Lambda gives it: a quota of the kernel's where it can be set, else niceness."""
+"""CPU in proportion to memory, as on Lambda: a kernel quota where one can be set, else niceness."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 MEMORY_OF_ONE_CPU = 1769
 """MB (developer guide, "Memory and computing power")."""
 PERIOD = 20_000
-"""Microseconds over which the quota holds, short so that a burst is too."""
+"""Microseconds over which the quota holds; short, so that bursts are short too."""
 LEAST_QUOTA = 1000
-"""Microseconds; the kernel takes no less."""
+"""Microseconds; the kernel's minimum."""
 NICE_STEP = 1.25
-"""How much more CPU one level of niceness means."""
+"""Factor in CPU per level of niceness."""
 ROOTS = (Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup"))
-"""Of control groups version 1 and 2."""
+"""Mount points of control groups, versions 1 and 2."""
 
 
 class CpuShare:
-    """Gives each sandbox's processes their part of the CPU; belongs to the event loop's thread."""
+    """Gives each sandbox's processes their share of CPU; used only from the event loop's thread."""
 
     def __init__(self, roots: tuple[Path, ...] = ROOTS) -> None:
         groups = (_make(root / f"lithops-magic-{os.getpid()}") for root in roots)
@@ -29,11 +29,11 @@ class CpuShare:
 
     @property
     def is_exact(self) -> bool:
-        """Whether the kernel enforces a quota, rather than sharing out what is scarce."""
+        """Whether the kernel enforces a quota; niceness only matters when CPU is scarce."""
         return self._group is not None
 
     def give(self, pid: int, memory: int) -> None:
-        """Limit a process that has no children yet, and all it will have."""
+        """Limit a process that has no children yet, and its future children."""
         if self._group is None:
             if hasattr(os, "setpriority"):
                 with suppress(OSError):
@@ -45,7 +45,7 @@ class CpuShare:
         (group / "cgroup.procs").write_text(str(pid))
 
     def release(self, pid: int) -> None:
-        """Forget a process that has ended."""
+        """Clean up after a process that has exited."""
         if self._group is not None:
             with suppress(OSError):
                 (self._group / str(pid)).rmdir()
@@ -58,17 +58,17 @@ class CpuShare:
 
 
 def quota(memory: int) -> int:
-    """Microseconds of CPU in each period."""
+    """Return the microseconds of CPU per period."""
     return max(LEAST_QUOTA, PERIOD * memory // MEMORY_OF_ONE_CPU)
 
 
 def niceness(memory: int) -> int:
-    """Level at which a process gets its share beside others that compete for the same CPU."""
+    """Return the niceness at which a process gets its share when competing for CPU."""
     return min(19, max(0, round(math.log(MEMORY_OF_ONE_CPU / memory, NICE_STEP))))
 
 
 def _make(group: Path) -> Path | None:
-    """Make the control group for all sandboxes, or return None where this user or system has none to give."""
+    """Create the control group for all sandboxes, or return None where this user or system does not allow it."""
     if not (group.parent / "cgroup.procs").exists():
         return None
     try:

@@ -23,11 +23,11 @@ from lithops_magic.local.sandbox.pip_settings import pip_conf
 
 Choice = Literal["auto", "namespaces", "none"]
 BASE_PYTHON = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
-"""The interpreter behind a virtual environment, which knows nothing of the environment's packages."""
+"""The interpreter behind a virtual environment; it does not see the environment's packages."""
 BASE_PREFIX = os.path.realpath(sys.base_prefix)
 LAUNCHER = Path(launcher.__file__)
 LANG_DIR = "/var/lang"
-"""Where Lambda keeps its interpreter; also frees us from where the host keeps its own."""
+"""Where Lambda has its interpreter; also hides where the host has its own."""
 TASK_DIR, RUNTIME_DIR, OPT_DIR = "/var/task", "/var/runtime", "/opt"
 SYSTEM_DIRS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 SYSTEM_FILES = (
@@ -35,7 +35,7 @@ SYSTEM_FILES = (
     *("resolv.conf", "services", "ssl"),
 )
 TMP_SHARE = 4
-"""Part of this machine's memory that one function's `/tmp` may take; a larger one is on disk, without a limit."""
+"""Fraction of this machine's memory that one function's `/tmp` may take; a larger one is on disk, without a limit."""
 STREAMS = ("stdin", "stdout", "stderr")
 DEVICES = ("null", "zero", "full", "random", "urandom")
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nsbx_user1051:x:993:990::/home/sbx_user1051:/sbin/nologin\n"
@@ -71,7 +71,7 @@ class Isolation:
     runtime
         Folder with what Lambda keeps in `/var/runtime`.
     choice
-        `auto` takes namespaces where this machine lets an ordinary user have them.
+        `auto` uses namespaces where this machine lets an ordinary user create them.
     """
 
     def __init__(self, runtime: Path, scratch: Path, choice: Choice) -> None:
@@ -80,25 +80,25 @@ class Isolation:
         if choice != "none" and sys.platform == "linux" and platform.machine() in PIVOT_ROOT:
             self._packages = runtime_dir.site_packages(runtime.parent / "site-packages")
             self._machine = machine(runtime, self._packages)
-            # A /tmp with a limit is kept in memory.
+            # A size limit needs tmpfs, which lives in memory.
             self._largest_tmp = psutil.virtual_memory().total // TMP_SHARE >> 20
             self.namespaces = self._probe(scratch)
         if choice == "namespaces" and not self.namespaces:
-            raise RuntimeError("This machine does not let this user create namespaces; use isolation auto or none.")
+            raise RuntimeError("This machine does not let this user create namespaces: use --isolation auto or none.")
 
     @property
     def supervisors(self) -> int:
-        """Generations of processes below the launcher that are not the function's."""
+        """Generations of processes below the launcher that do not belong to the function."""
         return 1 if self.namespaces else 0
 
     @property
     def note(self) -> str:
-        """One line for the user when functions see more of this machine than they would of Lambda, else empty."""
+        """One line for the user when functions see more of this machine than on Lambda, else empty."""
         if self.namespaces:
             return ""
         return (
-            "Functions run without namespaces here: they can read this machine's files as you can, "
-            "and find /tmp as $TMPDIR, layers as $LAMBDA_OPT_DIR and /mnt/NAME as $LAMBDA_MOUNT_NAME."
+            "Functions run without namespaces here: they can read the same files as you, "
+            "and find /tmp at $TMPDIR, layers at $LAMBDA_OPT_DIR, and /mnt/NAME at $LAMBDA_MOUNT_NAME."
         )
 
     def specification(self, view: View, environment: dict[str, str]) -> bytes:
@@ -137,7 +137,7 @@ class Isolation:
         found |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(view.tmp))
         for target, source in view.mounts:
             found["LAMBDA_MOUNT_" + Path(target).name.upper().replace("-", "_").replace(".", "_")] = str(source)
-        # Windows cannot open a socket without it.
+        # Windows cannot open a socket without this variable.
         return found | {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
 
     def _namespaced(self, view: View, environment: dict[str, str], command: list[str]) -> dict[str, Any]:
@@ -153,7 +153,7 @@ class Isolation:
         return {**self._machine, **own, **tmp, "environment": environment, "argv": [python, *command]}
 
     def _probe(self, scratch: Path) -> bool:
-        """Try the real thing once: distributions forbid namespaces in too many ways to ask for each."""
+        """Try a real sandbox once: distributions restrict namespaces in too many ways to check each."""
         view = View(scratch / "probe", scratch, scratch, ())
         view.tmp.mkdir(parents=True)
         view.root.mkdir()
@@ -174,7 +174,7 @@ class Isolation:
 def machine(runtime: Path, packages: Path) -> dict[str, Any]:
     """Return what all sandboxes see of this machine: its system, this interpreter and Lambda's runtime, read-only.
 
-    In the interpreter's own folder for packages they find those in `packages`.
+    The interpreter's own package folder shows what is in `packages`.
     """
     binds: list[tuple[str, str, bool]] = [(BASE_PREFIX, LANG_DIR, False)]
     links = [("/dev/fd", "/proc/self/fd")]

@@ -1,4 +1,4 @@
-"""Ships what functions print to CloudWatch Logs, in a thread of its own so that no invocation waits for it."""
+"""Ships functions' output to CloudWatch Logs in a separate thread, so that no invocation waits for it."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from types_boto3_logs.type_defs import InputLogEventTypeDef
 
 INTERVAL = 0.1
-"""Seconds during which lines are gathered into one request."""
+"""Seconds over which lines are batched into one request."""
 MAX_BATCH = 900_000
-"""Bytes; PutLogEvents takes 1,048,576 with 26 for each event."""
+"""Bytes; PutLogEvents accepts 1,048,576, counting 26 for each event."""
 MAX_EVENTS = 10_000
-"""Events PutLogEvents takes."""
+"""Events per PutLogEvents request."""
 MAX_LINE = 250_000
-"""Characters; CloudWatch Logs takes 256 KB for an event."""
+"""Characters; CloudWatch Logs accepts 256 KB per event."""
 
 
 class LogShipper:
-    """Buffers log text and sends it, in order, one event for each line.
+    """Buffers log text and sends it in order, one event per line.
 
     Parameters
     ----------
     connect
-        Makes the boto3 client; called in the shipper's thread when there is something to send.
+        Creates the boto3 client; called in the shipper's thread when there is something to send.
     """
 
     def __init__(self, connect: Callable[[], CloudWatchLogsClient]) -> None:
@@ -52,12 +52,12 @@ class LogShipper:
         self._wake.set()
 
     def flush(self, timeout: float = 10.0) -> bool:
-        """Wait until everything queued so far was sent; False after `timeout` seconds."""
+        """Wait until everything queued so far has been sent; return False after `timeout` seconds."""
         with self._sent:
             return self._sent.wait_for(lambda: self._pending == 0, timeout)
 
     def close(self, timeout: float = 2.0) -> None:
-        """Send what is queued, at most for `timeout` seconds, and end."""
+        """Send what is queued, for at most `timeout` seconds, and stop."""
         self.flush(timeout)
         self._closed = True
         self._wake.set()
@@ -101,7 +101,7 @@ class LogShipper:
 
 
 def batches(events: list[InputLogEventTypeDef]) -> Iterator[list[InputLogEventTypeDef]]:
-    """Cut `events` into what PutLogEvents takes at once."""
+    """Split `events` into batches that fit one PutLogEvents request."""
     batch: list[InputLogEventTypeDef] = []
     size = 0
     for event in events:

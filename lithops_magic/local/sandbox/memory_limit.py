@@ -1,4 +1,4 @@
-"""Measures what sandboxes use of memory, and watches the busy ones so that none exceeds its function's limit."""
+"""Measures sandboxes' memory, and watches the busy ones so that none exceeds its function's limit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 INTERVAL = 0.02 if sys.platform == "linux" else 0.1
-"""Seconds between looks; elsewhere a look costs a scan of all processes."""
+"""Seconds between samples; longer outside Linux, where each one scans all processes."""
 PROC = Path("/proc")
 
 
@@ -20,7 +20,7 @@ class Watched(Protocol):
 
 
 class Watch:
-    """One task for all sandboxes, running only while some are busy."""
+    """One asyncio task for all sandboxes, running only while some are busy."""
 
     def __init__(self) -> None:
         self._watched: set[Watched] = set()
@@ -61,24 +61,24 @@ def descendants(root: int, supervisors: int) -> list[int]:
 
 
 def resident(pids: Iterable[int]) -> int:
-    """Return the bytes resident in `pids`; what several share counts several times."""
+    """Return the resident bytes of `pids`; shared memory counts once per process."""
     return sum(map(_resident, pids))
 
 
 def proportional(pids: Iterable[int]) -> int:
-    """Return the bytes resident in `pids`; what several share counts once, where the system tells."""
+    """Return the resident bytes of `pids`; shared memory counts once, where the system reports it."""
     return sum(map(_proportional if sys.platform == "linux" else _resident, pids))
 
 
 def peak(pid: int) -> int:
-    """Return the most bytes that were ever resident in one process, or 0 where only samples can tell."""
+    """Return the peak resident bytes of one process, or 0 where the system does not record it."""
     with suppress(OSError, ValueError, IndexError):
         return int((PROC / str(pid) / "status").read_text().split("VmHWM:", 1)[1].split(None, 1)[0]) * 1024
     return 0
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process is there and neither stopped nor a zombie; only where `/proc` tells."""
+    """Whether the process exists and is neither stopped nor a zombie; only where there is `/proc`."""
     with suppress(OSError, IndexError):
         return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] not in "TtZX"
     return False

@@ -1,4 +1,4 @@
-"""How pip reaches packages on this machine, for functions that install some: index and certificates, no secrets."""
+"""This machine's pip settings (index and certificates, no secrets), for functions that install packages."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ OTHERS = ("trusted-host", "cert")
 
 
 def pip_conf(environment: Mapping[str, str] = os.environ) -> str:
-    """Return the text of a `/etc/pip.conf`, empty where this machine's pip has no settings of use in a sandbox."""
+    """Return the text of `/etc/pip.conf`; empty if this machine's pip has no settings that are useful in a sandbox."""
     found: dict[str, str] = {}
     for file in _files(environment):
         parser = configparser.RawConfigParser()
         try:
             parser.read(file)
         except (OSError, ValueError, configparser.Error):
-            # pip itself will say so.
+            # pip itself will report it.
             continue
         if parser.has_section("global"):
             found.update(parser.items("global"))
@@ -46,6 +46,6 @@ def _variable(name: str) -> str:
 
 
 def _reachable(urls: str) -> str:
-    """Those that need neither a file of this machine nor a password."""
+    """Return the URLs that need neither a file of this machine nor a password."""
     parts = [(url, urlsplit(url)) for url in urls.split()]
     return " ".join(url for url, part in parts if part.scheme in ("http", "https") and part.username is None)

@@ -1,4 +1,4 @@
-"""What Lambda itself says about an invocation: the lines around a function's log, and the payloads of failures."""
+"""What Lambda itself reports about an invocation: the lines around a function's log, and failure payloads."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Outcome:
     payload: bytes
     failed: bool
     status: str = ""
-    """`error` or `timeout` where the platform, not the function's code, ended it."""
+    """`error` or `timeout` if the platform, not the function's code, ended it."""
     error_type: str = ""
     message: str = ""
     """What the platform adds to the log."""
 
 
 def exited(request_id: str, status: int, out_of_memory: bool) -> Outcome:
-    """The outcome of an invocation whose process ended."""
+    """Return the outcome of an invocation whose process exited."""
     kind = "Runtime.OutOfMemory" if out_of_memory else "Runtime.ExitError"
     if out_of_memory or status < 0:
         number = 9 if out_of_memory else -status
@@ -62,7 +62,7 @@ def timed_out(request_id: str, timeout: int) -> Outcome:
 
 
 def init_failed(body: bytes) -> Outcome:
-    """The outcome of an invocation whose function could not be loaded."""
+    """Return the outcome of an invocation whose function could not be loaded."""
     try:
         kind = str(json.loads(body)["errorType"])
     except (ValueError, KeyError, TypeError):
@@ -81,7 +81,7 @@ def start_line(request_id: str, version: str) -> str:
 
 
 def init_line(milliseconds: float, phase: str, outcome: Outcome) -> str:
-    """What the log says of an initialization that failed, or was cut off."""
+    """Return the log line of an initialization that failed or timed out."""
     error = f"\tError Type: {outcome.error_type}" if outcome.status == "error" else ""
     return f"INIT_REPORT Init Duration: {milliseconds:.2f} ms\tPhase: {phase}\tStatus: {outcome.status}{error}\n"
 

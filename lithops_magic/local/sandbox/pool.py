@@ -1,4 +1,4 @@
-"""Gives each invocation a sandbox: warm before cold, most recently used first, no more alive than allowed."""
+"""Gives each invocation a sandbox: warm before cold, most recently used first, never more than the limit."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Pool:
         return len(self._calls)
 
     async def invoke(self, version: RunnableVersion, call: Call) -> Invoked:
-        """Run one invocation to its end, even when the caller goes away: Lambda cannot be told to stop either."""
+        """Run one invocation to its end even if the caller disconnects: on Lambda, it could not be stopped either."""
         return await asyncio.shield(spawn(self._run(version, call), self._calls))
 
     def retire(self, name: str) -> None:
-        """End the sandboxes of a function that was changed or deleted, busy ones after their invocation."""
+        """Close the sandboxes of a changed or deleted function, busy ones after their invocation."""
         for sandbox in [sandbox for sandbox in self._idle if sandbox.version.name == name]:
             self._idle.remove(sandbox)
             self._end(sandbox)
@@ -73,7 +73,7 @@ class Pool:
             self._release(sandbox)
 
     async def _acquire(self, version: RunnableVersion) -> Sandbox:
-        """Return a sandbox that counts as busy until it is released."""
+        """Return a sandbox, marked busy until it is released."""
         sandbox = self._warm(version)
         if sandbox is None and not self._reserve():
             turn: asyncio.Future[Sandbox | None] = asyncio.get_running_loop().create_future()
@@ -93,7 +93,7 @@ class Pool:
         return None
 
     def _reserve(self) -> bool:
-        """Take a place for a new sandbox, if need be that of the one unused for longest."""
+        """Reserve a slot for a new sandbox, evicting the least recently used one if need be."""
         if len(self._idle) + len(self._busy) + self._starting >= self._workers:
             if not self._idle:
                 return False
@@ -102,7 +102,7 @@ class Pool:
         return True
 
     def _release(self, sandbox: Sandbox) -> None:
-        """Hand the sandbox, or its place, to who has waited longest; else keep it warm."""
+        """Hand the sandbox, or its slot, to the longest-waiting invocation; else keep it warm."""
         following = self._next_waiting()
         if following and following[0] == sandbox.version and not sandbox.stale:
             following[1].set_result(sandbox)
@@ -141,7 +141,7 @@ class Pool:
             self._starting -= 1
 
     def _merged_layers(self, layers: tuple[Path, ...]) -> Path:
-        """Return a folder with the layers one over the other, built once for each combination."""
+        """Return a folder with the layers merged, built once per combination."""
         if len(layers) == 1:
             return layers[0]
         target = self._opts / hashlib.sha256("\0".join(map(str, layers)).encode()).hexdigest()
@@ -153,13 +153,13 @@ class Pool:
             try:
                 scratch.rename(target)
             except OSError:
-                # Another sandbox of the same function was faster.
+                # Another sandbox of the same function has already built it.
                 shutil.rmtree(scratch)
         return target
 
 
 def spawn(work: Coroutine[Any, Any, T], tasks: set[asyncio.Task[Any]]) -> asyncio.Task[T]:
-    """Run `work` on its own and keep it in `tasks` until it is done."""
+    """Run `work` as a task, referenced in `tasks` until it is done (asyncio itself holds tasks only weakly)."""
     task = asyncio.get_running_loop().create_task(work)
     tasks.add(task)
     task.add_done_callback(tasks.discard)
@@ -167,7 +167,7 @@ def spawn(work: Coroutine[Any, Any, T], tasks: set[asyncio.Task[Any]]) -> asynci
 
 
 def link_or_copy(source: str, target: str) -> None:
-    """A later layer's file replaces an earlier one's."""
+    """Link or copy a file; a later layer's replaces an earlier one's."""
     Path(target).unlink(missing_ok=True)
     try:
         os.link(source, target, follow_symlinks=False)

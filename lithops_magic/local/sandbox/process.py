@@ -1,4 +1,4 @@
-"""One operating-system process of a sandbox: starts it under the launcher, sees it end, kills it, reads its output."""
+"""One operating-system process of a sandbox: started under the launcher, watched, killed, and its output read."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from lithops_magic.local.sandbox.isolation import launcher_command
 from lithops_magic.local.sandbox.runtime_api import RuntimeApi
 
 ON_DISK = 1 << 20
-"""Bytes of output after which what was read is given back to the file system."""
+"""Bytes of output after which what has been read is released to the file system."""
 IN_MEMORY = 16 << 20
-"""Bytes of one invocation's output that are kept; a runaway print must not take the server's memory."""
+"""Most bytes of one invocation's output to keep; a runaway print must not fill the server's memory."""
 
 
 class Output:
-    """The file that a process and all it spawns write to, read up to its end whenever a reply has arrived.
+    """The file a process and everything it spawns write to, read to its end after each reply.
 
-    A file cannot fill up like a pipe, and all that was written before the reply is there.
+    Unlike a pipe, a file cannot fill up, and everything written before the reply is in it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,7 +34,7 @@ class Output:
         self._drained = bytearray()
 
     def read(self) -> bytes:
-        """Return what was written since the last call; of very much, its end."""
+        """Return what was written since the last call; only the end if it is very long."""
         self._drain()
         new = bytes(self._drained)
         self._drained.clear()
@@ -62,7 +62,7 @@ class Output:
 
 
 def free(descriptor: int, size: int) -> bool:
-    """Give the file's first `size` bytes back to the file system without moving what follows."""
+    """Release the file's first `size` bytes to the file system without moving what follows."""
     if sys.platform != "linux":
         return False
     import ctypes
@@ -74,12 +74,12 @@ def free(descriptor: int, size: int) -> bool:
 
 
 class SandboxProcess:
-    """The launcher, the function's process below it, and all that this one spawns.
+    """The launcher, the function's process below it, and everything that one spawns.
 
     Attributes
     ----------
     exited
-        Done when the process has ended: its exit status, or minus the number of the signal that ended it.
+        Done when the process has exited: its exit status, or minus the number of the signal that killed it.
     out_of_memory
         It exceeded `limit` and was killed for that.
     """
@@ -92,7 +92,7 @@ class SandboxProcess:
         self.out_of_memory = False
         self.peak = 0
         self._shared = 0
-        """Bytes that several processes have in common, when that was measured last."""
+        """Bytes shared among processes, as last measured."""
         self._output = output
         self._supervisors = supervisors
         self._limit = limit
@@ -103,9 +103,9 @@ class SandboxProcess:
         self._pidfd: int | None = None
 
     def start(self, specification: bytes) -> None:
-        """Start the launcher; the new process asks `api` for events when it is ready."""
+        """Start the launcher; the new process polls `api` for events when it is ready."""
         variables = ("LD_LIBRARY_PATH", "SYSTEMROOT")
-        # Not in a thread: Linux would take the thread's end for the death of the parent.
+        # Not in a thread: Linux would treat the thread's end as the parent's death.
         self._popen = subprocess.Popen(
             launcher_command(),
             stdin=subprocess.PIPE,
@@ -134,19 +134,19 @@ class SandboxProcess:
         if len(self._pids) == 1:
             self._shared = 0
         elif used > self._limit or used - self._shared > self.peak:
-            # Where it matters, what they have in common is counted once, which takes longer.
+            # Near the limit, shared memory is counted only once, which takes longer to measure.
             self._shared = max(0, used - memory_limit.proportional(self._pids))
         self._note_use(used - self._shared)
         self._output.keep_small()
 
     def settle(self) -> None:
-        """Account for an invocation that has just replied: a limit exceeded between two looks counts too."""
+        """Check the memory limit when an invocation has replied: it may have been exceeded between two samples."""
         if self._popen:
             self._pids = [*self._descendants()]
             self._note_use(max(map(memory_limit.peak, self._pids), default=0))
 
     def freeze(self) -> None:
-        """Stop all processes below the launcher that are not stopped already, and what they start meanwhile."""
+        """Stop all running processes below the launcher, and those they start meanwhile."""
         if sys.platform != "linux":
             return
         while running := [pid for pid in self._descendants() - self._frozen if memory_limit.is_running(pid)]:
@@ -156,14 +156,14 @@ class SandboxProcess:
             self._frozen.update(running)
 
     def thaw(self) -> None:
-        """Let what `freeze` stopped go on; numbers that other processes have by now are left alone."""
+        """Resume what `freeze` stopped; reused process numbers are left alone."""
         for pid in self._frozen & self._descendants():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
         self._frozen.clear()
 
     def kill(self) -> None:
-        """End the process and all it spawned: the launcher does it when its input ends."""
+        """Kill the process and everything it spawned: the launcher does so when its input closes."""
         if self._popen and not self.exited.done():
             assert self._popen.stdin is not None
             self._popen.stdin.close()

@@ -1,4 +1,4 @@
-"""Runs functions: the part of the local Lambda that turns a version and an event into a reply."""
+"""Runs functions: turns a version and an event into a reply."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from lithops_magic.local.sandbox.runtime_api import Call
 from lithops_magic.local.sandbox.sandbox import Credentials, Invoked, Platform
 
 OWN_RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
-"""Lambda's name of the one runtime that can run here: this interpreter."""
+"""Lambda's name of the only runtime available here: this interpreter."""
 
 __all__ = ["OWN_RUNTIME", "Invoked", "Runtime"]
 
 
 class Runtime:
-    """Runs functions in sandbox processes; all methods belong to the event loop's thread.
+    """Runs functions in sandbox processes; all methods must be called from the event loop's thread.
 
     Parameters
     ----------
     state
-        Existing folder; everything below its `runtime` folder is replaced now and removed by `close`.
+        Existing folder; its `runtime` subfolder is replaced now and removed by `close`.
     endpoint_url
-        The local AWS, as functions reach it.
+        The local AWS's address for functions.
     workers
-        Most sandboxes alive.
+        Most sandboxes alive at once.
     credentials
-        Gives a session of the execution role in the function's name.
+        Returns a session of the execution role for the function.
     isolation
         `auto`, `namespaces` or `none`.
     native_client
@@ -75,7 +75,7 @@ class Runtime:
         self._share = CpuShare() if cpu_share else None
         platform = Platform(isolated, self._watch, variables, credentials, logs.add, self._share)
         self._pool = Pool(self._state, workers, platform)
-        # What a function invokes and waits for must not wait for the place that this function has.
+        # A function that another one invokes and waits for must not wait for the caller's slot: that would deadlock.
         self._inner = Pool(self._state / "inner", workers, platform)
 
     @property
@@ -93,12 +93,12 @@ class Runtime:
         invoked_arn: str,
         inner: bool = False,
     ) -> Invoked:
-        """Run one event; waits while all sandboxes are busy.
+        """Run one event, waiting while all sandboxes are busy.
 
         Parameters
         ----------
         inner
-            Whether another function asks for it.
+            Whether another function is the caller.
         client_context
             JSON text.
 
@@ -113,12 +113,12 @@ class Runtime:
         return await (self._inner if inner else self._pool).invoke(version, call)
 
     async def retire(self, name: str) -> None:
-        """End the sandboxes of a function that was changed or deleted, busy ones after their invocation."""
+        """Close the sandboxes of a changed or deleted function, busy ones after their invocation."""
         self._pool.retire(name)
         self._inner.retire(name)
 
     async def close(self) -> None:
-        """End all sandboxes and remove what they left."""
+        """Close all sandboxes and remove what they left."""
         await self._pool.close()
         await self._inner.close()
         self._watch.close()
@@ -129,7 +129,7 @@ class Runtime:
 
 def _cannot_run(runtime: str) -> ServiceError:
     text = (
-        f"The local AWS runs no container images, such as {runtime}: create the function from a zip."
+        f"The local AWS cannot run container images such as {runtime}: create the function from a zip."
         if "/" in runtime
         else f"The local AWS runs under {OWN_RUNTIME} and cannot run this {runtime} function: "
         f"create it with runtime {OWN_RUNTIME}."

@@ -1,4 +1,4 @@
-"""The Lambda Runtime API of one sandbox process: hands it events, takes its replies, on a port of its own."""
+"""The Lambda Runtime API of one sandbox process, on its own port: hands out events and receives replies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ACCEPTED = b'{"status":"OK"}\n'
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the runtime posted for an invocation; `payload` is None when it was too large to take."""
+    """What the runtime posted for an invocation; `payload` is None if it exceeded the limit."""
 
     payload: bytes | None
     failed: bool
@@ -44,12 +44,12 @@ class Call:
 
 
 class RuntimeApi:
-    """Serves one process of a sandbox; a fresh process gets a fresh one.
+    """Serves one process of a sandbox; each new process gets a new one.
 
     Attributes
     ----------
     ready
-        Done when the runtime asks for its first event: True; or has posted an init error: its JSON.
+        Done when the runtime asks for its first event (True) or posts an init error (its JSON).
     """
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class RuntimeApi:
             if is_own_user(writer.get_extra_info("socket")):
                 await self._serve(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            # The process has ended, or `close` cancelled what it waited for.
+            # The process has exited, or `close` canceled its pending request.
             pass
         finally:
             self._connections.discard(writer)

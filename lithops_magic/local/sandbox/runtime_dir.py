@@ -1,4 +1,4 @@
-"""Fills the folders of Lambda's own packages: awslambdaric and boto3 in `/var/runtime`, pip with the interpreter."""
+"""Fills the folders of Lambda's own packages: awslambdaric and boto3 in `/var/runtime`, pip in the interpreter's."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def build(folder: Path, *, native_client: bool) -> None:
     Parameters
     ----------
     native_client
-        Use awslambdaric's compiled client where it is installed; False takes the stand-in everywhere.
+        Use awslambdaric's compiled client where it is installed; False always uses our pure-Python one.
     """
     folder.mkdir(parents=True)
     native = _link_distributions(folder, native_client=native_client)
@@ -41,12 +41,12 @@ def build(folder: Path, *, native_client: bool) -> None:
 
 
 def mend(folder: Path) -> bool:
-    """Link anew what an installer has moved since, such as metadata whose folder is named by version.
+    """Relink what an installer has moved since, such as metadata folders, which are named by version.
 
     Returns
     -------
     bool
-        Whether anything had gone.
+        Whether anything was missing.
     """
     gone = [path for path in folder.iterdir() if not path.exists()]
     if gone:
@@ -59,7 +59,7 @@ def mend(folder: Path) -> bool:
 
 
 def _link_distributions(folder: Path, *, native_client: bool) -> bool:
-    """Link what is not there yet; whether the compiled client is."""
+    """Link what is not there yet; return whether the compiled client is present."""
     native = False
     for distribution in DISTRIBUTIONS:
         for source in top_level(distribution):
@@ -72,19 +72,19 @@ def _link_distributions(folder: Path, *, native_client: bool) -> bool:
 
 
 def site_packages(folder: Path) -> Path:
-    """Fill the folder of the interpreter's own packages: pip, as in Lambda, where this Python brings a wheel of it."""
+    """Fill the interpreter's own package folder with pip, as on Lambda, if this Python bundles its wheel."""
     folder.mkdir()
     bundled = Path(ensurepip.__file__).parent / "_bundled"
     wheels = [*Path(sysconfig.get_config_var("WHEEL_PKG_DIR") or bundled).glob("pip-*.whl")]
     if wheels:
-        # Python imports from a wheel as it is; unpacking it would delay the start.
+        # Python can import from a wheel directly; unpacking it would delay the start.
         shutil.copy(wheels[0], folder / "pip.whl")
         (folder / "pip.pth").write_text("pip.whl\n")
     return folder
 
 
 def top_level(distribution: str) -> list[Path]:
-    """Return the packages, modules and metadata that a distribution installed."""
+    """Return the packages, modules and metadata installed by a distribution."""
     try:
         found = importlib.metadata.distribution(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -97,7 +97,7 @@ def link(source: Path, target: Path) -> None:
     try:
         target.symlink_to(source, target_is_directory=source.is_dir())
     except OSError:
-        # Windows lets only administrators and developers link.
+        # On Windows, only administrators and developers may create links.
         if source.is_dir():
             shutil.copytree(source, target)
         else:

@@ -26,11 +26,11 @@ Credentials = Callable[[str, str], Awaitable[SandboxCredentials]]
 """Takes the ARN of the execution role and the function's name."""
 
 LOG_INTERVAL = 0.25
-"""Seconds after which what a function has printed meanwhile is in its log."""
+"""Seconds between shipments of a running function's output to its log."""
 LOG_KEPT = 65_536
-"""Characters of an invocation's log that are kept for its reply, which has 4 KB of them."""
+"""Characters of an invocation's log kept for its reply, which includes the last 4 KB."""
 INIT_LIMIT = 10.0
-"""Seconds of Lambda's Init phase; a longer one starts again inside the first invocation."""
+"""Seconds of Lambda's Init phase; a longer one is restarted inside the first invocation."""
 
 XRAY = {
     "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
@@ -38,19 +38,19 @@ XRAY = {
     "_AWS_XRAY_DAEMON_ADDRESS": "169.254.79.129",
     "_AWS_XRAY_DAEMON_PORT": "2000",
 }
-"""X-Ray's variables with the addresses that functions see; its SDK sends datagrams, which nobody receives here."""
+"""X-Ray's variables as functions see them; its SDK sends datagrams, which nothing receives here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Invoked:
-    """An invocation that ran.
+    """A finished invocation.
 
     Attributes
     ----------
     function_error
         Value of `X-Amz-Function-Error`, None when the function returned.
     log
-        The function's output between Lambda's own lines.
+        The function's output, framed by Lambda's own lines.
     """
 
     payload: bytes
@@ -65,12 +65,12 @@ class Platform:
     isolation: Isolation
     watch: Watch
     variables: dict[str, str]
-    """Region and endpoint as the functions' environment has them."""
+    """Region and endpoint, as in the functions' environment."""
     credentials: Credentials
     log: Callable[[str, str, str], None]
     """Takes log group, log stream and text."""
     share: CpuShare | None = None
-    """None: every sandbox may use all CPUs."""
+    """None if every sandbox may use all CPUs."""
 
 
 class Sandbox:
@@ -79,7 +79,7 @@ class Sandbox:
     Parameters
     ----------
     home
-        Folder that is this sandbox's own; removed by `close`.
+        This sandbox's folder; removed by `close`.
     opt
         What the function sees as `/opt`.
     """
@@ -98,12 +98,12 @@ class Sandbox:
         self._initialized = False
         self._peak = 0
         self._line = b""
-        """What was printed since the last line's end."""
+        """Output since the last newline."""
         self._unshipped = self._kept = ""
-        """Of the log of this invocation: what comes first, and its end."""
+        """The beginning and end of this invocation's log."""
 
     async def invoke(self, call: Call) -> Invoked:
-        """Run one event; every failure of the function becomes a payload as Lambda words it."""
+        """Run one event; a failure of the function becomes a payload worded as on Lambda."""
         log = ""
         init: float | None = None
         if not self._initialized:
@@ -126,7 +126,7 @@ class Sandbox:
         return Invoked(outcome.payload, "Unhandled" if outcome.failed else None, self._kept)
 
     async def _ship_while_it_runs(self) -> None:
-        """Bring whole lines to the log, as AWS does: whoever follows it need not wait for the end."""
+        """Ship complete lines to the log as they are printed, as AWS does, so that a log can be followed live."""
         while True:
             await asyncio.sleep(LOG_INTERVAL)
             printed = self._line + self._output.read()
@@ -141,7 +141,7 @@ class Sandbox:
             self._kept = (self._kept + text)[-LOG_KEPT:]
 
     def freeze(self) -> None:
-        """Stop whatever the function left running, as Lambda does between invocations."""
+        """Stop processes the function left running, as Lambda does between invocations."""
         if self._process:
             self._process.freeze()
 
@@ -156,7 +156,7 @@ class Sandbox:
         await asyncio.to_thread(shutil.rmtree, self._view.home, ignore_errors=True)
 
     async def _init_phase(self) -> tuple[float | None, str]:
-        """Return the milliseconds it took, or None when the first invocation has to try again; and what was logged."""
+        """Return its milliseconds (None if the first invocation has to retry it) and what was logged."""
         self._initialized = True
         started = time.perf_counter()
         try:
@@ -191,7 +191,7 @@ class Sandbox:
         return outcome, "".join(log)
 
     async def _run(self, call: Call, log: list[str]) -> Outcome:
-        """Hand the event over, starting a process first where there is none."""
+        """Hand the event over, starting a process first if there is none."""
         while True:
             if self._process is None:
                 started = time.perf_counter()
@@ -209,11 +209,11 @@ class Sandbox:
                 return replied(call.reply.result())
             if call.delivered:
                 return platform_log.exited(call.request_id, process.exited.result(), process.out_of_memory)
-            # It ended after its last reply, before it asked for this event.
+            # It exited after its last reply, before asking for this event.
             await self._end_process()
 
     async def _start_process(self, request_id: str) -> Outcome | None:
-        """Start a process and wait until it asks for an event; return why it never did."""
+        """Start a process and wait until it asks for an event; return the failure if it never does."""
         api = RuntimeApi()
         session = await self._platform.credentials(self.version.role, self.version.name)
         environment = self._environment(await api.start(), session)
@@ -235,7 +235,7 @@ class Sandbox:
     async def _died_at_start(self, request_id: str, process: SandboxProcess) -> Outcome:
         status = process.exited.result()
         if request_id and status < 0 and not process.out_of_memory:
-            # Lambda starts such a function again and again until its time is over.
+            # Lambda keeps restarting such a function until its timeout.
             await asyncio.Event().wait()
         return platform_log.exited(request_id, status, process.out_of_memory)
 
@@ -251,7 +251,7 @@ class Sandbox:
         return printed.decode(errors="replace")
 
     def _environment(self, address: str, session: SandboxCredentials) -> dict[str, str]:
-        """Return the function's own variables and those that Lambda documents; nothing of the host's."""
+        """Return the function's own variables and those Lambda documents; none of the host's."""
         version = self.version
         return {
             "LANG": "en_US.UTF-8",
