@@ -1,4 +1,4 @@
-"""The standard library's `Executor` on AWS Lambda, and joblib's back-end over it. Schedules nothing itself."""
+"""The standard library's `Executor` on AWS Lambda, and joblib's backend on top of it. No scheduling here."""
 
 from __future__ import annotations
 

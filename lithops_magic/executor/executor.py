@@ -1,4 +1,4 @@
-"""`LambdaExecutor`: what `concurrent.futures` promises of an executor, over one job of the engine that takes calls."""
+"""`LambdaExecutor`: the `concurrent.futures.Executor` interface, on top of engine jobs that accept calls."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _executors: weakref.WeakSet[LambdaExecutor] = weakref.WeakSet()
 class LambdaExecutor(Executor):
     """A `concurrent.futures.Executor` whose calls run on AWS Lambda.
 
-    Whatever takes an executor, or a pool's `map`, can be given it: SciPy's ``workers=executor.map``, Dask's
+    It works with anything that accepts an executor, or a pool's `map`: SciPy's ``workers=executor.map``, Dask's
     ``scheduler=executor``, ``loop.run_in_executor(executor, ...)``, joblib's ``parallel_config(backend="lambda")``.
 
     Nothing touches AWS before the first call. Short calls share invocations, calls of all functions share one deployed
@@ -43,16 +43,16 @@ class LambdaExecutor(Executor):
     Parameters
     ----------
     max_workers
-        Most invocations in flight, as `workers` of `lithops_magic.map`; by default what the account allows.
+        Most invocations in flight, like `workers` of `lithops_magic.map`; by default, what the account allows.
     initializer, initargs
         Called once in each sandbox before its first call; globals that it sets are seen by the notebook's functions. If
-        it raises, the executor is broken, as that of `concurrent.futures.ProcessPoolExecutor` would be.
+        it raises, the executor is broken, as a `concurrent.futures.ProcessPoolExecutor` would be.
     memory, timeout, tmp, env, chunksize, retries, retry_errors, retry_memory, max_cost, keep_after, locals, packages
-        As of `lithops_magic.map`. `max_cost` is for all calls together.
+        As for `lithops_magic.map`. `max_cost` is for all calls together.
     files, callbacks
-        As of `lithops_magic.map`; callbacks are told of every call.
+        As for `lithops_magic.map`; callbacks receive the events of every call.
     settings
-        Defaults to what Lithops' configuration says, else the local AWS.
+        Defaults to Lithops' configuration, else the local AWS.
 
     Raises
     ------
@@ -100,26 +100,26 @@ class LambdaExecutor(Executor):
         _executors.add(self)
 
     def _forked(self) -> None:
-        """Begin with nothing: in a child of this process there are no threads, and it shares no connection."""
+        """Start afresh: a forked child has none of its parent's threads, and must not share its connections."""
         if (before := vars(self).get("_finalizer")) is not None:
             before.detach()
         self._lock = threading.Lock()
         self._streams = Streams(self._options, self._settings, self._begin)
-        # Of an executor that nobody holds, what was submitted is still done.
+        # Calls submitted to a garbage-collected executor are still completed.
         self._finalizer = weakref.finalize(self, self._streams.end)
         self._finalizer.atexit = False
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> CallFuture[T]:
-        """Have ``fn(*args, **kwargs)`` called on Lambda, and return a future of what it returns.
+        """Schedule ``fn(*args, **kwargs)`` on Lambda, and return a future of its result.
 
         Raises
         ------
         RuntimeError
-            The executor was shut down, or an initializer failed.
+            The executor has been shut down, or an initializer failed.
         """
         future: CallFuture[T] = CallFuture()
         if not callable(fn):
-            raise TypeError(f"submit takes a function and its arguments, not {fn!r} first")
+            raise TypeError(f"submit takes a function and its arguments, but {fn!r} is not callable")
         if self._over or self._broken is not None:
             self._check()
         try:
@@ -138,18 +138,17 @@ class LambdaExecutor(Executor):
         chunksize: int = 1,
         buffersize: int | None = None,
     ) -> Results[T]:
-        """Return an iterator over what `fn` returns for the items of the iterables, in their order.
+        """Return an iterator over the results of `fn` for the iterables' items, in order.
 
         Parameters
         ----------
         timeout
             Seconds from now after which waiting for a result raises `TimeoutError`.
         chunksize
-            Not needed: how many calls share an invocation follows from how long they take. The executor's own
-            `chunksize` fixes it.
+            Ignored: chunks adapt to how long calls take. The executor's own `chunksize` fixes their size.
         buffersize
-            Calls that are ahead of the results that were taken; the iterables are then taken lazily. None: all calls
-            are submitted at once.
+            Most calls submitted ahead of the results taken; the iterables are then consumed lazily. None: all calls are
+            submitted at once.
 
         Raises
         ------
@@ -170,7 +169,7 @@ class LambdaExecutor(Executor):
         return Results(futures, None if buffersize is None else calls, submit, timeout)
 
     def submitter(self, fn: Callable[..., T]) -> Callable[..., CallFuture[T]]:
-        """Return what submits calls of `fn` as it is now, given their arguments."""
+        """Return a function that submits calls of `fn` as it is now."""
         try:
             callee = self._callees.pickle(fn)
         except LithopsMagicError as error:
@@ -207,12 +206,12 @@ class LambdaExecutor(Executor):
                 self._check()
             if self._begin is not None:
                 call.future.add_done_callback(self._watch)
-            # A stream that broke takes no more: the next one may do better.
+            # A broken stream accepts no more calls; the next one may work.
             while not (stream := self._streams.of(callee)).put(call):
                 self._streams.drop(stream)
 
     def _watch(self, future: Future[Any]) -> None:
-        """Notice that an initializer has failed."""
+        """Mark the executor broken if an initializer has failed."""
         if future.cancelled() or self._broken is not None:
             return
         error = future.exception()
@@ -223,23 +222,23 @@ class LambdaExecutor(Executor):
 
     @property
     def streams(self) -> list[Stream]:
-        """The jobs that make the calls, those that were followed by others left out."""
+        """The current jobs that make the calls, without those already replaced."""
         return self._streams.open
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls; those that were taken are still done.
+        """Accept no more calls; those already submitted are still completed.
 
         Parameters
         ----------
         wait
-            Return when they are.
+            Return only then.
         cancel_futures
-            Cancel those that are not on their way yet.
+            Cancel calls that have not been sent yet.
         """
         with self._lock:
             self._over = True
             streams = self._streams.all
-        # Not under the lock: a callback of a future may submit.
+        # Not under the lock: a future's callback may submit.
         for stream in streams:
             if cancel_futures:
                 stream.cancel_queued()
@@ -260,7 +259,7 @@ def _failed(error: BaseException) -> CallFuture[Any]:
 
 
 def _leave() -> None:
-    """When the interpreter ends, what was submitted is still done, as by every executor of the standard library."""
+    """Complete submitted calls at interpreter exit, as the standard library's executors do."""
     for executor in list(_executors):
         executor.shutdown()
 
@@ -270,7 +269,7 @@ def _child() -> None:
         executor._forked()
 
 
-# Before Python waits for threads, and while some can still be started.
+# Registered with `threading`, since new threads cannot be started in `atexit` handlers.
 threading._register_atexit(_leave)  # type: ignore[attr-defined]
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_child)

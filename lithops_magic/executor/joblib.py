@@ -1,4 +1,4 @@
-"""joblib's back-end: `parallel_config(backend="lambda")` and everything that scikit-learn runs through it."""
+"""joblib's backend: `parallel_config(backend="lambda")`, and everything that scikit-learn runs through it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MANY = 1000
-"""Calls that joblib may have under way where nobody says how many: the concurrency that AWS gives an account."""
+"""Calls that joblib may have in flight by default: an AWS account's default concurrency limit."""
 NAME = "lambda"
 _OPTIONS = tuple(name for name in signature(LambdaExecutor).parameters if name != "max_workers")
 
@@ -21,7 +21,7 @@ _OPTIONS = tuple(name for name in signature(LambdaExecutor).parameters if name !
 def register_joblib(name: str = NAME) -> None:
     """Register joblib's backend "lambda": `with joblib.parallel_config(backend="lambda"): ...`.
 
-    What `parallel_config` is given beside, such as ``memory=2048``, are options of `LambdaExecutor`. ``n_jobs=-1``, the
+    Other arguments of `parallel_config`, such as ``memory=2048``, are options of `LambdaExecutor`. ``n_jobs=-1``, the
     default, means as many sandboxes as the account allows. A `Parallel` within a task runs on threads of its sandbox.
 
     Raises
@@ -38,7 +38,7 @@ def _backend() -> type[Any]:
     from joblib.parallel import ParallelBackendBase  # type: ignore[import-untyped]
 
     class LambdaBackend(ParallelBackendBase):  # type: ignore[misc]
-        """Has an executor of its own for each call of `Parallel`."""
+        """Uses a new executor for each call of `Parallel`."""
 
         default_n_jobs = -1
         supports_retrieve_callback = True
@@ -57,7 +57,7 @@ def _backend() -> type[Any]:
             return MANY if n_jobs is None or n_jobs < 0 else n_jobs
 
         def configure(self, n_jobs: int = 1, parallel: Any = None, **options: Any) -> int:
-            # The others are about folders and processes of this machine.
+            # The other arguments concern folders and processes of this machine.
             given = {name: value for name, value in options.items() if name in _OPTIONS}
             self.parallel = parallel
             self._again = (n_jobs, given)

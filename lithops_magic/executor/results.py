@@ -1,4 +1,4 @@
-"""What `LambdaExecutor.map` returns: an iterator over results in the order of the items, for `async for` as well."""
+"""What `LambdaExecutor.map` returns: an iterator, also an async one, over results in the order of the items."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ T = TypeVar("T")
 
 
 class Results(Iterator[T], AsyncIterator[T], Generic[T]):
-    """Results of calls, each taken once; those of which nobody wants a result any more are cancelled.
+    """Results of calls, each taken once; calls whose results are no longer wanted are canceled.
 
     Parameters
     ----------
     futures
-        Of the calls that were submitted.
+        Of the calls submitted so far.
     calls
-        The arguments of those that were not.
+        The arguments of the other calls.
     submit
         Submits one.
     timeout
@@ -52,7 +52,7 @@ class Results(Iterator[T], AsyncIterator[T], Generic[T]):
             self.close()
             raise
         finally:
-            # Not in a frame of a traceback that is kept.
+            # Keep no reference in the frame of a stored traceback.
             del future
 
     def __aiter__(self) -> Results[T]:
@@ -73,7 +73,7 @@ class Results(Iterator[T], AsyncIterator[T], Generic[T]):
             del future
 
     def close(self) -> None:
-        """Cancel the calls whose results were not taken."""
+        """Cancel the calls whose results have not been taken."""
         while self._futures:
             self._futures.popleft().cancel()
 
@@ -81,7 +81,7 @@ class Results(Iterator[T], AsyncIterator[T], Generic[T]):
         self.close()
 
     def _following(self) -> Future[T]:
-        """Take the next future, and have as many calls ahead as before."""
+        """Take the next future, and submit another call in its place."""
         if self._calls is not None:
             try:
                 self._futures.append(self._submit(*next(self._calls)))

@@ -1,4 +1,4 @@
-"""The jobs that make an executor's calls: one for all small functions, one for each that is too large to travel."""
+"""The jobs that make an executor's calls: one for all small functions, and one for each large one."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 _OURS = str(Path(__file__).parents[1])
 _LARGE = 4
-"""Functions too large to travel with each call that have a job at the same time."""
+"""Most large functions (too large to send with each call) with a job at the same time."""
 
 
 class Streams:
-    """Starts a job when there is a call for it. Used under the executor's lock, but for `end`."""
+    """Starts jobs as calls need them. Used under the executor's lock, except for `end`."""
 
     def __init__(self, options: MapOptions, settings: Settings | None, begin: Begin | None) -> None:
         self._options = options
@@ -31,10 +31,10 @@ class Streams:
         self._begin = begin
         self._open: OrderedDict[bytes, Stream] = OrderedDict()
         self._replaced: list[Stream] = []
-        """Those that take no more calls, and may still have some."""
+        """Jobs that accept no more calls but may still have some."""
 
     def of(self, callee: Callee) -> Stream:
-        """Return the job for calls of `callee`, started if there is none."""
+        """Return the job for calls of `callee`, starting one if there is none."""
         key = callee.pickle if callee.large else b""
         if (known := self._open.get(key)) is not None:
             if key:
@@ -60,28 +60,28 @@ class Streams:
         return self._settings
 
     def tell(self, text: str) -> None:
-        """Warn of what the user should know, once, and at the user's line if this is the user's thread."""
+        """Warn the user once, at their line if this is their thread."""
         if text not in self._told:
             self._told.add(text)
             _warn(text)
 
     def drop(self, stream: Stream) -> None:
-        """Have calls go to another job than `stream`, which broke."""
+        """Send no more calls to `stream`, which broke."""
         for key in [key for key, each in self._open.items() if each is stream]:
             del self._open[key]
 
     @property
     def open(self) -> list[Stream]:
-        """Those that take calls."""
+        """Jobs that accept calls."""
         return list(self._open.values())
 
     @property
     def all(self) -> list[Stream]:
-        """Those that may have calls that are not done."""
+        """Jobs that may have unfinished calls."""
         return [*self._replaced, *self.open]
 
     def end(self) -> None:
-        """Take no more calls; those that were taken are still done."""
+        """Accept no more calls; those already submitted are still completed."""
         for stream in self.open:
             stream.end()
 
@@ -93,6 +93,6 @@ def _warn(text: str) -> None:
     if frame.f_globals.get("__name__") != "threading":
         warnings.warn(text, stacklevel=depth)
         return
-    # In a job's thread, no line of the user's is to be shown, and no warning may be an error.
+    # In a job's thread, a warning has no user line to point to, and must not become an error.
     with suppress(Warning):
         warnings.warn_explicit(text, UserWarning, "LambdaExecutor", 0)

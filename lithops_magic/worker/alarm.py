@@ -9,11 +9,11 @@ import time
 from collections.abc import Iterator
 
 DEADLINE_MARGIN = 0.5
-"""Seconds kept to send the reply before the platform's own time-out, or a tenth of what is left if that is less."""
+"""Seconds reserved for sending the reply before the platform's timeout, or a tenth of what is left if that is less."""
 
 
 class TaskTimeout(BaseException):
-    """The function's time is up; no `except Exception` of the user's may swallow it."""
+    """The function's time is up; a BaseException, so that no `except Exception` in user code swallows it."""
 
     def __str__(self) -> str:
         return "the function's time was up"
@@ -25,14 +25,14 @@ class Alarm:
     Parameters
     ----------
     end
-        When the platform does that, on the monotonic clock.
+        Time of that kill, on the monotonic clock.
     """
 
     def __init__(self, end: float) -> None:
         self.rang = self._armed = False
         self._end = end
         self.margin = min(DEADLINE_MARGIN, self.left() / 10)
-        # Signals reach the main thread of a POSIX process only; elsewhere the platform's kill has to do.
+        # Signals reach only the main thread of a POSIX process; elsewhere, the platform's kill has to do.
         self._usable = hasattr(signal, "SIGALRM") and threading.current_thread() is threading.main_thread()
         if self._usable:
             self._handler = self._ring  # one object, so that another's handler is recognized
@@ -55,7 +55,7 @@ class Alarm:
 
     @contextlib.contextmanager
     def armed(self) -> Iterator[None]:
-        """Let it ring in this block; elsewhere it only notes that the time is up."""
+        """Let the alarm raise within this block; outside, it only records that the time is up."""
         self._armed = not self.rang
         try:
             yield
@@ -65,11 +65,11 @@ class Alarm:
                 self._set()
 
     def _is_lost(self) -> bool:
-        """Whether the user's code has taken the process's only alarm for itself."""
+        """Whether user code has taken over the process's only alarm."""
         return signal.getsignal(signal.SIGALRM) is not self._handler or not signal.getitimer(signal.ITIMER_REAL)[0]
 
     def stop(self) -> None:
-        """Put the alarm off and the process's signal handler back."""
+        """Cancel the alarm and restore the process's signal handler."""
         if self._usable:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, self._previous)

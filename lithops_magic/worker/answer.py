@@ -1,4 +1,4 @@
-"""Answers one request: calls the function with each of its items, and reports each outcome by itself."""
+"""Answers one request: calls the function with each of its items and reports each outcome separately."""
 
 # ruff: noqa: PTH123 - importing pathlib would slow every cold start
 
@@ -28,15 +28,15 @@ def answer(event: dict[str, Any], head: dict[str, Any], end: float, log: Log) ->
     Parameters
     ----------
     head
-        What every reply says of its sandbox.
+        What every reply says about its sandbox.
     end
-        When the platform ends the sandbox, on the monotonic clock.
+        When the platform kills the sandbox, on the monotonic clock.
     log
-        Returns what was printed since it was called last.
+        Returns what was printed since the last call.
     """
     if not event.get("store", {}).get("runs"):
         return _answer(event, head, end, log)
-    from . import detached  # for those who need it
+    from . import detached  # only if needed
 
     return detached.answer(event, lambda changed: _answer(changed, head, end, log))
 
@@ -62,14 +62,14 @@ def _answer(event: dict[str, Any], head: dict[str, Any], end: float, log: Log) -
     finally:
         alarm.stop()
     after = waited()
-    # Several processes wait each for itself, which their parent does not know.
+    # With several processes, each one waits separately, which the parent cannot measure.
     alone = event.get("processes", 1) == 1
     seconds = after - before if alone and before is not None and after is not None else None
     return reply.close(_other_versions(event.get("versions", {})), seconds, leftovers())
 
 
 def _other_versions(expected: dict[str, str]) -> dict[str, str]:
-    """Versions of packages that the function has imported and that are not the notebook's."""
+    """Return the versions of imported packages that differ from the notebook's."""
     loaded = {name: vars(sys.modules[name]) for name in expected if name in sys.modules}
     here = {name: contents.get("__version__", expected[name]) for name, contents in loaded.items()}
     return {name: str(version) for name, version in here.items() if version != expected[name]}
@@ -78,7 +78,7 @@ def _other_versions(expected: dict[str, str]) -> dict[str, str]:
 def _run_all(event: dict[str, Any], alarm: Alarm, store: Store | None, reply: Reply, log: Log) -> None:
     function = functions.Function(event["function"], store)
     for name, value in event.get("rc", {}).items():
-        with contextlib.suppress(Exception):  # of another version
+        with contextlib.suppress(Exception):  # metadata may be missing or broken
             importlib.import_module("matplotlib").rcParams[name] = value
     runner = Runner(function, store, event.get("locals", False), event.get("starmap", False))
     processes = min(event.get("processes", 1), len(event["tasks"]))
@@ -94,7 +94,7 @@ def _run_all(event: dict[str, Any], alarm: Alarm, store: Store | None, reply: Re
 
 
 def waited() -> float | None:
-    """Return the seconds that this thread has waited for a CPU; None where the system does not tell."""
+    """Return the seconds this thread has waited for a CPU; None where the system does not record them."""
     try:
         with open("/proc/thread-self/schedstat") as file:
             return int(file.read().split()[1]) / 1e9
@@ -104,7 +104,7 @@ def waited() -> float | None:
 
 @contextlib.contextmanager
 def variables(changes: dict[str, str]) -> Iterator[None]:
-    """Set environment variables for a while."""
+    """Set environment variables temporarily."""
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
     try:

@@ -1,6 +1,6 @@
-"""Fetches packages that are too large for layers from S3 and unpacks them, once in each sandbox.
+"""Fetches packages that are too large for layers from S3 and unpacks them, once per sandbox.
 
-Before each job they are looked at again: a task may have emptied `/tmp`.
+They are checked before each job: a task may have emptied `/tmp`.
 """
 
 # ruff: noqa: PTH101, PTH104, PTH107, PTH112, PTH118, PTH123 - importing pathlib would slow every cold start
@@ -19,14 +19,14 @@ from .room import OURS
 from .store import CONNECT_TIMEOUT, DENIED, READ_TIMEOUT, TRIES, UNREACHABLE
 
 VARIABLE = "LITHOPS_MAGIC_ARCHIVES"
-"""Only who may change the function's code can change it: the digests in it can be trusted as the code can."""
+"""Only those who can change the function's code can change this: its digests are as trustworthy as the code."""
 
 _CHUNK = 2**20
 _archives: list[dict[str, Any]] = json.loads(os.environ.get(VARIABLE, "[]"))
 
 
 def install_archives() -> str:
-    """Make the packages of all archives importable, whole; return why not, or nothing."""
+    """Make the packages of all archives importable; return why that failed, or an empty string."""
     for archive in _archives:
         try:
             folder = _provide(archive)
@@ -36,24 +36,24 @@ def install_archives() -> str:
         if packages not in sys.path:
             # After the worker's own folder, before layers and the runtime.
             sys.path.insert(1, packages)
-            # As the runtime does with layers: there may be .pth files.
+            # Processes .pth files, as the runtime does for layers.
             site.addsitedir(packages)
         importlib.invalidate_caches()
     return ""
 
 
 class Unusable(Exception):
-    """Another attempt would fail in the same way."""
+    """A permanent failure: a retry would fail in the same way."""
 
 
 def _provide(archive: dict[str, Any]) -> str:
-    """Return the folder with an archive's contents, exactly as they were unpacked."""
+    """Return the folder with an archive's contents, verified to be as they were unpacked."""
     import tempfile
 
     folder = os.path.join(tempfile.gettempdir(), f"{OURS}{archive['sha256'][:16]}")
     if _is_whole(folder):
         return folder
-    # Tasks have changed it, or a sandbox was killed at any moment.
+    # A task has changed it, or the sandbox was killed while unpacking.
     for leftover in (folder, f"{folder}.partial"):
         _clear(leftover)
     try:
@@ -79,7 +79,7 @@ def _is_whole(folder: str) -> bool:
 
 
 def _look(folder: str) -> str:
-    """What can be told of a folder's files without reading them; what Python compiles in it does not count."""
+    """Summarize a folder's files without reading them, ignoring bytecode that Python writes there."""
     count = size = newest = 0
     folders = [folder]
     while folders:
@@ -103,7 +103,7 @@ def _clear(path: str) -> None:
 
 
 def _fetch(archive: dict[str, Any], path: str) -> None:
-    """Download to `path`, and check that it is what the notebook stored."""
+    """Download to `path`, and verify that it is what the notebook stored."""
     import hashlib
 
     digest = hashlib.sha256()
@@ -115,8 +115,10 @@ def _fetch(archive: dict[str, Any], path: str) -> None:
             file.write(chunk)
     if digest.hexdigest() != archive["sha256"]:
         os.remove(path)
-        raise Unusable(f"The packages in {_address(archive)} are not those that were stored there; they are not used.")
-    # What boto3 imported of the runtime's must not hide the versions in the archive.
+        raise Unusable(
+            f"The packages in {_address(archive)} are not those that the notebook stored there, so they were not used."
+        )
+    # Modules of the runtime that boto3 imported must not hide the versions in the archive.
     for name in set(sys.modules) - loaded:
         if name.partition(".")[0] not in sys.stdlib_module_names:
             del sys.modules[name]

@@ -1,4 +1,4 @@
-"""Keeps what one task prints and logs, within limits."""
+"""Captures a task's output, within limits."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections import deque
 from collections.abc import Callable
 
 LIMIT = 65_536
-"""Bytes kept of what one task prints: half from its start, half from its end."""
+"""Bytes kept of one task's output: half from its start, half from its end."""
 
 Log = Callable[[], str]
-"""Returns what was printed since it was called last."""
+"""Returns what was printed since the last call."""
 
 
 class Capture:
-    """The head and the tail of an output of any length."""
+    """The head and tail of output of any length."""
 
     def __init__(self) -> None:
         self._start()
@@ -31,7 +31,7 @@ class Capture:
             self._cut += len(self._tail.popleft())
 
     def take(self) -> str:
-        """Return what was kept, and how much was not, and begin anew."""
+        """Return what was captured, with a note on what was cut, and start over."""
         tail = b"".join(self._tail)
         extra = max(0, len(tail) - LIMIT // 2)
         cut = self._cut + extra

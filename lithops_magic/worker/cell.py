@@ -1,7 +1,7 @@
 """A notebook cell as a function: module-level code that shares its names with the notebook's functions it calls.
 
-A cell's `model = 5; score(x)` must be what `score` sees, as in a notebook, and must be gone when the next task begins.
-So the cell runs in the namespace of the notebook's functions, which all came in one pickle, and that is put back.
+In a cell `model = 5; score(x)`, `score` must see `model`, as in a notebook, but the next task must not. So the cell
+runs in the namespace of the notebook's functions, which all came in one pickle, and that is restored afterwards.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from types import FunctionType, TracebackType
 from typing import Any
 
 FILE = "<lithops_magic>"
-"""File name of the code around a cell; tracebacks leave it out."""
+"""File name of the wrapper code around a cell; tracebacks omit it."""
 READS = "__lambda_reads__"
-"""Attribute of a cell's code: the names that it may read before it assigns them, and so takes along."""
+"""Attribute of a cell's code: the names it may read before assigning them, which are shipped with it."""
 ITEM, VALUE = ".item", ".value"
-"""Names of a cell for what it is given and what it returns: no Python identifiers, so that they hide no variable."""
+"""A cell's names for its item and its value: not valid identifiers, so that they cannot hide a variable."""
 
 
 def is_cell(function: object) -> bool:
-    """Whether `function` was made of a notebook cell."""
+    """Whether `function` was made from a notebook cell."""
     return isinstance(function, FunctionType) and function.__code__.co_filename == FILE
 
 
 def globals_of(function: FunctionType) -> dict[str, Any] | None:
-    """Return what a cell's code takes along of the notebook; None if `function` is none."""
+    """Return the notebook's names that are shipped with a cell; None if `function` is not a cell."""
     reads = vars(function).get(READS)
     if reads is None:
         return None
@@ -31,17 +31,17 @@ def globals_of(function: FunctionType) -> dict[str, Any] | None:
 
 
 class Namespace:
-    """Puts the names of a cell's functions back to what they were before a task."""
+    """Restores the namespace of a cell's functions before each task."""
 
     task = 0
-    """Which one is run."""
+    """The index of the task that is run."""
 
     def __init__(self) -> None:
         self._names: dict[str, Any] | None = None
         self._before: dict[str, Any] = {}
 
     def keep(self, function: object) -> None:
-        """Remember the names that `function` sees now, if it is a cell."""
+        """Save the names that `function` sees now, if it is a cell."""
         if is_cell(function):
             self._names = function.__globals__  # type: ignore[attr-defined]
             self._before = dict(self._names)

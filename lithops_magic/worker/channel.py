@@ -10,23 +10,23 @@ _LENGTH = 8
 
 
 class Channel:
-    """One end of two pipes; what goes through is plain data."""
+    """One end of two pipes for plain data."""
 
     def __init__(self, incoming: int, outgoing: int) -> None:
         self.incoming, self._outgoing = incoming, outgoing
 
     @property
     def descriptors(self) -> tuple[int, int]:
-        """Both pipes' ends."""
+        """The file descriptors of both pipes."""
         return self.incoming, self._outgoing
 
     def send(self, message: Any) -> None:
-        """Send a message; raises OSError if nobody is there to take it."""
+        """Send a message; raises OSError if the other end is closed."""
         data = marshal.dumps(message)
         write(self._outgoing, len(data).to_bytes(_LENGTH, "big") + data)
 
     def receive(self) -> Any:
-        """Wait for a message; raises EOFError if there will be none."""
+        """Wait for a message; raises EOFError if the other end is closed."""
         return marshal.loads(self._read(int.from_bytes(self._read(_LENGTH), "big")))
 
     def close(self) -> None:
@@ -44,7 +44,7 @@ class Channel:
 
 
 def write(descriptor: int, data: bytes) -> None:
-    """Write all of it."""
+    """Write all of `data`."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]

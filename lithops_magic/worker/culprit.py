@@ -1,4 +1,4 @@
-"""Finds what in an object cannot be pickled, and where it is: ``result['model'].lock``."""
+"""Finds which part of an object cannot be pickled, and where it is: ``result['model'].lock``."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .alarm import TaskTimeout
 
 DEPTH = 12
 ATTEMPTS = 500
-"""Parts that are tried; the search is for a message, and must end."""
+"""Most parts to try: the search only improves a message, and must end."""
 SECONDS = 2.0
 _ATOMS = (bool, bytes, complex, float, int, str, type(None))
 
 
 class _Nowhere:
-    """A file that keeps nothing: a pickle that is only tried takes no memory."""
+    """A file that discards everything, so that trial pickles take no memory."""
 
     def write(self, data: Any) -> int:
         return len(data)
@@ -32,7 +32,7 @@ class _Search:
         self._seen: set[int] = set()
 
     def descend(self, value: Any, path: str, failure: BaseException) -> tuple[Any, str, BaseException]:
-        """Follow the first part that cannot be pickled, as deep as it goes."""
+        """Follow the first part that cannot be pickled, as deep as possible."""
         for _ in range(DEPTH):
             found = self._part(value, path)
             if found is None:
@@ -54,12 +54,12 @@ class _Search:
 
 
 def locate(value: Any, name: str, failure: BaseException) -> str:
-    """Say what the cause of `failure` is and, unless it is `value` itself, where in it; `name` is what to call it."""
+    """Describe the cause of `failure` and where in `value` it is; `name` is what to call `value`."""
     return find(value, name, failure)[1]
 
 
 def find(value: Any, name: str, failure: BaseException) -> tuple[Any, str]:
-    """Return the part of `value` that is the cause of `failure`, and what `locate` says of it."""
+    """Return the part of `value` that caused `failure`, and `locate`'s description of it."""
     part, path, reason = _Search().descend(value, name, failure)
     text = " ".join(str(reason).split()) or type(reason).__name__
     return part, text if path == name else f"{path}: {text}"
@@ -76,7 +76,7 @@ def _failure(value: Any) -> BaseException | None:
 
 
 def _parts(value: Any, path: str) -> Iterator[tuple[Any, str]]:
-    """What an object is made of, as far as pickle looks at it in the usual way."""
+    """Yield an object's parts as pickle would visit them by default."""
     if isinstance(value, Mapping):
         for key, part in value.items():
             yield key, f"the key {_short(key)} of {path}"

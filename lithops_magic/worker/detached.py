@@ -1,4 +1,4 @@
-"""What an asynchronous invocation has beside its tasks: nobody hears its reply, and AWS may deliver it again."""
+"""Asynchronous invocations: their replies go nowhere, and AWS may deliver them more than once."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class NotDone(Exception):
-    """Raised so that Lambda delivers the event again: some task has no result that was kept."""
+    """Raised so that Lambda redelivers the event: some task has no stored result."""
 
 
 def answer(event: dict[str, Any], run: Answer) -> dict[str, Any]:
-    """Run the tasks that may be run now, and keep what became of them.
+    """Run the tasks that may be run now, and store their outcomes.
 
-    A task may be begun `runs` times: each time one more object says so, which only the first to write it may write.
+    A task may be started `runs` times: each start claims one more object, which only its first writer gets.
     """
     place = event["store"]
     store = Store(place, bytes.fromhex(event["key"]))
@@ -40,7 +40,7 @@ def answer(event: dict[str, Any], run: Answer) -> dict[str, Any]:
 
 
 def _begin(store: Store, task: int, runs: int) -> int:
-    """Say that a task is begun; return which run of it this is, 0 if it must not be run."""
+    """Claim a run of a task; return its number, or 0 if the task must not be run."""
     for run in range(1, runs + 1):
         if run == 2 and store.has(str(task)):
             return 0

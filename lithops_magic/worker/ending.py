@@ -1,4 +1,4 @@
-"""Ends the sandbox once its reply was sent, and before it takes another request."""
+"""Ends the sandbox after its reply has been sent and before it takes another request."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import sys
 from typing import Any
 
 _CLIENT = "awslambdaric.lambda_runtime_client"
-"""AWS's client of the Runtime API, with which both AWS's runtime and its images ask for events."""
+"""AWS's client of the Runtime API, used by both the managed runtime and container images."""
 
 
 def end_after_reply() -> None:
     """End this process when it asks for its next request.
 
-    Its reply has arrived by then, and no other request is on its way to it, so that none is lost.
+    By then its reply has arrived and no other request has been assigned to it, so nothing is lost.
     """
     client = sys.modules.get(_CLIENT)
     if client is None:

@@ -1,4 +1,4 @@
-"""What libraries and child processes find in the environment: writable folders, and the packages that tasks have."""
+"""The environment of libraries and child processes: writable folders, and the tasks' packages."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ FOLDERS = {
     "NUMBA_CACHE_DIR": f"{_TMP}/numba",
     "XDG_CACHE_HOME": f"{_TMP}/.cache",
 }
-"""Where libraries write what they keep; nothing else can be written to. What a function is configured with stays."""
+"""Where libraries put caches, since only /tmp is writable; the function's configured variables take precedence."""
 
 
 def prepare() -> None:
-    """Set what is not set, and have child Pythons find what this one finds."""
+    """Set missing variables, and let child Pythons find the same packages."""
     for name, folder in FOLDERS.items():
         os.environ.setdefault(name, folder)
     places = [path for path in sys.path if path and not path.startswith((sys.prefix, sys.base_prefix))]

@@ -1,6 +1,6 @@
-"""An exception as bytes and back, without asking its class: neither its constructor nor how it copies or pickles.
+"""An exception as bytes and back, without relying on its class's constructor, copying or pickling.
 
-Each value in it is pickled by itself: one that cannot travel costs itself, and neither the exception nor the task.
+Each value in it is pickled separately: one that cannot be pickled is lost alone, not with the exception or the task.
 """
 
 from __future__ import annotations
@@ -14,40 +14,40 @@ from typing import Any
 from . import packing
 
 LIMIT = 1_000_000
-"""Bytes of all values together: a reply has room for six times as much."""
+"""Bytes of all values together; a reply holds six times as much."""
 LINKS = 200
-"""Exceptions of one: causes, contexts, and members of groups."""
+"""Most exceptions packed with one: causes, contexts, and members of groups."""
 _STAND_IN = 200
-"""Characters of the repr that takes the place of an argument that cannot travel."""
+"""Characters of the repr that replaces an argument that cannot be pickled."""
 
 _NOTES = "__notes__"
 
 
 def pack(error: BaseException) -> bytes:
-    """Return `error` with its arguments, attributes, notes, causes and members, as far as they can travel."""
+    """Pack `error` with its arguments, attributes, notes, causes and members, as far as they can be pickled."""
     packer = _Packer()
     packer.exception(error)
     return pickle.dumps(packer.pieces)
 
 
 def unpack(data: bytes) -> BaseException:
-    """Make an exception of what `pack` returned.
+    """Rebuild an exception from what `pack` returned.
 
     Raises
     ------
     Exception
-        It is nothing that `pack` returned.
+        The data are not what `pack` returned.
     """
     return _Builder(pickle.loads(data)).exception(0)
 
 
 def copy_as(kind: type[BaseException], error: BaseException) -> BaseException:
-    """Make an exception of class `kind` with the arguments and attributes of `error`, without its cause.
+    """Make an exception of class `kind` with the arguments and attributes of `error`, but not its cause.
 
     Raises
     ------
     TypeError
-        The class cannot be made without its constructor.
+        The class cannot be instantiated without its constructor.
     """
     made = _blank(kind, error)
     BaseException.args.__set__(made, arguments(error))  # type: ignore[attr-defined]
@@ -58,12 +58,12 @@ def copy_as(kind: type[BaseException], error: BaseException) -> BaseException:
 
 
 def arguments(error: BaseException) -> tuple[Any, ...]:
-    """The arguments of `error`, whatever its class calls so."""
+    """Return the arguments of `error`, even if its class redefines `args`."""
     return BaseException.args.__get__(error)  # type: ignore[attr-defined, no-any-return]
 
 
 def notes(error: BaseException) -> list[str]:
-    """The notes that were added to `error`."""
+    """Return the notes added to `error`."""
     found = _attributes(error).get(_NOTES)
     return [note for note in found if type(note) is str] if isinstance(found, list | tuple) else []
 
@@ -71,7 +71,7 @@ def notes(error: BaseException) -> list[str]:
 class _Packer:
     def __init__(self) -> None:
         self.pieces: list[Any] = []
-        """Pickles of values, and exceptions that refer to other pieces by position; the first is what is packed."""
+        """Pickles of values, and exceptions that refer to other pieces by position; the first is the one packed."""
         self._known: dict[int, int | None] = {}
         self._alive: list[Any] = []
         self._room = LIMIT
@@ -92,7 +92,7 @@ class _Packer:
         fields["attributes"] = self._named(iter(_attributes(error).items()))
         fields["notes"] = [note for note in notes(error)[:LINKS] if self._fits(len(note))]
         if isinstance(error, BaseExceptionGroup):
-            # Not by attribute: a class may have others of these names.
+            # Not by attribute: a class may redefine these names.
             message = BaseExceptionGroup.message.__get__(error)
             fields["message"] = self._value(message)
             members = BaseExceptionGroup.exceptions.__get__(error)
@@ -106,12 +106,12 @@ class _Packer:
         return place
 
     def _place(self, value: Any) -> int:
-        self._alive.append(value)  # else another value could get its id
+        self._alive.append(value)  # else another value could reuse its id
         self._known[id(value)] = len(self.pieces)
         return len(self.pieces)
 
     def _value(self, value: Any) -> int | None:
-        """Add a pickled value; None if it cannot be."""
+        """Add a pickled value; None if it cannot be pickled."""
         try:
             data = packing.dumps(value)
         except BaseException:  # the user's __reduce__ may raise anything
@@ -122,7 +122,7 @@ class _Packer:
         return len(self.pieces) - 1
 
     def _fits(self, size: int) -> bool:
-        """Take room for so many bytes if there is as much left."""
+        """Reserve `size` bytes if that many are left."""
         fits = size <= self._room
         self._room -= size if fits else 0
         return fits
@@ -146,7 +146,7 @@ class _Packer:
         return {name: place for name, place in found.items() if place is not None}
 
     def _classes(self, kind: type) -> Iterator[bytes]:
-        """The classes that the exception may be of where it arrives, the best first."""
+        """Yield candidate classes for the receiving end, best first."""
         for base in kind.__mro__:
             with contextlib.suppress(BaseException):
                 data = packing.dumps(base)
@@ -219,14 +219,14 @@ def _blank(kind: type[BaseException], like: BaseException) -> BaseException:
 
 
 def _new(kind: type[BaseException], *group: Any) -> BaseException:
-    """Make an empty exception by what Python itself has for its kind, not by what its class defines."""
+    """Make an empty exception with the constructor of its builtin base, bypassing its own."""
     builtin: Any = next(base for base in kind.__mro__ if base.__module__ == "builtins")
     error: BaseException = builtin.__new__(kind, *group)
     return error
 
 
 def _can_be_made(error: BaseException) -> bool:
-    """Whether the class has no more than Python knows of: one of compiled code may have."""
+    """Whether a builtin constructor suffices: classes of compiled code may need their own."""
     try:
         _blank(type(error), error)
     except BaseException:
@@ -235,16 +235,16 @@ def _can_be_made(error: BaseException) -> bool:
 
 
 def _members(error: BaseException) -> Iterator[tuple[str, Any]]:
-    """Yield what a class keeps beside its attributes: errno and filename of an OSError, whatever is in `__slots__`."""
+    """Yield what an exception stores outside its `__dict__`: an OSError's errno and filename, and `__slots__`."""
     for name, member in _member_descriptors(type(error)).items():
-        with contextlib.suppress(Exception):  # it is not set
+        with contextlib.suppress(Exception):  # not set
             value = member.__get__(error)
             if value is not None:
                 yield name, value
 
 
 def _set_member(error: BaseException, name: str, value: Any) -> None:
-    with contextlib.suppress(Exception):  # it cannot be set
+    with contextlib.suppress(Exception):  # read-only
         _member_descriptors(type(error))[name].__set__(error, value)
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong in the worker itself, not in the code that it runs."""
+"""Failures of the worker itself, not of the code it runs."""
 
 # ruff: noqa: PTH119 - importing pathlib would slow every cold start
 
@@ -12,7 +12,7 @@ LONGEST = 500
 
 
 class Fault(Exception):
-    """Nothing of this sandbox is to be trusted any more: it is replaced."""
+    """This sandbox can no longer be trusted: it is replaced."""
 
 
 def describe(error: BaseException) -> str:

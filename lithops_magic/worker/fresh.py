@@ -1,4 +1,4 @@
-"""Makes a forked process a fresh one: its own output, Python's own way of logging, its own random numbers."""
+"""Makes a forked process a fresh one: its own output, Python's default logging, its own random numbers."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from .capture import Log
 from .channel import Channel
 
 _SET_DEATH_SIGNAL, _SET_SUBREAPER = 1, 36
-"""Of Linux' prctl."""
+"""Linux's prctl option."""
 _LINE_BUFFERED = 1
 _RESEED = {"random": "seed", "numpy.random": "seed", "torch": "seed"}
-"""Modules with random numbers of the whole process, and what seeds them from the system's."""
+"""Modules with a process-wide random generator, and the function that reseeds it."""
 
 
 def begin(channel: Channel, printed: int, heard: memoryview[int] | None, ask: str) -> Log:
-    """Begin the life of a forked process; return the way to what it prints."""
-    # Else every collection would copy all memory that is shared with the parent.
+    """Set up a forked process; return the way to its output."""
+    # Otherwise every garbage collection would copy all memory shared with the parent.
     gc.freeze()
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
-        # What daemons leave behind stays below this process, which is how it is found.
+        # Orphans of daemons become children of this process, where they can be found.
         libc.prctl(_SET_SUBREAPER, 1)
     _log_as_python_does()
     reseed()
@@ -40,7 +40,7 @@ def begin(channel: Channel, printed: int, heard: memoryview[int] | None, ask: st
 
 
 def reseed() -> None:
-    """Give this process random numbers of its own: those of its parent are its siblings' as well."""
+    """Reseed this process's random numbers, which it would otherwise share with its siblings."""
     for name, function in _RESEED.items():
         if name in sys.modules:
             with contextlib.suppress(Exception):
@@ -48,7 +48,7 @@ def reseed() -> None:
 
 
 def _log_as_python_does() -> None:
-    """Take away the runtime's handler, which hides `basicConfig` and writes to CloudWatch past standard error."""
+    """Remove the runtime's log handler, which disables `basicConfig` and bypasses standard error."""
     root = logging.getLogger()
     for handler in list(root.handlers):
         root.removeHandler(handler)
@@ -59,10 +59,10 @@ def _log_as_python_does() -> None:
 
 
 class Printed:
-    """What this process and all that it starts print; called, it returns what is new.
+    """The output of this process and everything it starts; calling it returns what is new.
 
-    Both streams lead to one pipe, which keeps their order; the parent reads it, so that nothing is lost with this
-    process, and no thread is needed, which compiled code could keep from running.
+    Both streams go to one pipe, which preserves their order. The parent reads it, so nothing is lost if this process
+    dies, and no thread is needed, which compiled code could block.
     """
 
     def __init__(self, channel: Channel, printed: int, heard: memoryview[int] | None, ask: str) -> None:
@@ -71,12 +71,12 @@ class Printed:
         self._libc = ctypes.CDLL(None)
         self._streams: tuple[Any, Any] = (None, None)
         self.redirect()
-        with contextlib.suppress(Exception):  # compiled code prints in order, too, where it can be told to
+        with contextlib.suppress(Exception):  # flush C's buffers too, where possible
             self._libc.setvbuf(ctypes.c_void_p.in_dll(self._libc, "stdout"), None, _LINE_BUFFERED, 0)
 
     def __call__(self) -> str:
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):  # of the user's own
+            with contextlib.suppress(Exception):  # a task may have replaced the stream
                 stream.flush()
         self._libc.fflush(None)
         self.redirect()
@@ -87,7 +87,7 @@ class Printed:
         return str(text)
 
     def redirect(self) -> None:
-        """Lead both streams to the parent, also where a task has led them elsewhere or closed them."""
+        """Connect both streams to the parent, even if a task has redirected or closed them."""
         os.dup2(self._printed, 1)
         os.dup2(self._printed, 2)
         if any(stream is None or stream.closed for stream in self._streams):
@@ -95,15 +95,15 @@ class Printed:
         sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = self._streams  # type: ignore[misc]
 
     def _quiet(self) -> bool:
-        """Whether the parent has read nothing since it was asked last, and there is nothing to read."""
+        """Whether the parent has read nothing since the last call, and there is nothing to read."""
         if sys.platform != "linux" or not self._heard:
             return False
         waiting = fcntl.ioctl(self._printed, termios.FIONREAD, b"\0\0\0\0")
-        # In this order: what is no longer in the pipe is being read, or was.
+        # In this order: what has left the pipe has been read, or is being read.
         return not int.from_bytes(waiting, sys.byteorder) and not self._heard[0] and self._heard[1] == self._seen
 
 
 def _stream(descriptor: int) -> io.TextIOWrapper:
-    """A stream without a buffer, so that everything is in order; what no encoding has must not fail the task."""
+    """Return an unbuffered stream, so that output stays in order; unencodable text must not fail the task."""
     raw = io.FileIO(descriptor, "wb", closefd=False)
     return io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True)

@@ -1,4 +1,4 @@
-"""The function a request is about: inline or from S3, as are its large parts, which are kept for other jobs."""
+"""The function of a request: inline or from S3, like its large parts, which are cached for other jobs."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from . import packing
 from .store import Problem, Store
 
 SHARE, UNUSED = 1 / 4, 1 / 16
-"""Of the sandbox's memory, what is kept of the present job's, which shares it, and of others': the rest is its own."""
+"""Shares of the sandbox's memory for cached parts: the current job's, which it shares, and other jobs'."""
 
 _kept: dict[str, list[bytearray]] = {}
-"""What was fetched, by its hash, the latest last. A process that runs no code of the user's has it; those of jobs are
-forked from that one, so that what a job changes is a copy of its own."""
+"""Fetched parts by hash, the latest last. They live in a process that runs no user code; the jobs' processes are
+forked from it, so what a job changes is its own copy."""
 _problem: Problem | None = None
 _loaded: dict[str, Callable[[Any], Any]] = {}
 request: dict[str, Any] = {}
-"""The one that is answered now: a task that has other sandboxes called sends on what it says of packages."""
+"""The current request: a task that starts a nested job passes on what it says about packages."""
 
 
 class Function:
@@ -28,7 +28,7 @@ class Function:
     Raises
     ------
     Problem
-        It is in S3, and cannot be had from there.
+        It is in S3 and cannot be read.
     """
 
     def __init__(self, function: dict[str, Any], store: Store | None) -> None:
@@ -37,9 +37,9 @@ class Function:
         self._parts = None if self._digest in _loaded else _parts(function, store)
 
     def load(self) -> Callable[[Any], Any]:
-        """Return it, unpickled once in each process."""
+        """Return the function, unpickled once per process."""
         if self._digest not in _loaded:
-            # An attempt that failed may have changed them.
+            # A failed attempt may have changed them.
             parts, self._parts = self._parts or _parts(self._function, self._store), None
             loaded = unpickled("function", packing.unpickle, *parts)
             _loaded.clear()
@@ -48,12 +48,12 @@ class Function:
 
 
 def forget() -> None:
-    """Unpickle the next function even if it is known: another job must not see what this one has changed in it."""
+    """Unpickle the next function even if it is cached: another job must not see this one's changes."""
     _loaded.clear()
 
 
 def keep(function: dict[str, Any], store: Store | None) -> None:
-    """Fetch what a function needs, for the process that is forked next; it tells its tasks what is wrong."""
+    """Prefetch what a function needs for the process that is forked next; errors are left for its tasks to report."""
     global _problem
     wanted: dict[str, packing.Sizes] = {}
 
@@ -72,7 +72,7 @@ def keep(function: dict[str, Any], store: Store | None) -> None:
 
 
 def trim(share: float, wanted: Container[str] = ()) -> None:
-    """Keep the latest that fit into a share of the memory, and all that is `wanted`."""
+    """Evict the oldest parts beyond a share of the memory, but nothing `wanted`."""
     room = share * int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")) * 2**20
     for name in [*_kept][::-1]:
         if name not in wanted:
@@ -82,7 +82,7 @@ def trim(share: float, wanted: Container[str] = ()) -> None:
 
 
 def _parts(function: dict[str, Any], store: Store | None) -> tuple[int, list[Any]]:
-    """Return the parts of a function, which are this process's own from now on."""
+    """Return the parts of a function, now owned by this process."""
     global _problem
     problem, _problem = _problem, None
     if problem:
@@ -90,7 +90,7 @@ def _parts(function: dict[str, Any], store: Store | None) -> tuple[int, list[Any
     taken: dict[str, list[bytearray]] = {}
 
     def piece(name: str, sizes: packing.Sizes) -> list[bytearray]:
-        if name in taken:  # two objects that are equal
+        if name in taken:  # two equal objects
             return [*map(bytearray, taken[name])]
         taken[name] = _kept.pop(name, []) or _fetched(name, sizes, function, store)
         return taken[name]
@@ -99,7 +99,7 @@ def _parts(function: dict[str, Any], store: Store | None) -> tuple[int, list[Any
 
 
 def unpickled(what: str, make: Callable[..., Any], *data: Any) -> Any:
-    """Unpickle a function or an item, and say so if it is what misses a module."""
+    """Unpickle a function or an item, and name it in the error if a module is missing."""
     try:
         return make(*data)
     except ModuleNotFoundError as error:
@@ -107,12 +107,12 @@ def unpickled(what: str, make: Callable[..., Any], *data: Any) -> Any:
 
 
 def fetch(data: dict[str, Any], store: Store | None, what: str) -> bytes | bytearray:
-    """Return what a request holds itself or refers to.
+    """Return data that are in the request, or in S3 under its reference.
 
     Raises
     ------
     Problem
-        It is in S3, and cannot be had from there.
+        It is in S3 and cannot be read.
     """
     if "data" in data:
         return base64.b64decode(data["data"])

@@ -1,4 +1,4 @@
-"""Runs in the sandbox: has a function called with each item of a chunk, and each outcome reported by itself.
+"""The handler in the sandbox: a function is called with each item of a chunk, and each outcome reported separately.
 
 The worker needs only Python's standard library and cloudpickle, and boto3 where data do not fit in a request or reply.
 `function`, `item` and `reply` in `engine/wire` are the other end of its format.
@@ -57,13 +57,13 @@ def _reply(event: dict[str, Any], end: float) -> dict[str, Any]:
     prepare()
     key = bytes.fromhex(event.get("key", ""))
     if ids := [task["id"] for task in event.get("tasks", ())]:
-        # By this line of the log, those who follow a job know whose the next ones are.
+        # Marks the log lines that follow as this job's, for those who follow its log.
         last = f"-{ids[-1]}" if len(ids) > 1 else ""
         os.write(1, f"lithops-magic {label(key)} {ids[0]}{last}\n".encode())
     reply = run(event, head, end)
     if event.get("store", {}).get("runs"):
-        return reply  # nobody hears it
-    # Not where tasks run: they may have changed what it is made with.
+        return reply  # asynchronous: the reply goes nowhere
+    # Sealed here, not where tasks run: they may have tampered with json or hashlib.
     return sealed(reply, key, event.get("request", ""))
 
 

@@ -1,4 +1,4 @@
-"""Answers requests in this very process, where none can be forked: in the local AWS on Windows."""
+"""Answers requests in this process where it cannot fork: in the local AWS on Windows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _job: tuple[Any, ...] | None = None
 
 
 def run(event: dict[str, Any], head: dict[str, Any], end: float) -> dict[str, Any]:
-    """Answer a request; `job.run` says what the parameters are."""
+    """Answer a request; parameters as of `job.run`."""
     if "error" not in head and (problem := install_archives()):
         head["error"] = problem
     global _job

@@ -1,8 +1,8 @@
-"""The process in which this sandbox runs a job's tasks: it has seen no other job's, and ends when another job comes.
+"""The process in which this sandbox runs a job's tasks: it serves only that job, and ends when another one comes.
 
-The handler itself runs no code of the user's, so that nothing that tasks do to Python can outlive their job. It imports
-the libraries that functions need and fetches what large ones take along, once for all jobs. A job with variables of its
-own gets an interpreter of its own, because libraries, Python and the C library read variables when they start.
+The handler itself runs no user code, so nothing that tasks do to Python can outlive their job. It imports the libraries
+that functions need and fetches the parts of large functions, once for all jobs. A job with its own environment
+variables gets a new interpreter, because Python, the C library and other libraries read variables when they start.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .room import tidy
 from .store import Store, forget
 
 LOOK = 0.5
-"""Seconds after which to look whether the process has ended: what it has started may hold its pipes."""
+"""Seconds between checks whether the process has ended: its children may hold its pipes open."""
 
 _imported: set[str] = set()
 _key: object = None
@@ -38,9 +38,9 @@ def run(event: dict[str, Any], head: dict[str, Any], end: float) -> dict[str, An
     Parameters
     ----------
     head
-        What every reply says of its sandbox.
+        What every reply says about its sandbox.
     end
-        When the platform ends the sandbox, on the monotonic clock.
+        When the platform kills the sandbox, on the monotonic clock.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def run(event: dict[str, Any], head: dict[str, Any], end: float) -> dict[str, An
     """
     process = _of_job(event, head, end)
     try:
-        # What threads have printed since the last request is no task's of this one.
+        # Discard what threads have printed since the last request: it belongs to no task of this one.
         process.hear()
         process.take()
         process.channel.send((event, head, end))
@@ -64,7 +64,7 @@ def run(event: dict[str, Any], head: dict[str, Any], end: float) -> dict[str, An
 
 
 def _of_job(event: dict[str, Any], head: dict[str, Any], end: float) -> Process:
-    """Return the process of this request's job, which it is the first to have unless it came before."""
+    """Return the process of this request's job, starting it for the job's first request."""
     global _key, _process
     sources = event.get("sources") or {}
     env = event.get("env", {})
@@ -86,7 +86,7 @@ def _of_job(event: dict[str, Any], head: dict[str, Any], end: float) -> Process:
 
 
 def finish() -> None:
-    """End the job's process, with all that it has started."""
+    """Kill the job's process and everything it has started."""
     global _key, _process
     process, _process, _key = _process, None, None
     if process is not None:
@@ -97,7 +97,7 @@ def _import(names: list[str]) -> None:
     for name in names:
         if name not in _imported:
             _imported.add(name)
-            with contextlib.suppress(BaseException):  # the task that needs it will say what is wrong
+            with contextlib.suppress(BaseException):  # the task that needs it will report the error
                 importlib.import_module(name)
 
 
@@ -116,7 +116,7 @@ def _wait(process: Process) -> Any:
 
 
 def die_like(code: int) -> None:
-    """End as the job's process did: the platform reports that as it would without one."""
+    """Exit as the job's process did, so that the platform reports what it would without that process."""
     if code < 0:
         with contextlib.suppress(OSError, ValueError):
             signal.signal(-code, signal.SIG_DFL)
@@ -125,17 +125,17 @@ def die_like(code: int) -> None:
 
 
 def renewed(incoming: int, outgoing: int, printed: int) -> NoReturn:
-    """Live the life of a job's process in an interpreter that has just started."""
+    """Be a job's process in a newly started interpreter."""
     live(_live_anew, Channel(incoming, outgoing), printed)
 
 
 def _live_anew(channel: Channel, log: Log) -> None:
-    # The job's own are set while tasks run, and are not for the worker itself.
+    # The job's own variables are set only while tasks run; they are not for the worker itself.
     os.environ.clear()
     os.environ.update(channel.receive())
     import site
 
-    # What the runtime does for the handler's interpreter.
+    # As the runtime does for the handler's interpreter.
     site.setquit()
     for folder in os.environ["PYTHONPATH"].split(os.pathsep):
         site.addsitedir(folder)
@@ -143,7 +143,7 @@ def _live_anew(channel: Channel, log: Log) -> None:
 
 
 def _live(channel: Channel, log: Log) -> None:
-    """The life of a job's process."""
+    """Serve requests as a job's process, until its parent ends."""
     while True:
         event, head, end = channel.receive()
         channel.send(answer(event, head, end, log))

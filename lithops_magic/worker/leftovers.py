@@ -1,4 +1,4 @@
-"""What tasks have started and left running: it outlasts them, and nothing that it prints is in a log of theirs."""
+"""Threads and processes that tasks have left running: they outlive them, and their output is in no task's log."""
 
 # ruff: noqa: PTH123, PTH208 - importing pathlib would slow every cold start
 
@@ -12,13 +12,13 @@ import threading
 from .report import LIBRARIES
 
 MOST = 5
-"""That are named."""
+"""Most leftovers to name."""
 _HELPERS = (b"multiprocessing", b"loky")
-"""In the command line of processes that libraries keep for the next time."""
+"""Marks in the command line of processes that libraries keep for reuse."""
 
 
 def leftovers() -> list[str]:
-    """Name threads that run the user's code, and processes."""
+    """Name processes, and threads that run user code."""
     found = [f"thread {thread.name}" for thread in _threads()] if threading.active_count() > 1 else []
     return [name[:80] for name in (*found, *_processes())][:MOST]
 
@@ -51,7 +51,7 @@ def _processes() -> list[str]:
 
 
 def _children() -> list[str]:
-    """This process's own; none where the kernel does not say at once, as looking at all processes takes long."""
+    """Return this process's children; none where the kernel does not list them: scanning all processes is slow."""
     found = []
     with contextlib.suppress(OSError):
         for thread in os.listdir("/proc/self/task"):

@@ -1,7 +1,7 @@
-"""Remembers which modules and distributions were asked for and not found, also where nobody hears of the ImportError.
+"""Records which modules and distributions were not found, even if the ImportError was caught.
 
-A package that does without another one asks once, often while it is imported, and fails much later: what was asked for
-since the sandbox began is therefore kept.
+A package with an optional dependency tries to import it once, often at its own import, and fails much later: so
+everything that was not found since the sandbox started is recorded.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from types import FrameType
 from typing import Any
 
 MOST, LONGEST = 300, 100
-"""Names that are kept, and characters of one."""
+"""Most names recorded, and characters of one."""
 
 _asked: dict[tuple[str, str], None] = {}
 
 
 class _Last:
-    """Finds nothing: it stands behind all finders and is asked only for what none of them has."""
+    """A finder that finds nothing: as the last one, it is asked only for what no other one has."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:  # noqa: ARG002
-        """Note a module's name."""
+        """Record a module's name."""
         _note(name)
 
     def find_distributions(self, context: Any) -> Iterable[Any]:
-        """Note a distribution's name."""
+        """Record a distribution's name."""
         if isinstance(context.name, str):
             _note(f"{context.name}==")
         return ()
 
 
 def watch() -> None:
-    """Begin to remember."""
+    """Start recording."""
     if not any(isinstance(finder, _Last) for finder in sys.meta_path):
         sys.meta_path.append(_Last())
 
 
 def asked() -> list[list[str]]:
-    """Return who asked for what: the module's name, and the module's or, with ``==`` behind it, distribution's."""
+    """Return pairs: the asking module, and the missing module or (with ``==`` appended) distribution."""
     return [list(pair) for pair in _asked]
 
 
@@ -48,7 +48,7 @@ def _note(name: str) -> None:
 
 
 def _asker() -> str:
-    """The name of the module that is behind the machinery of imports."""
+    """Return the name of the module that runs the import statement."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_globals.get("__name__") or ""

@@ -1,11 +1,11 @@
-"""Packs a value as bytes: its pickle, its large buffers beside it uncopied, each compressed where that pays.
+"""Packs a value as bytes: its pickle and, out of band, its large buffers, each compressed where that pays.
 
-A container is a plain pickle (which starts with 0x80) if it has nothing to gain, as small values have not; else it is
-`MAGIC`, the number of parts, the stored and the true size of each, and the parts: first the pickle, then its buffers.
+A small value's container is a plain pickle (which starts with 0x80). Any other is `MAGIC`, the number of parts, the
+stored and the true size of each, and the parts: first the pickle, then its buffers.
 
-One of a large function is `PARTS`, the numbers of its parts, of those at their start that pickles were cut into, and of
-runs of parts, the sizes as above, for each run how many parts it has and `HERE` or the hash of the object that it is,
-and the parts that are here. Without any run, all are here. Its value is that of the last pickle.
+A large function's is `PARTS`; the numbers of parts, of leading parts that pickles were cut into, and of runs of parts;
+the sizes as above; for each run its number of parts and `HERE` or the hash of the object that holds them; and the
+parts that are here. Without runs, all are here. Its value is that of the last pickle.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from . import cell, reducers, values
 MAGIC, PARTS = b"L", b"M"
 HERE = bytes(32)
 OUT_OF_BAND = 4096
-"""Bytes from which a buffer stands beside the pickle: below, copying it costs less than keeping account of it."""
+"""Bytes from which a buffer is stored out of band: below, copying it is cheaper."""
 COMPRESS_FROM = 65_536
-"""Bytes from which a part may be compressed: below, trying costs a noticeable part of a task's CPU for little."""
+"""Bytes from which to try compressing a part: below, the gain is not worth the CPU."""
 WORTH = 0.7
-"""Compress what keeps at most this share of its size.
+"""Compress what shrinks to at most this share of its size.
 
 Measured on one core, zlib level 1: text 25 % at 257 MB/s, small integers 27 % at 214, rounded floats 44 % at 101,
 noisy 8-bit pictures 82 % at 59, random floats 96 % at 50. At 0.7 and some 80 MB/s it pays on any link below 20 MB/s,
@@ -40,7 +40,7 @@ and it makes up for the third that base64 adds; the sandbox's own link (78 MB/s)
 """
 _SAMPLES, _SAMPLE = 4, 4096
 _FILE_NAME = 10
-"""Where the file name stands among the arguments of `types.CodeType`."""
+"""Position of the file name among the arguments of `types.CodeType`."""
 _NUMERIC = "numpy._core.numeric"
 PLAIN = frozenset({bool, bytes, complex, float, int, str, type(None)})
 whichmodule: Callable[[Any, str], str] = vars(pickle)["whichmodule"]
@@ -55,7 +55,7 @@ Sizes = Sequence[tuple[int, int]]
 def dumps(value: Any) -> bytes:
     """Pack `value`; raises what pickling it raises."""
     if type(value) in PLAIN:
-        # An eighth of the time, and cloudpickle has nothing to add to them.
+        # pickle takes an eighth of the time, and cloudpickle adds nothing for these types.
         data = pickle.dumps(value, protocol=5)
         return data if len(data) < COMPRESS_FROM else pack(data)
     buffers = Buffers()
@@ -65,12 +65,12 @@ def dumps(value: Any) -> bytes:
 
 
 def loads(container: bytes | bytearray) -> Any:
-    """Return the value; arrays in it can be written to."""
+    """Return the value; its arrays are writable."""
     return unpickle(*parts(container))
 
 
 def unpickle(cut: int, parts: Sequence[bytes | bytearray | memoryview]) -> Any:
-    """Return the value of parts, of which the first ones are pickles; it owns those that are a `bytearray`."""
+    """Return the value of parts, the first of which are pickles; it takes over those that are a `bytearray`."""
     while True:
         buffers = map(_owned, parts[cut:])
         try:
@@ -93,7 +93,7 @@ def _owned(part: bytes | bytearray | memoryview) -> bytearray:
 
 
 class _Stream:
-    """A file of pickles that were cut between what is read at once."""
+    """A file of the parts that pickles were cut into."""
 
     def __init__(self, parts: Sequence[bytes | bytearray | memoryview]) -> None:
         self.left = [memoryview(part) for part in reversed(parts)]
@@ -115,26 +115,26 @@ class _Stream:
 
 
 def _reduce_code(code: CodeType) -> tuple[Any, ...]:
-    """Keep the name of the code's file, by which tracebacks find the user's line; cloudpickle 3.1.3 drops it."""
+    """Keep the code's file name, by which tracebacks find the user's line; cloudpickle 3.1.3 drops it."""
     _, arguments = cloudpickle.Pickler.dispatch_table[CodeType](code)
     arguments = *arguments[:_FILE_NAME], code.co_filename, *arguments[_FILE_NAME + 1 :]
     return values.code, (sys.version[:4], *arguments)
 
 
 _SHARED = {"random": ("random", "_inst"), "numpy": ("numpy.random.mtrand", "_rand")}
-"""Where the generator is that a package's own functions, such as `random.random`, draw from."""
+"""Where a package has the generator behind functions such as `random.random`."""
 
 
 def shared_generator(package: str) -> Any:
-    """Return that generator, which every process has; None if the package is not loaded."""
+    """Return this process's shared generator of a package; None if the package is not loaded."""
     module, name = _SHARED[package]
     return getattr(sys.modules.get(module), name, None)
 
 
 class _Reducers(dict[type, Any]):
-    """What takes objects apart, by their type: cloudpickle's own, then what is registered for the whole process.
+    """Reducers by type: cloudpickle's own, then those registered for the whole process.
 
-    Lithops registers tblib for every exception, for the sake of tracebacks; no sandbox has it.
+    Lithops registers tblib's for exceptions, to pickle tracebacks; sandboxes do not have tblib.
     """
 
     def __missing__(self, kind: type) -> Any:
@@ -145,7 +145,7 @@ class _Reducers(dict[type, Any]):
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Pickles as cloudpickle does; code keeps the name of its file, and exceptions need no tblib."""
+    """cloudpickle's pickler, but code keeps its file name, and exceptions need no tblib."""
 
     dispatch_table = _Reducers({**cloudpickle.Pickler.dispatch_table.maps[0], CodeType: _reduce_code, **reducers.TABLE})
 
@@ -153,7 +153,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         super().__init__(file, protocol=5, buffer_callback=buffer_callback)
 
     def reducer_override(self, value: Any) -> Any:
-        """Take along what cloudpickle does not see: what a notebook cell reads, the slots of a class, a registry."""
+        """Handle what cloudpickle misses: the names a cell reads, a class's slots, a singledispatch registry."""
         if isinstance(value, FunctionType) and (dispatcher := reducers.dispatcher(value)) is not None:
             return dispatcher
         reduced = super().reducer_override(value)
@@ -167,7 +167,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return reduced
 
     def _reduced(self, value: Any) -> Any:
-        """Do what pickle would, and refuse what it would look for in the other end's `__main__`."""
+        """Reduce as pickle would, but refuse what would be looked up in the other end's `__main__`."""
         for package, (module, name) in _SHARED.items():
             if value is shared_generator(package):
                 return getattr, (sys.modules[module], name)
@@ -193,7 +193,7 @@ class Buffers:
         self.views: list[memoryview] = []
 
     def take(self, buffer: pickle.PickleBuffer) -> bool:
-        """A `buffer_callback`: true if the pickle itself is to hold the buffer."""
+        """A `buffer_callback`: return True to keep the buffer in band."""
         view = buffer.raw()
         if view.nbytes < OUT_OF_BAND:
             return True
@@ -202,7 +202,7 @@ class Buffers:
 
 
 def pack(data: bytes, buffers: Sequence[memoryview] = ()) -> bytes:
-    """Put a pickle and its buffers in one container."""
+    """Put a pickle and its buffers into one container."""
     if not buffers and len(data) < COMPRESS_FROM:
         return data
     true: list[bytes | memoryview] = [data, *buffers]
@@ -224,7 +224,7 @@ def shrunk(part: bytes | memoryview) -> bytes | memoryview:
 
 
 def parts(container: bytes | bytearray, piece: Callable[[str, Sizes], Any] | None = None) -> tuple[int, list[Any]]:
-    """Return how many parts pickles were cut into, and all parts; `piece` returns those of an object elsewhere."""
+    """Return how many parts pickles were cut into, and all parts; `piece` fetches those held by another object."""
     if container[:1] not in (MAGIC, PARTS):
         return 1, [container]
     view = memoryview(container)
@@ -248,7 +248,7 @@ def parts(container: bytes | bytearray, piece: Callable[[str, Sizes], Any] | Non
 
 
 def split(data: memoryview, sizes: Sizes) -> Iterator[bytes | memoryview]:
-    """Yield the parts that data begin with."""
+    """Yield the parts at the start of `data`."""
     for stored, true in sizes:
         part, data = data[:stored], data[stored:]
         yield part if stored == true else zlib.decompress(part, bufsize=true)

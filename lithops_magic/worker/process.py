@@ -1,4 +1,4 @@
-"""A forked process of the sandbox, and its parent's ear: what it prints, what it says, and how it ends."""
+"""A forked process of the sandbox, as seen by its parent: its output, its messages, and how it ends."""
 
 # ruff: noqa: PTH123, PTH208 - importing pathlib would slow every cold start
 
@@ -21,26 +21,26 @@ from .channel import Channel, write
 from .fault import describe
 
 ASK_LOG = "log"
-"""What a process sends to get what it has printed since it asked last."""
+"""What a process sends to get its output since it last asked."""
 _PIPE = 65_536
-"""Bytes that a pipe holds."""
+"""Capacity of a pipe in bytes."""
 _DYING = 1.0
-"""Seconds that a process may take from closing its pipes to its end."""
+"""Seconds that a process may take from closing its pipes to exiting."""
 
 Life = Callable[[Channel, Log], None]
 
 
 class Process:
-    """A process that does what its parent tells it, and ends with it.
+    """A process that serves its parent, and ends with it.
 
     Parameters
     ----------
     life
-        What it does, given the way to its parent and to what it has printed; it ends by EOFError.
+        Its main function, given the channel to its parent and its output; EOFError ends it.
     private
-        Descriptors of the parent that it must not hold.
+        The parent's descriptors that it must close.
     env
-        Variables that an interpreter of its own is started with, to live the life of a job; None: it is forked only.
+        Environment of a new interpreter to run the job in; None: only fork.
     """
 
     def __init__(self, life: Life, private: Iterable[int] = (), env: dict[str, str] | None = None) -> None:
@@ -51,15 +51,15 @@ class Process:
         self.channel = Channel(incoming, outgoing)
         self.capture = Capture()
         self._line = b""
-        # Shared: whether the parent is reading what was printed, and how many times it has.
+        # Shared memory: whether the parent is reading output now, and how often it has.
         self._heard = memoryview(mmap.mmap(-1, 16)).cast("Q")
         self._status: int | None = None
-        # What is buffered would be written by both.
+        # Otherwise both would write what is buffered.
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):  # a task may have put anything in its place
+            with contextlib.suppress(Exception):  # a task may have replaced the stream
                 stream.flush()
         with warnings.catch_warnings():
-            # Libraries may have started threads, which the child lacks; they are made for that.
+            # Python warns of forking with threads: libraries such as BLAS handle that themselves.
             warnings.simplefilter("ignore", DeprecationWarning)
             self.pid = os.fork()
         if self.pid == 0:
@@ -71,28 +71,28 @@ class Process:
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """What its siblings must not hold."""
+        """The descriptors that its siblings must close."""
         return *self.channel.descriptors, self.output
 
     @property
     def heard(self) -> int:
-        """How many times something was read of what it has printed."""
+        """How many times its output was read."""
         return self._heard[1]
 
     def hear(self) -> None:
-        """Take what it has printed: on to CloudWatch line by line, and into the capture."""
+        """Read its output, and pass it on to CloudWatch line by line and to the capture."""
         self._heard[0] = 1
         with contextlib.suppress(BlockingIOError):
             data = os.read(self.output, _PIPE)
             self.capture.keep(data)
             self._heard[1] += 1
             self._line += data
-            # Lines of several processes are not to be mixed.
+            # Whole lines only, so that those of several processes do not mix.
             self._pass_on(len(self._line) if len(self._line) > _PIPE else self._line.rfind(b"\n") + 1)
         self._heard[0] = 0
 
     def take(self) -> str:
-        """Return what it has printed since this was asked last."""
+        """Return its output since the last call."""
         self._pass_on(len(self._line))
         return self.capture.take()
 
@@ -102,19 +102,19 @@ class Process:
             self._line = self._line[size:]
 
     def is_dead(self) -> bool:
-        """Whether it has ended, even if what it has started still holds its pipes."""
+        """Whether it has ended, even if its children still hold its pipes."""
         if self._status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             self._status = status if pid else None
         return self._status is not None
 
     def end(self, *, silent: bool = False) -> int:
-        """End it and all that it has started, if it still runs; return its exit code, negative for a signal.
+        """Kill it and everything it has started; return its exit code, negative for a signal.
 
         Parameters
         ----------
         silent
-            It has closed its pipes, so that it is about to end by itself, which tells more.
+            It has closed its pipes and is about to exit on its own, with a more telling status.
         """
         patience = time.monotonic() + (_DYING if silent else 0)
         while not self.is_dead() and time.monotonic() < patience:
@@ -132,7 +132,7 @@ class Process:
 
 
 def attend(processes: Sequence[Process], patience: float) -> list[tuple[Process, Any]]:
-    """Listen to processes for so many seconds at most; return what they have said, None of one that has ended."""
+    """Wait for messages for at most `patience` seconds; return them by process, None from one that has ended."""
     poll = select.poll()
     for process in processes:
         poll.register(process.output, select.POLLIN)
@@ -158,7 +158,7 @@ def _has_spoken(process: Process) -> bool:
 def _conversation(process: Process) -> Iterable[Any]:
     try:
         message = process.channel.receive()
-        # All that was printed before it was sent is in the pipe.
+        # Everything printed before the message was sent is in the pipe.
         process.hear()
         if message != ASK_LOG:
             return [message]
@@ -169,7 +169,7 @@ def _conversation(process: Process) -> Iterable[Any]:
 
 
 def _start_anew(descriptors: tuple[int, ...], env: dict[str, str]) -> NoReturn:
-    """Become an interpreter that starts with these variables."""
+    """Replace this process with an interpreter that has these variables."""
     try:
         for descriptor in descriptors:
             os.set_inheritable(descriptor, True)
@@ -178,14 +178,14 @@ def _start_anew(descriptors: tuple[int, ...], env: dict[str, str]) -> NoReturn:
         variables = {**os.environ, **env, "PYTHONPATH": os.environ["PYTHONPATH"]}
         os.execve(sys.executable, [sys.executable, *flags, "-P", "-c", code], variables)
     finally:
-        # Else there would be two handlers.
+        # Otherwise there would be two handlers.
         os._exit(1)
 
 
 def live(
     life: Life, channel: Channel, printed: int, heard: memoryview[int] | None = None, private: Iterable[int] = ()
 ) -> NoReturn:
-    """Live the life of a process; `Process` and `Printed` say what the parameters are."""
+    """Run a process's main function; parameters as of `Process` and `Printed`."""
     try:
         for descriptor in private:
             os.close(descriptor)
@@ -196,14 +196,14 @@ def live(
         with contextlib.suppress(BaseException):
             channel.send({"fault": describe(error)})
     finally:
-        # Neither the handlers nor the buffers of the process it was forked from are its own.
+        # Skip the exit handlers and buffers inherited from the parent.
         os._exit(1)
 
 
 def kill_tree(pid: int) -> None:
-    """End a process and all that it has started; nothing that it has not."""
+    """Kill a process and everything it has started, and nothing else."""
     with contextlib.suppress(ProcessLookupError):
-        # Stopped, it can start nothing more; and what loses its parent becomes its own child.
+        # A stopped process can start nothing more, and orphans become its children.
         os.kill(pid, signal.SIGSTOP)
         for _ in range(100):
             offspring = descendants(pid)
@@ -216,7 +216,7 @@ def kill_tree(pid: int) -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    """The living processes that a process has started, and those that they have; none where no `/proc` tells."""
+    """Return a process's live descendants; none where there is no `/proc`."""
     parents = dict(_living())
     found = [pid]
     for each in found:
@@ -225,7 +225,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def _living() -> Iterable[tuple[int, int]]:
-    """Every living process with its parent."""
+    """Yield every live process with its parent."""
     try:
         names = [name for name in os.listdir("/proc") if name.isdecimal()]
     except OSError:

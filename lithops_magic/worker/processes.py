@@ -1,6 +1,6 @@
-"""Runs the tasks of a request on several processes of one sandbox, so that all its CPUs work.
+"""Runs the tasks of a request on several processes of one sandbox, to use all of its CPUs.
 
-Lambda has no `/dev/shm`, without which the locks, queues and pools of `multiprocessing` fail: these are only pipes.
+It uses only pipes: `multiprocessing`'s locks, queues and pools need `/dev/shm`, which Lambda lacks.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from .store import forget
 from .task import Runner
 
 GRACE = 0.5
-"""Share of the alarm's margin that a process gets to report what it was doing; then it is killed."""
+"""Share of the alarm's margin in which a process may report what it was doing; then it is killed."""
 LOOK = 0.5
-"""Seconds after which to look for the dead: what a task has started may hold its pipe open."""
+"""Seconds between checks for dead processes: a task's children may hold their pipes open."""
 
 Task = dict[str, Any]
 
 
 class _Worker:
-    """A process that runs one task after the other."""
+    """A process that runs one task at a time."""
 
     process: Process
 
@@ -50,7 +50,7 @@ class _Worker:
         self._given = time.time(), time.perf_counter()
 
     def bury(self, *, killed: bool = False) -> dict[str, Any]:
-        """End it, and return the outcome of a task over which it died, or is killed because its time is up."""
+        """Kill it, and return the outcome of the task it died of, or was killed in because its time was up."""
         assert self.task is not None
         code = self.process.end(silent=not killed)
         end = {"status": "timeout"} if killed else {"status": "died", "code": code}
@@ -60,23 +60,23 @@ class _Worker:
 
 
 def run_all(tasks: Sequence[Task], count: int, runner: Runner, alarm: Alarm, reply: Reply, log: Log) -> None:
-    """Run `tasks` on `count` processes; one that dies takes no other task with it and is replaced.
+    """Run `tasks` on `count` processes; one that dies is replaced and loses only its own task.
 
     Parameters
     ----------
     runner
         Runs one task and returns its outcome.
     alarm
-        When it rings, no task is begun any more.
+        When it rings, no further task is started.
     reply
-        Takes the outcomes, in the order in which they arrive; when it is full, no task is begun any more.
+        Takes the outcomes as they arrive; when it is full, no further task is started.
     log
-        Returns what this process has printed since it was called last.
+        Returns what this process has printed since the last call.
     """
-    # Loaded before the fork, the function takes its time and its memory once.
+    # Loaded before the fork, the function costs its time and memory only once.
     runner.prepare(alarm)
     loading = log()
-    # No process may go on where another one is in a conversation with S3.
+    # Processes must not share a connection to S3.
     forget()
     waiting = deque(tasks)
     workers: list[_Worker] = []
@@ -92,7 +92,7 @@ def run_all(tasks: Sequence[Task], count: int, runner: Runner, alarm: Alarm, rep
                 outcome["log"], loading = loading + outcome["log"], ""
                 roomy = reply.add(outcome) and roomy
     finally:
-        # The sandbox is frozen after the reply, and must not keep what belongs to this request.
+        # The sandbox is frozen after the reply, and must not keep anything of this request.
         for worker in workers:
             worker.process.end()
 
@@ -114,8 +114,8 @@ def _keep_busy(workers: list[_Worker], waiting: deque[Task], count: int, runner:
 
 
 def _collect(busy: list[_Worker], workers: list[_Worker], alarm: Alarm) -> list[dict[str, Any]]:
-    """Wait for news of the processes that have a task; the dead are taken off `workers`."""
-    # A signal does not end this wait, so that it must not last beyond the alarm.
+    """Wait for messages of busy processes; dead ones are removed from `workers`."""
+    # A signal does not interrupt this wait, so it must not outlast the alarm.
     patience = GRACE * alarm.margin if alarm.rang else min(LOOK, max(0.0, alarm.left() - alarm.margin) + 0.001)
     late = alarm.rang
     until = time.monotonic() + patience

@@ -1,6 +1,6 @@
-"""How to take apart what neither pickle nor cloudpickle carries by value: things of a notebook that only it has.
+"""Reducers for objects of a notebook that neither pickle nor cloudpickle ships by value.
 
-What is put into a pickle is of the standard library: the two ends know this module under two names.
+Pickles refer only to the standard library, since the two ends know this module by different names.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from . import values
 _MAKE_CLASS = cloudpickle.cloudpickle._make_skeleton_class
 _cached: Any = functools._lru_cache_wrapper
 _STATE = 3
-"""Parts of an array's state before pandas 3: the third is its attributes, which no array has."""
+"""Parts of an array's state before pandas 3; the third, its attributes, is always empty."""
 _DISPATCHER = functools.singledispatch(lambda _: None).__code__  # type: ignore[attr-defined]
 
 
 def is_importable(value: Any) -> bool:
-    """Whether the other end finds the very same object by its module and name."""
+    """Whether the other end finds the same object by its module and name."""
     module = getattr(value, "__module__", None)
     by_value = cloudpickle.list_registry_pickle_by_value()
     if module in (None, "__main__", "__mp_main__") or any(f"{module}.".startswith(f"{name}.") for name in by_value):
@@ -40,13 +40,13 @@ def is_importable(value: Any) -> bool:
 
 
 def _by_value(reduce: Callable[[Any], tuple[Any, ...]]) -> Callable[[Any], Any]:
-    """Apply `reduce` to what the other end cannot import."""
+    """Apply `reduce` only to what the other end cannot import."""
     return lambda value: value.__reduce__() if is_importable(value) else reduce(value)
 
 
 def _cache(value: Any) -> tuple[Any, ...]:
     parameters = value.cache_parameters()
-    # What is cached stays: each job begins with an empty cache.
+    # Cached values are not shipped: each job starts with an empty cache.
     make = (value.__wrapped__, parameters["maxsize"], parameters["typed"], functools._CacheInfo)
     return _cached, make, dict(vars(value))
 
@@ -73,7 +73,7 @@ def _cached_property(value: Any) -> tuple[Any, ...]:
 def _context_variable(value: contextvars.ContextVar[Any]) -> tuple[Any, ...]:
     try:
         return partial(contextvars.ContextVar, value.name, default=value.get()), ()
-    except LookupError:  # it has neither a value here nor a default
+    except LookupError:  # neither a value here nor a default
         return contextvars.ContextVar, (value.name,)
 
 
@@ -90,7 +90,7 @@ TABLE: dict[type, Callable[[Any], Any]] = {
     contextvars.ContextVar: _context_variable,
     threading.local: _thread_local,
 }
-"""By the type of what they take apart."""
+"""Reducers by type."""
 
 
 def _register(dispatcher: Any, state: tuple[Any, Any]) -> None:
@@ -99,12 +99,12 @@ def _register(dispatcher: Any, state: tuple[Any, Any]) -> None:
     dispatcher.__dict__.update(state[1])
 
 
-# Carried by value, as code of the notebook is.
+# Shipped by value, like all code of the notebook.
 _register.__module__ = "__main__"
 
 
 def dispatcher(value: FunctionType) -> tuple[Any, ...] | None:
-    """Take apart a `functools.singledispatch` function of the notebook; None if this is none."""
+    """Reduce a `functools.singledispatch` function of the notebook; None if it is not one."""
     if value.__code__ is not _DISPATCHER or is_importable(value):
         return None
     made = {"register", "dispatch", "registry", "_clear_cache", "__wrapped__"}
@@ -115,7 +115,7 @@ def dispatcher(value: FunctionType) -> tuple[Any, ...] | None:
 
 
 def of_pandas(value: Any, reduced: Any) -> Any:
-    """Have arrays and indexes of pandas 3 in a form that pandas 2 can read as well."""
+    """Reduce arrays and indexes of pandas 3 to a form that pandas 2 can also read."""
     if type(value).__name__ in ("DatetimeIndex", "TimedeltaIndex"):
         return values.times, (type(value), value._data, value.freq, value.name)
     data = getattr(value, "_ndarray", None)
@@ -131,7 +131,7 @@ def of_pandas(value: Any, reduced: Any) -> Any:
 
 
 def with_slots(kind: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Have a class that travels by value made with its slots; cloudpickle only sets the attribute."""
+    """Rebuild a class shipped by value with its slots; cloudpickle only sets the attribute."""
     make, arguments, (members, slots), *rest = reduced
     if make is not _MAKE_CLASS or issubclass(kind, tuple):
         return reduced

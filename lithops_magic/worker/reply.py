@@ -6,7 +6,7 @@ import base64
 import contextlib
 import sys
 
-# By name: what a task puts in the place of a library's function is not for the worker.
+# Imported by name, so that a task that patches the module does not affect the worker.
 from json import dumps
 from time import monotonic, time
 from typing import Any
@@ -21,9 +21,9 @@ LIMIT = 6_291_556
 BETWEEN = len(", ")
 
 FINAL = frozenset({"ok", "error", "unpicklable"})
-"""Statuses worth keeping: after any other, the task is run again, and the first outcome that is kept stays."""
+"""Statuses worth storing: after any other, the task is rerun, and the first stored outcome stays."""
 QUIET = 300.0
-"""Seconds without another attempt after S3 could not be reached: each would cost the task ten of them."""
+"""Seconds without a further attempt after S3 was unreachable: each would cost the task ten seconds."""
 _quiet_until = 0.0
 
 
@@ -33,11 +33,11 @@ class Reply:
     Parameters
     ----------
     head
-        What every reply says of its sandbox.
+        What every reply says about its sandbox.
     store
-        Takes what does not fit; None: such values are left out, and the reply says so.
+        Takes what does not fit; if None, such values are omitted and the reply says so.
     alarm
-        Tells how much time is left.
+        Knows how much time is left.
     """
 
     def __init__(self, head: dict[str, Any], store: Store | None, alarm: Alarm) -> None:
@@ -49,7 +49,7 @@ class Reply:
         self._full = self._room
 
     def add(self, outcome: dict[str, Any]) -> bool:
-        """Add a task's outcome; False if there is hardly room for another one like it."""
+        """Add a task's outcome; return False if there is hardly room for another one like it."""
         room = self._room - (BETWEEN if self.outcomes else 0)
         fitted, used = self._fit(outcome, room)
         if self._store is not None and self._is_to_be_kept(fitted, self._store):
@@ -57,13 +57,13 @@ class Reply:
             used = _length(fitted)
         self.outcomes.append(fitted)
         self._room = room - used
-        # The client sends again what is missing; running on without room for the results would be in vain.
+        # The client resends unanswered tasks; running them without room for their results would be pointless.
         return self._room >= max(used, LOG)
 
     def close(self, versions: dict[str, str], waited: float | None, left: list[str]) -> dict[str, Any]:
         """Return the reply, with the seconds `waited` for a CPU.
 
-        The `versions` of packages and what is `left` running come with it if there is room for them.
+        The `versions` of packages and what is `left` running are included if there is room.
         """
         reply = {**self._head, "outcomes": self.outcomes}
         if waited is not None:
@@ -72,7 +72,7 @@ class Reply:
         return {**reply, **more} if more and len(dumps(more)) <= self._room else reply
 
     def _fit(self, outcome: dict[str, Any], room: int) -> tuple[dict[str, Any], int]:
-        """Return `outcome` as it stands in the reply, its value encoded, in the store or left out, and its length."""
+        """Return `outcome` as it goes into the reply (its value encoded, in the store, or omitted) and its length."""
         value = outcome.get("value")
         if not isinstance(value, bytes):
             used = _length(outcome)
@@ -86,7 +86,7 @@ class Reply:
         try:
             return _sized({**outcome, "value": self._store.put(outcome["id"], value)})
         except Problem as problem:
-            # What may pass is worth another attempt; what will not is the end of it.
+            # A transient problem is worth another run of the task; a permanent one is its final outcome.
             if problem.transient:
                 return _sized({**_without(outcome, "store"), "reason": f"its result is lost: {problem}"})
             return _sized({**_without(outcome, alone), "size": used, "reason": str(problem)})
@@ -98,7 +98,7 @@ class Reply:
         return store.detached or (outcome["status"] in FINAL and self._alarm.left() > SLACK and not _quiet_until > now)
 
     def _keep(self, outcome: dict[str, Any], store: Store) -> dict[str, Any]:
-        """Keep a result that was expensive; of a detached job's only the store's copy is looked at."""
+        """Store an expensive result; a detached job's results are read only from the store."""
         global _quiet_until
         head = {name: self._head[name] for name in ("sandbox", "cold")}
         began = monotonic()
@@ -109,7 +109,7 @@ class Reply:
 
 
 def relieve(outcome: dict[str, Any], store: Store | None) -> dict[str, Any]:
-    """Store a value that fits in no reply at once, so that several processes can do so at a time."""
+    """Store a value too large for any reply right away, so that several processes can do so in parallel."""
     value = outcome.get("value")
     if store is not None and value is not None and len(value) > LIMIT // 4 * 3:
         with contextlib.suppress(Problem):  # the reply says what is wrong
@@ -122,7 +122,7 @@ def _sized(outcome: dict[str, Any]) -> tuple[dict[str, Any], int]:
 
 
 def _length(outcome: dict[str, Any]) -> int:
-    # The runtime escapes no more than this does.
+    # The runtime escapes no more characters than json does here.
     return len(dumps(outcome))
 
 
@@ -131,7 +131,7 @@ def _without(outcome: dict[str, Any], status: str) -> dict[str, Any]:
 
 
 def _memory() -> int:
-    """MB that this process, or one that it has forked, has used at most."""
+    """Return the peak MB of this process or any that it has forked."""
     try:
         import resource
     except ImportError:  # Windows

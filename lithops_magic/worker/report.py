@@ -1,4 +1,4 @@
-"""Turns an exception into plain data, so that the notebook can show it even when it cannot unpickle it."""
+"""Turns an exception into plain data, so that the notebook can show it even if it cannot unpickle it."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from .cell import FILE
 from .sources import shorten
 
 FIRST, LAST = 10, 40
-"""Outermost and innermost frames reported of a traceback; what repeats itself counts once."""
+"""Outermost and innermost frames reported of a traceback; repetitions count once."""
 DEPTH = 5
 """Exceptions reported of a `raise … from` chain, and of groups in groups."""
 EXCEPTIONS = 20
-"""Exceptions reported of one, causes and members of groups."""
+"""Exceptions reported in all, including causes and members of groups."""
 TEXT_LIMIT = 65_536
 """Characters of a message."""
 INNER, INNER_TEXT = 10, 4_096
-"""Frames and notes, and characters of a message, of a cause or a part."""
+"""Frames and notes, and characters of the message, of a cause or a group's member."""
 LINE_LIMIT = 500
 """Characters of a line of code, of a name and of a note."""
 LOCALS = 40
-"""Variables reported of a frame."""
+"""Variables reported per frame."""
 LOCAL_LENGTH = 200
-"""Characters of one."""
+"""Characters of a variable's repr."""
 
 _SPANS = (1, 2, 3)
-"""Functions that call each other in a circle, and are folded."""
+"""Longest cycle of mutually recursive functions to fold."""
 _ENOUGH = 3
-"""Times that they may appear before they are."""
+"""Repetitions shown before folding."""
 _DEEPEST = 20_000
 _HERE = __file__.rpartition(os.sep)[0]
 _MACHINERY = (f"{os.sep}cloudpickle{os.sep}", f"{os.sep}asyncio{os.sep}")
@@ -48,9 +48,9 @@ _Entry = tuple[FrameType, int]
 
 
 def report(error: BaseException, with_locals: bool = False) -> dict[str, Any]:
-    """Describe `error`, with the variables of the frame that failed if that is asked, and pack it if possible.
+    """Describe `error`, optionally with the variables of the failing frame, and pack it if possible.
 
-    Whatever fails here, as anything of the user's may, is left out.
+    Whatever fails here (any method of the user's objects may) is omitted.
     """
     plain: dict[str, Any] = {"type": _type(error), "message": _message(error, TEXT_LIMIT), "frames": [], "cause": None}
     fields: dict[str, Any] = {"error": plain}
@@ -63,13 +63,13 @@ def report(error: BaseException, with_locals: bool = False) -> dict[str, Any]:
             _add_locals(error, fields["error"]["frames"])
     with contextlib.suppress(BaseException):
         packed = exceptions.pack(error)
-        if len(packed) <= 2 * exceptions.LIMIT:  # with all that is beside the values, it must fit in a reply
+        if len(packed) <= 2 * exceptions.LIMIT:  # with everything else, it must fit in a reply
             fields["exception"] = base64.b64encode(packed).decode()
     return fields
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """Type, message, frames, cause and parts of `error`, without the frames of the machinery around the user's code."""
+    """Return type, message, frames, cause and members of `error`, without the worker's own frames."""
     return _Description().of(error)
 
 
@@ -101,7 +101,7 @@ class _Description:
 def _type(error: BaseException) -> str:
     try:
         return encodable(str(type(error).__qualname__).rpartition("<locals>.")[2][:LINE_LIMIT])
-    except BaseException:  # of a metaclass
+    except BaseException:  # a metaclass may raise anything
         return "Exception"
 
 
@@ -122,7 +122,7 @@ def _walk(error: BaseException) -> list[_Entry]:
 
 
 def _folded(entries: list[_Entry]) -> Iterator[tuple[FrameType, int, int, int]]:
-    """Yield frames and lines; of functions that call themselves a few, and how many more there were."""
+    """Yield frames and lines; of a recursion only a few, with the number of frames left out."""
     lines = [(frame.f_code, line) for frame, line in entries]
     place = 0
     while place < len(entries):
@@ -137,7 +137,7 @@ def _folded(entries: list[_Entry]) -> Iterator[tuple[FrameType, int, int, int]]:
 
 
 def _times(lines: list[Any], place: int, span: int) -> int:
-    """How often the next `span` lines come one after the other."""
+    """Return how often the next `span` lines are repeated in a row."""
     block, times = lines[place : place + span], 1
     while len(block) == span and lines[place + times * span : place + (times + 1) * span] == block:
         times += 1
@@ -145,7 +145,7 @@ def _times(lines: list[Any], place: int, span: int) -> int:
 
 
 def _add_locals(error: BaseException, described: list[dict[str, Any]]) -> None:
-    """Add its variables to the innermost frame of the user's own, or the innermost of all."""
+    """Add variables to the innermost frame of user code, or else the innermost one."""
     import reprlib
 
     short = reprlib.Repr()
@@ -155,7 +155,7 @@ def _add_locals(error: BaseException, described: list[dict[str, Any]]) -> None:
     for (frame, *_), fields in (own or [*zip(frames, described, strict=True)])[-1:]:
         named = [(name, value) for name, value in frame.f_locals.items() if not name.startswith(("__", "."))]
         if frame.f_locals is frame.f_globals:
-            # Of a cell or module: what it calls is no news.
+            # At the top level of a cell or module, functions and modules are not worth showing.
             named = [pair for pair in named if not isinstance(pair[1], FunctionType | ModuleType | type)]
         fields["locals"] = {name: encodable(short.repr(value)[:LOCAL_LENGTH]) for name, value in named[:LOCALS]}
 
@@ -168,7 +168,7 @@ def _machinery(frame: FrameType) -> bool:
 def _frame(frame: FrameType, line: int, repeated: int, span: int) -> dict[str, Any]:
     code = frame.f_code
     source = ""
-    with contextlib.suppress(BaseException):  # of a loader
+    with contextlib.suppress(BaseException):  # a loader may raise anything
         source = linecache.getline(code.co_filename, line, frame.f_globals).strip()
     described = {
         "file": encodable(shorten(code.co_filename)),

@@ -1,4 +1,4 @@
-"""A job finds `/tmp` as the sandbox had it: what the jobs before have left there goes, so that it cannot fill up."""
+"""Cleans `/tmp` between jobs: files that earlier jobs left are removed, so that it cannot fill up."""
 
 # ruff: noqa: PTH108, PTH119, PTH118, PTH123, PTH208 - importing pathlib would slow every cold start
 
@@ -11,14 +11,14 @@ import stat
 from .environment import FOLDERS
 
 OURS = "lithops-magic-"
-"""What the names of our own files begin with, which are checked before they are used."""
+"""Prefix of our own files, which are verified before they are used."""
 _LIST = f"{OURS}before"
-"""Holds the names that were there at first: it outlives a killed process, as `/tmp` does."""
+"""Lists the names that were there at the start; in a file, so that it outlives a killed process, as `/tmp` does."""
 _before: set[str] = set()
 
 
 def tidy() -> None:
-    """Remove what the jobs before have left; what was there at first stays, and what libraries keep."""
+    """Remove what earlier jobs have left, except what was there at the start and libraries' caches."""
     if not _is_private():
         return
     folder = os.environ.get("TMPDIR", "/tmp")
@@ -26,7 +26,7 @@ def tidy() -> None:
         names = set(os.listdir(folder))
         if not _before:
             _before.update(_found_at_first(os.path.join(folder, _LIST), names))
-        # What libraries keep to be faster next time is no job's.
+        # Libraries' caches belong to no job.
         kept = {os.path.basename(place) for place in FOLDERS.values()}
         for name in names - _before - kept:
             if not name.startswith(OURS):
@@ -34,7 +34,7 @@ def tidy() -> None:
 
 
 def _is_private() -> bool:
-    """Whether `/tmp` is nobody's but the sandbox's: Lambda's, or the one of the local AWS."""
+    """Whether `/tmp` belongs to this sandbox alone: on Lambda, or in a namespace of the local AWS."""
     return os.environ.get("LAMBDA_TASK_ROOT") == "/var/task" or "LAMBDA_OPT_DIR" in os.environ
 
 

@@ -1,4 +1,4 @@
-"""The code that proves that a reply is the function's own: of this job, to this very request, and as it was written."""
+"""The authentication code of a reply: proves that it is unaltered, of this job, and to this request."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import json
 from typing import Any
 
 ROOM = len(', "seal": ""') + 64
-"""Characters that it takes in a reply."""
+"""Characters that the seal takes in a reply."""
 
 
 def label(key: bytes) -> str:
-    """Name a job in the logs; says nothing of its key."""
+    """Return a job's name for the logs, which reveals nothing of its key."""
     return hmac.digest(key, b"log", "sha256").hex()[:12]
 
 
@@ -21,7 +21,7 @@ def sealed(reply: dict[str, Any], key: bytes, request: str) -> dict[str, Any]:
 
 
 def is_sealed(reply: dict[str, Any], key: bytes, request: str) -> bool:
-    """Whether the reply, as it was parsed, was sealed with the job's key in answer to that request."""
+    """Whether the parsed reply was sealed with the job's key for that request."""
     seal = reply.get("seal")
     if not isinstance(seal, str) or not seal.isascii():
         return False
@@ -30,6 +30,6 @@ def is_sealed(reply: dict[str, Any], key: bytes, request: str) -> bool:
 
 
 def _code(reply: dict[str, Any], key: bytes, request: str) -> str:
-    # The runtime writes JSON in a way of its own: what is signed is how both ends write what it says.
+    # The runtime formats JSON differently: both ends sign their own serialization of the content.
     text = f"reply to {request}: {json.dumps(reply)}"
     return hmac.digest(key, text.encode(), "sha256").hex()

@@ -1,4 +1,4 @@
-"""Puts the notebook's own modules, which come with the request, where the sandbox's Python finds them."""
+"""Makes the notebook's own modules, which come with the request, importable in the sandbox."""
 
 # ruff: noqa: PTH112, PTH118, PTH208 - importing pathlib would slow every cold start
 
@@ -18,12 +18,12 @@ _digest = _folder = ""
 
 
 def install(sources: dict[str, Any] | None, sandbox: str, store: Store | None) -> None:
-    """Make these sources importable, in a folder that is this sandbox's own, and work there if there are data.
+    """Unpack the sources into this sandbox's own folder, make it importable, and work there if there are data files.
 
     Raises
     ------
     Problem
-        They cannot be had, or there is no room for them.
+        They cannot be fetched, or there is no room for them.
     """
     global _digest, _folder
     digest = sources["sha256"] if sources else ""
@@ -33,9 +33,9 @@ def install(sources: dict[str, Any] | None, sandbox: str, store: Store | None) -
         _forget(_folder)
         _digest = _folder = ""
     if sources:
-        import tempfile  # 10 ms of every cold start, for those who send modules
+        import tempfile  # takes 10 ms, so only if modules are sent
 
-        # Without our prefix: it goes with the job.
+        # Without our prefix: it is removed with the job.
         folder = os.path.join(tempfile.gettempdir(), f"modules-{sandbox}")
         _unpack(fetch(sources, store, "job's files"), folder)
         sys.path.insert(0, folder)
@@ -46,7 +46,7 @@ def install(sources: dict[str, Any] | None, sandbox: str, store: Store | None) -
 
 
 def shorten(file: str) -> str:
-    """Return the path of one of these modules as the notebook knows it; other paths stay."""
+    """Return the notebook's path of a shipped module; other paths are unchanged."""
     return file.removeprefix(_folder + os.sep) if _folder else file
 
 
@@ -54,7 +54,7 @@ def _unpack(data: bytes | bytearray, folder: str) -> None:
     import shutil
     import zipfile
 
-    # Tasks of another job may have changed what they found there.
+    # Another job's tasks may have changed the files.
     shutil.rmtree(folder, ignore_errors=True)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -67,9 +67,9 @@ def _unpack(data: bytes | bytearray, folder: str) -> None:
 
 
 def _forget(folder: str) -> None:
-    """Where no process can be forked, another job's modules take the place of these."""
+    """Unload the modules of the previous job, where processes cannot fork."""
     gone = [name for name, module in list(sys.modules.items()) if _is_below(getattr(module, "__file__", None), folder)]
-    # A namespace package has no file, and its path is worked out from its parent's: not to be asked for any more.
+    # A namespace package has no file, and its path is computed from its parent's, which may be gone already.
     tops = {name for name in os.listdir(folder) if os.path.isdir(os.path.join(folder, name))}
     gone += [name for name in sys.modules if name.partition(".")[0] in tops]
     for name in gone:

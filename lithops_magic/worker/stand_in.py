@@ -1,4 +1,4 @@
-"""Stands for the package that started the job, so that modules which import it can be imported in a sandbox too."""
+"""A placeholder for the package that started the job, so that modules importing it work in a sandbox too."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from . import values
 
 PACKAGE = "lithops_magic"
 _NOTEBOOK = [f"IPython{name}" for name in ("", ".display", ".core", ".core.display", ".core.display_functions")]
-"""What of a notebook can be used in a task: only to show something."""
+"""The parts of IPython usable in a task: only displaying."""
 
 
 class _Kind(type):
-    """The type of everything in it: names can be imported, used as base classes, and in annotations."""
+    """The metaclass of all placeholders: they can be imported, used as base classes, and in annotations."""
 
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("__"):
@@ -24,7 +24,7 @@ class _Kind(type):
         return _named(f"{cls.__qualname__}.{name}")
 
     def __call__(cls, *args: Any, **options: Any) -> Any:
-        # A module may make settings, or decorate, while it is imported; a task must not get a result that is none.
+        # At import, a module may create settings or decorate; but a task must not mistake a placeholder for a result.
         if cls.__dict__.get("_stands_in") and not _imports():
             raise RuntimeError(
                 f"{PACKAGE}.{cls.__qualname__} was called in a task, and a sandbox has no {PACKAGE}: a task cannot "
@@ -58,7 +58,7 @@ def _named(name: str) -> Any:
 
 
 def _imports() -> bool:
-    """Whether a module is being imported now."""
+    """Whether a module is currently being imported."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         if getattr(frame.f_globals.get("__spec__"), "_initializing", False):
@@ -68,7 +68,7 @@ def _imports() -> bool:
 
 
 class _Finder:
-    """Finds the package and all of its modules, after every other finder has not."""
+    """Finds the package and all of its modules, if no other finder does."""
 
     @staticmethod
     def find_spec(name: str, *_: Any) -> ModuleSpec | None:
@@ -101,7 +101,7 @@ class _Finder:
 
 
 def install() -> None:
-    """Have the package found where it is not installed."""
+    """Make the placeholder importable where the package is not installed."""
     sys.modules.setdefault(values.__name__, values)
     vars(builtins)["display"] = values.display
     if _Finder not in sys.meta_path:

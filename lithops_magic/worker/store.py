@@ -1,4 +1,4 @@
-"""The sandbox's end of the job's bucket: what does not fit in a request or a reply, and results that are to be kept."""
+"""The sandbox's access to the job's bucket: data too large for a request or reply, and stored results."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from json import dumps
 from typing import Any
 
 CONNECT_TIMEOUT = 3
-"""Seconds: a subnet without a way to S3 drops packets, and every task would wait for botocore's minute, five times."""
+"""Seconds: a subnet without a route to S3 drops packets, and with botocore's defaults a task would wait 5 minutes."""
 READ_TIMEOUT = 60
 TRIES = 3
 PATIENCE = 12.0
-"""Seconds that S3 may be out of order, beyond those tries, before a task is run again for it."""
+"""Seconds that an S3 outage may last, beyond botocore's retries, before the task is rerun."""
 _PART = 2**20
-"""Bytes that are read at once: what is to be copied is in the CPU's cache still."""
+"""Bytes read at a time; small enough to be still in the CPU's cache when copied."""
 SLACK = 5.0
-"""Seconds that must be left before the time limit: a result must not be lost because it was to be kept."""
+"""Seconds that must be left before the timeout: storing a result must not cost the result."""
 TRANSIENT = (
     "500",
     "502",
@@ -37,7 +37,7 @@ TRANSIENT = (
     "ResponseParserError",
     "ResponseStreamingError",
 )
-"""What S3, a gateway and botocore call what may pass; not a connection that takes too long, as without a way there."""
+"""Codes of transient errors of S3, gateways and botocore; not connection timeouts, which mean there is no route."""
 
 UNREACHABLE = (
     "S3 cannot be reached from the sandbox. In a VPC it needs an S3 gateway endpoint, which is free, or a NAT gateway: "
@@ -49,7 +49,7 @@ FIXES = {
     "NoSuchBucket": ": it is created with the function; `lithops-magic clean` deletes that, then run it again",
     "NoSuchKey": "",
 }
-"""What to do about what S3 says of an object or a bucket that is not there, or not for the sandbox."""
+"""What to do about S3's errors for missing or forbidden objects and buckets."""
 
 _SETTINGS = {
     "region_name": ("AWS_REGION",),
@@ -60,16 +60,16 @@ _SETTINGS = {
 }
 _clients: dict[tuple[str | None, ...], Any] = {}
 _session: list[Any] = []
-"""Has read what makes a client, which takes a quarter of a second."""
+"""Reused for all clients: loading its service model takes a quarter of a second."""
 
 
 class Problem(Exception):
-    """An object that a task needs was not to be had.
+    """An object that a task needs could not be read.
 
     Parameters
     ----------
     status
-        ``tampered``: it is not what was written; ``absent``: it is not there, or the sandbox may not see it;
+        ``tampered``: it is not what was written; ``absent``: it is missing, or the sandbox may not see it;
         ``store``: S3 cannot be used at all.
     """
 
@@ -77,20 +77,20 @@ class Problem(Exception):
         super().__init__(message)
         self.status = status
         self.transient = transient
-        """Whether the same may succeed later."""
+        """Whether a retry may succeed."""
 
 
 class Store:
-    """A job's place in its bucket.
+    """A job's part of its bucket.
 
     Parameters
     ----------
     place
-        As it stands in the request: bucket, owner, prefix, and after how many seconds a result is kept.
+        As in the request: bucket, owner, prefix, and the task seconds from which a result is stored.
     key
-        Signs results that are kept; without it none is.
+        Signs stored results; without it, none is stored.
     left
-        Tells the seconds before the time limit.
+        Returns the seconds left before the timeout.
     """
 
     def __init__(
@@ -103,12 +103,12 @@ class Store:
         self._runs: int = place.get("runs", 0)
         self._again: list[str] = place.get("again", [])
         self._key = key
-        # The function's own, before a task's environment variables hide them.
+        # The function's own credentials, before a task's environment variables hide them.
         self._settings = {name: _variable(*variables) for name, variables in _SETTINGS.items()}
 
     @property
     def detached(self) -> bool:
-        """Whether nobody waits for the reply, so that results exist only where they are kept."""
+        """Whether the invocation is asynchronous, so that results exist only in the store."""
         return self._runs > 0
 
     def get(self, reference: dict[str, Any], what: str) -> bytearray:
@@ -117,7 +117,7 @@ class Store:
         Raises
         ------
         Problem
-            It is not there, not what was written, or S3 does not answer.
+            It is missing, not what was written, or S3 does not answer.
         """
         key, size = reference["object"], reference["size"]
         try:
@@ -140,7 +140,7 @@ class Store:
         Raises
         ------
         Problem
-            S3 does not take it.
+            S3 refuses it.
         """
         sha256 = digest(data)
         key = f"{self._prefix}value-{task}-{sha256[:16]}"
@@ -152,11 +152,11 @@ class Store:
         return {"object": key, "sha256": sha256, "size": len(data)}
 
     def keeps(self, seconds: float) -> bool:
-        """Whether the result of a task that took `seconds` is to be kept."""
+        """Whether to store the result of a task that took `seconds`."""
         return bool(self._key) and seconds >= self._after
 
     def keep(self, task: int, outcome: dict[str, Any]) -> bool:
-        """Keep an outcome unless another run of the task has already; False if it is to be run again, or S3 refuses."""
+        """Store an outcome unless another run of the task already has; False if it is to be rerun, or S3 refuses."""
         if outcome["status"] in self._again:
             return False
         import hmac
@@ -170,12 +170,12 @@ class Store:
         return True
 
     def claim(self, name: str) -> bool:
-        """Write an empty object unless it is there; whether it was not.
+        """Write an empty object unless it exists; return whether it is new.
 
         Raises
         ------
         Problem
-            S3 does not take it.
+            S3 refuses it.
         """
         try:
             self._client().put_object(**self._bucket, Key=self._prefix + name, Body=b"", IfNoneMatch="*")
@@ -186,7 +186,7 @@ class Store:
         return True
 
     def has(self, name: str) -> bool:
-        """Whether there is such an object, as far as the sandbox may see."""
+        """Whether the object exists, as far as the sandbox may see."""
         try:
             self._client().head_object(**self._bucket, Key=self._prefix + name)
         except Exception:
@@ -199,12 +199,12 @@ class Store:
         while part := answer["Body"].read(min(_PART, size + 1 - len(data))):
             data += part
         if len(data) < min(size, answer.get("ContentLength", size)):
-            # Cut short on its way: that is not what was written there, but nobody wrote it.
+            # Truncated in transit, not tampered with: worth a retry.
             raise ConnectionError("the object did not arrive as a whole")
         return data
 
     def _patiently(self, call: Callable[[], Any]) -> Any:
-        """Call again what fails for a reason that may pass, as long as there is time."""
+        """Retry transient failures, as long as there is time."""
         deadline, pause = time.monotonic() + PATIENCE, 0.25
         while True:
             try:
@@ -218,7 +218,7 @@ class Store:
     def _client(self) -> Any:
         key = tuple(self._settings.values())
         if key not in _clients:
-            import boto3  # a third of a second, for those whose data need it
+            import boto3  # takes a third of a second, so only if needed
             from botocore.config import Config
 
             config = Config(
@@ -228,14 +228,14 @@ class Store:
             )
             if not _session:
                 _session.append(boto3.session.Session())
-                # All that is read is verified here; older versions do not know it.
+                # We verify everything ourselves; older versions do not know the option.
                 _session[0]._session.set_config_variable("response_checksum_validation", "when_required")
             _clients[key] = _session[0].client("s3", config=config, **self._settings)
         return _clients[key]
 
     def _problem(self, error: Exception, what: str) -> Problem:
         code = _code(error)
-        # To whom may not list the bucket, S3 says of a missing object as well that access is denied.
+        # Without s3:ListBucket, S3 answers AccessDenied for a missing object, too.
         if code in FIXES:
             return Problem("absent", f"{what}: {code}{FIXES[code]}")
         if type(error).__name__ in ("ConnectTimeoutError", "EndpointConnectionError"):
@@ -245,7 +245,7 @@ class Store:
 
 
 def digest(data: bytes | bytearray) -> str:
-    """SHA-256 of `data`, in hexadecimal."""
+    """Return the SHA-256 of `data`, in hexadecimal."""
     import hashlib
 
     return hashlib.sha256(data).hexdigest()
@@ -271,6 +271,6 @@ def _variable(*names: str) -> str | None:
 
 
 def _code(error: Exception) -> str:
-    """AWS's error code; empty if the answer was not AWS's."""
+    """Return AWS's error code; empty if the error is not AWS's."""
     response = getattr(error, "response", None)
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""

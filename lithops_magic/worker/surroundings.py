@@ -1,4 +1,4 @@
-"""What one task may not leave to the next: environment variables, the working folder, `sys.path`, the umask."""
+"""State that must not leak from one task to the next: environment variables, working folder, `sys.path`, umask."""
 
 # ruff: noqa: PTH109 - importing pathlib would slow every cold start
 
@@ -10,7 +10,7 @@ import sys
 
 
 class Surroundings:
-    """As they are now, and as they are to be when the next task begins."""
+    """A snapshot of that state, restored before the next task."""
 
     def __init__(self) -> None:
         self._environ, self._variables = os.environ, dict(os.environ)
@@ -21,7 +21,7 @@ class Surroundings:
         os.umask(self._umask)
 
     def restore(self) -> None:
-        """Put back what differs."""
+        """Restore what differs."""
         if os.environ is not self._environ or _raw() != self._known:
             os.environ = self._environ  # noqa: B003 - what a task has put in its place is no longer wanted
             os.environ.clear()
@@ -35,6 +35,6 @@ class Surroundings:
 
 
 def _raw() -> dict[bytes, bytes]:
-    """The variables as they are kept: decoding them for each of many tiny tasks would take longer than the task."""
+    """Return the raw variables: decoding them for each of many tiny tasks would take longer than the task."""
     raw: dict[bytes, bytes] = vars(os.environ).get("_data", {})
     return raw

@@ -1,4 +1,4 @@
-"""Runs one task and reports its outcome, whatever the user's code does."""
+"""Runs one task and reports its outcome, whatever user code does."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Runner:
     Parameters
     ----------
     function
-        What is called with their items.
+        Called with their items.
     store
-        Where items are that do not fit in the request.
+        Holds items that do not fit in the request.
     with_locals
-        Whether an error is reported with the variables of the frame that failed.
+        Whether to report an error with the variables of the failing frame.
     starmap
-        Whether the function is called with what is in an item.
+        Whether to unpack an item into the function's arguments.
     """
 
     def __init__(
@@ -41,17 +41,17 @@ class Runner:
         self._surroundings = Surroundings()
 
     def prepare(self, alarm: Alarm) -> None:
-        """Unpickle the function now; why it cannot be, each task reports for itself."""
+        """Unpickle the function now; if that fails, each task reports it."""
         with contextlib.suppress(BaseException), alarm.armed():
             self._function.load()
 
     def run(self, task: dict[str, Any], alarm: Alarm, log: Log) -> dict[str, Any]:
-        """Call the function with the task's item; in the outcome a value is still bytes.
+        """Call the function with the task's item; the outcome's value is still bytes.
 
         Parameters
         ----------
         log
-            Returns what was printed since it was called last.
+            Returns what was printed since the last call.
         """
         started, clock = time(), perf_counter()
         with Namespace() as namespace:
@@ -66,7 +66,7 @@ class Runner:
                     value = values.seen(returned)
             except Problem as problem:
                 outcome = refusal(problem)
-            except BaseException as error:  # SystemExit and its like would kill the sandbox, neighbors and all
+            except BaseException as error:  # SystemExit and the like would kill the sandbox with all of its tasks
                 status = "timeout" if isinstance(error, TaskTimeout) else "error"
                 outcome = {"status": status, **report(error, self._with_locals)}
             else:
@@ -88,7 +88,7 @@ class Runner:
 
 
 def refuse(task: dict[str, Any], problem: Problem) -> dict[str, Any]:
-    """The outcome of a task that could not be begun."""
+    """Return the outcome of a task that could not be started."""
     return {"id": task["id"], **refusal(problem), "started": time(), "seconds": 0.0, "log": ""}
 
 
@@ -100,7 +100,7 @@ def _call(function: Any, arguments: Any) -> Any:
     value = function(*arguments)
     if not isinstance(value, CoroutineType):
         return value
-    import asyncio  # 20 ms of every cold start, for the few who need it
+    import asyncio  # takes 20 ms, so only if needed
 
     return asyncio.run(value)
 
@@ -111,5 +111,5 @@ def _where(value: Any, error: BaseException, alarm: Alarm) -> str:
 
         with alarm.armed():
             return encodable(locate(value, "result", error))
-    except BaseException:  # all that is looked at is the user's
+    except BaseException:  # user objects may raise anything
         return type(error).__name__

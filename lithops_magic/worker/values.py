@@ -1,4 +1,4 @@
-"""What pickles refer to of this package: the sandbox, where it has another name, finds it under this name too."""
+"""What pickles refer to in this package: in the sandbox, where the package has another name, it has an alias."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __name__ = "lithops_magic.worker.values"
 
 
 def strings(values: Any, missing: Any) -> Any:
-    """Make an array of strings of pandas, whatever its version, in which `missing` is NaN; None: it is pandas' NA."""
+    """Make a pandas string array, whatever the version, with `missing` as its NaN (None: pandas' NA)."""
     import pandas as pd  # type: ignore[import-untyped]
 
-    # Before 2.3 there is only NA.
+    # Before pandas 2.3, there is only NA.
     nan = missing is not None and "na_value" in pd.StringDtype.__init__.__code__.co_varnames
     return pd.array(values, pd.StringDtype("python", missing) if nan else "string")
 
 
 def times(kind: Any, data: Any, freq: Any, name: Any) -> Any:
-    """Make an index of times of pandas, whatever its version, with its frequency if that is one there."""
+    """Make a pandas index of times, whatever the version, with its frequency if this version has it."""
     try:
         return kind(data, freq=freq, name=name)
     except ValueError:
@@ -30,12 +30,12 @@ def times(kind: Any, data: Any, freq: Any, name: Any) -> Any:
 
 
 def make(kind: str, args: Any, options: Any) -> Any:
-    """Make something that a notebook shows, such as HTML, where there is a notebook."""
+    """Make something a notebook displays, such as HTML, if there is a notebook."""
     return getattr(importlib.import_module("IPython.display"), kind)(*args, **options)
 
 
 def code(python: str, *arguments: Any) -> CodeType:
-    """Make code, unless it is another Python's: this one would take it, run it and crash."""
+    """Make a code object, but not of another Python version, which would crash this one."""
     if python != sys.version[:4]:
         raise ValueError(f"it has code of Python {python}")
     return CodeType(*arguments)
@@ -45,17 +45,17 @@ _shown: list[Any] = []
 
 
 def display(*things: Any, **_: Any) -> None:
-    """Do in a task what a notebook's function of this name does, as far as `seen` can."""
+    """Do in a task what IPython's `display` does, as far as `seen` can."""
     _shown.extend(things)
 
 
 def seen(value: Any) -> Any:
-    """Return what a task's value is: if it has none, what it has shown or drawn, which else is printed."""
+    """Return a task's value: if it is None, what it has displayed or drawn; otherwise print that."""
     things = [*_shown]
     _shown.clear()
     if pyplot := sys.modules.get("matplotlib.pyplot"):
         figures = [pyplot.figure(number) for number in pyplot.get_fignums()]
-        # The next task begins without them, and they are not to open where they are unpickled.
+        # The next task must not see these figures, and they must not open windows where they are unpickled.
         pyplot.close("all")
         things += [figure for figure in figures if all(figure is not one for one in (*things, value))]
     if value is None:
@@ -66,7 +66,7 @@ def seen(value: Any) -> Any:
 
 
 class Rich:
-    """Stands in a task for something that a notebook shows."""
+    """A task's placeholder for something a notebook displays."""
 
     def __init__(self, kind: str, *args: Any, **options: Any) -> None:
         self._made = kind, args, options
@@ -76,30 +76,30 @@ class Rich:
 
 
 def rich(kind: str) -> Any:
-    """Return what makes something that a notebook shows."""
+    """Return a constructor for something a notebook displays."""
     if not kind[0].isupper():
         raise AttributeError(kind)
     return partial(Rich, kind)
 
 
 class Shown(list[Any]):
-    """Several things that a task has shown; a notebook shows each."""
+    """Several things a task has displayed; the notebook displays each."""
 
     def _ipython_display_(self) -> None:
         importlib.import_module("IPython.display").display(*self)
 
 
 class Values(Sequence[Any]):
-    """What becomes of a job's result that is pickled: its values, which need neither AWS nor the job any more.
+    """The pickled form of a job's result: its values, which no longer need AWS or the job.
 
-    The error of a task that has none is raised when it is asked for.
+    Accessing the value of a failed task raises its error.
 
     Parameters
     ----------
     values
-        One for each task; None for those that have none.
+        One per task; None for those that have none.
     errors
-        Why they have none, by index.
+        The failed tasks' errors, by index.
     """
 
     def __init__(self, values: list[Any], errors: Mapping[int, BaseException]) -> None:
@@ -118,15 +118,15 @@ class Values(Sequence[Any]):
         return self._values[position]
 
     def __iter__(self) -> Iterator[Any]:
-        # The inherited one would take a task's IndexError for the end.
+        # The inherited `__iter__` would take a task's IndexError for the end.
         return map(self.__getitem__, range(len(self)))
 
     def values(self) -> list[Any]:
-        """All values; raises the error of a task that has none."""
+        """Return all values, or raise a failed task's error."""
         return list(self)
 
     def succeeded(self) -> dict[int, Any]:
-        """The values of the tasks that have one, by index."""
+        """Return the values of the tasks that have one, by index."""
         return {index: value for index, value in enumerate(self._values) if index not in self.errors}
 
     def __repr__(self) -> str:
