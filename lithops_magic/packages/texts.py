@@ -5,24 +5,31 @@ from __future__ import annotations
 import dis
 import re
 from collections.abc import Iterator
-from types import CodeType, FunctionType
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
-_AT = re.compile(r"@([^\W\d]\w*)")
+_AT = re.compile(r"(?<!\w)@([^\W\d]\w*)")
 _WORD = re.compile(r"(?<![\w.@])([^\W\d]\w*)")
-_TABLE = re.compile(r"\b(?:from|join)\s+([^\W\d]\w*)", re.IGNORECASE)
-_LOOKS_UP = {
-    "query": (_AT, _TABLE),
-    "eval": (_AT, _WORD),
-    "exec": (_WORD,),
-    "evaluate": (_WORD,),
-    "sql": (_TABLE,),
-    "execute": (_TABLE,),
-    "from_query": (_TABLE,),
+_SQL = re.compile(r"\b(?:from|join|describe|summarize|pivot|unpivot|using)\b", re.IGNORECASE)
+_LONGEST = 20_000
+"""Characters of a text that somebody wrote."""
+
+_QUERIES = {"query", "sql", "execute", "execute_global", "from_query"}
+"""Functions and methods that read SQL, or in pandas names behind an ``@``."""
+_EXPRESSIONS = {"eval", "exec", "evaluate", "timeit", "globals"}
+"""Those of Python, pandas and NumExpr whose texts have names of values in them."""
+_FORMULAS = {
+    *("conditional_logit", "dmatrices", "dmatrix", "feols", "fepois", "from_formula", "gee", "glm", "gls", "logit"),
+    *("mixedlm", "mnlogit", "model_matrix", "negativebinomial", "ols", "phreg", "poisson", "probit", "quantreg", "rlm"),
+    "wls",
 }
-"""Functions and methods of Python, pandas, NumExpr, DuckDB and Polars, and how names stand in their texts."""
-_DATA = {"builtins", "numpy", "pandas", "polars", "pyarrow", "duckdb"}
+"""Those of patsy, formulaic, statsmodels and pyfixest that take ``y ~ np.log(x)``."""
+_READ = _QUERIES | _EXPRESSIONS | _FORMULAS
+
+_DATA = {"numpy", "pandas", "polars", "pyarrow", "duckdb", "geopandas", "xarray"}
 """Packages of whose types a value may be that such a text names."""
+_PLAIN = (bool, int, float, complex, str)
+_CODE = (FunctionType, BuiltinFunctionType, ModuleType, type)
 _PYTHONS = {"eval", "exec"}
 """Python's own may name anything."""
 _BETWEEN = {"PUSH_NULL", "CACHE", "NOP"}
@@ -30,29 +37,66 @@ _NAMING = {"LOAD_ATTR", "LOAD_GLOBAL", "LOAD_METHOD", "LOAD_NAME", "LOAD_DEREF",
 
 
 def looked_up(function: FunctionType) -> dict[str, Any]:
-    """Return the globals that a function names in texts which stand in its code, with their values."""
-    found = {}
-    for name, anything in _names(function.__code__):
-        if name in function.__globals__:
-            value = function.__globals__[name]
-            # A word may just as well name a column, while the notebook uses that name for something else.
-            if anything or type(value).__module__.partition(".")[0] in _DATA:
-                found[name] = value
+    """Return the globals that a function names in texts, with their values.
+
+    The texts stand in its code, whole or in pieces, or are what its parameters and variables are from the start.
+    """
+    codes = list(_codes(function.__code__))
+    readers = {name for code in codes for name in code.co_names if name in _READ}
+    if not readers:
+        return {}
+    here = function.__globals__
+    found = {name: here[name] for code in codes for name in _evaluated(code) if name in here}
+    for text in _texts(function, codes):
+        for name, anything, kinds in _names(text, readers):
+            if name in here and name not in found:
+                value = here[name]
+                # A word may just as well name a column, while the notebook uses that name for something else.
+                if anything or isinstance(value, kinds) or type(value).__module__.partition(".")[0] in _DATA:
+                    found[name] = value
     return found
 
 
-def _names(code: CodeType) -> Iterator[tuple[str, bool]]:
-    """Yield the names in texts that are the first argument of such a call, and whether each may be anything."""
-    called, own = "", False
-    for instruction in dis.get_instructions(code) if any(name in code.co_names for name in _LOOKS_UP) else ():
-        if instruction.opname in _NAMING:
-            called, own = str(instruction.argval), instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME")
-        elif called in _LOOKS_UP and instruction.opname == "LOAD_CONST" and isinstance(instruction.argval, str):
-            for pattern in _LOOKS_UP[called]:
-                anything = pattern is _AT or (own and called in _PYTHONS)
-                yield from ((name, anything) for name in pattern.findall(instruction.argval))
-        if instruction.opname not in (*_NAMING, *_BETWEEN):
-            called = ""
+def _names(text: str, readers: set[str]) -> Iterator[tuple[str, bool, tuple[type, ...]]]:
+    """Yield the names in a text: whether each may be anything, and if not, of which kinds it may be besides data."""
+    if readers & {"query", "eval"}:
+        yield from ((name, True, ()) for name in _AT.findall(text))
+    if "globals" in readers and text.isidentifier():
+        yield text, True, ()
+    kinds = (_PLAIN if readers & (_EXPRESSIONS | _FORMULAS) else ()) + (
+        _CODE if readers - _QUERIES - {"evaluate"} else ()
+    )
+    if kinds or _SQL.search(text):
+        yield from ((name, False, kinds) for name in _WORD.findall(text))
+
+
+def _texts(function: FunctionType, codes: list[CodeType]) -> set[str]:
+    values = [const for code in codes for const in code.co_consts]
+    values += [function.__globals__.get(name) for code in codes for name in code.co_names]
+    values += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    for cell in function.__closure__ or ():
+        try:
+            values.append(cell.cell_contents)
+        except ValueError:  # it is empty
+            continue
+    texts = {value for value in values if type(value) is str and len(value) <= _LONGEST}
+    return texts - {function.__doc__ or ""}
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
     for const in code.co_consts:
         if isinstance(const, CodeType):
-            yield from _names(const)
+            yield from _codes(const)
+
+
+def _evaluated(code: CodeType) -> Iterator[str]:
+    """Yield the names in texts that are the first argument of Python's own `eval` or `exec`."""
+    called, own = "", False
+    for instruction in dis.get_instructions(code) if _PYTHONS.intersection(code.co_names) else ():
+        if instruction.opname in _NAMING:
+            called, own = str(instruction.argval), instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+        elif called in _PYTHONS and own and instruction.opname == "LOAD_CONST" and isinstance(instruction.argval, str):
+            yield from _WORD.findall(instruction.argval)
+        if instruction.opname not in (*_NAMING, *_BETWEEN):
+            called = ""

@@ -25,6 +25,8 @@ NAMES: dict[str, Any] = {
     "lock": threading.Lock(),
     "v": threading.Lock(),
     "pd": pd,
+    "twice": lambda x: 2 * x,
+    "QUERY": "v > @limit",
 }
 
 
@@ -55,6 +57,19 @@ def made(source: str) -> types.FunctionType:
         ("df.query(text)", set()),
         ("print('limit factor', df.query)", set()),
         ("df.eval()", set()),
+        ("df.query(QUERY)", {"limit"}),
+        ("df.query(f'v > {text} and v > @limit')", {"limit"}),
+        ("duckdb.sql(f'select {text} from frame').fetchall()", {"frame"}),
+        ("duckdb.sql('select * from x, \"frame\" as v').fetchall()", {"frame"}),
+        ("duckdb.sql('summarize frame')", {"frame"}),
+        ("globals()['lock']", {"lock"}),
+        ("globals().get('limit', 0)", {"limit"}),
+        ("'limit' in globals()", {"limit"}),
+        ("'{limit} of {lock}'.format(**globals())", {"limit"}),
+        ("smf.ols('y ~ pd.Series(v) + twice(v)', df).fit()", {"pd", "twice"}),
+        ("eval(compile('limit + 1', '', 'eval'))", {"limit"}),
+        ("timeit.timeit('twice(limit)', globals=globals())", {"twice", "limit"}),
+        ("globals()", set()),
     ],
 )
 def test_what_is_found_in_a_text(body: str, found: set[str]) -> None:
@@ -66,6 +81,9 @@ SOURCES = [
     "def f(x): return [int(pd.eval('limit * factor')) + x for _ in range(2)]",
     "def f(x): return eval('limit + factor') + x",
     "class M:\n    def fit(self): return int(frame.query('v >= @limit').v.max())\ndef f(x): return M().fit() + x",
+    "def f(x): return globals().get('limit', 0) + x",
+    "def f(x, q='v > @limit'): return frame.query(q).v.tolist() + [x]",
+    "def outer(q='v > @limit'):\n    def inner(x): return frame.query(q).v.sum() + x\n    return inner\nf = outer()",
     "def outer():\n    def inner(x): return int(frame.eval('v + @factor').sum()) + x\n    return inner\nf = outer()",
 ]
 
@@ -88,6 +106,7 @@ def test_a_text_that_is_put_together_is_explained_where_it_fails(monkeypatch: py
     for kind, message in (
         ("pandas.errors.UndefinedVariableError", "local variable 'my_limit' is not defined"),
         ("NameError", "name 'my_limit' is not defined"),
+        ("patsy.PatsyError", "Error evaluating factor: NameError: name 'my_limit' is not defined"),
         ("_duckdb.CatalogException", "Catalog Error: Table with name my_limit does not exist!"),
     ):
         assert "the notebook has my_limit" in told(kind, message)
@@ -96,3 +115,11 @@ def test_a_text_that_is_put_together_is_explained_where_it_fails(monkeypatch: py
 
 def test_in_a_task(run: Callable[..., Any]) -> None:
     assert run(made(SOURCES[0]), [1, 2]).values() == [4, 5]
+
+
+def test_polars_which_finds_no_globals_in_a_task_is_explained_with_what_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    import __main__
+
+    monkeypatch.setattr(__main__, "my_frame", 3, raising=False)
+    error = RemoteTraceback(type="polars.exceptions.SQLInterfaceError", message="relation 'my_frame' was not found")
+    assert "pl.SQLContext(my_frame=my_frame)" in of_exception(error, 128)[1]

@@ -45,9 +45,16 @@ _ABSENT = re.compile(r"no such file|does not exist|cannot find|not found|unable 
 _SHIPPED = re.compile(r"^(?:/opt/python|.*/modules-[0-9a-f]{12})/")
 """Where a sandbox has the modules of the notebook's folder, beside which they may look."""
 _NAMES = re.compile(r"""'([^'\n]+)'|"([^"\n]+)"|(\S+)""")
-_LOOKED_UP = ("NameError", "UndefinedVariableError", "CatalogException", "SQLInterfaceError")
+_LOOKED_UP = (
+    "NameError",
+    "UndefinedVariableError",
+    "CatalogException",
+    "PatsyError",
+    "FactorEvaluationError",
+    "SQLInterfaceError",
+)
 _UNDEFINED = re.compile(r"(?:name|variable) '(\w+)' is not defined|with name (\w+) does not|'(\w+)' was not found")
-"""How Python, pandas, DuckDB and Polars say that a name in a text means nothing."""
+"""How Python, pandas, DuckDB, formulas and Polars say that a name in a text means nothing."""
 _NO_DEBUGGER = "a sandbox has no debugger: .debug(i) of the result runs the task here, where breakpoint() works"
 _LOG = "The function's log in CloudWatch may say more"
 _NO_FILE = ("FileNotFoundError", "ImportError", "OSError", "PermissionError")
@@ -97,10 +104,7 @@ def of_exception(
     if error.type == "BdbQuit":
         return RemoteError, f" ({_NO_DEBUGGER})"
     if name := _only_in_a_text(error):
-        return RemoteError, (
-            f" (the notebook has {name}, but the task names it only in a text that is put together as it runs: mention "
-            f"{name} in the code as well)"
-        )
+        return RemoteError, f" (the notebook has {name}, but {_why_not_seen(name, error.type)})"
     if path := _file_here(error, original):
         return RemoteError, f" ({_bring(path)})"
     return RemoteError, ""
@@ -111,6 +115,12 @@ def _only_in_a_text(error: RemoteTraceback) -> str:
     found = _UNDEFINED.search(error.message) if error.type.rpartition(".")[2] in _LOOKED_UP else None
     name = next(filter(None, found.groups()), "") if found else ""
     return name if name in vars(sys.modules["__main__"]) else ""
+
+
+def _why_not_seen(name: str, kind: str) -> str:
+    if kind.endswith("SQLInterfaceError"):
+        return f"in a task Polars finds local variables only: pl.SQLContext({name}={name}).execute(...) is given it"
+    return f"the task names it only in a text that is put together as it runs: mention {name} in the code as well"
 
 
 def _file_here(error: RemoteTraceback, original: BaseException | None) -> str:
