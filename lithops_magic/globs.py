@@ -38,4 +38,4 @@ def matcher(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(found, re.DOTALL)
     except re.error:
-        raise MisuseError(f"s3: {pattern!r} is no pattern: a range such as [9-0] is the wrong way round") from None
+        raise MisuseError(f"s3: {pattern!r} is not a pattern: a range such as [9-0] is reversed") from None

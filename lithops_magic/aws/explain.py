@@ -11,10 +11,10 @@ from lithops_magic.aws.clock import clock_error
 from lithops_magic.errors import AwsError, ConfigError, LithopsMagicError
 
 PERMISSION = "Ask whoever manages the account for this permission."
-SIGN_IN = "Sign in again, for example with `aws sso login`, and repeat."
+SIGN_IN = "Sign in again, for example with `aws sso login`, and retry."
 WRONG_KEYS = "Check the credentials (profile, environment or the aws section) and this machine's clock."
 
-_BUSY = "If it goes on for minutes, check the proxy (HTTPS_PROXY), the VPN and endpoint_url."
+_BUSY = "If it continues for minutes, check the proxy (HTTPS_PROXY), the VPN and endpoint_url."
 
 ADVICE = {
     **dict.fromkeys(("500", "502", "503", "504"), _BUSY),
@@ -24,7 +24,7 @@ ADVICE = {
     "AuthFailure": WRONG_KEYS,
     "ExpiredToken": SIGN_IN,
     "ExpiredTokenException": SIGN_IN,
-    "RequestExpired": "This machine's clock is wrong: set it and repeat.",
+    "RequestExpired": "This machine's clock is wrong: set it and retry.",
     "IncompleteSignature": WRONG_KEYS,
     "InvalidAccessKeyId": WRONG_KEYS,
     "InvalidClientTokenId": WRONG_KEYS,
@@ -32,9 +32,9 @@ ADVICE = {
     "SignatureDoesNotMatch": WRONG_KEYS,
     "UnrecognizedClientException": WRONG_KEYS,
     "CodeStorageExceededException": "Delete functions or layer versions that are no longer used in this region.",
-    "ThrottlingException": "AWS limits the rate of these calls: repeat in a minute.",
-    "TooManyRequestsException": "AWS limits the rate of these calls: repeat in a minute.",
-    "ServiceException": "This is a fault of AWS: repeat in a minute.",
+    "ThrottlingException": "AWS throttles these calls: try again in a minute.",
+    "TooManyRequestsException": "AWS throttles these calls: try again in a minute.",
+    "ServiceException": "AWS has an internal fault: try again in a minute.",
 }
 """What to do about an error code of AWS."""
 
@@ -66,8 +66,8 @@ FAILED = {
     "ConnectTimeoutError": "Check the network and its firewall.",
     "ProxyConnectionError": "Check the proxy.",
     "SSLError": "Check the network's certificates (AWS_CA_BUNDLE).",
-    "ReadTimeoutError": "Check the network and repeat.",
-    "ConnectionClosedError": "Check the network and repeat.",
+    "ReadTimeoutError": "Check the network and retry.",
+    "ConnectionClosedError": "Check the network and retry.",
 }
 """What to do about the other exceptions of botocore."""
 
@@ -105,7 +105,9 @@ def aws_errors(kind: type[AwsError] = AwsError) -> Iterator[None]:
         raise explain(error, kind) from None
     except KeyError as error:
         # botocore does not compare an answer with its length: what it cannot parse for being cut is an empty one.
-        raise kind(f"AWS's answer has no {error}, as if it was cut off. {FAILED['ConnectionClosedError']}") from None
+        raise kind(
+            f"AWS's response has no {error}, as if it were truncated. {FAILED['ConnectionClosedError']}"
+        ) from None
 
 
 def explain(error: Exception, kind: type[AwsError] = AwsError) -> LithopsMagicError:
@@ -120,11 +122,11 @@ def explain(error: Exception, kind: type[AwsError] = AwsError) -> LithopsMagicEr
             return kind(not_aws.describe(f"{error.operation_name}: the server", status, text), code="NotAws")
         skew = clock_error(code, error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
         by_text = (advice for part, advice in ADVICE_BY_TEXT.items() if part in text)
-        advice = f"{skew} Set it and repeat." if skew else ADVICE.get(code) or next(by_text, "")
+        advice = f"{skew} Set it and retry." if skew else ADVICE.get(code) or next(by_text, "")
         return kind(f"{error.operation_name}: {code}: {sentence(text)} {advice}".rstrip(), code=code)
     if type(error).__name__ == "ResponseParserError":
         # Its text holds all of the answer.
-        text = "The answer is not AWS's: it cannot be read as the service's own."
+        text = "The response is not AWS's: it is not in the service's format."
         return kind(f"{text} {not_aws.ADVICE}", code="NotAws")
     for name in [base.__name__ for base in type(error).__mro__]:
         if name in NOT_CONFIGURED:

@@ -55,7 +55,7 @@ def ensure_local_aws(notify: Callable[[str], None]) -> LocalServer:
     except OSError as error:
         raise LocalAWSError(f"The local AWS could not be started: {error.strerror}.") from None
     if process.returncode != 0:
-        reason = (errors.strip().splitlines() or [f"it ended with status {process.returncode}"])[-1]
+        reason = (errors.strip().splitlines() or [f"it exited with status {process.returncode}"])[-1]
         raise LocalAWSError(f"The local AWS did not start: {reason}")
     return _parse(output)
 
@@ -91,4 +91,6 @@ def _parse(output: str) -> LocalServer:
             }
         )
     except (IndexError, ValueError, KeyError, TypeError):
-        raise LocalAWSError("The local AWS gave no address; `python -m lithops_magic.local stop` ends it.") from None
+        raise LocalAWSError(
+            "The local AWS reported no address; `python -m lithops_magic.local stop` stops it."
+        ) from None

@@ -74,7 +74,7 @@ def estimate_note(region: str) -> str:
     """Return what to say where costs are shown in a region whose price is not known, else nothing."""
     if not is_estimate(region):
         return ""
-    return f"The price of AWS Lambda in {region} is not known here: costs are estimated with that of us-east-1."
+    return f"The price of AWS Lambda in {region} is not known here: costs are estimated at the price of us-east-1."
 
 
 def compute_cost(billed_ms: float, memory_mb: int, architecture: str, ephemeral_mb: int, region: str) -> float:

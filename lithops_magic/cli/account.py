@@ -23,8 +23,8 @@ def register(commands: Any) -> None:
     """Add the commands to the sub-parsers of `lithops-magic`."""
     role = commands.add_parser("role", help="create the functions' execution role")
     actions = role.add_subparsers(required=True, metavar="ACTION")
-    create = actions.add_parser("create", help="create it with the least privileges, or update it")
-    create.add_argument("--name", help="instead of lithops-magic-execution")
+    create = actions.add_parser("create", help="create or update it, with least privilege")
+    create.add_argument("--name", help="its name (default: lithops-magic-execution)")
     _add_extras(create)
     add_common(create)
     create.set_defaults(run=_create_role)
@@ -97,7 +97,7 @@ def _buckets(names: Sequence[str]) -> list[str]:
     found = [name.removeprefix("s3://").partition("/")[0] for name in names]
     for name, bucket in zip(names, found, strict=True):
         if not re.fullmatch(r"[A-Za-z0-9._-]{3,255}", bucket):
-            raise ConfigError(f"{name!r} is no name of a bucket.")
+            raise ConfigError(f"{name!r} is not a bucket name.")
     return found
 
 

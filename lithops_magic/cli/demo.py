@@ -19,10 +19,10 @@ NOTEBOOKS = Path(__file__).parent.parent.parent / "notebooks"
 def register(commands: Any) -> None:
     """Add the command to the sub-parsers of `lithops-magic`."""
     demo = commands.add_parser("demo", help="run the quickstart or another demo notebook here and show what it does")
-    demo.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="which ones (01_quickstart)")
-    demo.add_argument("--all", action="store_true", help="all of them")
+    demo.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="which ones to run (default: 01_quickstart)")
+    demo.add_argument("--all", action="store_true", help="run all of them")
     demo.add_argument("--save", action="store_true", help="write the executed notebooks back")
-    demo.add_argument("--html", type=Path, metavar="FOLDER", help="write each as a page that opens without a network")
+    demo.add_argument("--html", type=Path, metavar="FOLDER", help="also write each as a self-contained HTML page")
     demo.set_defaults(run=_demo)
 
 

@@ -19,7 +19,9 @@ def register(commands: Any) -> None:
         "what looks like a key, a token, a private key or a password in a URL.",
     )
     export.add_argument("notebook", metavar="NOTEBOOK.ipynb", type=Path)
-    export.add_argument("file", metavar="FILE", type=Path, help="ends in .html, .py or .ipynb, which says what it is")
+    export.add_argument(
+        "file", metavar="FILE", type=Path, help="output file; its suffix (.html, .py or .ipynb) selects the format"
+    )
     export.set_defaults(run=_export)
 
 

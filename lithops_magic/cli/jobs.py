@@ -15,14 +15,14 @@ _PLAYBACK = 5.0
 
 def register(commands: Any) -> None:
     """Add the commands to the sub-parsers of `lithops-magic`."""
-    status = commands.add_parser("status", help="list the functions that were deployed")
+    status = commands.add_parser("status", help="list the deployed functions")
     status.set_defaults(run=lambda _: _status())
 
     jobs = commands.add_parser("jobs", help="list the jobs of this machine, newest first")
     jobs.add_argument("--json", action="store_true", help="as JSON, one object per job")
     jobs.set_defaults(run=_jobs)
 
-    logs = commands.add_parser("logs", help="print what the tasks of a job printed")
+    logs = commands.add_parser("logs", help="print the output of a job's tasks")
     logs.add_argument("job", metavar="JOB", help="the job's id, or the start of it")
     logs.add_argument("index", metavar="INDEX", nargs="?", type=int, help="one task only")
     logs.add_argument("--grep", metavar="PATTERN", help="only lines that match this regular expression")

@@ -19,9 +19,9 @@ def register(commands: Any) -> None:
     """Add the command to the sub-parsers of `lithops-magic`."""
     quota = commands.add_parser("quota", help="show how much can run at once, and what a job would take and cost")
     add_common(quota)
-    quota.add_argument("--tasks", type=int, metavar="N", help="of a job, to know what it would take")
-    quota.add_argument("--seconds", type=float, metavar="T", help="that each of its tasks takes")
-    quota.add_argument("--workers", type=int, metavar="N", help="most of its invocations in flight")
+    quota.add_argument("--tasks", type=int, metavar="N", help="number of tasks of a job to estimate")
+    quota.add_argument("--seconds", type=float, metavar="T", help="duration of each of its tasks")
+    quota.add_argument("--workers", type=int, metavar="N", help="its most invocations in flight")
     quota.set_defaults(run=_quota)
 
 
@@ -65,7 +65,7 @@ def _rows(cloud: Cloud, found: Quota) -> list[tuple[str, str]]:
             f"{quota.RAMP:,} every {quota.RAMP_SECONDS:.0f} s, for each function; --workers above {quota.RAMP:,} "
             "deploys copies of it",
         ),
-        ("to have more", f"Service Quotas, AWS Lambda, {quota.NAME}: {quota.link(cloud.region)}"),
+        ("to raise it", f"Service Quotas, AWS Lambda, {quota.NAME}: {quota.link(cloud.region)}"),
     ]
 
 

@@ -27,7 +27,7 @@ def register(commands: Any) -> None:
         "run",
         help="run a notebook without a browser, with its maps on Lambda",
         description="Run a notebook without a browser: its maps run on Lambda, its progress is shown here, and the "
-        "executed copy is written whatever comes of it. Exit codes: 0, 1 after a cell failed, 2 for wrong arguments, "
+        "executed copy is written even if it fails. Exit codes: 0, 1 after a cell failed, 2 for wrong arguments, "
         "130 after Ctrl-C or SIGTERM.",
     )
     run.add_argument("notebook", type=Path, metavar="NOTEBOOK.ipynb")

@@ -23,21 +23,21 @@ REPORT = "lithops-magic-verify.md"
 
 def register(commands: Any) -> None:
     """Add the command to the sub-parsers of `lithops-magic`."""
-    verify = commands.add_parser("verify", help="prove on your own account that everything works there")
+    verify = commands.add_parser("verify", help="check that everything works on your own account")
     add_common(verify)
     verify.add_argument(
         "--max-cost",
         type=float,
         default=MAX_COST,
         metavar="USD",
-        help=f"begin no check after that (default {MAX_COST})",
+        help=f"start no further check once this is spent (default: {MAX_COST})",
     )
     verify.add_argument(
         "--report",
         type=Path,
         default=Path(REPORT),
         metavar="FILE",
-        help=f"where to write the report, which names no account and no secret (default {REPORT})",
+        help=f"where to write the report, which has no account numbers or secrets (default: {REPORT})",
     )
     verify.set_defaults(run=_verify)
 
@@ -62,7 +62,7 @@ def _verify(options: argparse.Namespace) -> int:
                 findings.append(finding)
                 print(_line(finding), flush=True)
     except KeyboardInterrupt:
-        print("Interrupted; what the checks made was deleted.", file=sys.stderr)
+        print("Interrupted; what the checks created was deleted.", file=sys.stderr)
         return 130
     report = Report(findings, where, settings)
     _write(report, options.report)

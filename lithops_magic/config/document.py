@@ -32,7 +32,7 @@ class Repeated(yaml.YAMLError):
     """A key stands twice in one mapping."""
 
     def __init__(self, key: str, first: int, second: int) -> None:
-        super().__init__(f"{key!r} stands on line {first} and again on line {second}; keep one of them")
+        super().__init__(f"{key!r} is on line {first} and again on line {second}; keep one of them")
 
 
 LARGEST = 10_000_000

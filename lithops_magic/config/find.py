@@ -114,7 +114,7 @@ def _is_file(path: Path, origin: str = "") -> bool:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"{origin}{path} cannot be read: {reason}. Correct the path or its permissions.") from None
     if not stat.S_ISREG(mode):
-        kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+        kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
         raise ConfigError(f"{origin}{path} is {kind}; a configuration file is expected there.")
     return True
 

@@ -110,7 +110,7 @@ def _note_of_top(document: Document, key: Any) -> Iterator[str]:
         return
     if name in KNOWN_SECTION_KEYS and name != "local":
         home = next((entry.home for entry in KEYS if name in entry.home or any(name in p for p in entry.places)), ())
-        yield f"{_place(document, key)}: {name} stands at the top, where it is not read; put it below {home[0]}."
+        yield f"{_place(document, key)}: {name} is at the top level, where it is not read; move it to {home[0]}."
     elif name not in _SIMILAR and (close := closest(_plain(name), READ_SECTIONS, cutoff=0.85)):
         yield f"{_place(document, key)}: section {name!r} is not known; did you mean {close!r}?"
 

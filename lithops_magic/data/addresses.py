@@ -61,7 +61,7 @@ def parse(value: object) -> Address:
         return Address("path", os.fspath(value), key=os.fspath(value))
     text = value.strip() if isinstance(value, str) else ""
     if not text:
-        raise MisuseError(f"s3: {value!r} is no address: {_WANTED}")
+        raise MisuseError(f"s3: {value!r} is not an address: {_WANTED}")
     scheme = _SCHEME.match(text)
     if scheme is None:
         if text.startswith(("/", "./", "../", "~")) or _WINDOWS.match(text):
@@ -70,7 +70,7 @@ def parse(value: object) -> Address:
     name = scheme[1].lower()
     if name in ("http", "https"):
         if not urlsplit(text).hostname:
-            raise MisuseError(f"s3: {text!r} names no server")
+            raise MisuseError(f"s3: {text!r} has no server name")
         return Address("url", text)
     if name == "file":
         return Address("path", text, key=unquote(urlsplit(text).path))
@@ -82,5 +82,5 @@ def parse(value: object) -> Address:
 def _of_bucket(rest: str, text: str) -> Address:
     bucket, _, key = rest.partition("/")
     if not _BUCKET.fullmatch(bucket):
-        raise MisuseError(f"s3: {text!r}: {bucket!r} is no name of a bucket; {_WANTED}")
+        raise MisuseError(f"s3: {text!r}: {bucket!r} is not a bucket name; {_WANTED}")
     return Address("s3", text, bucket, key)

@@ -127,7 +127,7 @@ class _said_clearly:
                 raise AwsError(
                     f"{self._address} may not be {self._verb}: you need {needed} "
                     f"(`lithops-magic policy user --bucket {self._address.bucket}` prints it), "
-                    "and the bucket's owner must not refuse it.",
+                    "and the bucket's policy must not deny it.",
                     code=error.code,
                 ) from None
             raise

@@ -116,7 +116,7 @@ class Objects:
             self._peeked.clear()
             raise
         if len(self._peeked) == PEEKED:
-            raise TypeError("so many objects are counted while they are listed")
+            raise TypeError("the number of objects is not known before all are listed")
         return sum(self._count(each) for page in self._peeked for each in page.found)
 
     def __repr__(self) -> str:

@@ -101,16 +101,16 @@ _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 def _check(folder: JobFolder, manifest: Mapping[str, Any], recipe: Recipe) -> None:
     if manifest["python"] != _PYTHON:
         raise JobInterrupted(
-            f"Job {manifest['id']} was begun with Python {manifest['python']} and cannot be resumed with {_PYTHON}: "
+            f"Job {manifest['id']} was started with Python {manifest['python']} and cannot be resumed with {_PYTHON}: "
             f"its function was pickled for that version. Resume it from a Python {manifest['python']}, or attach "
-            "without resume for what it has."
+            "without resume for its results."
         )
     if recipe.lost:
         raise JobInterrupted(f"Job {manifest['id']} cannot be resumed: {folder.path / recipe.lost[0]} is damaged.")
     if not folder.lock():
         raise JobInterrupted(
-            f"Job {manifest['id']} is still run on this machine, by another process or until what is in flight has "
-            "arrived: interrupt or end that first."
+            f"Job {manifest['id']} is still running on this machine, in another process or until its invocations in "
+            "flight return: stop that first."
         )
 
 
@@ -195,7 +195,7 @@ class _Attached:
         if self._folder.owned:
             self._journal = journal.Journal(job, recipe, self._folder)
         if self._recall.damaged:
-            job.publish(Noted(f"{self._damaged()} of this job's journal cannot be read and were left out"))
+            job.publish(Noted(f"{self._damaged()} of this job's journal cannot be read and were skipped"))
         Scheduler(job, function, source, backend, recipe.settings.worker_processes, self._journal).start()
         handover.stopping(job, backend.stop)
         if self._recall.live:
@@ -212,8 +212,8 @@ class _Attached:
         elif self._recall.damaged:
             why = f"{self._damaged()} of it cannot be read."
         else:
-            why = "its process ended before it had written them, or the iterator that gave them was not at its end."
-        return f"The journal of job {self._job.id} has its first {first:,} items only: {why}"
+            why = "its process ended before it had written the rest, or before its iterator was exhausted."
+        return f"The journal of job {self._job.id} has only its first {first:,} items: {why}"
 
     def _seconds(self) -> float:
         """How long results of tasks that were sent may still come: none lives longer than the function's timeout.
@@ -221,7 +221,7 @@ class _Attached:
         Where tasks may run twice, it is not worth it to wait much longer than the longest of them took so far.
         """
         if self._restarted:
-            self._job.publish(Noted("the local AWS was started anew since: what it had not run then is lost"))
+            self._job.publish(Noted("the local AWS has been restarted since: what it had not run by then is lost"))
             return 0.0
         if self._detached:
             # The clock may have been set back since then.

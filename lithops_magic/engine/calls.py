@@ -218,7 +218,7 @@ class Calls(Job):
         with self.changed:
             left = list(self.ledger.items.values())
         for call in left:
-            _fail(call, self.error or JobCancelled("The executor was stopped before this call was done."))
+            _fail(call, self.error or JobCancelled("The executor was stopped before this call was finished."))
         for call in self._backlog.drain():
             if call.future.set_running_or_notify_cancel():
                 _fail(call, self.error or JobCancelled("The executor was stopped before this call was sent."))

@@ -67,7 +67,7 @@ def check(options: MapOptions, *, reduced: bool) -> None:
     unfit = [name for name in ("max_cost", "retry_memory", "backups") if getattr(options, name)]
     for name in [*unfit, *(["reduce"] if reduced else [])]:
         raise MisuseError(
-            f"detach: a detached job cannot have {name}, because nobody looks after it while it runs. "
+            f"detach: a detached job cannot have {name}, because nothing supervises it while it runs. "
             f"Leave out detach or {name}."
         )
 

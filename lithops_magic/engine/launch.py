@@ -53,7 +53,7 @@ def launch(
         job.publish(ev.Noted(warning))
     if options.detach:
         if options.cache:
-            job.publish(ev.Noted("cache: a detached job neither uses it nor fills it"))
+            job.publish(ev.Noted("cache: not used by a detached job"))
         handover.start(job, blob, items, settings, options)
         return job
     journal = Journal(job, Recipe.of(settings, options, blob, job.key)) if job.whole else None
@@ -70,7 +70,7 @@ def _keys(job: Job, blob: Function, settings: Settings, options: MapOptions) -> 
     try:
         keys = Keys(blob.function, settings, options, blob.need.sources, lambda problem: job.publish(ev.Noted(problem)))
     except Undetermined as error:
-        job.publish(ev.Noted(f"cache: not used, because what the function does cannot be told from last time: {error}"))
+        job.publish(ev.Noted(f"cache: not used, because the function cannot be compared with earlier ones: {error}"))
         return None
     if keys.impure:
         job.publish(ev.Noted(f"cache: {UNSEEN.format(' and '.join(keys.impure))}"))

@@ -221,7 +221,7 @@ def _pairs(name: str, value: Any) -> tuple[tuple[str, str], ...]:
     for key, text in pairs:
         if not isinstance(key, str) or not key or "=" in key or not isinstance(text, str):
             # Not the value, which may be secret.
-            raise MisuseError(f"{name} must be {wanted}, all of them texts: look at {key!r}")
+            raise MisuseError(f"{name} must be {wanted}, all of them strings: look at {key!r}")
     return pairs
 
 
@@ -230,7 +230,7 @@ def _texts(name: str, value: Any) -> str | tuple[str, ...]:
         return value
     texts = tuple(value) if isinstance(value, list | tuple | set | frozenset) else ()
     if not all(isinstance(text, str) for text in texts) or (value and not texts):
-        raise _wrong(name, "a text or a list of texts", value)
+        raise _wrong(name, "a string or a list of strings", value)
     return texts
 
 

@@ -56,7 +56,7 @@ def read(
     named = backend or chosen_backend(parse(json.dumps(data), "config"))
     if named is not None and named not in BACKENDS:
         raise ConfigError(
-            f"the back-end {named!r} is not AWS Lambda: here programs run on {' and '.join(BACKENDS)}; for others use "
+            f"the backend {named!r} is not AWS Lambda: here, programs run on {' and '.join(BACKENDS)}; for others, use "
             "Lithops itself."
         )
     local = named == "localhost" or None

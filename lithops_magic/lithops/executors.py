@@ -65,7 +65,7 @@ class FunctionExecutor:
         **kwargs: Any,
     ) -> None:
         if mode not in (None, "serverless", "localhost"):
-            raise ConfigError(f"mode {mode!r}: only serverless (AWS Lambda) and localhost are there, without machines")
+            raise ConfigError(f"mode {mode!r}: only serverless (AWS Lambda) and localhost are supported")
         backend = backend or ("localhost" if mode == "localhost" else None)
         self.config, self._settings = configuration.read(config, config_file, kwargs, backend)
         self.backend: str = self.config["lithops"]["backend"]
@@ -298,7 +298,7 @@ class FunctionExecutor:
 
     def _job(self, prefix: str, function: Callable[..., Any], options: Mapping[str, Any]) -> JobInfo:
         if not callable(function):
-            raise MisuseError(f"a function is called, not {type(function).__name__}")
+            raise MisuseError(f"the first argument must be a function, not {type(function).__name__}")
         job_id = f"{prefix}{self._jobs:03d}"
         self._jobs += 1
         settings = self._settings
@@ -352,7 +352,7 @@ class FunctionExecutor:
         given = elements(data)
         chained = [each for each in given if isinstance(each, ResponseFuture)]
         if chained and len(chained) < len(given):
-            raise MisuseError("an iterable of futures and other values cannot be mapped over: have their values first")
+            raise MisuseError("an iterable of futures and other values cannot be mapped over: get their results first")
         futures = [ResponseFuture(job, number) for number in range(len(given))]
         if chained:
             for number, (source, future) in enumerate(zip(chained, futures, strict=True)):
@@ -375,7 +375,7 @@ class FunctionExecutor:
         executor: LambdaExecutor,
     ) -> list[ResponseFuture]:
         if self.last_call == "call_async" and len(found) > 1:
-            raise MisuseError(f"call_async makes one call, and there are {len(found)} objects: use map")
+            raise MisuseError(f"call_async makes one call, but there are {len(found)} objects: use map")
         calls = [binding.bind(beside, number, part) for number, (beside, part) in enumerate(found)]
         futures = [ResponseFuture(job, number) for number in range(len(calls))]
         for future, (args, kwargs), (_, part) in zip(futures, calls, found, strict=True):

@@ -131,8 +131,8 @@ def _answer(client: Any, request: Mapping[str, Any], future: NestedFuture) -> An
     payload = json.dumps(request).encode()
     if len(payload) > _LIMIT:
         raise SerializationError(
-            f"A call from within a task takes {len(payload):,} bytes, AWS allows {_LIMIT:,}: put what is large into "
-            "the storage (storage.put_cloudobject), and hand over the cloud object."
+            f"A call from within a task takes {len(payload):,} bytes, AWS allows {_LIMIT:,}: put large data into "
+            "storage (storage.put_cloudobject), and pass the cloud object."
         )
     name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
     try:
@@ -153,7 +153,7 @@ def _answer(client: Any, request: Mapping[str, Any], future: NestedFuture) -> An
 
 def _value(reply: Mapping[str, Any], request: Mapping[str, Any], future: NestedFuture) -> Any:
     if "error" in reply:
-        raise LithopsMagicError(f"A call from within a task could not begin: {reply['error']}")
+        raise LithopsMagicError(f"A call from within a task could not start: {reply['error']}")
     outcome = reply["outcomes"][0]
     future.log = outcome.get("log", "")
     if outcome["status"] == "ok":

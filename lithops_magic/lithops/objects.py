@@ -27,7 +27,9 @@ class Cut:
         """Say what these arguments are for, if the function has no use for them."""
         for name, default in vars(Cut()).items():
             if getattr(self, name) != default:
-                raise MisuseError(f"{name} is for functions that have a parameter `{PARAMETER}`: it cuts objects in S3")
+                raise MisuseError(
+                    f"{name} is for functions that have a parameter `{PARAMETER}`: it splits objects in S3"
+                )
 
 
 def parts(data: Any, cut: Cut, settings: Any) -> Iterator[tuple[Any, Any]]:

@@ -74,7 +74,7 @@ def as_list(fs: Any) -> list[ResponseFuture]:
     futures = [fs] if isinstance(fs, ResponseFuture) else list(fs)
     for each in futures:
         if not isinstance(each, ResponseFuture):
-            raise MisuseError(f"futures are waited for, not {type(each).__name__}")
+            raise MisuseError(f"only futures can be waited for, not {type(each).__name__}")
     return futures
 
 

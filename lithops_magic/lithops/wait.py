@@ -104,7 +104,7 @@ def _ended(futures: Sequence[ResponseFuture], wanted: int, timeout: float | None
             if count >= wanted:
                 return
     except TimeoutError:
-        raise TimeoutError(f"after {timeout:g} s, not all calls that were waited for are done; they go on") from None
+        raise TimeoutError(f"not all calls were done after {timeout:g} s; they continue") from None
     finally:
         if progress is not None:
             progress.close()

@@ -224,8 +224,8 @@ def _fetch(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str],
     except Unresolvable as error:
         if "Hash mismatch" in str(error):
             raise PackageError(
-                f"What is to be fetched is not what {resolution.hashes.source or 'its address'} names: {error}. "
-                "Find out why before you take the new hash."
+                f"The download does not match {resolution.hashes.source or 'its address'}: {error}. "
+                "Find out why before you accept the new hash."
             ) from None
         raise PackageError(f"The packages cannot be installed for {uv.target.describe()}: {error}.") from None
 
@@ -244,7 +244,7 @@ def _refuse_altered(folder: Path) -> None:
             name = name_of(distribution)
             raise PackageError(
                 f"{name} {version_of(distribution)} was altered or damaged: {file.name} is not the file that its "
-                f"RECORD lists. `uv cache clean {name}` drops what was fetched; if it is the same then, do not use it."
+                f"RECORD lists. `uv cache clean {name}` clears the download; if that does not help, do not use it."
             )
 
 
@@ -255,7 +255,7 @@ def _refuse_compiled(folder: Path, target: Target) -> None:
         if not is_pure(distribution):
             raise PackageError(
                 f"There is no wheel of {name_of(distribution)} {version_of(distribution)}, only source that has to "
-                f"be compiled for {target.describe()}: build a wheel of it for Linux and give that with "
+                f"be compiled for {target.describe()}: build a wheel of it for Linux and pass it with "
                 "--packages PATH.whl."
             )
 

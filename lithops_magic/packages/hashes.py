@@ -62,7 +62,7 @@ class Hashes:
         if bare:
             why = f"{self.source} has hashes" if self.source else self.configured
             way = "Add what is missing" if self.source else "Give a file with hashes"
-            out = "leave all hashes out" if self.source else "take that setting back"
+            out = "leave all hashes out" if self.source else "remove that setting"
             raise PackageError(
                 f"packages: {why}, so everything that is fetched needs a SHA-256, and {', '.join(bare)} "
                 f"{'has' if len(bare) == 1 else 'have'} none. {way} ({_HOW}), or {out}."

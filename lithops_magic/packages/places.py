@@ -47,7 +47,7 @@ def _at(address: str) -> str:
     guess = last.partition("@")[0].removesuffix(".git") if address.startswith("git+") else _name_of_file(last)
     name = named[0] if named else guess
     if not re.fullmatch(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?", name):
-        raise PackageError(f"packages: `{address}` does not say what is there: write NAME@{address}.")
+        raise PackageError(f"packages: `{address}` does not name its package: write NAME@{address}.")
     # Such as a hash, or the folder in a repository.
     rest = urllib.parse.urlencode(fragment, doseq=True, safe="/")
     return f"{name} @ {address.partition('#')[0]}{'#' + rest if rest else ''}"
@@ -68,7 +68,7 @@ def _name_of_project(word: str, folder: Path) -> str:
         return str(name)
     if (folder / "setup.py").is_file() or (folder / "pyproject.toml").is_file():
         return folder.name
-    what = "has no pyproject.toml or setup.py" if folder.is_dir() else "is no folder"
+    what = "has no pyproject.toml or setup.py" if folder.is_dir() else "is not a folder"
     raise PackageError(f"packages: {word} {what}: a folder of modules needs no --packages, import them in the cell.")
 
 

@@ -111,7 +111,7 @@ def _contents(path: Path, seen: set[Path]) -> Iterator[bytes]:
 
 def _requirement(word: str) -> str:
     if word == NONE:
-        raise PackageError("packages: `none` stands alone; leave it out, or leave out the others.")
+        raise PackageError("packages: `none` cannot be combined with others; leave out one or the other.")
     if place := places.requirement_of(word):
         return str(Requirement(place))
     try:

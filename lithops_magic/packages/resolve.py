@@ -41,8 +41,8 @@ def resolve(closure: Closure, request: Request, uv: Uv, cache: Cache | None = No
         return _Resolver(closure, request, uv, cache or Cache.of_user()).run()
     except IndexUnreachable as error:
         raise PackageError(
-            f"The index of packages cannot be reached, and not everything was fetched before ({error}). "
-            "Connect to the network once; what was fetched is kept."
+            f"The package index cannot be reached, and not everything is cached ({error}). "
+            "Connect to the network once; downloads are cached."
         ) from None
 
 
@@ -133,7 +133,7 @@ class _Resolver:
                 older = self._uv.available(f"{requirement.name}<{versions[0]}")
                 nearest = older or self._uv.available(requirement.name)
                 found += [nearest] if nearest else []
-        return f" The nearest there is: {', '.join(found)}." if found else ""
+        return f" The nearest available: {', '.join(found)}." if found else ""
 
     def _fit(self, binary: list[Part], missing: list[str], fixed: dict[str, str]) -> dict[str, str]:
         """Find compatible versions of the compiled parts and `fixed`, changing as few as possible."""
@@ -181,8 +181,8 @@ class _Resolver:
             return
         raise PackageError(
             f"{part.name} {part.version} was installed from {without_password(url)}, does not run on "
-            f"{self._uv.target.describe()} as it is, and what the index has under this name may be somebody else's. "
-            f"Give a wheel of it for Linux with --packages PATH.whl, or take the index's with --packages {part.pin}."
+            f"{self._uv.target.describe()} as it is, and the index's package of this name may be a different one. "
+            f"Pass a wheel of it for Linux with --packages PATH.whl, or use the index's with --packages {part.pin}."
         )
 
     def _halves(self, moved: Container[str], fixed: Container[str]) -> list[Part]:
@@ -240,7 +240,7 @@ class _Resolver:
                 return nearest if text.startswith(f"{part.name}>") else text
         raise PackageError(
             f"There is no build of {part.name} for {self._uv.target.describe()}, and it is needed ({part.why}). "
-            "Build a wheel of it for Linux and give that with --packages PATH.whl, or do without it "
+            "Build a wheel of it for Linux and pass it with --packages PATH.whl, or do without it "
             "(--packages none ships nothing)."
         )
 

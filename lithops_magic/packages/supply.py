@@ -80,7 +80,7 @@ def supply(need: Need, target: Target, notify: Callable[[str], None], room: Room
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         raise PackageError(
-            f"The packages cannot be written: {error.strerror or error}{where}. Make room, or set "
+            f"The packages cannot be written: {error.strerror or error}{where}. Free some space, or set "
             "LITHOPS_MAGIC_CACHE_DIR to another folder."
         ) from None
     except PackageError as error:

@@ -50,8 +50,8 @@ def _refusal(uv: Uv, differences: Sequence[Difference], what: str) -> str:
     pins = " ".join(f"{one.name}=={one.there}" for one in differences)
     words = f'"{pins}"' if " " in pins else pins
     return (
-        f"There is no build of {here} for {uv.target.describe()} that fits the rest; {what} and may do "
-        f"something else: ask for it with --packages {words}."
+        f"There is no build of {here} for {uv.target.describe()} that fits the rest; {what} and may behave "
+        f"differently: request it with --packages {words}."
         f"{ways_out(uv, [f'{one.name}=={normal(one.here)}' for one in differences])}"
     )
 

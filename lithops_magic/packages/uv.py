@@ -245,7 +245,7 @@ def _call(arguments: Sequence[str], text: str, notify: Callable[[str], None] | N
         return told, [line[9:] for line in said.splitlines() if line.startswith("warning: ") and "yank" in line]
     if denied := _DENIED.search(said):
         raise PackageError(
-            f"The index of packages does not let you in ({denied[1]}): give it credentials, in its URL in pip's or "
+            f"The package index denies access ({denied[1]}): give it credentials, in its URL in pip's or "
             f"uv's configuration or in ~/.netrc. {_reason(said)}"
         )
     if "--no-index" in always and "index lookups were disabled" in said:

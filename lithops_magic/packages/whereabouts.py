@@ -36,16 +36,16 @@ def explain(name: str) -> str:
     if distribution := distribution_of(name) or distribution_of(top):
         if "tests" in name.split(".")[1:] and trims():
             return f"packages are shipped without their tests: {VARIABLE}=off in the notebook's environment ships all"
-        what = "is of the notebook itself and" if distribution in NOT_SHIPPED else "is installed here and"
+        what = "belongs to the notebook itself and" if distribution in NOT_SHIPPED else "is installed here and"
         return f"it {what} was not shipped: name it with --packages {distribution}"
     unit = find_unit(name) or find_unit(top)
     if unit is not None and unit.kind == "local":
         if (file := find_file(name)) is not None and is_compiled(file):
             return (
                 f"{file.name} is compiled for this machine and would not run on Lambda: build a wheel of it for Linux "
-                "and give that with --packages PATH.whl, use a container image, or catch the ImportError"
+                "and pass it with --packages PATH.whl, use a container image, or catch the ImportError"
             )
-        return f"{unit.path.name} is your own, and is shipped where the cell is seen to import it: import {name} there"
+        return f"{unit.path.name} is your own, and is shipped only if the cell visibly imports it: import {name} there"
     if top in sys.stdlib_module_names:
         return f"Lambda's Python has no {top}"
     return "it is not installed where the notebook runs either"

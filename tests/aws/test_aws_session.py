@@ -125,8 +125,8 @@ def interpreter(tmp_path: Path, script: str) -> str:
             "No module named",
         ),
         ("exit 3", "ended with status 3"),
-        ("echo nonsense", "gave no address"),
-        ("exit 0", "gave no address"),
+        ("echo nonsense", "reported no address"),
+        ("exit 0", "reported no address"),
         ("exec sleep 60", "did not start within"),
     ],
 )

@@ -105,7 +105,7 @@ def test_every_service_says_so(stranger: Stranger, status: int, page: bytes, wor
     assert words in str(caught.value)
     assert "<" not in str(caught.value)
     found = list(check(cloud, settings(stranger)))
-    assert found[0].text == "AWS could not be asked who you are."
+    assert found[0].text == "AWS does not say who you are."
     for one in found:
         assert "<" not in f"{one.text} {one.fix}"
         assert "Traceback" not in one.text
@@ -189,12 +189,12 @@ def test_an_endpoint_without_account_settings_goes_on(elsewhere: Settings, monke
     monkeypatch.setattr(not_aws, "watch", without)
     found = lithops_magic.map(abs, [-1, -2], settings=elsewhere)
     assert list(found) == [1, 2]
-    assert any(f"{FALLBACK_WORKERS} at most are used" in note for note in found.snapshot().notes)
+    assert any(f"{FALLBACK_WORKERS} workers are used" in note for note in found.snapshot().notes)
 
 
 def test_more_workers_than_the_account_allows_are_said_with_the_quota(elsewhere: Settings) -> None:
     found = lithops_magic.map(abs, [-1], settings=elsewhere.replace(namespace="many"), workers=5000)
     assert list(found) == [1]
-    (note,) = [note for note in found.snapshot().notes if note.startswith("workers is 5,000, but this account runs ")]
+    (note,) = [note for note in found.snapshot().notes if note.startswith("workers is 5,000, but this account's ")]
     assert "Concurrent executions (L-B99A9384)" in note
     assert "https://us-east-1.console.aws.amazon.com/" in note

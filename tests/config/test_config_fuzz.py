@@ -199,9 +199,9 @@ def test_hundreds_of_broken_files(seed: int) -> None:
         ("aws_lambda:\n  efs: /mnt/a", r"aws_lambda.efs must be a list of entries with access_point and mount_path"),
         (
             "aws_lambda:\n  runtime_memory: 1024\n  runtime_memory: 2048",
-            r"'runtime_memory' stands on line 2 and again on line 3",
+            r"'runtime_memory' is on line 2 and again on line 3",
         ),
-        ("aws_lambda: {}\naws: {}\naws_lambda: {}", r"'aws_lambda' stands on line 1 and again on line 3"),
+        ("aws_lambda: {}\naws: {}\naws_lambda: {}", r"'aws_lambda' is on line 1 and again on line 3"),
         ("aws_lambda:\n  runtime_memory: " + "9" * 5000, r"runtime_memory must be a whole number"),
         ("aws_lambda:\n  runtime_memory: !!int lots", r"must be a whole number"),
         ("aws_lambda: " + "[" * 5000, r"nested too deeply|not valid YAML"),
@@ -219,8 +219,8 @@ def test_what_would_be_ignored_is_refused(text: str, message: str) -> None:
     [
         ("AWS_Lambda:\n  runtime_memory: 1024", "section 'AWS_Lambda' is not known; did you mean 'aws_lambda'?"),
         ("aws-lambda:\n  runtime_memory: 1024", "did you mean 'aws_lambda'?"),
-        ("vpc:\n  subnets: [a]", "config:1: vpc stands at the top, where it is not read; put it below aws_lambda."),
-        ("region: eu-west-1", "region stands at the top"),
+        ("vpc:\n  subnets: [a]", "config:1: vpc is at the top level, where it is not read; move it to aws_lambda."),
+        ("region: eu-west-1", "region is at the top level"),
         ("aws_lambda:\n  runtime_memroy: 1024", "did you mean 'runtime_memory'?"),
         ("aws_lambda:\n  memory: 1024", "did you mean 'runtime_memory'?"),
         ("aws_lambda:\n  role: a", "did you mean 'execution_role'?"),

@@ -318,7 +318,7 @@ def test_no_secret_in_the_repr(tmp_path: Path) -> None:
     ("make", "message"),
     [
         (lambda path: path.mkdir(), "is a folder"),
-        (lambda path: os.mkfifo(path), "is no regular file"),
+        (lambda path: os.mkfifo(path), "is not a regular file"),
         (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
         (lambda path: path.symlink_to(path.with_name("gone")), "is a broken link"),
     ],
@@ -366,7 +366,7 @@ def test_a_broken_variable_is_one_line(text: str, monkeypatch: pytest.MonkeyPatc
     [
         ("aws_lambda: {runtime_memry: 512}\n", "did you mean 'runtime_memory'?"),
         ("Aws_Lambda: {runtime_memory: 512}\n", "did you mean 'aws_lambda'?"),
-        ("execution_role: x\n", "execution_role stands at the top, where it is not read; put it below"),
+        ("execution_role: x\n", "execution_role is at the top level, where it is not read; move it to"),
         ("aws: {regoin: eu-west-1}\n", "did you mean 'region'?"),
         ("lithops: {worker: 3}\n", "did you mean 'workers'?"),
         ("aws_lambda: {remote_invoker: true}\n", ""),

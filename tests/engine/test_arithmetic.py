@@ -505,7 +505,7 @@ def test_sandbox_clocks_are_believed_between_sending_and_receiving_only() -> Non
         ({}, 5, 9.99),
         # 10 tasks cost $0.5: a chunk of 4 costs $0.2 and the request.
         ({"done": 8, "failed": 2, "cost": 0.5, "request_cost": 0.01}, 4, (10 - 0.51) / 0.201),
-        # A task that costs more than a whole time-out is not expected.
+        # A task that costs more than a whole timeout is not expected.
         ({"done": 1, "cost": 4.0}, 2, 6 / 1.001),
         ({"done": 10, "cost": 10.5}, 1, -0.5 / 1.001),
     ],
@@ -524,7 +524,7 @@ def test_spent_money_says_how_much_of_how_much_and_what_to_do() -> None:
     error = Budget(0.5).spent(Snapshot(cost=0.375, request_cost=0.125))
     assert str(error) == (
         "The job has cost $0.50 of the $0.50 that max_cost allows: nothing more is sent. "
-        "Allow more in all (--max-cost), or run what is left with .retry(max_cost=…)."
+        "Raise the total (--max-cost), or run what is left with .retry(max_cost=…)."
     )
 
 

@@ -339,13 +339,13 @@ def test_a_cache_that_cannot_be_written_costs_no_result(mark: int, monkeypatch: 
     monkeypatch.setattr(ObjectStore, "put_new", refuse)
     result = cached(lambda x: (x, mark), range(3))
     assert result.values() == [(x, mark) for x in range(3)]
-    assert [note for note in result.snapshot().notes if "nothing to put; not every value is kept" in note]
+    assert [note for note in result.snapshot().notes if "nothing to put; not every value is stored" in note]
 
 
 def test_visible_chance_gets_one_note(mark: int) -> None:
     result = cached(lambda x: (random.random(), time.time(), mark), range(2))
     (note,) = [note for note in result.snapshot().notes if note.startswith("cache")]
-    assert "uses random numbers and the time: values from the cache are what that gave when" in note
+    assert "uses random numbers and the time: cached values are what that gave when" in note
     assert cached(lambda x: (x, mark), [1], cache=None).snapshot().notes == ()
 
 
@@ -396,7 +396,7 @@ def test_a_job_that_is_taken_up_again_has_the_values_of_the_cache(mark: int, mon
 
 def test_a_detached_job_says_that_it_uses_none(mark: int) -> None:
     result = cached(lambda x: (x, mark), range(2), detach=True)
-    assert [note for note in result.snapshot().notes if "a detached job neither uses it" in note]
+    assert [note for note in result.snapshot().notes if "not used by a detached job" in note]
     assert result.result(60) == [(0, mark), (1, mark)]
 
 

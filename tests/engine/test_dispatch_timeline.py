@@ -174,12 +174,12 @@ def test_without_retries_every_task_travels_alone_and_once() -> None:
     ("status", "more", "sent", "message"),
     [
         ("died", {"code": 3}, [1, 1], "its process exited with status 3. "),
-        ("died", {"code": -9}, [1, 1], "its process was ended by signal 9 (Killed). "),
+        ("died", {"code": -9}, [1, 1], "its process was killed by signal 9 (Killed). "),
         ("store", {"reason": "S3 said no"}, [1, 1], "S3 said no (attempt 3 of 3)"),
-        ("dropped", {"reason": "why"}, [1, 1, 1], "its result did not fit in the reply beside those of its chunk"),
+        ("dropped", {"reason": "why"}, [1, 1, 1], "its result did not fit in the reply with the others of its chunk"),
         ("timeout", {"error": BAD}, [1, 1, 1], "it ran longer than the function's 7 s; raise it with timeout"),
         ("unpicklable", {"of": "generator", "reason": "no"}, [], "its result, a generator, cannot be pickled: no; "),
-        ("too_large", {"size": 7_000_000}, [], "its result takes 7,000,000 bytes, AWS allows some 6,291,000"),
+        ("too_large", {"size": 7_000_000}, [], "its result takes 7,000,000 bytes, but AWS allows about 6,291,000"),
         ("tampered", {"reason": "altered"}, [], "altered"),
         ("error", {"error": BAD}, [], "ValueError: bad"),
     ],
@@ -244,11 +244,11 @@ def test_what_tasks_leave_running_is_said_once() -> None:
     [
         (
             Reply(b"{}", None, "", "id", None),
-            "its answer was lost, and it may have run: the answer is not the function's",
+            "its reply was lost, and it may have run: the reply is not the function's",
         ),
         (
             {"outcomes": [{"id": "x"}]},
-            "its answer was lost, and it may have run: the function's answer cannot be read: ",
+            "its reply was lost, and it may have run: the function's reply cannot be read: ",
         ),
         (Ambiguous("reset"), "the connection broke, and it may have run: reset"),
     ],
@@ -394,7 +394,7 @@ def test_a_copy_overtakes_a_straggler() -> None:
     run = ran(VirtualLambda(slow_once, workers=4), range(8), chunksize=1, backups=True)
     assert (run.service.tasks[-1], run.service.times[-1], run.seconds) == ([7], 4.25, 5.25)
     assert (run.values, counts(run)) == (list(range(8)), {"done": 8, "backups": 1, "invocations": 8, "in_flight": 1})
-    assert run.job.snapshot().notes == ("1 invocation that a copy overtook may still run, and be billed",)
+    assert run.job.snapshot().notes == ("1 invocation overtaken by a copy may still be running, and billed",)
 
 
 def test_a_copy_is_not_copied_again() -> None:

@@ -257,7 +257,7 @@ def test_a_detached_job_of_which_nothing_is_left_in_s3_is_not_waited_for(visits:
     result = lithops_magic.attach(record.id, settings=SETTINGS)
     assert result.wait(60)
     assert len(result.errors) == 2
-    assert any("nothing of the job is there any more" in note for note in result.snapshot().notes)
+    assert any("the job's objects were deleted" in note for note in result.snapshot().notes)
     visits.gate.set()
 
 

@@ -183,7 +183,7 @@ def test_kept_results_that_were_changed_or_swapped_are_never_unpickled(visits: V
 
 
 def test_an_unknown_job_is_one_line_with_what_is_known(visits: Visits) -> None:
-    with pytest.raises(UnknownJob, match="no job is"):
+    with pytest.raises(UnknownJob, match="there are none"):
         lithops_magic.attach("0123")
     for path in ("../x", ""):
         with pytest.raises(UnknownJob):
@@ -210,7 +210,7 @@ def test_a_job_that_another_process_runs_is_waited_for_and_not_resumed(visits: V
         eventually(lambda: [job.done + job.failed for job in lithops_magic.jobs()] == [first])
         (record,) = lithops_magic.jobs()
         assert record.state == "running"
-        with pytest.raises(JobInterrupted, match="still run on this machine"):
+        with pytest.raises(JobInterrupted, match="still running on this machine"):
             lithops_magic.attach(record.id, resume=True, settings=SETTINGS)
         result = lithops_magic.attach(record.id, settings=SETTINGS)
         eventually(lambda: result.snapshot().done + result.snapshot().failed == first)

@@ -111,7 +111,7 @@ def test_where_nothing_can_be_written_the_job_says_so_and_goes_on(
     monkeypatch.setenv("LITHOPS_MAGIC_STATE_DIR", str(tmp_path / "file"))
     result = lithops_magic.map(time.sleep, [0.3], settings=SETTINGS)
     assert list(result) == [None]
-    assert any("no journal can be written" in note for note in result.snapshot().notes)
+    assert any("its journal cannot be written" in note for note in result.snapshot().notes)
 
 
 def test_old_and_large_folders_are_deleted_but_none_of_a_job_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -201,4 +201,4 @@ def test_following_ends_by_an_interrupt_and_not_the_job(capsys: pytest.CaptureFi
         raise KeyboardInterrupt
 
     tell(interrupted(), 4, None)
-    assert capsys.readouterr().out == "[0–9] one\nNo longer followed; the job goes on.\n"
+    assert capsys.readouterr().out == "[0–9] one\nNo longer following; the job continues.\n"

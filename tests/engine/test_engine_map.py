@@ -341,7 +341,7 @@ def test_a_full_disk_is_named_and_keeps_its_neighbours() -> None:
 
 def test_a_function_that_cannot_be_pickled_is_refused_before_anything_is_sent() -> None:
     lock = threading.Lock()
-    with pytest.raises(SerializationError, match=r"'lock'.*tasks share no memory.*make it inside the function"):
+    with pytest.raises(SerializationError, match=r"'lock'.*tasks share no memory.*create it inside the function"):
         api.start(lambda x: lock, [1], options=MapOptions(), settings=Settings(local=True))
 
 
@@ -360,7 +360,7 @@ def test_a_result_that_cannot_be_sent_fails_alone() -> None:
     result = keep(task, range(3), chunksize=3)
     assert list(result.succeeded().values()) == [1, 4]
     assert type(result.errors[1]) is ResultError
-    assert "'generator' object; it can only be used up in its task: return a list of what it gives" in str(
+    assert "'generator' object; it can be consumed only in its task: return a list of its values" in str(
         result.errors[1]
     )
 

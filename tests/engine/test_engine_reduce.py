@@ -78,5 +78,5 @@ def test_a_reduction_has_what_is_left_of_the_budget() -> None:
 
 def test_without_a_reduction_there_is_nothing_to_ask_for() -> None:
     result = lithops_magic.map(lambda n: n, range(2))
-    with pytest.raises(MisuseError, match="ask for it with reduce=FUNCTION"):
+    with pytest.raises(MisuseError, match="start it with reduce=FUNCTION"):
         result.reduced  # noqa: B018

@@ -177,7 +177,7 @@ REFUSED = {
         "import threading\nclass C: guard = threading.Lock()\nf = lambda x: C.guard",
         "lock.*tasks share no memory",
     ),
-    "generator": ("g = (i for i in range(3)); f = lambda x: next(g)", "'g'.*pass a list of what it gives"),
+    "generator": ("g = (i for i in range(3)); f = lambda x: next(g)", "'g'.*pass a list of its values"),
     "file": ("import tempfile; log = tempfile.TemporaryFile(); f = lambda x: log", "'log'.*pass its content"),
     "database": ("import sqlite3; db = sqlite3.connect(':memory:'); f = lambda x: db", "'db'.*connect inside"),
     "name": (
@@ -187,7 +187,7 @@ REFUSED = {
     "ufunc": ("import numpy as np; uf = np.frompyfunc(abs, 1, 1); f = lambda x: uf(x)", "'uf'"),
     "executor": (
         "from concurrent.futures import ThreadPoolExecutor as E; pool = E(); f = lambda x: pool",
-        "'pool'.*the tasks run in parallel",
+        "'pool'.*the tasks already run in parallel",
     ),
     "out": ("Out = {1: (i for i in 'a')}; f = lambda x: Out[1]", r"'Out'.*value = Out\[3\]"),
     "widget": ("import ipywidgets; slider = ipywidgets.IntSlider(); f = lambda x: slider.value", "slider"),

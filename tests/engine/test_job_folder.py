@@ -199,8 +199,8 @@ def test_a_job_of_another_python_is_looked_at_and_not_resumed(local_aws: Any, ve
         lithops_magic.attach(folder.path.name, resume=True, settings=SETTINGS)
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     assert str(caught.value) == (
-        f"Job {folder.path.name} was begun with Python {version} and cannot be resumed with {here}: its function was "
-        f"pickled for that version. Resume it from a Python {version}, or attach without resume for what it has."
+        f"Job {folder.path.name} was started with Python {version} and cannot be resumed with {here}: its function was "
+        f"pickled for that version. Resume it from a Python {version}, or attach without resume for its results."
     )
     assert not folder.locked
     assert list(attached(folder)) == [2, 3]

@@ -251,7 +251,7 @@ def test_how_a_job_ended() -> None:
     alone = job([1], detach=True)
     alone.interrupt()
     assert not alone.over
-    note = f"the job goes on without this process: lithops_magic.attach({alone.id!r}); .cancel() stops it"
+    note = f"the job continues without this process: lithops_magic.attach({alone.id!r}); .cancel() stops it"
     assert alone.snapshot().notes == (note,)
 
 

@@ -26,9 +26,9 @@ from lithops_magic.errors import MisuseError, TaskCrashed, TaskTimeout
         (18, 1769, ""),
         (412, 4096, ""),
         (1500, 1769, ""),
-        (1700, 1769, ": little is left; memory=2176 is safer"),
-        (9_500, 10_000, ": little is left; memory=10240 is safer"),
-        (10_000, 10_240, ": little is left of the most that AWS gives; make tasks smaller"),
+        (1700, 1769, ": close to the limit; memory=2176 is safer"),
+        (9_500, 10_000, ": close to the limit; memory=10240 is safer"),
+        (10_000, 10_240, ": close to AWS's maximum; make tasks smaller"),
     ],
 )
 def test_advice_about_memory_only_where_there_is_something_to_do(used: int, memory: int, advice: str) -> None:
@@ -94,7 +94,7 @@ def test_a_job_whose_function_is_not_here_is_neither_retried_nor_debugged() -> N
     attached.cancel()
     result = MapResult(attached)
     for act in (result.retry, lambda: result.debug(0)):
-        with pytest.raises(MisuseError, match="the function is not here; run its cell again"):
+        with pytest.raises(MisuseError, match="the function is not available here; rerun its cell"):
             act()
 
 

@@ -93,7 +93,7 @@ def test_a_script_that_waits_says_nothing(tmp_path: Path) -> None:
         (("abs", [1]), {}, "function must be callable, not 'abs'"),
         (([1], abs), {}, "function must be callable, not [1]"),
         ((abs, 5), {}, "items must be iterable, not 5"),
-        ((abs, [1]), {"env": {"N": 5}}, "all of them texts: look at 'N'"),
+        ((abs, [1]), {"env": {"N": 5}}, "all of them strings: look at 'N'"),
         ((abs, [1]), {"env": {"ON": True}}, "look at 'ON'"),
         ((abs, [1]), {"env": ["K"]}, "env must be names and values"),
         ((abs, [1]), {"env": ["KV"]}, "env must be names and values"),

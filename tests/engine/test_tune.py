@@ -229,7 +229,7 @@ def test_an_iterator_is_taken_from_as_far_as_it_is_measured(simulate: Callable[.
     tuning = tuned(items)
     assert next(items) == 6
     assert (tuning.items, tuning.total) == (5, None)
-    assert "taken from it" in repr(tuning)
+    assert "are consumed" in repr(tuning)
 
 
 def test_the_local_aws_says_that_memory_buys_no_cpu(

@@ -148,7 +148,7 @@ def test_a_wrong_clock_is_named_before_anything_is_deployed(proxy: FaultProxy, a
     result = lithops_magic.map(abs, ITEMS, settings=account.replace(namespace="skewed"), background=True)
     assert result.wait(60)
     assert isinstance(result.error, errors.AwsError)
-    assert str(result.error).endswith("This machine's clock is 60 minutes fast. Set it and repeat.")
+    assert str(result.error).endswith("This machine's clock is 60 minutes fast. Set it and retry.")
 
 
 def test_a_cut_answer_before_anything_is_deployed_is_one_line(proxy: FaultProxy, account: Settings) -> None:
@@ -157,5 +157,6 @@ def test_a_cut_answer_before_anything_is_deployed_is_one_line(proxy: FaultProxy,
     assert result.wait(60)
     assert isinstance(result.error, errors.AwsError)
     assert (
-        str(result.error) == "AWS's answer has no 'AccountLimit', as if it was cut off. Check the network and repeat."
+        str(result.error)
+        == "AWS's response has no 'AccountLimit', as if it were truncated. Check the network and retry."
     )

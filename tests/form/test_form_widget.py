@@ -89,7 +89,7 @@ def test_a_file_changed_by_others_is_shown_again_before_it_is_written(open_form:
     file.write_text(changed)
     form.bar.save.click()
     assert file.read_text() == changed
-    assert "has changed meanwhile" in words(form.bar.status)
+    assert "has changed in the meantime" in words(form.bar.status)
     form.bar.save.click()
     assert "runtime_timeout: 300" in file.read_text()
 
@@ -128,7 +128,7 @@ def test_a_file_that_the_environment_names_is_made(
     form = open_form()
     form.controls["memory"].text = "640"
     form.bar.review.click()
-    assert words(form.bar.status) == "This file would be made:"
+    assert words(form.bar.status) == "This file would be created:"
     form.bar.save.click()
     assert words(form.bar.status).startswith(f"✓ Saved to {new}")
     assert session.settings is None
@@ -213,7 +213,7 @@ def test_this_session_only(open_form: OpenForm, file: Path, session: Session) ->
     assert session.load(profile="other").access_key_id is None
     assert session.load(local=True).local
     assert "Not saved yet: Memory." in words(form.bar.state)
-    assert "This session uses settings of its own." in words(form.bar.state)
+    assert "This session uses its own settings." in words(form.bar.state)
     again = open_form()
     assert again.controls["memory"].text == "3000"
     again.bar.review.click()

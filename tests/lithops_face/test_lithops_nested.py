@@ -100,7 +100,7 @@ def test_errors_of_a_nested_job_are_the_tasks(fexec: lithops.FunctionExecutor) -
 
 def test_large_values_come_back_and_large_arguments_say_what_to_do(fexec: lithops.FunctionExecutor) -> None:
     assert call(fexec, "large", 8_000_000) == 8_000_000
-    with pytest.raises(Exception, match="put what is large into the storage"):
+    with pytest.raises(Exception, match="put large data into storage"):
         call(fexec, "too_large", 8_000_000)
 
 

@@ -187,7 +187,7 @@ def test_files_that_are_objects(cloud: CloudStorage) -> None:
         os_.open("proxy/foo.txt")
     with pytest.raises(FileExistsError):
         os_.open("proxy/deep/bytes", "x")
-    with pytest.raises(ValueError, match="opened with r, w, a or x"):
+    with pytest.raises(ValueError, match="use r, w, a or x"):
         os_.open("proxy/foo.txt", "r+")
 
 

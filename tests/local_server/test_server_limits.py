@@ -94,7 +94,7 @@ def test_server_and_client_get_along_with_few_open_files(folder: Path) -> None:
     done = run_limited(folder, resource.RLIMIT_NOFILE, 64, "-c", NAP)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("4005 (")
-    assert "may open too few files for 300 invocations at once" in done.stdout
+    assert "open-file limit is too low for 300 concurrent invocations" in done.stdout
 
 
 def test_without_a_wish_there_are_as_many_sandboxes_as_open_files_allow() -> None:

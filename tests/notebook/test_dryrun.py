@@ -44,7 +44,7 @@ def test_a_dry_run_tells_everything_and_does_nothing(
         "to be deployed · 1,024 MB, 10 s, 512 MB of /tmp · with KEY",
         "packages  none",
         # 1,000 x (10 s x 1 GB x $0.0000166667 + $0.0000002)
-        "at most $0.17: 1,000 tasks, at most $0.00017 for a task that runs once into its time-out of 10 s",
+        "at most $0.17: 1,000 tasks, at most $0.00017 for a task that runs once into its timeout of 10 s",
         "(AWS list price, free here)",
     ):
         assert part in out
@@ -78,7 +78,7 @@ def test_the_worst_case_counts_attempts_memory_copies_and_the_reduction() -> Non
         assert found.item_cost == pytest.approx(expected)
         assert found.cost == pytest.approx(3 * expected)
     assert "nothing more is sent once $2.50 are spent" in text(max_cost=2.5)
-    assert "3 times into its time-out of 1 min 40 s, and its backup copy" in text(backups=True)
+    assert "3 times into its timeout of 1 min 40 s, and its backup copy" in text(backups=True)
 
 
 def test_packages_are_named_with_their_size_and_state() -> None:

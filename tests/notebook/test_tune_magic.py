@@ -81,7 +81,7 @@ def test_where_nothing_is_compared_nothing_is_chosen(
     monkeypatch.setenv("LITHOPS_MAGIC_STATE_DIR", str(tmp_path))
     out, _ = run("%%lambda_map x in range(3) --memory 256 --tune balanced\nx", ok=False)
     assert "MB are enough" in out
-    assert "no size is the balanced: the local AWS gives a sandbox all the CPU" in out
+    assert "no size is the balanced: the local AWS gives a sandbox all CPUs" in out
 
 
 def test_an_error_points_at_the_cell_and_an_interrupt_is_one_line(

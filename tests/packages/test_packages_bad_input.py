@@ -34,7 +34,7 @@ def test_a_version_that_does_not_exist_is_named_with_the_nearest(local_aws: Loca
     before = local_aws.requests().get("lambda:Invoke", 0)
     text = failure(packages="markupsafe==3.0.99")
     assert "markupsafe==3.0.99" in text
-    assert "The nearest there is: markupsafe==3.0." in text
+    assert "The nearest available: markupsafe==3.0." in text
     assert local_aws.requests().get("lambda:Invoke", 0) == before
 
 
@@ -93,7 +93,7 @@ def test_no_network_and_nothing_fetched_before(
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     text = failure(packages="tinycss2==1.4.0")
-    assert "index of packages cannot be reached" in text
+    assert "package index cannot be reached" in text
     assert "Connect to the network once" in text
 
 
@@ -101,7 +101,7 @@ def test_no_network_and_nothing_fetched_before(
     ("packages", "told"),
     [
         ("numpy==", "`numpy==` is not a requirement"),
-        ("none numpy", "`none` stands alone"),
+        ("none numpy", "`none` cannot be combined"),
         ("missing-requirements.txt", "missing-requirements.txt cannot be read"),
         ("./missing-1.0-py3-none-any.whl", "there is no file"),
     ],

@@ -216,7 +216,7 @@ def test_a_setting_that_requires_hashes_is_followed(
     monkeypatch.setenv(name, "1")
     # What was built before it was set is no way around it.
     with pytest.raises(
-        PackageError, match=r"configured with require-hashes = 1, so .* hashed==1\.0 has none.*take that setting back"
+        PackageError, match=r"configured with require-hashes = 1, so .* hashed==1\.0 has none.*remove that setting"
     ):
         ship("hashed==1.0")
     assert ship(f"hashed==1.0 --hash=sha256:{digest}").layers[0].digest == before.layers[0].digest

@@ -120,4 +120,4 @@ def test_an_image_brings_its_packages_and_gets_only_what_is_asked_for(run: Run, 
 def test_the_local_aws_takes_the_packages_instead_of_the_image(run: Run) -> None:
     result = run(lambda text: yaml.safe_load(text), ["[1]"], settings=load().replace(runtime=IMAGE))
     assert list(result.succeeded().values()) == [[1]]
-    assert any("the local AWS runs no container images" in note for note in result.snapshot().notes)
+    assert any("the local AWS cannot run container images" in note for note in result.snapshot().notes)

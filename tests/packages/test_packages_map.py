@@ -219,7 +219,7 @@ def test_a_system_library_that_lambda_lacks_is_named(run: Run) -> None:
         ctypes.CDLL("libnowhere.so.7")
 
     message = run(load).errors[0].message
-    assert "Lambda has no libnowhere.so.7: use a build of the package that brings it" in message
+    assert "Lambda has no libnowhere.so.7: use a build of the package that bundles it" in message
 
 
 def test_none_ships_nothing_and_the_task_says_what_it_lacks(run: Run, local_aws: LocalAws) -> None:
@@ -303,7 +303,7 @@ def test_what_cannot_cross_names_both_versions(run: Run) -> None:
     text = np.array(["a", "bb"], dtype=np.dtypes.StringDType())
     shown = str(run(len, [text], packages="numpy<2").errors[0])
     assert shown.count(f"numpy here {np.__version__}, there 1.") == 1
-    assert "install the versions there where the notebook runs" in shown
+    assert "install those versions where the notebook runs" in shown
 
 
 @pytest.mark.parametrize("name", FRAMES)

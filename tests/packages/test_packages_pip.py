@@ -130,7 +130,7 @@ def test_an_index_that_wants_credentials_is_said_to(user_file: Path, status: int
     with ThreadingHTTPServer(("127.0.0.1", 0), Refuses) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         user_file.write_text(f"[install]\nindex-url = http://127.0.0.1:{server.server_port}/simple\n")
-        with pytest.raises(PackageError, match=f"does not let you in .{status} .* credentials"):
+        with pytest.raises(PackageError, match=f"denies access .{status} .* credentials"):
             _call(["pip", "compile", "-"], "six")
         server.shutdown()
 

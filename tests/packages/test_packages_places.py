@@ -74,7 +74,7 @@ def test_a_conda_environment_gives_what_is_installed_here_and_what_pip_gets(
         ("./no-folder", None, "is no folder"),
         (".", None, "has no pyproject.toml or setup.py"),
         ("gone.whl", None, "there is no file"),
-        ("https://example.org/", None, "does not say what is there"),
+        ("https://example.org/", None, "does not name its package"),
     ],
 )
 def test_places_where_there_is_nothing(

@@ -66,7 +66,7 @@ def test_role_create_lets_tasks_read_and_write_buckets_of_the_users_own(
     statements = json.loads(capsys.readouterr().out)["Statement"]
     assert {"DataLists", "DataRead"} <= {each["Sid"] for each in statements}
     assert main(["policy", "user", "--bucket", "no bucket", *options]) != 0
-    assert "'no bucket' is no name of a bucket." in capsys.readouterr().err
+    assert "'no bucket' is not a bucket name." in capsys.readouterr().err
 
 
 def test_role_create_lets_tasks_start_jobs_when_asked(

@@ -238,9 +238,9 @@ def test_root_may_do_everything(local_aws: Any) -> None:
 
 def test_bucket(local_aws: Any, account: Cloud, namespace: str) -> None:
     settings = Settings(namespace=namespace)
-    assert "is created when it is needed" in examined(account, settings)["bucket"].text
+    assert "is created when needed" in examined(account, settings)["bucket"].text
     local_aws.client("s3").create_bucket(Bucket=bucket_name("123456789012", "us-east-1", namespace))
-    assert examined(account, settings)["bucket"].text.endswith("is there and this account's.")
+    assert examined(account, settings)["bucket"].text.endswith("exists and belongs to this account.")
 
 
 def test_subnets(local_aws: Any, account: Cloud, network: Network) -> None:

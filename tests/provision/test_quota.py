@@ -81,5 +81,5 @@ def test_on_an_account_it_names_the_quota_and_where_to_have_more(account: Cloud,
     assert found.used == 0
     rows = dict(command._rows(account, found))
     assert rows["used now"] == "0 at most in the last 5 minutes"
-    assert "L-B99A9384" in rows["to have more"]
-    assert "https://us-east-1.console.aws.amazon.com/servicequotas/" in rows["to have more"]
+    assert "L-B99A9384" in rows["to raise it"]
+    assert "https://us-east-1.console.aws.amazon.com/servicequotas/" in rows["to raise it"]

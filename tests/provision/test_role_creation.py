@@ -90,7 +90,7 @@ def test_somebody_elses_role_of_that_name_is_left_alone(
     iam, name = local_aws.client("iam"), f"theirs-{namespace}"
     theirs = json.dumps({**TRUST, "Id": "theirs"})
     iam.create_role(RoleName=name, AssumeRolePolicyDocument=theirs, Tags=tags)
-    with pytest.raises(AwsError, match=f"^There is a role {name} that was not made by lithops-magic .* --name"):
+    with pytest.raises(AwsError, match=f"^There is a role {name} that was not created by lithops-magic .* --name"):
         create_role(account, Settings(namespace=namespace), name)
     assert iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]["Id"] == "theirs"
     assert iam.list_role_policies(RoleName=name)["PolicyNames"] == []

@@ -80,7 +80,7 @@ def test_interrupted_it_leaves_nothing_behind(local_aws: LocalAws, project: Path
                 break
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
-    assert errors == "Interrupted; what the checks made was deleted.\n"
+    assert errors == "Interrupted; what the checks created was deleted.\n"
     assert made(local_aws) == []
     assert not (project / "lithops-magic-verify.md").exists()
 

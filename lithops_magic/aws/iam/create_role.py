@@ -60,7 +60,7 @@ def create_role(
         if role is None:
             notify(f"Creating the role {name} …")
             role = _create(iam, settings, name, document)
-            notify("AWS Lambda may need up to a minute to know a new role; the first run waits for that by itself.")
+            notify("AWS Lambda may need up to a minute to know a new role; the first run waits for that automatically.")
         _check_ours(role, settings)
         _update_trust(iam, role, document, notify)
         _update_permissions(iam, name, settings, cloud, notify)
@@ -112,7 +112,7 @@ def _check_ours(role: RoleTypeDef, settings: Settings) -> None:
     tags = {tag["Key"]: tag["Value"] for tag in role.get("Tags", [])}
     if tags.get(OWNER_TAG) != owner(settings):
         raise AwsError(
-            f"There is a role {role['RoleName']} that was not made by lithops-magic for this namespace: it is left "
+            f"There is a role {role['RoleName']} that was not created by lithops-magic for this namespace: it is left "
             f"as it is. Choose another --name, or set execution_role to {role['Arn']} if that is the role to use.",
             code="EntityAlreadyExists",
         )

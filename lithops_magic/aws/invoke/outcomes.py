@@ -81,7 +81,7 @@ Done = Callable[[Outcome], object]
 
 NETWORK = "Look at the function's subnets, security groups (port 2049) and mount targets."
 ADDRESSES = "Use larger subnets, or fewer workers at once."
-DEPLOY_AGAIN = "Run it again: the function is deployed anew."
+DEPLOY_AGAIN = "Run it again: the function is redeployed."
 KEY = "Give the role access to the KMS key of the account's default encryption."
 TOO_LARGE = "Send less per task, or give the items a smaller chunksize: a request holds 6 MB."
 
@@ -127,7 +127,7 @@ NEVER: Mapping[str, str] = {
     "RecursiveInvocationException": "A task must not start a job that starts it again.",
     "RequestEntityTooLargeException": TOO_LARGE,
     "RequestTooLargeException": TOO_LARGE,
-    "ResourceNotFoundException": "The function was deleted meanwhile. " + DEPLOY_AGAIN,
+    "ResourceNotFoundException": "The function was deleted in the meantime. " + DEPLOY_AGAIN,
     "RuntimeAliasDeletedException": DEPLOY_AGAIN,
     "RuntimeVersionDeletedException": DEPLOY_AGAIN,
     "S3FilesMountFailureException": "Give the role s3files:ClientMount and ClientWrite.",

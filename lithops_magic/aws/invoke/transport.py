@@ -192,7 +192,7 @@ class CrtTransport:
         try:
             outcome = self._outcome(exchange, status)
         except Exception as error:  # whoever answers can say anything, and the exchange must end
-            outcome = Ambiguous(f"{self._target.address} gave an answer that cannot be read: {error!r}")
+            outcome = Ambiguous(f"{self._target.address} sent a reply that cannot be read: {error!r}")
         if outcome is None:
             self._repeat(exchange)
             return True

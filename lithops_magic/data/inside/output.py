@@ -52,7 +52,7 @@ class S3Reference:
         except Exception as error:
             raise store.explained(error, str(self), self.bucket) or error from None
         if hashlib.sha256(data).hexdigest() != self.sha256:
-            raise OSError(f"{self} is not what the task wrote there: run it again")
+            raise OSError(f"{self} is not what the task wrote there: rerun the task")
         return data
 
     def get(self) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 TRIES = 5
-CHANGED = "changed after it was listed, and nothing of it was used: run it again"
+CHANGED = "changed after it was listed, and none of it was used: rerun the job"
 
 connections: dict[str, Callable[[], Any]] = {}
 """What returns a client for a bucket, where that is not the sandbox's own: in the notebook."""
@@ -80,7 +80,7 @@ def read_url(url: str, low: int, high: int, size: int, etag: str) -> bytes:
             if (etag and answer.headers.get("ETag") != etag) or (size >= 0 and told not in (None, str(size))):
                 raise OSError(f"{url} {CHANGED}")
             if not whole and answer.status != 206:
-                raise OSError(f"{url}: the server sends no ranges any more: run it again without chunk")
+                raise OSError(f"{url}: the server no longer sends ranges: rerun the job without chunk")
             data: bytes = answer.read()
         return data
 
@@ -105,7 +105,7 @@ def _patiently(read: Callable[[], bytes], length: int, name: str, bucket: str) -
             continue
         if len(data) == length or length < 0:
             return data
-    raise OSError(f"{name} could not be read: {len(data):,} of {length:,} bytes came")
+    raise OSError(f"{name} could not be read: only {len(data):,} of {length:,} bytes arrived")
 
 
 def explained(error: Exception, name: str, bucket: str, verb: str = "read") -> Exception | None:
@@ -140,6 +140,6 @@ _PASSING = {"InternalError", "SlowDown", "RequestTimeout", "ServiceUnavailable",
 def _permission(bucket: str, verb: str) -> str:
     flag = "--bucket" if verb == "read" else "--writable-bucket"
     return (
-        f"`lithops-magic role create {flag} {bucket}` lets it, and `lithops-magic policy execution {flag} {bucket}` "
+        f"`lithops-magic role create {flag} {bucket}` allows it, and `lithops-magic policy execution {flag} {bucket}` "
         "prints what another role needs"
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lithops_magic.packages import Need
 
 FEW_FILES = (
-    "this process may open too few files for {wanted:,} invocations at once: {workers:,} are used "
+    "this process's open-file limit is too low for {wanted:,} concurrent invocations: {workers:,} are used "
     "(ulimit -n raises the limit)"
 )
 LOST_SECONDS = 180.0

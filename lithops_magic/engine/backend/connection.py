@@ -126,7 +126,7 @@ class Link:
         self._refusals += 1
         hopeless = outcome.most_tries is not None and self._refusals > outcome.most_tries
         if hopeless or self.allowance.stalled(now):
-            raise errors.ThrottledOut(f"AWS Lambda accepts no invocation: {outcome.reason} {outcome.fix}".rstrip())
+            raise errors.ThrottledOut(f"AWS Lambda accepts no invocations: {outcome.reason} {outcome.fix}".rstrip())
 
     def _unreachable(self, message: str) -> None:
         now = self._clock.now()
@@ -153,7 +153,7 @@ class Link:
         try:
             self.connect(afresh=True)
         except LithopsMagicError as error:
-            raise errors.FunctionGone(f"The function is gone and could not be deployed again: {error}") from error
+            raise errors.FunctionGone(f"The function is gone and could not be redeployed: {error}") from error
 
 
 def _kind(outcome: Refused) -> tuple[type[InvokeError], str]:

@@ -23,11 +23,11 @@ DOCKERFILE = """\
 # Runs tasks of lithops-magic on AWS Lambda: {target}. Written by `lithops-magic image`.
 {base}
 
-# Where layers would be: before the runtime's own packages.
+# In place of layers: on the path before the runtime's own packages.
 COPY {requirements} /tmp/
 {installs}
 
-# Last, so that another worker does not install everything again.
+# Last, so that a new worker does not invalidate the cached installs.
 COPY worker/ ${{LAMBDA_TASK_ROOT}}/
 CMD ["{handler}"]
 """
@@ -39,12 +39,12 @@ FROM public.ecr.aws/lambda/python:{python}-{architecture}
 """
 
 DEBIAN = """\
-# AWS's own image of this Python has the C library of 2017, for which many packages are no longer built.
+# AWS's own image of this Python has a C library from 2017, which many packages no longer support.
 FROM public.ecr.aws/docker/library/python:{python}-slim-bookworm
 
 # System libraries go here, such as: RUN apt-get update && apt-get install -y libgomp1
 
-# What AWS's own image has: the runtime's client, and where it looks for layers and code.
+# As in AWS's own image: the runtime's client, and the search path for layers and code.
 RUN pip install --no-cache-dir awslambdaric boto3
 ENV LAMBDA_TASK_ROOT=/var/task PYTHONPATH=/var/task:/opt/python
 WORKDIR /var/task

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 FALLBACK_WORKERS = 100
 """Invocations in flight where nobody says how many an account may have: a tenth of AWS's usual quota."""
 UNKNOWN_CONCURRENCY = (
-    f"This endpoint does not say how many functions may run at once: {FALLBACK_WORKERS} at most are used; "
-    "workers (or max_workers in the configuration) changes that."
+    f"This endpoint does not report a concurrency limit: at most {FALLBACK_WORKERS} workers are used; "
+    "set workers (or max_workers in the configuration) to change that."
 )
 FEW_COPIES = (
     "{refused} of {copies} copies of the function could not be deployed, and sandboxes start more slowly: {why}"
@@ -173,8 +173,8 @@ def _about_concurrency(cloud: Cloud, workers: int | None, concurrency: int | Non
     if cloud.is_local or (workers or 0) <= concurrency:
         return ()
     return (
-        f"workers is {workers:,}, but this account runs {concurrency:,} sandboxes at once: the rest waits. "
-        f"More: Service Quotas, AWS Lambda, {quota.NAME}, {quota.link(cloud.region)}",
+        f"workers is {workers:,}, but this account's concurrency limit is {concurrency:,}: the rest waits. "
+        f"To raise it: Service Quotas, AWS Lambda, {quota.NAME}, {quota.link(cloud.region)}",
     )
 
 
@@ -182,5 +182,5 @@ def _without_image(settings: Settings) -> tuple[Settings, tuple[str, ...]]:
     """Return what the local AWS, which cannot run a container image, makes of settings that name one."""
     if not settings.local or settings.runtime is None:
         return settings, ()
-    note = "the local AWS runs no container images: tasks get the packages they use instead of the image in runtime"
+    note = "the local AWS cannot run container images: tasks get the packages they use, not the image in runtime"
     return settings.replace(runtime=None), (note,)

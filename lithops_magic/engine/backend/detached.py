@@ -190,7 +190,7 @@ class DetachedBackend:
             return
         event.tries += 1
         if event.tries == TRIES:
-            raise InvokeError(f"AWS Lambda does not say whether it takes events: {outcome.message}")
+            raise InvokeError(f"AWS Lambda does not confirm that it accepts events: {outcome.message}")
         # Another one is tried first, and not at once.
         events.append(event)
         self._link.setback(outcome, event.to)

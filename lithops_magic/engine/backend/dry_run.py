@@ -47,7 +47,7 @@ class Plan:
     settings: Settings
     options: MapOptions
     item_cost: float
-    """USD at list price of one task that runs into the time-out at every attempt, requests included."""
+    """USD at list price of one task that runs into the timeout at every attempt, requests included."""
     tasks: int | None
     """Items, and one more for a reduction."""
 
@@ -63,7 +63,7 @@ class Plan:
 
     @property
     def cost(self) -> float | None:
-        """USD at list price if every task runs into its time-out at every attempt; None if their number is unknown."""
+        """USD at list price if every task runs into its timeout at every attempt; None if their number is unknown."""
         return None if self.tasks is None else self.tasks * self.item_cost
 
 

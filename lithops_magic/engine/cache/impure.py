@@ -25,7 +25,7 @@ _READERS = frozenset(
 )
 _REMOTE = frozenset({"aiohttp", "boto3", "ftplib", "httpx", "requests", "s3fs", "socket", "sqlite3", "subprocess"})
 
-UNSEEN = "the code uses {}: values from the cache are what that gave when they were computed"
+UNSEEN = "the code uses {}: cached values are what that gave when they were computed"
 """What the user is told of that."""
 
 

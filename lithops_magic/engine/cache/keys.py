@@ -66,7 +66,7 @@ class Keys:
         self._said = False
         if settings.runtime and "@sha256:" not in settings.runtime:
             raise Undetermined(
-                "the container image is named by a tag, which may come to mean another one: use its digest"
+                "the container image is named by a tag, which may be moved to another one: use its digest"
             )
         self._request = packages.Request.parse(options.packages, options.files)
         self._target = packages.Target.of(settings.architecture, local=settings.local)
@@ -80,7 +80,7 @@ class Keys:
         self._shared = {id(kind): number for number, kind in enumerate(self.kinds)}
         self._own = self._packages(self._meaning)
         if sources is not None and not packages.goes_with(self._sources, sources):
-            raise Undetermined("a file was changed while the job was started")
+            raise Undetermined("a file was changed while the job was starting")
         self.impure = visibly_impure(self._meaning, sends_files=bool(self._request.data))
         """What the function visibly depends on beside its arguments, in words."""
         facts = [
@@ -104,7 +104,7 @@ class Keys:
         except Undetermined as error:
             if not self._said:
                 self._said = True
-                self._say(f"cache: not used for items that cannot be told from others: {error}")
+                self._say(f"cache: not used for items that cannot be identified: {error}")
             return None
 
     def _of_item(self, item: Any) -> Key:

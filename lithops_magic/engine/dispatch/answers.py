@@ -10,8 +10,8 @@ from lithops_magic.engine.wire.reply import Vouched, WorkerReply, decode, parse,
 from lithops_magic.worker.seal import is_sealed
 
 FOREIGN = (
-    "the answer is not the function's own, and nothing of it was used. Something between here and there altered or "
-    "swapped it, another program answers in its place, or the image in runtime has another version of the worker"
+    "the reply is not the function's own, and none of it was used: it was altered or replaced in transit, "
+    "another program replied instead, or the image in runtime has another version of the worker"
 )
 
 
@@ -44,7 +44,7 @@ class Answer:
         except _NotSealed:
             return cls(flight, Foreign(FOREIGN))
         except Exception as error:
-            return cls(flight, Spoilt(f"the function's answer cannot be read: {str(error) or repr(error)}"))
+            return cls(flight, Spoilt(f"the function's reply cannot be read: {str(error) or repr(error)}"))
         return cls(flight, outcome, worker)
 
     @property

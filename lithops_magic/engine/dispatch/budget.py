@@ -40,5 +40,5 @@ class Budget:
         so_far = money(now.cost + now.request_cost)
         return BudgetSpent(
             f"The job has cost {so_far} of the {money(self._most or 0.0)} that max_cost allows: nothing more is sent. "
-            "Allow more in all (--max-cost), or run what is left with .retry(max_cost=…)."
+            "Raise the total (--max-cost), or run what is left with .retry(max_cost=…)."
         )

@@ -119,7 +119,7 @@ class Cached(Uncached):
         options = self._job.options
         about = {"label": options.label, "about": options.about, "name": getattr(self._job.function, "__name__", "")}
         shelf = Shelf(store, self._keys.of_function(differences), self._lifetime, about)
-        self._job.publish(ev.Phase("Looking into the cache"))
+        self._job.publish(ev.Phase("Checking the cache"))
         try:
             damaged = shelf.load()
         except LithopsMagicError as error:
@@ -210,7 +210,7 @@ class Cached(Uncached):
             shelf.close()
         except LithopsMagicError as error:
             self._problem = ""
-            self._say(str(error), "not every value is kept")
+            self._say(str(error), "not every value is stored")
 
 
 def _told(container: bytes, log: str, kinds: Sequence[type]) -> bytes:

@@ -93,7 +93,7 @@ def of_exception(
         )
     if error.message.endswith(_NO_LIBRARY):
         library = error.message.partition(":")[0]
-        text = f" (Lambda has no {library}: use a build of the package that brings it, or a layer that has it)"
+        text = f" (Lambda has no {library}: use a build of the package that bundles it, or a layer that has it)"
         return ImportFailed, text
     if error.message.startswith(_DISK_FULL):
         return DiskFull, " (the function's disk is full; enlarge /tmp with tmp (--tmp), or write elsewhere)"
@@ -154,7 +154,7 @@ def of_process(code: int, memory: int, used: int | None) -> Cause:
     if code == -signal.SIGKILL and used is not None and used >= NEARLY_ALL * memory:
         return TaskOutOfMemory, out_of_memory(memory, used)
     if code < 0:
-        return TaskCrashed, f"its process was ended by signal {-code} ({_signal(-code)}). {_ENDED}"
+        return TaskCrashed, f"its process was killed by signal {-code} ({_signal(-code)}). {_ENDED}"
     return TaskCrashed, f"its process exited with status {code}. {_ENDED}"
 
 

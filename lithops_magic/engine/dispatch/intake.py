@@ -172,7 +172,7 @@ class Intake:
     def _redeploy(self, taken: Taken) -> None:
         """Deploy a function that has what this item needs, if no item before needed it; what is in flight stays."""
         if isinstance(taken.prepared, Prepared) and self._cargo.shares(taken.prepared):
-            self._job.publish(ev.Noted(same_numbers("items share a generator, and each has it as it was")))
+            self._job.publish(ev.Noted(same_numbers("items share a generator, and each gets it in its original state")))
         if not self._supply(taken):
             return
         for lane in self._lanes:

@@ -204,7 +204,7 @@ class Scheduler:
     def _end(self) -> None:
         if overtaken := self._lanes.in_flight:
             self._job.publish(
-                ev.Noted(f"{plural(overtaken, 'invocation')} that a copy overtook may still run, and be billed")
+                ev.Noted(f"{plural(overtaken, 'invocation')} overtaken by a copy may still be running, and billed")
             )
         # Before the end, after which the process may end too.
         self._cached.close()
@@ -222,7 +222,7 @@ class Scheduler:
     def _watch(self) -> None:
         """Give up invocations of which nothing was heard for longer than they can take."""
         for flight in self._lanes.overdue(self._job.time.now()):
-            lost = kept_results.Unkept(f"nothing was heard of it within {flight.endpoint.patience:.0f} s")
+            lost = kept_results.Unkept(f"there was no reply within {flight.endpoint.patience:.0f} s")
             self._answered(Answer(flight, lost))
 
     def _stop(self) -> None:

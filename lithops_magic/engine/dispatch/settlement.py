@@ -33,7 +33,7 @@ from lithops_magic.errors import (
 from lithops_magic.packages.learned import REFUSED, forget, remember
 
 LEFT = (
-    "tasks left this running: {}. It ends when another job begins, and what it prints is in no task's log: wait for it "
+    "tasks left this running: {}. It ends when another job starts, and its output is in no task's log: wait for it "
     "in the task that starts it"
 )
 """What the user is told, once for a job."""
@@ -117,7 +117,7 @@ class Referee:
 
     def _lost(self, flight: Flight, outcome: Ambiguous) -> None:
         """Charge an attempt to every task of an invocation that had no answer that can be used."""
-        what = "its answer was lost" if isinstance(outcome, Spoilt) else "the connection broke"
+        what = "its reply was lost" if isinstance(outcome, Spoilt) else "the connection broke"
         for task in flight.undecided():
             text = f"{what}, and it may have run: {outcome.message}"
             self._lose(flight.lane, task, verdicts.make(TaskLost, task, text), rest=True)
@@ -217,7 +217,7 @@ class Referee:
 
     def _fail(self, lane: Lane, task: Task, error: TaskError) -> None:
         if differences := dict.fromkeys((*lane.link.endpoint.differences, *self._versions.found)):
-            same = "install the versions there where the notebook runs to have the same on both sides"
+            same = "to have the same on both sides, install those versions where the notebook runs"
             facts(error).message += f" (the packages differ: {'; '.join(differences)}; {same})"
         self._job.fail(task, error)
 
@@ -254,7 +254,7 @@ class Referee:
         if refused:
             facts(error).message += f" ({refused})"
             return False
-        self._job.publish(ev.Noted(f"tasks asked for {names}, installed here: added, and what failed runs again"))
+        self._job.publish(ev.Noted(f"tasks asked for {names}, installed here: added, and what failed is rerun"))
         return True
 
     def _rest(self, lane: Lane, task: Task) -> None:

@@ -144,10 +144,10 @@ def _verdict(outcome: Outcome, task: Task, position: int, known: _Circumstances)
 def _oversized(outcome: Outcome, task: Task) -> Verdict:
     because = f" ({outcome.reason})" if outcome.reason else ""
     if outcome.status == "dropped":
-        text = "its result did not fit in the reply beside those of its chunk: use a smaller chunksize"
+        text = "its result did not fit in the reply with the others of its chunk: use a smaller chunksize"
         return Disturbed(make(ResultTooLarge, task, text + because, outcome.log))
     text = (
-        f"its result takes {outcome.size:,} bytes, AWS allows some 6,291,000 in a reply: "
+        f"its result takes {outcome.size:,} bytes, but AWS allows about 6,291,000 in a reply: "
         "return less, or write it to S3 and return its address"
     )
     return Final(make(ResultTooLarge, task, text + because, outcome.log))

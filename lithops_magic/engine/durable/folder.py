@@ -89,9 +89,9 @@ class JobFolder:
             return begun[0]
         if begun:
             shown = ", ".join(each.path.name for each in begun[:_LISTED])
-            raise UnknownJob(f"{len(begun)} jobs begin with {job_id!r}: {shown}. Write more of it.")
+            raise UnknownJob(f"{len(begun)} jobs begin with {job_id!r}: {shown}. Give more of the id.")
         close = closest(job_id, known)
-        hint = f"did you mean {close}?" if close else "no job is." if not known else "these are known:"
+        hint = f"did you mean {close}?" if close else "there are none." if not known else "there are"
         shown = ", ".join(list(known)[:_LISTED]) + (", …" if len(known) > _LISTED else "")
         raise UnknownJob(f"No job {job_id!r} is known on this machine: {hint} {'' if close else shown}".rstrip())
 
@@ -149,7 +149,7 @@ class JobFolder:
             That is damaged, of another version, or may be somebody else's work.
         """
         name = self.path.name
-        away = f"; delete {self.path} to be rid of it"
+        away = f"; delete {self.path} to remove it"
         try:
             private.check(self.path.parent)
             private.check(self.path)

@@ -139,7 +139,7 @@ class Recall:
             case records.ItemSlice():
                 self._items.update(_items(record))
             case records.LoneItem(index, fragment):
-                self._items[index] = Prepared(fragment) if fragment else _Unsendable("it could not be before")
+                self._items[index] = Prepared(fragment) if fragment else _Unsendable("it could not be pickled")
             case records.ItemCount(total):
                 self.total = total
             case records.Sent(tasks):

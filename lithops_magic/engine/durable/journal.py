@@ -190,7 +190,7 @@ class Journal(Silent):
                 self._write()
         except (OSError, TypeError, ValueError) as error:
             self._full = True
-            text = f"no other process can go on with this job: no journal can be written ({error})"
+            text = f"no other process can continue this job: its journal cannot be written ({error})"
             self._job.publish(Noted(text))
         finally:
             atexit.unregister(self._leave)

@@ -115,7 +115,7 @@ class Watch:
                 try:
                     news = self._look(pool)
                 except Exception as error:  # somebody waits: the next look may do better
-                    self._complain(f"{type(error).__name__}: {error}", "it is tried again until they can come no more")
+                    self._complain(f"{type(error).__name__}: {error}", "retrying until no more can arrive")
                     self._expire(time.monotonic())
                     news = False
                 took = time.monotonic() - began
@@ -132,12 +132,12 @@ class Watch:
             names = {key.removeprefix(prefix) for key in self._place.store.list(prefix)}
         except LithopsMagicError as error:
             hopeless = getattr(error, "code", "") in HOPELESS
-            after = "they are not waited for" if hopeless else "it is tried again until they can come no more"
+            after = "they are no longer waited for" if hopeless else "retrying until no more can arrive"
             self._complain(str(error), after)
             self._expire(math.inf if hopeless else time.monotonic())
             return False
         if self._last_run and MANIFEST not in names:
-            self._complain("nothing of the job is there any more", "they are not waited for")
+            self._complain("the job's objects were deleted", "they are no longer waited for")
             self._expire(math.inf)
             return False
         self._said = False

@@ -13,7 +13,7 @@ class Exposed(PermissionError):
     """Somebody else could have written a folder or file of ours."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} is not trusted: it must be your own, no link, and closed to others (chmod 700)")
+        super().__init__(f"{path} is not trusted: it must be your own, not a link, and closed to others (chmod 700)")
 
 
 def check(folder: Path) -> None:

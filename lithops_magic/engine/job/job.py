@@ -287,7 +287,7 @@ class Job:
     def interrupt(self) -> None:
         """Do what an interrupted wait means: the end of the job, unless it runs by itself."""
         if self.options.detach:
-            text = f"the job goes on without this process: lithops_magic.attach({self.id!r}); .cancel() stops it"
+            text = f"the job continues without this process: lithops_magic.attach({self.id!r}); .cancel() stops it"
             self.publish(ev.Noted(text))
         else:
             self.cancel()

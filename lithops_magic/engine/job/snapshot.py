@@ -35,7 +35,7 @@ class Snapshot:
     cancelled: int = 0
     """Tasks that will never be sent because the job was stopped."""
     retried: int = 0
-    """Attempts lost to a crash, a time-out or a broken connection and started again."""
+    """Attempts lost to a crash, a timeout or a broken connection and restarted."""
     throttled: int = 0
     """Invocations AWS asked to send later."""
     backups: int = 0

@@ -78,7 +78,7 @@ def tell(lines: Iterable[tuple[str, str]], index: int | None, pattern: str | re.
             if (index is None or _is_of(tasks, index)) and sought.search(line):
                 print(f"[{tasks.replace('-', '–')}] {line}", flush=True)  # noqa: T201
     except KeyboardInterrupt:
-        print("No longer followed; the job goes on.")  # noqa: T201
+        print("No longer following; the job continues.")  # noqa: T201
 
 
 def _is_of(tasks: str, index: int) -> bool:

@@ -55,7 +55,7 @@ class MapResult(JobValues[R]):
         """
         __tracebackhide__ = True
         if self._reduction is None:
-            raise MisuseError("This job has nothing to reduce with: ask for it with reduce=FUNCTION (--reduce NAME).")
+            raise MisuseError("This job has no reducer: start it with reduce=FUNCTION (--reduce NAME).")
         return self._reduction.value()
 
     @property

@@ -25,6 +25,6 @@ def memory_advice(used: int, memory: int) -> str:
     if used < _TIGHT * memory:
         return text
     if memory == MOST_MEMORY:
-        return f"{text}: little is left of the most that AWS gives; make tasks smaller"
+        return f"{text}: close to AWS's maximum; make tasks smaller"
     enough = min(-(-int(used * 1.25) // _STEP) * _STEP, MOST_MEMORY)
-    return f"{text}: little is left; memory={enough} is safer"
+    return f"{text}: close to the limit; memory={enough} is safer"

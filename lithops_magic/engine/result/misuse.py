@@ -31,7 +31,7 @@ def position(index: Any, length: int) -> int:
     except TypeError:
         problem = (
             f"a result is indexed by a task's number or a slice, not by a {type(index).__name__}: "
-            "take [result[i] for i in …], numpy.array(result) or result.to_frame()"
+            "use [result[i] for i in …], numpy.array(result) or result.to_frame()"
         )
     else:
         if -length <= place < length:
@@ -61,7 +61,7 @@ def start_again(job: Job, indices: Sequence[int], changes: Mapping[str, Any]) ->
     if not indices:
         return job
     if job.start_again is None:
-        raise MisuseError("retry: the function is not here; run its cell again")
+        raise MisuseError("retry: the function is not available here; rerun its cell")
     for index in indices:
         _here(job.kept, index)
     return job.start_again(job, indices, options)
@@ -76,7 +76,7 @@ def function_and_item(job: Job, index: int) -> tuple[Callable[..., Any], Any]:
         It is not here.
     """
     if job.function is None:
-        raise MisuseError("debug: the function is not here; run its cell again")
+        raise MisuseError("debug: the function is not available here; rerun its cell")
     return job.function, _here(job.item, index)
 
 
@@ -89,7 +89,7 @@ def followed(job: Job) -> Iterable[tuple[str, str]]:
         The job cannot be followed.
     """
     if job.follow is None:
-        raise MisuseError("logs: this job runs nowhere where it could be followed")
+        raise MisuseError("logs: this job's logs cannot be followed")
     return job.follow()
 
 
@@ -123,5 +123,5 @@ def _here(item: Callable[[int], Any], index: int) -> Any:
     try:
         return item(index)
     except LookupError as error:
-        problem = f"{error}; pass the items as a list to have them again"
+        problem = f"{error}; pass the items as a list to keep them"
     raise MisuseError(problem)

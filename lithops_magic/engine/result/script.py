@@ -47,11 +47,11 @@ def _outlook(job: Job) -> str:
     of = "" if snapshot.total is None else f" of {snapshot.total:,}"
     text = f"{ended:,}{of} tasks done"
     if job.options.detach:
-        return f"{text}; the job goes on without this process: lithops_magic.attach({job.id!r})"
+        return f"{text}; the job continues without this process: lithops_magic.attach({job.id!r})"
     if snapshot.running:
         text += f", {snapshot.running:,} still running"
     if not job.written:
-        return f"{text}; the job was too short to be written down, so the next run starts anew"
+        return f"{text}; the job was too short to be recorded, so the next run starts over"
     return f"{text} and kept: lithops_magic.attach({job.id!r}, resume=True) runs the rest"
 
 

@@ -64,7 +64,9 @@ class Waiting:
     def _wait_for_end(self, timeout: float | None) -> None:
         __tracebackhide__ = True
         if not self.wait(timeout):
-            raise TimeoutError(f"the job is not over after {timeout:g} s: {self._job.snapshot().state}; it goes on")
+            raise TimeoutError(
+                f"the job has not finished after {timeout:g} s: {self._job.snapshot().state}; it continues"
+            )
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the job is over; return whether it is.

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 ITEMS = 5
 ARCHITECTURES = ("x86_64", "arm64")
 NO_SHARE = (
-    "the local AWS gives a sandbox all the CPU that there is, whatever its memory, so time and cost at other sizes are "
-    "not what AWS would show; `lithops-magic local stop && lithops-magic local ensure --cpu-share` gives CPU by memory"
+    "the local AWS gives a sandbox all CPUs, whatever its memory, so time and cost at other sizes are "
+    "not those of AWS; `lithops-magic local stop && lithops-magic local ensure --cpu-share` gives CPU by memory"
 )
 
 
@@ -59,7 +59,7 @@ def tune(
     from lithops_magic import config
 
     if not callable(function) or not iterables:
-        raise MisuseError("tune: there must be a function and items: tune(function, items)")
+        raise MisuseError("tune: give a function and items: tune(function, items)")
     check_names(options, tuple(name for name in api.OPTIONS if name != "max_cost"), "tune: ")
     if len(iterables) > 1:
         options["starmap"] = True
@@ -111,7 +111,7 @@ def _sample(items: Iterable[Any]) -> tuple[list[Any], int | None, list[str]]:
     taken = Items(items)
     if taken.owned is None:
         found = list(itertools.islice(taken.iterator, ITEMS))
-        notes = ["the items come from an iterator: those that were measured are taken from it"]
+        notes = ["the items come from an iterator: those that were measured are consumed"]
         total = None
     else:
         whole = list(taken.owned)

@@ -52,9 +52,9 @@ def affordable(
     for size, most in sorted(((size, _most(base, size, price)) for size in others), key=lambda pair: pair[1]):
         slower = max(1.0, base.size.memory / size.memory)
         if max(base.seconds) * slower > timeout:
-            left_out.append(Measured(size, problem="not tried: it might take longer than the time-out"))
+            left_out.append(Measured(size, problem="not tried: it might exceed the timeout"))
         elif size.memory < base.used:
-            left_out.append(Measured(size, problem=f"too little: {base.used:,} MB are used"))
+            left_out.append(Measured(size, problem=f"too small: {base.used:,} MB are used"))
         elif most > money:
             left_out.append(Measured(size, problem="not tried: --max-cost"))
         else:

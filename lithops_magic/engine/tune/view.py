@@ -67,7 +67,7 @@ def _sentences(tuning: Tuning) -> list[str]:
     elif not tuning.shared:
         used = max(one.used for one in tuning.measured)
         enough = max(128, -(-int(used * _ROOM) // _STEP) * _STEP)
-        found.append(f"{used:,} MB of memory are used: {enough:,} MB are enough, and more buys CPU on AWS.")
+        found.append(f"{used:,} MB of memory are used: {enough:,} MB are enough, and more only buys CPU on AWS.")
     return [*found, *(f"Note: {note}" for note in tuning.notes)]
 
 

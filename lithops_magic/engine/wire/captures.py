@@ -89,13 +89,13 @@ def generators(function: object, found: Sequence[object]) -> list[str]:
         if any(each is capture.value or each is getattr(capture.value, "__self__", None) for each in found)
     ]
     what = f"{names[0]}, a {kind.__name__}," if names else f"a {kind.__module__.partition('.')[0]} {kind.__name__}"
-    return [same_numbers(f"{what} goes to each as it is here")]
+    return [same_numbers(f"{what} goes to each in its present state")]
 
 
 def same_numbers(why: str) -> str:
     """Say that tasks draw the same random numbers, and what to do instead."""
     return (
-        f"tasks draw the same random numbers: {why}. For numbers of each task's own, the same in every run: map over "
+        f"tasks draw the same random numbers: {why}. For independent, reproducible numbers, map over "
         "`x, seed in zip(items, np.random.SeedSequence(42).spawn(len(items)))`, and in the task "
         "`rng = np.random.default_rng(seed)`"
     )

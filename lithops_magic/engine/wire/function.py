@@ -180,7 +180,7 @@ class Function:
         prefix = json.dumps(head, separators=(",", ":"))[:-1].encode() + b',"request":"'
         if len(prefix) > limit - 1024:
             raise SerializationError(
-                f"The function takes {len(prefix):,} bytes in a request, AWS allows {limit:,}: "
+                f"The function takes {len(prefix):,} bytes in a request, but AWS allows {limit:,}: "
                 f"it is sent with what it uses{self._largest()}. Read large data inside the function instead."
             )
         return Requests(prefix, limit)

@@ -28,7 +28,7 @@ class ItemTooLarge(SerializationError):
 
     def __init__(self, container: bytes, size: int, room: int) -> None:
         super().__init__(
-            f"The item takes {size:,} bytes in a request, AWS allows {room:,} beside the function: "
+            f"The item takes {size:,} bytes in a request, but AWS allows {room:,} in addition to the function: "
             "pass a name or an address instead and read the data inside the function."
         )
         self.container = container

@@ -108,7 +108,7 @@ def _note(names: list[str], what: str) -> str:
     some = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
     return (
         f"{some}: edited, patched or set since the import, so notebook and file differ: {what}; "
-        f"importlib.reload({names[0]}) takes what the file says"
+        f"importlib.reload({names[0]}) loads what the file says"
     )
 
 

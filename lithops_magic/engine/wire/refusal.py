@@ -8,45 +8,45 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType, ModuleType
 from typing import Any
 
 _NAMED = {
-    "Out": "take what you need of it first, such as value = Out[3]",
-    "In": "take what you need of it first, such as text = In[3]",
+    "Out": "get what you need from it first, such as value = Out[3]",
+    "In": "get what you need from it first, such as text = In[3]",
 }
 """By what the notebook calls it."""
 _NAMED["_oh"] = _NAMED["Out"]
 _NAMED["_ih"] = _NAMED["In"]
 
 _PLAIN: list[tuple[type | tuple[type, ...], str]] = [
-    ((GeneratorType, AsyncGeneratorType), "a generator can only be used up here: pass a list of what it gives"),
+    ((GeneratorType, AsyncGeneratorType), "a generator can be consumed only here: pass a list of its values"),
     (CoroutineType, "await it here first, or call its function inside the function"),
     (
         io.IOBase,
         "an open file stays here: pass its content, or open what Lambda can read (S3) inside the function",
     ),
     (ModuleType, "import it inside the function"),
-    (memoryview, "pass bytes(…) of it"),
+    (memoryview, "pass bytes(…) instead"),
 ]
 
 _FAMILIES = [
-    ({"ipywidgets"}, "a widget lives in the notebook: take its value first, such as value = slider.value"),
+    ({"ipywidgets"}, "a widget lives in the notebook: get its value first, such as value = slider.value"),
     (
         {"IPython", "ipykernel"},
-        "it belongs to the notebook, and Lambda has none: leave it out, show what comes back",
+        "it belongs to the notebook, and Lambda has none: leave it out, and display what the task returns",
     ),
     (
         {"sqlite3", "psycopg", "psycopg2", "pymysql", "MySQLdb", "mysql", "sqlalchemy", "duckdb", "pymongo", "redis"}
         | {"asyncpg", "oracledb", "pyodbc", "snowflake", "clickhouse_connect"},
         "a connection stays where it was opened: connect inside the function",
     ),
-    ({"boto3", "botocore", "aiohttp", "httpx", "urllib3", "socket", "ssl"}, "make the client inside the function"),
-    ({"concurrent"}, "make it inside the function; the tasks run in parallel as it is"),
+    ({"boto3", "botocore", "aiohttp", "httpx", "urllib3", "socket", "ssl"}, "create the client inside the function"),
+    ({"concurrent"}, "create it inside the function; the tasks already run in parallel"),
     (
         {"_thread", "threading", "multiprocessing", "asyncio", "queue", "_queue"},
-        "tasks share no memory, so there is nothing to guard or to hand over between them: leave it out, or make it "
+        "tasks share no memory, so there is nothing to guard or exchange between them: leave it out, or create it "
         "inside the function",
     ),
 ]
 
-_ELSE = "make it inside the function, or pass plain data that it can be made from"
+_ELSE = "create it inside the function, or pass plain data to create it from"
 
 
 def way_out(thing: Any, part: Any, name: str = "") -> str:
@@ -65,12 +65,12 @@ def _fitting(thing: Any) -> str:
 _BACK = [
     (
         r"(async_)?generator|ScandirIterator|reader|nditer",
-        "it can only be used up in its task: return a list of what it gives",
+        "it can be consumed only in its task: return a list of its values",
     ),
-    (r"coroutine|Task|Future", "await it in the task, and return what it gives"),
+    (r"coroutine|Task|Future", "await it in the task, and return its result"),
     (
         r"S3|DynamoDB|SQS|\w*ServiceResource|BaseClient|\w*ClientSession|Session",
-        "return what the service answered, as plain data",
+        "return the service's response as plain data",
     ),
     (
         r"Connection|Cursor|Engine|MongoClient|Redis|DuckDBPyConnection",
@@ -89,7 +89,7 @@ _BACK = [
     (r"Popen|Process", "wait for it in the task, and return its output and exit status"),
     (
         r"Thread|Lock|RLock|lock|Condition|Event|Semaphore|\w*Queue|\w*Executor|Pool|SemLock|socket|SSLContext|poll",
-        "it belongs to the process that made it: leave it out of what is returned",
+        "it belongs to the process that created it: do not return it",
     ),
 ]
 """What to return instead, by the name of a type."""

@@ -191,7 +191,7 @@ def cloud_open(filename: str, mode: str = "r", cloud_storage: CloudStorage | Non
     """
     storage, text = cloud_storage or CloudStorage(), "b" not in mode
     if mode.replace("b", "").replace("t", "") not in ("r", "w", "a", "x"):
-        raise ValueError(f"mode {mode!r}: an object is opened with r, w, a or x, and b for bytes")
+        raise ValueError(f"mode {mode!r}: use r, w, a or x, with b for bytes")
     if "x" in mode and CloudPathProxy(storage).isfile(filename):
         raise FileExistsError(filename)
     data = b""

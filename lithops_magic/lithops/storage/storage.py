@@ -58,7 +58,7 @@ class Storage:
         named = backend or given.get("backend") or (given.get("lithops") or {}).get("storage")
         if named is not None and named not in BACKENDS:
             raise ConfigError(
-                f"the storage {named!r} is not Amazon S3: here it is {' and '.join(BACKENDS)}; for others use Lithops "
+                f"the storage {named!r} is not Amazon S3: here it is {' and '.join(BACKENDS)}; for others, use Lithops "
                 "itself."
             )
         self._config, self._local, self._prefix = config, named == "localhost", f"{TEMPORARY}{secrets.token_hex(6)}/"
@@ -308,7 +308,7 @@ def _readable(body: Any) -> Any:
     try:
         return io.BytesIO(memoryview(body).cast("B"))
     except TypeError:
-        raise MisuseError(f"an object is text, bytes or a file, not {type(body).__name__}") from None
+        raise MisuseError(f"an object must be text, bytes or a file, not {type(body).__name__}") from None
 
 
 @contextmanager

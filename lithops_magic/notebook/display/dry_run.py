@@ -95,14 +95,14 @@ def _packages(plan: Plan) -> str:
 
 def _cost(plan: Plan) -> str:
     attempts = plan.options.retries + 1
-    worst = f"a task that runs {_times(attempts)} into its time-out of {duration(plan.settings.timeout)}"
+    worst = f"a task that runs {_times(attempts)} into its timeout of {duration(plan.settings.timeout)}"
     if plan.options.backups:
         worst += ", and its backup copy"
     each = f"at most {money(plan.item_cost)} for {worst}"
     if plan.cost is not None and plan.tasks is not None:
         each = f"at most {money(plan.cost)}: {plural(plan.tasks, 'task')}, {each}"
     limit = plan.options.max_cost
-    stop = f"; nothing more is sent once {money(limit)} are spent" if limit is not None else ""
+    stop = f"; nothing more is sent once {money(limit)} is spent" if limit is not None else ""
     return f"{each}{stop} (AWS list price{', free here' if plan.settings.local else ''})"
 
 

@@ -168,7 +168,7 @@ def _stopped(view: View, result: MapResult, *, said: bool) -> str:
     parts = [] if said else [f"Stopped: {snapshot.done + snapshot.failed:,} of {total} finished"]
     if snapshot.running:
         where = "the local AWS" if snapshot.local else "AWS and is billed"
-        parts.append(f"what still runs ({plural(snapshot.running, 'task')}) finishes on {where}")
+        parts.append(f"what is still running ({plural(snapshot.running, 'task')}) finishes on {where}")
     parts.append(f"results so far in `{view.out or LAST}`: .succeeded(); .retry() runs the rest")
     text = "; ".join(parts)
     return text[0].upper() + text[1:]

@@ -57,7 +57,9 @@ def review(form: ConfigForm) -> None:
     form.pending = Pending(settings, diff)
     form.bar.show_diff(diff)
     form.bar.offer_save(str(form.store.file))
-    form.bar.say(f"This would change in {form.store.file}:" if form.store.file.exists() else "This file would be made:")
+    form.bar.say(
+        f"This would change in {form.store.file}:" if form.store.file.exists() else "This file would be created:"
+    )
 
 
 def save(form: ConfigForm) -> None:
@@ -67,7 +69,7 @@ def save(form: ConfigForm) -> None:
     settings = form.reading.settings
     if form.pending != Pending(settings, form.store.diff(settings)):
         review(form)
-        form.bar.say(f"{form.store.file} has changed meanwhile: look again before you save.")
+        form.bar.say(f"{form.store.file} has changed in the meantime: review the changes again before you save.")
         return
     form.reload(form.store.save(settings))
     form.bar.say(f"✓ Saved to {form.store.file}; {form.store.overruled or 'the next run uses it.'}")
@@ -92,4 +94,4 @@ def use(form: ConfigForm) -> None:
     settings = form.reading.settings
     form.store.use(settings)
     form.reload(settings)
-    form.bar.say("✓ Runs in this notebook use these settings until the kernel ends; the file is as it was.")
+    form.bar.say("✓ Runs in this notebook use these settings until the kernel ends; the file is unchanged.")

@@ -78,7 +78,7 @@ def _with_entry(pairs: Mapping[str, str], name: str, value: str) -> dict[str, st
 def _use_local(store: Store) -> None:
     settings = store.load(True)
     store.session.settings = settings.replace(source=f"{settings.source} (this session: --local)")
-    _say("This session runs on the local AWS until the kernel ends; the file is as it was.")
+    _say("This session runs on the local AWS until the kernel ends; the file is unchanged.")
 
 
 def _unknown(name: str) -> str:

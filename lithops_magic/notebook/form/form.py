@@ -250,7 +250,7 @@ class ConfigForm:
         if settings.local != self._local_in_file:
             labels = (FIELDS["local"].label, *labels)
         changed = f"Not saved yet: {', '.join(labels)}." if labels else "No changes."
-        session = " This session uses settings of its own." if self.store.session.settings is not None else ""
+        session = " This session uses its own settings." if self.store.session.settings is not None else ""
         return f"{changed}{session} {self.store.overruled}".rstrip()
 
 

@@ -76,7 +76,7 @@ def differences(settings: Settings, other: Settings) -> tuple[str, ...]:
 def credentials(settings: Settings) -> str:
     """Say where the credentials come from, without asking for them."""
     if settings.local:
-        return "the local AWS makes its own at every start"
+        return "the local AWS creates its own at every start"
     if settings.access_key_id is not None:
         return f"the aws section of {settings.source}"
     if settings.profile is not None:

@@ -20,12 +20,12 @@ def credentials(facts: Facts) -> Verdict | None:
         caller = facts.caller
     except Unanswered as unanswered:
         if unanswered.code in NOT_ASKED or not unanswered.code:
-            return problem("AWS could not be asked who you are.", unanswered.denied.reason)
+            return problem("AWS does not say who you are.", unanswered.denied.reason)
         return problem("AWS does not accept the credentials.", unanswered.denied.reason)
     account = facts.settings.account_id
     if account is not None and account != caller.account:
         return problem(
-            f"They are of account {caller.account}, but account_id says {account}.",
+            f"They belong to account {caller.account}, but account_id says {account}.",
             "Choose another profile, or correct account_id.",
         )
     return ok(f"{caller.arn} in account {caller.account}.")

@@ -71,7 +71,7 @@ def object_storage_route(facts: Facts) -> Verdict | None:
     if not cut_off:
         return ok("Functions reach S3 from every subnet.")
     return problem(
-        f"Functions in {listed(set(cut_off))} have no way to S3, where large objects are.",
+        f"Functions in {listed(set(cut_off))} have no route to S3, where large objects are.",
         f"Add S3's free gateway endpoint: aws ec2 create-vpc-endpoint --vpc-id {vpc} "
         f"--service-name {_service(facts)} --route-table-ids {' '.join(sorted(set(cut_off.values())))}",
     )

@@ -19,7 +19,7 @@ def role(facts: Facts) -> Verdict | None:
     if facts.role is not None:
         return ok(f"{arn} exists.")
     if facts.settings.execution_role is None:
-        return ok("The local AWS gets a role of its own at the first run.")
+        return ok("The local AWS creates its own role at the first run.")
     return problem(f"There is no role {arn}.", CREATE)
 
 

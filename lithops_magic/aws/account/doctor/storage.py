@@ -15,11 +15,11 @@ def bucket(facts: Facts) -> Verdict | None:
             facts.cloud.client("s3").head_bucket(Bucket=name, ExpectedBucketOwner=facts.account)
     except Unanswered as unanswered:
         if unanswered.code == "404":
-            return ok(f"{name} does not exist yet: it is created when it is needed.")
+            return ok(f"{name} does not exist yet: it is created when needed.")
         if unanswered.code in DENIALS:
             return problem(
                 f"{name} is another account's, or you may not use it (s3:ListBucket).",
                 "Ask whoever manages the account for access to it, or set another namespace.",
             )
         raise
-    return ok(f"{name} is there and this account's.")
+    return ok(f"{name} exists and belongs to this account.")

@@ -120,7 +120,7 @@ def plot(kind: str, table: Table, lost: Sequence[TaskStats], snapshot: Snapshot,
         raise MisuseError(f"plot: kind must be one of {', '.join(kinds)}, not {kind!r}{hint}")
     tasks = Columns.of(table, lost, snapshot)
     if tasks.lost.all():
-        raise MisuseError("plot: no task has run, there is nothing to draw")
+        raise MisuseError("plot: no task has run, so there is nothing to draw")
     with _look():
         figure = _overview() if kind == "overview" else Figure(figsize=(8, 4), layout="constrained")
         FigureCanvasAgg(figure)
