@@ -163,5 +163,5 @@ def test_who_may_not_write_is_told_how_to(monkeypatch: pytest.MonkeyPatch) -> No
             raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "PutObject")
 
     monkeypatch.setitem(store.connections, "mine", Denied)
-    with pytest.raises(PermissionError, match="role create --writable-bucket mine` lets it"):
+    with pytest.raises(PermissionError, match="role create --writable-bucket mine` allows it"):
         output.Kept(str, "mine", "x/{index}")._kept("1", 0)

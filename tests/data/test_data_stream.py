@@ -127,7 +127,7 @@ def test_what_breaks_off_is_asked_for_again(serve: Any) -> None:
     [
         ("PreconditionFailed", OSError, "s3://b/k changed after it was listed"),
         ("InvalidRange", OSError, "s3://b/k changed after it was listed"),
-        ("AccessDenied", PermissionError, "may not read s3://b/k: `lithops-magic role create --bucket b` lets it"),
+        ("AccessDenied", PermissionError, "may not read s3://b/k: `lithops-magic role create --bucket b` allows it"),
         ("NoSuchKey", FileNotFoundError, "s3://b/k was deleted after it was listed"),
         ("NoSuchBucket", FileNotFoundError, "there is no bucket b"),
         ("InvalidObjectState", OSError, "restore it"),

@@ -122,7 +122,7 @@ def returned(value: Any) -> str:
         (lambda: sys._getframe(), "traceback.format_exc()"),
         (lambda: boto3.client("s3", region_name="us-east-1"), "the service's response as plain data"),
         (lambda: np.nditer(np.ones(2)), "return a list"),
-        (lambda: select.poll(), "leave it out"),
+        (lambda: select.poll(), "do not return it"),
     ],
 )
 def test_the_advice_fits_what_was_returned(make: Callable[[], Any], advice: str) -> None:

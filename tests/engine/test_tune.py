@@ -142,7 +142,7 @@ def test_the_named_sizes_are_those_of_the_model(simulate: Callable[..., Any]) ->
     assert base.cost == pytest.approx(model.cost(BASE, 5), rel=0.01)
     assert (tuning.items, tuning.total, base.used) == (5, 9, 200)
     small = next(one for one in tuning.measured if one.size == Size(128))
-    assert small.problem == "too little: 200 MB are used"
+    assert small.problem == "too small: 200 MB are used"
 
 
 def test_all_of_it_stays_within_the_money(simulate: Callable[..., Any]) -> None:

@@ -75,7 +75,7 @@ LATER = "Signature not yet current: 20260101T010000Z is still later than 2026010
         (
             refusing(404, "ResourceNotFoundException", "Function not found: f"),
             errors.FunctionGone,
-            ("not found", "deployed anew"),
+            ("not found", "is redeployed"),
         ),
         (refusing(502, "KMSDisabledException", "Key disabled."), errors.InvokeError, ("Enable the KMS key",)),
         (

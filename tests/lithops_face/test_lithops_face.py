@@ -223,7 +223,7 @@ def test_other_clouds_and_machines_are_refused_in_a_sentence(local_aws: LocalAws
         lithops.FunctionExecutor(backend="ibm_cf")
     with pytest.raises(ConfigError, match="use Lithops itself"):
         lithops.FunctionExecutor(config={"lithops": {"backend": "gcp_functions"}})
-    with pytest.raises(ConfigError, match="without machines"):
+    with pytest.raises(ConfigError, match="localhost are supported"):
         lithops.StandaloneExecutor()
 
 

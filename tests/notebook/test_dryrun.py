@@ -77,7 +77,7 @@ def test_the_worst_case_counts_attempts_memory_copies_and_the_reduction() -> Non
         found = plan(abs, [1, 2], options=MapOptions(**options), settings=SETTINGS, reduce=sum)
         assert found.item_cost == pytest.approx(expected)
         assert found.cost == pytest.approx(3 * expected)
-    assert "nothing more is sent once $2.50 are spent" in text(max_cost=2.5)
+    assert "nothing more is sent once $2.50 is spent" in text(max_cost=2.5)
     assert "3 times into its timeout of 1 min 40 s, and its backup copy" in text(backups=True)
 
 

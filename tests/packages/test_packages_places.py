@@ -71,7 +71,7 @@ def test_a_conda_environment_gives_what_is_installed_here_and_what_pip_gets(
         ("e.yml", "just text", "is not a conda environment"),
         ("e.yml", "a: [", "is not a conda environment"),
         ("missing.yml", None, "cannot be read"),
-        ("./no-folder", None, "is no folder"),
+        ("./no-folder", None, "is not a folder"),
         (".", None, "has no pyproject.toml or setup.py"),
         ("gone.whl", None, "there is no file"),
         ("https://example.org/", None, "does not name its package"),
