@@ -151,5 +151,5 @@ def test_an_object_that_was_empty_and_is_not_is_no_empty_one(serve: Any) -> None
 
 def test_what_is_shorter_than_its_range_is_never_a_result(serve: Any) -> None:
     serve(b"short")
-    with pytest.raises(OSError, match="5 of 9 bytes came"):
+    with pytest.raises(OSError, match="5 of 9 bytes arrived"):
         objects(b"much long", None)[0].read()
