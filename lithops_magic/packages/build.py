@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import re
 import shutil
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import Distribution
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from lithops_magic.packages import bytecode, stamp
 from lithops_magic.packages.archive import CORES, zip_file
 from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.compat import is_of_numpy_1
-from lithops_magic.packages.distributions import is_pure, shippable_files
+from lithops_magic.packages.distributions import installed, is_pure, shippable_files
 from lithops_magic.packages.elf import strip
 from lithops_magic.packages.indexes import settings
 from lithops_magic.packages.layer import Layer, Shipped, keep, recall, unzipped
@@ -29,7 +30,7 @@ from lithops_magic.packages.resolution import Resolution
 from lithops_magic.packages.trim import trim, trims
 from lithops_magic.packages.uv import IndexUnreachable, Unresolvable, Uv
 
-FORMAT = 8
+FORMAT = 9
 """Changes whenever the same input gives another layer."""
 
 _OWN = ""
@@ -76,7 +77,7 @@ def build(
             if bytecode.kind(uv.target):
                 with ThreadPoolExecutor(CORES) as pool:
                     columns = _reads_columns(resolution)
-                    made = list(pool.map(lambda one: _compiled(one, scratch / "bytecode", columns), made))
+                    made = list(pool.map(lambda one: _compiled(one, columns), made))
             shipped = [one for piece in known.values() for one in piece.packages]
             shipped += [Shipped(one.name, one.version, one.size) for one in made]
             size = sum(one.size for one in made)
@@ -90,7 +91,7 @@ def build(
     return pieces
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Made:
     """What a piece is made of."""
 
@@ -100,11 +101,12 @@ class _Made:
     version: str
     files: dict[str, Path]
     of_numpy_1: bool = False
+    bytecode: dict[str, bytes] = field(default_factory=dict)
 
-    @property
+    @functools.cached_property
     def size(self) -> int:
         """Bytes, debug symbols included."""
-        return sum(path.stat().st_size for path in self.files.values())
+        return sum(path.stat().st_size for path in self.files.values()) + sum(map(len, self.bytecode.values()))
 
 
 def _keys(resolution: Resolution, unowned: Sequence[Unit], target: Target) -> Iterator[tuple[str, str]]:
@@ -169,15 +171,16 @@ def _reads_columns(resolution: Resolution) -> bool:
     return bytecode.READS_COLUMNS in names
 
 
-def _compiled(made: _Made, scratch: Path, columns: bool) -> _Made:
-    folder = scratch / (made.key or "_")
-    folder.mkdir(parents=True)
+def _compiled(made: _Made, columns: bool) -> _Made:
+    here = installed(made.key)
+    root = str(here.locate_file("")) if here is not None else ""
     modules = {name: path for name, path in made.files.items() if not name.startswith(_BIN)}
-    return replace(made, files=made.files | bytecode.compiled(modules, _THERE, folder, columns=columns))
+    return replace(made, bytecode=bytecode.compiled(modules, _THERE, root, columns=columns))
 
 
 def _zip(made: _Made, cache: Cache) -> Layer:
-    places = ((name if name.startswith(_BIN) else f"{FOLDER}/{name}", path) for name, path in made.files.items())
+    files: dict[str, Path | bytes] = {**made.files, **made.bytecode}
+    places = ((name if name.startswith(_BIN) else f"{FOLDER}/{name}", source) for name, source in files.items())
     with cache.scratch() as scratch:
         size = zip_file(scratch / "zip", places, _content, _BIN)
         # Modules that no distribution owns are in no list of packages.

@@ -8,7 +8,7 @@ finds out by them how it was called.
 from __future__ import annotations
 
 import importlib.util
-import json
+import marshal
 import os
 import subprocess
 import sys
@@ -18,7 +18,7 @@ from pathlib import Path
 from lithops_magic.packages import compiler
 from lithops_magic.packages.platform import Target
 
-_OPTIONS = ("-S", "-s", "-P", "-B", "-W", "ignore")
+_OPTIONS = ("-S", "-s", "-P", "-B", "-W", "ignore", "--check-hash-based-pycs", "always")
 _WITHOUT_COLUMNS = ("-X", "no_debug_ranges")
 
 READS_COLUMNS = "executing"
@@ -31,27 +31,31 @@ def kind(target: Target) -> str:
     return importlib.util.MAGIC_NUMBER.hex() if same and sys.implementation.name == "cpython" else ""
 
 
-def compiled(files: Mapping[str, Path], folder: str, scratch: Path, *, columns: bool) -> dict[str, Path]:
-    """Return `files` and beside them, written into `scratch`, the bytecode of the modules that importing loads.
+def compiled(files: Mapping[str, Path], folder: str, installed: str, *, columns: bool) -> dict[str, bytes]:
+    """Return the bytecode of those of `files` that importing loads, by its name beside them.
 
     Parameters
     ----------
     folder
         Where the files will lie.
+    installed
+        Where this machine's Python may have the same ones, and their bytecode; empty: where they are.
     columns
         Whether somebody reads them.
     """
     options = (*_OPTIONS, *(() if columns else _WITHOUT_COLUMNS))
     sources = {name: str(path.absolute()) for name, path in files.items() if name.endswith(".py")}
+    if not sources:
+        return {}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    # What is compiled without is compiled by the sandbox: nothing to fail for.
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, *options, compiler.__file__],
-        input=json.dumps({"sources": sources, "folder": folder, "to": str(scratch.absolute())}).encode(),
+        input=marshal.dumps((sources, folder, installed)),
         env={**environment, "PYTHONHASHSEED": "0"},
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         check=False,
     )
-    made = {path.relative_to(scratch).as_posix(): path for path in sorted(scratch.rglob("*.pyc"))}
-    return {**files, **made}
+    # What is compiled without is compiled by the sandbox: nothing to fail for.
+    made: dict[str, bytes] = marshal.loads(done.stdout) if done.returncode == 0 else {}
+    return made

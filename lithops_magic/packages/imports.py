@@ -16,6 +16,7 @@ _PYC_HEADER = 16
 """Bytes before the code (PEP 552)."""
 _PATH = 200
 """Characters of a text that may name a file."""
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 _DYNAMIC = {"import_module", "__import__"}
 _MODULE_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -109,7 +110,8 @@ def imports_of_tree(tree: ast.AST, package: str = "") -> Iterator[str]:
         elif isinstance(node, ast.If) and _only_for_types(node.test):
             waiting += node.orelse
         else:
-            waiting += ast.iter_child_nodes(node)
+            # Below a statement, only what has statements in turn.
+            waiting += [child for name in _BLOCKS for child in getattr(node, name, ())]
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:

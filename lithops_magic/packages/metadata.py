@@ -24,6 +24,8 @@ _NAME = re.compile(r"\s*([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)")
 _SUFFIXES = (".py", ".pyc", *EXTENSION_SUFFIXES)
 _NEVER = (".pyc", ".lock")
 _SCRIPTS = re.compile(r"(?:\.\./)+(?:bin|Scripts)/([^/]+)")
+_ODD = re.compile(r"(?:\A|/)(?:\.|/|\Z)|:")
+"""A path that may be another file's than it says at first sight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,20 +133,22 @@ def edited_files(distribution: Distribution, *, compiled: bool = False) -> Itera
 
 
 def _is_made_again(name: str, sources: set[str]) -> bool:
-    path = PurePosixPath(name)
-    if path.parent.name == "__pycache__":
+    folder, _, file = name.rpartition("/")
+    if f"/{folder}".endswith("/__pycache__"):
         return True
-    return path.suffix in _NEVER and (path.suffix != ".pyc" or f"{name[:-1]}" in sources)
+    if file in _NEVER or not file.endswith(_NEVER):
+        return False
+    return not file.endswith(".pyc") or name[:-1] in sources
 
 
 def _recorded(distribution: Distribution) -> list[InstalledFile]:
     """Read RECORD, line by line: a line that says nothing is left out."""
     found = []
+    root = Path(str(distribution.locate_file("")))
     for row in csv.reader((text(distribution, "RECORD") or "").splitlines()):
         if row and row[0] and (name := _place(row[0])):
             size = int(row[2]) if len(row) > 2 and row[2].isdecimal() else None
-            path = Path(str(distribution.locate_file(row[0])))
-            found.append(InstalledFile(name, path, row[1] if len(row) > 1 else "", size))
+            found.append(InstalledFile(name, root / row[0], row[1] if len(row) > 1 else "", size))
     return found
 
 
@@ -179,6 +183,8 @@ def _guessed(distribution: Distribution, folder: Path) -> Iterator[InstalledFile
 def _place(name: str) -> str:
     """Return where a file listed in RECORD goes in a folder of packages; empty if nowhere."""
     posix = name.replace("\\", "/")
+    if not _ODD.search(posix):  # nearly all
+        return posix
     if script := _SCRIPTS.fullmatch(posix):
         return f"bin/{script[1]}"
     path = PurePosixPath(posix)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from lithops_magic.packages.imports import imports_of_file
 
@@ -28,7 +28,7 @@ def trim(files: Mapping[str, Path]) -> dict[str, Path]:
     kept = {name: path for name, path in files.items() if "__pycache__" not in name.split("/")}
     if not trims():
         return kept
-    kept = {name: path for name, path in kept.items() if _is_used(PurePosixPath(name))}
+    kept = {name: path for name, path in kept.items() if _is_used(name)}
     return _without_tests(kept)
 
 
@@ -37,10 +37,12 @@ def trims() -> bool:
     return os.environ.get(VARIABLE, "").lower() not in ("off", "0", "no", "false")
 
 
-def _is_used(name: PurePosixPath) -> bool:
-    if name.parts[0].endswith(".dist-info") and len(name.parts) > 1:
-        return name.parts[1] in _METADATA or name.parts[1].lower().startswith(_LICENCES)
-    return name.suffix != ".a" and name.name != ".lock"
+def _is_used(name: str) -> bool:
+    top, _, rest = name.partition("/")
+    if top.endswith(".dist-info") and rest:
+        first = rest.partition("/")[0]
+        return first in _METADATA or first.lower().startswith(_LICENCES)
+    return not f"/{name}".endswith((".a", "/.lock"))
 
 
 def _without_tests(files: dict[str, Path]) -> dict[str, Path]:
@@ -52,7 +54,7 @@ def _without_tests(files: dict[str, Path]) -> dict[str, Path]:
 
 
 def _stays(name: str, suites: Collection[str], live: Collection[str], used: Collection[str]) -> bool:
-    around = [folder.as_posix() for folder in PurePosixPath(name).parents if folder.as_posix() in suites]
+    around = [suite for suite in suites if name.startswith(f"{suite}/")] if "/tests/" in name else []
     if any(suite not in live for suite in around):
         return False
     return not around or name in used or not name.endswith(".py") or name.endswith("/__init__.py")
@@ -61,18 +63,17 @@ def _stays(name: str, suites: Collection[str], live: Collection[str], used: Coll
 def _used(files: Mapping[str, Path]) -> set[str]:
     """Return the test modules that are imported from outside of tests, and what they import of tests in turn."""
     used: set[str] = set()
-    sources = [PurePosixPath(name) for name in files if name.endswith(".py")]
-    waiting = [name for name in sources if "tests" not in name.parts[1:] and name.name != "conftest.py"]
+    sources = [name for name in files if name.endswith(".py")]
+    waiting = [name for name in sources if "/tests/" not in name and name.rpartition("/")[2] != "conftest.py"]
     while waiting:
         name = waiting.pop()
-        path = files[name.as_posix()]
-        if name.as_posix() not in used and not _imports_tests(path.read_bytes()):
+        if name not in used and not _imports_tests(files[name].read_bytes()):
             continue
-        for module in imports_of_file(path, ".".join(name.parent.parts)):
+        for module in imports_of_file(files[name], name.rpartition("/")[0].replace("/", ".")):
             for file in _files(module):
                 if file in files and file not in used:
                     used.add(file)
-                    waiting.append(PurePosixPath(file))
+                    waiting.append(file)
     return used
 
 

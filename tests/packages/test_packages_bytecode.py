@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import compileall
 import importlib
 import importlib.util
 import marshal
+import os
+import py_compile
 import subprocess
 import sys
 import types
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -115,8 +118,61 @@ def test_the_same_packages_are_the_same_layer_wherever_they_lie(
             patch.setenv("PYTHONHASHSEED", str(number))
             patch.syspath_prepend(folder)
             importlib.invalidate_caches()
+            if number:
+                assert compileall.compile_dir(folder / "loads_x/deep", quiet=1)
             digests.append([one.digest for one in ship("loads_x").built])
     assert digests[0] == digests[1]
+
+
+def _value(files: Mapping[str, bytes], name: str) -> object:
+    found: dict[str, object] = {}
+    exec(marshal.loads(files[cached(name)][16:]), found)
+    return found["value"]
+
+
+def _keep(source: Path, text: str, mode: py_compile.PycInvalidationMode) -> Path:
+    """Have Python's own bytecode beside a source, of a text of the same length and time."""
+    status, before = source.stat(), source.read_bytes()
+    source.write_text(text)
+    os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+    kept = py_compile.compile(str(source), invalidation_mode=mode)
+    source.write_bytes(before)
+    os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert kept
+    return Path(kept)
+
+
+def test_what_python_has_compiled_here_is_what_is_shipped(site: Path) -> None:
+    """Known by the value, which no source has: Python goes by time and size, and so runs this here as well."""
+    help.wheel(site, "loads", PARTS)
+    _keep(site / "loads_x/deep/er.py", "value = 9", py_compile.PycInvalidationMode.TIMESTAMP)
+    files = contents(ship("loads_x"))
+    assert _value(files, "loads_x/deep/er.py") == 9
+    assert marshal.loads(files[cached("loads_x/deep/er.py")][16:]).co_filename == "/opt/python/loads_x/deep/er.py"
+    help.write(site / "fetched", {"loads_x/deep/er.py": "value = 3"})
+    fetched = {"loads_x/deep/er.py": site / "fetched/loads_x/deep/er.py"}
+    # That of another version is not: its source is another one, of the same size.
+    assert _value(bytecode.compiled(fetched, "/opt/python", str(site), columns=False), "loads_x/deep/er.py") == 3
+
+
+@pytest.mark.parametrize(
+    "mode", [py_compile.PycInvalidationMode.CHECKED_HASH, py_compile.PycInvalidationMode.UNCHECKED_HASH]
+)
+def test_bytecode_of_another_source_is_not_taken(tmp_path: Path, mode: py_compile.PycInvalidationMode) -> None:
+    help.write(tmp_path, {"hashed.py": "value = 1"})
+    _keep(tmp_path / "hashed.py", "value = 8", mode)
+    made = bytecode.compiled({"hashed.py": tmp_path / "hashed.py"}, "/opt/python", "", columns=True)
+    assert _value(made, "hashed.py") == 1
+
+
+@pytest.mark.parametrize("length", [0, 4, 15, 16, 17, 40])
+def test_damaged_bytecode_is_made_anew(tmp_path: Path, length: int) -> None:
+    help.write(tmp_path, {"cut_off.py": "value = 1"})
+    kept = Path(py_compile.compile(str(tmp_path / "cut_off.py")) or "")
+    kept.write_bytes(kept.read_bytes()[:length])
+    made = dict(compiled({"cut_off.py": str(tmp_path / "cut_off.py")}, "/opt/python"))
+    assert _value(made, "cut_off.py") == 1
+    assert len(kept.read_bytes()) == length  # nothing here is written
 
 
 def test_a_changed_source_changes_its_bytecode_with_it(site: Path) -> None:
@@ -134,7 +190,7 @@ def test_bytecode_never_counts_for_another_source_of_its_name(tmp_path: Path) ->
     """As when a layer of the user's own has another version of the file, which is unpacked over ours."""
     source = tmp_path / "same_name.py"
     source.write_text("x = 1")
-    [(name, data)] = compiled({"same_name.py": source}, "/opt/python")
+    [(name, data)] = compiled({"same_name.py": str(source)}, "/opt/python")
     (tmp_path / name).parent.mkdir()
     (tmp_path / name).write_bytes(data)
     source.write_text("x = 2")
@@ -203,7 +259,7 @@ def test_all_that_python_loads_is_compiled(
     )
     loaded = {Path(line).relative_to(folder).as_posix() for line in told.stdout.splitlines()}
     assert {cached(name) for name in loaded} <= {
-        name for name, _ in compiled({name: folder / name for name in names}, "/opt/python")
+        name for name, _ in compiled({name: str(folder / name) for name in names}, "/opt/python")
     }
 
 
