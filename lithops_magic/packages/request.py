@@ -13,9 +13,12 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages import places
+from lithops_magic.packages import conda, places
 from lithops_magic.packages.data import Data, listed
+from lithops_magic.packages.distributions import installed
+from lithops_magic.packages.modules import find_unit
 from lithops_magic.packages.uv import without_password
+from lithops_magic.packages.whereabouts import distribution_of
 
 NONE = "none"
 
@@ -54,10 +57,8 @@ class Request:
             return cls(nothing=True, data=data)
         requirements: list[str] = []
         requested: list[tuple[Path, bytes]] = []
-        for word in words:
-            if word.endswith((".yml", ".yaml")):
-                requirements += map(_requirement, places.of_environment(Path(word).expanduser()))
-            elif word.endswith((".txt", ".in", ".toml", ".lock")) and "://" not in word:
+        for word in _without_environments(words):
+            if word.endswith((".txt", ".in", ".toml", ".lock")) and "://" not in word:
                 requested.append(_read(word))
             else:
                 requirements.append(_requirement(word))
@@ -67,6 +68,15 @@ class Request:
 def _words(text: str) -> list[str]:
     # A blank may stand around the comparison, and after the comma between two of them.
     return re.sub(r"\s*(===?|[<>~!]=|[<>,])\s*", r"\1", text).split()
+
+
+def _without_environments(words: Iterable[str]) -> Iterator[str]:
+    """Yield words, those in conda's environments instead of their files."""
+    for word in words:
+        if word.endswith((".yml", ".yaml")):
+            yield from conda.words_of(Path(word).expanduser())
+        elif word not in ("-r", "-e", "--requirement", "--editable"):  # which say no more than what follows
+            yield word
 
 
 def _read(name: str) -> tuple[Path, bytes]:
@@ -115,9 +125,40 @@ def _requirement(word: str) -> str:
     if place := places.requirement_of(word):
         return str(Requirement(place))
     try:
-        return str(Requirement(word))
+        requirement = Requirement(word)
+        _refuse_own(requirement, word)
+        return str(requirement)
     except InvalidRequirement:
         raise PackageError(
             f"packages: `{word}` is not a requirement; write names with or without versions, such as "
             "`numpy==2.1 polars`, or a requirements file, a wheel, a folder or an address, or `none`."
         ) from None
+
+
+def _refuse_own(requirement: Requirement, word: str) -> None:
+    """Refuse a bare name that means something here and no distribution: on the index it is somebody else's.
+
+    Raises
+    ------
+    PackageError
+        It does.
+    """
+    name = requirement.name
+    if requirement.url or requirement.specifier or installed(name):
+        return
+    others = f"{name}>=0 is the package of that name in the index"
+    if Path(name).is_file():
+        raise PackageError(
+            f"packages: {word} is a file of which no packages are read: give a requirements file, a lock file, "
+            f"`pyproject.toml` or the project's folder, such as .{word.removeprefix(name) or '[extra]'}. ({others}.)"
+        )
+    if places.is_project(Path(name)):
+        raise PackageError(f"packages: {word} is not installed here: write ./{word} for the folder. ({others}.)")
+    unit = find_unit(name) if name.isidentifier() else None
+    if unit is not None and (owner := distribution_of(name)):
+        raise PackageError(f"packages: {name} is a module of {owner}: write that. ({others}.)")
+    if unit is not None and unit.kind == "local":
+        raise PackageError(
+            f"packages: {name} is your own module ({unit.path}), which is shipped where the cell imports it: leave it "
+            f"out. ({others}.)"
+        )

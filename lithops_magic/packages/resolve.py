@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -23,6 +24,7 @@ from lithops_magic.packages.too_different import notes, refuse_old, refuse_other
 from lithops_magic.packages.uv import IndexUnreachable, Resolved, Unresolvable, Uv, without_password
 from lithops_magic.packages.versions import is_same, public, public_version
 
+_OTHER_NAME = re.compile(r"Package metadata name `(.+?)` does not match given name `(.+?)`")
 _DROP = "{} ; sys_platform == 'none'"
 """An override that takes a requirement out of a resolution."""
 
@@ -121,7 +123,16 @@ class _Resolver:
                 )
             except Unresolvable as error:
                 problem = error
-        raise PackageError(f"packages: {problem}, for {self._uv.target.describe()}.{self._nearest()}")
+        raise PackageError(
+            f"packages: {problem}, for {self._uv.target.describe()}.{self._named(problem) or self._nearest()}"
+        )
+
+    def _named(self, problem: Unresolvable) -> str:
+        """Say how to write an address where something of another name is than it was taken for."""
+        names = _OTHER_NAME.search(str(problem))
+        asked = {canonicalize_name(one.name): one for one in map(Requirement, self._request.requirements)}
+        url = asked[guess].url if names and (guess := canonicalize_name(names[2])) in asked else ""
+        return f" Write `{names[1]} @ {without_password(url)}`." if names and url else ""
 
     def _nearest(self) -> str:
         """Say which versions there are of what the user pins, where there is none of the pinned one."""

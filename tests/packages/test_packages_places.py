@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +76,12 @@ def test_a_conda_environment_gives_what_is_installed_here_and_what_pip_gets(
         (".", None, "has no pyproject.toml or setup.py"),
         ("gone.whl", None, "there is no file"),
         ("https://example.org/", None, "does not name its package"),
+        ("git@example.org:a/b.git", None, "ssh://git@example.org/a/b.git"),
+        ("e.yml", "dependencies: numpy", "is not a conda environment"),
+        ("e.yml", "dependencies:\n- pip: numpy", "neither a package nor a list"),
+        ("e.yml", "dependencies: [packaging=1]", "is installed here"),
+        ("e.yml", "dependencies: ['packaging[version=\"<2\"]']", "is installed here"),
+        ("e.yml", "dependencies:\n- pip:\n  - --extra-index-url=https://u:secret@h/", "the option --extra-index-url:"),
     ],
 )
 def test_places_where_there_is_nothing(
@@ -86,3 +93,53 @@ def test_places_where_there_is_nothing(
     with pytest.raises(PackageError, match=told) as caught:
         Request.parse(name)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("Pipfile", "is a file of which no packages are read"),
+        ("pyproject.toml[all]", "such as .[all]"),
+        ("project", "write ./project for the folder"),
+        ("mine_alone", "is your own module"),
+        ("dateutil", "is a module of python-dateutil: write that"),
+    ],
+)
+def test_a_name_of_something_here_is_never_looked_up_in_an_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    help.write(tmp_path, {"Pipfile": "", "pyproject.toml": PROJECT, "project/setup.py": "", "mine_alone.py": ""})
+    with pytest.raises(PackageError, match=re.escape(told)):
+        Request.parse(word)
+    if word.isidentifier():
+        assert Request.parse(f"{word}>=0").requirements == (f"{word}>=0",)
+
+
+@pytest.mark.parametrize(
+    ("word", "requirement"),
+    [
+        (".[fast, more]", "home-made[fast,more] @ {here}"),
+        ("-e .", "home-made @ {here}"),
+        ("sub/", "home-made @ {here}/sub"),
+        ("file://{folder}/sub", "home-made @ {here}/sub"),
+        ("made-1-py3-none-any.whl[x]", "made[x] @ {here}/made-1-py3-none-any.whl"),
+        ("named@git+https://example.org/r.git@v1", "named @ git+https://example.org/r.git@v1"),
+    ],
+)
+def test_places_as_pip_writes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, requirement: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    help.write(tmp_path, {"pyproject.toml": PROJECT, "sub/pyproject.toml": PROJECT, "made-1-py3-none-any.whl": ""})
+    words = [word.replace("{folder}", str(tmp_path))] if "[" in word else word.replace("{folder}", str(tmp_path))
+    assert Request.parse(words).requirements == (requirement.replace("{here}", tmp_path.as_uri()),)
+
+
+def test_pip_s_files_and_folders_lie_beside_the_conda_environment(tmp_path: Path) -> None:
+    text = "dependencies:\n- pip:\n  - -r more.txt\n  - -e ./home\n"
+    help.write(tmp_path, {"e/environment.yml": text, "e/more.txt": "six\n", "e/home/pyproject.toml": PROJECT})
+    found = Request.parse(str(tmp_path / "e/environment.yml"))
+    assert found.requirements == (f"home-made @ {(tmp_path / 'e/home').as_uri()}",)
+    assert [path for path, _ in found.files] == [tmp_path / "e/more.txt"]

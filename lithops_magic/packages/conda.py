@@ -1,0 +1,99 @@
+"""Reads conda's environment files: what of it is installed here, and what it has pip install."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion
+
+from lithops_magic.errors import PackageError
+from lithops_magic.packages.distributions import installed
+from lithops_magic.packages.metadata import name_of, version_of
+
+_NOT_PACKAGES = ("python", "pip", "nodefaults", "_libgcc_mutex", "")
+_ENTRY = re.compile(r"(?:[^\s=<>!~\[]*::)?\s*([\w.-]*)\s*(.*)", re.DOTALL)
+_IN_BRACKETS = re.compile(r"""version\s*=\s*['"]?([^'"\]]*)""")
+_OF_FILES = ("-r", "--requirement", "-e", "--editable")
+"""pip's options in front of a file or folder."""
+
+
+def words_of(path: Path) -> list[str]:
+    """Return what an environment file asks for, as words of ``--packages``.
+
+    Raises
+    ------
+    PackageError
+        It cannot be read, or has a package that is not installed here under its name: on PyPI that may be another's.
+    """
+    import yaml
+
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))["dependencies"]
+    except OSError as error:
+        raise PackageError(f"packages: {path} cannot be read: {error.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
+        entries = None
+    if not isinstance(entries, list):
+        raise PackageError(f"packages: {path} is not a conda environment: it has no list of dependencies.")
+    return [word for entry in entries for word in _words(path, entry)]
+
+
+def _words(path: Path, entry: Any) -> Iterator[str]:
+    if isinstance(entry, str):
+        yield from _of_conda(path, entry)
+        return
+    lines = entry.get("pip") if isinstance(entry, dict) else None
+    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+        raise PackageError(f"packages: {path.name}: {entry!r} is neither a package nor a list `pip:`.")
+    for line in lines:
+        yield _of_pip(path, line.strip())
+
+
+def _of_conda(path: Path, entry: str) -> Iterator[str]:
+    found = _ENTRY.fullmatch(entry.strip())
+    name, rest = found.groups() if found else (entry, "")
+    if name.lower() in _NOT_PACKAGES:
+        return
+    here = installed(name)
+    if here is None:
+        raise PackageError(
+            f"packages: {path.name} has conda's {name}, which is not installed here under that name: list it under "
+            "`pip:` as PyPI calls it."
+        )
+    if not _fits(version_of(here), rest):
+        raise PackageError(
+            f"packages: {path.name} has conda's {entry}, but {version_of(here)} is installed here, and tasks get what "
+            "the notebook has: make the two the same."
+        )
+    yield f"{name_of(here)}=={version_of(here)}"
+
+
+def _fits(version: str, wanted: str) -> bool:
+    """Whether a version is one that conda would take; where it says more than versions, it counts as one."""
+    if wanted.startswith("["):
+        wanted = found[1] if (found := _IN_BRACKETS.search(wanted)) else ""
+    wanted = re.sub(r"^(==?|[<>!~]=?)\s+", r"\1", wanted.strip()).split(" ")[0]
+    if re.match(r"=[^=]", wanted):  # such as =1.2=py311_0, where =1.2 is any 1.2
+        wanted = f"=={wanted[1:].partition('=')[0].rstrip('*.')}.*"
+    elif wanted and wanted[0].isalnum():
+        wanted = f"=={wanted}"
+    try:
+        return SpecifierSet(wanted).contains(version, prereleases=True)
+    except (InvalidSpecifier, InvalidVersion):
+        return True
+
+
+def _of_pip(path: Path, line: str) -> str:
+    """Return a line of what pip is to install; files and folders are named from where the environment's file is."""
+    option, _, rest = line.replace("=", " ", 1).partition(" ") if line.startswith("--") else line.partition(" ")
+    if option in _OF_FILES:
+        line = rest.strip()
+    elif line.startswith("-"):
+        raise PackageError(f"packages: {path.name} gives pip the option {option}: put that in pip's configuration.")
+    is_place = option in _OF_FILES or line.startswith(".") or (path.parent / line).is_file()
+    return os.path.normpath(path.parent.resolve() / line) if is_place and "://" not in line else line
