@@ -2,7 +2,7 @@
 
 Three things are changed in Lithops. Its `invoke()` has a fixed address; its other requests follow `AWS_ENDPOINT_URL`,
 as every boto3 client does. Its layer comes ready made, with the packages that Lithops lists, because what builds it
-runs pip in a sandbox, and the local ones have no pip. And its worker uploads results on a connection of their own.
+runs pip in a sandbox, and the local ones have no pip. And the process of a task talks to S3 on connections of its own.
 """
 
 from __future__ import annotations
@@ -99,18 +99,22 @@ def bring_layer(archive: str) -> None:
 
 
 def part_connections() -> None:
-    """Let the process that Lithops' worker forks for a task upload the result on a connection of its own.
+    """Let the process that Lithops' worker forks for a task talk to S3 on connections of its own.
 
-    It inherits the worker's, on which that sends the task's status at the same time: without TLS, results get lost.
+    It inherits the worker's (`worker/handler.py`: `JobRunner(task, jobrunner_conn, internal_storage)`, then `fork`), on
+    which the worker sends the task's status at the same time. Without TLS each then reads what the other was answered:
+    objects that are read time out, and results get lost.
     """
     file = Path(lithops.__file__).with_name("worker") / "jobrunner.py"
-    shared = "        self.internal_storage.put_data("
+    begin = "        self.stats.write('worker_peak_memory_start', peak_memory())\n"
     own = (
         "        from lithops.config import extract_storage_config\n"
         "        from lithops.storage import InternalStorage\n"
-        "        InternalStorage(extract_storage_config(self.lithops_config)).put_data("
+        "        self.internal_storage = InternalStorage(extract_storage_config(self.lithops_config))\n"
     )
-    file.write_text(file.read_text().replace(shared, own))
+    text = file.read_text()
+    if own not in text:
+        file.write_text(text.replace(begin, own + begin))
 
 
 def run(executor: lithops.FunctionExecutor, name: str, count: int, size: int) -> dict[str, Any]:

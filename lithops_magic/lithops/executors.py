@@ -1,29 +1,25 @@
-"""`FunctionExecutor` and its kin: each call of a job is one of `LambdaExecutor`, which does all the work."""
+"""`FunctionExecutor` and its kin, with Lithops' signatures; `jobs` makes the calls."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import secrets
-import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lithops_magic.errors import ConfigError, MisuseError
 from lithops_magic.lithops import config as configuration
-from lithops_magic.lithops import inside
-from lithops_magic.lithops.arguments import Binding, elements
-from lithops_magic.lithops.future import JobInfo, ResponseFuture
-from lithops_magic.lithops.objects import Cut, parts
+from lithops_magic.lithops.arguments import Binding
+from lithops_magic.lithops.future import ResponseFuture
+from lithops_magic.lithops.jobs import CALL, MAP, Jobs
+from lithops_magic.lithops.objects import Cut
 from lithops_magic.lithops.storage import InternalStorage, Storage
 from lithops_magic.lithops.storage.storage import TEMPORARY
 from lithops_magic.lithops.storage.utils import CloudObject
 from lithops_magic.lithops.utils import FuturesList, as_list
 from lithops_magic.lithops.wait import ALL_COMPLETED, flat, wait
-
-if TYPE_CHECKING:
-    from lithops_magic.executor import LambdaExecutor
 
 _SESSION = secrets.token_hex(3)
 _numbers = itertools.count()
@@ -73,8 +69,7 @@ class FunctionExecutor:
         self.executor_id = f"{_SESSION}-{next(_numbers)}"
         self.futures: list[ResponseFuture] = []
         self.last_call: str | None = None
-        self._jobs = 0
-        self._executors: dict[tuple[tuple[str, Any], ...], LambdaExecutor] = {}
+        self._jobs = Jobs(self.executor_id, self.backend, self._settings, self._given_storage)
         self._stores = False
 
     def __enter__(self) -> FunctionExecutor:
@@ -97,7 +92,7 @@ class FunctionExecutor:
         """Call a function once: a tuple is its arguments, a dictionary its keywords, anything else its one argument."""
         self.last_call = "call_async"
         options = self._options(extra_env, runtime_memory, timeout, include_modules)
-        return self._mapped("A", func, [data], None, options)[0]
+        return self._begun(self._jobs.mapped(CALL, func, [data], None, options))[0]
 
     def map(
         self,
@@ -135,7 +130,9 @@ class FunctionExecutor:
         self.last_call = "map"
         cut = Cut(obj_chunk_size, obj_chunk_number, obj_newline)
         options = self._options(extra_env, runtime_memory, timeout, include_modules, chunksize)
-        return FuturesList(self._mapped("M", map_function, map_iterdata, extra_args, options, cut), self)
+        return FuturesList(
+            self._begun(self._jobs.mapped(MAP, map_function, map_iterdata, extra_args, options, cut)), self
+        )
 
     def map_reduce(
         self,
@@ -163,19 +160,19 @@ class FunctionExecutor:
         waits for the others. `obj_reduce_by_key`: there is one for each object instead, in the order of the objects.
         """
         self.last_call = "map_reduce"
+        if obj_reduce_by_key and not Binding(map_function).takes_objects:
+            raise MisuseError("obj_reduce_by_key is for functions that have a parameter `obj`: it reduces by object")
         cut = Cut(obj_chunk_size, obj_chunk_number, obj_newline)
+        options = self._options(extra_env, reduce_runtime_memory, timeout, include_modules)
+        reducer = self._jobs.reducer(reduce_function, extra_args_reduce, options)
         options = self._options(extra_env, map_runtime_memory, timeout, include_modules, chunksize)
-        mapped = self._mapped("M", map_function, map_iterdata, extra_args, options, cut)
+        mapped = self._begun(self._jobs.mapped(MAP, map_function, map_iterdata, extra_args, options, cut))
+        groups: dict[Any, list[ResponseFuture]] = {} if obj_reduce_by_key else {None: mapped}
         for future in mapped:
             future._produce_output = False
-        if obj_reduce_by_key and any(each.origin is None for each in mapped):
-            raise MisuseError("obj_reduce_by_key is for functions that have a parameter `obj`: it reduces by object")
-        groups: dict[Any, list[ResponseFuture]] = {} if obj_reduce_by_key else {None: mapped}
-        for each in mapped if obj_reduce_by_key else ():
-            groups.setdefault(each.origin, []).append(each)
-        options = self._options(extra_env, reduce_runtime_memory, timeout, include_modules)
-        reduced = self._reduced(reduce_function, list(groups.values()), extra_args_reduce, options)
-        return FuturesList([*mapped, *reduced], self)
+            if obj_reduce_by_key:
+                groups.setdefault(future.origin, []).append(future)
+        return FuturesList([*mapped, *self._begun(reducer([*groups.values()]))], self)
 
     def wait(self, fs: Any = None, throw_except: bool = True, **options: Any) -> tuple[FuturesList, FuturesList]:
         """Wait for futures, by default all of this executor; `lithops_magic.lithops.wait.wait` has the options."""
@@ -255,7 +252,7 @@ class FunctionExecutor:
     @property
     def cost(self) -> float:
         """USD at list price so far, requests included."""
-        return sum(stream.job.snapshot().spent for each in self._executors.values() for stream in each.streams)
+        return float(sum(stream.job.snapshot().spent for stream in self._jobs.streams))
 
     def plot(self, fs: Any = None, dst: str | None = None, figsize: tuple[int, int] = (10, 6)) -> list[Any]:
         """Draw what sandboxes did when; `dst` is where the pictures are written to, which a number is appended to.
@@ -267,14 +264,16 @@ class FunctionExecutor:
         """
         from lithops_magic.engine.result.map_result import MapResult
 
-        jobs = [stream.job for each in self._executors.values() for stream in each.streams if len(stream.job.ledger)]
+        jobs = [stream.job for stream in self._jobs.streams if len(stream.job.ledger)]
         paths = [None if dst is None else f"{dst}_{number}.png" for number in range(len(jobs))]
         return [MapResult(job).plot(path=path) for job, path in zip(jobs, paths, strict=True)]
 
-    # What the methods have in common
+    def _begun(self, futures: list[ResponseFuture]) -> list[ResponseFuture]:
+        self.futures.extend(futures)
+        return futures
 
+    @staticmethod
     def _options(
-        self,
         extra_env: Mapping[str, Any] | None,
         memory: int | None,
         timeout: int | None,
@@ -289,111 +288,6 @@ class FunctionExecutor:
             "packages": "none" if include_modules is None else None,
         }
         return {name: value for name, value in given.items() if value is not None}
-
-    def _executor(self, options: Mapping[str, Any]) -> LambdaExecutor:
-        key = tuple(sorted((name, str(value)) for name, value in options.items()))
-        if key not in self._executors:
-            self._executors[key] = inside.executor(settings=self._settings, **options)
-        return self._executors[key]
-
-    def _job(self, prefix: str, function: Callable[..., Any], options: Mapping[str, Any]) -> JobInfo:
-        if not callable(function):
-            raise MisuseError(f"the first argument must be a function, not {type(function).__name__}")
-        job_id = f"{prefix}{self._jobs:03d}"
-        self._jobs += 1
-        settings = self._settings
-        return JobInfo(
-            executor_id=self.executor_id,
-            job_id=job_id,
-            function_name=getattr(function, "__name__", type(function).__name__),
-            runtime_memory=options.get("memory", settings.memory),
-            execution_timeout=options.get("timeout", settings.timeout),
-            runtime_name=settings.runtime or "default",
-            backend=self.backend,
-            created=time.time(),
-        )
-
-    def _reduced(
-        self,
-        function: Callable[..., Any],
-        groups: list[list[ResponseFuture]],
-        extra: Any,
-        options: Mapping[str, Any],
-    ) -> list[ResponseFuture]:
-        """Have a function called once for each group of futures, with the list of their values."""
-        job, binding = self._job("R", function, options), Binding(function, extra, self._given_storage)
-        executor = self._executor(options)
-        binding.bind(([],), 0)
-        futures = [ResponseFuture(job, number) for number in range(len(groups))]
-        for group, future in zip(groups, futures, strict=True):
-
-            def begin(values: list[Any], number: int = int(future.call_id)) -> Any:
-                args, kwargs = binding.bind((values,), number)
-                return executor.submit(function, *args, **kwargs)
-
-            future._after(group, begin)
-        self.futures.extend(futures)
-        return futures
-
-    def _mapped(
-        self,
-        prefix: str,
-        function: Callable[..., Any],
-        data: Any,
-        extra: Any,
-        options: Mapping[str, Any],
-        cut: Cut = Cut(),  # noqa: B008 - it cannot change
-    ) -> list[ResponseFuture]:
-        job, executor = self._job(prefix, function, options), self._executor(options)
-        binding = Binding(function, extra, self._given_storage)
-        if binding.takes_objects:
-            return self._of_objects(job, function, list(parts(data, cut, self._settings)), binding, executor)
-        cut.refuse()
-        given = elements(data)
-        chained = [each for each in given if isinstance(each, ResponseFuture)]
-        if chained and len(chained) < len(given):
-            raise MisuseError("an iterable of futures and other values cannot be mapped over: get their results first")
-        futures = [ResponseFuture(job, number) for number in range(len(given))]
-        if chained:
-            for number, (source, future) in enumerate(zip(chained, futures, strict=True)):
-                source._produce_output = False
-                future._after([source], _Link(executor, function, binding, number))
-        else:
-            # All of them are looked at before the first is sent.
-            calls = [binding.bind(element, number) for number, element in enumerate(given)]
-            for future, (args, kwargs) in zip(futures, calls, strict=True):
-                future._follow(executor.submit(function, *args, **kwargs))
-        self.futures.extend(futures)
-        return futures
-
-    def _of_objects(
-        self,
-        job: JobInfo,
-        function: Callable[..., Any],
-        found: list[tuple[Any, Any]],
-        binding: Binding,
-        executor: LambdaExecutor,
-    ) -> list[ResponseFuture]:
-        if self.last_call == "call_async" and len(found) > 1:
-            raise MisuseError(f"call_async makes one call, but there are {len(found)} objects: use map")
-        calls = [binding.bind(beside, number, part) for number, (beside, part) in enumerate(found)]
-        futures = [ResponseFuture(job, number) for number in range(len(calls))]
-        for future, (args, kwargs), (_, part) in zip(futures, calls, found, strict=True):
-            future.origin = part.bucket, part.key
-            future._follow(executor.submit(function, *args, **kwargs))
-        self.futures.extend(futures)
-        return futures
-
-
-class _Link:
-    """A call that waits for the value of another one."""
-
-    def __init__(self, executor: LambdaExecutor, function: Callable[..., Any], binding: Binding, number: int) -> None:
-        self._executor, self._function, self._binding, self._number = executor, function, binding, number
-
-    def __call__(self, values: list[Any]) -> Any:
-        args, kwargs = self._binding.bind(values[0], self._number)
-        return self._executor.submit(self._function, *args, **kwargs)
 
 
 class ServerlessExecutor(FunctionExecutor):

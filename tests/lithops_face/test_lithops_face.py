@@ -85,6 +85,29 @@ def test_map_reduce(fexec: lithops.FunctionExecutor) -> None:
     assert fexec.get_result(fexec.map_reduce(double, [], total)) == 0
 
 
+@pytest.mark.parametrize(
+    ("reducer", "options", "words"),
+    [
+        (add, {}, r"add\(x, y\) cannot be called with element 0, \[\]: missing a required argument: 'y'"),
+        (total, {"obj_reduce_by_key": True}, "obj_reduce_by_key is for functions that have a parameter `obj`"),
+        (5, {}, "reduce_function must be a function, not int"),
+    ],
+)
+def test_what_is_wrong_with_a_reducer_is_said_before_anything_is_sent(
+    fexec: lithops.FunctionExecutor, reducer: Any, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(MisuseError, match=words):
+        fexec.map_reduce(double, [1], reducer, **options)
+    assert fexec.futures == []
+
+
+def test_jobs_are_numbered_as_in_lithops(fexec: lithops.FunctionExecutor) -> None:
+    mapped, reduced = fexec.map_reduce(double, [1], total)
+    assert (mapped.job_id[0], reduced.job_id[0]) == ("M", "R")
+    assert mapped.job_id[1:] == reduced.job_id[1:]
+    assert reduced.result() == 2
+
+
 def test_a_reducer_is_not_called_where_a_call_failed(fexec: lithops.FunctionExecutor) -> None:
     futures = fexec.map_reduce(inverse, [1, 0], total)
     with pytest.raises(ZeroDivisionError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +18,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from lithops_magic.local.front import moto_app
 from localaws import LocalAws
 
 ASSUME = json.dumps(
@@ -62,6 +64,20 @@ def test_s3_range(local_aws: LocalAws, bucket: str) -> None:
     found = s3.get_object(Bucket=bucket, Key="k", Range="bytes=2-4")
     assert found["Body"].read() == b"234"
     assert found["ContentRange"] == "bytes 2-4/10"
+
+
+def test_s3_ranges_that_are_read_slowly_come_whole_and_hold_up_nobody(local_aws: LocalAws, bucket: str) -> None:
+    data, size, readers = random.Random(0).randbytes(5 * 2**20), 3 * 2**20, moto_app.THREADS + 8
+    s3 = local_aws.client("s3", max_pool_connections=readers + 1, retries={"total_max_attempts": 1})
+    s3.put_object(Bucket=bucket, Key="large", Body=data)
+    starts = [number * 50_021 for number in range(readers)]
+    bodies = [s3.get_object(Bucket=bucket, Key="large", Range=f"bytes={at}-{at + size - 1}")["Body"] for at in starts]
+    begun = [body.read(10) for body in bodies]
+    # More than moto has threads have not been read, and it answers.
+    s3.put_object(Bucket=bucket, Key="other", Body=b"other")
+    assert s3.get_object(Bucket=bucket, Key="other")["Body"].read() == b"other"
+    for at, first, body in zip(starts, begun, bodies, strict=True):
+        assert first + body.read() == data[at : at + size]
 
 
 def test_s3_first_writer_wins(local_aws: LocalAws, bucket: str) -> None:
