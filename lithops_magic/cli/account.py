@@ -59,7 +59,9 @@ def _add_extras(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bucket", action="append", default=[], metavar="NAME", help=f"{text} read; repeat it for more"
     )
-    parser.add_argument("--writable-bucket", action="append", default=[], metavar="NAME", help=f"{text} read and write")
+    parser.add_argument(
+        "--writable-bucket", action="append", default=[], metavar="NAME", help=f"{text} read, write and delete in"
+    )
     parser.add_argument("--nested", action="store_true", help="tasks may start jobs (Lithops inside Lithops)")
 
 

@@ -40,6 +40,11 @@ class Address:
         return not self.key or self.key.endswith("/")
 
     @property
+    def is_object(self) -> bool:
+        """Whether it stands for one object in S3."""
+        return self.kind == "s3" and not self.is_pattern and not self.is_folder
+
+    @property
     def prefix(self) -> str:
         """How all of its keys begin."""
         found = _MAGIC.search(self.key)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.aws.explain import aws_errors
 from lithops_magic.data.addresses import Address
+from lithops_magic.data.inside import refusals
 from lithops_magic.errors import AwsError, MisuseError
 from lithops_magic.globs import matcher
 
@@ -42,8 +43,8 @@ class Page:
     """Whether that is all there is at the address."""
 
 
-def pages(address: Address, cloud: Cloud | None, options: dict[str, str]) -> Iterator[Page]:
-    """Yield what is at an address; `cloud` is where S3 is.
+def pages(address: Address, cloud: Cloud | None, options: dict[str, str], version: str | None = None) -> Iterator[Page]:
+    """Yield what is at an address; `cloud` is where S3 is, `version` that of a single object.
 
     Raises
     ------
@@ -61,7 +62,7 @@ def pages(address: Address, cloud: Cloud | None, options: dict[str, str]) -> Ite
         yield from _listed(address, cloud, options)
     else:
         assert cloud is not None
-        yield Page((_single(address, cloud, options),), True)
+        yield Page((_single(address, cloud, options, version),), True)
 
 
 def _listed(address: Address, cloud: Cloud, options: dict[str, str]) -> Iterator[Page]:
@@ -70,7 +71,7 @@ def _listed(address: Address, cloud: Cloud, options: dict[str, str]) -> Iterator
     none, token = True, None
     while True:
         more: dict[str, str] = {"ContinuationToken": token} if token else {}
-        with _said_clearly(address, "listed"):
+        with _said_clearly(address, "list", options):
             answer = client.list_objects_v2(Bucket=address.bucket, Prefix=address.prefix, **more, **options)
         token = answer.get("NextContinuationToken")
         found = tuple(
@@ -89,48 +90,43 @@ def _listed(address: Address, cloud: Cloud, options: dict[str, str]) -> Iterator
             return
 
 
-def _single(address: Address, cloud: Cloud, options: dict[str, str]) -> Found:
+def _single(address: Address, cloud: Cloud, options: dict[str, str], version: str | None) -> Found:
     client: Any = cloud.client("s3")
+    wanted = {"VersionId": version} if version else {}
     try:
-        with _said_clearly(address, "read"):
-            head = client.head_object(Bucket=address.bucket, Key=address.key, **options)
+        with _said_clearly(address, "read", options):
+            head = client.head_object(Bucket=address.bucket, Key=address.key, **wanted, **options)
     except AwsError as error:
+        if version and error.code in ("404", "400", "NoSuchVersion"):
+            raise MisuseError(f"s3: there is no version {version!r} of {address}") from None
         if error.code not in ("404", "NoSuchKey", "NotFound"):
             raise
     else:
         return Found(address, address.key, head["ContentLength"], head["ETag"])
     below = False
-    with _said_clearly(address, "listed"), suppress(client.exceptions.NoSuchKey):
+    with _said_clearly(address, "list", options), suppress(client.exceptions.NoSuchKey):
         answer = client.list_objects_v2(Bucket=address.bucket, Prefix=f"{address.key}/", MaxKeys=1, **options)
         below = bool(answer.get("Contents"))
     hint = f"; there are objects below it: write {address.text + '/'!r}" if below else ""
     raise MisuseError(f"s3: there is no object {address}{hint}")
 
 
-class _said_clearly:
-    """Says in one line what S3 refuses, with the address."""
+@contextmanager
+def _said_clearly(address: Address, verb: str, options: dict[str, str]) -> Iterator[None]:
+    """Say in one line what S3 refuses, with the address."""
+    from botocore.exceptions import ClientError
 
-    def __init__(self, address: Address, verb: str) -> None:
-        self._address, self._verb, self._errors = address, verb, aws_errors()
-
-    def __enter__(self) -> None:
-        self._errors.__enter__()
-
-    def __exit__(self, *raised: Any) -> None:
+    with aws_errors():
         try:
-            self._errors.__exit__(*raised)
-        except AwsError as error:
-            if error.code == "NoSuchBucket":
-                raise MisuseError(f"s3: there is no bucket {self._address.bucket!r}") from None
-            if error.code in ("AccessDenied", "403", "AllAccessDisabled"):
-                needed = "s3:ListBucket" if self._verb == "listed" else "s3:GetObject"
-                raise AwsError(
-                    f"{self._address} may not be {self._verb}: you need {needed} "
-                    f"(`lithops-magic policy user --bucket {self._address.bucket}` prints it), "
-                    "and the bucket's policy must not deny it.",
-                    code=error.code,
-                ) from None
-            raise
+            yield
+        except ClientError as error:
+            code, refused = refusals.code_of(error), refusals.refusal(error, str(address), address.bucket, verb)
+            if refused is None:
+                raise
+            if code == "NoSuchBucket":
+                raise MisuseError(f"s3: there is no bucket {address.bucket!r}") from None
+            paid = "; where requesters pay, write s3(…, requester_pays=True)" if code in refusals.DENIED else ""
+            raise AwsError(f"s3: {refused}{'' if options else paid}.", code=code) from None
 
 
 def _on_the_web(address: Address) -> Found:

@@ -28,6 +28,7 @@ def s3(
     newline: str | bytes | None = "\n",
     obj_chunk_number: int | None = None,
     requester_pays: bool = False,
+    version_id: str | None = None,
 ) -> Objects:
     r"""Return the objects at some addresses, or parts of them, to be mapped over.
 
@@ -51,6 +52,8 @@ def s3(
         Cut each object into so many parts, instead of `chunk`.
     requester_pays
         Pay for the requests to a bucket that wants it.
+    version_id
+        Of a single object, the version that is meant.
 
     Raises
     ------
@@ -59,12 +62,16 @@ def s3(
     """
     if not address:
         raise MisuseError("s3: give an address, such as s3('bucket/prefix/*.csv')")
+    where = [addresses.parse(each) for each in address]
+    if version_id is not None and not (len(where) == 1 and where[0].is_object and isinstance(version_id, str)):
+        raise MisuseError("s3: version_id is the version of one object: give its address, such as 'bucket/key'")
     return Objects(
-        [addresses.parse(each) for each in address],
+        where,
         parts.chunk_size(chunk),
         parts.chunk_number(obj_chunk_number),
         parts.separator(newline),
         {"RequestPayer": "requester"} if requester_pays else {},
+        version_id,
     )
 
 
@@ -78,17 +85,19 @@ class Objects:
         number: int | None,
         newline: bytes | None,
         options: dict[str, str],
+        version: str | None = None,
         settings: Callable[[], Settings] | None = None,
     ) -> None:
         self._where, self._chunk, self._number, self._newline = where, chunk, number, newline
-        self._options, self._settings = options, settings
+        self._options, self._version, self._settings = options, version, settings
         self._cloud: Cloud | None = None
         self._peeked: deque[listing.Page] = deque()
         self._pages: Iterator[listing.Page] | None = None
 
     def bound(self, settings: Callable[[], Settings]) -> Objects:
         """Return the same as an account sees them."""
-        return Objects(self._where, self._chunk, self._number, self._newline, self._options, settings)
+        given = self._where, self._chunk, self._number, self._newline, self._options, self._version
+        return Objects(*given, settings)
 
     def __iter__(self) -> Iterator[Part]:
         pages, self._pages = self._pages or self._listed(), None
@@ -127,7 +136,7 @@ class Objects:
             cloud = self._connected() if address.kind == "s3" else None
             if cloud is not None:
                 store.connections[address.bucket] = partial(cloud.client, "s3")
-            yield from listing.pages(address, cloud, self._options)
+            yield from listing.pages(address, cloud, self._options, self._version)
 
     def _connected(self) -> Cloud:
         from lithops_magic import config
@@ -153,7 +162,9 @@ class Objects:
 
     def _part(self, found: listing.Found, fields: tuple[Any, ...]) -> Part:
         if found.address.kind == "s3":
-            return S3Part(*fields, found.address.bucket, found.key, found.etag, tuple(self._options.items()))
+            version = {"VersionId": self._version} if self._version else {}
+            options = tuple({**self._options, **version}.items())
+            return S3Part(*fields, found.address.bucket, found.key, found.etag, options)
         if found.address.kind == "url":
             return UrlPart(*fields, found.key, found.etag)
         return _of_file(found.key, fields)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
+from lithops_magic.aws.storage.names import TEMPORARY
 from lithops_magic.errors import ConfigError, MisuseError
 from lithops_magic.lithops import config as configuration
 from lithops_magic.lithops.arguments import Binding
@@ -16,7 +17,6 @@ from lithops_magic.lithops.future import ResponseFuture
 from lithops_magic.lithops.jobs import CALL, MAP, Jobs
 from lithops_magic.lithops.objects import Cut
 from lithops_magic.lithops.storage import InternalStorage, Storage
-from lithops_magic.lithops.storage.storage import TEMPORARY
 from lithops_magic.lithops.storage.utils import CloudObject
 from lithops_magic.lithops.utils import FuturesList, as_list
 from lithops_magic.lithops.wait import ALL_COMPLETED, flat, wait

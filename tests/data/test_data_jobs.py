@@ -208,3 +208,18 @@ def test_what_is_on_the_web_is_read_in_ranges_where_the_server_has_them(web: str
     assert [line for url, lines in found for line in lines if url.endswith("ranges")] == expected
     assert [lines for url, lines in found if url.endswith("plain")] == [expected]
     assert len(found) == 4
+
+
+def test_a_version_of_an_object_is_read(bucket: Any) -> None:
+    bucket.create_bucket(Bucket="data-versions")
+    bucket.put_bucket_versioning(Bucket="data-versions", VersioningConfiguration={"Status": "Enabled"})
+    ids = [bucket.put_object(Bucket="data-versions", Key="k", Body=b"%d\n" % n * 5)["VersionId"] for n in range(3)]
+    for number, version in enumerate(ids):
+        items = lithops_magic.s3("data-versions/k", chunk=4, version_id=version)
+        assert b"".join(lmap(lambda obj: obj.read(), items)) == b"%d\n" % number * 5
+    assert lmap(lambda obj: obj.read(), lithops_magic.s3("data-versions/k"))[0] == b"2\n" * 5
+    with pytest.raises(MisuseError, match="s3: there is no version 'none' of s3://data-versions/k"):
+        list(lithops_magic.s3("data-versions/k", version_id="none").bound(lambda: SETTINGS))
+    for address in ("data-versions/", "data-versions/*", "./file"):
+        with pytest.raises(MisuseError, match="version_id is the version of one object"):
+            lithops_magic.s3(address, version_id=ids[0])

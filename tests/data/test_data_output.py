@@ -163,5 +163,6 @@ def test_who_may_not_write_is_told_how_to(monkeypatch: pytest.MonkeyPatch) -> No
             raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "PutObject")
 
     monkeypatch.setitem(store.connections, "mine", Denied)
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "as in a task")
     with pytest.raises(PermissionError, match="role create --writable-bucket mine` allows it"):
         output.Kept(str, "mine", "x/{index}")._kept("1", 0)

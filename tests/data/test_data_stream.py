@@ -134,7 +134,10 @@ def test_what_breaks_off_is_asked_for_again(serve: Any) -> None:
         ("KMS.DisabledException", OSError, "KMS.DisabledException"),
     ],
 )
-def test_what_does_not_pass_is_said_in_one_line(serve: Any, code: str, kind: type[Exception], said: str) -> None:
+def test_what_does_not_pass_is_said_in_one_line(
+    serve: Any, monkeypatch: pytest.MonkeyPatch, code: str, kind: type[Exception], said: str
+) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "as in a task")
     bucket = serve(b"data", refused(code))
     with pytest.raises(kind) as caught:
         objects(b"data", None)[0].read()

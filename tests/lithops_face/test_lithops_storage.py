@@ -111,7 +111,7 @@ def test_large_transfers_are_shown(storage: Storage, tmp_path: Path, monkeypatch
         def update(self, count: int) -> None:
             moved.append(count)
 
-    monkeypatch.setattr("lithops_magic.lithops.storage.storage._LARGE", 3)
+    monkeypatch.setattr("lithops_magic.lithops.storage.transfer.LARGE", 3)
     monkeypatch.setattr("lithops_magic.lithops.progress.bar", Bar)
     (tmp_path / "abc").write_bytes(b"abc")
     storage.upload_file(tmp_path / "abc", BUCKET)

@@ -52,14 +52,16 @@ def test_role_create_lets_tasks_read_and_write_buckets_of_the_users_own(
         statements = [statement for document in documents for statement in document["Statement"]]
         return {(action, resource) for each in statements for action in each["Action"] for resource in each["Resource"]}
 
-    read = {("s3:ListBucket", "arn:aws:s3:::raw-data"), ("s3:GetObject", "arn:aws:s3:::raw-data/*")}
+    read = {("s3:ListBucket", "arn:aws:s3:::raw-data")} | {
+        (action, "arn:aws:s3:::raw-data/*") for action in ("s3:GetObject", "s3:GetObjectVersion")
+    }
     options = write(configuration, namespace=namespace)
     assert main(["role", "create", "--bucket", "raw-data", *options]) == 0
     assert allowed() == read
     # What was opened stays open, and what was writable stays writable.
     assert main(["role", "create", "--writable-bucket", "s3://results/to", *options]) == 0
     assert main(["role", "create", "--bucket", "results", *options]) == 0
-    assert ("s3:PutObject", "arn:aws:s3:::results/*") in allowed()
+    assert {(action, "arn:aws:s3:::results/*") for action in ("s3:PutObject", "s3:DeleteObject")} < allowed()
     assert read < allowed()
     capsys.readouterr()
     assert main(["policy", "execution", "--bucket", "raw-data", *options]) == 0

@@ -173,7 +173,7 @@ def test_lambda_may_read_the_image() -> None:
 
 def test_the_function_may_write_its_log_and_its_objects() -> None:
     found = statements(execution_policy(Settings(), ACCOUNT, REGION, BUCKET))
-    assert set(found) == {"Logs", "Results", "Sent"}
+    assert set(found) == {"Logs", "Results", "Sent", "OptionalFiles", "OptionalFilesListed"}
     group = "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/lithops-magic-????????????"
     assert found["Logs"]["Resource"] == [group, f"{group}:*"]
     assert found["Results"]["Action"] == ["s3:GetObject", "s3:PutObject"]
@@ -189,6 +189,18 @@ def test_the_function_may_not_write_what_other_sandboxes_run() -> None:
     for key in ("packages/0.zip", "objects/0", "jobs/0/1"):
         wanted = {"Action": ["s3:GetObject"], "Resource": f"arn:aws:s3:::bucket/lithops-magic/{key}"}
         assert not_granted([document], [wanted]) == []
+
+
+def test_the_function_may_list_and_delete_what_programs_put_there_and_nothing_else() -> None:
+    document = execution_policy(Settings(), ACCOUNT, REGION, BUCKET)
+    for key, missing in {"tmp/a": [], "files/a": [], "0/1": ["s3:DeleteObject"]}.items():
+        wanted = {"Action": ["s3:DeleteObject"], "Resource": f"arn:aws:s3:::bucket/lithops-magic/jobs/{key}"}
+        assert not_granted([document], [wanted]) == missing
+    listed = statements(document)["OptionalFilesListed"]
+    assert listed["Resource"] == "arn:aws:s3:::bucket"
+    assert listed["Condition"]["StringLike"] == {
+        "s3:prefix": ["lithops-magic/jobs/tmp/*", "lithops-magic/jobs/files/*"]
+    }
 
 
 def test_network_rights_are_kept_from_the_code_in_the_function(network: Network) -> None:

@@ -81,8 +81,9 @@ def _open(iam: IAMClient, name: str, bucket: str, place: Region, notify: Notify,
     """Let the role read from a bucket, in a policy of the bucket's own, and write to it if that is asked or was."""
     policy = f"{name}-data-{bucket}"[-128:]
     before = _permissions(iam, name, policy)
+    writable = writable or "s3:PutObject" in json.dumps(before)
     wanted = data_policy(place, [bucket], [bucket] if writable else [])
-    if before != wanted and (before is None or writable):
+    if before != wanted:
         notify(f"Letting tasks read {'and write ' if writable else ''}s3://{bucket} …")
         iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(wanted))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from lithops_magic.aws.definition import FUNCTION_HASH, LAYER_HASH, start_of_names
 from lithops_magic.aws.storage.bucket import CACHE, JOB_PREFIX, RESULTS, partition
+from lithops_magic.aws.storage.names import FILES, TEMPORARY
 from lithops_magic.config import FileSystem, Settings
 from lithops_magic.config.problems import IMAGE
 
@@ -74,7 +75,10 @@ def role_name(settings: Settings) -> str:
 
 
 def execution_policy(settings: Settings, account: str, region: str, bucket: str) -> Document:
-    """Return what the function may do: write its log, read what was sent, keep results, reach what is configured."""
+    """Return what the function may do: write its log, read what was sent, keep results, reach what is configured.
+
+    Statements named Optional… are for programs written for Lithops, which list and delete what they have put.
+    """
     place = Region(account, region)
     logs = place.log_group(settings)
     ours = {"StringEquals": {"aws:ResourceAccount": account}}
@@ -88,10 +92,18 @@ def execution_policy(settings: Settings, account: str, region: str, bucket: str)
             _allow("Results", ["s3:GetObject", "s3:PutObject"], place.objects(bucket, RESULTS), ours),
             # What a task could write here, another job's sandboxes would run.
             _allow("Sent", ["s3:GetObject"], [place.objects(bucket, f"{JOB_PREFIX}{kind}/") for kind in SENT], ours),
+            *_files(place, bucket, ours),
             *(_network(settings, place) if settings.subnets else ()),
             *(_mount(entry, place, number) for number, entry in enumerate(settings.efs)),
         ]
     )
+
+
+def _files(place: Region, bucket: str, ours: Document) -> Iterable[Document]:
+    kept = (TEMPORARY, FILES)
+    yield _allow("OptionalFiles", ["s3:DeleteObject"], [place.objects(bucket, each) for each in kept], ours)
+    listed = {**ours, "StringLike": {"s3:prefix": [f"{each}*" for each in kept]}}
+    yield _allow("OptionalFilesListed", ["s3:ListBucket"], f"arn:{place.partition}:s3:::{bucket}", listed)
 
 
 def data_policy(place: Region, readable: Iterable[str], writable: Iterable[str]) -> Document:
@@ -115,9 +127,9 @@ def _data(place: Region, readable: Iterable[str], writable: Iterable[str]) -> It
     if buckets:
         # Without the list, S3 does not say whether an object is missing or forbidden.
         yield _allow("DataLists", ["s3:ListBucket"], [f"arn:{place.partition}:s3:::{each}" for each in buckets])
-        yield _allow("DataRead", ["s3:GetObject"], [place.objects(each, "") for each in buckets])
+        yield _allow("DataRead", ["s3:GetObject", "s3:GetObjectVersion"], [place.objects(each, "") for each in buckets])
     if writable:
-        yield _allow("DataWritten", ["s3:PutObject"], [place.objects(each, "") for each in writable])
+        yield _allow("DataWritten", ["s3:DeleteObject", "s3:PutObject"], [place.objects(each, "") for each in writable])
 
 
 def user_policy(settings: Settings, account: str, region: str, bucket: str, role: str) -> Document:

@@ -13,6 +13,9 @@ JOB_PREFIX = f"{PREFIX}/"
 RESULTS = f"{JOB_PREFIX}jobs/"
 """What sandboxes write; what the notebook sends is beside it, and they may only read it."""
 
+TEMPORARY, FILES = f"{RESULTS}tmp/", f"{RESULTS}files/"
+"""Objects of programs that name no bucket, and their files: tasks also list and delete these, and they expire."""
+
 LONGEST_NAME = 63
 """Characters (S3, "General purpose bucket naming rules")."""
 

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from . import refusals
+
 TRIES = 5
 CHANGED = "changed after it was listed, and none of it was used: rerun the job"
 
@@ -110,21 +112,16 @@ def _patiently(read: Callable[[], bytes], length: int, name: str, bucket: str) -
 
 def explained(error: Exception, name: str, bucket: str, verb: str = "read") -> Exception | None:
     """Return what to tell the user instead; None if the same may succeed later."""
-    response = getattr(error, "response", None)
-    code = str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
-    code = code or str(getattr(error, "code", "") or "")
+    code = refusals.code_of(error) or str(getattr(error, "code", "") or "")
     if code in ("PreconditionFailed", "412", "416", "InvalidRange"):
         return OSError(f"{name} {CHANGED}")
-    if code in ("AccessDenied", "403", "401", "Forbidden", "AllAccessDisabled"):
-        return PermissionError(
-            f"the execution role may not {verb} {name}: {_permission(bucket, verb)}"
-            if bucket
-            else f"{name}: the server refuses access ({code})"
-        )
-    if code in ("NoSuchKey", "404", "410"):
+    if bucket and (refused := refusals.refusal(error, name, bucket, verb)):
+        kinds = {"NoSuchBucket": FileNotFoundError, **dict.fromkeys(refusals.DENIED, PermissionError)}
+        return kinds.get(code, OSError)(refused)
+    if code in refusals.DENIED:
+        return PermissionError(f"{name}: the server refuses access ({code})")
+    if code in ("NoSuchKey", "NoSuchVersion", "404", "410"):
         return FileNotFoundError(f"{name} was deleted after it was listed")
-    if code == "NoSuchBucket":
-        return FileNotFoundError(f"there is no bucket {bucket}")
     if code == "InvalidObjectState":
         return OSError(f"{name} is archived (S3 Glacier): restore it before it is read")
     if type(error) is OSError and not code:
@@ -135,11 +132,3 @@ def explained(error: Exception, name: str, bucket: str, verb: str = "read") -> E
 
 
 _PASSING = {"InternalError", "SlowDown", "RequestTimeout", "ServiceUnavailable", "RequestTimeTooSkewed", "429"}
-
-
-def _permission(bucket: str, verb: str) -> str:
-    flag = "--bucket" if verb == "read" else "--writable-bucket"
-    return (
-        f"`lithops-magic role create {flag} {bucket}` allows it, and `lithops-magic policy execution {flag} {bucket}` "
-        "prints what another role needs"
-    )

@@ -9,12 +9,9 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
-from lithops_magic.aws.storage.names import RESULTS
+from lithops_magic.aws.storage.names import FILES, RESULTS
 from lithops_magic.lithops.storage.storage import Storage
 from lithops_magic.lithops.storage.utils import StorageNoSuchKeyError
-
-FILES = f"{RESULTS}files/"
-"""Where they are in the job bucket: tasks may write there, and they expire, as in no bucket that is configured."""
 
 
 class CloudStorage(Storage):
@@ -30,7 +27,7 @@ class CloudStorage(Storage):
     def folder(self) -> str:
         """What all keys begin with."""
         # The bucket first: what it is called says whose it is.
-        return FILES if self.bucket and self._named is None else ""
+        return FILES if self.bucket and self._place.named is None else ""
 
     def key(self, path: str) -> str:
         """Return the key of a path."""
@@ -58,7 +55,7 @@ class CloudStorage(Storage):
 
 def _travelled(bucket: str, folder: str) -> CloudStorage:
     made = CloudStorage()
-    made._named = bucket
+    made._place.named = bucket
     vars(made)["folder"] = folder
     return made
 

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from lithops_magic.aws.storage.names import RESULTS
-from lithops_magic.errors import AwsError, ConfigError, MisuseError
+from lithops_magic.aws.storage.names import TEMPORARY
+from lithops_magic.data.inside import refusals
+from lithops_magic.errors import AwsError, MisuseError
 from lithops_magic.globs import matcher
-from lithops_magic.lithops import inside
+from lithops_magic.lithops.storage.place import BACKEND, Place
+from lithops_magic.lithops.storage.refused import explained
+from lithops_magic.lithops.storage.transfer import readable, shown
 from lithops_magic.lithops.storage.utils import CloudObject, StorageConfigMismatchError, StorageNoSuchKeyError
 
-BACKEND = "aws_s3"
-BACKENDS = (BACKEND, "localhost")
-"""Of Lithops' storages, those that we stand for; localhost is the local AWS's S3."""
-TEMPORARY = f"{RESULTS}tmp/"
-"""Where objects are put that nobody names: tasks may write there, and they expire."""
 _AT_ONCE = 1000
 """Keys of one request to delete them (S3's API)."""
-_LARGE = 2**26
-"""Bytes of a file from which its transfer is shown."""
 
 
 class Storage:
@@ -54,59 +48,29 @@ class Storage:
         backend: str | None = None,
         storage_config: Mapping[str, Any] | None = None,
     ) -> None:
-        given = storage_config or config or {}
-        named = backend or given.get("backend") or (given.get("lithops") or {}).get("storage")
-        if named is not None and named not in BACKENDS:
-            raise ConfigError(
-                f"the storage {named!r} is not Amazon S3: here it is {' and '.join(BACKENDS)}; for others, use Lithops "
-                "itself."
-            )
-        self._config, self._local, self._prefix = config, named == "localhost", f"{TEMPORARY}{secrets.token_hex(6)}/"
-        self._named: str | None = (given.get(BACKEND) or {}).get("storage_bucket")
-        if inside.is_task():
-            self._named = self._named or os.environ.get(inside.BUCKET)
+        self._place = Place(config, backend, storage_config)
+        self._prefix = f"{TEMPORARY}{secrets.token_hex(6)}/"
         self.backend = BACKEND
 
     @classmethod
     def at(cls, bucket: str, prefix: str) -> Storage:
         """Return the storage whose default bucket is `bucket`, and where objects that nobody names begin so."""
         made = cls()
-        made._named, made._prefix = bucket, prefix
+        made._place.named, made._prefix = bucket, prefix
         return made
 
     def __reduce__(self) -> Any:
         # With credentials, a client or what a file says, it does not travel.
         return Storage.at, (self.bucket, self._prefix)
 
-    @cached_property
-    def _cloud(self) -> Any:
-        from lithops_magic.aws.session import Cloud
-        from lithops_magic.lithops import config
-
-        data, settings = config.read(self._config, None, {}, "localhost" if self._local else None)
-        self._named = self._named or config.bucket(data)
-        return Cloud.connect(settings), settings
-
-    @cached_property
-    def _client(self) -> Any:
-        if inside.is_task():
-            return inside.client("s3", retries={"mode": "standard", "total_max_attempts": 5}, max_pool_connections=32)
-        return self._cloud[0].client("s3")
-
-    @cached_property
+    @property
     def bucket(self) -> str:
         """The default bucket."""
-        if self._named is None and not inside.is_task():
-            cloud, settings = self._cloud
-            if self._named is None:
-                from lithops_magic.aws.storage.bucket import ensure_bucket
-
-                return ensure_bucket(cloud, settings)
-        return self._named or inside.bucket()
+        return self._place.bucket
 
     def get_client(self) -> Any:
         """Return boto3's client."""
-        return self._client
+        return self._place.client
 
     def get_storage_config(self) -> dict[str, Any]:
         """Return what makes the same storage again."""
@@ -124,30 +88,30 @@ class Storage:
         try:
             self.head_bucket(bucket)
         except StorageNoSuchKeyError:
-            region = self._client.meta.region_name
+            region = self._place.client.meta.region_name
             # S3 takes every region but its first one as a constraint.
             place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-            with _explained(bucket):
-                self._client.create_bucket(Bucket=bucket, **place)
+            with explained(bucket, verb="write"):
+                self._place.client.create_bucket(Bucket=bucket, **place)
 
     def head_bucket(self, bucket: str) -> Any:
         """Return what S3 says of a bucket."""
-        with _explained(bucket):
-            return self._client.head_bucket(Bucket=bucket)
+        with explained(bucket, verb="list"):
+            return self._place.client.head_bucket(Bucket=bucket)
 
     # Objects
 
     def put_object(self, bucket: str, key: str, body: Any) -> None:
         """Write an object: text, bytes or a file, of any size, in parts if it is large."""
-        with _explained(bucket, key):
-            self._client.upload_fileobj(_readable(body), bucket, key)
+        with explained(bucket, key, "write"):
+            self._place.client.upload_fileobj(readable(body), bucket, key)
 
     def get_object(
         self, bucket: str, key: str, stream: bool = False, extra_get_args: Mapping[str, Any] | None = None
     ) -> Any:
         """Return an object's bytes, or a file to read them from; `extra_get_args` are boto3's, such as ``Range``."""
-        with _explained(bucket, key):
-            body = self._client.get_object(Bucket=bucket, Key=key, **(extra_get_args or {}))["Body"]
+        with explained(bucket, key):
+            body = self._place.client.get_object(Bucket=bucket, Key=key, **(extra_get_args or {}))["Body"]
             return body if stream else body.read()
 
     def upload_file(
@@ -160,9 +124,9 @@ class Storage:
     ) -> bool:
         """Write a file, in parts side by side if it is large; its key is its name, if none is given."""
         size, name = Path(file_name).stat().st_size, Path(file_name).name
-        with _explained(bucket, key or name), _shown(size, name) as moved:
+        with explained(bucket, key or name, "write"), shown(size, name) as moved:
             options = {"ExtraArgs": dict(extra_args or {}), "Config": config, "Callback": moved}
-            self._client.upload_file(os.fspath(file_name), bucket, key or name, **options)
+            self._place.client.upload_file(os.fspath(file_name), bucket, key or name, **options)
         return True
 
     def download_file(
@@ -177,21 +141,21 @@ class Storage:
         place = Path(file_name or key)
         place.parent.mkdir(parents=True, exist_ok=True)
         size = self._size(bucket, key)
-        with _explained(bucket, key), _shown(size, place.name) as moved:
+        with explained(bucket, key), shown(size, place.name) as moved:
             options = {"ExtraArgs": dict(extra_args or {}), "Config": config, "Callback": moved}
-            self._client.download_file(bucket, key, str(place), **options)
+            self._place.client.download_file(bucket, key, str(place), **options)
         return True
 
     def head_object(self, bucket: str, key: str) -> dict[str, Any]:
         """Return the headers of an object, such as ``content-length``."""
-        with _explained(bucket, key):
+        with explained(bucket, key):
             headers: dict[str, Any] = self._head(bucket, key)["ResponseMetadata"]["HTTPHeaders"]
             return headers
 
     def delete_object(self, bucket: str, key: str) -> None:
         """Delete an object, if it is there."""
-        with _explained(bucket, key):
-            self._client.delete_object(Bucket=bucket, Key=key)
+        with explained(bucket, key, "delete"):
+            self._place.client.delete_object(Bucket=bucket, Key=key)
 
     def delete_objects(self, bucket: str, key_list: Iterable[str]) -> list[Any]:
         """Delete objects, a thousand at a time.
@@ -204,10 +168,12 @@ class Storage:
         keys, answers = list(key_list), []
         for start in range(0, len(keys), _AT_ONCE):
             wanted = {"Objects": [{"Key": key} for key in keys[start : start + _AT_ONCE]], "Quiet": True}
-            with _explained(bucket):
-                answers.append(self._client.delete_objects(Bucket=bucket, Delete=wanted))
+            with explained(bucket, verb="delete"):
+                answers.append(self._place.client.delete_objects(Bucket=bucket, Delete=wanted))
             for left in answers[-1].get("Errors", ())[:1]:
-                raise AwsError(f"s3://{bucket}/{left['Key']} was not deleted: {left.get('Message')}", code=left["Code"])
+                address, refused = f"s3://{bucket}/{left['Key']}", SimpleNamespace(response={"Error": left})
+                reason = refusals.refusal(refused, address, bucket, "delete")
+                raise AwsError(reason or f"{address} was not deleted: {left.get('Message')}", code=left["Code"])
         return answers
 
     def list_objects(
@@ -215,8 +181,8 @@ class Storage:
     ) -> list[dict[str, Any]]:
         """Return what S3 says of each object whose key begins with `prefix` and matches: ``Key``, ``Size`` and more."""
         match = None if match_pattern is None else matcher(match_pattern.removeprefix("/"))
-        with _explained(bucket, prefix or ""):
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix or "")
+        with explained(bucket, prefix or "", "list"):
+            pages = self._place.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix or "")
             found = itertools.chain.from_iterable(page.get("Contents", ()) for page in pages)
             return [each for each in found if match is None or match.fullmatch(each["Key"])]
 
@@ -260,10 +226,10 @@ class Storage:
         return cloudobject.bucket, cloudobject.key
 
     def _head(self, bucket: str, key: str) -> Any:
-        return self._client.head_object(Bucket=bucket, Key=key)
+        return self._place.client.head_object(Bucket=bucket, Key=key)
 
     def _size(self, bucket: str, key: str) -> int:
-        with _explained(bucket, key):
+        with explained(bucket, key):
             return int(self._head(bucket, key)["ContentLength"])
 
 
@@ -295,50 +261,3 @@ class InternalStorage:
     def del_data(self, key: str) -> None:
         """Delete an object."""
         self.storage.delete_object(self.bucket, key)
-
-
-def _readable(body: Any) -> Any:
-    """Return a file of bytes with what is to be written."""
-    if isinstance(body, str):
-        return io.BytesIO(body.encode())
-    if isinstance(body, io.TextIOBase):
-        return io.BytesIO(body.read().encode())
-    if hasattr(body, "read"):
-        return body
-    try:
-        return io.BytesIO(memoryview(body).cast("B"))
-    except TypeError:
-        raise MisuseError(f"an object must be text, bytes or a file, not {type(body).__name__}") from None
-
-
-@contextmanager
-def _explained(bucket: str, key: str = "") -> Iterator[None]:
-    """Raise Lithops' error for what is not there, and say what to do about what is refused."""
-    try:
-        yield
-    except Exception as error:
-        # A transfer's own error hides what S3 said behind it.
-        response = getattr(error, "response", None) or getattr(error.__context__, "response", None)
-        code = str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
-        if code in ("404", "NoSuchBucket", "NoSuchKey"):
-            raise StorageNoSuchKeyError(bucket, key) from None
-        if code in ("403", "AccessDenied"):
-            error.add_note(
-                f"The execution role may not do that with s3://{bucket}/{key}: `lithops-magic role create "
-                f"--writable-bucket {bucket}` lets tasks list, read and write there."
-                if inside.is_task()
-                else f"This user may not do that with s3://{bucket}/{key}: ask whoever manages the bucket."
-            )
-        raise
-
-
-@contextmanager
-def _shown(size: int, name: str) -> Iterator[Any]:
-    """Show a large transfer as it goes; yield what is told the bytes that were moved."""
-    if size < _LARGE or inside.is_task():
-        yield None
-        return
-    from lithops_magic.lithops.progress import bar
-
-    with bar(total=size, unit="B", unit_scale=True, unit_divisor=1024, desc=name) as shown:
-        yield shown.update

@@ -12,12 +12,13 @@ from lithops_magic.errors import LithopsMagicError
 class StorageNoSuchKeyError(LithopsMagicError, LookupError):
     """There is no such object or bucket."""
 
-    def __init__(self, bucket: str, key: str) -> None:
-        super().__init__(bucket, key)
-        self.bucket, self.key = bucket, key
+    def __init__(self, bucket: str, key: str, no_bucket: bool = False) -> None:
+        super().__init__(bucket, key, no_bucket)
+        self.bucket, self.key, self.no_bucket = bucket, key, no_bucket
 
     def __str__(self) -> str:
-        return f"No such key /{self.bucket}/{self.key} found in storage."
+        why = f": there is no bucket {self.bucket}" if self.no_bucket else "."
+        return f"No such key /{self.bucket}/{self.key} found in storage{why}"
 
 
 class StorageConfigMismatchError(LithopsMagicError):

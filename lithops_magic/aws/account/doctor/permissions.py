@@ -44,11 +44,7 @@ def own_permissions(facts: Facts) -> Verdict | None:
     if arn.endswith(":root"):
         return ok("You are the account's root user, who may do everything: better use another.")
     place = facts.place
-    wanted = [
-        statement
-        for statement in _allowing(user_policy(facts.settings, place.account, place.region, facts.bucket, role))
-        if not statement["Sid"].startswith("Optional")
-    ]
+    wanted = _allowing(user_policy(facts.settings, place.account, place.region, facts.bucket, role))
     missing = _simulated(facts, _principal(facts, arn), wanted)
     if missing:
         return problem(
@@ -64,7 +60,12 @@ def _some(missing: list[str]) -> str:
 
 
 def _allowing(document: dict[str, Any]) -> list[Statement]:
-    return [statement for statement in document["Statement"] if statement["Effect"] == "Allow"]
+    """Return what must be allowed."""
+    return [
+        statement
+        for statement in document["Statement"]
+        if statement["Effect"] == "Allow" and not statement["Sid"].startswith("Optional")
+    ]
 
 
 def _principal(facts: Facts, arn: str) -> str:

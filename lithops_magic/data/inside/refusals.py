@@ -1,0 +1,84 @@
+"""What S3 refuses, in one line with the bucket, the action and the way out: for tasks, and for the notebook."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+DENIED = ("AccessDenied", "403", "401", "Forbidden", "AllAccessDisabled")
+ELSEWHERE = ("PermanentRedirect", "301", "307", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
+_ACTIONS = {
+    "read": ("s3:GetObject", "read", "--bucket"),
+    "list": ("s3:ListBucket", "listed", "--bucket"),
+    "write": ("s3:PutObject", "written", "--writable-bucket"),
+    "delete": ("s3:DeleteObject", "deleted", "--writable-bucket"),
+}
+"""Of each verb: IAM's name, its participle, and what opens a bucket to it."""
+_JOB_BUCKET = "lithops-magic-"
+"""How the names of our own buckets begin: another role's flag would open what jobs send to tasks."""
+_OPEN = "lithops-magic/jobs/"
+_NO_REASON = ("", "Access Denied", "Forbidden")
+
+
+def code_of(error: object) -> str:
+    """Return S3's code of an error; of a transfer's, that of the error behind it."""
+    return str(_said(error).get("Code", ""))
+
+
+def refusal(error: object, address: str, bucket: str, verb: str) -> str | None:
+    """Return what to tell the user; None if S3 does not refuse the account, the bucket or the region.
+
+    Parameters
+    ----------
+    address
+        What it is about, such as ``s3://bucket/key``.
+    verb
+        What was to be done: read, list, write or delete.
+    """
+    code = code_of(error)
+    if code == "NoSuchBucket":
+        return f"there is no bucket {bucket}"
+    place = _region(error)
+    # Of a bucket elsewhere, S3 says no more than this to HEAD.
+    if code in ELSEWHERE or (code == "400" and place):
+        return (
+            f"the bucket {bucket} is in {place or 'another region'}, and S3 does not hand the request on: "
+            f"set region{f': {place}' if place else ''} for the job (or its endpoint), or copy {address}"
+        )
+    return _denied(address, bucket, verb, str(_said(error).get("Message", ""))) if code in DENIED else None
+
+
+def _denied(address: str, bucket: str, verb: str, message: str) -> str:
+    action, done, flag = _ACTIONS[verb]
+    reason = "" if message in _NO_REASON else f". S3 says: {' '.join(message.split())}"
+    if "AWS_LAMBDA_FUNCTION_NAME" not in os.environ:
+        return (
+            f"{address} may not be {done}: you need {action} (`lithops-magic policy user {flag} {bucket}` prints it), "
+            f"and the bucket's policy must not deny it{reason}"
+        )
+    if bucket.startswith(_JOB_BUCKET):
+        return (
+            f"the execution role may not {verb} {address} ({action}): `lithops-magic role create` brings the role up "
+            f"to date, and of the job bucket it opens what begins with {_OPEN}{reason}"
+        )
+    return (
+        f"the execution role may not {verb} {address}: `lithops-magic role create {flag} {bucket}` allows it, and "
+        f"`lithops-magic policy execution {flag} {bucket}` prints what another role needs ({action}){reason}"
+    )
+
+
+def _said(error: object) -> dict[str, Any]:
+    return dict(_response(error).get("Error", {}))
+
+
+def _region(error: object) -> str:
+    headers = _response(error).get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return str(headers.get("x-amz-bucket-region") or _said(error).get("Region", ""))
+
+
+def _response(error: object) -> dict[str, Any]:
+    for each in (error, getattr(error, "__context__", None)):
+        found = getattr(each, "response", None)
+        if isinstance(found, dict):
+            return found
+    return {}

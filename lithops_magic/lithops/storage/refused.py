@@ -1,0 +1,28 @@
+"""What S3 refuses a `Storage`, as Lithops' error where it has one, else with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from lithops_magic.data.inside import refusals
+from lithops_magic.lithops.storage.utils import StorageNoSuchKeyError
+
+
+@contextmanager
+def explained(bucket: str, key: str = "", verb: str = "read") -> Iterator[None]:
+    """Raise Lithops' error for what is not there; say in boto3's own error what to do about what is refused."""
+    try:
+        yield
+    except Exception as error:
+        code = refusals.code_of(error)
+        if code in ("404", "NoSuchBucket", "NoSuchKey"):
+            raise StorageNoSuchKeyError(bucket, key, code == "NoSuchBucket") from None
+        refused = refusals.refusal(error, f"s3://{bucket}/{key}", bucket, verb)
+        if refused is None:
+            raise
+        # That of a transfer hides what S3 said behind it.
+        said: Any = error if hasattr(error, "response") else error.__context__
+        said.response["Error"]["Message"] = refused
+        raise type(said)(said.response, said.operation_name) from None
