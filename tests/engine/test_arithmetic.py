@@ -21,6 +21,7 @@ from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.events import Charge
 from lithops_magic.engine.job.ledger import Ledger
 from lithops_magic.engine.job.snapshot import Snapshot, reduce
+from lithops_magic.engine.job.task import Task
 from lithops_magic.engine.wire.reply import Outcome, Vouched, WorkerReply
 from lithops_magic.errors import TaskError
 
@@ -66,20 +67,20 @@ def test_a_chunk_is_two_thirds_of_a_workers_share_of_what_remains() -> None:
     assert chunks.size(1, 4) == 1
     assert chunks.size(7, 4) == 1  # two would be more than a share
     assert chunks.size(8, 4) == 2
-    # 1,000 workers: 1000 / 250 = 4 s of work each.
-    assert chunks.size(None, 1000) == 40
+    # 2,000 workers: 2000 / 500 = 4 s of work each.
+    assert chunks.size(None, 2000) == 40
 
 
 def test_many_workers_get_chunks_that_one_client_can_send() -> None:
     chunks = Chunks(None, 1000)
     chunks.observe(1000, 100.0, 0)  # 0.1 s each
-    assert chunks.size(10, 20_000) == 20  # 20,000 / 10,000 = 2 s of work
-    assert chunks.size(10, 5_000) == 5
+    assert chunks.size(10, 20_000) == 50  # 20,000 / 4,000 = 5 s of work
+    assert chunks.size(10, 2_000) == 5
     # Where that is less than 50 ms it does not count.
     quick = Chunks(None, 1000)
     quick.observe(1000, 1.0, 0)  # 0.001 s each
-    assert (quick.size(10, 500), quick.size(10, 501)) == (50, 50)
-    assert quick.size(10, 520) == 52
+    assert (quick.size(10, 200), quick.size(10, 201)) == (50, 50)
+    assert quick.size(10, 208) == 52
 
 
 def test_the_last_chunks_are_not_split_below_fifty_milliseconds() -> None:
@@ -531,8 +532,11 @@ def test_spent_money_says_how_much_of_how_much_and_what_to_do() -> None:
 # Stragglers
 
 
-def flight(tasks: int, sent_at: float, *, copied: bool = False) -> Flight:
-    return Flight(None, [None] * tasks, ENDPOINT, sent_at, copied)  # type: ignore[arg-type, list-item]
+def flight(tasks: int, sent_at: float, *, copied: int = 0, flights: int = 1) -> Flight:
+    sent = [Task(index, index) for index in range(tasks)]
+    for task in sent:
+        task.flights = flights
+    return Flight(None, sent, ENDPOINT, sent_at, copied)  # type: ignore[arg-type]
 
 
 def test_a_straggler_takes_three_times_as_long_as_usual() -> None:
@@ -540,8 +544,10 @@ def test_a_straggler_takes_three_times_as_long_as_usual() -> None:
     assert seen.among([flight(1, -1e9)], 0.0) == []
     for seconds in (2.0, 4.0, 6.0):
         seen.observe(flight(2, 0.0), seconds)  # 1, 2, 3 s a task: usually 2
-    late, on_time, copied = flight(1, 93.9), flight(1, 94.1), flight(1, 0.0, copied=True)
+    late, on_time, copied = flight(1, 93.9), flight(1, 94.1), flight(1, 0.0, copied=1, flights=2)
     assert seen.among([late, on_time, copied], 100.0) == [late]
+    lost, lost_again = flight(1, 0.0, copied=1), flight(1, 0.0, copied=2)
+    assert seen.among([lost, lost_again], 100.0) == [lost]
     assert seen.among([flight(1, 94.0)], 100.0) == []  # exactly three times is not longer
     # The times of several tasks add up, what they differ by adds up to its root: 2 x (4 + 2 x 2) = 16 s.
     four = flight(4, 83.9)

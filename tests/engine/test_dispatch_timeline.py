@@ -474,7 +474,32 @@ def test_a_copy_that_is_lost_costs_no_attempt() -> None:
 
     run = ran(VirtualLambda(behave, workers=4), range(8), chunksize=1, backups=True)
     assert (run.values, run.seconds) == (list(range(8)), 21)
-    assert counts(run) == {"done": 8, "backups": 1, "invocations": 9}
+    assert counts(run) == {"done": 8, "backups": 2, "invocations": 10}  # whose second copy is the last
+
+
+def test_a_lost_copy_is_followed_by_another() -> None:
+    def behave(sent: Sent) -> tuple[float, Any]:
+        return (0.5, CRASH) if sent.tasks == [7] and sent.runs == [1] else slow_once(sent)
+
+    run = ran(VirtualLambda(behave, workers=4), range(8), chunksize=1, backups=True)
+    assert [at for at, tasks in zip(run.service.times, run.service.tasks, strict=True) if tasks == [7]] == [
+        1,
+        4.25,
+        4.75,
+    ]
+    assert (run.values, run.seconds) == (list(range(8)), 5.75)
+
+
+def test_the_tasks_of_a_straggling_chunk_are_copied_side_by_side_where_there_is_room() -> None:
+    def behave(sent: Sent) -> tuple[float, dict[str, Any]]:
+        return works(sent, 9.0 if sent.tasks == [9, 10, 11] and not sent.runs[0] else 1.0)
+
+    roomy = ran(VirtualLambda(behave, workers=4), range(12), chunksize=3, backups=True)
+    assert roomy.service.tasks[4:] == [[9], [10], [11]]
+    assert (roomy.values, roomy.seconds, counts(roomy)["backups"]) == (list(range(12)), 7.5, 3)
+    narrow = ran(VirtualLambda(behave, workers=2), range(12), chunksize=3, backups=True)
+    assert narrow.service.tasks[4:] == [[9, 10, 11]]
+    assert (narrow.values, narrow.seconds) == (list(range(12)), 12.5)
 
 
 def test_nothing_is_sent_that_cannot_be_paid_for() -> None:

@@ -17,7 +17,7 @@ from lithops_magic.engine.cache import classes
 from lithops_magic.engine.cache.index import Entry
 from lithops_magic.engine.cache.keys import Key, Keys
 from lithops_magic.engine.cache.shelf import Shelf
-from lithops_magic.engine.dispatch.billing import FROM_CACHE
+from lithops_magic.engine.dispatch.billing import FROM_CACHE, Bill
 from lithops_magic.engine.dispatch.items import Taken
 from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job
@@ -71,7 +71,7 @@ class Uncached:
     def received(self, message: Recollected) -> None:
         """Count down: a message was received."""
 
-    def charged(self, task: Task, seconds: float, cost: float) -> None:
+    def charged(self, task: Task, bill: Bill) -> None:
         """Note what a task has taken and cost."""
 
     def keep(self, task: Task, container: bytes, log: str) -> None:
@@ -184,10 +184,11 @@ class Cached(Uncached):
         if message.problem:
             self._say(message.problem, f"{len(message.missed)} of its values are computed")
 
-    def charged(self, task: Task, seconds: float, cost: float) -> None:
+    def charged(self, task: Task, bill: Bill) -> None:
         """Note what a task has taken and cost, over all its attempts."""
         if known := self._missing.get(task.index):
-            self._missing[task.index] = (known[0], seconds, known[2] + cost)
+            _, seconds = bill.runs.get(task.index, (0.0, bill.event.task_seconds))
+            self._missing[task.index] = (known[0], seconds, known[2] + bill.cost(task.index))
 
     def keep(self, task: Task, container: bytes, log: str) -> None:
         """Put a task's value into the cache."""

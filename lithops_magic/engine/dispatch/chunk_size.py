@@ -8,10 +8,11 @@ from functools import partial
 
 TARGET_SECONDS = 0.5
 """Work per invocation for tiny tasks: the overhead of an invocation, some 10 ms, stays at a few percent of it."""
-RATE = 250
+RATE = 500
 """Invocations per second that one client sends without haste: more workers get longer chunks."""
-RUSH = 10_000
-"""Invocations per second that one client sends toward the end: chunks must not become shorter than that."""
+RUSH = 4000
+"""Invocations per second that one client sends toward the end, to ten thousand workers: chunks that are shorter would
+have most of them wait for it."""
 LEAST_SECONDS = 0.05
 """Work that is never split further to occupy more workers: the invocation would cost more time than it saves."""
 SHARE = 1.5

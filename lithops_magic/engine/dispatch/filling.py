@@ -26,6 +26,9 @@ _CHUNK_PATIENCE = 0.005
 _LONGEST_REACH = 256
 """Items asked for at most because values of those before were in the cache: they are in memory until they are sent."""
 
+_PORTION = 1000
+"""Items taken at a time where all are there: as tasks they need less memory than on the way to that."""
+
 
 class Filling:
     """Decides what is sent next.
@@ -76,6 +79,8 @@ class Filling:
         self._budget = Budget(job.options.max_cost)
         self._began, self._replies = 0.0, 0
         self._pulled_at = 0.0
+        self._look_at = 0.0
+        """When stragglers are looked for next."""
 
     @property
     def moving(self) -> int:
@@ -122,7 +127,7 @@ class Filling:
             pauses.append(pause)
         pauses += [rest for lane in self._lanes if (rest := lane.next_rested(now)) is not None]
         if self._job.options.backups and self._lanes.in_flight:
-            pauses.append(stragglers.PERIOD)
+            pauses.append(max(0.0, self._look_at - now) or stragglers.PERIOD)
         return min(pauses, default=None)
 
     def _pause(self, lane: Lane, now: float) -> float:
@@ -157,8 +162,12 @@ class Filling:
             wanted = max(wanted, min(_LONGEST_REACH, 2 * self._cached.lately))
         self._cached.lately = 0
         at_hand = len(lane.waiting) + self._source.asked + self.moving
-        if at_hand <= wanted // 2 and self._source.ask(wanted - at_hand):
+        if at_hand > wanted // 2:
+            return
+        wanted -= at_hand
+        while wanted > 0 and self._source.ask(min(wanted, _PORTION) if self._source.owned else wanted):
             self.pull()
+            wanted -= _PORTION
 
     def _limit(self, lane: Lane, now: float) -> int:
         """Invocations that may be in flight on a lane."""
@@ -197,12 +206,24 @@ class Filling:
 
     def _back_up(self, now: float) -> None:
         """Send copies of invocations that take far too long, where there is room for them."""
+        if now < self._look_at:
+            return
+        self._look_at = now + stragglers.PERIOD
         snapshot = self._job.snapshot()
         if snapshot.done + snapshot.failed < stragglers.LEAST_SHARE * (snapshot.total or 0):
             return
         for lane in self._lanes:
             room = self._limit(lane, now) - len(lane.flights)
-            for flight in self._stragglers.among(list(lane.flights), now)[: max(0, room)]:
-                flight.copied = True
-                self._job.publish(ev.BackedUp([task.index for task in flight.tasks]))
-                self._invoke(lane.launch([task for task in flight.tasks if not task.settled], copied=True))
+            for flight in self._stragglers.among(list(lane.flights), now):
+                if room > 0:
+                    room -= self._copy(lane, flight, room)
+
+    def _copy(self, lane: Lane, flight: Flight, room: int) -> int:
+        """Send copies of an invocation's tasks, side by side if there is room for that; return how many there are."""
+        flight.copied += 1
+        tasks = flight.uncopied()
+        self._job.publish(ev.BackedUp([task.index for task in tasks]))
+        copies = [[task] for task in tasks] if len(tasks) <= room else [tasks]
+        for copy in copies:
+            self._invoke(lane.launch(copy, copied=flight.copied))
+        return len(copies)

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView, Sequence, Set, Sized
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lithops_magic import data
 from lithops_magic.engine.cache.keys import Key
@@ -37,8 +37,7 @@ class Exhausted:
     error: BaseException | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """An item: itself if the job owns it, else as it was when it was taken."""
 
     item: Any

@@ -26,8 +26,8 @@ class Flight:
     tasks: list[Task]
     endpoint: Endpoint
     sent_at: float
-    copied: bool = False
-    """Whether it is a copy of another one, or another one is a copy of it."""
+    copied: int = 0
+    """Copies that were sent of its tasks, itself among them if it is one."""
     name: str = field(default_factory=request_name)
     """Of its request: the reply must answer to it."""
     to: FunctionCopy = field(default_factory=FunctionCopy)
@@ -36,6 +36,10 @@ class Flight:
     def undecided(self) -> list[Task]:
         """The tasks that have no outcome yet and, once this has landed, no copy that may still bring one."""
         return [task for task in self.tasks if not task.settled and not task.flights]
+
+    def uncopied(self) -> list[Task]:
+        """The tasks that have no outcome yet, and no other invocation that may bring one."""
+        return [task for task in self.tasks if not task.settled and task.flights == 1]
 
 
 class Lane:
@@ -98,8 +102,8 @@ class Lane:
         count = fit([len(waiting[i].fragment) for i in range(count)])
         return [waiting.popleft() for _ in range(count)]
 
-    def launch(self, tasks: list[Task], *, copied: bool = False) -> Flight:
-        """Record that `tasks` are sent in one invocation."""
+    def launch(self, tasks: list[Task], *, copied: int = 0) -> Flight:
+        """Record that `tasks` are sent in one invocation, `copied` times before or now as copies."""
         now = self._clock.now()
         flight = Flight(self, tasks, self.link.endpoint, now, copied, to=self.link.allowance.take(now))
         for task in tasks:

@@ -44,6 +44,8 @@ _CROWD = 32
 """Invocations in flight from which answers are left to gather: each by itself costs two switches between threads."""
 _GATHERING, _LONGEST_GATHERING = 1e-5, 0.01
 """Seconds that they are left, per invocation in flight and at most: no invocation notices, none is as short."""
+_ROUND = 0.05
+"""Seconds for which messages are handled before more is sent: sandboxes must not wait for thousands of others."""
 
 
 class _Cancel:
@@ -113,6 +115,8 @@ class Scheduler:
             self._referee,
             self._invoke,
         )
+        self._behind = False
+        """Whether more had arrived than the last round took."""
         self._told = 0
         """Invocations in flight, as the job knows."""
         job.on_cancel = lambda: self._inbox.put(_Cancel())
@@ -190,14 +194,17 @@ class Scheduler:
             self._told = in_flight
 
     def _receive(self, patience: float | None) -> None:
-        """Handle what has arrived, or the first that does."""
+        """Handle what has arrived, for a while at most, or the first that does."""
+        behind, self._behind = self._behind, False
         try:
             with contextlib.suppress(queue.Empty):
                 self._handle(self._inbox.get(timeout=patience))
-                if (crowd := self._lanes.in_flight) > _CROWD:
+                if (crowd := self._lanes.in_flight) > _CROWD and not behind:
                     self._job.time.sleep(min(_LONGEST_GATHERING, crowd * _GATHERING))
-                while True:
+                end = self._job.time.now() + _ROUND
+                while self._job.time.now() < end:
                     self._handle(self._inbox.get_nowait())
+                self._behind = True
         finally:
             self._referee.flush()
 

@@ -153,7 +153,7 @@ class Referee:
                 if not isinstance(verdict, verdicts.NotRun):
                     charge = bill.charge(task.index, self._job.began)
                     self._charges.append((task.index, charge))
-                    self._cached.charged(task, charge.duration_s, bill.cost(task.index))
+                    self._cached.charged(task, bill)
                 self._judged(flight.lane, task, verdict)
         return None
 

@@ -17,6 +17,8 @@ LEAST_SHARE = 0.75
 """Share of the tasks that must have ended, as in Spark's `spark.speculation.quantile` before version 4."""
 PERIOD = 0.25
 """Seconds between two looks."""
+_MOST_COPIES = 2
+"""Of an invocation: the second one if the first one is lost."""
 _REMEMBERED = 20_000
 """Answers: more than are in flight at once. The last to come are the slow ones, and a median of those alone would find
 nobody slow."""
@@ -40,7 +42,8 @@ class Stragglers:
         return [
             flight
             for flight in flights
-            if not flight.copied and now - flight.sent_at > max(LEAST_SECONDS, usual * _most(len(flight.tasks)))
+            if now - flight.sent_at > max(LEAST_SECONDS, usual * _most(len(flight.tasks)))
+            and (not flight.copied or (flight.copied < _MOST_COPIES and flight.uncopied()))
         ]
 
 

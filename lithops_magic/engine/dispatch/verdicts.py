@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lithops_magic.aws.invoke.outcomes import Reply
 from lithops_magic.engine.backend.endpoint import Limits
@@ -29,8 +30,7 @@ from lithops_magic.errors import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):  # made in half of the time of a frozen dataclass, and nearly every verdict is one
     """The task returned."""
 
     value: object

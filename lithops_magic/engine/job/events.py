@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from lithops_magic.errors import TaskError
@@ -115,8 +115,7 @@ class Invoked:
     """What its tasks would have taken alone on a machine; 0 if an earlier session has run them, or it is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(NamedTuple):  # made in half of the time of a frozen dataclass, and no burden to garbage collection
     """What one attempt of one task took."""
 
     duration_s: float

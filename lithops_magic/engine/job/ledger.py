@@ -20,6 +20,9 @@ State = Literal["queued", "running", "done", "failed"]
 _STATES: tuple[State, ...] = ("queued", "running", "done", "failed")
 _CODES: dict[State, int] = {state: code for code, state in enumerate(_STATES)}
 _NEVER = math.nan
+_BLOCK = 1024
+"""Rows that are made at a time."""
+_NEVERS = array("f", [_NEVER]) * _BLOCK
 
 
 @dataclass(slots=True, kw_only=True)
@@ -124,16 +127,18 @@ class Ledger:
     def add(self) -> int:
         """Add a row and return its index."""
         self.values.append(None)
-        self._states.append(0)
-        self._cold.append(0)
-        self._cached.append(0)
-        for counts in (self._attempts, self._used, self._memory, self._sandbox):
-            counts.append(0)
-        for amounts in (self._duration, self._billed):
-            amounts.append(0.0)
-        for times in (self._sent, self._started, self._ended):
-            times.append(_NEVER)
+        if len(self.values) > len(self._states):
+            self._enlarge()
         return len(self.values) - 1
+
+    def _enlarge(self) -> None:
+        """Make room for further rows: in each column one by one, that would be a good part of what a task costs."""
+        for flags in (self._states, self._cold, self._cached):
+            flags.extend(bytes(_BLOCK))
+        for numbers in (self._attempts, self._used, self._memory, self._sandbox, self._duration, self._billed):
+            numbers.frombytes(bytes(_BLOCK * numbers.itemsize))
+        for times in (self._sent, self._started, self._ended):
+            times.extend(_NEVERS)
 
     def without(self, indices: Iterable[int]) -> Ledger:
         """Return a copy in which some tasks, added where they are missing, have no outcome; what they cost remains."""
@@ -157,7 +162,7 @@ class Ledger:
     def indices(self, state: State) -> list[int]:
         """Return the tasks in a state, in the order of the items."""
         code = _CODES[state]
-        return [index for index, found in enumerate(self._states) if found == code]
+        return [index for index, found in enumerate(self._states[: len(self)]) if found == code]
 
     def durations(self) -> list[float]:
         """Return the seconds of each task that has run and ended."""
@@ -219,20 +224,21 @@ class Ledger:
 
     def table(self) -> Table:
         """Return a copy of all rows."""
+        rows = len(self)
         return {
-            "index": range(len(self)),
-            "state": [_STATES[code] for code in self._states],
-            "duration_s": self._duration.tolist(),
-            "billed_ms": self._billed.tolist(),
-            "cold": list(map(bool, self._cold)),
-            "sandbox": [self._names[number] for number in self._sandbox],
-            "attempts": self._attempts.tolist(),
-            "max_memory_mb": self._used.tolist(),
-            "memory_mb": self._memory.tolist(),
-            "cached": list(map(bool, self._cached)),
-            "sent_s": self._sent.tolist(),
-            "started_s": self._started.tolist(),
-            "ended_s": self._ended.tolist(),
+            "index": range(rows),
+            "state": [_STATES[code] for code in self._states[:rows]],
+            "duration_s": self._duration[:rows].tolist(),
+            "billed_ms": self._billed[:rows].tolist(),
+            "cold": list(map(bool, self._cold[:rows])),
+            "sandbox": [self._names[number] for number in self._sandbox[:rows]],
+            "attempts": self._attempts[:rows].tolist(),
+            "max_memory_mb": self._used[:rows].tolist(),
+            "memory_mb": self._memory[:rows].tolist(),
+            "cached": list(map(bool, self._cached[:rows])),
+            "sent_s": self._sent[:rows].tolist(),
+            "started_s": self._started[:rows].tolist(),
+            "ended_s": self._ended[:rows].tolist(),
         }
 
     def _number(self, sandbox: str) -> int:
