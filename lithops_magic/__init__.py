@@ -14,7 +14,7 @@ map                       Run `function` over `items` on AWS Lambda and return t
 MapOptions                How one job is run; None means the setting's or the engine's own choice.
 MapResult                 The values of a job in the order of its items, complete or not.
 register_joblib           Register joblib's backend "lambda": `with joblib.parallel_config(backend="lambda"): ...`.
-s3                        Return the objects at some addresses, or parts of them, to be mapped over.
+s3                        Return the objects at one or more addresses, or their parts, to map over.
 Settings                  Everything that decides where a function runs and what it may use.
 tune                      Measure a function on a few items at several sizes, and return what each takes and costs.
 unload_ipython_extension  Remove the magics, their session defaults and the completion.

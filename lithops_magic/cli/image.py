@@ -45,7 +45,7 @@ def _write(options: argparse.Namespace) -> int:
         raise ConfigError(f"{options.out} cannot be written: {error.strerror}.") from None
     count = sum(data.count(b"\n") for name, data in files.items() if name.endswith(".txt"))
     print(f"Wrote {options.out}: Dockerfile, requirements.txt ({count} package{'s' * (count != 1)}) and the worker.")
-    notes = [*resolution.notes, *_missing(only_here(part.distribution for part in resolution.copied))]
+    notes = [*resolution.notes, *_wheels_to_copy(only_here(part.distribution for part in resolution.copied))]
     print("".join(f"Note: {note}\n" for note in notes), end="")
     print("\n".join(_steps(settings, options.out, tag(files, target))))
     return 0
@@ -60,7 +60,7 @@ def _needs(options: argparse.Namespace) -> Iterator[Need]:
     yield need_of({}, Request.parse(options.packages))
 
 
-def _missing(names: Iterator[str]) -> Iterator[str]:
+def _wheels_to_copy(names: Iterator[str]) -> Iterator[str]:
     for name in names:
         yield f"{name} was installed from files of this machine: copy its wheel into the folder and name it there"
 

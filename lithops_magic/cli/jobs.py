@@ -52,10 +52,10 @@ def _status() -> int:
 
 
 def _jobs(options: argparse.Namespace) -> int:
-    from lithops_magic.notebook.display.job_table import HEADINGS, SHOWN, known
+    from lithops_magic.notebook.display.job_table import HEADINGS, SHOWN, listed_jobs
     from lithops_magic.notebook.display.status import Table
 
-    listed, now = known(), time.time()
+    listed, now = listed_jobs(), time.time()
     if options.json:
         print(json.dumps([asdict(job) for job in listed], indent=2))
         return 0

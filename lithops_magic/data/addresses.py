@@ -1,4 +1,4 @@
-"""What an address names: objects in S3, something on the web, or files of this machine."""
+"""Addresses of data: objects in S3, on the web, or files of this machine."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ _WANTED = "write 'bucket/prefix/*.csv', 's3://bucket/key', 'https://…' or the 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One address."""
+    """A parsed address."""
 
     kind: Literal["s3", "url", "path"]
     text: str
     """As the user wrote it."""
     bucket: str = ""
     key: str = ""
-    """Of S3: a key, the beginning of keys that ends with a slash or is empty, or a pattern. Of a file: its path."""
+    """In S3: a key, a prefix (empty or ending with a slash), or a pattern. Of a file: its path."""
 
     @property
     def is_pattern(self) -> bool:
-        """Whether it stands for the keys that match."""
+        """Whether it means all keys that match a pattern."""
         return _MAGIC.search(self.key) is not None
 
     @property
     def is_folder(self) -> bool:
-        """Whether it stands for all keys that begin like that."""
+        """Whether it means all keys with a prefix."""
         return not self.key or self.key.endswith("/")
 
     @property
@@ -46,7 +46,7 @@ class Address:
 
     @property
     def prefix(self) -> str:
-        """How all of its keys begin."""
+        """The common prefix of all of its keys."""
         found = _MAGIC.search(self.key)
         return self.key[: found.start()] if found else self.key
 
@@ -55,12 +55,12 @@ class Address:
 
 
 def parse(value: object) -> Address:
-    """Return what an address names.
+    """Parse an address.
 
     Raises
     ------
     MisuseError
-        It names nothing that can be read.
+        It is not the address of anything that can be read.
     """
     if isinstance(value, os.PathLike):
         return Address("path", os.fspath(value), key=os.fspath(value))

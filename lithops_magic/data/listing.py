@@ -1,4 +1,4 @@
-"""What is at an address, page by page: nothing is asked for before somebody wants it."""
+"""Lists what is at an address, lazily and page by page."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An object, address or file that was found."""
+    """A listed object, address or file."""
 
     address: Address
     key: str
-    """Of S3 the key, else the address or path."""
+    """The key in S3, else the address or path."""
     size: int
-    """-1: a web server does not tell."""
+    """-1 if a web server does not say."""
     etag: str = ""
     ranges: bool = True
-    """Whether parts of it can be asked for."""
+    """Whether ranges of it can be requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one request has brought."""
+    """The result of one request."""
 
     found: tuple[Found, ...]
     last: bool
-    """Whether that is all there is at the address."""
+    """Whether this is the last page."""
 
 
 def pages(address: Address, cloud: Cloud | None, options: dict[str, str], version: str | None = None) -> Iterator[Page]:
@@ -49,9 +49,9 @@ def pages(address: Address, cloud: Cloud | None, options: dict[str, str], versio
     Raises
     ------
     MisuseError
-        There is nothing.
+        There is nothing at the address.
     AwsError
-        It may not be seen.
+        Access is denied.
     """
     if address.kind == "url":
         yield Page((_on_the_web(address),), True)
@@ -77,7 +77,7 @@ def _listed(address: Address, cloud: Cloud, options: dict[str, str]) -> Iterator
         found = tuple(
             Found(address, entry["Key"], entry["Size"], entry["ETag"])
             for entry in answer.get("Contents", ())
-            # What a console makes for a folder is no data.
+            # The S3 console's placeholder for a folder is not data.
             if not (entry["Key"].endswith("/") and entry["Size"] == 0)
             and (wanted is None or wanted.fullmatch(entry["Key"]))
         )

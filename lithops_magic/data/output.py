@@ -1,4 +1,4 @@
-"""`to_s3`: values that stay in S3, where their tasks have written them."""
+"""`to_s3`: values that their tasks write to S3, where they stay."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from lithops_magic.data import addresses
 from lithops_magic.data.inside import store
-from lithops_magic.data.inside.output import Kept
+from lithops_magic.data.inside.output import Storing
 from lithops_magic.errors import MisuseError
 
 if TYPE_CHECKING:
     from lithops_magic.config import Settings
 
 _NEEDED = {"parquet": "pyarrow", "npy": "numpy"}
-"""What writing a format takes beside what made the value."""
+"""Packages needed to write a format, beyond those that made the value."""
 
 
 def checked(name: str, value: Any) -> str:
-    """Return a template of addresses.
+    """Validate and return a template of addresses.
 
     Raises
     ------
     MisuseError
-        It is none, or gives all tasks the same address.
+        It is not a template, or gives all tasks the same address.
     """
     wanted = (
         f"{name} must be an address with the task's number, such as 'bucket/prefix/{{index}}.parquet', not {value!r}"
@@ -44,13 +44,13 @@ def checked(name: str, value: Any) -> str:
     return value
 
 
-def kept(function: Callable[..., Any], template: str, settings: Settings) -> Kept:
-    """Return a function whose values are written to S3 and whose result is where they are.
+def storing(function: Callable[..., Any], template: str, settings: Settings) -> Storing:
+    """Return a function that writes its values to S3 and returns references to them.
 
     Raises
     ------
     MisuseError
-        What writes the format is not installed here, and so cannot be shipped.
+        The package that writes the format is not installed here, and so cannot be shipped.
     """
     address = addresses.parse(template)
     suffix = address.key.rpartition(".")[2].lower()
@@ -60,13 +60,13 @@ def kept(function: Callable[..., Any], template: str, settings: Settings) -> Kep
     except ImportError:
         raise MisuseError(f"to_s3: {template!r} needs {wanted} here: pip install {wanted}") from None
     connect(template, settings)
-    # That of a job which another process began is one already.
-    function = function.__wrapped__ if isinstance(function, Kept) else function
-    return Kept(function, address.bucket, address.key, needed)
+    # The function of an attached job is wrapped already.
+    function = function.__wrapped__ if isinstance(function, Storing) else function
+    return Storing(function, address.bucket, address.key, needed)
 
 
 def connect(template: str, settings: Settings) -> None:
-    """Have references be read here with the account of these settings."""
+    """Let references be read here with the account of these settings."""
     store.connections[addresses.parse(template).bucket] = partial(_client, settings)
 
 

@@ -1,4 +1,4 @@
-"""From the size of an object to the ranges of its parts, and what a size may be called."""
+"""The ranges of an object's parts, and the parsing of sizes and separators."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def ranges(size: int, chunk: int | None = None, number: int | None = None) -> It
     size
         Bytes of the object.
     chunk
-        Bytes of each part but the last, which may have fewer.
+        Bytes per part; the last one may have fewer.
     number
-        How many parts, instead: as equal as can be, and no more than there are bytes.
+        The number of parts instead, as equal as possible and at most one per byte.
     """
     if number is not None:
         count = max(1, min(number, size))
@@ -33,19 +33,19 @@ def ranges(size: int, chunk: int | None = None, number: int | None = None) -> It
 
 
 def count(size: int, chunk: int | None = None, number: int | None = None) -> int:
-    """Return how many ranges there are."""
+    """Return the number of ranges."""
     if number is not None:
         return max(1, min(number, size))
     return 1 if chunk is None or size == 0 else -(-size // chunk)
 
 
 def chunk_size(value: object) -> int | None:
-    """Return the bytes of a part from what the user wrote, such as ``"64MB"``.
+    """Parse the size of a part, such as ``"64MB"``, into bytes.
 
     Raises
     ------
     MisuseError
-        That is no size.
+        It is not a size.
     """
     if value is None:
         return None
@@ -71,12 +71,12 @@ def _parsed(value: object) -> int | None:
 
 
 def chunk_number(value: object) -> int | None:
-    """Return how many parts an object is to have.
+    """Validate and return the number of parts of an object.
 
     Raises
     ------
     MisuseError
-        That is no number.
+        It is not a positive number.
     """
     number = None if isinstance(value, str) else _parsed(value) if value is not None else 0
     if value is not None and (number is None or number < 1):
@@ -85,12 +85,12 @@ def chunk_number(value: object) -> int | None:
 
 
 def separator(value: object) -> bytes | None:
-    """Return what ends a record, as bytes; None: an object is cut anywhere.
+    """Return the record separator as bytes; None to split an object anywhere.
 
     Raises
     ------
     MisuseError
-        It is empty, or nothing of the kind.
+        It is empty or of another type.
     """
     if value is None:
         return None

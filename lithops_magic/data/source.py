@@ -1,4 +1,4 @@
-"""`s3(…)`: objects, or parts of them, as the items of a job."""
+"""`s3(…)`: objects or their parts as the items of a job."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lithops_magic.config import Settings
 
 PEEKED = 8
-"""Pages that are listed to know how many tasks there will be; of more keys, the job learns that as it goes."""
+"""Pages listed in advance to know the number of tasks; with more keys, the job learns it as it goes."""
 
 
 def s3(
@@ -30,35 +30,35 @@ def s3(
     requester_pays: bool = False,
     version_id: str | None = None,
 ) -> Objects:
-    r"""Return the objects at some addresses, or parts of them, to be mapped over.
+    r"""Return the objects at one or more addresses, or their parts, to map over.
 
     ``lithops_magic.map(f, lithops_magic.s3("bucket/logs/*.csv", chunk="64MB"))`` calls ``f(obj)`` for each. An `obj`
     has `bucket`, `key`, `part` (from 1), `total_parts` and `chunk_size`; ``obj.data_stream`` is a file of its bytes
-    whose lines are the records, and ``obj.read()`` returns them all. An object that changes between listing and reading
-    is an error of its task.
+    whose lines are the records, and ``obj.read()`` returns them all. If an object changes between listing and reading,
+    its task fails.
 
     Parameters
     ----------
     address
-        ``"bucket/key"``, ``"bucket/prefix/"`` for all that begins like that, ``"bucket/prefix/*.csv"`` (`*` stays
-        within a segment, `**` does not), all of them also with ``s3://``; an http(s) address; the path of a file, a
-        folder or a pattern of this machine that begins with ``/``, ``./`` or ``~``, whose bytes are sent along.
+        ``"bucket/key"``, ``"bucket/prefix/"`` for all keys with a prefix, ``"bucket/prefix/*.csv"`` (`*` stays
+        within a segment, `**` does not), each also with ``s3://``; an http(s) address; a local path or pattern that
+        begins with ``/``, ``./`` or ``~``, whose bytes are sent with the items.
     chunk
-        Bytes of a part, such as ``"64MB"``: a part has the records that begin in its range, so each record is in
-        exactly one. By default objects are not cut, and compressed ones (.gz .bz2 .zst .xz) never are.
+        Size of a part, such as ``"64MB"``: a part has the records that begin in its range, so each record is in
+        exactly one. By default, objects are not split; compressed ones (.gz .bz2 .zst .xz) never are.
     newline
-        What ends a record; None cuts anywhere.
+        Record separator; None splits anywhere.
     obj_chunk_number
-        Cut each object into so many parts, instead of `chunk`.
+        Split each object into this many parts, instead of `chunk`.
     requester_pays
-        Pay for the requests to a bucket that wants it.
+        Pay for requests to a Requester Pays bucket.
     version_id
         Of a single object, the version that is meant.
 
     Raises
     ------
     MisuseError
-        An argument is wrong. That nothing is at an address is said when the items are asked for.
+        An argument is wrong. An address where there is nothing is reported when iterating.
     """
     if not address:
         raise MisuseError("s3: give an address, such as s3('bucket/prefix/*.csv')")
@@ -76,7 +76,7 @@ def s3(
 
 
 class Objects:
-    """What is at some addresses, listed anew whenever it is iterated over, and only as far as it is asked for."""
+    """The objects at some addresses, listed lazily and afresh at each iteration."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Objects:
         self._pages: Iterator[listing.Page] | None = None
 
     def bound(self, settings: Callable[[], Settings]) -> Objects:
-        """Return the same as an account sees them."""
+        """Return the same objects, as seen by the account of `settings`."""
         given = self._where, self._chunk, self._number, self._newline, self._options, self._version
         return Objects(*given, settings)
 
@@ -103,24 +103,24 @@ class Objects:
         pages, self._pages = self._pages or self._listed(), None
         peeked, self._peeked = self._peeked, deque()
         found = (part for page in chain(peeked, pages) for each in page.found for part in self._parts(each))
-        # What is wrong with the address is said before anything is deployed.
+        # Errors in the address are raised before anything is deployed.
         first = next(found)
         return chain([first], found)
 
     def __len__(self) -> int:
-        """Return how many items there are.
+        """Return the number of items.
 
         Raises
         ------
         TypeError
-            To know it, too many keys would have to be listed.
+            There are too many keys to list them all first.
         """
         self._pages = self._pages or self._listed()
         try:
             while len(self._peeked) < PEEKED and (page := next(self._pages, None)) is not None:
                 self._peeked.append(page)
         except BaseException:
-            # Whoever iterates next is told as well.
+            # So that the next iteration raises the error, too.
             self._pages = None
             self._peeked.clear()
             raise
@@ -171,7 +171,7 @@ class Objects:
 
 
 def _of_file(path: str, fields: tuple[Any, ...]) -> FilePart:
-    """Read a part of a file, as a task would of an object."""
+    """Read a part of a file, as a task reads one of an object."""
 
     class Reader(Part):
         name = path

@@ -29,7 +29,7 @@ from lithops_magic.engine.durable.recipe import Recipe
 from lithops_magic.engine.durable.silent import Silent
 from lithops_magic.engine.job.events import Noted
 from lithops_magic.engine.job.job import Job
-from lithops_magic.engine.launch import again
+from lithops_magic.engine.launch import rerun
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.engine.text.units import plural
 from lithops_magic.engine.wire.container import Container
@@ -182,14 +182,14 @@ class _Attached:
         job.began = min(manifest["created"], time.time())
         job.follow = partial(live_logs.follow, job, recipe.settings)
         if function is not None and recipe.complete:
-            job.start_again = partial(again, function, recipe.settings)
+            job.start_rerun = partial(rerun, function, recipe.settings)
 
     def start(self) -> MapResult:
         """Play the journal back, and go on from there."""
         recipe, job = self._recipe, self._job
         runs = detached.runs(recipe.options) if self._detached else 0
         backend = ReplayBackend(job, self._recall, self._open, self._rest, self._why_left(), self._seconds, runs)
-        source = Source(self._recall.items(self._missing))
+        source = Source(self._recall.items(self._why_incomplete))
         # Where nothing is sent, a large function need not be brought to S3 either.
         function = recipe.function if self._resume else replace(recipe.function, container=Container(b""))
         if self._folder.owned:
@@ -205,7 +205,7 @@ class _Attached:
     def _damaged(self) -> str:
         return plural(self._recall.damaged, "record")
 
-    def _missing(self, first: int) -> str:
+    def _why_incomplete(self, first: int) -> str:
         """Say why there are only so many items."""
         if self._folder.state().full:
             why = f"it reached its {journal.LIMIT // 1_000_000} MB."

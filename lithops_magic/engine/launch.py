@@ -43,9 +43,9 @@ def launch(
         env=dict(options.env), processes=settings.worker_processes, locals=options.locals, starmap=options.starmap
     )
     owned = () if items.owned is None else items.owned
-    mapped = data.kept(function, options.to_s3, settings) if options.to_s3 else function
+    mapped = data.storing(function, options.to_s3, settings) if options.to_s3 else function
     blob = Function.pickle(mapped, owned, Request.parse(options.packages, options.files), setup)
-    job.start_again = partial(again, function, settings)
+    job.start_rerun = partial(rerun, function, settings)
     settings = options.applied_to(settings)
     job.follow = partial(live_logs.follow, job, settings)
     backend = LambdaBackend(settings, options.workers, blob.need, tasks=items.total)
@@ -77,11 +77,11 @@ def _keys(job: Job, blob: Function, settings: Settings, options: MapOptions) -> 
     return keys
 
 
-def again(
+def rerun(
     function: Callable[[Any], Any], settings: Settings, job: Job, indices: Sequence[int], options: MapOptions
 ) -> Job:
     """Rerun tasks of a job that has ended; the job returned already has the other tasks' values."""
     items = Items([job.item(index) for index in indices])
     # A retry is waited for, even if the first run was detached.
     options = replace(options, detach=False)
-    return launch(job.again(indices, options), function, items, settings, options)
+    return launch(job.rerun(indices, options), function, items, settings, options)

@@ -122,7 +122,7 @@ class MapOptions:
 NAMES = tuple(field.name for field in fields(MapOptions))
 
 
-def check_names(names: Mapping[str, Any], known: tuple[str, ...] = NAMES, caller: str = "") -> None:
+def check_names(names: Mapping[str, Any], allowed: tuple[str, ...] = NAMES, caller: str = "") -> None:
     """Refuse options that do not exist.
 
     Raises
@@ -131,9 +131,9 @@ def check_names(names: Mapping[str, Any], known: tuple[str, ...] = NAMES, caller
         There is one; the message says what was probably meant.
     """
     for name in names:
-        if name not in known:
-            meant = ALIASES.get(name) if ALIASES.get(name) in known else closest(name, known)
-            hint = f"did you mean {meant!r}?" if meant else f"there are {', '.join(known)}"
+        if name not in allowed:
+            meant = ALIASES.get(name) if ALIASES.get(name) in allowed else closest(name, allowed)
+            hint = f"did you mean {meant!r}?" if meant else f"there are {', '.join(allowed)}"
             raise MisuseError(f"{caller}there is no option {name!r}; {hint}")
 
 

@@ -192,22 +192,22 @@ class TaskError(LithopsMagicError):
     __delattr__ = object.__delattr__
     __getattribute__ = object.__getattribute__
 
-    def __init__(self, message: str, **known: Any) -> None:
+    def __init__(self, message: str, **details: Any) -> None:
         # Not super(), which may be the user's exception and want arguments of its own.
         BaseException.__init__(self, message)
-        object.__getattribute__(self, "__dict__")[KEY] = TaskFacts(message, **known)
+        object.__getattribute__(self, "__dict__")[KEY] = TaskFacts(message, **details)
 
     def __bool__(self) -> bool:
         # `concurrent.futures` asks for an exception's truth, and takes an empty one for none.
         return True
 
     def __str__(self) -> str:
-        known = facts(self)
-        if known.summary:
-            return known.summary
-        item = f" ({known.item})" if known.item else ""
-        place = f" at {known.where}" if known.where else ""
-        return f"Task {known.index}{item}: {shown(known.message)}{place}"
+        details = facts(self)
+        if details.summary:
+            return details.summary
+        item = f" ({details.item})" if details.item else ""
+        place = f" at {details.where}" if details.where else ""
+        return f"Task {details.index}{item}: {shown(details.message)}{place}"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self}>"
@@ -223,9 +223,9 @@ class TaskError(LithopsMagicError):
     def __reduce_ex__(self, protocol: object) -> tuple[Callable[..., TaskError], tuple[Any, ...]]:
         from lithops_magic.worker import exceptions
 
-        known = facts(self)
-        packed = None if known.original is None else exceptions.pack(known.original)
-        return _unpacked, (self._kind, replace(known, result=None, original=None, debug=""), notes_of(self), packed)
+        details = facts(self)
+        packed = None if details.original is None else exceptions.pack(details.original)
+        return _unpacked, (self._kind, replace(details, result=None, original=None, debug=""), notes_of(self), packed)
 
     @property
     def _kind(self) -> type[TaskError]:
@@ -233,9 +233,11 @@ class TaskError(LithopsMagicError):
         return kind
 
     def _headline(self, place: str) -> str:  # noqa: ARG002 - a failed task has a place of its own
-        known = facts(self)
+        details = facts(self)
         # A summary says it already.
-        return str(self) if known.summary or not known.debug else f"{self}\n{known.debug} runs it here, for %debug"
+        return (
+            str(self) if details.summary or not details.debug else f"{self}\n{details.debug} runs it here, for %debug"
+        )
 
 
 class RemoteError(TaskError):
@@ -248,13 +250,13 @@ class RemoteError(TaskError):
     _mixes = True
 
     @classmethod
-    def wrap(cls, original: BaseException | None, message: str, **known: Any) -> TaskError:
+    def wrap(cls, original: BaseException | None, message: str, **details: Any) -> TaskError:
         """Make the error, where Python allows it, catchable as the type of `original`."""
         from lithops_magic.errors.mixed import revived
         from lithops_magic.worker import exceptions
 
         notes = [] if original is None else exceptions.notes(original)
-        return revived(cls, TaskFacts(message, original=original, **known), notes, original)
+        return revived(cls, TaskFacts(message, original=original, **details), notes, original)
 
 
 class ImportFailed(RemoteError):
@@ -306,9 +308,9 @@ def add_note(error: TaskError, note: str) -> None:
     object.__getattribute__(error, "__dict__").setdefault("__notes__", []).append(note)
 
 
-def _unpacked(kind: type[TaskError], known: TaskFacts, notes: list[str], packed: bytes | None) -> TaskError:
+def _unpacked(kind: type[TaskError], details: TaskFacts, notes: list[str], packed: bytes | None) -> TaskError:
     from lithops_magic.errors.mixed import revived
     from lithops_magic.worker import exceptions
 
     original = None if packed is None else exceptions.unpack(packed)
-    return revived(kind, known, notes, original)
+    return revived(kind, details, notes, original)

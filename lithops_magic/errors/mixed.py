@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from lithops_magic.errors import TaskError
 
 
-def revived(kind: type[TaskError], known: TaskFacts, notes: list[str], original: BaseException | None) -> TaskError:
+def revived(kind: type[TaskError], details: TaskFacts, notes: list[str], original: BaseException | None) -> TaskError:
     """An instance of `kind` that is also one of the type of `original` where the two can be mixed."""
     both = _mixed(kind, original) if kind._mixes and isinstance(original, Exception) else None
     error = both or kind.__new__(kind)
     if both is None:
-        arguments = (known.message,) if original is None else exceptions.arguments(original)
+        arguments = (details.message,) if original is None else exceptions.arguments(original)
         BaseException.__init__(error, *arguments)
         error.__cause__ = original
     inside = object.__getattribute__(error, "__dict__")
-    inside[KEY] = replace(known, original=original)
+    inside[KEY] = replace(details, original=original)
     inside["__notes__"] = list(notes)
     return error
 
@@ -35,12 +35,12 @@ def _mixed(kind: type[TaskError], original: Exception) -> TaskError | None:
         return None
     if any(base.__module__ == "bdb" for base in type(original).__mro__):
         return None
-    known = type(original)
+    raised = type(original)
     try:
         # Of the attributes that both have, the user's are those that the user's code asks for.
-        theirs = {name: value for name in (*NAMES, "task") for value in _of_class(known, name)}
-        names = {"__module__": kind.__module__, "__doc__": known.__doc__, **theirs}
-        error: Any = exceptions.copy_as(type(known.__name__, (kind, known), names), original)
+        theirs = {name: value for name in (*NAMES, "task") for value in _of_class(raised, name)}
+        names = {"__module__": kind.__module__, "__doc__": raised.__doc__, **theirs}
+        error: Any = exceptions.copy_as(type(raised.__name__, (kind, raised), names), original)
     except Exception:
         return None
     # Not through the class, which may have attributes of these names.
@@ -53,8 +53,8 @@ def _mixed(kind: type[TaskError], original: Exception) -> TaskError | None:
     return error  # type: ignore[no-any-return]
 
 
-def _of_class(known: type, name: str) -> list[Any]:
-    return [vars(base)[name] for base in known.__mro__ if name in vars(base)][:1]
+def _of_class(raised: type, name: str) -> list[Any]:
+    return [vars(base)[name] for base in raised.__mro__ if name in vars(base)][:1]
 
 
 def _in_context(error: BaseException | None, kind: type[BaseException]) -> bool:

@@ -60,7 +60,7 @@ def _backend() -> type[Any]:
             # The other arguments concern folders and processes of this machine.
             given = {name: value for name, value in options.items() if name in _OPTIONS}
             self.parallel = parallel
-            self._again = (n_jobs, given)
+            self._configuration = (n_jobs, given)
             self._executor = LambdaExecutor(n_jobs if n_jobs > 0 else None, **{**self.backend_kwargs, **given})
             return self.effective_n_jobs(n_jobs)
 
@@ -83,7 +83,7 @@ def _backend() -> type[Any]:
             if self._executor is not None:
                 self._executor.shutdown(wait=False, cancel_futures=True)
             if ensure_ready:
-                n_jobs, options = self._again
+                n_jobs, options = self._configuration
                 self.configure(n_jobs, self.parallel, **options)
 
     return LambdaBackend

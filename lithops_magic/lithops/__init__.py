@@ -1,4 +1,4 @@
-"""Lithops' names over our engine: `import lithops_magic.lithops as lithops` is all that a program changes."""
+"""Lithops' API on our engine: a program changes only its import: `import lithops_magic.lithops as lithops`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How Lithops hands data to a function: a tuple as arguments, a dictionary as keywords, anything else as one value."""
+"""Lithops' calling convention: a tuple is arguments, a dictionary is keywords, anything else is one value."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from lithops_magic.lithops import inside
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 _SINGLE = (str, bytes, bytearray, Mapping)
-"""Can be iterated over, and are one element nevertheless."""
+"""Iterable types that count as one element nevertheless."""
 _ELSEWHERE = {
     "ibm_cos": "a client of IBM's object storage: AWS has S3, which boto3 reaches within a task",
     "rabbitmq": "a connection to RabbitMQ: open it within the task",
 }
-"""Parameters that Lithops fills in and we do not, and what to do."""
+"""Parameters that Lithops fills in but we cannot, and alternatives."""
 
 
 def elements(data: Any) -> list[Any]:
-    """Return what is mapped over: an iterable's elements. Lithops takes a tuple, an array or a generator for one."""
+    """Return the elements to map over; like Lithops, treat some iterables as a single element."""
     return [data] if isinstance(data, _SINGLE) or not isinstance(data, Iterable) else list(data)
 
 
@@ -33,14 +33,14 @@ class Binding:
     function
         The function.
     extra
-        What each element gets beside: a tuple after a tuple or a single value, a dictionary beside a dictionary.
+        Further arguments of each element: a tuple is appended to its arguments, a dictionary merged into its keywords.
     storage
-        Makes what a parameter `storage` is given.
+        Creates the value of a parameter `storage`.
 
     Raises
     ------
     MisuseError
-        It has a parameter that Lithops would fill in and we cannot.
+        It has a parameter that Lithops would fill in but we cannot.
     """
 
     def __init__(
@@ -49,25 +49,25 @@ class Binding:
         self._name = getattr(function, "__name__", type(function).__name__)
         try:
             self._signature: inspect.Signature | None = inspect.signature(function)
-        except (TypeError, ValueError):  # of something built in
+        except (TypeError, ValueError):  # a builtin without a signature
             self._signature = None
         self._extra = extra or ()
         self._storage = storage
 
     @property
     def takes_objects(self) -> bool:
-        """Whether it is mapped over objects, each of which it is given as `obj`."""
+        """Whether the function is mapped over objects, which it receives as `obj`."""
         found = self._signature.parameters.get("obj") if self._signature is not None else None
-        # What can be given by its position alone, as `len` has it, has no name to be known by.
+        # Positional-only parameters, like that of `len`, do not count by name.
         return found is not None and found.kind is not found.POSITIONAL_ONLY
 
     def bind(self, element: Any, number: int, part: Any = None) -> Arguments:
-        """Return the arguments of the call for an element, the `number`-th of its job, and for a `part` of an object.
+        """Return the arguments of the call for the `number`-th element of a job, or for a `part` of an object.
 
         Raises
         ------
         MisuseError
-            They do not fit the function.
+            They do not match the function's signature.
         """
         args, kwargs = self._spread(element)
         if self._signature is None:
@@ -84,14 +84,14 @@ class Binding:
             shown = _shown(args, kwargs)
             raise MisuseError(
                 f"{self._name}{self._signature} cannot be called with element {number}, {shown}: {error}. A tuple is "
-                "taken for its arguments, a dictionary for its keywords, anything else for its first argument."
+                "used as its arguments, a dictionary as its keywords, anything else as its first argument."
             ) from None
         return args, kwargs
 
     def _with_filled(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], filled: Mapping[str, Any]
     ) -> inspect.BoundArguments | None:
-        """Bind to the parameters that are not filled in, wherever they stand; None if only all of them fit."""
+        """Bind to the parameters that are not filled in; None if the arguments match only all parameters."""
         assert self._signature is not None
         parameters = self._signature.parameters
         wanted = [name for name in filled if name in parameters and name not in kwargs and filled[name] is not None]
@@ -100,7 +100,7 @@ class Binding:
         others = [each for name, each in parameters.items() if name not in wanted]
         try:
             given = self._signature.replace(parameters=others).bind(*args, **kwargs).arguments
-        except (TypeError, ValueError):  # ValueError: what is left without them is no signature
+        except (TypeError, ValueError):  # ValueError: the rest is not a valid signature
             return None
         values = {**given, **{name: filled[name] for name in wanted}}
         if "storage" in wanted:

@@ -1,4 +1,4 @@
-"""Lithops' configuration, as a program gives it to an executor, as our settings; and the functions that read it."""
+"""Translates the Lithops configuration that a program passes to an executor into our settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lithops_magic.config import Settings
 
 BACKENDS = ("aws_lambda", "localhost")
-"""Of Lithops, those that we stand for; localhost is the local AWS."""
+"""The backends of Lithops that we implement; localhost is the local AWS."""
 
 
 def read(
@@ -26,21 +26,21 @@ def read(
     overwrite: Mapping[str, Any],
     backend: str | None,
 ) -> tuple[dict[str, Any], Settings]:
-    """Return the configuration as Lithops has it, and what it means here.
+    """Return the configuration in Lithops' form and as our settings.
 
     Parameters
     ----------
     config, config_file
-        Instead of the one that is found; a `config` replaces a file entirely, as in Lithops.
+        Override the configuration file; a `config` replaces it entirely, as in Lithops.
     overwrite
-        Keys of the back-end's section.
+        Keys of the backend's section.
     backend
-        Instead of the one that it names.
+        Overrides the configured backend.
 
     Raises
     ------
     ConfigError
-        It names a back-end of another cloud, or has a value of the wrong type.
+        It names another cloud's backend, or has a value of the wrong type.
     """
     if inside.is_task():
         return inside.configuration(config, overwrite)
@@ -68,7 +68,7 @@ def read(
     for problem in settings.unread:
         warnings.warn(problem, stacklevel=3)
     section.setdefault("backend", "localhost" if settings.local else "aws_lambda")
-    # By the back-end's own name, too.
+    # Also under the backend's own name.
     data.setdefault(section["backend"], data["aws_lambda"])
     if named_bucket := bucket(data):
         settings = settings.replace(env_vars={**settings.env_vars, inside.BUCKET: named_bucket})
@@ -76,7 +76,7 @@ def read(
 
 
 def _plain(value: Any) -> Any:
-    """Return what a file says as Python values: there, every scalar is the text that was written."""
+    """Convert a parsed file to Python values: the parser keeps every scalar as text."""
     if isinstance(value, dict):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -85,7 +85,7 @@ def _plain(value: Any) -> Any:
     if kind == "bool":
         return value.lower() in ("true", "yes", "on")
     for number in {"int": (int,), "float": (float,)}.get(kind, ()):
-        # Not 007, which an account's number may look like.
+        # Not 007: an account number may have leading zeros.
         with suppress(ValueError):
             return number(value) if str(number(value)) == value else str(value)
     return str(value) if isinstance(value, str) else value
@@ -98,7 +98,7 @@ def bucket(data: Mapping[str, Any]) -> str | None:
 
 
 def load_yaml_config(config_filename: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return what a file of the configuration says."""
+    """Return the content of a configuration file."""
     from lithops_magic.config.find import find
 
     document = find(config_filename)
@@ -106,7 +106,7 @@ def load_yaml_config(config_filename: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def load_config(config_file: str | os.PathLike[str] | None = None, log: bool = True) -> dict[str, Any]:
-    """Return what the configuration says that is found, or that file."""
+    """Return the content of that configuration file, or of the one that is found."""
     return read(None, config_file, {}, None)[0]
 
 
@@ -115,7 +115,7 @@ def default_config(
     config_data: Mapping[str, Any] | None = None,
     config_overwrite: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the configuration as an executor has it."""
+    """Return the configuration as an executor uses it."""
     overwrite = (config_overwrite or {}).get("backend") or {}
     return read(config_data, config_file, overwrite, None)[0]
 
@@ -125,10 +125,10 @@ def default_storage_config(
     config_data: Mapping[str, Any] | None = None,
     backend: str | None = None,
 ) -> dict[str, Any]:
-    """Return the configuration as a `Storage` has it."""
+    """Return the configuration as a `Storage` uses it."""
     return read(config_data, config_file, {}, None)[0]
 
 
 def extract_storage_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a `Storage` takes as its `storage_config`."""
+    """Return the `storage_config` argument of a `Storage`."""
     return {"backend": "aws_s3", "aws_s3": dict(config.get("aws_s3") or {})}

@@ -1,4 +1,4 @@
-"""Lithops' constants, as far as they mean something here."""
+"""Lithops' constants, as far as they apply here."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from lithops_magic.lithops.wait import ALL_COMPLETED, flat, wait
 _SESSION = secrets.token_hex(3)
 _numbers = itertools.count()
 _WAIT = {"threadpool_size", "wait_dur_sec", "clean_jobs", "download_results"}
-"""About polling, of which there is none."""
+"""Ignored options: they concern polling, which does not happen here."""
 
 
 class FunctionExecutor:
@@ -33,20 +33,20 @@ class FunctionExecutor:
     Parameters
     ----------
     mode, backend
-        "serverless" with "aws_lambda", or "localhost", which is the local AWS; by default as the configuration says.
+        "serverless" with "aws_lambda", or "localhost", which is the local AWS; by default, as configured.
     config, config_file
-        Lithops' configuration, instead of the one that is found.
+        Lithops' configuration, overriding the default.
     storage, monitoring
-        Accepted: results come in the replies, and what is large goes through S3.
+        Ignored: results are in the replies, and large data go through S3.
     log_level
-        Accepted; nothing is logged.
+        Ignored: nothing is logged.
     kwargs
         Keys of the section `aws_lambda`, such as ``runtime_memory=2048``.
 
     Raises
     ------
     ConfigError
-        The configuration is wrong, or of another cloud.
+        The configuration is wrong, or for another cloud.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class FunctionExecutor:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Delete the cloud objects; what was submitted goes on, and the executor can be used again."""
+        """Delete the cloud objects; submitted calls continue, and the executor stays usable."""
         self.clean(on_exit=True)
 
     def call_async(
@@ -114,18 +114,18 @@ class FunctionExecutor:
         Parameters
         ----------
         chunksize
-            Calls per invocation; by default adapted to how long they take.
+            Calls per invocation; by default, adapted to their duration.
         extra_args
-            A tuple that is appended to each element's arguments, or a dictionary of keywords.
+            A tuple appended to each element's arguments, or a dictionary of keywords.
         extra_env
             Environment variables of the calls.
         timeout
-            Seconds that an invocation may take.
+            Seconds an invocation may take.
         include_modules
-            None ships no packages; otherwise those that the function is seen to use are found.
+            None ships no packages; otherwise, those the function uses are found automatically.
         obj_chunk_size, obj_chunk_number, obj_newline
-            Of functions that have a parameter `obj`, which are mapped over addresses of objects: bytes of a part, or
-            into how many parts each object is cut; what ends a record.
+            For functions with a parameter `obj`, which are mapped over addresses of objects: bytes per part, or number
+            of parts per object; record separator.
         """
         self.last_call = "map"
         cut = Cut(obj_chunk_size, obj_chunk_number, obj_newline)
@@ -154,10 +154,10 @@ class FunctionExecutor:
         obj_newline: str | None = "\n",
         obj_reduce_by_key: bool = False,
     ) -> FuturesList:
-        """Map, and call another function once with the list of all values.
+        """Map, and call a reducer once with the list of all values.
 
-        It returns at once. The reducer begins when the last value is there, whatever `spawn_reducer` says: no sandbox
-        waits for the others. `obj_reduce_by_key`: there is one for each object instead, in the order of the objects.
+        It returns at once. The reducer starts when the last value arrives, whatever `spawn_reducer` says: no sandbox
+        waits for others. With `obj_reduce_by_key`, there is one reducer per object, in the order of the objects.
         """
         self.last_call = "map_reduce"
         if obj_reduce_by_key and not Binding(map_function).takes_objects:
@@ -175,7 +175,7 @@ class FunctionExecutor:
         return FuturesList([*mapped, *self._begun(reducer([*groups.values()]))], self)
 
     def wait(self, fs: Any = None, throw_except: bool = True, **options: Any) -> tuple[FuturesList, FuturesList]:
-        """Wait for futures, by default all of this executor; `lithops_magic.lithops.wait.wait` has the options."""
+        """Wait for futures, by default all of this executor's; options as of `lithops_magic.lithops.wait.wait`."""
         given = {name: value for name, value in options.items() if name not in _WAIT}
         futures = as_list(self.futures if fs is None else fs)
         try:
@@ -187,10 +187,10 @@ class FunctionExecutor:
         return FuturesList(done, self), FuturesList(left, self)
 
     def get_result(self, fs: Any = None, throw_except: bool = True, **options: Any) -> Any:
-        """Wait for futures and return their values; those of this executor that were not asked for, if none are given.
+        """Wait for futures, by default this executor's not yet requested ones, and return their values.
 
-        A single value is returned as it is, unless the last call was `map`. What calls that return None return is in
-        the list, where Lithops leaves it out.
+        A single value is returned as it is, unless the last call was `map`. The list includes values that are None,
+        which Lithops leaves out.
         """
         given = {name: value for name, value in options.items() if name not in _WAIT}
         futures = [each for each in self.futures if not each._read] if fs is None else as_list(fs)
@@ -203,14 +203,14 @@ class FunctionExecutor:
 
     @cached_property
     def storage(self) -> Storage:
-        """The storage that tasks get as their parameter `storage`."""
+        """The storage passed to tasks with a parameter `storage`."""
         made = Storage(self.config)
         made._prefix = f"{TEMPORARY}{self.executor_id}/"
         return made
 
     @cached_property
     def internal_storage(self) -> InternalStorage:
-        """The same, by another name of Lithops'."""
+        """The same storage, with Lithops' internal interface."""
         return InternalStorage(self.storage.get_storage_config())
 
     def _given_storage(self) -> Storage:
@@ -226,9 +226,9 @@ class FunctionExecutor:
         force: bool = False,
         on_exit: bool = False,
     ) -> None:
-        """Delete cloud objects: those given, else all of this executor that nobody named.
+        """Delete cloud objects: those given, or else all of this executor's without a given key.
 
-        Nothing else is left to clean: what went through S3 expires there, and `%lambda_clean` deletes functions.
+        There is nothing else to clean: data in S3 expire, and `%lambda_clean` deletes functions.
         """
         if cs is not None:
             self.storage.delete_cloudobjects(cs)
@@ -237,7 +237,7 @@ class FunctionExecutor:
             self.storage.delete_objects(bucket, self.storage.list_keys(bucket, self.storage._prefix))
 
     def job_summary(self, cloud_objects_n: int = 0) -> Any:
-        """Return a table of the jobs, one row each: calls, memory, average time and what they cost on AWS.
+        """Return a table of the jobs, one row each: calls, memory, average time and cost on AWS.
 
         Raises
         ------
@@ -255,12 +255,12 @@ class FunctionExecutor:
         return float(sum(stream.job.snapshot().spent for stream in self._jobs.streams))
 
     def plot(self, fs: Any = None, dst: str | None = None, figsize: tuple[int, int] = (10, 6)) -> list[Any]:
-        """Draw what sandboxes did when; `dst` is where the pictures are written to, which a number is appended to.
+        """Plot the sandboxes' timelines; `dst` is the path of the pictures, to which a number is appended.
 
         Returns
         -------
         list of Plot
-            One for each deployed function, shown by a notebook.
+            One per deployed function, displayed by a notebook.
         """
         from lithops_magic.engine.result.map_result import MapResult
 
@@ -305,7 +305,7 @@ class LocalhostExecutor(FunctionExecutor):
 
 
 class StandaloneExecutor(FunctionExecutor):
-    """Lithops' executor on virtual machines, of which there are none here: making one says so."""
+    """Lithops' executor on virtual machines, which is not supported: creating one raises an error."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(mode="standalone", **options)

@@ -1,4 +1,4 @@
-"""`ResponseFuture`: one call of a job, by Lithops' names."""
+"""`ResponseFuture`: one call of a job, under Lithops' names."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class JobInfo:
     runtime_name: str
     backend: str
     created: float = 0.0
-    """Wall clock when it was asked for."""
+    """Wall-clock time of its creation."""
 
     @property
     def job_key(self) -> str:
-        """Names the job among those of all executors."""
+        """Identifies the job among those of all executors."""
         return f"{self.executor_id}-{self.job_id}"
 
 
 class ResponseFuture:
-    """What becomes of one call.
+    """The future of one call.
 
-    Its state is asked for by attributes, as in Lithops: `done`, `success`, `error`, `running`, `ready`. `success` is
-    that of the call; Lithops' is true of failed ones as well. `cancel()` works, where Lithops' raises an error.
+    Its state is in attributes, as in Lithops: `done`, `success`, `error`, `running`, `ready`. `success` means that the
+    call succeeded; Lithops' is also true for failed calls. `cancel()` works, where Lithops' raises an error.
 
     Parameters
     ----------
@@ -52,15 +52,15 @@ class ResponseFuture:
         self._job = job
         self.call_id = f"{number:05d}"
         self.future: Future[Any] = Future()
-        """As one of the standard library."""
+        """The equivalent future of the standard library."""
         self._call: CallFuture[Any] | None = None
         self._read = False
         self._produce_output = True
         self._lock, self._ended = threading.Lock(), False
         self.origin: tuple[Any, str] | None = None
-        """Bucket and key of the object that it is about."""
+        """Bucket and key of the object it was called with."""
         self.futures = False
-        """Whether it returned futures of further calls, whose values are its own."""
+        """Whether it returned futures of further calls, whose values become its own."""
 
     executor_id = property(lambda self: self._job.executor_id)
     job_id = property(lambda self: self._job.job_id)
@@ -71,17 +71,17 @@ class ResponseFuture:
     execution_timeout = property(lambda self: self._job.execution_timeout)
     backend = property(lambda self: self._job.backend)
 
-    # What an executor does with it
+    # For executors
 
     def _follow(self, call: CallFuture[Any]) -> None:
-        """Become what `call` becomes."""
+        """Take on the outcome of `call`."""
         self._call = call
         if self.future.cancelled():
             call.cancel()
         call.add_done_callback(self._settle)
 
     def _after(self, inputs: Sequence[ResponseFuture], begin: Callable[[list[Any]], CallFuture[Any]]) -> None:
-        """Begin when all inputs have values, in the thread that brings the last one; fail as the first that failed."""
+        """Start when all inputs have values, in the thread of the last one; fail like the first that fails."""
         left, lock = len(inputs), threading.Lock()
 
         def told(_: Future[Any]) -> None:
@@ -112,7 +112,7 @@ class ResponseFuture:
                 self.future.set_result(value)
 
     def _resolved(self, value: Any) -> Any:
-        """Return a value, or those of the futures that it is: they ended before they left the task that made them."""
+        """Return a value, or the values of returned futures, which were done before they left their task."""
         if isinstance(value, ResponseFuture):
             self.futures = True
             return value.future.result()
@@ -128,7 +128,7 @@ class ResponseFuture:
             self.future.set_exception(error)
 
     def _cancel(self) -> bool:
-        """Cancel the future, and tell those who wait for it, once."""
+        """Cancel the future, and notify its waiters once."""
         with self._lock:
             first, self._ended = not self._ended, True
         cancelled = self.future.cancel()
@@ -136,31 +136,31 @@ class ResponseFuture:
             self.future.set_running_or_notify_cancel()
         return cancelled
 
-    # What a program asks it
+    # For programs
 
     @property
     def invoked(self) -> bool:
-        """Whether it is on its way, or waits for a sandbox."""
+        """Whether it has been sent or is waiting for a sandbox."""
         return not self.done
 
     @property
     def new(self) -> bool:
-        """Whether what it needs of other calls is not there yet."""
+        """Whether it is still waiting for the values of other calls."""
         return self._call is None and not self.done
 
     @property
     def running(self) -> bool:
-        """Whether it was sent and is not done."""
+        """Whether it has been sent and is not done."""
         return self._call is not None and self._call.running()
 
     @property
     def done(self) -> bool:
-        """Whether it has a value or an error, or was cancelled."""
+        """Whether it has a value or an error, or was canceled."""
         return self.future.done()
 
     @property
     def ready(self) -> bool:
-        """The same: a value is here as soon as it exists."""
+        """The same as `done`: a value is available as soon as it exists."""
         return self.done
 
     @property
@@ -170,25 +170,25 @@ class ResponseFuture:
 
     @property
     def error(self) -> bool:
-        """Whether it failed or was cancelled."""
+        """Whether it failed or was canceled."""
         return self.future.done() and (self.future.cancelled() or self.future.exception() is not None)
 
     @property
     def activation_id(self) -> str | None:
-        """The sandbox that it ran in last."""
+        """The sandbox of its last attempt."""
         stats = self._task_stats()
         return (stats.sandbox or None) if stats is not None else None
 
     @property
     def logs(self) -> str | None:
-        """What it printed; None until it is done."""
+        """Its output; None until it is done."""
         if not self.done or self.future.cancelled():
             return None
         return getattr(self.future.exception(), "log", None) or (self._call.log if self._call is not None else "")
 
     @property
     def stats(self) -> dict[str, Any]:
-        """Times in seconds since 1970, and durations in seconds, by Lithops' names; those that are known so far."""
+        """Times in seconds since 1970, and durations in seconds, under Lithops' names, as far as known yet."""
         stats = self._task_stats()
         if stats is None or self._call is None or self._call.task is None:
             return {}
@@ -206,7 +206,7 @@ class ResponseFuture:
             "worker_peak_memory_end": stats.max_memory_mb * 1e6,
         }
         facts = {
-            # Only the peak of all is known.
+            # Only the overall peak is known.
             "worker_peak_memory_start": math.nan,
             "worker_cold_start": stats.cold,
             "worker_billed_ms": stats.billed_ms,
@@ -221,21 +221,21 @@ class ResponseFuture:
         return job.stats(index)
 
     def add_done_callback(self, fn: Callable[[ResponseFuture], object]) -> None:
-        """Have `fn` called with this future when it is done, as one of `concurrent.futures` does."""
+        """Call `fn` with this future when it is done, like `concurrent.futures`."""
         self.future.add_done_callback(lambda _: fn(self))
 
     def cancel(self) -> bool:
-        """Do not make the call, if it is not on its way; whether that is so."""
+        """Cancel the call unless it has been sent; return whether it is canceled."""
         return self._cancel() if self._call is None else self._call.cancel()
 
     def cancelled(self) -> bool:
-        """Whether it was cancelled."""
+        """Whether it was canceled."""
         return self.future.cancelled()
 
     def status(
         self, throw_except: bool = True, internal_storage: Any = None, check_only: bool = False, **_: Any
     ) -> Any:
-        """Wait for the end, unless `check_only`; return the stats, or None while it runs; raise as `result` does."""
+        """Wait for it, unless `check_only`; return the stats, or None while it runs; raise as `result` does."""
         if check_only and not self.done:
             return None
         self.result(throw_except)
@@ -247,7 +247,7 @@ class ResponseFuture:
         Parameters
         ----------
         throw_except
-            Raise what the call raised; else return None then.
+            Raise the call's error; otherwise return None in that case.
         """
         try:
             return self.future.result()
@@ -257,7 +257,7 @@ class ResponseFuture:
             return None
 
     def __reduce__(self) -> Any:
-        """Travel with what became of it, for which this waits."""
+        """Pickle the future with its outcome, for which this waits."""
         try:
             outcome = True, self.future.result()
         except (Exception, CancelledError) as error:

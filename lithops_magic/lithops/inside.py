@@ -1,4 +1,4 @@
-"""What differs in a task: it has no configuration and no engine, but credentials and a function, its own."""
+"""What differs in a task: no configuration and no engine, but its function and that function's credentials."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lithops_magic.aws.storage.names import PREFIX, bucket_name
 
 _VALUES = "lithops_magic.worker.values"
 BUCKET = "LITHOPS_MAGIC_BUCKET"
-"""Environment variable of functions for which a bucket is configured."""
+"""Environment variable of functions with a configured bucket."""
 
 
 def is_task() -> bool:
-    """Whether this process runs tasks: there, the worker is a package of another name."""
+    """Whether this process runs tasks: there, the worker has another package name."""
     worker = sys.modules.get(_VALUES)
     return worker is not None and worker.__package__ != _VALUES.rpartition(".")[0]
 
@@ -30,7 +30,7 @@ def worker(module: str) -> Any:
 
 def client(service: str, **config: Any) -> Any:
     """Return a client with the function's own credentials."""
-    # By name: a mere import would have every sandbox import them before the first task.
+    # By name: with an import statement, every sandbox would preload boto3 before its first task.
     boto3, settings = import_module("boto3"), import_module("botocore.config").Config(**config)
     return boto3.session.Session().client(service, config=settings)
 
@@ -41,13 +41,13 @@ def bucket() -> str:
     if BUCKET in os.environ:
         return os.environ[BUCKET]
     account = client("sts").get_caller_identity()["Account"]
-    # The name is the prefix, the namespace if there is one, and a hash.
+    # The name consists of the prefix, the namespace if any, and a hash.
     namespace = os.environ["AWS_LAMBDA_FUNCTION_NAME"].removeprefix(f"{PREFIX}-").rpartition("-")[0]
     return bucket_name(account, os.environ["AWS_REGION"], namespace or None)
 
 
 def executor(max_workers: int | None = None, **options: Any) -> Any:
-    """Return what makes calls: `LambdaExecutor`, or within a task, what has the task's own function called."""
+    """Return the executor for calls: `LambdaExecutor`, or within a task, one that invokes the task's own function."""
     if is_task():
         from lithops_magic.lithops.nested import NestedExecutor
 
@@ -58,7 +58,7 @@ def executor(max_workers: int | None = None, **options: Any) -> Any:
 
 
 def configuration(config: Mapping[str, Any] | None, overwrite: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
-    """Return what an executor within a task is told of its configuration: it has that of the task's function."""
+    """Return the configuration of an executor within a task, which is that of the task's function."""
     data = {**(config or {}), "lithops": {**((config or {}).get("lithops") or {}), "backend": "aws_lambda"}}
     data["aws_lambda"] = {**(data.get("aws_lambda") or {}), **overwrite}
     memory = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 0))

@@ -1,4 +1,4 @@
-"""Calls from within a task: other sandboxes of the very same function make them, with what this one has been sent."""
+"""Calls from within a task: made by other sandboxes of the same function, with what this one was sent."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from lithops_magic.errors import InvokeError, LithopsMagicError, NotAuthorized, 
 from lithops_magic.lithops import inside
 
 AT_ONCE = 64
-"""Calls that are on their way at once."""
+"""Most calls in flight."""
 _LIMIT = 6_291_456
-"""Bytes of a request (AWS's quota for Invoke)."""
+"""Most bytes of a request (AWS's quota for Invoke)."""
 _KEPT = ("protocol", "python", "cloudpickle", "sources", "imports")
-"""What a request says of packages and modules: the same holds for the other sandboxes."""
+"""The request's fields on packages and modules, passed on to the other sandboxes."""
 _LONGEST = 910
-"""Seconds for an answer: a function runs for fifteen minutes at most."""
+"""Seconds to wait for a reply: a function runs for at most fifteen minutes."""
 
 
 class NestedFuture(Future[Any]):
-    """What becomes of a call, as `CallFuture` of the engine has it."""
+    """The future of a call, like the engine's `CallFuture`."""
 
     task = None
     log = ""
 
 
 class NestedExecutor(Executor):
-    """Has the task's own function called; when nobody has it any more, it waits for its calls.
+    """Invokes the task's own function; when garbage-collected, it waits for its calls.
 
     Parameters
     ----------
     max_workers
         Most calls at once.
     initializer, initargs
-        Called once in each sandbox.
+        Called once per sandbox.
     env
         Environment variables of the calls.
     options
-        Accepted: memory and time are those of the task's function.
+        Ignored: memory and timeout are those of the task's function.
     """
 
     streams: tuple[Any, ...] = ()
@@ -68,22 +68,22 @@ class NestedExecutor(Executor):
             max_pool_connections=AT_ONCE,
             retries={"mode": "standard", "total_max_attempts": 10},
         )
-        # The threads know nothing of this object.
+        # The threads hold no reference to this object, so that it can be collected.
         self._finalizer = weakref.finalize(self, self._pool.shutdown)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> NestedFuture:
-        """Have ``fn(*args, **kwargs)`` called in another sandbox."""
+        """Schedule ``fn(*args, **kwargs)`` in another sandbox."""
         future = NestedFuture()
         request = self._request(inside.worker("packing").dumps((fn, args, kwargs, self._begin)))
         self._pool.submit(_make, self._client, request, future)
         return future
 
     def submitter(self, fn: Callable[..., Any]) -> Callable[..., NestedFuture]:
-        """Return what submits calls of `fn`."""
+        """Return a function that submits calls of `fn`."""
         return partial(self.submit, fn)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls."""
+        """Accept no more calls."""
         self._pool.shutdown(wait, cancel_futures=cancel_futures)
 
     def _request(self, item: bytes) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class NestedExecutor(Executor):
         reference = {"sha256": hashlib.sha256(function).hexdigest(), "data": base64.b64encode(function).decode()}
         request = {name: own[name] for name in _KEPT if name in own}
         if "store" in own:
-            # None of its results is to be kept under the number of a task of this job.
+            # Its results must not be stored under the number of one of this job's tasks.
             request["store"] = {name: own["store"][name] for name in ("bucket", "owner", "prefix")} | {"after": 1e9}
         if self._env:
             request["env"] = self._env
@@ -101,7 +101,7 @@ class NestedExecutor(Executor):
 
 
 _given: list[dict[str, Any]] = []
-"""What the initializer has set in this process."""
+"""The initializer's state in this process."""
 
 
 def run(item: tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any], Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Functions that take an `obj`: what is mapped over are addresses, and each part of what is there becomes a call."""
+"""Functions that take an `obj`: they are mapped over addresses, with one call per part of each object."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ PARAMETER = "obj"
 
 @dataclass(frozen=True)
 class Cut:
-    """How objects are cut into parts, by Lithops' names of the arguments."""
+    """How objects are split into parts, under Lithops' names of the arguments."""
 
     obj_chunk_size: int | None = None
     obj_chunk_number: int | None = None
     obj_newline: str | bytes | None = "\n"
 
     def refuse(self) -> None:
-        """Say what these arguments are for, if the function has no use for them."""
+        """Raise an error if these arguments are given to a function that cannot use them."""
         for name, default in vars(Cut()).items():
             if getattr(self, name) != default:
                 raise MisuseError(
@@ -33,12 +33,12 @@ class Cut:
 
 
 def parts(data: Any, cut: Cut, settings: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield each part of what is at the addresses in `data`, with what else the call is given.
+    """Yield each part of the objects at the addresses in `data`, with the call's other arguments.
 
     Raises
     ------
     MisuseError
-        Something is no address, or nothing is there.
+        Something is not an address, or nothing is there.
     """
     if inside.is_task():
         raise MisuseError(

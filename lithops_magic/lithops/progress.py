@@ -1,4 +1,4 @@
-"""The bar that is shown while something is waited for."""
+"""The progress bar shown while waiting."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from typing import Any
 
 
 def bar(**options: Any) -> Any:
-    """Return a bar of tqdm, in a terminal or a notebook."""
-    # By name: tasks show none, and are not to be shipped tqdm for it.
+    """Return a tqdm bar for a terminal or a notebook."""
+    # Imported by name, so that tqdm is not shipped to tasks, which show no bar.
     return import_module("tqdm.auto").tqdm(**{"disable": None, **options})

@@ -1,4 +1,4 @@
-"""`RetryingFunctionExecutor`: calls that failed are made again."""
+"""`RetryingFunctionExecutor`: retries failed calls."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ __all__ = ["ALL_COMPLETED", "ALWAYS", "ANY_COMPLETED", "RetryingFunctionExecutor
 
 
 class RetryingFuture(ResponseFuture):
-    """A future whose call is made again when it has failed, at once, as long as it has retries left.
+    """A future whose call is retried at once when it fails, as long as it has retries left.
 
     Parameters
     ----------
     first
         The future of the first attempt.
-    again
-        Makes another attempt, and returns its future.
+    resubmit
+        Starts another attempt, and returns its future.
     retries
-        Attempts beside the first.
+        Attempts after the first.
     input
-        The element that it is about.
+        The element it is called with.
     """
 
     def __init__(
-        self, first: ResponseFuture, again: Callable[[], ResponseFuture], retries: int, input: Any = None
+        self, first: ResponseFuture, resubmit: Callable[[], ResponseFuture], retries: int, input: Any = None
     ) -> None:
         super().__init__(first._job, int(first.call_id))
-        self._again, self.retries, self.failure_count, self.input = again, retries, 0, input
+        self._resubmit, self.retries, self.failure_count, self.input = resubmit, retries, 0, input
         self._attempt(first)
 
     @property
@@ -49,14 +49,14 @@ class RetryingFuture(ResponseFuture):
         if self._last.error and not self._last.cancelled() and not self.future.cancelled():
             self.failure_count += 1
             if self.failure_count <= self.retries:
-                return self._attempt(self._again())
+                return self._attempt(self._resubmit())
         return self._settle(self._last.future)
 
 
 class RetryingFunctionExecutor:
-    """A `FunctionExecutor` whose `map` takes `retries`: a call that raised is made again, beside others.
+    """A `FunctionExecutor` whose `map` takes `retries`: a call that raised is retried while others run.
 
-    In Lithops, nothing is tried again unless `wait` is told not to raise. Here it is in any case.
+    Lithops retries only if `wait` is told not to raise; here, calls are always retried.
     """
 
     def __init__(self, executor: FunctionExecutor) -> None:
@@ -82,19 +82,21 @@ class RetryingFunctionExecutor:
         data = list(map_iterdata)
         first = self.executor.map(map_function, data, *args, **options)
 
-        def again(element: Any) -> Callable[[], ResponseFuture]:
+        def resubmit(element: Any) -> Callable[[], ResponseFuture]:
             return lambda: self.executor.map(map_function, [element], *args, **options)[0]
 
-        return [RetryingFuture(each, again(element), tries, element) for each, element in zip(first, data, strict=True)]
+        return [
+            RetryingFuture(each, resubmit(element), tries, element) for each, element in zip(first, data, strict=True)
+        ]
 
     def wait(self, fs: list[RetryingFuture], throw_except: bool = True, **options: Any) -> Any:
-        """Wait for futures with all of their retries."""
+        """Wait for futures, including their retries."""
         return self.executor.wait(fs, throw_except, **options)
 
     def get_result(self, fs: list[RetryingFuture], throw_except: bool = True, **options: Any) -> Any:
-        """Wait for futures with all of their retries, and return their values."""
+        """Wait for futures, including their retries, and return their values."""
         return self.executor.get_result(fs, throw_except, **options)
 
     def clean(self, *args: Any, **options: Any) -> None:
-        """As of `FunctionExecutor`."""
+        """Clean up, as `FunctionExecutor.clean` does."""
         self.executor.clean(*args, **options)

@@ -1,4 +1,4 @@
-"""Has this process import us where a program says `import lithops`."""
+"""Makes `import lithops` import this package instead."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _MODULES = (
 
 
 def install() -> None:
-    """Take the place of Lithops, whether it is installed or not."""
+    """Replace Lithops, whether it is installed or not."""
     package = __package__
     sys.modules[NAME] = import_module(package)
     for name in _MODULES:
@@ -44,7 +44,7 @@ def install() -> None:
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """Take the place of Lithops for a while."""
+    """Replace Lithops within a block."""
     before = {name: sys.modules.pop(name) for name in [*sys.modules] if f"{name}.".startswith(f"{NAME}.")}
     install()
     try:
@@ -57,7 +57,7 @@ def installed() -> Iterator[None]:
 
 
 def run(program: Path, arguments: Sequence[str]) -> dict[str, Any]:
-    """Run a program as `python program.py` does, with us in the place of Lithops, and return its names."""
+    """Run a program as `python program.py` does, with this package in place of Lithops, and return its globals."""
     __tracebackhide__ = True
     code = compile(program.read_bytes(), str(program), "exec", dont_inherit=True)
     main = ModuleType("__main__")

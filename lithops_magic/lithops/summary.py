@@ -1,4 +1,4 @@
-"""What the jobs of an executor took and cost."""
+"""Time and cost of an executor's jobs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lithops_magic.lithops.future import ResponseFuture
 
 
 def rows(futures: Iterable[ResponseFuture]) -> list[dict[str, Any]]:
-    """Return one row for each job, under Lithops' names; its cost is its share of what the invocations cost."""
+    """Return one row per job, under Lithops' names; a job's cost is its share of the invocations' cost."""
     found = []
     for job_id, group in groupby(futures, lambda each: each.job_id):
         done = [each for each in group if each.done]

@@ -1,4 +1,4 @@
-"""`FuturesList`: the futures of a job, and what follows from them."""
+"""`FuturesList`: the futures of a job, and chained calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class FuturesList(list[ResponseFuture]):
     """A list of futures that can be mapped over again.
 
-    A chained call begins when its input is there, not before: no sandbox waits, billed, for another one.
+    A chained call starts only when its input is available: no sandbox is billed for waiting on another one.
     """
 
     def __init__(self, futures: Iterable[ResponseFuture] = (), executor: FunctionExecutor | None = None) -> None:
@@ -30,13 +30,13 @@ class FuturesList(list[ResponseFuture]):
         """All futures of the chain."""
 
     def map(self, map_function: Callable[..., Any], sync: bool = False, **options: Any) -> FuturesList:
-        """Map over the values of these futures, which become those of the new calls."""
+        """Map over the values of these futures; the list then holds the new calls' futures."""
         return self._extended(self._executor().map(map_function, FuturesList(self), **options))
 
     def map_reduce(
         self, map_function: Callable[..., Any], reduce_function: Callable[..., Any], sync: bool = False, **options: Any
     ) -> FuturesList:
-        """Map over the values of these futures, and reduce what comes of that."""
+        """Map over the values of these futures, and reduce the results."""
         return self._extended(self._executor().map_reduce(map_function, FuturesList(self), reduce_function, **options))
 
     def wait(self, **options: Any) -> tuple[FuturesList, FuturesList]:
@@ -48,7 +48,7 @@ class FuturesList(list[ResponseFuture]):
         return self._executor().get_result(self.alt_list, **options)
 
     def _executor(self) -> FunctionExecutor:
-        if self.executor is None:  # it comes from a file, or from a task
+        if self.executor is None:  # it was unpickled
             from lithops_magic.lithops.executors import FunctionExecutor
 
             self.executor = FunctionExecutor()
@@ -69,7 +69,7 @@ def as_list(fs: Any) -> list[ResponseFuture]:
     Raises
     ------
     MisuseError
-        It is something else.
+        It is not a future.
     """
     futures = [fs] if isinstance(fs, ResponseFuture) else list(fs)
     for each in futures:
@@ -107,7 +107,7 @@ def sizeof_fmt(num: float, suffix: str = "B") -> str:
 def setup_lithops_logger(
     log_level: str | int | None = "info", log_format: str | None = None, stream: Any = None, filename: str | None = None
 ) -> None:
-    """Have this module's loggers write, to a file if one is given; executors themselves log nothing."""
+    """Configure this package's loggers, with a file if one is given; executors themselves log nothing."""
     logger = logging.getLogger("lithops")
     if log_level is None or log_level is False:
         logger.disabled = True

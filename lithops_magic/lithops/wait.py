@@ -32,17 +32,16 @@ def wait(
 ) -> tuple[FuturesList, FuturesList]:
     """Wait for futures, and return those that are done and those that are not.
 
-    Nothing is polled and nothing has to be downloaded: what that is about is accepted and means nothing. May be called
-    from any thread.
+    Nothing is polled or downloaded, so the arguments about that are ignored. May be called from any thread.
 
     Parameters
     ----------
     throw_except
-        Raise the error of a call as soon as it has failed; the other calls go on, and their results can be had.
+        Raise a call's error as soon as it fails; the other calls continue, and their results remain available.
     return_when
         `ALL_COMPLETED`, `ANY_COMPLETED`, `ALWAYS` (at once), or a percentage of the futures.
     timeout
-        Seconds, after which `TimeoutError` is raised; the calls go on.
+        Seconds after which `TimeoutError` is raised; the calls continue.
     """
     futures = as_list(fs)
     for _future in _ended(futures, _wanted(return_when, len(futures)), timeout, show_progressbar):
@@ -63,14 +62,14 @@ def get_result(
     show_progressbar: bool = True,
     **_: Any,
 ) -> list[Any]:
-    """Wait for futures, and return their values, one for each in their order: also those that are None."""
+    """Wait for futures, and return their values in order, including those that are None."""
     futures = [each for each in as_list(fs) if each._produce_output]
     wait(as_list(fs), None, throw_except, timeout=timeout, show_progressbar=show_progressbar)
     return flat(futures, throw_except)
 
 
 def flat(futures: Iterable[ResponseFuture], throw_except: bool) -> list[Any]:
-    """Return the values of futures; those of further futures that a call has returned stand in its place."""
+    """Return the values of futures; a call that returned futures is replaced by their values."""
     values: list[Any] = []
     for each in futures:
         value = each.result(throw_except)
@@ -79,7 +78,7 @@ def flat(futures: Iterable[ResponseFuture], throw_except: bool) -> list[Any]:
 
 
 def _wanted(return_when: Any, count: int) -> int:
-    """How many futures must be done."""
+    """Return how many futures must be done."""
     if isinstance(return_when, bool) or not isinstance(return_when, int | float) or not -1 <= return_when <= 100:
         raise MisuseError(
             f"return_when must be ALL_COMPLETED, ANY_COMPLETED, ALWAYS or a percentage up to 100, not {return_when!r}"
@@ -88,7 +87,7 @@ def _wanted(return_when: Any, count: int) -> int:
 
 
 def _ended(futures: Sequence[ResponseFuture], wanted: int, timeout: float | None, bar: bool) -> Any:
-    """Yield futures as they end, until as many are done as are wanted."""
+    """Yield futures as they are done, until enough are."""
     from lithops_magic.lithops.progress import bar as new_bar
 
     owners = {each.future: each for each in futures}

@@ -125,17 +125,19 @@ def _remove_abandoned(lock: Path) -> None:
 
 
 @contextlib.contextmanager
-def state_folder(folder: Path, kept: Path | None) -> Iterator[Path]:
-    """Lock a folder for one server's state: `kept`, or else a temporary one."""
+def state_folder(folder: Path, persistent: Path | None) -> Iterator[Path]:
+    """Lock a folder for one server's state: `persistent`, or else a temporary one."""
     from filelock import FileLock, Timeout
 
-    state = kept or folder / f"state-{os.getpid()}-{time.time_ns()}"
-    lock = FileLock(state / ".lock" if kept else state.with_suffix(".lock"))
-    if kept:
+    state = persistent or folder / f"state-{os.getpid()}-{time.time_ns()}"
+    lock = FileLock(state / ".lock" if persistent else state.with_suffix(".lock"))
+    if persistent:
         try:
-            kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+            persistent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as failure:
-            raise LocalError(f"Cannot persist state in {kept} ({failure.strerror}): choose another folder.") from None
+            raise LocalError(
+                f"Cannot persist state in {persistent} ({failure.strerror}): choose another folder."
+            ) from None
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -146,7 +148,7 @@ def state_folder(folder: Path, kept: Path | None) -> Iterator[Path]:
     try:
         yield state
     finally:
-        if not kept:
+        if not persistent:
             shutil.rmtree(state, ignore_errors=True)
             Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()

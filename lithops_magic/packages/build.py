@@ -117,7 +117,7 @@ def _keys(resolution: Resolution, unowned: Sequence[Unit], target: Target) -> It
         yield _OWN, stamp.key([*always, *([unit.name, *stamp.state(files_of_unit(unit))] for unit in unowned)])
     for part in resolution.copied:
         yield part.name, stamp.key([*always, part.pin, *stamp.state(files_of(part.distribution))])
-    edited = {part.name: list(stamp.state(files_of(part.distribution))) for part in resolution.kept}
+    edited = {part.name: list(stamp.state(files_of(part.distribution))) for part in resolution.unchanged}
     for name, pin in resolution.fetched.items():
         origin = [target.glibc, sorted(settings().items()), resolution.hashes.lines([pin]), stamp.state_at(pin)]
         yield name, stamp.key([*always, pin, name in resolution.built, origin, edited.get(name)])
@@ -132,7 +132,7 @@ def _without(resolution: Resolution, known: Container[str]) -> Resolution:
         resolution,
         copied=tuple(part for part in resolution.copied if part.name not in known),
         fetched={name: pin for name, pin in resolution.fetched.items() if name not in known},
-        kept=tuple(part for part in resolution.kept if part.name not in known),
+        unchanged=tuple(part for part in resolution.unchanged if part.name not in known),
     )
 
 
@@ -209,7 +209,7 @@ def install(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str]
         _refuse_altered(folder)
     for part in resolution.copied:
         copy(shippable_files(part.distribution), folder)
-    for part in resolution.kept:
+    for part in resolution.unchanged:
         # What was edited here since it was installed is edited there as well.
         copy(((file.name, file.path) for file in edited_files(part.distribution)), folder)
 

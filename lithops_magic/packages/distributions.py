@@ -73,7 +73,7 @@ class Closure:
     """Everything that some roots require on Lambda."""
 
     parts: dict[str, Part] = field(default_factory=dict)
-    missing: dict[str, Requirement] = field(default_factory=dict)
+    not_installed: dict[str, Requirement] = field(default_factory=dict)
     """What is required there and not installed here."""
     unowned: list[Unit] = field(default_factory=list)
     """Modules among the installed ones that belong to no distribution."""
@@ -134,7 +134,7 @@ def _add(
     name = canonicalize_name(requirement.name)
     distribution = installed(name)
     if distribution is None:
-        closure.missing[name] = requirement
+        closure.not_installed[name] = requirement
         return
     closure.parts.setdefault(name, Part(name, distribution, version_of(distribution), is_pure(distribution), why))
     yield from _requires(distribution, frozenset(requirement.extras), environment)

@@ -33,7 +33,7 @@ def identity(need: Need, target: Target, meaning: Callable[[bytes, str], bytes])
     facts = [
         [request.nothing, request.requirements, [hashlib.sha256(data).hexdigest() for _, data in request.files]],
         sorted(_identity(part) for part in closure.parts.values()),
-        sorted(map(str, closure.missing.values())),
+        sorted(map(str, closure.not_installed.values())),
         # Of what nobody installed nobody wrote down a version: all that is known are its files.
         fingerprint(need, target) if closure.unowned else "",
         sorted(_of_sources(need, meaning)),
@@ -72,7 +72,7 @@ def _sums(archive: bytes) -> dict[str, tuple[int, int]]:
 
 def _identity(part: Part) -> str:
     states = tuple(_state(file.path) for file in files_of(part.distribution))
-    return _known(part, str(getattr(part.distribution, "_path", "")), states)
+    return _content_version(part, str(getattr(part.distribution, "_path", "")), states)
 
 
 def _state(path: Any) -> tuple[int, int, int]:
@@ -84,7 +84,7 @@ def _state(path: Any) -> tuple[int, int, int]:
 
 
 @functools.lru_cache(maxsize=512)
-def _known(part: Part, _folder: str, _states: tuple[tuple[int, int, int], ...]) -> str:
+def _content_version(part: Part, _folder: str, _states: tuple[tuple[int, int, int], ...]) -> str:
     """Return an installed distribution's version, with its content wherever one version may have several."""
     files = files_of(part.distribution)
     edited = [

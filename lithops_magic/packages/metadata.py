@@ -117,7 +117,7 @@ def _files_of(folder: Path, _states: tuple[int, ...]) -> tuple[InstalledFile, ..
     distribution = Distribution.at(folder)
     listed = list(_recorded(distribution) or _noted(distribution, folder) or _guessed(distribution, folder))
     sources = {file.name for file in listed}
-    return tuple(file for file in listed if not _is_made_again(file.name, sources))
+    return tuple(file for file in listed if not _is_generated(file.name, sources))
 
 
 def edited_files(distribution: Distribution, *, compiled: bool = False) -> Iterator[InstalledFile]:
@@ -132,7 +132,7 @@ def edited_files(distribution: Distribution, *, compiled: bool = False) -> Itera
                 yield file
 
 
-def _is_made_again(name: str, sources: set[str]) -> bool:
+def _is_generated(name: str, sources: set[str]) -> bool:
     folder, _, file = name.rpartition("/")
     if f"/{folder}".endswith("/__pycache__"):
         return True

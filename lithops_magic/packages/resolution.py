@@ -36,7 +36,7 @@ class Resolution:
     """Pure distributions, as they are installed here."""
     fetched: dict[str, str] = field(default_factory=dict)
     """Requirements of one exact version each, by name."""
-    kept: tuple[Part, ...] = ()
+    unchanged: tuple[Part, ...] = ()
     """Those installed here of which the same version is fetched."""
     built: frozenset[str] = frozenset()
     """Names of those that are to be built from source."""

@@ -64,7 +64,7 @@ class _Resolver:
     def run(self) -> Resolution:
         fixed = self._asked_for()
         parts = {name: part for name, part in self._closure.parts.items() if name not in fixed}
-        missing = [str(req) for name, req in self._closure.missing.items() if name not in fixed]
+        missing = [str(req) for name, req in self._closure.not_installed.items() if name not in fixed]
         binary = [part for part in parts.values() if not part.pure]
         fetched, memory, fit = fixed, self._memory(binary, missing, fixed), None
         # Nothing is asked of an index where the installed files fit.
@@ -85,7 +85,7 @@ class _Resolver:
         return Resolution(
             copied=tuple(copied),
             fetched=fetched,
-            kept=tuple(part for part in same if part.name in fetched),
+            unchanged=tuple(part for part in same if part.name in fetched),
             built=frozenset(self._built.intersection(fetched)),
             differences=others,
             notes=(*notes(self._uv.target, unasked), *dict.fromkeys(self._warnings)),

@@ -97,7 +97,7 @@ def supply(need: Need, target: Target, notify: Callable[[str], None], room: Room
 def _supply(need: Need, target: Target, notify: Callable[[str], None], room: Room, *, learns: bool) -> Supply:
     request, closure = closure_of(need, target, learns=learns)
     built: list[Layer] = []
-    if closure.parts or closure.missing or closure.unowned or request.requirements or request.files:
+    if closure.parts or closure.not_installed or closure.unowned or request.requirements or request.files:
         own = replace(room, layers=max(0, room.layers - need.layered))
         built += _layers(closure, request, Uv(target), Cache.of_user(), notify, own)
     if need.layered:
@@ -165,7 +165,7 @@ def _layers(
     known = [recall(text, cache) for text in json.loads(cache.read(name) or "[]")]
     if known and all(known):
         return tuple(filter(None, known))
-    count = len(closure.parts) + len(closure.missing) + len(request.requirements)
+    count = len(closure.parts) + len(closure.not_installed) + len(request.requirements)
     notify(f"Resolving {count} package{'s' * (count != 1)} for Lambda")
     resolution = resolve(closure, request, uv, cache)
     pieces = build(resolution, closure.unowned, uv, cache, notify, partial(check, room=room))
@@ -188,7 +188,7 @@ def _key(closure: Closure, request: Request, target: Target) -> str:
         FORMAT,
         [target.minor, target.architecture, platform.platform() if target.here else "", bytecode.kind(target)],
         sorted([part.pin, part.pure, *stamp.state(files_of(part.distribution))] for part in closure.parts.values()),
-        sorted(map(str, closure.missing.values())),
+        sorted(map(str, closure.not_installed.values())),
         sorted([unit.name, str(unit.path), *stamp.state(files_of_unit(unit))] for unit in closure.unowned),
         [request.requirements, [stamp.state_at(text) for text in request.requirements]],
         [[hashlib.sha256(data).hexdigest() for _, data in request.files]],

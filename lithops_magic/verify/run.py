@@ -48,7 +48,7 @@ CHECKS: tuple[tuple[str, str, Check], ...] = (
     ("Invoke: largest reply", "200 with 6,291,556 bytes", service.full_reply),
     ("Invoke: larger reply", "200 Unhandled Function.ResponseSizeTooLarge", service.too_large_reply),
     ("Invoke: not JSON", str(service.NOT_JSON), service.not_json),
-    ("Invoke: unknown function", str(service.MISSING), service.missing),
+    ("Invoke: unknown function", str(service.UNKNOWN_FUNCTION), service.unknown_function),
     ("S3: range", "206 bytes 2-4/10", service.ranged),
     ("S3: range beyond the end", "416 InvalidRange", service.beyond),
     ("S3: conditional write", "412 PreconditionFailed", service.written_once),

@@ -207,12 +207,12 @@ def not_json(ground: Ground) -> Seen:
     return compare(NOT_JSON, _invoked(ground, None, body=b"{not json"))
 
 
-MISSING = Expected(404, "ResourceNotFoundException", r"Function not found: arn:aws[\w-]*:lambda:.+", _REFUSED)
+UNKNOWN_FUNCTION = Expected(404, "ResourceNotFoundException", r"Function not found: arn:aws[\w-]*:lambda:.+", _REFUSED)
 
 
-def missing(ground: Ground) -> Seen:
+def unknown_function(ground: Ground) -> Seen:
     name = f"{ground.probe[:40]}-missing"
-    return compare(MISSING, ask(lambda: ground.raw.invoke(FunctionName=name, Payload=b"{}")))
+    return compare(UNKNOWN_FUNCTION, ask(lambda: ground.raw.invoke(FunctionName=name, Payload=b"{}")))
 
 
 RANGED = Expected(206, headers=("content-range", "etag"), values={"range": "bytes 2-4/10", "body": "234"})

@@ -72,15 +72,15 @@ class _Packer:
     def __init__(self) -> None:
         self.pieces: list[Any] = []
         """Pickles of values, and exceptions that refer to other pieces by position; the first is the one packed."""
-        self._known: dict[int, int | None] = {}
+        self._places: dict[int, int | None] = {}
         self._alive: list[Any] = []
         self._room = LIMIT
         self._links = LINKS
 
     def exception(self, error: BaseException) -> int | None:
         """Add an exception; None if there are too many."""
-        if id(error) in self._known:
-            return self._known[id(error)]
+        if id(error) in self._places:
+            return self._places[id(error)]
         if self._links == 0:
             return None
         self._links -= 1
@@ -107,7 +107,7 @@ class _Packer:
 
     def _place(self, value: Any) -> int:
         self._alive.append(value)  # else another value could reuse its id
-        self._known[id(value)] = len(self.pieces)
+        self._places[id(value)] = len(self.pieces)
         return len(self.pieces)
 
     def _value(self, value: Any) -> int | None:
@@ -128,13 +128,13 @@ class _Packer:
         return fits
 
     def _shared(self, value: Any) -> int | None:
-        if id(value) in self._known:
-            return self._known[id(value)]
+        if id(value) in self._places:
+            return self._places[id(value)]
         if isinstance(value, BaseException):
             return self.exception(value)
         place = self._value(value)
         self._alive.append(value)
-        self._known[id(value)] = place
+        self._places[id(value)] = place
         return place
 
     def _argument(self, value: Any) -> int | None:

@@ -13,7 +13,7 @@ from .store import Problem, Store
 SHARE, UNUSED = 1 / 4, 1 / 16
 """Shares of the sandbox's memory for cached parts: the current job's, which it shares, and other jobs'."""
 
-_kept: dict[str, list[bytearray]] = {}
+_cached: dict[str, list[bytearray]] = {}
 """Fetched parts by hash, the latest last. They live in a process that runs no user code; the jobs' processes are
 forked from it, so what a job changes is its own copy."""
 _problem: Problem | None = None
@@ -66,7 +66,7 @@ def keep(function: dict[str, Any], store: Store | None) -> None:
         packing.parts(_container(function, store), note)
         trim(UNUSED, wanted)
         for name, sizes in wanted.items():
-            _kept[name] = _kept.pop(name, []) or _fetched(name, sizes, function, store)
+            _cached[name] = _cached.pop(name, []) or _fetched(name, sizes, function, store)
     except Problem as problem:
         _problem = problem
 
@@ -74,11 +74,11 @@ def keep(function: dict[str, Any], store: Store | None) -> None:
 def trim(share: float, wanted: Container[str] = ()) -> None:
     """Evict the oldest parts beyond a share of the memory, but nothing `wanted`."""
     room = share * int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")) * 2**20
-    for name in [*_kept][::-1]:
+    for name in [*_cached][::-1]:
         if name not in wanted:
-            room -= sum(map(len, _kept[name]))
+            room -= sum(map(len, _cached[name]))
             if room < 0:
-                del _kept[name]
+                del _cached[name]
 
 
 def _parts(function: dict[str, Any], store: Store | None) -> tuple[int, list[Any]]:
@@ -92,7 +92,7 @@ def _parts(function: dict[str, Any], store: Store | None) -> tuple[int, list[Any
     def piece(name: str, sizes: packing.Sizes) -> list[bytearray]:
         if name in taken:  # two equal objects
             return [*map(bytearray, taken[name])]
-        taken[name] = _kept.pop(name, []) or _fetched(name, sizes, function, store)
+        taken[name] = _cached.pop(name, []) or _fetched(name, sizes, function, store)
         return taken[name]
 
     return packing.parts(_container(function, store), piece)
@@ -125,9 +125,9 @@ def _container(function: dict[str, Any], store: Store | None) -> bytes | bytearr
     if "data" in function:
         return fetch(function, store, "function")
     name = function["sha256"]
-    if name not in _kept:
-        _kept[name] = [fetch(function, store, "function")]  # type: ignore[list-item]
-    return _kept[name][0]
+    if name not in _cached:
+        _cached[name] = [fetch(function, store, "function")]  # type: ignore[list-item]
+    return _cached[name][0]
 
 
 def _fetched(name: str, sizes: packing.Sizes, function: dict[str, Any], store: Store | None) -> list[bytearray]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
-from . import exceptions, missing
+from . import exceptions, not_found
 from .capture import encodable
 from .cell import FILE
 from .sources import shorten
@@ -54,7 +54,7 @@ def report(error: BaseException, with_locals: bool = False) -> dict[str, Any]:
     """
     plain: dict[str, Any] = {"type": _type(error), "message": _message(error, TEXT_LIMIT), "frames": [], "cause": None}
     fields: dict[str, Any] = {"error": plain}
-    if names := missing.asked():
+    if names := not_found.asked():
         fields["missing"] = names
     with contextlib.suppress(BaseException):
         fields["error"] = describe(error)

@@ -101,7 +101,7 @@ class Store:
         self._prefix: str = place["prefix"]
         self._after: float = place.get("after", 0.0)
         self._runs: int = place.get("runs", 0)
-        self._again: list[str] = place.get("again", [])
+        self._rerun: list[str] = place.get("again", [])
         self._key = key
         # The function's own credentials, before a task's environment variables hide them.
         self._settings = {name: _variable(*variables) for name, variables in _SETTINGS.items()}
@@ -157,7 +157,7 @@ class Store:
 
     def keep(self, task: int, outcome: dict[str, Any]) -> bool:
         """Store an outcome unless another run of the task already has; False if it is to be rerun, or S3 refuses."""
-        if outcome["status"] in self._again:
+        if outcome["status"] in self._rerun:
             return False
         import hmac
 

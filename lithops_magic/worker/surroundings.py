@@ -14,7 +14,7 @@ class Surroundings:
 
     def __init__(self) -> None:
         self._environ, self._variables = os.environ, dict(os.environ)
-        self._known = dict(_raw())
+        self._saved = dict(_raw())
         self._path, self._places = sys.path, list(sys.path)
         self._folder = os.getcwd()
         self._umask = os.umask(0o22)
@@ -22,7 +22,7 @@ class Surroundings:
 
     def restore(self) -> None:
         """Restore what differs."""
-        if os.environ is not self._environ or _raw() != self._known:
+        if os.environ is not self._environ or _raw() != self._saved:
             os.environ = self._environ  # noqa: B003 - what a task has put in its place is no longer wanted
             os.environ.clear()
             os.environ.update(self._variables)

@@ -124,7 +124,7 @@ def interpreter(tmp_path: Path, script: str) -> str:
             "echo warning >&2; echo 'No module named moto: pip install lithops-magic[local]' >&2; exit 1",
             "No module named",
         ),
-        ("exit 3", "ended with status 3"),
+        ("exit 3", "exited with status 3"),
         ("echo nonsense", "reported no address"),
         ("exit 0", "reported no address"),
         ("exec sleep 60", "did not start within"),

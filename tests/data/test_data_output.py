@@ -85,12 +85,12 @@ def test_another_process_reads_what_stayed_there_and_writes_nothing_when_it_look
     store.connections.clear()
     data.connect("data-output/attached/{index}.json", SETTINGS)
     assert [each.get() for each in result.values()] == [[5], [6]]
-    kept = output.Kept(lambda number: number, "data-output", "attached/{index}.json")
+    kept = output.Storing(lambda number: number, "data-output", "attached/{index}.json")
     assert kept(7) == 7
     assert result[0].get() == [5]
     # A function that a journal has is wrapped already, and is wrapped once.
-    again = data.kept(kept, "data-output/attached/{index}.json", SETTINGS)
-    assert not isinstance(again.__wrapped__, output.Kept)
+    again = data.storing(kept, "data-output/attached/{index}.json", SETTINGS)
+    assert not isinstance(again.__wrapped__, output.Storing)
 
 
 def test_coroutines_errors_and_a_second_try_are_as_usual(bucket: Any) -> None:
@@ -165,4 +165,4 @@ def test_who_may_not_write_is_told_how_to(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(store.connections, "mine", Denied)
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "as in a task")
     with pytest.raises(PermissionError, match="role create --writable-bucket mine` allows it"):
-        output.Kept(str, "mine", "x/{index}")._kept("1", 0)
+        output.Storing(str, "mine", "x/{index}")._stored("1", 0)

@@ -377,7 +377,7 @@ def test_clocks() -> None:
     s = after(ev.Ended(112.0), start=s).at(500.0)
     assert (s.elapsed, s.running_seconds) == (12.0, 8.0)
     # What is run again later continues both clocks.
-    again = s.again(5, 600.0)
+    again = s.rerun(5, 600.0)
     assert again.started_at == 588.0
     later = after(ev.Started(601.0, 512), start=again).at(605.0)
     assert (later.elapsed, later.running_seconds, later.done) == (17.0, 12.0, 5)

@@ -181,9 +181,9 @@ def test_what_was_changed_or_is_gone_is_computed_and_said(mark: int, store: Obje
         def mapped(x: int, about: str = about) -> tuple[int, bytes]:
             return task(x)
 
-        before = {one.name for one in listing.kept(store)}
+        before = {one.name for one in listing.cached_functions(store)}
         cached(mapped, range(3), settings=SETTINGS)
-        (function,) = [one for one in listing.kept(store) if one.name not in before]
+        (function,) = [one for one in listing.cached_functions(store) if one.name not in before]
         (key,) = store.list(function.prefixes[0] + spoilt)
         store.put(key, b"cos\nsystem\n(S'exit 1'\ntR.".ljust(store_size(store, key), b" "))
         result = cached(mapped, range(3))
@@ -231,11 +231,11 @@ def test_where_there_is_no_bucket_yet_nothing_is_there(mark: int) -> None:
     empty = ObjectStore(Cloud.connect(settings), settings)
     with Shelf(empty, "0" * 32, DAY, {}) as one:
         assert (one.load(), len(one)) == (0, 0)
-    assert listing.kept(empty) == []
+    assert listing.cached_functions(empty) == []
     # The first value makes it.
     with Shelf(empty, "0" * 32, DAY, {}) as one:
         one.add(b"k" * 32, b"value", b"", 0.0, 0.0)
-    assert [kept.values for kept in listing.kept(empty)] == [1]
+    assert [kept.values for kept in listing.cached_functions(empty)] == [1]
 
 
 def test_the_first_writer_wins(mark: int, store: ObjectStore) -> None:

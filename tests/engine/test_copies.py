@@ -293,7 +293,7 @@ def test_invocations_are_spread_over_functions_that_count_as_one(small: None, se
     assert listed.label == f"{listed.name} × 3"
     assert set(aws_lambda.deployed_here()) >= set(result.values())
     # What a new process does not know it has read.
-    aws_lambda._known.clear()
+    aws_lambda._deployments.clear()
     seen: list[str] = []
 
     def see(operation: str, _: Any) -> None:
@@ -353,7 +353,7 @@ def test_the_job_goes_on_without_copies_that_are_refused(
         "Code storage limit exceeded."
     )
     # A new process tries again.
-    aws_lambda._known.clear()
+    aws_lambda._deployments.clear()
     assert len(set(run(settings).values())) == 3
 
 

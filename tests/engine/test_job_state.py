@@ -149,7 +149,7 @@ def test_a_job_that_goes_on_keeps_what_was_spent_and_starts_its_counts_anew() ->
         invocations=11, phase="Deploying", notes=("a note",), state="cancelled", task_seconds=12.0, cost=0.5,
         request_cost=0.1, memory_mb=512, started_at=100.0, running_at=103.0, ended_at=110.0,
     )  # fmt: skip
-    assert before.again(4, 200.0) == Snapshot(
+    assert before.rerun(4, 200.0) == Snapshot(
         total=10, done=4, retried=7, throttled=8, backups=9, invocations=11, task_seconds=12.0, cost=0.5,
         request_cost=0.1, memory_mb=512, started_at=190.0, elapsed=10.0, running_seconds=7.0,
     )  # fmt: skip
@@ -201,21 +201,21 @@ def test_a_future_has_what_its_task_has() -> None:
 
 def test_a_task_without_outcome_says_why() -> None:
     made, tasks = started(2)
-    assert made.missing(0) is not None
-    assert str(made.missing(0)) == "Task 0 has not finished yet: it is running. Use wait()."
-    assert str(made.missing(7)) == "Task 7 has not finished yet: it is queued. Use wait()."
-    assert isinstance(made.missing(0), TaskPending)
+    assert made.why_unfinished(0) is not None
+    assert str(made.why_unfinished(0)) == "Task 0 has not finished yet: it is running. Use wait()."
+    assert str(made.why_unfinished(7)) == "Task 7 has not finished yet: it is queued. Use wait()."
+    assert isinstance(made.why_unfinished(0), TaskPending)
     waiting = made.future(7)
     made.record((), (), [(tasks[0], 1, "")])
-    assert made.missing(0) is None
+    assert made.why_unfinished(0) is None
     made.break_off(ValueError("gone"))
-    assert str(made.missing(7)) == "Task 7 was not run: the job ended with ValueError: gone"
+    assert str(made.why_unfinished(7)) == "Task 7 was not run: the job ended with ValueError: gone"
     assert isinstance(waiting.exception(0), JobCancelled)
     # What is in flight may still come.
-    assert isinstance(made.missing(1), TaskPending)
+    assert isinstance(made.why_unfinished(1), TaskPending)
     other, _ = started(1)
     other.cancel()
-    assert str(other.missing(5)) == "Task 5 was not run: the job was stopped"
+    assert str(other.why_unfinished(5)) == "Task 5 was not run: the job was stopped"
 
 
 def test_a_job_ends_once() -> None:
@@ -266,12 +266,12 @@ def test_a_stopped_iterator_had_as_many_items_as_were_taken() -> None:
     assert (made.running, made.stats(0).memory_mb, made.stats(0).attempts) == (1, 256, 1)
     made.cancel()
     assert (made.snapshot().total, made.snapshot().cancelled) == (2, 1)
-    assert made.kept(1) == made.item(1) == "b"
+    assert made.raw_item(1) == made.item(1) == "b"
     other = job(["x", "y"])
-    assert (other.kept(1), other.whole) == ("y", True)
+    assert (other.raw_item(1), other.whole) == ("y", True)
     lost = job()
     with pytest.raises(LookupError, match="item 4 was taken from an iterator and not kept"):
-        lost.kept(4)
+        lost.raw_item(4)
 
 
 def test_items_that_are_more_than_they_said_make_the_total_unknown() -> None:
@@ -289,7 +289,7 @@ def test_again_runs_what_is_missing_over_the_same_items() -> None:
     made.fail(tasks[1], ERROR)
     made.end()
     options = MapOptions(retries=9)
-    again = made.again([1], options)
+    again = made.rerun([1], options)
     assert (again.options, again.function, again.name_code, again.sequence) == (options, abs, str, [0, 1, 2])
     assert (again.whole, made.whole) == (False, True)
     assert (again.snapshot().done, again.snapshot().failed, again.snapshot().total) == (2, 0, 3)
@@ -314,7 +314,7 @@ def test_the_clock_of_what_runs_again_goes_on(monkeypatch: pytest.MonkeyPatch) -
     assert made.clock() == 7.0
     made.cancel()
     now[0], wall[0] = 150.0, 1050.0
-    again = made.again([0, 1], MapOptions())
+    again = made.rerun([0, 1], MapOptions())
     assert again.clock() == again.snapshot().elapsed == 7.0
     assert again.began == 1043.0
 

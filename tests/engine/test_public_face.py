@@ -252,7 +252,7 @@ def test_a_result_speaks_a_futures_language() -> None:
     result, gate = halted()
     assert (result.done(), result.running(), result.cancelled()) == (False, True, False)
     for ask in (result.result, result.exception):
-        with pytest.raises(TimeoutError, match="not over"):
+        with pytest.raises(TimeoutError, match="not finished"):
             ask(timeout=0.01)
     gate.set()
     assert isinstance(result.exception(timeout=60), ZeroDivisionError)

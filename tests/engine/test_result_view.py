@@ -48,7 +48,7 @@ def job(count: int) -> Job:
 
 def test_a_stopped_result_says_how_to_go_on() -> None:
     made = job(5)
-    made.start_again = lambda *_: made
+    made.start_rerun = lambda *_: made
     tasks = [task for index in range(5) if (task := made.add(f"item {index}"))]
     made.submit(tasks[:2], 256)
     made.record([], [], [(tasks[0], "value", "one line\n")])

@@ -207,7 +207,7 @@ def test_nothing_is_left_behind(
 
     def left() -> tuple[int, int, int, int]:
         # Deployed functions are kept for the next job, and with them boto3's clients and their connections.
-        aws_lambda._known.clear()
+        aws_lambda._deployments.clear()
         gc.collect()
         return sum(job() is not None for job in ended), proxy.connections, _threads(), _files()
 

@@ -38,7 +38,7 @@ def pack(members: list[tuple[str, str, int]]) -> bytes:
 
 @pytest.fixture
 def archives(tmp_path: Path) -> Archives:
-    return Archives(tmp_path, kept_unused=0.0)
+    return Archives(tmp_path, unused_lifetime=0.0)
 
 
 @POSIX

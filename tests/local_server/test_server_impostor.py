@@ -178,8 +178,8 @@ def test_a_silent_or_endless_answer_is_no_proof(monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture(autouse=True)
 def nothing_known() -> Iterator[None]:
     """What other tests deployed is not this server's."""
-    known = dict(aws_lambda._known)
-    aws_lambda._known.clear()
+    known = dict(aws_lambda._deployments)
+    aws_lambda._deployments.clear()
     yield
-    aws_lambda._known.clear()
-    aws_lambda._known.update(known)
+    aws_lambda._deployments.clear()
+    aws_lambda._deployments.update(known)

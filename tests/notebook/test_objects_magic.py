@@ -72,9 +72,9 @@ def test_completion_starts_no_local_aws_and_waits_for_nobody(
     loaded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LITHOPS_MAGIC_LOCAL_DIR", str(tmp_path / "none"))
-    bucket_names._known.clear()
+    bucket_names._cache.clear()
     assert completed(loaded, "%%lambda_map obj in s3('buck") == set()
     assert not (tmp_path / "none").exists() or not list((tmp_path / "none").glob("*.json"))
     monkeypatch.setattr(bucket_names, "PATIENCE", 0.0)
-    bucket_names._known.clear()
+    bucket_names._cache.clear()
     assert bucket_names.beginning_with("buck", lambda: builtins.__dict__["no"]) == []

@@ -130,8 +130,8 @@ def test_only_what_is_required_on_lambda(tmp_path: Path, monkeypatch: pytest.Mon
     units = need_of({"top_x": "imported"}, Request()).units
     closure = close(units, (), (), Target(12, "x86_64"))
     assert sorted(closure.parts) == ["linux-x", "more-x", "quick-x", "top-x"]
-    assert closure.missing == {}
-    assert list(close(units, (), (), Target(12, "arm64")).missing) == ["absent-x"]
+    assert closure.not_installed == {}
+    assert list(close(units, (), (), Target(12, "arm64")).not_installed) == ["absent-x"]
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_pytorch_comes_without_cuda_unless_other_indexes_are_configured(
 
     def closure() -> set[str]:
         found = close((), (), roots, Target(13, "x86_64"))
-        return {*found.parts, *found.missing}
+        return {*found.parts, *found.not_installed}
 
     assert configuration() == {"UV_TORCH_BACKEND": "cpu"}
     assert closure() == {"torch", "numpy"}

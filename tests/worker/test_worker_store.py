@@ -248,7 +248,7 @@ def test_a_part_that_is_not_what_was_written_is_not_unpickled_and_one_that_is_go
     objects.delete_prefix(key)
     assert handler.handle(event, Context)["outcomes"][0]["status"] == "absent"
     # The same process of the job finds it as soon as it is there again.
-    Function.pickle(task).place(place, again=True)
+    Function.pickle(task).place(place, recheck=True)
     assert loaded(handler.handle(event, Context)["outcomes"][0]) == data[0]
 
 

@@ -108,16 +108,16 @@ class ObjectStore:
             patiently(self._ensure_bucket)
             patiently(write)
 
-    def put_once(self, data: bytes, *, sha256: str, again: bool = False) -> str:
+    def put_once(self, data: bytes, *, sha256: str, recheck: bool = False) -> str:
         """Write an object named by its hash unless it is there already, and return its key.
 
         Parameters
         ----------
-        again
+        recheck
             Look again even if this process wrote it: somebody could not find it.
         """
         key = f"{JOB_PREFIX}objects/{sha256}"
-        if (again or key not in self._present) and not self._is_whole(key, sha256):
+        if (recheck or key not in self._present) and not self._is_whole(key, sha256):
             self._put(lambda: self._write(key, data, sha256=sha256))
         self._present.add(key)
         return key

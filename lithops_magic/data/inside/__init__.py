@@ -1,1 +1,1 @@
-"""What tasks need to read their part of the data: shipped with a job that has such items; the standard library only."""
+"""Code with which tasks read their part of the data: shipped with such jobs; standard library only."""

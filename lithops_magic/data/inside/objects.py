@@ -1,4 +1,4 @@
-"""What a task gets for an object or a part of one: `obj.key`, `obj.read()`, `obj.data_stream`."""
+"""The `obj` of a task, an object or a part of one: `obj.key`, `obj.read()`, `obj.data_stream`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from . import reading, records, store
 
 
 class Part:
-    """Bytes of an object: all, or the records that begin in a range of it.
+    """An object's bytes: all of them, or the records that begin in a range.
 
     Attributes
     ----------
     part, total_parts : int
-        Which part of its object it is, from 1 on, and how many there are.
+        The number of this part of its object, from 1, and the number of parts.
     start, stop : int
-        The range; the last record may end behind it.
+        The range; the last record may extend beyond it.
     size : int
-        Bytes of the whole object; -1 if a web server does not tell.
+        Bytes of the whole object; -1 if a web server does not say.
     key : str
-        What names the object: in S3 its key, else its address or path.
+        The object's key in S3, else its address or path.
     bucket : str or None
         Its bucket in S3.
     """
@@ -64,7 +64,7 @@ class Part:
         return b"".join(self._chunks())
 
     def _chunks(self) -> Iterator[bytes]:
-        # Of an empty object it must be seen that it still is.
+        # Even an empty object is read, to notice if it has changed.
         if self.size <= 0:
             return iter([self._read(0, self.size)])
         if self._newline is None or self.total_parts == 1:
@@ -103,7 +103,7 @@ class S3Part(Part):
     bucket, key : str
         Where it is.
     etag : str
-        Tells this version of the object from any other.
+        Identifies this version of the object.
     """
 
     def __init__(self, *fields: Any) -> None:
@@ -122,12 +122,12 @@ class S3Part(Part):
 
 
 class UrlPart(Part):
-    """What a web server has at an address, or a part of it.
+    """A web resource, or a part of it.
 
     Attributes
     ----------
     url : str
-        The address, which is its `key` as well.
+        The address, which is also its `key`.
     """
 
     def __init__(self, *fields: Any) -> None:
@@ -147,12 +147,12 @@ class UrlPart(Part):
 
 
 class FilePart(Part):
-    """A file of the notebook's machine, or a part of it; its bytes travel with the item.
+    """A file of the notebook's machine, or a part of it; its bytes are sent with the item.
 
     Attributes
     ----------
     path : str
-        Where the file is there, which is its `key` as well.
+        The file's path there, which is also its `key`.
     """
 
     def __init__(self, *fields: Any) -> None:

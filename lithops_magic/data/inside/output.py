@@ -1,4 +1,4 @@
-"""Writes what tasks return to S3 and returns references; the suffix of the key says how a value is written."""
+"""Writes tasks' values to S3 and returns references; the key's suffix selects the format."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from typing import Any
 from . import store
 
 MULTIPART = 64 * 2**20
-"""Bytes from which an object is written through several connections."""
+"""Bytes from which an object is uploaded in parallel parts."""
 _TEXT = ("csv", "html", "md", "svg", "txt", "xml")
 _WORKER = "lithops_magic_worker.cell"
 
 
 class S3Reference:
-    """A value that lies in S3.
+    """A value stored in S3.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class S3Reference:
     size : int
         Bytes.
     sha256 : str
-        What they must hash to.
+        The expected hash of the bytes.
     kind : str
         How the value was written: bytes, text, csv, json, npy, parquet or pickle.
     """
@@ -39,12 +39,12 @@ class S3Reference:
         self.bucket, self.key, self.size, self.sha256, self.kind = bucket, key, size, sha256, kind
 
     def read(self) -> bytes:
-        """Return the bytes, which must be those that were written.
+        """Return the bytes, verified to be those that were written.
 
         Raises
         ------
         OSError
-            They have been changed since, or deleted.
+            They have been changed or deleted since.
         """
         try:
             with store.client(self.bucket).get_object(Bucket=self.bucket, Key=self.key)["Body"] as body:
@@ -75,17 +75,17 @@ class S3Reference:
         return hash(self.sha256)
 
 
-class Kept:
-    """A function whose values stay in S3, each under the key of its task: a task that runs twice writes it twice.
+class Storing:
+    """A function whose values stay in S3, each under its task's key: a task that runs twice writes it twice.
 
     Parameters
     ----------
     function
-        The user's.
+        The user's function.
     bucket, template
         Where values go; `{index}` stands for the task's number.
     needed
-        Modules that writing takes, which so come along.
+        Modules needed for writing; referenced here so that they are shipped.
     """
 
     def __init__(self, function: Callable[..., Any], bucket: str, template: str, needed: tuple[Any, ...] = ()) -> None:
@@ -97,19 +97,19 @@ class Kept:
     def __call__(self, *arguments: Any) -> Any:
         worker = sys.modules.get(_WORKER)
         if worker is None:
-            # Where a task is looked into, nothing is written in its place.
+            # When debugged in the notebook, the task writes nothing.
             return self.__wrapped__(*arguments)
         index = worker.Namespace.task
-        # The worker looks after the names of a cell, which it cannot see in here.
+        # The worker restores a cell's names, but cannot see the cell inside this wrapper.
         with worker.Namespace() as names:
             names.keep(self.__wrapped__)
             value = self.__wrapped__(*arguments)
-            return self._awaited(value, index) if isinstance(value, CoroutineType) else self._kept(value, index)
+            return self._awaited(value, index) if isinstance(value, CoroutineType) else self._stored(value, index)
 
     async def _awaited(self, value: Any, index: int) -> Any:
-        return self._kept(await value, index)
+        return self._stored(await value, index)
 
-    def _kept(self, value: Any, index: int) -> Any:
+    def _stored(self, value: Any, index: int) -> Any:
         if value is None:
             return None
         bucket, template = self._place
@@ -127,12 +127,12 @@ class Kept:
 
 
 def dumps(value: Any, key: str) -> tuple[bytes, str]:
-    """Return a value as the key's suffix says, and what it has become.
+    """Serialize a value in the format of the key's suffix, and return its bytes and kind.
 
     Raises
     ------
     TypeError
-        It is nothing of that kind.
+        The value cannot be written in that format.
     """
     suffix = key.rpartition("/")[2].rpartition(".")[2].lower()
     if isinstance(value, bytes | bytearray | memoryview):
@@ -145,7 +145,7 @@ def dumps(value: Any, key: str) -> tuple[bytes, str]:
     if suffix == "parquet" and hasattr(value, "to_parquet"):
         return bytes(value.to_parquet(None)), suffix
     if suffix == "csv" and hasattr(value, "to_csv"):
-        # Rows that are only numbered need no column of numbers.
+        # A default index is not worth a column.
         return str(value.to_csv(index=type(value.index).__name__ != "RangeIndex")).encode(), suffix
     if suffix in ("parquet", "csv"):
         kind = type(value).__name__
@@ -158,7 +158,7 @@ def dumps(value: Any, key: str) -> tuple[bytes, str]:
 
 
 def loads(data: bytes, kind: str) -> Any:
-    """Return what `dumps` was given, as far as its format keeps it."""
+    """Return the value given to `dumps`, as far as its format preserves it."""
     if kind in ("parquet", "csv"):
         return getattr(import_module("pandas"), f"read_{kind}")(io.BytesIO(data))
     if kind == "npy":

@@ -1,4 +1,4 @@
-"""Reads an object ahead of whoever consumes it, through several connections, and gives it the face of a file."""
+"""Reads an object ahead of its consumer over several connections, as a file."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 BLOCK = 8 * 2**20
-"""Bytes of a request: enough for its latency not to count."""
+"""Bytes per request: enough for the latency not to matter."""
 CONNECTIONS = 4
-"""Requests at a time: one connection to S3 brings less than a sandbox's line can take."""
+"""Concurrent requests: one connection to S3 does not saturate a sandbox's bandwidth."""
 TAIL = 65_536
-"""Bytes beyond a part that come with its last request: most records end there."""
+"""Bytes beyond a part included in its last request: most records end within them."""
 INLINE = 2**20
-"""Bytes of an object that are read at once, without a thread."""
+"""Bytes up to which an object is read in one request, without a thread."""
 
 Read = Callable[[int, int], bytes]
 
@@ -41,7 +41,7 @@ class _Fetch(threading.Thread):
 
 
 def ahead(read: Read, at: int, end: int, size: int) -> Iterator[bytes]:
-    """Yield an object's bytes from `at` on: up to `end` ahead of time, then the rest as long as it is asked for."""
+    """Yield an object's bytes from `at`: up to `end` with read-ahead, the rest on demand."""
     if end - at <= INLINE:
         if end > at:
             yield read(at, end)
@@ -63,7 +63,7 @@ def ahead(read: Read, at: int, end: int, size: int) -> Iterator[bytes]:
 
 
 class Chunks(io.RawIOBase):
-    """A raw file of the bytes that an iterator yields."""
+    """A raw file of the bytes from an iterator."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
@@ -85,21 +85,21 @@ class Chunks(io.RawIOBase):
         return count
 
     def readall(self) -> bytes:
-        # One read for each 8 kB would be as many copies.
+        # Reads of 8 kB, the default, would make as many copies.
         found = [bytes(self._rest), *self._chunks]
         self._rest = memoryview(b"")
         return found[1] if len(found) == 2 and not found[0] else b"".join(found)
 
 
 class Stream(io.BufferedReader):
-    """A file of a part's bytes; its lines are the records, whatever they end with.
+    """A file of a part's bytes whose lines are the records, whatever their separator.
 
     Parameters
     ----------
     newline
-        What ends a line.
+        The separator.
     refusal
-        Why the bytes have no lines, if they have none.
+        Why the bytes cannot be read by line, if so.
     """
 
     def __init__(self, chunks: Iterator[bytes], newline: bytes = b"\n", refusal: str = "") -> None:
@@ -120,7 +120,7 @@ class Stream(io.BufferedReader):
         raise StopIteration
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        """Return the next record with what ends it, or `size` bytes of it; nothing at the end."""
+        """Return the next record with its separator, or at most `size` bytes of it; empty at the end."""
         limit = -1 if size is None else size
         if not self._has_lines_of_its_own():
             return super().readline(limit)
@@ -129,7 +129,7 @@ class Stream(io.BufferedReader):
             seen = self.peek(1)
             if not seen:
                 break
-            # A separator may have begun in what was taken already.
+            # A separator may have begun in bytes already taken.
             before = max(0, len(line) - len(self._newline) + 1)
             found = (bytes(line[before:]) + seen).find(self._newline)
             taken = len(seen) if found < 0 else found + len(self._newline) - (len(line) - before)
@@ -141,7 +141,7 @@ class Stream(io.BufferedReader):
         return bytes(line)
 
     def readlines(self, hint: int | None = -1, /) -> list[bytes]:
-        """Return the records that are left, or as many as have `hint` bytes."""
+        """Return the remaining records, or about `hint` bytes of them."""
         if not self._has_lines_of_its_own():
             return super().readlines(-1 if hint is None else hint)
         lines, size = [], 0

@@ -1,8 +1,8 @@
-"""Which bytes are a part's: the records that begin in its range, from their first byte to the end of their separator.
+"""The bytes of a part: the records that begin in its range, from their first byte to the end of their separator.
 
-A record begins where the object does and behind each separator; separators are those of `bytes.split`, found from the
-left without overlap. Where a part begins and the one before it ends is worked out from the same bytes in the same way:
-so no record is in two parts, and none is lost.
+A record begins at the start of the object and after each separator; separators are those of `bytes.split`, found from
+the left without overlap. A part's start and its predecessor's end are computed from the same bytes in the same way, so
+no record is in two parts, and none is lost.
 """
 
 from __future__ import annotations
@@ -10,29 +10,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 COMPRESSED = (".gz", ".bz2", ".zst", ".zstd", ".xz")
-"""What ends the name of an object that can only be read from its beginning."""
+"""Suffixes of objects that can only be read from the beginning."""
 
 _LOOK = 4096
-"""Bytes looked at in one step backwards."""
+"""Bytes examined per step backward."""
 
 
 def is_compressed(name: str) -> bool:
-    """Whether an object's name says that it has to be read as a whole."""
+    """Whether, by its name, an object has to be read as a whole."""
     return name.lower().endswith(COMPRESSED)
 
 
 def overlaps(newline: bytes) -> bool:
-    """Whether two occurrences of a separator can overlap, as those of a blank line can in three line feeds."""
+    """Whether two occurrences of a separator can overlap, like those of two line feeds within three."""
     return any(newline.startswith(newline[-size:]) for size in range(1, len(newline)))
 
 
 def scan_from(read: Callable[[int, int], bytes], start: int, newline: bytes) -> int:
-    """Return a position from which a search finds the separators that end at `start` or later as `split` does.
+    """Return a position from which a search finds the same separators at or after `start` as `split` does.
 
     Parameters
     ----------
     read
-        Returns the object's bytes from one position up to another; called only for a separator that can overlap.
+        Returns the object's bytes between two positions; called only for a separator that can overlap.
     """
     before = start - len(newline)
     if before <= 0 or not overlaps(newline):
@@ -43,7 +43,7 @@ def scan_from(read: Callable[[int, int], bytes], start: int, newline: bytes) -> 
         base = max(0, low - width)
         window = read(base, before + width)
         for position in range(before, low, -1):
-            # No occurrence lies across it: what is found from here on does not depend on what is before.
+            # No occurrence crosses this point: what follows does not depend on what comes before.
             if newline not in window[max(0, position - width - base) : position + width - base]:
                 return position
         before = low
@@ -56,7 +56,7 @@ def cut(chunks: Iterable[bytes], at: int, start: int, stop: int, newline: bytes)
     Parameters
     ----------
     chunks
-        The object's bytes from `at` on, in pieces of any size, up to its end; only as many are taken as are needed.
+        The object's bytes from `at` to its end, in chunks of any size; only as many are consumed as needed.
     at
         What `scan_from` returned for `start`.
     """
@@ -87,10 +87,10 @@ def cut(chunks: Iterable[bytes], at: int, start: int, stop: int, newline: bytes)
 
 
 def _end_of_separator(buffer: bytes, base: int, position: int, goal: int, newline: bytes) -> tuple[int, bool]:
-    """Return where the first separator ends that ends at `goal` or later, and True; else where to search on."""
+    """Return the end of the first separator ending at or after `goal`, and True; else where to continue, and False."""
     while (found := buffer.find(newline, position - base)) >= 0:
         position = base + found + len(newline)
         if position >= goal:
             return position, True
-    # The first bytes of a separator may be the last ones that are here.
+    # The buffer may end within a separator.
     return max(position, base + len(buffer) - len(newline) + 1), False

@@ -1,4 +1,4 @@
-"""Reads ranges from S3 and from web servers: what was listed and nothing else, with clear words for what goes wrong."""
+"""Reads ranges from S3 and web servers: only the listed version of an object, with clear errors."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ TRIES = 5
 CHANGED = "changed after it was listed, and none of it was used: rerun the job"
 
 connections: dict[str, Callable[[], Any]] = {}
-"""What returns a client for a bucket, where that is not the sandbox's own: in the notebook."""
+"""Makers of clients by bucket, used in the notebook instead of the sandbox's own credentials."""
 _clients: dict[int, Any] = {}
 _lock = threading.Lock()
 
 
 def client(bucket: str) -> Any:
-    """Return a client of S3, the same for all threads of a process."""
+    """Return an S3 client, one per process and shared by its threads."""
     if bucket in connections:
         return connections[bucket]()
     with _lock:
-        # Not one of the process that this one was forked from.
+        # A forked process must not use its parent's connections.
         if os.getpid() not in _clients:
             import boto3
             from botocore.config import Config
@@ -40,14 +40,14 @@ def client(bucket: str) -> Any:
 
 
 def read_s3(bucket: str, key: str, low: int, high: int, size: int, etag: str, options: dict[str, str]) -> bytes:
-    """Return a range of an object, which must be the one that has this `etag`.
+    """Return a range of the version of an object with this `etag`.
 
     Raises
     ------
     PermissionError
         The role may not read it.
     FileNotFoundError
-        It is not there any more.
+        It no longer exists.
     OSError
         It has changed, or S3 cannot be reached.
     """
@@ -63,12 +63,12 @@ def read_s3(bucket: str, key: str, low: int, high: int, size: int, etag: str, op
 
 
 def read_url(url: str, low: int, high: int, size: int, etag: str) -> bytes:
-    """Return a range of what a web server has, which must be as long as it was and have the same `etag`, if any.
+    """Return a range of a web resource, which must have the same size and `etag` (if any) as when listed.
 
     Raises
     ------
     OSError
-        It has changed, or cannot be had.
+        It has changed, or cannot be read.
     """
     import urllib.request
 
@@ -90,7 +90,7 @@ def read_url(url: str, low: int, high: int, size: int, etag: str) -> bytes:
 
 
 def _patiently(read: Callable[[], bytes], length: int, name: str, bucket: str) -> bytes:
-    """Read again what breaks off on its way."""
+    """Retry reads that break off."""
     for attempt in range(TRIES):
         if attempt:
             time.sleep(min(5.0, 0.2 * 2**attempt))
@@ -111,7 +111,7 @@ def _patiently(read: Callable[[], bytes], length: int, name: str, bucket: str) -
 
 
 def explained(error: Exception, name: str, bucket: str, verb: str = "read") -> Exception | None:
-    """Return what to tell the user instead; None if the same may succeed later."""
+    """Return the error to raise instead; None if a retry may succeed."""
     code = refusals.code_of(error) or str(getattr(error, "code", "") or "")
     if code in ("PreconditionFailed", "412", "416", "InvalidRange"):
         return OSError(f"{name} {CHANGED}")

@@ -27,13 +27,13 @@ LOST_SECONDS = 180.0
 """Beyond the function's timeout: for a connection, newer credentials and a second attempt, and for a look at S3."""
 
 
-_known: dict[object, Deployment] = {}
+_deployments: dict[object, Deployment] = {}
 """By everything that decides where a function runs; saves each further job half a second."""
 
 
 def deployed_here() -> list[str]:
     """Return the names of the functions that this process has found or deployed, the latest first."""
-    latest = reversed(list(_known.values()))
+    latest = reversed(list(_deployments.values()))
     return list(dict.fromkeys(name for known in latest for name in (known.function.name, *known.copies)))
 
 
@@ -93,10 +93,15 @@ class LambdaBackend:
         # What is in S3 expires: once a day it is looked at again.
         content = fingerprint(self._need, Target.of(settings.architecture, local=settings.local))
         key = (settings, self._need, content, _environment(), datetime.now(UTC).date())
-        reused = not afresh and key in _known and _known[key].asked >= copies and _known[key].cloud.is_there()
+        reused = (
+            not afresh
+            and key in _deployments
+            and _deployments[key].asked >= copies
+            and _deployments[key].cloud.is_there()
+        )
         if not reused:
-            _known[key] = deploy(settings, self._need, self._workers, copies, notify, afresh=afresh)
-        known = _known[key]
+            _deployments[key] = deploy(settings, self._need, self._workers, copies, notify, afresh=afresh)
+        known = _deployments[key]
         cloud, deployed = known.cloud, known.function
         asked = self._workers or known.workers
         workers = invoke.allow_sockets(asked)

@@ -40,7 +40,7 @@ class Plan:
     deployed: bool
     supply: Supply
     """The packages that would ship."""
-    missing: int
+    to_upload: int
     """Bytes of packages that are not in the account yet."""
     notes: tuple[str, ...]
     """What the user should know, one sentence each."""
@@ -91,7 +91,7 @@ def plan(
     settings = settings.replace(**{name: value for name, value in asked.items() if value is not None})
     settings, given, notes = gather(settings, blob.need, notify)
     cloud = Cloud.connect(settings, notify)
-    name, deployed, missing = _look_up(cloud, settings, given)
+    name, deployed, to_upload = _look_up(cloud, settings, given)
     count = _count(items)
     return Plan(
         place=cloud.describe(),
@@ -102,7 +102,7 @@ def plan(
         function=name,
         deployed=deployed,
         supply=given,
-        missing=missing,
+        to_upload=to_upload,
         notes=(*blob.warnings, *notes, *filter(None, [prices.estimate_note(cloud.region)])),
         settings=settings,
         options=options,
@@ -121,13 +121,13 @@ def _look_up(cloud: Cloud, settings: Settings, given: Supply) -> tuple[str, bool
     layers = [arn for arn in found if arn is not None]
     to_publish = [layer for layer, arn in zip(given.layers, found, strict=True) if arn is None]
     to_store = missing_archives(cloud, settings, given.archives)
-    missing = sum(one.size for one in (*to_publish, *to_store))
+    to_upload = sum(one.size for one in (*to_publish, *to_store))
     if to_publish:
         # A layer has its version in its name, which AWS gives, and the function's name follows from that.
-        return "", False, missing
+        return "", False, to_upload
     variables = {**settings.env_vars, **archives_variable(cloud, settings, given.archives)}
     complete = settings.replace(layers=(*settings.layers, *layers), env_vars=variables)
-    return *look_up(cloud, complete, worker_package()), missing
+    return *look_up(cloud, complete, worker_package()), to_upload
 
 
 def _count(items: Iterable[Any]) -> int | None:

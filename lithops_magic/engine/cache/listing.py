@@ -19,7 +19,7 @@ _THREADS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class CachedFunction:
     """The cached values of one function."""
 
     name: str
@@ -43,7 +43,7 @@ class Kept:
         return self.name.startswith(name) or name in self.label or name in self.about
 
 
-def kept(store: Store) -> list[Kept]:
+def cached_functions(store: Store) -> list[CachedFunction]:
     """Return what is in the cache, what was written last first.
 
     Raises
@@ -59,14 +59,14 @@ def kept(store: Store) -> list[Kept]:
             return []
         raise
     groups = [(prefix, list(group)) for prefix, group in groupby(listed, key=_prefix)]
-    found: dict[str, list[Kept]] = {}
+    found: dict[str, list[CachedFunction]] = {}
     with ThreadPoolExecutor(_THREADS) as pool:
         for part in pool.map(lambda group: _part(store, *group), groups):
             found.setdefault(part.name, []).append(part)
     return sorted((_together(parts) for parts in found.values()), key=lambda one: -one.written)
 
 
-def clear(store: Store, what: Iterable[Kept]) -> None:
+def clear(store: Store, what: Iterable[CachedFunction]) -> None:
     """Delete values.
 
     Raises
@@ -84,12 +84,12 @@ def _prefix(each: Found) -> str:
     return "/".join(each.key.split("/")[:3]) + "/"
 
 
-def _part(store: Store, prefix: str, objects: Sequence[Found]) -> Kept:
+def _part(store: Store, prefix: str, objects: Sequence[Found]) -> CachedFunction:
     days, name = prefix.split("/")[1:3]
     indexes = [each for each in objects if each.key.startswith(prefix + INDEXES)]
     written = max(each.modified for each in indexes or objects)
     about = _about(store, prefix + ABOUT)
-    return Kept(
+    return CachedFunction(
         name=name,
         label=about.get("label") or about.get("name", ""),
         about=about.get("about", ""),
@@ -109,10 +109,10 @@ def _about(store: Store, key: str) -> dict[str, str]:
     return {name: text for name, text in about.items() if isinstance(text, str)} if isinstance(about, dict) else {}
 
 
-def _together(parts: Sequence[Kept]) -> Kept:
+def _together(parts: Sequence[CachedFunction]) -> CachedFunction:
     """Join what one function has with several lifetimes."""
     latest = max(parts, key=lambda part: part.written)
-    return Kept(
+    return CachedFunction(
         name=latest.name,
         label=latest.label,
         about=latest.about,

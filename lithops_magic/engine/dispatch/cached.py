@@ -103,7 +103,7 @@ class Cached(Uncached):
         self._transfers = Transfers(deliver)
         self._shelf: Shelf | None = None
         self._found: list[tuple[Task, Taken, Entry]] = []
-        self._missing: dict[int, tuple[Key, float, float]] = {}
+        self._misses: dict[int, tuple[Key, float, float]] = {}
         """Of the tasks that are computed: their key, their seconds and what they cost."""
         self._problem = ""
 
@@ -142,7 +142,7 @@ class Cached(Uncached):
             return False
         entry = self._shelf.entry(taken.key.digest)
         if entry is None:
-            self._missing[task.index] = (taken.key, 0.0, 0.0)
+            self._misses[task.index] = (taken.key, 0.0, 0.0)
             return False
         self._found.append((task, taken, entry))
         self.lately += 1
@@ -186,13 +186,13 @@ class Cached(Uncached):
 
     def charged(self, task: Task, bill: Bill) -> None:
         """Note what a task has taken and cost, over all its attempts."""
-        if known := self._missing.get(task.index):
+        if known := self._misses.get(task.index):
             _, seconds = bill.runs.get(task.index, (0.0, bill.event.task_seconds))
-            self._missing[task.index] = (known[0], seconds, known[2] + bill.cost(task.index))
+            self._misses[task.index] = (known[0], seconds, known[2] + bill.cost(task.index))
 
     def keep(self, task: Task, container: bytes, log: str) -> None:
         """Put a task's value into the cache."""
-        known = self._missing.pop(task.index, None)
+        known = self._misses.pop(task.index, None)
         if known is not None and self._shelf is not None and container:
             key, seconds, cost = known
             self._shelf.add(key.digest, container, _told(container, log, self._kinds(key)), seconds, cost)

@@ -180,9 +180,9 @@ class Intake:
                 lane.redirect()
         self.place_function()
 
-    def upload(self, lane: Lane, task: Task, *, again: bool = False) -> None:
+    def upload(self, lane: Lane, task: Task, *, recheck: bool = False) -> None:
         """Bring a task's item to S3; `again` because a sandbox did not find it, or the function, there."""
-        self._parcels.upload(lane, task, self.requests, again=again)
+        self._parcels.upload(lane, task, self.requests, recheck=recheck)
 
     def uploaded(self, message: Uploaded) -> None:
         """Have a task sent whose item is in S3."""

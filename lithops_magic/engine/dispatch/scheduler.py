@@ -101,7 +101,7 @@ class Scheduler:
         self._intake = Intake(
             job, function, source, self._lanes, self._parcels, self._cached, self._journal, paces, versions
         )
-        upload = partial(self._intake.upload, again=True)
+        upload = partial(self._intake.upload, recheck=True)
         self._referee = Referee(job, self._lanes, self._parcels, upload, paces, stragglers, versions, self._cached)
         self._filling = Filling(
             job,

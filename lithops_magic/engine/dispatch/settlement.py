@@ -180,7 +180,7 @@ class Referee:
                 self._cached.keep(task, container, log)
             case verdicts.Fetch(outcome):
                 self._parcels.fetch(lane, task, outcome)
-            case verdicts.Final(error, missing) if missing and self._supplemented(lane, task, error, missing):
+            case verdicts.Final(error, not_found) if not_found and self._supplemented(lane, task, error, not_found):
                 self._return(lane, [task], ev.Retried)
             case verdicts.Final(error) if not (options.retry_errors and isinstance(error, RemoteError)):
                 self._fail(lane, task, error)
@@ -221,11 +221,11 @@ class Referee:
             facts(error).message += f" (the packages differ: {'; '.join(differences)}; {same})"
         self._job.fail(task, error)
 
-    def _supplemented(self, lane: Lane, task: Task, error: TaskError, missing: Asked) -> bool:
+    def _supplemented(self, lane: Lane, task: Task, error: TaskError, not_found: Asked) -> bool:
         """Whether a failed task is to run again with packages that it asked for in vain and that are installed here."""
         if self._job.over or task.flights or not lane.backend.grows:
             return False
-        new = self._supplements.new(error, missing)
+        new = self._supplements.new(error, not_found)
         if self._job.options.retries == 0:
             # No task runs twice, but the next job has what this one lacks.
             remember(new)
@@ -233,7 +233,7 @@ class Referee:
         if new and not self._redeployed(new, error):
             return False
         if not self._supplements.help(task):
-            if absent := self._supplements.absent(error, missing):
+            if absent := self._supplements.absent(error, not_found):
                 facts(error).message += f" ({listed(absent)} is not installed where the notebook runs either)"
             return False
         return True

@@ -30,7 +30,7 @@ class Supplements:
         self._need = need
         self._added: dict[str, str] = {}
         self._ran: dict[int, int] = {}
-        self._known: dict[str, str] = {}
+        self._distributions: dict[str, str] = {}
 
     def help(self, task: Task) -> bool:
         """Whether something was added since the task ran last; if so, it is noted that it runs again."""
@@ -65,9 +65,9 @@ class Supplements:
         return sorted(name for name in names if not self._distribution(name) and not self._distribution(f"{name}=="))
 
     def _distribution(self, name: str) -> str:
-        if name not in self._known:
-            self._known[name] = distribution_of(name)
-        return self._known[name]
+        if name not in self._distributions:
+            self._distributions[name] = distribution_of(name)
+        return self._distributions[name]
 
 
 def _chain(traceback: RemoteTraceback) -> Iterator[RemoteTraceback]:

@@ -68,16 +68,18 @@ class Parcels:
         task.flights += 1
         self._transfers.start(lambda: Fetched(lane, task, _fetched(place, outcome, task)))
 
-    def upload(self, lane: Lane, task: Task, requests: Requests, *, again: bool = False) -> None:
+    def upload(self, lane: Lane, task: Task, requests: Requests, *, recheck: bool = False) -> None:
         """Bring an item to S3; `again` because a sandbox did not find it, or the function, there."""
         place = self.place()
         assert place is not None
 
         def work() -> Uploaded:
             try:
-                if again:
-                    self.function.place(place, again=True)
-                return Uploaded(lane, task, spilled_fragment(task.index, task.item, requests.room, place, again=again))
+                if recheck:
+                    self.function.place(place, recheck=True)
+                return Uploaded(
+                    lane, task, spilled_fragment(task.index, task.item, requests.room, place, recheck=recheck)
+                )
             except LithopsMagicError as error:
                 return Uploaded(lane, task, error)
             except BaseException as error:  # the user's own methods may raise anything, and somebody waits

@@ -44,7 +44,7 @@ class Final:
     """The task failed, and would fail again."""
 
     error: TaskError
-    missing: tuple[tuple[str, str], ...] = ()
+    not_found: tuple[tuple[str, str], ...] = ()
     """Who asked in vain for which module or distribution in its sandbox."""
 
 
@@ -124,7 +124,7 @@ def _verdict(outcome: Outcome, task: Task, position: int, known: _Circumstances)
         case "ok":
             return _value(outcome.value, outcome, task)
         case "error":
-            return Final(_remote_error(outcome, task, known), outcome.missing)
+            return Final(_remote_error(outcome, task, known), outcome.not_found)
         case "timeout":
             error = make(TaskTimeout, task, failures.timeout(known.limits.timeout), outcome.log)
             _attach(error, outcome, known.name_code)

@@ -169,9 +169,9 @@ class Recall:
         with self._changed:
             self._changed.wait_for(lambda: index in self._items or not self._live or index == self.total)
             # Others may come after one whose record is damaged.
-            return index in self._items or (self.damaged > 0 and any(other >= index for other in self._known()))
+            return index in self._items or (self.damaged > 0 and any(other >= index for other in self._indices()))
 
-    def _known(self) -> Iterator[int]:
+    def _indices(self) -> Iterator[int]:
         yield (self.total or 0) - 1
         yield from self._items
         yield from self._answers

@@ -67,7 +67,7 @@ class Job:
         self.on_cancel: Callable[[], None] = lambda: None
         self.serve: Callable[[float], bool] = lambda _: False
         """What a thread that waits does meanwhile, for some seconds; False if there is nothing for it to do."""
-        self.start_again: Callable[..., Job] | None = None
+        self.start_rerun: Callable[..., Job] | None = None
         """Called with a job that is over, indices and options: starts one that runs these tasks again."""
         self.follow: Callable[[], Iterable[tuple[str, str]]] | None = None
         """Yields what tasks print while they run, each line with its task or tasks, until the job is over."""
@@ -78,7 +78,7 @@ class Job:
         self.began = time.time()
         """Wall clock of the start, against which sandboxes' clocks are read."""
         self._items = items
-        self._again: Iterator[int] | None = None
+        self._rerun_order: Iterator[int] | None = None
         """Which tasks are added, if not one after the other."""
         self._snapshot = Snapshot(started_at=self.time.now(), total=total)
         self._futures = Futures(self._outcome)
@@ -95,7 +95,7 @@ class Job:
     @property
     def whole(self) -> bool:
         """Whether it runs all of its items, and not what another job left."""
-        return self._again is None
+        return self._rerun_order is None
 
     @property
     def over(self) -> bool:
@@ -148,7 +148,7 @@ class Job:
         with self.changed:
             return self.ledger.table(), list(self.ledger.lost)
 
-    def kept(self, index: int) -> Any:
+    def raw_item(self, index: int) -> Any:
         """Return a task's item as it is kept: an object, or what an earlier process had prepared of it.
 
         Raises
@@ -170,7 +170,7 @@ class Job:
         LookupError
             It was not kept, or is in S3 and not to be brought.
         """
-        item = self.kept(index)
+        item = self.raw_item(index)
         return item.load(self.download if download else None) if isinstance(item, Prepared) else item
 
     def logs(self) -> dict[int, str]:
@@ -192,7 +192,7 @@ class Job:
         with self.changed:
             if self.over:
                 return None
-            index = self.ledger.add() if self._again is None else next(self._again)
+            index = self.ledger.add() if self._rerun_order is None else next(self._rerun_order)
             if (total := self._snapshot.total) is not None and index >= total:
                 # It was what the items said of themselves.
                 self.publish(ev.Counted(None))
@@ -202,13 +202,13 @@ class Job:
                 self.ledger.octets[index] = octets
             return Task(index, item)
 
-    def again(self, indices: Sequence[int], options: MapOptions) -> Job:
+    def rerun(self, indices: Sequence[int], options: MapOptions) -> Job:
         """Return a job that has what this one has, and runs the tasks that are missing, which are `indices`, again."""
         with self.changed:
             job = Job(options, self.name_code, self._snapshot.total, self.function, self._items, self.time)
             job.ledger = self.ledger.without(indices)
-            job._again = iter(indices)
-            job._snapshot = self._snapshot.again(len(job.ledger.order), self.time.now())
+            job._rerun_order = iter(indices)
+            job._snapshot = self._snapshot.rerun(len(job.ledger.order), self.time.now())
             job.began -= job.clock()
             return job
 
@@ -296,7 +296,7 @@ class Job:
         """The future of one task."""
         return self._futures.of(index)
 
-    def missing(self, index: int) -> LithopsMagicError | None:
+    def why_unfinished(self, index: int) -> LithopsMagicError | None:
         """Why a task has neither value nor error, or None if it has one."""
         with self.changed:
             state = self.ledger.state(index)
@@ -322,8 +322,8 @@ class Job:
 
     def _outcome(self, index: int) -> tuple[BaseException | None, Any] | None:
         """Return a task's error and value; None while it has neither and may still get one."""
-        missing = self.missing(index)
-        if isinstance(missing, TaskPending):
+        unfinished = self.why_unfinished(index)
+        if isinstance(unfinished, TaskPending):
             return None
-        error = missing or self.ledger.errors.get(index)
+        error = unfinished or self.ledger.errors.get(index)
         return error, None if error else self.ledger.values[index]

@@ -77,7 +77,7 @@ class Ledger:
         self._sent, self._started, self._ended = array("f"), array("f"), array("f")
         self._sandboxes: dict[str, int] = {"": 0}
         self._names: list[str] = [""]
-        self._again: set[int] = set()
+        self._to_resend: set[int] = set()
         """Tasks whose attempt counts and gave nothing, until they are sent again."""
         self.lost: list[TaskStats] = []
         """Those attempts, each as its task's row was then."""
@@ -151,7 +151,7 @@ class Ledger:
             copied.errors.pop(index, None)
             copied.logs.pop(index, None)
             copied.mark(index, "queued")
-            copied._again.add(index)
+            copied._to_resend.add(index)
         copied.order = array("I", [index for index in self.order if copied.state(index) == "done"])
         return copied
 
@@ -176,8 +176,8 @@ class Ledger:
 
     def submit(self, index: int, at: float, memory_mb: int) -> None:
         """Record that a task is sent."""
-        if index in self._again:
-            self._again.discard(index)
+        if index in self._to_resend:
+            self._to_resend.discard(index)
             if not math.isnan(self._ended[index]):
                 self.lost.append(self.stats(index))
         self._started[index] = self._ended[index] = _NEVER
@@ -191,7 +191,7 @@ class Ledger:
         self._states[index] = 0
         self._attempts[index] -= not counted
         if counted:
-            self._again.add(index)
+            self._to_resend.add(index)
 
     def charge(self, index: int, charge: ev.Charge, received: float) -> None:
         """Add what an attempt took; sandbox clocks are only believed between sending and receiving."""

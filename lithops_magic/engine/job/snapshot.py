@@ -126,7 +126,7 @@ class Snapshot:
         """USD at list price, requests included."""
         return self.cost + self.request_cost
 
-    def again(self, done: int, now: float) -> Snapshot:
+    def rerun(self, done: int, now: float) -> Snapshot:
         """A job over the same tasks that begins at `now`, has `done` of them already, and goes on counting the rest."""
         before = self.at(now)
         return replace(

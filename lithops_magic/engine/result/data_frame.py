@@ -67,7 +67,7 @@ def to_frame(
 
     frame: pd.DataFrame = pandas.DataFrame(
         {
-            "item": objects(_kept(items, task) for task in table["index"]),
+            "item": objects(_item_or_none(items, task) for task in table["index"]),
             "value": objects(values[:number]),
             "error": objects(errors.get(task) for task in table["index"]),
             **{name: table[name] for name in ("state", "duration_s", "max_memory_mb", "attempts")},
@@ -80,7 +80,7 @@ def to_frame(
     return frame
 
 
-def _kept(items: Callable[[int], Any], index: int) -> Any:
+def _item_or_none(items: Callable[[int], Any], index: int) -> Any:
     try:
         return items(index)
     except Exception:  # not kept, or of a class that this process does not have

@@ -45,8 +45,8 @@ class JobValues(Waiting, Sequence[R]):
 
     def _value(self, position: int) -> R:
         __tracebackhide__ = True
-        if missing := self._job.missing(position):
-            raise missing
+        if unfinished := self._job.why_unfinished(position):
+            raise unfinished
         ledger = self._job.ledger
         if position in ledger.errors:
             error = ledger.errors[position]
@@ -209,7 +209,7 @@ class JobValues(Waiting, Sequence[R]):
 
     @property
     def _can_retry(self) -> bool:
-        return self._job.start_again is not None
+        return self._job.start_rerun is not None
 
     def _debugged(self, index: int) -> str:
         """How to run a task here; empty where that cannot be, or would end this process as it ended its sandbox."""
@@ -221,7 +221,7 @@ class JobValues(Waiting, Sequence[R]):
     def _item_repr(self, index: int) -> str:
         """A short repr of a task's item, or nothing if it was not kept."""
         try:
-            return glance(self._job.kept(index))
+            return glance(self._job.raw_item(index))
         except LookupError:
             return ""
 

@@ -114,8 +114,8 @@ class MapResult(JobValues[R]):
             A task failed again; everything else is kept.
         """
         __tracebackhide__ = True
-        missing = [index for index in range(len(self)) if self._job.ledger.state(index) != "done"]
-        job, self._job = self._job, misuse.start_again(self._job, missing, changes)
+        unfinished = [index for index in range(len(self)) if self._job.ledger.state(index) != "done"]
+        job, self._job = self._job, misuse.start_rerun(self._job, unfinished, changes)
         if self._job is job and self._reduction is None:
             return self
         if self._reduction is not None:

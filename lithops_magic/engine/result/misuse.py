@@ -47,7 +47,7 @@ def no_attribute(name: str) -> NoSuchAttribute:
     )
 
 
-def start_again(job: Job, indices: Sequence[int], changes: Mapping[str, Any]) -> Job:
+def start_rerun(job: Job, indices: Sequence[int], changes: Mapping[str, Any]) -> Job:
     """Run tasks of `job` again, with changed options; `job` itself if there are none.
 
     Raises
@@ -60,11 +60,11 @@ def start_again(job: Job, indices: Sequence[int], changes: Mapping[str, Any]) ->
         raise MisuseError("retry: the job is still running: wait() for its end or cancel() it first")
     if not indices:
         return job
-    if job.start_again is None:
+    if job.start_rerun is None:
         raise MisuseError("retry: the function is not available here; rerun its cell")
     for index in indices:
-        _here(job.kept, index)
-    return job.start_again(job, indices, options)
+        _here(job.raw_item, index)
+    return job.start_rerun(job, indices, options)
 
 
 def function_and_item(job: Job, index: int) -> tuple[Callable[..., Any], Any]:

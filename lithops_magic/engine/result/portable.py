@@ -16,8 +16,8 @@ def portable(job: Job) -> tuple[list[Any], dict[int, BaseException]]:
     values: list[Any] = [None] * count
     errors: dict[int, BaseException] = {}
     for index in range(count):
-        if missing := job.missing(index):
-            errors[index] = RuntimeError(str(missing))
+        if unfinished := job.why_unfinished(index):
+            errors[index] = RuntimeError(str(unfinished))
         elif index in job.ledger.errors:
             errors[index] = _plain(job.ledger.errors[index])
         else:
@@ -31,9 +31,9 @@ def _plain(error: TaskError) -> BaseException:
     try:
         if original is not None:
             copy: BaseException = packing.loads(packing.dumps(original))
-            known = facts(error)
-            item = f" ({known.item})" if known.item else ""
-            copy.add_note(f"Task {known.index}{item}" + (f" at {known.where}" if known.where else ""))
+            details = facts(error)
+            item = f" ({details.item})" if details.item else ""
+            copy.add_note(f"Task {details.index}{item}" + (f" at {details.where}" if details.where else ""))
             return copy
     except BaseException:  # its methods are the user's
         pass

@@ -202,8 +202,8 @@ def _outcome(result: MapResult, task: TaskStats, errors: Mapping[int, TaskError]
     error = errors.get(task.index)
     if error is None:
         return task.state
-    known = facts(error)
-    return _line(f"✗ {known.traceback.headline if known.traceback else known.message}")
+    details = facts(error)
+    return _line(f"✗ {details.traceback.headline if details.traceback else details.message}")
 
 
 def _task_row(result: MapResult, task: TaskStats, errors: Mapping[int, TaskError]) -> tuple[str, ...]:

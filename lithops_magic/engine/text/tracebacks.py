@@ -63,8 +63,13 @@ def group(errors: Mapping[int, TaskError]) -> list[ErrorGroup]:
 
 def _kind(error: TaskError) -> tuple[str, ...]:
     """Return the key by which errors are grouped: type and line, because messages often quote the item."""
-    known = facts(error)
-    return type_name(error), "" if known.where else known.message, known.where, *_kinds_of_parts(known.traceback)
+    details = facts(error)
+    return (
+        type_name(error),
+        "" if details.where else details.message,
+        details.where,
+        *_kinds_of_parts(details.traceback),
+    )
 
 
 def _kinds_of_parts(traceback: RemoteTraceback | None) -> Iterator[str]:
@@ -86,11 +91,11 @@ def summarize(errors: Mapping[int, TaskError], total: int, debug: str) -> TaskEr
 
 def _first(error: TaskError, count: int, total: int, debug: str) -> Iterator[str]:
     """Add what the summary lacks: the item, the message, and how to debug it."""
-    known = facts(error)
-    item = f" ({known.item})" if known.item else ""
-    what = f"{'First: task' if count > 1 else 'Task'} {known.index}{item}: "
+    details = facts(error)
+    item = f" ({details.item})" if details.item else ""
+    what = f"{'First: task' if count > 1 else 'Task'} {details.index}{item}: "
     # A single task of nothing is a call, which needs no number.
-    said = [("" if total == 1 and known.item == "None" else what) + shown(_message(error))] if known.where else []
+    said = [("" if total == 1 and details.item == "None" else what) + shown(_message(error))] if details.where else []
     said += [f"{debug} runs it here, for %debug"] if debug else []
     if said:
         yield " · ".join(said)
@@ -98,9 +103,9 @@ def _first(error: TaskError, count: int, total: int, debug: str) -> Iterator[str
 
 def _message(error: TaskError) -> str:
     """Return the message without its leading type, which the line already shows."""
-    known = facts(error)
-    text = known.message
-    return (text.removeprefix(known.traceback.type).removeprefix(": ").strip() if known.traceback else text) or text
+    details = facts(error)
+    text = details.message
+    return (text.removeprefix(details.traceback.type).removeprefix(": ").strip() if details.traceback else text) or text
 
 
 def locate(traceback: RemoteTraceback, name_code: NameCode) -> str:
@@ -129,7 +134,7 @@ def at_its_line(error: TaskError) -> TaskError:
 
 
 def _stand_in(frame: RemoteFrame) -> TracebackType | None:
-    """A frame here at a line of code that failed elsewhere, with the variables that are known."""
+    """A frame here at a line of code that failed elsewhere, with the variables that are details."""
     at = {"lineno": frame.line, "end_lineno": frame.line, "col_offset": -1, "end_col_offset": -1}
     one, zero = (ast.Constant(number, None, **at) for number in (1, 0))
     failure = ast.BinOp(one, ast.Div(), zero, **at)

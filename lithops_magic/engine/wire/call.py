@@ -104,7 +104,7 @@ class Callees:
     def __init__(self, request: Request, begin: Begin | None) -> None:
         self._request = request
         self._initializer = None if begin is None else begin[0]
-        self._known: WeakKeyDictionary[Any, tuple[_Pin | None, Callee]] = WeakKeyDictionary()
+        self._callees: WeakKeyDictionary[Any, tuple[_Pin | None, Callee]] = WeakKeyDictionary()
 
     def pickle(self, function: Callable[..., Any]) -> Callee:
         """Return `function` as it is now.
@@ -118,14 +118,14 @@ class Callees:
         """
         if not isinstance(function, FunctionType):
             return self._pickled(function)
-        known = self._known.get(function)
+        known = self._callees.get(function)
         if known is not None and (known[0] is None or known[0].holds(function)):
             return known[1]
         pin = _Pin.of(function)
         callee = self._pickled(function)
         # By its name alone, it is always the same: a module is what it was when the first of its functions was called.
         if pin is not None or not callee.reach.codes:
-            self._known[function] = pin if callee.reach.codes else None, callee
+            self._callees[function] = pin if callee.reach.codes else None, callee
         return callee
 
     def call(

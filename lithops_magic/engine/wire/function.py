@@ -138,7 +138,7 @@ class Function:
         tasks: int | None = None,
         *,
         key: bytes = b"",
-        again: bool = False,
+        recheck: bool = False,
         limit: int = REQUEST_LIMIT,
     ) -> Requests:
         """Decide how the function travels, bring it to S3 if that is the way, and return the maker of its requests.
@@ -151,7 +151,7 @@ class Function:
             How many there are, if that is known.
         key
             The job's: signs what its tasks report; its place has it too.
-        again
+        recheck
             A sandbox did not find the function in S3: bring it there unless it still is.
         limit
             Bytes of a request.
@@ -164,19 +164,19 @@ class Function:
             S3 does not take it.
         """
         reference: dict[str, Any] = {"sha256": self.container.sha256}
-        if place is None or (not again and _travels_inline(len(self.container), tasks, limit)):
+        if place is None or (not recheck and _travels_inline(len(self.container), tasks, limit)):
             reference["data"] = base64.b64encode(self.container.whole).decode()
         else:
-            reference |= place.upload_pieces(dict(self.container.pieces), again=again)
+            reference |= place.upload_pieces(dict(self.container.pieces), recheck=recheck)
             rest = self.container.rest
-            if not again and _travels_inline(len(rest), tasks, limit):
+            if not recheck and _travels_inline(len(rest), tasks, limit):
                 reference["data"] = base64.b64encode(rest).decode()
             else:
-                reference |= place.upload(rest, again=again)
+                reference |= place.upload(rest, recheck=recheck)
         key = key or (place.key if place else b"")
         head = {**self.head, "key": key.hex(), "function": reference, **({"store": place.head()} if place else {})}
         if place is not None and self._brings_data:
-            head["sources"] = {**head["sources"], **place.upload(self.need.sources, again=again)}
+            head["sources"] = {**head["sources"], **place.upload(self.need.sources, recheck=recheck)}
         prefix = json.dumps(head, separators=(",", ":"))[:-1].encode() + b',"request":"'
         if len(prefix) > limit - 1024:
             raise SerializationError(

@@ -118,7 +118,7 @@ def fragment(index: int, item: Any, room: int) -> bytes:
     return encoded
 
 
-def spilled_fragment(index: int, item: Any, room: int, place: Place, *, again: bool = False) -> bytes:
+def spilled_fragment(index: int, item: Any, room: int, place: Place, *, recheck: bool = False) -> bytes:
     """Return an item as it stands in a request: itself, or a reference to S3, where it is put if it is too large.
 
     Raises
@@ -131,5 +131,5 @@ def spilled_fragment(index: int, item: Any, room: int, place: Place, *, again: b
     try:
         return fragment(index, item, room)
     except ItemTooLarge as large:
-        reference = {"id": index, **place.upload(large.container, again=again)}
+        reference = {"id": index, **place.upload(large.container, recheck=recheck)}
         return json.dumps(reference, separators=(",", ":")).encode()

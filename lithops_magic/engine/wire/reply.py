@@ -38,7 +38,7 @@ class Outcome:
     """Bytes of a value that is too large."""
     of: str = ""
     """Type of a value that cannot be pickled."""
-    missing: tuple[tuple[str, str], ...] = ()
+    not_found: tuple[tuple[str, str], ...] = ()
     """Who asked in vain for which module or, with ``==`` behind its name, distribution, in this sandbox so far."""
 
 
@@ -141,7 +141,7 @@ def _outcome(fields: dict[str, Any]) -> Outcome:
         code=_int(fields.get("code", 0)),
         size=_int(fields.get("size", 0)),
         of=_text(fields.get("of", "")),
-        missing=tuple((_text(asker), _text(name)) for asker, name in fields.get("missing", ())),
+        not_found=tuple((_text(asker), _text(name)) for asker, name in fields.get("missing", ())),
     )
 
 

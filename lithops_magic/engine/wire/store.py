@@ -32,7 +32,7 @@ class Store(Protocol):
     def start(self) -> str:
         """Names the start of a server that forgets, when it ends, what it was to run; empty where none does."""
 
-    def put_once(self, data: bytes, *, sha256: str, again: bool = False) -> str:
+    def put_once(self, data: bytes, *, sha256: str, recheck: bool = False) -> str:
         """Write an object named by its hash unless it is there already, and return its key."""
 
     def put(self, key: str, data: bytes) -> None:
@@ -99,7 +99,7 @@ class Place:
             **self.rules,
         }
 
-    def upload(self, container: bytes, *, again: bool = False) -> dict[str, Any]:
+    def upload(self, container: bytes, *, recheck: bool = False) -> dict[str, Any]:
         """Write an object unless it is there, and return the reference to it.
 
         Raises
@@ -108,10 +108,10 @@ class Place:
             S3 does not take it.
         """
         sha256 = hashlib.sha256(container).hexdigest()
-        key = self.store.put_once(container, sha256=sha256, again=again)
+        key = self.store.put_once(container, sha256=sha256, recheck=recheck)
         return {"object": key, "sha256": sha256, "size": len(container)}
 
-    def upload_pieces(self, pieces: Mapping[str, bytes], *, again: bool = False) -> dict[str, Any]:
+    def upload_pieces(self, pieces: Mapping[str, bytes], *, recheck: bool = False) -> dict[str, Any]:
         """Write objects, each named by its SHA-256, unless they are there, and return what their keys begin with.
 
         Raises
@@ -121,7 +121,7 @@ class Place:
         """
 
         def put(name: str) -> str:
-            return self.store.put_once(pieces[name], sha256=name, again=again).removesuffix(name)
+            return self.store.put_once(pieces[name], sha256=name, recheck=recheck).removesuffix(name)
 
         with ThreadPoolExecutor(THREADS, "lithops-magic-transfer") as pool:
             prefixes = {*pool.map(put, pieces)}

@@ -1,4 +1,4 @@
-"""What a task finds as `lithops`, where the program that started it says `import lithops` for our module."""
+"""The module `lithops` in tasks of a program that uses `import lithops` for ours."""
 
 from lithops_magic.lithops import stand_in
 

@@ -1,4 +1,4 @@
-"""`multiprocessing` on AWS Lambda: `Pool` and `Process`; what needs shared memory says what to use instead."""
+"""`multiprocessing` on AWS Lambda: `Pool` and `Process`; names that need shared memory raise what to use instead."""
 
 from __future__ import annotations
 
@@ -41,21 +41,23 @@ __all__ = [
 ]
 
 MANY = 1000
-"""The concurrency that AWS gives an account."""
+"""AWS's default concurrency limit of an account."""
 _SHARED = {
-    **dict.fromkeys(("Array", "RawArray", "RawValue", "Value"), "return what each call computes, and add that up here"),
+    **dict.fromkeys(
+        ("Array", "RawArray", "RawValue", "Value"), "return each call's value, and combine the values here"
+    ),
     **dict.fromkeys(
         ("JoinableQueue", "Pipe", "Queue", "SimpleQueue"),
-        "give calls what they need as arguments, and take what they return as it comes (imap_unordered)",
+        "pass data to calls as arguments, and take results as they arrive (imap_unordered)",
     ),
     **dict.fromkeys(
         ("Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore"),
         "calls that need not wait for each other, a Pool with fewer processes, or conditional writes to S3 or DynamoDB",
     ),
     **dict.fromkeys(("Manager", "SyncManager", "shared_memory"), "objects in S3 (put_cloudobject) or a database"),
-    "util": "what a call printed is in its future's `logs`, and printed when a Process is joined",
+    "util": "a call's output is in its future's `logs`, and is printed when a Process is joined",
 }
-"""What needs memory that processes share, and what to use instead."""
+"""Names that need shared memory, and what to use instead."""
 
 
 def __getattr__(name: str) -> Any:
@@ -65,12 +67,12 @@ def __getattr__(name: str) -> Any:
 
 
 def cpu_count() -> int:
-    """Return how many calls may run at once where the account has the concurrency that AWS gives it."""
+    """Return how many calls may run at once with AWS's default concurrency limit."""
     return MANY
 
 
 def get_context(method: str | None = None) -> Any:
-    """Return what has all of this module's names: there is one way to start a call."""
+    """Return this module: there is only one way to start a call."""
     return sys.modules[__name__]
 
 
@@ -85,8 +87,8 @@ def get_all_start_methods() -> list[str]:
 
 
 def set_start_method(method: str | None, force: bool = False) -> None:
-    """Do nothing: there is one way to start a call."""
+    """Do nothing: there is only one way to start a call."""
 
 
 def freeze_support() -> None:
-    """Do nothing: no program is started anew."""
+    """Do nothing: no program is restarted."""

@@ -1,4 +1,4 @@
-"""Parameters of `lithops.multiprocessing`, and the executor that follows from them."""
+"""Parameters of `lithops.multiprocessing`, and the executor configured by them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 from lithops_magic.lithops import config, inside
 
 LITHOPS_CONFIG = "LITHOPS_CONFIG"
-"""Arguments for a `FunctionExecutor`, instead of the configuration that is found."""
+"""Arguments of a `FunctionExecutor`, instead of the default configuration."""
 STREAM_STDOUT = "STREAM_STDOUT"
-"""Accepted: what a process prints is printed here when it is joined."""
+"""Ignored: a process's output is printed here when it is joined."""
 ENV_VARS = "ENV_VARS"
 """Environment variables of the calls."""
 EXPORT_EXECUTION_DETAILS = "EXPORT_EXECUTION_DETAILS"
-"""Accepted: `FunctionExecutor.plot` and `job_summary` show what calls took."""
+"""Ignored: `FunctionExecutor.plot` and `job_summary` show what calls took."""
 PIPE_CONNECTION_TYPE, REDIS_EXPIRY_TIME = "PIPE_CONNECTION_TYPE", "REDIS_EXPIRY_TIME"
-"""Accepted: there is no Redis."""
+"""Ignored: there is no Redis."""
 
 _DEFAULTS: Mapping[str, Any] = {
     LITHOPS_CONFIG: {},
@@ -47,12 +47,12 @@ def update(config_dic: Mapping[str, Any] | None = None, **configurations: Any) -
 
 
 def reset() -> None:
-    """Set all parameters back."""
+    """Reset all parameters."""
     _parameters.update(_DEFAULTS)
 
 
 def executor(max_workers: int | None = None, **options: Any) -> Any:
-    """Return an executor as the parameters and `options` of `LambdaExecutor` say."""
+    """Return an executor for the parameters and the given `options` of `LambdaExecutor`."""
     given = dict(_parameters[LITHOPS_CONFIG] or {})
     if given and "settings" not in options:
         named = given.pop("backend", None), given.pop("config", None), given.pop("config_file", None)

@@ -1,4 +1,4 @@
-"""`Pool` of `multiprocessing` over `LambdaExecutor`."""
+"""The `Pool` of `multiprocessing`, on top of `LambdaExecutor`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["ApplyResult", "AsyncResult", "MapResult", "Pool", "ThreadPool"]
 
 
 class PoolTimeout(ProcessTimeoutError, TimeoutError):
-    """Both what `multiprocessing` raises and what programs written for Lithops catch."""
+    """Raised by `multiprocessing` as well as caught by programs written for Lithops."""
 
 
 class AsyncResult:
-    """The result of a call, or the list of those of several, as of `multiprocessing.pool`."""
+    """The result of one call or the list of several, like that of `multiprocessing.pool`."""
 
     def __init__(
         self,
@@ -60,12 +60,12 @@ class AsyncResult:
             self._callback(value)
 
     def get(self, timeout: float | None = None) -> Any:
-        """Wait for it and return it.
+        """Wait for the result and return it.
 
         Raises
         ------
         multiprocessing.TimeoutError
-            It is not there after so many seconds.
+            It is not available after `timeout` seconds.
         """
         self.wait(timeout)
         if not self.ready():
@@ -73,14 +73,14 @@ class AsyncResult:
         return self._all.result()
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait for it."""
+        """Wait for the result."""
         try:
             self._all.exception(timeout)
         except TimeoutError:
             return
 
     def ready(self) -> bool:
-        """Whether it is there."""
+        """Whether the result is available."""
         return self._all.done()
 
     def successful(self) -> bool:
@@ -89,7 +89,7 @@ class AsyncResult:
         Raises
         ------
         ValueError
-            It is not there yet.
+            It is not available yet.
         """
         if not self.ready():
             raise ValueError(f"{self!r} not ready")
@@ -97,7 +97,7 @@ class AsyncResult:
 
 
 class IMapIterator(Iterator[Any]):
-    """The results of `imap`; an error is raised where its result would stand, and those after it can still be had."""
+    """The results of `imap`; an error is raised in place of its result, and later results are still available."""
 
     def __init__(self, futures: list[Future[Any]], *, ordered: bool) -> None:
         self._ready: Queue[Future[Any]] = Queue()
@@ -106,12 +106,12 @@ class IMapIterator(Iterator[Any]):
             future.add_done_callback(self._ready.put)
 
     def next(self, timeout: float | None = None) -> Any:
-        """Return the next one.
+        """Return the next result.
 
         Raises
         ------
         multiprocessing.TimeoutError
-            It is not there after so many seconds.
+            It is not available after `timeout` seconds.
         """
         if not self._left:
             raise StopIteration
@@ -135,13 +135,13 @@ class Pool:
     Parameters
     ----------
     processes
-        Most sandboxes at once; by default what the account allows.
+        Most sandboxes at once; by default, what the account allows.
     initializer, initargs
-        Called once in each sandbox.
+        Called once per sandbox.
     maxtasksperchild, context
-        Accepted: they are about processes of this machine.
+        Ignored: they concern processes of this machine.
     options
-        Of `lithops_magic.LambdaExecutor`, such as ``memory=2048``.
+        Options of `lithops_magic.LambdaExecutor`, such as ``memory=2048``.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class Pool:
         self._open = True
 
     def apply(self, func: Callable[..., Any], args: Iterable[Any] = (), kwds: Mapping[str, Any] | None = None) -> Any:
-        """Call `func` once, and wait for what it returns."""
+        """Call `func` once, and wait for its result."""
         return self.apply_async(func, args, kwds).get()
 
     def apply_async(
@@ -175,7 +175,7 @@ class Pool:
         return AsyncResult([self._executor.submit(func, *args, **(kwds or {}))], True, callback, error_callback)
 
     def map(self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int | None = None) -> list[Any]:
-        """Call `func` with each item, and wait for the list of what it returns."""
+        """Call `func` with each item, and wait for the list of results."""
         return self.starmap(func, ((item,) for item in iterable))
 
     def map_async(
@@ -192,7 +192,7 @@ class Pool:
     def starmap(
         self, func: Callable[..., Any], iterable: Iterable[Iterable[Any]], chunksize: int | None = None
     ) -> list[Any]:
-        """Call `func` with what is in each item, and wait for the list of what it returns."""
+        """Call `func` with each item's elements as arguments, and wait for the list of results."""
         values: list[Any] = self.starmap_async(func, iterable).get()
         return values
 
@@ -204,28 +204,28 @@ class Pool:
         callback: Callable[[Any], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> AsyncResult:
-        """Call `func` with what is in each item."""
+        """Call `func` with each item's elements as arguments."""
         self._check()
         futures: list[Future[Any]] = list(starmap(self._executor.submitter(func), iterable))
         return AsyncResult(futures, False, callback, error_callback)
 
     def imap(self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1) -> IMapIterator:
-        """Call `func` with each item, and yield what it returns, in the order of the items."""
+        """Call `func` with each item, and yield the results in the order of the items."""
         self._check()
         return IMapIterator(list(map(self._executor.submitter(func), iterable)), ordered=True)
 
     def imap_unordered(self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1) -> IMapIterator:
-        """Call `func` with each item, and yield what it returns, as it comes."""
+        """Call `func` with each item, and yield the results as they arrive."""
         self._check()
         return IMapIterator(list(map(self._executor.submitter(func), iterable)), ordered=False)
 
     def close(self) -> None:
-        """Take no more calls."""
+        """Accept no more calls."""
         self._open = False
         self._executor.shutdown(wait=False)
 
     def terminate(self) -> None:
-        """Take no more calls, and cancel those that are not on their way."""
+        """Accept no more calls, and cancel those that have not been sent."""
         self._open = False
         self._executor.shutdown(wait=False, cancel_futures=True)
 

@@ -1,4 +1,4 @@
-"""`Process` of `multiprocessing`: one call on AWS Lambda."""
+"""The `Process` of `multiprocessing`: one call on AWS Lambda."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from lithops_magic.lithops.multiprocessing.config import executor
 _numbers = itertools.count(1)
 _children: list[CloudProcess] = []
 _executors: dict[str, Any] = {}
-"""What has made processes, by how it was configured: they share one deployed function."""
+"""The executors by configuration: their processes share one deployed function."""
 
 
 class CloudProcess:
-    """A call, by the names of a process.
+    """A call with the interface of a process.
 
-    What it prints is printed when it is joined; what it returns is lost, as of every process. If it fails, `join`
+    Its output is printed when it is joined; its return value is discarded, like any process's. If it fails, `join`
     raises its error, as in Lithops.
 
     Parameters
@@ -29,11 +29,11 @@ class CloudProcess:
     group
         None.
     target, args, kwargs
-        What is called, unless a subclass has a `run` of its own.
+        The function to call, unless a subclass overrides `run`.
     name
         Its name.
     daemon
-        Accepted: nobody waits for it in any case.
+        Ignored: nothing waits for it in any case.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class CloudProcess:
         return {**vars(self), "_call": None}
 
     def run(self) -> None:
-        """Do what the process is for."""
+        """Call the target; subclasses may override this."""
         if self._target is not None:
             self._target(*self._args, **self._kwargs)
 
@@ -72,7 +72,7 @@ class CloudProcess:
         _children.append(self)
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait for the end, and raise what it raised."""
+        """Wait for it to end, and raise its error, if any."""
         call = self._started("join")
         try:
             error = None if call.cancelled() else call.exception(timeout)
@@ -85,24 +85,24 @@ class CloudProcess:
             raise error
 
     def is_alive(self) -> bool:
-        """Whether it has begun and not ended."""
+        """Whether it has started and not ended."""
         return self._call is not None and not self._call.done()
 
     @property
     def exitcode(self) -> int | None:
-        """0, 1 if it failed, -15 if it was ended; None before."""
+        """0; 1 if it failed; -15 if it was terminated; None before it ends."""
         if self._call is None or not self._call.done():
             return None
         return -15 if self._call.cancelled() else int(self._call.exception() is not None)
 
     def terminate(self) -> None:
-        """End it, if it is not on its way yet: a sandbox that runs it cannot be told to stop."""
+        """Cancel it, unless it has been sent: a running sandbox cannot be stopped."""
         self._started("terminate").cancel()
 
     kill = terminate
 
     def close(self) -> None:
-        """Forget it."""
+        """Release it."""
         if self.is_alive():
             raise ValueError("Cannot close a process while it is still running. You should first call join().")
         with suppress(ValueError):
@@ -110,7 +110,7 @@ class CloudProcess:
 
     @property
     def ident(self) -> int | None:
-        """A number that no other one has; None before it has begun."""
+        """A unique number; None before it has started."""
         return None if self._call is None else self._number
 
     pid = ident
@@ -139,16 +139,16 @@ def _executor() -> Any:
 
 
 def active_children() -> list[CloudProcess]:
-    """Return the processes that have begun and not ended."""
+    """Return the processes that have started and not ended."""
     _children[:] = [each for each in _children if each.is_alive()]
     return list(_children)
 
 
 def current_process() -> Any:
-    """Return what stands for this process."""
+    """Return the object for this process."""
     return multiprocessing.current_process()
 
 
 def parent_process() -> Any:
-    """Return what stands for the process that started this one; None: a sandbox does not know."""
+    """Return the object for the parent process; None in a sandbox, which does not know it."""
     return None if inside.is_task() else multiprocessing.parent_process()

@@ -1,4 +1,4 @@
-"""`Storage`: objects in S3 by Lithops' names, in the notebook and in tasks."""
+"""`Storage`: objects in S3 under Lithops' names, in the notebook and in tasks."""
 
 from __future__ import annotations
 

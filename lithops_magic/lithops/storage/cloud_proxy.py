@@ -1,4 +1,4 @@
-"""`open` and `os` whose files are objects of the default bucket; a program imports them instead of Python's own."""
+"""Replacements for `open` and `os` whose files are objects of the default bucket."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lithops_magic.lithops.storage.utils import StorageNoSuchKeyError
 
 
 class CloudStorage(Storage):
-    """The default bucket as a folder of files; it can be pickled."""
+    """The default bucket as a folder of files; picklable."""
 
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)
@@ -25,8 +25,8 @@ class CloudStorage(Storage):
 
     @cached_property
     def folder(self) -> str:
-        """What all keys begin with."""
-        # The bucket first: what it is called says whose it is.
+        """The prefix of all keys."""
+        # The bucket first: its name tells whether it is the job bucket.
         return FILES if self.bucket and self._place.named is None else ""
 
     def key(self, path: str) -> str:
@@ -61,7 +61,7 @@ def _travelled(bucket: str, folder: str) -> CloudStorage:
 
 
 class CloudFileProxy:
-    """Stands for `os`: what is about files is about objects, all else is Python's."""
+    """A replacement for `os`: file operations work on objects, everything else is Python's."""
 
     def __init__(self, cloud_storage: CloudStorage | None = None) -> None:
         self._storage = cloud_storage or CloudStorage()
@@ -106,19 +106,19 @@ class CloudFileProxy:
             yield here
 
     def remove(self, path: str) -> None:
-        """Delete a file; what is not there is gone."""
+        """Delete a file, if it exists."""
         self._storage.delete_data(path)
 
     unlink = remove
 
     def mkdir(self, *_: Any, **__: Any) -> None:
-        """Do nothing: there are no folders but those that files are in."""
+        """Do nothing: folders exist only as prefixes of files."""
 
     makedirs = mkdir
 
 
 class CloudPathProxy:
-    """Stands for `os.path`."""
+    """A replacement for `os.path`."""
 
     def __init__(self, cloud_storage: CloudStorage | None = None) -> None:
         self._storage = cloud_storage or CloudStorage()
@@ -132,7 +132,7 @@ class CloudPathProxy:
         return CloudPathProxy, (self._storage,)
 
     def isfile(self, path: str) -> bool:
-        """Whether there is such a file."""
+        """Whether the file exists."""
         try:
             self._storage.head_object(self._storage.bucket, self._storage.key(path))
         except StorageNoSuchKeyError:
@@ -140,11 +140,11 @@ class CloudPathProxy:
         return True
 
     def isdir(self, path: str) -> bool:
-        """Whether there are files in such a folder."""
+        """Whether the folder has files."""
         return bool(self._storage.list_bucket_keys(_folder(path)))
 
     def exists(self, path: str) -> bool:
-        """Whether there is such a file, or files in such a folder."""
+        """Whether the file exists, or the folder has files."""
         return self.isfile(path) or self.isdir(path)
 
     def getsize(self, path: str) -> int:
@@ -153,7 +153,7 @@ class CloudPathProxy:
 
 
 class _Written:
-    """A file in memory that is stored when it is closed; not if the block that writes it fails."""
+    """An in-memory file that is stored when closed, unless its `with` block fails."""
 
     store: Callable[[Any], None]
     getvalue: Callable[[], Any]
@@ -171,11 +171,11 @@ class _Written:
 
 
 class DelayedBytesBuffer(_Written, io.BytesIO):
-    """Of bytes."""
+    """An in-memory file of bytes."""
 
 
 class DelayedStringBuffer(_Written, io.StringIO):
-    """Of text."""
+    """An in-memory file of text."""
 
 
 def cloud_open(filename: str, mode: str = "r", cloud_storage: CloudStorage | None = None) -> Any:
@@ -184,7 +184,7 @@ def cloud_open(filename: str, mode: str = "r", cloud_storage: CloudStorage | Non
     Raises
     ------
     FileNotFoundError
-        There is none to be read.
+        The object to read does not exist.
     """
     storage, text = cloud_storage or CloudStorage(), "b" not in mode
     if mode.replace("b", "").replace("t", "") not in ("r", "w", "a", "x"):
@@ -207,7 +207,7 @@ def cloud_open(filename: str, mode: str = "r", cloud_storage: CloudStorage | Non
 
 
 class _Open:
-    """Stands for `open`; its bucket is looked for when it is first used."""
+    """A replacement for `open`; its bucket is looked up on first use."""
 
     def __init__(self, cloud_storage: CloudStorage | None = None) -> None:
         self._storage = cloud_storage
@@ -222,7 +222,7 @@ class _Open:
 
 
 def _folder(path: str) -> str:
-    """Return what the keys in a folder begin with."""
+    """Return the key prefix of a folder."""
     text = posixpath.normpath(base_os.fspath(path or "/")).lstrip("/")
     return "" if text in ("", ".") else f"{text}/"
 
@@ -237,7 +237,7 @@ def _default() -> CloudStorage:
 
 
 def __getattr__(name: str) -> Any:
-    """Make the stand-ins when they are asked for: before, nothing connects."""
+    """Create the replacements on first access, so that importing this module does not connect."""
     if name not in ("os", "open"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     made: Any = CloudFileProxy(_default()) if name == "os" else _Open(_default())

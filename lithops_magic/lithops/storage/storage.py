@@ -1,4 +1,4 @@
-"""`Storage`, over boto3's client of S3: the notebook's own, or that of a task's role."""
+"""`Storage`, on top of boto3's S3 client with the notebook's or the task's credentials."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from lithops_magic.lithops.storage.transfer import readable, shown
 from lithops_magic.lithops.storage.utils import CloudObject, StorageConfigMismatchError, StorageNoSuchKeyError
 
 _AT_ONCE = 1000
-"""Keys of one request to delete them (S3's API)."""
+"""Most keys per DeleteObjects request."""
 
 
 class Storage:
-    """Objects in S3, wherever it is used: it can be pickled, and tasks get one as their parameter `storage`.
+    """Objects in S3, in the notebook and in tasks: it is picklable, and passed to a task's parameter `storage`.
 
     Parameters
     ----------
     config
-        Lithops' configuration instead of the one that is found; its ``aws_s3.storage_bucket`` is the default bucket,
+        Lithops' configuration, overriding the default; its ``aws_s3.storage_bucket`` is the default bucket,
         else the job bucket, in which objects expire.
     backend
         "aws_s3", or "localhost", which is the local AWS.
@@ -39,7 +39,7 @@ class Storage:
     Raises
     ------
     ConfigError
-        It is a storage of another cloud.
+        It is another cloud's storage.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class Storage:
 
     @classmethod
     def at(cls, bucket: str, prefix: str) -> Storage:
-        """Return the storage whose default bucket is `bucket`, and where objects that nobody names begin so."""
+        """Return a storage with this default bucket, and this prefix for objects without a given key."""
         made = cls()
         made._place.named, made._prefix = bucket, prefix
         return made
 
     def __reduce__(self) -> Any:
-        # With credentials, a client or what a file says, it does not travel.
+        # Credentials, clients and file contents are not pickled.
         return Storage.at, (self.bucket, self._prefix)
 
     @property
@@ -73,29 +73,29 @@ class Storage:
         return self._place.client
 
     def get_storage_config(self) -> dict[str, Any]:
-        """Return what makes the same storage again."""
+        """Return the `storage_config` of an equivalent storage."""
         return {"backend": BACKEND, BACKEND: {"storage_bucket": self.bucket}}
 
     @property
     def config(self) -> dict[str, Any]:
-        """As `get_storage_config`."""
+        """The same as `get_storage_config`."""
         return self.get_storage_config()
 
     # Buckets
 
     def create_bucket(self, bucket: str) -> None:
-        """Create a bucket unless it is there."""
+        """Create a bucket unless it exists."""
         try:
             self.head_bucket(bucket)
         except StorageNoSuchKeyError:
             region = self._place.client.meta.region_name
-            # S3 takes every region but its first one as a constraint.
+            # S3 accepts every region but us-east-1 as a location constraint.
             place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
             with explained(bucket, verb="write"):
                 self._place.client.create_bucket(Bucket=bucket, **place)
 
     def head_bucket(self, bucket: str) -> Any:
-        """Return what S3 says of a bucket."""
+        """Return S3's response about a bucket."""
         with explained(bucket, verb="list"):
             return self._place.client.head_bucket(Bucket=bucket)
 
@@ -122,7 +122,7 @@ class Storage:
         extra_args: Mapping[str, Any] | None = None,
         config: Any = None,
     ) -> bool:
-        """Write a file, in parts side by side if it is large; its key is its name, if none is given."""
+        """Upload a file, in parallel parts if it is large; the key defaults to its name."""
         size, name = Path(file_name).stat().st_size, Path(file_name).name
         with explained(bucket, key or name, "write"), shown(size, name) as moved:
             options = {"ExtraArgs": dict(extra_args or {}), "Config": config, "Callback": moved}
@@ -137,7 +137,7 @@ class Storage:
         extra_args: Mapping[str, Any] | None = None,
         config: Any = None,
     ) -> bool:
-        """Read an object into a file, in parts side by side if it is large; it is called as its key, if not given."""
+        """Download an object to a file, in parallel parts if it is large; the file name defaults to its key."""
         place = Path(file_name or key)
         place.parent.mkdir(parents=True, exist_ok=True)
         size = self._size(bucket, key)
@@ -153,7 +153,7 @@ class Storage:
             return headers
 
     def delete_object(self, bucket: str, key: str) -> None:
-        """Delete an object, if it is there."""
+        """Delete an object, if it exists."""
         with explained(bucket, key, "delete"):
             self._place.client.delete_object(Bucket=bucket, Key=key)
 
@@ -179,7 +179,7 @@ class Storage:
     def list_objects(
         self, bucket: str, prefix: str | None = None, match_pattern: str | None = None
     ) -> list[dict[str, Any]]:
-        """Return what S3 says of each object whose key begins with `prefix` and matches: ``Key``, ``Size`` and more."""
+        """Return S3's entry (``Key``, ``Size`` and more) of each object with this prefix that matches the pattern."""
         match = None if match_pattern is None else matcher(match_pattern.removeprefix("/"))
         with explained(bucket, prefix or "", "list"):
             pages = self._place.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix or "")
@@ -190,10 +190,10 @@ class Storage:
         """Return the keys that begin with `prefix`."""
         return [each["Key"] for each in self.list_objects(bucket, prefix)]
 
-    # Objects that travel
+    # Cloud objects
 
     def put_cloudobject(self, body: Any, bucket: str | None = None, key: str | None = None) -> CloudObject:
-        """Write an object, and return what `get_cloudobject` finds it by, here and in every task."""
+        """Write an object, and return a reference for `get_cloudobject`, here and in every task."""
         made = CloudObject(
             self.backend, bucket or self.bucket, key or f"{self._prefix}cloudobject_{os.urandom(8).hex()}"
         )
@@ -209,7 +209,7 @@ class Storage:
         self.delete_object(*self._location(cloudobject))
 
     def delete_cloudobjects(self, cloudobjects: Iterable[CloudObject]) -> None:
-        """Delete several, of several buckets if they are."""
+        """Delete several cloud objects, which may be in different buckets."""
         keys: dict[str, list[str]] = {}
         for bucket, key in list(map(self._location, cloudobjects)):
             keys.setdefault(bucket, []).append(key)
@@ -234,7 +234,7 @@ class Storage:
 
 
 class InternalStorage:
-    """What Lithops' executors keep their own data in: the default bucket of a `Storage`."""
+    """Where Lithops' executors store their own data: the default bucket of a `Storage`."""
 
     def __init__(self, storage_config: Mapping[str, Any] | None = None) -> None:
         self.storage = Storage(storage_config=storage_config)
@@ -247,7 +247,7 @@ class InternalStorage:
         return self.storage.get_client()
 
     def get_storage_config(self) -> dict[str, Any]:
-        """Return what makes the same storage again."""
+        """Return the `storage_config` of an equivalent storage."""
         return self.storage.get_storage_config()
 
     def put_data(self, key: str, data: Any) -> None:

@@ -1,4 +1,4 @@
-"""References to objects, and what is said of those that are not there."""
+"""References to objects, and errors for missing ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lithops_magic.errors import LithopsMagicError
 
 
 class StorageNoSuchKeyError(LithopsMagicError, LookupError):
-    """There is no such object or bucket."""
+    """The object or bucket does not exist."""
 
     def __init__(self, bucket: str, key: str, no_bucket: bool = False) -> None:
         super().__init__(bucket, key, no_bucket)
@@ -22,12 +22,12 @@ class StorageNoSuchKeyError(LithopsMagicError, LookupError):
 
 
 class StorageConfigMismatchError(LithopsMagicError):
-    """An object is in another storage than the one that is asked for it."""
+    """An object belongs to another storage backend."""
 
 
 @dataclass(frozen=True)
 class CloudObject:
-    """An object in S3, wherever it is unpickled."""
+    """A reference to an object in S3 that works wherever it is unpickled."""
 
     backend: str
     bucket: str

@@ -1,1 +1,1 @@
-"""What other libraries are given of Lithops."""
+"""Integrations of Lithops with other libraries."""

@@ -1,10 +1,10 @@
-"""joblib's back-end "lithops": that of `lithops_magic.register_joblib` by another name."""
+"""joblib's backend "lithops": that of `lithops_magic.register_joblib` under another name."""
 
 from __future__ import annotations
 
 
 def register_lithops() -> None:
-    """Have joblib know the back-end "lithops"."""
+    """Register joblib's backend "lithops"."""
     from lithops_magic.executor.joblib import register_joblib
 
     register_joblib("lithops")

@@ -23,7 +23,7 @@ from lithops_magic.local.resources import NO_FILES, NO_ROOM
 UNZIPPED_LIMIT = 262_144_000
 """Bytes of code and layers together, unzipped (Lambda's quotas page: 250 MB)."""
 
-KEPT_UNUSED = 960.0
+UNUSED_LIFETIME = 960.0
 """Seconds an archive outlives its last use: the longest invocation may still import from it."""
 
 
@@ -50,10 +50,10 @@ class Archive:
 class Archives:
     """Content-addressed store of zips and their unzipped folders below `root`."""
 
-    def __init__(self, root: Path, kept_unused: float = KEPT_UNUSED) -> None:
+    def __init__(self, root: Path, unused_lifetime: float = UNUSED_LIFETIME) -> None:
         self._zips = root / "zips"
         self._folders = root / "unzipped"
-        self._kept_unused = kept_unused
+        self._unused_lifetime = unused_lifetime
         self._unused_since: dict[str, float] = {}
         self._lock = threading.Lock()
         for folder in (self._zips, self._folders):
@@ -91,7 +91,7 @@ class Archives:
     def collect(self, used: Collection[str], *, at_once: bool = False) -> None:
         """Remove what has been unused for long enough, or (`at_once`) everything unused."""
         now = time.monotonic()
-        patience = 0.0 if at_once else self._kept_unused
+        patience = 0.0 if at_once else self._unused_lifetime
         with self._lock:
             names = {folder.name for folder in self._folders.iterdir()}.difference(used)
             self._unused_since = {name: self._unused_since.get(name, now) for name in names}

@@ -10,27 +10,27 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 def bounded(most: int) -> type[asyncio.Protocol]:
     """Return uvicorn's protocol, limited to `most` connections."""
-    kept: dict[Any, None] = {}
+    connections: dict[Any, None] = {}
     """Ordered by last use."""
 
     class Bounded(AutoHTTPProtocol):  # type: ignore[valid-type, misc]
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
-            if len(kept) >= most:
-                idle = next((one for one in kept if one.cycle is not None and one.cycle.response_complete), self)
-                kept.pop(idle, None)
+            if len(connections) >= most:
+                idle = next((one for one in connections if one.cycle is not None and one.cycle.response_complete), self)
+                connections.pop(idle, None)
                 idle.transport.close()
                 if idle is self:
                     return
-            kept[self] = None
+            connections[self] = None
 
         def connection_lost(self, exc: Exception | None) -> None:
-            kept.pop(self, None)
+            connections.pop(self, None)
             super().connection_lost(exc)
 
         def on_response_complete(self) -> None:
-            if self in kept:
-                kept[self] = kept.pop(self)
+            if self in connections:
+                connections[self] = connections.pop(self)
             super().on_response_complete()
 
     return Bounded

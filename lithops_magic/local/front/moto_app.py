@@ -47,12 +47,12 @@ class MotoApp:
 
     Parameters
     ----------
-    kept : Path or None
+    state : Path or None
         Folder in which moto's state is persisted.
     """
 
-    def __init__(self, kept: Path | None) -> None:
-        self._kept = kept
+    def __init__(self, state: Path | None) -> None:
+        self._state = state
         self._journal: Journal | None = None
         # moto's circular imports fail when two threads run them at once: requests wait for the first import.
         self._ready = threading.Event()
@@ -65,8 +65,8 @@ class MotoApp:
 
     def get_ready(self) -> None:
         """Restore persisted state; without any, import moto in the background so as not to delay the start."""
-        if self._kept:
-            self._journal = Journal(self._kept / "moto.jsonl", _moto(), _seed)
+        if self._state:
+            self._journal = Journal(self._state / "moto.jsonl", _moto(), _seed)
             self._journal.replay(lambda: _call(_FIRST_CALLS, _SLOW_FIRST_CALLS))
             self._ready.set()
         else:

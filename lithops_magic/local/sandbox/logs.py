@@ -36,7 +36,7 @@ class LogShipper:
     def __init__(self, connect: Callable[[], CloudWatchLogsClient]) -> None:
         self._connect = connect
         self._buffer: deque[tuple[str, str, int, str]] = deque()
-        self._known: set[tuple[str, str]] = set()
+        self._streams: set[tuple[str, str]] = set()
         self._wake = threading.Event()
         self._sent = threading.Condition()
         self._pending = 0
@@ -91,13 +91,13 @@ class LogShipper:
                 client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=batch)
 
     def _ensure(self, client: CloudWatchLogsClient, group: str, stream: str) -> None:
-        if (group, stream) in self._known:
+        if (group, stream) in self._streams:
             return
         with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
             client.create_log_group(logGroupName=group)
         with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
             client.create_log_stream(logGroupName=group, logStreamName=stream)
-        self._known.add((group, stream))
+        self._streams.add((group, stream))
 
 
 def batches(events: list[InputLogEventTypeDef]) -> Iterator[list[InputLogEventTypeDef]]:

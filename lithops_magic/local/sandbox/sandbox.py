@@ -99,7 +99,7 @@ class Sandbox:
         self._peak = 0
         self._line = b""
         """Output since the last newline."""
-        self._unshipped = self._kept = ""
+        self._unshipped = self._log_tail = ""
         """The beginning and end of this invocation's log."""
 
     async def invoke(self, call: Call) -> Invoked:
@@ -110,7 +110,7 @@ class Sandbox:
             init, log = await self._init_phase()
         started = time.perf_counter()
         log += platform_log.start_line(call.request_id, self.version.version)
-        self._kept, self._unshipped = "", log
+        self._log_tail, self._unshipped = "", log
         shipping = asyncio.create_task(self._ship_while_it_runs())
         try:
             outcome, more = await self._within_timeout(call)
@@ -123,7 +123,7 @@ class Sandbox:
         size = self.version.memory
         log += platform_log.end_lines(call.request_id, outcome, elapsed * 1000, init, size, self._peak)
         self._ship(log)
-        return Invoked(outcome.payload, "Unhandled" if outcome.failed else None, self._kept)
+        return Invoked(outcome.payload, "Unhandled" if outcome.failed else None, self._log_tail)
 
     async def _ship_while_it_runs(self) -> None:
         """Ship complete lines to the log as they are printed, as AWS does, so that a log can be followed live."""
@@ -138,7 +138,7 @@ class Sandbox:
         text, self._unshipped = self._unshipped + text, ""
         if text:
             self._platform.log(self.version.log_group, self._stream, text)
-            self._kept = (self._kept + text)[-LOG_KEPT:]
+            self._log_tail = (self._log_tail + text)[-LOG_KEPT:]
 
     def freeze(self) -> None:
         """Stop processes the function left running, as Lambda does between invocations."""

@@ -14,7 +14,7 @@ from lithops_magic.notebook.display.status import Table
 
 if TYPE_CHECKING:
     from lithops_magic.config import Settings
-    from lithops_magic.engine.cache.listing import Kept
+    from lithops_magic.engine.cache.listing import CachedFunction
 
 _HEADINGS = ("name", "cell", "values", "size", "last computed", "kept until")
 _NAME = 8
@@ -40,7 +40,7 @@ def cache(settings: Settings, which: str, *, delete: bool, agree: Callable[[str]
 
     cloud = Cloud.connect(settings)
     store = ObjectStore(cloud, settings)
-    found = [one for one in listing.kept(store) if one.answers(which)]
+    found = [one for one in listing.cached_functions(store) if one.answers(which)]
     where = f"on {cloud.describe()}"
     if not delete:
         return _table(found, where)
@@ -52,7 +52,7 @@ def cache(settings: Settings, which: str, *, delete: bool, agree: Callable[[str]
     return _line(f"Deleted {_sum(found)} {where}.")
 
 
-def _table(found: list[Kept], where: str) -> Bundle:
+def _table(found: list[CachedFunction], where: str) -> Bundle:
     rows = [
         (
             one.name[:_NAME],
@@ -68,7 +68,7 @@ def _table(found: list[Kept], where: str) -> Bundle:
     return {"text/plain": table.to_text(), "text/html": table.to_html()}
 
 
-def _sum(found: list[Kept]) -> str:
+def _sum(found: list[CachedFunction]) -> str:
     values = plural(sum(one.values for one in found), "value")
     return f"{values} of {plural(len(found), 'cell')} ({size(sum(one.size for one in found))})"
 

@@ -90,7 +90,7 @@ def _packages(plan: Plan) -> str:
     listed = (
         ", ".join(f"{entry.name} {entry.version} ({octets(entry.size)})" for entry in shipped) or "your own modules"
     )
-    return f"{listed} · {f'to be uploaded: {octets(plan.missing)}' if plan.missing else 'uploaded already'}"
+    return f"{listed} · {f'to be uploaded: {octets(plan.to_upload)}' if plan.to_upload else 'uploaded already'}"
 
 
 def _cost(plan: Plan) -> str:

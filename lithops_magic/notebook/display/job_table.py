@@ -97,7 +97,7 @@ class Listed:
         )
 
 
-def known(session: Iterable[MapResult] = ()) -> list[Listed]:
+def listed_jobs(session: Iterable[MapResult] = ()) -> list[Listed]:
     """Return the jobs of this machine, those of the `session` as they are now; the newest first."""
     from lithops_magic.engine.durable.listing import jobs
 

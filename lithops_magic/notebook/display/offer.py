@@ -41,7 +41,7 @@ def unfinished(notebook: str) -> str:
     return f"The latest job of this notebook {what} ({job.tasks()}, {job.age(time.time())}): {how}"
 
 
-def kept(result: MapResult) -> tuple[str, ...]:
+def attach_hint(result: MapResult) -> tuple[str, ...]:
     """Return what to say at the end of a long job: that its results outlive the kernel."""
     from lithops_magic.engine.durable.folder import JobFolder
     from lithops_magic.errors import UnknownJob

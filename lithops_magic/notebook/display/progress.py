@@ -165,7 +165,7 @@ class Progress:
         self._timeline = Timeline() if timeline and isinstance(where, CellOutput) else None
         self._notes = notes
         self._told = set() if told is None else told
-        self._known = frozenset(self._told)
+        self._shown_before = frozenset(self._told)
         """Notes that earlier jobs have already shown."""
         self._countdown = Countdown()
         self._began = time.monotonic()
@@ -222,4 +222,4 @@ class Progress:
     def _news(self, snapshot: Snapshot) -> tuple[str, ...]:
         """Return the job's notes that no earlier job of the session has shown."""
         self._told.update(snapshot.notes)
-        return tuple(note for note in snapshot.notes if note not in self._known)
+        return tuple(note for note in snapshot.notes if note not in self._shown_before)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lithops_magic.engine.text.units import plural
-from lithops_magic.notebook.display.offer import kept
+from lithops_magic.notebook.display.offer import attach_hint
 from lithops_magic.notebook.display.progress import Progress, sink
 
 if TYPE_CHECKING:
@@ -90,10 +90,10 @@ def _bind(shell: InteractiveShell, view: View, result: MapResult) -> None:
     shell.user_ns[LAST] = result
     if view.out:
         shell.user_ns[view.out] = result
-    result._follow = partial(_again, shell, view)
+    result._follow = partial(_show_retry, shell, view)
 
 
-def _again(shell: InteractiveShell, view: View, result: MapResult) -> None:
+def _show_retry(shell: InteractiveShell, view: View, result: MapResult) -> None:
     """Draw a retry and wait for its end."""
     __tracebackhide__ = True
     progress = replace(view, notes=()).begin(shell)
@@ -111,7 +111,7 @@ def _again(shell: InteractiveShell, view: View, result: MapResult) -> None:
 def _end(view: View, result: MapResult, progress: Progress) -> MapResult:
     __tracebackhide__ = True
     keep = result.options.errors == "keep"
-    progress.finish(result, *(_failures(result) if keep and not view.shows_result else ()), *kept(result))
+    progress.finish(result, *(_failures(result) if keep and not view.shows_result else ()), *attach_hint(result))
     if not keep or result.snapshot().state == "broken":
         result.raise_errors()
     if result._reduction is not None and not result.errors:
@@ -125,7 +125,7 @@ def _go_on(view: View, result: MapResult, progress: Progress) -> MapResult:
 
     def follow() -> None:
         progress.watch(result)
-        progress.finish(result, *_failures(result), *kept(result))
+        progress.finish(result, *_failures(result), *attach_hint(result))
 
     if result.options.detach:
         text = (

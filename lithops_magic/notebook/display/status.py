@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lithops_magic.engine.text import html
 from lithops_magic.engine.text.units import plural, size
-from lithops_magic.notebook.display.job_table import HEADINGS, TIGHT, known
+from lithops_magic.notebook.display.job_table import HEADINGS, TIGHT, listed_jobs
 from lithops_magic.notebook.display.progress_frame import Bundle
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def status(settings: Settings, jobs: Sequence[MapResult]) -> Bundle:
     account = f"account {cloud.account_id}"
     place = cloud.describe() if account in cloud.describe() else f"{cloud.describe()} ({account})"
     where = f"{place} · configured by {settings.source}"
-    listed, now = known(jobs), time.time()
+    listed, now = listed_jobs(jobs), time.time()
     rows = [job.row(now) for job in listed[:_KNOWN]]
     more = f", the latest {_KNOWN} of {len(listed):,}" if len(listed) > _KNOWN else ""
     tables = [

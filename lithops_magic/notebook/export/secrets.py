@@ -80,9 +80,9 @@ class Scrubber:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         known = {secret for secret in secrets if len(secret) >= _SHORTEST}
-        self._known = {form: secret for secret in known for form in _forms(secret)}
+        self._secrets = {form: secret for secret in known for form in _forms(secret)}
         # The longest first: one secret may be the beginning of another.
-        forms = sorted(self._known, key=len, reverse=True)
+        forms = sorted(self._secrets, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(_wrapped, forms))) if forms else None
         self._pieces = {piece: form for form in reversed(forms) for piece in _pieces(form)}
         self._piece = re.compile("|".join(map(re.escape, self._pieces))) if self._pieces else None
@@ -136,7 +136,7 @@ class Scrubber:
 
     def _note(self, secret: str, kind: str) -> str:
         if secret != HIDDEN:
-            self._removed.setdefault(self._known.get(secret, secret), kind)
+            self._removed.setdefault(self._secrets.get(secret, secret), kind)
         return HIDDEN
 
 

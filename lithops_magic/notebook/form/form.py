@@ -92,7 +92,7 @@ class ConfigForm:
         self._discard()
         if before != [self.controls[name].text for name in WHERE]:
             self._forget_lists()
-            self._load_again()
+            self._reload()
 
     def open(self) -> None:
         """Load the lists when the form is first shown in a notebook."""
@@ -203,7 +203,7 @@ class ConfigForm:
             self._move()
         if name in WHERE:
             self._forget_lists()
-            self._load_again()
+            self._reload()
         self.refresh()
 
     def _move(self) -> None:
@@ -224,7 +224,7 @@ class ConfigForm:
         self.caller.tell(UNASKED)
         self.credentials.tell(credentials(self.reading.settings))
 
-    def _load_again(self) -> None:
+    def _reload(self) -> None:
         if self._opened:
             self.loading.start_soon()
 

@@ -17,7 +17,7 @@ FRESH = 30.0
 MOST = 200
 """Keys and prefixes that are offered."""
 
-_known: dict[tuple[str, str], tuple[float, list[str]]] = {}
+_cache: dict[tuple[str, str], tuple[float, list[str]]] = {}
 _asking: dict[tuple[str, str], threading.Thread] = {}
 
 
@@ -31,7 +31,7 @@ def beginning_with(written: str, settings: Callable[[], Settings]) -> list[str]:
         place = (f"{chosen.profile}{chosen.region}{chosen.local}", f"{level}\0{key if slash else ''}")
     except Exception:  # an unreadable configuration is reported when something runs
         return []
-    when, found = _known.get(place, (0.0, []))
+    when, found = _cache.get(place, (0.0, []))
     if time.monotonic() - when > FRESH:
         if place not in _asking:
             _asking[place] = thread = threading.Thread(
@@ -39,15 +39,15 @@ def beginning_with(written: str, settings: Callable[[], Settings]) -> list[str]:
             )
             thread.start()
         _asking[place].join(PATIENCE)
-        _, found = _known.get(place, (0.0, []))
+        _, found = _cache.get(place, (0.0, []))
     return [f"{scheme}{each}" for each in found if f"{scheme}{each}".startswith(written)]
 
 
 def _ask(place: tuple[str, str], settings: Settings, bucket: str, key: str) -> None:
     try:
-        _known[place] = (time.monotonic(), _found(settings, bucket, key))
+        _cache[place] = (time.monotonic(), _found(settings, bucket, key))
     except Exception:  # no permission, no network: nothing is offered
-        _known[place] = (time.monotonic(), [])
+        _cache[place] = (time.monotonic(), [])
     finally:
         _asking.pop(place, None)
 

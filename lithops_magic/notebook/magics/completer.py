@@ -138,10 +138,10 @@ def _complete(text: str, magic: str, namespace: Mapping[str, Any]) -> tuple[str,
 
 def _jobs(word: str) -> list[tuple[str, str]]:
     """Return jobs with what they are: the id as it is listed, or in full once more of it is written."""
-    from lithops_magic.notebook.display.job_table import SHOWN, known
+    from lithops_magic.notebook.display.job_table import SHOWN, listed_jobs
 
     length = SHOWN if len(word) < SHOWN else None
-    return [(job.id[:length], f"{job.state}: {job.about}" if job.about else job.state) for job in known()]
+    return [(job.id[:length], f"{job.state}: {job.about}" if job.about else job.state) for job in listed_jobs()]
 
 
 def _settings(option: Option, word: str) -> list[str]:

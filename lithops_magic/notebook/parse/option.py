@@ -61,8 +61,8 @@ def every_flag(options: Iterable[Option]) -> list[str]:
     return [flag for option in options for flag in option.flags]
 
 
-def meant(flag: str, known: Iterable[str]) -> str:
+def meant(flag: str, candidates: Iterable[str]) -> str:
     """Return `; did you mean --x?` for a mistyped flag, or an empty string."""
     name = flag.removeprefix("--").replace("-", "_")
-    found = f"--{ALIASES[name]}" if name in ALIASES else closest(flag, known)
+    found = f"--{ALIASES[name]}" if name in ALIASES else closest(flag, candidates)
     return f"; did you mean {found}?" if found else ""

@@ -30,13 +30,13 @@ def undefined(body: Iterable[ast.stmt], target: str | None, names: Mapping[str, 
             return None
         bound.update(node.target.id for node in ast.walk(statement) if isinstance(node, ast.NamedExpr))
         for name in _read(statement):
-            if name.id not in bound and not _known(name.id, names):
+            if name.id not in bound and not _is_defined(name.id, names):
                 return name
         bound.update(_stored([statement]))
     return None
 
 
-def _known(name: str, names: Mapping[str, Any]) -> bool:
+def _is_defined(name: str, names: Mapping[str, Any]) -> bool:
     if name in names or hasattr(builtins, name) or name.startswith("__"):
         return True
     # A function of the notebook may be what defines it.
