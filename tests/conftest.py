@@ -78,6 +78,12 @@ LONG_FILES = {
 """They are begun first: one of them begun last would keep one process busy and leave the others with nothing to do."""
 
 
+MEASURED_AREAS = {"cli", "local_control", "local_sandbox", "local_server", "worker"}
+"""Coverage is measured in the child processes of these tests only: it doubles what a process costs."""
+COVERAGE = "COVERAGE_PROCESS_CONFIG"
+_coverage: dict[str, str] = {}
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Compile the package once, and not in each of the hundreds of processes that import it."""
     if not hasattr(config, "workerinput"):
@@ -108,6 +114,15 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let the children of a test be measured, or not, before any of its fixtures starts one."""
+    if COVERAGE in os.environ:
+        _coverage[COVERAGE] = os.environ.pop(COVERAGE)
+    if MEASURED_AREAS & {*item.path.parts}:
+        os.environ.update(_coverage)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def models_parsed_once() -> Iterator[None]:
     """Parse each of botocore's service models once; it does so once for every session, 0.1 s and more for EC2's."""
@@ -123,6 +138,14 @@ def models_parsed_once() -> Iterator[None]:
         yield
 
 
+def started(folder: Path) -> LocalAws:
+    """Start a local AWS with four workers."""
+    # AWS keeps 100 concurrent executions unreserved: seven are left to reserve.
+    done = local_command(folder, "ensure", "--workers", "4", "--concurrency", "107", "--settle", "0")
+    assert done.returncode == 0, done.stderr
+    return LocalAws(**json.loads(done.stdout), folder=folder)
+
+
 @pytest.fixture(scope="session")
 def local_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Where this session's local AWS is found; whatever runs there at the end is stopped."""
@@ -133,11 +156,16 @@ def local_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def local_aws(local_folder: Path) -> LocalAws:
-    """This session's local AWS with four workers, which the library finds by itself as well."""
-    # AWS keeps 100 concurrent executions unreserved: seven are left to reserve.
-    started = local_command(local_folder, "ensure", "--workers", "4", "--concurrency", "107", "--settle", "0")
-    assert started.returncode == 0, started.stderr
-    return LocalAws(**json.loads(started.stdout), folder=local_folder)
+    """This session's local AWS, which the library finds by itself as well."""
+    return started(local_folder)
+
+
+@pytest.fixture(scope="session")
+def measured_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    """Another one, of the tests that are about the local AWS: coverage is measured in it."""
+    folder = tmp_path_factory.mktemp("measured-aws")
+    yield started(folder)
+    local_command(folder, "stop")
 
 
 @pytest.fixture(scope="session")

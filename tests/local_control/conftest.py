@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from localaws import LocalAws
+
 Create = Callable[..., dict[str, Any]]
 Zip = Callable[..., bytes]
 
@@ -24,6 +26,11 @@ def make_zip(files: Mapping[str, str | bytes] | None = None) -> bytes:
         for name, content in (files or {"app.py": "def handler(event, context):\n    return event\n"}).items():
             archive.writestr(zipfile.ZipInfo(name), content)
     return sink.getvalue()
+
+
+@pytest.fixture(scope="session")
+def local_aws(measured_aws: LocalAws) -> LocalAws:
+    return measured_aws
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from localaws import LocalAws
 from sandbox_help import PYTHON, Bench
 
 TRUST = {
@@ -59,6 +60,11 @@ class Deployed:
         log = base64.b64decode(raw.get("LogResult", "")).decode()
         request_id = raw["ResponseMetadata"]["RequestId"]
         return Answer(json.loads(body or b"null"), raw.get("FunctionError"), log, request_id, raw)
+
+
+@pytest.fixture(scope="session")
+def local_aws(measured_aws: LocalAws) -> LocalAws:
+    return measured_aws
 
 
 @pytest.fixture(scope="session")

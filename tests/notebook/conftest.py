@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 from traitlets.config import Config
@@ -23,7 +24,9 @@ def shell(tmp_path, monkeypatch) -> Iterator[TerminalInteractiveShell]:
     shell = TerminalInteractiveShell.instance(config=config)
     with shell.builtin_trap:
         yield shell
-    shell.reset(new_session=False)
+    # It would collect garbage as well, which takes longer than most tests.
+    with mock.patch("gc.collect"):
+        shell.reset(new_session=False)
     shell.magics_manager.registry.clear()
     TerminalInteractiveShell.clear_instance()
 
