@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Keep the fast tier from importing what it does not run: it works without JupyterLab, moto and Playwright."""
     is_slow = collection_path.name in SLOW_AREAS | SLOW_FILES
     return True if config.getoption("markexpr") == "fast" and is_slow else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Import the tests without looking for garbage, of which importing makes none."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

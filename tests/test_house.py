@@ -34,5 +34,7 @@ def test_every_module_is_in_a_layer() -> None:
 
 def test_imports_are_absolute_but_in_what_is_shipped_under_another_name() -> None:
     for path in OURS.rglob("*.py"):
-        nodes = [] if path.parent in SHIPPED else ast.walk(ast.parse(path.read_text()))
+        text = path.read_text()
+        # Most have none that looks like it, and need not be parsed.
+        nodes = ast.walk(ast.parse(text)) if path.parent not in SHIPPED and re.search(r"from\s+\.", text) else ()
         assert not [node for node in nodes if isinstance(node, ast.ImportFrom) and node.level], path

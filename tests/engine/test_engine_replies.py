@@ -81,7 +81,7 @@ def test_no_altered_reply_is_taken_for_the_functions_own() -> None:
     data = json.dumps(reply).encode()
     flight = Flight(None, [], None, 0.0, name="request")  # type: ignore[arg-type]
     assert Answer.of(flight, Reply(data, None, "", "", None), KEY).worker is not None
-    for number in range(5_000):
+    for number in range(share(1_000, 5_000)):
         other = spoilt(data, chance) if number % 2 else json.dumps(mutated(reply, chance)).encode()
         try:
             same = json.loads(other) == reply
@@ -112,7 +112,7 @@ def test_a_sealed_reply_that_makes_no_sense_is_a_lost_attempt_or_a_true_outcome(
     flight = Flight(None, [], None, 0.0, name="request")  # type: ignore[arg-type]
     reply = answered("request")
     del reply["seal"]
-    for _ in range(3_000):
+    for _ in range(share(1_000, 3_000)):
         other = mutated(reply, chance)
         data = json.dumps(seal.sealed(other, KEY, "request")).encode()
         answer = Answer.of(flight, Reply(data, None, "", "", None), KEY)
@@ -125,7 +125,7 @@ def test_no_answer_of_http_raises() -> None:
     chance = random.Random(3)
     body = json.dumps({"__type": "x#Throttling", "message": "No.", "Reason": "R", "errorType": "E"}).encode()
     names = ["x-amz-log-result", "x-amz-function-error", "x-amzn-requestid", "x-amzn-errortype", "retry-after", "date"]
-    for number in range(10_000):
+    for number in range(share(2_000, 10_000)):
         log = spoilt(REPORT.encode(), chance)
         headers = {
             "x-amz-log-result": base64.b64encode(log).decode(),

@@ -23,7 +23,9 @@ def completed(shell: Any, line: str) -> set[str]:
         return {line[: each.start] + each.text for each in shell.Completer.completions(line, len(line))}
 
 
-def test_it_is_there_without_an_import_and_a_variable_of_the_users_wins(run: Run, loaded: Any) -> None:
+def test_it_is_there_without_an_import_and_a_variable_of_the_users_wins(
+    run: Run, loaded: Any, local_aws: LocalAws
+) -> None:
     assert run("s3('bucket/*.csv')")[0].endswith("s3('bucket/*.csv')\n")
     assert "s3" not in loaded.user_ns
     run("s3 = lambda address: [address]")

@@ -101,6 +101,7 @@ def called(source: Path) -> Iterator[frozenset[str]]:
             yield frozenset(OTHER_NAMES.get(action, action) for action in needed)
 
 
+@cache
 def used() -> set[frozenset[str]]:
     root = Path(lithops_magic.__file__).parent
     sources = [path for part in ("aws", "engine", "notebook", "config") for path in (root / part).rglob("*.py")]

@@ -22,9 +22,10 @@ from lithops_magic.engine.wire.item import fragment
 from lithops_magic.worker import ending, fault, functions, handler, here, packing, processes, store
 from lithops_magic.worker.detached import NotDone
 from lithops_magic.worker.seal import is_sealed
+from thorough import share
 
 KEY = bytes(range(32))
-REQUESTS = 1_500
+REQUESTS = share(1_500, 6_000)
 BODIES = 2_000
 ODD: list[Any] = [
     None,
