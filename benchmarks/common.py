@@ -98,13 +98,13 @@ class LocalAws:
 
     def __init__(self) -> None:
         from lithops_magic import config
-        from lithops_magic.aws.deploy.role import execution_role
+        from lithops_magic.aws.deploy.role import role_arn
         from lithops_magic.aws.local_server import ensure_local_aws
         from lithops_magic.aws.session import Cloud
 
         self.settings = config.load(local=True)
         self.cloud = Cloud.connect(self.settings)
-        self.role = execution_role(self.cloud, self.settings)
+        self.role = role_arn(self.cloud, self.settings)
         self.server = ensure_local_aws(lambda _: None)
 
     def ask(self, path: str) -> dict[str, Any]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
+import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from lithops_magic.errors import LocalAWSError
@@ -16,8 +19,8 @@ QUIET_SECONDS = 1.0
 """A start that takes longer is announced."""
 LONGEST_START = 120.0
 """Seconds; a cold disk and a busy machine need a while to import moto."""
-_NEEDED_NEXT = ("boto3", "botocore.config", "awscrt.http")
-"""What whoever asks for a server imports to talk to it."""
+FRESH = 10.0
+"""Seconds for which an answer is relied on that nobody has waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,60 @@ class LocalServer:
     secret_access_key: str = field(repr=False)
 
 
-def ensure_local_aws(notify: Callable[[str], None]) -> LocalServer:
+class _Ensuring:
+    """The command that finds or starts it, under way in another process, so that this one can prepare meanwhile."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self._asked = _asked()
+        self._done: Future[tuple[int, str, str]] = Future()
+        command = [sys.executable, "-P", "-m", "lithops_magic.local", "ensure"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        threading.Thread(target=self._follow, name="lithops-magic-local", daemon=True).start()
+
+    @property
+    def holds(self) -> bool:
+        """Whether the answer is to what would be asked now."""
+        return self._asked == _asked() and time.monotonic() - self._begun < FRESH
+
+    def wait(self, seconds: float) -> tuple[int, str, str]:
+        """Return exit status, output and errors; raise TimeoutError if it takes longer."""
+        return self._done.result(seconds)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def _follow(self) -> None:
+        with self._process:
+            output, errors = self._process.communicate()
+        self._done.set_result((self._process.returncode, output, errors))
+
+
+def _asked() -> tuple[int, str, dict[str, str]]:
+    """Return what decides which local AWS answers, and to whom: a forked process cannot wait for its parent's."""
+    return os.getpid(), sys.executable, dict(os.environ)
+
+
+_first: list[_Ensuring | None] = []
+"""Empty until somebody has begun or asked; then what was begun for whoever asks, or None."""
+
+
+def begin() -> None:
+    """Begin what this process's first `ensure_local_aws` will wait for; whatever goes wrong is its to say."""
+    if not _first:
+        with contextlib.suppress(OSError):
+            _first.append(_Ensuring())
+
+
+def ensure_local_aws(notify: Callable[[str], None], meanwhile: Callable[[], object] = object) -> LocalServer:
     """Return the running local AWS of this user, started if need be.
+
+    Parameters
+    ----------
+    meanwhile
+        Called while it is starting, which takes as long.
 
     Raises
     ------
@@ -40,24 +95,22 @@ def ensure_local_aws(notify: Callable[[str], None]) -> LocalServer:
         It does not start; the message is its own reason.
     """
     try:
-        with subprocess.Popen(
-            [sys.executable, "-P", "-m", "lithops_magic.local", "ensure"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
-            # A start takes as long as that, in another process.
-            with contextlib.suppress(ImportError):
-                for module in _NEEDED_NEXT:
-                    importlib.import_module(module)
-            output, errors = _wait(process, notify)
+        ensuring = _begun() or _Ensuring()
     except OSError as error:
         raise LocalAWSError(f"The local AWS could not be started: {error.strerror}.") from None
-    if process.returncode != 0:
-        reason = (errors.strip().splitlines() or [f"it exited with status {process.returncode}"])[-1]
+    meanwhile()
+    status, output, errors = _wait(ensuring, notify)
+    if status != 0:
+        reason = (errors.strip().splitlines() or [f"it exited with status {status}"])[-1]
         raise LocalAWSError(f"The local AWS did not start: {reason}")
     return _parse(output)
+
+
+def _begun() -> _Ensuring | None:
+    """Return what was begun, unless that is of no use any more."""
+    ensuring = _first.pop() if _first else None
+    _first.append(None)
+    return ensuring if ensuring is not None and ensuring.holds else None
 
 
 def is_running() -> bool:
@@ -69,15 +122,15 @@ def is_running() -> bool:
         return False
 
 
-def _wait(process: subprocess.Popen[str], notify: Callable[[str], None]) -> tuple[str, str]:
+def _wait(ensuring: _Ensuring, notify: Callable[[str], None]) -> tuple[int, str, str]:
     try:
-        return process.communicate(timeout=QUIET_SECONDS)
-    except subprocess.TimeoutExpired:
+        return ensuring.wait(QUIET_SECONDS)
+    except TimeoutError:
         notify("Starting the local AWS …")
     try:
-        return process.communicate(timeout=LONGEST_START)
-    except subprocess.TimeoutExpired:
-        process.kill()
+        return ensuring.wait(LONGEST_START)
+    except TimeoutError:
+        ensuring.kill()
         raise LocalAWSError(f"The local AWS did not start within {LONGEST_START:.0f} seconds.") from None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from lithops_magic.aws import local_proof, not_aws, observe
@@ -30,6 +30,9 @@ USER_AGENT = "lithops-magic"
 NO_CREDENTIALS = (
     "No AWS credentials were found. Set AWS_PROFILE, run `aws configure` or `aws sso login`, or use the local AWS."
 )
+
+_FIRST_SERVICES = ("lambda", "iam", "s3", "logs")
+"""Those that a first job calls."""
 
 Notify = Callable[[str], None]
 
@@ -194,19 +197,15 @@ class Cloud:
 
 
 def _connect_local(notify: Notify) -> Cloud:
+    isolated: list[Any] = []
+    server = ensure_local_aws(notify, lambda: isolated.append(_prepared()))
     import boto3
-    import botocore.session
 
-    server = ensure_local_aws(notify)
-    # Neither the user's profile nor their AWS files have a say on the local AWS.
-    isolated = botocore.session.Session(
-        session_vars={"profile": (None, None, None, None), "config_file": (None, None, None, None)}
-    )
     session = boto3.Session(
         aws_access_key_id=server.access_key_id,
         aws_secret_access_key=server.secret_access_key,
         region_name=server.region,
-        botocore_session=isolated,
+        botocore_session=isolated[0],
     )
     return Cloud(
         session,
@@ -215,6 +214,31 @@ def _connect_local(notify: Notify) -> Cloud:
         account_id=server.account_id,
         is_local=True,
     )
+
+
+def _prepared() -> Any:
+    """Return a botocore session, made ready while the local AWS is starting."""
+    import awscrt.http  # noqa: F401
+    import boto3.session  # noqa: F401
+    import botocore.session
+
+    # Neither the user's profile nor their AWS files have a say on the local AWS.
+    isolated = botocore.session.Session(
+        session_vars={"profile": (None, None, None, None), "config_file": (None, None, None, None)}
+    )
+    isolated.register_component("data_loader", _models())
+    return isolated
+
+
+@cache
+def _models() -> Any:
+    """Return botocore's loader with the models of a first job's services, for all connections: parsing takes long."""
+    from botocore.loaders import create_loader
+
+    loader = create_loader()
+    for service in _FIRST_SERVICES:
+        loader.load_service_model(service, "service-2", api_version=None)
+    return loader
 
 
 def _connect_account(settings: Settings) -> Cloud:

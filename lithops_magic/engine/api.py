@@ -10,11 +10,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from lithops_magic import data, user_code
-from lithops_magic.engine import handover
+from lithops_magic.aws import local_server
 from lithops_magic.engine.dispatch.items import Items
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.job.task import R
-from lithops_magic.engine.launch import launch
 from lithops_magic.engine.options import KEEP_AFTER, NAMES, Callback, MapOptions
 from lithops_magic.engine.result import script
 from lithops_magic.engine.result.groups import Groups
@@ -69,6 +68,12 @@ def start(
     items = data.bound(items, settings)
     if options.reduce_by and reduce is None:
         raise MisuseError("reduce_by needs a function to reduce with: reduce=FUNCTION (--reduce NAME)")
+    if settings.local:
+        local_server.begin()
+    # Half of what a job imports; the local AWS is starting meanwhile.
+    from lithops_magic.engine import handover
+    from lithops_magic.engine.launch import launch
+
     if options.detach:
         handover.check(options, reduced=reduce is not None)
         items = handover.all_items(items)
@@ -259,7 +264,9 @@ def map(
         script.interrupted(interrupt, None)
         raise
     if detach:
-        return handover.handed_over(result)
+        from lithops_magic.engine.handover import handed_over
+
+        return handed_over(result)
     return result if background else result.finish()
 
 

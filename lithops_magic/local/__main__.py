@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import math
 import os
@@ -147,6 +148,7 @@ def _serve(options: argparse.Namespace) -> None:
     from lithops_magic.local.lifecycle import check_installed
 
     check_installed()
+    _leave_out_awscrt()
     from lithops_magic.local import server
     from lithops_magic.local.banner import banner
     from lithops_magic.local.resources import allow_files, share
@@ -175,6 +177,14 @@ def _serve(options: argparse.Namespace) -> None:
             print(banner(found, settings, note), flush=True)
 
     server.run(folder, settings, announce)
+
+
+def _leave_out_awscrt() -> None:
+    """Have botocore do without awscrt, whose import takes a fifth of the start and which is for clients of real AWS."""
+    sys.modules["awscrt"] = None  # type: ignore[assignment]
+    importlib.import_module("botocore.compat")
+    # moto computes checksums with it.
+    del sys.modules["awscrt"]
 
 
 def _ensure(options: argparse.Namespace) -> None:

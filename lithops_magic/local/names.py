@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from lithops_magic.local.model import ServiceError
 
+LOCAL_ROLE = "lithops-magic-local"
+"""An execution role that is there from the start, so that a first function need not wait for IAM."""
+
 LATEST = "$LATEST"
 
 _FUNCTION = re.compile(
@@ -28,6 +31,9 @@ class Account:
     def function_arn(self, name: str, qualifier: str | None = None) -> str:
         arn = f"arn:aws:lambda:{self.region}:{self.account}:function:{name}"
         return f"{arn}:{qualifier}" if qualifier else arn
+
+    def role_arn(self, name: str) -> str:
+        return f"arn:aws:iam::{self.account}:role/{name}"
 
     def layer_arn(self, name: str, version: int | None = None) -> str:
         arn = f"arn:aws:lambda:{self.region}:{self.account}:layer:{name}"

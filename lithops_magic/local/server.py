@@ -8,7 +8,6 @@ import os
 import secrets
 import signal
 import socket
-import string
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,10 +21,12 @@ from lithops_magic.local.control.platform import Platform
 from lithops_magic.local.control.service import LambdaService
 from lithops_magic.local.discovery import Discovery, LocalError
 from lithops_magic.local.front.connections import bounded
-from lithops_magic.local.front.credentials import Credential, Keyring
+from lithops_magic.local.front.credentials import Credential, Keyring, random_id
 from lithops_magic.local.front.door import Front
 from lithops_magic.local.front.moto_app import MotoApp
+from lithops_magic.local.front.within import Within
 from lithops_magic.local.lifecycle import state_folder
+from lithops_magic.local.names import Account
 from lithops_magic.local.sandbox.isolation import Choice
 from lithops_magic.local.sandbox.logs import LogShipper
 from lithops_magic.local.sandbox.runtime import Runtime
@@ -92,7 +93,7 @@ def run(folder: Path, options: Options, announce: Announce) -> None:
         found = Discovery(
             endpoint_url=f"http://127.0.0.1:{listener.getsockname()[1]}",
             region=REGION,
-            access_key_id=_random_id("AKIA"),
+            access_key_id=random_id("AKIA"),
             secret_access_key=secrets.token_urlsafe(30),
             account_id=ACCOUNT,
             pid=os.getpid(),
@@ -130,11 +131,6 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def _random_id(prefix: str) -> str:
-    alphabet = string.ascii_uppercase + "234567"
-    return prefix + "".join(secrets.choice(alphabet) for _ in range(16))
-
-
 class _Uvicorn(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -152,13 +148,14 @@ async def _serve(
     folder: Path, state: Path, options: Options, found: Discovery, listener: socket.socket, announce: Announce
 ) -> None:
     owner = Credential(found.access_key_id, found.secret_access_key)
-    inner = Credential(_random_id("AKIA"), secrets.token_urlsafe(30), internal=True)
-    platform = Platform(found.endpoint_url, inner, REGION)
+    inner = Credential(random_id("AKIA"), secrets.token_urlsafe(30), internal=True)
+    moto = MotoApp(found.account_id, options.state)
+    keyring = Keyring([owner, inner])
+    home = Account(found.region, found.account_id)
+    platform = Platform(found.endpoint_url, inner, home, Within(moto, keyring))
     logs = LogShipper(lambda: platform.client("logs"))
     runtime = _runtime(state, options, found, platform, logs)
     functions = _functions(state, options, found, platform, runtime)
-    moto = MotoApp(options.state)
-    keyring = Keyring([owner, inner])
     front = Front(
         keyring=keyring,
         owner=owner,

@@ -14,7 +14,7 @@ from typing import Any
 from lithops_magic.aws import observe, prices
 from lithops_magic.aws.definition import creation_request
 from lithops_magic.aws.deploy.create import create
-from lithops_magic.aws.deploy.role import execution_role, role_arn
+from lithops_magic.aws.deploy.role import role_arn
 from lithops_magic.aws.deploy.wait import wait_until_active
 from lithops_magic.aws.explain import aws_errors
 from lithops_magic.aws.invoke.report import parse_report
@@ -96,7 +96,6 @@ class Ground:
         settings = self.settings.replace(memory=probe.MEMORY, timeout=probe.TIMEOUT, runtime=None, layers=())
         request = creation_request(settings, role_arn(self.cloud, settings), probe.package())
         request["Handler"] = probe.HANDLER
-        execution_role(self.cloud, settings)
         create(self.cloud, request, self._notify)
         wait_until_active(self.cloud, request["FunctionName"], self._notify)
         return request["FunctionName"]

@@ -25,6 +25,7 @@ TRANSIENT = (
     "504",
     "BadDigest",
     "InternalError",
+    "NoSuchBucket",
     "RequestTimeout",
     "ServiceUnavailable",
     "SlowDown",
@@ -37,7 +38,9 @@ TRANSIENT = (
     "ResponseParserError",
     "ResponseStreamingError",
 )
-"""Codes of transient errors of S3, gateways and botocore; not connection timeouts, which mean there is no route."""
+"""Codes of transient errors of S3, gateways and botocore; not connection timeouts, which mean there is no route.
+The bucket of an account's first job is created while that runs.
+"""
 
 UNREACHABLE = (
     "S3 cannot be reached from the sandbox. In a VPC it needs an S3 gateway endpoint, which is free, or a NAT gateway: "

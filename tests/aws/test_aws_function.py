@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from lithops_magic.aws.definition import creation_request, runtime_name
 from lithops_magic.aws.deploy import create
 from lithops_magic.aws.deploy.function import DeployedFunction, delete_functions, deploy, list_functions
-from lithops_magic.aws.deploy.role import LOCAL_ROLE, execution_role
+from lithops_magic.aws.deploy.role import LOCAL_ROLE, role_arn
 from lithops_magic.aws.deploy.state_reasons import REASONS, advice
 from lithops_magic.aws.deploy.wait import _failed
 from lithops_magic.aws.explain import explain
@@ -87,7 +87,7 @@ def test_the_name_and_the_plain_function(local_aws: Any, cloud: Cloud) -> None:
     assert configuration["LoggingConfig"]["LogFormat"] == "Text"
     assert tags["lithops-magic"] == "test-function"
     assert tags["lithops-magic:created-by"]
-    assert execution_role(cloud, SETTINGS) == configuration["Role"]
+    assert role_arn(cloud, SETTINGS) == configuration["Role"]
 
 
 def test_every_setting_makes_another_function(local_aws: Any, cloud: Cloud) -> None:
@@ -157,7 +157,7 @@ def test_only_ours_of_this_namespace_are_listed_and_deleted(local_aws: Any, clou
     client = local_aws.client("lambda")
     mine = deploy(cloud, SETTINGS, package()).name
     other = deploy(cloud, SETTINGS.replace(namespace="test-function-b"), package()).name
-    request: dict[str, Any] = {**creation_request(SETTINGS, execution_role(cloud, SETTINGS), package())}
+    request: dict[str, Any] = {**creation_request(SETTINGS, role_arn(cloud, SETTINGS), package())}
     lookalike = "lithops-magic-test-function-0123456789ab"
     request |= {"FunctionName": lookalike, "Tags": {"lithops-magic": "someone-else"}}
     client.create_function(**request)
@@ -191,7 +191,6 @@ def test_a_new_role_is_waited_for_and_an_old_one_is_not(
                 RoleName="test-function-untrusted", PolicyDocument=json.dumps(trust)
             )
 
-    execution_role(cloud, SETTINGS)
     assert deploy(cloud, settings, package(), mend).created
     assert heard[1:] == ["Waiting for AWS Lambda to know the new role …"]
 
@@ -248,4 +247,4 @@ def test_another_python_is_refused_with_the_choices(version: tuple[int, int]) ->
 def test_an_account_needs_a_role(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cloud, "is_local", False)
     with pytest.raises(ConfigError, match="execution_role"):
-        execution_role(cloud, SETTINGS)
+        role_arn(cloud, SETTINGS)

@@ -152,3 +152,28 @@ def test_a_slow_start_is_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     heard: list[str] = []
     assert local_server.ensure_local_aws(heard.append).endpoint_url == "http://127.0.0.1:9"
     assert heard == ["Starting the local AWS …"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in interpreter is a shell script")
+def test_what_was_begun_is_not_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = (
+        '{"endpoint_url": "http://127.0.0.1:9", "region": "us-east-1", "account_id": "1",'
+        ' "access_key_id": "k", "secret_access_key": "s"}'
+    )
+    runs = tmp_path / "runs"
+    monkeypatch.setattr(sys, "executable", interpreter(tmp_path, f"echo $PLACE >> {runs}; echo '{answer}'"))
+    monkeypatch.setattr(local_server, "_first", [])
+    monkeypatch.setenv("PLACE", "here")
+    local_server.begin()
+    local_server.begin()
+    local_server.ensure_local_aws(lambda _: None)
+    assert runs.read_text().split() == ["here"]
+    # Once somebody has asked, it runs: later jobs have nothing to wait for.
+    local_server.begin()
+    assert runs.read_text().split() == ["here"]
+
+    monkeypatch.setattr(local_server, "_first", [])
+    local_server.begin()
+    monkeypatch.setenv("PLACE", "elsewhere")
+    local_server.ensure_local_aws(lambda _: None)
+    assert runs.read_text().split()[-1] == "elsewhere"

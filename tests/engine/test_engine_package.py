@@ -68,3 +68,44 @@ def test_it_imports_without_anything_else(tmp_path: Path) -> None:
         [sys.executable, "-I", "-S", "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+TRICKY = r'''
+from __future__ import annotations
+from typing import Any, cast
+from types import TracebackType
+NAME: str = "#no"  # yes
+LONG: dict[str,
+           int] = {}
+class Thing:
+    """Doc # of it."""
+    count: int = 0  # ä
+    def run(self, ä: Any, *rest: int, key: "str" = "x # y") -> Any | None:  # why
+        "Doc."
+        text = f"{key!r:#>4} # {rest}"  # f"
+        more = ("a # b"  """c
+    # d"""
+                'e')
+        return cast(str, text + more + """
+    # kept
+        as it is""" + "one\
+    two # three")
+    def doc(self) -> None:
+        """Nothing else."""
+'''
+
+
+def test_what_looks_like_a_comment_in_a_string_stays() -> None:
+    left = stripped(TRICKY.encode()).decode()
+    there: dict[str, Any] = {}
+    here: dict[str, Any] = {}
+    exec(TRICKY, here)
+    exec(left, there)
+    assert "yes" not in left
+    assert "why" not in left
+    assert "TracebackType" not in left
+    assert "ä: Any" not in left
+    assert there["Thing"]().run(1, 2) == here["Thing"]().run(1, 2)
+    assert there["NAME"] == "#no"
+    assert there["Thing"].__doc__ is None
+    assert there["Thing"]().doc() is None

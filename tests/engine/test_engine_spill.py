@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -256,7 +257,19 @@ def test_objects_that_cannot_be_brought_end_in_one_line(objects: ObjectStore, mo
     assert result[1] == 3
 
 
-def test_a_deleted_bucket_is_an_error_of_the_task(objects: ObjectStore) -> None:
+def test_a_result_waits_for_a_bucket_that_is_being_made(objects: ObjectStore) -> None:
+    def disturb() -> None:
+        objects.delete_prefix("")
+        objects._s3.delete_bucket(Bucket=objects.bucket)
+        threading.Timer(1.0, objects.put, ("lithops-magic/again", b"")).start()
+
+    result = run_while(objects, bytes, [7_000_000], disturb)
+    assert list(result) == [bytes(7_000_000)]
+
+
+def test_a_deleted_bucket_is_an_error_of_the_task(objects: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lithops_magic.worker.store.PATIENCE", 0.1)
+
     def disturb() -> None:
         objects.delete_prefix("")
         objects._s3.delete_bucket(Bucket=objects.bucket)

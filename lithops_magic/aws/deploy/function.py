@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lithops_magic.aws.definition import FUNCTION_HASH, OWNER_TAG, creation_request, original, owner, start_of_names
 from lithops_magic.aws.deploy.create import create
 from lithops_magic.aws.deploy.log_group import prepare_log_group
-from lithops_magic.aws.deploy.role import execution_role, role_arn
+from lithops_magic.aws.deploy.role import role_arn
 from lithops_magic.aws.deploy.wait import USABLE, wait_until_active, wait_until_gone
 from lithops_magic.aws.explain import aws_errors
 from lithops_magic.aws.session import Cloud, Notify, silent
@@ -82,7 +82,7 @@ def deploy(
     notify
         Told in a few words when something takes a while.
     meanwhile
-        Called in another thread while the function is being created, and waited for; not where it is there already.
+        Called in another thread once the function is created, and not waited for; not where it is there already.
     copy
         Which of the further functions with the same definition, from 1; 0 is the function itself.
 
@@ -105,13 +105,12 @@ def deploy(
     created = found is None
     if found is None:
         notify(f"Deploying {name} …")
-        execution_role(cloud, settings)
-        with ThreadPoolExecutor(2, "lambda-deploy") as beside:
-            others: list[Future[Any]] = [beside.submit(prepare_log_group, cloud, name), beside.submit(meanwhile)]
-            create(cloud, request, notify)
-            found = wait_until_active(cloud, name, notify)
-        for other in others:
-            other.result()
+        create(cloud, request, notify)
+        beside = ThreadPoolExecutor(2, "lambda-deploy")
+        beside.submit(prepare_log_group, cloud, name)
+        beside.submit(meanwhile)
+        beside.shutdown(wait=False)
+        found = wait_until_active(cloud, name, notify)
     elif found.get("State", "Active") not in USABLE:
         found = wait_until_active(cloud, name, notify)
     return DeployedFunction(name, found["FunctionArn"], found["MemorySize"], found["Timeout"], created)

@@ -1,15 +1,12 @@
-"""The function's execution role: the configured one, or on the local AWS one made for the purpose."""
+"""The function's execution role: the configured one, or the one that the local AWS has from the start."""
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
 from typing import Any
 
-from lithops_magic.aws.explain import aws_errors
 from lithops_magic.aws.session import Cloud
 from lithops_magic.config import Settings
-from lithops_magic.errors import ConfigError, DeployError
+from lithops_magic.errors import ConfigError
 
 LOCAL_ROLE = "lithops-magic-local"
 
@@ -38,21 +35,3 @@ def role_arn(cloud: Cloud, settings: Settings) -> str:
     if not cloud.is_local:
         raise ConfigError("execution_role is not set: AWS Lambda needs a role for the function.")
     return f"arn:aws:iam::{cloud.account_id}:role/{LOCAL_ROLE}"
-
-
-def execution_role(cloud: Cloud, settings: Settings) -> str:
-    """Return the role's ARN; on the local AWS the role is created if none is configured.
-
-    Raises
-    ------
-    ConfigError
-        An account is used and no role is configured.
-    DeployError
-        The role cannot be created.
-    """
-    arn = role_arn(cloud, settings)
-    if settings.execution_role is None:
-        iam = cloud.client("iam")
-        with aws_errors(DeployError), suppress(iam.exceptions.EntityAlreadyExistsException):
-            iam.create_role(RoleName=LOCAL_ROLE, AssumeRolePolicyDocument=json.dumps(trust(cloud.account_id)))
-    return arn

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LONGEST_WAIT = 300.0
 """Seconds, as long as AWS's own waiter function_active_v2."""
 
-FIRST_PAUSES = (0.2, 0.8, 1.0)
+FIRST_PAUSES = (0.1, 0.2, 0.7, 1.0)
 LATER_PAUSE = 2.0
 """Seconds. All control-plane calls of an account share 15 a second, so looks grow rarer."""
 

@@ -83,7 +83,8 @@ class ObjectStore:
 
     def prepare(self, notify: Notify = silent) -> None:
         """Create the bucket if that is permitted; if not, whoever writes the first object is told."""
-        with suppress(AwsError):
+        # At the end of the process no more threads can be started: the next one finishes the bucket.
+        with suppress(AwsError, RuntimeError):
             self._ensure_bucket(notify)
 
     def put(self, key: str, data: bytes) -> None:

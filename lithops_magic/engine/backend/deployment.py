@@ -15,6 +15,7 @@ from lithops_magic.errors import LithopsMagicError
 if TYPE_CHECKING:
     from lithops_magic.aws.deploy.function import DeployedFunction
     from lithops_magic.aws.session import Cloud
+    from lithops_magic.aws.storage.objects import ObjectStore
     from lithops_magic.config import Settings
     from lithops_magic.engine.backend.remembered import Remembered
     from lithops_magic.packages import Need, Supply
@@ -72,23 +73,26 @@ def deploy(
     """
     from lithops_magic.aws import prices
     from lithops_magic.aws.account.local_role import denied_on_aws
+    from lithops_magic.aws.deploy.role import role_arn
     from lithops_magic.aws.session import Cloud
     from lithops_magic.aws.storage.objects import ObjectStore
     from lithops_magic.engine.backend import remembered
 
     possible, given, notes = gather(settings, need, notify)
     notify("Connecting")
+    # Before connecting: the local AWS is starting meanwhile.
+    package = worker_package()
     cloud = Cloud.connect(possible, notify)
-    name = remembered.key(cloud, possible, given, worker_package())
+    name = remembered.key(cloud, possible, given, package)
+    # It outlives this job: a `notify` in it would keep the job with all its values.
+    store = ObjectStore(cloud, settings, account=role_arn(cloud, possible).split(":")[4])
     recalled = None if afresh else remembered.recall(name, copies)
     if recalled is None:
-        found, refused = _find(cloud, possible, given, copies, notify)
+        found, refused = _find(cloud, possible, given, store, copies, notify)
         remembered.remember(name, found)
         notes += refused
     else:
         found = recalled
-    # It outlives this job: a `notify` in it would keep the job with all its values.
-    store = ObjectStore(cloud, settings, account=found.function.account)
     notes = (*notes, *filter(None, [prices.estimate_note(cloud.region), denied_on_aws(cloud, settings)]))
     notes = (*notes, *_about_concurrency(cloud, workers, found.concurrency))
     return Deployment(
@@ -122,18 +126,15 @@ def gather(settings: Settings, need: Need, notify: Callable[[str], None]) -> tup
 
 
 def _find(
-    cloud: Cloud, settings: Settings, given: Supply, copies: int, notify: Callable[[str], None]
+    cloud: Cloud, settings: Settings, given: Supply, store: ObjectStore, copies: int, notify: Callable[[str], None]
 ) -> tuple[Remembered, tuple[str, ...]]:
     """Find or create all that the function needs, and its copies; what the user should know of those."""
     from lithops_magic.aws.deploy import function
     from lithops_magic.aws.deploy.archive import store_archives
     from lithops_magic.aws.deploy.layer import publish_layers
-    from lithops_magic.aws.deploy.role import role_arn
     from lithops_magic.aws.invoke import sender as invoke
-    from lithops_magic.aws.storage.objects import ObjectStore
     from lithops_magic.engine.backend.remembered import Remembered
 
-    store = ObjectStore(cloud, settings, account=role_arn(cloud, settings).split(":")[4])
     with ThreadPoolExecutor(SIDE_BY_SIDE, "lambda-deploy") as beside:
         concurrency = beside.submit(invoke.concurrency, cloud)
         published = publish_layers(cloud, settings, given.layers, notify)
@@ -144,7 +145,7 @@ def _find(
         further = [
             beside.submit(function.deploy, cloud, settings, worker_package(), copy=number) for number in range(1, worth)
         ]
-        # A result that is too large must find its bucket: the sandbox may not create it.
+        # The sandbox may not create the bucket; a result that is too large waits for it there.
         deployed = function.deploy(cloud, settings, worker_package(), notify, store.prepare)
     names, problems = _outcomes(further)
     why = problems[0] if problems else ""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ast
-import io
-import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import CodeType
 
 _LINE = 13
@@ -20,67 +18,114 @@ _LONGEST = 8
 
 def stripped(source: bytes) -> bytes:
     """Return `source` without comments, docstrings and annotations, which nothing must ask for, and their imports."""
-    text = source.decode()
-    lines = _without_annotations(text).split("\n")
-    for line in list(_needless(ast.parse("\n".join(lines)))):
-        lines[line - 1] = ""
-    for token in tokenize.generate_tokens(io.StringIO("\n".join(lines)).readline):
-        if token.type == tokenize.COMMENT:
-            line, column = token.start
-            lines[line - 1] = lines[line - 1][:column].rstrip()
-    for node in ast.walk(ast.parse(text)):
-        body = getattr(node, "body", ())
-        body = body if isinstance(body, list) else []
-        for statement in body:
-            if _is_text(statement):
-                end = statement.end_lineno or statement.lineno
-                lines[statement.lineno - 1 : end] = [""] * (end - statement.lineno + 1)
-                if len(body) == 1:
-                    lines[statement.lineno - 1] = " " * statement.col_offset + "..."
-    return "\n".join(_indented_less(lines)).encode()
+    lines = source.split(b"\n")
+    outline = _Outline(ast.parse(source), lines)
+    for row, column in _comments(lines, outline.strings):
+        lines[row - 1] = lines[row - 1][:column].rstrip()
+    for row, start, end in sorted(outline.annotations, reverse=True):
+        lines[row - 1] = lines[row - 1][:start] + lines[row - 1][end:]
+    for row in outline.needless():
+        lines[row - 1] = b""
+    for text, alone in outline.texts:
+        end = text.end_lineno or text.lineno
+        lines[text.lineno - 1 : end] = [b""] * (end - text.lineno + 1)
+        if alone:
+            lines[text.lineno - 1] = b" " * text.col_offset + b"..."
+    inside = {row for string in outline.strings for row in _inside(string, lines)}
+    return b"\n".join(line if row in inside else _indented_less(line) for row, line in enumerate(lines, 1))
 
 
-def _indented_less(lines: list[str]) -> Iterator[str]:
-    """Yield lines with one blank for each level; what is in a text stays."""
-    tokens = tokenize.generate_tokens(io.StringIO("\n".join(lines)).readline)
-    inside = {row for token in tokens for row in range(token.start[0] + 1, token.end[0] + 1)}
-    for row, line in enumerate(lines, 1):
-        text = line.lstrip(" ")
-        yield line if row in inside else " " * ((len(line) - len(text)) // _LEVEL) + text
+class _Outline:
+    """What `stripped` needs of a module, found in one walk: a kernel's first job waits for it."""
 
+    def __init__(self, tree: ast.Module, lines: list[bytes]) -> None:
+        self.annotations: list[tuple[int, int, int]] = []
+        """Line, start and end of those on one line, with what joins them to the rest."""
+        self.texts: list[tuple[ast.stmt, bool]] = []
+        """Docstrings, and whether each is the whole body."""
+        self.strings: list[ast.expr] = []
+        self._used: set[str] = set()
+        self._imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module in TYPES]
+        self._lines = lines
+        waiting: list[ast.AST] = [tree]
+        while waiting:
+            node = waiting.pop()
+            gone = self._look(node)
+            for field in node._fields:
+                if field == gone or field == "ctx":
+                    continue
+                value = getattr(node, field)
+                if isinstance(value, list):
+                    waiting += [part for part in value if isinstance(part, ast.AST)]
+                elif isinstance(value, ast.AST):
+                    waiting.append(value)
 
-def _without_annotations(text: str) -> str:
-    lines = [line.encode() for line in text.split("\n")]
-    for line, start, end in sorted(_annotations(ast.parse(text), lines), reverse=True):
-        lines[line - 1] = lines[line - 1][:start] + lines[line - 1][end:]
-    return b"\n".join(lines).decode()
+    def needless(self) -> Iterator[int]:
+        """Yield the lines that import names for annotations which are gone."""
+        for node in self._imports:
+            if node.lineno == node.end_lineno and self._used.isdisjoint(
+                alias.asname or alias.name for alias in node.names
+            ):
+                yield node.lineno
 
-
-def _annotations(tree: ast.AST, lines: list[bytes]) -> Iterator[tuple[int, int, int]]:
-    """Yield line, start and end of the annotations that are on one line, with what joins them to the rest."""
-    for node in ast.walk(tree):
+    def _look(self, node: ast.AST) -> str:
+        """Note what a node is; return the field with an annotation that goes."""
         match node:
-            case ast.arg(lineno=line, end_col_offset=end, annotation=ast.expr(end_lineno=last)) if line == last:
-                yield line, node.col_offset + len(node.arg.encode()), end or 0
-            case ast.AnnAssign(target=ast.expr(end_lineno=line, end_col_offset=start), value=ast.expr()):
-                if line == node.annotation.end_lineno:
-                    yield line or 0, start or 0, node.annotation.end_col_offset or 0
-            case ast.FunctionDef(returns=ast.expr(lineno=line, end_lineno=last, end_col_offset=end)) if line == last:
-                start = lines[line - 1].rindex(b" -> ", 0, node.returns.col_offset if node.returns else 0)
-                yield line, start, end or 0
+            case ast.Name():
+                self._used.add(node.id)
+            case ast.Constant(value=str() | bytes()) | ast.JoinedStr():
+                self.strings.append(node)
+            case ast.arg(annotation=ast.expr() as kind):
+                return self._annotated(node.lineno, node.col_offset + len(node.arg.encode()), kind, "annotation")
+            case ast.AnnAssign(target=target, value=ast.expr(), annotation=kind):
+                return self._annotated(target.end_lineno or 0, target.end_col_offset or 0, kind, "annotation")
+            case ast.AnnAssign():
+                self._used.add("annotations")
+            case ast.FunctionDef(returns=ast.expr() as kind):
+                start = self._lines[kind.lineno - 1].rindex(b" -> ", 0, kind.col_offset)
+                self._note_texts(node.body)
+                return self._annotated(kind.lineno, start, kind, "returns")
+            case ast.Module() | ast.ClassDef() | ast.FunctionDef():
+                self._note_texts(node.body)
+        return ""
+
+    def _annotated(self, row: int, start: int, kind: ast.expr, field: str) -> str:
+        if row != kind.end_lineno:
+            self._used.add("annotations")
+            return ""
+        self.annotations.append((row, start, kind.end_col_offset or 0))
+        return field
+
+    def _note_texts(self, body: list[ast.stmt]) -> None:
+        self.texts += [(statement, len(body) == 1) for statement in body if _is_text(statement)]
 
 
-def _needless(tree: ast.Module) -> Iterator[int]:
-    """Yield the lines that import names for annotations which are gone."""
-    nodes = list(ast.walk(tree))
-    used = {node.id for node in nodes if isinstance(node, ast.Name)}
-    if any(getattr(node, "annotation", None) or getattr(node, "returns", None) for node in nodes):
-        used.add("annotations")
-    for node in tree.body:
-        if not isinstance(node, ast.ImportFrom) or node.module not in TYPES or node.lineno != node.end_lineno:
-            continue
-        if used.isdisjoint(alias.asname or alias.name for alias in node.names):
-            yield node.lineno
+def _comments(lines: list[bytes], strings: list[ast.expr]) -> Iterator[tuple[int, int]]:
+    """Yield line and column of the comments: of each first number sign that is in no string."""
+    for row, line in enumerate(lines, 1):
+        column = line.find(b"#")
+        while column >= 0:
+            if not any(_covers(string, (row, column)) for string in strings):
+                yield row, column
+                break
+            column = line.find(b"#", column + 1)
+
+
+def _inside(string: ast.expr, lines: list[bytes]) -> Iterable[int]:
+    """Return the lines that begin inside a string; those that begin between the parts of one do not."""
+    first, last = string.lineno, string.end_lineno or 0
+    joined = any(line.endswith(b"\\") or b'"""' in line or b"'''" in line for line in lines[first - 1 : last])
+    return range(first + 1, last + 1) if joined else ()
+
+
+def _covers(string: ast.expr, place: tuple[int, int]) -> bool:
+    return (string.lineno, string.col_offset) <= place < (string.end_lineno or 0, string.end_col_offset or 0)
+
+
+def _indented_less(line: bytes) -> bytes:
+    """Return the line with one blank for each level."""
+    text = line.lstrip(b" ")
+    return b" " * ((len(line) - len(text)) // _LEVEL) + text
 
 
 def _is_text(statement: ast.stmt) -> bool:

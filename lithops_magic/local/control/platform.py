@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
+from urllib.parse import unquote
+from xml.etree import ElementTree
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from lithops_magic.local.model import SandboxCredentials, ServiceError
-from lithops_magic.local.names import invalid
+from lithops_magic.local.names import LOCAL_ROLE, Account, invalid
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
@@ -21,6 +23,23 @@ if TYPE_CHECKING:
     from types_boto3_logs import CloudWatchLogsClient
     from types_boto3_s3 import S3Client
     from types_boto3_sts import STSClient
+
+
+class Others(Protocol):
+    """The account's other services, within this process: without boto3, whose clients a first job would wait for."""
+
+    @property
+    def pristine(self) -> bool:
+        """Whether nobody can have changed anything yet."""
+        ...
+
+    def ask(self, service: str, fields: Mapping[str, str]) -> str | None:
+        """Return the XML with which a service answers the fields of a query; None if it refuses."""
+        ...
+
+    def session(self, role: str, name: str) -> SandboxCredentials:
+        """Return credentials of a session of a role."""
+        ...
 
 
 class Credentials(Protocol):
@@ -35,15 +54,20 @@ class Credentials(Protocol):
 class Platform:
     """The account's other services, at the same endpoint; every method runs in a worker thread."""
 
-    def __init__(self, endpoint_url: str, credentials: Credentials, region: str) -> None:
-        self._session = boto3.Session(credentials.access_key_id, credentials.secret_access_key, region_name=region)
+    def __init__(self, endpoint_url: str, credentials: Credentials, account: Account, others: Others) -> None:
         self._endpoint_url = endpoint_url
+        self._credentials = credentials
+        self._account = account
+        self._others = others
+        self._session: Any = None
         self._clients: dict[str, Any] = {}
         self._sessions: dict[tuple[str, str], asyncio.Task[SandboxCredentials]] = {}
         self._lock = threading.Lock()
 
     async def check_role(self, arn: str) -> None:
         """Raise AWS's error unless the role exists and trusts Lambda."""
+        if self._others.pristine and arn == self._account.role_arn(LOCAL_ROLE):
+            return
         if not await asyncio.to_thread(self._is_assumable, arn):
             raise invalid("The role defined for the function cannot be assumed by Lambda.")
 
@@ -59,7 +83,7 @@ class Platform:
         """Return the role session a function runs under; the same one as long as this server runs."""
         session = self._sessions.get((role, function))
         if session is None:
-            session = asyncio.create_task(asyncio.to_thread(self._assume, role, function))
+            session = asyncio.create_task(asyncio.to_thread(self._others.session, role, function))
             self._sessions[role, function] = session
         return await asyncio.shield(session)
 
@@ -67,17 +91,15 @@ class Platform:
         """Code that was uploaded to S3."""
         return await asyncio.to_thread(self._read_object, bucket, key, version)
 
-    def _assume(self, role: str, function: str) -> SandboxCredentials:
-        given = self.client("sts").assume_role(RoleArn=role, RoleSessionName=function)["Credentials"]
-        return SandboxCredentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
-
     def _is_assumable(self, arn: str) -> bool:
-        try:
-            role = self.client("iam").get_role(RoleName=arn.rpartition("/")[2])["Role"]
-        except ClientError:
+        answer = self._others.ask("iam", {"Action": "GetRole", "RoleName": arn.rpartition("/")[2]})
+        if answer is None:
             return False
-        policy: Any = role["AssumeRolePolicyDocument"]
+        role = {element.tag.rpartition("}")[2]: element.text or "" for element in ElementTree.fromstring(answer).iter()}
         # moto accepts trust policies that are not even JSON objects; AWS does not.
+        policy: Any = None
+        with contextlib.suppress(ValueError):
+            policy = json.loads(unquote(role["AssumeRolePolicyDocument"]))
         statements = _listed(policy.get("Statement", [])) if isinstance(policy, dict) else []
         return role["Arn"] == arn and any(_trusts_lambda(item) for item in statements if isinstance(item, dict))
 
@@ -138,9 +160,16 @@ class Platform:
         # Making clients is not thread-safe; using them is. The endpoint is on loopback, past any proxy.
         with self._lock:
             if service not in self._clients:
+                import boto3
+                from botocore.config import Config
+
+                if self._session is None:
+                    keys = self._credentials
+                    self._session = boto3.Session(
+                        keys.access_key_id, keys.secret_access_key, region_name=self._account.region
+                    )
                 config = Config(proxies={}, s3={"addressing_style": "path"})
-                make: Any = self._session.client
-                self._clients[service] = make(service, endpoint_url=self._endpoint_url, config=config)
+                self._clients[service] = self._session.client(service, endpoint_url=self._endpoint_url, config=config)
             return self._clients[service]
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hmac
+import re
+import secrets
+import string
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -43,6 +46,12 @@ class Credential:
     """Used by the server's own components: their requests are not counted."""
 
 
+def random_id(prefix: str) -> str:
+    """Return an access key ID."""
+    alphabet = string.ascii_uppercase + "234567"
+    return prefix + "".join(secrets.choice(alphabet) for _ in range(16))
+
+
 class Keyring:
     """The credentials that are currently valid."""
 
@@ -51,6 +60,13 @@ class Keyring:
 
     def add(self, credential: Credential) -> None:
         self._by_id[credential.access_key_id] = credential
+
+    def learn(self, answer: str) -> None:
+        """Accept from now on the keys in a response to AssumeRole, GetSessionToken, CreateAccessKey…"""
+        found = [re.search(rf"<{tag}>(.+?)</{tag}>", answer) for tag in ("AccessKeyId", "SecretAccessKey")]
+        if found[0] and found[1]:
+            token = re.search(r"<SessionToken>(.+?)</SessionToken>", answer)
+            self.add(Credential(found[0][1], found[1][1], token[1] if token else None))
 
     def find(self, access_key_id: str, session_token: str | None) -> Credential:
         credential = self._by_id.get(access_key_id)

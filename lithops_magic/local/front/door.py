@@ -6,7 +6,6 @@ import asyncio
 import hmac
 import json
 import logging
-import re
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -192,7 +191,7 @@ class Front:
             if issues_keys:
                 issued.extend(message.get("body", b""))
                 if not message.get("more_body", False) and message["type"] == "http.response.body":
-                    self._learn(issued.decode("utf-8", "replace"))
+                    self._keyring.learn(issued.decode("utf-8", "replace"))
             await send(message)
 
         try:
@@ -201,13 +200,6 @@ class Front:
             if started:
                 raise
             await _reply(send, _unsupported(request, identity.service, failure))
-
-    def _learn(self, answer: str) -> None:
-        """Accept from now on the keys in a response to AssumeRole, GetSessionToken, CreateAccessKey…"""
-        found = [re.search(rf"<{tag}>(.+?)</{tag}>", answer) for tag in ("AccessKeyId", "SecretAccessKey")]
-        if found[0] and found[1]:
-            token = re.search(r"<SessionToken>(.+?)</SessionToken>", answer)
-            self._keyring.add(Credential(found[0][1], found[1][1], token[1] if token else None))
 
 
 def _unsupported(request: Request, service: str, failure: Exception) -> Response:

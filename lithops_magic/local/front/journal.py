@@ -44,7 +44,7 @@ class Journal:
         self._app = app
         self._seed = seed
         # Identifiers are reproducible only if no other request draws any meanwhile, so even reads wait their turn.
-        self._turn = threading.Lock()
+        self.turn = threading.Lock()
         if not path.exists():
             path.touch(mode=0o600)
             self._append({"salt": secrets.token_hex(16)})
@@ -70,12 +70,12 @@ class Journal:
         body = environ["wsgi.input"].read()
         environ["wsgi.input"] = io.BytesIO(body)
         if not _changes(environ, body):
-            with self._turn:
+            with self.turn:
                 return self._app(environ, start_response)
         kept = {name: value for name, value in environ.items() if isinstance(value, str | dict) and "TOKEN" not in name}
         del kept["asgi.scope"]
         begun: list[Any] = []
-        with self._turn:
+        with self.turn:
             self._seed(f"{self._salt}-{self._count}")
             answer = b"".join(self._app(environ, lambda *given: begun.append(given)))
             if begun[-1][0] < "4":

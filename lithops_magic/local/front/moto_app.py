@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +18,7 @@ from a2wsgi import WSGIMiddleware
 from lithops_magic.local.front.door import Receive, Scope, Send
 from lithops_magic.local.front.journal import Journal, WsgiApp
 from lithops_magic.local.front.managed_policies import defer_policies
+from lithops_magic.local.names import LOCAL_ROLE
 
 THREADS = 32
 """moto is limited by the interpreter lock; more threads only let slow uploads overlap."""
@@ -26,6 +28,9 @@ _FIRST_CALLS = {"iam": "ListRoles", "sts": "GetCallerIdentity"}
 
 _SLOW_FIRST_CALLS = {"iam": "ListPolicies", "ec2": "DescribeSubnets"}
 """Calls that take moto more than a second the first time, during which it can do nothing else."""
+
+_VERSIONS = {"iam": "2010-05-08", "sts": "2011-06-15", "ec2": "2016-11-15"}
+"""Of the query API of each service."""
 
 QUIET = 2.0
 """Seconds without a request after which the slow calls are made; a request that needs them pays for them earlier."""
@@ -45,17 +50,26 @@ def _moto() -> WsgiApp:
 class MotoApp:
     """The ASGI application for every service but Lambda.
 
+    moto is imported when a request first needs it, or the server has nothing else to do: until then everything is as
+    it is in a new account.
+
     Parameters
     ----------
+    account : str
+        The account's number.
     state : Path or None
         Folder in which moto's state is persisted.
     """
 
-    def __init__(self, state: Path | None) -> None:
+    def __init__(self, account: str, state: Path | None) -> None:
+        self._account = account
         self._state = state
         self._journal: Journal | None = None
         # moto's circular imports fail when two threads run them at once: requests wait for the first import.
+        self._wanted = threading.Event()
         self._ready = threading.Event()
+        self._adopted: list[tuple[str, str, str]] = []
+        self._lock = threading.Lock()
         self._last_request = time.monotonic()
         # a2wsgi has its own, narrower types for ASGI and WSGI.
         self._asgi: Any = WSGIMiddleware(cast(Any, self._wsgi), workers=THREADS)
@@ -64,29 +78,77 @@ class MotoApp:
         await self._asgi(scope, receive, send)
 
     def get_ready(self) -> None:
-        """Restore persisted state; without any, import moto in the background so as not to delay the start."""
+        """Restore persisted state; without any, importing moto can wait."""
         if self._state:
             self._journal = Journal(self._state / "moto.jsonl", _moto(), _seed)
-            self._journal.replay(lambda: _call(_FIRST_CALLS, _SLOW_FIRST_CALLS))
+            self._journal.replay(self._begin_persisted)
             self._ready.set()
         else:
             threading.Thread(target=self._warm_up, name="moto-warm-up", daemon=True).start()
+
+    @property
+    def pristine(self) -> bool:
+        """Whether nobody can have changed anything yet."""
+        return not self._ready.is_set()
+
+    def ask(self, service: str, fields: Mapping[str, str]) -> str | None:
+        """Send a query from within this process, and return the answer; None if it is refused."""
+        self._wait()
+        status, answer = _post(self._journal or _moto(), service, fields)
+        return answer if status == 200 else None
+
+    def adopt(self, role: str, session: str, access_key_id: str) -> None:
+        """Have STS know the keys of a role session that somebody else has made up."""
+        with self._lock:
+            if self.pristine:
+                self._adopted.append((role, session, access_key_id))
+                return
+        with self._journal.turn if self._journal else self._lock:
+            self._adopt(role, session, access_key_id)
 
     def close(self) -> None:
         self._asgi.executor.shutdown(wait=False, cancel_futures=True)
 
     def _warm_up(self) -> None:
+        self._wanted.wait(QUIET)
         try:
             _call(_FIRST_CALLS)
+            self._begin()
+            with self._lock:
+                for session in self._adopted:
+                    self._adopt(*session)
+                self._ready.set()
         finally:
             self._ready.set()
         while time.monotonic() - self._last_request < QUIET:
             time.sleep(QUIET / 10)
         _call(_SLOW_FIRST_CALLS)
 
+    def _begin(self) -> None:
+        """Make what a new account has."""
+        service = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        condition = {"StringEquals": {"aws:SourceAccount": self._account}}
+        trust = {"Version": "2012-10-17", "Statement": [{**service, "Condition": condition}]}
+        role = {"Action": "CreateRole", "RoleName": LOCAL_ROLE, "AssumeRolePolicyDocument": json.dumps(trust)}
+        _post(_moto(), "iam", role)
+
+    def _begin_persisted(self) -> None:
+        _call(_FIRST_CALLS, _SLOW_FIRST_CALLS)
+        self._begin()
+
+    def _adopt(self, role: str, session: str, access_key_id: str) -> None:
+        from moto.sts.models import sts_backends
+
+        backend = sts_backends[self._account]["aws"]
+        backend.assume_role("us-east-1", session, role, "", 3600, "").access_key_id = access_key_id
+
+    def _wait(self) -> None:
+        self._wanted.set()
+        self._ready.wait()
+
     def _wsgi(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         self._last_request = time.monotonic()
-        self._ready.wait()
+        self._wait()
         _restore_names(environ)
         return (self._journal or _moto())(environ, start_response)
 
@@ -115,13 +177,20 @@ def _seed(text: str) -> None:
 
 
 def _call(*rounds: dict[str, str]) -> None:
+    for service, action in (call for actions in rounds for call in actions.items()):
+        status, _ = _post(_moto(), service, {"Action": action})
+        if status != 200:
+            logging.warning("moto's first call of %s answered %s", service, status)
+
+
+def _post(app: WsgiApp, service: str, fields: Mapping[str, str]) -> tuple[int, str]:
     from werkzeug.test import Client
 
-    client = Client(_moto())
-    for service, action in (call for actions in rounds for call in actions.items()):
-        scope = f"AWS4-HMAC-SHA256 Credential=AKIAWARMUP/20200101/us-east-1/{service}/aws4_request"
-        form = urlencode({"Action": action, "Version": "2012-10-17"})
-        content_type = "application/x-www-form-urlencoded"
-        answer = client.post("/", data=form, content_type=content_type, headers={"Authorization": scope})
-        if answer.status_code != 200:
-            logging.warning("moto's first call of %s answered %s", service, answer.status_code)
+    scope = f"AWS4-HMAC-SHA256 Credential=AKIAWITHIN/20200101/us-east-1/{service}/aws4_request"
+    answer = Client(app).post(
+        "/",
+        data=urlencode({**fields, "Version": _VERSIONS[service]}),
+        content_type="application/x-www-form-urlencoded",
+        headers={"Authorization": scope},
+    )
+    return answer.status_code, answer.get_data(as_text=True)

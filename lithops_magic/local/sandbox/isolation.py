@@ -10,7 +10,9 @@ import site
 import subprocess
 import sys
 import sysconfig
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +38,7 @@ SYSTEM_FILES = (
 )
 TMP_SHARE = 4
 """Fraction of this machine's memory that one function's `/tmp` may take; a larger one is on disk, without a limit."""
+PROBE_SECONDS = 30.0
 STREAMS = ("stdin", "stdout", "stderr")
 DEVICES = ("null", "zero", "full", "random", "urandom")
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nsbx_user1051:x:993:990::/home/sbx_user1051:/sbin/nologin\n"
@@ -76,15 +79,30 @@ class Isolation:
 
     def __init__(self, runtime: Path, scratch: Path, choice: Choice) -> None:
         self._runtime = runtime
-        self.namespaces = False
+        self._probe: subprocess.Popen[bytes] | None = None
         if choice != "none" and sys.platform == "linux" and platform.machine() in PIVOT_ROOT:
             self._packages = runtime_dir.site_packages(runtime.parent / "site-packages")
             self._machine = machine(runtime, self._packages)
             # A size limit needs tmpfs, which lives in memory.
             self._largest_tmp = psutil.virtual_memory().total // TMP_SHARE >> 20
-            self.namespaces = self._probe(scratch)
+            self._probed = View(scratch / "probe", scratch, scratch, ())
+            self._probe = self._begin_probe()
         if choice == "namespaces" and not self.namespaces:
             raise RuntimeError("This machine does not let this user create namespaces: use --isolation auto or none.")
+
+    @cached_property
+    def namespaces(self) -> bool:
+        """Whether sandboxes have their own; whoever asks first waits for the probe."""
+        if self._probe is None:
+            return False
+        assert self._probe.stdin is not None
+        try:
+            with self._probe, self._probe.stdin:
+                return self._probe.wait(timeout=PROBE_SECONDS) == 0
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+        finally:
+            shutil.rmtree(self._probed.home, ignore_errors=True)
 
     @property
     def supervisors(self) -> int:
@@ -152,23 +170,20 @@ class Isolation:
         tmp = {"tmp": str(view.tmp), "tmp_size": view.tmp_size if view.tmp_size <= self._largest_tmp else 0}
         return {**self._machine, **own, **tmp, "environment": environment, "argv": [python, *command]}
 
-    def _probe(self, scratch: Path) -> bool:
-        """Try a real sandbox once: distributions restrict namespaces in too many ways to check each."""
-        view = View(scratch / "probe", scratch, scratch, ())
-        view.tmp.mkdir(parents=True)
-        view.root.mkdir()
+    def _begin_probe(self) -> subprocess.Popen[bytes] | None:
+        """Try the real thing once: distributions forbid namespaces in too many ways to ask for each."""
+        self._probed.tmp.mkdir(parents=True)
+        self._probed.root.mkdir()
+        spec = self._namespaced(self._probed, {"LD_LIBRARY_PATH": f"{LANG_DIR}/lib"}, ["-S", "-c", "pass"])
+        quiet = subprocess.DEVNULL
         try:
-            spec = self._namespaced(view, {"LD_LIBRARY_PATH": f"{LANG_DIR}/lib"}, ["-S", "-c", "pass"])
-            quiet = subprocess.DEVNULL
-            tried = subprocess.Popen(launcher_command(), stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, bufsize=0)
-            assert tried.stdin is not None
-            with tried, tried.stdin:
-                tried.stdin.write(marshal.dumps(spec))
-                return tried.wait(timeout=30) == 0
-        except (OSError, ValueError, subprocess.TimeoutExpired):
-            return False
-        finally:
-            shutil.rmtree(view.home, ignore_errors=True)
+            probe = subprocess.Popen(launcher_command(), stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, bufsize=0)
+            assert probe.stdin is not None
+            with suppress(BrokenPipeError):
+                probe.stdin.write(marshal.dumps(spec))
+        except (OSError, ValueError):
+            return None
+        return probe
 
 
 def machine(runtime: Path, packages: Path) -> dict[str, Any]:

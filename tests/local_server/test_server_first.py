@@ -1,0 +1,51 @@
+"""What the local AWS has from the start, before a request has needed any other service than Lambda."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import boto3
+import pytest
+
+from localaws import local_command
+
+ROLE = "lithops-magic-local"
+CODE = """
+import boto3
+def handle(event, context):
+    return boto3.client("sts").get_caller_identity()
+"""
+
+
+def test_a_first_function_runs_under_a_role_that_is_there_already(tmp_path: Path) -> None:
+    folder = tmp_path / "private"
+    folder.mkdir(mode=0o700)
+    found = json.loads(local_command(folder, "ensure").stdout)
+    try:
+        session = boto3.Session(found["access_key_id"], found["secret_access_key"], region_name=found["region"])
+        functions, iam = (session.client(name, endpoint_url=found["endpoint_url"]) for name in ("lambda", "iam"))
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as file:
+            file.writestr("app.py", CODE)
+        functions.create_function(
+            FunctionName="first",
+            Role=f"arn:aws:iam::{found['account_id']}:role/{ROLE}",
+            Runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
+            Handler="app.handle",
+            Timeout=60,
+            Code={"ZipFile": archive.getvalue()},
+        )
+        functions.get_waiter("function_active_v2").wait(FunctionName="first")
+        seen = json.loads(functions.invoke(FunctionName="first")["Payload"].read())
+        role = iam.get_role(RoleName=ROLE)["Role"]
+        assert seen["Arn"] == f"arn:aws:sts::{found['account_id']}:assumed-role/{ROLE}/first"
+        assert seen["UserId"] == f"{role['RoleId']}:first"
+        iam.delete_role(RoleName=ROLE)
+        with pytest.raises(functions.exceptions.InvalidParameterValueException, match="cannot be assumed by Lambda"):
+            functions.update_function_configuration(FunctionName="first", Role=role["Arn"])
+    finally:
+        local_command(folder, "stop")
