@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from . import functions
+from . import functions, not_found
 from .alarm import Alarm
 from .capture import Log
 from .environment import prepare
@@ -65,7 +65,8 @@ def _answer(event: dict[str, Any], head: dict[str, Any], end: float, log: Log) -
     # With several processes, each one waits separately, which the parent cannot measure.
     alone = event.get("processes", 1) == 1
     seconds = after - before if alone and before is not None and after is not None else None
-    return reply.close(_other_versions(event.get("versions", {})), seconds, leftovers())
+    more = {"versions": _other_versions(event.get("versions", {})), "left": leftovers(), "missing": not_found.news()}
+    return reply.close(seconds, more)
 
 
 def _other_versions(expected: dict[str, str]) -> dict[str, str]:

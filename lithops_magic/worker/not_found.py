@@ -1,7 +1,7 @@
 """Records which modules and distributions were not found, even if the ImportError was caught.
 
-A package with an optional dependency tries to import it once, often at its own import, and fails much later: so
-everything that was not found since the sandbox started is recorded.
+A package tries an optional dependency once, often at its own import, and fails much later: so everything since the
+sandbox started is recorded.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ MOST, LONGEST = 300, 100
 """Most names recorded, and characters of one."""
 
 _asked: dict[tuple[str, str], None] = {}
+_told = 0
 
 
 class _Last:
@@ -33,13 +34,19 @@ class _Last:
 
 def watch() -> None:
     """Start recording."""
-    if not any(isinstance(finder, _Last) for finder in sys.meta_path):
-        sys.meta_path.append(_Last())
+    sys.meta_path.append(_Last())
 
 
 def asked() -> list[list[str]]:
     """Return pairs: the asking module, and the missing module or (with ``==`` appended) distribution."""
     return [list(pair) for pair in _asked]
+
+
+def news() -> list[list[str]]:
+    """Return the pairs since the last call."""
+    global _told
+    before, _told = _told, len(_asked)
+    return asked()[before:]
 
 
 def _note(name: str) -> None:

@@ -60,16 +60,13 @@ class Reply:
         # The client resends unanswered tasks; running them without room for their results would be pointless.
         return self._room >= max(used, LOG)
 
-    def close(self, versions: dict[str, str], waited: float | None, left: list[str]) -> dict[str, Any]:
-        """Return the reply, with the seconds `waited` for a CPU.
-
-        The `versions` of packages and what is `left` running are included if there is room.
-        """
+    def close(self, waited: float | None, more: dict[str, Any]) -> dict[str, Any]:
+        """Return the reply, with the seconds `waited` for a CPU, and `more` if there is room."""
         reply = {**self._head, "outcomes": self.outcomes}
         if waited is not None:
             reply["waited"] = round(waited, 3)
-        more = {name: what for name, what in (("versions", versions), ("left", left)) if what}
-        return {**reply, **more} if more and len(dumps(more)) <= self._room else reply
+        more = {name: what for name, what in more.items() if what}
+        return {**reply, **more} if len(dumps(more)) <= self._room else reply
 
     def _fit(self, outcome: dict[str, Any], room: int) -> tuple[dict[str, Any], int]:
         """Return `outcome` as it goes into the reply (its value encoded, in the store, or omitted) and its length."""

@@ -53,9 +53,7 @@ def report(error: BaseException, with_locals: bool = False) -> dict[str, Any]:
     Whatever fails here (any method of the user's objects may) is omitted.
     """
     plain: dict[str, Any] = {"type": _type(error), "message": _message(error, TEXT_LIMIT), "frames": [], "cause": None}
-    fields: dict[str, Any] = {"error": plain}
-    if names := not_found.asked():
-        fields["missing"] = names
+    fields: dict[str, Any] = {"error": plain, "missing": not_found.asked()}
     with contextlib.suppress(BaseException):
         fields["error"] = describe(error)
     with contextlib.suppress(BaseException):

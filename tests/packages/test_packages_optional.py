@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from lithops_magic.engine.dispatch import supplements
 from lithops_magic.engine.result.map_result import MapResult
-from lithops_magic.packages import whereabouts
+from lithops_magic.engine.wire.reply import WorkerReply
+from lithops_magic.packages import Request, whereabouts
+from lithops_magic.packages.need import need_of
 from packages import installed_help as help
 
 Run = Callable[..., MapResult]
@@ -184,3 +187,35 @@ def test_a_missing_module_is_explained(site: Path, project: Callable[..., Path])
         "pkg_resources"
     )
     assert whereabouts.explain("boto4") == "it is not installed where the notebook runs either"
+
+
+def test_what_the_cell_did_without_is_noted_and_shipped_from_the_next_run_on(site: Path, run: Run) -> None:
+    def use(x: int) -> str:
+        import importlib.util
+
+        return "swift" if importlib.util.find_spec("swift_engine") else "slow"
+
+    first = run(use, [0])
+    assert first.values() == ["slow"]
+    assert any("found no swift-engine-extra" in note for note in first.snapshot().notes)
+    again = run(use, [0])
+    assert (again.values(), [*again.snapshot().notes]) == (["swift"], [])
+
+
+@pytest.mark.parametrize(
+    ("extra", "loaded", "told"), [("fast", True, True), ("dev", True, False), ("fast", False, False)]
+)
+def test_an_optional_part_that_a_library_uses_here_and_not_there_is_noted(
+    site: Path, monkeypatch: pytest.MonkeyPatch, extra: str, loaded: bool, told: bool
+) -> None:
+    required = f"swift-engine-extra; extra == '{extra}'"
+    help.wheel(site, "front_door", {"front_door/__init__.py": FRONT}, requires=required)
+    importlib.invalidate_caches()
+    if loaded:
+        importlib.import_module("swift_engine")
+    monkeypatch.setattr(supplements, "_said", set())
+    asked = (("front_door", "swift_engine"), ("front_door", "surely_not_installed_anywhere_x"))
+    worker = WorkerReply("s", True, {}, not_found=asked)
+    found = list(supplements.Supplements(need_of({}, Request())).done_without(worker))
+    assert [("without swift-engine-extra, which front-door uses here" in note) for note in found] == [True] * told
+    assert not list(supplements.Supplements(need_of({}, Request())).done_without(worker))

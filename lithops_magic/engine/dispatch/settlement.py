@@ -13,13 +13,13 @@ from lithops_magic.engine.dispatch.cached import Uncached
 from lithops_magic.engine.dispatch.chunk_size import Paces
 from lithops_magic.engine.dispatch.lanes import Flight, Lane, Lanes
 from lithops_magic.engine.dispatch.stragglers import Stragglers
-from lithops_magic.engine.dispatch.supplements import Asked, listed
+from lithops_magic.engine.dispatch.supplements import listed
 from lithops_magic.engine.dispatch.transfers import Fetched, Parcels
 from lithops_magic.engine.dispatch.versions import Versions
 from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.job.task import Task
-from lithops_magic.engine.wire.reply import WorkerReply
+from lithops_magic.engine.wire.reply import Asked, WorkerReply
 from lithops_magic.errors import (
     InvokeError,
     LithopsMagicError,
@@ -166,6 +166,8 @@ class Referee:
         if worker is not None and worker.left and not self._left_is_told:
             self._left_is_told = True
             notes.append(LEFT.format(", ".join(worker.left)))
+        if flight.lane.backend.grows and worker is not None:
+            notes += self._supplements.done_without(worker)
         if worker is None or not worker.outcomes:
             return bill, verdicts.judge_failure(outcome, flight.tasks, limits), notes
         used = bill.event.max_memory_mb

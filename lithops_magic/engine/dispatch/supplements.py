@@ -1,18 +1,26 @@
-"""After a task has failed: which packages that its sandbox asked for in vain are installed here, and may mend it."""
+"""Packages that sandboxes ask for in vain and that are installed here.
+
+After a task has failed, they may mend it; where none fails, it may have done something else than it would here.
+"""
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 
+from packaging.utils import canonicalize_name
+
 from lithops_magic.engine.job.task import Task
+from lithops_magic.engine.wire.reply import Asked, WorkerReply
 from lithops_magic.errors import RemoteTraceback, TaskError, facts
 from lithops_magic.packages import Need
-from lithops_magic.packages.distributions import NOT_SHIPPED
+from lithops_magic.packages.distributions import NOT_SHIPPED, installed
+from lithops_magic.packages.learned import remember
+from lithops_magic.packages.metadata import requires_of
+from lithops_magic.packages.modules import find_unit
 from lithops_magic.packages.platform import PROVIDED
 from lithops_magic.packages.whereabouts import DISTRIBUTION, distribution_of
-
-Asked = tuple[tuple[str, str], ...]
 
 _NEVER = NOT_SHIPPED | PROVIDED
 _IMPORT = ("ImportError", "ModuleNotFoundError", "PackageNotFoundError")
@@ -21,6 +29,11 @@ _HINT = re.compile(r"\b(?:install|backend|engine|plugin|driver|depend|not availa
 _NOT_FOUND = re.compile("^No module named ")
 _CONSEQUENCES = ("AttributeError", "NameError")
 """What comes of a name that a library has set to None, or not at all, because it did not find a module."""
+_EXTRA = re.compile(r"extra == [\"']([^\"']+)")
+_DEVELOPMENT = re.compile(r"^(?:all|bench|build|dev|doc|example|lint|test|typing)", re.I)
+"""Extras with what a library's own developers use."""
+_said: set[tuple[str, str]] = set()
+"""Who did without what, as far as this notebook was told."""
 
 
 class Supplements:
@@ -63,6 +76,42 @@ class Supplements:
         text = " ".join(part.message for part in _chain(traceback))
         names = {bare for _, name in asked if "." not in (bare := _bare(name)) and _mentions(text, bare)}
         return sorted(name for name in names if not self._distribution(name) and not self._distribution(f"{name}=="))
+
+    def done_without(self, worker: WorkerReply) -> Iterator[str]:
+        """Yield notes on what tasks that did not fail did without, and would have used here."""
+        if self._need.request.nothing or any(outcome.status == "error" for outcome in worker.outcomes.values()):
+            return
+        found: dict[str, list[str]] = {}
+        for asker, name in worker.not_found:
+            it, user = self._distribution(name), self._user(asker, name)
+            if it and it not in _NEVER and user is not None and (user, it) not in _said:
+                _said.add((user, it))
+                found.setdefault(user, []).append(it)
+                if not user:
+                    remember({it: asker})
+        for user, names in found.items():
+            if user:
+                ship = f'--packages "{" ".join(names)}" ships what it lacks'
+                yield f"tasks ran without {listed(names)}, which {user} uses here, so that results may differ: {ship}"
+            else:
+                yield (
+                    f"tasks found no {listed(names)}, which this machine has, so that results may differ: shipped from "
+                    "the next run on"
+                )
+
+    def _user(self, asker: str, name: str) -> str | None:
+        """Who would use it here: a distribution, empty for the user's own code, None if nobody is known to."""
+        unit = find_unit(asker)
+        if asker == "__main__" or (unit is not None and unit.kind == "local"):
+            return ""
+        owner, top = self._distribution(asker), name.partition(".")[0]
+        here = installed(owner) if owner and owner not in _NEVER and top in sys.modules else None
+        wanted = self._distribution(name)
+        for requirement in requires_of(here) if here else ():
+            extra = _EXTRA.search(str(requirement.marker))
+            if canonicalize_name(requirement.name) == wanted and extra and not _DEVELOPMENT.match(extra[1]):
+                return owner
+        return None
 
     def _distribution(self, name: str) -> str:
         if name not in self._distributions:

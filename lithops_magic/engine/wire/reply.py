@@ -14,6 +14,8 @@ from lithops_magic.aws.invoke.outcomes import Reply
 from lithops_magic.errors import RemoteFrame, RemoteTraceback
 from lithops_magic.worker import exceptions, packing
 
+Asked = tuple[tuple[str, str], ...]
+
 
 @dataclass(slots=True)  # frozen, it would take half of the time that a reply takes to be decoded
 class Outcome:
@@ -38,7 +40,7 @@ class Outcome:
     """Bytes of a value that is too large."""
     of: str = ""
     """Type of a value that cannot be pickled."""
-    not_found: tuple[tuple[str, str], ...] = ()
+    not_found: Asked = ()
     """Who asked in vain for which module or, with ``==`` behind its name, distribution, in this sandbox so far."""
 
 
@@ -59,6 +61,8 @@ class WorkerReply:
     """Seconds that its tasks waited for a CPU which others used; None where that is not known."""
     left: tuple[str, ...] = ()
     """Threads and processes that its tasks left running."""
+    not_found: Asked = ()
+    """What was asked for in vain since its sandbox replied last."""
 
 
 class Vouched(Reply):
@@ -114,6 +118,7 @@ def read(reply: dict[str, Any]) -> WorkerReply:
             versions={_text(name): _text(version) for name, version in reply.get("versions", {}).items()},
             waited=_number(reply["waited"]) if reply.get("waited") is not None else None,
             left=tuple(map(_text, reply.get("left", ()))),
+            not_found=_asked(reply),
         )
     except (LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it is not in the worker's format ({type(error).__name__}: {error})") from None
@@ -141,8 +146,12 @@ def _outcome(fields: dict[str, Any]) -> Outcome:
         code=_int(fields.get("code", 0)),
         size=_int(fields.get("size", 0)),
         of=_text(fields.get("of", "")),
-        not_found=tuple((_text(asker), _text(name)) for asker, name in fields.get("missing", ())),
+        not_found=_asked(fields),
     )
+
+
+def _asked(fields: Mapping[str, Any]) -> Asked:
+    return tuple((_text(asker), _text(name)) for asker, name in fields.get("missing", ()))
 
 
 def _reference(value: Mapping[str, Any]) -> Mapping[str, Any]:
