@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
@@ -61,5 +62,19 @@ def configuration(config: Mapping[str, Any] | None, overwrite: Mapping[str, Any]
     """Return the configuration of an executor within a task, which is that of the task's function."""
     data = {**(config or {}), "lithops": {**((config or {}).get("lithops") or {}), "backend": "aws_lambda"}}
     data["aws_lambda"] = {**(data.get("aws_lambda") or {}), **overwrite}
-    memory = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 0))
-    return data, SimpleNamespace(memory=memory, timeout=0, runtime=None, local=False)
+    say_what_is_kept(runtime_memory=data["aws_lambda"].get("runtime_memory"))
+    return data, SimpleNamespace(memory=_memory(), timeout=0, runtime=None, local=False)
+
+
+def say_what_is_kept(runtime_memory: int | None) -> None:
+    """Say in the task's log that its calls have its own function's memory, if they were to have another."""
+    if runtime_memory is not None and int(runtime_memory) != _memory():
+        warnings.warn(
+            f"runtime_memory={runtime_memory} is ignored within a task: its calls run in its own function, which has "
+            f"{_memory()} MB. Give the outer call what they need.",
+            stacklevel=2,
+        )
+
+
+def _memory() -> int:
+    return int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 0))

@@ -26,6 +26,14 @@ _LONGEST = 910
 """Seconds to wait for a reply: a function runs for at most fifteen minutes."""
 
 
+_ADVICE = {
+    "TooManyRequestsException": "no sandbox is free, as tasks that wait for their own calls hold the account's "
+    "concurrency: run fewer of them at once (max_workers of the outer executor).",
+    "RecursiveInvocationException": "tasks that start tasks are stopped by AWS after 16 levels: start them from fewer.",
+}
+"""What to do where AWS has no sandbox for a call."""
+
+
 class NestedFuture(Future[Any]):
     """The future of a call, like the engine's `CallFuture`."""
 
@@ -59,6 +67,7 @@ class NestedExecutor(Executor):
         env: Mapping[str, str] | None = None,
         **options: Any,
     ) -> None:
+        inside.say_what_is_kept(runtime_memory=options.get("memory"))
         self._begin = None if initializer is None else (initializer, initargs)
         self._env, self._key = dict(env or {}), secrets.token_hex(16)
         self._pool = ThreadPoolExecutor(max_workers or AT_ONCE, "lambda-nested")
@@ -127,7 +136,6 @@ def _make(client: Any, request: Mapping[str, Any], future: NestedFuture) -> None
 
 
 def _answer(client: Any, request: Mapping[str, Any], future: NestedFuture) -> Any:
-
     payload = json.dumps(request).encode()
     if len(payload) > _LIMIT:
         raise SerializationError(
@@ -139,7 +147,10 @@ def _answer(client: Any, request: Mapping[str, Any], future: NestedFuture) -> An
         answer = client.invoke(FunctionName=name, Payload=payload)
     except Exception as error:
         response: Any = getattr(error, "response", {})
-        if response.get("Error", {}).get("Code") in ("AccessDeniedException", "AccessDenied"):
+        code = response.get("Error", {}).get("Code")
+        if code in _ADVICE:
+            raise InvokeError(f"A call from within a task was refused ({code}): {_ADVICE[code]}") from None
+        if code in ("AccessDeniedException", "AccessDenied"):
             raise NotAuthorized(
                 "The execution role may not invoke its own functions, which a job from within a task does: "
                 "`lithops-magic role create --nested` allows it."

@@ -10,7 +10,7 @@ import pytest
 
 import lithops_magic.lithops as lithops
 from executor_help import notebook
-from lithops_magic.errors import NotAuthorized
+from lithops_magic.errors import InvokeError, NotAuthorized
 from lithops_magic.lithops import multiprocessing, nested
 from lithops_magic.lithops.future import ResponseFuture
 from lithops_magic.lithops.multiprocessing import config
@@ -33,6 +33,14 @@ NAMES = notebook("""
         executor = lithops.FunctionExecutor(runtime_memory=256)
         executor.map_reduce(times, range(n), total)
         return executor.get_result(), executor.backend
+    def twice(x):
+        executor = lithops.FunctionExecutor()
+        return sum(executor.get_result(executor.map(one, [x, x])))
+    def thrice(x):
+        executor = lithops.FunctionExecutor()
+        return sum(executor.get_result(executor.map(twice, [x, x])))
+    def more(x): return lithops.FunctionExecutor(runtime_memory=512).call_async(times, x).result()
+    def more_of_one(x): return lithops.FunctionExecutor().call_async(times, x, runtime_memory=512).result()
     def wrong(x): return lithops.FunctionExecutor().map(inverse, [x])
     def large(n): return len(lithops.FunctionExecutor().call_async(bytes, n).result())
     def too_large(n): return lithops.FunctionExecutor().call_async(len, random.randbytes(n)).result()
@@ -77,10 +85,40 @@ def test_tasks_in_every_sandbox_may_start_jobs(fexec: lithops.FunctionExecutor, 
     assert fexec.get_result(fexec.map(NAMES["one"], range(count), chunksize=1)) == [3 * x for x in range(count)]
 
 
-def test_a_role_that_does_not_allow_it_is_told_how(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_of_jobs_of_jobs_have_sandboxes_however_many_wait(
+    fexec: lithops.FunctionExecutor, local_aws: LocalAws
+) -> None:
+    count = local_aws.workers + 1
+    # Each level alone has more calls than there are sandboxes.
+    assert fexec.get_result(fexec.map(NAMES["thrice"], range(count), chunksize=1)) == [12 * x for x in range(count)]
+
+
+def test_another_memory_within_a_task_is_said_to_be_ignored(fexec: lithops.FunctionExecutor) -> None:
+    for name in ("more", "more_of_one"):
+        future = fexec.call_async(NAMES[name], 1)
+        assert future.result() == 3
+        assert "runtime_memory=512 is ignored within a task: its calls run in its own function" in str(future.logs)
+    future = fexec.call_async(NAMES["now"], 1)
+    future.result()
+    assert "ignored" not in str(future.logs)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "words"),
+    [
+        ("AccessDeniedException", NotAuthorized, "`lithops-magic role create --nested` allows it"),
+        ("TooManyRequestsException", InvokeError, "run fewer of them at once \\(max_workers of the outer executor\\)"),
+        ("RecursiveInvocationException", InvokeError, "stopped by AWS after 16 levels"),
+        ("ServiceException", InvokeError, "was refused: ServiceException"),
+    ],
+)
+def test_what_aws_does_not_allow_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, code: str, kind: type[Exception], words: str
+) -> None:
     class Refused(Exception):
         def __init__(self) -> None:
-            self.response = {"Error": {"Code": "AccessDeniedException"}}
+            super().__init__(code)
+            self.response = {"Error": {"Code": code}}
 
     class Client:
         def invoke(self, **_: Any) -> None:
@@ -89,7 +127,7 @@ def test_a_role_that_does_not_allow_it_is_told_how(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "lithops-magic-0123")
     future = nested.NestedFuture()
     nested._make(Client(), {}, future)
-    with pytest.raises(NotAuthorized, match="`lithops-magic role create --nested` allows it"):
+    with pytest.raises(kind, match=words):
         future.result()
 
 

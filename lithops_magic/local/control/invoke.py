@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from lithops_magic.local.control import chain
 from lithops_magic.local.control.event_queue import EventQueue
 from lithops_magic.local.control.protocol import strict_json
 from lithops_magic.local.model import Request, Response, RunnableVersion, ServiceError
@@ -20,8 +21,6 @@ MAX_REQUEST = {"RequestResponse": 6 * 1024 * 1024, "Event": 1024 * 1024}
 """Bytes of payload by invocation type, from AWS's quotas; "Event" was 256 KB before October 2025."""
 MAX_CLIENT_CONTEXT = 3583
 """Bytes of the base64 text, from botocore's model."""
-_IN_A_FUNCTION = "exec-env/AWS_Lambda"
-"""In the user agent of AWS's SDKs where AWS_EXECUTION_ENV is set, as it is in functions."""
 LOG_TAIL = 4096
 """Bytes of log that `LogType=Tail` returns."""
 
@@ -35,6 +34,8 @@ class Functions(Protocol):
 
     def event_invoke(self, name: str, qualifier: str | None = None) -> tuple[int, int]: ...
 
+    def recursive_loop(self, name: str) -> str: ...
+
 
 class Concurrency:
     """Counts concurrent executions, for the account and for each function."""
@@ -43,10 +44,15 @@ class Concurrency:
         self._functions = functions
         self._limit = limit
         self._running: Counter[str] = Counter()
+        self._counted = 0
+        """Executions that count against the account's limit."""
 
     @contextmanager
-    def slot(self, name: str) -> Iterator[None]:
+    def slot(self, name: str, *, waited_for: bool = False) -> Iterator[None]:
         """Hold one concurrent execution.
+
+        An invocation that a function waits for takes none of the account's: there are only as many as sandboxes, and
+        the caller would wait for its own slot.
 
         Raises
         ------
@@ -56,13 +62,15 @@ class Concurrency:
         reserved = self._functions.reserved_concurrency(name)
         if reserved is not None and self._running[name] >= reserved:
             raise throttled("ReservedFunctionConcurrentInvocationLimitExceeded")
-        if self._running.total() >= self._limit:
+        if not waited_for and self._counted >= self._limit:
             raise throttled("ConcurrentInvocationLimitExceeded")
         self._running[name] += 1
+        self._counted += not waited_for
         try:
             yield
         finally:
             self._running[name] -= 1
+            self._counted -= not waited_for
 
 
 class Invoker:
@@ -109,8 +117,9 @@ class Invoker:
         if kind == "Event":
             self._events.put(name, qualifier, payload, request_id)
             return Response(202, headers=headers)
-        inner = _IN_A_FUNCTION in request.headers.get("user-agent", "")
-        version, invoked = await self._run(name, qualifier, payload, request_id, context, inner=inner)
+        depth = chain.depth(request.headers)
+        chain.check(depth, self._functions.recursive_loop(version.name))
+        version, invoked = await self._run(name, qualifier, payload, request_id, context, depth=depth)
         headers["X-Amz-Executed-Version"] = version.version
         headers["x-amzn-Remapped-Content-Length"] = "0"
         if invoked.function_error:
@@ -131,13 +140,13 @@ class Invoker:
         request_id: str,
         context: str | None = None,
         *,
-        inner: bool = False,
+        depth: int = 0,
     ) -> tuple[RunnableVersion, Invoked]:
         version = self._functions.resolve(name, qualifier)
         arn = invoked_arn(version.arn, name, qualifier)
-        with self._concurrency.slot(version.name):
+        with self._concurrency.slot(version.name, waited_for=depth > 0):
             invoked = await self._runtime.invoke(
-                version, payload, request_id=request_id, client_context=context, invoked_arn=arn, inner=inner
+                version, payload, request_id=request_id, client_context=context, invoked_arn=arn, depth=depth
             )
         return version, invoked
 

@@ -1,4 +1,4 @@
-"""Recursive loop detection: the setting is stored and returned, but has no effect here."""
+"""Recursive loop detection: whether a chain of invocations that is too long is stopped."""
 
 from __future__ import annotations
 

@@ -167,6 +167,10 @@ class Registry:
     def reserved_concurrency(self, name: str) -> int | None:
         return self.function(name).reserved
 
+    def recursive_loop(self, name: str) -> str:
+        """Return whether a loop of invocations is stopped: Terminate or Allow."""
+        return self.function(name).recursive_loop
+
     def event_invoke(self, name_or_arn: str, qualifier: str | None = None) -> tuple[int, int]:
         """Return the retries and the maximum age in seconds of an asynchronous event."""
         _, qualifier = self.account.split_function(name_or_arn, qualifier)

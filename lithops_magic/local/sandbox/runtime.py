@@ -74,14 +74,14 @@ class Runtime:
         self._watch = Watch()
         self._share = CpuShare() if cpu_share else None
         platform = Platform(isolated, self._watch, variables, credentials, logs.add, self._share)
-        self._pool = Pool(self._state, workers, platform)
-        # A function that another one invokes and waits for must not wait for the caller's slot: that would deadlock.
-        self._inner = Pool(self._state / "inner", workers, platform)
+        self._pools: list[Pool] = []
+        """By depth: a function that another one invokes and waits for must not wait for the caller's sandbox."""
+        self._workers, self._platform = workers, platform
 
     @property
     def busy(self) -> int:
         """Invocations running or waiting for a sandbox."""
-        return self._pool.busy + self._inner.busy
+        return sum(pool.busy for pool in self._pools)
 
     async def invoke(
         self,
@@ -91,14 +91,14 @@ class Runtime:
         request_id: str,
         client_context: str | None = None,
         invoked_arn: str,
-        inner: bool = False,
+        depth: int = 0,
     ) -> Invoked:
         """Run one event, waiting while all sandboxes are busy.
 
         Parameters
         ----------
-        inner
-            Whether another function is the caller.
+        depth
+            How many functions wait for it, each for the next.
         client_context
             JSON text.
 
@@ -109,18 +109,19 @@ class Runtime:
         """
         if version.runtime != OWN_RUNTIME:
             raise _cannot_run(version.runtime)
-        call = Call(request_id, payload, invoked_arn, client_context)
-        return await (self._inner if inner else self._pool).invoke(version, call)
+        while len(self._pools) <= depth:
+            self._pools.append(Pool(self._state / f"depth-{len(self._pools)}", self._workers, self._platform))
+        return await self._pools[depth].invoke(version, Call(request_id, payload, invoked_arn, client_context, depth))
 
     async def retire(self, name: str) -> None:
         """Close the sandboxes of a changed or deleted function, busy ones after their invocation."""
-        self._pool.retire(name)
-        self._inner.retire(name)
+        for pool in self._pools:
+            pool.retire(name)
 
     async def close(self) -> None:
         """Close all sandboxes and remove what they left."""
-        await self._pool.close()
-        await self._inner.close()
+        for pool in self._pools:
+            await pool.close()
         self._watch.close()
         if self._share:
             self._share.close()

@@ -37,6 +37,8 @@ class Call:
     payload: bytes
     invoked_arn: str
     client_context: str | None
+    depth: int = 0
+    """How many functions wait for it, each for the next."""
     deadline: float = 0.0
     """Seconds since the epoch."""
     delivered: bool = False
@@ -122,7 +124,7 @@ class RuntimeApi:
             "Lambda-Runtime-Aws-Request-Id": call.request_id,
             "Lambda-Runtime-Deadline-Ms": str(int(call.deadline * 1000)),
             "Lambda-Runtime-Invoked-Function-Arn": call.invoked_arn,
-            "Lambda-Runtime-Trace-Id": trace_id(),
+            "Lambda-Runtime-Trace-Id": trace_id(call.depth),
         }
         if call.client_context:
             headers["Lambda-Runtime-Client-Context"] = call.client_context
@@ -150,5 +152,7 @@ def answer(status: int, body: bytes, headers: Mapping[str, str] | None = None) -
     return f"HTTP/1.1 {status} .\r\n{fields}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-def trace_id() -> str:
-    return f"Root=1-{int(time.time()):x}-{os.urandom(12).hex()};Parent={os.urandom(8).hex()};Sampled=0"
+def trace_id(depth: int) -> str:
+    """Return what AWS's SDKs send along with a function's own requests."""
+    root = f"1-{int(time.time()):x}-{os.urandom(12).hex()}"
+    return f"Root={root};Parent={os.urandom(8).hex()};Sampled=0;Lineage=1:{os.urandom(4).hex()}:{depth}"
