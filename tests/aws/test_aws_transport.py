@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from botocore.credentials import RefreshableCredentials
 
 from faulty_server import OK, Connection, make_authority, serving, tunnel
 from lithops_magic.aws.invoke import connect, sender, transport
+from lithops_magic.aws.invoke.request import Exchange
 from lithops_magic.aws.invoke.sender import (
     Ambiguous,
     Outcome,
@@ -500,6 +502,52 @@ def test_the_state_of_the_event_loop_thread_is_kept_and_given_back() -> None:
             assert server.connections > 1
             assert max(calls) > 1
         assert eventually(lambda: thread_states() <= before), (thread_states(), before)
+
+
+class Stream:
+    """As awscrt has it."""
+
+    __slots__ = ("_completion_future",)
+
+    def __init__(self) -> None:
+        self._completion_future: Future[int] = Future()
+
+    @property
+    def completion_future(self) -> Future[int]:
+        return self._completion_future
+
+
+class Renamed:
+    """As a later awscrt may have it."""
+
+    __slots__ = ("_ending",)
+
+    def __init__(self) -> None:
+        self._ending: Future[int] = Future()
+
+    @property
+    def completion_future(self) -> Future[int]:
+        return self._ending
+
+
+class Open(Renamed):
+    """The same where anything can be set."""
+
+
+@pytest.mark.parametrize("kind", [Stream, Renamed, Open])
+def test_an_exchange_is_told_of_its_end_whether_or_not_it_can_stand_for_the_future(kind: Any) -> None:
+    told: list[tuple[int, BaseException | None]] = []
+    broken = OSError("reset")
+    for status, error in ((200, None), (0, broken)):
+        exchange = Exchange(b"{}", lambda outcome: None, "/", lambda _, *end: told.append(end))
+        stream = kind()
+        exchange.watch(stream)
+        assert (stream.completion_future is exchange) == (kind is Stream)
+        if error is None:
+            stream.completion_future.set_result(status)
+        else:
+            stream.completion_future.set_exception(error)
+    assert told == [(200, None), (0, broken)]
 
 
 def test_close_while_connecting_leaves_nothing() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+from collections.abc import Callable
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from lithops_magic.aws.invoke.connect import Target
@@ -17,6 +20,10 @@ MOST = 16_777_216
 """Bytes of an answer that are kept: AWS's quota is 6 MiB and a little."""
 
 
+Ended = Callable[["Exchange", int, BaseException | None], object]
+"""Told how an exchange has ended: the status of a whole answer, or why there is none."""
+
+
 class Exchange:
     """One request and what has come of its answer so far."""
 
@@ -26,6 +33,7 @@ class Exchange:
         "connection",
         "deadline",
         "done",
+        "ended",
         "generation",
         "headers",
         "path",
@@ -34,10 +42,11 @@ class Exchange:
         "repeated",
     )
 
-    def __init__(self, payload: bytes, done: Done, path: str) -> None:
+    def __init__(self, payload: bytes, done: Done, path: str, ended: Ended) -> None:
         self.payload = payload
         self.done = done
         self.path = path
+        self.ended = ended
         self.body: io.BytesIO | None = None
         self.headers: dict[str, str] = {}
         self.chunks: list[bytes] = []
@@ -67,6 +76,29 @@ class Exchange:
             self.chunks.append(chunk)
         elif self.connection is not None:
             self.connection.close()  # no function says as much
+
+    def watch(self, stream: HttpClientStream) -> None:
+        """Be told of the end of the stream that carries it.
+
+        awscrt makes a future for each, of a dozen objects, over which the garbage collector goes again and again while
+        thousands wait for their answers. Where awscrt lets it, the exchange takes the future's place.
+        """
+        with contextlib.suppress(AttributeError):
+            stream._completion_future = self
+        if stream.completion_future is not self:
+            stream.completion_future.add_done_callback(self._completed)
+
+    def _completed(self, completion: Future[int]) -> None:
+        error = completion.exception()
+        self.ended(self, completion.result() if error is None else 0, error)
+
+    def set_result(self, status: int) -> None:
+        """Be told, as a future is, that the answer is whole."""
+        self.ended(self, status, None)
+
+    def set_exception(self, error: BaseException) -> None:
+        """Be told, as a future is, that there is none."""
+        self.ended(self, 0, error)
 
     def request(self, target: Target, headers: list[tuple[str, str]]) -> HttpRequest:
         """Build the request with its signed `headers`, and forget what was sent and received before."""

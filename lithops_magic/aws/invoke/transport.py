@@ -84,6 +84,8 @@ class CrtTransport:
         self._open: set[HttpClientConnection] = set()
         self._opening: dict[object, float] = {}
         """Attempts to connect and their deadlines."""
+        self._ended = self._answered
+        """The same object for all: each that is made is one more for the garbage collector."""
         self._closed = threading.Event()
         self._watch: threading.Thread | None = None
         # When the interpreter ends, connections break under whoever waits: that is not an outcome to report.
@@ -97,7 +99,7 @@ class CrtTransport:
         with self._lock:
             if self._closed.is_set():
                 return
-            self._waiting.append(Exchange(payload, done, path or self._target.url.path))
+            self._waiting.append(Exchange(payload, done, path or self._target.url.path, self._ended))
             if self._watch is None:
                 self._watch = threading.Thread(target=self._expire, name="lithops-magic-deadlines", daemon=True)
                 self._watch.start()
@@ -173,18 +175,17 @@ class CrtTransport:
         try:
             request = exchange.request(self._target, self._signer.sign(exchange.payload, exchange.path))
             stream = connection.request(request, exchange.on_response, exchange.on_body)
-            stream.completion_future.add_done_callback(partial(self._answered, exchange))
+            exchange.watch(stream)
             stream.activate()
         except Exception as error:  # the connection was closed since it was taken
             self._broken(exchange, error)
 
-    def _answered(self, exchange: Exchange, completion: Future[int]) -> None:
-        error = completion.exception()
+    def _answered(self, exchange: Exchange, status: int, error: BaseException | None) -> None:
         if error is not None:
             self._broken(exchange, error)
         elif self._claim(exchange):
             connection = exchange.connection
-            self._give_back(connection, trusted=self._complete(exchange, completion.result()))
+            self._give_back(connection, trusted=self._complete(exchange, status))
         self._pump()
 
     def _complete(self, exchange: Exchange, status: int) -> bool:

@@ -115,6 +115,8 @@ class Scheduler:
             self._referee,
             self._invoke,
         )
+        self._delivered = self._deliver
+        """The same object for all: each that is made is one more for the garbage collector."""
         self._behind = False
         """Whether more had arrived than the last round took."""
         self._told = 0
@@ -283,4 +285,4 @@ class Scheduler:
     def _invoke(self, flight: Flight) -> None:
         payload = self._intake.requests.request((task.fragment for task in flight.tasks), flight.name)
         self._journal.sent(flight.tasks)
-        flight.endpoint.senders[flight.to.number].send(payload, partial(self._deliver, flight))
+        flight.endpoint.senders[flight.to.number].send(payload, partial(self._delivered, flight))
