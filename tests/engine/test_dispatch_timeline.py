@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import random
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Refused, Reply, Throttled, Unreachable
 from lithops_magic.engine.backend import limiter
-from lithops_magic.engine.dispatch import lanes
+from lithops_magic.engine.dispatch import chunk_size, lanes
 from lithops_magic.engine.durable.silent import Silent
 from lithops_magic.errors import (
     BudgetSpent,
@@ -20,7 +21,19 @@ from lithops_magic.errors import (
     VersionMismatch,
 )
 from lithops_magic.errors import Unreachable as Unreached
-from virtual_lambda import CRASH, Behaviour, Ran, Sent, VirtualLambda, done, platform_error, prepared, ran, works
+from virtual_lambda import (
+    CRASH,
+    Behaviour,
+    Ran,
+    ScalingLambda,
+    Sent,
+    VirtualLambda,
+    done,
+    platform_error,
+    prepared,
+    ran,
+    works,
+)
 
 BAD = {"type": "ValueError", "message": "bad", "frames": [], "cause": None}
 
@@ -422,6 +435,45 @@ def test_there_are_no_copies_without_room() -> None:
 
     run = ran(VirtualLambda(behave, workers=2), range(8), chunksize=1, backups=True)
     assert (run.seconds, min(run.service.times[8:])) == (23, 23)  # when the first of the two has ended
+
+
+TASKS = 6000
+DURATIONS = [random.Random(index).lognormvariate(-0.69, 0.6) for index in range(TASKS)]  # 0.6 s on average
+SLOW = frozenset(range(500, TASKS, 1000))
+"""Tasks that take 5.4 s longer the first time."""
+
+
+def in_order(functions: int) -> float:
+    """The makespan of a scheduler that knows no duration, copies nothing, and has a client that needs no time."""
+    free = [max(0.0, (k + 1) / functions - 10) for k in range(100)]
+    ended = 0.0
+    for index, seconds in enumerate(DURATIONS):
+        end = free[0] + seconds + 5.4 * (index in SLOW)
+        heapq.heapreplace(free, end)
+        ended = max(ended, end)
+    return ended
+
+
+def test_with_several_functions_a_busy_client_keeps_all_sandboxes_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundredth of an account with 10,000 sandboxes, and of what one client can send in a second."""
+    for module, name in ((limiter, "BURST"), (limiter, "SCALING"), (chunk_size, "RATE"), (chunk_size, "RUSH")):
+        monkeypatch.setattr(module, name, getattr(module, name) // 100)
+
+    def behave(sent: Sent) -> tuple[float, dict[str, Any]]:
+        times = [DURATIONS[task] + 5.4 * (task in SLOW and not sent.runs[0]) for task in sent.tasks]
+        told = [done(sent, task, seconds) for task, seconds in zip(sent.tasks, times, strict=True)]
+        return sum(times), {"outcomes": told}
+
+    runs = {}
+    for functions in (1, 10):
+        service = ScalingLambda(behave, workers=100, functions=functions, burst=10, refill=1.0, client=(0.025, 0.002))
+        runs[functions] = ran(service, range(TASKS), backups=True)
+        assert runs[functions].values == list(range(TASKS))
+        assert counts(runs[functions])["backups"] >= 10
+    # Without copies, and with chunks that the client cannot send in time, it takes 1.22 times as long as in order.
+    assert runs[10].seconds < 1.2 * in_order(10)
+    assert runs[1].seconds < 1.04 * in_order(1)
+    assert runs[10].seconds < 0.6 * runs[1].seconds
 
 
 def test_where_the_function_with_more_memory_cannot_be_had_the_job_ends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from lithops_magic.aws.invoke.outcomes import Outcome, Reply
+from lithops_magic.aws.invoke.outcomes import Outcome, Reply, Throttled
 from lithops_magic.aws.invoke.report import Report
 from lithops_magic.engine import MapOptions
 from lithops_magic.engine.backend.endpoint import Endpoint, Limits
@@ -200,6 +200,82 @@ class VirtualLambda:
 
     def close(self) -> None:
         self.closed = True
+
+
+class ScalingLambda(VirtualLambda):
+    """Functions that each start sandboxes only so fast, and a client that is busy for a while with each invocation.
+
+    Parameters
+    ----------
+    behaviour
+        As above.
+    functions
+        How often the function is deployed.
+    burst, refill
+        Sandboxes of each that can start at once, and further ones per second.
+    client
+        Seconds that the client needs for an invocation, and for each of its tasks.
+    """
+
+    def __init__(
+        self,
+        behaviour: Behaviour,
+        *,
+        workers: int,
+        functions: int,
+        burst: int,
+        refill: float,
+        client: tuple[float, float],
+    ) -> None:
+        super().__init__(behaviour, workers=workers)
+        ways = [FunctionWay(self, number) for number in range(functions)]
+        self.endpoint = replace(self.endpoint, sender=ways[0], copies=tuple(ways[1:]))
+        self.running = self.refused = 0
+        self._client, self._burst, self._refill = client, burst, refill
+        self._idle = [0] * functions
+        self._bucket = [float(burst)] * functions
+        self._filled = [self.clock.now()] * functions
+
+    def send(self, payload: bytes, done: Callable[[Outcome], object], number: int = 0) -> None:
+        each, task = self._client
+        self.clock.sleep(each + task * payload.count(b'{"id":'))
+        if self._starts(number):
+            super().send(payload, partial(self._end, number, done))
+        else:
+            self.refused += 1
+            self.clock.later(0.003, partial(done, Throttled("ConcurrentInvocationLimitExceeded: Rate Exceeded.")))
+
+    def _starts(self, number: int) -> bool:
+        now = self.clock.now()
+        filled = self._bucket[number] + (now - self._filled[number]) * self._refill
+        self._bucket[number], self._filled[number] = min(self._burst, filled), now
+        if self.running >= self.endpoint.workers or (not self._idle[number] and self._bucket[number] < 1):
+            return False
+        if self._idle[number]:
+            self._idle[number] -= 1
+        else:
+            self._bucket[number] -= 1
+        self.running += 1
+        return True
+
+    def _end(self, number: int, done: Callable[[Outcome], object], outcome: Outcome) -> None:
+        self.running -= 1
+        self._idle[number] += 1
+        done(outcome)
+
+
+@dataclass
+class FunctionWay:
+    """The way to one of several functions."""
+
+    service: ScalingLambda
+    number: int
+
+    def send(self, payload: bytes, done: Callable[[Outcome], object]) -> None:
+        self.service.send(payload, done, self.number)
+
+    def close(self) -> None:
+        self.service.close()
 
 
 def worker_reply(sent: Sent, seconds: float, says: dict[str, Any]) -> Reply:
