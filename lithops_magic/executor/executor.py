@@ -9,7 +9,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from lithops_magic.engine.calls import CallFuture, Stream
 from lithops_magic.engine.options import KEEP_AFTER, Callback, MapOptions
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+MANY = 1000
+"""Calls that may be in flight by default: an AWS account's default concurrency limit."""
 _OVER = "cannot schedule new futures after shutdown"
 _executors: weakref.WeakSet[LambdaExecutor] = weakref.WeakSet()
 
@@ -92,6 +94,8 @@ class LambdaExecutor(Executor):
             **{name: value for name, value in given.items() if name not in names}, workers=max_workers
         )
         self._settings = settings
+        # By its name in the standard library, libraries such as Dask look up how many calls to have under way.
+        self._max_workers = max_workers or MANY
         self._begin: Begin | None = None if initializer is None else (initializer, tuple(initargs))
         self._callees = Callees(Request.parse(self._options.packages, self._options.files), self._begin)
         self._over = False
@@ -246,6 +250,9 @@ class LambdaExecutor(Executor):
         if wait:
             for stream in streams:
                 stream.wait()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an executor cannot be sent to what it runs")
 
     def __repr__(self) -> str:
         state = "broken" if self._broken is not None else "shut down" if self._over else "ready"

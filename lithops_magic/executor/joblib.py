@@ -7,13 +7,11 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.engine.options import check_names
-from lithops_magic.executor.executor import LambdaExecutor
+from lithops_magic.executor.executor import MANY, LambdaExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MANY = 1000
-"""Calls that joblib may have in flight by default: an AWS account's default concurrency limit."""
 NAME = "lambda"
 _OPTIONS = tuple(name for name in signature(LambdaExecutor).parameters if name != "max_workers")
 

@@ -36,6 +36,9 @@ def explain(name: str) -> str:
     if distribution := distribution_of(name) or distribution_of(top):
         if "tests" in name.split(".")[1:] and trims():
             return f"packages are shipped without their tests: {VARIABLE}=off in the notebook's environment ships all"
+        if distribution_of(name.rpartition(".")[0]) == distribution:
+            # Python has found the package that it is in.
+            return f"the {distribution} there has no {name}"
         what = "belongs to the notebook itself and" if distribution in NOT_SHIPPED else "is installed here and"
         return f"it {what} was not shipped: name it with --packages {distribution}"
     unit = find_unit(name) or find_unit(top)

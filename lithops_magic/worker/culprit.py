@@ -98,6 +98,10 @@ def _parts(value: Any, path: str) -> Iterator[tuple[Any, str]]:
 
 
 def _attributes(value: Any, path: str) -> Iterator[tuple[Any, str]]:
+    try:
+        value.__reduce_ex__(4)
+    except Exception:
+        return  # it refuses by itself, whatever it is made of
     for name, part in dict(getattr(value, "__dict__", {})).items():
         yield part, f"{path}.{name}"
     for kind in type(value).__mro__:

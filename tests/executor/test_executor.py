@@ -220,6 +220,12 @@ def test_what_cannot_be_pickled_is_told_by_the_future(executor: LambdaExecutor, 
     assert executor.submit(abs, -1).result() == 1
 
 
+def test_an_executor_stays_where_it_was_made(executor: LambdaExecutor) -> None:
+    for argument in (executor, executor.map, {"workers": executor.submit}):
+        with pytest.raises(SerializationError, match="an executor cannot be sent to what it runs; leave it out of"):
+            executor.submit(id, argument).result()
+
+
 def test_a_crash_costs_no_neighbour(local_aws: LocalAws) -> None:
     with make(2, retries=1) as executor:
         executor.submit(abs, 0).result()

@@ -16,6 +16,7 @@ from lithops_magic.local.sandbox.pip_settings import pip_conf
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 AWS_VARIABLES = [
     "AWS_ACCESS_KEY_ID",
+    "AWS_ALLOW_HTTP",
     "AWS_DEFAULT_REGION",
     "AWS_ENDPOINT_URL",
     "AWS_EXECUTION_ENV",

@@ -12,7 +12,8 @@ import pytest
 from lithops_magic.engine.dispatch import supplements
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.engine.wire.reply import WorkerReply
-from lithops_magic.packages import Request, whereabouts
+from lithops_magic.errors import ImportFailed, RemoteTraceback, facts
+from lithops_magic.packages import Need, Request, whereabouts
 from lithops_magic.packages.need import need_of
 from packages import installed_help as help
 
@@ -179,10 +180,20 @@ def test_what_cannot_be_shipped_is_forgotten_again(site: Path, run: Run) -> None
     assert run(use, [0]).values() == ["fine"]
 
 
+def test_what_is_there_in_another_version_is_not_added(site: Path) -> None:
+    for name, added in (("swift_engine", {"swift-engine-extra": "it"}), ("swift_engine.parts", {})):
+        error = ImportFailed("no")
+        facts(error).traceback = RemoteTraceback("ModuleNotFoundError", f"No module named '{name}'")
+        assert supplements.Supplements(Need()).new(error, (("it", name),)) == added
+
+
 def test_a_missing_module_is_explained(site: Path, project: Callable[..., Path]) -> None:
     project({"beside_the_notebook.py": ""})
     assert "beside_the_notebook.py is your own" in whereabouts.explain("beside_the_notebook")
-    assert whereabouts.explain("swift_engine.parts").endswith("--packages swift-engine-extra")
+    assert whereabouts.explain("swift_engine").endswith("--packages swift-engine-extra")
+    # The package around it was found: shipped in another version, or the notebook has no such module either.
+    for name in ("swift_engine.parts", "numpy.callback"):
+        assert whereabouts.explain(name).endswith(f"there has no {name}")
     assert "--packages setuptools" in whereabouts.explain("pkg_resources") or "either" in whereabouts.explain(
         "pkg_resources"
     )

@@ -204,6 +204,11 @@ class Slotted:
         self.part = part
 
 
+class Refusing(Holder):
+    def __getstate__(self) -> Any:
+        raise TypeError("a pool stays where it is")
+
+
 @dataclass
 class Data:
     number: int
@@ -236,6 +241,13 @@ def test_what_cannot_be_pickled_is_located(value: Any, where: str) -> None:
     text = culprit.locate(value, "it", caught.value)
     assert text.startswith(where)
     assert text.endswith("cannot pickle '_thread.lock' object")
+
+
+def test_what_refuses_to_be_pickled_says_so_itself_whatever_it_is_made_of() -> None:
+    value = {"pool": Refusing(LOCK)}
+    with pytest.raises(TypeError) as caught:
+        packing.dumps(value)
+    assert culprit.locate(value, "it", caught.value) == "it['pool']: a pool stays where it is"
 
 
 def test_the_search_for_it_ends_in_a_large_object_with_cycles(monkeypatch: pytest.MonkeyPatch) -> None:

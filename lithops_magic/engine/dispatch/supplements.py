@@ -56,7 +56,7 @@ class Supplements:
         traceback = facts(error).traceback
         if self._need.request.nothing or traceback is None or not asked:
             return {}
-        here = {name: found for _, name in asked if (found := self._distribution(name)) and found not in _NEVER}
+        here = {name: found for _, name in asked if (found := self._distribution(name)) and self._may_lack(name, found)}
         text = " ".join(part.message for part in _chain(traceback))
         named = {name for name, found in here.items() if any(_mentions(text, it) for it in (_bare(name), found))}
         if not named and not _is_likely(traceback, text):
@@ -84,7 +84,7 @@ class Supplements:
         found: dict[str, list[str]] = {}
         for asker, name in worker.not_found:
             it, user = self._distribution(name), self._user(asker, name)
-            if it and it not in _NEVER and user is not None and (user, it) not in _said:
+            if it and self._may_lack(name, it) and user is not None and (user, it) not in _said:
                 _said.add((user, it))
                 found.setdefault(user, []).append(it)
                 if not user:
@@ -112,6 +112,10 @@ class Supplements:
             if canonicalize_name(requirement.name) == wanted and extra and not _DEVELOPMENT.match(extra[1]):
                 return owner
         return None
+
+    def _may_lack(self, name: str, found: str) -> bool:
+        """Whether a distribution can be added; where the package around a module was found, it is there already."""
+        return found not in _NEVER and self._distribution(name.rpartition(".")[0]) != found
 
     def _distribution(self, name: str) -> str:
         if name not in self._distributions:

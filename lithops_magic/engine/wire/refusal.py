@@ -38,6 +38,7 @@ _FAMILIES = [
         "a connection stays where it was opened: connect inside the function",
     ),
     ({"boto3", "botocore", "aiohttp", "httpx", "urllib3", "socket", "ssl"}, "create the client inside the function"),
+    ({"lithops_magic"}, "leave it out of functions, of arguments, and of objects that they belong to"),
     ({"concurrent"}, "create it inside the function; the tasks already run in parallel"),
     (
         {"_thread", "threading", "multiprocessing", "asyncio", "queue", "_queue"},

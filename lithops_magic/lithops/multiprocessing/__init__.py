@@ -7,6 +7,7 @@ from multiprocessing import AuthenticationError, BufferTooShort, ProcessError, T
 from typing import Any
 
 from lithops_magic.errors import MisuseError
+from lithops_magic.executor.executor import MANY
 from lithops_magic.lithops.multiprocessing import config
 from lithops_magic.lithops.multiprocessing.pool import AsyncResult, Pool
 from lithops_magic.lithops.multiprocessing.process import (
@@ -40,8 +41,6 @@ __all__ = [
     "set_start_method",
 ]
 
-MANY = 1000
-"""AWS's default concurrency limit of an account."""
 _SHARED = {
     **dict.fromkeys(
         ("Array", "RawArray", "RawValue", "Value"), "return each call's value, and combine the values here"

@@ -70,6 +70,8 @@ class Runtime:
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
             "AWS_ENDPOINT_URL": endpoint_url,
+            # Without it, what is built on Rust's object_store (obstore, Polars, delta-rs) refuses an http:// endpoint.
+            "AWS_ALLOW_HTTP": "true",
         }
         self._watch = Watch()
         self._share = CpuShare() if cpu_share else None
