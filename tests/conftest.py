@@ -8,6 +8,7 @@ import getpass
 import json
 import os
 import platform
+import random
 import subprocess
 import sys
 import tempfile
@@ -66,7 +67,6 @@ SLOW_FILES = {
     "test_worker_store.py",
 }
 """What takes seconds, or starts a server, kernel, sandbox or browser; beside every test that asks for `local_aws`."""
-SLOW_TESTS = {"test_a_type_checker_knows_what_comes_back"}
 LONG_FILES = {
     "test_fault_storm.py",
     "test_jupyterlab.py",
@@ -82,6 +82,12 @@ MEASURED_AREAS = {"cli", "local_control", "local_sandbox", "local_server", "work
 """Coverage is measured in the child processes of these tests only: it doubles what a process costs."""
 COVERAGE = "COVERAGE_PROCESS_CONFIG"
 _coverage: dict[str, str] = {}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--shuffle", type=int, metavar="SEED", help="run the files, and the tests of each, in another order"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -106,12 +112,16 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
     """Mark as fast whatever needs no AWS, so that nobody has to keep a list; the longest files go first."""
     items.sort(key=lambda item: item.path.name not in LONG_FILES)
+    if (seed := config.getoption("shuffle")) is not None:
+        chance = random.Random(seed)
+        places = {path: chance.random() for path in dict.fromkeys(item.path for item in items)}
+        items.sort(key=lambda item: (places[item.path], chance.random()))
     for item in items:
         names = {*item.path.parts}
-        is_slow = names & (SLOW_AREAS | SLOW_FILES) or item.name in SLOW_TESTS
+        is_slow = names & (SLOW_AREAS | SLOW_FILES)
         if not is_slow and "local_aws" not in getattr(item, "fixturenames", ()):
             item.add_marker("fast")
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from lab import Lab, chromium, chromium_path, jupyterlab
 from localaws import FOREIGN, LocalAws
@@ -41,10 +41,16 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def profile(browser: Browser) -> BrowserContext:
+    """What a person's browser keeps from one page to the next: JupyterLab's megabytes of compiled scripts."""
+    return browser.new_context(viewport={"width": 1200, "height": 1500}, reduced_motion="reduce")
+
+
 @pytest.fixture
-def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(profile: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A page of its own for each test, photographed at the end if a person asked for it."""
-    page = browser.new_page(viewport={"width": 1200, "height": 1500})
+    page = profile.new_page()
     yield page
     if SCREENSHOTS:
         page.screenshot(path=f"{SCREENSHOTS}/{request.node.name}.png")

@@ -121,7 +121,8 @@ class Notebook:
 
     def wait_until_idle(self) -> None:
         """Wait until a kernel is there and has nothing to do."""
-        self.page.wait_for_function(_IDLE, timeout=120_000)
+        # Asked at each frame otherwise, of which each costs the processor: there is no graphics card.
+        self.page.wait_for_function(_IDLE, timeout=120_000, polling=100)
 
     def cell(self, cell_id: str) -> Locator:
         return self.page.locator(".jp-Notebook-cell").nth(self._ids.index(cell_id))
