@@ -54,4 +54,5 @@ def page(profile: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Pa
     yield page
     if SCREENSHOTS:
         page.screenshot(path=f"{SCREENSHOTS}/{request.node.name}.png")
+    profile.set_offline(False)
     page.close()
