@@ -112,6 +112,29 @@ def test_small_replies_and_few_tasks_bound_no_chunk_and_ten_thousand_is_the_most
     assert tight.size(None, 1) == 5  # half a second, and 3 MB of replies
 
 
+def test_a_sandboxs_first_task_counts_only_until_a_later_one_is_known() -> None:
+    chunks = Chunks(None, 1000)
+    chunks.observe(1, 0.15, 0, first=True)  # imports what the others find imported
+    assert chunks.tiny
+    chunks.observe(1, 0.25, 0, first=True)  # 0.15 + 0.3 x 0.1 = 0.18 s
+    assert (chunks.tiny, chunks.size(None, 1)) == (True, 2)
+    chunks.observe(1, 0.001, 0)
+    assert (chunks.tiny, chunks.size(None, 1)) == (True, 24)  # eight times those measured
+    chunks.observe(1000, 150.0, 0, first=True)
+    assert chunks.size(None, 1) == 500
+    chunks.observe(1000, 101.0, 0)  # 0.001 + 0.3 x 0.1 = 0.031 s
+    assert (chunks.tiny, chunks.size(None, 1)) == (True, 16)
+
+
+def test_first_tasks_that_take_long_are_worth_a_sandbox_each() -> None:
+    chunks = Chunks(None, 1000)
+    chunks.observe(1, 0.21, 0, first=True)
+    assert not chunks.tiny
+    later = Chunks(None, 1000)
+    later.observe(1, 0.06, 0)
+    assert not later.tiny
+
+
 def test_processes_of_a_sandbox_divide_the_time() -> None:
     chunks = Chunks(None, 1000, processes=4)
     assert chunks.size(None, 1) == 4

@@ -85,6 +85,23 @@ def test_tiny_tasks_get_sandboxes_as_they_prove_worth_it() -> None:
     assert run.values == list(range(400))
 
 
+def test_what_a_first_task_imports_does_not_make_tiny_tasks_worth_a_sandbox_each() -> None:
+    free, busy = [f"sandbox {number}" for number in range(1000)], dict[str, float]()
+
+    def imports_first(sent: Sent) -> tuple[float, Any]:
+        ready = [name for name, until in busy.items() if until <= sent.at]
+        name, first = (ready[0], 0.0) if ready else (free.pop(), 0.15)
+        seconds, says = works(sent, 0.0001)
+        says["outcomes"][0]["seconds"] += first
+        busy[name] = sent.at + first + seconds
+        return first + seconds, {**says, "sandbox": name}
+
+    run = ran(VirtualLambda(imports_first, workers=1000), range(10_000))
+    assert run.values == list(range(10_000))
+    assert len(busy) < 100  # of the 1,000
+    assert run.seconds < 1
+
+
 def test_a_large_job_is_spread_evenly_and_ends_without_a_tail() -> None:
     run = ran(VirtualLambda(lambda sent: works(sent, 0.05), workers=50), range(4000))
     assert run.values == list(range(4000))

@@ -15,6 +15,8 @@ RUSH = 4000
 have most of them wait for it."""
 LEAST_SECONDS = 0.05
 """Work that is never split further to occupy more workers: the invocation would cost more time than it saves."""
+FIRST_SECONDS = 0.2
+"""What the first task of a sandbox may take because it imports, beside what the others take."""
 SHARE = 1.5
 """Part of what is left for each worker that the next chunk has: 1 / SHARE. Less would make more invocations in the last
 seconds than one client sends, more would have workers wait for the one whose chunk proves to be long."""
@@ -50,15 +52,21 @@ class Chunks:
         self._seconds: float | None = None
         self._reply_bytes = 0.0
         self._measured = 0
+        self._rough = True
+        """Whether all that is known is how long first tasks take."""
 
-    def observe(self, tasks: int, seconds: float, reply_bytes: int) -> None:
-        """Record an invocation that ran `tasks` tasks, of `seconds` together."""
+    def observe(self, tasks: int, seconds: float, reply_bytes: int, *, first: bool = False) -> None:
+        """Record an invocation that ran `tasks` tasks, of `seconds` together; `first`: of those in its sandbox."""
         if tasks < 1:
             return
         seconds /= min(self._processes, tasks)
         if self._seconds is None:
             self._seconds, self._reply_bytes = seconds / tasks, reply_bytes / tasks
-        self._seconds += _WEIGHT * (seconds / tasks - self._seconds)
+        if self._rough and not first:
+            self._seconds = seconds / tasks
+        elif self._rough or not first:
+            self._seconds += _WEIGHT * (seconds / tasks - self._seconds)
+        self._rough = self._rough and first
         self._reply_bytes += _WEIGHT * (reply_bytes / tasks - self._reply_bytes)
         self._measured += tasks
 
@@ -69,7 +77,8 @@ class Chunks:
     @property
     def tiny(self) -> bool:
         """Whether tasks are too short to be worth a sandbox each, or may be, as far as is known."""
-        return self._fixed is None and (self._seconds is None or self._seconds < LEAST_SECONDS)
+        enough = FIRST_SECONDS if self._rough else LEAST_SECONDS
+        return self._fixed is None and (self._seconds is None or self._seconds < enough)
 
     def size(self, remaining: int | None, workers: int) -> int:
         """Return the best number of tasks for the next invocation.

@@ -84,6 +84,8 @@ class Referee:
         self._invoked: list[ev.Invoked] = []
         self._charges: list[tuple[int, ev.Charge]] = []
         self._done: list[tuple[Task, Any, str]] = []
+        self._sandboxes: set[str] = set()
+        """Those that have answered."""
         self.replies = 0
         """Invocations that a worker answered."""
 
@@ -144,7 +146,11 @@ class Referee:
             self._job.publish(ev.Noted(note))
         if worker is not None and worker.outcomes:
             pace = self._paces.of(flight.tasks[0].kind)
-            pace.observe(len(worker.outcomes), bill.event.task_seconds, len(outcome.payload))
+            # While a task waits for a CPU that others use, no time of its own passes.
+            seconds = bill.event.serial_seconds or bill.event.task_seconds
+            first = worker.sandbox not in self._sandboxes
+            self._sandboxes.add(worker.sandbox)
+            pace.observe(len(worker.outcomes), seconds, len(outcome.payload), first=first)
             self._stragglers.observe(flight, self._job.time.now())
             self.replies += 1
         for task, verdict in zip(flight.tasks, judged, strict=True):
