@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -17,6 +18,7 @@ from lithops_magic.packages.archive import zip_bytes
 from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.compat import is_library, runs
 from lithops_magic.packages.data import LARGEST, Data
+from lithops_magic.packages.distributions import owner_of
 from lithops_magic.packages.imports import imports_of_file, strings_of_file
 from lithops_magic.packages.metadata import InstalledFile, direct_url, metadata_folder, name_of, text, version_of
 from lithops_magic.packages.modules import Unit, find_file, find_unit, is_compiled
@@ -25,6 +27,8 @@ from lithops_magic.packages.platform import Target
 LARGE = 2**20
 """Bytes of files that take long enough to compress to keep what came of it."""
 
+_MANY = 10_000
+"""Files behind a link that are still counted at every run."""
 _METADATA = ("METADATA", "entry_points.txt")
 
 
@@ -49,10 +53,24 @@ def walk(names: Iterable[tuple[str, str]]) -> Walk:
         seen.add(name)
         if unit.kind == "installed":
             found.installed.setdefault(unit.name, (unit, why))
+            other = _of_another(name, unit, unit.root.stat().st_mtime_ns) if name != unit.name else None
+            if other is not None:
+                found.installed.setdefault(name, (other, why))
         else:
             found.local[unit.name] = unit
             waiting += _imported_by(name, unit) if unit.name != ours.READERS else ()
     return found
+
+
+@functools.lru_cache(maxsize=4096)
+def _of_another(name: str, unit: Unit, _changed: int) -> Unit | None:
+    """Return the module itself where another distribution has it than the package around it, as `pkgutil` allows."""
+    file = find_file(name)
+    if file is None or not file.is_relative_to(unit.root):
+        return None
+    own = Unit(name, file.parent if file.stem == "__init__" else file, unit.root, "installed")
+    package, owner = owner_of(unit), owner_of(own)
+    return own if package and owner and name_of(package) != name_of(owner) else None
 
 
 def _imported_by(name: str, unit: Unit) -> Iterator[tuple[str, str]]:
@@ -148,8 +166,9 @@ def _files(unit: Unit) -> Iterator[Path]:
             yield from _named_beside(unit.path)
         return
     size = 0
-    for folder, folders, names in os.walk(unit.path):
-        folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
+    for folder, folders, names in os.walk(unit.path, followlinks=True):
+        seen = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
+        folders[:] = [name for name in seen if _is_followed(Path(folder, name))]
         for name in names:
             path = Path(folder, name)
             made_again = name.endswith(".pyc") and name[:-1] in names
@@ -162,6 +181,20 @@ def _files(unit: Unit) -> Iterator[Path]:
                     "function may have: keep its data outside of the package and read them from S3."
                 )
             yield path
+
+
+def _is_followed(folder: Path) -> bool:
+    """Whether what is in a folder counts: a link that leads back or to more than can be shipped is left out."""
+    if not folder.is_symlink():
+        return True
+    if folder.resolve() in {each.resolve() for each in folder.parents}:
+        return False
+    size = 0
+    for count, path in enumerate(folder.rglob("*")):
+        size += path.stat().st_size if path.is_file() else 0
+        if size > LARGEST or count > _MANY:
+            return False
+    return True
 
 
 def _named_beside(module: Path) -> Iterator[Path]:

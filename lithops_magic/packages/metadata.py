@@ -21,10 +21,11 @@ from packaging.requirements import InvalidRequirement, Requirement
 COMPILED = (".so", ".pyd", ".dll", ".dylib")
 
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)")
+_REQUIRES = re.compile(r"^Requires-Dist:[ \t]*(\S.*?)[ \t\r]*$", re.MULTILINE | re.IGNORECASE)
 _SUFFIXES = (".py", ".pyc", *EXTENSION_SUFFIXES)
 _NEVER = (".pyc", ".lock")
 _SCRIPTS = re.compile(r"(?:\.\./)+(?:bin|Scripts)/([^/]+)")
-_ODD = re.compile(r"(?:\A|/)(?:\.|/|\Z)|:")
+_ODD = re.compile(r"(?:\A|/)(?:\.|/|\Z)|[:\0]")
 """A path that may be another file's than it says at first sight."""
 
 
@@ -56,15 +57,15 @@ def version_of(distribution: Distribution) -> str:
 def requires_of(distribution: Distribution) -> Iterator[Requirement]:
     """Yield what it requires; of what is no valid requirement, the name counts."""
     try:
-        texts = distribution.requires or []
+        lines = distribution.requires or []
     except Exception:  # such as a line that cannot be decoded
-        return
-    for text in texts:
+        lines = _REQUIRES.findall((text(distribution, "METADATA") or "").partition("\n\n")[0])
+    for line in lines:
         try:
-            yield Requirement(text)
+            yield Requirement(line)
         except InvalidRequirement:
-            if match := _NAME.match(text):
-                yield _lenient(match[1], text)
+            if match := _NAME.match(line):
+                yield _lenient(match[1], line)
 
 
 def applies(marker: Marker | None, environment: Mapping[str, str]) -> bool:
@@ -98,8 +99,11 @@ def text(distribution: Distribution, name: str) -> str | None:
     """Return a file of its metadata; None if there is none that can be read."""
     try:
         return distribution.read_text(name)
-    except (OSError, UnicodeDecodeError, ValueError):
-        return None
+    except (OSError, ValueError):
+        folder = metadata_folder(distribution)
+        file = folder / name if folder else None
+        # Most of what is in another encoding can be read all the same.
+        return file.read_text("utf-8", "replace") if file and name and file.is_file() else None
 
 
 def files_of(distribution: Distribution) -> tuple[InstalledFile, ...]:
@@ -188,7 +192,8 @@ def _place(name: str) -> str:
     if script := _SCRIPTS.fullmatch(posix):
         return f"bin/{script[1]}"
     path = PurePosixPath(posix)
-    return "" if path.is_absolute() or ".." in path.parts or ":" in posix else path.as_posix()
+    nowhere = path.is_absolute() or ".." in path.parts or ":" in posix or "\0" in posix
+    return "" if nowhere else path.as_posix()
 
 
 def _normalized(parts: tuple[str, ...]) -> list[str]:

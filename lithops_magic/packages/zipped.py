@@ -17,7 +17,7 @@ def unzipped(origin: Path) -> Path:
     if archive is None or not zipfile.is_zipfile(archive):
         return origin
     status = archive.stat()
-    return _folder(archive, status.st_mtime_ns, status.st_size) / origin.relative_to(archive)
+    return _folder(archive, status.st_mtime_ns, status.st_size, status.st_ctime_ns) / origin.relative_to(archive)
 
 
 def is_zipped(file: Path) -> bool:
@@ -26,8 +26,8 @@ def is_zipped(file: Path) -> bool:
 
 
 @functools.lru_cache(maxsize=64)
-def _folder(archive: Path, modified: int, size: int) -> Path:
-    state = hashlib.sha256(f"{archive} {modified} {size}".encode()).hexdigest()[:16]
+def _folder(archive: Path, *status: int) -> Path:
+    state = hashlib.sha256(f"{archive} {status}".encode()).hexdigest()[:16]
     cache = Cache.of_user()
     folder = cache.folder / f"unzipped-{state}"
     if not folder.is_dir():

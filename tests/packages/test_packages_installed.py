@@ -130,7 +130,7 @@ LEGACY = {
                 "old_style/part.py": "",
                 "old_style-1.dist-info/METADATA": "Name: old-style\nVersion: ?\nRequires-Dist: six (>=1.5.*)\n",
                 "old_style-1.dist-info/WHEEL": "Tag: py3-none-any\n",
-                "old_style-1.dist-info/RECORD": 'old_style/__init__.py,,\nold_style/part.py\n"x\n,,,\n../etc/passwd,,',
+                "old_style-1.dist-info/RECORD": 'old_style/__init__.py,,\nold_style/part.py\n\0\n"x\n,,,\n../passwd,,',
             },
             id="hostile",
         ),
@@ -223,3 +223,22 @@ def test_sizes_are_those_of_the_files_that_each_distribution_lists(site: Path) -
     [layer] = supply(need_of({"another": "imported"}, Request()), TARGET, lambda _: None, Room()).layers
     [package] = layer.packages
     assert package.size == layer.unzipped
+
+
+def test_a_package_that_two_distributions_share_is_shipped_from_both(site: Path) -> None:
+    shared = {"shared_top/__init__.py": "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"}
+    help.wheel(site, "shared_one", {**shared, "shared_top/one.py": ""})
+    help.wheel(site, "shared_two", {**shared, "shared_top/two/__init__.py": "", "shared_top/two/data.txt": ""})
+    assert {"shared_top/__init__.py", "shared_top/two/data.txt"} <= shipped("shared_top.two").keys()
+    assert "shared_top/one.py" in shipped("shared_top.one")
+
+
+def test_metadata_in_another_encoding_says_what_is_required(site: Path) -> None:
+    help.wheel(site, "needed_one", {"needed_one.py": ""})
+    metadata = "Name: latin\nVersion: 1\nAuthor: Ren\xe9\nRequires-Dist: needed-one\n\nRequires-Dist: no-such-x\n"
+    folder = "latin-1.dist-info"
+    help.write(
+        site, {"latin.py": "", f"{folder}/METADATA": metadata.encode("latin1"), f"{folder}/RECORD": "latin.py,,"}
+    )
+    help.write(site, {f"{folder}/WHEEL": "Tag: py3-none-any"})
+    assert {"latin.py", "needed_one.py"} <= shipped("latin").keys()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import io
 import shutil
 import site
 import subprocess
 import sys
 import sysconfig
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,8 @@ import uv
 
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.errors import RemoteError
+from lithops_magic.packages import Request
+from lithops_magic.packages.need import need_of
 from localaws import LocalAws
 
 Run = Callable[..., MapResult]
@@ -211,3 +215,19 @@ def test_a_compiled_module_that_runs_on_lambda_is_shipped(project: Callable[...,
         return int(swift.answer())
 
     assert run(call).values() == [42]
+
+
+def test_links_in_a_package_are_followed_but_for_those_that_lead_back_or_to_too_much(
+    project: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder, elsewhere = project({"linking/__init__.py": ""}), tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "table.csv").write_text("1")
+    (elsewhere / "back").symlink_to(folder / "linking")
+    for name, target in {"data": elsewhere, "loop": "..", "dangling": "/nowhere", "all": "/"}.items():
+        (folder / "linking" / name).symlink_to(target)
+
+    def names() -> list[str]:
+        with zipfile.ZipFile(io.BytesIO(need_of({"linking": "imported"}, Request()).sources)) as archive:
+            return sorted(archive.namelist())
+
+    assert names() == ["linking/__init__.py", "linking/data/table.csv"]

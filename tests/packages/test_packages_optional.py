@@ -39,6 +39,11 @@ def says_so():
 def silent():
     return swift_engine.NAME
 
+def unsupported():
+    if swift_engine is None:
+        raise ValueError("codec swift is not supported")
+    return swift_engine.NAME
+
 def by_distribution():
     try:
         return importlib.metadata.version("Swift_Engine.Extra")
@@ -84,7 +89,7 @@ def notes(result: MapResult) -> list[str]:
     return [note for note in result.snapshot().notes if "asked for" in note]
 
 
-@pytest.mark.parametrize("way", ["direct", "says_so", "silent", "by_distribution", "chained"])
+@pytest.mark.parametrize("way", ["direct", "says_so", "unsupported", "silent", "by_distribution", "chained"])
 def test_what_is_missed_and_installed_here_is_added_and_the_tasks_run_again(site: Path, run: Run, way: str) -> None:
     def use(x: int) -> object:
         import front_door

@@ -26,6 +26,10 @@ _NEVER = NOT_SHIPPED | PROVIDED
 _IMPORT = ("ImportError", "ModuleNotFoundError", "PackageNotFoundError")
 _HINT = re.compile(r"\b(?:install|backend|engine|plugin|driver|depend|not available|unsupported|no module)", re.I)
 """What libraries say that miss an optional part of theirs."""
+_WEAK_HINT = re.compile(
+    r"\b(?:not (?:found|known|recogni[sz]ed|supported)|missing|require|un(?:known|recogni[sz]ed))", re.I
+)
+"""What they may mean by it, and users as well."""
 _NOT_FOUND = re.compile("^No module named ")
 _CONSEQUENCES = ("AttributeError", "NameError")
 """What comes of a name that a library has set to None, or not at all, because it did not find a module."""
@@ -132,7 +136,8 @@ def _chain(traceback: RemoteTraceback) -> Iterator[RemoteTraceback]:
 def _is_likely(traceback: RemoteTraceback, text: str) -> bool:
     if any(part.type.rpartition(".")[2] in _IMPORT for part in _chain(traceback)) or _HINT.search(text):
         return True
-    return traceback.type in _CONSEQUENCES and bool(traceback.frames) and traceback.frames[-1].library
+    by_library = bool(traceback.frames) and traceback.frames[-1].library
+    return by_library and (traceback.type in _CONSEQUENCES or bool(_WEAK_HINT.search(text)))
 
 
 def _bare(name: str) -> str:
