@@ -38,3 +38,25 @@ def test_imports_are_absolute_but_in_what_is_shipped_under_another_name() -> Non
         # Most have none that looks like it, and need not be parsed.
         nodes = ast.walk(ast.parse(text)) if path.parent not in SHIPPED and re.search(r"from\s+\.", text) else ()
         assert not [node for node in nodes if isinstance(node, ast.ImportFrom) and node.level], path
+
+
+ON_TWO_PATHS = {
+    "Place": "a job's place in S3 (engine/wire); where a program's storage is (lithops/storage), which knows no job",
+}
+"""Names of two classes that no module knows both."""
+
+
+def test_a_class_name_means_one_thing_in_each_process() -> None:
+    for process in ("worker", "local", "client"):
+        homes: dict[str, list[str]] = {}
+        for path in OURS.rglob("*.py"):
+            if _process_of(path) == process:
+                for name in re.findall(r"^class ([A-Za-z]\w*)", path.read_text(), re.MULTILINE):
+                    homes.setdefault(name, []).append(str(path.relative_to(OURS)))
+        assert {name: found for name, found in homes.items() if len(found) > 1 and name not in ON_TWO_PATHS} == {}
+
+
+def _process_of(path: Path) -> str:
+    if any(path.is_relative_to(folder) for folder in SHIPPED):
+        return "worker"
+    return "local" if path.is_relative_to(OURS / "local") else "client"

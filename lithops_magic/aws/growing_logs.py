@@ -20,7 +20,7 @@ TRIED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Printed:
+class LogLine:
     """A line in the log of a sandbox."""
 
     stream: str
@@ -50,7 +50,7 @@ class GrowingLogs:
         self._likely = likely
         self._waiting: list[str] = []
 
-    def new(self) -> list[Printed]:
+    def new(self) -> list[LogLine]:
         """Return what is there and was not before, in the order in which it was written.
 
         Raises
@@ -66,7 +66,7 @@ class GrowingLogs:
         oldest = min(self._read.values(), default=0)
         self._seen = {name: at for name, at in self._seen.items() if at >= oldest}
         found = sorted(fresh.values(), key=lambda event: event["timestamp"])
-        return [Printed(event["logStreamName"], event["message"].rstrip("\r\n")) for event in found]
+        return [LogLine(event["logStreamName"], event["message"].rstrip("\r\n")) for event in found]
 
     def _find(self) -> None:
         """Look for the mark in a few groups more."""

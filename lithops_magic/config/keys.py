@@ -19,7 +19,7 @@ Place = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Key:
+class YamlKey:
     """Where one field of Settings is found: the first of the places that has it wins."""
 
     field: str
@@ -113,14 +113,14 @@ def _key(
     home: str = "aws_lambda",
     below: Place = (),
     old: tuple[Place, ...] = (),
-) -> Key:
+) -> YamlKey:
     names = names or (field,)
     # Lithops merges the `aws` section into `aws_lambda`; the specific section wins.
     places = [(section, *below, name) for section in ("aws_lambda", "aws") for name in names]
-    return Key(field, read, (*places, *old), (home, *below, names[-1]))
+    return YamlKey(field, read, (*places, *old), (home, *below, names[-1]))
 
 
-KEYS: tuple[Key, ...] = (
+KEYS: tuple[YamlKey, ...] = (
     # Lithops lets region_name win over region within a section; region is today's name.
     _key("region", _text, "region_name", "region"),
     _key("execution_role", _text),

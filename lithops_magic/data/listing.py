@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ListedObject:
     """A listed object, address or file."""
 
     address: Address
@@ -38,7 +38,7 @@ class Found:
 class Page:
     """The result of one request."""
 
-    found: tuple[Found, ...]
+    found: tuple[ListedObject, ...]
     last: bool
     """Whether this is the last page."""
 
@@ -75,7 +75,7 @@ def _listed(address: Address, cloud: Cloud, options: dict[str, str]) -> Iterator
             answer = client.list_objects_v2(Bucket=address.bucket, Prefix=address.prefix, **more, **options)
         token = answer.get("NextContinuationToken")
         found = tuple(
-            Found(address, entry["Key"], entry["Size"], entry["ETag"])
+            ListedObject(address, entry["Key"], entry["Size"], entry["ETag"])
             for entry in answer.get("Contents", ())
             # The S3 console's placeholder for a folder is not data.
             if not (entry["Key"].endswith("/") and entry["Size"] == 0)
@@ -90,7 +90,7 @@ def _listed(address: Address, cloud: Cloud, options: dict[str, str]) -> Iterator
             return
 
 
-def _single(address: Address, cloud: Cloud, options: dict[str, str], version: str | None) -> Found:
+def _single(address: Address, cloud: Cloud, options: dict[str, str], version: str | None) -> ListedObject:
     client: Any = cloud.client("s3")
     wanted = {"VersionId": version} if version else {}
     try:
@@ -102,7 +102,7 @@ def _single(address: Address, cloud: Cloud, options: dict[str, str], version: st
         if error.code not in ("404", "NoSuchKey", "NotFound"):
             raise
     else:
-        return Found(address, address.key, head["ContentLength"], head["ETag"])
+        return ListedObject(address, address.key, head["ContentLength"], head["ETag"])
     below = False
     with _said_clearly(address, "list", options), suppress(client.exceptions.NoSuchKey):
         answer = client.list_objects_v2(Bucket=address.bucket, Prefix=f"{address.key}/", MaxKeys=1, **options)
@@ -129,7 +129,7 @@ def _said_clearly(address: Address, verb: str, options: dict[str, str]) -> Itera
             raise AwsError(f"s3: {refused}{'' if options else paid}.", code=code) from None
 
 
-def _on_the_web(address: Address) -> Found:
+def _on_the_web(address: Address) -> ListedObject:
     import urllib.error
     import urllib.request
 
@@ -147,10 +147,10 @@ def _on_the_web(address: Address) -> Found:
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise MisuseError(f"s3: {address.text} cannot be reached: {reason}") from None
-    return Found(address, address.text, size, etag, ranges)
+    return ListedObject(address, address.text, size, etag, ranges)
 
 
-def _files(address: Address) -> Iterator[Found]:
+def _files(address: Address) -> Iterator[ListedObject]:
     path = Path(address.key)
     if path.is_dir():
         paths = sorted(each for each in path.iterdir() if each.is_file())
@@ -165,4 +165,4 @@ def _files(address: Address) -> Iterator[Found]:
             status = os.stat(each)  # noqa: PTH116
         except OSError as error:
             raise MisuseError(f"s3: {each} cannot be read: {error.strerror}") from None
-        yield Found(address, str(each), status.st_size)
+        yield ListedObject(address, str(each), status.st_size)

@@ -146,21 +146,21 @@ class Objects:
             self._cloud = Cloud.connect(self._settings() if self._settings else config.load())
         return self._cloud
 
-    def _cuts(self, found: listing.Found) -> dict[str, int | None]:
+    def _cuts(self, found: listing.ListedObject) -> dict[str, int | None]:
         if not found.ranges or found.size < 0 or records.is_compressed(found.key):
             return {"chunk": None, "number": None}
         return {"chunk": self._chunk, "number": self._number}
 
-    def _count(self, found: listing.Found) -> int:
+    def _count(self, found: listing.ListedObject) -> int:
         return parts.count(found.size, **self._cuts(found))
 
-    def _parts(self, found: listing.Found) -> Iterator[Part]:
+    def _parts(self, found: listing.ListedObject) -> Iterator[Part]:
         total = self._count(found)
         for number, (start, stop) in enumerate(parts.ranges(found.size, **self._cuts(found)), 1):
             fields = (number, total, start, stop, found.size, self._newline)
             yield self._part(found, fields)
 
-    def _part(self, found: listing.Found, fields: tuple[Any, ...]) -> Part:
+    def _part(self, found: listing.ListedObject, fields: tuple[Any, ...]) -> Part:
         if found.address.kind == "s3":
             version = {"VersionId": self._version} if self._version else {}
             options = tuple({**self._options, **version}.items())

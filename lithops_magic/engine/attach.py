@@ -18,7 +18,7 @@ from lithops_magic.engine import handover
 from lithops_magic.engine.backend import detached, live_logs
 from lithops_magic.engine.backend.aws_lambda import LambdaBackend
 from lithops_magic.engine.backend.endpoint import Endpoint
-from lithops_magic.engine.backend.replay import Replay, ReplayBackend, Request
+from lithops_magic.engine.backend.replay import AwaitedRequest, Replay, ReplayBackend
 from lithops_magic.engine.dispatch.items import Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
 from lithops_magic.engine.durable import journal, kept_results, private, records, sources
@@ -249,7 +249,7 @@ class _Attached:
             self._job.publish(Noted(f"results in S3 cannot be read: {error}"))
             return backend.view(notify, connected=False)
 
-    def _rest(self, replay: Replay, request: Request, why: str) -> None:
+    def _rest(self, replay: Replay, request: AwaitedRequest, why: str) -> None:
         """Handle a task of which the journal and S3 have no outcome, or will have none."""
         if self._detached and not self._resume:
             detached.rest(replay, request, why)

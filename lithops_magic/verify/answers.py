@@ -16,7 +16,7 @@ _LONGEST = 160
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ServiceReply:
     """What a service answered."""
 
     status: int
@@ -46,7 +46,7 @@ class Expected:
         return " ".join(filter(None, [str(self.status), self.code]))
 
 
-def ask(call: Callable[[], Any], read: Callable[[Any], Mapping[str, Any]] = lambda _: {}) -> Answer:
+def ask(call: Callable[[], Any], read: Callable[[Any], Mapping[str, Any]] = lambda _: {}) -> ServiceReply:
     """Call boto3 and return the response, even if it is an error.
 
     Parameters
@@ -79,7 +79,7 @@ def payload(response: Any) -> Any:
         return body.decode("utf-8", "replace")
 
 
-def compare(expected: Expected, answer: Answer) -> Seen:
+def compare(expected: Expected, answer: ServiceReply) -> Seen:
     """List the differences, one per line."""
     lines = []
     if answer.status != expected.status:
@@ -101,10 +101,10 @@ def compare(expected: Expected, answer: Answer) -> Seen:
     return Seen(status, " ".join(filter(None, [str(answer.status), answer.code])), tuple(lines))
 
 
-def _answer(response: Mapping[str, Any], code: str, message: str, values: Mapping[str, Any]) -> Answer:
+def _answer(response: Mapping[str, Any], code: str, message: str, values: Mapping[str, Any]) -> ServiceReply:
     about = response.get("ResponseMetadata", {})
     headers = frozenset(name.lower() for name in about.get("HTTPHeaders", {}))
-    return Answer(int(about.get("HTTPStatusCode", 0)), code, message, headers, values)
+    return ServiceReply(int(about.get("HTTPStatusCode", 0)), code, message, headers, values)
 
 
 def _short(text: str) -> str:

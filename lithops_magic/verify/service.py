@@ -9,7 +9,7 @@ from typing import Any
 from lithops_magic.aws.explain import aws_errors
 from lithops_magic.aws.storage.bucket import JOB_PREFIX
 from lithops_magic.verify import probe
-from lithops_magic.verify.answers import Answer, Expected, ask, compare, payload
+from lithops_magic.verify.answers import Expected, ServiceReply, ask, compare, payload
 from lithops_magic.verify.finding import Seen
 from lithops_magic.verify.ground import Ground
 
@@ -40,7 +40,7 @@ def _read(response: Any) -> Mapping[str, Any]:
     }
 
 
-def _invoked(ground: Ground, event: object, **options: Any) -> Answer:
+def _invoked(ground: Ground, event: object, **options: Any) -> ServiceReply:
     return ask(lambda: ground.invoke(event, **options), _read)
 
 

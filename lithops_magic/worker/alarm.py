@@ -12,7 +12,7 @@ DEADLINE_MARGIN = 0.5
 """Seconds reserved for sending the reply before the platform's timeout, or a tenth of what is left if that is less."""
 
 
-class TaskTimeout(BaseException):
+class TimeIsUp(BaseException):
     """The function's time is up; a BaseException, so that no `except Exception` in user code swallows it."""
 
     def __str__(self) -> str:
@@ -20,7 +20,7 @@ class TaskTimeout(BaseException):
 
 
 class Alarm:
-    """Raises `TaskTimeout` in the user's code shortly before the platform would kill the sandbox.
+    """Raises `TimeIsUp` in the user's code shortly before the platform would kill the sandbox.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Alarm:
         self.rang = True
         if self._armed:
             self._armed = False
-            raise TaskTimeout
+            raise TimeIsUp
 
     @contextlib.contextmanager
     def armed(self) -> Iterator[None]:

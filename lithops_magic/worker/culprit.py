@@ -9,7 +9,7 @@ from types import FunctionType, MethodType
 from typing import Any
 
 from . import packing
-from .alarm import TaskTimeout
+from .alarm import TimeIsUp
 
 DEPTH = 12
 ATTEMPTS = 500
@@ -68,7 +68,7 @@ def find(value: Any, name: str, failure: BaseException) -> tuple[Any, str]:
 def _failure(value: Any) -> BaseException | None:
     try:
         packing.Pickler(_Nowhere(), lambda _: False).dump(value)
-    except (KeyboardInterrupt, TaskTimeout):
+    except (KeyboardInterrupt, TimeIsUp):
         raise
     except BaseException as error:  # of a part's own methods
         return error

@@ -8,7 +8,7 @@ from types import CoroutineType
 from typing import Any
 
 from . import functions, packing, values
-from .alarm import Alarm, TaskTimeout
+from .alarm import Alarm, TimeIsUp
 from .capture import Log, encodable
 from .cell import Namespace
 from .report import report
@@ -67,7 +67,7 @@ class Runner:
             except Problem as problem:
                 outcome = refusal(problem)
             except BaseException as error:  # SystemExit and the like would kill the sandbox with all of its tasks
-                status = "timeout" if isinstance(error, TaskTimeout) else "error"
+                status = "timeout" if isinstance(error, TimeIsUp) else "error"
                 outcome = {"status": status, **report(error, self._with_locals)}
             else:
                 outcome = self._dump(value, alarm)
@@ -81,7 +81,7 @@ class Runner:
         try:
             with alarm.armed():
                 return {"status": "ok", "value": packing.dumps(value)}
-        except TaskTimeout as error:
+        except TimeIsUp as error:
             return {"status": "timeout", **report(error, self._with_locals)}
         except BaseException as error:
             return {"status": "unpicklable", "of": type(value).__qualname__, "reason": _where(value, error, alarm)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lithops_magic.aws.invoke.report import Report, parse_report
+from lithops_magic.aws.invoke.report import InvocationReport, parse_report
 from lithops_magic.aws.prices import PRICES, Price, _standard, compute_cost, estimate_note, invocation_cost, is_estimate
 
 COLD = (
@@ -16,8 +16,8 @@ WARM = "REPORT RequestId: a\tDuration: 2.00 ms\tBilled Duration: 2 ms\tMemory Si
 
 
 def test_a_cold_and_a_warm_report() -> None:
-    assert parse_report(COLD) == Report(395.99, 662, 128, 50, 265.72)
-    assert parse_report(WARM) == Report(2.0, 2, 1769, 50, None)
+    assert parse_report(COLD) == InvocationReport(395.99, 662, 128, 50, 265.72)
+    assert parse_report(WARM) == InvocationReport(2.0, 2, 1769, 50, None)
 
 
 def test_the_last_report_counts_and_a_cut_one_does_not() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from lithops_magic.aws.deploy.function import DeployedFunction, delete_functions, deploy
 from lithops_magic.aws.invoke import sender
-from lithops_magic.aws.invoke.sender import Outcome, Refused, Reply, Throttled, open_transport
+from lithops_magic.aws.invoke.sender import Outcome, Refused, Reply, Throttle, open_transport
 from lithops_magic.aws.session import Cloud
 from lithops_magic.config import Settings
 
@@ -115,7 +115,7 @@ def test_a_throttle(cloud: Cloud, function: DeployedFunction) -> None:
         (outcome,) = send_all(transport, [b"{}"])
     finally:
         client.delete_function_concurrency(FunctionName=function.name)
-    assert isinstance(outcome, Throttled)
+    assert isinstance(outcome, Throttle)
     assert "reserved concurrency" in outcome.fix
 
 

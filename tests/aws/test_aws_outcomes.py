@@ -14,10 +14,10 @@ from lithops_magic.aws.invoke.outcomes import (
     NEVER,
     NOT_NOW,
     Ambiguous,
+    NoConnection,
     Outcome,
     Refused,
-    Throttled,
-    Unreachable,
+    Throttle,
     classify_failure,
     classify_response,
     refusal,
@@ -41,10 +41,10 @@ def test_every_error_of_awss_model_is_in_exactly_one_table() -> None:
 @pytest.mark.parametrize(
     ("code", "status", "outcome"),
     [
-        ("TooManyRequestsException", 429, Throttled),
-        ("ResourceNotReadyException", 502, Throttled),
-        ("EFSMountTimeoutException", 408, Throttled),
-        ("SomethingNew", 429, Throttled),
+        ("TooManyRequestsException", 429, Throttle),
+        ("ResourceNotReadyException", 502, Throttle),
+        ("EFSMountTimeoutException", 408, Throttle),
+        ("SomethingNew", 429, Throttle),
         ("ResourceNotFoundException", 404, Refused),
         ("AccessDeniedException", 403, Refused),
         ("ExpiredTokenException", 403, Refused),
@@ -61,20 +61,20 @@ def test_errors_of_the_service(code: str, status: int, outcome: type) -> None:
 
 def test_a_throttle_tells_reason_and_delay() -> None:
     outcome = answer("TooManyRequestsException", 429, {"retry-after": "2"}, Reason="CallerRateLimitExceeded")
-    assert outcome == Throttled(
+    assert outcome == Throttle(
         "CallerRateLimitExceeded: AWS says so.", 2.0, "Ask AWS for more concurrency, or use fewer workers.", None
     )
 
 
 def test_reserved_concurrency_has_its_own_advice() -> None:
     outcome = answer("TooManyRequestsException", 429, Reason="ReservedFunctionConcurrentInvocationLimitExceeded")
-    assert isinstance(outcome, Throttled)
+    assert isinstance(outcome, Throttle)
     assert "reserved concurrency" in outcome.fix
 
 
 def test_what_cannot_be_mounted_is_hopeless_after_some_tries() -> None:
     outcome = answer("EFSMountConnectivityException", 408)
-    assert isinstance(outcome, Throttled)
+    assert isinstance(outcome, Throttle)
     assert outcome.most_tries == 5
     assert "2049" in outcome.fix
 
@@ -84,7 +84,7 @@ def test_what_cannot_be_mounted_is_hopeless_after_some_tries() -> None:
     [
         (403, {"x-amzn-errortype": "AccessDeniedException:http://internal.amazon.com/coral/"}, b"{}", Refused),
         (404, {}, b'{"__type": "com.amazonaws.lambda#ResourceNotFoundException"}', Refused),
-        (429, {"retry-after": "soon"}, b"<html>", Throttled),
+        (429, {"retry-after": "soon"}, b"<html>", Throttle),
         (503, {}, b"", Ambiguous),
         (599, {}, b"[]", Ambiguous),
         (302, {"location": "https://login.example"}, b"<html>Sign in to the network</html>", Refused),
@@ -105,7 +105,7 @@ def test_a_code_is_found_wherever_aws_puts_it() -> None:
 def test_a_broken_connection_is_ambiguous_only_after_the_request() -> None:
     error = ConnectionResetError("reset")
     assert isinstance(classify_failure(error, "host", sent=True), Ambiguous)
-    assert isinstance(classify_failure(error, "host", sent=False), Unreachable)
+    assert isinstance(classify_failure(error, "host", sent=False), NoConnection)
 
 
 def test_without_credentials_nothing_will_ever_be_sent() -> None:

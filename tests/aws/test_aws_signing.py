@@ -12,14 +12,14 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials, ReadOnlyCredentials
 
-from lithops_magic.aws.invoke.connect import Target
+from lithops_magic.aws.invoke.connect import InvokeTarget
 from lithops_magic.aws.invoke.signing import Stamp
 
 NOW = datetime.datetime(2026, 2, 28, 23, 59, 59, tzinfo=datetime.UTC)
 UNSIGNED = ("content-length", "user-agent")
 
 
-def expected(target: Target, credentials: Credentials, payload: bytes) -> dict[str, str]:
+def expected(target: InvokeTarget, credentials: Credentials, payload: bytes) -> dict[str, str]:
     request = AWSRequest("POST", target.url.geturl(), headers=target.headers, data=payload)
     SigV4Auth(credentials, target.service, target.region).add_auth(request)
     return {name.lower(): value for name, value in request.headers.items() if name.lower() not in UNSIGNED}
@@ -38,7 +38,7 @@ def expected(target: Target, credentials: Credentials, payload: bytes) -> dict[s
 )
 def test_a_signature_is_botocores(url: str, token: str | None, payload: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda *_: NOW.replace(tzinfo=None))
-    target = Target(urlsplit(url), "cn-north-1", "lambda", "agent", None, "")
+    target = InvokeTarget(urlsplit(url), "cn-north-1", "lambda", "agent", None, "")
     stamp = Stamp(target, ReadOnlyCredentials("AKIAEXAMPLE", "se/cret+", token), int(NOW.timestamp()))
     assert dict(stamp.sign(payload)) == expected(target, Credentials("AKIAEXAMPLE", "se/cret+", token), payload)
     # The same connection serves another function.
@@ -48,5 +48,5 @@ def test_a_signature_is_botocores(url: str, token: str | None, payload: bytes, m
 
 
 def test_a_stamp_shows_no_secret() -> None:
-    target = Target(urlsplit("https://host/path"), "us-east-1", "lambda", "agent", None, "")
+    target = InvokeTarget(urlsplit("https://host/path"), "us-east-1", "lambda", "agent", None, "")
     assert "hidden" not in repr(Stamp(target, ReadOnlyCredentials("AKIAEXAMPLE", "hidden", None), 0))

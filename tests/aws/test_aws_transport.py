@@ -29,11 +29,11 @@ from lithops_magic.aws.invoke import connect, sender, transport
 from lithops_magic.aws.invoke.request import Exchange
 from lithops_magic.aws.invoke.sender import (
     Ambiguous,
+    NoConnection,
     Outcome,
     Refused,
     Reply,
-    Throttled,
-    Unreachable,
+    Throttle,
     open_transport,
 )
 from lithops_magic.aws.session import Cloud
@@ -185,7 +185,7 @@ def test_a_reset_amid_the_request_was_not_executed() -> None:
 
     with serving(serve) as server:
         # More than the buffers of two sockets hold: it cannot have left as a whole.
-        assert isinstance(outcome_at(f"http://127.0.0.1:{server.port}", b"x" * 60_000_000), Unreachable)
+        assert isinstance(outcome_at(f"http://127.0.0.1:{server.port}", b"x" * 60_000_000), NoConnection)
         assert server.connections == 2
 
 
@@ -235,7 +235,7 @@ def test_a_throttle_tells_its_delay() -> None:
     data = data.replace(b"Content-Length: 46", b"Content-Length: 56") + b'"slowly."}'
     with serving(answering(data)) as server:
         outcome = outcome_at(f"http://127.0.0.1:{server.port}")
-    assert isinstance(outcome, Throttled)
+    assert isinstance(outcome, Throttle)
     assert (outcome.reason, outcome.retry_after) == ("CallerRateLimitExceeded: slowly.", 3.0)
 
 
@@ -244,14 +244,14 @@ def test_where_nobody_listens_nothing_was_executed() -> None:
         port = listener.getsockname()[1]
     with opened(cloud_at(f"http://127.0.0.1:{port}"), most=4) as transport:
         for outcome in send_all(transport, [b"{}"] * 8):
-            assert isinstance(outcome, Unreachable)
+            assert isinstance(outcome, NoConnection)
             assert "refused" in outcome.message
             assert "Check the network" in outcome.message
 
 
 def test_an_unknown_host_is_named() -> None:
     outcome = outcome_at("http://lambda.nowhere.invalid")
-    assert isinstance(outcome, Unreachable)
+    assert isinstance(outcome, NoConnection)
     assert "lambda.nowhere.invalid" in outcome.message
     assert "endpoint_url" in outcome.message
 
@@ -275,7 +275,7 @@ def test_tls_refuses_unknown_authorities_and_other_names(tmp_path: Path, monkeyp
             unknown.send(b"{}", outcomes.put)
             misnamed.send(b"{}", outcomes.put)
             for outcome in (outcomes.get(timeout=60), outcomes.get(timeout=60)):
-                assert isinstance(outcome, Unreachable)
+                assert isinstance(outcome, NoConnection)
                 assert "AWS_CA_BUNDLE" in outcome.message
         assert not server.requests
 
@@ -312,7 +312,7 @@ def test_a_proxy_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         monkeypatch.setenv("NO_PROXY", "")
         outcome = outcome_at("https://lambda.nowhere.invalid")
-        assert isinstance(outcome, Unreachable)
+        assert isinstance(outcome, NoConnection)
         assert "proxy" in outcome.message
 
 
@@ -326,7 +326,7 @@ def test_a_silent_proxy_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         monkeypatch.setenv("NO_PROXY", "")
         outcome = outcome_at("https://lambda.nowhere.invalid")
-        assert isinstance(outcome, Unreachable)
+        assert isinstance(outcome, NoConnection)
         assert "no connection within" in outcome.message
 
 
@@ -349,7 +349,7 @@ def test_the_endpoint_is_botocores(
 ) -> None:
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    target = connect.Target.resolve(cloud_at(None, region=region), "f")
+    target = connect.InvokeTarget.resolve(cloud_at(None, region=region), "f")
     assert (target.host, target.port, target.secure) == (host, 443, True)
     assert (target.region, target.service) == (region, "lambda")
 

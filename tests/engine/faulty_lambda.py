@@ -10,7 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 from lithops_magic.aws.invoke.outcomes import Outcome, Reply
-from lithops_magic.aws.invoke.report import Report
+from lithops_magic.aws.invoke.report import InvocationReport
 from lithops_magic.engine import MapOptions, MapResult
 from lithops_magic.engine.backend.endpoint import Endpoint
 from lithops_magic.engine.dispatch.items import Source
@@ -33,7 +33,7 @@ class Context:
 
 def died(kind: str, message: str, used: int = 100) -> Reply:
     payload = json.dumps({"errorType": kind, "errorMessage": message}).encode()
-    return Reply(payload, "Unhandled", "", "id", Report(1000.0, 1000, 512, used))
+    return Reply(payload, "Unhandled", "", "id", InvocationReport(1000.0, 1000, 512, used))
 
 
 ONE_AT_A_TIME = threading.Lock()
@@ -86,7 +86,7 @@ class FaultyLambda:
                 # or the last one to leave would put back what another one had put there.
                 with ONE_AT_A_TIME, patch.object(handler, "run", here.run):
                     reply = json.dumps(handler.handle(event, Context)).encode()
-            outcome = Reply(reply, None, "", "id", Report(10.0, 10, 512, 90))
+            outcome = Reply(reply, None, "", "id", InvocationReport(10.0, 10, 512, 90))
         with self._lock:
             self.in_flight -= 1
         done(outcome)

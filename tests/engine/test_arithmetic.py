@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from lithops_magic.aws.invoke.outcomes import Reply
-from lithops_magic.aws.invoke.report import Report
+from lithops_magic.aws.invoke.report import InvocationReport
 from lithops_magic.engine.backend import limiter
-from lithops_magic.engine.backend.endpoint import Endpoint, Limits, Nowhere
+from lithops_magic.engine.backend.endpoint import Endpoint, Limits, NoSender
 from lithops_magic.engine.backend.limiter import Limiter, ramp
 from lithops_magic.engine.dispatch.billing import Bill
 from lithops_magic.engine.dispatch.budget import Budget
@@ -26,7 +26,7 @@ from lithops_magic.engine.wire.reply import Outcome, Vouched, WorkerReply
 from lithops_magic.errors import TaskError
 
 ENDPOINT = Endpoint(
-    sender=Nowhere(),
+    sender=NoSender(),
     workers=10,
     limits=Limits(memory=1024, timeout=100),
     local=False,
@@ -453,7 +453,7 @@ def test_speed_up_is_work_of_this_session_over_its_time() -> None:
 
 
 def test_a_bill_is_shared_out_by_duration() -> None:
-    report = Report(duration_ms=4000.0, billed_ms=4200, memory_mb=1024, max_memory_mb=77, init_ms=200.0)
+    report = InvocationReport(duration_ms=4000.0, billed_ms=4200, memory_mb=1024, max_memory_mb=77, init_ms=200.0)
     outcomes = {3: Outcome("ok", started=50.5, seconds=3.0), 4: Outcome("ok", started=53.5, seconds=1.0)}
     bill = Bill.of(Reply(b"", None, "", "r", report), WorkerReply("box", True, outcomes), ENDPOINT)
     assert bill.event == ev.Invoked(4.0, 4200.0, pytest.approx(0.042), 0.001, True, 77, 4.0)
@@ -462,7 +462,7 @@ def test_a_bill_is_shared_out_by_duration() -> None:
 
 
 def test_a_worker_knows_better_than_the_report() -> None:
-    report = Report(duration_ms=9000.0, billed_ms=9000, memory_mb=1024, max_memory_mb=77, init_ms=200.0)
+    report = InvocationReport(duration_ms=9000.0, billed_ms=9000, memory_mb=1024, max_memory_mb=77, init_ms=200.0)
     bill = Bill.of(Reply(b"", None, "", "r", report), WorkerReply("box", False, {3: Outcome("ok", 0.0, 1.0)}), ENDPOINT)
     assert (bill.event.task_seconds, bill.event.cold) == (1.0, False)
     # Tasks that took no time share nothing, and divide nothing by zero.
@@ -488,7 +488,7 @@ def test_waiting_for_a_cpu_is_no_work() -> None:
 
 
 def test_an_invocation_whose_worker_could_not_answer_costs_what_the_report_says() -> None:
-    report = Report(duration_ms=2500.0, billed_ms=2501, memory_mb=1024, max_memory_mb=1024)
+    report = InvocationReport(duration_ms=2500.0, billed_ms=2501, memory_mb=1024, max_memory_mb=1024)
     bill = Bill.of(Reply(b"", "Unhandled", "", "r", report), None, ENDPOINT)
     assert bill.event == ev.Invoked(2.5, 2501.0, pytest.approx(0.02501), 0.001, False, 1024)
     # Its one task is charged with all of it, from the job's start for want of better knowledge.

@@ -19,7 +19,7 @@ from lithops_magic.aws import observe
 from lithops_magic.aws.definition import FUNCTION_HASH, creation_request, original, start_of_names
 from lithops_magic.aws.deploy import create, function
 from lithops_magic.aws.deploy.function import delete_functions, list_functions
-from lithops_magic.aws.invoke.outcomes import Throttled
+from lithops_magic.aws.invoke.outcomes import Throttle
 from lithops_magic.aws.session import Cloud
 from lithops_magic.engine.backend import aws_lambda, copies, limiter, replay
 from lithops_magic.engine.backend.allowance import Allowance, FunctionCopy
@@ -184,8 +184,8 @@ def test_events_are_spread_evenly() -> None:
 
 
 def test_what_is_about_the_caller_is_about_every_copy() -> None:
-    assert Throttled("CallerRateLimitExceeded: Rate Exceeded.").of_caller
-    assert not Throttled("ReservedFunctionConcurrentInvocationLimitExceeded: Rate Exceeded.").of_caller
+    assert Throttle("CallerRateLimitExceeded: Rate Exceeded.").of_caller
+    assert not Throttle("ReservedFunctionConcurrentInvocationLimitExceeded: Rate Exceeded.").of_caller
     allowance = Allowance(2000, 2)
     sent = [allowance.take(1.0) for _ in range(1500)]
     allowance.filled(1.0, True)
@@ -242,12 +242,12 @@ class Sender:
 def test_a_resumed_job_invokes_the_copies_as_well() -> None:
     first, second = Sender(), Sender()
 
-    def rest(_: replay.Replay, request: replay.Request, why: str) -> None:
+    def rest(_: replay.Replay, request: replay.AwaitedRequest, why: str) -> None:
         request.sender.send(request.payload, request.done)
 
     one = replay.Replay(Recall(total=2), None, lambda: 0.0, first, rest, "")
     one.send(b'{"tasks":[{"id":0}]}', print)
-    replay.Beside(one, second).send(b'{"tasks":[{"id":1}]}', print)
+    replay.CopyReplay(one, second).send(b'{"tasks":[{"id":1}]}', print)
     assert first.sent == [b'{"tasks":[{"id":0}]}']
     assert second.sent == [b'{"tasks":[{"id":1}]}']
 

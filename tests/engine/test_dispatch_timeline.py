@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lithops_magic.aws.invoke.outcomes import Ambiguous, Refused, Reply, Throttled, Unreachable
+from lithops_magic.aws.invoke.outcomes import Ambiguous, NoConnection, Refused, Reply, Throttle
 from lithops_magic.engine.backend import limiter
 from lithops_magic.engine.dispatch import chunk_size, lanes
 from lithops_magic.engine.durable.silent import Silent
@@ -313,7 +313,7 @@ def test_refusals_cost_no_attempt_and_keep_the_order() -> None:
 
     def full(sent: Sent) -> tuple[float, Any]:
         if busy[0] >= 2:
-            return 0.01, Throttled("ConcurrentInvocationLimitExceeded: Rate Exceeded.")
+            return 0.01, Throttle("ConcurrentInvocationLimitExceeded: Rate Exceeded.")
         busy[0] += 1
         service.clock.later(0.999, lambda: busy.__setitem__(0, busy[0] - 1))
         return works(sent)
@@ -327,7 +327,7 @@ def test_refusals_cost_no_attempt_and_keep_the_order() -> None:
 
 
 def test_an_address_that_is_not_reached_is_tried_for_twenty_seconds() -> None:
-    run = ran(VirtualLambda(lambda _: (0.1, Unreachable("no route")), workers=2), range(3), chunksize=1)
+    run = ran(VirtualLambda(lambda _: (0.1, NoConnection("no route")), workers=2), range(3), chunksize=1)
     assert (type(run.job.error), run.seconds) == (Unreached, 24.4)
     assert run.service.times == [0, 0, 0.6, 1.2, 1.8, 2.7, 4.4, 7.7, 14.2, 24.3]
     assert counts(run) == {"cancelled": 3}
@@ -335,7 +335,7 @@ def test_an_address_that_is_not_reached_is_tried_for_twenty_seconds() -> None:
 
 def test_an_address_that_comes_back_costs_nothing() -> None:
     def away(sent: Sent) -> tuple[float, Any]:
-        return (0.1, Unreachable("no route")) if sent.at < 5 else works(sent)
+        return (0.1, NoConnection("no route")) if sent.at < 5 else works(sent)
 
     run = ran(VirtualLambda(away, workers=2), range(3), chunksize=1)
     assert (run.values, counts(run)) == ([0, 1, 2], {"done": 3, "invocations": 3})
@@ -593,7 +593,7 @@ def test_after_a_stop_nothing_is_sent_and_what_is_in_flight_counts() -> None:
     assert counts(run) == {"done": 6, "cancelled": 4, "invocations": 6}
 
 
-@pytest.mark.parametrize("outcome", [CRASH, Ambiguous("reset"), Throttled("slow down"), Unreachable("no route")])
+@pytest.mark.parametrize("outcome", [CRASH, Ambiguous("reset"), Throttle("slow down"), NoConnection("no route")])
 def test_what_is_lost_after_a_stop_is_not_sent_again(outcome: Any) -> None:
     service = VirtualLambda(lambda _: (2.0, outcome), workers=2)
     job, scheduler = prepared(service, range(10), chunksize=1)

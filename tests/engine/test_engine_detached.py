@@ -19,7 +19,7 @@ import pytest
 import lithops_magic
 from durable_help import SETTINGS, Visits, client, eventually, visiting
 from faulty_lambda import Context, Fault, FaultyLambda, times
-from lithops_magic.aws.invoke.outcomes import Ambiguous, Throttled
+from lithops_magic.aws.invoke.outcomes import Ambiguous, Throttle
 from lithops_magic.aws.session import Cloud, silent
 from lithops_magic.aws.storage.objects import ObjectStore
 from lithops_magic.engine import MapOptions, MapResult, handover
@@ -215,7 +215,7 @@ def hand_over(objects: ObjectStore, fault: Fault, items: list[Any], **options: A
     return result
 
 
-@pytest.mark.parametrize("outcome", [Throttled("Rate", retry_after=0.05), Ambiguous("reset")])
+@pytest.mark.parametrize("outcome", [Throttle("Rate", retry_after=0.05), Ambiguous("reset")])
 def test_events_that_aws_did_not_take_are_sent_again(objects: ObjectStore, outcome: Any) -> None:
     result = hand_over(objects, times(3, outcome), ["a", 1, 2, "b"], chunksize=2)
     assert list(result) == ["aa", 2, 4, "bb"]

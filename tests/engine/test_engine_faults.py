@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from faulty_lambda import FaultyLambda, begin, consistent, died, run, times
-from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome, Refused, Reply, Throttled, Unreachable
+from lithops_magic.aws.invoke.outcomes import Ambiguous, NoConnection, Outcome, Refused, Reply, Throttle
 from lithops_magic.engine.backend import connection, limiter
 from lithops_magic.engine.backend.endpoint import Endpoint
 from lithops_magic.errors import (
@@ -33,7 +33,7 @@ OTHER = SimpleNamespace(__version__="0.0.1")
 
 
 def test_a_storm_of_throttles_costs_no_attempt() -> None:
-    backend = FaultyLambda(times(30, Throttled("ConcurrentInvocationLimitExceeded: Rate Exceeded.")), workers=16)
+    backend = FaultyLambda(times(30, Throttle("ConcurrentInvocationLimitExceeded: Rate Exceeded.")), workers=16)
     result = run(backend, range(60), retries=0)
     assert list(result) == [x * 2 for x in range(60)]
     assert result.snapshot().throttled == 30
@@ -43,14 +43,14 @@ def test_a_storm_of_throttles_costs_no_attempt() -> None:
 
 
 def test_retry_after_is_honoured() -> None:
-    backend = FaultyLambda(times(1, Throttled("Rate", retry_after=0.5)), workers=1)
+    backend = FaultyLambda(times(1, Throttle("Rate", retry_after=0.5)), workers=1)
     result = run(backend, [1])
     assert result.snapshot().running_seconds >= 0.5
 
 
 def test_endless_throttles_end_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limiter, "PATIENCE", 0.3)
-    backend = FaultyLambda(lambda _: Throttled("Reserved", fix="Raise the reserved concurrency."))
+    backend = FaultyLambda(lambda _: Throttle("Reserved", fix="Raise the reserved concurrency."))
     result = run(backend, range(5))
     with pytest.raises(InvokeError, match="Raise the reserved concurrency"):
         result.raise_errors()
@@ -61,7 +61,7 @@ def test_endless_throttles_end_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_throttle_that_will_not_clear_is_given_up_early() -> None:
-    result = run(FaultyLambda(lambda _: Throttled("EFSMountTimeoutException", most_tries=2)), [1])
+    result = run(FaultyLambda(lambda _: Throttle("EFSMountTimeoutException", most_tries=2)), [1])
     assert isinstance(result.error, InvokeError)
 
 
@@ -112,20 +112,20 @@ def test_a_function_deleted_under_us_is_deployed_again_once() -> None:
 
 
 def test_an_endpoint_that_comes_back_is_waited_for() -> None:
-    backend = FaultyLambda(times(2, Unreachable("refused")), workers=2)
+    backend = FaultyLambda(times(2, NoConnection("refused")), workers=2)
     assert list(run(backend, range(10), retries=0)) == [x * 2 for x in range(10)]
     assert backend.connects == 1
 
 
 def test_a_local_aws_that_died_is_started_again() -> None:
-    backend = FaultyLambda(times(2, Unreachable("refused")), workers=2, local=True)
+    backend = FaultyLambda(times(2, NoConnection("refused")), workers=2, local=True)
     assert list(run(backend, range(10), retries=0)) == [x * 2 for x in range(10)]
     assert backend.connects == 2
 
 
 def test_an_endpoint_that_stays_away_ends_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "UNREACHABLE_SECONDS", 0.2)
-    result = run(FaultyLambda(lambda _: Unreachable("no route")), range(10))
+    result = run(FaultyLambda(lambda _: NoConnection("no route")), range(10))
     with pytest.raises(InvokeError, match="no route"):
         result.raise_errors()
 
@@ -251,7 +251,7 @@ def test_what_was_in_flight_and_failed_after_the_interrupt_is_not_sent_again() -
     while result.snapshot().running < 3:
         time.sleep(0.01)
     result.cancel()
-    for outcome in (Throttled("slow"), Ambiguous("reset"), died("Runtime.ExitError", "Error: gone")):
+    for outcome in (Throttle("slow"), Ambiguous("reset"), died("Runtime.ExitError", "Error: gone")):
         gate.put(outcome)
     while result.snapshot().running:
         time.sleep(0.01)

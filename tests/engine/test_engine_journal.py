@@ -17,7 +17,7 @@ import lithops_magic
 from durable_help import SETTINGS, Visits, eventually, visiting
 from faulty_lambda import died
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Reply
-from lithops_magic.aws.invoke.report import Report
+from lithops_magic.aws.invoke.report import InvocationReport
 from lithops_magic.engine.durable import folder as folders
 from lithops_magic.engine.durable import journal, kept_results, records
 from lithops_magic.engine.durable.folder import JobFolder, State
@@ -53,7 +53,9 @@ def written(result: lithops_magic.MapResult) -> JobFolder:
 def answer(*tasks: int, status: str = "ok", seconds: float = 1.0) -> records.Landed:
     outcomes = [{"id": task, "status": status, "started": 0, "seconds": seconds, "log": ""} for task in tasks]
     payload = json.dumps({"sandbox": "s", "cold": True, "outcomes": outcomes}).encode()
-    return records.Landed(tasks, Reply(payload, None, "", "", Report(1000.0 * len(tasks), 1000 * len(tasks), 512, 90)))
+    return records.Landed(
+        tasks, Reply(payload, None, "", "", InvocationReport(1000.0 * len(tasks), 1000 * len(tasks), 512, 90))
+    )
 
 
 def told(written: list[records.Record]) -> records.Excerpt:

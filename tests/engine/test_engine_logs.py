@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lithops_magic.aws.growing_logs import Printed
+from lithops_magic.aws.growing_logs import LogLine
 from lithops_magic.config import Settings
 from lithops_magic.engine import MapResult, api
 from lithops_magic.engine.backend import live_logs
@@ -182,7 +182,7 @@ def test_what_tasks_print_is_seen_while_they_run_and_each_line_once(capsys: pyte
 )
 def test_a_line_is_of_the_tasks_that_its_sandbox_has_begun(texts: list[str], lines: list[tuple[str, str]]) -> None:
     running: dict[str, str] = {}
-    found = [each for text in texts for each in live_logs._of_job(Printed("s", text), "MARK ", running)]
+    found = [each for text in texts for each in live_logs._of_job(LogLine("s", text), "MARK ", running)]
     assert [each for each in found if each[1]] == lines
 
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from faulty_lambda import Fault, FaultyLambda, run, times
-from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome, Throttled, Unreachable
+from lithops_magic.aws.invoke.outcomes import Ambiguous, NoConnection, Outcome, Throttle
 from lithops_magic.engine.backend import connection, limiter
 from lithops_magic.engine.backend.limiter import Limiter
 from lithops_magic.errors import Unreachable as GivenUp
@@ -33,7 +33,7 @@ def outage(begins: float, seconds: float, outcomes: list[Outcome]) -> Fault:
 
 @pytest.mark.parametrize(
     ("outcomes", "seconds"),
-    [([BROKEN], 3.0), ([BROKEN, Unreachable("refused")], 1.0), ([Ambiguous("reset"), Throttled("x")], 1.0)],
+    [([BROKEN], 3.0), ([BROKEN, NoConnection("refused")], 1.0), ([Ambiguous("reset"), Throttle("x")], 1.0)],
 )
 def test_an_outage_fails_no_task_with_the_usual_retries(outcomes: list[Outcome], seconds: float) -> None:
     backend = FaultyLambda(outage(0.05, seconds, outcomes), workers=16)
@@ -137,6 +137,6 @@ def test_a_pause_is_no_time_to_grow() -> None:
 
 def test_all_refused_at_once_is_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limiter, "_LONGEST_FULL", 0.1)  # it is the number of refusals that must not matter
-    throttle = Throttled("ConcurrentInvocationLimitExceeded: Rate Exceeded.", retry_after=0.1)
+    throttle = Throttle("ConcurrentInvocationLimitExceeded: Rate Exceeded.", retry_after=0.1)
     result = run(FaultyLambda(times(40, throttle), workers=16), range(60), retries=0)
     assert list(result) == [x * 2 for x in range(60)]

@@ -12,7 +12,7 @@ import pytest
 
 import lithops_magic
 from faulty_lambda import FaultyLambda, begin, consistent, died, run
-from lithops_magic.aws.invoke.outcomes import Outcome, Throttled
+from lithops_magic.aws.invoke.outcomes import Outcome, Throttle
 from lithops_magic.engine.backend.endpoint import Endpoint
 from lithops_magic.engine.dispatch import stragglers
 from lithops_magic.engine.dispatch.budget import Budget
@@ -67,7 +67,7 @@ def test_without_backups_no_task_has_a_copy() -> None:
     assert result.wait(30)
 
 
-@pytest.mark.parametrize("then", [died("Runtime.ExitError", "Error: gone"), Throttled("late")])
+@pytest.mark.parametrize("then", [died("Runtime.ExitError", "Error: gone"), Throttle("late")])
 def test_a_straggler_that_fails_after_its_copy_won_changes_nothing(then: Outcome) -> None:
     slow = threading.Event()
     hanging = Hanging(11, then)

@@ -14,7 +14,7 @@ import pytest
 
 from faulty_lambda import Context, FaultyLambda, consistent, died, run
 from lithops_magic.aws.invoke import report
-from lithops_magic.aws.invoke.outcomes import Outcome, Reply, Throttled, classify_response
+from lithops_magic.aws.invoke.outcomes import Outcome, Reply, Throttle, classify_response
 from lithops_magic.engine.backend import connection
 from lithops_magic.engine.dispatch import scheduler, settlement
 from lithops_magic.engine.dispatch.answers import Answer, Foreign
@@ -137,7 +137,7 @@ def test_no_answer_of_http_raises() -> None:
             )
         status = chance.choice([200, 202, 204, 301, 400, 403, 408, 413, 429, 500, 502, 503, 599, 999])
         outcome = classify_response(status, headers, spoilt(body, chance) if number % 3 else b"[" * 100_000)
-        if isinstance(outcome, Throttled):
+        if isinstance(outcome, Throttle):
             assert outcome.retry_after is None or 0 <= outcome.retry_after <= 60
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import lithops_magic
 from durable_help import SETTINGS, eventually
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Reply
-from lithops_magic.aws.invoke.report import Report
+from lithops_magic.aws.invoke.report import InvocationReport
 from lithops_magic.engine.backend.aws_lambda import LambdaBackend
 from lithops_magic.engine.backend.endpoint import Endpoint
 from lithops_magic.engine.durable import journal, kept_results, lines, records
@@ -68,7 +68,7 @@ def attached(folder: JobFolder, **options: Any) -> lithops_magic.MapResult:
             st.builds(lambda n, b: records.ItemSlice(n, 1, b, {0: "why"}), st.integers(0, 99), st.binary()),
             st.builds(lambda b, t: records.Landed((1, 2), Reply(b, t or None, "", t, None)), st.binary(), st.text()),
             st.builds(lambda t: records.Landed((3,), Ambiguous(t)), st.text()),
-            st.just(records.Landed((4,), Reply(b"{}", None, "", "", Report(1.5, 2, 3, 4, None)))),
+            st.just(records.Landed((4,), Reply(b"{}", None, "", "", InvocationReport(1.5, 2, 3, 4, None)))),
         )
     ),
     st.randoms(use_true_random=False),

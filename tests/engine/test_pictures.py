@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from lithops_magic.engine import MapResult, api
-from lithops_magic.engine.result.gallery import Entry, Gallery, is_picture
+from lithops_magic.engine.result.gallery import Gallery, ShownValue, is_picture
 from lithops_magic.worker.values import Shown, seen
 
 pytestmark = pytest.mark.usefixtures("local_aws")
@@ -117,7 +117,7 @@ def test_whatever_can_be_looked_at_is_and_the_rest_is_text() -> None:
     picture = Image.new("RGB", (2, 2))
     values = [picture, Bundle(), Failing(), "<script>", Figure()]
     assert [is_picture(value) for value in values] == [True, True, True, False, True]
-    page = Gallery((Entry(index, "", value) for index, value in enumerate(values)), 5)._repr_html_()
+    page = Gallery((ShownValue(index, "", value) for index, value in enumerate(values)), 5)._repr_html_()
     assert page.count("data:image/png") == 2
     assert page.count("data:image/svg+xml;base64,PHN2Zy8+") == 1
     assert "&lt;Failing&gt;" in page or "Failing object" in page

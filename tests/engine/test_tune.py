@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import lithops_magic
 from lithops_magic.aws import prices
 from lithops_magic.aws.invoke.outcomes import Outcome, Reply
-from lithops_magic.aws.invoke.report import Report
+from lithops_magic.aws.invoke.report import InvocationReport
 from lithops_magic.config import Settings
 from lithops_magic.engine import MapOptions, launch
 from lithops_magic.engine.backend.endpoint import Endpoint, Limits
@@ -93,14 +93,16 @@ class Simulated:
             return done(failure)
         if self.model.needs > self.size.memory:
             error = {"errorType": "Runtime.ExitError", "errorMessage": "signal: killed"}
-            used = Report(10.0, 10, self.size.memory, self.size.memory)
+            used = InvocationReport(10.0, 10, self.size.memory, self.size.memory)
             return done(Reply(json.dumps(error).encode(), "Unhandled", "", "r", used))
         seconds = self.model.seconds(self.size, item) + (self.model.starts if cold else 0)
         value = base64.b64encode(packing.dumps(item)).decode()
         outcome = {"id": task["id"], "status": "ok", "started": 0.0, "seconds": seconds, "log": "", "value": value}
         answer = {"sandbox": "s", "cold": cold, "outcomes": [outcome]}
         body = json.dumps(sealed(answer, bytes.fromhex(request["key"]), request["request"])).encode()
-        return done(Reply(body, None, "", "r", Report(seconds * 1000, round(seconds * 1000), 0, self.model.needs)))
+        return done(
+            Reply(body, None, "", "r", InvocationReport(seconds * 1000, round(seconds * 1000), 0, self.model.needs))
+        )
 
 
 @pytest.fixture
@@ -194,7 +196,7 @@ def test_no_trial_costs_more_than_was_planned(
 def test_what_does_not_do_is_no_choice(simulate: Callable[..., Any]) -> None:
     def fails(size: Size, item: Any) -> Outcome | None:
         return (
-            Reply(b'{"errorMessage":"killed"}', "Unhandled", "", "r", Report(1.0, 1, 5120, 5120))
+            Reply(b'{"errorMessage":"killed"}', "Unhandled", "", "r", InvocationReport(1.0, 1, 5120, 5120))
             if (size.memory == 5120 and item == 5)
             else None
         )

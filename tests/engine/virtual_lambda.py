@@ -17,8 +17,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from lithops_magic.aws.invoke.outcomes import Outcome, Reply, Throttled
-from lithops_magic.aws.invoke.report import Report
+from lithops_magic.aws.invoke.outcomes import Outcome, Reply, Throttle
+from lithops_magic.aws.invoke.report import InvocationReport
 from lithops_magic.engine import MapOptions
 from lithops_magic.engine.backend.endpoint import Endpoint, Limits
 from lithops_magic.engine.dispatch.items import Items, Source
@@ -128,7 +128,7 @@ def done(sent: Sent, task: int, seconds: float = 1.0) -> dict[str, Any]:
 def platform_error(kind: str, message: str, used: int = 100, billed: float = 1000.0) -> Reply:
     """What the platform answers where the sandbox could not."""
     payload = json.dumps({"errorType": kind, "errorMessage": message}).encode()
-    return Reply(payload, "Unhandled", "", "id", Report(billed, int(billed), 512, used))
+    return Reply(payload, "Unhandled", "", "id", InvocationReport(billed, int(billed), 512, used))
 
 
 CRASH = platform_error("Runtime.ExitError", "RequestId: r Error: Runtime exited with error: exit status 1")
@@ -243,7 +243,7 @@ class ScalingLambda(VirtualLambda):
             super().send(payload, partial(self._end, number, done))
         else:
             self.refused += 1
-            self.clock.later(0.003, partial(done, Throttled("ConcurrentInvocationLimitExceeded: Rate Exceeded.")))
+            self.clock.later(0.003, partial(done, Throttle("ConcurrentInvocationLimitExceeded: Rate Exceeded.")))
 
     def _starts(self, number: int) -> bool:
         now = self.clock.now()
@@ -281,7 +281,7 @@ class FunctionWay:
 def worker_reply(sent: Sent, seconds: float, says: dict[str, Any]) -> Reply:
     """What a worker answers, sealed."""
     reply = sealed({"sandbox": "one", "cold": False, **says}, sent.key, sent.name)
-    report = Report(seconds * 1000, math.ceil(seconds * 1000), 512, 90)
+    report = InvocationReport(seconds * 1000, math.ceil(seconds * 1000), 512, 90)
     return Reply(json.dumps(reply).encode(), None, "", "id", report)
 
 

@@ -23,7 +23,7 @@ import lithops_magic
 from fault_job import MOUNT, Counted
 from fault_proxy import FaultProxy, Rule
 from lithops_magic.aws.invoke import sender
-from lithops_magic.aws.invoke.outcomes import Outcome, Unreachable
+from lithops_magic.aws.invoke.outcomes import NoConnection, Outcome
 from lithops_magic.config import Settings
 from lithops_magic.engine.backend import aws_lambda
 from lithops_magic.engine.backend.allowance import FunctionCopy
@@ -64,7 +64,7 @@ def test_an_endpoint_that_comes_back_is_waited_for(
     # What is sent before the client knows that a connection has ended may have been executed, for all it knows.
     result = job.start(items(), retries=1, workers=8)
     assert eventually(lambda: len(turned_away) >= 3)
-    assert {type(outcome) for outcome in turned_away} == {Unreachable}
+    assert {type(outcome) for outcome in turned_away} == {NoConnection}
     assert not result.done()
     proxy.up()
     assert result.wait(60)

@@ -10,7 +10,7 @@ import pytest
 
 from form_help import widget_states
 from lithops_magic.notebook.form.form import ConfigForm
-from lithops_magic.notebook.form.store import Store
+from lithops_magic.notebook.form.store import ConfigStore
 from lithops_magic.notebook.session import Session
 
 SECRETS = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI", "sesame-open")
@@ -37,7 +37,7 @@ def open_form(session: Session, file: Path, capfd: Any) -> Iterator[Callable[...
     def open_it(text: str | None = None, name: str | None = None) -> ConfigForm:
         if text is not None:
             file.write_text(text)
-        forms.append(ConfigForm(Store.find(name, session)))
+        forms.append(ConfigForm(ConfigStore.find(name, session)))
         return forms[-1]
 
     yield open_it

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lithops_magic.local.control import chain
-from lithops_magic.local.control.invoke import Concurrency
+from lithops_magic.local.control.invoke import ConcurrencyCounter
 from lithops_magic.local.model import ServiceError
 from lithops_magic.local.sandbox.runtime_api import trace_id
 
@@ -34,7 +34,7 @@ def test_how_many_wait_is_in_what_the_sdk_sends_along(headers: dict[str, str], d
 
 def test_what_is_waited_for_takes_none_of_the_accounts_concurrency() -> None:
     registry: Any = Registry()
-    slots: Any = Concurrency(registry, 1)
+    slots: Any = ConcurrencyCounter(registry, 1)
     with slots.slot("f"), slots.slot("f", waited_for=True), slots.slot("g", waited_for=True):
         with pytest.raises(ServiceError) as caught:
             slots.slot("f").__enter__()

@@ -22,7 +22,7 @@ from botocore.exceptions import EndpointConnectionError
 
 import lithops_magic
 from lithops_magic.aws import local_proof, session
-from lithops_magic.aws.invoke.sender import Outcome, Unreachable, open_transport
+from lithops_magic.aws.invoke.sender import NoConnection, Outcome, open_transport
 from lithops_magic.config import Settings
 from lithops_magic.engine.backend import aws_lambda
 from localaws import LocalAws, local_command
@@ -149,7 +149,7 @@ def test_every_new_connection_is_proved(own: Callable[[], LocalAws], tmp_path: P
             assert eventually(lambda: bool(outcomes))
         finally:
             transport.close()
-    assert isinstance(outcomes[0], Unreachable)
+    assert isinstance(outcomes[0], NoConnection)
     assert "is not this user's local AWS" in outcomes[0].message
     assert b"private" not in (tmp_path / "heard").read_bytes()
 

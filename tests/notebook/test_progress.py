@@ -14,7 +14,7 @@ from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.job.snapshot import Snapshot
 from lithops_magic.engine.text.units import duration, factor, money, plural, rate
 from lithops_magic.notebook.display.countdown import Countdown
-from lithops_magic.notebook.display.progress import Lines, Nowhere, Progress, Terminal, sink
+from lithops_magic.notebook.display.progress import Nowhere, PlainLines, Progress, Terminal, sink
 from lithops_magic.notebook.display.progress_frame import LONG, Reducing, frame
 
 RUNNING = Snapshot(
@@ -205,7 +205,7 @@ def test_a_terminal_line_is_overwritten_and_cut_to_its_width(
 
 
 def test_a_pipe_gets_few_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines()
+    lines = PlainLines()
     for _ in range(50):
         lines.draw(frame(RUNNING))
     lines.finish(frame(ENDED))
@@ -213,7 +213,7 @@ def test_a_pipe_gets_few_lines(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_news_is_told_once_as_soon_as_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:
-    for where in (Terminal(), Lines()):
+    for where in (Terminal(), PlainLines()):
         for _ in range(3):
             where.draw(frame(RUNNING, notes=("heavy",)))
         where.finish(frame(ENDED, notes=("heavy", "late")))
@@ -255,7 +255,7 @@ def test_progress_appears_only_when_the_user_has_waited(
 
 
 def test_where_progress_is_drawn(shell: TerminalInteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(sink(shell, wanted=True), Lines)
+    assert isinstance(sink(shell, wanted=True), PlainLines)
     assert isinstance(sink(shell, wanted=False), Nowhere)
     assert isinstance(sink(shell, wanted=True, background=True), Nowhere)
     monkeypatch.setenv("LITHOPS_MAGIC_PROGRESS", "0")

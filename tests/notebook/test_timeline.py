@@ -12,7 +12,7 @@ import pytest
 
 from lithops_magic.engine.job.ledger import TaskStats
 from lithops_magic.engine.job.snapshot import Snapshot
-from lithops_magic.notebook.display.progress import CellOutput, Lines, Progress
+from lithops_magic.notebook.display.progress import CellOutput, PlainLines, Progress
 from lithops_magic.notebook.display.progress_frame import frame
 from lithops_magic.notebook.display.timeline import Timeline
 
@@ -97,4 +97,4 @@ def test_the_picture_is_folded_at_the_end() -> None:
 def test_only_a_notebook_has_pictures() -> None:
     assert Progress(CellOutput(), timeline=True)._timeline
     assert not Progress(CellOutput(), timeline=False)._timeline
-    assert not Progress(Lines(), timeline=True)._timeline
+    assert not Progress(PlainLines(), timeline=True)._timeline

@@ -19,7 +19,7 @@ from moto.server import ThreadedMotoServer
 from lithops_magic import Settings
 from lithops_magic.cli.main import main
 from lithops_magic.verify import CHECKS, Finding, Report, verify
-from lithops_magic.verify.answers import Answer, Expected, compare
+from lithops_magic.verify.answers import Expected, ServiceReply, compare
 from lithops_magic.verify.finding import Seen
 from localaws import LocalAws
 
@@ -163,7 +163,7 @@ def test_another_service_gives_differences_and_no_crash(
 
 def test_every_kind_of_difference_is_named() -> None:
     expected = Expected(200, "", "", ("x-a",), {"body": r"\d+", "kind": "x"})
-    answer = Answer(500, "Broken", "no", frozenset({"x-b", "date"}), {"body": "12", "kind": {"y": 1}})
+    answer = ServiceReply(500, "Broken", "no", frozenset({"x-b", "date"}), {"body": "12", "kind": {"y": 1}})
     seen = compare(expected, answer)
     assert seen.status == "differs"
     assert seen.differences == (
@@ -174,7 +174,7 @@ def test_every_kind_of_difference_is_named() -> None:
         "kind '{\"y\": 1}' instead of 'x'",
         "extra headers: x-b",
     )
-    same = compare(expected, Answer(200, headers=frozenset({"x-a", "x-c"}), values={"body": 5, "kind": "x"}))
+    same = compare(expected, ServiceReply(200, headers=frozenset({"x-a", "x-c"}), values={"body": 5, "kind": "x"}))
     assert same == Seen("ok", "200", ("extra headers: x-c",))
 
 

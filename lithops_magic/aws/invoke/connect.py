@@ -28,7 +28,7 @@ SPARE_FILES = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class InvokeTarget:
     """Where the function is invoked, and what a request is signed for."""
 
     url: SplitResult
@@ -43,7 +43,7 @@ class Target:
     """What the local AWS proves itself with at each new connection; empty for AWS, which has TLS."""
 
     @classmethod
-    def resolve(cls, cloud: Cloud, function_name: str, *, asynchronous: bool = False) -> Target:
+    def resolve(cls, cloud: Cloud, function_name: str, *, asynchronous: bool = False) -> InvokeTarget:
         """Ask botocore, which knows partitions, FIPS, dual-stack, private endpoints and every setting of the user.
 
         Raises
@@ -100,7 +100,7 @@ class Target:
 class Dialer:
     """Opens connections to a target, all on one event-loop thread that ends when the last of them and this are gone."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: InvokeTarget) -> None:
         from awscrt import io
 
         group = io.EventLoopGroup(num_threads=1)
@@ -133,7 +133,9 @@ class Dialer:
         return opening
 
 
-def _challenge(target: Target, proved: Future[HttpClientConnection], opening: Future[HttpClientConnection]) -> None:
+def _challenge(
+    target: InvokeTarget, proved: Future[HttpClientConnection], opening: Future[HttpClientConnection]
+) -> None:
     """Ask for the proof; `proved` has the connection once it came."""
     from awscrt.http import HttpHeaders, HttpRequest
 
@@ -188,7 +190,7 @@ def _proxy(configured: dict[str, str] | None, url: SplitResult) -> SplitResult |
     return urlsplit(address if "://" in address else f"http://{address.removeprefix('//')}")
 
 
-def _proxy_options(target: Target) -> HttpProxyOptions:
+def _proxy_options(target: InvokeTarget) -> HttpProxyOptions:
     from awscrt.http import HttpProxyAuthenticationType, HttpProxyConnectionType, HttpProxyOptions
 
     proxy = target.proxy

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from lithops_magic.aws import not_aws
 from lithops_magic.aws.clock import clock_error
 from lithops_magic.aws.explain import ADVICE, PERMISSION, explain, sentence
-from lithops_magic.aws.invoke.report import Report, parse_report
+from lithops_magic.aws.invoke.report import InvocationReport, parse_report
 
 
 class Reply(NamedTuple):
@@ -25,11 +25,11 @@ class Reply(NamedTuple):
     log_tail: str
     """The last 4 KB of the log."""
     request_id: str
-    report: Report | None
+    report: InvocationReport | None
 
 
 @dataclass(frozen=True, slots=True)
-class Throttled:
+class Throttle:
     """Not executed; send it again later. Costs the task none of its attempts."""
 
     reason: str
@@ -61,7 +61,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreachable:
+class NoConnection:
     """Not executed: no connection could be made. Send it again, for a bounded time."""
 
     message: str
@@ -74,7 +74,7 @@ class Ambiguous:
     message: str
 
 
-Outcome = Reply | Throttled | Refused | Unreachable | Ambiguous
+Outcome = Reply | Throttle | Refused | NoConnection | Ambiguous
 
 Done = Callable[[Outcome], object]
 """Told what became of a request; answers False if what came is from somebody else."""
@@ -209,7 +209,7 @@ def classify_failure(error: BaseException, address: str, *, sent: bool) -> Outco
     check = next(check for start, check in CHECKS.items() if name.startswith(start))
     if sent:
         return Ambiguous(f"{address} did not answer: {sentence(text)} {check}")
-    return Unreachable(f"{address}: {sentence(text)} {check}")
+    return NoConnection(f"{address}: {sentence(text)} {check}")
 
 
 def refusal(error: Exception) -> Refused:
@@ -250,11 +250,11 @@ def _phrase(status: int) -> str:
         return "AWS gave no reason"
 
 
-def _throttled(code: str, message: str, reason: str, retry_after: str | None) -> Throttled:
+def _throttled(code: str, message: str, reason: str, retry_after: str | None) -> Throttle:
     fix, most_tries = NOT_NOW.get(code, ("", None))
     if reason.startswith("ReservedFunction"):
         fix = RESERVED_NOTHING
-    return Throttled(f"{reason}: {message}", _seconds(retry_after), fix, most_tries)
+    return Throttle(f"{reason}: {message}", _seconds(retry_after), fix, most_tries)
 
 
 def _seconds(text: str | None) -> float | None:

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 
-class Report(NamedTuple):
+class InvocationReport(NamedTuple):
     """What one invocation took."""
 
     duration_ms: float
@@ -26,11 +26,11 @@ _REPORT = re.compile(
 )
 
 
-def parse_report(log_tail: str) -> Report | None:
+def parse_report(log_tail: str) -> InvocationReport | None:
     """Return the last REPORT of the log; None if it has none."""
     # User code may print something similar earlier; Lambda's own line is the last one.
     found = _REPORT.match(log_tail, log_tail.rfind("\nREPORT RequestId: ") + 1)
     if found is None:
         return None
     duration, billed, memory, used, init = found.groups()
-    return Report(float(duration), int(billed), int(memory), int(used), float(init) if init else None)
+    return InvocationReport(float(duration), int(billed), int(memory), int(used), float(init) if init else None)

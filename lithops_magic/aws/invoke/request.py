@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from lithops_magic.aws.invoke.connect import Target
+from lithops_magic.aws.invoke.connect import InvokeTarget
 from lithops_magic.aws.invoke.outcomes import Done
 from lithops_magic.aws.invoke.threadstate import hold
 
@@ -100,7 +100,7 @@ class Exchange:
         """Be told, as a future is, that there is none."""
         self.ended(self, 0, error)
 
-    def request(self, target: Target, headers: list[tuple[str, str]]) -> HttpRequest:
+    def request(self, target: InvokeTarget, headers: list[tuple[str, str]]) -> HttpRequest:
         """Build the request with its signed `headers`, and forget what was sent and received before."""
         from awscrt.http import HttpHeaders, HttpRequest
 

@@ -6,19 +6,19 @@ from typing import Protocol
 
 from lithops_magic.aws.explain import aws_errors
 from lithops_magic.aws.invoke.connect import allow_sockets
-from lithops_magic.aws.invoke.outcomes import Ambiguous, Done, Outcome, Refused, Reply, Throttled, Unreachable
+from lithops_magic.aws.invoke.outcomes import Ambiguous, Done, NoConnection, Outcome, Refused, Reply, Throttle
 from lithops_magic.aws.session import Cloud
 from lithops_magic.errors import AwsError
 
 __all__ = [
     "Ambiguous",
     "Done",
+    "NoConnection",
     "Outcome",
     "Refused",
     "Reply",
-    "Throttled",
+    "Throttle",
     "Transport",
-    "Unreachable",
     "allow_sockets",
     "concurrency",
     "open_transport",

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from lithops_magic.aws.invoke.connect import Target
+from lithops_magic.aws.invoke.connect import InvokeTarget
 from lithops_magic.aws.session import Cloud
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Stamp:
 
     __slots__ = ("_claim", "_headers", "_key", "_path", "_rest", "_to_sign", "second")
 
-    def __init__(self, target: Target, credentials: ReadOnlyCredentials, second: int) -> None:
+    def __init__(self, target: InvokeTarget, credentials: ReadOnlyCredentials, second: int) -> None:
         self.second = second
         date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
         headers = {**target.headers, "x-amz-date": date}
@@ -94,7 +94,7 @@ class Signer:
         There are no credentials.
     """
 
-    def __init__(self, cloud: Cloud, target: Target, on_renewed: Callable[[Exception | None], None]) -> None:
+    def __init__(self, cloud: Cloud, target: InvokeTarget, on_renewed: Callable[[Exception | None], None]) -> None:
         self._cloud = cloud
         self._target = target
         self._on_renewed = on_renewed

@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lithops_magic.aws.invoke.connect import Dialer, Target
+from lithops_magic.aws.invoke.connect import Dialer, InvokeTarget
 from lithops_magic.aws.invoke.outcomes import (
     Ambiguous,
     Done,
@@ -70,7 +70,7 @@ class CrtTransport:
         *,
         asynchronous: bool = False,
     ) -> None:
-        self._resolve = partial(Target.resolve, cloud, asynchronous=asynchronous)
+        self._resolve = partial(InvokeTarget.resolve, cloud, asynchronous=asynchronous)
         self._target = self._resolve(function_name)
         self._signer = Signer(cloud, self._target, self._renewed)
         self._dialer: Dialer | None = Dialer(self._target)
@@ -105,9 +105,9 @@ class CrtTransport:
                 self._watch.start()
         self._pump()
 
-    def beside(self, function_name: str) -> Beside:
+    def beside(self, function_name: str) -> CopyTransport:
         """Return a way to invoke another function of the same account over the same connections."""
-        return Beside(self, self._resolve(function_name).url.path)
+        return CopyTransport(self, self._resolve(function_name).url.path)
 
     def close(self) -> None:
         """Abandon everything and return at once; `done` is not called any more."""
@@ -296,7 +296,7 @@ class CrtTransport:
         self._finish(exchange, classify_failure(TimeoutError(text), self._target.address, sent=exchange.sent))
 
 
-class Beside:
+class CopyTransport:
     """Invokes another function over the connections of a transport, with which it is closed.
 
     Parameters

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lithops_magic.config.limits import MOST_MEMORY
 from lithops_magic.engine.backend.copies import needed, wanted
 from lithops_magic.engine.backend.deployment import Deployment, deploy
-from lithops_magic.engine.backend.endpoint import UNLIMITED, Endpoint, Limits, Nowhere
+from lithops_magic.engine.backend.endpoint import UNLIMITED, Endpoint, Limits, NoSender
 
 if TYPE_CHECKING:
     from lithops_magic.config import Settings
@@ -146,7 +146,7 @@ class LambdaBackend:
             notify("Connecting")
             store = ObjectStore(Cloud.connect(settings, notify), settings)
         return Endpoint(
-            sender=Nowhere(),
+            sender=NoSender(),
             workers=UNLIMITED,
             limits=Limits(settings.memory, settings.timeout),
             local=settings.local,

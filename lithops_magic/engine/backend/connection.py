@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lithops_magic import errors
-from lithops_magic.aws.invoke.outcomes import EXPIRED, Ambiguous, Refused, Throttled, Unreachable
+from lithops_magic.aws.invoke.outcomes import EXPIRED, Ambiguous, NoConnection, Refused, Throttle
 from lithops_magic.engine.backend.allowance import Allowance, FunctionCopy
 from lithops_magic.engine.backend.endpoint import Backend, Endpoint, Left
 from lithops_magic.engine.job.clock import CLOCK, Clock
@@ -103,7 +103,7 @@ class Link:
             return 0.0
         return max(0.0, self._silent_since + OUTAGE * share**2 - now)
 
-    def turned_away(self, outcome: Throttled | Unreachable | Refused, copy: FunctionCopy) -> None:
+    def turned_away(self, outcome: Throttle | NoConnection | Refused, copy: FunctionCopy) -> None:
         """An invocation was not executed: prepare for the next one.
 
         Raises
@@ -112,14 +112,14 @@ class Link:
             There is no hope for a next one.
         """
         match outcome:
-            case Throttled():
+            case Throttle():
                 self._throttled(outcome, copy)
-            case Unreachable(message):
+            case NoConnection(message):
                 self._unreachable(message)
             case Refused():
                 self._refused(outcome)
 
-    def _throttled(self, outcome: Throttled, copy: FunctionCopy) -> None:
+    def _throttled(self, outcome: Throttle, copy: FunctionCopy) -> None:
         now = self._clock.now()
         refusing = None if outcome.of_caller else copy
         self.allowance.throttled(refusing, now, outcome.retry_after, full=outcome.full)

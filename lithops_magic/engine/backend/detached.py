@@ -14,8 +14,8 @@ from typing import Any
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome, Reply
 from lithops_magic.engine.backend.allowance import FunctionCopy
 from lithops_magic.engine.backend.connection import Link
-from lithops_magic.engine.backend.endpoint import UNLIMITED, Backend, Endpoint, Nowhere
-from lithops_magic.engine.backend.replay import Replay, ReplayBackend, Request
+from lithops_magic.engine.backend.endpoint import UNLIMITED, Backend, Endpoint, NoSender
+from lithops_magic.engine.backend.replay import AwaitedRequest, Replay, ReplayBackend
 from lithops_magic.engine.durable import records
 from lithops_magic.engine.durable.history import Recall
 from lithops_magic.engine.durable.journal import Journal
@@ -127,7 +127,7 @@ class DetachedBackend:
         self._job.publish(Phase(text))
 
     def _endpoint(self, _: Callable[[str], None]) -> Endpoint:
-        return replace(self._link.endpoint, sender=Nowhere(), copies=(), workers=UNLIMITED)
+        return replace(self._link.endpoint, sender=NoSender(), copies=(), workers=UNLIMITED)
 
     def _events(self) -> Iterator[_Event]:
         """Write everything down, and yield the invocations."""
@@ -208,7 +208,7 @@ def _event(chunk: Sequence[records.LoneItem], requests: Requests) -> _Event:
     return _Event(tuple(each.index for each in chunk), requests.request(each.fragment for each in chunk))
 
 
-def rest(replay: Replay, request: Request, why: str) -> None:
+def rest(replay: Replay, request: AwaitedRequest, why: str) -> None:
     """Answer for a task that has no result and never will."""
     if why:
         request.done(lost())

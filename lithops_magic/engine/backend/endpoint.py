@@ -36,7 +36,7 @@ class Left(Refused):
     __slots__ = ()
 
 
-class Nowhere:
+class NoSender:
     """A sender of a job that is only looked at: nobody sends anything with it."""
 
     def send(self, payload: bytes, done: Done) -> None:  # noqa: ARG002

@@ -11,7 +11,7 @@ from lithops_magic.engine.job.job import Job
 from lithops_magic.worker.seal import label
 
 if TYPE_CHECKING:
-    from lithops_magic.aws.growing_logs import Printed
+    from lithops_magic.aws.growing_logs import LogLine
     from lithops_magic.config import Settings
 
 INTERVAL = 1.0
@@ -60,7 +60,7 @@ def _live(job: Job, settings: Settings) -> Iterator[tuple[str, str]]:
             job.await_end(_TICK)
 
 
-def _of_job(printed: Printed, mark: str, running: dict[str, str]) -> Iterator[tuple[str, str]]:
+def _of_job(printed: LogLine, mark: str, running: dict[str, str]) -> Iterator[tuple[str, str]]:
     """Yield a line if it is one of the job's tasks, by what each sandbox said last that it is `running`."""
     if printed.text.startswith(mark):
         running[printed.stream] = printed.text.removeprefix(mark)

@@ -24,7 +24,7 @@ from lithops_magic.packages import Need
 
 UNKNOWN = "it was sent by another process, and left no result in S3"
 
-Rest = Callable[["Replay", "Request", str], None]
+Rest = Callable[["Replay", "AwaitedRequest", str], None]
 
 
 def tasks_of(payload: bytes) -> list[int]:
@@ -36,7 +36,7 @@ def tasks_of(payload: bytes) -> list[int]:
 
 
 @dataclass(slots=True, eq=False)
-class Request:
+class AwaitedRequest:
     """A request that waits for another process to write down what it came to."""
 
     tasks: list[int]
@@ -83,7 +83,7 @@ class Replay:
         self._sender = sender
         self._rest = rest
         self._why_left = why_left
-        self._following: list[Request] = []
+        self._following: list[AwaitedRequest] = []
         self._left: list[Done] = []
         self._waiting = 0
         self._stopped = False
@@ -93,7 +93,7 @@ class Replay:
 
     def send(self, payload: bytes, done: Done) -> None:
         """Answer from what is known, now or later."""
-        self.answer(Request(tasks_of(payload), payload, done, self._sender))
+        self.answer(AwaitedRequest(tasks_of(payload), payload, done, self._sender))
 
     def told(self, tasks: Set[int]) -> None:
         """The journal tells more, of these tasks; or no more at all."""
@@ -110,7 +110,7 @@ class Replay:
         if over:
             self._end_if_idle()
 
-    def answer(self, request: Request) -> None:
+    def answer(self, request: AwaitedRequest) -> None:
         """Answer a request from what is known, now or later."""
         with self._lock:
             known = self._recall.answer(request.tasks)
@@ -128,7 +128,7 @@ class Replay:
                 self._waiting += 1
             self._watch.expect(flying, self._until(), partial(self._found, request))
 
-    def _found(self, request: Request, reply: Outcome | None) -> None:
+    def _found(self, request: AwaitedRequest, reply: Outcome | None) -> None:
         with self._lock:
             self._waiting -= 1
         if reply is not None:
@@ -187,7 +187,7 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class CopyReplay:
     """Sends to a copy of the function what a replay does not know."""
 
     replay: Replay
@@ -195,7 +195,7 @@ class Beside:
 
     def send(self, payload: bytes, done: Done) -> None:
         """Answer from what is known, now or later."""
-        self.replay.answer(Request(tasks_of(payload), payload, done, self.sender))
+        self.replay.answer(AwaitedRequest(tasks_of(payload), payload, done, self.sender))
 
     def close(self) -> None:
         """Abandon what is in flight to the copy."""
@@ -267,7 +267,7 @@ class ReplayBackend:
         return replace(
             endpoint,
             sender=self._replay,
-            copies=tuple(Beside(self._replay, sender) for sender in endpoint.copies),
+            copies=tuple(CopyReplay(self._replay, sender) for sender in endpoint.copies),
             patience=math.inf,
             workers=endpoint.workers + len(self._recall.flying),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lithops_magic.aws.invoke.outcomes import Ambiguous, Reply, Throttled
+from lithops_magic.aws.invoke.outcomes import Ambiguous, Reply, Throttle
 from lithops_magic.engine.dispatch import supplements, verdicts
 from lithops_magic.engine.dispatch.answers import Answer, Spoilt
 from lithops_magic.engine.dispatch.billing import Bill
@@ -110,7 +110,7 @@ class Referee:
         if isinstance(outcome, Ambiguous):
             return self._lost(flight, outcome)
         tasks = flight.undecided()
-        throttled = isinstance(outcome, Throttled)
+        throttled = isinstance(outcome, Throttle)
         self._return(flight.lane, tasks, ev.Throttled if throttled else ev.Returned)
         # What comes from an endpoint that was given up already is not news.
         if flight.endpoint is flight.lane.link.endpoint and not self._job.over:

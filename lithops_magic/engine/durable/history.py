@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Reply
-from lithops_magic.aws.invoke.report import Report
+from lithops_magic.aws.invoke.report import InvocationReport
 from lithops_magic.engine.durable import records
 from lithops_magic.engine.wire.item import Prepared
 from lithops_magic.errors import JobInterrupted
@@ -39,7 +39,7 @@ class _Told:
     """An answer of the worker, and what it was billed for."""
 
     head: dict[str, Any]
-    report: Report | None
+    report: InvocationReport | None
     seconds: float
     """Of all its tasks."""
 
@@ -255,7 +255,7 @@ def _reply(told: _Told, outcomes: list[dict[str, Any]]) -> Reply:
     """Return a part of an answer, with its share of the bill."""
     seconds = sum(outcome["seconds"] for outcome in outcomes)
     share = seconds / told.seconds if told.seconds else 1.0
-    report = told.report and Report(
+    report = told.report and InvocationReport(
         told.report.duration_ms * share,
         round(told.report.billed_ms * share),
         told.report.memory_mb,

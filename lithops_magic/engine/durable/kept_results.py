@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Done, Outcome, Reply
-from lithops_magic.aws.invoke.report import Report
+from lithops_magic.aws.invoke.report import InvocationReport
 from lithops_magic.engine.wire.reply import Vouched
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import AwsError, LithopsMagicError
@@ -229,7 +229,7 @@ def reply(outcomes: Iterable[dict[str, Any]]) -> Reply:
     head = {"sandbox": outcomes[0].get("sandbox", ""), "cold": any(outcome.get("cold") for outcome in outcomes)}
     milliseconds = sum(outcome["seconds"] for outcome in outcomes) * 1000
     memory = max(outcome.get("memory_mb", 0) for outcome in outcomes)
-    report = Report(milliseconds, math.ceil(milliseconds), 0, memory)
+    report = InvocationReport(milliseconds, math.ceil(milliseconds), 0, memory)
     return Vouched(json.dumps({**head, "outcomes": outcomes}).encode(), None, "", "", report)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Reply
-from lithops_magic.aws.invoke.report import Report
+from lithops_magic.aws.invoke.report import InvocationReport
 from lithops_magic.engine.durable import lines, private
 from lithops_magic.engine.wire.reply import Vouched
 from lithops_magic.worker import packing
@@ -122,7 +122,9 @@ def _decode(head: Any, data: bytes) -> Record | None:
         case ["sent", tasks]:
             return Sent(tuple(tasks))
         case ["reply", tasks, error, request_id, report]:
-            return Landed(tuple(tasks), Reply(data, error, "", request_id, Report(*report) if report else None))
+            return Landed(
+                tuple(tasks), Reply(data, error, "", request_id, InvocationReport(*report) if report else None)
+            )
         case ["lost", tasks, message]:
             return Landed(tuple(tasks), Ambiguous(message))
         case ["item", index]:

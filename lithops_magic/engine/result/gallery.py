@@ -19,7 +19,7 @@ _CELL = f"margin:0 12px 12px 0;max-width:{_WIDTH}px;overflow-x:auto"
 
 
 @dataclass(frozen=True)
-class Entry:
+class ShownValue:
     """What one task returned."""
 
     index: int
@@ -49,7 +49,7 @@ class Gallery:
         How many tasks have a value.
     """
 
-    def __init__(self, entries: Iterable[Entry], total: int) -> None:
+    def __init__(self, entries: Iterable[ShownValue], total: int) -> None:
         self._entries = list(entries)
         self._total = total
 

@@ -219,11 +219,11 @@ class MapResult(JobValues[R]):
         count
             How many tasks, of those that have a value.
         """
-        from lithops_magic.engine.result.gallery import Entry, Gallery
+        from lithops_magic.engine.result.gallery import Gallery, ShownValue
 
         values = self.succeeded()
         chosen = islice(values.items(), max(0, count))
-        return Gallery((Entry(index, self._item_repr(index), value) for index, value in chosen), len(values))
+        return Gallery((ShownValue(index, self._item_repr(index), value) for index, value in chosen), len(values))
 
     def plot(self, kind: str = "overview", *, path: str | Path | None = None) -> Plot:
         """Draw the job.

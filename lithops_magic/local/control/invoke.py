@@ -25,7 +25,7 @@ LOG_TAIL = 4096
 """Bytes of log that `LogType=Tail` returns."""
 
 
-class Functions(Protocol):
+class FunctionResolver(Protocol):
     """The part of the registry that Invoke needs."""
 
     def resolve(self, name_or_arn: str, qualifier: str | None = None) -> RunnableVersion: ...
@@ -37,10 +37,10 @@ class Functions(Protocol):
     def recursive_loop(self, name: str) -> str: ...
 
 
-class Concurrency:
+class ConcurrencyCounter:
     """Counts concurrent executions, for the account and for each function."""
 
-    def __init__(self, functions: Functions, limit: int) -> None:
+    def __init__(self, functions: FunctionResolver, limit: int) -> None:
         self._functions = functions
         self._limit = limit
         self._running: Counter[str] = Counter()
@@ -86,7 +86,7 @@ class Invoker:
 
     def __init__(
         self,
-        registry: Functions,
+        registry: FunctionResolver,
         runtime: Runtime,
         *,
         concurrency: int,
@@ -94,7 +94,7 @@ class Invoker:
     ) -> None:
         self._functions = registry
         self._runtime = runtime
-        self._concurrency = Concurrency(registry, concurrency)
+        self._concurrency = ConcurrencyCounter(registry, concurrency)
         self._events = EventQueue(self._run, registry.event_invoke, retry_delays)
 
     async def invoke(self, request: Request, params: Mapping[str, Any]) -> Response:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from lithops_magic.local.model import RunnableVersion
 from lithops_magic.local.sandbox.runtime_api import Call
-from lithops_magic.local.sandbox.sandbox import Invoked, Platform, Sandbox
+from lithops_magic.local.sandbox.sandbox import Invoked, Sandbox, SandboxContext
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 class Pool:
     """At most `workers` sandboxes, each for one version of one function."""
 
-    def __init__(self, state: Path, workers: int, platform: Platform) -> None:
+    def __init__(self, state: Path, workers: int, platform: SandboxContext) -> None:
         self._homes = state / "sandboxes"
         self._opts = state / "opt"
         for folder in (self._homes, self._opts):

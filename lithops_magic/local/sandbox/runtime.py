@@ -14,7 +14,7 @@ from lithops_magic.local.sandbox.logs import LogShipper
 from lithops_magic.local.sandbox.memory_limit import Watch
 from lithops_magic.local.sandbox.pool import Pool
 from lithops_magic.local.sandbox.runtime_api import Call
-from lithops_magic.local.sandbox.sandbox import Credentials, Invoked, Platform
+from lithops_magic.local.sandbox.sandbox import Credentials, Invoked, SandboxContext
 
 OWN_RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 """Lambda's name of the only runtime available here: this interpreter."""
@@ -75,7 +75,7 @@ class Runtime:
         }
         self._watch = Watch()
         self._share = CpuShare() if cpu_share else None
-        platform = Platform(isolated, self._watch, variables, credentials, logs.add, self._share)
+        platform = SandboxContext(isolated, self._watch, variables, credentials, logs.add, self._share)
         self._pools: list[Pool] = []
         """By depth: a function that another one invokes and waits for must not wait for the caller's sandbox."""
         self._workers, self._platform = workers, platform

@@ -59,7 +59,7 @@ class Invoked:
 
 
 @dataclass(frozen=True, slots=True)
-class Platform:
+class SandboxContext:
     """What all sandboxes of a server share."""
 
     isolation: Isolation
@@ -84,7 +84,7 @@ class Sandbox:
         What the function sees as `/opt`.
     """
 
-    def __init__(self, version: RunnableVersion, home: Path, opt: Path, platform: Platform) -> None:
+    def __init__(self, version: RunnableVersion, home: Path, opt: Path, platform: SandboxContext) -> None:
         self.version = version
         self.stale = False
         self._platform = platform

@@ -121,7 +121,7 @@ class Terminal(_Stream):
         self._write("\n".join((f"\r\x1b[K{_red(_first_line(bundle))}", *self._news(bundle), "")))
 
 
-class Lines(_Stream):
+class PlainLines(_Stream):
     """Plain lines, few of them, for a pipe or a log file."""
 
     def __init__(self) -> None:
@@ -152,7 +152,7 @@ def sink(shell: InteractiveShell, *, wanted: bool, background: bool = False) -> 
         return CellOutput()
     if background:
         return Nowhere()
-    return Terminal() if sys.stdout.isatty() else Lines()
+    return Terminal() if sys.stdout.isatty() else PlainLines()
 
 
 class Progress:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
     from nbformat import NotebookNode
 
-    from lithops_magic.notebook.export.current import Source
+    from lithops_magic.notebook.export.current import NotebookSource
 
 _MARKS = {
     ".ipynb": '"exported_by": "lithops-magic"',
@@ -55,13 +55,13 @@ def export_file(notebook: Path, target: Path) -> list[str]:
     """
     _check_kind(target)
     with _needed():
-        from lithops_magic.notebook.export.current import Source, read
+        from lithops_magic.notebook.export.current import NotebookSource, read
 
-        source = Source(read(notebook), notebook.name, notebook)
+        source = NotebookSource(read(notebook), notebook.name, notebook)
     return write(source, target, Session(), {})
 
 
-def write(source: Source, target: Path, session: Session, variables: Mapping[str, Any]) -> list[str]:
+def write(source: NotebookSource, target: Path, session: Session, variables: Mapping[str, Any]) -> list[str]:
     """Write a notebook without the secrets that the session, its `variables` and the notebook's own code tell of."""
     with _needed():
         from lithops_magic.notebook.export.clean import clean

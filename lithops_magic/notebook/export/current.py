@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Source:
+class NotebookSource:
     """A notebook and where it comes from."""
 
     notebook: NotebookNode
@@ -33,7 +33,7 @@ class Source:
     """What it lacks, in one sentence."""
 
 
-def current(shell: InteractiveShell, named: str | None = None) -> Source:
+def current(shell: InteractiveShell, named: str | None = None) -> NotebookSource:
     """Return the notebook in the file `named`, else the one that `shell` belongs to, else the session's history.
 
     Raises
@@ -58,8 +58,8 @@ def _places(shell: InteractiveShell) -> Iterator[Path]:
             yield Path(told)
 
 
-def _from_file(path: Path, shell: InteractiveShell) -> Source:
-    return Source(book := read(path), path.name, path, _unsaved(path.name, book, _history(shell)))
+def _from_file(path: Path, shell: InteractiveShell) -> NotebookSource:
+    return NotebookSource(book := read(path), path.name, path, _unsaved(path.name, book, _history(shell)))
 
 
 def read(path: Path) -> NotebookNode:
@@ -106,7 +106,7 @@ def _unsaved(name: str, book: NotebookNode, history: dict[int, str]) -> str:
     return f"{name} was last saved before In [{last}] ran: save it and export again to have everything"
 
 
-def _from_history(shell: InteractiveShell) -> Source:
+def _from_history(shell: InteractiveShell) -> NotebookSource:
     history = _history(shell)
     if not history:
         raise UsageError("nothing was run yet in this session; name a notebook: `%lambda_export FILE NOTEBOOK`")
@@ -117,7 +117,7 @@ def _from_history(shell: InteractiveShell) -> Source:
     language = {"name": "python", "version": platform.python_version()}
     book: NotebookNode = v4.new_notebook(cells=cells, metadata={"language_info": language})
     note = "the notebook's file is not known here, so this is the session's history, without text cells and pictures"
-    return Source(book, "this session", note=f"{note}; to export a file: `%lambda_export FILE NOTEBOOK`")
+    return NotebookSource(book, "this session", note=f"{note}; to export a file: `%lambda_export FILE NOTEBOOK`")
 
 
 def _outputs(shell: InteractiveShell, number: int) -> Iterator[NotebookNode]:

@@ -12,7 +12,7 @@ from lithops_magic.notebook.display.status import show
 from lithops_magic.notebook.form.model import read
 from lithops_magic.notebook.form.names import NAMES
 from lithops_magic.notebook.form.static import summary
-from lithops_magic.notebook.form.store import Store
+from lithops_magic.notebook.form.store import ConfigStore
 from lithops_magic.notebook.parse.usage_error import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def configure(asked: Asked, session: Session) -> ConfigForm | None:
     ConfigError
         The configuration cannot be read or written.
     """
-    store = Store.find(asked.file, session)
+    store = ConfigStore.find(asked.file, session)
     if asked.changes:
         _set(store, asked)
         return None
@@ -45,7 +45,7 @@ def configure(asked: Asked, session: Session) -> ConfigForm | None:
     return ConfigForm(store)
 
 
-def _set(store: Store, asked: Asked) -> None:
+def _set(store: ConfigStore, asked: Asked) -> None:
     if store.locked:
         raise UsageError(store.locked)
     given = {"local": "true"} if asked.local else {}
@@ -75,7 +75,7 @@ def _with_entry(pairs: Mapping[str, str], name: str, value: str) -> dict[str, st
     return {**others, name: value} if value else others
 
 
-def _use_local(store: Store) -> None:
+def _use_local(store: ConfigStore) -> None:
     settings = store.load(True)
     store.session.settings = settings.replace(source=f"{settings.source} (this session: --local)")
     _say("This session runs on the local AWS until the kernel ends; the file is unchanged.")

@@ -21,7 +21,7 @@ from lithops_magic.notebook.form.network import Network
 
 if TYPE_CHECKING:
     from lithops_magic.config import Settings
-    from lithops_magic.notebook.form.store import Store
+    from lithops_magic.notebook.form.store import ConfigStore
 
 PLACES = (("the local AWS on this machine", "true"), ("an AWS account", "false"))
 ARCHITECTURES = (("x86_64", "x86_64"), ("arm64", "arm64"))
@@ -40,7 +40,7 @@ class ConfigForm:
         The file and the session.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: ConfigStore) -> None:
         self.store = store
         self.pending: actions.Pending | None = None
         """What was shown and may now be written."""
@@ -50,8 +50,8 @@ class ConfigForm:
         self.role = fields.suggested_control("execution_role", "arn:aws:iam::123456789012:role/name")
         self.network = Network()
         self.efs = FileSystems()
-        self.credentials = view.Fact("Credentials")
-        self.caller = view.Fact("Caller")
+        self.credentials = view.ReadOnlyLine("Credentials")
+        self.caller = view.ReadOnlyLine("Caller")
         self.bar = Bar()
         self.file = fields.file_control(store.choices, store.file)
         self.loading = Loading(self)

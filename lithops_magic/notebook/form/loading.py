@@ -45,7 +45,7 @@ METHODS = {
 
 
 @dataclass(frozen=True)
-class Found:
+class Loaded:
     """What AWS told; each answer may be denied alone."""
 
     place: str
@@ -125,7 +125,7 @@ class Loading:
         else:
             self._finish(wish, found)
 
-    def _finish(self, wish: int, found: Found) -> None:
+    def _finish(self, wish: int, found: Loaded) -> None:
         with self._lock:
             if wish == self._wish:
                 self._begin()
@@ -141,9 +141,9 @@ class Loading:
                 self.idle.set()
 
 
-def _ask(cloud: Cloud, settings: Settings) -> Found:
+def _ask(cloud: Cloud, settings: Settings) -> Loaded:
     discovery = Discovery(cloud)
-    return Found(
+    return Loaded(
         place=cloud.describe(),
         caller=_caller(cloud),
         credentials=_found_by(settings),
@@ -154,7 +154,7 @@ def _ask(cloud: Cloud, settings: Settings) -> Found:
     )
 
 
-def _show(form: ConfigForm, found: Found) -> None:
+def _show(form: ConfigForm, found: Loaded) -> None:
     form.caller.tell(found.caller)
     form.credentials.tell(found.credentials or form.credentials.words)
     _offer_roles(form, found.roles)
@@ -190,7 +190,7 @@ def _offer_roles(form: ConfigForm, roles: tuple[Role, ...] | Denied) -> None:
         form.role.offer([(role.name, role.arn) for role in roles], words if roles else "None that Lambda may assume")
 
 
-def _offer_access_points(form: ConfigForm, found: Found) -> None:
+def _offer_access_points(form: ConfigForm, found: Loaded) -> None:
     points: list[AccessPoint] = []
     reasons = []
     for name, answer in (("EFS", found.efs), ("S3 Files", found.s3_files)):

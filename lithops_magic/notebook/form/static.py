@@ -12,12 +12,12 @@ from lithops_magic.notebook.form.model import FIELDS, credentials, texts
 if TYPE_CHECKING:
     from lithops_magic.config import Settings
     from lithops_magic.notebook.display.progress_frame import Bundle
-    from lithops_magic.notebook.form.store import Store
+    from lithops_magic.notebook.form.store import ConfigStore
 
 PLACES = {"true": "the local AWS on this machine", "false": "an AWS account"}
 
 
-def summary(settings: Settings, store: Store) -> Bundle:
+def summary(settings: Settings, store: ConfigStore) -> Bundle:
     """Return the settings as a table, with their problems and the file that Save writes."""
     table = Table("Configuration of lithops-magic", ("setting", "value"), _rows(settings), "")
     notes = [
@@ -31,7 +31,7 @@ def summary(settings: Settings, store: Store) -> Bundle:
     }
 
 
-def _saved_to(store: Store) -> str:
+def _saved_to(store: ConfigStore) -> str:
     return f"saved to {store.file}" + ("" if store.file.exists() else ", which does not exist yet")
 
 

@@ -17,7 +17,7 @@ INLINE, NAMED = "LITHOPS_CONFIG", "LITHOPS_CONFIG_FILE"
 
 
 @dataclass(frozen=True)
-class Store:
+class ConfigStore:
     """A configuration file, which need not exist yet, and the notebook's session."""
 
     file: Path
@@ -26,7 +26,7 @@ class Store:
     """Whether the user named the file."""
 
     @classmethod
-    def find(cls, file: str | None, session: Session) -> Store:
+    def find(cls, file: str | None, session: Session) -> ConfigStore:
         """Return the store of the file that was named, or else of the one that a run would read.
 
         Raises
@@ -65,7 +65,7 @@ class Store:
             return ""
         return f"Notebooks in this folder read {found} instead."
 
-    def at(self, file: Path) -> Store:
+    def at(self, file: Path) -> ConfigStore:
         """Return the store of another file."""
         return replace(self, file=file)
 

@@ -80,7 +80,7 @@ class Folded:
         self._button.description = f"{'▾ Hide' if open_ else '▸ Show'} {self._what}"
 
 
-class Fact:
+class ReadOnlyLine:
     """A line that can only be read, aligned with the fields."""
 
     def __init__(self, label: str) -> None:
