@@ -82,18 +82,21 @@ class Allowance:
         It is one with a sandbox at leisure, if there is any, or the first that may have another sandbox: what comes
         after this job is likely to need fewer. `evenly`: it is the one that got the fewest.
         """
-        chosen = self._copies[0]
-        if len(self._copies) > 1:
-            free = [copy for copy in self._copies if copy.room(now) > 0]
-            if not free:
-                chosen = max(self._copies, key=lambda copy: copy.room(now))
-            elif evenly:
-                chosen = min(free, key=lambda copy: copy.sent)
-            else:
-                chosen = next((copy for copy in free if copy.in_flight < copy.warm), free[0])
+        chosen = self._copies[0] if len(self._copies) == 1 else self._chosen(now, evenly)
         chosen.in_flight += 1
         chosen.sent += 1
         return chosen
+
+    def _chosen(self, now: float, evenly: bool) -> FunctionCopy:
+        if not evenly:
+            for copy in self._copies:
+                # In this order: what has no sandbox at leisure need not be asked whether it has room.
+                if copy.in_flight < copy.warm and copy.room(now) > 0:
+                    return copy
+        free = [copy for copy in self._copies if copy.room(now) > 0]
+        if not free:
+            return max(self._copies, key=lambda copy: copy.room(now))
+        return min(free, key=lambda copy: copy.sent) if evenly else free[0]
 
     def filled(self, now: float, more: bool) -> None:
         """What is allowed was sent; allow more, if all of it is used and `more` waits.
