@@ -36,6 +36,7 @@ class LambdaExecutor(Executor):
 
     It works with anything that accepts an executor, or a pool's `map`: SciPy's ``workers=executor.map``, Dask's
     ``scheduler=executor``, ``loop.run_in_executor(executor, ...)``, joblib's ``parallel_config(backend="lambda")``.
+    adaptive's runners know only some executors by their classes: give them ``ntasks=`` as well.
 
     Nothing touches AWS before the first call. Short calls share invocations, calls of all functions share one deployed
     function, and the packages that a function uses are found and shipped as `lithops_magic.map` does. A function is
