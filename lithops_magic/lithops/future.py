@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class ResponseFuture:
         self.future: Future[Any] = Future()
         """The equivalent future of the standard library."""
         self._call: CallFuture[Any] | None = None
+        self._begin: Callable[[], CallFuture[Any]] | None = None
+        """Makes the call; None before it is known, and once there is a value."""
         self._read = False
         self._produce_output = True
         self._lock, self._ended = threading.Lock(), False
@@ -73,9 +76,10 @@ class ResponseFuture:
 
     # For executors
 
-    def _follow(self, call: CallFuture[Any]) -> None:
-        """Take on the outcome of `call`."""
-        self._call = call
+    def _start(self, begin: Callable[[], CallFuture[Any]]) -> None:
+        """Take on the outcome of the call that `begin` makes."""
+        self._begin = begin
+        self._call = call = begin()
         if self.future.cancelled():
             call.cancel()
         call.add_done_callback(self._settle)
@@ -93,12 +97,12 @@ class ResponseFuture:
             try:
                 values = [each.future.result() for each in inputs]
                 if not self.future.cancelled():
-                    self._follow(begin(values))
+                    self._start(partial(begin, values))
             except BaseException as error:
                 self._fail(error)
 
         if not inputs:
-            self._follow(begin([]))
+            self._start(partial(begin, []))
         for each in inputs:
             each.future.add_done_callback(told)
 
@@ -108,8 +112,21 @@ class ResponseFuture:
         except BaseException as error:
             self._fail(error)
         else:
+            self._begin = None  # it holds the arguments
             if self.future.set_running_or_notify_cancel():
                 self.future.set_result(value)
+
+    def _again(self) -> ResponseFuture | None:
+        """Make the same call once more, if it was ever made."""
+        if self._begin is None or self._call is None:
+            return None
+        made = ResponseFuture(self._job, int(self.call_id))
+        made.origin = self.origin
+        try:
+            made._start(self._begin)
+        except BaseException as error:
+            made._fail(error)
+        return made
 
     def _resolved(self, value: Any) -> Any:
         """Return a value, or the values of returned futures, which were done before they left their task."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.errors import MisuseError
@@ -131,7 +132,7 @@ def _submitted(
     calls = [binding.bind(element, number, part) for number, (element, part) in enumerate(given)]
     futures = [ResponseFuture(job, number) for number in range(len(calls))]
     for future, (args, kwargs) in zip(futures, calls, strict=True):
-        future._follow(executor.submit(function, *args, **kwargs))
+        future._start(partial(executor.submit, function, *args, **kwargs))
     return futures
 
 

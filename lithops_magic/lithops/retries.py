@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from lithops_magic.lithops.arguments import elements
 from lithops_magic.lithops.executors import FunctionExecutor
 from lithops_magic.lithops.future import ResponseFuture
 from lithops_magic.lithops.wait import ALL_COMPLETED, ALWAYS, ANY_COMPLETED
@@ -19,19 +20,19 @@ class RetryingFuture(ResponseFuture):
     ----------
     first
         The future of the first attempt.
-    resubmit
-        Starts another attempt, and returns its future.
+    begun
+        Told of the future of each further attempt.
     retries
         Attempts after the first.
     input
-        The element it is called with.
+        The element it is called with; of a part of an object, its bucket and key.
     """
 
     def __init__(
-        self, first: ResponseFuture, resubmit: Callable[[], ResponseFuture], retries: int, input: Any = None
+        self, first: ResponseFuture, begun: Callable[[ResponseFuture], object], retries: int, input: Any = None
     ) -> None:
         super().__init__(first._job, int(first.call_id))
-        self._resubmit, self.retries, self.failure_count, self.input = resubmit, retries, 0, input
+        self._begun, self.retries, self.failure_count, self.input = begun, retries, 0, input
         self._attempt(first)
 
     @property
@@ -48,8 +49,10 @@ class RetryingFuture(ResponseFuture):
         self._call = self._last._call
         if self._last.error and not self._last.cancelled() and not self.future.cancelled():
             self.failure_count += 1
-            if self.failure_count <= self.retries:
-                return self._attempt(self._resubmit())
+            # A call whose input failed was never made.
+            if self.failure_count <= self.retries and (another := self._last._again()) is not None:
+                self._begun(another)
+                return self._attempt(another)
         return self._settle(self._last.future)
 
 
@@ -79,15 +82,12 @@ class RetryingFunctionExecutor:
     ) -> list[RetryingFuture]:
         """Call a function for each element; `retries` defaults to the configuration's `lithops.retries`."""
         tries = retries if retries is not None else int(self.config["lithops"].get("retries") or 0)
-        data = list(map_iterdata)
+        data = elements(map_iterdata)
         first = self.executor.map(map_function, data, *args, **options)
-
-        def resubmit(element: Any) -> Callable[[], ResponseFuture]:
-            return lambda: self.executor.map(map_function, [element], *args, **options)[0]
-
-        return [
-            RetryingFuture(each, resubmit(element), tries, element) for each, element in zip(first, data, strict=True)
-        ]
+        # Of objects that are split there are more calls than elements.
+        inputs = data if len(data) == len(first) else [each.origin for each in first]
+        begun = self.executor.futures.append
+        return [RetryingFuture(each, begun, tries, element) for each, element in zip(first, inputs, strict=True)]
 
     def wait(self, fs: list[RetryingFuture], throw_except: bool = True, **options: Any) -> Any:
         """Wait for futures, including their retries."""

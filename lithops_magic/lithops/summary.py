@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import groupby
 from typing import Any
 
 from lithops_magic.lithops.future import ResponseFuture
@@ -12,7 +11,10 @@ from lithops_magic.lithops.future import ResponseFuture
 def rows(futures: Iterable[ResponseFuture]) -> list[dict[str, Any]]:
     """Return one row per job, under Lithops' names; a job's cost is its share of the invocations' cost."""
     found = []
-    for job_id, group in groupby(futures, lambda each: each.job_id):
+    groups: dict[str, list[ResponseFuture]] = {}
+    for each in futures:
+        groups.setdefault(each.job_id, []).append(each)
+    for job_id, group in groups.items():
         done = [each for each in group if each.done]
         seconds = [each.stats.get("worker_exec_time", 0.0) for each in done]
         found.append(

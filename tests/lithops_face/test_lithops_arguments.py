@@ -130,3 +130,14 @@ def test_what_has_an_obj_in_name_only_takes_no_objects() -> None:
     assert not Binding(len).takes_objects
     assert not Binding(lambda x: x).takes_objects
     assert Binding(lambda x, obj: x).takes_objects
+
+
+@pytest.mark.parametrize("extra", [5, 0, "text", "", {1, 2}, frozenset(), iter([1]), b"b"])
+def test_extra_arguments_that_have_no_order_or_are_no_arguments_are_refused(extra: Any) -> None:
+    with pytest.raises(MisuseError, match="extra_args must be a tuple of arguments or a dictionary of keywords"):
+        Binding(max, extra)
+
+
+@pytest.mark.parametrize("extra", [None, (), [], {}, (5,), [5], {"key": abs}])
+def test_extra_arguments_are_a_tuple_a_list_or_a_dictionary(extra: Any) -> None:
+    assert call(max, (-7, 3), extra) == (5 if extra in ((5,), [5]) else -7 if extra == {"key": abs} else 3)

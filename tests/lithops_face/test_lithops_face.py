@@ -215,6 +215,37 @@ def test_retries(fexec: lithops.FunctionExecutor, tmp_path: Any) -> None:
             retrying.get_result(bad)
 
 
+def test_what_is_retried_is_the_same_call(fexec: lithops.FunctionExecutor) -> None:
+    names = notebook("""
+        import os
+        def flaky(name, id):
+            path = f"/tmp/same-{name}"
+            if not os.path.exists(path):
+                open(path, "w").close()
+                raise ValueError(name)
+            return name, id
+        def double(x): return 2 * x
+        def bad(x): return 1 / x
+    """)
+    retrying = lithops.RetryingFunctionExecutor(lithops.LocalhostExecutor(**OPTIONS, max_workers=1))
+    # Its number is that of the call in its job, and data are what they are to `map`.
+    assert retrying.get_result(retrying.map(names["flaky"], ["a", "b", "c"], retries=1)) == [
+        ("a", 0),
+        ("b", 1),
+        ("c", 2),
+    ]
+    assert retrying.get_result(retrying.map(names["flaky"], "text", retries=1)) == [("text", 0)]
+    assert retrying.get_result(retrying.map(names["flaky"], {"name": "k"}, retries=1)) == [("k", 0)]
+    assert retrying.get_result(retrying.map(names["double"], 5)) == [10]
+    # A call whose input failed was never made, and is none to retry.
+    chained = retrying.map(names["double"], retrying.executor.map(names["bad"], [0]), retries=2)
+    with pytest.raises(ZeroDivisionError):
+        retrying.get_result(chained)
+    table = retrying.executor.job_summary()
+    assert table["Job_ID"].is_unique
+    assert list(table["Invocations"])[:1] == [6]
+
+
 def test_job_summary(fexec: lithops.FunctionExecutor) -> None:
     fexec.get_result(fexec.map(double, range(3)))
     fexec.get_result(fexec.map_reduce(double, range(2), total))

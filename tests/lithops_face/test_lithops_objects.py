@@ -30,6 +30,12 @@ NAMES = notebook("""
         return id, obj.key, obj.part, [prefix + line.decode() for line in obj.data_stream]
     def where(obj, storage):
         return obj.bucket, len(storage.get_object(obj.bucket, obj.key))
+    def flaky(obj, id, storage):
+        marks = [key for key in storage.list_keys(obj.bucket, "marks/") if key.endswith(f"/{id}")]
+        if not marks:
+            storage.put_object(obj.bucket, f"marks/{id}", "")
+            raise ValueError(id)
+        return id, obj.key, obj.part, len(obj.read())
     def total(results):
         return sum(results, Counter())
 """)
@@ -57,6 +63,21 @@ def test_words_of_a_bucket_are_counted(fexec: lithops.FunctionExecutor) -> None:
     keys = [f"{BUCKET}/in/two.txt", f"{BUCKET}/in/one.txt"]
     futures = fexec.map_reduce(NAMES["count"], keys, NAMES["total"], obj_chunk_number=3, obj_reduce_by_key=True)
     assert fexec.get_result(futures) == [words("in/two.txt"), words("in/one.txt")]
+
+
+def test_what_is_retried_is_the_same_part(fexec: lithops.FunctionExecutor) -> None:
+    retrying = lithops.RetryingFunctionExecutor(fexec)
+    futures = retrying.map(NAMES["flaky"], f"{BUCKET}/in/*.txt", retries=1, obj_chunk_number=2)
+    found = retrying.get_result(futures)
+    assert [(number, key, part) for number, key, part, _ in found] == [
+        (0, "in/one.txt", 1),
+        (1, "in/one.txt", 2),
+        (2, "in/two.txt", 1),
+        (3, "in/two.txt", 2),
+    ]
+    assert sum(size for *_, size in found) == sum(len(TEXTS[key]) for key in ("in/one.txt", "in/two.txt"))
+    assert [each.failure_count for each in futures] == [1] * 4
+    assert futures[0].input == (BUCKET, "in/one.txt")
 
 
 def test_what_else_a_call_is_given(fexec: lithops.FunctionExecutor) -> None:

@@ -86,6 +86,19 @@ def test_listing_and_deleting(storage: Storage) -> None:
     assert storage.list_keys(BUCKET, "list/") == []
 
 
+def test_a_text_is_no_list_of_keys(storage: Storage) -> None:
+    for key in ("t", "text"):
+        storage.put_object(BUCKET, key, "x")
+    with pytest.raises(MisuseError, match="delete_object deletes one, such as 'text'"):
+        storage.delete_objects(BUCKET, "text")
+    assert storage.list_keys(BUCKET, "t") == ["t", "text"]
+    storage.delete_objects(BUCKET, ("t", "text"))
+    alone = storage.put_cloudobject("alone")
+    storage.delete_cloudobjects(alone)
+    with pytest.raises(StorageNoSuchKeyError):
+        storage.get_cloudobject(alone)
+
+
 def test_files_in_parts(storage: Storage, tmp_path: Path) -> None:
     data = os.urandom(9 * 2**20)
     (tmp_path / "large.bin").write_bytes(data)

@@ -165,6 +165,8 @@ class Storage:
         AwsError
             S3 did not delete one of them.
         """
+        if isinstance(key_list, str):
+            raise MisuseError(f"delete_objects takes a list of keys: delete_object deletes one, such as {key_list!r}")
         keys, answers = list(key_list), []
         for start in range(0, len(keys), _AT_ONCE):
             wanted = {"Objects": [{"Key": key} for key in keys[start : start + _AT_ONCE]], "Quiet": True}
@@ -208,8 +210,10 @@ class Storage:
         """Delete it."""
         self.delete_object(*self._location(cloudobject))
 
-    def delete_cloudobjects(self, cloudobjects: Iterable[CloudObject]) -> None:
+    def delete_cloudobjects(self, cloudobjects: Iterable[CloudObject] | CloudObject) -> None:
         """Delete several cloud objects, which may be in different buckets."""
+        if isinstance(cloudobjects, CloudObject):
+            cloudobjects = [cloudobjects]
         keys: dict[str, list[str]] = {}
         for bucket, key in list(map(self._location, cloudobjects)):
             keys.setdefault(bucket, []).append(key)
