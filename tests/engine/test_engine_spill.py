@@ -20,6 +20,7 @@ from lithops_magic.engine import MapOptions, MapResult, api
 from lithops_magic.engine.dispatch.items import Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
 from lithops_magic.engine.durable import journal
+from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.wire.function import REQUEST_LIMIT, Function, request_name
 from lithops_magic.engine.wire.item import ItemTooLarge, fragment
@@ -73,6 +74,21 @@ def test_a_large_function_is_uploaded_once_and_fetched_once_per_sandbox(
     assert list(lmap(task, range(2))) == [(x, data[x]) for x in range(2)]
     assert counted().get("PutObject") == before.get("PutObject")
     assert counted().get("HeadObject") == before.get("HeadObject")
+
+
+@pytest.mark.usefixtures("counted")
+def test_an_upload_is_said_only_where_something_is_sent() -> None:
+    data = random.randbytes(3_000_000)
+    heard: list[str] = []
+
+    def hear(event: ev.Event, _: object) -> None:
+        if isinstance(event, ev.Phase) and event.text.startswith("Uploading the function"):
+            heard.append(event.text)
+
+    assert lmap(lambda x: data[x], [1], callbacks=[hear]).values() == [data[1]]
+    assert heard == ["Uploading the function, 3.0 MB"]
+    assert lmap(lambda x: data[x] + 1, [1], callbacks=[hear]).values() == [data[1] + 1]
+    assert len(heard) == 1
 
 
 def test_large_items_and_results_travel_through_s3(counted: Callable[[], dict[str, int]]) -> None:

@@ -109,16 +109,22 @@ class ObjectStore:
             patiently(self._ensure_bucket)
             patiently(write)
 
-    def put_once(self, data: bytes, *, sha256: str, recheck: bool = False) -> str:
+    def put_once(
+        self, data: bytes, *, sha256: str, recheck: bool = False, sending: Callable[[int], None] | None = None
+    ) -> str:
         """Write an object named by its hash unless it is there already, and return its key.
 
         Parameters
         ----------
         recheck
             Look again even if this process wrote it: somebody could not find it.
+        sending
+            Told the number of bytes before they are sent, if they are.
         """
         key = f"{JOB_PREFIX}objects/{sha256}"
         if (recheck or key not in self._present) and not self._is_whole(key, sha256):
+            if sending is not None:
+                sending(len(data))
             self._put(lambda: self._write(key, data, sha256=sha256))
         self._present.add(key)
         return key

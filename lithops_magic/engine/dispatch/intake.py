@@ -6,6 +6,8 @@ Used by the job's own thread alone.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from dataclasses import replace
 
 from lithops_magic.engine.dispatch import verdicts
 from lithops_magic.engine.dispatch.cached import Recollected, Uncached, as_reply
@@ -21,7 +23,7 @@ from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.job.task import Task
 from lithops_magic.engine.text.units import size
 from lithops_magic.engine.wire.captures import same_numbers
-from lithops_magic.engine.wire.function import Function, Requests
+from lithops_magic.engine.wire.function import MOSTLY_INLINE, Function, Requests
 from lithops_magic.engine.wire.item import ItemTooLarge, Prepared, fragment
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import ItemError, LithopsMagicError, PackageError, SerializationError
@@ -114,11 +116,22 @@ class Intake:
         place = self.place()
         if place is not None:
             self._job.download = place.download
-            if large := self._function.large:
-                self._job.publish(ev.Phase(f"Uploading the function, {size(large)}"))
+            place = replace(place, sending=self._uploading())
         self.requests = self._function.place(place, self._job.snapshot().total, key=self._job.key)
         self._paces.room = self.requests.room
         self._job.publish(ev.Phase(""))
+
+    def _uploading(self) -> Callable[[int], None]:
+        """Say how much of the function is sent, if that may take a while: what S3 has is not sent again."""
+        sent = 0
+
+        def sending(octets: int) -> None:
+            nonlocal sent
+            sent += octets
+            if sent > MOSTLY_INLINE:
+                self._job.publish(ev.Phase(f"Uploading the function, {size(sent)}"))
+
+        return sending
 
     def take(self) -> None:
         """Make the items that are ready tasks."""

@@ -126,12 +126,6 @@ class Function:
         """Whether the files that go with it are in S3."""
         return bool(self.need.sources) and not self.need.inline and not self.need.layered
 
-    @property
-    def large(self) -> int:
-        """Bytes that go to S3, if to bring them there may take a while."""
-        data = len(self.need.sources) if self._brings_data else 0
-        return data + (len(self.container) if len(self.container) > MOSTLY_INLINE else 0)
-
     def place(
         self,
         place: Place | None = None,

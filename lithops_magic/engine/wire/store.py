@@ -32,7 +32,9 @@ class Store(Protocol):
     def start(self) -> str:
         """Names the start of a server that forgets, when it ends, what it was to run; empty where none does."""
 
-    def put_once(self, data: bytes, *, sha256: str, recheck: bool = False) -> str:
+    def put_once(
+        self, data: bytes, *, sha256: str, recheck: bool = False, sending: Callable[[int], None] | None = None
+    ) -> str:
         """Write an object named by its hash unless it is there already, and return its key."""
 
     def put(self, key: str, data: bytes) -> None:
@@ -73,6 +75,8 @@ class Place:
         Signs kept outcomes; without it none is kept.
     rules
         What else the worker must know about keeping: which outcomes are not final, how often a task may be run.
+    sending
+        Told from any thread how many bytes of a function or an item are sent next.
     """
 
     store: Store
@@ -80,6 +84,7 @@ class Place:
     after: float = 0.0
     key: bytes = field(default=b"", repr=False)
     rules: Mapping[str, Any] = field(default_factory=dict)
+    sending: Callable[[int], None] | None = None
 
     @classmethod
     def of_job(
@@ -108,7 +113,7 @@ class Place:
             S3 does not take it.
         """
         sha256 = hashlib.sha256(container).hexdigest()
-        key = self.store.put_once(container, sha256=sha256, recheck=recheck)
+        key = self.store.put_once(container, sha256=sha256, recheck=recheck, sending=self.sending)
         return {"object": key, "sha256": sha256, "size": len(container)}
 
     def upload_pieces(self, pieces: Mapping[str, bytes], *, recheck: bool = False) -> dict[str, Any]:
@@ -121,7 +126,8 @@ class Place:
         """
 
         def put(name: str) -> str:
-            return self.store.put_once(pieces[name], sha256=name, recheck=recheck).removesuffix(name)
+            key = self.store.put_once(pieces[name], sha256=name, recheck=recheck, sending=self.sending)
+            return key.removesuffix(name)
 
         with ThreadPoolExecutor(THREADS, "lithops-magic-transfer") as pool:
             prefixes = {*pool.map(put, pieces)}
