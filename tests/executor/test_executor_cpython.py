@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from executor_help import executor as make
-from executor_help import notebook
+from executor_help import notebook, run_script
 from lithops_magic.executor import LambdaExecutor
 from localaws import LocalAws
 
@@ -209,6 +209,26 @@ def test_wait_first_completed(executor: LambdaExecutor, port: int) -> None:
     assert (done, not_done) == ({first}, {CANCELLED_FUTURE, second})
 
 
+def test_wait_first_completed_some_already_completed(executor: LambdaExecutor, port: int) -> None:
+    finished, future = {CANCELLED_AND_NOTIFIED_FUTURE, SUCCESSFUL_FUTURE}, executor.submit(held, port)
+    found = futures.wait([*finished, future], return_when=futures.FIRST_COMPLETED)
+    assert found == (finished, {future})
+
+
+def test_wait_first_exception_some_already_complete(executor: LambdaExecutor, port: int) -> None:
+    failing, future = executor.submit(divmod, 21, 0), executor.submit(held, port)
+    finished = {SUCCESSFUL_FUTURE, CANCELLED_AND_NOTIFIED_FUTURE}
+    given = [*finished, CANCELLED_FUTURE, failing, future]
+    found = futures.wait(given, return_when=futures.FIRST_EXCEPTION)
+    assert found == ({*finished, failing}, {CANCELLED_FUTURE, future})
+
+
+def test_wait_first_exception_one_already_failed(executor: LambdaExecutor, port: int) -> None:
+    future = executor.submit(held, port)
+    found = futures.wait([EXCEPTION_FUTURE, future], return_when=futures.FIRST_EXCEPTION)
+    assert found == ({EXCEPTION_FUTURE}, {future})
+
+
 def test_wait_first_exception(executor: LambdaExecutor, port: int) -> None:
     first, second, third = (
         executor.submit(mul, 2, 21),
@@ -297,6 +317,45 @@ def test_shutdown_no_wait(local_aws: LocalAws) -> None:
     results = executor.map(abs, range(-5, 5))
     executor.shutdown(wait=False)
     assert list(results) == list(map(abs, range(-5, 5)))
+
+
+@pytest.mark.parametrize(
+    ("end", "printed"),
+    [
+        ("", {"apple\n"}),
+        ("executor.shutdown(wait=False)", {"apple\n"}),
+        # Empty if it ends before the call is on its way.
+        ("executor.shutdown(wait=False, cancel_futures=True)", {"apple\n", ""}),
+    ],
+)
+def test_interpreter_shutdown(local_aws: LocalAws, end: str, printed: set[str]) -> None:
+    """Also test_hang_gh83386 and test_cancel_futures_wait_false."""
+    done = run_script(f"""
+        def show(future):
+            if not future.cancelled():
+                print(future.result(), flush=True)
+
+        executor.submit(str.lower, "APPLE").add_done_callback(show)
+        {end}
+    """)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout in printed
+
+
+def test_submit_after_interpreter_shutdown(local_aws: LocalAws) -> None:
+    done = run_script("""
+        import atexit
+
+        @atexit.register
+        def run_last():
+            try:
+                executor.submit(id, None)
+            except RuntimeError:
+                print("runtime-error")
+                raise
+    """)
+    assert "RuntimeError: cannot schedule new futures" in done.stderr
+    assert done.stdout == "runtime-error\n"
 
 
 # test_init.py
