@@ -41,11 +41,13 @@ def _gone(names: list[str]) -> set[str]:
     seen: set[str] = set()
     while names:
         name = names.pop()
-        module = sys.modules.get(name)
-        file = getattr(module, "__file__", None)
-        if name in seen or name.startswith("lithops_magic") or not isinstance(file, str) or not is_own(Path(file)):
+        if name in seen:
             continue
         seen.add(name)
+        module = sys.modules.get(name)
+        file = getattr(module, "__file__", None)
+        if name.startswith("lithops_magic") or not isinstance(file, str) or not is_own(Path(file)):
+            continue
         if not Path(file).exists() and not is_zipped(Path(file)):
             found.add(name)
         for value in list(vars(module).values()):

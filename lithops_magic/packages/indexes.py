@@ -102,7 +102,7 @@ def _wheels(place: str) -> str:
 def _pip() -> dict[str, str]:
     """Return what pip is configured to do when it installs; the environment goes before its files."""
     found: dict[str, dict[str, str]] = {"global": {}, "install": {}}
-    for path in _pip_files():
+    for path in filter(Path.is_file, _pip_files()):
         file = configparser.RawConfigParser()
         try:
             file.read(path, encoding="utf-8")

@@ -85,8 +85,7 @@ def find_file(name: str) -> Path | None:
 
 def is_own(file: Path) -> bool:
     """Whether a file, which need not be there any more, is the user's: neither Python's nor an installer's."""
-    installed = any(folder in _site_folders() for folder in file.resolve().parents)
-    return not installed and not str(file).startswith(_STANDARD)
+    return not str(file).startswith(_STANDARD) and _site_folders().isdisjoint(file.resolve().parents)
 
 
 def is_compiled(path: Path) -> bool:
