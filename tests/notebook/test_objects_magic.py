@@ -62,6 +62,7 @@ def test_a_cell_runs_over_objects(run: Run, loaded: Any, local_aws: LocalAws) ->
         ("%%lambda_map obj in s3('magic-data/", "%%lambda_map obj in s3('magic-data/in/"),
         ("%%lambda_map obj in s3('magic-data/o", "%%lambda_map obj in s3('magic-data/other.txt"),
         ('%lambda_map f s3("s3://magic-data/i', '%lambda_map f s3("s3://magic-data/in/'),
+        ("%lambda_map f s3('magic-data/in/', 'magic-d", "%lambda_map f s3('magic-data/in/', 'magic-data/"),
     ):
         assert eventually(partial(offers, loaded, written, found))
 
