@@ -19,7 +19,7 @@ from lithops_magic.working_folder import working_folder
 _TYPED = ("<ipython-input-", "<stdin>", "<console>", "<python-input-", "<doctest ")
 """What code is called that a person typed; other names in angle brackets are those of generated code."""
 STAND_IN = "__lithops_magic_stand_in__"
-"""A global variable of a frame that stands in for one of a sandbox."""
+"""A global variable that marks a frame as a copy of a sandbox's frame."""
 
 _PACKAGES = r"(?:site|dist)-packages[/\\]"
 _INSTALLED = re.compile(rf"[/\\](?:lib[/\\]python3\.\d+[/\\](?:{_PACKAGES})?|{_PACKAGES})", re.IGNORECASE)

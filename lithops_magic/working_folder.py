@@ -1,4 +1,4 @@
-"""The working folder, which may have been deleted, or be where nobody may look."""
+"""The working folder, which may have been deleted or be inaccessible."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ QUIET_SECONDS = 1.0
 LONGEST_START = 120.0
 """Seconds; a cold disk and a busy machine need a while to import moto."""
 FRESH = 10.0
-"""Seconds for which an answer is relied on that nobody has waited for."""
+"""Seconds for which the result of a check made in advance is valid."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ Notify = Callable[[str], None]
 
 
 def silent(_: str) -> None:
-    """Notify nobody."""
+    """Discard notifications."""
 
 
 class Cloud:

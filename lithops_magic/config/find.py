@@ -102,7 +102,7 @@ def _is_file(path: Path, origin: str = "") -> bool:
     Raises
     ------
     ConfigError
-        It is something else, or nobody can tell.
+        It is something else, or cannot be determined.
     """
     try:
         mode = path.stat().st_mode

@@ -96,7 +96,7 @@ class Settings:
     notes: tuple[str, ...] = field(default=(), compare=False)
     """What the configuration says that is not used, or probably misspelled, one sentence each."""
     unread: tuple[str, ...] = field(default=(), compare=False)
-    """Those of `notes` that a job has to say: keys that nobody reads, which is hardly what was meant."""
+    """The `notes` that every job reports: keys that are not read, which are probably mistakes."""
 
     def replace(self, **changes: Any) -> Settings:
         """Return a copy with some fields changed."""

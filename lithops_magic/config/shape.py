@@ -1,4 +1,4 @@
-"""What a configuration file may hold where: a key that nobody would read is said, at any depth."""
+"""The structure of a configuration file: reports keys at any depth that would not be read."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def check(document: Document) -> None:
     Raises
     ------
     ConfigError
-        A section holds no keys, or `vpc` or `efs` something that nobody reads.
+        A section has no keys, or `vpc` or `efs` has something that is not read.
     """
     for name in READ_SECTIONS:
         section = document.data.get(name)
@@ -92,7 +92,7 @@ def unused(document: Document) -> Iterator[str]:
 
 
 def unread(document: Document) -> Iterator[str]:
-    """Say which keys nobody reads, with what is probably meant, one sentence each."""
+    """Yield a sentence for each key that is not read, with the one probably meant."""
     for section in ("aws_lambda", "aws"):
         for key in document.data.get(section) or {}:
             if key not in KNOWN_SECTION_KEYS:

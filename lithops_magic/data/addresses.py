@@ -41,7 +41,7 @@ class Address:
 
     @property
     def is_object(self) -> bool:
-        """Whether it stands for one object in S3."""
+        """Whether it means a single object in S3."""
         return self.kind == "s3" and not self.is_pattern and not self.is_folder
 
     @property

@@ -193,7 +193,7 @@ def bound(items: Iterable[Any], settings: Settings) -> Iterable[Any]:
 
 
 def octets(item: object) -> int:
-    """Return how many bytes of data an item stands for; 0 if it is none of ours."""
+    """Return how many bytes of data an item refers to; 0 if it is not one of ours."""
     if isinstance(item, tuple):
         return sum(max(0, each.chunk_size) for each in item if isinstance(each, Part))
     return max(0, item.chunk_size) if isinstance(item, Part) else 0

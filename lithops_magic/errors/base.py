@@ -15,7 +15,7 @@ class LithopsMagicError(Exception):
         return ["\n".join([*calls, self.report("" if calls else user_code.line_of_cell(at))])]
 
     def report(self, place: str = "") -> str:
-        """All there is to say, without the way to it but the line of it that stands for all."""
+        """The whole message, with only the decisive line of the traceback."""
         return "\n".join([self._headline(place), *notes_of(self)])
 
     def _headline(self, place: str) -> str:

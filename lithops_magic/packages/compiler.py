@@ -19,7 +19,7 @@ from importlib.machinery import SourceFileLoader
 from types import CodeType
 
 _CHECKED_HASH = 0b11
-"""Python compares the hash of the source and compiles anew what is not its own (PEP 552)."""
+"""Python compares the source's hash and recompiles bytecode that does not match (PEP 552)."""
 _FUNCTION = 1
 """Flag of code that runs when it is called (CO_OPTIMIZED of `inspect`, which takes long to import)."""
 _RARELY_IMPORTED = {"conftest", "distutils", "f2py", "setup", "test", "testing", "tests"}

@@ -183,7 +183,7 @@ def owner_of(unit: Unit) -> Distribution | None:
         if _lists(distribution, unit.landmark):
             return distribution
     top = unit.name.partition(".")[0]
-    # Where nobody wrote down the files, the names of modules have to do.
+    # Without a list of files, fall back to the names of modules.
     named = [one for one in beside if top in ((text(one, "top_level.txt") or "").split() or [name_of(one)])]
     unlisted = [one for one in named if not text(one, "RECORD")]
     if len(unlisted) == 1:

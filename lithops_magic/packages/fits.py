@@ -48,7 +48,7 @@ class Fits:
         self._demands, self._pure = sorted(set(demands)), pure
 
     def recall(self) -> Fit | None:
-        """Return it if it is what would be found today: nobody requires less than then, and what is new is met."""
+        """Return it if it is what would be resolved today: requirements were only added, and it satisfies those."""
         fit = Fit(**json.loads(text)) if (text := self._cache.read(self._file)) else None
         if fit is None or time.time() - fit.found > KEPT or not fit.pins.keys().isdisjoint(self._pure):
             return None

@@ -34,7 +34,7 @@ def identity(need: Need, target: Target, meaning: Callable[[bytes, str], bytes])
         [request.nothing, request.requirements, [hashlib.sha256(data).hexdigest() for _, data in request.files]],
         sorted(_identity(part) for part in closure.parts.values()),
         sorted(map(str, closure.not_installed.values())),
-        # Of what nobody installed nobody wrote down a version: all that is known are its files.
+        # Modules without a distribution have no version: they are identified by their files.
         fingerprint(need, target) if closure.unowned else "",
         sorted(_of_sources(need, meaning)),
     ]

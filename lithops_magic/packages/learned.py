@@ -1,6 +1,6 @@
 """What distributions turned out to need beside what they declare, in this notebook's environment; it is kept.
 
-A distribution's optional parts show only when a task asks for them in vain (`worker.not_found`).
+A distribution's optional parts show only when a task asks for them in vain (`worker.absent`).
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class InstalledFile:
     """Below a folder of packages; ``bin/…`` for a program."""
     path: Path
     digest: str = ""
-    """As RECORD has it, such as ``sha256=…``; empty where nobody wrote it down."""
+    """As RECORD has it, such as ``sha256=…``; empty if it has none."""
     size: int | None = None
     """Bytes, as RECORD has it."""
 
@@ -55,7 +55,7 @@ def version_of(distribution: Distribution) -> str:
 
 
 def requires_of(distribution: Distribution) -> Iterator[Requirement]:
-    """Yield what it requires; of what is no valid requirement, the name counts."""
+    """Yield a distribution's requirements; of an invalid one, only the name counts."""
     try:
         lines = distribution.requires or []
     except Exception:  # such as a line that cannot be decoded
@@ -69,7 +69,7 @@ def requires_of(distribution: Distribution) -> Iterator[Requirement]:
 
 
 def applies(marker: Marker | None, environment: Mapping[str, str]) -> bool:
-    """Whether a requirement counts; a marker that cannot be understood is no reason to leave something out."""
+    """Whether a requirement applies; one with an invalid marker does."""
     try:
         return marker is None or marker.evaluate(dict(environment))
     except (UndefinedComparison, UndefinedEnvironmentName):
@@ -131,7 +131,7 @@ def edited_files(distribution: Distribution, *, compiled: bool = False) -> Itera
         counts = compiled or not file.name.endswith(COMPILED)
         if algorithm == "sha256" and counts and file.path.is_file():
             found = base64.urlsafe_b64encode(hashlib.sha256(file.path.read_bytes()).digest()).decode().rstrip("=")
-            # Programs are written anew by every installer.
+            # Installers generate the programs in bin/ themselves.
             if found != told.rstrip("=") and not file.name.startswith("bin/"):
                 yield file
 
@@ -172,7 +172,7 @@ def _guessed(distribution: Distribution, folder: Path) -> Iterator[InstalledFile
     root = folder.parent
     names = (text(distribution, "top_level.txt") or "").split()
     names = names or [name_of(distribution), name_of(distribution).replace("-", "_"), name_of(distribution).lower()]
-    # A name that leads elsewhere is no module.
+    # A name that leads elsewhere is not a module.
     tops = [root / name for name in dict.fromkeys(names) if name not in ("..", ".") and "\\" not in name]
     tops += [top.with_name(top.name + suffix) for top in list(tops) for suffix in _SUFFIXES]
     if not any(top.exists() for top in tops):
@@ -223,7 +223,7 @@ def _field(distribution: Distribution, name: str) -> str:
 
 
 def metadata_folder(distribution: Distribution) -> Path | None:
-    """Return the folder of its metadata; None if that is no folder, as in a zip."""
+    """Return the folder of its metadata; None if it is not a folder, as in a zip."""
     path = getattr(distribution, "_path", None)  # there is no other way to it
     return path if isinstance(path, Path) else None
 

@@ -25,7 +25,7 @@ _STANDARD = sysconfig.get_path("stdlib") + os.sep
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """The smallest thing that can be shipped for a module: a file, or the folder of a package that is no namespace."""
+    """The smallest unit to ship for a module: a file, or the folder of a regular (not a namespace) package."""
 
     name: str
     path: Path
@@ -47,7 +47,7 @@ class Unit:
 
 
 def find_unit(name: str) -> Unit | None:
-    """Return what has to be shipped for the module `name`; None for what every Python has and for what is no module."""
+    """Return the unit to ship for the module `name`; None for builtin modules and for what is not a module."""
     top = name.partition(".")[0]
     if (own := ours.find(name)) is not None:
         return Unit(*own, "local")

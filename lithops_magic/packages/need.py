@@ -60,7 +60,7 @@ class Need:
         return canonicalize_name(name_of(owner) if owner else module)
 
     def extended(self, reach: Reach) -> Need:
-        """Return what is needed where an item that has this reach is unpickled as well; itself if that is no more.
+        """Return what is also needed to unpickle an item with this reach; itself if that adds nothing.
 
         Raises
         ------

@@ -18,7 +18,7 @@ _LIKE_SCP = re.compile(r"([\w.-]+@[\w.-]+):(?!/)(.+)")
 
 
 def requirement_of(word: str) -> str:
-    """Return the requirement that a place is, with the name of what is there; empty if the word is no place.
+    """Return the requirement for a place, with its package's name; empty if the word is not a place.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from lithops_magic.packages.uv import Uv
 from lithops_magic.packages.versions import normal
 
 OLD = timedelta(days=2 * 365)
-"""Age beyond which a build does not stand in for what the notebook has."""
+"""Age beyond which a build may not replace the notebook's version."""
 
 
 def refuse_old(uv: Uv, differences: Sequence[Difference]) -> None:

@@ -201,7 +201,7 @@ def _pins(output: str) -> Iterable[str]:
 
 
 def _at_addresses(pins: Iterable[str]) -> Iterator[str]:
-    """Yield the canonical names of those that are no wheels but somewhere else than in an index."""
+    """Yield the canonical names of requirements at an address that is not a wheel."""
     for requirement in map(Requirement, pins):
         if requirement.url and not urllib.parse.urlsplit(requirement.url).path.endswith(".whl"):
             yield canonicalize_name(requirement.name)

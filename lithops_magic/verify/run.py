@@ -24,7 +24,7 @@ CHECKS: tuple[tuple[str, str, Check], ...] = (
     ("package", "a layer with the packages the function imports", jobs.packaged),
     ("shared files", "a file that a task writes is there", jobs.shared_files),
     ("error", "the exception with its type and line", jobs.raised),
-    ("time-out", "TaskTimeout", jobs.timed_out),
+    ("timeout", "TaskTimeout", jobs.timed_out),
     ("out of memory", "TaskOutOfMemory", jobs.out_of_memory),
     ("crash", "TaskCrashed", jobs.crashed),
     ("retry", "a task whose sandbox dies is rerun", jobs.retried),

@@ -13,7 +13,7 @@ from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 
-from . import not_found, stand_in
+from . import absent, stand_in
 from .environment import prepare
 from .fault import Fault, describe
 from .seal import label, sealed
@@ -29,7 +29,7 @@ _SANDBOX = os.urandom(6).hex()
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _cold = True
 stand_in.install()
-not_found.watch()
+absent.watch()
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:

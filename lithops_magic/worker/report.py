@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
-from . import exceptions, not_found
+from . import absent, exceptions
 from .capture import encodable
 from .cell import FILE
 from .sources import shorten
@@ -53,7 +53,7 @@ def report(error: BaseException, with_locals: bool = False) -> dict[str, Any]:
     Whatever fails here (any method of the user's objects may) is omitted.
     """
     plain: dict[str, Any] = {"type": _type(error), "message": _message(error, TEXT_LIMIT), "frames": [], "cause": None}
-    fields: dict[str, Any] = {"error": plain, "missing": not_found.asked()}
+    fields: dict[str, Any] = {"error": plain, "missing": absent.asked()}
     with contextlib.suppress(BaseException):
         fields["error"] = describe(error)
     with contextlib.suppress(BaseException):

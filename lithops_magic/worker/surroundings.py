@@ -23,7 +23,7 @@ class Surroundings:
     def restore(self) -> None:
         """Restore what differs."""
         if os.environ is not self._environ or _raw() != self._saved:
-            os.environ = self._environ  # noqa: B003 - what a task has put in its place is no longer wanted
+            os.environ = self._environ  # noqa: B003 - drop what a task has put in its place
             os.environ.clear()
             os.environ.update(self._variables)
         if sys.path is not self._path or sys.path != self._places:

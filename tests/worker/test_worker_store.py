@@ -210,7 +210,7 @@ def loaded(outcome: dict[str, Any]) -> Any:
 def test_no_more_is_kept_than_a_share_of_memory_and_the_oldest_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
     kept = {name: [bytearray(10_000_000)] for name in "abcd"}
-    monkeypatch.setattr(functions, "_kept", kept)
+    monkeypatch.setattr(functions, "_cached", kept)
     functions.trim(functions.SHARE)
     assert [*kept] == ["b", "c", "d"]
     functions.trim(functions.UNUSED, ["b", "e"])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import TagTypeDef
 
 LONGEST_LIST = 1000
-"""Entries; nobody chooses from a longer list."""
+"""Entries; a longer list is of no use to choose from."""
 CONNECT_TIMEOUT = 4
 READ_TIMEOUT = 10
 """Seconds; somebody is looking at a form."""

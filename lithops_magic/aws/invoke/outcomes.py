@@ -140,7 +140,7 @@ NEVER: Mapping[str, str] = {
 """Errors that mean "not executed, and it never will be": what to do."""
 
 MAYBE = frozenset({"EFSIOException", "ServiceException"})
-"""Errors after which nobody knows whether the function ran."""
+"""Errors after which it is unknown whether the function ran."""
 
 LONGEST_PAUSE = 60.0
 """Seconds: whoever asks for more, or for ever, is asked again before."""

@@ -219,7 +219,7 @@ class CrtTransport:
             self._repeat(exchange)
 
     def _claim(self, exchange: Exchange) -> bool:
-        """End the wait for an answer; False if nobody waits any more."""
+        """Stop waiting for an answer; False if nothing waits for it any longer."""
         with self._lock:
             return self._busy.pop(exchange, self) is None
 

@@ -61,7 +61,7 @@ class LambdaBackend:
     need
         The packages and modules that the function needs.
     tasks
-        How many there are, for which more functions than one may be worth it; None if nobody knows.
+        How many there are, for which several functions may be worthwhile; None if unknown.
     asynchronous
         Whether invocations are only taken, and run later.
     """
@@ -136,7 +136,7 @@ class LambdaBackend:
         return copies if copies == 1 else wanted(invoke.allow_sockets(self._workers or 1), self._tasks)
 
     def view(self, notify: Callable[[str], None], *, connected: bool) -> Endpoint:
-        """Return what stands for a function that is not to be invoked; `connected` to S3 at least."""
+        """Return an endpoint for a function that is not to be invoked; `connected` at least to S3."""
         from lithops_magic.aws import prices
         from lithops_magic.aws.session import Cloud
         from lithops_magic.aws.storage.objects import ObjectStore

@@ -141,7 +141,7 @@ class Link:
     def _refused(self, outcome: Refused) -> None:
         if isinstance(outcome, Left):
             raise errors.JobInterrupted(outcome.message)
-        # What was known from an earlier job may be gone: the function deleted, a local AWS started anew.
+        # State from an earlier job may be stale: the function deleted, or the local AWS restarted.
         if not self._reconnected and (outcome.code == "ResourceNotFoundException" or self.endpoint.reused):
             return self._reconnect()
         kind, fix = _kind(outcome)

@@ -16,9 +16,9 @@ def wanted(workers: int | None, tasks: int | None) -> int:
     Parameters
     ----------
     workers
-        Invocations in flight that the user asked for; one function will do where nobody did.
+        Invocations in flight requested by the user; if none, one function suffices.
     tasks
-        Of the job; None if nobody knows.
+        Of the job; None if unknown.
     """
     at_once = workers or 1
     return needed(at_once if tasks is None else min(at_once, tasks))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lithops_magic.packages import Need, Supply
 
 FALLBACK_WORKERS = 100
-"""Invocations in flight where nobody says how many an account may have: a tenth of AWS's usual quota."""
+"""Invocations in flight if the account's limit is unknown: a tenth of AWS's usual quota."""
 UNKNOWN_CONCURRENCY = (
     f"This endpoint does not report a concurrency limit: at most {FALLBACK_WORKERS} workers are used; "
     "set workers (or max_workers in the configuration) to change that."

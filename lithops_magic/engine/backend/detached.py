@@ -49,7 +49,7 @@ def runs(options: MapOptions) -> int:
 
 
 def lost() -> Reply:
-    """Return what stands for the answer of a task that will have no result."""
+    """Return the answer for a task that will have no result."""
     return Reply(LOST, "Unhandled", "", "", None)
 
 
@@ -99,7 +99,7 @@ class DetachedBackend:
         self._replay = ReplayBackend(job, self._recall, self._endpoint, rest, "", lambda: EVENT_AGE, runs(options))
 
     def connect(self, notify: Callable[[str], None], *, afresh: bool) -> Endpoint:
-        """Send everything, and return what stands for the function from then on."""
+        """Send everything, and return the endpoint that replaces the function from then on."""
         try:
             self._link.connect(afresh=afresh)
             endpoint = self._replay.connect(notify, afresh=afresh)

@@ -37,7 +37,7 @@ class Left(Refused):
 
 
 class NoSender:
-    """A sender of a job that is only looked at: nobody sends anything with it."""
+    """The sender of a job that is only observed: it sends nothing."""
 
     def send(self, payload: bytes, done: Done) -> None:  # noqa: ARG002
         """Refuse."""

@@ -15,7 +15,7 @@ _DECREASE = 0.7
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE, _LONGEST_SETBACK, _LONGEST_FULL = 10.0, 3.0, 2.0
 _OUTAGE = 3
-"""Invocations in a row whose fate nobody knows that are no coincidence."""
+"""Consecutive invocations of unknown fate that count as an outage."""
 _PROBE = 0.1
 """Seconds until more is tried than AWS had sandboxes for: a refusal costs little where nothing pauses for it."""
 _FIRST_INVOCATIONS = 8
@@ -63,7 +63,7 @@ class Limiter:
         self._grown_at = 0.0
         """Up to when time was counted as time to grow: in the future after a refusal."""
         self.disturbed = False
-        """Whether nobody knows whether invocations run at all."""
+        """Whether it is unknown if invocations run at all."""
         self._setbacks = 0
         self._pause = _FIRST_PAUSE
         self._quiet_until = 0.0

@@ -153,7 +153,7 @@ class Replay:
             first = len(self._left) == 1
         self._end_if_idle()
         if first and not self._stopped and self._timer is None:
-            # Whatever the journal tells of tasks that were sent and that nobody asks for: there is an end.
+            # Must end even if the journal has tasks that were sent but that nothing waits for.
             self._timer = threading.Timer(max(0.0, self._until() - time.monotonic()), self._give_up)
             self._timer.daemon = True
             self._timer.start()
@@ -212,7 +212,7 @@ class ReplayBackend:
     recall
         What its journal tells.
     endpoint
-        Opens the way to the function, or stands for it where nothing is sent.
+        Connects to the function, or replaces it where nothing is sent.
     rest
         Gets what is not known: the request, whom to answer, and why it is not known if it was sent before.
     why_left

@@ -10,7 +10,7 @@ from lithops_magic.engine.job.events import Charge, Invoked
 from lithops_magic.engine.wire.reply import Vouched, WorkerReply
 
 FROM_CACHE = "cache"
-"""Stands for the sandbox where a value came from the cache: nothing was invoked for it."""
+"""The sandbox's name for a value from the cache, for which nothing was invoked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ class Filling:
         return self._parcels.pending + self._cached.pending
 
     def begin(self, now: float) -> None:
-        """Start with few invocations: nobody knows yet how long tasks take."""
+        """Start with few invocations: the duration of tasks is still unknown."""
         self._began, self._replies = now, self._referee.replies
 
     def pull(self) -> None:

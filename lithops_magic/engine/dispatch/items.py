@@ -46,7 +46,7 @@ class Taken(NamedTuple):
     key: Key | None = None
     """Names its value in the cache."""
     octets: int = 0
-    """Bytes of data in S3, or elsewhere, that it stands for."""
+    """Bytes of data in S3, or elsewhere, that it refers to."""
 
 
 class Items:

@@ -1,6 +1,6 @@
 """Packages that sandboxes ask for in vain and that are installed here.
 
-After a task has failed, they may mend it; where none fails, it may have done something else than it would here.
+After a task has failed, they may fix it; where none fails, it may have behaved differently than it would here.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Supplements:
         if self._need.request.nothing or any(outcome.status == "error" for outcome in worker.outcomes.values()):
             return
         found: dict[str, list[str]] = {}
-        for asker, name in worker.not_found:
+        for asker, name in worker.absent:
             it, user = self._distribution(name), self._user(asker, name)
             if it and self._may_lack(name, it) and user is not None and (user, it) not in _said:
                 _said.add((user, it))

@@ -99,7 +99,7 @@ class Watch:
 
     def forbid(self) -> None:
         """Keep the tasks of a detached job from being begun, and wait no longer for those."""
-        with suppress(LithopsMagicError):  # then they run, as they would if nobody had asked
+        with suppress(LithopsMagicError):  # then they run after all
             self._place.store.put(f"{self._place.prefix}cancelled", b"")
             self._forbidden = True
 

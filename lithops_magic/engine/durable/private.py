@@ -1,4 +1,4 @@
-"""Folders and files that nobody but this user can have written: what is read from them is partly unpickled."""
+"""Folders and files that only this user can have written: some of their content is unpickled."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Exposed(PermissionError):
 
 
 def check(folder: Path) -> None:
-    """Make sure that nobody else can put a file into a folder.
+    """Make sure that no other user can put a file into a folder.
 
     Raises
     ------

@@ -94,7 +94,7 @@ class Recipe:
 
 
 def _absent(_: Any) -> Any:
-    """Stand for a function that is in its container."""
+    """Represent a function that is still in its container."""
     raise NotImplementedError
 
 

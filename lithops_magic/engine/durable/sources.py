@@ -23,7 +23,7 @@ def files(function: object) -> set[str]:
 
 
 def texts(names: set[str]) -> dict[str, str]:
-    """The text of those that are no files."""
+    """The source text of code that is not in a file."""
     kept, room = dict[str, str](), LIMIT
     for name in sorted(names):
         text = "" if Path(name).exists() else "".join(linecache.getlines(name))

@@ -138,7 +138,7 @@ class Answered:
     """What attempts of tasks took, those that failed among them."""
     at: float = 0.0
     read: int = 0
-    """Bytes of data in S3, or elsewhere, that the items of the done ones stand for."""
+    """Bytes of data in S3, or elsewhere, that the items of done tasks refer to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,7 +188,7 @@ class Job:
             self.changed.notify_all()
 
     def add(self, item: Any, octets: int = 0) -> Task | None:
-        """Make the next item, which stands for so many bytes of data, a task; None if the job was stopped."""
+        """Make the next item, which refers to `octets` bytes of data, a task; None if the job was stopped."""
         with self.changed:
             if self.over:
                 return None

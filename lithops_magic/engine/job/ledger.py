@@ -66,7 +66,7 @@ class Ledger:
         self.items: dict[int, Any] = {}
         """Of the tasks that are not done, unless they can be looked up elsewhere."""
         self.octets: dict[int, int] = {}
-        """Bytes of data that an item stands for, where it does."""
+        """Bytes of data that an item refers to, if any."""
         self.order = array("I")
         """Tasks in the order in which they ended."""
         self._states = bytearray()

@@ -27,7 +27,7 @@ class Snapshot:
     done: int = 0
     failed: int = 0
     read: int = 0
-    """Bytes of data in S3, or elsewhere, that the items of the done ones stand for."""
+    """Bytes of data in S3, or elsewhere, that the items of done tasks refer to."""
     cached: int = 0
     """Those of the done ones whose values were in the cache."""
     saved: float = 0.0

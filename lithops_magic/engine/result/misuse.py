@@ -19,7 +19,7 @@ _FIXED = {"label", "about", "detach", "starmap"}
 
 
 def position(index: Any, length: int) -> int:
-    """Return the task that `index`, which may be negative, stands for.
+    """Return the task for `index`, which may be negative.
 
     Raises
     ------

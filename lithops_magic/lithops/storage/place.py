@@ -1,4 +1,4 @@
-"""Which S3 a `Storage` is about: its client, and the bucket of what nobody says otherwise of."""
+"""The S3 behind a `Storage`: its client and its default bucket."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lithops_magic.lithops import inside
 
 BACKEND = "aws_s3"
 BACKENDS = (BACKEND, "localhost")
-"""Of Lithops' storages, those that we stand for; localhost is the local AWS's S3."""
+"""Lithops' storage backends that we implement; localhost is the local AWS's S3."""
 
 
 class Place:

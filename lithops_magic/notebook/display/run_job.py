@@ -133,7 +133,7 @@ def _go_on(view: View, result: MapResult, progress: Progress) -> MapResult:
         )
         progress.note(text)
         if view.progress and not progress.visible:
-            # In a terminal nothing is drawn behind other prompts, but nobody finds a job without its id.
+            # In a terminal nothing is drawn behind other prompts, but a job cannot be found without its id.
             print(text[0].upper() + text[1:])  # noqa: T201
     progress.begin(result, now=True)
     threading.Thread(target=follow, name="lambda-progress", daemon=True).start()

@@ -35,7 +35,7 @@ class Defaults:
         return True
 
     def arguments(self, options: Options) -> list[str]:
-        """Return the keyword arguments that stand for `options` and these defaults."""
+        """Return the keyword arguments for `options` and these defaults."""
         given = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
         given = {
             name: value for name, value in given.items() if value is not None and value is not False and value != ()

@@ -79,7 +79,7 @@ def read(path: Path) -> NotebookNode:
         problem = f"there is no notebook {path}"
     except OSError as error:
         problem = f"{path} cannot be read: {error.strerror}"
-    except Exception as error:  # nbformat has no common exception for what is no notebook
+    except Exception as error:  # nbformat has no common exception for invalid notebooks
         problem = f"{path} is not a notebook: {str(error).partition(chr(10))[0]}"
     raise UsageError(problem)
 

@@ -180,7 +180,7 @@ class _Writer:
             self.imports.add("from lithops_magic import s3")
 
     def _line(self, magic: Magic, *, alone: bool) -> str:
-        """Return what stands for one line magic or shell command; a comment or nothing if it has no counterpart."""
+        """Return the Python for one line magic or shell command; a comment or nothing if it has no counterpart."""
         if magic.name == "lambda_map":
             asked = grammar.magic_line(magic.line)
             if _runs(asked.options):

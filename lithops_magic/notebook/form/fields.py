@@ -24,7 +24,7 @@ RED, GREEN = (
 PROBLEM = f"{RED};font-weight:600;line-height:1.4"
 HINT = "color:var(--jp-ui-font-color2,#616161);line-height:1.4"
 Choices = Sequence[tuple[str, str]]
-"""What is shown and the text it stands for."""
+"""A displayed label and the text it means."""
 
 
 class Control(Protocol):
@@ -215,7 +215,7 @@ class Picked:
         self.free = widgets.Text(**_common(name), placeholder=placeholder)
         self.free.observe(lambda _: self._changed(), "value")
         self.boxes: dict[str, widgets.Checkbox] = {}
-        """By the text that a tick stands for; empty without a list."""
+        """By the text that a checkbox means; empty without a list."""
         self.words = Words(self._field.hint)
         self.view = row(self.free, self.words.view)
 

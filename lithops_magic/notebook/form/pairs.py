@@ -28,7 +28,7 @@ def read_pairs(text: str, before: Mapping[str, str]) -> dict[str, str]:
     Raises
     ------
     Unreadable
-        A line is no pair or a name occurs twice; the message holds no value.
+        A line is not a pair, or a name occurs twice; the message contains no value.
     """
     pairs: dict[str, str] = {}
     for number, line in enumerate(text.split("\n"), start=1):

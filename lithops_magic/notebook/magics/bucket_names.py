@@ -56,7 +56,7 @@ def _found(settings: Settings, bucket: str, key: str) -> list[str]:
     from lithops_magic.aws.local_server import is_running
     from lithops_magic.aws.session import Cloud
 
-    # A press of Tab is no reason to start it.
+    # Pressing Tab must not start the local AWS.
     if settings.local and not is_running():
         return []
     client: Any = Cloud.connect(settings).client("s3")

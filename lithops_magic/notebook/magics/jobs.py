@@ -63,7 +63,7 @@ class JobMagics(Magics):
     def _agree(self, question: str) -> bool:
         try:
             return self.shell.ask_yes_no(f"{question} [y/N]", "n")  # type: ignore[no-any-return, no-untyped-call]
-        except (NotImplementedError, EOFError, OSError):  # nobody is there to be asked
+        except (NotImplementedError, EOFError, OSError):  # no one can answer
             return False
 
     lambda_clean.__doc__ = CLEAN_HELP

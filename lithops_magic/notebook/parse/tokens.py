@@ -46,7 +46,7 @@ def bare(line: str) -> tuple[str, bool]:
 
 
 def _comment(line: str) -> int | None:
-    """Return where a comment begins: at a `#` that Python takes for one and that is no part of an option's value."""
+    """Return where a comment begins: at a `#` that Python takes for one and that is not in an option's value."""
     starts = _row_starts(line)
     depth = 0
     try:

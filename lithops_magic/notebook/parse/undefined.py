@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 _MAY_DEFINE = {"exec", "eval", "globals", "locals", "vars", "setattr", "get_ipython", "run_line_magic"}
-"""Calls after which nobody can tell which names there are."""
+"""Calls after which the defined names are unknown."""
 
 
 def undefined(body: Iterable[ast.stmt], target: str | None, names: Mapping[str, Any]) -> ast.Name | None:
