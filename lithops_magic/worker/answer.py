@@ -65,7 +65,7 @@ def _answer(event: dict[str, Any], head: dict[str, Any], end: float, log: Log) -
     # With several processes, each one waits separately, which the parent cannot measure.
     alone = event.get("processes", 1) == 1
     seconds = after - before if alone and before is not None and after is not None else None
-    more = {"versions": _other_versions(event.get("versions", {})), "left": leftovers(), "missing": not_found.news()}
+    more = {"versions": _other_versions(event.get("versions", {})), "left": leftovers(), "missing": absent.news()}
     return reply.close(seconds, more)
 
 

@@ -86,7 +86,7 @@ class Supplements:
         if self._need.request.nothing or any(outcome.status == "error" for outcome in worker.outcomes.values()):
             return
         found: dict[str, list[str]] = {}
-        for asker, name in worker.absent:
+        for asker, name in worker.not_found:
             it, user = self._distribution(name), self._user(asker, name)
             if it and self._may_lack(name, it) and user is not None and (user, it) not in _said:
                 _said.add((user, it))
