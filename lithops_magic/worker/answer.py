@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from . import functions
+from . import absent, functions
 from .alarm import Alarm
 from .capture import Log
 from .environment import prepare
