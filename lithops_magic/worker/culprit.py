@@ -48,7 +48,7 @@ class _Search:
             if self._left < 0 or time.monotonic() > self._end:
                 return None
             self._seen.add(id(part))
-            if failure := _failure(part):
+            if failure := _failure(packing.Pickler(_Nowhere(), lambda _: False).dump, part):
                 return part, place, failure
         return None
 
@@ -65,12 +65,13 @@ def find(value: Any, name: str, failure: BaseException) -> tuple[Any, str]:
     return part, text if path == name else f"{path}: {text}"
 
 
-def _failure(value: Any) -> BaseException | None:
+def _failure(call: Any, value: Any) -> BaseException | None:
+    """Return what `call` raises; an object's own methods may raise anything."""
     try:
-        packing.Pickler(_Nowhere(), lambda _: False).dump(value)
+        call(value)
     except (KeyboardInterrupt, TimeIsUp):
         raise
-    except BaseException as error:  # of a part's own methods
+    except BaseException as error:
         return error
     return None
 
@@ -98,9 +99,7 @@ def _parts(value: Any, path: str) -> Iterator[tuple[Any, str]]:
 
 
 def _attributes(value: Any, path: str) -> Iterator[tuple[Any, str]]:
-    try:
-        value.__reduce_ex__(4)
-    except Exception:
+    if _failure(value.__reduce_ex__, 4):
         return  # it refuses by itself, whatever it is made of
     for name, part in dict(getattr(value, "__dict__", {})).items():
         yield part, f"{path}.{name}"

@@ -95,7 +95,9 @@ def prepare(item: Any) -> Prepared:
     except BaseException as error:  # an item's own methods may raise anything, and it costs no neighbor
         if user_code.is_interrupt(error):
             raise
-        part, reason = find(item, "item", error)
+        # Looked for in its parts, an interrupt would be raised once more, as if somebody had pressed the key.
+        own = isinstance(error, KeyboardInterrupt)
+        part, reason = (item, "KeyboardInterrupt") if own else find(item, "item", error)
         raise SerializationError(f"The item cannot be pickled: {reason}; {way_out(item, part)}") from error
 
 
