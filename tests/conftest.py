@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -91,7 +92,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile the package once, and not in each of the hundreds of processes that import it."""
+    """Compile the package once, and not in each of the hundreds of processes that import it; hear interrupts."""
+    # A shell has what it starts in the background ignore them, and so would the programs that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         compileall.compile_dir(Path(__file__).parents[1] / "lithops_magic", quiet=2)
 
