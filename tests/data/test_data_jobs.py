@@ -95,7 +95,8 @@ def test_addresses_mean_what_they_say(bucket: Any) -> None:
     assert keys(f"{BUCKET}/logs/") == [*csv, "logs/deep/13.csv", "logs/readme.txt"]
     assert keys(f"{BUCKET}/words.txt", f"{BUCKET}/logs/deep/") == ["words.txt", "logs/deep/13.csv"]
     assert keys(f"{BUCKET}/odd/a[[]1].csv") == ["odd/a[1].csv"]
-    assert len(keys(BUCKET)) == len(LOGS) + len(OTHERS) - 1
+    listed = [key for key in keys(BUCKET) if not key.startswith("changing/")]  # those are another test's
+    assert sorted(listed) == sorted({*LOGS, *OTHERS} - {"logs/"})
     assert keys(f"{BUCKET}/words.txt", obj_chunk_number=3) == ["words.txt"] * 3
 
 

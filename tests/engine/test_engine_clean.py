@@ -226,7 +226,9 @@ def spoilers() -> dict[str, Callable[[int], int]]:
 
     def in_the_way(x: int) -> int:
         Path("/tmp/lithops-magic-functions").touch()
-        Path("/tmp/lithops-magic-before").mkdir(exist_ok=True)
+        before = Path("/tmp/lithops-magic-before")
+        if not before.exists():  # a job with variables puts a file there
+            before.mkdir()
         return x
 
     return {function.__name__: function for function in (emptied, half, patched, in_the_way)}
