@@ -138,7 +138,7 @@ def ship(tmp_path: Path) -> Ship:
 @pytest.mark.parametrize("name", LOCKS)
 def test_hashes_are_compared_whatever_file_names_them(name: str, index: Path, ship: Ship) -> None:
     digest = write_wheel(index, "hashed")
-    with pytest.raises(PackageError, match=rf"not what {name} names: Hash mismatch .*hashed==1\.0") as caught:
+    with pytest.raises(PackageError, match=rf"does not match {name}: Hash mismatch .*hashed==1\.0") as caught:
         ship(LOCKS[name].format(name="hashed", digest=WRONG), name)
     assert "\n" not in str(caught.value)
     assert digest in str(caught.value)
@@ -172,7 +172,7 @@ def test_the_lock_file_of_uv(tmp_path: Path, index: Path, monkeypatch: pytest.Mo
         ]
         lock = folder / "uv.lock"
         lock.write_text(lock.read_text().replace(digest, WRONG))
-        with pytest.raises(PackageError, match=r"not what uv\.lock names: Hash mismatch"):
+        with pytest.raises(PackageError, match=r"does not match uv\.lock: Hash mismatch"):
             supply(need_of({}, Request.parse(str(lock))), TARGET, lambda _: None, Room())
 
 
@@ -227,7 +227,7 @@ def test_the_hash_in_an_address_counts(tmp_path: Path, index: Path, ship: Ship) 
     with serving(tmp_path, "index") as (address,):
         wheel = f"{address.removesuffix('/simple')}/files/hashed-1.0-py3-none-any.whl"
         for text in (f"{wheel}#sha256={WRONG}", f"hashed @ {wheel}#sha256={WRONG}"):
-            with pytest.raises(PackageError, match="not what its address names: Hash mismatch"):
+            with pytest.raises(PackageError, match="does not match its address: Hash mismatch"):
                 ship("", "requirements.txt", text)
         assert ship("--require-hashes\n", "requirements.txt", f"{wheel}#egg=hashed&sha256={digest}").layers
         with pytest.raises(PackageError, match=r"hashed @ http.* has none"):
