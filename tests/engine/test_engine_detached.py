@@ -348,6 +348,6 @@ def test_what_a_local_aws_had_not_run_when_it_ended_is_not_waited_for(
         result = lithops_magic.attach(record.id, settings=SETTINGS)
         assert result.wait(100)
         assert 1 in result.errors or isinstance(result.error, JobCancelled)
-        assert any("started anew" in note for note in result.snapshot().notes)
+        assert any("has been restarted" in note for note in result.snapshot().notes)
     finally:
         local_command(folder, "stop")

@@ -193,7 +193,7 @@ def test_an_interrupt_returns_at_once_says_what_still_runs_and_keeps_the_results
     assert answer["ename"] == "Stopped"
     running, _, kept = answer["evalue"].partition("esults so far in `r`: ")
     assert kept == ".succeeded(); .retry() runs the rest"
-    assert re.fullmatch(r"R|What still runs \(\d+ tasks?\) finishes on the local AWS; r", running)
+    assert re.fullmatch(r"R|What is still running \(\d+ tasks?\) finishes on the local AWS; r", running)
     assert answer["traceback"] == [answer["evalue"]]
     assert kernel.evaluate("0 < len(list(r.succeeded().values())) < 100") == "True"
     assert kernel.evaluate("r.snapshot().state") == "'cancelled'"

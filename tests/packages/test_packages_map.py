@@ -186,7 +186,8 @@ def test_packages_can_be_asked_for(run: Run) -> None:
     # Lambda has jmespath as a part of boto3; another version is shipped if it is asked for.
     result = run(version, packages="markupsafe==3.0.2 tabulate jmespath==0.10.0")
     assert list(result.succeeded().values()) == [("3.0.2", True, "0.10.0")]
-    assert result.snapshot().notes == ()
+    # An optional part of tabulate is installed here or not.
+    assert [note for note in result.snapshot().notes if "wcwidth" not in note] == []
 
 
 def test_a_requirements_file_can_be_given(run: Run, tmp_path: Path) -> None:

@@ -219,16 +219,25 @@ def test_what_the_cell_did_without_is_noted_and_shipped_from_the_next_run_on(sit
 
 
 @pytest.mark.parametrize(
-    ("extra", "loaded", "told"), [("fast", True, True), ("dev", True, False), ("fast", False, False)]
+    ("extra", "loaded", "told"),
+    [
+        ("fast", ["front_door", "swift_engine"], True),
+        ("fast", ["swift_engine"], True),
+        ("fast", [], True),  # as where only the function's body imports the library
+        ("fast", ["front_door"], False),
+        ("dev", ["front_door", "swift_engine"], False),
+    ],
 )
 def test_an_optional_part_that_a_library_uses_here_and_not_there_is_noted(
-    site: Path, monkeypatch: pytest.MonkeyPatch, extra: str, loaded: bool, told: bool
+    site: Path, monkeypatch: pytest.MonkeyPatch, extra: str, loaded: list[str], told: bool
 ) -> None:
     required = f"swift-engine-extra; extra == '{extra}'"
     help.wheel(site, "front_door", {"front_door/__init__.py": FRONT}, requires=required)
     importlib.invalidate_caches()
-    if loaded:
-        importlib.import_module("swift_engine")
+    for name in ("front_door", "swift_engine"):
+        monkeypatch.setitem(sys.modules, name, importlib.import_module(name))
+        if name not in loaded:
+            monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(supplements, "_said", set())
     asked = (("front_door", "swift_engine"), ("front_door", "surely_not_installed_anywhere_x"))
     worker = WorkerReply("s", True, {}, not_found=asked)

@@ -109,7 +109,9 @@ class Supplements:
         if asker == "__main__" or (unit is not None and unit.kind == "local"):
             return ""
         owner, top = self._distribution(asker), name.partition(".")[0]
-        here = installed(owner) if owner and owner not in _NEVER and top in sys.modules else None
+        # It uses here what both are loaded of; what only tasks load would find its optional parts here, too.
+        uses = top in sys.modules or asker.partition(".")[0] not in sys.modules
+        here = installed(owner) if owner and owner not in _NEVER and uses else None
         wanted = self._distribution(name)
         for requirement in requires_of(here) if here else ():
             extra = _EXTRA.search(str(requirement.marker))
