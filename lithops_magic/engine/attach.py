@@ -47,8 +47,8 @@ def attach(
     """Return the result of a job that another process started, or this one.
 
     Finished tasks are available immediately. While another process still runs the job, its results arrive as they are
-    recorded; if no process runs it, invocations still in flight deliver only what they kept in S3. A detached job simply
-    continues.
+    recorded; if no process runs it, invocations still in flight deliver only what they kept in S3. A detached job
+    simply continues.
 
     Parameters
     ----------

@@ -49,7 +49,8 @@ class AwaitedRequest:
 class Replay:
     """A sender that answers from a journal and from results kept in S3, and forwards the requests neither can answer.
 
-    Called by the job's scheduler, the follower of the journal, and the S3 watch, each from its own thread; every request is answered exactly once.
+    Called by the job's scheduler, the follower of the journal, and the S3 watch, each from its own thread; every
+    request is answered exactly once.
 
     Parameters
     ----------

@@ -171,9 +171,7 @@ class Cached(Uncached):
                 sent = shelf.reference(entry) if entry.alone else base64.b64encode(container).decode()
                 payload = _payload(sent, task, about["log"])
                 found.append(Recollection(task, value, about["log"], entry.cost, payload))
-            except (
-                BaseException
-            ) as error:  # the user's own __setstate__ may raise anything; the task is then computed
+            except BaseException as error:  # the user's own __setstate__ may raise anything; the task is then computed
                 missed.append((task, taken))
                 problem = problem or f"{type(error).__name__}: {error}"
         return Recollected(found, missed, problem)
