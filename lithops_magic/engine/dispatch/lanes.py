@@ -29,7 +29,7 @@ class Flight:
     copied: int = 0
     """Number of copies sent of its tasks, including itself if it is one."""
     name: str = field(default_factory=request_name)
-    """Nonce of its request, which the reply must quote."""
+    """Unique name of its request, which the reply must quote."""
     to: FunctionCopy = field(default_factory=FunctionCopy)
     """The copy of the function it was sent to."""
 
