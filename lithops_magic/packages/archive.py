@@ -18,7 +18,7 @@ try:
     from isal.isal_zlib import compressobj, crc32
 
     _LEVEL, _MEMORY = 3, 2
-    """The maximum: five times as fast as zlib's level 5, with a tenth more output; more memory makes libraries larger."""
+    """The maximum: five times as fast as zlib's level 5, output a tenth larger; more memory makes libraries larger."""
 except ImportError:  # not available for this processor
     from zlib import compressobj, crc32  # type: ignore[assignment]
 

@@ -122,7 +122,7 @@ def close(
 
 
 def _is_left_out(requirement: Requirement) -> bool:
-    """Whether tasks do without it, or have it already; a requirement on the AWS SDK's version is not met by Lambda's."""
+    """Whether tasks do without it or have it already; a requirement on the AWS SDK's version is not met by Lambda's."""
     name = canonicalize_name(requirement.name)
     insists = name in SDK and not requirement.specifier.contains(_ANY_SDK)
     return name in NOT_SHIPPED or (name in PROVIDED and not insists)
