@@ -144,7 +144,7 @@ class Player(NotebookClient):
                 self._screen.settle()
                 return await self._figures()
         except DeadKernelError:
-            # nbclient reports a canceled cell in the same words.
+            # nbclient reports a cancelled cell in the same words.
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise asyncio.CancelledError from None

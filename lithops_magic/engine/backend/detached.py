@@ -184,7 +184,7 @@ class DetachedBackend:
             return
         if not isinstance(outcome, Ambiguous):
             events.appendleft(event)
-            # Outcomes from an endpoint that was already given up are no news.
+            # Outcomes from an endpoint that was already given up no longer matter.
             if current:
                 self._link.turned_away(outcome, event.to)
             return

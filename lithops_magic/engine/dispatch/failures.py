@@ -111,7 +111,7 @@ def of_exception(
 
 
 def _only_in_a_text(error: RemoteTraceback) -> str:
-    """The notebook variable that a task's string of code looked up in vain; empty if there is none."""
+    """The notebook variable that a task's string of code failed to find; empty if there is none."""
     found = _UNDEFINED.search(error.message) if error.type.rpartition(".")[2] in _LOOKED_UP else None
     name = next(filter(None, found.groups()), "") if found else ""
     return name if name in vars(sys.modules["__main__"]) else ""

@@ -112,7 +112,7 @@ class Referee:
         tasks = flight.undecided()
         throttled = isinstance(outcome, Throttle)
         self._return(flight.lane, tasks, ev.Throttled if throttled else ev.Returned)
-        # A reply from an endpoint that was already given up is no news.
+        # A reply from an endpoint that was already given up no longer matters.
         if flight.endpoint is flight.lane.link.endpoint and not self._job.over:
             flight.lane.link.turned_away(outcome, flight.to)
         return None

@@ -12,7 +12,7 @@ from lithops_magic.engine.dispatch.lanes import Flight
 FACTOR = 3.0
 """Multiple of the median that a single-task invocation must exceed, as in Spark's `spark.speculation.multiplier`."""
 LEAST_SECONDS = 1.0
-"""A shorter invocation is no straggler: its copy may well need a cold start."""
+"""A shorter invocation is not a straggler: its copy may well need a cold start."""
 LEAST_SHARE = 0.75
 """Share of tasks that must have ended, as in Spark's `spark.speculation.quantile` before version 4."""
 PERIOD = 0.25

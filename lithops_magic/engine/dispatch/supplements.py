@@ -73,7 +73,7 @@ class Supplements:
         self._added |= distributions
 
     def absent(self, error: TaskError, asked: Asked) -> list[str]:
-        """Return the names in an error that were asked for in vain and are not installed here, either."""
+        """Return the names in an error that sandboxes did not find and that are not installed here, either."""
         traceback = facts(error).traceback
         if traceback is None or _NOT_FOUND.search(traceback.message):
             return []  # it is explained already

@@ -23,7 +23,7 @@ class JobRecord:
     done: int
     failed: int
     state: Literal["running", "detached", "interrupted", "finished", "cancelled", "broken", "unreadable"]
-    """``running``: by a process of this machine; ``detached``: without one, as far as is known; ``interrupted``: its
+    """``running``: by a process of this machine; ``detached``: without one, as far as known; ``interrupted``: its
     process ended first; ``unreadable``: `label` says why."""
     about: str = ""
     """Where it was started, and how its code begins."""

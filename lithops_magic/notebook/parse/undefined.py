@@ -1,4 +1,4 @@
-"""Finds a name that a cell is certain to look up in vain, so that this can be reported before deploying anything."""
+"""Finds a name that a cell certainly looks up without finding it, to report that before deploying anything."""
 
 from __future__ import annotations
 
