@@ -29,7 +29,7 @@ _HINT = re.compile(r"\b(?:install|backend|engine|plugin|driver|depend|not availa
 _WEAK_HINT = re.compile(
     r"\b(?:not (?:found|known|recogni[sz]ed|supported)|missing|require|un(?:known|recogni[sz]ed))", re.I
 )
-"""What libraries and users call such a dependency."""
+"""Words that may indicate one, although users' own errors contain them, too."""
 _NOT_FOUND = re.compile("^No module named ")
 _CONSEQUENCES = ("AttributeError", "NameError")
 """Errors caused by a name that a library left unset, or set to None, because a module was not found."""

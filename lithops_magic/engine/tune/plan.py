@@ -22,7 +22,7 @@ class Trial:
 
     size: Size
     most: float
-    """Maximum USD: assumes that more memory saves no time, and that less costs proportionally more."""
+    """Maximum USD: assumes that more memory saves no time, and that less slows tasks down in proportion."""
 
 
 def sizes(base: Size, architectures: Iterable[str]) -> list[Size]:

@@ -103,7 +103,7 @@ class Tuning:
 
     @property
     def candidates(self) -> list[Measured]:
-        """The sizes to choose from; empty if memory does not affect CPU, since sizes would not differ."""
+        """The sizes to choose from; empty if memory does not affect CPU, since only prices would differ."""
         return [one for one in self.measured if one.does] if self.shared else []
 
     def choice(self, name: str) -> Size | None:
