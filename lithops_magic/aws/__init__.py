@@ -1,1 +1,1 @@
-"""What is asked of AWS: sessions, deploying, invoking, roles, layers, prices. boto3 and awscrt; no notebook needed."""
+"""Everything about AWS: sessions, deployment, invocation, roles, layers, prices. Uses boto3 and awscrt; no notebook."""

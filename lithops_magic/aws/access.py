@@ -1,4 +1,4 @@
-"""Connecting to help finish a configuration, when it cannot be run yet."""
+"""Connects with an unfinished configuration, to help the user complete it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from lithops_magic.aws.session import Cloud, Notify, silent
 from lithops_magic.config import Settings
 
 _ANY_ROLE = "arn:aws:iam::000000000000:role/not-used"
-"""Connecting needs no role; a configuration without one only counts as unfinished."""
+"""Connecting needs no role: without one, a configuration is merely unfinished."""
 
 
 def connect_unfinished(settings: Settings, notify: Notify = silent) -> Cloud:
-    """Connect with only what says where and as whom; the rest of the settings may still be wrong.
+    """Connect using only region and credentials; the other settings may still be wrong.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Whether AWS refused a signature for its date: its answer carries its own clock."""
+"""Detects whether AWS rejected a signature because of its date, using the time in AWS's reply."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ SIGNATURE_ERRORS = frozenset(
         "SignatureDoesNotMatch",
     }
 )
-"""Codes with which AWS's services refuse a signature, whatever is wrong with it."""
+"""Error codes of AWS's services for a rejected signature, whatever the reason."""
 
 TOLERATED = 240.0
-"""Seconds; AWS itself accepts five minutes, and its answer may have taken a while."""
+"""Seconds; AWS accepts five minutes, and its reply may have been delayed."""
 
 
 def clock_error(code: str, headers: Mapping[str, str]) -> str:
-    """Say how wrong this machine's clock is if that is why AWS refused a signature, else nothing.
+    """Say how far off this machine's clock is, if that is why AWS rejected a signature; else empty.
 
     Parameters
     ----------
     code
         AWS's error code.
     headers
-        Those of its answer, with lower-case names.
+        The reply's headers, with lowercase names.
     """
     if code not in SIGNATURE_ERRORS:
         return ""

@@ -1,4 +1,4 @@
-"""What defines the function, and the name that follows from it: any difference makes another function."""
+"""The function's definition, and its name, which contains a hash of the definition."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ PREFIX = "lithops-magic"
 HANDLER = "lithops_magic_worker.handler.handle"
 DESCRIPTION = "Runs tasks of lithops-magic"
 _COPY = re.compile(re.escape(DESCRIPTION) + r": copy \d+ of (\S+)")
-"""The description of a further function with the same definition."""
+"""Matches the description of a copy with the same definition."""
 OWNER_TAG = "lithops-magic"
-"""Its value is the namespace; only functions that have it are ever deleted."""
+"""The tag's value is the namespace; only functions with this tag are ever deleted."""
 CREATOR_TAG = "lithops-magic:created-by"
 
 FUNCTION_HASH, LAYER_HASH = 12, 16
-"""Hexadecimal digits that the names of functions and layers end with."""
+"""Hexadecimal digits at the end of the names of functions and layers."""
 
 RUNTIME_MINORS = (11, 12, 13, 14)
-"""Python 3 minors that AWS Lambda runs and lets one create functions for (AWS's runtimes page, November 2026)."""
+"""Python 3 minor versions for which AWS Lambda allows new functions (AWS's runtimes page, November 2026)."""
 
 
 def runtime_name(version: tuple[int, int] = sys.version_info[:2]) -> str:
-    """Return Lambda's runtime of this Python: pickled functions only load in the same minor version.
+    """Return Lambda's runtime for this Python: pickled functions load only in the same minor version.
 
     Raises
     ------
@@ -49,13 +49,13 @@ def runtime_name(version: tuple[int, int] = sys.version_info[:2]) -> str:
 
 
 def creation_request(settings: Settings, role: str, package: bytes, copy: int = 0) -> CreateFunctionRequestTypeDef:
-    """Return the parameters of CreateFunction; their hash is part of the function's name.
+    """Return the parameters of CreateFunction, whose hash is part of the function's name.
 
     Parameters
     ----------
     copy
-        Which of the further functions with the same definition, from 1; 0 is the function itself. The name of each is
-        as long as any, so that whatever a user's policy permits for the function it permits for its copies.
+        Number of the copy with the same definition, from 1; 0 is the function itself. All names have the same length,
+        so that a user's policy applies to copies as it does to the function.
     """
     request: CreateFunctionRequestTypeDef = {
         "FunctionName": "",
@@ -68,7 +68,7 @@ def creation_request(settings: Settings, role: str, package: bytes, copy: int = 
         "EphemeralStorage": {"Size": settings.ephemeral_storage},
         "Environment": {"Variables": dict(settings.env_vars)},
         "Tags": {**settings.user_tags, OWNER_TAG: owner(settings)},
-        # Costs are read from the REPORT line, which the JSON format does not have.
+        # Costs are read from the REPORT line, which exists only in the text format.
         "LoggingConfig": {"LogFormat": "Text"},
     }
     if settings.subnets:
@@ -81,20 +81,20 @@ def creation_request(settings: Settings, role: str, package: bytes, copy: int = 
             {"Arn": entry.access_point, "LocalMountPath": entry.mount_path} for entry in settings.efs
         ]
     _add_code(request, settings, package)
-    # Bytes are no JSON; their hash says as much.
+    # The package cannot be encoded as JSON, and its hash is equivalent.
     described = {**request, "Code": settings.runtime or hashlib.sha256(package).hexdigest()}
     definition = json.dumps(described, sort_keys=True)
     request["FunctionName"] = _name(settings, definition)
     if copy:
         request["Description"] = f"{DESCRIPTION}: copy {copy} of {request['FunctionName']}"
         request["FunctionName"] = _name(settings, f"{definition}#{copy}")
-    # Who was first to need the function does not make it another one.
+    # Added after hashing: the same function may be created by different users.
     request["Tags"] = {**request["Tags"], CREATOR_TAG: _creator()}
     return request
 
 
 def _add_code(request: CreateFunctionRequestTypeDef, settings: Settings, package: bytes) -> None:
-    """Add what is run: our zip on AWS's runtime with layers, or an image that has its own of all three."""
+    """Add the code: our zip on AWS's runtime with layers, or an image that contains all three."""
     if settings.runtime is not None:
         request["PackageType"] = "Image"
         request["Code"] = {"ImageUri": settings.runtime}
@@ -107,7 +107,7 @@ def _add_code(request: CreateFunctionRequestTypeDef, settings: Settings, package
 
 
 def original(name: str, description: str) -> str | None:
-    """Return the name of the function that this one is a copy of, or its own; None if it is none of ours."""
+    """Return the name of the function that this one is a copy of, or its own; None if it is not ours."""
     if description == DESCRIPTION:
         return name
     found = _COPY.fullmatch(description)
@@ -119,12 +119,12 @@ def _name(settings: Settings, definition: str) -> str:
 
 
 def start_of_names(settings: Settings) -> str:
-    """Return what the names of this namespace's functions have before their hash."""
+    """Return the prefix of the names of this namespace's functions."""
     return f"{PREFIX}-{settings.namespace}-" if settings.namespace else f"{PREFIX}-"
 
 
 def owner(settings: Settings) -> str:
-    """Return the value of the tag that marks this namespace's functions."""
+    """Return the value of the tag on this namespace's functions."""
     return settings.namespace or "default"
 
 

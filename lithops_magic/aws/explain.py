@@ -1,4 +1,4 @@
-"""botocore's exceptions in our words: one line with what to do, and never a credential in it."""
+"""botocore's exceptions in our words: one line that says what to do and never contains credentials."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ ADVICE = {
     "TooManyRequestsException": "AWS throttles these calls: try again in a minute.",
     "ServiceException": "AWS has an internal fault: try again in a minute.",
 }
-"""What to do about an error code of AWS."""
+"""What to do about an AWS error code."""
 
 ADVICE_BY_TEXT = {
     "combined with layers exceeds": "Take layers out of the configuration, or ship fewer packages (--packages).",
     "Source image": "Push the image (`lithops-magic image` says how), or correct runtime.",
     "permission to access the ECR image": "Let lambda.amazonaws.com read it in the ECR repository's policy.",
 }
-"""What to do about an error whose code says too little: a part of AWS's message."""
+"""What to do about an error whose code is too general: by part of AWS's message."""
 
 NOT_CONFIGURED = {
     "NoCredentialsError": "Set AWS_PROFILE, run `aws configure` or `aws sso login`, or use the local AWS.",
@@ -55,7 +55,7 @@ NOT_CONFIGURED = {
     "InvalidConfigError": "Correct the AWS configuration file.",
     "InfiniteLoopConfigError": "Correct source_profile in the AWS configuration file.",
 }
-"""Exceptions of botocore that mean a wrong configuration."""
+"""botocore exceptions that indicate a wrong configuration."""
 
 FAILED = {
     "UnauthorizedSSOTokenError": SIGN_IN,
@@ -69,7 +69,7 @@ FAILED = {
     "ReadTimeoutError": "Check the network and retry.",
     "ConnectionClosedError": "Check the network and retry.",
 }
-"""What to do about the other exceptions of botocore."""
+"""What to do about other botocore exceptions."""
 
 _SECRET = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b|(?<=Credential=)[^\s,/]+|(?<=Security-Token[:=])\S+")
 
@@ -80,19 +80,19 @@ def one_line(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return the text on one line, closed by a full stop."""
+    """Return the text on one line, ending with a period."""
     text = one_line(text)
     return text if text.endswith((".", "!", "?", ":")) else f"{text}."
 
 
 @contextmanager
 def aws_errors(kind: type[AwsError] = AwsError) -> Iterator[None]:
-    """Turn every exception of botocore into ours.
+    """Convert every botocore exception to ours.
 
     Raises
     ------
     ConfigError
-        No credentials, no such profile, no region.
+        There are no credentials, no such profile, or no region.
     AwsError
         Anything else, as `kind`.
     """
@@ -104,14 +104,14 @@ def aws_errors(kind: type[AwsError] = AwsError) -> Iterator[None]:
     except (BotoCoreError, ClientError, ResponseParserError) as error:
         raise explain(error, kind) from None
     except KeyError as error:
-        # botocore does not compare an answer with its length: what it cannot parse for being cut is an empty one.
+        # botocore does not check the length of a reply: a truncated one that it cannot parse becomes an empty one.
         raise kind(
             f"AWS's response has no {error}, as if it were truncated. {FAILED['ConnectionClosedError']}"
         ) from None
 
 
 def explain(error: Exception, kind: type[AwsError] = AwsError) -> LithopsMagicError:
-    """Return our error for one of botocore's."""
+    """Return our error for a botocore exception."""
     from botocore.exceptions import ClientError
 
     if isinstance(error, ClientError):
@@ -125,7 +125,7 @@ def explain(error: Exception, kind: type[AwsError] = AwsError) -> LithopsMagicEr
         advice = f"{skew} Set it and retry." if skew else ADVICE.get(code) or next(by_text, "")
         return kind(f"{error.operation_name}: {code}: {sentence(text)} {advice}".rstrip(), code=code)
     if type(error).__name__ == "ResponseParserError":
-        # Its text holds all of the answer.
+        # Its text would contain the entire reply.
         text = "The response is not AWS's: it is not in the service's format."
         return kind(f"{text} {not_aws.ADVICE}", code="NotAws")
     for name in [base.__name__ for base in type(error).__mro__]:

@@ -1,4 +1,4 @@
-"""Reads what functions print while they run, from CloudWatch Logs."""
+"""Reads what functions print while they run from CloudWatch Logs."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from lithops_magic.aws.session import Cloud
 
 PREFIX = "/aws/lambda/lithops-magic-"
 PAGES = 5
-"""Requests that one look at a group may take, each of at most 1 MB."""
+"""Maximum requests per poll of a log group, each of at most 1 MB."""
 OVERLAP = 15.0
-"""Seconds that are read again: CloudWatch does not show events in the order in which they were written."""
+"""Seconds that are read again, because CloudWatch does not deliver events in the order they were written."""
 TRIED = 3
-"""Groups that are looked into at a time: an account may ask five times a second."""
+"""Log groups searched at a time, because an account may make five such requests a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A line in the log of a sandbox."""
+    """A line in a sandbox's log."""
 
     stream: str
     text: str
 
 
 class GrowingLogs:
-    """The logs of those functions that run something.
+    """The logs of the functions that run a job.
 
     Parameters
     ----------
     mark
-        What a function that runs it has in its logs.
+        Text that identifies the job in a function's logs.
     since
-        When that began, in seconds since 1970.
+        When the job started, in seconds since 1970.
     likely
-        Returns the functions that are looked into first, of which there may be more later.
+        Returns the functions to search first; may return more later.
     """
 
     def __init__(self, cloud: Cloud, mark: str, since: float, likely: Callable[[], Iterable[str]]) -> None:
         self._logs = cloud.client("logs")
         self._mark = mark
-        # The clocks need not agree.
+        # Clocks may disagree.
         self._since = int((since - OVERLAP) * 1000)
         self._read: dict[str, int] = {}
         self._seen: dict[str, int] = {}
@@ -51,12 +51,12 @@ class GrowingLogs:
         self._waiting: list[str] = []
 
     def new(self) -> list[LogLine]:
-        """Return what is there and was not before, in the order in which it was written.
+        """Return new lines in the order they were written.
 
         Raises
         ------
         AwsError
-            It may not be read, for example.
+            For example, the logs may not be read.
         """
         with aws_errors():
             self._find()
@@ -69,7 +69,7 @@ class GrowingLogs:
         return [LogLine(event["logStreamName"], event["message"].rstrip("\r\n")) for event in found]
 
     def _find(self) -> None:
-        """Look for the mark in a few groups more."""
+        """Search a few more log groups for the mark."""
         if not self._waiting:
             pages = self._logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=PREFIX)
             groups = sorted(
@@ -99,5 +99,5 @@ class GrowingLogs:
                     break
                 options["nextToken"] = page["nextToken"]
         except self._logs.exceptions.ResourceNotFoundException:
-            return []  # which Lambda makes when something is printed first
+            return []  # Lambda creates it with the first output
         return found

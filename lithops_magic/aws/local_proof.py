@@ -1,7 +1,7 @@
-"""Proves at each new connection that the local AWS at its other end is this user's: its port may have a new owner.
+"""Proves on each new connection that the local AWS on the other end is this user's: another program may have its port.
 
-The challenge is answered with a code made with the secret of that start, which itself is never sent. Nothing else
-leaves through a connection before.
+The server answers a challenge with a code computed from the secret of its current start, which itself is never sent.
+Nothing else is sent on a connection before that.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from urllib.parse import urlsplit
 
 PATH = "/_local/health"
 SECONDS = 10.0
-"""That a living server may take to answer."""
+"""Seconds that a live server may take to answer."""
 IMPOSTOR = "what answers there is not this user's local AWS"
 _MOST = 8_192
-"""Bytes of the answer."""
+"""Maximum bytes of the answer."""
 
 
 class NotOurs(ConnectionError):
-    """Another program listens there."""
+    """Another program listens on the port."""
 
     def __init__(self) -> None:
         super().__init__(IMPOSTOR)
 
 
 class Challenge:
-    """A question that only the local AWS of this start can answer.
+    """A question that only the local AWS with this start's secret can answer.
 
     Parameters
     ----------
     secret
-        Of the credentials that it gave out.
+        The secret part of the credentials that it issued.
     """
 
     def __init__(self, secret: str) -> None:
@@ -43,17 +43,17 @@ class Challenge:
         self._proof = hmac.digest(secret.encode(), nonce.encode(), "sha256").hex()
 
     def is_met(self, proof: str) -> bool:
-        """Whether the header ``x-local-proof`` of the answer is right."""
+        """Whether the answer's header ``x-local-proof`` is right."""
         return proof.isascii() and hmac.compare_digest(proof, self._proof)
 
 
 def prove(connection: socket.socket, secret: str) -> dict[str, str]:
-    """Have the other end of a new connection prove itself, and return the headers of its answer.
+    """Make the other end of a new connection authenticate itself, and return the headers of its answer.
 
     Raises
     ------
     OSError
-        It does not.
+        It fails to.
     """
     challenge = Challenge(secret)
     headers = "".join(f"{name}: {value}\r\n" for name, value in challenge.headers.items())
@@ -72,12 +72,12 @@ def answers(url: str, secret: str) -> bool:
 
 
 def shares_cpu(url: str, secret: str) -> bool:
-    """Whether the local AWS at that address gives CPU in proportion to memory."""
+    """Whether the local AWS at that address provides CPU in proportion to memory."""
     return (_told(url, secret) or {}).get("x-local-cpu") == "by memory"
 
 
 def _told(url: str, secret: str) -> dict[str, str] | None:
-    """Return the headers with which it proves itself; None if it does not."""
+    """Return the headers of its proof; None if it fails to give one."""
     try:
         with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), SECONDS) as connection:
             return prove(connection, secret)
@@ -86,7 +86,7 @@ def _told(url: str, secret: str) -> dict[str, str] | None:
 
 
 def guard(client: Any, secret: str) -> None:
-    """Have every new connection of a boto3 client prove itself before it is used."""
+    """Make every new connection of a boto3 client authenticate the server before use."""
     from botocore.awsrequest import AWSHTTPConnection, AWSHTTPConnectionPool
     from urllib3.exceptions import NewConnectionError
 
@@ -102,7 +102,7 @@ def guard(client: Any, secret: str) -> None:
     class Pool(AWSHTTPConnectionPool):
         ConnectionCls = Connection
 
-    # botocore has no public name for the session that its client sends with.
+    # botocore has no public API for the session that its client sends with.
     client._endpoint.http_session._manager.pool_classes_by_scheme = {"http": Pool}
 
 
@@ -120,7 +120,7 @@ def _answer(connection: socket.socket) -> dict[str, str]:
 
 
 def _fields(answer: bytes) -> dict[str, str] | None:
-    """Return the headers of an answer; None until all of it is there."""
+    """Return the headers of an answer; None while it is incomplete."""
     head, end, body = answer.partition(b"\r\n\r\n")
     lines = [line.partition(":") for line in head.decode("latin-1").split("\r\n")[1:]]
     fields = {name.strip().lower(): value.strip() for name, _, value in lines}

@@ -1,4 +1,4 @@
-"""Finding or starting the local AWS, which to this package is a command that tells an address and credentials."""
+"""Finds or starts the local AWS; for this package, that is a command that prints an address and credentials."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from dataclasses import dataclass, field
 from lithops_magic.errors import LocalAWSError
 
 QUIET_SECONDS = 1.0
-"""A start that takes longer is announced."""
+"""Seconds after which a start is announced."""
 LONGEST_START = 120.0
-"""Seconds; a cold disk and a busy machine need a while to import moto."""
+"""Seconds; importing moto takes a while with a cold disk or a busy machine."""
 FRESH = 10.0
-"""Seconds for which the result of a check made in advance is valid."""
+"""Seconds for which a check made in advance remains valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalServer:
-    """Where the local AWS listens, and the credentials of this start."""
+    """Where the local AWS listens, and the credentials of its current start."""
 
     endpoint_url: str
     region: str
@@ -35,7 +35,7 @@ class LocalServer:
 
 
 class _Ensuring:
-    """The command that finds or starts it, under way in another process, so that this one can prepare meanwhile."""
+    """The command that finds or starts it, running in another process while this one prepares."""
 
     def __init__(self) -> None:
         self._begun = time.monotonic()
@@ -49,7 +49,7 @@ class _Ensuring:
 
     @property
     def holds(self) -> bool:
-        """Whether the answer is to what would be asked now."""
+        """Whether the command's answer is still valid."""
         return self._asked == _asked() and time.monotonic() - self._begun < FRESH
 
     def wait(self, seconds: float) -> tuple[int, str, str]:
@@ -66,33 +66,33 @@ class _Ensuring:
 
 
 def _asked() -> tuple[int, str, dict[str, str]]:
-    """Return what decides which local AWS answers, and to whom: a forked process cannot wait for its parent's."""
+    """Return what determines which local AWS answers, and to whom: a forked process cannot wait for its parent's."""
     return os.getpid(), sys.executable, dict(os.environ)
 
 
 _first: list[_Ensuring | None] = []
-"""Empty until somebody has begun or asked; then what was begun for whoever asks, or None."""
+"""Empty at first; then the command started in advance, until it is taken and replaced by None."""
 
 
 def begin() -> None:
-    """Begin what this process's first `ensure_local_aws` will wait for; whatever goes wrong is its to say."""
+    """Start the command that this process's first `ensure_local_aws` will wait for; that call reports any failure."""
     if not _first:
         with contextlib.suppress(OSError):
             _first.append(_Ensuring())
 
 
 def ensure_local_aws(notify: Callable[[str], None], meanwhile: Callable[[], object] = object) -> LocalServer:
-    """Return the running local AWS of this user, started if need be.
+    """Return this user's running local AWS, started if necessary.
 
     Parameters
     ----------
     meanwhile
-        Called while it is starting, which takes as long.
+        Called while it starts, which takes as long.
 
     Raises
     ------
     LocalAWSError
-        It does not start; the message is its own reason.
+        It does not start; the message gives its own reason.
     """
     try:
         ensuring = _begun() or _Ensuring()
@@ -107,14 +107,14 @@ def ensure_local_aws(notify: Callable[[str], None], meanwhile: Callable[[], obje
 
 
 def _begun() -> _Ensuring | None:
-    """Return what was begun, unless that is of no use any more."""
+    """Return the command started in advance, unless it is no longer useful."""
     ensuring = _first.pop() if _first else None
     _first.append(None)
     return ensuring if ensuring is not None and ensuring.holds else None
 
 
 def is_running() -> bool:
-    """Whether this user's local AWS is up; it is not started."""
+    """Whether this user's local AWS is running; does not start it."""
     command = [sys.executable, "-P", "-m", "lithops_magic.local", "status"]
     try:
         return b"://" in subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).stdout

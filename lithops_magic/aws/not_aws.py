@@ -1,4 +1,4 @@
-"""Answers that are not AWS's: the web page of a proxy, a captive portal or another server."""
+"""Detects replies that are not from AWS: web pages of a proxy, a captive portal or another server."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _PAGE = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype\s+html|html|head|body)
 _HIDDEN = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<!--.*?-->|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _WORDS = 80
-"""Characters of a page that are shown."""
+"""Maximum characters shown of a page."""
 
 
 def is_page(body: bytes) -> bool:
-    """Whether a body is a web page."""
+    """Whether a reply's body is a web page."""
     return _PAGE.match(body[:1000]) is not None
 
 
 def first_words(body: bytes | str) -> str:
-    """Return the title of a web page, or the first words of its text, in quotes; nothing if it has none."""
+    """Return a web page's title, or the first words of its text, in quotes; empty if it has neither."""
     text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
     title = _TITLE.search(text[:20_000])
     words = " ".join(html.unescape(title[1] if title else _HIDDEN.sub(" ", text[:20_000])).split())
@@ -30,14 +30,14 @@ def first_words(body: bytes | str) -> str:
 
 
 def describe(address: str, status: int, body: bytes | str) -> str:
-    """Say in one line what answered instead of AWS."""
+    """Describe in one line what replied instead of AWS."""
     return f"{address} answered with a web page{first_words(body)} and status {status}, which is not AWS. {ADVICE}"
 
 
 def watch(client: Any) -> None:
-    """Have a boto3 client raise one clear error where a web page comes instead of an answer of AWS.
+    """Make a boto3 client raise one clear error if a web page arrives instead of a reply from AWS.
 
-    Pages with a status of 500 or more are left to botocore, which tries again.
+    Pages with status 500 or above are left to botocore, which retries.
     """
     address = client.meta.endpoint_url
 

@@ -1,4 +1,4 @@
-"""Lets others see which calls boto3 makes for us in this process."""
+"""Lets others observe the calls that boto3 makes for us in this process."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Observer = Callable[[str, Mapping[str, Any]], object]
-"""Told the operation, such as ``"lambda.CreateFunction"``, and its parameters, in the thread that calls."""
+"""Receives the operation, such as ``"lambda.CreateFunction"``, and its parameters, in the calling thread."""
 
 _observers: list[Observer] = []
 
 
 def add(observer: Observer) -> None:
-    """Tell `observer` each call from now on."""
+    """Report each call to `observer` from now on."""
     _observers.append(observer)
 
 
 def remove(observer: Observer) -> None:
-    """Tell `observer` no more."""
+    """Stop reporting to `observer`."""
     _observers.remove(observer)
 
 
 def watch(client: Any) -> None:
-    """Have the calls of a client be seen."""
+    """Report the calls of a client to all observers."""
     client.meta.events.register("provide-client-params.*.*", _tell)
 
 

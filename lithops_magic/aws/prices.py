@@ -1,4 +1,4 @@
-"""AWS Lambda's list prices, a dated static table: no request is made to know a cost."""
+"""AWS Lambda's list prices as a dated static table: computing a cost requires no request."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from lithops_magic.config.limits import FREE_TMP
 
 AS_OF = "2026-08-19"
-"""Publication date of AWS's price list (offers/v1.0/aws/AWSLambda) that the figures of us-east-1 are from."""
+"""Publication date of the AWS price list (offers/v1.0/aws/AWSLambda) that the us-east-1 prices are from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """USD of the first tier; the free tier and volume tiers are not known here."""
+    """USD in the first tier; the free tier and volume tiers are not considered."""
 
     x86_64: float
     """Per GB-second."""
@@ -26,7 +26,7 @@ class Price:
 
 
 def _standard(ephemeral: float) -> Price:
-    """Return the price of a region that differs from most others only in the price of `/tmp`."""
+    """Return the price of a region that differs from most others only in `/tmp`."""
     return Price(x86_64=0.0000166667, arm64=0.0000133334, ephemeral=ephemeral)
 
 
@@ -56,29 +56,29 @@ PRICES: Mapping[str, Price] = {
     "us-west-1": _standard(3.70e-8),
     "us-west-2": _standard(3.09e-8),
 }
-"""Regions whose price is known, from AWS's calculator (calculator.aws, metered unit map `lambda`, read in 2025); costs
-in the others are estimated with the price of us-east-1."""
+"""Regions with known prices, from AWS's calculator (calculator.aws, metered unit map `lambda`, read in 2025); costs in
+other regions are estimated with the prices of us-east-1."""
 
 
 def price_of(region: str) -> Price:
-    """Return the region's price, or that of us-east-1 where it is not known."""
+    """Return the region's price; that of us-east-1 if unknown."""
     return PRICES.get(region, PRICES["us-east-1"])
 
 
 def is_estimate(region: str) -> bool:
-    """Tell whether costs in this region are computed with another region's price."""
+    """Whether costs in this region are computed with another region's price."""
     return region not in PRICES
 
 
 def estimate_note(region: str) -> str:
-    """Return what to say where costs are shown in a region whose price is not known, else nothing."""
+    """Return the note to show with costs in a region without known prices; else empty."""
     if not is_estimate(region):
         return ""
     return f"The price of AWS Lambda in {region} is not known here: costs are estimated at the price of us-east-1."
 
 
 def compute_cost(billed_ms: float, memory_mb: int, architecture: str, ephemeral_mb: int, region: str) -> float:
-    """USD for the time a sandbox was billed, without the price of the request."""
+    """USD for a sandbox's billed time, without the request."""
     price = price_of(region)
     gigabyte_second = price.arm64 if architecture == "arm64" else price.x86_64
     ephemeral = max(0, ephemeral_mb - FREE_TMP) / 1024 * price.ephemeral
@@ -86,5 +86,5 @@ def compute_cost(billed_ms: float, memory_mb: int, architecture: str, ephemeral_
 
 
 def invocation_cost(billed_ms: float, memory_mb: int, architecture: str, ephemeral_mb: int, region: str) -> float:
-    """USD for one invocation, its request included."""
+    """USD for one invocation, including its request."""
     return price_of(region).request + compute_cost(billed_ms, memory_mb, architecture, ephemeral_mb, region)

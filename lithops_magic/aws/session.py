@@ -1,4 +1,4 @@
-"""The connection to an AWS account, or to the local AWS: credentials, region and clients."""
+"""The connection to an AWS account or to the local AWS: credentials, region and clients."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NO_CREDENTIALS = (
 )
 
 _FIRST_SERVICES = ("lambda", "iam", "s3", "logs")
-"""Those that a first job calls."""
+"""Services that a first job calls."""
 
 Notify = Callable[[str], None]
 
@@ -42,7 +42,7 @@ def silent(_: str) -> None:
 
 
 class Cloud:
-    """Where functions run. Its repr and messages hold no credential."""
+    """Where functions run. Its repr and messages never contain credentials."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Cloud:
         self.endpoint_url = endpoint_url
         self.is_local = is_local
         self._session = session
-        # boto3 has no public name for the botocore session that knows the CA bundle and the credential providers.
+        # boto3 has no public API for its botocore session, which knows the CA bundle and the credential providers.
         self._core: Any = session._session
         self._known_account = account_id
         self._clients: dict[str, Any] = {}
@@ -65,7 +65,7 @@ class Cloud:
 
     @classmethod
     def connect(cls, settings: Settings, notify: Notify = silent) -> Cloud:
-        """Connect as `settings` say; starts the local AWS if that is where functions run and it is not up.
+        """Connect according to `settings`; starts the local AWS if functions run there and it is not running.
 
         Raises
         ------
@@ -80,12 +80,12 @@ class Cloud:
 
     @cached_property
     def account_id(self) -> str:
-        """The account's twelve digits; asks STS once unless the settings give them.
+        """The account's twelve digits; asks STS once unless they are in the settings.
 
         Raises
         ------
         AwsError
-            The credentials are not valid.
+            The credentials are invalid.
         """
         if self._known_account is not None:
             return self._known_account
@@ -93,7 +93,7 @@ class Cloud:
             return self.client("sts").get_caller_identity()["Account"]
 
     def describe(self) -> str:
-        """Say in one line where functions run, without asking AWS."""
+        """Describe in one line where functions run, without asking AWS."""
         if self.is_local:
             return f"local AWS at {self.endpoint_url}"
         account = self.__dict__.get("account_id", self._known_account)
@@ -106,12 +106,12 @@ class Cloud:
         return f"<Cloud {self.describe()}>"
 
     def credentials(self, *, afresh: bool = False) -> Credentials:
-        """Return the credentials, which renew themselves if they are of a kind that can.
+        """Return the credentials, which renew themselves if they are of a renewable kind.
 
         Parameters
         ----------
         afresh
-            Look for them again (environment, files, role): the user may have signed in since.
+            Look for their source again (environment, files, role): the user may have signed in since.
 
         Raises
         ------
@@ -127,19 +127,19 @@ class Cloud:
         return found
 
     def local_secret(self) -> str:
-        """Return what the local AWS proves itself with at each new connection; empty elsewhere."""
+        """Return the local AWS's secret, with which it authenticates itself on new connections; empty elsewhere."""
         return self.credentials().secret_key if self.is_local else ""
 
     def is_there(self) -> bool:
-        """Whether the local AWS still is where it was: it ends when it is idle, and its port may have a new owner."""
+        """Whether the local AWS is still there: it exits when idle, and another program may take over its port."""
         return not self.is_local or local_proof.answers(self.endpoint_url or "", self.local_secret())
 
     def shares_cpu(self) -> bool:
-        """Whether a function's CPU grows with its memory: on AWS always, on the local AWS if it was started so."""
+        """Whether a function's CPU grows with its memory: always on AWS; on the local AWS only if started that way."""
         return not self.is_local or local_proof.shares_cpu(self.endpoint_url or "", self.local_secret())
 
     def ca_bundle(self) -> str:
-        """Return the file, or the folder, of the certificate authorities that boto3 would trust."""
+        """Return the file or folder of certificate authorities that boto3 would trust."""
         from botocore.httpsession import get_cert_path
 
         chosen = self._core.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
@@ -164,8 +164,8 @@ class Cloud:
     def client(self, service: Literal["cloudwatch"], config: Config | None = None) -> Any: ...
     # fmt: on
     def client(self, service: str, config: Config | None = None) -> Any:
-        """Return a boto3 client, the same each time; with a `config`, a new one."""
-        # boto3's sessions are not thread-safe; its clients are.
+        """Return a boto3 client, the same one each time; with a `config`, a new one."""
+        # boto3's sessions are not thread-safe, unlike its clients.
         with self._lock:
             if config is not None:
                 return self._new_client(service, config)
@@ -178,7 +178,7 @@ class Cloud:
 
         base = Config(retries={"mode": "standard", "total_max_attempts": 5}, user_agent_extra=USER_AGENT)
         if self.is_local:
-            # A proxy of the environment cannot reach this machine's loopback address.
+            # A proxy from the environment cannot reach this machine's loopback address.
             base = base.merge(Config(proxies={}))
         with aws_errors():
             client = self._session.client(
@@ -187,7 +187,7 @@ class Cloud:
                 endpoint_url=self.endpoint_url,
                 config=base if config is None else base.merge(config),
             )
-        # Made when first asked for, and two threads would make two classes of each: neither catches the other's.
+        # Created on first access: two threads would create two sets of classes, and neither would catch the other's.
         _ = client.exceptions
         not_aws.watch(client)
         observe.watch(client)
@@ -217,12 +217,12 @@ def _connect_local(notify: Notify) -> Cloud:
 
 
 def _prepared() -> Any:
-    """Return a botocore session, made ready while the local AWS is starting."""
+    """Return a botocore session, prepared while the local AWS starts."""
     import awscrt.http  # noqa: F401
     import boto3.session  # noqa: F401
     import botocore.session
 
-    # Neither the user's profile nor their AWS files have a say on the local AWS.
+    # The user's profile and AWS files do not apply to the local AWS.
     isolated = botocore.session.Session(
         session_vars={"profile": (None, None, None, None), "config_file": (None, None, None, None)}
     )
@@ -232,7 +232,7 @@ def _prepared() -> Any:
 
 @cache
 def _models() -> Any:
-    """Return botocore's loader with the models of a first job's services, for all connections: parsing takes long."""
+    """Return botocore's loader with a first job's service models, shared by all connections: parsing takes long."""
     from botocore.loaders import create_loader
 
     loader = create_loader()

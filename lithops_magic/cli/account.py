@@ -1,4 +1,4 @@
-"""The commands that prepare and check an AWS account: `role`, `policy` and `doctor`."""
+"""The commands `role`, `policy` and `doctor`, which prepare and check an AWS account."""
 
 from __future__ import annotations
 
@@ -89,12 +89,12 @@ def _create_role(options: argparse.Namespace) -> int:
 
 
 def _buckets(names: Sequence[str]) -> list[str]:
-    """Return names of buckets, given as names or as S3 addresses.
+    """Return bucket names, given as names or S3 addresses.
 
     Raises
     ------
     ConfigError
-        One of them is not valid.
+        A name is invalid.
     """
     found = [name.removeprefix("s3://").partition("/")[0] for name in names]
     for name, bucket in zip(names, found, strict=True):
@@ -132,7 +132,7 @@ def _doctor(options: argparse.Namespace) -> int:
     print(_examined(settings, asked=options.local is not None))
     for note in settings.notes:
         print(f"note    {note}")
-    # The check of the role itself reports that there is none.
+    # The role's own check reports a missing one.
     problems = [found for found in settings.problems() if found.field != "execution_role" or settings.execution_role]
     checks = [Check(found.field, "problem", found.text, found.fix) for found in problems]
     for found in checks:
@@ -152,7 +152,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _examined(settings: Settings, *, asked: bool) -> str:
-    """Say what is examined, and how to have the other AWS examined."""
+    """Say what is examined, and how to examine the other AWS instead."""
     source = f"configured by {settings.source}" if settings.source != "defaults" else "no configuration found"
     if not settings.local:
         return f"AWS · {source}"
@@ -160,7 +160,7 @@ def _examined(settings: Settings, *, asked: bool) -> str:
 
 
 def _counted(checks: Sequence[Check]) -> str:
-    """Return how many checks there were of each outcome, problems first."""
+    """Return the number of checks by outcome, problems first."""
     problems = sum(found.status == "problem" for found in checks)
     unknown = sum(found.status not in ("ok", "problem") for found in checks)
     parts = [plural(problems, "problem") if problems else "no problems"]

@@ -1,4 +1,4 @@
-"""The command `demo`: plays the demo notebooks in the terminal, saves them executed, writes them as pages."""
+"""The command `demo`: plays the demo notebooks in the terminal, saves executed copies, or writes them as pages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def register(commands: Any) -> None:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    # What is missing or misspelled is said before anything runs.
+    # Report missing or misspelled notebooks before running anything.
     chosen = _choose(options.notebooks, everything=options.all)
     if options.html is not None and not options.html.is_dir():
         raise LithopsMagicError(f"there is no folder {options.html}")
@@ -65,7 +65,7 @@ def _play(path: Path, options: argparse.Namespace) -> None:
 
     notebook = nbformat.read(path, as_version=4)
     try:
-        # A demonstration runs on the local AWS, whatever account is configured.
+        # Demos run on the local AWS, whatever account is configured.
         figures = play(notebook, sys.stdout, NOTEBOOKS, {"LITHOPS_MAGIC_LOCAL": "1"})
     except CellExecutionError as error:
         first = error.evalue.splitlines()[0] if error.evalue else ""

@@ -1,4 +1,4 @@
-"""The command `export`: a notebook as a file to share."""
+"""The command `export`: exports a notebook as a file to share."""
 
 from __future__ import annotations
 

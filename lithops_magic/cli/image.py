@@ -1,4 +1,4 @@
-"""`lithops-magic image`: writes what a container image is built from, with Docker or whatever builds images."""
+"""The command `image`: writes the folder from which a container image is built, with Docker or another tool."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _steps(settings: Settings, folder: Path, tag: str) -> Iterator[str]:
     yield "Build and push it:"
     yield f"  aws ecr create-repository --repository-name {REPOSITORY} --region {region}"
     yield f"  aws ecr get-login-password --region {region} | {login}"
-    # Lambda takes no attestations beside the image.
+    # Lambda rejects images with attestations.
     yield f"  docker build --platform {PLATFORMS[settings.architecture]} --provenance=false -t {image} {folder}"
     yield f"  docker push {image}"
     yield "and name it in Lithops' configuration:"

@@ -1,4 +1,4 @@
-"""The commands around jobs and what was deployed: `status`, `jobs`, `logs`, `clean`."""
+"""The commands for jobs and deployed functions: `status`, `jobs`, `logs`, `clean`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 _PLAYBACK = 5.0
-"""Seconds that a job may take to be read."""
+"""Maximum seconds to read a job."""
 
 
 def register(commands: Any) -> None:
@@ -59,7 +59,7 @@ def _jobs(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([asdict(job) for job in listed], indent=2))
         return 0
-    # The magic in the first column is for a notebook.
+    # The first column's magic is for notebooks.
     rows = [(job.id[:SHOWN], *job.row(now)[1:]) for job in listed]
     print(Table("Jobs of this machine", ("job", *HEADINGS[1:]), rows, "No jobs yet.").to_text())
     return 0
@@ -72,7 +72,7 @@ def _logs(options: argparse.Namespace) -> int:
     if options.follow:
         result.logs(options.index, grep=options.grep, follow=True)
         return 0
-    # What had finished is played back; what still runs need not end.
+    # Finished tasks are replayed; running ones need not end.
     result.wait(_PLAYBACK)
     found = result.logs(options.index, grep=options.grep) if options.grep else result.logs(options.index)
     text = str(found)

@@ -1,4 +1,4 @@
-"""`lithops-magic lithops`: a program that says `import lithops` runs here without an edit."""
+"""The command `lithops`: runs an unmodified program that says `import lithops`."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def _run(options: argparse.Namespace) -> int:
     if not program.is_file():
         raise MisuseError(f"there is no file {program}")
     script.install()
-    # What it leaves running at its end still looks for us.
+    # Threads or exit handlers that the program leaves behind still import our module.
     stand_in.install()
-    # Not the folder of this command.
+    # Remove this command's own folder.
     del sys.path[0]
     try:
         stand_in.run(program, options.arguments)
@@ -48,7 +48,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _of_program(at: TracebackType | None, file: str) -> TracebackType | None:
-    """Return a traceback from where the program begins."""
+    """Return the part of a traceback from the program's first frame on."""
     found = at
     while found is not None and found.tb_frame.f_code.co_filename != file:
         found = found.tb_next

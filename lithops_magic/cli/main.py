@@ -13,7 +13,7 @@ from lithops_magic.errors import LithopsMagicError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, 1 after a failure told in one line, 130 after Ctrl-C."""
+    """Run one command and return its exit code: 0, 1 after a failure reported in one line, 130 after Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["local"]:
         return _local(given[1:])
@@ -66,5 +66,5 @@ def _local(arguments: list[str]) -> int:
         try:
             return process.wait()
         except KeyboardInterrupt:
-            # The terminal sent Ctrl-C to the server too, which is about to end in good order.
+            # The terminal sent Ctrl-C to the server, too, which is shutting down in an orderly way.
             continue

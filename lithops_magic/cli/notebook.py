@@ -1,4 +1,4 @@
-"""What the cells of a notebook run on Lambda, and what that needs: read without running anything."""
+"""What a notebook's cells run on Lambda and what that needs, determined without running anything."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 _MAGICS = frozenset({"lambda_map", "lambda_call"})
 _AROUND = frozenset({"capture", "time", "timeit"})
-"""Cell magics that run what is below them as a cell like any other."""
+"""Cell magics that run their body like a normal cell."""
 
 
 @dataclass(slots=True)
 class MappedCell:
-    """A cell, or line, that runs something on Lambda."""
+    """A cell or line that runs something on Lambda."""
 
     number: int
     line: str
@@ -32,25 +32,25 @@ class MappedCell:
 
 @dataclass(slots=True)
 class NotebookCode:
-    """The code of a notebook, as far as it can be read without running it."""
+    """A notebook's code, as far as it can be parsed without running it."""
 
     mapped: list[MappedCell] = field(default_factory=list)
     definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
-    """The top-level statements that bind a name."""
+    """The top-level statements that bind each name."""
 
 
 def needs_of_notebook(path: Path) -> Iterator[tuple[MappedCell, Need]]:
-    """Yield each mapped cell with what it needs.
+    """Yield each mapped cell with its needs.
 
     Raises
     ------
     ConfigError
         The file cannot be read, or is not a notebook.
     PackageError
-        Something cannot be shipped.
+        A requirement cannot be shipped.
     """
     code = read(path)
-    # As in the notebook's kernel: the modules beside it come first.
+    # As in the notebook's kernel, modules next to the notebook come first.
     sys.path.insert(0, str(path.resolve().parent))
     for cell in code.mapped:
         yield cell, need_of_cell(code, cell)
@@ -62,7 +62,7 @@ def read(path: Path) -> NotebookCode:
     Raises
     ------
     ConfigError
-        It cannot be read, or is not a notebook.
+        The file cannot be read, or is not a notebook.
     """
     try:
         cells = json.loads(path.read_bytes())["cells"]
@@ -90,7 +90,7 @@ def _add(code: NotebookCode, number: int, source: str) -> None:
 
 
 def _magics(tree: ast.Module) -> Iterator[tuple[str, str, str | None]]:
-    """Yield name, line and, of cell magics, what is below it."""
+    """Yield each magic's name and line, and the body of a cell magic."""
     for node in ast.walk(tree):
         match node:
             case ast.Call(ast.Attribute(attr="run_line_magic"), [ast.Constant(str(name)), ast.Constant(str(line))]):
@@ -103,7 +103,7 @@ def _magics(tree: ast.Module) -> Iterator[tuple[str, str, str | None]]:
 
 
 def _parse(source: str) -> ast.Module:
-    """Parse a cell as IPython does, which makes calls of its magics; what is no Python is nothing."""
+    """Parse a cell like IPython, which turns magics into calls; return an empty module if it is not Python."""
     from IPython.core.inputtransformer2 import TransformerManager
 
     try:
@@ -129,14 +129,14 @@ def _bound(statement: ast.stmt) -> Iterator[str]:
 
 
 def need_of_cell(code: NotebookCode, cell: MappedCell) -> Need:
-    """Return what a mapped cell needs: its own imports, and those of what it uses of the notebook.
+    """Return what a mapped cell needs: its own imports, and those of the notebook code it uses.
 
     Raises
     ------
     ConfigError
-        Its line asks for what there is not.
+        Its line is wrong.
     PackageError
-        Something cannot be shipped.
+        A requirement cannot be shipped.
     """
     from lithops_magic.packages import Request
     from lithops_magic.packages.imports import imports_of_tree
@@ -146,7 +146,7 @@ def need_of_cell(code: NotebookCode, cell: MappedCell) -> Need:
     found: dict[str, str] = dict.fromkeys(imports_of_tree(cell.body), "imported by the cell")
     used = (asked.items, asked.function, asked.options.reduce)
     waiting: list[ast.AST] = [cell.body, *(_parse(text) for text in used if text)]
-    # The target is the cell's own, whatever else the notebook calls by its name.
+    # The target belongs to the cell, even if the notebook uses its name for something else.
     seen = {node.id for node in ast.walk(_parse(asked.target or "")) if isinstance(node, ast.Name)}
     while waiting:
         for node in ast.walk(waiting.pop()):

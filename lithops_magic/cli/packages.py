@@ -1,4 +1,4 @@
-"""`lithops-magic packages`: what the mapped cells of a notebook would be given on Lambda, and why; runs no cell."""
+"""The command `packages`: lists what a notebook's mapped cells would get on Lambda, and why; runs no cell."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _show(options: argparse.Namespace) -> int:
 
     settings = config.load()
     target = Target.of(settings.architecture, local=settings.local)
-    # The local AWS runs no images.
+    # The local AWS does not run images.
     room = Room.of(settings.replace(runtime=None) if settings.local else settings)
     found = list(needs_of_notebook(options.notebook))
     for cell, need in found:

@@ -1,4 +1,4 @@
-"""Plays a notebook in the terminal: a real kernel runs it, its progress is a live line, its results are text."""
+"""Plays a notebook in the terminal: a real kernel runs it, with progress as a live line and results as text."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ENDS = (signal.SIGINT, signal.SIGTERM)
 _NOTHING: Mapping[str, str] = {}
 
 _SECONDS_BETWEEN_LINES = 5.0
-"""How often progress is told to a pipe or a log file, which keeps every line."""
+"""Seconds between progress updates in a pipe or log file, which keeps every line."""
 
 _MAPS = """[
     (s.started_at, name, s.total, s.elapsed, s.serial_seconds, s.spent)
@@ -41,14 +41,14 @@ _MAPS = """[
 
 @dataclass(frozen=True)
 class MapFigures:
-    """What one result object of the notebook's kernel says of itself at the end."""
+    """What a result object in the notebook's kernel reports at the end."""
 
     name: str
     tasks: int
     elapsed: float
     """Seconds from start to last result."""
     serial_seconds: float
-    """What the tasks would have taken one after the other."""
+    """Duration of the tasks if run in sequence."""
     spent: float
     """USD at list price."""
 
@@ -58,7 +58,7 @@ class MapFigures:
 
 
 class Screen:
-    """Writes results for good and progress as one live line, redrawn on a terminal and told sparsely to a pipe."""
+    """Writes results permanently and progress as a live line, redrawn in a terminal and updated sparsely in a pipe."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -68,7 +68,7 @@ class Screen:
         self._told_at = 0.0
 
     def write(self, text: str) -> None:
-        """Write lines that stay."""
+        """Write permanent lines."""
         self.settle()
         clean = text if self._is_terminal else _ANSI.sub("", text)
         self._stream.write(clean.rstrip("\n") + "\n")
@@ -78,7 +78,7 @@ class Screen:
         self.write(f"\n\x1b[1m{text}\x1b[0m")
 
     def live(self, text: str) -> None:
-        """Show the current state of something that goes on."""
+        """Show the current state of something in progress."""
         self._live = text.strip()
         if self._is_terminal:
             line = " ".join(self._live.split("\n"))[: shutil.get_terminal_size().columns - 1]
@@ -88,7 +88,7 @@ class Screen:
             self._tell()
 
     def settle(self) -> None:
-        """Leave the last state of the live line standing."""
+        """Make the live line's last state permanent."""
         if self._live and self._is_terminal:
             self._stream.write(f"\r\x1b[K{self._live}\n")
         elif self._live and self._live != self._told:
@@ -102,12 +102,12 @@ class Screen:
 
 
 class Player(NotebookClient):
-    """Executes a notebook in a kernel of this very interpreter and shows on a `Screen` what a reader would see."""
+    """Executes a notebook in a kernel of this interpreter, and shows on a `Screen` what a reader would see."""
 
     def __init__(
         self, notebook: NotebookNode, screen: Screen, folder: Path, environment: Mapping[str, str] = _NOTHING
     ) -> None:
-        # With no kernel folders to search, `python3` is this interpreter; a spec the user installed may be another's.
+        # Without kernel folders to search, `python3` is this interpreter; an installed spec may point at another.
         manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
         super().__init__(
             notebook,
@@ -144,7 +144,7 @@ class Player(NotebookClient):
                 self._screen.settle()
                 return await self._figures()
         except DeadKernelError:
-            # nbclient words a cancelled cell like this too.
+            # nbclient reports a cancelled cell in the same words.
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise asyncio.CancelledError from None
@@ -193,12 +193,12 @@ class Player(NotebookClient):
 def play(
     notebook: NotebookNode, stream: TextIO, folder: Path, environment: Mapping[str, str] = _NOTHING
 ) -> list[MapFigures]:
-    """Execute `notebook` in place, in a fresh kernel working in `folder`, telling `stream` what happens.
+    """Execute `notebook` in place, in a fresh kernel working in `folder`, and report progress to `stream`.
 
     Parameters
     ----------
     environment
-        Variables of the kernel, beside this process's own.
+        Environment variables for the kernel, in addition to this process's own.
     """
     screen = Screen(stream)
     try:

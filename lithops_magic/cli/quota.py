@@ -1,4 +1,4 @@
-"""The command `quota`: how much can run at once, and what a job would take and cost."""
+"""The command `quota`: shows how much can run concurrently, and what a job would take and cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `run`: a notebook as a job, with its maps on Lambda, its progress here, and an executed copy."""
+"""The command `run`: runs a notebook with its maps on Lambda, shows progress, and saves an executed copy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 _DECLARED, _INJECTED = "parameters", "injected-parameters"
-"""Tags of cells, as papermill has them."""
+"""Cell tags, as used by papermill."""
 
 
 def register(commands: Any) -> None:
@@ -59,10 +59,10 @@ def _run(options: argparse.Namespace) -> int:
 
     notebook = _opened(path)
     _inject(notebook, parameters)
-    # Schedulers end a job like this.
+    # Schedulers end a job with SIGTERM.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        # Jobs are listed by the name of their notebook.
+        # Jobs are listed by notebook name.
         play(notebook, sys.stdout, path.absolute().parent, {"JPY_SESSION_NAME": str(path.absolute())})
     except CellExecutionError as error:
         first = error.evalue.splitlines()[0] if error.evalue else ""
@@ -93,13 +93,13 @@ def _opened(path: Path) -> NotebookNode:
         nbformat.validate(notebook)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except Exception:  # nbformat has no common base for its many errors
+    except Exception:  # nbformat's many errors have no common base
         raise ConfigError(f"{path} is not a notebook.") from None
     return notebook
 
 
 def _inject(notebook: NotebookNode, parameters: Mapping[str, Any]) -> None:
-    """Add a cell that sets `parameters` below the one that declares them, or else on top."""
+    """Add a cell that sets `parameters`, below the cell that declares them or else at the top."""
     from nbformat.v4 import new_code_cell
 
     if not parameters:
@@ -111,12 +111,12 @@ def _inject(notebook: NotebookNode, parameters: Mapping[str, Any]) -> None:
     source = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
     cell = new_code_cell(source, metadata={"tags": [_INJECTED]})
     if notebook.nbformat_minor < 5:
-        del cell["id"]  # an older notebook format may have no ids
+        del cell["id"]  # older notebook formats do not allow ids
     notebook.cells.insert(0 if declared is None else declared + 1, cell)
 
 
 def _check(parameters: Mapping[str, Any], source: str) -> None:
-    """Refuse names that the cell does not set, as they would do nothing; a cell that is not Python cannot tell."""
+    """Reject names that the cell does not set, as they would have no effect; accept all if it is not Python."""
     from lithops_magic.closest import closest
 
     try:

@@ -1,4 +1,4 @@
-"""The command `verify`: proves that everything works on the account that is configured."""
+"""The command `verify`: proves that everything works on the configured account."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _verify(options: argparse.Namespace) -> int:
         raise ConfigError(f"The report cannot be written to {options.report}: give a file in a folder that exists.")
     where = Cloud.connect(settings).describe()
     print(f"Verifying {where}: {len(CHECKS)} checks, at most ${options.max_cost:g}; everything they create is deleted.")
-    # A job of a scheduler is ended like this: that, too, must leave nothing behind.
+    # Schedulers end a job with SIGTERM, which must not leave anything behind, either.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     findings: list[Finding] = []
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-# Not from `typing`, whose import would cost more than all the rest.
+# Not from `typing`, whose import would take longer than everything else here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lithops_magic.config.find import load
@@ -25,7 +25,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import an exported name on first use: the magics need the limits of options at once, and YAML only later."""
+    """Import an exported name on first use: the magics need the limits of options immediately, YAML only later."""
     if name not in _HOMES:
         raise AttributeError(f"module 'lithops_magic.config' has no attribute {name!r}")
     value: object = getattr(import_module(f"lithops_magic.config.{_HOMES[name]}"), name)

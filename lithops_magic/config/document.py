@@ -1,4 +1,4 @@
-"""A configuration file as text and as a tree that remembers how each scalar was written and on which line."""
+"""A configuration file as text and as a tree that records each scalar's spelling and line."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ class Scalar(str):
 
 
 class Repeated(yaml.YAMLError):
-    """A key stands twice in one mapping."""
+    """A mapping has a duplicate key."""
 
     def __init__(self, key: str, first: int, second: int) -> None:
         super().__init__(f"{key!r} is on line {first} and again on line {second}; keep one of them")
 
 
 LARGEST = 10_000_000
-"""Bytes of a file: a larger one is not a configuration, and would take minutes to parse."""
+"""Maximum file size in bytes: a larger file is not a configuration, and would take minutes to parse."""
 
 
 class Loader(yaml.SafeLoader):
-    """Builds Scalars instead of numbers and dates, and keeps the place of an alias apart from its anchor's."""
+    """Constructs Scalars instead of numbers and dates, and distinguishes the position of an alias from its anchor's."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse a key that stands twice: YAML's last one would count, and the other one be ignored."""
+        """Reject a duplicate key: YAML would use the last one and ignore the others."""
         seen: dict[str, int] = {}
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
@@ -75,15 +75,15 @@ for _kind in ("null", "bool", "int", "float", "timestamp", "binary", "str"):
 
 @dataclass(frozen=True)
 class Document:
-    """One configuration text."""
+    """The text of a configuration."""
 
     name: str
-    """What people call it: a path or an environment variable."""
+    """Human-readable origin: a path or an environment variable."""
     text: str
     data: dict[str, Any]
 
     def fail(self, value: object, text: str) -> ConfigError:
-        """An error that points at `value` in this text."""
+        """Return an error that points at `value` in this text."""
         place = f"{self.name}:{value.line}" if isinstance(value, Scalar) else self.name
         return ConfigError(f"{place}: {text}")
 
@@ -112,7 +112,7 @@ def parse(text: str, name: str) -> Document:
 
 
 def read(path: Path, name: str | None = None) -> Document:
-    """Read and parse a file; line ends stay as they are.
+    """Read and parse a file; line endings are kept.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def read(path: Path, name: str | None = None) -> Document:
 
 
 def reason(error: Exception) -> str:
-    """Say in a few words why a text cannot be parsed."""
+    """Explain in a few words why a text cannot be parsed."""
     return "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split()).rstrip(".")
 
 

@@ -1,4 +1,4 @@
-"""Editing YAML as text: one value is replaced, added or removed, every other byte stays."""
+"""Edits YAML as text: replaces, adds or removes one value and keeps all other bytes."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from lithops_magic.config.document import NULL, Document, Loader, parse
 from lithops_magic.errors import ConfigError
 
 Path = tuple[str | int, ...]
-"""Keys of mappings and positions in lists, from the top."""
+"""Keys in mappings and indices in lists, from the top."""
 
 STEP = 2
-"""Blanks per level in what is added."""
+"""Spaces per level in added text."""
 
 
 def write(text: str, path: Path, value: Any) -> str:
-    """Return the text with `value` at `path`; inside mappings and lists only what differs is touched.
+    """Return the text with `value` at `path`; in mappings and lists, only differences are changed.
 
     Raises
     ------
     ConfigError
-        The place is reached through a YAML alias.
+        The path goes through a YAML alias.
     """
     old = get(parse(text, "configuration"), path)
     if old == value:
         return text
     if isinstance(old, dict) and old and isinstance(value, dict) and value:
         for key, item in value.items():
-            # An empty value is an empty text already.
+            # An empty value already means an empty string.
             if key not in old or (old[key] is not None or item != ""):
                 text = write(text, (*path, key), item)
         for key in old.keys() - value.keys():
@@ -42,12 +42,12 @@ def write(text: str, path: Path, value: Any) -> str:
 
 
 def remove(text: str, path: Path) -> str:
-    """Return the text without the entry at `path`, and without the mapping or list that it leaves empty.
+    """Return the text without the entry at `path`, and without a mapping or list left empty by that.
 
     Raises
     ------
     ConfigError
-        The place is reached through a YAML alias.
+        The path goes through a YAML alias.
     """
     parent = _node(text, path[:-1])
     entries = _entries(parent)
@@ -95,7 +95,7 @@ def _write_list(text: str, path: Path, old: list[Any], value: list[Any]) -> str:
 
 
 def _put(text: str, path: Path, value: Any) -> str:
-    """Replace the node at `path`, or add what of the path is missing."""
+    """Replace the node at `path`, or add the missing part of the path."""
     root = yaml.compose(text, Loader)
     if root is None or _is_null(root):
         return _end_line(text) + _lines(_nest(path, value), text)
@@ -118,7 +118,7 @@ def _put(text: str, path: Path, value: Any) -> str:
 def _replace(text: str, parent: yaml.CollectionNode, child: yaml.Node, value: Any) -> str:
     start, end = child.start_mark.index, _end(text, child)
     if isinstance(value, dict | list) and not parent.flow_style and isinstance(parent, yaml.MappingNode):
-        # The colon stays; the new block begins on the next line, a comment behind the old value stays in its line.
+        # Keep the colon and a comment after the old value on their line; the new block starts on the next line.
         column = parent.value[0][0].start_mark.column
         rest = _line_end(text, end)
         block = _newline(text) + _lines(value, text, column + STEP).rstrip("\r\n")
@@ -160,14 +160,14 @@ def _index(node: yaml.Node | None, key: str | int) -> int | None:
     if isinstance(node, yaml.SequenceNode) and isinstance(key, int):
         return key if key < len(node.value) else None
     if isinstance(node, yaml.MappingNode):
-        # Of two equal keys YAML's last one counts.
+        # YAML uses the last of two equal keys.
         found = [index for index, (name, _) in enumerate(node.value) if name.value == key]
         return found[-1] if found else None
     return None
 
 
 def _entries(node: yaml.CollectionNode) -> list[tuple[int, int]]:
-    """Where each entry of a mapping or list begins and ends in the text."""
+    """Return where each entry of a mapping or list begins and ends in the text."""
     text = node.start_mark.buffer or ""
     if isinstance(node, yaml.MappingNode):
         return [(key.start_mark.index, _end(text, value)) for key, value in node.value]
@@ -175,7 +175,7 @@ def _entries(node: yaml.CollectionNode) -> list[tuple[int, int]]:
 
 
 def _end(text: str, node: yaml.Node) -> int:
-    """Where the node's own text ends; PyYAML's mark of a block lies behind the comments that follow it."""
+    """Return where the node's own text ends; PyYAML's end mark of a block is after the comments that follow it."""
     if getattr(node, "is_alias", False) or not isinstance(node, yaml.CollectionNode) or node.flow_style:
         start, end = node.start_mark.index, node.end_mark.index
         return start + len(text[start:end].rstrip()) if getattr(node, "style", None) in ("|", ">") else end
@@ -231,7 +231,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    # Only the double-quoted style keeps every text on one line.
+    # Only the double-quoted style keeps every string on one line.
     style = None if text.isprintable() else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style=style)
 
@@ -249,7 +249,7 @@ def _lines(value: Any, text: str, column: int = 0) -> str:
 
 
 def _flow(value: Any, style: str | None = None) -> str:
-    """Write a value so that it is right in any place."""
+    """Write a value so that it is valid in any context."""
     if style == '"' or (style == "'" and isinstance(value, str) and value.isprintable()):
         inner = yaml.dump(value, Dumper=yaml.SafeDumper, default_style=style, allow_unicode=True, width=1 << 20)
         return inner.rstrip("\n")

@@ -1,4 +1,4 @@
-"""Finding Lithops' configuration and turning it into Settings."""
+"""Finds Lithops' configuration and converts it to Settings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OF_AN_ACCOUNT = [
     "endpoint_url",
     *CREDENTIALS,
 ]
-"""Fields that mean nothing on the local AWS when they were written for an account."""
+"""Fields written for an account that have no meaning on the local AWS."""
 
 SYSTEM_FILE = Path("/etc/lithops/config")
 
@@ -41,21 +41,21 @@ def load(
     Parameters
     ----------
     config_file
-        This file instead of the usual ones.
+        Read this file instead of the usual ones.
     local
-        True: the local AWS whatever is configured; False: the account; None: as environment and file say.
+        True: always the local AWS; False: the account; None: as the environment or the file says.
     profile
-        This profile of the AWS configuration instead of the file's.
+        Use this profile of the AWS configuration instead of the one in the file.
 
     Returns
     -------
     Settings
-        With nothing configured, the defaults on the local AWS.
+        If nothing is configured, the defaults on the local AWS.
 
     Raises
     ------
     ConfigError
-        A file that was named is missing, is not YAML, or has a value of the wrong type.
+        A named file is missing, is not YAML, or has a value of the wrong type.
     """
     document = find(config_file)
     wanted = local_environment() if local is None else local
@@ -83,7 +83,7 @@ def find_file(config_file: str | os.PathLike[str] | None = None) -> Path | None:
     Raises
     ------
     ConfigError
-        The file that was named does not exist.
+        The named file does not exist.
     """
     for given, origin in ((config_file, ""), (os.environ.get("LITHOPS_CONFIG_FILE"), "LITHOPS_CONFIG_FILE: ")):
         if given:
@@ -97,12 +97,12 @@ def find_file(config_file: str | os.PathLike[str] | None = None) -> Path | None:
 
 
 def _is_file(path: Path, origin: str = "") -> bool:
-    """Whether there is a file. Anything else in its place is refused rather than skipped: the user probably meant it.
+    """Whether there is a file. Anything else in its place is an error, because the user probably meant it.
 
     Raises
     ------
     ConfigError
-        It is something else, or cannot be determined.
+        It is not a file, or cannot be checked.
     """
     try:
         mode = path.stat().st_mode
@@ -120,7 +120,7 @@ def _is_file(path: Path, origin: str = "") -> bool:
 
 
 def interpret(document: Document, *, local: bool | None = None) -> Settings:
-    """Turn one document into Settings; `local` decides between the local AWS and the account instead of the document.
+    """Convert a document to Settings; `local`, unless None, overrides the document's choice of local AWS or account.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def interpret(document: Document, *, local: bool | None = None) -> Settings:
     unread = tuple(shape.unread(document))
     notes = [*unread, *shape.unused(document)]
     if decided and not stated:
-        # Roles, networks and credentials of an account do not exist on the local AWS.
+        # An account's roles, networks and credentials do not exist on the local AWS.
         unused = [name for name in OF_AN_ACCOUNT if values.pop(name, None) is not None]
         if unused:
             notes.insert(0, f"On the local AWS, {document.name}'s {', '.join(unused)} are not used.")
@@ -144,7 +144,7 @@ def interpret(document: Document, *, local: bool | None = None) -> Settings:
 
 
 def infer_local(document: Document) -> bool:
-    """Tell whether the document, apart from the key `local`, gives no function in an account to run on."""
+    """Whether the document, apart from the key `local`, names no function in an account to run on."""
     return chosen_backend(document) not in (None, "aws_lambda") or not any(
         field == "execution_role" for field, _ in read_fields(document)
     )
@@ -158,7 +158,7 @@ def _why_local(document: Document) -> str:
 
 
 def chosen_backend(document: Document) -> str | None:
-    """Return the compute backend the document names in Lithops' new or old shape; None if it names none."""
+    """Return the compute backend named by the document in Lithops' new or old format; None if there is none."""
     backend = lookup(document.data, ("lithops", "backend"))
     mode = lookup(document.data, ("lithops", "mode"))
     if backend is None and mode is not None:
@@ -183,7 +183,7 @@ def _from_json(text: str) -> Document:
 
 
 def local_environment() -> bool | None:
-    """Return what LITHOPS_MAGIC_LOCAL asks for; None if it is not set.
+    """Return the choice in LITHOPS_MAGIC_LOCAL; None if it is not set.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Which key of which section of Lithops' configuration holds which setting: read and written from this one table."""
+"""Maps sections and keys of Lithops' configuration to settings, for both reading and writing."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from lithops_magic.config.document import BOOL, INT, Document, Scalar
 from lithops_magic.config.settings import FileSystem
 
 DEFAULT_RUNTIME = "default"
-"""Lithops' word for the runtime that it makes itself."""
+"""Lithops' name for the runtime that it builds itself."""
 
 Place = tuple[str, ...]
-"""Section, key and, for `vpc`, the key in it."""
+"""Section, key and, for `vpc`, the key inside it."""
 
 
 @dataclass(frozen=True)
 class YamlKey:
-    """Where one field of Settings is found: the first of the places that has it wins."""
+    """Where a field of Settings is found: the first place with a value wins."""
 
     field: str
     read: Callable[[Document, Place, Any], Any]
     places: tuple[Place, ...]
     home: Place
-    """The place to which a new value is written."""
+    """Where a new value is written."""
 
 
 def lookup(data: Mapping[str, Any], place: Place) -> Any:
@@ -75,7 +75,7 @@ def _list(document: Document, place: Place, value: Any) -> tuple[str, ...]:
 
 
 def _pairs(document: Document, place: Place, value: Any) -> dict[str, str]:
-    """Read a mapping or, as Lithops' documentation has it too, a list of ``{name, value}``."""
+    """Read a mapping or, as Lithops' documentation also allows, a list of ``{name, value}``."""
     if isinstance(value, dict):
         items = list(value.items())
     elif isinstance(value, list) and all(isinstance(item, dict) and set(item) == {"name", "value"} for item in value):
@@ -121,7 +121,7 @@ def _key(
 
 
 KEYS: tuple[YamlKey, ...] = (
-    # Lithops lets region_name win over region within a section; region is today's name.
+    # Within a section, Lithops prefers region_name to region; region is the current name.
     _key("region", _text, "region_name", "region"),
     _key("execution_role", _text),
     _key("memory", _integer, "runtime_memory", old=(("serverless", "runtime_memory"),)),
@@ -154,7 +154,7 @@ UNUSED = {
     "runtime_include_function": "functions are sent with their tasks",
     "user_id": "names of functions come from a hash of their configuration",
 }
-"""Keys of Lithops' aws_lambda section that mean nothing here, and why."""
+"""Keys of Lithops' aws_lambda section that have no meaning here, and why."""
 
 KNOWN_SECTION_KEYS = frozenset(
     {key for entry in KEYS for section, key, *_ in entry.places if section in ("aws_lambda", "aws")}
@@ -163,7 +163,7 @@ KNOWN_SECTION_KEYS = frozenset(
 
 
 def read_fields(document: Document) -> Iterator[tuple[str, Any]]:
-    """Yield field and value for every setting that the document gives.
+    """Yield field and value of every setting in the document.
 
     Raises
     ------
@@ -179,6 +179,6 @@ def read_fields(document: Document) -> Iterator[tuple[str, Any]]:
 
 
 def read_local(document: Document) -> bool | None:
-    """Return what the key `local` says; None if it is absent."""
+    """Return the value of the key `local`; None if it is absent."""
     value = lookup(document.data, LOCAL)
     return None if value is None else _boolean(document, LOCAL, value)

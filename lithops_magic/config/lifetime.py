@@ -1,4 +1,4 @@
-"""How long cached values are used: as people write it."""
+"""Lifetimes of cached values, as people write them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ DAY = 86_400.0
 DEFAULT = 30 * DAY
 SHORTEST, LONGEST = 1.0, 365 * DAY
 LIFETIME = "True, False or a time of at most a year, such as '12h' or '30d'"
-"""What may be given."""
+"""Accepted formats."""
 
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": DAY, "w": 7 * DAY, "y": 365 * DAY}
 
 
 def parse_lifetime(given: object) -> float:
-    """Return seconds; a text such as ``30d`` has a unit, ``off`` is none.
+    """Return seconds; a string such as ``30d`` has a unit, and ``off`` gives 0.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""AWS Lambda's limits, all of them here ("Lambda quotas", AWS Lambda developer guide)."""
+"""AWS Lambda's limits, all in one place ("Lambda quotas", AWS Lambda developer guide)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class Range(NamedTuple):
-    """Whole numbers a value may take; `high` None means no upper bound."""
+    """Range of valid integers; `high` None means no upper bound."""
 
     low: int
     high: int | None = None
@@ -23,7 +23,7 @@ class Range(NamedTuple):
         return isinstance(number, int) and self.low <= number and (self.high is None or number <= self.high)
 
     def checked(self, value: Any) -> int:
-        """Return an integer, NumPy's included, as a plain one; raise ValueError for anything else or out of range."""
+        """Return an integer, including NumPy's, as int; raise ValueError for anything else or if out of range."""
         try:
             number = operator.index(value)
         except TypeError:
@@ -36,7 +36,7 @@ class Range(NamedTuple):
 MOST_MEMORY = 10_240
 MOST_TMP = 10_240
 FREE_TMP = 512
-"""MB of `/tmp` that are included in the price."""
+"""MB of `/tmp` included in the price."""
 
 MEMORY = Range(128, MOST_MEMORY, "MB")
 TIMEOUT = Range(1, 900, "seconds")
@@ -45,4 +45,4 @@ COUNT = Range(1)
 RETRIES = Range(0)
 
 KEPT_DAYS = 7
-"""Days after which what a job stored, in S3 and on this machine, is deleted."""
+"""Days after which a job's data in S3 and on this machine are deleted."""

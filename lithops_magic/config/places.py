@@ -1,4 +1,4 @@
-"""Where on this machine things are kept."""
+"""Locations of files on this machine."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def jobs() -> Path:
-    """Return the folder of the jobs' folders, whether or not it exists."""
+    """Return the folder of all job folders, which may not exist."""
     return _state() / "jobs"
 
 
 def tunings() -> Path:
-    """Return the folder of what was measured, whether or not it exists."""
+    """Return the folder of tuning results, which may not exist."""
     return _state() / "tunings"
 
 
@@ -25,7 +25,7 @@ def _state() -> Path:
 
 
 def caches() -> Path:
-    """Return the folder of the cache, all of which can be rebuilt; it need not exist."""
+    """Return the cache folder, whose contents can all be rebuilt; it may not exist."""
     chosen = os.environ.get("LITHOPS_MAGIC_CACHE_DIR")
     if chosen:
         return Path(chosen)

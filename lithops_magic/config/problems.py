@@ -1,4 +1,4 @@
-"""What is wrong with a Settings, in words, with the remedy; limits as in AWS's quotas page and service model."""
+"""Explains problems in Settings and their remedies; limits as in AWS's quotas page and service model."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ ARCHITECTURES = ("x86_64", "arm64")
 MAX_SUBNETS, MAX_SECURITY_GROUPS, MAX_LAYERS = 16, 5, 5
 MAX_ENVIRONMENT_BYTES = 4096
 MAX_USER_TAGS = 48
-"""AWS allows 50 tags; two say whose function it is."""
+"""AWS allows 50 tags; two of them identify the function's owner."""
 MAX_NAMESPACE = 37
-"""A function name has at most 64 characters, of which the prefix and the hash take 27."""
+"""A function name has at most 64 characters, 27 of which are the prefix and the hash."""
 
 RESERVED_ENV_NAMES = frozenset(
     {
@@ -60,7 +60,7 @@ RESERVED_ENV_NAMES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that AWS would refuse."""
+    """Something that AWS would reject."""
 
     field: str
     """Name of the field of Settings."""
@@ -72,7 +72,7 @@ class Problem:
 
 
 def find_problems(settings: Settings) -> list[Problem]:
-    """Run every check; each yields what it finds."""
+    """Run all checks, and yield the problems found."""
     return [problem for check in CHECKS for problem in check(settings)]
 
 
@@ -176,7 +176,7 @@ def _file_systems(settings: Settings) -> Iterator[Problem]:
 
 def _is_access_point(arn: str, settings: Settings) -> bool:
     match = ACCESS_POINT_ARN.fullmatch(arn)
-    # Elsewhere than on AWS, ids of access points are shorter.
+    # Outside AWS, IDs of access points are shorter.
     elsewhere = settings.local or settings.endpoint_url is not None
     return match is not None and (elsewhere or match["id"] is None or len(match["id"]) == 17)
 

@@ -9,8 +9,8 @@ from lithops_magic.closest import closest
 
 @cache
 def lambda_regions() -> tuple[str, ...]:
-    """Return their names, partition by partition."""
-    # Here, because most who import this never ask.
+    """Return their names, grouped by partition."""
+    # Imported here, because most importers of this module never call it.
     from botocore.session import get_session
 
     session = get_session()
@@ -20,12 +20,12 @@ def lambda_regions() -> tuple[str, ...]:
 
 
 def is_unknown(region: str) -> bool:
-    """Tell whether this is none of the regions that botocore knows."""
+    """Whether botocore does not know this region."""
     return region not in lambda_regions()
 
 
 def advice(region: str) -> str:
-    """Return what to write instead of a region that is unknown."""
+    """Return what to write instead of an unknown region."""
     close = closest(region, lambda_regions())
     hint = f"Did you mean {close}?" if close else "Write it like us-east-1."
     return f"{hint} A brand-new region needs a newer boto3."

@@ -1,4 +1,4 @@
-"""Saving Settings into Lithops' configuration: what changed is written, the rest of the file stays as it is."""
+"""Saves Settings to Lithops' configuration: changes are written, and the rest of the file is kept."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ SECRET_NAME = re.compile(r"(?i)secret|token|password|passwd|access_?key|api_?key
 
 
 def save(settings: Settings, path: str | os.PathLike[str]) -> None:
-    """Write what differs into the file at `path`, which is created (readable by its owner only) if it is missing.
+    """Write differences to the file at `path`, which is created (readable only by its owner) if missing.
 
-    The file is replaced as a whole or not at all. Comments, order, keys of others, mode and symbolic links stay.
+    The file is replaced atomically. Comments, order, other keys, mode and symbolic links are kept.
 
     Raises
     ------
     ConfigError
-        The settings have problems, the file is not a Lithops configuration or cannot be written, or a value to be
-        changed is shared by a YAML alias.
+        The settings have problems, the file is not a Lithops configuration or cannot be written, or a value that must
+        change is shared by a YAML alias.
     """
     if problems := settings.problems():
         raise ConfigError(" ".join(["Nothing was saved, there are problems:", *map(str, problems)]))
@@ -56,7 +56,7 @@ def diff(settings: Settings, path: str | os.PathLike[str]) -> str:
     Raises
     ------
     ConfigError
-        The file is not a Lithops configuration, or a value to be changed is shared by a YAML alias.
+        The file is not a Lithops configuration, or a value that must change is shared by a YAML alias.
     """
     document = _open(Path(path).expanduser())
     before, after = document.text.splitlines(), render(settings, document).splitlines()
@@ -65,12 +65,12 @@ def diff(settings: Settings, path: str | os.PathLike[str]) -> str:
 
 
 def render(settings: Settings, document: Document) -> str:
-    """Return the document's text changed so that it says what `settings` say.
+    """Return the document's text, changed to match `settings`.
 
     Raises
     ------
     ConfigError
-        A value to be changed is shared by a YAML alias.
+        A value that must change is shared by a YAML alias.
     """
     text = _with_choice(settings, document)
     values = dict(read_fields(document))
@@ -82,7 +82,7 @@ def render(settings: Settings, document: Document) -> str:
         present = [place for place in key.places if lookup(document.data, place) is not None]
         existing = lookup(document.data, present[0]) if present else None
         text = _with_value(text, present, key.home, _encode(key.field, new, existing))
-    # A file that would be read differently must never be written.
+    # Never write a file that would be read differently.
     if interpret(documents.parse(text, document.name)) != settings:
         raise ConfigError(f"{document.name}: its layout cannot be edited safely: change it by hand.")
     return text
@@ -105,7 +105,7 @@ def _with_choice(settings: Settings, document: Document) -> str:
     elif not settings.local and chosen_backend(document) not in (None, "aws_lambda"):
         text = write(text, ("lithops", "backend"), "aws_lambda")
     elif not on_account and not stated and not infer_local(document):
-        # Lithops' own way to say so; the key `local` would make use of what the file says of the account.
+        # This is Lithops' own setting for it; the key `local` would apply the file's account settings.
         text = write(text, ("lithops", "backend"), "localhost")
     if stated is not None and stated != settings.local:
         return write(text, LOCAL, settings.local) if on_account else remove(text, LOCAL)
@@ -118,7 +118,7 @@ def _uses_account_fields(settings: Settings) -> bool:
 
 
 def _leaves_account(settings: Settings, document: Document) -> bool:
-    """Tell whether what the file says of an account stays there, unused while the local AWS is chosen."""
+    """Whether account settings remain in the file, unused while the local AWS is selected."""
     return settings.local and not _uses_account_fields(settings) and read_local(document) is not True
 
 
@@ -127,7 +127,7 @@ def _encode(field: str, value: Any, existing: Any) -> Any:
         return [_entry(entry) for entry in value]
     if isinstance(value, tuple):
         return list(value)
-    # Lithops' code wants a list for env_vars and a mapping for user_tags; a file that has the other form keeps it.
+    # Lithops' code expects a list for env_vars and a mapping for user_tags; a file with the other form keeps it.
     if field in ("env_vars", "user_tags"):
         as_list = isinstance(existing, list) if existing else field == "env_vars"
         return [{"name": name, "value": text} for name, text in value.items()] if as_list else dict(value)
@@ -164,7 +164,7 @@ def _redact(lines: Iterable[str], settings: Settings, document: Document) -> str
     for values in (settings, interpret(document, local=False)):
         secrets |= {getattr(values, name) for name in CREDENTIALS}
         secrets |= {text for name, text in values.env_vars.items() if SECRET_NAME.search(name)}
-    # As written in YAML, a text may be escaped.
+    # A string may be escaped in YAML.
     written = {form for secret in secrets if secret for form in (secret, json.dumps(secret)[1:-1])}
     patterns = [rf"(?<![\w-]){re.escape(form)}(?![\w-])" for form in sorted(written, key=len, reverse=True)]
     pattern = re.compile("|".join(patterns) or r"(?!)")

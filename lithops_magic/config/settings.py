@@ -1,4 +1,4 @@
-"""Settings: one value that says where and how functions run; pure data, no AWS library."""
+"""Settings: one value that determines where and how functions run; pure data, no AWS library."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from lithops_magic.config.problems import Problem
 
 DEFAULT_MEMORY = 1769
-"""MB at which Lambda gives one whole vCPU (AWS Lambda developer guide, "Configure Lambda function memory")."""
+"""MB at which Lambda provides one full vCPU (AWS Lambda developer guide, "Configure Lambda function memory")."""
 
 DEFAULT_TIMEOUT = 180
-"""Seconds; Lithops' own default."""
+"""Seconds; Lithops' default."""
 
 DEFAULT_EPHEMERAL_STORAGE = FREE_TMP
-"""MB of `/tmp` that Lambda includes in its price."""
+"""MB of `/tmp` included in Lambda's price."""
 
 SETTING_OF = {
     "memory": "memory",
@@ -28,7 +28,7 @@ SETTING_OF = {
     "env": "env_vars",
     "workers": "max_workers",
 }
-"""Options of a job, and the settings that are their defaults."""
+"""Options of a job, with the settings that provide their defaults."""
 
 ALIASES = {
     **{setting: option for option, setting in SETTING_OF.items() if setting != option},
@@ -39,10 +39,10 @@ ALIASES = {
     "environment": "env",
     "extra_env": "env",
 }
-"""What options are called elsewhere, in Lithops' configuration and calls: told to who uses such a name."""
+"""Other names of options, in Lithops' configuration and calls, for the error message if one is used."""
 
 CREDENTIALS = ("access_key_id", "secret_access_key", "session_token")
-"""The fields that are secret: never shown, written down or sent."""
+"""Secret fields: never shown, saved or sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,12 @@ class FileSystem:
 class Settings:
     """Everything that decides where a function runs and what it may use.
 
-    Nothing is checked on construction: `problems()` tells what is wrong, so that a form can hold unfinished input.
-    Neither credentials nor values of environment variables appear in its repr.
+    Nothing is validated on construction, so that a form can hold unfinished input; `problems()` lists what is wrong.
+    Neither credentials nor values of environment variables appear in the repr.
     """
 
     region: str | None = None
-    """None: as boto3 finds it (environment, profile)."""
+    """None: found by boto3 (environment, profile)."""
     execution_role: str | None = None
     memory: int = DEFAULT_MEMORY
     """MB."""
@@ -72,9 +72,9 @@ class Settings:
     """MB of `/tmp`."""
     architecture: str = "x86_64"
     runtime: str | None = None
-    """A container image in ECR that has our worker; None: AWS's own runtime of this Python."""
+    """A container image in ECR with our worker; None: AWS's runtime for this Python."""
     max_workers: int | None = None
-    """Most sandboxes at once; None: what the account allows."""
+    """Maximum concurrent sandboxes; None: what the account allows."""
     worker_processes: int = 1
     env_vars: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     user_tags: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -92,26 +92,26 @@ class Settings:
     secret_access_key: str | None = field(default=None, repr=False)
     session_token: str | None = field(default=None, repr=False)
     source: str = field(default="defaults", compare=False)
-    """Where the values come from, for people: a file, an environment variable or "defaults"."""
+    """Human-readable origin of the values: a file, an environment variable, or "defaults"."""
     notes: tuple[str, ...] = field(default=(), compare=False)
-    """What the configuration says that is not used, or probably misspelled, one sentence each."""
+    """Unused and probably misspelled parts of the configuration, one sentence each."""
     unread: tuple[str, ...] = field(default=(), compare=False)
-    """The `notes` that every job reports: keys that are not read, which are probably mistakes."""
+    """The `notes` that every job reports: unread keys, which are probably mistakes."""
 
     def replace(self, **changes: Any) -> Settings:
         """Return a copy with some fields changed."""
         return dataclasses.replace(self, **changes)
 
     def without_credentials(self) -> Settings:
-        """Return a copy that can be written down."""
+        """Return a copy that is safe to save."""
         return self.replace(**dict.fromkeys(CREDENTIALS))
 
     def of_profile(self, profile: str) -> Settings:
-        """Return a copy that takes its credentials from this profile of the AWS configuration."""
+        """Return a copy with credentials from this profile of the AWS configuration."""
         return self.without_credentials().replace(profile=profile)
 
     def problems(self) -> list[Problem]:
-        """Tell everything that AWS would refuse, in the order of the fields; empty means usable."""
+        """List everything that AWS would reject, in field order; empty means usable."""
         from lithops_magic.config.problems import find_problems
 
         return find_problems(self)

@@ -1,4 +1,4 @@
-"""The structure of a configuration file: reports keys at any depth that would not be read."""
+"""The structure of a configuration file: reports unread keys at any depth."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from lithops_magic.config.document import Document, Scalar
 from lithops_magic.config.keys import KEYS, KNOWN_SECTION_KEYS, UNUSED
 
 READ_SECTIONS = ("aws_lambda", "aws", "lithops", "serverless")
-"""Sections that are read here; the others are those of other backends, of storage, or of the user."""
+"""Sections read here; all others belong to other backends, to storage, or to the user."""
 
 _SIMILAR = ("aws_s3", "aws_ec2", "aws_batch")
-"""Of other backends, and spelled like one of ours."""
+"""Sections of other backends with names similar to ours."""
 
 NESTED = {
     "vpc": ("subnets", "security_groups"),
     "efs": ("access_point", "mount_path"),
 }
-"""Keys whose values hold keys of their own: no other may stand there, because the function would run without it."""
+"""Keys with nested keys, where unknown ones are an error, because the function would run without the setting."""
 
 ALIASES = {
     "subnet": "subnets",
@@ -41,7 +41,7 @@ ALIASES = {
     "env": "env_vars",
     "tmp": "ephemeral_storage",
 }
-"""Names that people write, as AWS or we elsewhere say, and Lithops' own."""
+"""Names that people use, as AWS or other parts of this package do, and Lithops' own."""
 
 _OF_LITHOPS = {
     *("backend", "mode", "workers", "storage", "data_cleaner", "data_limit", "execution_timeout", "include_modules"),
@@ -52,12 +52,12 @@ _OURS = {"backend", "mode", "workers"}
 
 
 def check(document: Document) -> None:
-    """Refuse what cannot be meant.
+    """Reject configurations that cannot be intended.
 
     Raises
     ------
     ConfigError
-        A section has no keys, or `vpc` or `efs` has something that is not read.
+        A section is not a mapping, or `vpc` or `efs` contains an unknown key.
     """
     for name in READ_SECTIONS:
         section = document.data.get(name)
@@ -85,14 +85,14 @@ def _check_nested(document: Document, place: str, key: Any, value: Any) -> None:
 
 
 def unused(document: Document) -> Iterator[str]:
-    """Say which keys of Lithops mean nothing here, one sentence each."""
+    """Yield a sentence for each Lithops key that has no meaning here."""
     for key, value in (document.data.get("aws_lambda") or {}).items():
         if key in UNUSED and value is not None:
             yield f"aws_lambda.{key} is not used: {UNUSED[key]}."
 
 
 def unread(document: Document) -> Iterator[str]:
-    """Yield a sentence for each key that is not read, with the one probably meant."""
+    """Yield a sentence for each unread key, with the one probably meant."""
     for section in ("aws_lambda", "aws"):
         for key in document.data.get(section) or {}:
             if key not in KNOWN_SECTION_KEYS:
@@ -116,7 +116,7 @@ def _note_of_top(document: Document, key: Any) -> Iterator[str]:
 
 
 def meant(key: object, known: Any, cutoff: float = 0.6) -> str:
-    """Return `; did you mean …?` for a misspelled key, or a full stop."""
+    """Return `; did you mean …?` for a misspelled key, or a period."""
     name = _plain(str(key))
     if ALIASES.get(name) in known:
         return f"; did you mean {ALIASES[name]!r}?"

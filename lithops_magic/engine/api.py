@@ -36,32 +36,32 @@ def start(
     reduce: Callable[[list[Any]], Any] | None = None,
     waits: bool = False,
 ) -> MapResult:
-    """Start a job and return at once.
+    """Start a job and return immediately.
 
     Parameters
     ----------
     function
         Called with each item in a sandbox; a coroutine function is awaited there.
     items
-        A collection is copied at once (not its elements); anything else is taken lazily, as a `for` loop would, never
-        more than needed to keep the sandboxes busy.
+        A collection is copied at once (not its elements); anything else is consumed lazily, as a `for` loop would, and
+        never further ahead than needed to keep the sandboxes busy.
     options
-        How the job is run; what it leaves open comes from `settings`.
+        How the job runs; options left unset take their defaults from `settings`.
     settings
         Region, role and defaults.
     name_code
-        Maps the file name of a code object to what the user calls it.
+        Maps the file name of a code object to the name the user knows it by.
     reduce
-        Called once with the list of all values, as one more task, when every task has succeeded.
+        Called once with the list of all values, as one more task, after every task has succeeded.
     waits
-        Whether this thread waits for the job next: an iterator is then advanced in this thread, while it waits.
+        Whether this thread will wait for the job: if so, an iterator is advanced in this thread while it waits.
 
     Raises
     ------
     SerializationError
         A function cannot be pickled; nothing was sent.
     PackageError
-        A package or module that it needs cannot be shipped.
+        A required package or module cannot be shipped.
     MisuseError
         The items are not iterable.
     """
@@ -70,7 +70,7 @@ def start(
         raise MisuseError("reduce_by needs a function to reduce with: reduce=FUNCTION (--reduce NAME)")
     if settings.local:
         local_server.begin()
-    # Half of what a job imports; the local AWS is starting meanwhile.
+    # These are half of a job's import time; the local AWS starts in the meantime.
     from lithops_magic.engine import handover
     from lithops_magic.engine.launch import launch
 
@@ -271,11 +271,11 @@ def map(
 
 
 OPTIONS = tuple(name for name in NAMES if name not in ("label", "about"))
-"""Those of `map`."""
+"""The options of `map`."""
 
 
 def _check_call(function: Any, reduce: Any, iterables: Sequence[Any]) -> None:
-    """Refuse arguments that are evidently wrong.
+    """Reject arguments that are clearly wrong.
 
     Raises
     ------
@@ -290,7 +290,7 @@ def _check_call(function: Any, reduce: Any, iterables: Sequence[Any]) -> None:
 
 
 def zipped(iterables: Sequence[Iterable[Any]]) -> Iterable[Any]:
-    """Return what is mapped over: of several iterables tuples, up to the end of the shortest, as `map` has it."""
+    """Return the sequence to map over: the items, or tuples of several iterables up to the end of the shortest."""
     if len(iterables) == 1:
         return iterables[0]
     parts = [Items(each) for each in iterables]

@@ -1,4 +1,4 @@
-"""Picks up a job that another process started: its results so far, those still to come and, if asked, the rest."""
+"""Picks up a job that another process started: results so far, results still to come and, on request, the rest."""
 
 from __future__ import annotations
 
@@ -46,28 +46,28 @@ def attach(
 ) -> MapResult:
     """Return the result of a job that another process started, or this one.
 
-    Finished tasks are there at once. While another process still runs the job, its results arrive as it writes them
-    down; what runs in Lambda without one arrives if it took long enough to be kept in S3. A detached job simply goes
-    on.
+    Finished tasks are available immediately. While another process still runs the job, its results arrive as they are
+    recorded; if no process runs it, invocations still in flight deliver only what they kept in S3. A detached job
+    simply continues.
 
     Parameters
     ----------
     job_id
-        ``MapResult.job_id`` or how it begins; ``lithops_magic.jobs()`` lists those that are known.
+        ``MapResult.job_id`` or a prefix of it; ``lithops_magic.jobs()`` lists the known jobs.
     resume
-        Run the rest of a job whose process has ended; by default it is only looked at.
+        Run the remaining tasks of a job whose process has ended; by default the job is only observed.
     env
-        The values that the job's environment variables had: they are not written down. Those of the configuration and
-        of this process need not be given.
+        Values of the job's environment variables, which are never recorded. Values that the configuration or this
+        process's own environment provides can be omitted.
     settings
         Whose credentials are used; defaults to what the configuration says.
 
     Raises
     ------
     UnknownJob
-        This machine has no record of such a job, or cannot read it.
+        This machine has no readable record of such a job.
     JobInterrupted
-        It cannot be resumed: another process runs it, this Python is not the one that began it, or a value is missing.
+        It cannot be resumed: another process runs it, it was started by a different Python, or a value is missing.
     """
     here = [job for known, job in list(journal.running.items()) if job_id and known.startswith(job_id)]
     if len(here) == 1 and not (resume and here[0].over):
@@ -78,7 +78,7 @@ def attach(
     if resume:
         _check(folder, manifest, recipe)
     elif manifest["detached"]:
-        # One process records the results of a detached job; others may watch.
+        # Only one process may record the results of a detached job; others can watch.
         folder.lock()
     try:
         return _Attached(folder, manifest, _revived(recipe, manifest, resume, env or {}, settings), resume).start()
@@ -88,7 +88,7 @@ def attach(
 
 
 def _read(file: Path) -> bytes:
-    """Return the job's function, or its files; nothing if that was lost."""
+    """Return the job's function or its files; empty if the file is lost."""
     try:
         return private.read(file)
     except OSError:
@@ -117,7 +117,7 @@ def _check(folder: JobFolder, manifest: Mapping[str, Any], recipe: Recipe) -> No
 def _revived(
     recipe: Recipe, manifest: Mapping[str, Any], resume: bool, env: Mapping[str, str], settings: Settings | None
 ) -> Recipe:
-    """Return the recipe with what is never written to disk: today's credentials, and environment variables."""
+    """Return the recipe completed with what is never written to disk: credentials and environment variables."""
     from lithops_magic import config
 
     now = settings or config.load()
@@ -136,7 +136,7 @@ def _revived(
 
 
 def _unpacked(function: Function) -> Callable[[Any], Any] | None:
-    """Return the function itself; None if this process lacks what it refers to: its tasks can still be run."""
+    """Return the function itself; None if this process cannot unpickle it, although its tasks can still run."""
     try:
         unpacked: Callable[[Any], Any] = packing.loads(function.container.whole)
     except Exception:
@@ -145,7 +145,7 @@ def _unpacked(function: Function) -> Callable[[Any], Any] | None:
 
 
 class _Attached:
-    """A job of another process while it is being picked up."""
+    """Another process's job while this process picks it up."""
 
     def __init__(self, folder: JobFolder, manifest: Mapping[str, Any], recipe: Recipe, resume: bool) -> None:
         self._folder = folder
@@ -185,12 +185,12 @@ class _Attached:
             job.start_rerun = partial(rerun, function, recipe.settings)
 
     def start(self) -> MapResult:
-        """Play the journal back, and go on from there."""
+        """Replay the journal and continue from there."""
         recipe, job = self._recipe, self._job
         runs = detached.runs(recipe.options) if self._detached else 0
         backend = ReplayBackend(job, self._recall, self._open, self._rest, self._why_left(), self._seconds, runs)
         source = Source(self._recall.items(self._why_incomplete))
-        # Where nothing is sent, a large function need not be brought to S3 either.
+        # If nothing will be sent, there is no need to upload a large function to S3.
         function = recipe.function if self._resume else replace(recipe.function, container=Container(b""))
         if self._folder.owned:
             self._journal = journal.Journal(job, recipe, self._folder)
@@ -206,7 +206,7 @@ class _Attached:
         return plural(self._recall.damaged, "record")
 
     def _why_incomplete(self, first: int) -> str:
-        """Say why there are only so many items."""
+        """Explain why the item count is incomplete."""
         if self._folder.state().full:
             why = f"it reached its {journal.LIMIT // 1_000_000} MB."
         elif self._recall.damaged:
@@ -216,15 +216,15 @@ class _Attached:
         return f"The journal of job {self._job.id} has only its first {first:,} items: {why}"
 
     def _seconds(self) -> float:
-        """How long results of tasks that were sent may still come: none lives longer than the function's timeout.
+        """How long results of sent tasks may still arrive: no invocation outlives the function's timeout.
 
-        Where tasks may run twice, it is not worth it to wait much longer than the longest of them took so far.
+        If tasks may run twice, waiting much longer than the longest task so far is not worth it.
         """
         if self._restarted:
             self._job.publish(Noted("the local AWS has been restarted since: what it had not run by then is lost"))
             return 0.0
         if self._detached:
-            # The clock may have been set back since then.
+            # The clock may have been set back in the meantime.
             return min(self._job.began, time.time()) + kept_results.EVENT_AGE - time.time()
         patience = self._recipe.settings.timeout + kept_results.MARGIN
         if self._recall.longest and not self._once:
@@ -239,7 +239,7 @@ class _Attached:
         return endpoint
 
     def _look(self, backend: LambdaBackend, notify: Callable[[str], None]) -> Endpoint:
-        """Connect to S3 if something may be there; what the journal has is shown also where that is out of reach."""
+        """Connect to S3 if it may hold results; if it is unreachable, the journal's results are shown anyway."""
         recall = self._recall
         try:
             return backend.view(notify, connected=bool(recall.flying) or recall.spilled or recall.live)
@@ -250,7 +250,7 @@ class _Attached:
             return backend.view(notify, connected=False)
 
     def _rest(self, replay: Replay, request: AwaitedRequest, why: str) -> None:
-        """Handle a task of which the journal and S3 have no outcome, or will have none."""
+        """Handle a task for which neither the journal nor S3 has, or will have, an outcome."""
         if self._detached and not self._resume:
             detached.rest(replay, request, why)
         elif not self._resume:

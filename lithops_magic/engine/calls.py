@@ -1,4 +1,4 @@
-"""A job without end: calls are put in one by one, from any thread, and each completes a future of its own."""
+"""An open-ended job: calls are submitted one by one, from any thread, and each completes its own future."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class _Condition:
-    """A condition that is one object until somebody waits for it: thousands of them must not burden the collector."""
+    """A condition created only when something waits for it: thousands would slow down garbage collection."""
 
     __slots__ = ("_lock", "_waited")
 
@@ -57,10 +57,10 @@ class _Condition:
 
 
 class CallFuture(SafeFuture[R]):
-    """What becomes of a call: as every future of `concurrent.futures`; asyncio can await it as well."""
+    """The future of a call, like any in `concurrent.futures`; asyncio can await it, too."""
 
     def __init__(self) -> None:
-        # All that `Future.__init__` does.
+        # Sets everything that `Future.__init__` does.
         self._condition: Any = _Condition()
         self._state: Any = PENDING
         self._result: Any = None
@@ -69,9 +69,9 @@ class CallFuture(SafeFuture[R]):
         self._done_callbacks: Any = []
 
     log = ""
-    """What the call has printed, once it is done; `error.log` of one that failed."""
+    """What the call printed, once it is done; for a failed call, see `error.log`."""
     task: tuple[Job, int] | None = None
-    """The job that makes the call, and its number there, once it was taken up."""
+    """The job that makes the call, and the call's index in it, once it was picked up."""
 
     def __await__(self) -> Generator[Any, None, R]:
         from asyncio import wrap_future
@@ -80,7 +80,7 @@ class CallFuture(SafeFuture[R]):
 
 
 class Backlog(Source):
-    """Calls that were not asked for yet: whoever puts them in, the job's own thread takes them out, and none waits."""
+    """Calls not yet requested: any thread adds them, the job's thread removes them, and nobody blocks."""
 
     def __init__(self) -> None:
         super().__init__(())
@@ -90,7 +90,7 @@ class Backlog(Source):
         self._open = True
 
     def put(self, call: Call) -> bool:
-        """Add a call; False if no more are taken."""
+        """Add a call; False if the backlog is closed."""
         with self._lock:
             if not self._open:
                 return False
@@ -101,13 +101,13 @@ class Backlog(Source):
         return True
 
     def end(self) -> None:
-        """Take no more."""
+        """Close the backlog."""
         with self._lock:
             self._open = False
             self._tell_the_end()
 
     def drain(self) -> list[Call]:
-        """Take out all that was not asked for."""
+        """Remove and return all calls not yet requested."""
         with self._lock:
             calls = list(self._calls)
             self._calls.clear()
@@ -115,11 +115,11 @@ class Backlog(Source):
         return calls
 
     def size(self) -> int:
-        """How many there are."""
+        """Number of calls not yet requested."""
         return len(self._calls)
 
     def start(self, deliver: Callable[[Pulled | Exhausted], None]) -> None:
-        """Begin."""
+        """Start delivering."""
         self._deliver = deliver
 
     def ask(self, items: int) -> bool:
@@ -132,12 +132,12 @@ class Backlog(Source):
             return bool(self._calls)
 
     def first(self) -> Taken | None:
-        """The next call, which stays; None if there is none."""
+        """The next call, which stays in the backlog; None if there is none."""
         with self._lock:
             return Taken(self._calls[0], self._calls[0]) if self._calls else None
 
     def take(self) -> Iterator[Taken]:
-        """Yield calls that were asked for and not cancelled."""
+        """Yield requested calls that were not cancelled."""
         self._announced = False
         while self.asked > 0:
             with self._lock:
@@ -150,7 +150,7 @@ class Backlog(Source):
                 yield Taken(call, call)
 
     def stop(self) -> None:
-        """End."""
+        """Stop delivering."""
         self.last = True
 
     def _tell_the_end(self) -> None:
@@ -160,7 +160,7 @@ class Backlog(Source):
 
 
 class Calls(Job):
-    """The state of a job of calls; it keeps nothing of those that are done."""
+    """The state of a job of calls; it drops calls that are done."""
 
     bursts = True
 
@@ -170,14 +170,14 @@ class Calls(Job):
         self._tell = tell
 
     def publish(self, event: ev.Event) -> None:
-        """Let everything follow from `event`; what the user should know is told."""
+        """Apply `event`, and pass on notes for the user."""
         super().publish(event)
         if isinstance(event, ev.Noted):
             self._tell(event.text)
 
     @property
     def queued(self) -> int:
-        """Calls that wait to be sent."""
+        """Calls waiting to be sent."""
         now = self._snapshot
         return self._backlog.size() + len(self.ledger) - now.running - now.done - now.failed
 
@@ -195,7 +195,7 @@ class Calls(Job):
         charges: Sequence[tuple[int, ev.Charge]],
         done: Sequence[tuple[Task, Any, str]],
     ) -> None:
-        """Record executed invocations, and give values to futures."""
+        """Record executed invocations, and resolve futures."""
         super().record(invoked, charges, [(task, None, "") for task, _, _ in done])
         for task, value, log in done:
             future: Any = task.item.future
@@ -212,7 +212,7 @@ class Calls(Job):
         _fail(task.item, error)
 
     def _stop(self, event: type[ev.Ended | ev.Cancelled | ev.Broken]) -> None:
-        # First: what is put in now must find that the job is over.
+        # First, so that calls added from now on find that the job is over.
         self._backlog.end()
         super()._stop(event)
         with self.changed:
@@ -230,18 +230,18 @@ def _fail(call: Call, error: BaseException) -> None:
 
 
 class Stream:
-    """Runs calls until it is ended.
+    """Runs calls until it is closed.
 
     Parameters
     ----------
     options, settings
-        As of any job.
+        As for any job.
     begin
-        What a sandbox calls first.
+        Called first in each sandbox.
     callee
-        The function of all calls, if it is too large to travel with each.
+        The function of all calls, if it is too large to be sent with each.
     tell
-        Is told what the user should know, from any thread.
+        Told, from any thread, what the user should know.
     """
 
     def __init__(
@@ -260,19 +260,19 @@ class Stream:
         Scheduler(self.job, function, self._backlog, backend, settings.worker_processes).start()
 
     def put(self, call: Call) -> bool:
-        """Have a call made; False if the stream was ended, or broke."""
+        """Submit a call; False if the stream was closed or failed."""
         return self._backlog.put(call)
 
     def end(self) -> None:
-        """Take no more calls; what was taken is still done."""
+        """Accept no more calls; accepted calls still complete."""
         self._backlog.end()
 
     def cancel_queued(self) -> None:
-        """Cancel the calls that were not taken up yet."""
+        """Cancel the calls that were not picked up yet."""
         for call in self._backlog.drain():
             call.future.cancel()
             call.future.set_running_or_notify_cancel()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is over."""
+        """Wait until all calls have completed."""
         return self.job.ended.wait(timeout)

@@ -1,4 +1,4 @@
-"""Handing a whole job over to Lambda: what such a job can have, and its start."""
+"""Hands an entire job over to Lambda: checks its options, and starts it."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from lithops_magic.config import Settings
 
 ITEMS = 100_000
-"""Most items of a detached job: all are sent at once, and every check for results lists them."""
+"""Maximum items of a detached job: all are sent at once, and every poll for results lists them."""
 TICK = 0.02
 
 
 def all_items(items: Iterable[Any]) -> list[Any]:
-    """Take the items of a detached job, each as it is now.
+    """Take all items of a detached job in their current state.
 
     Raises
     ------
     MisuseError
-        There are too many, possibly without end.
+        There are too many, possibly infinitely many.
     """
     taken = Items(items)
     found = [_prepared(item) for item in itertools.islice(taken.iterator, ITEMS + 1)]
@@ -52,17 +52,17 @@ def all_items(items: Iterable[Any]) -> list[Any]:
 def _prepared(item: Any) -> Any:
     try:
         return prepare(item)
-    except SerializationError:  # told when it is that item's turn
+    except SerializationError:  # reported when it is that item's turn
         return item
 
 
 def check(options: MapOptions, *, reduced: bool) -> None:
-    """Refuse what a detached job cannot have.
+    """Reject options that a detached job does not support.
 
     Raises
     ------
     MisuseError
-        Such an option is set.
+        One is set.
     """
     unfit = [name for name in ("max_cost", "retry_memory", "backups") if getattr(options, name)]
     for name in [*unfit, *(["reduce"] if reduced else [])]:
@@ -73,17 +73,17 @@ def check(options: MapOptions, *, reduced: bool) -> None:
 
 
 def scheduled(options: MapOptions) -> MapOptions:
-    """Return the options for the scheduler: it retries nothing that Lambda retries, and takes each task by itself."""
+    """Return the options for the scheduler: Lambda does the retries, and each task is sent alone."""
     return replace(options, retries=0, retry_errors=False, chunksize=1)
 
 
 def handed_over(result: MapResult) -> MapResult:
-    """Wait until Lambda has all tasks.
+    """Wait until Lambda has accepted all tasks.
 
     Raises
     ------
     LithopsMagicError
-        It does not take them.
+        Lambda does not accept them.
     """
     try:
         while result.snapshot().state == "preparing":
@@ -112,7 +112,7 @@ def start(job: Job, function: Function, items: Items, settings: Settings, option
 
 
 def stopping(job: Job, stop: Callable[[], None]) -> None:
-    """Have the job's cancellation do this as well, in a thread of its own."""
+    """Have the job's cancellation also call `stop`, in a thread of its own."""
     send_nothing = job.on_cancel
 
     def cancel() -> None:

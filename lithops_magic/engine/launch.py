@@ -1,4 +1,4 @@
-"""What every job begins with, new or run again: its function pickled, its places known, its scheduler started."""
+"""What starting any job, new or rerun, has in common: pickle the function, set up its storage, start its scheduler."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def launch(
     *,
     waits: bool = False,
 ) -> Job:
-    """Start a job; `function` and `items` are what its tasks need, also where some of them are done already."""
+    """Start a job; `function` and `items` are what its tasks need, even if some tasks are done already."""
     setup = Setup(
         env=dict(options.env), processes=settings.worker_processes, locals=options.locals, starmap=options.starmap
     )
@@ -82,6 +82,6 @@ def rerun(
 ) -> Job:
     """Rerun tasks of a job that has ended; the job returned already has the other tasks' values."""
     items = Items([job.item(index) for index in indices])
-    # A retry is waited for, even if the first run was detached.
+    # The user waits for a retry, even if the first run was detached.
     options = replace(options, detach=False)
     return launch(job.rerun(indices, options), function, items, settings, options)

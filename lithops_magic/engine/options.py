@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from lithops_magic.config import Settings
 
 KEEP_AFTER = 5.0
-"""Seconds: a result that took longer is worth the hundred-thousandth of a dollar that it costs to keep it."""
+"""Seconds: keeping a result that took longer is worth the hundred-thousandth of a dollar it costs."""
 
 Callback = Callable[[Any, Any], object]
-"""Told each event of a job, and the job as it was then (``lithops_magic.callbacks``)."""
+"""Receives each event of a job and its state at the time (``lithops_magic.callbacks``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +102,11 @@ class MapOptions:
 
     @property
     def keeping(self) -> dict[str, list[str]]:
-        """What a worker must know of keeping outcomes in S3: the first one stays, so it must not be a retried error."""
+        """What a worker must know to keep outcomes in S3: the first one is final, so it must not be retryable."""
         return {"again": ["error"]} if self.retry_errors else {}
 
     def applied_to(self, settings: Settings) -> Settings:
-        """Return the settings with what these options say of the function itself."""
+        """Return the settings, overridden by the options that concern the function itself."""
         chosen = {SETTING_OF[name]: getattr(self, name) for name in ("memory", "timeout", "tmp")}
         return settings.replace(**{name: value for name, value in chosen.items() if value is not None})
 
@@ -123,12 +123,12 @@ NAMES = tuple(field.name for field in fields(MapOptions))
 
 
 def check_names(names: Mapping[str, Any], allowed: tuple[str, ...] = NAMES, caller: str = "") -> None:
-    """Refuse options that do not exist.
+    """Reject unknown options.
 
     Raises
     ------
     MisuseError
-        There is one; the message says what was probably meant.
+        There is one; the message suggests what was probably meant.
     """
     for name in names:
         if name not in allowed:
@@ -212,7 +212,7 @@ def _pair(value: Any) -> tuple[Any, ...]:
 def _pairs(name: str, value: Any) -> tuple[tuple[str, str], ...]:
     wanted = "names and values, such as {'DEBUG': '1'}"
     try:
-        # A text of two characters could be taken apart as well.
+        # A string of two characters would unpack as a pair, too.
         pairs = tuple(
             (key, text) for key, text in map(_pair, value.items() if isinstance(value, Mapping) else value or ())
         )
@@ -220,7 +220,7 @@ def _pairs(name: str, value: Any) -> tuple[tuple[str, str], ...]:
         raise _wrong(name, wanted, value) from None
     for key, text in pairs:
         if not isinstance(key, str) or not key or "=" in key or not isinstance(text, str):
-            # Not the value, which may be secret.
+            # Name the key, not the value, which may be secret.
             raise MisuseError(f"{name} must be {wanted}, all of them strings: look at {key!r}")
     return pairs
 
@@ -254,7 +254,7 @@ def _callables(name: str, value: Any) -> tuple[Callback, ...]:
 
 
 _NEEDED = frozenset(field.name for field in fields(MapOptions) if field.default is not None)
-"""Options for which None is checked like any other value."""
+"""Options for which None is validated like any other value."""
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "memory": _whole(limits.MEMORY),

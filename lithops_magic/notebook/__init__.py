@@ -1,1 +1,1 @@
-"""The magics: everything that needs IPython."""
+"""The magics, and everything else that needs IPython."""

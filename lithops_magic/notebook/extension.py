@@ -1,4 +1,4 @@
-"""Loads the magics into an IPython shell, and takes them out again without a trace."""
+"""Loads the magics into an IPython shell, and removes them without a trace."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     ours = magics, *_ = [registry.pop(kind.__name__) for kind in _OURS]
     for one in ours:
         shell.configurables.remove(one)
-    # %config writes into the shell's own configuration too.
+    # %config also writes to the shell's own configuration.
     shell.config.pop(_NAME, None)
     if magics.from_profile is not None:
         shell.config[_NAME] = magics.from_profile

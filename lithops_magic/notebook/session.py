@@ -1,4 +1,4 @@
-"""What this notebook runs with, where that is not simply what the configuration says."""
+"""The settings that this notebook uses, if they differ from the configuration."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Session:
 
     def __init__(self) -> None:
         self.settings: Settings | None = None
-        """None: as the configuration says at each run."""
+        """None: read the configuration for each run."""
 
     def load(self, *, local: bool | None = None, profile: str | None = None) -> Settings:
-        """Return the settings of the next run; `local` and `profile` win over everything.
+        """Return the settings for the next run; `local` and `profile` override everything else.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Which distributions and local modules a function needs, and the layers that hold them. Knows no AWS, no IPython."""
+"""The distributions and local modules a function needs, and the layers that hold them. Uses neither AWS nor IPython."""
 
 from __future__ import annotations
 

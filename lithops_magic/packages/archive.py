@@ -1,4 +1,4 @@
-"""Zips that are the same byte for byte whenever their contents are."""
+"""Reproducible zips: the same contents give the same bytes."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ try:
     from isal.isal_zlib import compressobj, crc32
 
     _LEVEL, _MEMORY = 3, 2
-    """Its best: five times as fast as zlib's 5, and a tenth larger; more memory makes libraries larger."""
-except ImportError:  # there is none for this processor
+    """The maximum: five times as fast as zlib's level 5, output a tenth larger; more memory makes libraries larger."""
+except ImportError:  # not available for this processor
     from zlib import compressobj, crc32  # type: ignore[assignment]
 
     _LEVEL, _MEMORY = 5, zlib.DEF_MEM_LEVEL
-    """A third faster than 6, and hardly larger."""
+    """A third faster than level 6, and hardly larger output."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _FILE, _PROGRAM = 0o100644 << 16, 0o100755 << 16
 CORES = os.cpu_count() or 1
 _HEADER = 30
-"""Bytes of a member's header before its name; the lengths of what follows it stand at the end of these."""
+"""Bytes of a member's header before its name; they end with the lengths of the name and the extra field."""
 
 
 Files = Iterable[tuple[str, Path | bytes]]
-"""Names in the archive, and what they hold or where that is."""
+"""Names in the archive, each with contents or a path."""
 Read = Callable[[Path], bytes]
 
 
@@ -45,23 +45,23 @@ def zip_bytes(files: Files) -> bytes:
 
 
 def zip_file(path: Path, files: Files, read: Read = Path.read_bytes, programs: str = "\0") -> int:
-    """Write a zip of `files`, of which only a few are in memory at once, and return the bytes of what is in it.
+    """Write a zip of `files`, holding only a few in memory at once, and return the unzipped size in bytes.
 
     Parameters
     ----------
     read
-        Returns what is to be there of a file here.
+        Returns the contents to store for a local file.
     programs
-        How names of files begin that are made executable.
+        Prefix of the files that are made executable.
     """
     with path.open("wb") as file:
         return _write(file, files, read, programs)
 
 
 def join(path: Path, zips: Iterable[tuple[Path | bytes, str]]) -> None:
-    """Write a zip of what is in others, below a folder of each, without compressing anything again.
+    """Merge zips into one, each below a folder, without recompressing anything.
 
-    Of two files of one name the first counts.
+    If two files have the same name, the first wins.
     """
     with path.open("wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for source, folder in zips:
@@ -86,7 +86,7 @@ def _compressed(data: bytes, member: zipfile.ZipInfo) -> bytes:
 
 def _write(file: IO[bytes], files: Files, read: Read = Path.read_bytes, programs: str = "\0") -> int:
     waiting, size = iter(sorted(files, key=lambda entry: entry[0])), 0
-    # Compression lets go of Python's lock: all cores compress.
+    # Compression releases the GIL, so threads use all cores.
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive, ThreadPoolExecutor(CORES) as pool:
         while some := list(itertools.islice(waiting, 64 * CORES)):
             for info, data in pool.map(partial(_member, read), some):
@@ -118,7 +118,7 @@ def _info(name: str, attributes: int) -> zipfile.ZipInfo:
 
 
 def _append(archive: zipfile.ZipFile, file: IO[bytes], info: zipfile.ZipInfo, compressed: bytes) -> None:
-    """Do what `writestr` does, with what is compressed already."""
+    """Do what `writestr` does, but with data that are compressed already."""
     info.header_offset = file.tell()
     file.write(info.FileHeader(zip64=False))
     file.write(compressed)

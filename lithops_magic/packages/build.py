@@ -1,4 +1,4 @@
-"""Builds what layers are made of: each distribution fetched or copied, trimmed, zipped, and kept by what went in."""
+"""Builds the pieces of layers: each distribution is fetched or copied, trimmed, zipped, and cached by its input."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ from lithops_magic.packages.trim import trim, trims
 from lithops_magic.packages.uv import IndexUnreachable, Unresolvable, Uv
 
 FORMAT = 9
-"""Changes whenever the same input gives another layer."""
+"""Change it whenever the same input gives a different layer."""
 
 _OWN = ""
-"""The name of the piece that no distribution owns."""
+"""Name of the piece with modules that no distribution owns."""
 
 FOLDER = "python"
 """Where Lambda looks for packages in a layer."""
 _THERE = f"/opt/{FOLDER}"
-"""Where that is in a sandbox."""
+"""The same folder in a sandbox."""
 _BIN, _PROGRAMS = "bin/", ("bin", "Scripts")
-"""Where it looks for programs, and where these are here."""
+"""Where Lambda looks for programs in a layer, and the local name of that folder."""
 
 _PYTHON = re.compile(rb"\A#![^\n]*python[^\n]*\n|\A#!/bin/sh\n'''exec' [^\n]*\n' '''\n")
-"""How an installer begins a program, the second where the path is long."""
+"""First line of programs as installers write it; the second form is for long paths."""
 
 
 Check = Callable[[int, Sequence[Shipped]], None]
-"""Told how many bytes all is, and of what, before any of it is compressed; it may refuse that."""
+"""Told the total size and the contents before anything is compressed; may refuse them."""
 
 
 def build(
@@ -59,14 +59,14 @@ def build(
     notify: Callable[[str], None],
     check: Check = lambda *_: None,
 ) -> list[Layer]:
-    """Return a piece of a layer for each distribution in `resolution`, and one of modules that no distribution owns.
+    """Return a piece of a layer for each distribution in `resolution`, and one for modules that no distribution owns.
 
-    A piece is built once for all layers. Of two that have a file of the same name, the first one's counts.
+    A piece is built only once and shared by all layers. If two pieces have the same file, the first wins.
 
     Raises
     ------
     PackageError
-        A wheel cannot be fetched, or it is all too much.
+        A wheel cannot be fetched, or the total is too large.
     """
     keys = dict(_keys(resolution, unowned, uv.target))
     known = {name: piece for name, key in keys.items() if (piece := recall(cache.read(_file(key)), cache))}
@@ -93,7 +93,7 @@ def build(
 
 @dataclass(frozen=True)
 class _Made:
-    """What a piece is made of."""
+    """The contents of a piece."""
 
     key: str
     """Its name among the pieces."""
@@ -105,12 +105,12 @@ class _Made:
 
     @functools.cached_property
     def size(self) -> int:
-        """Bytes, debug symbols included."""
+        """Size in bytes, including debug symbols."""
         return sum(path.stat().st_size for path in self.files.values()) + sum(map(len, self.bytecode.values()))
 
 
 def _keys(resolution: Resolution, unowned: Sequence[Unit], target: Target) -> Iterator[tuple[str, str]]:
-    """Yield the name of each piece and what it follows from, those first whose files count."""
+    """Yield each piece's name and what it is determined by; pieces whose files win come first."""
     always = [FORMAT, target.minor, target.architecture, platform.platform() if target.here else "", trims()]
     always += [bytecode.kind(target), _reads_columns(resolution)]
     if unowned:
@@ -139,7 +139,7 @@ def _without(resolution: Resolution, known: Container[str]) -> Resolution:
 def _prepare(
     resolution: Resolution, unowned: Sequence[Unit], uv: Uv, folder: Path, notify: Callable[[str], None]
 ) -> Iterator[_Made]:
-    """Yield what pieces are made of; what uv fetches is put into `folder`."""
+    """Yield the contents of pieces; what uv fetches is put into `folder`."""
     if unowned:
         files = {file.name: file.path for unit in unowned for file in files_of_unit(unit)}
         yield _Made(_OWN, ", ".join(unit.name for unit in unowned), "", trim(files))
@@ -153,7 +153,7 @@ def _prepare(
 
 
 def _split(folder: Path, names: Iterable[str]) -> Iterator[_Made]:
-    """Yield a piece for each distribution, as it lists its files itself; what none lists goes with the first."""
+    """Yield a piece for each distribution according to its own file list; unlisted files go with the first."""
     found = [Distribution.at(metadata) for metadata in sorted(folder.glob("*.dist-info"))]
     by_name = {str(canonicalize_name(name_of(one))): one for one in found}
     left = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
@@ -183,13 +183,13 @@ def _zip(made: _Made, cache: Cache) -> Layer:
     places = ((name if name.startswith(_BIN) else f"{FOLDER}/{name}", source) for name, source in files.items())
     with cache.scratch() as scratch:
         size = zip_file(scratch / "zip", places, _content, _BIN)
-        # Modules that no distribution owns are in no list of packages.
+        # Modules that no distribution owns do not appear in lists of packages.
         shipped = (Shipped(made.name, made.version, size, made.of_numpy_1),) if made.key != _OWN else ()
         return keep(scratch / "zip", size, cache, shipped)
 
 
 def _content(path: Path) -> bytes:
-    """Return what is shipped of a file: libraries without what debuggers read, programs with the function's Python."""
+    """Return a file as shipped: libraries without debug data, programs with the function's Python."""
     data = path.read_bytes()
     if data.startswith(b"#!"):
         return _PYTHON.sub(b"#!/usr/bin/env python3\n", data, count=1) if path.parent.name in _PROGRAMS else data
@@ -197,12 +197,12 @@ def _content(path: Path) -> bytes:
 
 
 def install(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str], None]) -> None:
-    """Put everything in `resolution` into `folder`, as an installer does.
+    """Install everything in `resolution` into `folder`.
 
     Raises
     ------
     PackageError
-        A wheel cannot be fetched, or a source not be built for the target.
+        A wheel cannot be fetched, or a source distribution cannot be built for the target.
     """
     if resolution.fetched:
         _fetch(resolution, uv, folder, notify)
@@ -210,7 +210,7 @@ def install(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str]
     for part in resolution.copied:
         copy(shippable_files(part.distribution), folder)
     for part in resolution.unchanged:
-        # What was edited here since it was installed is edited there as well.
+        # Apply the local edits made since installation.
         copy(((file.name, file.path) for file in edited_files(part.distribution)), folder)
 
 
@@ -234,12 +234,12 @@ def _fetch(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str],
 
 
 def _refuse_altered(folder: Path) -> None:
-    """Refuse a wheel that is not what its own list of files says: installers do not look.
+    """Refuse a wheel whose files do not match its own RECORD, because installers do not check.
 
     Raises
     ------
     PackageError
-        A file in it is another one.
+        A file does not match.
     """
     for metadata in sorted(folder.glob("*.dist-info")):
         distribution = Distribution.at(metadata)
@@ -252,7 +252,7 @@ def _refuse_altered(folder: Path) -> None:
 
 
 def _refuse_compiled(folder: Path, target: Target) -> None:
-    """Refuse what was built on this machine and only runs there."""
+    """Refuse extension modules that were built on this machine and run only here."""
     for metadata in folder.glob("*.dist-info"):
         distribution = Distribution.at(metadata)
         if not is_pure(distribution):
@@ -264,7 +264,7 @@ def _refuse_compiled(folder: Path, target: Target) -> None:
 
 
 def _refuse_numpy_2(packages: Sequence[Shipped]) -> None:
-    """Refuse what was compiled for NumPy 1 beside NumPy 2: it crashes.
+    """Refuse packages compiled for NumPy 1 if NumPy 2 is shipped, because they crash with it.
 
     Raises
     ------
@@ -281,11 +281,11 @@ def _refuse_numpy_2(packages: Sequence[Shipped]) -> None:
 
 
 def copy(files: Iterable[tuple[str, Path]], folder: Path) -> None:
-    """Put files where an installer would."""
+    """Copy files to where an installer would put them."""
     for name, source in files:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        # It may be a link into uv's cache, which is not ours to write.
+        # The existing file may be a link into uv's cache, which must not be changed.
         target.unlink(missing_ok=True)
         shutil.copy(source, target)
 

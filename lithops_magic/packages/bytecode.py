@@ -1,8 +1,8 @@
-"""Gives packages the bytecode that a cold start loads: a sandbox cannot write its own, and would compile each time.
+"""Adds the bytecode that a cold start loads: a sandbox cannot write its own, and would compile every time.
 
-It names the hash of its source, so that it never counts for another one: of the same name in another layer, say.
-It has no columns, a fifth of its size, of which tracebacks make what they underline, unless a package is shipped that
-finds out by them how it was called.
+Bytecode is bound to the hash of its source, so it never applies to another file, such as one of the same name in
+another layer. Column positions, a fifth of its size, are left out (tracebacks use them to underline code), unless a
+shipped package uses them to find out how it was called.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ _OPTIONS = ("-S", "-s", "-P", "-B", "-W", "ignore", "--check-hash-based-pycs", "
 _WITHOUT_COLUMNS = ("-X", "no_debug_ranges")
 
 READS_COLUMNS = "executing"
-"""The distribution by which others, such as varname, read columns."""
+"""The distribution that others, such as varname, use to read columns."""
 
 
 def kind(target: Target) -> str:
-    """Return what tells one Python's bytecode from another's; empty where the target's cannot be made here."""
+    """Return what distinguishes one Python's bytecode from another's; empty if the target's cannot be produced here."""
     same = target.minor == sys.version_info.minor and sys.version_info.releaselevel == "final"
     return importlib.util.MAGIC_NUMBER.hex() if same and sys.implementation.name == "cpython" else ""
 
 
 def compiled(files: Mapping[str, Path], folder: str, installed: str, *, columns: bool) -> dict[str, bytes]:
-    """Return the bytecode of those of `files` that importing loads, by its name beside them.
+    """Return the bytecode of those `files` that imports load, by the name of the bytecode file.
 
     Parameters
     ----------
     folder
-        Where the files will lie.
+        Where the files will be.
     installed
-        Where this machine's Python may have the same ones, and their bytecode; empty: where they are.
+        Where this machine's Python may have the same files and their bytecode; empty: in the files' own folders.
     columns
-        Whether somebody reads them.
+        Whether to include columns.
     """
     options = (*_OPTIONS, *(() if columns else _WITHOUT_COLUMNS))
     sources = {name: str(path.absolute()) for name, path in files.items() if name.endswith(".py")}
@@ -56,6 +56,6 @@ def compiled(files: Mapping[str, Path], folder: str, installed: str, *, columns:
         stderr=subprocess.DEVNULL,
         check=False,
     )
-    # What is compiled without is compiled by the sandbox: nothing to fail for.
+    # Not worth failing for: the sandbox compiles whatever lacks bytecode.
     made: dict[str, bytes] = marshal.loads(done.stdout) if done.returncode == 0 else {}
     return made

@@ -1,4 +1,4 @@
-"""Files kept from one run to the next, in a folder of the user's own."""
+"""Files cached between runs in a folder of the user's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEPT = 30 * 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """A folder of files that are written whole or not at all."""
+    """A folder of files that are written atomically."""
 
     folder: Path
 
@@ -31,7 +31,7 @@ class Cache:
         return cls(folder)
 
     def read(self, name: str) -> str | None:
-        """Return what a file says, and note that it was used; None if there is none."""
+        """Return a file's contents and mark it as used; None if it does not exist."""
         path = self.folder / name
         try:
             text = path.read_text(encoding="utf-8")
@@ -41,7 +41,7 @@ class Cache:
         return text
 
     def write(self, name: str, data: bytes) -> Path:
-        """Write a file, and remove what has not been used for long."""
+        """Write a file, and delete files that have not been used for long."""
         with self.scratch() as folder:
             (folder / "file").write_bytes(data)
             return self.take(folder / "file", name)
@@ -55,14 +55,14 @@ class Cache:
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
-        """Lend a folder on the same disk."""
+        """Provide a temporary folder on the same disk."""
         with tempfile.TemporaryDirectory(dir=self.folder, prefix="build-") as folder:
             yield Path(folder)
 
     def _collect(self) -> None:
         oldest = time.time() - KEPT
         for path in self.folder.iterdir():
-            # Another notebook may be doing the same.
+            # Another notebook may be deleting it, too.
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < oldest:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()

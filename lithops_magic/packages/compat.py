@@ -1,4 +1,4 @@
-"""Whether compiled code that is installed here runs on a target as it is."""
+"""Whether compiled code installed here runs on a target unchanged."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _SYMBOL = re.compile(rb"GLIBC_(\d+)\.(\d+)")
 _SYSTEM = re.compile(r"(?:ld-linux.*|lib(?:c|m|pthread|dl|rt|util|gcc_s|stdc\+\+|z|resolv)\.so\.\d+|libpython3.*)")
 """Libraries that every runtime has."""
 _OF_NUMPY_1, _OF_NUMPY_2 = re.compile(rb"numpy\.core\._?multiarray"), b"numpy._core"
-"""What modules import NumPy's C interface from: those that know the second name run with both."""
+"""Modules that provide NumPy's C API: code that knows the second name runs with both NumPy 1 and 2."""
 
 _MACHINES = {62: "x86_64", 183: "aarch64"}
-"""In the header of an ELF file (System V ABI, `e_machine`)."""
+"""Processors in the header of an ELF file (System V ABI, `e_machine`)."""
 
 
 def is_this_platform(target: Target) -> bool:
-    """Whether builds for this machine can be builds for the target."""
+    """Whether builds for this machine may run on the target."""
     return target.here or (
         sys.platform == "linux" and platform.machine() == target.machine and sys.version_info.minor == target.minor
     )
 
 
 def fits(distribution: Distribution, target: Target) -> bool:
-    """Whether its installed files are those of a wheel that the target takes as well."""
+    """Whether its installed files come from a wheel that the target accepts, too."""
     if not is_this_platform(target) or not files_of(distribution):
         return False
     if target.here:
@@ -48,7 +48,7 @@ def _fits(match: re.Match[str], target: Target) -> bool:
 
 
 def runs(paths: Iterable[Path], target: Target) -> bool:
-    """Whether libraries ask for nothing but one another and what the target's system has, in its version."""
+    """Whether libraries need only one another and what the target's system has in its version."""
     if target.here:
         return True
     files = [path for path in paths if is_library(path)]
@@ -57,13 +57,13 @@ def runs(paths: Iterable[Path], target: Target) -> bool:
 
 
 def runs_installed(distribution: Distribution, target: Target) -> bool:
-    """Whether all that is compiled in an installed distribution runs on the target."""
+    """Whether all compiled files of an installed distribution run on the target."""
     paths = [file.path for file in files_of(distribution)]
     return bool(paths) and runs(paths, target)
 
 
 def is_of_numpy_1(paths: Iterable[Path]) -> bool:
-    """Whether something was compiled for NumPy 1 alone, and crashes with NumPy 2."""
+    """Whether any library was compiled for NumPy 1 only and crashes with NumPy 2."""
     for path in paths:
         if path.name.endswith(".so") and path.is_file():
             data = path.read_bytes()
@@ -92,7 +92,7 @@ def _runs(path: Path, brought: set[str], target: Target) -> bool:
 
 
 def _needed(data: bytes) -> Iterator[str]:
-    """Yield the libraries that an ELF file of 64 bits asks for."""
+    """Yield the libraries that a 64-bit ELF file depends on."""
     start, size, count = (struct.unpack_from(kind, data, at)[0] for kind, at in (("<Q", 32), ("<H", 54), ("<H", 56)))
     segments = [struct.unpack_from("<IIQQQQ", data, start + number * size) for number in range(count)]
     dynamic = next(((segment[2], segment[5]) for segment in segments if segment[0] == 2), (0, 0))

@@ -1,9 +1,9 @@
-"""Compiles the modules of one distribution that importing it loads; a program of its own, which imports nothing of us.
+"""Compiles the modules of a distribution that imports load; a separate program that imports none of our modules.
 
-Where the Python that runs the notebook has compiled the same source before, that is taken, in a fifth of the time. Each
-distribution has a process that has compiled nothing else, so that the same source gives the same bytes either way, but
-for the few modules in which Python itself merges equal functions or sets of constants differently.
-It imports little, because that would take longer than most distributions take.
+If the notebook's Python has compiled the same source before, that bytecode is reused in a fifth of the time. Each
+distribution is compiled in a fresh process, so that the same source gives the same bytes either way, except for the
+few modules in which Python itself merges equal functions or sets of constants differently. It imports little, because
+imports would take longer than compiling most distributions.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from types import CodeType
 _CHECKED_HASH = 0b11
 """Python compares the source's hash and recompiles bytecode that does not match (PEP 552)."""
 _FUNCTION = 1
-"""Flag of code that runs when it is called (CO_OPTIMIZED of `inspect`, which takes long to import)."""
+"""Flag of code that runs when called (CO_OPTIMIZED of `inspect`, which is slow to import)."""
 _RARELY_IMPORTED = {"conftest", "distutils", "f2py", "setup", "test", "testing", "tests"}
 _LOADS = {opcode.opmap[name] for name in ("LOAD_CONST", "LOAD_SMALL_INT") if name in opcode.opmap}
 _IMPORT = opcode.opmap["IMPORT_NAME"]
 _NAMES = {opcode.opmap["LOAD_NAME"]: 0, opcode.opmap["LOAD_ATTR"]: int(sys.version_info >= (3, 12))}
-"""What reads a name, with the bits of its argument that say something else."""
+"""Instructions that read a name, with the number of argument bits that are flags."""
 _UNLESS = {code for name, code in opcode.opmap.items() if name.startswith("POP_JUMP") and name.endswith("IF_FALSE")}
 
 
 def main() -> None:
-    """Read from stdin where sources are, by their names in the layer, and write bytecode, by its names there."""
-    gc.disable()  # nothing is in circles
+    """Read paths of sources by their names in the layer from stdin, and write bytecode by its name there to stdout."""
+    gc.disable()  # there are no reference cycles to collect
     sources, folder, installed = marshal.load(sys.stdin.buffer)
     marshal.dump(dict(compiled(sources, folder, installed)), sys.stdout.buffer)
 
 
 def compiled(sources: Mapping[str, str], folder: str, installed: str = "") -> Iterator[tuple[str, bytes]]:
-    """Yield the bytecode of what is loaded by ``import package`` and ``import package.part``, and what that imports.
+    """Yield the bytecode loaded by ``import package`` and ``import package.part``, and by their imports.
 
     Parameters
     ----------
     sources
-        Source files by their names, such as ``package/part.py``.
+        Paths of source files by name, such as ``package/part.py``.
     folder
-        Where they will lie.
+        Where they will be.
     installed
-        Where this machine's Python may have the same modules, and their bytecode; empty: where the sources are.
+        Where this machine's Python may have the same modules and their bytecode; empty: where the sources are.
     """
     modules = {_module(name): name for name in sorted(sources) if _is_importable(name)}
     waiting = [module for module in modules if _is_likely(module, modules)]
@@ -59,7 +59,7 @@ def compiled(sources: Mapping[str, str], folder: str, installed: str = "") -> It
         try:
             code = _Loader(module, f"{folder}/{name}", source, here).code()
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue  # a template, or for another Python
+            continue  # a template, or code for another Python version
         yield _place(name), _header(source) + marshal.dumps(code)
         package = module if name.endswith("/__init__.py") else module.rpartition(".")[0]
         for imported in _with_parents(imports(code, package)):
@@ -69,7 +69,7 @@ def compiled(sources: Mapping[str, str], folder: str, installed: str = "") -> It
 
 
 class _Loader(SourceFileLoader):
-    """Takes the bytecode that this machine's Python would load for the same source, which is quick, or compiles it."""
+    """Takes bytecode that this machine's Python would load for the same source, which is fast, or compiles it."""
 
     def __init__(self, module: str, path: str, source: bytes, installed: str) -> None:
         super().__init__(module, path)
@@ -80,22 +80,22 @@ class _Loader(SourceFileLoader):
         """Return the module's code."""
         try:
             return self.get_code(self.name) or self.source_to_code(self._source, self.path)
-        except (ImportError, EOFError, TypeError):  # what was kept is damaged
+        except (ImportError, EOFError, TypeError):  # the cached bytecode is damaged
             return self.source_to_code(self._source, self.path)
 
     def source_to_code(self, data: bytes, path: str) -> CodeType:  # type: ignore[override]
-        """Compile it, and make of it what is loaded from bytecode, so that this is written down in the same way."""
+        """Compile, then marshal and unmarshal, so that the bytes are the same as for cached bytecode."""
         found: CodeType = marshal.loads(marshal.dumps(super().source_to_code(data, path)))
         return found
 
     def path_stats(self, _: str) -> Mapping[str, float]:
-        """Return by what bytecode is known to be of the source that is installed, if that is the one to compile."""
+        """Return the stats by which bytecode matches the installed source, if that is the source to compile."""
         if _read(self._installed) != self._source:
             raise OSError
         return super().path_stats(self._installed)
 
     def get_data(self, path: str) -> bytes:
-        """Return the source, or what lies beside the installed one."""
+        """Return the source, or the bytecode next to the installed one."""
         if path == self.path:
             return self._source
         return _read(os.path.join(os.path.dirname(self._installed), "__pycache__", os.path.basename(path)))
@@ -107,7 +107,7 @@ def _read(path: str) -> bytes:
 
 
 def imports(code: CodeType, package: str) -> Iterator[str]:
-    """Yield what running a module's code imports; functions in it are not run, and nothing is a type checker."""
+    """Yield what running a module's code imports; functions are not run, and TYPE_CHECKING is false."""
     extended = skipped = 0
     loaded: list[object] = [0, None]
     name = ""
@@ -153,7 +153,7 @@ def _is_importable(name: str) -> bool:
 
 
 def _is_likely(module: str, modules: Mapping[str, str]) -> bool:
-    """Whether programs import it by its own name: a top-level module, or a public part of it."""
+    """Whether programs are likely to import it directly: a top-level module, or a public part of one."""
     parts = module.split(".")
     above = sum(".".join(parts[:count]) in modules for count in range(1, len(parts)))
     private = any(part.startswith("_") for part in parts[1:])

@@ -1,4 +1,4 @@
-"""Reads conda's environment files: what of it is installed here, and what it has pip install."""
+"""Reads conda environment files: the packages installed here, and what pip is to install."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _NOT_PACKAGES = ("python", "pip", "nodefaults", "_libgcc_mutex", "")
 _ENTRY = re.compile(r"(?:[^\s=<>!~\[]*::)?\s*([\w.-]*)\s*(.*)", re.DOTALL)
 _IN_BRACKETS = re.compile(r"""version\s*=\s*['"]?([^'"\]]*)""")
 _OF_FILES = ("-r", "--requirement", "-e", "--editable")
-"""pip's options in front of a file or folder."""
+"""pip's options that precede a file or folder."""
 
 
 def words_of(path: Path) -> list[str]:
-    """Return what an environment file asks for, as words of ``--packages``.
+    """Return the requirements of an environment file as words for ``--packages``.
 
     Raises
     ------
     PackageError
-        It cannot be read, or has a package that is not installed here under its name: on PyPI that may be another's.
+        It cannot be read, or a package is not installed here under its name: PyPI may have another one of that name.
     """
     import yaml
 
@@ -74,7 +74,7 @@ def _of_conda(path: Path, entry: str) -> Iterator[str]:
 
 
 def _fits(version: str, wanted: str) -> bool:
-    """Whether a version is one that conda would take; where it says more than versions, it counts as one."""
+    """Whether conda would accept a version; a requirement that specifies more than versions is met."""
     if wanted.startswith("["):
         wanted = found[1] if (found := _IN_BRACKETS.search(wanted)) else ""
     wanted = re.sub(r"^(==?|[<>!~]=?)\s+", r"\1", wanted.strip()).split(" ")[0]
@@ -89,7 +89,7 @@ def _fits(version: str, wanted: str) -> bool:
 
 
 def _of_pip(path: Path, line: str) -> str:
-    """Return a line of what pip is to install; files and folders are named from where the environment's file is."""
+    """Return a line for pip; files and folders are relative to the environment file."""
     option, _, rest = line.replace("=", " ", 1).partition(" ") if line.startswith("--") else line.partition(" ")
     if option in _OF_FILES:
         line = rest.strip()

@@ -1,4 +1,4 @@
-"""The files that tasks are to find in their working folder, as the user lists them."""
+"""The files for the tasks' working folder, as listed by the user."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from lithops_magic.errors import PackageError
 from lithops_magic.working_folder import working_folder
 
 Data = tuple[tuple[str, Path], ...]
-"""Names in the tasks' working folder, and where the files are here."""
+"""Names in the tasks' working folder, each with its local path."""
 
 LARGEST = 262_144_000
-"""Bytes of a function and its layers, unzipped (AWS Lambda quotas: 250 MB); data have no more than that either."""
+"""Maximum unzipped bytes of a function and its layers (AWS Lambda quotas: 250 MB); data get no more than that."""
 
 _LOOKS = {
     *("exists", "glob", "iglob", "is_dir", "is_file", "isdir", "isfile", "iterdir", "listdir", "rglob", "scandir"),
     "walk",
 }
-"""Functions and methods that find nothing, and say nothing, where a file is not there."""
+"""Functions and methods that silently find nothing if a file is missing."""
 _LONGEST = 200
-"""Characters of a text that may name a file."""
+"""Maximum characters of a string that may name a file."""
 _NEVER = {".git", ".ipynb_checkpoints", "__pycache__"}
 
 
 def listed(words: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None) -> Data:
-    """Return the files that paths name, patterns and folders included.
+    """Return the files that the paths name, including patterns and folders.
 
-    What lies below the notebook's folder keeps its path from there; anything else goes by its own name.
+    Files below the notebook's folder keep their relative path; others are placed under their own name.
 
     Raises
     ------
     PackageError
-        There is none, it cannot be read, two have one name, or they are too large.
+        A path matches nothing or cannot be read, two files have the same name, or they are too large.
     """
     found: dict[str, Path] = {}
     size = 0
@@ -54,7 +54,7 @@ def listed(words: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | No
 
 
 def looked_for(codes: Iterable[CodeType], shipped: Data) -> list[str]:
-    """Return the names and patterns in code that looks for files, of what is in this folder and is not shipped."""
+    """Return names and patterns in code that looks for files, if they match local files that are not shipped."""
     found: dict[str, None] = {}
     waiting = list(codes)
     while waiting:
@@ -90,7 +90,7 @@ def _below(word: str) -> Iterator[tuple[str, Path]]:
 
 
 def _start(path: Path) -> Path:
-    """Return the folder from which the names of what is in `path` count."""
+    """Return the folder to which the names of files in `path` are relative."""
     here, whole = working_folder(), Path(os.path.abspath(path))  # noqa: PTH100 - a link keeps its name
     return here if whole.is_relative_to(here) else whole.parent
 
@@ -99,7 +99,7 @@ def _files(path: Path, word: str, seen: set[Path]) -> Iterator[Path]:
     path = Path(os.path.abspath(path))  # noqa: PTH100 - a link keeps its name
     try:
         if path.is_dir():
-            if path.resolve() in seen:  # a link that leads back
+            if path.resolve() in seen:  # a link to a parent folder
                 return
             for each in sorted(path.iterdir()):
                 if each.name not in _NEVER and (each.is_dir() or each.is_file()):

@@ -1,4 +1,4 @@
-"""From installed modules to the installed distributions they belong to, and what those require on Lambda."""
+"""Maps installed modules to their distributions, and follows what those require on Lambda."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ NOT_SHIPPED = frozenset(
         "widgetsnbextension",
     }
 )
-"""Distributions of the notebook itself: a task has no notebook."""
+"""Distributions that only a notebook needs, not its tasks."""
 
 _FOR_GPUS = ("cuda-", "nvidia-", "pytorch-triton", "triton")
-"""How the names of what CUDA needs begin."""
+"""Name prefixes of CUDA's dependencies."""
 
 _ANY_SDK = "1.9999"
-"""A version that every requirement allows which does not insist on certain versions of AWS's SDK."""
+"""A version allowed by every requirement that does not insist on specific versions of AWS's SDK."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,30 +55,30 @@ class Part:
     """An installed distribution that a function needs."""
 
     name: str
-    """Canonical."""
+    """Canonical name."""
     distribution: Distribution = field(compare=False, repr=False)
     version: str
     pure: bool
-    """Whether its installed files run anywhere."""
+    """Whether its installed files run on any platform."""
     why: str
 
     @property
     def pin(self) -> str:
-        """The requirement that it fulfils."""
+        """The requirement for exactly this version."""
         return f"{self.name}=={self.version}"
 
 
 @dataclass(slots=True)
 class Closure:
-    """Everything that some roots require on Lambda."""
+    """Everything that some modules require on Lambda."""
 
     parts: dict[str, Part] = field(default_factory=dict)
     not_installed: dict[str, Requirement] = field(default_factory=dict)
-    """What is required there and not installed here."""
+    """Requirements that apply there and are not installed here."""
     unowned: list[Unit] = field(default_factory=list)
-    """Modules among the installed ones that belong to no distribution."""
+    """Installed modules that belong to no distribution."""
     used: set[str] = field(default_factory=set)
-    """Names of what the function itself uses, or was asked for; others are only required by these."""
+    """Names of distributions that the function uses directly or the user requested; these require the others."""
 
     @property
     def pure(self) -> list[Part]:
@@ -87,7 +87,7 @@ class Closure:
 
     @property
     def binary(self) -> list[Part]:
-        """The parts of which Lambda's platform needs its own build."""
+        """The parts for which Lambda's platform needs its own build."""
         return [part for part in self.parts.values() if not part.pure]
 
 
@@ -122,7 +122,7 @@ def close(
 
 
 def _is_left_out(requirement: Requirement) -> bool:
-    """Whether tasks do without it, or have it; what insists on a version of AWS's SDK does not mean Lambda's."""
+    """Whether tasks do without it or have it already; a requirement on the AWS SDK's version is not met by Lambda's."""
     name = canonicalize_name(requirement.name)
     insists = name in SDK and not requirement.specifier.contains(_ANY_SDK)
     return name in NOT_SHIPPED or (name in PROVIDED and not insists)
@@ -139,7 +139,7 @@ def _add(
     closure.parts.setdefault(name, Part(name, distribution, version_of(distribution), is_pure(distribution), why))
     yield from _requires(distribution, frozenset(requirement.extras), environment)
     if name in SDK:
-        # Its distributions fit each other in certain versions only.
+        # Only certain versions of the SDK's distributions fit together.
         others = ((other, installed(other)) for other in sorted(SDK))
         yield from ((Requirement(f"{other}=={version_of(here)}"), why) for other, here in others if here)
 
@@ -156,7 +156,7 @@ def _requires(
 
 
 def _is_for_gpus(distribution: Distribution, requirement: Requirement) -> bool:
-    """Whether only PyTorch's builds with CUDA require something; a function gets the one without."""
+    """Whether only PyTorch's CUDA builds require it; functions get the CPU build."""
     return (
         canonicalize_name(name_of(distribution)) == "torch"
         and canonicalize_name(requirement.name).startswith(_FOR_GPUS)
@@ -165,10 +165,10 @@ def _is_for_gpus(distribution: Distribution, requirement: Requirement) -> bool:
 
 
 def installed(name: str) -> Distribution | None:
-    """Return the distribution of this name, if it is installed here."""
+    """Return the distribution of this name; None if it is not installed here."""
     try:
         return importlib.metadata.distribution(name)
-    except (importlib.metadata.PackageNotFoundError, ValueError):  # ValueError: no name at all
+    except (importlib.metadata.PackageNotFoundError, ValueError):  # ValueError: the name is invalid
         return None
 
 
@@ -183,26 +183,26 @@ def owner_of(unit: Unit) -> Distribution | None:
         if _lists(distribution, unit.landmark):
             return distribution
     top = unit.name.partition(".")[0]
-    # Without a list of files, fall back to the names of modules.
+    # Without a file list, compare the names of modules.
     named = [one for one in beside if top in ((text(one, "top_level.txt") or "").split() or [name_of(one)])]
     unlisted = [one for one in named if not text(one, "RECORD")]
     if len(unlisted) == 1:
         return unlisted[0]
     try:
         names = importlib.metadata.packages_distributions().get(top, [])
-    except Exception:  # some distribution's metadata cannot be read: it need not be this one's
+    except Exception:  # unreadable metadata, possibly of another distribution
         return None
     return installed(names[0]) if len(set(names)) == 1 else None
 
 
 def _lists(distribution: Distribution, landmark: str) -> bool:
     record = text(distribution, "RECORD") or ""
-    # Windows' installers may write the other slash, and quotes where a name has a comma.
+    # Installers on Windows may write backslashes, and quote a name with a comma.
     return any(f"\n{name}," in f"\n{record}" for name in (landmark, landmark.replace("/", "\\"), f'"{landmark}"'))
 
 
 def is_pure(distribution: Distribution) -> bool:
-    """Whether the installed files run anywhere: those of a wheel for any platform, or nothing that is compiled."""
+    """Whether the installed files run on any platform: the wheel is universal, or nothing in it is compiled."""
     tags = [
         line.partition(":")[2].strip() for line in (text(distribution, "WHEEL") or "").splitlines() if "Tag:" in line
     ]
@@ -213,11 +213,11 @@ def is_pure(distribution: Distribution) -> bool:
 
 
 def is_from_files(distribution: Distribution) -> bool:
-    """Whether it was installed from a file or folder of this machine, or calls itself a local build (PEP 440)."""
+    """Whether it was installed from a local file or folder, or is marked as a local build (PEP 440)."""
     url = str(direct_url(distribution).get("url", ""))
     return url.startswith("file:") or "+" in version_of(distribution)
 
 
 def shippable_files(distribution: Distribution) -> Iterator[tuple[str, Path]]:
-    """Yield the installed files of a distribution, as they are named below a folder of packages."""
+    """Yield the installed files of a distribution, with their names below a folder of packages."""
     return ((file.name, file.path) for file in files_of(distribution) if file.path.is_file())

@@ -1,7 +1,7 @@
-"""Finds the user's own modules whose state in the notebook differs from their files.
+"""Finds the user's own modules that differ in the notebook from their files.
 
-A file was edited or deleted since it was imported, an attribute was patched, a global was set: what runs must be what
-the notebook has, so such modules travel by value.
+A file was edited or deleted since it was imported, an attribute was patched, or a global was set: tasks must run what
+the notebook has, so such modules are pickled by value.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from lithops_magic.packages.plain_values import Unknown, look, value_of
 from lithops_magic.packages.zipped import is_zipped
 
 _ours: set[str] = set()
-"""Modules that travel by value because of what was found here."""
+"""Modules that are pickled by value because of a difference found here."""
 
 
 def differing(units: Iterable[Unit], names: Iterable[str]) -> list[str]:
@@ -36,7 +36,7 @@ def differing(units: Iterable[Unit], names: Iterable[str]) -> list[str]:
 
 
 def _gone(names: list[str]) -> set[str]:
-    """Return those of `names`, and of what their globals come from, whose files are gone."""
+    """Return those of `names`, and of the modules their globals come from, whose files are gone."""
     found: set[str] = set()
     seen: set[str] = set()
     while names:
@@ -57,7 +57,7 @@ def _gone(names: list[str]) -> set[str]:
 
 
 def carry(units: Iterable[Unit], names: Iterable[str]) -> None:
-    """Have the modules `names` travel by value, and all of `units`, which may use them."""
+    """Have the modules `names` and all of `units`, which may use them, pickled by value."""
     wanted = {name for unit in units for name in _loaded(unit.name)} | {*names}
     for name in wanted - cloudpickle.list_registry_pickle_by_value():
         cloudpickle.register_pickle_by_value(sys.modules[name])
@@ -65,7 +65,7 @@ def carry(units: Iterable[Unit], names: Iterable[str]) -> None:
 
 
 def release() -> None:
-    """Have all modules travel by name again that do not only because of `carry`."""
+    """Undo `carry`: modules are pickled by name again, unless something else made them pickled by value."""
     for name in _ours:
         if name in sys.modules and name in cloudpickle.list_registry_pickle_by_value():
             cloudpickle.unregister_pickle_by_value(sys.modules[name])
@@ -73,7 +73,7 @@ def release() -> None:
 
 
 def _loaded(unit: str) -> list[str]:
-    # By value, our classes in a task would be others than here.
+    # If they were pickled by value, our classes would differ between task and notebook.
     return (
         []
         if unit in ours.UNITS
@@ -83,7 +83,7 @@ def _loaded(unit: str) -> list[str]:
 
 def _differs(module: ModuleType) -> bool:
     file, loader = getattr(module, "__file__", None), getattr(module, "__loader__", None)
-    # Others, such as pytest's, make code that is not what the file says.
+    # Other loaders, such as pytest's, produce code that differs from the file.
     if not isinstance(file, str) or type(loader).__name__ != "SourceFileLoader":
         return False
     try:
@@ -101,7 +101,7 @@ def _parsed(file: str, _modified: int, _size: int) -> tuple[CodeType, ast.Module
 
 
 def _other_code(here: Mapping[str, Any], code: CodeType, body: list[ast.stmt], *, module: bool = True) -> bool:
-    """Whether a function that a plain `def` makes is another one here, or a class has such a method."""
+    """Whether a function defined by a plain `def`, or a method of a class, is not the one in the file."""
     codes = {part.co_name: part for part in code.co_consts if isinstance(part, CodeType)}
     stored = Counter(_stored(body))
     for node in body:
@@ -114,14 +114,14 @@ def _other_code(here: Mapping[str, Any], code: CodeType, body: list[ast.stmt], *
         elif isinstance(value, FunctionType):
             if _essence(value.__code__) != _essence(codes[node.name]):
                 return True
-        # A metaclass may have replaced a method, and a mangled name is not found.
+        # A metaclass may have replaced a method, and a mangled name cannot be found.
         elif module and stored[node.name] == 1 and "*" not in stored:
             return True
     return False
 
 
 def _other_values(module: ModuleType, code: CodeType, tree: ast.Module) -> bool:
-    """Whether a global or a class's attribute has another plain value than the file gives it, or the file has none."""
+    """Whether a plain global or class attribute differs from its value in the file, or is not in the file."""
     here = vars(module)
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     if _unlike(here, tree.body, here, classes):
@@ -134,14 +134,14 @@ def _other_values(module: ModuleType, code: CodeType, tree: ast.Module) -> bool:
     known = {name for part in _all(code) for name in (*part.co_names, *part.co_varnames)}
     known |= {(node.asname or node.name).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.alias)}
     names = _globals(module)
-    # What was defined in the notebook was put there by it.
+    # The notebook put these objects there.
     if any(isinstance(here[name], FunctionType | type) and here[name].__module__ == "__main__" for name in names):
         return True
     return any(not name.startswith("__") and name not in known for name in names)
 
 
 def _is_plain(kind: object, node: ast.ClassDef) -> bool:
-    """Whether a class keeps its attributes as they are written."""
+    """Whether a class keeps its attributes as written."""
     if not isinstance(kind, type) or type(kind) not in (type, ABCMeta) or issubclass(kind, tuple):
         return False
     return "__slots__" not in vars(kind) and (not node.decorator_list or is_dataclass(kind))
@@ -150,7 +150,7 @@ def _is_plain(kind: object, node: ast.ClassDef) -> bool:
 def _unlike(
     here: Mapping[str, Any], body: list[ast.stmt], names: Mapping[str, Any], classes: Mapping[str, ast.ClassDef]
 ) -> bool:
-    """Whether a name has another value here than the statements of a module or class give it."""
+    """Whether a name's value differs from what the statements of a module or class assign."""
     stored = Counter(_stored(body))
     if "*" in stored:
         return False
@@ -167,12 +167,12 @@ def _unlike(
 
 
 def _stored(body: list[ast.stmt]) -> Iterator[str]:
-    """Yield the names that statements of a module or class give a value, each as often as that is written."""
+    """Yield the names that statements of a module or class assign, once per assignment."""
     waiting: list[ast.AST] = list(body)
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            # Of what is inside, only what it declares to be global counts.
+            # Of a nested body, only global declarations count.
             yield getattr(node, "name", "")
             yield from (name for part in ast.walk(node) if isinstance(part, ast.Global) for name in part.names)
             continue
@@ -186,7 +186,7 @@ def _stored(body: list[ast.stmt]) -> Iterator[str]:
 
 
 def _changed(node: ast.AST) -> ast.Name | None:
-    """The name of what a statement changes in itself: an element or attribute of it, or by a method of it."""
+    """The object that a statement modifies: an element or attribute of it, or through one of its methods."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         node = node.value.func
     elif not isinstance(node, ast.Subscript | ast.Attribute) or isinstance(node.ctx, ast.Load):
@@ -196,7 +196,7 @@ def _changed(node: ast.AST) -> ast.Name | None:
 
 
 def _globals(module: ModuleType) -> list[str]:
-    """Names of a module's globals, without the submodules that importing them makes attributes of a package."""
+    """Names of a module's globals, except submodules, which importing adds to a package."""
     return [name for name in vars(module) if f"{module.__name__}.{name}" not in sys.modules and name != "@py_builtins"]
 
 
@@ -208,6 +208,6 @@ def _all(code: CodeType) -> Iterator[CodeType]:
 
 
 def _essence(code: CodeType) -> tuple[Any, ...]:
-    """What a function does, whatever lines it stands on."""
+    """What a function does, regardless of line numbers."""
     consts = tuple(_essence(part) if isinstance(part, CodeType) else (type(part), part) for part in code.co_consts)
     return code.co_code, consts, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars

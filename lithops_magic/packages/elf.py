@@ -1,4 +1,4 @@
-"""Cuts off what a compiled library carries for debuggers and linkers only, on any machine and for any processor."""
+"""Strips what only debuggers and linkers need from compiled libraries, on any machine and for any processor."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
 _SECTION = struct.Struct("<IIQQQQIIQQ")
 _NO_BITS = 8
-"""Type of a section that takes no room in the file."""
+"""Type of a section that takes up no space in the file."""
 
 _FOR_TOOLS = (".symtab", ".strtab", ".shstrtab", ".debug_", ".comment", ".note.", ".gnu.build.attributes")
-"""How names of sections begin that nothing reads at run time."""
+"""Name prefixes of sections that are not read at run time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class _Section:
 def strip(data: bytes) -> bytes:
     """Cut off the end of a library that is never loaded.
 
-    The loader follows the program headers alone. Only what lies behind every segment is cut, and only if all of that
-    is known to be for tools: a program that reads a section of its own, or data put behind it, keeps them.
+    The loader uses only the program headers. Data are cut only beyond all segments, and only if everything there is
+    known to be for tools: programs may read sections of their own, or data appended to the file.
     """
     if not data.startswith(_MAGIC):
         return data
@@ -41,7 +41,7 @@ def strip(data: bytes) -> bytes:
 
 
 def _loaded(data: bytes) -> int:
-    """Return where the last byte lies that is loaded."""
+    """Return the end of the last loaded byte range."""
     header = _HEADER.unpack_from(data)
     start, count = header[5], header[10]
     segments = (_SEGMENT.unpack_from(data, start + number * _SEGMENT.size) for number in range(count))

@@ -1,4 +1,4 @@
-"""Remembers compatible versions for a day, so that adding a pure package asks no index."""
+"""Remembers compatible versions for a day, so that adding a pure-Python package requires no index."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lithops_magic.packages import stamp
 from lithops_magic.packages.cache import Cache
 
 KEPT = 24 * 3600.0
-"""Seconds, after which an index may have a nearer version."""
+"""Seconds after which an index may have a closer version."""
 
 
 @dataclass(slots=True)
@@ -26,21 +26,21 @@ class Fit:
     built: list[str] = field(default_factory=list)
     as_they_are: list[str] = field(default_factory=list)
     demands: list[str] = field(default_factory=list)
-    """What pure distributions require of them."""
+    """Requirements that pure distributions have on them."""
     found: float = field(default_factory=time.time)
 
 
 class Fits:
-    """The fit that was found for certain facts.
+    """The fit found for a given set of facts.
 
     Parameters
     ----------
     facts
-        All that it follows from but the pure distributions.
+        Everything that determines the fit, except the pure distributions.
     demands
-        What these require, of whatever.
+        Requirements of the pure distributions.
     pure
-        Their names.
+        Names of the pure distributions.
     """
 
     def __init__(self, cache: Cache, facts: object, demands: Iterable[str], pure: Collection[str]) -> None:
@@ -48,7 +48,7 @@ class Fits:
         self._demands, self._pure = sorted(set(demands)), pure
 
     def recall(self) -> Fit | None:
-        """Return it if it is what would be resolved today: requirements were only added, and it satisfies those."""
+        """Return the fit if resolving would still give it: requirements were only added, and it satisfies them."""
         fit = Fit(**json.loads(text)) if (text := self._cache.read(self._file)) else None
         if fit is None or time.time() - fit.found > KEPT or not fit.pins.keys().isdisjoint(self._pure):
             return None

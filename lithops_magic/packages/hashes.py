@@ -1,6 +1,6 @@
-"""Hashes that requirements and lock files name: once there is one, everything that is fetched has to match its own.
+"""Hashes in requirements and lock files: once there is one, everything fetched must match its own.
 
-These are the rules of pip's ``--require-hashes``. What is installed here is shipped as it is, and not fetched.
+These are the rules of pip's ``--require-hashes``. Locally installed files are shipped as they are, not fetched.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lithops_magic.errors import PackageError
 from lithops_magic.packages import places
 
 _STRONG = ("sha256", "sha384", "sha512")
-"""The algorithms that pip takes."""
+"""The algorithms that pip accepts."""
 
 _CONTINUED = re.compile(r"\\\r?\n")
 _COMMENT = re.compile(r"(?:^|\s)#.*$", re.MULTILINE)
@@ -27,7 +27,7 @@ _COMMIT = re.compile(r"@[0-9a-f]{40}(?:#|$)")
 _HOW = "`uv pip compile --generate-hashes` writes such a file"
 
 _Key = tuple[str, str]
-"""A canonical name and a version; no version where the requirement is an address."""
+"""A canonical name and a version; no version if the requirement is a URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +35,28 @@ class Hashes:
     """What may be fetched."""
 
     allowed: Mapping[_Key, tuple[str, ...]] = field(default_factory=dict)
-    """Such as ``sha256:…``, of every file that will do."""
+    """Hashes such as ``sha256:…`` of all acceptable files."""
     source: str = ""
-    """The files that name them."""
+    """The files that contain them."""
     configured: str = ""
-    """The setting that asks for them, as a phrase."""
+    """The setting that requires them, as a phrase."""
 
     @property
     def required(self) -> bool:
-        """Whether everything that is fetched needs one."""
+        """Whether everything fetched needs a hash."""
         return bool(self.source or self.configured)
 
     def lines(self, pins: Iterable[str]) -> list[str]:
-        """Return requirements of one exact version each with their hashes, as pip and uv read them."""
+        """Return exact requirements with their hashes, in the format of pip and uv."""
         return [" ".join([pin, *(f"--hash={one}" for one in self._of(pin))]) for pin in pins]
 
     def check(self, pins: Iterable[str]) -> None:
-        """Refuse what is to be fetched without a hash, if there have to be hashes.
+        """Refuse to fetch anything without a hash if hashes are required.
 
         Raises
         ------
         PackageError
-            There is such a requirement.
+            A requirement has no hash.
         """
         bare = [pin for pin in pins if not self._of(pin) and not _names_its_contents(pin)] if self.required else []
         if bare:
@@ -73,12 +73,12 @@ class Hashes:
 
 
 def read(files: Iterable[tuple[str, str]], configured: str) -> Hashes:
-    """Read the hashes in files of requirements, each a name and a text; `configured` says what else asks for hashes.
+    """Read the hashes in requirements files, given as name and text; `configured` says what else requires hashes.
 
     Raises
     ------
     PackageError
-        It is not clear what a hash belongs to.
+        It is unclear what a hash belongs to.
     """
     allowed: dict[_Key, tuple[str, ...]] = {}
     by = []
@@ -95,7 +95,7 @@ def read(files: Iterable[tuple[str, str]], configured: str) -> Hashes:
 
 
 def without_hashes(text: str) -> list[str]:
-    """Return the requirements of a file that has nothing else but their hashes."""
+    """Return a file's requirements without their hashes."""
     return [_OPTIONS.split(line, maxsplit=1)[0] for line in _lines(text)]
 
 
@@ -127,7 +127,7 @@ def _version(requirement: Requirement) -> str:
 
 
 def _names_its_contents(pin: str) -> bool:
-    """Whether an address has a hash in it: of a file, or of all that is in a repository."""
+    """Whether a URL contains a hash: of a file, or of a repository's contents."""
     url = Requirement(pin).url or ""
     named = urllib.parse.parse_qs(urllib.parse.urlsplit(url).fragment).keys() & set(_STRONG)
     return bool(named) or (url.startswith("git+") and bool(_COMMIT.search(url)))

@@ -1,6 +1,6 @@
-"""What the packages and modules are that some code reaches: a text that changes whenever their code does.
+"""Identifies the packages and modules that some code reaches: a text that changes whenever their code does.
 
-It is the same on every machine that has the same: versions, and not where and when they were installed.
+It is the same on all machines with the same versions, wherever and whenever these were installed.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from lithops_magic.packages.supply import closure_of, fingerprint
 
 
 def identity(need: Need, target: Target, meaning: Callable[[bytes, str], bytes]) -> str:
-    """Return what changes whenever what meets `need` does.
+    """Return a text that changes whenever the packages and modules that meet `need` do.
 
     Parameters
     ----------
     meaning
-        Returns what identifies the code of a file: its source, and its name.
+        Returns what identifies the code of a file, given its source and name.
     """
     request, closure = closure_of(need, target)
     facts = [
         [request.nothing, request.requirements, [hashlib.sha256(data).hexdigest() for _, data in request.files]],
         sorted(_identity(part) for part in closure.parts.values()),
         sorted(map(str, closure.not_installed.values())),
-        # Modules without a distribution have no version: they are identified by their files.
+        # Modules without a distribution have no version, so their files identify them.
         fingerprint(need, target) if closure.unowned else "",
         sorted(_of_sources(need, meaning)),
     ]
@@ -47,7 +47,7 @@ def _of_sources(need: Need, meaning: Callable[[bytes, str], bytes]) -> list[tupl
         return []
     with zipfile.ZipFile(io.BytesIO(need.sources)) as files:
         contents = [(name, files.read(name)) for name in files.namelist()]
-    # Whatever else is called like a module may be data that is read.
+    # A file named like a module may also be read as data, unless the module is loaded.
     loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     code = {name for name, _ in contents for unit in need.own if str(unit.root / name) in loaded}
     code -= {name for name, _ in need.request.data}
@@ -58,7 +58,7 @@ def _of_sources(need: Need, meaning: Callable[[bytes, str], bytes]) -> list[tupl
 
 
 def goes_with(read: bytes, sent: bytes) -> bool:
-    """Whether the files of an archive are in another one as they are, which may have more."""
+    """Whether an archive contains all files of another one unchanged; it may contain more."""
     here, there = _sums(read), _sums(sent)
     return here.items() <= there.items()
 
@@ -85,12 +85,12 @@ def _state(path: Any) -> tuple[int, int, int]:
 
 @functools.lru_cache(maxsize=512)
 def _content_version(part: Part, _folder: str, _states: tuple[tuple[int, int, int], ...]) -> str:
-    """Return an installed distribution's version, with its content wherever one version may have several."""
+    """Return an installed distribution's version, plus its contents if one version may have several."""
     files = files_of(part.distribution)
     edited = [
         (file.name, hashlib.sha256(file.path.read_bytes()).hexdigest()) for file in edited_files(part.distribution)
     ]
-    # A wheel for any platform is the same everywhere; of the others, only those from an index are known by version.
+    # A universal wheel is the same everywhere; other wheels are identified by version only if they come from an index.
     by_content = part.pure or is_from_files(part.distribution)
     told = [(file.name, file.digest) for file in files if by_content and ".dist-info/" not in file.name]
     unlisted = [

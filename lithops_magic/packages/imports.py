@@ -1,4 +1,4 @@
-"""Reads from code which modules it imports, without running it."""
+"""Determines which modules code imports, without running it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pathlib import Path
 from types import CodeType
 
 _PYC_HEADER = 16
-"""Bytes before the code (PEP 552)."""
+"""Bytes of a bytecode file before the code (PEP 552)."""
 _PATH = 200
-"""Characters of a text that may name a file."""
+"""Maximum characters of a string that may name a file."""
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 _DYNAMIC = {"import_module", "__import__"}
 _MODULE_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 def imports_of_code(codes: Iterable[CodeType]) -> set[str]:
-    """Return what compiled code imports: ``from a import b`` gives ``a`` and ``a.b``, which may be no module."""
+    """Return what compiled code imports: ``from a import b`` gives ``a`` and ``a.b``, which may not be a module."""
     found: set[str] = set()
     waiting = list(codes)
     while waiting:
@@ -34,10 +34,10 @@ def imports_of_code(codes: Iterable[CodeType]) -> set[str]:
 
 
 def _imports(code: CodeType) -> Iterator[str]:
-    # Of arguments above 255, the higher bytes are instructions of their own.
+    # For arguments above 255, the higher bytes are instructions of their own.
     instructions = [one for one in dis.get_instructions(code) if one.opname != "EXTENDED_ARG"]
     for level, names, instruction in zip(instructions, instructions[1:], instructions[2:], strict=False):
-        # A relative import belongs to a module that is shipped and read as source.
+        # Relative imports occur in modules that are shipped, whose source is read.
         if instruction.opname == "IMPORT_NAME" and not level.argval:
             yield from _candidates(instruction.argval, names.argval or ())
     if _DYNAMIC.intersection(code.co_names):
@@ -50,7 +50,7 @@ def _candidates(module: str, names: Iterable[str]) -> Iterator[str]:
 
 
 def imports_of_file(path: Path, package: str) -> frozenset[str]:
-    """Return what a source file imports; `package` is what its relative imports start from."""
+    """Return what a source file imports; relative imports start from `package`."""
     status = path.stat()
     return _imports_of_file(path, package, status.st_mtime_ns, status.st_size)
 
@@ -67,12 +67,12 @@ def _imports_of_file(path: Path, package: str, _modified: int, _size: int) -> fr
 
 
 def _code(path: Path) -> CodeType:
-    """Return the code in a file of bytecode.
+    """Return the code in a bytecode file.
 
     Raises
     ------
     ValueError
-        It is another Python's.
+        It was compiled by another Python.
     """
     data = path.read_bytes()
     if data[:4] != MAGIC_NUMBER:
@@ -82,7 +82,7 @@ def _code(path: Path) -> CodeType:
 
 
 def strings_of_file(path: Path) -> tuple[frozenset[str], bool]:
-    """Return the short texts that stand in a source file, and whether it looks where it is itself."""
+    """Return the short strings in a source file, and whether it looks up its own location."""
     status = path.stat()
     return _strings_of_file(path, status.st_mtime_ns, status.st_size)
 
@@ -99,7 +99,7 @@ def _strings_of_file(path: Path, _modified: int, _size: int) -> tuple[frozenset[
 
 
 def imports_of_tree(tree: ast.AST, package: str = "") -> Iterator[str]:
-    """Yield what parsed code imports, wherever in it; what only type checkers see is left out."""
+    """Yield everything that parsed code imports, except imports for type checkers only."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
@@ -110,7 +110,7 @@ def imports_of_tree(tree: ast.AST, package: str = "") -> Iterator[str]:
         elif isinstance(node, ast.If) and _only_for_types(node.test):
             waiting += node.orelse
         else:
-            # Below a statement, only what has statements in turn.
+            # Descend only into nodes that contain statements.
             waiting += [child for name in _BLOCKS for child in getattr(node, name, ())]
 
 

@@ -1,7 +1,7 @@
-"""Where packages come from: what pip is configured to use, for uv, which reads only its own configuration.
+"""Package indexes: translates pip's configuration for uv, which reads only its own.
 
-Its files are read here, because a virtual environment need not have pip, and `pip config list` takes half a second; a
-test compares the two.
+pip's files are read here, because a virtual environment may lack pip, and `pip config list` takes half a second; a test
+compares the two.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from lithops_magic.errors import PackageError
 
 _REFUSED = {"no-binary": "packages for Lambda come as wheels"}
-"""Settings of pip that contradict what is done here, and why."""
+"""pip settings that conflict with what is done here, and why."""
 
 _PYPI = "https://pypi.org/simple"
 
@@ -23,32 +23,32 @@ _OWN_INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_UR
 
 
 def configuration() -> dict[str, str]:
-    """Return pip's indexes as variables of uv, which does not read pip's configuration; uv's own goes first."""
+    """Return pip's indexes as environment variables for uv; uv's own configuration takes precedence."""
     torch = {"UV_TORCH_BACKEND": "cpu"} if has_cpu_builds() else {}
     return torch if _is_uvs_own() else {**dict(_translate(_pip())), **torch}
 
 
 def has_cpu_builds() -> bool:
-    """Whether PyTorch comes from its own index, as a build without CUDA: Lambda has no GPU.
+    """Whether PyTorch is fetched from its own index as a CPU build, because Lambda has no GPU.
 
-    Not where other indexes are configured: what these have decides.
+    Not if other indexes are configured: then their contents decide.
     """
     configured = _is_uvs_own() or "UV_TORCH_BACKEND" in os.environ
     return not configured and not _pip().keys() & {"index-url", "extra-index-url", "find-links", "no-index"}
 
 
 def _is_uvs_own() -> bool:
-    """Whether uv has a configuration of its own, which goes first."""
+    """Whether uv has a configuration of its own, which takes precedence."""
     return any(name in os.environ for name in _OWN_INDEX) or any(path.is_file() for path in _own_files())
 
 
 def options() -> list[str]:
-    """Return what else pip is configured to do, as options of uv.
+    """Return pip's other settings as options for uv.
 
     Raises
     ------
     PackageError
-        It is something that packages for Lambda cannot have.
+        A setting is impossible for Lambda packages.
     """
     pip = _pip()
     for name, why in _REFUSED.items():
@@ -61,7 +61,7 @@ def options() -> list[str]:
 
 
 def hashes_required() -> str:
-    """Return the setting of pip or uv by which everything that is fetched needs a hash, as a phrase; empty if none."""
+    """Return, as a phrase, the pip or uv setting that requires hashes for everything fetched; empty if none."""
     settings = {"pip": _pip().get("require-hashes", ""), "uv": os.environ.get("UV_REQUIRE_HASHES", "")}
     found = [f"{tool} is configured with require-hashes = {value}" for tool, value in settings.items() if _is_on(value)]
     return next(iter(found), "")
@@ -72,7 +72,7 @@ def _is_on(value: str) -> bool:
 
 
 def _own_files() -> Iterable[Path]:
-    """Yield where uv finds its own configuration, besides that of a project."""
+    """Yield uv's own configuration files, except a project's."""
     if sys.platform == "win32":
         yield from (
             Path(os.environ[name], "uv", "uv.toml") for name in ("APPDATA", "PROGRAMDATA") if name in os.environ
@@ -83,7 +83,7 @@ def _own_files() -> Iterable[Path]:
 
 
 def settings() -> dict[str, str]:
-    """Return all that decides where packages come from, whether it can be followed or not."""
+    """Return everything that determines where packages come from, whether supported or not."""
     own = {name: os.environ[name] for name in (*_OWN_INDEX, "UV_REQUIRE_HASHES") if name in os.environ}
     pip = _pip()
     files = (*_own_files(), *map(Path, own.get("UV_CONFIG_FILE", "").split()))
@@ -93,14 +93,14 @@ def settings() -> dict[str, str]:
 
 
 def _wheels(place: str) -> str:
-    """Tell the state of a folder of wheels on this machine, in which a wheel of the same name may be another."""
+    """Describe the state of a local folder of wheels, where a wheel may be replaced by another of the same name."""
     folder = Path(place.removeprefix("file://")).expanduser()
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     return " ".join(f"{path.name} {path.stat().st_mtime_ns}" for path in paths if path.is_file())
 
 
 def _pip() -> dict[str, str]:
-    """Return what pip is configured to do when it installs; the environment goes before its files."""
+    """Return pip's configuration for installing; environment variables take precedence over files."""
     found: dict[str, dict[str, str]] = {"global": {}, "install": {}}
     for path in filter(Path.is_file, _pip_files()):
         file = configparser.RawConfigParser()
@@ -116,7 +116,7 @@ def _pip() -> dict[str, str]:
 
 
 def _pip_files() -> Iterator[Path]:
-    """Yield where pip finds its configuration, what counts more behind what counts less (pip's user guide)."""
+    """Yield pip's configuration files by increasing precedence (pip's user guide)."""
     given = os.environ.get("PIP_CONFIG_FILE")
     if given == os.devnull:
         return
@@ -158,8 +158,8 @@ def _translate(pip: dict[str, str]) -> Iterable[tuple[str, str]]:
     if "index-url" in pip:
         yield "UV_DEFAULT_INDEX", pip["index-url"]
     if "extra-index-url" in pip:
-        # As pip does: every index counts, not only the first that knows the name; of one version that several
-        # have, it takes the last one's. uv takes the first one's.
+        # Like pip: all indexes count, not only the first that knows the name, and if several have the same version,
+        # the last one wins. uv's default is the first.
         first = pip.get("index-url", _PYPI)
         others = [url for url in dict.fromkeys(pip["extra-index-url"].split()) if url != first]
         yield "UV_INDEX", " ".join(reversed(others))

@@ -1,4 +1,4 @@
-"""A layer that is built and kept on this machine, and how several are put together."""
+"""A layer built and cached on this machine, and how pieces are combined."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from lithops_magic.packages.data import LARGEST
 from lithops_magic.packages.resolution import Difference
 
 OWN = 2 * 2**20
-"""Bytes of a zip from which a distribution gets a layer of its own: what is smaller is sent again in no time."""
+"""Zip size in bytes from which a distribution gets its own layer: smaller ones are quick to upload again."""
 
 WORKER = 2**20
-"""Bytes kept for the worker, which counts with its layers."""
+"""Bytes reserved for the worker, which counts toward the same quota as its layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +28,25 @@ class Shipped:
     name: str
     version: str
     size: int
-    """Bytes, trimmed and unzipped."""
+    """Size in bytes, trimmed and unzipped."""
     of_numpy_1: bool = False
-    """Whether it was compiled for NumPy 1 alone, and crashes with NumPy 2."""
+    """Whether it was compiled for NumPy 1 only, and crashes with NumPy 2."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A zip of packages, as a layer has them."""
+    """A zip of packages, in a layer's format."""
 
     digest: str
-    """SHA-256 of its zip, hexadecimal."""
+    """SHA-256 of its zip in hexadecimal."""
     path: Path
     size: int
-    """Bytes of its zip."""
+    """Size of its zip in bytes."""
     unzipped: int
-    """Bytes of its files."""
+    """Size of its files in bytes."""
     packages: tuple[Shipped, ...] = ()
     notes: tuple[str, ...] = ()
-    """What the user should know, one sentence each."""
+    """Notes for the user, one sentence each."""
     differences: tuple[Difference, ...] = ()
 
     def to_json(self) -> str:
@@ -55,7 +55,7 @@ class Layer:
 
 
 def recall(text: str | None, cache: Cache) -> Layer | None:
-    """Return the layer that was kept, and note that it was used; None if it is gone."""
+    """Return a cached layer and mark it as used; None if it is gone."""
     if text is None:
         return None
     fields = json.loads(text)
@@ -70,7 +70,7 @@ def recall(text: str | None, cache: Cache) -> Layer | None:
 
 
 def keep(file: Path, unzipped: int, cache: Cache, packages: tuple[Shipped, ...] = ()) -> Layer:
-    """Put a layer's zip where it is found again; the file is moved."""
+    """Move a layer's zip to the cache."""
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
     size = file.stat().st_size
@@ -78,9 +78,9 @@ def keep(file: Path, unzipped: int, cache: Cache, packages: tuple[Shipped, ...] 
 
 
 def combine(pieces: Sequence[Layer], most: int, cache: Cache) -> tuple[Layer, ...]:
-    """Make at most so many layers of the pieces, so that one more small piece leaves the large ones as they are.
+    """Combine pieces into at most `most` layers so that adding a small piece leaves the large ones unchanged.
 
-    What is too much for layers is one: each of several archives would have a folder of its own in a sandbox.
+    If they are too large for layers, combine all into one: several archives would be unpacked to a folder each.
     """
     fits = unzipped(pieces) + WORKER <= LARGEST
     large = sorted((piece for piece in pieces if piece.size >= OWN), key=lambda piece: (-piece.size, piece.digest))
@@ -90,7 +90,7 @@ def combine(pieces: Sequence[Layer], most: int, cache: Cache) -> tuple[Layer, ..
 
 
 def unzipped(layers: Iterable[Layer]) -> int:
-    """Bytes of all their files."""
+    """Total size of their files in bytes."""
     return sum(layer.unzipped for layer in layers)
 
 

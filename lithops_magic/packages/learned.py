@@ -1,6 +1,6 @@
-"""What distributions turned out to need beside what they declare, in this notebook's environment; it is kept.
+"""Undeclared dependencies of distributions, learned in this notebook's environment and saved.
 
-A distribution's optional parts show only when a task asks for them in vain (`worker.absent`).
+A distribution's optional dependencies only show when a task fails to import them (`worker.absent`).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from lithops_magic.packages.whereabouts import distribution_of
 from lithops_magic.working_folder import working_folder
 
 REFUSED = "cannot be shipped"
-"""The verb of the note about learned packages that Lambda cannot have."""
+"""Verb in the note on learned packages that are unavailable for Lambda."""
 
 
 def beside(shipped: Iterable[str]) -> dict[str, str]:
-    """Return what is to go with the distributions `shipped` and the user's own code, with who asked for it."""
+    """Return what should accompany the distributions `shipped` and the user's own code, with what asked for it."""
     learned = _read()
     askers = [name for name in (*shipped, _own()) if name in learned]
     found = {name: asker for asker in askers for name in learned[asker] if installed(name)}
@@ -31,7 +31,7 @@ def beside(shipped: Iterable[str]) -> dict[str, str]:
 
 
 def remember(distributions: Mapping[str, str]) -> None:
-    """Keep distributions, each with the module that asked for it."""
+    """Save distributions, each with the module that asked for it."""
     learned = _read()
     for distribution, asker in distributions.items():
         names = learned.setdefault(_asker(asker), [])
@@ -46,13 +46,13 @@ def forget(distributions: Container[str]) -> None:
 
 
 def _asker(module: str) -> str:
-    """The distribution that has a module, as far as it is shipped; else the user's own code counts."""
+    """The distribution that has a module if it is shipped, else the user's own code."""
     name = distribution_of(module.partition(".")[0])
     return name if name and name not in PROVIDED | NOT_SHIPPED else _own()
 
 
 def _write(learned: Mapping[str, list[str]]) -> None:
-    # What cannot be kept is learned again.
+    # What cannot be saved is learned again.
     with contextlib.suppress(OSError):
         Cache.of_user().write(_file(), json.dumps(learned).encode())
 
@@ -71,5 +71,5 @@ def _file() -> str:
 
 
 def _own() -> str:
-    """Stands for the code of the notebooks in this folder."""
+    """Represents the code of the notebooks in this folder."""
     return f"./{working_folder()}"

@@ -1,4 +1,4 @@
-"""The user's own modules: everything a function reaches through them, and their sources in an archive."""
+"""The user's own modules: everything a function reaches through them, and an archive of their sources."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from lithops_magic.packages.modules import Unit, find_file, find_unit, is_compil
 from lithops_magic.packages.platform import Target
 
 LARGE = 2**20
-"""Bytes of files that take long enough to compress to keep what came of it."""
+"""Size in bytes of files that take so long to compress that the result is cached."""
 
 _MANY = 10_000
-"""Files behind a link that are still counted at every run."""
+"""Maximum files behind a link that are counted on every run."""
 _METADATA = ("METADATA", "entry_points.txt")
 
 
 @dataclass(slots=True)
 class Walk:
-    """What is reached from a function, through the user's own modules."""
+    """Everything reached from a function through the user's own modules."""
 
     local: dict[str, Unit] = field(default_factory=dict)
     installed: dict[str, tuple[Unit, str]] = field(default_factory=dict)
-    """By name, with where it is imported."""
+    """By name, with the place of the import."""
 
 
 def walk(names: Iterable[tuple[str, str]]) -> Walk:
-    """Follow modules, given with where they are imported, through the sources of those that are the user's own."""
+    """Follow modules, given with the place of their import, through the sources of the user's own modules."""
     found = Walk()
     seen: set[str] = set()
     waiting = list(names)
@@ -64,7 +64,7 @@ def walk(names: Iterable[tuple[str, str]]) -> Walk:
 
 @functools.lru_cache(maxsize=4096)
 def _of_another(name: str, unit: Unit, _changed: int) -> Unit | None:
-    """Return the module itself where another distribution has it than the package around it, as `pkgutil` allows."""
+    """Return the module itself if another distribution adds it to the package around it, as `pkgutil` allows."""
     file = find_file(name)
     if file is None or not file.is_relative_to(unit.root):
         return None
@@ -88,7 +88,7 @@ def _imported_by(name: str, unit: Unit) -> Iterator[tuple[str, str]]:
 
 
 def editable_projects(units: Iterable[Unit]) -> list[importlib.metadata.Distribution]:
-    """Return the distributions that are installed in editable mode from the folders of these units."""
+    """Return the distributions installed in editable mode from the folders of these units."""
     paths = [unit.path.resolve() for unit in units if not unit.path.is_relative_to(ours.FOLDER)]
     if not paths:
         return []
@@ -103,19 +103,19 @@ def _editable_folder(distribution: importlib.metadata.Distribution) -> Path | No
     origin, info = direct_url(distribution), direct_url(distribution).get("dir_info")
     if isinstance(info, dict) and info.get("editable") and isinstance(origin.get("url"), str):
         return Path(urllib.request.url2pathname(urllib.parse.urlsplit(origin["url"]).path)).resolve()
-    # `setup.py develop` and `pip install -e` of old leave the metadata beside the sources.
+    # `setup.py develop` and old versions of `pip install -e` leave the metadata next to the sources.
     metadata = metadata_folder(distribution)
     is_egg = metadata is not None and (metadata.suffix == ".egg-info" or metadata.name == "EGG-INFO")
     return metadata.parent.resolve() if metadata is not None and is_egg else None
 
 
 def pack(units: Iterable[Unit], projects: Iterable[importlib.metadata.Distribution], data: Data = ()) -> bytes:
-    """Return the archive of the user's own modules with their data files, and of `data`; empty if there is nothing.
+    """Return an archive of the user's own modules with their data files, and of `data`; empty if there are none.
 
     Raises
     ------
     PackageError
-        They are larger than a function may be.
+        They exceed the size of a function.
     """
     files: dict[str, Path | bytes] = dict(data)
     for unit in units:
@@ -129,7 +129,7 @@ def pack(units: Iterable[Unit], projects: Iterable[importlib.metadata.Distributi
 
 
 def _zipped(files: Mapping[str, Path | bytes]) -> bytes:
-    """Zip files; what is large is kept by their state, so that it is compressed once for all runs."""
+    """Zip files; large ones are cached by their state, so that they are compressed only once."""
     on_disk = [InstalledFile(name, path) for name, path in files.items() if isinstance(path, Path)]
     states = sorted(stamp.state(on_disk))
     if sum(size for _, _, size, _, _ in states) < LARGE:
@@ -145,9 +145,9 @@ def _zipped(files: Mapping[str, Path | bytes]) -> bytes:
 
 
 def _shippable(unit: Unit) -> Iterator[Path]:
-    """Yield the files of a unit; of compiled ones those that run on Lambda as they are.
+    """Yield the files of a unit; compiled ones only if they run on Lambda unchanged.
 
-    What does not, a program may do without, or get from a wheel or an image: a task that needs it says so.
+    A program may not need the others, or get them from a wheel or an image; a task that needs one says so.
     """
     files = list(_files(unit))
     target = Target.of("arm64" if platform.machine() == "aarch64" else "x86_64")
@@ -184,7 +184,7 @@ def _files(unit: Unit) -> Iterator[Path]:
 
 
 def _is_followed(folder: Path) -> bool:
-    """Whether what is in a folder counts: a link that leads back or to more than can be shipped is left out."""
+    """Whether to descend into a folder: not through links to a parent or to more than can be shipped."""
     if not folder.is_symlink():
         return True
     if folder.resolve() in {each.resolve() for each in folder.parents}:
@@ -198,7 +198,7 @@ def _is_followed(folder: Path) -> bool:
 
 
 def _named_beside(module: Path) -> Iterator[Path]:
-    """Yield the data beside a module that its source names, if it looks where it is itself."""
+    """Yield data files next to the module that its source names, if it looks up its own location."""
     texts, looks = strings_of_file(module)
     for name in texts if looks else ():
         named = module.parent / name
@@ -206,7 +206,7 @@ def _named_beside(module: Path) -> Iterator[Path]:
         if name and not hidden and not Path(name).is_absolute() and named.suffix != ".py":
             found = [named] if named.is_file() else sorted(named.rglob("*")) if _is_data(named) else []
             files = [path for path in found if path.is_file() and path.suffix != ".pyc"]
-            # Too much of it is the user's to bring.
+            # If there is too much of it, the user must provide it.
             if sum(path.stat().st_size for path in files) <= LARGEST:
                 yield from files
 

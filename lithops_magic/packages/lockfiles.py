@@ -1,6 +1,6 @@
-"""Reads lock files as requirements of one exact version each, with the hashes of all files that will do.
+"""Reads lock files as exact requirements with the hashes of all acceptable files.
 
-What they hold of folders and files of the project's own is left out: such modules go with the job as they are used.
+Entries for local folders and files are left out: such modules are sent with the job in their current state.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from lithops_magic.errors import PackageError
 
 
 def is_lock(path: Path) -> bool:
-    """Whether it is a file that `locked` or, for ``uv.lock``, uv itself reads."""
+    """Whether it is a lock file that `locked` or, for ``uv.lock``, uv itself can read."""
     return path.suffix == ".lock" or (path.name.startswith("pylock.") and path.suffix == ".toml")
 
 
 def locked(path: Path, data: bytes) -> list[str]:
-    """Return the requirements that a lock file of pip, Poetry or Pipenv holds, without those for development.
+    """Return the requirements in a lock file of pip, Poetry or Pipenv, except development dependencies.
 
-    Each is a line as in a requirements file, with its hashes.
+    Each is formatted like a line of a requirements file, including hashes.
 
     Raises
     ------
     PackageError
-        It is not one.
+        It is not a lock file.
     """
     try:
         text = data.decode()
@@ -56,7 +56,7 @@ def _pylock(lock: dict[str, Any]) -> Iterator[str]:
 
 
 def _poetry(lock: dict[str, Any]) -> Iterator[str]:
-    # Before Poetry 1.3 they stood together at the end.
+    # Before Poetry 1.3, hashes were collected at the end of the file.
     formerly = lock.get("metadata", {}).get("files", {})
     for package in lock["package"]:
         origin = package.get("source", {})

@@ -1,4 +1,4 @@
-"""Metadata of installed distributions: read without trust in whoever wrote it, and without raising."""
+"""Metadata of installed distributions: read without trusting their authors, and without raising exceptions."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ _SUFFIXES = (".py", ".pyc", *EXTENSION_SUFFIXES)
 _NEVER = (".pyc", ".lock")
 _SCRIPTS = re.compile(r"(?:\.\./)+(?:bin|Scripts)/([^/]+)")
 _ODD = re.compile(r"(?:\A|/)(?:\.|/|\Z)|[:\0]")
-"""A path that may be another file's than it says at first sight."""
+"""A path that may not refer to the file it seems to."""
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledFile:
-    """A file that an installer wrote."""
+    """A file written by an installer."""
 
     name: str
-    """Below a folder of packages; ``bin/…`` for a program."""
+    """Relative to a folder of packages; ``bin/…`` for a program."""
     path: Path
     digest: str = ""
-    """As RECORD has it, such as ``sha256=…``; empty if it has none."""
+    """As in RECORD, such as ``sha256=…``; empty if there is none."""
     size: int | None = None
-    """Bytes, as RECORD has it."""
+    """Size in bytes, as in RECORD."""
 
 
 def name_of(distribution: Distribution) -> str:
-    """Return its name; where METADATA is missing, as its folder is called."""
+    """Return the distribution's name; without METADATA, the one in its folder name."""
     name = _field(distribution, "Name")
     return name or _stem(distribution).partition("-")[0] or "unknown"
 
 
 def version_of(distribution: Distribution) -> str:
-    """Return its version; where METADATA is missing, as its folder is called."""
+    """Return its version; without METADATA, the one in its folder name."""
     version = _field(distribution, "Version")
     return version or _stem(distribution).partition("-")[2].partition("-")[0] or "0"
 
 
 def requires_of(distribution: Distribution) -> Iterator[Requirement]:
-    """Yield a distribution's requirements; of an invalid one, only the name counts."""
+    """Yield a distribution's requirements; if one is invalid, only its name counts."""
     try:
         lines = distribution.requires or []
     except Exception:  # such as a line that cannot be decoded
@@ -69,7 +69,7 @@ def requires_of(distribution: Distribution) -> Iterator[Requirement]:
 
 
 def applies(marker: Marker | None, environment: Mapping[str, str]) -> bool:
-    """Whether a requirement applies; one with an invalid marker does."""
+    """Whether a requirement applies; an invalid marker counts as true."""
     try:
         return marker is None or marker.evaluate(dict(environment))
     except (UndefinedComparison, UndefinedEnvironmentName):
@@ -77,7 +77,7 @@ def applies(marker: Marker | None, environment: Mapping[str, str]) -> bool:
 
 
 def direct_url(distribution: Distribution) -> Mapping[str, Any]:
-    """Return where it was installed from, if that was no index (PEP 610)."""
+    """Return where it was installed from, if not from an index (PEP 610)."""
     try:
         origin = json.loads(text(distribution, "direct_url.json") or "{}")
     except ValueError:
@@ -86,7 +86,7 @@ def direct_url(distribution: Distribution) -> Mapping[str, Any]:
 
 
 def archive_hash(distribution: Distribution) -> str:
-    """Return the SHA-256 of the archive that it was installed from; empty where that is not written down (PEP 610)."""
+    """Return the SHA-256 of the archive it was installed from; empty if not recorded (PEP 610)."""
     info = direct_url(distribution).get("archive_info")
     if not isinstance(info, dict):
         return ""
@@ -96,18 +96,18 @@ def archive_hash(distribution: Distribution) -> str:
 
 
 def text(distribution: Distribution, name: str) -> str | None:
-    """Return a file of its metadata; None if there is none that can be read."""
+    """Return a file of its metadata; None if it is missing or unreadable."""
     try:
         return distribution.read_text(name)
     except (OSError, ValueError):
         folder = metadata_folder(distribution)
         file = folder / name if folder else None
-        # Most of what is in another encoding can be read all the same.
+        # Most text in other encodings is still usable.
         return file.read_text("utf-8", "replace") if file and name and file.is_file() else None
 
 
 def files_of(distribution: Distribution) -> tuple[InstalledFile, ...]:
-    """Return its files that can be shipped, without bytecode that Python can make again."""
+    """Return its shippable files, without bytecode, which Python can regenerate."""
     folder = metadata_folder(distribution)
     if folder is None:
         return ()
@@ -125,13 +125,13 @@ def _files_of(folder: Path, _states: tuple[int, ...]) -> tuple[InstalledFile, ..
 
 
 def edited_files(distribution: Distribution, *, compiled: bool = False) -> Iterator[InstalledFile]:
-    """Yield the files that are not as the installer wrote them; compiled ones only if that is asked for."""
+    """Yield the files that differ from what the installer wrote; compiled ones only on request."""
     for file in files_of(distribution):
         algorithm, _, told = file.digest.partition("=")
         counts = compiled or not file.name.endswith(COMPILED)
         if algorithm == "sha256" and counts and file.path.is_file():
             found = base64.urlsafe_b64encode(hashlib.sha256(file.path.read_bytes()).digest()).decode().rstrip("=")
-            # Installers generate the programs in bin/ themselves.
+            # Installers generate the programs in bin/.
             if found != told.rstrip("=") and not file.name.startswith("bin/"):
                 yield file
 
@@ -146,7 +146,7 @@ def _is_generated(name: str, sources: set[str]) -> bool:
 
 
 def _recorded(distribution: Distribution) -> list[InstalledFile]:
-    """Read RECORD, line by line: a line that says nothing is left out."""
+    """Read RECORD line by line, skipping invalid lines."""
     found = []
     root = Path(str(distribution.locate_file("")))
     for row in csv.reader((text(distribution, "RECORD") or "").splitlines()):
@@ -157,7 +157,7 @@ def _recorded(distribution: Distribution) -> list[InstalledFile]:
 
 
 def _noted(distribution: Distribution, folder: Path) -> list[InstalledFile]:
-    """Read what ``setup.py install`` notes, relative to the folder of metadata."""
+    """Read the list that ``setup.py install`` writes, relative to the metadata folder."""
     found = []
     for line in (text(distribution, "installed-files.txt") or "").splitlines():
         path = Path(folder, line)
@@ -168,7 +168,7 @@ def _noted(distribution: Distribution, folder: Path) -> list[InstalledFile]:
 
 
 def _guessed(distribution: Distribution, folder: Path) -> Iterator[InstalledFile]:
-    """Nobody wrote down the files: it is the metadata, and the modules that are named there or as it is itself."""
+    """Guess the files if there is no list: the metadata, and the modules named in it or after the distribution."""
     root = folder.parent
     names = (text(distribution, "top_level.txt") or "").split()
     names = names or [name_of(distribution), name_of(distribution).replace("-", "_"), name_of(distribution).lower()]
@@ -187,7 +187,7 @@ def _guessed(distribution: Distribution, folder: Path) -> Iterator[InstalledFile
 def _place(name: str) -> str:
     """Return where a file listed in RECORD goes in a folder of packages; empty if nowhere."""
     posix = name.replace("\\", "/")
-    if not _ODD.search(posix):  # nearly all
+    if not _ODD.search(posix):  # almost always
         return posix
     if script := _SCRIPTS.fullmatch(posix):
         return f"bin/{script[1]}"
@@ -223,8 +223,8 @@ def _field(distribution: Distribution, name: str) -> str:
 
 
 def metadata_folder(distribution: Distribution) -> Path | None:
-    """Return the folder of its metadata; None if it is not a folder, as in a zip."""
-    path = getattr(distribution, "_path", None)  # there is no other way to it
+    """Return its metadata folder; None if it is not a folder, as in a zip."""
+    path = getattr(distribution, "_path", None)  # there is no public API for it
     return path if isinstance(path, Path) else None
 
 

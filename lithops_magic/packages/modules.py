@@ -1,4 +1,4 @@
-"""Finds where a module comes from: the standard library, an installed distribution or the user's own files."""
+"""Finds where a module comes from: the standard library, an installed distribution, or the user's own files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Unit:
     path: Path
     """The file, or the package's folder."""
     root: Path
-    """The folder on `sys.path` it is found in."""
+    """The folder on `sys.path` where it is found."""
     kind: Literal["installed", "local"]
 
     @property
@@ -41,13 +41,13 @@ class Unit:
 
     @property
     def landmark(self) -> str:
-        """The path by which an installed distribution lists it."""
+        """The path under which an installed distribution lists it."""
         relative = self.path.relative_to(self.root).as_posix()
         return f"{relative}/__init__.py" if self.is_package else relative
 
 
 def find_unit(name: str) -> Unit | None:
-    """Return the unit to ship for the module `name`; None for builtin modules and for what is not a module."""
+    """Return the unit to ship for the module `name`; None for builtin modules and for names that are not modules."""
     top = name.partition(".")[0]
     if (own := ours.find(name)) is not None:
         return Unit(*own, "local")
@@ -63,7 +63,7 @@ def find_unit(name: str) -> Unit | None:
 
 
 def _hides_the_standard_library_s(name: str) -> bool:
-    """Whether a file of the user's own, such as `profile.py`, was imported in place of the standard library's."""
+    """Whether a file of the user's own, such as `profile.py`, was imported instead of the standard library's."""
     file = getattr(sys.modules.get(name), "__file__", None) if name in sys.stdlib_module_names else None
     if file is None or file.startswith(_STANDARD):
         return False
@@ -72,7 +72,7 @@ def _hides_the_standard_library_s(name: str) -> bool:
 
 
 def find_file(name: str) -> Path | None:
-    """Return the file of a module of the user's own; None if there is none."""
+    """Return the file of one of the user's own modules; None if there is none."""
     unit = find_unit(name)
     if unit is None:
         return None
@@ -84,7 +84,7 @@ def find_file(name: str) -> Path | None:
 
 
 def is_own(file: Path) -> bool:
-    """Whether a file, which need not be there any more, is the user's: neither Python's nor an installer's."""
+    """Whether a file, which may no longer exist, is the user's own: neither Python's nor installed."""
     return not str(file).startswith(_STANDARD) and _site_folders().isdisjoint(file.resolve().parents)
 
 
@@ -100,7 +100,7 @@ def _unit(name: str, origin: Path) -> Unit | None:
     is_package = origin.stem == "__init__"
     path = origin.parent if is_package else origin
     root = path.parents[name.count(".")]
-    # What is in a zip belongs to no installed distribution.
+    # Files in a zip belong to no installed distribution.
     installed = origin is zipped and _holds_distributions(root)
     return Unit(name, path, root, "installed" if installed else "local")
 
@@ -109,7 +109,7 @@ _NAMESPACE = Path()
 
 
 def _origin(name: str) -> Path | None:
-    """Return a module's file, `_NAMESPACE` for a namespace package, None if there is no such module."""
+    """Return a module's file; `_NAMESPACE` for a namespace package; None if there is no such module."""
     module = sys.modules.get(name)
     spec: ModuleSpec | None = getattr(module, "__spec__", None)
     if module is None:

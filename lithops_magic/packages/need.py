@@ -1,4 +1,4 @@
-"""What a function needs, found by looking at its pickle, its code and its first items; nothing is built yet."""
+"""A function's needs, determined from its pickle, code and first items; nothing is built yet."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lithops_magic.packages.pickling import Reach, dumps
 from lithops_magic.packages.request import Request
 
 INLINE = 65_536
-"""Bytes of an archive of the user's own modules that still travel with every invocation."""
+"""Maximum bytes of an archive of the user's own modules that is sent with every invocation."""
 
 _LOOKED_AT = 1000
 _CONTAINERS = (list, tuple, set, frozenset, deque, dict, MappingView)
@@ -30,42 +30,42 @@ _CONTAINERS = (list, tuple, set, frozenset, deque, dict, MappingView)
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a function needs; equal needs are met by the same layers."""
+    """A function's needs; the same layers meet equal needs."""
 
     units: tuple[tuple[Unit, str], ...] = ()
-    """Installed modules and packages, with where they are imported."""
+    """Installed modules and packages, with the place of their import."""
     projects: tuple[str, ...] = ()
-    """Distributions installed in editable mode: what they require is needed too."""
+    """Distributions installed in editable mode, whose requirements are needed, too."""
     sources: bytes = field(default=b"", repr=False)
-    """Archive of the user's own modules, and of what is put into the tasks' working folder."""
+    """Archive of the user's own modules and of files for the tasks' working folder."""
     imports: tuple[str, ...] = field(default=(), compare=False)
-    """Installed modules that it imports, as far as that is seen: a sandbox imports them once for all jobs."""
+    """Installed modules that it visibly imports, so that a sandbox can import them once for all jobs."""
     request: Request = field(default_factory=Request)
     environment: tuple[tuple[str, int], ...] = ()
-    """Where packages are installed, and when that changed last."""
+    """Folders with installed packages, and when each last changed."""
     own: tuple[Unit, ...] = field(default=(), repr=False, compare=False)
-    """The user's own modules that are in `sources`."""
+    """The user's own modules in `sources`."""
     names: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
-    """The modules that all this follows from, each with where it is imported."""
+    """The modules from which everything else follows, each with the place of its import."""
 
     @property
     def versions(self) -> dict[str, str]:
-        """What the installed packages call their versions, where they are loaded and say so."""
+        """Version of each installed package that is loaded and has a `__version__`."""
         found = {name: _version(name) for name in (unit.name for unit, _ in self.units)}
         return {name: version for name, version in found.items() if isinstance(version, str)}
 
     def distribution(self, module: str) -> str:
-        """Return the canonical name of the distribution that has this one of the installed modules, as far as known."""
+        """Return the canonical name of the distribution with this installed module, if known."""
         owner = next((owner_of(unit) for unit, _ in self.units if unit.name == module), None)
         return canonicalize_name(name_of(owner) if owner else module)
 
     def extended(self, reach: Reach) -> Need:
-        """Return what is also needed to unpickle an item with this reach; itself if that adds nothing.
+        """Return the need extended by what unpickling an item with this reach needs; itself if that adds nothing.
 
         Raises
         ------
         PackageError
-            Something it needs cannot be shipped.
+            A requirement cannot be shipped.
         """
         names = dict.fromkeys((*reach.modules, *imports_of_code(reach.codes)), "used by the items")
         if not names.keys() - self.names:
@@ -76,12 +76,12 @@ class Need:
 
     @property
     def inline(self) -> bool:
-        """Whether `sources` are so small that they travel with every invocation."""
+        """Whether `sources` are small enough to be sent with every invocation."""
         return 0 < len(self.sources) <= INLINE
 
     @property
     def layered(self) -> bool:
-        """Whether `sources` go into a layer; data change more often than a function, and go with the job."""
+        """Whether `sources` go into a layer; data files change more often than a function and are sent with the job."""
         return len(self.sources) > INLINE and not self.request.data
 
 
@@ -91,7 +91,7 @@ def discover(reach: Reach, items: Iterable[Any], request: Request) -> Need:
     Raises
     ------
     PackageError
-        Something it needs cannot be shipped.
+        A requirement cannot be shipped.
     """
     names = dict.fromkeys(imports_of_code(reach.codes), "imported by the function")
     names |= dict.fromkeys(reach.modules, "used by the function")
@@ -100,12 +100,12 @@ def discover(reach: Reach, items: Iterable[Any], request: Request) -> Need:
 
 
 def need_of(names: Mapping[str, str], request: Request) -> Need:
-    """Return what the modules `names`, each with where it is imported, need.
+    """Return what the modules `names`, each with the place of its import, need.
 
     Raises
     ------
     PackageError
-        Something they need cannot be shipped.
+        A requirement cannot be shipped.
     """
     found = local.walk(names.items())
     units = [found.local[name] for name in sorted(found.local)]
@@ -123,12 +123,12 @@ def need_of(names: Mapping[str, str], request: Request) -> Need:
 
 
 def _installed(names: Iterable[str], units: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return those of `names` that are one of `units` or in one."""
+    """Return those of `names` that are one of `units`, or inside one."""
     return tuple(sorted(name for name in names if any(f"{name}.".startswith(f"{unit}.") for unit in units)))
 
 
 def union(needs: Iterable[Need]) -> Need:
-    """Return what all of them need of installed packages; modules of the user's own go with each job."""
+    """Return the installed packages that any of them needs; the user's own modules are sent with each job."""
     wanted = [need for need in needs if not need.request.nothing]
     return Need(
         units=tuple({unit.name: (unit, why) for need in wanted for unit, why in need.units}.values()),
@@ -141,7 +141,7 @@ def union(needs: Iterable[Need]) -> Need:
 
 
 def _modules_of_items(items: Iterable[Any]) -> Iterator[str]:
-    """Look at one item of each type, where looking at an item costs nothing and does not use it up."""
+    """Inspect one item of each type, if that is cheap and does not consume the items."""
     yield type(items).__module__
     if isinstance(items, _CONTAINERS):
         kinds = {type(item): item for item in itertools.islice(items, _LOOKED_AT)}
@@ -156,7 +156,7 @@ def _modules_of(item: object) -> Iterator[str]:
     except KeyboardInterrupt:
         raise
     except BaseException:
-        # What cannot be pickled is reported for its task.
+        # An item that cannot be pickled is reported for its task.
         return
     yield from reach.modules
     yield from imports_of_code(reach.codes)
@@ -171,7 +171,7 @@ def _is_folder(folder: str) -> bool:
 
 
 def _version(module: str) -> object:
-    # Not getattr: some packages warn when they are asked.
+    # Not getattr, because some packages warn on attribute access.
     return vars(sys.modules[module]).get("__version__") if module in sys.modules else None
 
 

@@ -1,4 +1,4 @@
-"""What of this package itself can travel with a function: what reads its items, and what programs call Lithops."""
+"""The parts of this package that can travel with a function: readers of its items, and the Lithops API."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ NAME = __name__.partition(".")[0]
 FOLDER = Path(__file__).parent.parent
 STANDS_FOR = "lithops"
 READERS = f"{NAME}.data.inside"
-"""What reads the items of a job; it needs nothing that a sandbox has not."""
+"""Code that reads a job's items; it needs nothing that a sandbox lacks."""
 UNITS = (NAME, READERS)
-"""What is shipped as one; the first is far from all of the package."""
+"""Parts that are shipped as a unit; the first contains only part of the package."""
 ALIAS = FOLDER / "lithops" / "alias" / f"{STANDS_FOR}.py"
-"""Imports our module where a program says `import lithops`."""
+"""Imports our module if a program says `import lithops`."""
 
 _PART = "lithops"
 _BASE = ("__init__.py", "aws/storage/names.py", "closest.py", "globs.py", "user_code.py", "working_folder.py")
-"""What it imports at first beside the errors; what it imports only where it is needed, a sandbox does not need."""
+"""What the first unit imports besides the errors; sandboxes do not need its lazy imports."""
 
 
 def find(name: str) -> tuple[str, Path, Path] | None:
-    """Return as what a module of ours is shipped: its name, its folder or file, and where that is found."""
+    """Return the unit for one of our modules: its name, its folder or file, and where that is found."""
     if f"{name}.".startswith(f"{READERS}."):
         return READERS, FOLDER.joinpath(*READERS.split(".")[1:]), FOLDER.parent
     if f"{name}.".startswith(f"{NAME}.{_PART}."):
@@ -38,7 +38,7 @@ def stands_in() -> bool:
 
 
 def files() -> Iterator[Path]:
-    """Yield what is shipped as the first of the units."""
+    """Yield the files shipped as the first unit."""
     yield from (FOLDER / name for name in _BASE)
     for part in (_PART, "errors"):
         yield from sorted((FOLDER / part).rglob("*.py"))

@@ -1,4 +1,4 @@
-"""Pickles an object and records what unpickling it will need."""
+"""Pickles an object and records what is needed to unpickle it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lithops_magic.worker import packing
 from lithops_magic.worker.packing import Pickler
 
 _STATE = 2
-"""Where cloudpickle has the state of a function among what it is made from."""
+"""Index of a function's state in the arguments that cloudpickle rebuilds it from."""
 _GENERATORS = {"numpy.Generator", "numpy.RandomState"}
 
 
@@ -26,11 +26,11 @@ class Reach:
     """What a pickle refers to."""
 
     modules: set[str] = field(default_factory=set)
-    """Names of modules that are imported when it is unpickled."""
+    """Names of modules that unpickling imports."""
     codes: list[CodeType] = field(default_factory=list)
-    """Code that it carries itself."""
+    """Code that the pickle contains."""
     generators: list[object] = field(default_factory=list)
-    """Random generators that it carries with their state."""
+    """Random generators that the pickle contains, with their state."""
 
 
 def dumps(value: object, buffer_callback: Callable[[Any], Any] | None = None) -> tuple[bytes, Reach]:
@@ -44,10 +44,10 @@ def dumps(value: object, buffer_callback: Callable[[Any], Any] | None = None) ->
 def dump_each(
     values: Iterable[object], buffer_callback: Callable[[Any], Any] | None = None
 ) -> tuple[list[list[bytes]], Reach]:
-    """Pickle `values` one after the other, as objects that share what they have in common.
+    """Pickle `values` one after another, as objects that share what they have in common.
 
-    Each pickle comes as it was written: piece by piece, where bytes and texts from 64 kB are pieces of their own. No
-    copy is made of bytes.
+    Each pickle is returned in the pieces written: bytes and strings of 64 kB or more are separate pieces, and bytes are
+    not copied.
     """
     file = _Pieces()
     pickler = _Recorder(file, buffer_callback)
@@ -60,7 +60,7 @@ def dump_each(
 
 
 class _Pieces:
-    """A file that keeps what is written as it comes."""
+    """A file that keeps the pieces written to it."""
 
     def __init__(self) -> None:
         self.written: list[bytes] = []
@@ -70,7 +70,7 @@ class _Pieces:
 
 
 class _Recorder(Pickler):
-    """A pickler that notes what it is asked to reduce, which is all but plain values."""
+    """A pickler that records every object it is asked to reduce, which is everything but plain values."""
 
     def __init__(self, file: io.BytesIO | _Pieces, buffer_callback: Callable[[Any], Any] | None) -> None:
         super().__init__(file, buffer_callback)
@@ -79,7 +79,7 @@ class _Recorder(Pickler):
         self._kinds: set[type] = set()
 
     def reducer_override(self, value: Any) -> Any:
-        """Note what `value` refers to, and reduce it as usual."""
+        """Record what `value` refers to, and reduce it as usual."""
         self._note(value)
         reduced = super().reducer_override(value)
         if type(value) is FunctionType and isinstance(reduced, tuple):
@@ -104,7 +104,7 @@ class _Recorder(Pickler):
             self._refer(value)
 
     def _refer(self, value: Any) -> None:
-        """Note the module of a function or class, unless the pickle carries its definition."""
+        """Record the module of a function or class, unless the pickle contains its definition."""
         module = getattr(value, "__module__", None)
         if isinstance(module, str) and _found_in(sys.modules.get(module), value):
             self._add(module)
@@ -116,7 +116,7 @@ class _Recorder(Pickler):
 
 
 def _add_looked_up(function: FunctionType, reduced: tuple[Any, ...]) -> None:
-    """Have a function that travels by value take along what it looks up in texts."""
+    """Make a function that is pickled by value capture the names it looks up in strings."""
     slots = reduced[_STATE][1] if len(reduced) > _STATE and isinstance(reduced[_STATE], tuple) else None
     if isinstance(slots, dict) and "__globals__" in slots:
         slots["__globals__"] = {**looked_up(function), **slots["__globals__"]}

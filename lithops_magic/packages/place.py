@@ -1,4 +1,4 @@
-"""Decides where built packages go: into layers while they fit, else into an archive that each sandbox unpacks."""
+"""Decides where built packages go: into layers if they fit, else into an archive that each sandbox unpacks."""
 
 from __future__ import annotations
 
@@ -13,57 +13,57 @@ from lithops_magic.packages.data import LARGEST
 from lithops_magic.packages.layer import WORKER, Layer, Shipped, unzipped
 
 LEFT = 64 * 2**20
-"""Bytes of `/tmp` left for the tasks themselves."""
+"""Bytes of `/tmp` left for the tasks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What the function has for packages."""
+    """Room that the function has for packages."""
 
     tmp: int = FREE_TMP
-    """MB of `/tmp`."""
+    """Size of `/tmp` in MB."""
     layers: int = 5
-    """Layers that it may still have."""
+    """Layers that can still be added."""
     image: bool = False
-    """Whether it is a container image, which brings packages of its own."""
+    """Whether it is a container image, which brings its own packages."""
 
     @classmethod
     def of(cls, settings: Settings) -> Room:
-        """Return what is left beside what is configured."""
+        """Return the room left by what is configured."""
         image = settings.runtime is not None
         return cls(settings.ephemeral_storage, 0 if image else max(0, MAX_LAYERS - len(settings.layers)), image)
 
 
 def check(size: int, packages: Sequence[Shipped], room: Room) -> None:
-    """Refuse, before anything is compressed, so many bytes of packages that they have no room whatever their zip is.
+    """Before anything is compressed, refuse packages too large to fit however well they compress.
 
     Raises
     ------
     PackageError
-        There is neither room in layers nor in `/tmp`.
+        Neither layers nor `/tmp` have room for them.
     """
     in_layers = room.layers and size + WORKER <= LARGEST
     if not in_layers and size + LEFT > room.tmp * 2**20:
-        # Compressed they are hardly more than half of it.
+        # Compressed, they take hardly more than half of that.
         raise PackageError(_too_large(size, packages, size + size // 2 + LEFT, room))
 
 
 def place(built: Iterable[Layer], room: Room) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
-    """Return what is a layer, and what is an archive in S3.
+    """Return the layers, and the archives for S3.
 
-    AWS counts a function and all its layers together, so that many small layers hold no more than one.
+    AWS limits the total size of a function and its layers, so many small layers hold no more than one.
 
     Raises
     ------
     PackageError
-        There is no room in `/tmp` either.
+        `/tmp` has no room, either.
     """
     layers = sorted(built, key=lambda layer: layer.unzipped)
     archives: list[Layer] = []
     while len(layers) > room.layers or (layers and unzipped(layers) + WORKER > LARGEST):
         archives.append(layers.pop())
     if archives:
-        # One zip at a time lies beside what is unpacked already.
+        # While unpacking, one zip at a time exists next to the unpacked files.
         needed = unzipped(archives) + max(layer.size for layer in archives) + LEFT
         if needed > room.tmp * 2**20:
             packages = [package for layer in archives for package in layer.packages]

@@ -1,4 +1,4 @@
-"""Requirements that are places, as pip takes them: folders, repositories, addresses, files."""
+"""Requirements that are locations, in pip's sense: folders, repositories, URLs, files."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from lithops_magic.errors import PackageError
 
 _SUFFIXES = (".whl", ".tar.gz", ".zip")
 _NAMED = re.compile(r"[A-Za-z0-9][\w.-]*\s*(\[[^\]]*\])?\s*@\s*[\w+.-]+://")
-"""How a requirement begins that has a name and an address."""
+"""How a requirement with a name and a URL begins."""
 _EXTRAS = re.compile(r"(.*?)(\[[\w.,\s-]*\])?", re.DOTALL)
 _LIKE_SCP = re.compile(r"([\w.-]+@[\w.-]+):(?!/)(.+)")
 
 
 def requirement_of(word: str) -> str:
-    """Return the requirement for a place, with its package's name; empty if the word is not a place.
+    """Return the requirement for a location, including the package's name; empty if the word is not a location.
 
     Raises
     ------
     PackageError
-        There is nothing, or nothing that can be installed.
+        There is nothing that can be installed.
     """
     if " @ " in word or _NAMED.match(word):
         return ""
@@ -43,7 +43,7 @@ def requirement_of(word: str) -> str:
 
 
 def is_project(folder: Path) -> bool:
-    """Whether there is something in it that can be installed."""
+    """Whether it contains something that can be installed."""
     return any((folder / name).is_file() for name in ("pyproject.toml", "setup.py"))
 
 
@@ -58,7 +58,7 @@ def _at(address: str) -> str:
     name = named[0] if named else guess
     if not re.fullmatch(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?", name):
         raise PackageError(f"packages: `{address}` does not name its package: write NAME@{address}.")
-    # Such as a hash, or the folder in a repository.
+    # For example, a hash, or a subdirectory of the repository.
     rest = urllib.parse.urlencode(fragment, doseq=True, safe="/")
     return f"{name} @ {address.partition('#')[0]}{'#' + rest if rest else ''}"
 

@@ -1,4 +1,4 @@
-"""What a module's file gives its globals, where that can be told without running the module."""
+"""Values that a module's file assigns to its globals, as far as they can be determined without running it."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _PARTS = (*_PLAIN, ast.Call, ast.keyword)
 
 
 class Unknown(Exception):
-    """It cannot be told."""
+    """The value cannot be determined."""
 
 
 def value_of(node: ast.expr, names: Mapping[str, Any], classes: Mapping[str, ast.ClassDef]) -> Any:
-    """Return what an expression of a module gives, whose globals are `names`, and whose own classes are `classes`.
+    """Evaluate an expression in a module with the globals `names` and its own classes `classes`.
 
     Raises
     ------
     Unknown
-        It is more than numbers, texts, collections, and objects that only keep such.
+        It involves more than numbers, strings, collections, and objects that only hold these.
     """
     parts = list(ast.walk(node))
     called = [part.func for part in parts if isinstance(part, ast.Call)]
@@ -45,12 +45,12 @@ def value_of(node: ast.expr, names: Mapping[str, Any], classes: Mapping[str, ast
 
 
 def look(value: Any) -> str:
-    """Return what tells a value from another one, whatever order its sets are in.
+    """Return a text that distinguishes values, independent of the order of sets.
 
     Raises
     ------
     Unknown
-        Nothing does.
+        There is no such text.
     """
     try:
         return _look(value)
@@ -85,7 +85,7 @@ def _maker(name: str, names: Mapping[str, Any], classes: Mapping[str, ast.ClassD
 
 
 def _only_keeps(node: ast.ClassDef | None) -> bool:
-    """Whether to make an instance of a class does no more than keep plain values and what it is made with."""
+    """Whether creating an instance only stores plain values and the arguments."""
     if node is None or node.bases or node.keywords or node.decorator_list:
         return False
     methods = {part.name: part for part in node.body if isinstance(part, ast.FunctionDef)}

@@ -1,4 +1,4 @@
-"""What a wheel must fit: the Python, the processor and the C library of a Lambda runtime."""
+"""What a wheel must match: Python version, processor and C library of a Lambda runtime."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ AMAZON_LINUX_2023 = 12
 _MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 
 SDK = frozenset({"boto3", "botocore", "s3transfer", "jmespath"})
-"""Distributions of AWS's SDK for Python, in which version differs by region and day."""
+"""Distributions of AWS's SDK for Python, whose version on Lambda differs by region and date."""
 
 PROVIDED = SDK | {"awslambdaric", "cloudpickle"}
-"""Distributions that every function has: the runtime's own, and the worker's cloudpickle."""
+"""Distributions that every function has: those of the runtime, and the worker's cloudpickle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +26,17 @@ class Target:
     """A runtime of AWS Lambda."""
 
     minor: int
-    """Of Python 3."""
+    """Minor version of Python 3."""
     architecture: str
     """``x86_64`` or ``arm64``, as Lambda calls them."""
     here: bool = False
     """Whether it is this machine, because its local AWS cannot run Lambda's builds."""
     image: bool = False
-    """Whether it is a container image that is still to be built, which may have a newer system than Lambda's own."""
+    """Whether it is a container image yet to be built, which may have a newer system than Lambda's own."""
 
     @classmethod
     def of(cls, architecture: str, *, local: bool = False) -> Target:
-        """Return the target of this notebook's Python, on Lambda or on the local AWS."""
+        """Return the target for this notebook's Python, on Lambda or on the local AWS."""
         alike = sys.platform == "linux" and platform.machine() == _MACHINES[architecture]
         return cls(sys.version_info.minor, architecture, here=local and not alike)
 
@@ -47,12 +47,12 @@ class Target:
 
     @property
     def machine(self) -> str:
-        """The processor, as Linux calls it."""
+        """The processor under its Linux name."""
         return _MACHINES[self.architecture]
 
     @property
     def is_amazon_linux_2023(self) -> bool:
-        """Whether that is the runtime's system; earlier ones have Amazon Linux 2, and images Debian 12."""
+        """Whether the runtime has Amazon Linux 2023; earlier runtimes have Amazon Linux 2, and images Debian 12."""
         return self.minor >= AMAZON_LINUX_2023
 
     @property
@@ -64,9 +64,9 @@ class Target:
 
     @property
     def uv_platform(self) -> str:
-        """The newest of uv's platforms whose wheels run there; it knows none between glibc 2.17 and 2.28.
+        """uv's newest platform whose wheels run there; uv has none between glibc 2.17 and 2.28.
 
-        Empty for this machine, which uv knows.
+        Empty for this machine, which uv detects.
         """
         if self.here:
             return ""
@@ -74,7 +74,7 @@ class Target:
         return f"{_MACHINES[self.architecture]}-manylinux_{glibc.replace('.', '_')}"
 
     def describe(self) -> str:
-        """Say it for people."""
+        """Describe it for people."""
         if self.here:
             return f"Python {self.python} on this machine"
         whose = "an image's" if self.image else "Lambda's"

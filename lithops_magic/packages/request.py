@@ -1,4 +1,4 @@
-"""What the user asks for with `--packages`: names, pins, files, or nothing at all."""
+"""What the user requests with `--packages`: names, pins, files, or nothing at all."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ _INCLUDED = re.compile(rb"^\s*(?:-[rc]\s*=?|--(?:requirements?|constraints?)[ =]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to ship beside, or instead of, what is found; hashable, files by their contents."""
+    """What to ship besides, or instead of, the detected needs; hashable by the contents of files."""
 
     nothing: bool = False
-    """Ship no distributions at all, not even those found."""
+    """Ship no distributions at all, not even detected ones."""
     requirements: tuple[str, ...] = ()
     files: tuple[tuple[Path, bytes], ...] = ()
-    """Requirements files, pyproject.toml or lock files, each with what it says and what it includes."""
+    """Requirements files, pyproject.toml or lock files, each with its contents and included files."""
     data: Data = ()
-    """What tasks are to find in their working folder."""
+    """Files for the tasks' working folder."""
 
     @property
     def names(self) -> frozenset[str]:
-        """Canonical names of what is asked for by name."""
+        """Canonical names of everything requested by name."""
         return frozenset(canonicalize_name(Requirement(text).name) for text in self.requirements)
 
     @classmethod
     def parse(cls, packages: str | Iterable[str] | None, files: str | Iterable[str] | None = None) -> Request:
-        """Parse ``numpy==2.1 polars``, ``none``, ``requirements.txt`` or a list of such, and paths of data.
+        """Parse ``numpy==2.1 polars``, ``none``, ``requirements.txt`` or a list of these, and paths of data.
 
         Raises
         ------
         PackageError
-            A word is neither a requirement nor a file, or there are no such data.
+            A word is neither a requirement nor a file, or a data file does not exist.
         """
         data = listed(files)
         words = _words(packages) if isinstance(packages, str) else list(packages or ())
@@ -66,16 +66,16 @@ class Request:
 
 
 def _words(text: str) -> list[str]:
-    # A blank may stand around the comparison, and after the comma between two of them.
+    # Spaces are allowed around a comparison, and after the comma between two.
     return re.sub(r"\s*(===?|[<>~!]=|[<>,])\s*", r"\1", text).split()
 
 
 def _without_environments(words: Iterable[str]) -> Iterator[str]:
-    """Yield words, those in conda's environments instead of their files."""
+    """Yield words, with conda environment files replaced by their contents."""
     for word in words:
         if word.endswith((".yml", ".yaml")):
             yield from conda.words_of(Path(word).expanduser())
-        elif word not in ("-r", "-e", "--requirement", "--editable"):  # which say no more than what follows
+        elif word not in ("-r", "-e", "--requirement", "--editable"):  # these options add nothing to what follows
             yield word
 
 
@@ -96,7 +96,7 @@ def _check_project(path: Path, data: bytes) -> None:
     except ValueError as error:
         raise PackageError(f"packages: {path} cannot be read: {error}.") from None
     if "dependencies" not in project:
-        # They are dynamic, or in a table that only the project's own tool understands.
+        # The dependencies are dynamic, or in a table that only the project's own tool understands.
         raise PackageError(
             f"packages: {path} has no list of dependencies under [project]: give a requirements file, or the lock file "
             "that the project's tool writes."
@@ -104,7 +104,7 @@ def _check_project(path: Path, data: bytes) -> None:
 
 
 def _contents(path: Path, seen: set[Path]) -> Iterator[bytes]:
-    """Yield what a file says, and what the files say that it includes."""
+    """Yield the contents of a file and of the files it includes."""
     seen.add(path)
     data = path.read_bytes()
     yield data
@@ -136,12 +136,12 @@ def _requirement(word: str) -> str:
 
 
 def _refuse_own(requirement: Requirement, word: str) -> None:
-    """Refuse a bare name that means something here and no distribution: on the index it is somebody else's.
+    """Refuse a bare name of something local that is not a distribution: on an index, it may be someone else's package.
 
     Raises
     ------
     PackageError
-        It does.
+        It is such a name.
     """
     name = requirement.name
     if requirement.url or requirement.specifier or installed(name):

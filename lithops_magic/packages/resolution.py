@@ -1,4 +1,4 @@
-"""What a function's layer is made of, and where its versions are other than the notebook's."""
+"""The contents of a function's layer, and where its versions differ from the notebook's."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ class Difference:
 
     @property
     def is_major(self) -> bool:
-        """Whether the major versions differ; of versions that are dates, none is major."""
+        """Whether the major versions differ; never true for versions that are dates."""
         here, there = (major(version) for version in (self.here, self.there))
         return here != there and not (here.isdecimal() and int(here) >= FIRST_YEAR)
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What is put into the layer."""
+    """Contents of a layer."""
 
     copied: tuple[Part, ...] = ()
-    """Pure distributions, as they are installed here."""
+    """Pure distributions, copied from their installed files."""
     fetched: dict[str, str] = field(default_factory=dict)
-    """Requirements of one exact version each, by name."""
+    """Exact requirements by name."""
     unchanged: tuple[Part, ...] = ()
-    """Those installed here of which the same version is fetched."""
+    """Distributions that are installed here and fetched in the same version."""
     built: frozenset[str] = frozenset()
-    """Names of those that are to be built from source."""
+    """Names of distributions to be built from source."""
     differences: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = ()
     hashes: Hashes = field(default_factory=Hashes)
-    """What `fetched` has to match."""
+    """Hashes that `fetched` must match."""
 
 
 def differences(parts: Mapping[str, Part], fetched: Mapping[str, str]) -> Iterator[Difference]:

@@ -1,4 +1,4 @@
-"""Chooses the versions that Lambda gets: the notebook's own wherever there are builds of them, else the nearest."""
+"""Chooses versions for Lambda: the notebook's own wherever there are builds, else the closest available ones."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from lithops_magic.packages.versions import is_same, public, public_version
 
 _OTHER_NAME = re.compile(r"Package metadata name `(.+?)` does not match given name `(.+?)`")
 _DROP = "{} ; sys_platform == 'none'"
-"""An override that takes a requirement out of a resolution."""
+"""An override that removes a requirement from a resolution."""
 
 
 def resolve(closure: Closure, request: Request, uv: Uv, cache: Cache | None = None) -> Resolution:
-    """Choose versions for everything in `closure` and for what the user asks for beside it.
+    """Choose versions for everything in `closure` and for what the user requests in addition.
 
-    What was found to fit together is kept in `cache`, by default the user's.
+    Compatible versions found are saved in `cache`, by default the user's.
 
     Raises
     ------
     PackageError
-        Something cannot be had for this target, or cannot be found out without a network.
+        Something is unavailable for this target, or a network is required to find out.
     """
     try:
         return _Resolver(closure, request, uv, cache or Cache.of_user()).run()
@@ -67,7 +67,7 @@ class _Resolver:
         missing = [str(req) for name, req in self._closure.not_installed.items() if name not in fixed]
         binary = [part for part in parts.values() if not part.pure]
         fetched, memory, fit = fixed, self._memory(binary, missing, fixed), None
-        # Nothing is asked of an index where the installed files fit.
+        # No index is needed if the installed files fit.
         if missing or (fixed and binary) or not all(self._ships(part) for part in binary):
             fit = memory.recall()
             fetched = fixed | (self._taken(fit) if fit else self._fit(binary, missing, fixed))
@@ -108,7 +108,7 @@ class _Resolver:
         return part.pure or part.name in self._as_they_are or fits(part.distribution, self._uv.target)
 
     def _asked_for(self) -> dict[str, str]:
-        """Resolve what the user asks for, with the notebook's versions of what that requires if they fit."""
+        """Resolve what the user requests, preferring the notebook's versions of its dependencies."""
         request = self._request
         if not request.requirements and not request.files:
             return {}
@@ -128,14 +128,14 @@ class _Resolver:
         )
 
     def _named(self, problem: Unresolvable) -> str:
-        """Say how to write an address where something of another name is than it was taken for."""
+        """Explain how to write a URL if the package there has another name than expected."""
         names = _OTHER_NAME.search(str(problem))
         asked = {canonicalize_name(one.name): one for one in map(Requirement, self._request.requirements)}
         url = asked[guess].url if names and (guess := canonicalize_name(names[2])) in asked else ""
         return f" Write `{names[1]} @ {without_password(url)}`." if names and url else ""
 
     def _nearest(self) -> str:
-        """Say which versions there are of what the user pins, where there is none of the pinned one."""
+        """List the available versions closest to one that the user pins and that does not exist."""
         found = []
         for text in self._request.requirements:
             requirement = Requirement(text)
@@ -154,7 +154,7 @@ class _Resolver:
             return self._keep(self._solve([public(part) for part in binary], missing, fixed, alone=alone))
         except Unresolvable:
             ranges = self._ranges(binary)
-        # Without a build, what is installed here may do.
+        # Without a build, the installed files may run there.
         binary = [part for part in binary if part.name not in self._as_they_are]
         older = [f"{part.name}<={public_version(part)}" for part in binary]
         nearest = [ranges.get(part.name, public(part)) for part in binary]
@@ -171,7 +171,7 @@ class _Resolver:
         raise PackageError(f"No versions fit together for {self._uv.target.describe()}: {problem}.{ways}")
 
     def _is_local_build(self, part: Part) -> bool:
-        """Whether this is a local build that runs on the target as it is."""
+        """Whether it is a local build that runs on the target unchanged."""
         elsewhere = bool(direct_url(part.distribution)) or is_from_files(part.distribution)
         if elsewhere and (self._ships(part) or runs_installed(part.distribution, self._uv.target)):
             self._as_they_are.add(part.name)
@@ -180,12 +180,12 @@ class _Resolver:
         return part.name in self._as_they_are
 
     def _check_origin(self, part: Part) -> None:
-        """Refuse to fetch by its name what came from elsewhere: in the index, that name may be anybody's.
+        """Refuse to fetch by name what was installed from elsewhere: that name may be someone else's on an index.
 
         Raises
         ------
         PackageError
-            It is not one of the index's own files.
+            It was not installed from an index.
         """
         url, sha256 = str(direct_url(part.distribution).get("url", "")), archive_hash(part.distribution)
         if not url or (sha256 and self._uv.has(part.pin, sha256)):
@@ -197,9 +197,9 @@ class _Resolver:
         )
 
     def _halves(self, moved: Container[str], fixed: Container[str]) -> list[Part]:
-        """Return the pure parts that insist on something of which there is no build, and move with it.
+        """Return pure parts that are pinned to a version without a build, and change together with it.
 
-        None that no index has, whose name could be anybody's there.
+        Leaves out parts that no index has, whose name could be anyone's there.
         """
         return [
             part
@@ -210,7 +210,7 @@ class _Resolver:
         ]
 
     def _pure(self, fixed: Container[str]) -> list[Part]:
-        """What is copied: its requirements count, but it need not be known to any index."""
+        """The copied parts: their requirements count, but no index need know them."""
         return [
             p for p in self._closure.parts.values() if (p.pure or p.name in self._as_they_are) and p.name not in fixed
         ]
@@ -224,7 +224,7 @@ class _Resolver:
         alone: bool = False,
         moving: Sequence[Part] = (),
     ) -> Resolved:
-        """Resolve; `moving` lets pure parts move as well, where one of them insists on what there is no build of."""
+        """Resolve; `moving`: pure parts that insist on a version without a build may change, too."""
         pure = [part for part in self._pure(fixed) if part not in moving]
         return self._uv.resolve(
             [*requirements, *missing],
@@ -235,7 +235,7 @@ class _Resolver:
         )
 
     def _ranges(self, binary: list[Part]) -> dict[str, str]:
-        """Return, for parts of whose version there is no build, a requirement that leads to the nearest one."""
+        """Return, for parts whose version has no build, a requirement that leads to the closest version."""
         with ThreadPoolExecutor(4) as pool:
             found = pool.map(self._range, binary)
         return {part.name: text for part, text in zip(binary, found, strict=True) if text}
@@ -262,7 +262,7 @@ class _Resolver:
 
 
 def _locked(request: Request, uv: Uv) -> Iterator[tuple[str, str]]:
-    """Yield the names of lock files, and their contents as requirements files."""
+    """Yield the names of lock files, and their contents in requirements format."""
     for path, data in request.files:
         if path.name == "uv.lock":
             try:
@@ -281,12 +281,12 @@ def _texts(request: Request) -> Iterator[tuple[str, str]]:
 
 
 def _without_notebook(asked: Container[str]) -> list[str]:
-    """Return overrides that take out what is of the notebook, wherever it is required, unless it is asked for."""
+    """Return overrides that remove notebook distributions wherever they are required, unless requested."""
     return [_DROP.format(name) for name in sorted(NOT_SHIPPED) if name not in asked]
 
 
 def _demands(pure: Iterable[Part], uv: Uv) -> Iterator[str]:
-    """Yield what pure parts require of others, as constraints, which know no extras."""
+    """Yield pure parts' requirements on other parts as constraints, which cannot have extras."""
     environment = uv.target.environment()
     for part in pure:
         for requirement in requires_of(part.distribution):

@@ -16,27 +16,27 @@ from lithops_magic.packages.metadata import InstalledFile
 
 
 def key(facts: object) -> str:
-    """Return the name of whatever follows from these facts alone."""
+    """Return a name for anything that is determined by these facts alone."""
     return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]
 
 
 def state(files: Iterable[InstalledFile]) -> Iterator[tuple[str, str, int, int, int]]:
-    """Yield what tells a file apart from another one of its name, whatever its installer wrote down.
+    """Yield what distinguishes a file from another one of its name, whatever its installer recorded.
 
-    Not only when it was written last, which an installer or a copy may set: also when that was set.
+    Includes the status change time, because installers and copies may set the modification time.
     """
     for file in files:
         try:
             status = os.stat(file.path)  # noqa: PTH116 - twice as fast
         except OSError:
             continue
-        # Another environment that links to the same file changes the latter as well.
+        # A hard link from another environment also changes ctime, so use the inode then.
         changed = status.st_ctime_ns if status.st_nlink == 1 else status.st_ino
         yield file.name, file.digest, status.st_size, status.st_mtime_ns, changed
 
 
 def state_at(text: str) -> list[tuple[str, str, int, int, int]]:
-    """Return the state of a requirement that is a file or folder of this machine; of others there is none."""
+    """Return the state of a requirement that is a local file or folder; empty for others."""
     return list(state(_files_at(text)))
 
 

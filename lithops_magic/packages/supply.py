@@ -1,4 +1,4 @@
-"""From what a function needs to the layers that hold it: from the cache when nothing has changed, else built."""
+"""Turns a function's needs into layers: from the cache if nothing has changed, else built."""
 
 from __future__ import annotations
 
@@ -43,37 +43,37 @@ class Supply:
 
     layers: tuple[Layer, ...] = ()
     archives: tuple[Layer, ...] = ()
-    """What is too large for layers, for S3."""
+    """Archives for S3 that are too large for layers."""
     parts: tuple[Part, ...] = ()
-    """The installed distributions it needs, as far as they are known here."""
+    """The installed distributions it needs, if known."""
     refused: str = ""
-    """What it would be given beside that, and why it is not; a sentence."""
+    """What it would be given in addition and why it is not, as a sentence."""
 
     @property
     def built(self) -> tuple[Layer, ...]:
-        """Everything, wherever it goes."""
+        """All layers and archives."""
         return self.layers + self.archives
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """What has another version there than here, one phrase each."""
+        """Packages whose version there differs from the one here, one phrase each."""
         return tuple(str(one) for layer in self.built for one in layer.differences)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know, one sentence each."""
+        """Notes for the user, one sentence each."""
         return (*(note for layer in self.built for note in layer.notes), *([self.refused] if self.refused else []))
 
 
 def supply(need: Need, target: Target, notify: Callable[[str], None], room: Room) -> Supply:
-    """Return what meets `need` on `target`; `notify` is told what takes a while.
+    """Return what meets `need` on `target`; `notify` is told about slow steps.
 
     Raises
     ------
     PackageError
-        Something cannot be had for Lambda, or there is no room for it.
+        Something is unavailable for Lambda, or does not fit.
     """
-    # An image brings its packages; only what is asked for goes on top.
+    # An image brings its own packages; only requested ones are added.
     found = replace(need, units=(), projects=()) if room.image else need
     try:
         return _supply(found, target, notify, room, learns=not room.image)
@@ -84,7 +84,7 @@ def supply(need: Need, target: Target, notify: Callable[[str], None], room: Room
             "LITHOPS_MAGIC_CACHE_DIR to another folder."
         ) from None
     except PackageError as error:
-        # What was learned must not keep from running what runs without it.
+        # A learned dependency must not break what runs without it.
         less = closure_of(found, target, learns=False)[1].parts
         learned = [name for name in closure_of(found, target)[1].parts if name not in less]
         if room.image or not learned:
@@ -111,14 +111,14 @@ def pin(need: Need, target: Target) -> Resolution:
     Raises
     ------
     PackageError
-        Something cannot be had for Lambda.
+        Something is unavailable for Lambda.
     """
     request, closure = closure_of(need, target)
     return resolve(closure, request, Uv(target))
 
 
 def closure_of(need: Need, target: Target, *, learns: bool = True) -> tuple[Request, Closure]:
-    """Return what is needed; `learns`: also what was learned to be needed beside it."""
+    """Return the closure of a need; `learns`: including learned dependencies."""
     request, roots = _split(need.request)
     if request.nothing:
         return request, Closure()
@@ -134,7 +134,7 @@ def closure_of(need: Need, target: Target, *, learns: bool = True) -> tuple[Requ
 
 
 def _split(request: Request) -> tuple[Request, list[Requirement]]:
-    """Separate what the user asks for by name and has installed in a version that fits: that version is taken."""
+    """Separate requested packages that are installed in a matching version, which is then used."""
     given: list[str] = []
     roots: list[Requirement] = []
     for text in request.requirements:
@@ -143,7 +143,7 @@ def _split(request: Request) -> tuple[Request, list[Requirement]]:
         if here is None or requirement.url or not _fulfils(here, requirement):
             given.append(text)
         elif canonicalize_name(requirement.name) in PROVIDED | NOT_SHIPPED:
-            # Otherwise it is left out.
+            # Otherwise, Lambda's own version would be used.
             requirement.specifier = SpecifierSet(f"=={version_of(here)}")
             given.append(str(requirement))
         else:
@@ -177,13 +177,13 @@ def _layers(
 
 
 def fingerprint(need: Need, target: Target) -> str:
-    """Return what changes whenever the layers that meet `need` would: no file is read for it, all are looked at."""
+    """Return a text that changes whenever the layers that meet `need` would; looks at the state of files only."""
     request, closure = closure_of(need, target)
     return _key(closure, request, target)
 
 
 def _key(closure: Closure, request: Request, target: Target) -> str:
-    """Hash everything that a layer follows from."""
+    """Hash everything that determines a layer."""
     facts = [
         FORMAT,
         [target.minor, target.architecture, platform.platform() if target.here else "", bytecode.kind(target)],

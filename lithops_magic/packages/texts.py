@@ -1,4 +1,4 @@
-"""Names that code looks up in a text, as `df.query("v > @limit")` does: pickle sees no use of them."""
+"""Names that code looks up in strings, as in `df.query("v > @limit")`: pickle does not see that they are used."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ _AT = re.compile(r"(?<!\w)@([^\W\d]\w*)")
 _WORD = re.compile(r"(?<![\w.@])([^\W\d]\w*)")
 _SQL = re.compile(r"\b(?:from|join|describe|summarize|pivot|unpivot|using)\b", re.IGNORECASE)
 _LONGEST = 20_000
-"""Characters of a text that somebody wrote."""
+"""Maximum characters of a string that was written by hand."""
 
 _QUERIES = {"query", "sql", "execute", "execute_global", "from_query"}
-"""Functions and methods that read SQL, or in pandas names behind an ``@``."""
+"""Functions and methods that read SQL or, in pandas, names after an ``@``."""
 _EXPRESSIONS = {"eval", "exec", "evaluate", "timeit", "globals"}
-"""Those of Python, pandas and NumExpr whose texts have names of values in them."""
+"""Functions of Python, pandas and NumExpr whose strings contain names of values."""
 _FORMULAS = {
     *("conditional_logit", "dmatrices", "dmatrix", "feols", "fepois", "from_formula", "gee", "glm", "gls", "logit"),
     *("mixedlm", "mnlogit", "model_matrix", "negativebinomial", "ols", "phreg", "poisson", "probit", "quantreg", "rlm"),
     "wls",
 }
-"""Those of patsy, formulaic, statsmodels and pyfixest that take ``y ~ np.log(x)``."""
+"""Functions of patsy, formulaic, statsmodels and pyfixest that take ``y ~ np.log(x)``."""
 _READ = _QUERIES | _EXPRESSIONS | _FORMULAS
 
 _DATA = {"numpy", "pandas", "polars", "pyarrow", "duckdb", "geopandas", "xarray"}
-"""Packages of whose types a value may be that such a text names."""
+"""Packages whose types such a string may refer to."""
 _PLAIN = (bool, int, float, complex, str)
 _CODE = (FunctionType, BuiltinFunctionType, ModuleType, type)
 _PYTHONS = {"eval", "exec"}
-"""Python's own may name anything."""
+"""Python's own functions, whose strings may name anything."""
 _BETWEEN = {"PUSH_NULL", "CACHE", "NOP"}
 _NAMING = {"LOAD_ATTR", "LOAD_GLOBAL", "LOAD_METHOD", "LOAD_NAME", "LOAD_DEREF", "LOAD_FAST"}
 
 
 def looked_up(function: FunctionType) -> dict[str, Any]:
-    """Return the globals that a function names in texts, with their values.
+    """Return the globals that a function names in strings, with their values.
 
-    The texts stand in its code, whole or in pieces, or are what its parameters and variables are from the start.
+    The strings are in its code, whole or in pieces, or are initial values of its parameters and variables.
     """
     codes = list(_codes(function.__code__))
     readers = {name for code in codes for name in code.co_names if name in _READ}
@@ -58,7 +58,7 @@ def looked_up(function: FunctionType) -> dict[str, Any]:
 
 
 def _names(text: str, readers: set[str]) -> Iterator[tuple[str, bool, tuple[type, ...]]]:
-    """Yield the names in a text: whether each may be anything, and if not, of which kinds it may be besides data."""
+    """Yield the names in a string: whether each may be anything and, if not, which types besides data it may have."""
     if readers & {"query", "eval"}:
         yield from ((name, True, ()) for name in _AT.findall(text))
     if "globals" in readers and text.isidentifier():
@@ -77,7 +77,7 @@ def _texts(function: FunctionType, codes: list[CodeType]) -> set[str]:
     for cell in function.__closure__ or ():
         try:
             values.append(cell.cell_contents)
-        except ValueError:  # it is empty
+        except ValueError:  # the cell is empty
             continue
     texts = {value for value in values if type(value) is str and len(value) <= _LONGEST}
     return texts - {function.__doc__ or ""}
@@ -91,7 +91,7 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 
 def _evaluated(code: CodeType) -> Iterator[str]:
-    """Yield the names in texts that are the first argument of Python's own `eval` or `exec`."""
+    """Yield the names in strings that are the first argument of Python's `eval` or `exec`."""
     called, own = "", False
     for instruction in dis.get_instructions(code) if _PYTHONS.intersection(code.co_names) else ():
         if instruction.opname in _NAMING:

@@ -1,4 +1,4 @@
-"""Versions that are too different from the notebook's to be taken unasked, and what else the user can do."""
+"""Refuses versions too different from the notebook's to be used unless requested, and suggests alternatives."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from lithops_magic.packages.uv import Uv
 from lithops_magic.packages.versions import normal
 
 OLD = timedelta(days=2 * 365)
-"""Age beyond which a build may not replace the notebook's version."""
+"""Maximum age of a build that may replace the notebook's version."""
 
 
 def refuse_old(uv: Uv, differences: Sequence[Difference]) -> None:
-    """Refuse builds that are years older than the notebook's packages, unless the user asks for them.
+    """Refuse builds that are years older than the notebook's packages, unless the user requests them.
 
     Raises
     ------
@@ -31,9 +31,9 @@ def refuse_old(uv: Uv, differences: Sequence[Difference]) -> None:
 
 
 def refuse_other_majors(uv: Uv, differences: Sequence[Difference], used: Container[str]) -> None:
-    """Refuse another major version of what the function uses itself, unless the user asks for it.
+    """Refuse another major version of packages that the function uses directly, unless the user requests it.
 
-    What is only required by something else may be of another: whoever requires it allows for that.
+    Indirect dependencies may have another major version, if the package that requires them allows it.
 
     Raises
     ------

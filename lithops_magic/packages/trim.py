@@ -1,4 +1,4 @@
-"""Leaves out files of packages that no program needs."""
+"""Leaves out package files that no program needs."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 from lithops_magic.packages.imports import imports_of_file
 
 _METADATA = ("METADATA", "PKG-INFO", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt")
-"""What programs read of it: RECORD tells them which distribution has a module."""
+"""Metadata that programs read: RECORD tells them which distribution has a module."""
 _LICENCES = ("licen", "copying", "notice", "authors")
 
 VARIABLE = "LITHOPS_MAGIC_TRIM"
-"""Set to ``off``, it leaves packages as they are; only bytecode goes."""
+"""Set to ``off``, it keeps packages as they are, except for bytecode."""
 _TESTS_IMPORTED = re.compile(rb"^[ \t]*(?:from|import)\b(?:[^\n#(]*|[^\n#(]*\([^)]*)\btests\b", re.MULTILINE)
-"""Whether it is worth while to look at the imports of a file."""
+"""Quick check whether a file's imports are worth inspecting."""
 _SUITE = re.compile(r"(.+/tests)/(?:__init__|test_[^/]*)\.py")
 
 
 def trim(files: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the files without those that no program imports: tests, bytecode, static libraries, installers' notes.
+    """Return the files without those that no program imports: tests, bytecode, static libraries, installer metadata.
 
-    Type stubs stay: `lazy_loader` reads from them what a package has.
+    Type stubs stay, because `lazy_loader` reads a package's contents from them.
     """
     kept = {name: path for name, path in files.items() if "__pycache__" not in name.split("/")}
     if not trims():
@@ -33,7 +33,7 @@ def trim(files: Mapping[str, Path]) -> dict[str, Path]:
 
 
 def trims() -> bool:
-    """Whether anything is taken out."""
+    """Whether anything is left out."""
     return os.environ.get(VARIABLE, "").lower() not in ("off", "0", "no", "false")
 
 
@@ -46,7 +46,7 @@ def _is_used(name: str) -> bool:
 
 
 def _without_tests(files: dict[str, Path]) -> dict[str, Path]:
-    """Leave out packages of tests, but for the modules of them that others import."""
+    """Leave out test packages, except for modules that others import."""
     suites = {found[1] for name in files if (found := _SUITE.fullmatch(name))}
     used = _used(files) if suites else set()
     live = {suite for suite in suites if any(name.startswith(f"{suite}/") for name in used)}
@@ -61,7 +61,7 @@ def _stays(name: str, suites: Collection[str], live: Collection[str], used: Coll
 
 
 def _used(files: Mapping[str, Path]) -> set[str]:
-    """Return the test modules that are imported from outside of tests, and what they import of tests in turn."""
+    """Return the test modules imported from outside tests, and the test modules these import in turn."""
     used: set[str] = set()
     sources = [name for name in files if name.endswith(".py")]
     waiting = [name for name in sources if "/tests/" not in name and name.rpartition("/")[2] != "conftest.py"]
@@ -78,7 +78,7 @@ def _used(files: Mapping[str, Path]) -> set[str]:
 
 
 def _imports_tests(source: bytes) -> bool:
-    # The first says no to nearly all, in a tenth of the time.
+    # The first check rejects almost everything in a tenth of the time.
     return b"tests" in source and bool(_TESTS_IMPORTED.search(source))
 
 

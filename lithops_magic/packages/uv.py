@@ -1,4 +1,4 @@
-"""Runs uv, which finds and unpacks wheels for Lambda's platform from any machine."""
+"""Runs uv, which finds and unpacks wheels for Lambda's platform on any machine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _UNREACHABLE = (
     "network was disabled",
 )
 _DECIDED_HERE = ("UV_NO_VERIFY_HASHES", "UV_REQUIRE_HASHES")
-"""Variables that contradict options given here."""
+"""Environment variables that conflict with options given here."""
 _DENIED = re.compile(r"\b(401 Unauthorized|403 Forbidden|407 Proxy Authentication Required)\b")
 _NO_WHEEL = re.compile(r"([A-Za-z0-9][\w.-]*?)(?:[=<>!~]=?\S*)? ha(?:s|ve) no usable wheels")
 _AT_ADDRESS = re.compile(r"Building source distributions for `([^`]+)` is disabled")
@@ -42,21 +42,21 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class Unresolvable(Exception):
-    """No versions and wheels satisfy all requirements; the text says which conflict."""
+    """No versions and wheels satisfy all requirements; the text explains the conflict."""
 
 
 class IndexUnreachable(Exception):
-    """The index of packages does not answer, and what is asked for was not fetched before."""
+    """The package index does not respond, and the packages are not in uv's cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Requirements of one exact version each, and what uv warns about."""
+    """Exact requirements, and uv's warnings."""
 
     pins: tuple[str, ...]
     warnings: tuple[str, ...]
     built: frozenset[str] = frozenset()
-    """Canonical names of those that are only to be had as source: of an index, of a repository, at an address."""
+    """Canonical names of those available only as source: from an index, a repository or a URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +75,16 @@ class Uv:
         compiled: Collection[str] = (),
         alone: bool = False,
     ) -> Resolved:
-        """Return versions that fulfill `requirements` and, unless `alone`, what these require in turn.
+        """Return versions that satisfy `requirements` and, unless `alone`, their dependencies.
 
-        What has no wheel in any version is taken as source, unless it is named in `compiled`.
+        A distribution without any wheel is taken as source, unless it is named in `compiled`.
 
         Raises
         ------
         Unresolvable
-            There are none.
+            No such versions exist.
         IndexUnreachable
-            The index does not answer.
+            The index does not respond.
         """
         lines = {"override": "\n".join(overrides), "constraint": "\n".join(constraints)}
         text = "\n".join(requirements)
@@ -102,9 +102,9 @@ class Uv:
                 built |= found
 
     def available(self, requirement: str, *, before: datetime | None = None) -> str:
-        """Return the newest version with a wheel that fulfils one requirement, as a requirement; empty if none.
+        """Return, as a requirement, the newest version with a wheel that satisfies a requirement; empty if none.
 
-        Only what the index has had since `before` counts, if that is given.
+        With `before`, only versions published before that date count.
         """
         limit = ["--exclude-newer", before.isoformat()] if before else []
         try:
@@ -114,7 +114,7 @@ class Uv:
         return next(iter(pins), "")
 
     def has(self, pin: str, sha256: str) -> bool:
-        """Whether the index has this very file among those of a version."""
+        """Whether a version on the index includes exactly this file."""
         options = ["--no-header", "--no-annotate", "--no-deps", "--generate-hashes"]
         try:
             output, _ = _run(["pip", "compile", *options, "-"], pin)
@@ -135,7 +135,7 @@ class Uv:
         return tuple(_pins(output)), tuple(warnings)
 
     def export(self, project: Path) -> str:
-        """Return what the lock file of a project holds, without what is for development, as a requirements file.
+        """Return the contents of a project's lock file as a requirements file, without development dependencies.
 
         Raises
         ------
@@ -146,32 +146,32 @@ class Uv:
         return _run(["export", *options, "--project", str(project)], "")[0]
 
     def install(self, pins: Iterable[str], hashes: Hashes, folder: Path, notify: Callable[[str], None]) -> None:
-        """Unpack the wheels of exactly these requirements into `folder`; `notify` is told what is downloaded.
+        """Unpack the wheels of exactly these requirements into `folder`; `notify` is told about downloads.
 
         Raises
         ------
         Unresolvable, IndexUnreachable
-            As `resolve`.
+            As for `resolve`.
         """
         options = [*self._installation(folder), *self._platform()]
         _run([*options, "-r", "-"], "\n".join(hashes.lines(pins)), notify)
 
     def build(self, pins: Mapping[str, str], hashes: Hashes, folder: Path, notify: Callable[[str], None]) -> None:
-        """Build the sources of exactly these requirements, by name, on this machine, and unpack them into `folder`.
+        """Build exactly these source distributions, given by name, on this machine, and unpack them into `folder`.
 
         Raises
         ------
         Unresolvable, IndexUnreachable
-            As `resolve`.
+            As for `resolve`.
         """
-        # uv itself looks only at a few files of a folder to tell whether it has changed.
+        # uv itself checks only a few files to tell whether a folder has changed.
         fresh = [text for name in pins for text in ("--refresh-package", name)]
         options = [*self._installation(folder), *_sources(pins), *fresh]
         _run([*options, "-r", "-"], "\n".join(hashes.lines(pins.values())), notify)
 
     @staticmethod
     def _installation(folder: Path) -> list[str]:
-        # That there is a hash where one has to be was seen to before; uv's own rule knows no commits.
+        # Required hashes were checked earlier; uv's own rule does not accept commit hashes.
         return ["pip", "install", "--verify-hashes", "--no-require-hashes", "--no-deps", "--target", str(folder)]
 
     def _platform(self) -> list[str]:
@@ -201,7 +201,7 @@ def _pins(output: str) -> Iterable[str]:
 
 
 def _at_addresses(pins: Iterable[str]) -> Iterator[str]:
-    """Yield the canonical names of requirements at an address that is not a wheel."""
+    """Yield the canonical names of requirements at a URL that is not a wheel."""
     for requirement in map(Requirement, pins):
         if requirement.url and not urllib.parse.urlsplit(requirement.url).path.endswith(".whl"):
             yield canonicalize_name(requirement.name)
@@ -211,7 +211,7 @@ def _run(arguments: Sequence[str], text: str, notify: Callable[[str], None] | No
     try:
         return _call(arguments, text, notify)
     except IndexUnreachable:
-        # What was fetched once is there still, however old.
+        # Anything fetched before is still cached, however old.
         try:
             return _call([*arguments, "--offline"], text)
         except Unresolvable as error:
@@ -230,7 +230,7 @@ def _call(arguments: Sequence[str], text: str, notify: Callable[[str], None] | N
         process = subprocess.Popen(
             [_program(), *arguments, *always],
             env={name: value for name, value in environment.items() if name not in _DECIDED_HERE},
-            # uv refuses to start in a folder that was deleted.
+            # uv refuses to start in a deleted folder.
             cwd=here if here.is_absolute() else tempfile.gettempdir(),
             stdin=given,
             stdout=output,
@@ -258,7 +258,7 @@ def _call(arguments: Sequence[str], text: str, notify: Callable[[str], None] | N
 
 
 def _listen(process: subprocess.Popen[str], notify: Callable[[str], None] | None) -> str:
-    """Return what uv says, without credentials; `notify` is told at once what it begins to download."""
+    """Return uv's output, without credentials; `notify` is told immediately what is being downloaded."""
     said, downloads = [], []
     with process:
         assert process.stderr is not None
@@ -271,12 +271,12 @@ def _listen(process: subprocess.Popen[str], notify: Callable[[str], None] | None
 
 
 def without_password(url: str) -> str:
-    """Return an address as it may be shown."""
+    """Return a URL that is safe to show."""
     return _CREDENTIALS.sub("", url)
 
 
 def _reason(said: str) -> str:
-    """Make one line of uv's explanation, without its frame, its hints and what is only true in general."""
+    """Reduce uv's explanation to one line, without its formatting, hints and generalities."""
     before_hints = re.split(r"\n\s*hint:", re.sub(r"(?m)^warning: .*\n", "", said))[0]
     line = " ".join(re.sub(r"[×╰─▶│├]", " ", before_hints).split())
     line = re.sub(r"^.*?\bcause: |\berror: |^No solution found when resolving dependencies:? ", "", line)

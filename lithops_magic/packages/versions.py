@@ -1,4 +1,4 @@
-"""How the versions of a distribution compare, however they are spelled."""
+"""Compares versions of a distribution, however they are spelled."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from packaging.version import InvalidVersion, Version
 from lithops_magic.packages.distributions import Part
 
 FIRST_YEAR = 1990
-"""A version that starts with a larger number starts with a year."""
+"""First numbers above this are years."""
 
 
 def public(part: Part) -> str:
-    """The requirement for its public version, without a builder's suffix (PEP 440, "local version identifiers")."""
+    """The requirement for its public version, without a local suffix (PEP 440, "local version identifiers")."""
     return f"{part.name}=={public_version(part)}"
 
 
@@ -30,7 +30,7 @@ def version_in(pin: str) -> str:
 
 
 def normal(version: str) -> Version | str:
-    """Normalize a version for comparison, without a builder's suffix."""
+    """Normalize a version for comparison, without a local suffix."""
     try:
         return Version(Version(version).public)
     except InvalidVersion:
@@ -38,7 +38,7 @@ def normal(version: str) -> Version | str:
 
 
 def major(version: str) -> str:
-    """Return the major version, with its epoch if there is one."""
+    """Return the major version, including the epoch if there is one."""
     try:
         parsed = Version(version)
     except InvalidVersion:

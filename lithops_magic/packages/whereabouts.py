@@ -1,4 +1,4 @@
-"""Where a module that a sandbox lacks is found: in a distribution installed here, the user's own, or nowhere."""
+"""Locates a module that a sandbox lacks: in a distribution installed here, in the user's own files, or nowhere."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from lithops_magic.packages.modules import find_file, find_unit, is_compiled
 from lithops_magic.packages.trim import VARIABLE, trims
 
 DISTRIBUTION = "=="
-"""Behind the name of a distribution that was looked up as such."""
+"""Suffix of the name of a distribution that was looked up as such."""
 
 
 def distribution_of(name: str) -> str:
-    """Return the canonical name of the distribution installed here that has a module; empty if there is none."""
+    """Return the canonical name of the installed distribution that has a module; empty if there is none."""
     if name.endswith(DISTRIBUTION):
         found = installed(name.removesuffix(DISTRIBUTION))
         return canonicalize_name(name_of(found)) if found else ""
@@ -28,16 +28,16 @@ def distribution_of(name: str) -> str:
 
 
 def explain(name: str) -> str:
-    """Say what to do about a module that a task did not find.
+    """Explain what to do about a module that a task did not find.
 
-    No package is proposed that is not installed here: anybody may have taken the name.
+    Never suggests a package that is not installed here: anyone may have registered the name.
     """
     top = name.partition(".")[0]
     if distribution := distribution_of(name) or distribution_of(top):
         if "tests" in name.split(".")[1:] and trims():
             return f"packages are shipped without their tests: {VARIABLE}=off in the notebook's environment ships all"
         if distribution_of(name.rpartition(".")[0]) == distribution:
-            # Python has found the package that it is in.
+            # The package around it was found.
             return f"the {distribution} there has no {name}"
         what = "belongs to the notebook itself and" if distribution in NOT_SHIPPED else "is installed here and"
         return f"it {what} was not shipped: name it with --packages {distribution}"

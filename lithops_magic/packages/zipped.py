@@ -1,4 +1,4 @@
-"""Modules in a zip on `sys.path` (PEP 273), such as an egg's: they are shipped from a folder with the same files."""
+"""Modules in a zip on `sys.path` (PEP 273), such as an egg: they are shipped from a folder with the same files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lithops_magic.packages.cache import Cache
 
 
 def unzipped(origin: Path) -> Path:
-    """Return where a file is that lies in a zip on this machine; itself if it lies in none."""
+    """Return the path of a file, extracted if it is in a local zip."""
     archive = next((folder for folder in origin.parents if folder.is_file()), None)
     if archive is None or not zipfile.is_zipfile(archive):
         return origin
@@ -21,7 +21,7 @@ def unzipped(origin: Path) -> Path:
 
 
 def is_zipped(file: Path) -> bool:
-    """Whether a file lies in a zip."""
+    """Whether a file is in a zip."""
     return unzipped(file) != file
 
 

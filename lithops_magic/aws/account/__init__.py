@@ -1,1 +1,1 @@
-"""What an account has, and whether it can run jobs."""
+"""What an account contains, and whether it can run jobs."""

@@ -1,4 +1,4 @@
-"""What an account has to choose from: roles, networks and file systems; each list is given or denied by itself."""
+"""The roles, networks and file systems to choose from in an account; each list can be denied separately."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import TagTypeDef
 
 LONGEST_LIST = 1000
-"""Entries; a longer list is of no use to choose from."""
+"""Maximum entries: nobody chooses from a longer list."""
 CONNECT_TIMEOUT = 4
 READ_TIMEOUT = 10
-"""Seconds; somebody is looking at a form."""
+"""Seconds; short, because a form is waiting."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role that Lambda may assume."""
+    """A role that Lambda can assume."""
 
     arn: str
     name: str
@@ -67,27 +67,27 @@ class SecurityGroup:
 
 @dataclass(frozen=True, slots=True)
 class AccessPoint:
-    """An entry into a file system of EFS or S3 Files."""
+    """An entry point to a file system in EFS or S3 Files."""
 
     arn: str
     name: str
-    """Its name or that of its bucket; may be empty."""
+    """Its own name or its bucket's; may be empty."""
     file_system: str
     vpc: str
-    """Where its file system can be reached; empty if nowhere yet."""
+    """Network location of its file system; empty if there is none yet."""
 
 
 class Discovery:
-    """Lists of what is in the account and region of a `Cloud`.
+    """Lists the resources in the account and region of a `Cloud`.
 
-    Every method returns a tuple, or `Denied` when AWS did not tell.
+    Every method returns a tuple, or `Denied` if AWS did not answer.
     """
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
 
     def roles(self) -> tuple[Role, ...] | Denied:
-        """Return the roles that Lambda may assume, by name."""
+        """Return the roles that Lambda can assume, by name."""
         return _answer("iam", self._roles)
 
     def vpcs(self) -> tuple[Vpc, ...] | Denied:

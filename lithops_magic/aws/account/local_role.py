@@ -1,4 +1,4 @@
-"""What works on the local AWS, where every function may do everything, and would fail on AWS."""
+"""What works on the local AWS, where functions have all permissions, but would fail on AWS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lithops_magic.config import Settings
 
 
 def denied_on_aws(cloud: Cloud, settings: Settings) -> str | None:
-    """Return one line on what AWS would deny functions with the configured role of the local AWS, or None."""
+    """Return one line on what AWS would deny with the role configured for the local AWS, or None."""
     if not cloud.is_local or settings.execution_role is None:
         return None
     try:

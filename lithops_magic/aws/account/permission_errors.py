@@ -1,4 +1,4 @@
-"""Calls to AWS that may each be denied or fail without ending the others."""
+"""Calls to AWS that may be denied or fail without affecting others."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from lithops_magic.errors import LithopsMagicError
 DENIALS = frozenset(
     {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "Forbidden", "403"}
 )
-"""Codes with which AWS's services say that the caller lacks a permission."""
+"""Error codes of AWS's services for a missing permission."""
 
 _PREFIXES = {"efs": "elasticfilesystem"}
-"""Services whose permissions are not named like their client."""
+"""Services whose permissions have another prefix than their client's name."""
 
 _ACTIONS = {
     "s3:HeadBucket": "s3:ListBucket",
@@ -26,17 +26,17 @@ _ACTIONS = {
 """Calls whose permission has another name (AWS's service authorization reference)."""
 
 LONGEST_REASON = 300
-"""Characters; it stands beside a field of a form."""
+"""Maximum characters, since the text is shown next to a form field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """Why AWS did not tell something."""
+    """Why AWS did not answer."""
 
     permission: str
-    """The permission that is missing, such as ``ec2:DescribeSubnets``; empty when something else went wrong."""
+    """The missing permission, such as ``ec2:DescribeSubnets``; empty if something else went wrong."""
     reason: str
-    """One sentence for people."""
+    """One human-readable sentence."""
 
 
 class Unanswered(Exception):
@@ -49,14 +49,14 @@ class Unanswered(Exception):
 
 
 def permission(service: str, operation: str) -> str:
-    """Return the name of the permission that an operation of a boto3 client needs."""
+    """Return the permission that an operation of a boto3 client requires."""
     name = f"{_PREFIXES.get(service, service)}:{operation}"
     return _ACTIONS.get(name, name)
 
 
 @contextmanager
 def asking(service: str) -> Iterator[None]:
-    """Turn every failure of a call to `service` into `Unanswered`.
+    """Convert every failure of a call to `service` to `Unanswered`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How many sandboxes the account may have at once, and what that means for a job."""
+"""How many concurrent sandboxes the account allows, and what that means for a job."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ if TYPE_CHECKING:
     from lithops_magic.aws.session import Cloud
 
 RAMP = 1000
-"""New sandboxes that one function gets at most every `RAMP_SECONDS` (AWS Lambda's quotas page, scaling rate)."""
+"""New sandboxes that one function gets per `RAMP_SECONDS` (AWS Lambda's quotas page, scaling rate)."""
 RAMP_SECONDS = 10.0
 RECENT = timedelta(minutes=5)
-"""How far back "used now" looks: CloudWatch has Lambda's metrics by the minute, some late."""
+"""How far back "used now" looks: CloudWatch has Lambda's metrics by the minute, with a delay."""
 
 
 NAME = "Concurrent executions (L-B99A9384)"
-"""Of the quota, in Service Quotas under AWS Lambda."""
+"""The quota's code in Service Quotas, under AWS Lambda."""
 
 
 def link(region: str) -> str:
-    """Return where in the AWS console more can be asked for."""
+    """Return the page of the AWS console for requesting an increase."""
     return f"https://{region}.console.aws.amazon.com/servicequotas/home/services/lambda/quotas/L-B99A9384"
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What the account may run at once in this region, and what it does."""
+    """The account's concurrency in this region: limit and use."""
 
     account: int
     """Concurrent executions of all functions together."""
     unreserved: int
-    """Of these, what no other function has reserved."""
+    """The part that no function has reserved."""
     used: int | None
-    """The most at once in the last minutes; None if that cannot be asked here."""
+    """Peak concurrency in the last minutes; None if that is not available."""
     why: str = ""
-    """Why not."""
+    """Why it is not available."""
 
 
 def read(cloud: Cloud) -> Quota:
@@ -59,9 +59,9 @@ def read(cloud: Cloud) -> Quota:
 
 
 def makespan(tasks: int, seconds: float, workers: int, *, ramp: int = RAMP) -> float:
-    """Return the seconds that a job takes at least if each of its tasks takes `seconds`; cold starts come on top.
+    """Return the minimum duration of a job in seconds if each task takes `seconds`; cold starts are not included.
 
-    Of `workers` sandboxes, AWS starts `ramp` at once and as many every ten seconds; each runs one task after the other.
+    Of `workers` sandboxes, AWS starts `ramp` at once and as many every ten seconds; each runs one task at a time.
     """
     if tasks <= 0 or seconds <= 0:
         return 0.0

@@ -1,1 +1,1 @@
-"""Functions and layers: defined, created, waited for, deleted."""
+"""Functions and layers: definition, creation, waiting, deletion."""

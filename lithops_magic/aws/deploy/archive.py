@@ -1,4 +1,4 @@
-"""Packages that are too large for layers: in S3, for each sandbox to unpack."""
+"""Packages too large for layers: archives in S3 that each sandbox unpacks."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from lithops_magic.aws.storage.bucket import EXPIRY_DAYS, JOB_PREFIX, bucket_nam
 from lithops_magic.config import Settings
 
 VARIABLE = "LITHOPS_MAGIC_ARCHIVES"
-"""Tells the worker of them; as a part of the function's definition it makes another function of every change."""
+"""Lists them for the worker; part of the function's definition, so that any change creates another function."""
 
 FRESH = timedelta(days=EXPIRY_DAYS / 2)
-"""Age at which an archive is stored again, so that it does not expire under a notebook at work."""
+"""Age at which an archive is stored again, so that it does not expire while a notebook uses it."""
 
 
 def store_archives(
     cloud: Cloud, settings: Settings, archives: Sequence[BuiltLayer], notify: Notify = silent
 ) -> dict[str, str]:
-    """Return the environment variable that leads the worker to these archives, stored if they are not in S3 yet.
+    """Return the environment variable that lists these archives for the worker; stores those not in S3 yet.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def store_archives(
 
 
 def archives_variable(cloud: Cloud, settings: Settings, archives: Sequence[BuiltLayer]) -> dict[str, str]:
-    """Return the environment variable that leads the worker to these archives, wherever they are as yet."""
+    """Return the environment variable that lists these archives for the worker, whether or not they are in S3 yet."""
     if not archives:
         return {}
     place = {"bucket": _bucket(cloud, settings), "owner": cloud.account_id}
@@ -48,7 +48,7 @@ def archives_variable(cloud: Cloud, settings: Settings, archives: Sequence[Built
 
 
 def missing_archives(cloud: Cloud, settings: Settings, archives: Sequence[BuiltLayer]) -> list[BuiltLayer]:
-    """Return those of these archives that are still to be stored."""
+    """Return the archives that are not stored yet."""
     return [one for one in archives if not _is_fresh(cloud, _bucket(cloud, settings), _key(one))]
 
 

@@ -1,4 +1,4 @@
-"""CreateFunction, patient with what takes AWS a while to know and with another notebook doing the same."""
+"""CreateFunction, with patience for AWS's eventual consistency and for other notebooks doing the same."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types_boto3_lambda.type_defs import CreateFunctionRequestTypeDef
 
 PROPAGATION = timedelta(seconds=90)
-"""How long a new role may take to be known everywhere; IAM promises no figure, 60 seconds is usual."""
+"""How long a new role may take to propagate; IAM documents no limit, and 60 seconds is usual."""
 
 RETRY_PAUSE = 3.0
 """Seconds."""
@@ -28,11 +28,11 @@ NOT_YET = {
     ),
     "KMS key is invalid for CreateGrant": "Look at the KMS key of the account's default encryption.",
 }
-"""What AWS says of a role too new for it to know; of an older one it is simply true, and this is the remedy."""
+"""AWS's messages for a role too new to be known, with the remedy if the role is older and they are simply true."""
 
 
 def create(cloud: Cloud, request: CreateFunctionRequestTypeDef, notify: Notify) -> None:
-    """Create the function, unless someone else has created it meanwhile.
+    """Create the function, unless someone else did in the meantime.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def create(cloud: Cloud, request: CreateFunctionRequestTypeDef, notify: Notify) 
 
 
 def _try(client: LambdaClient, request: CreateFunctionRequestTypeDef) -> tuple[ClientError, str] | None:
-    """Return the error and its remedy when it may be one that time heals."""
+    """Return the error and its remedy if the error may go away with time."""
     from botocore.exceptions import ClientError
 
     with aws_errors(DeployError):
@@ -79,12 +79,12 @@ def _refused(error: ClientError, remedy: str) -> DeployError:
 
 
 def _is_new(cloud: Cloud, role: str) -> bool:
-    """Tell whether the role is so young that Lambda may not know it yet; unknown counts as young.
+    """Whether the role is so new that Lambda may not know it yet; if unknown, it counts as new.
 
     Raises
     ------
     DeployError
-        There is no such role.
+        The role does not exist.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 

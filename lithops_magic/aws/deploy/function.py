@@ -1,4 +1,4 @@
-"""The deployed function: found by its name or created, listed and deleted."""
+"""The deployed function: found by name or created, listed and deleted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DeployedFunction:
-    """A function that may be invoked."""
+    """A function that can be invoked."""
 
     name: str
     arn: str
@@ -37,13 +37,13 @@ class DeployedFunction:
 
     @property
     def account(self) -> str:
-        """The account it is in."""
+        """The account that owns it."""
         return self.arn.split(":")[4]
 
 
 @dataclass(frozen=True, slots=True)
 class ListedFunction:
-    """A function of ours that exists in the account, with its copies."""
+    """One of our functions in the account, with its copies."""
 
     name: str
     arn: str
@@ -53,15 +53,15 @@ class ListedFunction:
     timeout: int
     """Seconds."""
     size: int
-    """Bytes of the deployment package."""
+    """Size of the deployment package in bytes."""
     last_modified: str
-    """ISO 8601."""
+    """In ISO 8601."""
     copies: tuple[str, ...] = ()
-    """Names of the further functions with the same definition."""
+    """Names of the copies with the same definition."""
 
     @property
     def label(self) -> str:
-        """What a list calls it."""
+        """Its name in lists."""
         return f"{self.name} × {len(self.copies) + 1}" if self.copies else self.name
 
 
@@ -73,25 +73,25 @@ def deploy(
     meanwhile: Callable[[], object] = object,
     copy: int = 0,
 ) -> DeployedFunction:
-    """Find the function that runs `package` under `settings`, or create it, and wait until it may be invoked.
+    """Find the function that runs `package` under `settings`, or create it, and wait until it can be invoked.
 
     Parameters
     ----------
     package
         The deployment package, a zip.
     notify
-        Told in a few words when something takes a while.
+        Told about steps that take a while.
     meanwhile
-        Called in another thread once the function is created, and not waited for; not where it is there already.
+        Called in another thread once the function is created, without waiting for it; not called if it exists.
     copy
-        Which of the further functions with the same definition, from 1; 0 is the function itself.
+        Number of the copy with the same definition, from 1; 0 is the function itself.
 
     Raises
     ------
     ConfigError
-        The interpreter's Python is not one that AWS Lambda runs.
+        AWS Lambda does not support this Python version.
     DeployError
-        AWS refuses the function, or it does not become active; the message says why.
+        AWS refuses the function, or it does not become active; the message explains why.
     """
     request = creation_request(settings, role_arn(cloud, settings), package, copy)
     name = request["FunctionName"]
@@ -117,12 +117,12 @@ def deploy(
 
 
 def look_up(cloud: Cloud, settings: Settings, package: bytes) -> tuple[str, bool]:
-    """Return the name of the function that `deploy` would give, and whether it is there already; changes nothing.
+    """Return the name of the function that `deploy` would return, and whether it exists; changes nothing.
 
     Raises
     ------
     ConfigError
-        The interpreter's Python is not one that AWS Lambda runs, or no role is configured.
+        AWS Lambda does not support this Python version, or no role is configured.
     DeployError
         The call is not permitted.
     """
@@ -132,7 +132,7 @@ def look_up(cloud: Cloud, settings: Settings, package: bytes) -> tuple[str, bool
 
 
 def list_functions(cloud: Cloud, settings: Settings) -> list[ListedFunction]:
-    """Return our functions in this account, region and namespace, by name; a function and its copies are one.
+    """Return our functions in this account, region and namespace, by name, each together with its copies.
 
     Raises
     ------
@@ -147,12 +147,12 @@ def list_functions(cloud: Cloud, settings: Settings) -> list[ListedFunction]:
 
 
 def delete_functions(cloud: Cloud, settings: Settings, *, dry_run: bool = False) -> list[str]:
-    """Delete our functions of this namespace, with their copies, and return what a list calls them.
+    """Delete this namespace's functions and their copies, and return their names as in lists.
 
     Parameters
     ----------
     dry_run
-        Only say which they would be.
+        Delete nothing; only return the names.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def delete_functions(cloud: Cloud, settings: Settings, *, dry_run: bool = False)
 
 
 def _is_owned(cloud: Cloud, settings: Settings, alike: ListedFunction, name: str) -> bool:
-    """Whether the function has the tag of this namespace; `alike` is it, or one that it is a copy of."""
+    """Whether a function has this namespace's tag; `alike` is its entry, or that of a copy."""
     with aws_errors():
         tags = cloud.client("lambda").list_tags(Resource=f"{alike.arn.rpartition(':')[0]}:{name}")["Tags"]
     return tags.get(OWNER_TAG) == owner(settings)
@@ -195,7 +195,7 @@ def _delete(cloud: Cloud, name: str) -> None:
 
 
 def _ours(cloud: Cloud, settings: Settings) -> Iterator[tuple[str, FunctionConfigurationTypeDef]]:
-    """Yield what is there, each with the name of the function that it is a copy of, or its own."""
+    """Yield our functions, each with its own name or, for a copy, that of its original."""
     name = re.compile(re.escape(start_of_names(settings)) + f"[0-9a-f]{{{FUNCTION_HASH}}}")
     for page in cloud.client("lambda").get_paginator("list_functions").paginate():
         for entry in page["Functions"]:
@@ -205,7 +205,7 @@ def _ours(cloud: Cloud, settings: Settings) -> Iterator[tuple[str, FunctionConfi
 
 
 def _listed(name: str, entries: list[FunctionConfigurationTypeDef]) -> ListedFunction:
-    """Return what is known of functions that are alike; the one whose `name` all have may be gone."""
+    """Return the entry for a function and its copies; the function named `name` itself may be gone."""
     entry, *copies = sorted(entries, key=lambda one: (one["FunctionName"] != name, one["FunctionName"]))
     return ListedFunction(
         name=entry["FunctionName"],

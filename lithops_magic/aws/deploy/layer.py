@@ -1,4 +1,4 @@
-"""Layers of packages: found by the hash of their contents, published once, deleted with the functions."""
+"""Package layers: found by content hash, published once, deleted together with the functions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DESCRIPTION = "Packages of lithops-magic"
 
 DIRECT_LIMIT = 50_000_000
-"""Bytes of a zip in a request, below AWS's 50 MB; a larger one goes through S3."""
+"""Maximum bytes of a zip in a request, below AWS's 50 MB; larger ones go through S3."""
 
 
 class BuiltLayer(Protocol):
@@ -30,7 +30,7 @@ class BuiltLayer(Protocol):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the zip, hexadecimal."""
+        """SHA-256 of the zip in hexadecimal."""
 
     @property
     def path(self) -> Path:
@@ -38,25 +38,25 @@ class BuiltLayer(Protocol):
 
     @property
     def size(self) -> int:
-        """Its bytes."""
+        """Size of the zip in bytes."""
 
 
 def publish_layers(
     cloud: Cloud, settings: Settings, layers: Sequence[BuiltLayer], notify: Notify = silent
 ) -> tuple[str, ...]:
-    """Return the ARNs of these layers; what is not in the account yet is published.
+    """Return the ARNs of these layers; publishes those not in the account yet.
 
     Raises
     ------
     DeployError
-        AWS refuses one.
+        AWS refuses a layer.
     """
     known = find_layers(cloud, settings, layers)
     return tuple(arn or _publish(cloud, settings, one, notify) for one, arn in zip(layers, known, strict=True))
 
 
 def find_layers(cloud: Cloud, settings: Settings, layers: Sequence[BuiltLayer]) -> list[str | None]:
-    """Return the ARN of each layer, None for those that are not in the account yet; publishes nothing.
+    """Return the ARN of each layer, None if it is not in the account yet; publishes nothing.
 
     Raises
     ------
@@ -71,9 +71,9 @@ def find_layers(cloud: Cloud, settings: Settings, layers: Sequence[BuiltLayer]) 
 
 
 def delete_layers(cloud: Cloud, settings: Settings, *, dry_run: bool = False) -> list[str]:
-    """Delete our layers of this namespace and return their names; functions that have them keep working.
+    """Delete this namespace's layers and return their names; functions that use them keep working.
 
-    With `dry_run`, only say which they would be.
+    With `dry_run`, delete nothing; only return the names.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def _publish(cloud: Cloud, settings: Settings, layer: BuiltLayer, notify: Notify
             CompatibleRuntimes=[runtime_name()],  # type: ignore[list-item]
             CompatibleArchitectures=[settings.architecture],  # type: ignore[list-item]
         )
-        # On its way through S3, whoever may write to the bucket can swap it.
+        # Anyone who can write to the bucket could have replaced the zip on its way through S3.
         if answer["Content"].get("CodeSha256") != _checksum(layer):
             client.delete_layer_version(LayerName=name, VersionNumber=answer["Version"])
             raise DeployError(
@@ -115,7 +115,7 @@ def _name(settings: Settings, layer: BuiltLayer) -> str:
 
 
 def _find(client: LambdaClient, settings: Settings, layer: BuiltLayer) -> str | None:
-    """Return the ARN of the version that is what this machine built, if there is one."""
+    """Return the ARN of the version that this machine's layer would have, if there is one."""
     name = _name(settings, layer)
     for version in _versions(client, name):
         published = client.get_layer_version(LayerName=name, VersionNumber=version["Version"])
@@ -134,12 +134,12 @@ def _content(cloud: Cloud, settings: Settings, layer: BuiltLayer, notify: Notify
 
 
 def put_layer(cloud: Cloud, bucket: str, key: str, layer: BuiltLayer) -> None:
-    """Store a layer's zip; S3 checks that it arrived whole.
+    """Store a layer's zip in S3, which verifies the upload.
 
     Raises
     ------
     DeployError
-        It cannot be stored.
+        The zip cannot be stored.
     """
     owned: Any = {"Bucket": bucket, "ExpectedBucketOwner": cloud.account_id}
     with aws_errors(DeployError), layer.path.open("rb") as body:

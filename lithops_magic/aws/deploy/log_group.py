@@ -1,4 +1,4 @@
-"""The function's log group, made with the function: Lambda would make one whose logs stay, and cost, for ever."""
+"""The function's log group, created in advance: one created by Lambda would keep, and bill, logs forever."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ RETENTION_DAYS = 30
 
 
 def prepare_log_group(cloud: Cloud, function: str) -> None:
-    """Create the function's log group with an end to its logs, if that is permitted."""
+    """Create the function's log group with a retention period, if permitted."""
     logs, name = cloud.client("logs"), f"/aws/lambda/{function}"
-    # Without permission Lambda makes the group, as it always did.
+    # Without permission, Lambda creates the group, as usual.
     with suppress(AwsError), aws_errors():
         with suppress(logs.exceptions.ResourceAlreadyExistsException):
             logs.create_log_group(logGroupName=name)

@@ -1,4 +1,4 @@
-"""The function's execution role: the configured one, or the one that the local AWS has from the start."""
+"""The function's execution role: the configured one, or the local AWS's default."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOCAL_ROLE = "lithops-magic-local"
 
 
 def trust(account: str) -> dict[str, Any]:
-    """Return the policy that lets AWS Lambda take the role for functions of this account, and nobody else."""
+    """Return the policy that lets AWS Lambda, and nothing else, assume the role for functions of this account."""
     statement = {
         "Effect": "Allow",
         "Principal": {"Service": "lambda.amazonaws.com"},
@@ -28,7 +28,7 @@ def role_arn(cloud: Cloud, settings: Settings) -> str:
     Raises
     ------
     ConfigError
-        An account is used and no role is configured.
+        No role is configured for the account.
     """
     if settings.execution_role is not None:
         return settings.execution_role

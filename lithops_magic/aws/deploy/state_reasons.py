@@ -1,4 +1,4 @@
-"""Why a function is not usable: AWS's reason codes, one sentence each."""
+"""Why a function is unusable: one sentence for each of AWS's reason codes."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ REASONS: Mapping[str, str] = {
     "FunctionError.PermissionDenied": "A file in a layer is not executable.",
     "FunctionError.InitResourceExhausted": "Starting takes more memory than the function has.",
 }
-"""StateReasonCode of AWS Lambda and what to do about it."""
+"""AWS Lambda's StateReasonCodes, and what to do about them."""
 
 
 def advice(reason_code: str) -> str:
-    """Say what to do about a reason code; empty for one that AWS's own text must explain."""
+    """Return what to do about a reason code; empty if AWS's own text must suffice."""
     family = reason_code.partition(".")[0]
     return REASONS.get(reason_code) or REASONS.get(family, "")

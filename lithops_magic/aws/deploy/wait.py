@@ -1,4 +1,4 @@
-"""Waiting for a function to become usable, or to be gone."""
+"""Waits for a function to become usable or to be deleted."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from types_boto3_lambda.type_defs import FunctionConfigurationTypeDef
 
 LONGEST_WAIT = 300.0
-"""Seconds, as long as AWS's own waiter function_active_v2."""
+"""Seconds, the same as AWS's own waiter function_active_v2."""
 
 FIRST_PAUSES = (0.1, 0.2, 0.7, 1.0)
 LATER_PAUSE = 2.0
-"""Seconds. All control-plane calls of an account share 15 a second, so looks grow rarer."""
+"""Seconds. All control-plane calls of an account share 15 a second, so polls get less frequent."""
 
 USABLE = frozenset({"Active", "Inactive", "Deactivating", "Deactivated"})
-"""States in which Invoke works or wakes the function up."""
+"""States in which Invoke works or activates the function."""
 
 
 def wait_until_active(cloud: Cloud, name: str, notify: Notify) -> FunctionConfigurationTypeDef:
-    """Look at the function until it is usable.
+    """Poll the function until it is usable.
 
     Raises
     ------
     DeployError
-        It failed, with the reason AWS gives, was deleted, or is still pending after five minutes.
+        It failed (for the reason AWS gives), was deleted, or is still pending after five minutes.
     """
     started = time.monotonic()
     for look, pause in _pauses():
@@ -52,7 +52,7 @@ def wait_until_active(cloud: Cloud, name: str, notify: Notify) -> FunctionConfig
 
 
 def wait_until_gone(cloud: Cloud, name: str, notify: Notify) -> None:
-    """Look at a function that is being deleted until it does not exist.
+    """Poll a function that is being deleted until it is gone.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""Roles and policies: written, created, read."""
+"""Roles and policies: generated, created, read."""

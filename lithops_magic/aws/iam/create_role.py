@@ -33,25 +33,25 @@ def create_role(
     writable: Sequence[str] = (),
     nested: bool = False,
 ) -> str:
-    """Create the execution role, or bring ours up to date, and return its ARN.
+    """Create the execution role, or update ours, and return its ARN.
 
-    The permissions are an inline policy for each region, because a role serves all regions of an account.
+    The permissions are an inline policy per region, because a role serves all regions of an account.
 
     Parameters
     ----------
     name
-        None: ``lithops-magic-execution``, with the namespace if there is one.
+        By default, ``lithops-magic-execution``, plus the namespace if there is one.
     notify
-        Told in a few words what is done.
+        Told about each step.
     readable, writable
-        Buckets of the user's own that tasks may read from, or read and write; those of before stay.
+        The user's own buckets that tasks may read, or read and write; buckets added earlier remain.
     nested
-        Whether tasks may start jobs; once they may, they still may.
+        Whether tasks may start jobs; once granted, this remains.
 
     Raises
     ------
     AwsError
-        A call is not permitted, or somebody else's role has this name.
+        A call is not permitted, or someone else's role has this name.
     """
     name = name or role_name(settings)
     iam, document = cloud.client("iam"), trust(cloud.account_id)
@@ -78,7 +78,7 @@ def _allow_nested(iam: IAMClient, name: str, wanted: Document, notify: Notify) -
 
 
 def _open(iam: IAMClient, name: str, bucket: str, place: Region, notify: Notify, *, writable: bool) -> None:
-    """Let the role read from a bucket, in a policy of the bucket's own, and write to it if that is asked or was."""
+    """Let the role read a bucket through a policy of its own, and write to it if requested now or earlier."""
     policy = f"{name}-data-{bucket}"[-128:]
     before = _permissions(iam, name, policy)
     writable = writable or "s3:PutObject" in json.dumps(before)
@@ -97,7 +97,7 @@ def _find(iam: IAMClient, name: str) -> RoleTypeDef | None:
 
 def _create(iam: IAMClient, settings: Settings, name: str, document: Document) -> RoleTypeDef:
     tags = {**settings.user_tags, OWNER_TAG: owner(settings)}
-    # A role made since we looked is treated like one that was there before.
+    # If the role was created in the meantime, treat it like an existing one.
     with suppress(iam.exceptions.EntityAlreadyExistsException):
         iam.create_role(
             RoleName=name,

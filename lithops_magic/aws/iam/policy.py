@@ -1,4 +1,4 @@
-"""IAM policies as documents: what the function's role and the notebook's user need, and nothing more."""
+"""IAM policies as documents: exactly the permissions that the function's role and the notebook's user need."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from lithops_magic.config import FileSystem, Settings
 from lithops_magic.config.problems import IMAGE
 
 Document = dict[str, Any]
-"""A policy, ready for `json.dumps`."""
+"""A policy document, ready for `json.dumps`."""
 
 SENT = ("objects", "packages")
-"""What the notebook puts beside the results: functions and items, and packages that are too large for layers."""
+"""Key prefixes of what the notebook sends: functions, items, and packages too large for layers."""
 
 EXECUTION_ROLE = "lithops-magic-execution"
 
@@ -28,7 +28,7 @@ ATTACH_TO_VPC = (
     "ec2:AssignPrivateIpAddresses",
     "ec2:UnassignPrivateIpAddresses",
 )
-"""What Lambda needs to connect a function to a VPC (AWS managed policy AWSLambdaVPCAccessExecutionRole, version 3)."""
+"""What Lambda needs to attach a function to a VPC (AWS managed policy AWSLambdaVPCAccessExecutionRole, version 3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Region:
 
     @property
     def partition(self) -> str:
-        """The part of AWS that the region is in, such as ``aws-cn``."""
+        """The AWS partition of the region, such as ``aws-cn``."""
         return partition(self.region)
 
     def arn(self, service: str, resource: str) -> str:
@@ -52,7 +52,7 @@ class Region:
         return self.arn("lambda", f"function:{_named(settings, FUNCTION_HASH)}")
 
     def layers(self, settings: Settings) -> str:
-        """Return the ARN pattern of this namespace's layers of packages."""
+        """Return the ARN pattern of this namespace's package layers."""
         return self.arn("lambda", f"layer:{_named(settings, LAYER_HASH)}")
 
     def log_group(self, settings: Settings) -> str:
@@ -60,24 +60,24 @@ class Region:
         return self.arn("logs", f"log-group:/aws/lambda/{_named(settings, FUNCTION_HASH)}")
 
     def objects(self, bucket: str, prefix: str = JOB_PREFIX) -> str:
-        """Return the ARN pattern of the objects we store whose keys begin like that."""
+        """Return the ARN pattern of our objects with this key prefix."""
         return f"arn:{self.partition}:s3:::{bucket}/{prefix}*"
 
 
 def _named(settings: Settings, digits: int) -> str:
-    """Return the pattern of this namespace's names: so many digits, or it would be that of other namespaces too."""
+    """Return the pattern of this namespace's names; the number of digits keeps it from matching other namespaces."""
     return start_of_names(settings) + "?" * digits
 
 
 def role_name(settings: Settings) -> str:
-    """Return the name of the execution role we create for this namespace."""
+    """Return the name of the execution role that we create for this namespace."""
     return f"{EXECUTION_ROLE}-{settings.namespace}" if settings.namespace else EXECUTION_ROLE
 
 
 def execution_policy(settings: Settings, account: str, region: str, bucket: str) -> Document:
-    """Return what the function may do: write its log, read what was sent, keep results, reach what is configured.
+    """Return the function's permissions: write its log, read what was sent, keep results, use configured resources.
 
-    Statements named Optional… are for programs written for Lithops, which list and delete what they have put.
+    Statements named Optional… are for programs written for Lithops, which list and delete objects they stored.
     """
     place = Region(account, region)
     logs = place.log_group(settings)
@@ -90,7 +90,7 @@ def execution_policy(settings: Settings, account: str, region: str, bucket: str)
                 [logs, f"{logs}:*"],
             ),
             _allow("Results", ["s3:GetObject", "s3:PutObject"], place.objects(bucket, RESULTS), ours),
-            # What a task could write here, another job's sandboxes would run.
+            # Read-only: other jobs' sandboxes would run what a task writes here.
             _allow("Sent", ["s3:GetObject"], [place.objects(bucket, f"{JOB_PREFIX}{kind}/") for kind in SENT], ours),
             *_files(place, bucket, ours),
             *(_network(settings, place) if settings.subnets else ()),
@@ -107,17 +107,17 @@ def _files(place: Region, bucket: str, ours: Document) -> Iterable[Document]:
 
 
 def data_policy(place: Region, readable: Iterable[str], writable: Iterable[str]) -> Document:
-    """Return what reading from buckets of the user's own takes, and writing to them."""
+    """Return the permissions for reading from, and writing to, the user's own buckets."""
     return _document(_data(place, readable, writable))
 
 
 def with_data(document: Document, place: Region, readable: Iterable[str], writable: Iterable[str]) -> Document:
-    """Return a policy that allows as well to read from buckets of the user's own, and to write to them."""
+    """Return a policy extended by permissions to read from, and write to, the user's own buckets."""
     return _document([*document["Statement"], *_data(place, readable, writable)])
 
 
 def nested_policy(place: Region, settings: Settings) -> Document:
-    """Return what starting a job from within a task takes: a task invokes its own function."""
+    """Return the permissions for starting a job within a task: the task invokes its own function."""
     return _document([_allow("Nested", ["lambda:InvokeFunction"], place.functions(settings))])
 
 
@@ -125,7 +125,7 @@ def _data(place: Region, readable: Iterable[str], writable: Iterable[str]) -> It
     writable = tuple(dict.fromkeys(writable))
     buckets = tuple(dict.fromkeys([*readable, *writable]))
     if buckets:
-        # Without the list, S3 does not say whether an object is missing or forbidden.
+        # Without the list permission, S3 does not distinguish missing from forbidden objects.
         yield _allow("DataLists", ["s3:ListBucket"], [f"arn:{place.partition}:s3:::{each}" for each in buckets])
         yield _allow("DataRead", ["s3:GetObject", "s3:GetObjectVersion"], [place.objects(each, "") for each in buckets])
     if writable:
@@ -133,7 +133,7 @@ def _data(place: Region, readable: Iterable[str], writable: Iterable[str]) -> It
 
 
 def user_policy(settings: Settings, account: str, region: str, bucket: str, role: str) -> Document:
-    """Return what the notebook's user needs; the statements named Optional… only serve checks and the form."""
+    """Return the permissions of the notebook's user; statements named Optional… serve only checks and the form."""
     place = Region(account, region)
     return _document([*_runs(settings, place, role), *_storage(place, bucket), *_lookups(settings), *_optional(role)])
 
@@ -182,7 +182,7 @@ def _runs(settings: Settings, place: Region, role: str) -> Iterable[Document]:
     if settings.layers:
         yield _allow("Layers", ["lambda:GetLayerVersion"], list(settings.layers))
     if image := IMAGE.fullmatch(settings.runtime or ""):
-        # Lambda reads the image for us, and where the repository's policy does not say so yet, writes that into it.
+        # Lambda reads the image on our behalf and, if necessary, adds that permission to the repository's policy.
         yield _allow(
             "Image",
             ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:GetRepositoryPolicy", "ecr:SetRepositoryPolicy"],
@@ -206,13 +206,13 @@ def _storage(place: Region, bucket: str) -> Iterable[Document]:
         ],
         f"arn:{place.partition}:s3:::{bucket}",
     )
-    # Cached values are the notebook's alone: what a task could write there, other notebooks would unpickle.
+    # Only the notebook may write cached values: other notebooks would unpickle what a task writes there.
     objects = [place.objects(bucket), place.objects(bucket, CACHE)]
     yield _allow("JobObjects", ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], objects)
 
 
 def _lookups(settings: Settings) -> Iterable[Document]:
-    """What Lambda looks up with the caller's permissions when it creates a function in a VPC."""
+    """Lookups that Lambda makes with the caller's permissions when it creates a function in a VPC."""
     if settings.subnets:
         yield _allow("Network", ["ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs"], "*")
     if any(":elasticfilesystem:" in entry.access_point for entry in settings.efs):
@@ -265,7 +265,7 @@ def _optional(role: str) -> Iterable[Document]:
 
 def _network(settings: Settings, place: Region) -> Iterable[Document]:
     yield _allow("Network", list(ATTACH_TO_VPC), "*")
-    # The permissions are for Lambda itself; the code in the function runs with the same role and must not have them.
+    # These permissions are for Lambda itself; the function's code has the same role and must not use them.
     yield {
         "Sid": "NetworkNotForTheCode",
         "Effect": "Deny",
@@ -277,7 +277,7 @@ def _network(settings: Settings, place: Region) -> Iterable[Document]:
 
 def _mount(entry: FileSystem, place: Region, number: int) -> Document:
     service = entry.access_point.split(":")[2] if entry.access_point.count(":") >= 5 else "elasticfilesystem"
-    # The ARN of an EFS access point does not name its file system; that of an S3 Files one does.
+    # The ARN of an S3 Files access point contains its file system; that of an EFS access point does not.
     named = entry.access_point.rpartition("/access-point/")[0]
     return _allow(
         "FileSystem" if number == 0 else f"FileSystem{number + 1}",

@@ -1,4 +1,4 @@
-"""Reading IAM policies: whom they trust and what they grant, as far as the documents alone tell."""
+"""Reads IAM policies: whom they trust and what they grant, judging by the documents alone."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ Statement = dict[str, Any]
 
 
 def as_list(value: Any) -> list[Any]:
-    """Return what a policy gives as one value or as a list, as a list."""
+    """Return a policy field that may be a single value or a list as a list."""
     return value if isinstance(value, list) else [value]
 
 
 def trusts_lambda(document: Any) -> bool:
-    """Tell whether a trust policy lets Lambda assume its role."""
+    """Whether a trust policy lets Lambda assume its role."""
     return any(_lets_lambda(statement) for statement in _statements(document))
 
 
 def example(statement: Statement) -> str:
-    """Return one resource that a statement of ours is about."""
+    """Return an example of a resource matched by one of our statements."""
     pattern: str = as_list(statement["Resource"])[0]
     return pattern if pattern == "*" else pattern.replace("*", "0").replace("?", "0")
 
 
 def not_granted(policies: list[Document], wanted: list[Statement]) -> list[str]:
-    """Return the actions of `wanted` that no policy allows, or that one denies without a condition."""
+    """Return the actions in `wanted` that no policy allows, or that one unconditionally denies."""
     statements = [statement for policy in policies for statement in _statements(policy)]
     allowing = [statement for statement in statements if statement.get("Effect") == "Allow"]
-    # A condition may or may not hold: it is taken to hold for what is allowed, and not to hold for what is denied.
+    # Conditions cannot be evaluated: assume that those on allowed actions hold, and those on denied actions do not.
     denying = [s for s in statements if s.get("Effect") == "Deny" and "Condition" not in s]
     return [
         action
@@ -41,7 +41,7 @@ def not_granted(policies: list[Document], wanted: list[Statement]) -> list[str]:
 
 
 def _statements(document: Any) -> list[Statement]:
-    """AWS takes no policy without statements; other services may, and then nothing is allowed."""
+    """Return a document's statements; other services than AWS accept one without any, which allows nothing."""
     found = as_list(document.get("Statement", [])) if isinstance(document, dict) else []
     return [statement for statement in found if isinstance(statement, dict)]
 

@@ -1,4 +1,4 @@
-"""How requests reach the service: the address and signature that botocore resolves, TLS, proxy and sockets."""
+"""How requests reach the service: endpoint and signature as resolved by botocore, TLS, proxy and sockets."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from awscrt.io import ClientTlsContext, TlsConnectionOptions
 
 CONNECT_SECONDS = 10
-"""For a TCP connection; the TLS handshake has as long again, by awscrt's own limit."""
+"""Timeout of a TCP connection; the TLS handshake has the same, by awscrt's own limit."""
 KEEPALIVE_SECONDS = 45
-"""Between probes on a silent connection: NAT gateways forget one after 350 s, home routers some after 60 s."""
+"""Seconds between keep-alive probes: NAT gateways drop idle connections after 350 s, home routers some after 60 s."""
 
 SPARE_FILES = 512
-"""Open files and sockets left to the rest of the process; a quarter of all where there are few."""
+"""Open files and sockets left to the rest of the process, but at most a quarter of all."""
 
 
 @dataclass(frozen=True, slots=True)
 class InvokeTarget:
-    """Where the function is invoked, and what a request is signed for."""
+    """Where the function is invoked, and what requests are signed for."""
 
     url: SplitResult
     region: str
@@ -38,22 +38,22 @@ class InvokeTarget:
     proxy: SplitResult | None
     ca_bundle: str
     asynchronous: bool = False
-    """Whether AWS only takes the request and runs it later."""
+    """Whether AWS only queues the request and runs it later."""
     secret: str = field(default="", repr=False)
-    """What the local AWS proves itself with at each new connection; empty for AWS, which has TLS."""
+    """Secret with which the local AWS authenticates itself on new connections; empty for AWS, which has TLS."""
 
     @classmethod
     def resolve(cls, cloud: Cloud, function_name: str, *, asynchronous: bool = False) -> InvokeTarget:
-        """Ask botocore, which knows partitions, FIPS, dual-stack, private endpoints and every setting of the user.
+        """Resolve through botocore, which handles partitions, FIPS, dual-stack, private endpoints and user settings.
 
         Raises
         ------
         AwsError
-            There is no such endpoint, or no credentials.
+            There is no such endpoint, or there are no credentials.
         """
         client = cloud.client("lambda")
         with aws_errors():
-            # What a signed URL says is what Invoke itself would use; nothing is sent.
+            # Presigning a URL gives exactly what Invoke would use, without sending anything.
             url = urlsplit(client.generate_presigned_url("invoke", Params={"FunctionName": function_name}))
         scope = parse_qs(url.query)["X-Amz-Credential"][0].split("/")
         return cls(
@@ -69,16 +69,16 @@ class InvokeTarget:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every request says and signs, in lower case."""
+        """The signed headers of every request, in lowercase."""
         kind = {"x-amz-invocation-type": "Event"} if self.asynchronous else {"x-amz-log-type": "Tail"}
         return {"content-type": "application/octet-stream", "host": self.url.netloc, **kind}
 
     @property
     def address(self) -> str:
-        """What the user calls it, and the proxy on the way: either may be the one that fails."""
+        """The host as the user knows it, plus any proxy, because either may be at fault."""
         if self.proxy is None:
             return self.url.netloc
-        # Not `netloc`, which may hold a password.
+        # Not `netloc`, which may contain a password.
         return f"{self.url.netloc} (through the proxy {self.proxy.hostname})"
 
     @property
@@ -88,17 +88,17 @@ class InvokeTarget:
 
     @property
     def host(self) -> str:
-        """Name or address, without brackets."""
+        """Host name or address, without brackets."""
         return self.url.hostname or ""
 
     @property
     def port(self) -> int:
-        """The URL's, or the scheme's."""
+        """The URL's port, or the scheme's default."""
         return self.url.port or (443 if self.secure else 80)
 
 
 class Dialer:
-    """Opens connections to a target, all on one event-loop thread that ends when the last of them and this are gone."""
+    """Opens connections to a target, on one event-loop thread that ends once this and all connections are gone."""
 
     def __init__(self, target: InvokeTarget) -> None:
         from awscrt import io
@@ -116,7 +116,7 @@ class Dialer:
         self._proxy = _proxy_options(target) if target.proxy else None
 
     def open(self) -> Future[HttpClientConnection]:
-        """Start to open a connection, and have the local AWS prove itself on it before anything else is sent."""
+        """Start opening a connection; the local AWS must authenticate itself on it before anything else is sent."""
         opening = self._open()
         if not self._target.secret:
             return opening
@@ -136,7 +136,7 @@ class Dialer:
 def _challenge(
     target: InvokeTarget, proved: Future[HttpClientConnection], opening: Future[HttpClientConnection]
 ) -> None:
-    """Ask for the proof; `proved` has the connection once it came."""
+    """Request the proof; `proved` receives the connection once it has arrived."""
     from awscrt.http import HttpHeaders, HttpRequest
 
     try:
@@ -158,12 +158,12 @@ def _challenge(
         stream = connection.request(HttpRequest("GET", PATH, headers), on_response)
         stream.completion_future.add_done_callback(on_end)
         stream.activate()
-    except Exception as error:  # it was not opened, or closed at once
+    except Exception as error:  # the connection failed, or was closed immediately
         proved.set_exception(error)
 
 
 def allow_sockets(number: int) -> int:
-    """Let this process hold that many connections, and return how many it can: the usual soft limit is 1,024."""
+    """Raise this process's limit to that many connections, and return how many it allows: 1,024 is usual."""
     try:
         import resource
     except ImportError:  # Windows, which has no such limit
@@ -218,7 +218,7 @@ def _tls(ca_bundle: str, host: str) -> TlsConnectionOptions:
 
 @lru_cache(maxsize=4)
 def _context(authorities: bytes) -> ClientTlsContext:
-    """One for all connections of this process: reading the authorities takes 30 ms."""
+    """Return a TLS context shared by all connections: loading the certificate authorities takes 30 ms."""
     from awscrt.io import ClientTlsContext, TlsContextOptions
 
     options = TlsContextOptions()

@@ -1,4 +1,4 @@
-"""What can become of one Invoke request, and which answer of AWS means which."""
+"""Possible outcomes of an Invoke request, and which AWS reply means which."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from lithops_magic.aws.invoke.report import InvocationReport, parse_report
 
 
 class Reply(NamedTuple):
-    """The function ran, or its sandbox tried to."""
+    """The function ran, or its sandbox tried to run it."""
 
     payload: bytes
     function_error: str | None
-    """Set when the payload describes an error instead of a result."""
+    """Set if the payload describes an error instead of a result."""
     log_tail: str
     """The last 4 KB of the log."""
     request_id: str
@@ -30,24 +30,24 @@ class Reply(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """Not executed; send it again later. Costs the task none of its attempts."""
+    """Not executed; to be sent again later. Does not count as an attempt."""
 
     reason: str
     retry_after: float | None = None
-    """Seconds, where AWS says so."""
+    """Seconds to wait, if AWS says so."""
     fix: str = ""
-    """What would help if it goes on."""
+    """What helps if it persists."""
     most_tries: int | None = None
-    """After this many in a row it is a refusal; None: it clears by itself."""
+    """Consecutive throttles that count as a refusal; None: it always clears eventually."""
 
     @property
     def full(self) -> bool:
-        """Whether every sandbox that AWS gives is busy, rather than too much being asked at once."""
+        """Whether all available sandboxes are busy, as opposed to too high a request rate."""
         return "ConcurrentInvocationLimitExceeded" in self.reason
 
     @property
     def of_caller(self) -> bool:
-        """Whether it is about all that this account asks for, rather than about one function."""
+        """Whether it concerns all of the account's requests, not just one function."""
         return self.reason.startswith("CallerRateLimitExceeded")
 
 
@@ -62,14 +62,14 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class NoConnection:
-    """Not executed: no connection could be made. Send it again, for a bounded time."""
+    """Not executed, because no connection could be made. To be sent again, for a limited time."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """The request was sent and no answer came: the function may have run."""
+    """The request was sent, but no reply arrived: the function may have run."""
 
     message: str
 
@@ -77,7 +77,7 @@ class Ambiguous:
 Outcome = Reply | Throttle | Refused | NoConnection | Ambiguous
 
 Done = Callable[[Outcome], object]
-"""Told what became of a request; answers False if what came is from somebody else."""
+"""Receives the outcome of a request; returns False if the reply is not authentic."""
 
 NETWORK = "Look at the function's subnets, security groups (port 2049) and mount targets."
 ADDRESSES = "Use larger subnets, or fewer workers at once."
@@ -102,7 +102,7 @@ NOT_NOW: Mapping[str, tuple[str, int | None]] = {
     "ENILimitReachedException": ("Ask AWS for more network interfaces per VPC.", 20),
     "SubnetIPAddressLimitReachedException": (ADDRESSES, 20),
 }
-"""Errors that mean "not executed, try later": what would help, and after how many tries it is hopeless."""
+"""Errors that mean "not executed, try later": what helps, and after how many attempts there is no hope."""
 
 NEVER: Mapping[str, str] = {
     "AccessDeniedException": PERMISSION,
@@ -140,16 +140,16 @@ NEVER: Mapping[str, str] = {
 """Errors that mean "not executed, and it never will be": what to do."""
 
 MAYBE = frozenset({"EFSIOException", "ServiceException"})
-"""Errors after which it is unknown whether the function ran."""
+"""Errors that leave it unknown whether the function ran."""
 
 LONGEST_PAUSE = 60.0
-"""Seconds: whoever asks for more, or for ever, is asked again before."""
+"""Maximum seconds to honor a requested delay: a longer one, even infinite, is cut short."""
 
 RESERVED_NOTHING = "Its reserved concurrency is used up; if that is 0 the function never runs."
 
 
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException"})
-"""Errors after which newer credentials may help."""
+"""Errors that newer credentials may fix."""
 
 CHECKS: Mapping[str, str] = {
     "AWS_IO_DNS": "Check the network, the region and endpoint_url.",
@@ -159,11 +159,11 @@ CHECKS: Mapping[str, str] = {
     "AWS_ERROR_HTTP_PROXY": "Check the proxy (HTTPS_PROXY).",
     "": "Check the network and its firewall.",
 }
-"""What to look at, by the start of the name of an error of the connection."""
+"""What to check, by the prefix of a connection error's name."""
 
 
 def classify_response(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
-    """Tell what a complete answer to Invoke means for the task; `headers` have lower-case names."""
+    """Classify a complete reply to Invoke; `headers` have lowercase names."""
     if status in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
         return _reply(headers, body)
     details = _json(body)
@@ -183,27 +183,27 @@ def classify_response(status: int, headers: Mapping[str, str], body: bytes) -> O
 
 
 def has_expired(status: int, headers: Mapping[str, str], body: bytes) -> bool:
-    """Whether AWS refused the request because its credentials are too old."""
+    """Whether AWS rejected the request because its credentials have expired."""
     return status in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN) and error_code(headers, _json(body)) in EXPIRED
 
 
 def error_code(headers: Mapping[str, str], details: Mapping[str, object]) -> str:
-    """Return AWS's name of an error; empty if the answer is not AWS's."""
+    """Return AWS's error code; empty if the reply is not AWS's."""
     code = headers.get("x-amzn-errortype") or str(details.get("__type") or details.get("code") or "")
     return code.partition(":")[0].rpartition("#")[2]
 
 
 def classify_failure(error: BaseException, address: str, *, sent: bool) -> Outcome:
-    """Tell what a broken connection means for the task.
+    """Classify a broken connection.
 
     Parameters
     ----------
     error
-        What awscrt says.
+        The exception from awscrt.
     address
-        Where the connection led, or should have.
+        Where the connection led, or was to lead.
     sent
-        Whether the whole request may have left: only then can it have been executed.
+        Whether the entire request may have been sent: only then can it have been executed.
     """
     name, text = getattr(error, "name", ""), getattr(error, "message", "") or str(error) or type(error).__name__
     check = next(check for start, check in CHECKS.items() if name.startswith(start))
@@ -213,7 +213,7 @@ def classify_failure(error: BaseException, address: str, *, sent: bool) -> Outco
 
 
 def refusal(error: Exception) -> Refused:
-    """Return what an exception before anything was sent means: without credentials, for example, none ever will be."""
+    """Classify an exception raised before sending: for example, without credentials nothing will ever be sent."""
     return Refused(type(error).__name__, str(explain(error)), "")
 
 
@@ -232,7 +232,7 @@ def _log(encoded: str) -> str:
     try:
         return base64.b64decode(encoded).decode("utf-8", "replace")
     except ValueError:
-        return ""  # the result is worth more
+        return ""  # the result matters more
 
 
 def _json(body: bytes) -> Mapping[str, object]:

@@ -1,4 +1,4 @@
-"""The REPORT line that Lambda writes at the end of every invocation's log."""
+"""The REPORT line that Lambda writes at the end of each invocation's log."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 
 class InvocationReport(NamedTuple):
-    """What one invocation took."""
+    """Resource use of one invocation."""
 
     duration_ms: float
     billed_ms: int
-    """Includes the initialization since 1 August 2025."""
+    """Since August 1, 2025, includes initialization."""
     memory_mb: int
     max_memory_mb: int
     init_ms: float | None = None
-    """Time of the cold start; None when the sandbox was warm."""
+    """Duration of the cold start; None if the sandbox was warm."""
 
 
 _REPORT = re.compile(
@@ -27,8 +27,8 @@ _REPORT = re.compile(
 
 
 def parse_report(log_tail: str) -> InvocationReport | None:
-    """Return the last REPORT of the log; None if it has none."""
-    # User code may print something similar earlier; Lambda's own line is the last one.
+    """Return the last REPORT line in the log; None if there is none."""
+    # User code may print something similar, but Lambda's own line is the last one.
     found = _REPORT.match(log_tail, log_tail.rfind("\nREPORT RequestId: ") + 1)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""One Invoke request on its way, and what has come of its answer so far."""
+"""One Invoke request in progress, and the reply received so far."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 MOST = 16_777_216
-"""Bytes of an answer that are kept: AWS's quota is 6 MiB and a little."""
+"""Maximum bytes kept of a reply: slightly more than AWS's quota of 6 MiB."""
 
 
 Ended = Callable[["Exchange", int, BaseException | None], object]
-"""Told how an exchange has ended: the status of a whole answer, or why there is none."""
+"""Receives the result of an exchange: the status of a complete reply, or the error."""
 
 
 class Exchange:
-    """One request and what has come of its answer so far."""
+    """One request and the reply received so far."""
 
     __slots__ = (
         "body",
@@ -51,37 +51,37 @@ class Exchange:
         self.headers: dict[str, str] = {}
         self.chunks: list[bytes] = []
         self.received = 0
-        """Bytes of the answer's body."""
+        """The chunks of the reply's body."""
         self.connection: HttpClientConnection | None = None
         self.deadline = 0.0
         self.generation = 0
-        """Of the credentials it was signed with."""
+        """Version of the credentials that signed it."""
         self.repeated = False
-        """Whether it was sent once more already, after nothing can have been executed."""
+        """Whether it was resent after an attempt that certainly was not executed."""
 
     @property
     def sent(self) -> bool:
-        """Whether all of it may have left; AWS executes no request that was cut short."""
+        """Whether all of it may have been sent; AWS does not execute truncated requests."""
         return self.body is not None and self.body.tell() >= len(self.payload)
 
     def on_response(self, http_stream: HttpClientStream, headers: list[tuple[str, str]], **_: object) -> None:
-        """Keep the headers."""
+        """Store the headers."""
         hold(http_stream.connection)
         self.headers = {name.lower(): value for name, value in headers}
 
     def on_body(self, chunk: bytes, **_: object) -> None:
-        """Keep a piece of the body."""
+        """Store a chunk of the body."""
         self.received += len(chunk)
         if self.received <= MOST:
             self.chunks.append(chunk)
         elif self.connection is not None:
-            self.connection.close()  # no function says as much
+            self.connection.close()  # no function returns that much
 
     def watch(self, stream: HttpClientStream) -> None:
-        """Be told of the end of the stream that carries it.
+        """Subscribe to the end of the stream that carries it.
 
-        awscrt makes a future for each, of a dozen objects, over which the garbage collector goes again and again while
-        thousands wait for their answers. Where awscrt lets it, the exchange takes the future's place.
+        awscrt creates a future per stream, a dozen objects each, which the garbage collector traverses again and again
+        while thousands of requests wait. If awscrt allows it, the exchange takes the future's place.
         """
         with contextlib.suppress(AttributeError):
             stream._completion_future = self
@@ -93,15 +93,15 @@ class Exchange:
         self.ended(self, completion.result() if error is None else 0, error)
 
     def set_result(self, status: int) -> None:
-        """Be told, as a future is, that the answer is whole."""
+        """Take the future's notification that the reply is complete."""
         self.ended(self, status, None)
 
     def set_exception(self, error: BaseException) -> None:
-        """Be told, as a future is, that there is none."""
+        """Take the future's notification that there is no reply."""
         self.ended(self, 0, error)
 
     def request(self, target: InvokeTarget, headers: list[tuple[str, str]]) -> HttpRequest:
-        """Build the request with its signed `headers`, and forget what was sent and received before."""
+        """Build the request with its signed `headers`, and reset what was sent and received before."""
         from awscrt.http import HttpHeaders, HttpRequest
 
         self.body, self.chunks, self.received, self.headers = io.BytesIO(self.payload), [], 0, {}

@@ -1,4 +1,4 @@
-"""Invoke: sends payloads to the deployed function and reports what became of each."""
+"""Invoke: sends payloads to the deployed function and reports each outcome."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ __all__ = [
 ]
 
 ANSWER_MARGIN = 15.0
-"""Seconds beyond the function's timeout: 10 for its initialization (Lambda's own limit), the rest for the way."""
+"""Seconds added to the function's timeout: 10 for initialization (Lambda's limit), the rest for the network."""
 
 
 class Way(Protocol):
-    """A way to invoke one function many times at once."""
+    """Invokes one function many times concurrently."""
 
     def send(self, payload: bytes, done: Done) -> None:
-        """Start one request and return at once; `done` is called once, from another thread.
+        """Start one request and return immediately; `done` is called once, from another thread.
 
-        It returns False for an answer that is somebody else's: the connection that brought it is closed.
+        `done` returns False if the reply is not authentic: its connection is then closed.
         """
 
     def close(self) -> None:
-        """Abandon everything and return at once; `done` is not called any more."""
+        """Abandon everything and return immediately; `done` is no longer called."""
 
 
 class Transport(Way, Protocol):
@@ -56,14 +56,14 @@ def open_transport(
     Parameters
     ----------
     timeout
-        The function's, in seconds: an answer may take that long.
+        The function's timeout in seconds: a reply may take that long.
     asynchronous
-        Whether AWS only takes each request, which must be smaller then, and runs it later.
+        Whether AWS only queues requests, which then have a lower size limit, and runs them later.
 
     Raises
     ------
     LithopsMagicError
-        There are no credentials, or no endpoint.
+        There are no credentials, or there is no endpoint.
     """
     from lithops_magic.aws.invoke.transport import CrtTransport
 
@@ -76,11 +76,11 @@ NO_SUCH_CALL = frozenset(
         *("InvalidAction", "NotAws"),
     }
 )
-"""Codes with which servers that are not AWS refuse a call that they do not have."""
+"""Error codes of servers other than AWS for a call they do not implement."""
 
 
 def concurrency(cloud: Cloud) -> int | None:
-    """Return how many sandboxes the account may run at once in this region; None where an endpoint does not tell.
+    """Return how many concurrent sandboxes the account allows in this region; None if the endpoint does not tell.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def concurrency(cloud: Cloud) -> int | None:
         with aws_errors():
             return cloud.client("lambda").get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]
     except AwsError as error:
-        # Only AWS itself is sure to have this call.
+        # Only AWS is certain to implement this call.
         if cloud.endpoint_url is None or cloud.is_local or error.code not in NO_SUCH_CALL:
             raise
         return None

@@ -1,4 +1,4 @@
-"""Signs requests with the session's credentials, and renews these before and after they expire."""
+"""Signs requests with the session's credentials, and renews these before or after they expire."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ if TYPE_CHECKING:
 Headers = list[tuple[str, str]]
 
 RENEWAL_PAUSE = 60.0
-"""Seconds until a renewal that did not succeed, while the credentials are still valid, is tried again."""
+"""Seconds until a failed renewal is tried again while the credentials are still valid."""
 _ALGORITHM = "AWS4-HMAC-SHA256"
 
 
 @lru_cache
 def _canonical(path: str) -> str:
-    """Return a path as it is signed: encoded once more, as every service but S3 wants it."""
+    """Return a path in canonical form: URL-encoded twice, as for every service but S3."""
     from botocore.utils import normalize_url_path
 
     return quote(normalize_url_path(path), safe="/~")
 
 
 class Stamp:
-    """AWS's signature, version 4, of requests that differ in nothing but their path and payload.
+    """Version 4 signatures for requests that differ only in path and payload.
 
-    It is dated to the second, and all but three hashes are the same for every request of that second: awscrt, which
-    begins anew for each and answers through a future, takes three times as long.
+    A signature is dated to the second, and all requests of that second share all but three hashes. awscrt starts from
+    scratch for each and returns a future, which takes three times as long.
 
     Parameters
     ----------
     target
         Where the requests go.
     credentials
-        Whose they are.
+        Credentials to sign with.
     second
-        Since the epoch: now.
+        The current time in seconds since the epoch.
     """
 
     __slots__ = ("_claim", "_headers", "_key", "_path", "_rest", "_to_sign", "second")
@@ -69,7 +69,7 @@ class Stamp:
             self._key = hmac.digest(self._key, part.encode(), "sha256")
 
     def sign(self, payload: bytes, path: str | None = None) -> Headers:
-        """Return the headers to send `payload` with, to the target's path or another one."""
+        """Return the headers for sending `payload` to the target's path or another one."""
         canonical = f"POST\n{_canonical(path or self._path)}{self._rest}{hashlib.sha256(payload).hexdigest()}"
         to_sign = self._to_sign + hashlib.sha256(canonical.encode()).hexdigest()
         signature = hmac.digest(self._key, to_sign.encode(), "sha256").hex()
@@ -82,11 +82,11 @@ class Signer:
     Parameters
     ----------
     cloud
-        Whose credentials are used.
+        Whose credentials to use.
     target
         Where the requests go.
     on_renewed
-        Called after a renewal, with the exception if it failed; from a thread of its own.
+        Called after a renewal, with the exception if it failed; from a separate thread.
 
     Raises
     ------
@@ -102,13 +102,13 @@ class Signer:
         self._renewing = False
         self._next_renewal = 0.0
         self.generation = 0
-        """Counts renewals."""
+        """Number of renewals."""
         self._credentials = cloud.credentials()
         self._frozen: ReadOnlyCredentials = self._credentials.get_frozen_credentials()
         self._stamp = Stamp(target, self._frozen, int(time.time()))
 
     def ready(self) -> bool:
-        """Whether requests can be signed now; if not, a renewal is under way."""
+        """Whether requests can be signed now; if not, starts a renewal."""
         second = int(time.time())
         if second != self._stamp.second and not self._renewing:
             if self._expiring() and time.monotonic() >= self._next_renewal:
@@ -118,16 +118,16 @@ class Signer:
         return not self._renewing
 
     def sign(self, payload: bytes, path: str) -> Headers:
-        """Return the headers to send `payload` to `path` with, at once."""
+        """Return the headers for sending `payload` to `path` immediately."""
         return self._stamp.sign(payload, path)
 
     def renew(self, *, afresh: bool) -> None:
-        """Start to renew the credentials, unless that is under way; `afresh`: forget where they came from."""
+        """Start renewing the credentials, unless in progress; `afresh`: look for their source again."""
         with self._lock:
             if self._renewing:
                 return
             self._renewing = True
-        # It may take requests to other services or run a program: neither is for the thread that sends.
+        # It may call other services or run a program, which must not block the sending thread.
         threading.Thread(target=self._renew, args=(afresh,), name="lithops-magic-credentials", daemon=True).start()
 
     def _expiring(self) -> bool:
@@ -143,7 +143,7 @@ class Signer:
             self.generation += 1
             self._credentials = credentials
             pause = RENEWAL_PAUSE if self._expiring() else 0.0
-        except Exception as error:  # a program of the user or any of botocore's providers
+        except Exception as error:  # from a program of the user or any of botocore's providers
             failure, pause = error, RENEWAL_PAUSE
         self._next_renewal = time.monotonic() + pause
         self._renewing = False

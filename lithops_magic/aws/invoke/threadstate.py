@@ -1,4 +1,4 @@
-"""Keeps what CPython knows of awscrt's thread from one of its calls to the next."""
+"""Keeps CPython's thread state for awscrt's thread from one call to the next."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
     from awscrt.http import HttpClientConnection
 
 _LOCKED = 0
-"""`PyGILState_LOCKED`: the lock is held when a state is given back, and stays so."""
+"""`PyGILState_LOCKED`: the GIL is held when a state is released, and stays held."""
 _thread = threading.local()
 
 
 def hold(connection: HttpClientConnection) -> None:
-    """Keep the calling thread's state until the connection has shut down; for callbacks of the connection only.
+    """Keep the calling thread's state until the connection has shut down; call only from the connection's callbacks.
 
-    Whenever a thread that is not Python's own calls Python, CPython makes a state for it, maps memory for its stack,
-    and drops both when the call returns: for the calls that one invocation makes, this takes some 50 µs.
+    Whenever a foreign thread calls Python, CPython creates a thread state and maps memory for its stack, and drops both
+    when the call returns: for the calls of one invocation, this takes some 50 µs.
     """
     if getattr(_thread, "held", False):
         return
     _thread.held = True
     ctypes.pythonapi.PyGILState_Ensure()
-    # Connections shut down on the thread that serves them, before it ends.
+    # Connections shut down in the thread that serves them, before it ends.
     connection.shutdown_future.add_done_callback(_release)
 
 

@@ -1,9 +1,9 @@
-"""The hot path: a bounded pool of connections on awscrt's one event-loop thread, and a request on each.
+"""The hot path: a bounded pool of connections on awscrt's one event-loop thread, with one request on each.
 
-`send` and `close` may be called from any thread. Connections, answers and broken requests are reported on awscrt's
-thread, deadlines are watched by a thread of ours; both change the pool only under its lock, and call `done` outside of
-it. Until `close`, every request that was sent is told to its `done` exactly once, whatever breaks: an answer, a broken
-connection, or a deadline; afterwards none is.
+`send` and `close` may be called from any thread. awscrt's thread reports connections, replies and broken requests; a
+thread of ours watches deadlines. Both change the pool only with its lock held, and call `done` without it. Until
+`close`, the `done` of every request is called exactly once, whatever breaks: with a reply, a broken connection, or an
+expired deadline. After `close`, none is called.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 HANDSHAKES = 256
-"""Connections opened at the same time: more would wait for each other's TLS handshakes until these time out."""
+"""Connections opened in parallel: more would delay one another's TLS handshakes until these time out."""
 OPENING_SECONDS = 45.0
-"""For a connection with all it takes: awscrt sets a silent proxy no limit, and reports a failed TLS handshake only
-after 10 to 30 seconds, so that its time tells an attacker nothing."""
+"""Seconds for a connection to become ready: awscrt has no limit for a silent proxy, and reports a failed TLS handshake
+only after 10 to 30 seconds, so that the timing tells an attacker nothing."""
 
 
 class CrtTransport:
@@ -52,13 +52,13 @@ class CrtTransport:
     cloud
         Account, endpoint and credentials.
     function_name
-        What is invoked.
+        The function to invoke.
     max_in_flight
-        Most connections; further requests wait for one.
+        Maximum connections; further requests wait for one.
     answer_seconds
-        How long an answer may take.
+        How long a reply may take.
     asynchronous
-        Whether the answer only says that AWS has taken the request.
+        Whether a reply only acknowledges that AWS has queued the request.
     """
 
     def __init__(
@@ -79,22 +79,22 @@ class CrtTransport:
         self._lock = threading.Lock()
         self._waiting: deque[Exchange] = deque()
         self._busy: dict[Exchange, None] = {}
-        """In the order in which they were sent, which is that of their deadlines."""
+        """In the order sent, which is also the order of their deadlines."""
         self._idle: list[HttpClientConnection] = []
         self._open: set[HttpClientConnection] = set()
         self._opening: dict[object, float] = {}
-        """Attempts to connect and their deadlines."""
+        """Connections being opened, with their deadlines."""
         self._ended = self._answered
-        """The same object for all: each that is made is one more for the garbage collector."""
+        """One object for all uses: each new one is more work for the garbage collector."""
         self._closed = threading.Event()
         self._watch: threading.Thread | None = None
-        # When the interpreter ends, connections break under whoever waits: that is not an outcome to report.
+        # At interpreter exit, connections break under waiting requests: these are not outcomes to report.
         atexit.register(self._closed.set)
 
     def send(self, payload: bytes, done: Done, path: str = "") -> None:
-        """Start one request and return at once; `done` is called once, from another thread.
+        """Start one request and return immediately; `done` is called once, from another thread.
 
-        `path` is that of another function, for which the same connections serve.
+        `path` is that of another function, invoked over the same connections.
         """
         with self._lock:
             if self._closed.is_set():
@@ -110,7 +110,7 @@ class CrtTransport:
         return CopyTransport(self, self._resolve(function_name).url.path)
 
     def close(self) -> None:
-        """Abandon everything and return at once; `done` is not called any more."""
+        """Abandon everything and return immediately; `done` is no longer called."""
         with self._lock:
             self._closed.set()
             connections = list(self._open)
@@ -122,7 +122,7 @@ class CrtTransport:
             connection.close()
 
     def _pump(self) -> None:
-        """Give waiting requests the idle connections, and open what is missing."""
+        """Assign idle connections to waiting requests, and open more if needed."""
         while self._waiting and self._signer.ready():
             with self._lock:
                 connection = self._take_idle()
@@ -177,7 +177,7 @@ class CrtTransport:
             stream = connection.request(request, exchange.on_response, exchange.on_body)
             exchange.watch(stream)
             stream.activate()
-        except Exception as error:  # the connection was closed since it was taken
+        except Exception as error:  # the connection was closed in the meantime
             self._broken(exchange, error)
 
     def _answered(self, exchange: Exchange, status: int, error: BaseException | None) -> None:
@@ -189,10 +189,10 @@ class CrtTransport:
         self._pump()
 
     def _complete(self, exchange: Exchange, status: int) -> bool:
-        """Take a whole answer; whether the connection that brought it can be trusted with another request."""
+        """Handle a complete reply; return whether its connection can be trusted with another request."""
         try:
             outcome = self._outcome(exchange, status)
-        except Exception as error:  # whoever answers can say anything, and the exchange must end
+        except Exception as error:  # a server can reply anything, but the exchange must end
             outcome = Ambiguous(f"{self._target.address} sent a reply that cannot be read: {error!r}")
         if outcome is None:
             self._repeat(exchange)
@@ -200,7 +200,7 @@ class CrtTransport:
         return self._finish(exchange, outcome)
 
     def _outcome(self, exchange: Exchange, status: int) -> Outcome | None:
-        """Return what a whole answer means; None if the request is to be sent again with newer credentials."""
+        """Classify a complete reply; None if the request is being resent with newer credentials."""
         body = b"".join(exchange.chunks)
         if status == 200 or exchange.repeated or not has_expired(status, exchange.headers, body):
             return classify_response(status, exchange.headers, body)
@@ -209,7 +209,7 @@ class CrtTransport:
         return None
 
     def _broken(self, exchange: Exchange, error: BaseException) -> None:
-        """The connection ended before the answer did."""
+        """Handle a connection that ended before the reply."""
         if not self._claim(exchange):
             return
         self._give_back(exchange.connection, trusted=False)
@@ -219,7 +219,7 @@ class CrtTransport:
             self._repeat(exchange)
 
     def _claim(self, exchange: Exchange) -> bool:
-        """Stop waiting for an answer; False if nothing waits for it any longer."""
+        """Stop waiting for a reply; False if nothing was waiting for it anymore."""
         with self._lock:
             return self._busy.pop(exchange, self) is None
 
@@ -250,7 +250,7 @@ class CrtTransport:
         self._pump()
 
     def _finish(self, exchange: Exchange, outcome: Outcome) -> bool:
-        """Tell what became of a request; False if the answer is somebody else's."""
+        """Report the outcome of a request; return False if the reply is not authentic."""
         exchange.payload, exchange.connection = b"", None
         if self._closed.is_set():
             return True
@@ -261,7 +261,7 @@ class CrtTransport:
             return False
 
     def _expire(self) -> None:
-        """End what takes too long, until the transport is closed."""
+        """End requests and connections past their deadlines, until the transport is closed."""
         while not self._closed.wait(self._patience()):
             try:
                 self._end_overdue(time.monotonic())
@@ -284,7 +284,7 @@ class CrtTransport:
         self._pump()
 
     def _patience(self) -> float:
-        """Seconds until something may be overdue: nothing that begins later can be sooner."""
+        """Seconds until the next deadline: nothing that starts later can expire sooner."""
         with self._lock:
             deadlines = [exchange.deadline for exchange in itertools.islice(self._busy, 1)]
             deadlines += itertools.islice(self._opening.values(), 1)
@@ -297,14 +297,14 @@ class CrtTransport:
 
 
 class CopyTransport:
-    """Invokes another function over the connections of a transport, with which it is closed.
+    """Invokes another function over a transport's connections; it is closed with the transport.
 
     Parameters
     ----------
     transport
-        Whose connections they are.
+        Owns the connections.
     path
-        Of the function.
+        Path of the function.
     """
 
     def __init__(self, transport: CrtTransport, path: str) -> None:
@@ -312,8 +312,8 @@ class CopyTransport:
         self._path = path
 
     def send(self, payload: bytes, done: Done) -> None:
-        """Start one request and return at once; `done` is called once, from another thread."""
+        """Start one request and return immediately; `done` is called once, from another thread."""
         self._transport.send(payload, done, self._path)
 
     def close(self) -> None:
-        """Leave the connections to whoever owns them."""
+        """Do nothing: the transport owns the connections."""

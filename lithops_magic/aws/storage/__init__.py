@@ -1,1 +1,1 @@
-"""The account's bucket and the objects in it."""
+"""The account's bucket and its objects."""

@@ -1,4 +1,4 @@
-"""The bucket for what is too large for an invocation: its name, and its creation on first need."""
+"""The bucket for data too large for an invocation: its name, and its creation on first use."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from types_boto3_s3.type_defs import LifecycleRuleTypeDef
 
 EXPIRY_DAYS = KEPT_DAYS
-"""Days after which S3 deletes what a job stored."""
+"""Days after which S3 deletes a job's objects."""
 
 CACHE = f"{PREFIX}-cache/"
-"""Values that are kept for other jobs: their keys begin otherwise, or they would expire with the job's."""
+"""Prefix of cached values, outside the prefix of job data, which expires sooner."""
 
 LIFETIMES = (7, 30, 90, 365)
 """Days after which S3 deletes them, by the second part of their keys."""
@@ -44,7 +44,7 @@ __all__ = [
 
 
 def cache_prefix(days: int) -> str:
-    """Return how keys of cached values begin that S3 deletes after that many days, one of `LIFETIMES`."""
+    """Return the key prefix of cached values that S3 deletes after that many days, one of `LIFETIMES`."""
     return f"{CACHE}{days}/"
 
 
@@ -63,7 +63,7 @@ _CACHE_RULES = [_rule(f"{PREFIX}-cache-{days}", cache_prefix(days), days) for da
 
 
 class Owned(TypedDict):
-    """Names the bucket in every call, which fails if it is not the account's."""
+    """Identifies the bucket in every call, which fails if another account owns it."""
 
     Bucket: str
     ExpectedBucketOwner: str
@@ -71,19 +71,19 @@ class Owned(TypedDict):
 
 @cache
 def partition(region: str) -> str:
-    """Return the part of AWS that a region is in, such as ``aws-cn``."""
+    """Return the AWS partition of a region, such as ``aws-cn``."""
     from botocore.session import Session
 
     return Session().get_partition_for_region(region)
 
 
 def ensure_bucket(cloud: Cloud, settings: Settings, notify: Notify = silent, *, account: str | None = None) -> str:
-    """Return the bucket's name; the bucket is created if it does not exist, and finished if that was interrupted.
+    """Return the bucket's name; creates the bucket if necessary, and completes an interrupted setup.
 
     Parameters
     ----------
     account
-        Whose it is, where that is known without asking AWS.
+        The owner, if known without asking AWS.
 
     Raises
     ------
@@ -102,13 +102,13 @@ def ensure_bucket(cloud: Cloud, settings: Settings, notify: Notify = silent, *, 
             lifecycle = {"Rules": []}
         if not any(rule.get("ID") == PREFIX for rule in lifecycle["Rules"]):
             _protect(s3, owned, cloud)
-            # Last, so that its presence says that everything is done.
+            # Last, so that its presence means that the setup is complete.
             _expire(s3, owned, lifecycle, [_RULE])
     return name
 
 
 def ensure_cache(cloud: Cloud, settings: Settings) -> None:
-    """Have S3 delete cached values when their time is over.
+    """Set up expiration of cached values.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def ensure_cache(cloud: Cloud, settings: Settings) -> None:
     with aws_errors():
         lifecycle = _lifecycle(s3, owned) or {"Rules": []}
         present = {rule.get("ID") for rule in lifecycle["Rules"]}
-        # Where the rules may not be read, an administrator made them.
+        # If the rules may not be read, an administrator manages the bucket.
         if missing := [rule for rule in _CACHE_RULES if rule.get("ID") not in present]:
             _expire(s3, owned, lifecycle, missing)
 
@@ -131,7 +131,7 @@ def _lifecycle(s3: S3Client, owned: Owned) -> dict[str, Any] | None:
 
     try:
         answer: dict[str, Any] = {**s3.get_bucket_lifecycle_configuration(**owned)}
-        # Writing the rules without the latter would reset it.
+        # Writing the rules without the second key would reset it.
         return {key: answer[key] for key in ("Rules", "TransitionDefaultMinimumObjectSize") if key in answer}
     except ClientError as error:
         code = error.response["Error"]["Code"]
@@ -145,7 +145,7 @@ def _lifecycle(s3: S3Client, owned: Owned) -> dict[str, Any] | None:
 
 
 def _made_by_others(s3: S3Client, owned: Owned) -> dict[str, Any] | None:
-    """Accept a bucket of this account whose settings the caller may not read: an administrator made it."""
+    """Accept a bucket of this account whose settings the caller may not read: an administrator manages it."""
     from botocore.exceptions import ClientError
 
     try:
@@ -160,7 +160,7 @@ def _made_by_others(s3: S3Client, owned: Owned) -> dict[str, Any] | None:
 def _create(s3: S3Client, cloud: Cloud, owned: Owned) -> None:
     from botocore.exceptions import ClientError
 
-    # S3 takes every region but its first one as a constraint.
+    # S3 requires a location constraint for every region but its first one.
     place: Any = {} if cloud.region == "us-east-1" else {"LocationConstraint": cloud.region}
     extra: Any = {"CreateBucketConfiguration": place} if place else {}
     try:
@@ -169,14 +169,14 @@ def _create(s3: S3Client, cloud: Cloud, owned: Owned) -> None:
         code = error.response["Error"]["Code"]
         if code == "BucketAlreadyExists":
             raise _foreign(owned, error) from None
-        # Another notebook is creating it at this moment.
+        # Another notebook is creating it right now.
         if code not in ("BucketAlreadyOwnedByYou", "OperationAborted"):
             raise
     s3.get_waiter("bucket_exists").wait(**owned)
 
 
 def _protect(s3: S3Client, owned: Owned, cloud: Cloud) -> None:
-    """Close the bucket to others, with one call beside the other."""
+    """Block public access and plain HTTP, with parallel calls."""
     with ThreadPoolExecutor(3, "lambda-bucket") as beside:
         calls = [beside.submit(_refuse_the_public, s3, owned), beside.submit(_encrypt, s3, owned)]
         if (cloud.endpoint_url or "https:").startswith("https:"):
@@ -198,7 +198,7 @@ def _encrypt(s3: S3Client, owned: Owned) -> None:
 
 
 def _refuse_plain_http(s3: S3Client, owned: Owned, region: str) -> None:
-    """Have S3 refuse whoever speaks without TLS, unless the bucket has a policy of somebody's already."""
+    """Make S3 refuse requests without TLS, unless the bucket already has a policy."""
     if _has_policy(s3, owned):
         return
     bucket = f"arn:{partition(region)}:s3:::{owned['Bucket']}"

@@ -1,4 +1,4 @@
-"""What the bucket of an account and its keys are called: tasks need to know that as well."""
+"""Names of the account's bucket and its key prefixes, also needed in tasks."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import re
 PREFIX = "lithops-magic"
 
 JOB_PREFIX = f"{PREFIX}/"
-"""What jobs store has keys that begin like this; beside these and the cache nothing in the bucket is ours."""
+"""Key prefix of everything jobs store; apart from this and the cache, nothing in the bucket is ours."""
 
 RESULTS = f"{JOB_PREFIX}jobs/"
-"""What sandboxes write; what the notebook sends is beside it, and they may only read it."""
+"""Key prefix of what sandboxes write; other prefixes, written by the notebook, are read-only for them."""
 
 TEMPORARY, FILES = f"{RESULTS}tmp/", f"{RESULTS}files/"
-"""Objects of programs that name no bucket, and their files: tasks also list and delete these, and they expire."""
+"""Key prefix for programs that store objects or files without naming a bucket; tasks may list and delete them."""
 
 LONGEST_NAME = 63
-"""Characters (S3, "General purpose bucket naming rules")."""
+"""Maximum characters (S3, "General purpose bucket naming rules")."""
 
 
 def bucket_name(account: str, region: str, namespace: str | None) -> str:
-    """Return the bucket's name, which no two accounts, regions or namespaces share."""
+    """Return the bucket's name, unique per account, region and namespace."""
     parts = [PREFIX, account, region]
     if namespace is not None:
         parts.insert(1, _label(namespace, LONGEST_NAME - len("-".join(parts)) - 1))
@@ -29,7 +29,7 @@ def bucket_name(account: str, region: str, namespace: str | None) -> str:
 
 
 def _label(namespace: str, room: int) -> str:
-    """Make a namespace fit for a bucket's name; one that must change gets a hash, so that it stays unique."""
+    """Adapt a namespace for use in a bucket name; if it must change, a hash keeps it unique."""
     if len(namespace) <= room and re.fullmatch(r"[a-z0-9-]+", namespace):
         return namespace
     digest = hashlib.sha256(namespace.encode()).hexdigest()[:8]

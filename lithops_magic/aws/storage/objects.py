@@ -1,4 +1,4 @@
-"""Objects in the account's bucket: what is too large for an invocation, and results that are kept."""
+"""Objects in the account's bucket: data too large for an invocation, and kept results."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from types_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 FRESH = timedelta(days=EXPIRY_DAYS - 2)
-"""Age up to which an object can be relied on: S3 deletes it before a longer job is over."""
+"""Maximum age of an object to rely on: S3 could delete an older one before a long job is over."""
 
 TAMPERED = "ObjectTampered"
-"""Code of the error for an object that is not what was written."""
+"""Error code for an object that was tampered with or damaged."""
 
 _DELETE_BATCH = 1000
 _ABSENT = ("NoSuchKey", "NoSuchBucket", "NotFound", "404")
@@ -42,7 +42,7 @@ _THERE = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An object as a list of them tells it."""
+    """An object as returned by a listing."""
 
     key: str
     size: int
@@ -51,14 +51,14 @@ class Found:
 
 
 class ObjectStore:
-    """The objects of one account, region and namespace. Every method may be called from any thread.
+    """The objects of one account, region and namespace. All methods are thread-safe.
 
     Parameters
     ----------
     cloud, settings
-        Decide which bucket it is; it is created when the first object is written.
+        Determine the bucket, which is created when the first object is written.
     account
-        Whose it is, where that is known without asking AWS.
+        The owner, if known without asking AWS.
     """
 
     def __init__(self, cloud: Cloud, settings: Settings, *, account: str | None = None) -> None:
@@ -73,7 +73,7 @@ class ObjectStore:
 
     @property
     def start(self) -> str:
-        """Names the start of the local AWS that has the objects; empty on AWS itself."""
+        """Identifies the start of the local AWS that holds the objects; empty on AWS."""
         secret = self._cloud.local_secret()
         return hashlib.sha256(secret.encode()).hexdigest()[:16] if secret else ""
 
@@ -82,8 +82,8 @@ class ObjectStore:
         return self._cloud.client("s3")
 
     def prepare(self, notify: Notify = silent) -> None:
-        """Create the bucket if that is permitted; if not, whoever writes the first object is told."""
-        # At the end of the process no more threads can be started: the next one finishes the bucket.
+        """Create the bucket if permitted; if not, the first write of an object reports it."""
+        # No threads can be started at interpreter exit; the next process then completes the bucket.
         with suppress(AwsError, RuntimeError):
             self._ensure_bucket(notify)
 
@@ -93,7 +93,7 @@ class ObjectStore:
         Raises
         ------
         AwsError
-            The call is not permitted, or the bucket cannot be had.
+            The call is not permitted, or the bucket is unavailable.
         """
         self._put(lambda: self._write(key, data))
 
@@ -104,7 +104,7 @@ class ObjectStore:
         except AwsError as error:
             if error.code != "NoSuchBucket":
                 raise
-            # Somebody has deleted it since.
+            # The bucket was deleted in the meantime.
             self._ensured = False
             patiently(self._ensure_bucket)
             patiently(write)
@@ -112,14 +112,14 @@ class ObjectStore:
     def put_once(
         self, data: bytes, *, sha256: str, recheck: bool = False, sending: Callable[[int], None] | None = None
     ) -> str:
-        """Write an object named by its hash unless it is there already, and return its key.
+        """Write an object named by its hash unless it exists, and return its key.
 
         Parameters
         ----------
         recheck
-            Look again even if this process wrote it: somebody could not find it.
+            Check again even if this process wrote it, because a sandbox could not find it.
         sending
-            Told the number of bytes before they are sent, if they are.
+            Told the number of bytes before sending, if they must be sent.
         """
         key = f"{JOB_PREFIX}objects/{sha256}"
         if (recheck or key not in self._present) and not self._is_whole(key, sha256):
@@ -130,12 +130,12 @@ class ObjectStore:
         return key
 
     def put_new(self, key: str, data: bytes) -> None:
-        """Write an object unless there is one; who writes first wins.
+        """Write an object unless it exists; the first writer wins.
 
         Raises
         ------
         AwsError
-            The call is not permitted, or the bucket cannot be had.
+            The call is not permitted, or the bucket is unavailable.
         """
         try:
             self._put(lambda: self._write(key, data, IfNoneMatch="*"))
@@ -144,7 +144,7 @@ class ObjectStore:
                 raise
 
     def prepare_cache(self) -> None:
-        """Have S3 delete cached values when their time is over.
+        """Set up expiration of cached values.
 
         Raises
         ------
@@ -154,12 +154,12 @@ class ObjectStore:
         patiently(lambda: ensure_cache(self._cloud, self._settings))
 
     def get(self, key: str, *, sha256: str | None = None, size: int | None = None) -> bytes:
-        """Return an object; it is verified if it is known what it must be.
+        """Return an object, verified as far as its hash or size is known.
 
         Raises
         ------
         AwsError
-            It is not there (`NoSuchKey`), not what was written (`TAMPERED`), or the call is not permitted.
+            It does not exist (`NoSuchKey`), was tampered with (`TAMPERED`), or the call is not permitted.
         """
         data = patiently(lambda: self._read(key, size))
         wrong_size = size is not None and len(data) != size
@@ -172,7 +172,7 @@ class ObjectStore:
         return data
 
     def _read(self, key: str, size: int | None) -> bytes:
-        """Fetch an object; the connection may break amid its body, which botocore leaves to its caller."""
+        """Download an object; botocore leaves connections that break within the body to its caller."""
         with aws_errors():
             return self._read_once(key, size)
 
@@ -180,9 +180,9 @@ class ObjectStore:
         from botocore.exceptions import IncompleteReadError
 
         answer = self._s3.get_object(**self._owned, Key=key)
-        # S3 always tells it; without it even the head was cut off.
+        # S3 always sends it; if it is missing, even the headers were truncated.
         length = answer.get("ContentLength", -1)
-        # However much somebody has put there, no more than it can be is read.
+        # Read no more than expected, however large the object is.
         expected = length if size is None else min(length, size + 1)
         body = answer["Body"]
         with body:
@@ -192,7 +192,7 @@ class ObjectStore:
         return data
 
     def exists(self, key: str) -> bool:
-        """Whether there is such an object.
+        """Whether an object exists.
 
         Raises
         ------
@@ -225,7 +225,7 @@ class ObjectStore:
                     yield Found(entry["Key"], entry["Size"], entry["LastModified"].timestamp())
 
     def delete_prefix(self, prefix: str) -> int:
-        """Delete every object whose key begins with `prefix`, and return how many.
+        """Delete every object whose key begins with `prefix`, and return their number.
 
         Raises
         ------
@@ -255,8 +255,8 @@ class ObjectStore:
             self._s3.put_object(**self._owned, Key=key, Body=data, ChecksumSHA256=checksum, **conditions)
 
     def _is_whole(self, key: str, sha256: str) -> bool:
-        """Whether the object is there, is what its hash says and will be for a while."""
-        # Who may not look writes it again: that costs time, and nothing can be wrong.
+        """Whether the object exists, matches its hash and will not expire soon."""
+        # Without permission to check, write it again, which costs only time.
         with suppress(AwsError):
             head = self._head(key)
             expected = base64.b64encode(bytes.fromhex(sha256)).decode()

@@ -1,4 +1,4 @@
-"""Waiting for S3 to come back: a task that ran need not run again because its value could not be moved at once."""
+"""Waits for S3 to recover: a task that ran need not rerun because its value could not be transferred immediately."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from lithops_magic.errors import AwsError
 T = TypeVar("T")
 
 SECONDS = 15.0
-"""How long S3 may be out of reach before a call fails."""
+"""Seconds that S3 may be unreachable before a call fails."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 3.0
 
 TRANSIENT = frozenset(
     {
-        "",  # an answer that was cut off
+        "",  # a truncated reply
         "408",
         "429",
         "500",
@@ -44,16 +44,16 @@ TRANSIENT = frozenset(
         "ThrottlingException",
     }
 )
-"""Codes of errors that time may heal: AWS's, plain HTTP's, and names of botocore's exceptions."""
+"""Transient error codes: AWS's, plain HTTP's, and names of botocore exceptions."""
 
 
 def patiently(call: Callable[[], T]) -> T:
-    """Return what `call` returns, called again while it fails for a reason that may pass.
+    """Return the result of `call`, retrying while it fails for a transient reason.
 
     Raises
     ------
     AwsError
-        It goes on failing, or would.
+        It keeps failing, or fails for another reason.
     """
     deadline, pause = time.monotonic() + SECONDS, _FIRST_PAUSE
     while True:

@@ -1,1 +1,1 @@
-"""Where functions run, and how they are reached."""
+"""Where functions run and how they are reached."""

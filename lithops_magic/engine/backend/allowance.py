@@ -1,22 +1,22 @@
-"""How many invocations may be in flight to a function and its copies: AWS starts sandboxes for each by itself."""
+"""How many invocations may be in flight to a function and its copies, which AWS scales independently."""
 
 from __future__ import annotations
 
 from lithops_magic.engine.backend.limiter import Limiter
 
 _FULL_SECONDS = 2.0
-"""For which a copy that was refused a sandbox counts as having all that there are."""
+"""How long a copy that was refused a sandbox counts as fully scaled."""
 
 
 class FunctionCopy:
-    """The function, or a further one with the same definition, and what AWS takes for it.
+    """The function, or a copy with the same definition, and how many invocations AWS accepts for it.
 
     Parameters
     ----------
     most
-        Invocations that are never exceeded.
+        Upper bound on concurrent invocations.
     number
-        Which of them it is; 0 is the function itself.
+        Index of the copy; 0 is the function itself.
     """
 
     __slots__ = ("full_until", "in_flight", "limiter", "number", "sent", "warm")
@@ -27,26 +27,26 @@ class FunctionCopy:
         self.in_flight = self.sent = 0
         self.full_until = 0.0
         self.warm = 0
-        """Sandboxes that it has, as far as is known."""
+        """Sandboxes it is known to have."""
 
     def room(self, now: float) -> int:
-        """Invocations that may be sent to it now; less than none where it has more than AWS takes by now."""
+        """Invocations that may be sent to it now; negative if more are in flight than AWS currently accepts."""
         return 0 if self.limiter.pause(now) else self.limiter.whole - self.in_flight
 
 
 class Allowance:
-    """Says how many invocations may be in flight, and to which copy the next one goes.
+    """Decides how many invocations may be in flight and which copy gets the next one.
 
-    What AWS says of sandboxes it says of one copy: it may be the account that is full, but nobody can tell that from a
-    function that is starting as fast as it may, and from each other copy it is learned soon enough. Only what is about
-    the caller, and an outage, is about all of them.
+    AWS reports a lack of sandboxes for one copy at a time. A full account looks the same as a function that is scaling
+    as fast as it may, so every copy learns about it on its own, which is soon enough. Only refusals that concern the
+    caller, and outages, apply to all copies.
 
     Parameters
     ----------
     most
-        Invocations in flight that are never exceeded.
+        Upper bound on invocations in flight.
     copies
-        How often the function is deployed.
+        Number of deployed copies of the function.
     """
 
     def __init__(self, most: int, copies: int = 1) -> None:
@@ -57,12 +57,12 @@ class Allowance:
 
     @property
     def limit(self) -> int:
-        """Invocations that AWS is thought to take, at most."""
+        """Estimate of how many invocations AWS accepts."""
         return max(1, min(self._most, sum(copy.limiter.whole for copy in self._copies)))
 
     @property
     def in_flight(self) -> int:
-        """Invocations that were sent and not answered."""
+        """Invocations sent and not yet answered."""
         return sum(copy.in_flight for copy in self._copies)
 
     def allowed(self, now: float) -> int:
@@ -77,10 +77,10 @@ class Allowance:
         return min(copy.limiter.pause(now) for copy in self._copies)
 
     def take(self, now: float, *, evenly: bool = False) -> FunctionCopy:
-        """Return the copy for the next invocation, which is in flight from now on.
+        """Return the copy for the next invocation and count it as in flight.
 
-        It is one with a sandbox at leisure, if there is any, or the first that may have another sandbox: what comes
-        after this job is likely to need fewer. `evenly`: it is the one that got the fewest.
+        Prefers a copy with an idle sandbox, then the first that may start another one: later jobs are likely to need
+        fewer copies. With `evenly`, picks the copy that got the fewest.
         """
         chosen = self._copies[0] if len(self._copies) == 1 else self._chosen(now, evenly)
         chosen.in_flight += 1
@@ -90,7 +90,7 @@ class Allowance:
     def _chosen(self, now: float, evenly: bool) -> FunctionCopy:
         if not evenly:
             for copy in self._copies:
-                # In this order: what has no sandbox at leisure need not be asked whether it has room.
+                # Cheapest check first: a copy without an idle sandbox need not be asked for room.
                 if copy.in_flight < copy.warm and copy.room(now) > 0:
                     return copy
         free = [copy for copy in self._copies if copy.room(now) > 0]
@@ -99,9 +99,9 @@ class Allowance:
         return min(free, key=lambda copy: copy.sent) if evenly else free[0]
 
     def filled(self, now: float, more: bool) -> None:
-        """What is allowed was sent; allow more, if all of it is used and `more` waits.
+        """The allowance is used up; raise it if `more` is waiting.
 
-        Where there is no sandbox for more, the copies take turns to try: together they ask in vain no more than one.
+        When there are no sandboxes left, the copies take turns probing: together they waste no more than one attempt.
         """
         more = more and self.in_flight < self._most
         full = [copy for copy in self._copies if copy.full_until > now]
@@ -111,7 +111,7 @@ class Allowance:
             copy.limiter.filled(now, copy.in_flight, more and copy not in waiting)
 
     def accepted(self, copy: FunctionCopy) -> None:
-        """An invocation was executed."""
+        """An invocation ran."""
         copy.limiter.accepted()
         copy.warm = max(copy.warm, copy.in_flight + 1)
         if self._troubled:
@@ -120,7 +120,7 @@ class Allowance:
                 other.limiter.calm()
 
     def setback(self, copy: FunctionCopy, now: float) -> None:
-        """Nobody knows whether an invocation ran."""
+        """It is unknown whether an invocation ran."""
         self._troubled = True
         copy.limiter.setback(now)
         if copy.limiter.disturbed:
@@ -131,7 +131,7 @@ class Allowance:
     def throttled(
         self, copies: FunctionCopy | None, now: float, retry_after: float | None = None, *, full: bool = False
     ) -> None:
-        """AWS refused an invocation; `copies` says which, None that it would have refused any other copy's as well."""
+        """AWS refused an invocation to one of `copies`; None if it would have refused every copy."""
         self._troubled = True
         in_flight = self.in_flight
         for copy in self._copies if copies is None else [copies]:
@@ -139,5 +139,5 @@ class Allowance:
             copy.full_until = now + _FULL_SECONDS if full else copy.full_until
 
     def stalled(self, now: float) -> bool:
-        """Whether nothing runs, and nothing but refusals came for long."""
+        """Whether nothing is running and there has been nothing but refusals for a long time."""
         return not self.in_flight and any(copy.limiter.stalled(now) for copy in self._copies)

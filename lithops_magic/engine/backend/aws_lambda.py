@@ -24,15 +24,15 @@ FEW_FILES = (
     "(ulimit -n raises the limit)"
 )
 LOST_SECONDS = 180.0
-"""Beyond the function's timeout: for a connection, newer credentials and a second attempt, and for a look at S3."""
+"""Added to the function's timeout: time to connect, refresh credentials, try again, and look in S3."""
 
 
 _deployments: dict[object, Deployment] = {}
-"""By everything that decides where a function runs; saves each further job half a second."""
+"""Deployments by everything that determines where a function runs; saves each later job half a second."""
 
 
 def deployed_here() -> list[str]:
-    """Return the names of the functions that this process has found or deployed, the latest first."""
+    """Return the names of the functions that this process found or deployed, latest first."""
     latest = reversed(list(_deployments.values()))
     return list(dict.fromkeys(name for known in latest for name in (known.function.name, *known.copies)))
 
@@ -41,7 +41,7 @@ _once = secrets.token_bytes(32)
 
 
 def _environment() -> bytes:
-    """Return what tells two environments apart, and nothing of the secrets in them: tracebacks show local variables."""
+    """Return a digest that tells environments apart without revealing secrets: tracebacks show local variables."""
     code = hmac.new(_once, digestmod="sha256")
     for name in sorted(os.environ):
         if name.startswith(("AWS_", "LITHOPS_")):
@@ -50,20 +50,20 @@ def _environment() -> bytes:
 
 
 class LambdaBackend:
-    """AWS Lambda, or the local AWS, as `settings` say.
+    """AWS Lambda or the local AWS, depending on `settings`.
 
     Parameters
     ----------
     settings
-        Where and with how much memory and time the function runs.
+        Where the function runs, and with how much memory and time.
     workers
-        Most invocations in flight; None takes what the account allows.
+        Maximum invocations in flight; None uses what the account allows.
     need
         The packages and modules that the function needs.
     tasks
-        How many there are, for which several functions may be worthwhile; None if unknown.
+        Number of tasks, which may justify several copies of the function; None if unknown.
     asynchronous
-        Whether invocations are only taken, and run later.
+        Whether invocations are only queued, to run later.
     """
 
     grows = True
@@ -90,7 +90,7 @@ class LambdaBackend:
         from lithops_magic.packages import Target, fingerprint
 
         settings, copies = self._settings, self._copies()
-        # What is in S3 expires: once a day it is looked at again.
+        # Objects in S3 expire, so they are checked again once a day.
         content = fingerprint(self._need, Target.of(settings.architecture, local=settings.local))
         key = (settings, self._need, content, _environment(), datetime.now(UTC).date())
         reused = (
@@ -129,14 +129,14 @@ class LambdaBackend:
         )
 
     def _copies(self) -> int:
-        """Return how often the function should be deployed: no more than there can be connections for."""
+        """Return how many copies of the function to deploy, limited by the number of possible connections."""
         from lithops_magic.aws.invoke import sender as invoke
 
         copies = wanted(self._workers, self._tasks)
         return copies if copies == 1 else wanted(invoke.allow_sockets(self._workers or 1), self._tasks)
 
     def view(self, notify: Callable[[str], None], *, connected: bool) -> Endpoint:
-        """Return an endpoint for a function that is not to be invoked; `connected` at least to S3."""
+        """Return an endpoint for a function that will not be invoked; `connected` if at least S3 is needed."""
         from lithops_magic.aws import prices
         from lithops_magic.aws.session import Cloud
         from lithops_magic.aws.storage.objects import ObjectStore
@@ -169,13 +169,13 @@ class LambdaBackend:
         return price
 
     def larger(self, factor: float) -> LambdaBackend | None:
-        """Return the same with `factor` times the memory, as far as AWS has it; None if it has the most already."""
+        """Return a backend with `factor` times the memory, capped at AWS's maximum; None if already at it."""
         memory = min(MOST_MEMORY, math.ceil(self._settings.memory * factor))
         if memory == self._settings.memory:
             return None
-        # Few tasks are expected to need it.
+        # Few tasks are expected to need more memory.
         return LambdaBackend(self._settings.replace(memory=memory), self._workers, self._need, tasks=1)
 
     def needing(self, need: Need) -> LambdaBackend:
-        """Return the same where the function has what `need` says."""
+        """Return a backend whose function meets `need`."""
         return LambdaBackend(self._settings, self._workers, need, tasks=self._tasks, asynchronous=self._asynchronous)

@@ -1,4 +1,4 @@
-"""The way to the deployed function: slows down, waits, deploys again, and says when it is hopeless."""
+"""The connection to the deployed function: backs off, waits, redeploys, and gives up when there is no hope."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from lithops_magic.engine.job.clock import CLOCK, Clock
 from lithops_magic.errors import InvokeError, LithopsMagicError
 
 UNREACHABLE_SECONDS = 20.0
-"""How long to try to reach an endpoint that does not answer before the job gives up."""
+"""How long to try to reach an unresponsive endpoint before the job gives up."""
 _UNREACHABLE_PAUSE = 0.5
 OUTAGE = 11.0
-"""Seconds without any answer over which the attempts of a task are spread: shorter outages cost none its last one."""
+"""Seconds of outage over which a task's attempts are spread, so that shorter outages never use up the last one."""
 SILENT_SECONDS, SILENT_TRIES = 60.0, 10
-"""How long, and how often, to try a service that takes invocations and answers none before the job gives up."""
+"""How long, and how often, to try a service that accepts invocations but answers none before the job gives up."""
 _SKEWED = frozenset({"RequestExpired", "RequestTimeTooSkewed"})
 _SIGNATURE_DATE = ("Signature expired", "Signature not yet current")
-"""How AWS begins to say that it is the date of a signature that is wrong (AWS General Reference, SigV4)."""
+"""How AWS's message begins when the date of a signature is the problem (AWS General Reference, SigV4)."""
 
 
 class Link:
-    """The way to the deployed function.
+    """The connection to the deployed function.
 
     Parameters
     ----------
     backend
         Where the function runs.
     notify
-        Told each step of connecting; an empty text when it is done.
+        Told each step of connecting; an empty string when done.
     clock
-        By which it waits and gives up.
+        Clock for waiting and giving up.
     """
 
     def __init__(self, backend: Backend, notify: Callable[[str], None], clock: Clock = CLOCK) -> None:
@@ -50,7 +50,7 @@ class Link:
 
     @property
     def endpoint(self) -> Endpoint:
-        """The function as it was deployed last."""
+        """The most recently deployed function."""
         return self._endpoints[-1]
 
     def connect(self, *, afresh: bool = False) -> None:
@@ -60,30 +60,30 @@ class Link:
         self._notify("")
 
     def redirect(self, backend: Backend) -> None:
-        """Go to another function from now on, unless it is the same; what is in flight is still answered."""
+        """Switch to another function, unless it is the same; invocations in flight are still answered."""
         if backend is not self.backend:
             self.backend = backend
             self.connect()
 
     def close(self) -> None:
-        """Abandon what is in flight."""
+        """Abandon invocations in flight."""
         for endpoint in self._endpoints:
             for sender in endpoint.senders:
                 sender.close()
 
     def accepted(self, copy: FunctionCopy) -> None:
-        """An invocation of a copy of the function was executed."""
+        """An invocation of a copy of the function ran."""
         self.allowance.accepted(copy)
         self._reconnected, self._unreachable_since, self._refusals = False, None, 0
         self._silent_since, self._unanswered = None, 0
 
     def setback(self, outcome: Ambiguous, copy: FunctionCopy) -> None:
-        """Nobody knows whether an invocation was executed: go on with care.
+        """It is unknown whether an invocation ran: continue with care.
 
         Raises
         ------
         InvokeError
-            None was answered for long.
+            There has been no answer for too long.
         """
         now = self._clock.now()
         self.allowance.setback(copy, now)
@@ -94,22 +94,22 @@ class Link:
 
     @property
     def silent(self) -> bool:
-        """Whether the last invocations had no answer."""
+        """Whether the most recent invocations went unanswered."""
         return self._silent_since is not None
 
     def rest(self, share: float, now: float) -> float:
-        """Seconds until a task that has lost this share of its further attempts may be sent again."""
+        """Seconds before a task that has used up this share of its retries may be sent again."""
         if self._silent_since is None:
             return 0.0
         return max(0.0, self._silent_since + OUTAGE * share**2 - now)
 
     def turned_away(self, outcome: Throttle | NoConnection | Refused, copy: FunctionCopy) -> None:
-        """An invocation was not executed: prepare for the next one.
+        """An invocation did not run: prepare for the next one.
 
         Raises
         ------
         InvokeError
-            There is no hope for a next one.
+            No further invocation can succeed.
         """
         match outcome:
             case Throttle():
@@ -141,14 +141,14 @@ class Link:
     def _refused(self, outcome: Refused) -> None:
         if isinstance(outcome, Left):
             raise errors.JobInterrupted(outcome.message)
-        # State from an earlier job may be stale: the function deleted, or the local AWS restarted.
+        # State from an earlier job may be stale: the function was deleted, or the local AWS restarted.
         if not self._reconnected and (outcome.code == "ResourceNotFoundException" or self.endpoint.reused):
             return self._reconnect()
         kind, fix = _kind(outcome)
         raise kind(f"{outcome.code}: {outcome.message} {fix}".rstrip())
 
     def _reconnect(self) -> None:
-        """Deploy again, once until something works; what is in flight is still answered by its own sender."""
+        """Redeploy, once until something works; invocations in flight are still answered by their own sender."""
         self._reconnected = True
         try:
             self.connect(afresh=True)
@@ -157,7 +157,7 @@ class Link:
 
 
 def _kind(outcome: Refused) -> tuple[type[InvokeError], str]:
-    """Return the class of a refusal and what to do about it."""
+    """Return the error class for a refusal and what to do about it."""
     if outcome.code in _SKEWED or outcome.message.startswith(_SIGNATURE_DATE):
         return errors.ClockSkew, "Set this machine's clock: AWS accepts signatures within five minutes of its own."
     if outcome.code in EXPIRED:

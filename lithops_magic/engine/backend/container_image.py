@@ -1,4 +1,4 @@
-"""The folder from which a container image for Lambda is built: a base image, the packages, the worker."""
+"""The folder from which a Lambda container image is built: base image, packages, worker."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ ENTRYPOINT ["python", "-m", "awslambdaric"]
 
 INSTALL = "RUN pip install --no-cache-dir --no-deps --target /opt/python -r /tmp/{}"
 HASHED = "hashed.txt"
-"""Requirements that have hashes, apart: once pip sees one, it wants one for each."""
+"""Requirements with hashes, in a file of their own: once pip sees one hash, it requires one for everything."""
 
 PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
-"""Docker's names of Lambda's architectures."""
+"""Docker's names for Lambda's architectures."""
 
 
 def image_files(resolution: Resolution, target: Target) -> dict[str, bytes]:
-    """Return the files of the folder by their names."""
+    """Return the folder's files by name."""
     fetched = resolution.hashes.lines(resolution.fetched.values())
     hashed = sorted(line for line in fetched if " --hash=" in line)
     lines = sorted([*set(fetched).difference(hashed), *(origin(part.distribution) for part in resolution.copied)])
@@ -82,7 +82,7 @@ def image_files(resolution: Resolution, target: Target) -> dict[str, bytes]:
 
 
 def write(files: Mapping[str, bytes], folder: Path) -> None:
-    """Write the files below `folder`; others there stay."""
+    """Write the files below `folder`; other files there are left alone."""
     for name, data in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,13 +90,13 @@ def write(files: Mapping[str, bytes], folder: Path) -> None:
 
 
 def tag(files: Mapping[str, bytes], target: Target) -> str:
-    """Return a tag that changes with the contents: Lambda looks at an image once, when a function is created."""
+    """Return a tag that changes with the contents: Lambda resolves an image only once, when the function is created."""
     digest = hashlib.sha256(json.dumps([[name, data.hex()] for name, data in sorted(files.items())]).encode())
     return f"python{target.python}-{digest.hexdigest()[:12]}"
 
 
 def origin(distribution: Distribution) -> str:
-    """Return the requirement by which pip gets the very same: from an index, a repository or an address."""
+    """Return the requirement with which pip gets the identical distribution: from an index, repository or URL."""
     direct = direct_url(distribution)
     name = canonicalize_name(name_of(distribution))
     if vcs := direct.get("vcs_info"):
@@ -108,7 +108,7 @@ def origin(distribution: Distribution) -> str:
 
 
 def only_here(distributions: Iterable[Distribution]) -> Iterator[str]:
-    """Yield the names of those that were installed from this machine's own files, where no image build finds them."""
+    """Yield the names of those installed from local files, which an image build cannot find."""
     for distribution in distributions:
         if is_from_files(distribution):
             yield name_of(distribution)

@@ -1,4 +1,4 @@
-"""How often a job's function is deployed: AWS starts sandboxes only so fast for each function, whatever it runs."""
+"""How many copies of a job's function to deploy: AWS limits how fast each function scales, whatever it runs."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import math
 from lithops_magic.engine.backend import limiter
 
 MOST = 30
-"""Copies of a function: thirty thousand sandboxes at once are more than one process looks after."""
+"""Maximum copies: one process cannot look after more than thirty thousand sandboxes at once."""
 
 
 def wanted(workers: int | None, tasks: int | None) -> int:
-    """Return how many functions a job is worth.
+    """Return how many copies are worthwhile for a job.
 
     Parameters
     ----------
     workers
-        Invocations in flight requested by the user; if none, one function suffices.
+        Concurrent invocations requested by the user; if None, one function suffices.
     tasks
-        Of the job; None if unknown.
+        Number of tasks; None if unknown.
     """
     at_once = workers or 1
     return needed(at_once if tasks is None else min(at_once, tasks))
 
 
 def needed(sandboxes: int) -> int:
-    """Return how many functions AWS starts that many sandboxes for at once."""
+    """Return how many functions it takes for AWS to start that many sandboxes at once."""
     return max(1, min(MOST, math.ceil(sandboxes / limiter.BURST)))

@@ -1,4 +1,4 @@
-"""Finds or deploys a job's function with all that it needs, what does not depend on one another side by side."""
+"""Finds or deploys a job's function and everything it needs, running independent steps in parallel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lithops_magic.packages import Need, Supply
 
 FALLBACK_WORKERS = 100
-"""Invocations in flight if the account's limit is unknown: a tenth of AWS's usual quota."""
+"""Invocations in flight if the account's limit is unknown: a tenth of AWS's default quota."""
 UNKNOWN_CONCURRENCY = (
     f"This endpoint does not report a concurrency limit: at most {FALLBACK_WORKERS} workers are used; "
     "set workers (or max_workers in the configuration) to change that."
@@ -30,26 +30,26 @@ FEW_COPIES = (
     "{refused} of {copies} copies of the function could not be deployed, and sandboxes start more slowly: {why}"
 )
 SIDE_BY_SIDE = 6
-"""Functions deployed at the same time: the control plane takes 15 requests a second, and each takes it about one."""
+"""Functions deployed in parallel: the control plane allows 15 requests a second, and each takes about one second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A function that was found or deployed in this process."""
+    """A function that this process found or deployed."""
 
     cloud: Cloud
     function: DeployedFunction
     copies: tuple[str, ...]
-    """Names of further functions with the same definition."""
+    """Names of the copies with the same definition."""
     asked: int
-    """Functions that were asked for."""
+    """Number of functions requested."""
     workers: int
-    """Invocations in flight that the account allows."""
+    """Concurrent invocations that the account allows."""
     notes: tuple[str, ...]
     differences: tuple[str, ...]
     store: Store
     recalled: bool
-    """Whether an earlier process found it, and this one has not looked."""
+    """Whether it is known only from an earlier process and was not checked by this one."""
 
 
 def deploy(
@@ -60,16 +60,16 @@ def deploy(
     Parameters
     ----------
     workers
-        Invocations in flight that the user asked for; None takes what the account allows.
+        Concurrent invocations requested by the user; None uses what the account allows.
     copies
-        How often it should be deployed, if the account's concurrency is worth that.
+        How many copies to deploy if the account's concurrency makes them worthwhile.
     afresh
-        Whether what an earlier process found may be gone.
+        Whether resources known from an earlier process may be gone.
 
     Raises
     ------
     LithopsMagicError
-        AWS refuses something, or a package cannot be had.
+        AWS refuses a request, or a package is unavailable.
     """
     from lithops_magic.aws import prices
     from lithops_magic.aws.account.local_role import denied_on_aws
@@ -80,11 +80,11 @@ def deploy(
 
     possible, given, notes = gather(settings, need, notify)
     notify("Connecting")
-    # Before connecting: the local AWS is starting meanwhile.
+    # Before connecting, because the local AWS starts in the meantime.
     package = worker_package()
     cloud = Cloud.connect(possible, notify)
     name = remembered.key(cloud, possible, given, package)
-    # It outlives this job: a `notify` in it would keep the job with all its values.
+    # The store outlives this job: holding `notify` would keep the whole job and its values alive.
     store = ObjectStore(cloud, settings, account=role_arn(cloud, possible).split(":")[4])
     recalled = None if afresh else remembered.recall(name, copies)
     if recalled is None:
@@ -109,12 +109,12 @@ def deploy(
 
 
 def gather(settings: Settings, need: Need, notify: Callable[[str], None]) -> tuple[Settings, Supply, tuple[str, ...]]:
-    """Return the settings as they can be met, the packages that meet `need` there, and what the user should know.
+    """Return the settings that can be met, the packages that meet `need` there, and notes for the user.
 
     Raises
     ------
     PackageError
-        Something cannot be had for Lambda.
+        Something is not available for Lambda.
     """
     from lithops_magic.packages import Room, Target, supply
 
@@ -128,7 +128,7 @@ def gather(settings: Settings, need: Need, notify: Callable[[str], None]) -> tup
 def _find(
     cloud: Cloud, settings: Settings, given: Supply, store: ObjectStore, copies: int, notify: Callable[[str], None]
 ) -> tuple[Remembered, tuple[str, ...]]:
-    """Find or create all that the function needs, and its copies; what the user should know of those."""
+    """Find or create everything the function needs, and its copies; also return notes about the copies."""
     from lithops_magic.aws.deploy import function
     from lithops_magic.aws.deploy.archive import store_archives
     from lithops_magic.aws.deploy.layer import publish_layers
@@ -145,18 +145,18 @@ def _find(
         further = [
             beside.submit(function.deploy, cloud, settings, worker_package(), copy=number) for number in range(1, worth)
         ]
-        # The sandbox may not create the bucket; a result that is too large waits for it there.
+        # The sandbox may not create the bucket, where a result that is too large would be stored.
         deployed = function.deploy(cloud, settings, worker_package(), notify, store.prepare)
     names, problems = _outcomes(further)
     why = problems[0] if problems else ""
     refused = (FEW_COPIES.format(refused=len(problems), copies=worth - 1, why=why),) if problems else ()
-    # What was refused is tried again by the next process.
+    # Record fewer than were asked for, so that the next process tries the refused ones again.
     asked = copies if not problems else len(names) + 1
     return Remembered(deployed, concurrency.result(), names, asked), refused
 
 
 def _outcomes(further: Sequence[Future[DeployedFunction]]) -> tuple[tuple[str, ...], list[LithopsMagicError]]:
-    """Return the names of the copies that can be used, and what was in the way of the others."""
+    """Return the names of the usable copies, and the errors that prevented the others."""
     names, problems = [], []
     for copy in further:
         try:
@@ -180,7 +180,7 @@ def _about_concurrency(cloud: Cloud, workers: int | None, concurrency: int | Non
 
 
 def _without_image(settings: Settings) -> tuple[Settings, tuple[str, ...]]:
-    """Return what the local AWS, which cannot run a container image, makes of settings that name one."""
+    """Drop a container image from the settings, because the local AWS cannot run one, and say so."""
     if not settings.local or settings.runtime is None:
         return settings, ()
     note = "the local AWS cannot run container images: tasks get the packages they use, not the image in runtime"

@@ -1,4 +1,4 @@
-"""Builds the deployment package: the worker and the notebook's own cloudpickle, byte for byte reproducible."""
+"""Builds the deployment package: the worker and the notebook's own cloudpickle, reproducible byte for byte."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from importlib.util import MAGIC_NUMBER
 from lithops_magic.engine.backend.stripping import stripped, without_lines
 
 _NOT_ON_LAMBDA = "here.py" if hasattr(os, "fork") else ""
-"""What only a local AWS on Windows needs."""
+"""Only needed by a local AWS on Windows."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16
 
 
 @functools.cache
 def worker_package() -> bytes:
-    """Return the zip that is deployed to Lambda; the same sources give the same bytes."""
+    """Return the zip to deploy to Lambda; the same sources give the same bytes."""
     worker = _sources("lithops_magic_worker", files("lithops_magic.worker"))
     contents = {
         **{name: stripped(source) for name, source in worker.items()},
@@ -44,11 +44,11 @@ def _sources(package: str, folder: Traversable) -> dict[str, bytes]:
 
 
 def _compiled(package: str, folder: Traversable) -> dict[str, bytes]:
-    """Compile what is large, for the Python that the function has as well: a sandbox has nowhere to keep the result."""
+    """Compile large modules, if the function's Python is the same as ours: a sandbox cannot cache bytecode."""
     return {f"{name}c": _compile(source, name) for name, source in _sources(package, folder).items()}
 
 
 def _compile(source: bytes, name: str) -> bytes:
     code = compile(source, f"/var/task/{name}", "exec", dont_inherit=True, optimize=2)
-    # Newer versions of the format than the second depend on how often an object happens to be referenced.
+    # Marshal versions above 2 depend on reference counts, so the bytes would not be reproducible.
     return MAGIC_NUMBER + bytes(12) + marshal.dumps(without_lines(code), 2)

@@ -1,4 +1,4 @@
-"""A job that runs by itself: all of it is handed to Lambda as asynchronous invocations, and looked after from afar."""
+"""A detached job: everything is handed to Lambda as asynchronous invocations, then monitored from afar."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from lithops_magic.errors import InvokeError, SerializationError
 from lithops_magic.packages import Need
 
 AT_ONCE = 64
-"""Events on their way at the same time."""
+"""Events in transit at the same time."""
 TRIES = 12
-"""Attempts to send an event, over 20 s and more, after each of which nobody knows whether AWS has it: the worker runs
-it only once."""
+"""Attempts to send an event, spread over at least 20 s, when it is unknown whether AWS received it: the worker runs a
+duplicate only once."""
 RUNS = 3
-"""Deliveries of an event that fails, as Lambda does by default."""
+"""Deliveries of an event that fails: Lambda's default."""
 
 LOST = (
     b'{"errorType":"Detached.NoResult","errorMessage":"it was sent and left no result in S3: its sandbox ended in '
@@ -44,12 +44,12 @@ LOST = (
 
 
 def runs(options: MapOptions) -> int:
-    """Return how often a task may be begun."""
+    """Return how many times a task may be started."""
     return min(RUNS, options.retries + 1)
 
 
 def lost() -> Reply:
-    """Return the answer for a task that will have no result."""
+    """Return the reply for a task that will never have a result."""
     return Reply(LOST, "Unhandled", "", "", None)
 
 
@@ -61,20 +61,20 @@ class _Event:
     payload: bytes
     tries: int = 0
     to: FunctionCopy = field(default_factory=FunctionCopy)
-    """The copy of the function that it was sent to last."""
+    """The copy of the function it was last sent to."""
 
 
 class DetachedBackend:
-    """Hands every task to Lambda when it is connected; from then on it only waits for results.
+    """Hands every task to Lambda on connecting; after that it only waits for results.
 
     Parameters
     ----------
     job, function, items, journal
-        Of the job.
+        The job and its parts.
     retries, retry_errors
-        What the user asked for: Lambda does it, not the job's scheduler.
+        What the user asked for; Lambda does the retrying, not the job's scheduler.
     backend
-        Takes asynchronous invocations.
+        Sends asynchronous invocations.
     """
 
     grows = False
@@ -112,15 +112,15 @@ class DetachedBackend:
         return endpoint
 
     def needing(self, need: Need) -> Backend:  # noqa: ARG002
-        """Return itself: what its items need was known before."""
+        """Return itself: the needs of all items were known before anything was sent."""
         return self
 
     def larger(self, factor: float) -> Backend | None:  # noqa: ARG002
-        """Return None: what was sent cannot be given more memory."""
+        """Return None: invocations already sent cannot be given more memory."""
         return None
 
     def stop(self) -> None:
-        """Keep tasks from being begun, and wait only for those that were."""
+        """Keep further tasks from starting, and wait only for those that have."""
         self._replay.stop()
 
     def _notify(self, text: str) -> None:
@@ -130,7 +130,7 @@ class DetachedBackend:
         return replace(self._link.endpoint, sender=NoSender(), copies=(), workers=UNLIMITED)
 
     def _events(self) -> Iterator[_Event]:
-        """Write everything down, and yield the invocations."""
+        """Record everything, and yield the invocations."""
         store = self._link.endpoint.store
         assert store is not None
         rules = {"runs": runs(self._options), **self._options.keeping}
@@ -153,7 +153,7 @@ class DetachedBackend:
             yield _event(chunk, requests)
 
     def _send(self, events: deque[_Event]) -> None:
-        """Have AWS take every event."""
+        """Keep sending until AWS has accepted every event."""
         link, total, in_flight = self._link, len(events), 0
         while (events or in_flight) and not self._job.over:
             now = time.monotonic()
@@ -161,7 +161,7 @@ class DetachedBackend:
             while events and not pause and in_flight < min(AT_ONCE, link.allowance.allowed(now)):
                 event = events.popleft()
                 self._journal.invoked(event.tasks)
-                # Lambda runs them when it likes, as fast as each copy of the function starts.
+                # Lambda runs events in its own time, as fast as each copy of the function scales.
                 event.to = link.allowance.take(now, evenly=True)
                 sender = link.endpoint.senders[event.to.number]
                 sender.send(event.payload, partial(self._heard, event, link.endpoint))
@@ -184,20 +184,20 @@ class DetachedBackend:
             return
         if not isinstance(outcome, Ambiguous):
             events.appendleft(event)
-            # What comes from an endpoint that was given up already is not news.
+            # Outcomes from an endpoint that was already given up no longer matter.
             if current:
                 self._link.turned_away(outcome, event.to)
             return
         event.tries += 1
         if event.tries == TRIES:
             raise InvokeError(f"AWS Lambda does not confirm that it accepts events: {outcome.message}")
-        # Another one is tried first, and not at once.
+        # Others go first, so that this one is not retried immediately.
         events.append(event)
         self._link.setback(outcome, event.to)
 
 
 def _fragment(index: int, item: Any, requests: Requests, place: Place) -> bytes:
-    """Return an item as it stands in a request; nothing if it cannot be pickled, which its scheduler will tell."""
+    """Return an item as encoded in a request; empty if it cannot be pickled, which its scheduler will report."""
     try:
         return spilled_fragment(index, item, requests.room, place)
     except SerializationError:

@@ -1,4 +1,4 @@
-"""What a job would send, deploy and cost at worst, found without sending or creating anything."""
+"""What a job would send, deploy and cost at worst, determined without sending or creating anything."""
 
 from __future__ import annotations
 
@@ -28,42 +28,42 @@ class Plan:
 
     place: str
     items: int | None
-    """None: they come from an iterator, which was not touched."""
+    """None if they come from an iterator, which is left untouched."""
     item_bytes: int | None
-    """Of the first item's pickle; None where looking at it would use it up."""
+    """Size of the first item's pickle; None if looking at it would consume it."""
     function_bytes: int
-    """Of the function's pickle, with what it takes along."""
+    """Size of the function's pickle, including what it captures."""
     captured: tuple[tuple[str, int], ...]
-    """The largest values that it takes along, with their bytes."""
+    """The largest captured values with their sizes in bytes."""
     function: str
-    """The function's name; empty while it depends on a layer that is still to be published."""
+    """The function's name; empty if it depends on a layer that is yet to be published."""
     deployed: bool
     supply: Supply
-    """The packages that would ship."""
+    """The packages that would be shipped."""
     to_upload: int
-    """Bytes of packages that are not in the account yet."""
+    """Bytes of packages that are not yet in the account."""
     notes: tuple[str, ...]
-    """What the user should know, one sentence each."""
+    """Notes for the user, one sentence each."""
     settings: Settings
     options: MapOptions
     item_cost: float
-    """USD at list price of one task that runs into the timeout at every attempt, requests included."""
+    """USD at list price of one task that hits the timeout on every attempt, including requests."""
     tasks: int | None
-    """Items, and one more for a reduction."""
+    """Number of items, plus one for a reduction."""
 
     @property
     def workers(self) -> int | None:
-        """Invocations in flight that the user asked for."""
+        """Concurrent invocations requested by the user."""
         return self.options.workers or self.settings.max_workers
 
     @property
     def functions(self) -> int:
-        """How often the function is deployed, if the account's concurrency is worth that."""
+        """How many copies of the function are deployed, if the account's concurrency makes them worthwhile."""
         return copies.wanted(self.workers, self.items)
 
     @property
     def cost(self) -> float | None:
-        """USD at list price if every task runs into its timeout at every attempt; None if their number is unknown."""
+        """USD at list price if every task hits its timeout on every attempt; None if their number is unknown."""
         return None if self.tasks is None else self.tasks * self.item_cost
 
 
@@ -76,12 +76,12 @@ def plan(
     reduce: Callable[[list[Any]], Any] | None = None,
     notify: Callable[[str], None] = lambda _: None,
 ) -> Plan:
-    """Find out what a job would do; asks AWS what is there, and builds layers on this machine only.
+    """Determine what a job would do; queries AWS, but builds layers only on this machine.
 
     Raises
     ------
     LithopsMagicError
-        The job could not be started, for the same reasons as in `start`.
+        The job could not be started, for the same reasons as with `start`.
     """
     from lithops_magic.aws import prices
     from lithops_magic.aws.session import Cloud
@@ -112,7 +112,7 @@ def plan(
 
 
 def _look_up(cloud: Cloud, settings: Settings, given: Supply) -> tuple[str, bool, int]:
-    """Return the function's name, whether it is there, and the bytes of packages that are not."""
+    """Return the function's name, whether it exists, and how many bytes of packages are not in the account yet."""
     from lithops_magic.aws.deploy.archive import archives_variable, missing_archives
     from lithops_magic.aws.deploy.function import look_up
     from lithops_magic.aws.deploy.layer import find_layers
@@ -123,7 +123,7 @@ def _look_up(cloud: Cloud, settings: Settings, given: Supply) -> tuple[str, bool
     to_store = missing_archives(cloud, settings, given.archives)
     to_upload = sum(one.size for one in (*to_publish, *to_store))
     if to_publish:
-        # A layer has its version in its name, which AWS gives, and the function's name follows from that.
+        # AWS assigns the version that is part of a layer's name, and the function's name depends on that.
         return "", False, to_upload
     variables = {**settings.env_vars, **archives_variable(cloud, settings, given.archives)}
     complete = settings.replace(layers=(*settings.layers, *layers), env_vars=variables)
@@ -133,7 +133,7 @@ def _look_up(cloud: Cloud, settings: Settings, given: Supply) -> tuple[str, bool
 def _count(items: Iterable[Any]) -> int | None:
     try:
         return len(items) if isinstance(items, Sized) else None
-    except Exception:  # an iterable's own method may not know either
+    except Exception:  # an iterable's own method may fail too
         return None
 
 

@@ -1,4 +1,4 @@
-"""What the scheduler needs of AWS: a deployed function that can be invoked, and what an invocation costs."""
+"""What the scheduler needs from AWS: a deployed function that can be invoked, and the price of an invocation."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from lithops_magic.packages import Need
 
 UNLIMITED = 1_000_000_000
-"""Invocations at once where none is sent."""
+"""Concurrent invocations if none is sent."""
 
 
 class Sender(Protocol):
-    """Invokes one function many times at once; `aws.invoke.Transport` is one."""
+    """Invokes one function many times concurrently; `aws.invoke.Transport` is one."""
 
     def send(self, payload: bytes, done: Done) -> None:
-        """Start one invocation and return at once; `done` is called once, from another thread.
+        """Start one invocation and return immediately; `done` is called once, from another thread.
 
-        It returns False for an answer that is not the function's own: the connection that brought it is closed.
+        `done` returns False if the answer is not from the function itself: its connection is then closed.
         """
 
     def close(self) -> None:
-        """Abandon everything and return at once."""
+        """Abandon everything and return immediately."""
 
 
 class Left(Refused):
-    """Not sent, because the job is only looked at."""
+    """Not sent, because the job is only observed."""
 
     __slots__ = ()
 
@@ -40,21 +40,21 @@ class NoSender:
     """The sender of a job that is only observed: it sends nothing."""
 
     def send(self, payload: bytes, done: Done) -> None:  # noqa: ARG002
-        """Refuse."""
+        """Refuse to send."""
         done(Left("", "", ""))
 
     def close(self) -> None:
-        """There is nothing to abandon."""
+        """Do nothing: there is nothing to abandon."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a sandbox has."""
+    """The limits of a sandbox."""
 
     memory: int
-    """MB."""
+    """Memory in MB."""
     timeout: int
-    """Seconds."""
+    """Timeout in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,29 +63,29 @@ class Endpoint:
 
     sender: Sender
     workers: int
-    """Most invocations in flight."""
+    """Maximum invocations in flight."""
     limits: Limits
     local: bool
     reused: bool
-    """Whether it was known from an earlier job and may have gone meanwhile."""
+    """Whether it is known from an earlier job and may be gone by now."""
     price: Callable[[float], float]
     """USD for a number of billed milliseconds."""
     request_price: float
     """USD per invocation."""
     notes: tuple[str, ...] = ()
-    """What the user should know, one sentence each."""
+    """Notes for the user, one sentence each."""
     patience: float = math.inf
-    """Seconds after which an invocation of which nothing was heard is given up."""
+    """Seconds after which an unanswered invocation is given up."""
     differences: tuple[str, ...] = ()
-    """Packages of which it has another version than the notebook, one phrase each."""
+    """Packages whose version differs from the notebook's, one phrase each."""
     store: Store | None = None
-    """Where what does not fit in an invocation is put."""
+    """Where data that do not fit in an invocation go."""
     copies: tuple[Sender, ...] = ()
-    """Invoke further copies of the function, which AWS scales by themselves."""
+    """Invoke the copies of the function, which AWS scales independently."""
 
     @property
     def senders(self) -> tuple[Sender, ...]:
-        """Of the function and its copies."""
+        """The senders of the function and its copies."""
         return (self.sender, *self.copies)
 
 
@@ -94,13 +94,13 @@ class Backend(Protocol):
 
     @property
     def grows(self) -> bool:
-        """Whether to connect again deploys a function with all that has turned out to be needed meanwhile."""
+        """Whether reconnecting deploys a function with everything found to be needed since."""
 
     def connect(self, notify: Callable[[str], None], *, afresh: bool) -> Endpoint:
-        """Find or deploy the function; `notify` is told each step. `afresh`: what was known is gone."""
+        """Find or deploy the function; `notify` is told each step. `afresh`: what was known before is gone."""
 
     def larger(self, factor: float) -> Backend | None:
-        """Return the same with `factor` times the memory, as far as AWS has it; None if it has the most already."""
+        """Return a backend with `factor` times the memory, capped at AWS's maximum; None if already at it."""
 
     def needing(self, need: Need) -> Backend:
-        """Return the same where the function has what `need` says."""
+        """Return a backend whose function meets `need`."""

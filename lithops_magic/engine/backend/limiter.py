@@ -1,4 +1,4 @@
-"""How many invocations may be in flight: no more than AWS accepted last, growing as fast as AWS starts sandboxes."""
+"""How many invocations may be in flight: what AWS last accepted, growing as fast as AWS starts sandboxes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import random
 BURST = 1000
 """Sandboxes of one function that AWS starts at once."""
 SCALING = 100.0
-"""Sandboxes per second that it starts beyond: its quota is a thousand per ten seconds."""
+"""Further sandboxes per second: AWS's quota is a thousand per ten seconds."""
 TICK = 0.1
-"""Seconds after which a limit that grows is worth a look."""
+"""Seconds after which a growing limit is worth another look."""
 _LONGEST_STEP = 1.0
 _DECREASE = 0.7
 _FIRST_PAUSE = 0.1
@@ -17,22 +17,22 @@ _LONGEST_PAUSE, _LONGEST_SETBACK, _LONGEST_FULL = 10.0, 3.0, 2.0
 _OUTAGE = 3
 """Consecutive invocations of unknown fate that count as an outage."""
 _PROBE = 0.1
-"""Seconds until more is tried than AWS had sandboxes for: a refusal costs little where nothing pauses for it."""
+"""Seconds before probing for more sandboxes than AWS had: a refusal is cheap if nothing pauses because of it."""
 _FIRST_INVOCATIONS = 8
 _DOUBLING_SECONDS = 0.25
 PATIENCE = 300.0
-"""Seconds without any answer but throttles after which a job gives up."""
+"""Seconds of nothing but throttles after which a job gives up."""
 
 
 def ramp(seconds: float, replies: int) -> int:
-    """Invocations that may be in flight while tasks are not known to be worth a sandbox each.
+    """Invocations that may be in flight before tasks are known to be worth a sandbox each.
 
-    A thousand tiny tasks must not cost a thousand cold starts, and long ones do not notice the second that it takes.
+    A thousand tiny tasks must not cost a thousand cold starts, and long tasks do not notice the second of ramp-up.
 
     Parameters
     ----------
     seconds
-        Since the first one could be sent.
+        Seconds since the first one could be sent.
     replies
         Invocations answered so far.
     """
@@ -40,28 +40,28 @@ def ramp(seconds: float, replies: int) -> int:
 
 
 class Limiter:
-    """Keeps the invocations in flight at what AWS accepts.
+    """Limits invocations in flight to what AWS accepts.
 
-    Its limit grows with time while it is reached, at most by half as much again per second. A burst of refusals lowers
-    it by a factor; if the reason is that AWS has no sandbox for more, to what it took: then nothing has to pause, since
-    each answer makes room for one invocation, and only now and then one more is tried. While nobody knows whether
-    invocations run at all, one at a time is sent.
+    The limit grows over time while it is in use, by at most 50 % per second. A burst of throttles lowers it by a
+    factor; if AWS simply has no more sandboxes, it drops to what AWS accepted. In that case nothing needs to pause:
+    each reply makes room for one invocation, and only now and then one more is tried. While it is unknown whether
+    invocations run at all, they are sent one at a time.
 
     Parameters
     ----------
     most
-        The limit it never exceeds.
+        Upper bound of the limit.
     """
 
     def __init__(self, most: int) -> None:
         self.most = max(1, most)
         self._limit = float(min(self.most, BURST))
         self._least = 1.0
-        """What a burst of refusals leaves of the limit where nothing is known of what AWS has."""
+        """Factor by which a burst of throttles lowers the limit when AWS's capacity is unknown."""
         self._held = 0
-        """Invocations that AWS took when they were sent last, as far as is known."""
+        """Invocations that AWS accepted most recently, if known."""
         self._grown_at = 0.0
-        """Up to when time was counted as time to grow: in the future after a refusal."""
+        """Up to when time has been counted as growth; lies in the future after a throttle."""
         self.disturbed = False
         """Whether it is unknown if invocations run at all."""
         self._setbacks = 0
@@ -76,7 +76,7 @@ class Limiter:
 
     @property
     def whole(self) -> int:
-        """The limit of one function among others, which may have no sandbox at all."""
+        """The limit of one function among several, which may have no sandbox at all."""
         return 1 if self.disturbed else int(self._limit)
 
     def pause(self, now: float) -> float:
@@ -84,24 +84,24 @@ class Limiter:
         return max(0.0, self._quiet_until - now)
 
     def filled(self, now: float, in_flight: int, more: bool) -> None:
-        """What is allowed was sent, `in_flight` is on its way; allow more, if all of it is used and `more` waits."""
+        """The limit is reached with `in_flight` invocations; raise it if it is fully used and `more` waits."""
         self._held = in_flight
         elapsed, self._grown_at = min(now - self._grown_at, _LONGEST_STEP), max(now, self._grown_at)
         if more and elapsed > 0 and in_flight >= self.whole:
             self._limit = min(self.most, self._limit + elapsed * min(SCALING, max(2.0, self._limit / 2)))
 
     def accepted(self) -> None:
-        """An invocation was executed."""
+        """An invocation ran."""
         self._pause = _FIRST_PAUSE
         self.calm()
 
     def calm(self) -> None:
-        """An invocation was executed, of this function or another."""
+        """An invocation of this function or another one ran."""
         self._throttled_since = None
         self.disturbed, self._setbacks = False, 0
 
     def setback(self, now: float) -> None:
-        """Nobody knows whether an invocation ran: unless that is a single case, send one at a time until one runs."""
+        """It is unknown whether an invocation ran: unless it is a single case, send one at a time until one runs."""
         self._held -= 1
         self._setbacks += 1
         if self._setbacks >= _OUTAGE or self._held <= 0:
@@ -114,23 +114,23 @@ class Limiter:
         self._back_off(now, _LONGEST_SETBACK)
 
     def throttled(self, now: float, retry_after: float | None, *, full: bool, others: bool = False) -> None:
-        """AWS refused an invocation.
+        """AWS throttled an invocation.
 
         Parameters
         ----------
         now
             Monotonic seconds.
-        retry_after
+        Seconds to wait, if AWS says so.
             Seconds to wait, where AWS says so.
-        full
+        Whether AWS has no more sandboxes, as opposed to being asked too fast.
             Whether it has no sandbox for more, rather than being asked too fast.
         others
-            Whether invocations of other functions of this job are in flight: then this one may go without.
+            Whether other functions of this job have invocations in flight: then this one may have none.
         """
         if self._throttled_since is None:
             self._throttled_since = now
         self._held -= 1
-        # One burst of refusals is one piece of news: a decrease for each of a hundred would end at one.
+        # A burst of throttles counts once: a decrease for each of a hundred would end at one.
         if now >= self._grown_at:
             self._least = max(1.0, self._limit * _DECREASE)
         if full and (self._held > 0 or others):
@@ -141,7 +141,7 @@ class Limiter:
         return self._back_off(now, _LONGEST_FULL if full else _LONGEST_PAUSE, retry_after or 0.0)
 
     def _back_off(self, now: float, longest: float, least: float = 0.0) -> None:
-        """Send nothing for a while, which grows from one burst of bad news to the next."""
+        """Pause sending, longer with each consecutive burst of bad news."""
         wait = least
         if now >= self._quiet_until:
             wait = max(least, self._pause * random.uniform(0.5, 1.5))
@@ -150,5 +150,5 @@ class Limiter:
         self._grown_at = max(self._grown_at, self._quiet_until)
 
     def stalled(self, now: float) -> bool:
-        """Whether nothing but throttles came for `PATIENCE` seconds."""
+        """Whether there has been nothing but throttles for `PATIENCE` seconds."""
         return self._throttled_since is not None and now - self._throttled_since > PATIENCE

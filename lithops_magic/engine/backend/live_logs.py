@@ -1,4 +1,4 @@
-"""What tasks print, while they run."""
+"""What tasks print while they run."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from lithops_magic.config import Settings
 
 INTERVAL = 1.0
-"""Seconds between two looks."""
+"""Seconds between two polls."""
 _TICK = 0.1
 _PLATFORM = ("START RequestId: ", "END RequestId: ", "REPORT RequestId: ", "INIT_START ", "INIT_REPORT ")
-"""How the lines begin that are Lambda's own."""
+"""Prefixes of Lambda's own log lines."""
 
 
 def follow(job: Job, settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield what tasks print as it comes, until the job is over: the task, or first and last of a chunk, and a line.
+    """Yield each line as a task prints it, with the task (or first and last of a chunk), until the job is over.
 
-    CloudWatch is some seconds late, and the end of a job does not wait for it: what is still missing then is taken from
+    CloudWatch lags by some seconds, and the end of a job does not wait for it: lines still missing then are taken from
     the replies.
 
     Raises
     ------
     AwsError
-        The logs may not be read, for example.
+        For example, the logs may not be read.
     """
     told: Counter[str] = Counter()
     if not job.over:
@@ -56,16 +56,16 @@ def _live(job: Job, settings: Settings) -> Iterator[tuple[str, str]]:
         for printed in logs.new():
             yield from _of_job(printed, mark, running)
         for _ in range(round(INTERVAL / _TICK)):
-            # An interrupt is noticed between two waits.
+            # Wakes up regularly, so that an interrupt is noticed.
             job.await_end(_TICK)
 
 
 def _of_job(printed: LogLine, mark: str, running: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield a line if it is one of the job's tasks, by what each sandbox said last that it is `running`."""
+    """Yield a line if it belongs to one of the job's tasks, going by what each sandbox last said to be `running`."""
     if printed.text.startswith(mark):
         running[printed.stream] = printed.text.removeprefix(mark)
     elif printed.text.startswith(_PLATFORM):
-        # Another request may be another job's.
+        # The next request in this sandbox may belong to another job.
         running.pop(printed.stream, None)
     elif tasks := running.get(printed.stream):
         yield tasks, printed.text

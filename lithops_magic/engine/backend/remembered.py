@@ -1,6 +1,6 @@
-"""Functions that were deployed from this machine: the first job of a new kernel invokes them without looking first.
+"""Functions deployed from this machine: a new kernel's first job invokes them without looking them up first.
 
-What is remembered may be gone; Invoke says so then, and only then is it looked for, or deployed, again.
+A remembered function may be gone; Invoke then says so, and only then is it looked up or deployed again.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
     from lithops_magic.packages import Supply
 
 FRESH = 24 * 3600.0
-"""Seconds: what functions need in S3 expires after days, and quotas change."""
+"""Seconds; limited because a function's objects in S3 expire after days, and quotas change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What is known of a function and of the account that has it."""
+    """What is known about a function and its account."""
 
     function: DeployedFunction
     concurrency: int | None
-    """None where the endpoint does not tell."""
+    """None if the endpoint does not tell."""
     copies: tuple[str, ...] = ()
-    """Names of further functions with the same definition."""
+    """Names of the copies with the same definition."""
     asked: int = 1
-    """Functions that were asked for: AWS's quota may be worth fewer."""
+    """Number of functions requested; AWS's quota may justify fewer."""
 
 
 def key(cloud: Cloud, settings: Settings, given: Supply, package: bytes) -> str:
-    """Return what names a function, its layers included, before they are published."""
+    """Return a key for a function and its layers that is known before they are published."""
     base = creation_request(settings, role_arn(cloud, settings), package)["FunctionName"]
     parts = [base, cloud.region, cloud.endpoint_url or "", hashlib.sha256(cloud.local_secret().encode()).hexdigest()]
     parts += [layer.digest for layer in given.layers] + ["-"] + [archive.digest for archive in given.archives]
@@ -52,12 +52,12 @@ def key(cloud: Cloud, settings: Settings, given: Supply, package: bytes) -> str:
 
 
 def recall(name: str, copies: int = 1) -> Remembered | None:
-    """Return what was remembered under this name, unless that is too long ago or cannot be trusted.
+    """Return what was remembered under this name, unless it is too old or cannot be trusted.
 
     Parameters
     ----------
     copies
-        Functions that are wanted: it is no help if fewer were asked for.
+        Number of functions wanted: a record of fewer is useless.
     """
     path = _folder() / name
     try:
@@ -74,7 +74,7 @@ def recall(name: str, copies: int = 1) -> Remembered | None:
 
 
 def remember(name: str, found: Remembered) -> None:
-    """Write it down, if that is possible, and forget what is too old."""
+    """Save it, if possible, and drop entries that are too old."""
     folder = _folder()
     told = {"at": time.time(), **asdict(found)}
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""A backend that knows what tasks came to in an earlier process: it invokes only for what is left, or for nothing."""
+"""A backend that knows earlier outcomes of tasks: it invokes only for the remaining tasks, or not at all."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Rest = Callable[["Replay", "AwaitedRequest", str], None]
 
 def tasks_of(payload: bytes) -> list[int]:
     """Return the indices of the tasks of a request."""
-    # Nothing that a request quotes can contain a quotation mark: data are base64.
+    # The only quotation marks are the request's own: its data are base64.
     start = payload.rindex(b'"tasks":[') + len(b'"tasks":')
     tasks: list[dict[str, Any]] = json.loads(payload[start:-1])
     return [task["id"] for task in tasks]
@@ -37,35 +37,35 @@ def tasks_of(payload: bytes) -> list[int]:
 
 @dataclass(slots=True, eq=False)
 class AwaitedRequest:
-    """A request that waits for another process to write down what it came to."""
+    """A request that waits until another process records its outcome."""
 
     tasks: list[int]
     payload: bytes
     done: Done
     sender: Sender
-    """Invokes the function, or the copy of it, that the request is for."""
+    """Sends to the function or copy that the request is for."""
 
 
 class Replay:
-    """A sender that answers from a journal and from what tasks kept in S3, and hands on what neither knows.
+    """A sender that answers from a journal and from results kept in S3, and forwards the requests neither can answer.
 
-    Called by the job's scheduler, by whoever reads on in the journal, and by the watch of S3, each from its own thread;
-    whatever is sent is answered exactly once.
+    Called by the job's scheduler, the follower of the journal, and the S3 watch, each from its own thread; every
+    request is answered exactly once.
 
     Parameters
     ----------
     recall
-        What the journal tells.
+        The journal's contents.
     watch
-        Waits for results of tasks that were sent; None if there can be none.
+        Waits for results of sent tasks; None if there can be none.
     seconds
-        How long these may still come, asked once when the journal tells no more.
+        How long those may still arrive; asked once, when the journal ends.
     sender
         Invokes the function.
     rest
-        Gets what is not known: the request, whom to answer, and why it is not known if it was sent before.
+        Handles requests with unknown outcome: the request, where to answer, and, if it was sent before, why.
     why_left
-        Why tasks are left as they are, and what to do about it.
+        Why tasks are left unfinished, and what to do about it.
     """
 
     def __init__(
@@ -92,11 +92,11 @@ class Replay:
         self._lock = threading.Lock()
 
     def send(self, payload: bytes, done: Done) -> None:
-        """Answer from what is known, now or later."""
+        """Answer from known outcomes, now or later."""
         self.answer(AwaitedRequest(tasks_of(payload), payload, done, self._sender))
 
     def told(self, tasks: Set[int]) -> None:
-        """The journal tells more, of these tasks; or no more at all."""
+        """The journal has news of these tasks, or has ended."""
         over = not self._recall.live
         if not over and not tasks:
             return
@@ -104,14 +104,14 @@ class Replay:
             touched = [over or not tasks.isdisjoint(request.tasks) for request in self._following]
             fresh = list(compress(self._following, touched))
             self._following = list(compress(self._following, map(not_, touched)))
-        # Those that are still not answered wait again.
+        # Requests that still have no answer wait again.
         for request in fresh:
             self.answer(request)
         if over:
             self._end_if_idle()
 
     def answer(self, request: AwaitedRequest) -> None:
-        """Answer a request from what is known, now or later."""
+        """Answer a request from known outcomes, now or later."""
         with self._lock:
             known = self._recall.answer(request.tasks)
             if known is None and self._recall.live and not self._stopped:
@@ -140,20 +140,20 @@ class Replay:
         self._end_if_idle()
 
     def _until(self) -> float:
-        """Monotonic time when results will have come, if at all."""
+        """Monotonic time by which results will have arrived, if at all."""
         with self._lock:
             if self._expires is None:
                 self._expires = time.monotonic() + self._seconds()
             return self._expires
 
     def leave(self, done: Done) -> None:
-        """Leave tasks as they are; the job ends when no result of a task that was sent before may still come."""
+        """Leave tasks unfinished; the job ends once no result of a sent task can arrive anymore."""
         with self._lock:
             self._left.append(done)
             first = len(self._left) == 1
         self._end_if_idle()
         if first and not self._stopped and self._timer is None:
-            # Must end even if the journal has tasks that were sent but that nothing waits for.
+            # The job must end even if the journal has sent tasks that nothing waits for.
             self._timer = threading.Timer(max(0.0, self._until() - time.monotonic()), self._give_up)
             self._timer.daemon = True
             self._timer.start()
@@ -164,7 +164,7 @@ class Replay:
         self._end_if_idle()
 
     def stop(self) -> None:
-        """The job is over: leave what is left at once."""
+        """The job is over: give up the remaining tasks immediately."""
         self._stopped = True
         self._recall.close()
         self.told(frozenset())
@@ -178,7 +178,7 @@ class Replay:
             done(Left("", self._why_left, ""))
 
     def close(self) -> None:
-        """Wait for nothing more."""
+        """Stop waiting."""
         if self._timer is not None:
             self._timer.cancel()
         self._sender.close()
@@ -188,39 +188,39 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class CopyReplay:
-    """Sends to a copy of the function what a replay does not know."""
+    """Sends to a copy of the function what a replay cannot answer."""
 
     replay: Replay
     sender: Sender
 
     def send(self, payload: bytes, done: Done) -> None:
-        """Answer from what is known, now or later."""
+        """Answer from known outcomes, now or later."""
         self.replay.answer(AwaitedRequest(tasks_of(payload), payload, done, self.sender))
 
     def close(self) -> None:
-        """Abandon what is in flight to the copy."""
+        """Abandon invocations in flight to the copy."""
         self.sender.close()
 
 
 class ReplayBackend:
-    """Where a job goes on that an earlier process began.
+    """Continues a job that an earlier process started.
 
     Parameters
     ----------
     job
         The job.
     recall
-        What its journal tells.
+        The journal's contents.
     endpoint
-        Connects to the function, or replaces it where nothing is sent.
+        Connects to the function, or stands in for it if nothing will be sent.
     rest
-        Gets what is not known: the request, whom to answer, and why it is not known if it was sent before.
+        Handles requests with unknown outcome: the request, where to answer, and, if it was sent before, why.
     why_left
-        Why tasks are left as they are, and what to do about it.
+        Why tasks are left unfinished, and what to do about it.
     seconds
-        Tells how long results of tasks that were sent may still come.
+        Returns how long results of sent tasks may still arrive.
     runs
-        How often a task of a detached job is begun at most.
+        How many times a task of a detached job is started at most.
     """
 
     grows = False
@@ -247,7 +247,7 @@ class ReplayBackend:
         self._watch: Watch | None = None
 
     def stop(self) -> None:
-        """The job is over: keep tasks of a detached job from being begun, and wait only for those that were."""
+        """The job is over: keep a detached job's tasks from starting, and wait only for those that have."""
         self._stopped = True
         self._recall.close()
         if self._watch is not None and self._runs:
@@ -256,7 +256,7 @@ class ReplayBackend:
             self._replay.stop()
 
     def connect(self, notify: Callable[[str], None], *, afresh: bool) -> Endpoint:  # noqa: ARG002
-        """Open the way."""
+        """Connect."""
         endpoint = self._endpoint(notify)
         if endpoint.store is not None:
             place = Place.of_job(endpoint.store, self._job.id, key=self._job.key)
@@ -273,7 +273,7 @@ class ReplayBackend:
         )
 
     def told(self, tasks: Set[int]) -> None:
-        """The journal tells more, of these tasks; or no more at all."""
+        """The journal has news of these tasks, or has ended."""
         if self._replay is not None:
             self._replay.told(tasks)
 
@@ -281,7 +281,7 @@ class ReplayBackend:
         self._job.publish(Noted(problem))
 
     def needing(self, need: Need) -> Backend:  # noqa: ARG002
-        """Return itself: what its items need was known before."""
+        """Return itself: the needs of all items were known before anything was sent."""
         return self
 
     def larger(self, factor: float) -> Backend | None:  # noqa: ARG002

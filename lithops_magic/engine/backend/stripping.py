@@ -1,4 +1,4 @@
-"""Takes out of Python code what only its readers need."""
+"""Strips from Python code what only human readers need."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterable, Iterator
 from types import CodeType
 
 _LINE = 13
-"""Kind of an entry in a code object's table of positions: a line without columns (CPython, `Objects/locations.md`)."""
+"""Kind of entry in a code object's location table: a line without columns (CPython, `Objects/locations.md`)."""
 TYPES = frozenset({"__future__", "collections.abc", "types", "typing"})
-"""Modules of which most names are for annotations only, and whose import does nothing else."""
+"""Modules that are imported mostly for annotations and whose import has no side effects."""
 _LEVEL = 4
-"""Blanks."""
+"""Whitespace."""
 _LONGEST = 8
-"""Instructions that an entry may be about."""
+"""Maximum number of instructions that one entry covers."""
 
 
 def stripped(source: bytes) -> bytes:
-    """Return `source` without comments, docstrings and annotations, which nothing must ask for, and their imports."""
+    """Return `source` without comments, docstrings, annotations (so nothing may use them) and the imports for those."""
     lines = source.split(b"\n")
     outline = _Outline(ast.parse(source), lines)
     for row, column in _comments(lines, outline.strings):
@@ -36,13 +36,13 @@ def stripped(source: bytes) -> bytes:
 
 
 class _Outline:
-    """What `stripped` needs of a module, found in one walk: a kernel's first job waits for it."""
+    """What `stripped` needs to know about a module, found in one walk because a kernel's first job waits for it."""
 
     def __init__(self, tree: ast.Module, lines: list[bytes]) -> None:
         self.annotations: list[tuple[int, int, int]] = []
-        """Line, start and end of those on one line, with what joins them to the rest."""
+        """Line, start and end of single-line annotations, including the token before them."""
         self.texts: list[tuple[ast.stmt, bool]] = []
-        """Docstrings, and whether each is the whole body."""
+        """Docstrings, and whether each is the entire body."""
         self.strings: list[ast.expr] = []
         self._used: set[str] = set()
         self._imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module in TYPES]
@@ -61,7 +61,7 @@ class _Outline:
                     waiting.append(value)
 
     def needless(self) -> Iterator[int]:
-        """Yield the lines that import names for annotations which are gone."""
+        """Yield the lines that import names only for removed annotations."""
         for node in self._imports:
             if node.lineno == node.end_lineno and self._used.isdisjoint(
                 alias.asname or alias.name for alias in node.names
@@ -69,7 +69,7 @@ class _Outline:
                 yield node.lineno
 
     def _look(self, node: ast.AST) -> str:
-        """Note what a node is; return the field with an annotation that goes."""
+        """Record a node; return the field that holds a removable annotation."""
         match node:
             case ast.Name():
                 self._used.add(node.id)
@@ -101,7 +101,7 @@ class _Outline:
 
 
 def _comments(lines: list[bytes], strings: list[ast.expr]) -> Iterator[tuple[int, int]]:
-    """Yield line and column of the comments: of each first number sign that is in no string."""
+    """Yield line and column of each comment: the first number sign on a line that is not inside a string."""
     for row, line in enumerate(lines, 1):
         column = line.find(b"#")
         while column >= 0:
@@ -112,7 +112,7 @@ def _comments(lines: list[bytes], strings: list[ast.expr]) -> Iterator[tuple[int
 
 
 def _inside(string: ast.expr, lines: list[bytes]) -> Iterable[int]:
-    """Return the lines that begin inside a string; those that begin between the parts of one do not."""
+    """Return the lines that begin inside a string, other than those between parts of a concatenation."""
     first, last = string.lineno, string.end_lineno or 0
     joined = any(line.endswith(b"\\") or b'"""' in line or b"'''" in line for line in lines[first - 1 : last])
     return range(first + 1, last + 1) if joined else ()
@@ -123,7 +123,7 @@ def _covers(string: ast.expr, place: tuple[int, int]) -> bool:
 
 
 def _indented_less(line: bytes) -> bytes:
-    """Return the line with one blank for each level."""
+    """Return the line with one space per indentation level."""
     text = line.lstrip(b" ")
     return b" " * ((len(line) - len(text)) // _LEVEL) + text
 
@@ -137,10 +137,10 @@ def _is_text(statement: ast.stmt) -> bool:
 
 
 def without_lines(code: CodeType) -> CodeType:
-    """Return compiled code of which each function knows its first line only: less than a third of its size."""
+    """Return code whose functions know only their first line: less than a third of the size."""
     table = bytearray()
     for left in range(len(code.co_code) // 2, 0, -_LONGEST):
-        # No further from the line before, which is the first.
+        # A zero offset from the previous line, which is the first.
         table += bytes([0x80 | _LINE << 3 | min(left, _LONGEST) - 1, 0])
     parts = (without_lines(part) if isinstance(part, CodeType) else part for part in code.co_consts)
     return code.replace(co_linetable=bytes(table), co_consts=tuple(parts))

@@ -1,1 +1,1 @@
-"""Values that were computed before: what names them, where they are kept, how they come back."""
+"""Cached values of earlier jobs: how they are named, where they are stored, how they are loaded."""

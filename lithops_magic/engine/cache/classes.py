@@ -1,7 +1,7 @@
-"""Values of classes of the notebook's own: they come back as instances of the class that the notebook has now.
+"""Values whose classes the notebook defines: they load as instances of the class that the notebook has now.
 
-cloudpickle numbers such classes at random, and whoever unpickles an instance finds the class by that number. A value
-of another kernel has another number for the same class, so it is given the one that the class has here.
+cloudpickle identifies such classes by a random number. A value pickled in another kernel has a different number for
+the same class, so that number is translated to the one that the class has here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _tracker = cloudpickle.cloudpickle._get_or_create_tracker_id
 
 
 def number(container: bytes, kinds: Sequence[type]) -> dict[str, int]:
-    """Return which of the classes `kinds` a packed value refers to: their numbers in it, and places in `kinds`."""
+    """Return which of the classes `kinds` a packed value refers to, as numbers in it mapped to places in `kinds`."""
     if not kinds:
         return {}
     data = bytes(_data(container))
@@ -26,13 +26,13 @@ def number(container: bytes, kinds: Sequence[type]) -> dict[str, int]:
 
 
 def load(container: bytes, numbers: Mapping[str, int], kinds: Sequence[type]) -> Any:
-    """Unpack a value whose classes have these numbers in it."""
+    """Unpack a value that refers to its classes by these numbers."""
     if not numbers:
         return packing.loads(container)
     _, (data, *buffers) = packing.parts(container)
     translated = bytes(data)
     for name, place in numbers.items():
-        # Both are 32 hexadecimal digits: nothing that counts bytes is wrong afterwards.
+        # Both have 32 hexadecimal digits, so lengths and offsets in the pickle stay valid.
         translated = translated.replace(name.encode(), _tracker(kinds[place]).encode())
     return pickle.loads(translated, buffers=map(bytearray, buffers))
 

@@ -1,4 +1,4 @@
-"""What code visibly depends on beside its arguments: chance, the time, the environment, files and the network."""
+"""What code visibly depends on besides its arguments: randomness, time, environment, files and network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lithops_magic import packages
 from lithops_magic.engine.cache.meaning import Meaning
 
 _SEEDED = frozenset({"seed", "default_rng", "Random", "RandomState", "SeedSequence", "manual_seed", "PRNGKey"})
-"""Names by which code makes a generator of its own, or sets one: what it draws then is the same in every run."""
+"""Calls that create or seed a generator: what it draws is then the same in every run."""
 _CLOCKS = frozenset(
     {"time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "process_time", "localtime"}
     | {"gmtime", "ctime", "asctime", "strftime"}
@@ -26,7 +26,7 @@ _READERS = frozenset(
 _REMOTE = frozenset({"aiohttp", "boto3", "ftplib", "httpx", "requests", "s3fs", "socket", "sqlite3", "subprocess"})
 
 UNSEEN = "the code uses {}: cached values are what that gave when they were computed"
-"""What the user is told of that."""
+"""What the user is told about each dependency."""
 
 
 def visibly_impure(met: Meaning, *, sends_files: bool) -> list[str]:
@@ -35,9 +35,9 @@ def visibly_impure(met: Meaning, *, sends_files: bool) -> list[str]:
     Parameters
     ----------
     met
-        All of it, and the modules that it reaches.
+        Everything the code reaches, including modules.
     sends_files
-        Whether files go with it, whose content counts: those that it reads may be these.
+        Whether files are sent along, whose contents are part of the key: files that the code reads may be these.
     """
     codes = list(_all(met.codes))
     modules = {name.partition(".")[0] for name in met.modules | packages.imports_of_code(met.codes)}
@@ -54,7 +54,7 @@ def visibly_impure(met: Meaning, *, sends_files: bool) -> list[str]:
 
 
 def _taken(code: CodeType) -> Iterable[str]:
-    """Yield what code takes from an object or a module; the module itself may be called like it."""
+    """Yield the names that code takes from an object or module, which may itself have the name of a module."""
     for instruction in dis.get_instructions(code):
         if instruction.opname in ("LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM"):
             yield instruction.argval

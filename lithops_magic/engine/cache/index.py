@@ -1,7 +1,7 @@
-"""The form of cached values in S3: packs of many small ones, and indexes that say which value stands where.
+"""The format of cached values in S3: packs of many small values, and indexes that locate each value.
 
-An index is named by its hash, and has the hash of its pack and of every value in it. So a look-up of 100,000 items
-takes one list of the indexes and a request for each, and nothing is unpickled that is not what was written.
+An index is named by its own hash and contains the hashes of its pack and of every value in it. Looking up 100,000
+items takes one list of the indexes and one request for each, and only data that match their hash are unpickled.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ HEAD_SIZE, ENTRY_SIZE = len(MAGIC) + _HEAD.size, _ENTRY.size
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """An object of many values."""
+    """An S3 object with many values."""
 
     sha256: str
     size: int
     days: int = 0
-    """After which S3 deletes it."""
+    """Days after which S3 deletes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One value: where it is, and what it took to compute it."""
+    """One value: its location, and what it took to compute."""
 
     key: bytes
-    """Names it among those of its function."""
+    """Names it among the values of its function."""
     sha256: bytes
     size: int
     offset: int
-    """In its pack; what is told of it stands behind it."""
+    """Offset in its pack; its metadata follow it."""
     told_size: int
     seconds: float
     cost: float
     """USD at list price."""
     alone: bool
-    """Whether it is an object of its own, named by its hash; only what is told of it is in the pack then."""
+    """Whether it is an object of its own, named by its hash; the pack then holds only its metadata."""
     pack: Pack = field(default=Pack("", 0), compare=False)
 
 
@@ -61,7 +61,7 @@ def decode(index: bytes, days: int) -> Iterator[Entry]:
     Raises
     ------
     ValueError
-        It is none, or of another format.
+        It is not an index, or has another format version.
     """
     if not index.startswith(MAGIC) or (len(index) - HEAD_SIZE) % ENTRY_SIZE:
         raise ValueError("this is not an index of cached values")
@@ -72,5 +72,5 @@ def decode(index: bytes, days: int) -> Iterator[Entry]:
 
 
 def count(size: int) -> int:
-    """Return how many values an index of so many bytes has."""
+    """Return how many values an index of that many bytes has."""
     return max(0, size - HEAD_SIZE) // ENTRY_SIZE

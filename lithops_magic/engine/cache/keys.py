@@ -1,4 +1,4 @@
-"""What names a value in the cache: the meaning of the function that made it, and that of its item."""
+"""Cache keys: a value is named by the meanings of its function and of its item."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lithops_magic.engine.options import MapOptions
 
 _FORMAT = 1
-"""Changes whenever the same function would get another name, or its values another form."""
+"""Increment whenever the same function would get another name, or its values another format."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,27 +31,27 @@ class Key:
 
     digest: bytes
     kinds: tuple[type, ...] = ()
-    """Classes that the item brings along."""
+    """Classes that the item brings with it."""
 
 
 class Keys:
-    """Names the values of one job.
+    """Computes the cache keys of one job.
 
     Parameters
     ----------
     function
-        What is mapped, as it is now.
+        The mapped function in its current state.
     settings, options
         Where and how it runs.
     sources
-        The files that are sent with it.
+        The files that are sent along.
     say
-        Told, once, that an item's value cannot be kept, and why.
+        Told, once, that and why an item's value cannot be cached.
 
     Raises
     ------
     Undetermined
-        The function has no meaning that could be told again.
+        The function has no reproducible meaning.
     """
 
     def __init__(
@@ -72,17 +72,17 @@ class Keys:
         self._target = packages.Target.of(settings.architecture, local=settings.local)
         self._modules: dict[frozenset[str], str] = {}
         self._sources = b""
-        # It holds on to what it has met: the classes below are told by their ids.
+        # Kept alive, because the classes below are identified by their ids.
         self._meaning = Meaning()
         self._meaning.add(function)
         self.kinds = tuple(self._meaning.kinds)
-        """Classes that the function brings along."""
+        """Classes that the function brings with it."""
         self._shared = {id(kind): number for number, kind in enumerate(self.kinds)}
         self._own = self._packages(self._meaning)
         if sources is not None and not packages.goes_with(self._sources, sources):
             raise Undetermined("a file was changed while the job was starting")
         self.impure = visibly_impure(self._meaning, sends_files=bool(self._request.data))
-        """What the function visibly depends on beside its arguments, in words."""
+        """What the function visibly depends on besides its arguments, in words."""
         facts = [
             _FORMAT,
             [sys.implementation.name, sys.version_info.major, sys.version_info.minor],
@@ -94,11 +94,11 @@ class Keys:
         self._facts = json.dumps(facts)
 
     def of_function(self, differences: Iterable[str] = ()) -> str:
-        """Return the function's name; `differences`: packages of which Lambda has another version, one phrase each."""
+        """Return the function's name; `differences`: packages with another version on Lambda, one phrase each."""
         return hashlib.sha256(json.dumps([self._facts, *sorted(differences)]).encode()).hexdigest()[:32]
 
     def of_item(self, item: Any) -> Key | None:
-        """Return the name of a task's value among those of the function; None if it has none."""
+        """Return the key of a task's value among those of the function; None if it has none."""
         try:
             return self._of_item(item)
         except Undetermined as error:
@@ -131,7 +131,7 @@ class Keys:
 
 @lru_cache(maxsize=4096)
 def _of_file(content: bytes, name: str) -> bytes:
-    """Return what identifies a file of the user's own modules: of Python's source what it does, else all of it."""
+    """Return what identifies a file of the user's modules: what it does if it is Python source, else its contents."""
     if PurePosixPath(name).suffix == ".py":
         try:
             code = compile(content, name, "exec", dont_inherit=True)

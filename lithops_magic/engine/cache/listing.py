@@ -1,4 +1,4 @@
-"""What is in the cache, function by function, and how it is deleted."""
+"""Lists what is in the cache, function by function, and deletes it."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ class CachedFunction:
     """The cached values of one function."""
 
     name: str
-    """The function's."""
+    """The function's name in the cache."""
     label: str
-    """What the user called it."""
+    """The name the user gave it."""
     about: str
-    """Where it was run, and how its code begins."""
+    """Where it ran, and how its code begins."""
     values: int
     size: int
     """Bytes in S3."""
     written: float
-    """When the latest value was, in seconds since 1970."""
+    """When the latest value was written, in seconds since 1970."""
     until: float
-    """When S3 deletes the latest."""
+    """When S3 deletes the latest value."""
     prefixes: tuple[str, ...] = field(repr=False)
-    """How the keys of its objects begin."""
+    """Key prefix of its objects."""
 
     def answers(self, name: str) -> bool:
-        """Whether a user may mean it: by how its name begins, or by part of what it is called."""
+        """Whether a user may mean it: `name` is a prefix of its key, or part of its label."""
         return self.name.startswith(name) or name in self.label or name in self.about
 
 
 def cached_functions(store: Store) -> list[CachedFunction]:
-    """Return what is in the cache, what was written last first.
+    """Return the contents of the cache, most recently written first.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def cached_functions(store: Store) -> list[CachedFunction]:
     try:
         listed = list(store.find(CACHE))
     except AwsError as error:
-        # Nothing was stored yet.
+        # Nothing has been stored yet.
         if error.code == "NoSuchBucket":
             return []
         raise
@@ -67,7 +67,7 @@ def cached_functions(store: Store) -> list[CachedFunction]:
 
 
 def clear(store: Store, what: Iterable[CachedFunction]) -> None:
-    """Delete values.
+    """Delete cached values.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def clear(store: Store, what: Iterable[CachedFunction]) -> None:
 
 
 def _prefix(each: Found) -> str:
-    """Return how all keys of a function begin that expire alike."""
+    """Return the key prefix of a function's objects with the same lifetime."""
     return "/".join(each.key.split("/")[:3]) + "/"
 
 
@@ -110,7 +110,7 @@ def _about(store: Store, key: str) -> dict[str, str]:
 
 
 def _together(parts: Sequence[CachedFunction]) -> CachedFunction:
-    """Join what one function has with several lifetimes."""
+    """Merge a function's entries for different lifetimes."""
     latest = max(parts, key=lambda part: part.written)
     return CachedFunction(
         name=latest.name,

@@ -1,4 +1,4 @@
-"""How many values of a job are in the cache, found without running it."""
+"""How many of a job's values are in the cache, determined without running it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class There:
 
     values: int
     cost: float
-    """USD at list price that they had cost."""
+    """USD at list price that computing them cost."""
     problem: str = ""
-    """Why it cannot be told."""
+    """Why it cannot be determined."""
 
 
 def look_up(
@@ -34,7 +34,7 @@ def look_up(
     settings: Settings,
     differences: Sequence[str] = (),
 ) -> There | None:
-    """Return what of a job is there; None if it uses no cache, or its items would be used up."""
+    """Return which of a job's values exist; None if it uses no cache or looking would consume its items."""
     if not options.cache or not isinstance(items, Sequence):
         return None
     from lithops_magic.aws.session import Cloud

@@ -1,7 +1,7 @@
-"""The meaning of an object as a hash: of all that pickling it would send, but for where lines of code stand.
+"""The meaning of an object as a hash: everything that pickling would send, except the line numbers of code.
 
-Equal meanings compute equal values. Where in doubt two objects differ: a miss costs money, a false hit the result. So
-constants keep their type, dictionaries their order, and what is shared within an object is told from a copy of it.
+Equal meanings compute equal values. When in doubt, two objects differ: a miss costs money, a false hit corrupts the
+result. So constants keep their type, dictionaries their order, and shared objects differ from equal copies.
 """
 
 from __future__ import annotations
@@ -19,50 +19,50 @@ import cloudpickle  # type: ignore[import-untyped]
 from lithops_magic.worker import packing
 
 _HASHED_AT_RANDOM = frozenset({str, bytes})
-"""Types of which the order in a set says nothing: it is another one in each process."""
+"""Types whose order in a set means nothing, because it differs between processes."""
 _PLACES = frozenset({"__firstlineno__", "__static_attributes__"})
-"""Attributes of a class that say where it stands, or follow from its code in an order of no meaning (Python 3.13)."""
+"""Class attributes that give a location, or follow from the code in arbitrary order (Python 3.13)."""
 _TRACKED = "_DYNAMIC_CLASS_TRACKER_BY_CLASS"
 
 
 class Undetermined(Exception):
-    """An object has no meaning that could be told again."""
+    """An object has no reproducible meaning."""
 
 
 class Meaning:
-    """Walks through objects as pickling them would, and hashes what it meets.
+    """Walks through objects as pickling would, and hashes what it finds.
 
     Parameters
     ----------
     shared
-        Classes, by their id, that the other end has from the function already: an item's class may be the function's
-        own, or another one that looks the same.
+        Classes, by id, that the other end already has from the function: an item's class may be the function's own or
+        another one that looks the same.
 
     Raises
     ------
     Undetermined
-        From `add`: the object cannot be pickled, or is nested too deeply.
+        Raised by `add`: the object cannot be pickled, or is nested too deeply.
     """
 
     def __init__(self, shared: Mapping[int, int] | None = None) -> None:
         self._hash = hashlib.sha256()
-        # It keeps which functions share their globals, and is asked about objects only.
+        # Tracks which functions share their globals; nothing is actually pickled.
         self._pickler = packing.Pickler(io.BytesIO(), lambda _: True)
         self._shared = shared or {}
         self._seen: dict[int, int] = {}
-        # What is met must live until the end: another object could have its id.
+        # Everything found must stay alive: another object could reuse its id.
         self._alive: list[Any] = []
         self.modules: set[str] = set()
-        """Those that are imported where it is unpickled."""
+        """Modules that are imported when it is unpickled."""
         self.named: set[str] = set()
-        """Names of what is found in them."""
+        """Names that are looked up in them."""
         self.codes: list[CodeType] = []
-        """The code that it carries itself."""
+        """Code that is pickled by value."""
         self.kinds: list[type] = []
-        """The classes that it carries itself, in the order in which they are met."""
+        """Classes that are pickled by value, in the order in which they are found."""
 
     def add(self, value: Any) -> None:
-        """Hash one more object."""
+        """Hash another object."""
         try:
             self._walk(value)
         except (KeyboardInterrupt, Undetermined):
@@ -73,11 +73,11 @@ class Meaning:
             raise Undetermined(" ".join(str(error).split())[:200] or type(error).__name__) from error
 
     def digest(self) -> bytes:
-        """Return the hash of what was added."""
+        """Return the hash of everything added."""
         return self._hash.digest()
 
     def _put(self, tag: bytes, data: bytes | memoryview = b"") -> None:
-        # With its length, so that no two sequences of parts look alike.
+        # Length-prefixed, so that no two sequences of parts look alike.
         self._hash.update(tag + len(data).to_bytes(8, "little"))
         self._hash.update(data)
 
@@ -126,7 +126,7 @@ class Meaning:
                 self._put(b"b", value)
 
     def _code(self, code: CodeType) -> None:
-        """Hash what code does, whatever file and lines it stands in."""
+        """Hash what code does, independent of file and line numbers."""
         self.codes.append(code)
         facts = (
             *(code.co_code, code.co_exceptiontable, code.co_names, code.co_varnames, code.co_freevars),
@@ -139,7 +139,7 @@ class Meaning:
         self._put(b".")
 
     def _constant(self, value: Any) -> None:
-        """Hash a constant; which of them are one object is the compiler's matter."""
+        """Hash a constant; whether equal constants are one object is up to the compiler."""
         if type(value) is tuple or type(value) is frozenset:
             self._put(b"(" if type(value) is tuple else b"f")
             for part in value if type(value) is tuple else _ordered(value):
@@ -162,7 +162,7 @@ class Meaning:
         if isinstance(value, ModuleType):
             self.modules.add(value.__name__)
         elif isinstance(value, type) and len(reduced) > 2:
-            # Not one of Python's own that has no name, such as the type of None.
+            # Except Python's own types without a name, such as the type of None.
             self.kinds.append(value)
             reduced = _anywhere(value, reduced)
         return self._reduced(*reduced)
@@ -187,7 +187,7 @@ class Meaning:
 
 
 def _ordered(values: Iterable[Any]) -> list[Any]:
-    """Return the elements of a set in an order that is the same wherever it is the same to a program."""
+    """Return a set's elements in an order that depends only on their values."""
     found = list(values)
     if all(type(value) in _HASHED_AT_RANDOM for value in found):
         return sorted(found, key=lambda value: (type(value).__name__, value))
@@ -195,7 +195,7 @@ def _ordered(values: Iterable[Any]) -> list[Any]:
 
 
 def _anywhere(kind: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Leave out what is of this process and place only: the number that cloudpickle gives a class, and its line."""
+    """Drop process-specific details: the number that cloudpickle gives a class, and its line number."""
     make, arguments, state, *rest = reduced
     number = vars(cloudpickle.cloudpickle)[_TRACKED].get(kind)
     arguments = tuple(None if number is not None and part is number else part for part in arguments)

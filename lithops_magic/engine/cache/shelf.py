@@ -1,10 +1,10 @@
 """The cached values of one function in S3.
 
-Only the notebook's user writes here: the execution role may neither read nor write these keys. What a sandbox could
-write, other notebooks would unpickle. So values are written by the client, once they came in an authenticated answer
+Only the notebook's user writes here; the execution role can neither read nor write these keys, since other notebooks
+would unpickle whatever a sandbox wrote. So the client writes a value once it has arrived in an authenticated reply
 and could be unpickled.
 
-`load` is called first, by the job's thread; `bring` from any thread; `add` and the rest by the job's thread.
+`load` is called first, by the job's thread; `bring` by any thread; `add` and the rest by the job's thread.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ from lithops_magic.errors import AwsError
 
 DAY = 24 * 3600.0
 ABOUT = "about"
-"""The object that says what the function is called."""
+"""The object that holds the function's label."""
 INDEXES, PACKS, VALUES = "index/", "packs/", "values/"
 ALONE = 65_536
-"""Bytes from which a value is an object of its own: a request for it costs less than its way with others."""
+"""Size in bytes from which a value gets its own object: that costs less than downloading it as part of a pack."""
 PACK = 8_000_000
-"""Bytes after which a pack is written."""
+"""Size in bytes at which a pack is written."""
 PERIOD = 30.0
-"""Seconds after which it is, however small: what a killed process loses at most."""
+"""Seconds after which a pack is written whatever its size: the most that a killed process loses."""
 _AT_HAND = 8
-"""Packs that are kept in memory: items mostly come in the order in which they were computed."""
+"""Packs cached in memory: items mostly come in the order in which they were computed."""
 _THREADS = 8
 
 
 @dataclass(slots=True)
 class _Draft:
-    """A pack that is being filled."""
+    """A pack being filled."""
 
     body: bytearray = field(default_factory=bytearray)
     entries: list[Entry] = field(default_factory=list)
     alone: list[Future[None]] = field(default_factory=list)
-    """Objects of its values that are on their way."""
+    """Uploads of its values in progress."""
     begun: float = field(default_factory=time.monotonic)
 
 
@@ -57,13 +57,13 @@ class Shelf:
     Parameters
     ----------
     store
-        Where objects are.
+        Where the objects are.
     function
         The function's name.
     lifetime
-        Seconds: older values are not used, and new ones are kept as long at least.
+        Seconds: older values are not used, and new ones are kept for at least as long.
     about
-        What the function is called, for people.
+        A human-readable label of the function.
     """
 
     def __init__(self, store: Store, function: str, lifetime: float, about: Mapping[str, str]) -> None:
@@ -90,7 +90,7 @@ class Shelf:
         return len(self._entries)
 
     def load(self) -> int:
-        """Find out what there is, and return how many indexes were not what was written.
+        """Read the indexes, and return how many of them were tampered with.
 
         Raises
         ------
@@ -105,7 +105,7 @@ class Shelf:
             if each.modified > oldest
         ]
         damaged = 0
-        # The first writer wins, whoever looks: so the latest index is read first.
+        # The first writer wins for every reader: the last update counts, so the latest index is read first.
         found.sort(reverse=True)
         for (_, _, days, _), content in zip(
             found, self._pool.map(self._read, [each for *_, each in found]), strict=True
@@ -120,7 +120,7 @@ class Shelf:
         try:
             return list(self._store.find(self._key(days, INDEXES)))
         except AwsError as error:
-            # Nothing was stored yet.
+            # Nothing has been stored yet.
             if error.code == "NoSuchBucket":
                 return []
             raise
@@ -129,22 +129,22 @@ class Shelf:
         try:
             return self._store.get(found.key, sha256=found.key.rpartition("/")[2], size=found.size)
         except AwsError as error:
-            # It has expired meanwhile, or is not what was written: its values are computed.
+            # It has expired since, or was tampered with: its values are computed again.
             if error.code in ("NoSuchKey", TAMPERED):
                 return b""
             raise
 
     def entry(self, key: bytes) -> Entry | None:
-        """Return where a value is; None if it is not here."""
+        """Return the entry of a value; None if there is none."""
         return self._entries.get(key)
 
     def bring(self, entry: Entry) -> tuple[bytes, bytes]:
-        """Return a value as it was packed, verified, and what is told of it.
+        """Return a value as packed, verified, and its metadata.
 
         Raises
         ------
         AwsError
-            It is not there any more, or not what was written.
+            It is gone, or was tampered with.
         """
         pack = b"" if entry.alone and not entry.told_size else self._pack(entry.pack)
         if entry.alone:
@@ -159,16 +159,16 @@ class Shelf:
         return value, told
 
     def reference(self, entry: Entry) -> Mapping[str, str | int]:
-        """Return the reference to a value that is an object of its own."""
+        """Return the reference to a value that has its own object."""
         sha256 = entry.sha256.hex()
         return {"object": self._key(entry.pack.days, VALUES) + sha256, "sha256": sha256, "size": entry.size}
 
     def _pack(self, pack: Pack) -> bytes:
-        # One at a time: threads that wait here mostly wait for the same pack.
+        # One at a time: threads that wait here usually wait for the same pack.
         with self._lock:
             if pack.sha256 not in self._packs:
                 key = self._key(pack.days, PACKS) + pack.sha256
-                # There is none of values that have no bytes.
+                # A pack of zero bytes is not stored.
                 content = self._store.get(key, sha256=pack.sha256, size=pack.size) if pack.size else b""
                 self._packs[pack.sha256] = content
                 if len(self._packs) > _AT_HAND:
@@ -176,7 +176,7 @@ class Shelf:
             return self._packs[pack.sha256]
 
     def add(self, key: bytes, value: bytes, told: bytes, seconds: float, cost: float) -> None:
-        """Take a value that came in an authenticated answer; it is written soon."""
+        """Add a value from an authenticated reply; it will be written soon."""
         if self._prepared is None:
             self._prepared = self._pool.submit(self._prepare)
         draft = self._draft
@@ -191,7 +191,7 @@ class Shelf:
             self.flush()
 
     def flush(self) -> None:
-        """Begin to write what was taken."""
+        """Start writing the values added so far."""
         draft, self._draft = self._draft, _Draft()
         if draft.entries:
             self._writes.append(self._pool.submit(self._save, draft))
@@ -212,16 +212,16 @@ class Shelf:
         if body:
             self._write(self._key(self._days, PACKS) + hashlib.sha256(body).hexdigest(), body)
         content = index.encode(body, draft.entries)
-        # Last: what an index names is there.
+        # Written last, so that whatever an index names exists.
         self._write(self._key(self._days, INDEXES) + hashlib.sha256(content).hexdigest(), content)
 
     def close(self) -> None:
-        """Write the rest.
+        """Write the remaining values.
 
         Raises
         ------
         AwsError
-            S3 does not take something.
+            S3 refuses a write.
         """
         self.flush()
         try:

@@ -1,1 +1,1 @@
-"""Which task goes when, and what becomes of it."""
+"""Which task is sent when, and how it ends."""

@@ -1,4 +1,4 @@
-"""What comes back for an invocation, before anything relies on it: proved to be the function's own, and read."""
+"""Replies to invocations before anything relies on them: authenticated and decoded."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ FOREIGN = (
 
 
 class Spoilt(Ambiguous):
-    """An answer of which nothing can be used."""
+    """An unusable reply."""
 
     __slots__ = ()
 
 
 class Foreign(Spoilt):
-    """An answer that is not the function's own to this request."""
+    """A reply to this request that the function did not write."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of an invocation."""
+    """The outcome of an invocation."""
 
     flight: Flight
     outcome: Outcome
@@ -38,7 +38,7 @@ class Answer:
 
     @classmethod
     def of(cls, flight: Flight, outcome: Outcome, key: bytes) -> Answer:
-        """Prove and read an answer: whatever is wrong with it is a lost attempt. Called from any thread."""
+        """Authenticate and decode a reply: any defect makes it a lost attempt. Called from any thread."""
         try:
             worker = _worker(flight, outcome, key) if isinstance(outcome, Reply) else None
         except _NotSealed:
@@ -49,17 +49,17 @@ class Answer:
 
     @property
     def foreign(self) -> bool:
-        """Whether it came from somebody else."""
+        """Whether it was forged."""
         return isinstance(self.outcome, Foreign)
 
 
 class _NotSealed(Exception):
-    """The reply is not sealed with the job's key in answer to this request."""
+    """The reply is not sealed with the job's key for this request."""
 
 
 def _worker(flight: Flight, reply: Reply, key: bytes) -> WorkerReply | None:
     if reply.function_error is not None:
-        return None  # the platform's own, which has no key: it can say no more than that the sandbox failed
+        return None  # the platform has no key: its own reply can only say that the sandbox failed
     if isinstance(reply, Vouched):
         return decode(reply.payload)
     try:

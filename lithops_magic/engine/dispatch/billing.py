@@ -1,4 +1,4 @@
-"""What one invocation took and cost, shared out over its tasks."""
+"""Duration and cost of an invocation, shared among its tasks."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from lithops_magic.engine.job.events import Charge, Invoked
 from lithops_magic.engine.wire.reply import Vouched, WorkerReply
 
 FROM_CACHE = "cache"
-"""The sandbox's name for a value from the cache, for which nothing was invoked."""
+"""Sandbox name for cached values, which no invocation computed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What one invocation took and cost."""
+    """Duration and cost of an invocation."""
 
     event: Invoked
     sandbox: str
     runs: dict[int, tuple[float, float]]
-    """When each task that was run began, by the sandbox's wall clock, and how long it took, by index."""
+    """Start (the sandbox's wall clock) and duration of each task that ran, by index."""
 
     @classmethod
     def of(cls, reply: Reply, worker: WorkerReply | None, endpoint: Endpoint) -> Bill:
-        """Read the bill of an invocation that was executed, whether or not the worker could answer."""
+        """Compute the bill of an executed invocation, whether or not the worker replied."""
         report = reply.report
         billed = float(report.billed_ms) if report else 0.0
         outcomes = worker.outcomes if worker else {}
@@ -42,13 +42,13 @@ class Bill:
         return cls(event, worker.sandbox if worker else "", runs)
 
     def cost(self, index: int) -> float:
-        """Return the USD of one task: its share, by duration, of what the invocation cost."""
+        """Return the cost of one task in USD: its share of the invocation's cost, by duration."""
         total, tasks = self.event.task_seconds, max(1, len(self.runs))
         share = self.runs[index][1] / total if total and index in self.runs else 1 / tasks
         return self.event.cost * share + self.event.request_cost / tasks
 
     def charge(self, index: int, began: float) -> Charge:
-        """Return the share of one task, for a job that began at that time of the wall clock."""
+        """Return the charge of one task, for a job that started at `began` on the wall clock."""
         total = self.event.task_seconds
         started, seconds = self.runs.get(index, (began, total))
         share = seconds / total if total else 0.0
@@ -63,9 +63,9 @@ class Bill:
 
 
 def _serial(reply: Reply, worker: WorkerReply | None, seconds: float, *, local: bool) -> float:
-    """Return what an invocation's tasks would have taken one after the other; 0 if this session did not wait for them.
+    """Return how long an invocation's tasks would take in sequence; 0 if this session did not wait for them.
 
-    Sandboxes of the local AWS share the machine's CPUs: while a task waits for one, no time of its own passes.
+    Sandboxes of the local AWS share the machine's CPUs: time spent waiting for one does not count.
     """
     if worker is None or isinstance(reply, Vouched):
         return 0.0

@@ -1,4 +1,4 @@
-"""Keeps a job within the money it may cost."""
+"""Keeps a job within its cost limit."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from lithops_magic.errors import BudgetSpent
 
 
 class Budget:
-    """How many invocations in flight a job can still afford.
+    """How many concurrent invocations a job can still afford.
 
-    What is in flight is assumed to cost what tasks have cost so far and, until the first answer, what tasks that take
-    their whole timeout would: the limit is exceeded only by invocations that cost more than those before.
+    Invocations in flight are assumed to cost the average so far or, until the first reply, what a timeout would cost:
+    only invocations more expensive than those before can exceed the limit.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class Budget:
         self._most = most
 
     def affordable(self, now: Snapshot, endpoint: Endpoint, chunk: int) -> float:
-        """Return how many invocations of `chunk` tasks may be in flight; less than 1 if the money is spent."""
+        """Return how many invocations of `chunk` tasks may be in flight; less than 1 if the budget is spent."""
         if self._most is None:
             return float("inf")
         spent = now.cost + now.request_cost
@@ -32,11 +32,11 @@ class Budget:
         worst = endpoint.price(endpoint.limits.timeout * 1000)
         each = min(worst, now.cost / answered * chunk) if answered else worst
         left = (self._most - spent) / (each + endpoint.request_price)
-        # Before anything is known, one invocation tells what the others will cost.
+        # Before anything is known, a single invocation measures the cost.
         return left if answered or spent else max(1.0, left)
 
     def spent(self, now: Snapshot) -> BudgetSpent:
-        """Return the error that says so."""
+        """Return the error that reports it."""
         so_far = money(now.cost + now.request_cost)
         return BudgetSpent(
             f"The job has cost {so_far} of the {money(self._most or 0.0)} that max_cost allows: nothing more is sent. "

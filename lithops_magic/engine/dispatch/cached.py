@@ -1,6 +1,6 @@
-"""Takes a job's values from the cache where they are there, and puts those that are computed into it.
+"""Takes values from the cache if they are there, and adds those that are computed.
 
-All but the fetching of values happens in the job's thread.
+Everything but fetching values happens in the job's thread.
 """
 
 from __future__ import annotations
@@ -26,59 +26,59 @@ from lithops_magic.engine.wire.store import Store, Transfers
 from lithops_magic.errors import LithopsMagicError, SerializationError
 
 _BATCH = 64
-"""Values that are fetched in one go: a message each would cost more than the values do."""
+"""Values fetched per message: one message each would cost more than the values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recollection:
-    """A value that was in the cache."""
+    """A value from the cache."""
 
     task: Task
     value: Any
     log: str
     cost: float
     payload: bytes
-    """What a worker would have answered."""
+    """What a worker would have replied."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recollected:
-    """Values came from the cache, or did not."""
+    """A batch of values fetched from the cache, or not."""
 
     found: Sequence[Recollection]
     missed: Sequence[tuple[Task, Taken]]
     problem: str = ""
-    """Why some did not."""
+    """Why some could not be fetched."""
 
 
 class Uncached:
-    """The cache of a job that has none."""
+    """Cache of a job that uses none."""
 
     pending = 0
     lately = 0
-    """Values that were found since items were asked for."""
+    """Cache hits since items were last requested."""
 
     def open(self, store: Store | None, differences: Sequence[str]) -> None:
-        """Find out what is there."""
+        """Read the indexes."""
 
     def has(self, task: Task, taken: Taken) -> bool:  # noqa: ARG002
-        """Whether a task's value is there; it is fetched with the next `fetch`, and delivered."""
+        """Whether a task's value is cached; the next `fetch` then fetches and delivers it."""
         return False
 
     def fetch(self) -> None:
-        """Fetch what was found."""
+        """Fetch the values found."""
 
     def received(self, message: Recollected) -> None:
-        """Count down: a message was received."""
+        """A message was received: count it down."""
 
     def charged(self, task: Task, bill: Bill) -> None:
-        """Note what a task has taken and cost."""
+        """Record duration and cost of a task."""
 
     def keep(self, task: Task, container: bytes, log: str) -> None:
-        """Put a task's value into the cache."""
+        """Add a task's value to the cache."""
 
     def close(self) -> None:
-        """The job is over: write what is left."""
+        """The job is over: write the remaining values."""
 
 
 class Cached(Uncached):
@@ -89,11 +89,11 @@ class Cached(Uncached):
     job
         The job.
     keys
-        Name its values.
+        Computes the keys of its values.
     lifetime
-        Seconds that a value is used.
+        Maximum age of a value in seconds.
     deliver
-        Called from other threads with what came.
+        Called from other threads with each batch.
     """
 
     def __init__(self, job: Job, keys: Keys, lifetime: float, deliver: Callable[[Recollected], None]) -> None:
@@ -104,16 +104,16 @@ class Cached(Uncached):
         self._shelf: Shelf | None = None
         self._found: list[tuple[Task, Taken, Entry]] = []
         self._misses: dict[int, tuple[Key, float, float]] = {}
-        """Of the tasks that are computed: their key, their seconds and what they cost."""
+        """Tasks being computed: their key, duration and cost."""
         self._problem = ""
 
     @property
     def pending(self) -> int:  # type: ignore[override]
-        """Batches on their way."""
+        """Batches in progress."""
         return self._transfers.pending
 
     def open(self, store: Store | None, differences: Sequence[str]) -> None:
-        """Find out what is there."""
+        """Read the indexes."""
         if store is None:
             return self._say("there is no S3 here")
         options = self._job.options
@@ -137,7 +137,7 @@ class Cached(Uncached):
             self._job.publish(ev.Noted(f"cache: {problem.rstrip('.')}; {after}"))
 
     def has(self, task: Task, taken: Taken) -> bool:
-        """Whether a task's value is there; it is fetched with the next `fetch`, and delivered."""
+        """Whether a task's value is cached; the next `fetch` then fetches and delivers it."""
         if self._shelf is None or taken.key is None or isinstance(taken.prepared, SerializationError):
             return False
         entry = self._shelf.entry(taken.key.digest)
@@ -149,7 +149,7 @@ class Cached(Uncached):
         return True
 
     def fetch(self) -> None:
-        """Fetch what was found."""
+        """Fetch the values found."""
         shelf, found = self._shelf, self._found
         if shelf is None or not found:
             return
@@ -171,38 +171,36 @@ class Cached(Uncached):
                 sent = shelf.reference(entry) if entry.alone else base64.b64encode(container).decode()
                 payload = _payload(sent, task, about["log"])
                 found.append(Recollection(task, value, about["log"], entry.cost, payload))
-            except (
-                BaseException
-            ) as error:  # the user's own __setstate__ may raise anything, and the task can be computed
+            except BaseException as error:  # the user's own __setstate__ may raise anything; the task is then computed
                 missed.append((task, taken))
                 problem = problem or f"{type(error).__name__}: {error}"
         return Recollected(found, missed, problem)
 
     def received(self, message: Recollected) -> None:
-        """Count down: a message was received."""
+        """A message was received: count it down."""
         self._transfers.pending -= 1
         if message.problem:
             self._say(message.problem, f"{len(message.missed)} of its values are computed")
 
     def charged(self, task: Task, bill: Bill) -> None:
-        """Note what a task has taken and cost, over all its attempts."""
+        """Add up duration and cost of a task, over all its attempts."""
         if known := self._misses.get(task.index):
             _, seconds = bill.runs.get(task.index, (0.0, bill.event.task_seconds))
             self._misses[task.index] = (known[0], seconds, known[2] + bill.cost(task.index))
 
     def keep(self, task: Task, container: bytes, log: str) -> None:
-        """Put a task's value into the cache."""
+        """Add a task's value to the cache."""
         known = self._misses.pop(task.index, None)
         if known is not None and self._shelf is not None and container:
             key, seconds, cost = known
             self._shelf.add(key.digest, container, _told(container, log, self._kinds(key)), seconds, cost)
 
     def _kinds(self, key: Key | None) -> tuple[type, ...]:
-        """Return the classes of the notebook's own that a value may be of."""
+        """Return the notebook's own classes that a value may be of."""
         return (*self._keys.kinds, *(key.kinds if key else ()))
 
     def close(self) -> None:
-        """The job is over: write what is left."""
+        """The job is over: write the remaining values."""
         self._transfers.close()
         if self._shelf is None:
             return
@@ -215,17 +213,17 @@ class Cached(Uncached):
 
 
 def _told(container: bytes, log: str, kinds: Sequence[type]) -> bytes:
-    """Return what else there is to say of a value; nothing where there is nothing."""
+    """Return a value's metadata; empty if there are none."""
     numbers = classes.number(container, kinds)
     return json.dumps({"log": log, "classes": numbers}).encode() if log or numbers else b""
 
 
 def _payload(value: Any, task: Task, log: str) -> bytes:
-    """Return what a worker would have answered, for the job's journal."""
+    """Return what a worker would have replied, for the job's journal."""
     outcome = {"id": task.index, "status": "ok", "started": 0.0, "seconds": 0.0, "log": log, "value": value}
     return json.dumps({"sandbox": FROM_CACHE, "cold": False, "outcomes": [outcome]}).encode()
 
 
 def as_reply(recollection: Recollection) -> Reply:
-    """Return a value from the cache as what a worker would have answered."""
+    """Return a cached value as a worker's reply."""
     return Reply(recollection.payload, None, "", "", None)

@@ -1,4 +1,4 @@
-"""What the items of a job were seen to need so far, beside what the function does."""
+"""What a job's items have been found to need so far, beyond what the function does."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from lithops_magic.packages import Need, Reach
 
 
 class Cargo:
-    """Grows with the types of the items.
+    """Grows with the types of items.
 
     Parameters
     ----------
     need
-        What the function needs, with the items that could be looked at before.
+        What the function needs, and the items that could be inspected in advance.
     """
 
     def __init__(self, need: Need) -> None:
@@ -25,7 +25,7 @@ class Cargo:
         self._drawn: set[tuple[int, int]] | None = set()
 
     def shares(self, prepared: Prepared) -> bool:
-        """Whether an item has a random generator as another one has it; true once."""
+        """Whether an item shares a random generator with another one; true only once."""
         if self._drawn is None or not prepared.drawn:
             return False
         shared = not self._drawn.isdisjoint(prepared.drawn)
@@ -33,12 +33,12 @@ class Cargo:
         return shared
 
     def grows(self, reach: Reach) -> bool:
-        """Take in what an item needs; whether that is more than before.
+        """Add an item's needs; return whether any were new.
 
         Raises
         ------
         PackageError
-            It cannot be shipped.
+            A need cannot be shipped.
         """
         if reach is self._latest:
             return False
@@ -48,7 +48,7 @@ class Cargo:
             self._latest = reach
             return False
         before, need = self.need, self.need.extended(Reach(modules, codes))
-        # Only now: what cannot be shipped is refused again for the next item of its kind.
+        # Only now, so that the next item with an unshippable need is refused, too.
         self._modules |= modules
         self._codes |= {id(code): code for code in codes}
         self._latest = reach

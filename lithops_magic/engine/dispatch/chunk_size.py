@@ -7,56 +7,56 @@ from collections.abc import Hashable, Sequence
 from functools import partial
 
 TARGET_SECONDS = 0.5
-"""Work per invocation for tiny tasks: the overhead of an invocation, some 10 ms, stays at a few percent of it."""
+"""Work per invocation for tiny tasks: the overhead of some 10 ms per invocation stays at a few percent."""
 RATE = 500
-"""Invocations per second that one client sends without haste: more workers get longer chunks."""
+"""Invocations per second that one client sends comfortably: more workers get longer chunks."""
 RUSH = 4000
-"""Invocations per second that one client sends toward the end, to ten thousand workers: chunks that are shorter would
-have most of them wait for it."""
+"""Invocations per second that one client can send toward the end, to ten thousand workers: with shorter chunks, most of
+them would wait for the client."""
 LEAST_SECONDS = 0.05
-"""Work that is never split further to occupy more workers: the invocation would cost more time than it saves."""
+"""Work that is never split further to occupy more workers: the extra invocation would cost more time than it saves."""
 FIRST_SECONDS = 0.2
-"""What the first task of a sandbox may take because it imports, beside what the others take."""
+"""What a sandbox's first task may take, because of its imports, beyond what the others take."""
 SHARE = 1.5
-"""Part of what is left for each worker that the next chunk has: 1 / SHARE. Less would make more invocations in the last
-seconds than one client sends, more would have workers wait for the one whose chunk proves to be long."""
+"""The next chunk is 1 / SHARE of the work left for each worker. A smaller part would make more invocations in the last
+seconds than one client can send; a larger one would leave workers waiting for a chunk that turns out long."""
 GROWTH = 8
-"""A chunk has at most this many times the tasks measured so far: a few quick ones must not put all in one basket."""
+"""A chunk has at most this many times the tasks measured so far: a few quick ones prove little about the rest."""
 LARGEST = 10_000
 REPLY_TARGET = 3_000_000
-"""Bytes of results per invocation, about half of what AWS allows."""
+"""Bytes of results per invocation: about half of Lambda's limit."""
 _WEIGHT = 0.3
 
 
 class Chunks:
     """Chooses chunk sizes from measured durations.
 
-    It starts with single tasks, so that the first results come soon, then groups tasks up to `TARGET_SECONDS` of work,
-    and shrinks toward the end, so that what remains is spread over all workers.
+    It starts with single tasks, so that the first results arrive soon, then groups tasks up to `TARGET_SECONDS` of
+    work, and shrinks chunks toward the end, so that the remaining work is spread over all workers.
 
     Parameters
     ----------
     fixed
-        The size the user asked for; None adapts it.
+        The size requested by the user; None adapts it.
     room
-        Bytes of a request that tasks may fill.
+        Bytes of a request available for tasks.
     processes
-        Tasks that a sandbox runs at the same time.
+        Tasks that a sandbox runs in parallel.
     """
 
     def __init__(self, fixed: int | None, room: int, processes: int = 1) -> None:
         self._fixed = fixed
         self.room = room
-        """May be set once the size of a request's head is known."""
+        """Set once the size of a request's head is known."""
         self._processes = processes
         self._seconds: float | None = None
         self._reply_bytes = 0.0
         self._measured = 0
         self._rough = True
-        """Whether all that is known is how long first tasks take."""
+        """Whether only first tasks of sandboxes were measured."""
 
     def observe(self, tasks: int, seconds: float, reply_bytes: int, *, first: bool = False) -> None:
-        """Record an invocation that ran `tasks` tasks, of `seconds` together; `first`: of those in its sandbox."""
+        """Record an invocation with `tasks` tasks of `seconds` in total; `first`: the first of its sandbox."""
         if tasks < 1:
             return
         seconds /= min(self._processes, tasks)
@@ -71,24 +71,24 @@ class Chunks:
         self._measured += tasks
 
     def begin_anew(self) -> None:
-        """Grow from a single task once more: what comes after a pause may take longer than what was measured before."""
+        """Grow from a single task again: tasks after a pause may take longer than those measured."""
         self._measured = 0
 
     @property
     def tiny(self) -> bool:
-        """Whether tasks are too short to be worth a sandbox each, or may be, as far as is known."""
+        """Whether tasks are, or may be, too short to be worth a sandbox each."""
         enough = FIRST_SECONDS if self._rough else LEAST_SECONDS
         return self._fixed is None and (self._seconds is None or self._seconds < enough)
 
     def size(self, remaining: int | None, workers: int) -> int:
-        """Return the best number of tasks for the next invocation.
+        """Return the best chunk size for the next invocation.
 
         Parameters
         ----------
         remaining
-            Tasks that were not sent yet; None if unknown.
+            Tasks not yet sent; None if unknown.
         workers
-            Invocations that can run at once.
+            Invocations that can run concurrently.
         """
         if self._fixed is not None:
             return self._fixed
@@ -104,7 +104,7 @@ class Chunks:
         return max(self._processes, int(size))
 
     def fit(self, sizes: Sequence[int]) -> int:
-        """Return how many of the tasks, of the given encoded sizes, fit in one request together; at least one."""
+        """Return how many of the tasks, given their encoded sizes, fit in one request together; at least one."""
         total = -1
         for position, size in enumerate(sizes):
             total += size + 1
@@ -114,12 +114,12 @@ class Chunks:
 
 
 class Paces:
-    """A job's chunk sizes: of each kind of task its own, because what one takes says nothing of another.
+    """A job's chunk sizes, separate for each kind of task: the duration of one says nothing about another.
 
     Parameters
     ----------
     fixed, room, processes
-        As of `Chunks`.
+        As for `Chunks`.
     """
 
     def __init__(self, fixed: int | None, room: int, processes: int = 1) -> None:
@@ -127,15 +127,15 @@ class Paces:
         self._kinds: dict[Hashable, Chunks] = {}
         self._latest: Hashable = None
         self.room = room
-        """May be set once the size of a request's head is known."""
+        """Set once the size of a request's head is known."""
 
     @property
     def latest(self) -> Chunks:
-        """Those of the kind that was asked for last."""
+        """The chunk sizes of the kind last requested."""
         return self.of(self._latest)
 
     def of(self, kind: Hashable) -> Chunks:
-        """Return those of a kind."""
+        """Return the chunk sizes of a kind."""
         self._latest = kind
         if kind not in self._kinds:
             self._kinds[kind] = self._new(self.room)
@@ -144,6 +144,6 @@ class Paces:
         return chunks
 
     def begin_anew(self) -> None:
-        """Note a pause: what follows may take longer."""
+        """Note a pause: the tasks after it may take longer."""
         for chunks in self._kinds.values():
             chunks.begin_anew()

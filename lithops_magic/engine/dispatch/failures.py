@@ -1,4 +1,4 @@
-"""Why a task failed, in words, with what to do: each kind of failure has its class of error."""
+"""Explains why a task failed and what to do: each kind of failure has its own error class."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lithops_magic.packages import whereabouts
 Cause = tuple[type[TaskError], str]
 
 NEARLY_ALL = 0.95
-"""Share of the memory that a process which was killed had used if it was killed for that."""
+"""Memory share above which a killed process is taken to have run out of memory."""
 
 _INIT = (
     "Runtime.ImportModuleError",
@@ -43,7 +43,7 @@ _ENDED = (
 _STATUS = re.compile(r"^Runtime exited with error: exit status (\d+)$")
 _ABSENT = re.compile(r"no such file|does not exist|cannot find|not found|unable to open|could not open", re.IGNORECASE)
 _SHIPPED = re.compile(r"^(?:/opt/python|.*/modules-[0-9a-f]{12})/")
-"""Where a sandbox has the modules of the notebook's folder, beside which they may look."""
+"""Folder of the notebook's modules in a sandbox, where code may look for files next to them."""
 _NAMES = re.compile(r"""'([^'\n]+)'|"([^"\n]+)"|(\S+)""")
 _LOOKED_UP = (
     "NameError",
@@ -54,12 +54,12 @@ _LOOKED_UP = (
     "SQLInterfaceError",
 )
 _UNDEFINED = re.compile(r"(?:name|variable) '(\w+)' is not defined|with name (\w+) does not|'(\w+)' was not found")
-"""How Python, pandas, DuckDB, formulas and Polars say that a name in a text means nothing."""
+"""How Python, pandas, DuckDB, formulas and Polars report an unknown name in a string of code."""
 _NO_DEBUGGER = "a sandbox has no debugger: .debug(i) of the result runs the task here, where breakpoint() works"
 _LOG = "The function's log in CloudWatch may say more"
 _NO_FILE = ("FileNotFoundError", "ImportError", "OSError", "PermissionError")
 _SHARED = tuple(f"multiprocessing/{name}.py" for name in ("heap", "shared_memory", "synchronize"))
-"""What asks for /dev/shm first: the locks of pools and queues, and shared memory itself."""
+"""First users of /dev/shm: locks of pools and queues, and shared memory itself."""
 _NO_SHARED_MEMORY = (
     "Lambda has no shared memory (/dev/shm), which multiprocessing's pools, locks and queues and ProcessPoolExecutor "
     "need: use a ThreadPoolExecutor, processes with pipes (multiprocessing.Process, Pipe), or let one sandbox run "
@@ -69,12 +69,12 @@ _NO_LIBRARY = "cannot open shared object file: No such file or directory"
 
 
 def timeout(seconds: int) -> str:
-    """What to say of a task that ran too long."""
+    """The message for a task that timed out."""
     return f"it ran longer than the function's {seconds} s; raise it with timeout (--timeout)"
 
 
 def out_of_memory(limit: int, used: int | None) -> str:
-    """What to say of a task that was killed for its memory; MB."""
+    """The message for a task that was killed for its memory use; MB."""
     amount = f"{used} of the function's {limit} MB" if used else f"the function's {limit} MB"
     return f"it used up {amount}; raise it with memory (--memory)"
 
@@ -82,7 +82,7 @@ def out_of_memory(limit: int, used: int | None) -> str:
 def of_exception(
     error: RemoteTraceback, memory: int, original: BaseException | None = None
 ) -> tuple[type[RemoteError], str]:
-    """Return the class of an exception of the user's code, and what to add to its message."""
+    """Return the error class for an exception from the user's code, and a hint to add to its message."""
     if error.type == "ModuleNotFoundError":
         module = _NO_MODULE.match(error.message)
         return (
@@ -111,7 +111,7 @@ def of_exception(
 
 
 def _only_in_a_text(error: RemoteTraceback) -> str:
-    """A variable of the notebook that a task looked up in vain; empty if there is none."""
+    """The notebook variable that a task's string of code failed to find; empty if there is none."""
     found = _UNDEFINED.search(error.message) if error.type.rpartition(".")[2] in _LOOKED_UP else None
     name = next(filter(None, found.groups()), "") if found else ""
     return name if name in vars(sys.modules["__main__"]) else ""
@@ -124,7 +124,7 @@ def _why_not_seen(name: str, kind: str) -> str:
 
 
 def _file_here(error: RemoteTraceback, original: BaseException | None) -> str:
-    """The file or folder that a sandbox did not find and this machine has; empty if there is none."""
+    """The file or folder that a sandbox lacks and this machine has; empty if there is none."""
     if error.type not in ("FileNotFoundError", "NotADirectoryError") and not _ABSENT.search(error.message):
         return ""
     named = (
@@ -150,7 +150,7 @@ def _bring(path: str) -> str:
 
 
 def of_process(code: int, memory: int, used: int | None) -> Cause:
-    """Why one of a sandbox's processes died, by its exit code, negative for a signal."""
+    """Why one of a sandbox's processes died, judging by its exit code (negative for a signal)."""
     if code == -signal.SIGKILL and used is not None and used >= NEARLY_ALL * memory:
         return TaskOutOfMemory, out_of_memory(memory, used)
     if code < 0:
@@ -166,9 +166,9 @@ def _signal(number: int) -> str:
 
 
 def of_sandbox(reply: Reply, memory: int, seconds: int) -> Cause:
-    """Why a sandbox could not answer."""
+    """Why a sandbox could not reply."""
     kind, message, begun = _platform_error(reply.payload)
-    # What AWS reports is the exit of the process; only the memory it used tells why it was killed.
+    # AWS reports only that the process exited; the memory it used tells why it was killed.
     used = reply.report.max_memory_mb if reply.report else None
     full = used is not None and used >= memory
     if kind == "Sandbox.Timedout" or "Task timed out after" in message:
@@ -195,5 +195,5 @@ def _platform_error(payload: bytes) -> tuple[str, str, bool]:
         kind, message = str(fields.get("errorType") or ""), str(fields.get("errorMessage") or "")
     except (ValueError, AttributeError):
         return "", payload[:200].decode("utf-8", "replace"), True
-    # An exception while the worker was imported has all the fields of one in a call but no request.
+    # An exception during the worker's import has all fields of an exception in a call except the request ID.
     return kind, message, fields.get("requestId") != ""

@@ -1,6 +1,6 @@
-"""Fills the lanes: how many invocations may be in flight, how many tasks go into each, and which get a copy.
+"""Fills the lanes: how many invocations may be in flight, how many tasks each gets, and which are copied.
 
-Used by the job's own thread alone.
+Used only by the job's own thread.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from lithops_magic.engine.job.task import Task
 
 _CHUNK_PATIENCE = 0.005
 _LONGEST_REACH = 256
-"""Items asked for at most because values of those before were in the cache: they are in memory until they are sent."""
+"""Maximum items requested because earlier ones were cached: each stays in memory until it is sent."""
 
 _PORTION = 1000
-"""Items taken at a time where all are there: as tasks they need less memory than on the way to that."""
+"""Items taken at a time if all are available: as tasks they need less memory than in transit."""
 
 
 class Filling:
@@ -36,13 +36,13 @@ class Filling:
     Parameters
     ----------
     job
-        What is left, and whether the job is over.
+        Knows what remains, and whether the job is over.
     source
         Asked for the items that can be sent soon.
     intake
-        Makes them tasks.
+        Turns them into tasks.
     lanes
-        Where tasks wait.
+        Hold the waiting tasks.
     paces, stragglers
         Know how long tasks take.
     parcels, cached
@@ -80,11 +80,11 @@ class Filling:
         self._began, self._replies = 0.0, 0
         self._pulled_at = 0.0
         self._look_at = 0.0
-        """When stragglers are looked for next."""
+        """When to look for stragglers next."""
 
     @property
     def moving(self) -> int:
-        """What is on its way to or from S3."""
+        """Transfers to or from S3 in progress."""
         return self._parcels.pending + self._cached.pending
 
     def begin(self, now: float) -> None:
@@ -92,7 +92,7 @@ class Filling:
         self._began, self._replies = now, self._referee.replies
 
     def pull(self) -> None:
-        """Take the items that are ready."""
+        """Take the available items."""
         now = self._job.time.now()
         self._pulled_at = now
         if self._job.bursts and not self._job.running and not self._lanes.waiting:
@@ -106,7 +106,7 @@ class Filling:
         Raises
         ------
         BudgetSpent
-            Nothing is in flight, and nothing more can be paid for.
+            Nothing is in flight, and the budget allows nothing more.
         """
         now = self._job.time.now()
         if self._job.over:
@@ -120,9 +120,9 @@ class Filling:
             self._back_up(now)
 
     def patience(self, now: float) -> float | None:
-        """Seconds until something can be sent without news; None if that takes news."""
+        """Seconds until something can be sent without news; None if it takes news."""
         pauses = [self._pause(lane, now) for lane in self._lanes if lane.ready and lane.waiting]
-        # Items are not asked for during a pause either.
+        # No items are requested during a pause, either.
         if not self._source.last and (pause := self._lanes.first.link.allowance.pause(now)):
             pauses.append(pause)
         pauses += [rest for lane in self._lanes if (rest := lane.next_rested(now)) is not None]
@@ -131,7 +131,7 @@ class Filling:
         return min(pauses, default=None)
 
     def _pause(self, lane: Lane, now: float) -> float:
-        """How long a lane with waiting tasks can be left alone; its limit may also grow without news."""
+        """How long a lane with waiting tasks can be left alone; its limit can also grow with time."""
         at_limit = len(lane.flights) >= self._limit(lane, now)
         return max(TICK if at_limit else _CHUNK_PATIENCE, lane.link.allowance.pause(now))
 
@@ -154,11 +154,11 @@ class Filling:
         lane.link.allowance.filled(now, bool(lane.waiting))
 
     def _ask(self, limit: int) -> None:
-        """Ask for the items that can be sent soon; not for each by itself, which would cost more than sending it."""
+        """Request the items that can be sent soon, in batches: one request per item would cost more than sending it."""
         lane = self._lanes.first
         wanted = self._chunk_size(lane) * (max(0, limit - len(lane.flights)) + 1)
         if self._source.owned:
-            # As long as values are there, a few at a time would take long.
+            # During a run of cache hits, small batches would be slow.
             wanted = max(wanted, min(_LONGEST_REACH, 2 * self._cached.lately))
         self._cached.lately = 0
         at_hand = len(lane.waiting) + self._source.asked + self.moving
@@ -170,7 +170,7 @@ class Filling:
             wanted -= _PORTION
 
     def _limit(self, lane: Lane, now: float) -> int:
-        """Invocations that may be in flight on a lane."""
+        """Maximum invocations in flight on a lane."""
         first = self._lanes.first
         limit: float = lane.link.allowance.allowed(now)
         if lane is first and self._pace(lane).tiny:
@@ -182,7 +182,7 @@ class Filling:
         return int(limit)
 
     def _affordable(self, lane: Lane) -> float:
-        """Invocations that the job's money allows in flight."""
+        """Invocations in flight that the budget allows."""
         return self._budget.affordable(self._job.snapshot(), lane.link.endpoint, self._chunk_size(lane))
 
     def _check_budget(self, lane: Lane) -> None:
@@ -190,22 +190,22 @@ class Filling:
             raise self._budget.spent(self._job.snapshot())
 
     def _ripe(self, lane: Lane, size: int, now: float) -> bool:
-        """Whether the next chunk is full, or will not soon be fuller."""
+        """Whether the next chunk is full, or unlikely to fill up soon."""
         full = self._source.last or not self._source.asked or len(lane.waiting) >= size
         return full or now - self._pulled_at >= _CHUNK_PATIENCE
 
     def _pace(self, lane: Lane) -> Chunks:
-        """What is known of the tasks that are next."""
+        """What is known about the duration of the next tasks."""
         return self._paces.of(lane.waiting[0].kind) if lane.waiting else self._paces.latest
 
     def _chunk_size(self, lane: Lane, taken: int = 0) -> int:
-        """Tasks for the next invocation; `taken`: those that are queued no more, which the job does not know yet."""
+        """Tasks for the next invocation; `taken`: tasks already removed from the queue but unknown to the job."""
         queued = self._job.queued
         remaining = None if queued is None else queued - taken
         return self._pace(lane).size(remaining, self._lanes.first.link.allowance.limit)
 
     def _back_up(self, now: float) -> None:
-        """Send copies of invocations that take far too long, where there is room for them."""
+        """Send copies of stragglers if there is room."""
         if now < self._look_at:
             return
         self._look_at = now + stragglers.PERIOD
@@ -219,7 +219,7 @@ class Filling:
                     room -= self._copy(lane, flight, room)
 
     def _copy(self, lane: Lane, flight: Flight, room: int) -> int:
-        """Send copies of an invocation's tasks, side by side if there is room for that; return how many there are."""
+        """Send copies of an invocation's tasks, in parallel if there is room; return how many there are."""
         flight.copied += 1
         tasks = flight.uncopied()
         self._job.publish(ev.BackedUp([task.index for task in tasks]))

@@ -1,6 +1,6 @@
-"""Makes items tasks: each is encoded, or brought to S3, or found in the cache, and waits in a lane to be sent.
+"""Turns items into tasks: each is encoded, uploaded to S3, or found in the cache, and waits in a lane to be sent.
 
-Used by the job's own thread alone.
+Used only by the job's own thread.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ from lithops_magic.errors import ItemError, LithopsMagicError, PackageError, Ser
 
 
 class Intake:
-    """Has the function get what each item needs before the item is sent.
+    """Ensures the function has what each item needs before the item is sent.
 
     Parameters
     ----------
     job
-        Where tasks are counted.
+        Counts tasks.
     function
-        What runs on every item.
+        The function that runs on every item.
     source
         The items.
     lanes
-        Where tasks wait, and which are told what a function needs.
+        Hold the waiting tasks, and are told what a function needs.
     parcels
-        Brings what is large to S3.
+        Uploads large items to S3.
     cached
-        Has values that were computed before.
+        Holds values that were computed before.
     journal
-        Notes what another process would need to go on.
+        Records what another process would need to continue.
     paces
-        Told how much of a request tasks may fill.
+        Told how much of a request is available for tasks.
     versions
         Told which packages the function needs.
     """
@@ -67,7 +67,7 @@ class Intake:
         versions: Versions,
     ) -> None:
         self.requests = Requests(b"")
-        """Of the function as it was placed last."""
+        """Of the function as last placed."""
         self._job = job
         self._function = function
         self._source = source
@@ -81,18 +81,18 @@ class Intake:
         self._cargo = Cargo(function.need)
 
     def supply_first(self) -> None:
-        """Have the function get what the next item needs, if there is one, before it is deployed."""
+        """Supply what the next item needs, if there is one, before the function is deployed."""
         if (taken := self._source.first()) is not None:
-            with contextlib.suppress(PackageError):  # told when it is that item's turn
+            with contextlib.suppress(PackageError):  # reported when it is that item's turn
                 self._supply(taken)
 
     def _supply(self, taken: Taken) -> bool:
-        """Have the function get what an item needs; whether that is more than it had.
+        """Supply what an item needs; return whether that was new.
 
         Raises
         ------
         PackageError
-            It cannot be shipped.
+            A need cannot be shipped.
         """
         reach = taken.prepared.reach if isinstance(taken.prepared, Prepared) else None
         if reach is None or not self._cargo.grows(reach):
@@ -104,7 +104,7 @@ class Intake:
         return True
 
     def place(self) -> Place | None:
-        """The job's place in S3, where the function that was deployed last finds it."""
+        """The job's place in S3, where the function that was deployed last can read it."""
         store = self._lanes.first.link.endpoint.store
         if store is None:
             return None
@@ -112,7 +112,7 @@ class Intake:
         return Place.of_job(store, job.id, after=options.keep_after, key=job.key, rules=options.keeping)
 
     def place_function(self) -> None:
-        """Bring the function to where the sandboxes will find it."""
+        """Put the function where sandboxes will find it."""
         place = self.place()
         if place is not None:
             self._job.download = place.download
@@ -122,7 +122,7 @@ class Intake:
         self._job.publish(ev.Phase(""))
 
     def _uploading(self) -> Callable[[int], None]:
-        """Say how much of the function is sent, if that may take a while: what S3 has is not sent again."""
+        """Return a callback that reports upload progress if there is much to send: S3 may have the function already."""
         sent = 0
 
         def sending(octets: int) -> None:
@@ -134,13 +134,13 @@ class Intake:
         return sending
 
     def take(self) -> None:
-        """Make the items that are ready tasks."""
+        """Turn the available items into tasks."""
         for taken in self._source.take():
             self._add(taken)
         self._cached.fetch()
 
     def exhausted(self, error: BaseException | None) -> None:
-        """Note that no items follow; `error` ended them."""
+        """Note that there are no more items; `error`, if any, ended them."""
         self._source.last = True
         if error is None:
             self._journal.counted()
@@ -153,7 +153,7 @@ class Intake:
         if task is None:
             return
         if self._cached.has(task, taken):
-            # Another process that goes on with the job must know the item as well, but for one that went through S3.
+            # Another process that resumes the job needs the item, too, unless it went through S3.
             with contextlib.suppress(ItemTooLarge):
                 task.fragment = b'{"id":%d}' % task.index
                 task.fragment = fragment(task.index, taken.prepared, self.requests.room)
@@ -162,7 +162,7 @@ class Intake:
         self._queue(task, taken)
 
     def _queue(self, task: Task, taken: Taken) -> None:
-        """Have a task sent."""
+        """Queue a task for sending."""
         try:
             if isinstance(taken.prepared, SerializationError):
                 raise taken.prepared
@@ -183,7 +183,7 @@ class Intake:
         self._job.fail(task, verdicts.make(ItemError, task, str(error)), sent=False)
 
     def _redeploy(self, taken: Taken) -> None:
-        """Deploy a function that has what this item needs, if no item before needed it; what is in flight stays."""
+        """Deploy a function with what this item is the first to need; invocations in flight are left alone."""
         if isinstance(taken.prepared, Prepared) and self._cargo.shares(taken.prepared):
             self._job.publish(ev.Noted(same_numbers("items share a generator, and each gets it in its original state")))
         if not self._supply(taken):
@@ -194,11 +194,11 @@ class Intake:
         self.place_function()
 
     def upload(self, lane: Lane, task: Task, *, recheck: bool = False) -> None:
-        """Bring a task's item to S3; `again` because a sandbox did not find it, or the function, there."""
+        """Upload a task's item to S3; `recheck`: a sandbox did not find it, or the function, there."""
         self._parcels.upload(lane, task, self.requests, recheck=recheck)
 
     def uploaded(self, message: Uploaded) -> None:
-        """Have a task sent whose item is in S3."""
+        """Queue a task whose item was uploaded to S3."""
         self._parcels.received(message)
         task, encoded = message.task, message.fragment
         if isinstance(encoded, LithopsMagicError):
@@ -210,7 +210,7 @@ class Intake:
             message.lane.waiting.append(task)
 
     def recollected(self, message: Recollected) -> None:
-        """Record values from the cache; what did not come is computed."""
+        """Record values from the cache; those that did not arrive are computed."""
         self._cached.received(message)
         found = message.found
         if found and self._job.recall(

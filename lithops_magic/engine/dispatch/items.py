@@ -1,7 +1,7 @@
-"""Takes items as a `for` loop would: each is pickled before the next is asked for, in the context of the caller.
+"""Takes items as a `for` loop would: each is pickled before the next is requested, in the caller's context.
 
-Items that are all there are taken by the job's own thread. All others are taken in the caller's thread while it waits
-for the job, and in a thread of their own only where nobody waits: results must not wait for items.
+Items that all exist already are taken by the job's own thread. Others are taken in the caller's thread while it waits
+for the job, and in a separate thread only if no one waits: results must not wait for items.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ _UNCHANGING = (bytes, range, str, tuple)
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """There are items to take."""
+    """Items are available."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exhausted:
-    """The iterator has ended, by itself or by `error`."""
+    """The iterator has ended, normally or with `error`."""
 
     error: BaseException | None = None
 
 
 class Taken(NamedTuple):
-    """An item: itself if the job owns it, else as it was when it was taken."""
+    """An item: the object itself if the job owns it, else its state when it was taken."""
 
     item: Any
     prepared: Prepared | SerializationError
     """What is sent, or why it cannot be."""
     key: Key | None = None
-    """Names its value in the cache."""
+    """Its key in the cache."""
     octets: int = 0
-    """Bytes of data in S3, or elsewhere, that it refers to."""
+    """Bytes of external data, in S3 or elsewhere, that it refers to."""
 
 
 class Items:
     """What a job runs over.
 
-    A collection is copied at once, not deeply: what becomes of it later is nothing to the job. Anything else is
-    iterated over as it is.
+    A collection is copied at once, but not deeply, so that later changes to it do not affect the job. Anything else is
+    iterated as is.
 
     Parameters
     ----------
@@ -63,25 +63,25 @@ class Items:
     Raises
     ------
     MisuseError
-        It is none.
+        It is not iterable.
     """
 
     def __init__(self, items: Iterable[Any]) -> None:
         self.owned: Sequence[Any] | None = None
-        """The job's own copy; None if items come one by one."""
+        """The job's own copy; None if items arrive one by one."""
         error: BaseException | None = None
         if type(items) in _UNCHANGING:
             self.owned = items  # type: ignore[assignment]
         elif _is_array(items):
-            # Rows are views: a copy of the list of them would change with the array.
+            # Rows are views, so that a copied list of rows would still change with the array.
             self.owned = items.copy()  # type: ignore[attr-defined]
         elif isinstance(items, Sequence | Set | Mapping | MappingView) or _is_table(items):
             self.owned, error = _copy(items)
         self.total = _length(items) if self.owned is None else len(self.owned)
-        """Their number, as far as it is known; an iterable may be wrong about its own."""
+        """Their number if known; an iterable may misreport its own."""
         self.iterator = _iterate(items if self.owned is None else self.owned)
         self.complete = self.owned is not None and error is None
-        """Whether they are all there, and nothing was raised on the way to the last."""
+        """Whether all of them are here, and none raised."""
         if error is not None:
             self.iterator = _ending(self.iterator, error)
 
@@ -108,40 +108,40 @@ def _iterate(items: Iterable[Any]) -> Iterator[Any]:
         return iter(items)
     except TypeError as error:
         if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
-            raise  # it comes from the user's own __iter__
+            raise  # the user's own __iter__ raised
     raise MisuseError(f"map: items must be iterable, not {glance(items)}")
 
 
 def _length(items: Iterable[Any]) -> int | None:
     try:
         return len(items) if isinstance(items, Sized) else None
-    except Exception:  # tqdm of a generator has a len() that it does not know
+    except Exception:  # the len() of a tqdm over a generator raises
         return None
 
 
 def _is_array(items: object) -> bool:
-    """Whether it is a numpy array, and not one of a file, which may be larger than memory."""
+    """Whether it is a numpy array in memory, as opposed to one in a file, which may be larger than memory."""
     kind = next((kind for kind in type(items).__mro__ if kind.__module__.partition(".")[0] == "numpy"), None)
     return kind is not None and kind.__name__ != "memmap" and getattr(items, "ndim", 0) > 0 and hasattr(items, "copy")
 
 
 def _is_table(items: object) -> bool:
-    """Whether it is a pandas object whose iteration gives labels or values that are there already."""
+    """Whether it is a pandas object that iterates over labels or values already in memory."""
     kind = type(items)
     return kind.__module__.partition(".")[0] == "pandas" and (hasattr(kind, "iloc") or hasattr(kind, "get_loc"))
 
 
 class Source:
-    """An iterator that is advanced only as far as it is asked.
+    """An iterator that is advanced only as far as requested.
 
     Parameters
     ----------
     items
-        What is iterated over.
+        What to iterate over.
     waits
-        Whether the thread that makes the source is going to `serve` it.
+        Whether the thread that creates the source will `serve` it.
     name
-        Returns what names an item's value in the cache; None if nothing does.
+        Returns the cache key of an item's value; None if nothing does.
     """
 
     def __init__(
@@ -159,24 +159,24 @@ class Source:
         self._owed = 0
         self._deliver: Callable[[Pulled | Exhausted], None] = lambda _: None
         self.asked = 0
-        """Items asked for and not taken yet."""
+        """Items requested and not taken yet."""
         self.last = False
-        """Whether nothing more comes, which the owner sets."""
+        """Set by the owner once nothing more comes."""
 
     @property
     def owned(self) -> bool:
-        """Whether the items are all there, so that to take more of them is of no consequence."""
+        """Whether all items exist, so that taking more of them has no side effects."""
         return self._owned
 
     def start(self, deliver: Callable[[Pulled | Exhausted], None]) -> None:
-        """Begin; `deliver` may be called from another thread."""
+        """Start; `deliver` may be called from another thread."""
         self._deliver = deliver
         if not self._owned and self._server is None:
             run = self._context.run
             threading.Thread(target=run, args=(self._run,), name="lithops-magic-items", daemon=True).start()
 
     def ask(self, items: int) -> bool:
-        """Ask for `items` more; return whether they are ready to be taken already."""
+        """Request `items` more; return whether they are available already."""
         if items <= 0 or self.last or self._ended:
             return False
         self.asked += items
@@ -187,25 +187,25 @@ class Source:
         return False
 
     def first(self) -> Taken | None:
-        """The next item, which stays; None if it is not ready."""
+        """The next item, which is not removed; None if it is not available."""
         return self._ready[0] if self._ready else None
 
     def take(self) -> Iterator[Taken]:
-        """Yield the items that are ready."""
+        """Yield the available items."""
         self._announced = False
         while self._ready:
             self.asked -= 1
             yield self._ready.popleft()
 
     def stop(self) -> None:
-        """End, at the latest when the iterator returns its next item."""
+        """Stop, at the latest when the iterator returns its next item."""
         self.last = True
         self._wanted.put(None)
 
     def serve(self, seconds: float) -> bool:
-        """Take items for a while, or wait to be asked for some; False if this is not the thread that does, or the end.
+        """Take items for a while, or wait for a request; False if another thread does this, or at the end.
 
-        What the iterator raises is the job's end, and an interrupt is the caller's as well.
+        An exception from the iterator ends the job; an interrupt is also raised in the caller.
         """
         __tracebackhide__ = True
         if threading.get_ident() != self._server or self.last:
@@ -232,13 +232,13 @@ class Source:
                 return
 
     def _pull(self, wanted: int) -> bool:
-        """Advance the iterator; whether it may have more."""
+        """Advance the iterator; return whether it may have more."""
         __tracebackhide__ = True
         try:
             for item in itertools.islice(self._items, wanted):
                 self._ready.append(self._taken(item))
                 wanted -= 1
-                # At once: the next item of a slow iterator may be hours away. Only once for all that are not taken yet.
+                # Announce at once, since a slow iterator's next item may be hours away, but only once per batch.
                 if not self._announced:
                     self._announced = True
                     self._deliver(Pulled())
@@ -256,7 +256,7 @@ class Source:
         return not wanted
 
     def _taken(self, item: Any) -> Taken:
-        # At the same moment: it is the item's value now that the task is given.
+        # Computed now, because the task gets the item as it is at this moment.
         key = self._name(item) if self._name else None
         try:
             prepared = prepare(item)

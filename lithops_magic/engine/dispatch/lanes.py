@@ -1,4 +1,4 @@
-"""The ways to a job's functions: one, and more with more memory where tasks ran out of it."""
+"""The routes to a job's functions: one, and others with more memory if tasks ran out of it."""
 
 from __future__ import annotations
 
@@ -27,32 +27,32 @@ class Flight:
     endpoint: Endpoint
     sent_at: float
     copied: int = 0
-    """Copies that were sent of its tasks, itself among them if it is one."""
+    """Number of copies sent of its tasks, including itself if it is one."""
     name: str = field(default_factory=request_name)
-    """Of its request: the reply must answer to it."""
+    """Unique name of its request, which the reply must quote."""
     to: FunctionCopy = field(default_factory=FunctionCopy)
-    """The copy of the function that it was sent to."""
+    """The copy of the function it was sent to."""
 
     def undecided(self) -> list[Task]:
-        """The tasks that have no outcome yet and, once this has landed, no copy that may still bring one."""
+        """The tasks without an outcome and, once this has landed, without a copy that may still bring one."""
         return [task for task in self.tasks if not task.settled and not task.flights]
 
     def uncopied(self) -> list[Task]:
-        """The tasks that have no outcome yet, and no other invocation that may bring one."""
+        """The tasks without an outcome and without another invocation that may bring one."""
         return [task for task in self.tasks if not task.settled and task.flights == 1]
 
 
 class Lane:
-    """The tasks that wait for one function and the invocations in flight to it.
+    """The tasks waiting for one function, and the invocations in flight to it.
 
     Parameters
     ----------
     backend
         Where the function runs.
     notify
-        Told each step of connecting; an empty text when it is done.
+        Told each step of connecting; an empty string when done.
     clock
-        By which invocations are sent.
+        Clock by which invocations are sent.
     """
 
     def __init__(self, backend: Backend, notify: Callable[[str], None], clock: Clock = CLOCK) -> None:
@@ -61,26 +61,26 @@ class Lane:
         self._clock = clock
         self.waiting: deque[Task] = deque()
         self.resting: list[tuple[Task, float]] = []
-        """Tasks that lost an attempt to what may be an outage, and the share of their attempts that they have lost."""
+        """Tasks that lost an attempt to a possible outage, and the share of their attempts they have used up."""
         self.flights: dict[Flight, None] = {}
-        """In the order in which they were sent."""
+        """In the order sent."""
         self.ready = False
         """Whether its function is deployed."""
 
     def wake(self, now: float) -> None:
-        """Put the tasks that have rested long enough back at the head of the queue."""
+        """Put tasks that have rested long enough back at the head of the queue."""
         if not self.resting:
             return
         rested = [task for task, share in self.resting if not self.link.rest(share, now)]
         self.resting = [entry for entry in self.resting if self.link.rest(entry[1], now)]
         if self.link.silent:
-            # Whoever has lost nothing yet is a better probe.
+            # Behind those that have lost nothing yet, which make better probes.
             self.waiting.extend(rested)
         else:
             self.waiting.extendleft(reversed(rested))
 
     def next_rested(self, now: float) -> float | None:
-        """Seconds until one has; None if none rests."""
+        """Seconds until the next task has rested long enough; None if none rests."""
         return min((self.link.rest(share, now) for _, share in self.resting), default=None)
 
     def take(self, size: int, fit: Callable[[Sequence[int]], int]) -> list[Task]:
@@ -89,9 +89,9 @@ class Lane:
         Parameters
         ----------
         size
-            The most tasks it may have.
+            The maximum number of tasks.
         fit
-            Tells how many tasks, of the given encoded sizes, fit in one request.
+            Returns how many of the tasks, given their encoded sizes, fit in one request.
         """
         waiting = self.waiting
         if waiting[0].alone or size == 1:
@@ -103,7 +103,7 @@ class Lane:
         return [waiting.popleft() for _ in range(count)]
 
     def launch(self, tasks: list[Task], *, copied: int = 0) -> Flight:
-        """Record that `tasks` are sent in one invocation, `copied` times before or now as copies."""
+        """Record that `tasks` are sent in one invocation; `copied`: number of copies, including this one."""
         now = self._clock.now()
         flight = Flight(self, tasks, self.link.endpoint, now, copied, to=self.link.allowance.take(now))
         for task in tasks:
@@ -119,31 +119,31 @@ class Lane:
             task.flights -= 1
 
     def redirect(self) -> None:
-        """Deploy what the backend has become; what is in flight is still answered."""
+        """Deploy what the backend has become; invocations in flight are still answered."""
         self.link.redirect(self.backend)
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A lane with more memory is ready, or cannot be had."""
+    """A lane with more memory is ready or unavailable."""
 
     lane: Lane
     error: Exception | None
 
 
 class Lanes:
-    """All lanes of a job, those with more memory after those with less.
+    """All lanes of a job, by increasing memory.
 
     Parameters
     ----------
     backend
-        Where the first one's function runs.
+        Where the first lane's function runs.
     notify
-        Told each step of connecting to that.
+        Told each step of connecting to the first one.
     deliver
-        Called, from another thread, when a further lane is ready or cannot be had.
+        Called, from another thread, when a further lane is ready or unavailable.
     clock
-        By which invocations are sent.
+        Clock by which invocations are sent.
     """
 
     def __init__(
@@ -166,17 +166,17 @@ class Lanes:
 
     @property
     def waiting(self) -> int:
-        """Tasks that wait to be sent."""
+        """Tasks waiting to be sent."""
         return sum(len(lane.waiting) + len(lane.resting) for lane in self._all)
 
     @property
     def in_flight(self) -> int:
-        """Invocations that were sent and not answered."""
+        """Invocations sent and not yet answered."""
         return sum(len(lane.flights) for lane in self._all)
 
     def overdue(self, now: float) -> list[Flight]:
-        """The invocations of which nothing was heard for longer than they can take."""
-        # In each lane they are in the order in which they were sent, and take the same time at most.
+        """The invocations that have gone unanswered for longer than they can take."""
+        # In each lane they are in the order sent and have the same time limit.
         return [
             flight
             for lane in self._all
@@ -184,15 +184,15 @@ class Lanes:
         ]
 
     def oldest(self) -> float | None:
-        """When the oldest invocation in flight was sent; may be called from any thread."""
+        """When the oldest invocation in flight was sent; callable from any thread."""
         try:
             firsts = [flight for lane in self._all for flight in itertools.islice(lane.flights, 1)]
-        except RuntimeError:  # one is sent or answered at this moment
+        except RuntimeError:  # one was sent or answered just now
             return None
         return min((flight.sent_at for flight in firsts), default=None)
 
     def larger(self, lane: Lane, factor: float | None) -> Lane:
-        """Return the lane for tasks that ran out of memory on `lane`: with `factor` times as much, if AWS has that."""
+        """Return the lane for tasks that ran out of memory on `lane`: with `factor` times as much, if AWS allows it."""
         if following := self._all[self._all.index(lane) + 1 :]:
             return following[0]
         backend = lane.backend.larger(factor) if factor else None
@@ -204,12 +204,12 @@ class Lanes:
         return larger
 
     def opened(self, message: Opened) -> None:
-        """Begin to use a lane.
+        """Start using a lane.
 
         Raises
         ------
         InvokeError
-            It cannot be had.
+            It is unavailable.
         """
         if (error := message.error) is not None:
             raise InvokeError(f"The function with more memory (retry_memory) cannot be deployed: {error}") from error
@@ -217,20 +217,20 @@ class Lanes:
         message.lane.redirect()
 
     def need(self, need: Need) -> None:
-        """Have functions that are deployed from now on meet `need`."""
+        """Have functions deployed from now on meet `need`."""
         for lane in self._all:
             lane.backend = lane.backend.needing(need)
             if not lane.ready and lane is self.first:
                 lane.link.backend = lane.backend
 
     def clear(self) -> None:
-        """Send nothing more."""
+        """Discard all waiting tasks."""
         for lane in self._all:
             lane.waiting.clear()
             lane.resting.clear()
 
     def close(self) -> None:
-        """Abandon what is in flight."""
+        """Abandon invocations in flight."""
         for lane in self._all:
             lane.link.close()
 
@@ -244,4 +244,4 @@ class Lanes:
 
 
 def _silent(_: str) -> None:
-    """The job is running: a step toward another function is not its phase."""
+    """Say nothing: the job is running, and connecting to another function is not a phase of it."""

@@ -1,9 +1,9 @@
-"""Runs one job: receives what happens, and has items taken, lanes filled and answers judged.
+"""Runs one job: receives messages, and has items taken, lanes filled and replies judged.
 
-All decisions are taken by one thread per job. Whatever happens elsewhere (answers on awscrt's thread, items, transfers,
-looks at S3, a user's cancel) only puts a message into its inbox, whose order is the order of the job's events. A task
-is always in exactly one place: waiting or resting in a lane, in flight, in a transfer, or settled; `Job.running` counts
-what is in flight or in transfer, and the loop ends when nothing is anywhere.
+One thread per job makes all decisions. Everything that happens elsewhere (replies on awscrt's thread, items, transfers,
+S3 polls, a cancellation by the user) only puts a message into its inbox, whose order is the order of the job's events.
+A task is always in exactly one place: waiting or resting in a lane, in flight, in a transfer, or settled;
+`Job.running` counts tasks in flight or in transfer, and the loop ends when no task is in any of these places.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from lithops_magic.engine.wire.function import Function
 from lithops_magic.errors import InvokeError
 
 _WATCH = 5.0
-"""Seconds between two looks for invocations that are overdue."""
+"""Seconds between checks for overdue invocations."""
 _FIRST = 4
-"""Items asked for before it is known how many can be sent."""
+"""Items requested before it is known how many can be sent."""
 _CROWD = 32
-"""Invocations in flight from which answers are left to gather: each by itself costs two switches between threads."""
+"""Invocations in flight from which on replies are batched: each one alone costs two thread switches."""
 _GATHERING, _LONGEST_GATHERING = 1e-5, 0.01
-"""Seconds that they are left, per invocation in flight and at most: no invocation notices, none is as short."""
+"""Seconds for which replies are batched, per invocation in flight and at most: too short to delay any invocation."""
 _ROUND = 0.05
-"""Seconds for which messages are handled before more is sent: sandboxes must not wait for thousands of others."""
+"""Seconds spent on messages before more is sent: sandboxes must not wait while thousands of messages are handled."""
 
 
 class _Cancel:
@@ -56,24 +56,24 @@ _Message = Answer | Fetched | Uploaded | Recollected | Pulled | Exhausted | Open
 
 
 class Scheduler:
-    """One daemon thread per job; everything it decides on arrives through one queue.
+    """One daemon thread per job; everything it acts on arrives through one queue.
 
     Parameters
     ----------
     job
         Where results and events go.
     function
-        What runs on every item.
+        The function that runs on every item.
     source
         The items.
     backend
         Where it runs.
     processes
-        Tasks that one sandbox runs at the same time.
+        Tasks that one sandbox runs in parallel.
     journal
-        Notes what another process would need to go on.
+        Records what another process would need to continue.
     keys
-        Name the job's values in the cache; None if it uses none.
+        Computes cache keys of the job's values; None if it uses no cache.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Scheduler:
         self._cached = Cached(job, keys, lifetime, self._inbox.put) if keys and lifetime else Uncached()
         self._lanes = Lanes(backend, self._notify, self._inbox.put, job.time)
         self._parcels = Parcels(function, self._inbox.put)
-        # With retries=0 no task may run twice, and one that is lost must take no other with it: each travels alone.
+        # With retries=0 no task may run twice, and a lost invocation must affect only one task: chunks of one.
         paces = Paces(job.options.chunksize or (1 if job.options.retries == 0 else None), 0, processes)
         versions, stragglers = Versions(function.need), Stragglers()
         self._intake = Intake(
@@ -116,15 +116,15 @@ class Scheduler:
             self._invoke,
         )
         self._delivered = self._deliver
-        """The same object for all: each that is made is one more for the garbage collector."""
+        """One object for all calls: each new one is more work for the garbage collector."""
         self._behind = False
-        """Whether more had arrived than the last round took."""
+        """Whether more messages had arrived than the last round handled."""
         self._told = 0
-        """Invocations in flight, as the job knows."""
+        """Invocations in flight, as last published."""
         job.on_cancel = lambda: self._inbox.put(_Cancel())
 
     def start(self) -> None:
-        """Begin and return at once."""
+        """Start and return immediately."""
         threading.Thread(target=self.run, name="lithops-magic-job", daemon=True).start()
 
     def run(self) -> None:
@@ -153,7 +153,7 @@ class Scheduler:
         self._job.publish(ev.Phase(text))
 
     def _first_item(self) -> list[_Message]:
-        """Have the function get what the first item needs, and return the messages that came meanwhile."""
+        """Supply what the first item needs; return the messages received in the meantime."""
         early: list[_Message] = []
         self._source.start(self._inbox.put)
         if not self._source.ask(_FIRST):
@@ -196,7 +196,7 @@ class Scheduler:
             self._told = in_flight
 
     def _receive(self, patience: float | None) -> None:
-        """Handle what has arrived, for a while at most, or the first that does."""
+        """Handle the messages that have arrived, for a limited time, or wait for the next one."""
         behind, self._behind = self._behind, False
         try:
             with contextlib.suppress(queue.Empty):
@@ -215,7 +215,7 @@ class Scheduler:
             self._job.publish(
                 ev.Noted(f"{plural(overtaken, 'invocation')} overtaken by a copy may still be running, and billed")
             )
-        # Before the end, after which the process may end too.
+        # Before the job ends, because the process may exit then.
         self._cached.close()
         self._job.end()
 
@@ -229,7 +229,7 @@ class Scheduler:
         self._tell_in_flight()
 
     def _watch(self) -> None:
-        """Give up invocations of which nothing was heard for longer than they can take."""
+        """Give up invocations that have gone unanswered for longer than they can take."""
         for flight in self._lanes.overdue(self._job.time.now()):
             lost = kept_results.Unkept(f"there was no reply within {flight.endpoint.patience:.0f} s")
             self._answered(Answer(flight, lost))
@@ -239,7 +239,7 @@ class Scheduler:
         self._lanes.clear()
 
     def _patience(self) -> float | None:
-        """How long to wait for news; None as long as it takes."""
+        """How long to wait for a message; None for no limit."""
         watch = [_WATCH] if self._lanes.in_flight else []
         if not self._job.over and (soon := self._filling.patience(self._job.time.now())) is not None:
             watch.append(soon)
@@ -267,8 +267,8 @@ class Scheduler:
     def _answered(self, answer: Answer) -> None:
         flight, outcome = answer.flight, answer.outcome
         if flight not in flight.lane.flights:
-            return  # it was given up
-        # Tasks behind a broken connection may still bring the results that they keep.
+            return  # it was already given up
+        # Tasks behind a broken connection may still deliver the results they keep in S3.
         tasks = [task.index for task in flight.tasks if not task.settled]
         if self._rescue.takes(tasks, flight.sent_at, outcome, partial(self._deliver, flight)):
             return
@@ -277,7 +277,7 @@ class Scheduler:
         self._referee.answered(answer)
 
     def _deliver(self, flight: Flight, outcome: Outcome) -> bool:
-        """Take an answer; whether it may be the function's own. Called from other threads."""
+        """Receive a reply; return whether it may be the function's own. Called from other threads."""
         answer = Answer.of(flight, outcome, self._job.key)
         self._inbox.put(answer)
         return not answer.foreign

@@ -1,4 +1,4 @@
-"""Decides what becomes of the tasks of every answered invocation: done, failed, or sent again."""
+"""Decides the outcome of every task in an answered invocation: done, failed, or sent again."""
 
 from __future__ import annotations
 
@@ -36,28 +36,28 @@ LEFT = (
     "tasks left this running: {}. It ends when another job starts, and its output is in no task's log: wait for it "
     "in the task that starts it"
 )
-"""What the user is told, once for a job."""
+"""Notes already given to the user: each once per job."""
 
 
 class Referee:
-    """Judges answers one by one and records what they bring in batches: the job's lock is taken once for many.
+    """Judges replies one by one and records them in batches, so that the job's lock is taken once per batch.
 
     Parameters
     ----------
     job
         Where results and events go.
     lanes
-        Where tasks wait that are to be sent again.
+        Hold tasks that are to be sent again.
     parcels
-        Brings values from S3.
+        Downloads values from S3.
     upload
-        Brings a task's item to S3 once more.
+        Uploads a task's item to S3 again.
     paces, stragglers
-        Learn from what is observed.
+        Learn from measured durations.
     versions
-        Compares the packages that sandboxes report.
+        Compares the package versions that sandboxes report.
     cached
-        Keeps values for other jobs.
+        Stores values for later jobs.
     """
 
     def __init__(
@@ -85,23 +85,23 @@ class Referee:
         self._charges: list[tuple[int, ev.Charge]] = []
         self._done: list[tuple[Task, Any, str]] = []
         self._sandboxes: set[str] = set()
-        """Those that have answered."""
+        """Sandboxes that have replied."""
         self.replies = 0
         """Invocations that a worker answered."""
 
     def flush(self) -> None:
-        """Record what was judged since the last time."""
+        """Record what was judged since the last flush."""
         if self._invoked or self._done:
             self._job.record(self._invoked, self._charges, self._done)
             self._invoked, self._charges, self._done = [], [], []
 
     def answered(self, answer: Answer) -> None:
-        """Judge an answer.
+        """Judge a reply.
 
         Raises
         ------
         InvokeError
-            It says that no other invocation can succeed.
+            It shows that no other invocation can succeed.
         """
         flight, outcome = answer.flight, answer.outcome
         if isinstance(outcome, Reply):
@@ -112,13 +112,13 @@ class Referee:
         tasks = flight.undecided()
         throttled = isinstance(outcome, Throttle)
         self._return(flight.lane, tasks, ev.Throttled if throttled else ev.Returned)
-        # What comes from an endpoint that was given up already is not news.
+        # A reply from an endpoint that was already given up no longer matters.
         if flight.endpoint is flight.lane.link.endpoint and not self._job.over:
             flight.lane.link.turned_away(outcome, flight.to)
         return None
 
     def _lost(self, flight: Flight, outcome: Ambiguous) -> None:
-        """Charge an attempt to every task of an invocation that had no answer that can be used."""
+        """Charge an attempt to every task of an invocation without a usable reply."""
         what = "its reply was lost" if isinstance(outcome, Spoilt) else "the connection broke"
         for task in flight.undecided():
             text = f"{what}, and it may have run: {outcome.message}"
@@ -127,7 +127,7 @@ class Referee:
             flight.lane.link.setback(outcome, flight.to)
 
     def fetched(self, message: Fetched) -> None:
-        """Judge a value that came from S3."""
+        """Judge a value downloaded from S3."""
         self._parcels.received(message)
         if not message.task.settled:
             self._judged(message.lane, message.task, message.verdict)
@@ -135,7 +135,7 @@ class Referee:
     def _replied(self, flight: Flight, outcome: Reply, worker: WorkerReply | None) -> None:
         try:
             bill, judged, notes = self._judge(flight, outcome, worker)
-        except Exception as error:  # whatever a reply says, it is its own invocation's loss
+        except Exception as error:  # a bad reply must cost only its own invocation
             return self._lost(flight, Spoilt(f"the function's reply is not valid: {error!r}"))
         self._invoked.append(bill.event)
         if worker is not None and worker.error:
@@ -146,7 +146,7 @@ class Referee:
             self._job.publish(ev.Noted(note))
         if worker is not None and worker.outcomes:
             pace = self._paces.of(flight.tasks[0].kind)
-            # While a task waits for a CPU that others use, no time of its own passes.
+            # Time spent waiting for a CPU that others use does not count as the task's own.
             seconds = bill.event.serial_seconds or bill.event.task_seconds
             first = worker.sandbox not in self._sandboxes
             self._sandboxes.add(worker.sandbox)
@@ -154,7 +154,7 @@ class Referee:
             self._stragglers.observe(flight, self._job.time.now())
             self.replies += 1
         for task, verdict in zip(flight.tasks, judged, strict=True):
-            # A copy may have been faster.
+            # A copy may have finished first.
             if not task.settled:
                 if not isinstance(verdict, verdicts.NotRun):
                     charge = bill.charge(task.index, self._job.began)
@@ -166,7 +166,7 @@ class Referee:
     def _judge(
         self, flight: Flight, outcome: Reply, worker: WorkerReply | None
     ) -> tuple[Bill, list[verdicts.Verdict], list[str]]:
-        """Read an answer, and change nothing yet: what it cost, what it means for each task, what the user is told."""
+        """Read a reply without changing anything: its cost, its meaning for each task, and notes for the user."""
         bill, limits = Bill.of(outcome, worker, flight.endpoint), flight.endpoint.limits
         notes = list(self._versions.differences(worker, flight.endpoint.notes, flight.endpoint.differences))
         if worker is not None and worker.left and not self._left_is_told:
@@ -193,7 +193,7 @@ class Referee:
             case verdicts.Final(error) if not (options.retry_errors and isinstance(error, RemoteError)):
                 self._fail(lane, task, error)
             case _ if task.flights:
-                return  # its copy may do better
+                return  # its copy may still succeed
             case verdicts.Missing() if task.lost < max(1, options.retries):
                 task.lost += 1
                 self._job.publish(ev.Retried([task.index]))
@@ -209,7 +209,7 @@ class Referee:
                 self._return(lane, [task], ev.Returned)
 
     def _lose(self, lane: Lane, task: Task, error: TaskError, *, rest: bool = False) -> None:
-        """Charge a lost attempt to a task, and try again if it has one left; `rest`: not at once in an outage."""
+        """Charge a lost attempt to a task, and retry it if attempts are left; `rest`: with a delay during an outage."""
         task.lost += 1
         options = self._job.options
         if task.lost <= options.retries and not self._job.over:
@@ -230,12 +230,12 @@ class Referee:
         self._job.fail(task, error)
 
     def _supplemented(self, lane: Lane, task: Task, error: TaskError, not_found: Asked) -> bool:
-        """Whether a failed task is to run again with packages that it asked for in vain and that are installed here."""
+        """Whether a failed task is to be rerun with packages that it failed to import and that are installed here."""
         if self._job.over or task.flights or not lane.backend.grows:
             return False
         new = self._supplements.new(error, not_found)
         if self._job.options.retries == 0:
-            # No task runs twice, but the next job has what this one lacks.
+            # No task may run twice, but the next job can have what this one lacks.
             remember(new)
             return False
         if new and not self._redeployed(new, error):
@@ -247,7 +247,7 @@ class Referee:
         return True
 
     def _redeployed(self, new: Mapping[str, str], error: TaskError) -> bool:
-        """Deploy functions that have these distributions as well; whether that can be done."""
+        """Deploy functions that also have these distributions; return whether that is possible."""
         remember(new)
         self._supplements.add(new)
         names = listed(new)
@@ -272,7 +272,7 @@ class Referee:
         return self._job.publish(ev.Retried([task.index]))
 
     def _return(self, lane: Lane, tasks: Sequence[Task], kind: Callable[[Sequence[int]], ev.Event]) -> None:
-        """Put tasks back at the head of the queue; after the end of the job they are withdrawn instead."""
+        """Put tasks back at the head of the queue, or withdraw them if the job has ended."""
         if self._job.over:
             kind = ev.Withdrawn
         else:

@@ -1,6 +1,6 @@
-"""Packages that sandboxes ask for in vain and that are installed here.
+"""Packages that sandboxes failed to import although they are installed here.
 
-After a task has failed, they may fix it; where none fails, it may have behaved differently than it would here.
+They may fix a failed task; a task that did not fail may have behaved differently than it would here.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from lithops_magic.packages.whereabouts import DISTRIBUTION, distribution_of
 _NEVER = NOT_SHIPPED | PROVIDED
 _IMPORT = ("ImportError", "ModuleNotFoundError", "PackageNotFoundError")
 _HINT = re.compile(r"\b(?:install|backend|engine|plugin|driver|depend|not available|unsupported|no module)", re.I)
-"""What libraries say that miss an optional part of theirs."""
+"""Error messages of libraries that lack an optional dependency."""
 _WEAK_HINT = re.compile(
     r"\b(?:not (?:found|known|recogni[sz]ed|supported)|missing|require|un(?:known|recogni[sz]ed))", re.I
 )
-"""What they may mean by it, and users as well."""
+"""Words that may indicate one, although users' own errors contain them, too."""
 _NOT_FOUND = re.compile("^No module named ")
 _CONSEQUENCES = ("AttributeError", "NameError")
-"""What comes of a name that a library has set to None, or not at all, because it did not find a module."""
+"""Errors caused by a name that a library left unset, or set to None, because a module was not found."""
 _EXTRA = re.compile(r"extra == [\"']([^\"']+)")
 _DEVELOPMENT = re.compile(r"^(?:all|bench|build|dev|doc|example|lint|test|typing)", re.I)
-"""Extras with what a library's own developers use."""
+"""Extras meant for a library's own developers."""
 _said: set[tuple[str, str]] = set()
-"""Who did without what, as far as this notebook was told."""
+"""Which packages did without which others, as far as this notebook was told."""
 
 
 class Supplements:
-    """Grows with what is missed; a task is run again once after each time."""
+    """Grows with what tasks are found to lack; each addition lets a task run once more."""
 
     def __init__(self, need: Need) -> None:
         self._need = need
@@ -50,13 +50,13 @@ class Supplements:
         self._distributions: dict[str, str] = {}
 
     def help(self, task: Task) -> bool:
-        """Whether something was added since the task ran last; if so, it is noted that it runs again."""
+        """Whether something was added since the task last ran; if so, its rerun is recorded."""
         again = self._ran.get(task.index, 0) < len(self._added)
         self._ran[task.index] = len(self._added)
         return again
 
     def new(self, error: TaskError, asked: Asked) -> dict[str, str]:
-        """Return the distributions to add, each with who asked for it: those that an error names, else all."""
+        """Return distributions to add, each with the package that asked for it: those named in the error, else all."""
         traceback = facts(error).traceback
         if self._need.request.nothing or traceback is None or not asked:
             return {}
@@ -69,20 +69,20 @@ class Supplements:
         return {chosen[name]: asker for asker, name in asked if name in chosen and chosen[name] not in self._added}
 
     def add(self, distributions: Mapping[str, str]) -> None:
-        """Note that these are added."""
+        """Record that these are added."""
         self._added |= distributions
 
     def absent(self, error: TaskError, asked: Asked) -> list[str]:
-        """Return the names that an error speaks of, which were asked for, and which are not installed here either."""
+        """Return the names in an error that sandboxes did not find and that are not installed here, either."""
         traceback = facts(error).traceback
         if traceback is None or _NOT_FOUND.search(traceback.message):
-            return []  # which is explained already
+            return []  # it is explained already
         text = " ".join(part.message for part in _chain(traceback))
         names = {bare for _, name in asked if "." not in (bare := _bare(name)) and _mentions(text, bare)}
         return sorted(name for name in names if not self._distribution(name) and not self._distribution(f"{name}=="))
 
     def done_without(self, worker: WorkerReply) -> Iterator[str]:
-        """Yield notes on what tasks that did not fail did without, and would have used here."""
+        """Yield notes about what successful tasks did without, but would have used here."""
         if self._need.request.nothing or any(outcome.status == "error" for outcome in worker.outcomes.values()):
             return
         found: dict[str, list[str]] = {}
@@ -104,7 +104,7 @@ class Supplements:
                 )
 
     def _user(self, asker: str, name: str) -> str | None:
-        """Who would use it here: a distribution, empty for the user's own code, None if nobody is known to."""
+        """What would use it here: a distribution, empty for the user's own code, None if unknown."""
         unit = find_unit(asker)
         if asker == "__main__" or (unit is not None and unit.kind == "local"):
             return ""
@@ -120,7 +120,7 @@ class Supplements:
         return None
 
     def _may_lack(self, name: str, found: str) -> bool:
-        """Whether a distribution can be added; where the package around a module was found, it is there already."""
+        """Whether a distribution can be missing: if the package around a module was found, it is there already."""
         return found not in _NEVER and self._distribution(name.rpartition(".")[0]) != found
 
     def _distribution(self, name: str) -> str:
@@ -152,6 +152,6 @@ def _mentions(text: str, name: str) -> bool:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return names as they stand in a sentence."""
+    """Join names as in a sentence."""
     first = sorted(names)
     return first[0] if len(first) == 1 else f"{', '.join(first[:-1])} and {first[-1]}"

@@ -1,4 +1,4 @@
-"""Items and values that are too large for an invocation, on their way to and from S3."""
+"""Transfers to and from S3 of items and values too large for an invocation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lithops_magic.errors import LithopsMagicError, ResultError
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A value came from S3, or did not."""
+    """A value was downloaded from S3, or could not be."""
 
     lane: Lane
     task: Task
@@ -26,7 +26,7 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """An item is in S3, or is not."""
+    """An item was uploaded to S3, or could not be."""
 
     lane: Lane
     task: Task
@@ -34,42 +34,42 @@ class Uploaded:
 
 
 class Parcels:
-    """Moves the large items and values of a job.
+    """Transfers a job's large items and values.
 
     Parameters
     ----------
     function
-        What runs on the items; it may have to be brought to S3 once more.
+        The function that runs on the items, which may have to be uploaded again.
     deliver
-        Called from other threads with what arrived.
+        Called from other threads with each finished transfer.
     """
 
     def __init__(self, function: Function, deliver: Callable[[Fetched | Uploaded], None]) -> None:
         self.function = function
-        """May be replaced: what is brought once more is what runs now."""
+        """Replaceable: what is uploaded again must be what runs now."""
         self._transfers = Transfers(deliver)
         self.place: Callable[[], Place | None] = lambda: None
         """Returns the job's place in S3, if it has one."""
 
     @property
     def pending(self) -> int:
-        """Those on their way."""
+        """Transfers in progress."""
         return self._transfers.pending
 
     def close(self) -> None:
-        """Move nothing more."""
+        """Start no more transfers."""
         self._transfers.close()
 
     def fetch(self, lane: Lane, task: Task, outcome: Outcome) -> None:
-        """Bring a value."""
+        """Download a value."""
         place = self.place()
         assert place is not None
-        # Until it is here, no copy of the task may be given up or sent again.
+        # Until the value is here, no copy of the task may be given up or sent again.
         task.flights += 1
         self._transfers.start(lambda: Fetched(lane, task, _fetched(place, outcome, task)))
 
     def upload(self, lane: Lane, task: Task, requests: Requests, *, recheck: bool = False) -> None:
-        """Bring an item to S3; `again` because a sandbox did not find it, or the function, there."""
+        """Upload an item to S3; `recheck`: a sandbox did not find it, or the function, there."""
         place = self.place()
         assert place is not None
 
@@ -82,13 +82,13 @@ class Parcels:
                 )
             except LithopsMagicError as error:
                 return Uploaded(lane, task, error)
-            except BaseException as error:  # the user's own methods may raise anything, and somebody waits
+            except BaseException as error:  # the user's own methods may raise anything, and the job waits for a message
                 return Uploaded(lane, task, LithopsMagicError(f"it could not be sent: {error!r}"))
 
         self._transfers.start(work)
 
     def received(self, message: Fetched | Uploaded) -> None:
-        """Count down: its message was received."""
+        """Count down: the transfer's message was received."""
         self._transfers.pending -= 1
         if isinstance(message, Fetched):
             message.task.flights -= 1
@@ -97,6 +97,6 @@ class Parcels:
 def _fetched(place: Place, outcome: Outcome, task: Task) -> verdicts.Verdict:
     try:
         return verdicts.fetch(place, outcome, task)
-    except BaseException as error:  # the user's own methods may raise anything, and somebody waits
+    except BaseException as error:  # the user's own methods may raise anything, and the job waits for a message
         text = f"its result could not be fetched from S3: {error!r}"
         return verdicts.Lost(verdicts.make(ResultError, task, text))

@@ -1,4 +1,4 @@
-"""Judges an invocation's answer: which tasks have a value, which failed for good, which are to be tried again."""
+"""Judges a reply: which tasks have a value, which failed for good, and which are to be retried."""
 
 from __future__ import annotations
 
@@ -30,57 +30,57 @@ from lithops_magic.errors import (
 )
 
 
-class Value(NamedTuple):  # made in half of the time of a frozen dataclass, and nearly every verdict is one
+class Value(NamedTuple):  # half the time of a frozen dataclass, and almost every verdict is one
     """The task returned."""
 
     value: object
     log: str
     container: bytes = b""
-    """The value as it was packed."""
+    """The value as packed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """The task failed, and would fail again."""
+    """The task failed and would fail again."""
 
     error: TaskError
     not_found: tuple[tuple[str, str], ...] = ()
-    """Who asked in vain for which module or distribution in its sandbox."""
+    """Modules or distributions not found in its sandbox, and what asked for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The attempt was lost; another one may succeed."""
+    """The attempt was lost; another may succeed."""
 
     error: TaskError
 
 
 @dataclass(frozen=True, slots=True)
 class NotRun:
-    """The task was not begun."""
+    """The task was not started."""
 
 
 @dataclass(frozen=True, slots=True)
 class Disturbed:
-    """The task shared its invocation with others that spoiled it: it deserves one of its own."""
+    """Other tasks disturbed the task's invocation: it deserves one of its own."""
 
     error: TaskError
-    """What to say if it must not be run again."""
+    """The message if it must not run again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """The task returned, and its value is in S3."""
+    """The task returned a value that is in S3."""
 
     outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """The sandbox did not find the function or the item in S3: bring them there again."""
+    """The sandbox did not find the function or the item in S3: upload them again."""
 
     error: TaskError
-    """What to say if that does not help."""
+    """The message if that does not help."""
 
 
 Verdict = Value | Final | Lost | NotRun | Disturbed | Fetch | Missing
@@ -93,12 +93,12 @@ def make(kind: type[TaskError], task: Task, message: str, log: str = "") -> Task
 
 @dataclass(frozen=True, slots=True)
 class _Circumstances:
-    """What is known of an invocation beside its outcomes."""
+    """What is known about an invocation besides its outcomes."""
 
     limits: Limits
     name_code: Callable[[str], str]
     used: int | None
-    """MB."""
+    """Memory limit in MB."""
 
 
 def judge(
@@ -108,7 +108,7 @@ def judge(
     name_code: Callable[[str], str],
     used: int | None = None,
 ) -> list[Verdict]:
-    """Judge the tasks of an invocation that the worker answered; `used` is the most memory that it took, in MB."""
+    """Judge the tasks of an invocation that the worker answered; `used` is its peak memory in MB."""
     known = _Circumstances(limits, name_code, used)
     verdicts: list[Verdict] = []
     for position, task in enumerate(tasks):
@@ -154,7 +154,7 @@ def _oversized(outcome: Outcome, task: Task) -> Verdict:
 
 
 def _not_in_store(outcome: Outcome, task: Task) -> Verdict:
-    """Judge a task whose item, or function, the sandbox could not get from S3."""
+    """Judge a task whose item or function the sandbox could not get from S3."""
     if outcome.status == "tampered":
         return Final(make(TamperedError, task, outcome.reason))
     error = make(TaskLost, task, outcome.reason)
@@ -162,7 +162,7 @@ def _not_in_store(outcome: Outcome, task: Task) -> Verdict:
 
 
 def fetch(place: Place, outcome: Outcome, task: Task) -> Verdict:
-    """Bring a value from S3; not to be called where anybody waits."""
+    """Download a value from S3; blocks, so never call it where anything waits."""
     from lithops_magic.aws.storage.objects import TAMPERED
 
     assert outcome.reference is not None
@@ -189,7 +189,7 @@ def _remote_error(outcome: Outcome, task: Task, known: _Circumstances) -> TaskEr
     remote = outcome.traceback
     assert remote is not None
     original: BaseException | None = None
-    with contextlib.suppress(BaseException):  # of a class that is not here and the like: name, text and frames do
+    with contextlib.suppress(BaseException):  # the class may not exist here; name, text and frames suffice
         original = unpack(outcome.exception) if outcome.exception else None
     kind, remedy = failures.of_exception(remote, known.limits.memory, original)
     message = (f"{remote.type}: {remote.message}" if remote.message else remote.type) + remedy
@@ -213,7 +213,7 @@ def _attach(error: TaskError, outcome: Outcome, name_code: Callable[[str], str])
 
 
 def judge_failure(reply: Reply, tasks: Sequence[Task], limits: Limits) -> list[Verdict]:
-    """Judge the tasks of an invocation whose sandbox did not answer."""
+    """Judge the tasks of an invocation whose sandbox did not reply."""
     kind, text = failures.of_sandbox(reply, limits.memory, limits.timeout)
     if len(tasks) == 1:
         return [Lost(make(kind, tasks[0], text))]

@@ -1,4 +1,4 @@
-"""Says where a function has another version of a package than the notebook."""
+"""Reports packages whose version differs between the function and the notebook."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from lithops_magic.packages import Need
 
 
 class Versions:
-    """Compares what the function's sandboxes report with the notebook, and says each difference once."""
+    """Compares the versions that the function's sandboxes report with the notebook's; reports each difference once."""
 
     def __init__(self, need: Need) -> None:
         self.need = need
         self._said: set[str] = set()
         self.found: list[str] = []
-        """What was said, one phrase each."""
+        """Differences already reported, one phrase each."""
 
     def differences(
         self, worker: WorkerReply | None, said: tuple[str, ...], known: tuple[str, ...] = ()
     ) -> Iterator[str]:
-        """Yield a sentence for each difference that was neither asked for nor said when the version was chosen."""
+        """Yield a sentence for each difference neither requested nor reported when the version was chosen."""
         if worker is None or self.need.request.files:
             return
         for name, version in worker.versions.items():
@@ -32,6 +32,6 @@ class Versions:
                     self.found.append(difference)
                     fix = f"ship the notebook's with --packages {package}=={here}"
                     layer = "or correct the function's layer or image"
-                    # What was chosen for Lambda follows from what was asked for, and from what there is.
+                    # Lambda's version follows from what was requested and what is available.
                     way_out = "" if difference in known else f": {fix}, {layer}"
                     yield f"the function has {name} {version}, the notebook {here}{way_out}"

@@ -1,4 +1,4 @@
-"""The folder that this machine keeps of a job: found, listed, locked while the job runs, deleted when it is old."""
+"""A job's folder on this machine: found, listed, locked while the job runs, and deleted when it is old."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from lithops_magic.engine.durable import lines, private, records
 from lithops_magic.errors import UnknownJob, UnreadableJob
 
 FORMAT = 2
-"""Format of the files; no other is read."""
+"""Format version of the files; others are not read."""
 NEEDED = frozenset({"id", "label", "created", "detached", "python", "key", "total", "names", "start", "recipe"})
 """Keys that every manifest has."""
 KEPT_BYTES = 2_000_000_000
-"""Bytes of all folders together, beyond which the oldest are deleted."""
+"""Total bytes of all folders beyond which the oldest are deleted."""
 PATIENCE = 0.2
-"""Seconds in which to lock a job: it may be another process that only looks, or a journal that is just being closed."""
+"""Seconds to wait for a job's lock: the holder may only be looking, or just closing its journal."""
 _LISTED = 10
 _DAY = 86_400
 _OLD_MANIFEST = "manifest.json"
-"""The manifest's name before formats had numbers."""
+"""The manifest's file name before formats were numbered."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The progress of a job."""
+    """Progress of a job."""
 
     total: int | None
     done: int
@@ -42,13 +42,13 @@ class State:
     state: str
     """A snapshot's state."""
     full: bool = False
-    """Whether the journal reached its limit and lacks what came then."""
+    """Whether the journal reached its size limit, so that later records are missing."""
     cost: float = 0.0
     """USD at list price so far."""
 
 
 class JobFolder:
-    """The files of one job, readable by their user only."""
+    """The files of one job, readable only by their user."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -59,9 +59,9 @@ class JobFolder:
 
     @classmethod
     def create(cls, job_id: str) -> JobFolder:
-        """Make the folder, and delete old ones."""
+        """Create the folder, and delete old ones."""
         path = places.jobs() / job_id
-        # `parents` would give the upper one whatever the user's umask says.
+        # `parents` creates intermediate folders with the user's umask, not with our mode.
         path.parent.parent.mkdir(parents=True, exist_ok=True)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         path.mkdir(mode=0o700, exist_ok=True)
@@ -74,7 +74,7 @@ class JobFolder:
 
     @classmethod
     def find(cls, job_id: str) -> JobFolder:
-        """Return the folder of a job, of which the start of its id is enough.
+        """Return a job's folder; a prefix of the job's ID is enough.
 
         Raises
         ------
@@ -97,7 +97,7 @@ class JobFolder:
 
     @classmethod
     def all(cls) -> list[JobFolder]:
-        """Return the folders of all jobs, the latest first."""
+        """Return the folders of all jobs, latest first."""
         try:
             paths = list(places.jobs().iterdir())
         except OSError:
@@ -107,46 +107,46 @@ class JobFolder:
 
     @property
     def seen(self) -> float:
-        """Wall clock of when the job's process was alive last; 0 if it never wrote."""
+        """Wall clock when the job's process was last known to be alive; 0 if it never wrote."""
         try:
             written = (self.path / "state").stat().st_mtime
         except OSError:
             return 0.0
-        # The clock may have been set back since then.
+        # The clock may have been set back in the meantime.
         return min(written, time.time())
 
     @property
     def changed(self) -> float:
-        """Wall clock of the last change; locking the folder to look at it does not count."""
+        """Wall clock of the last change; locking the folder to look at it is not a change."""
         with contextlib.suppress(OSError):
             return self.seen or min(self.path.lstat().st_mtime, time.time())
         return 0.0
 
     def write(self, name: str, *data: bytes) -> None:
-        """Write a file whole or not at all."""
+        """Write a file atomically."""
         with tempfile.NamedTemporaryFile(dir=self.path, delete=False) as file:
             file.writelines(data)
         Path(file.name).replace(self.path / name)
 
     def append(self) -> IO[bytes]:
-        """Open the journal to write more of it."""
-        # A line cut short by a crash would corrupt the one after it.
+        """Open the journal for appending."""
+        # Cut off an unfinished line, which would corrupt the next one.
         end = records.read(self.journal).end
         file = private.append(self.journal)
         file.truncate(end)
         return file
 
     def save_manifest(self, manifest: dict[str, Any]) -> None:
-        """Write what the job is."""
+        """Write the job's description."""
         self.write("job", lines.encode({"format": FORMAT, **manifest}))
 
     def manifest(self) -> dict[str, Any]:
-        """Return what the job is.
+        """Return the job's description.
 
         Raises
         ------
         UnreadableJob
-            That is damaged, of another version, or may be somebody else's work.
+            It is damaged, has another format version, or may have been written by another user.
         """
         name = self.path.name
         away = f"; delete {self.path} to remove it"
@@ -170,7 +170,7 @@ class JobFolder:
         return manifest
 
     def state(self) -> State:
-        """Return how far the job is, as far as that is known."""
+        """Return the progress of the job as last saved."""
         unknown = State(None, 0, 0, "running")
         try:
             ((found, _),) = lines.decode(private.read(self.path / "state")).bodies
@@ -179,11 +179,11 @@ class JobFolder:
             return unknown
 
     def save_state(self, state: State) -> None:
-        """Write how far the job is, and that its process is alive."""
+        """Save the job's progress, which also shows that its process is alive."""
         self.write("state", lines.encode(asdict(state)))
 
     def lock(self, patience: float | None = None) -> bool:
-        """Mark the job as run by this process, as long as that lives; False if it is run already."""
+        """Mark the job as run by this process for as long as it lives; False if another one runs it."""
         if self.owned:
             return True
         try:
@@ -198,12 +198,12 @@ class JobFolder:
 
     @property
     def owned(self) -> bool:
-        """Whether this object marked the job as run by this process."""
+        """Whether this object holds the job's lock."""
         return bool(self._lock.is_locked)
 
     @property
     def locked(self) -> bool:
-        """Whether a process, this one or another, runs the job."""
+        """Whether any process, including this one, runs the job."""
         if self.owned or not self.lock(patience=0):
             return True
         self.unlock()
@@ -218,9 +218,9 @@ def _is_there(path: Path) -> bool:
 
 
 def _prune() -> None:
-    """Delete the folders of jobs that are over and too old, or too large all together."""
+    """Delete folders of finished jobs that are too old, or too large in total."""
     room, oldest = KEPT_BYTES, time.time() - KEPT_DAYS * _DAY
-    with contextlib.suppress(OSError):  # another process may be doing the same
+    with contextlib.suppress(OSError):  # another process may be pruning, too
         folders = [JobFolder(path) for path in places.jobs().iterdir() if not path.is_symlink()]
         for folder in sorted(folders, key=lambda folder: -folder.changed):
             size = sum(file.stat().st_size for file in folder.path.iterdir())

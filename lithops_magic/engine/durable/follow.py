@@ -10,7 +10,7 @@ from lithops_magic.engine.durable.folder import JobFolder
 from lithops_magic.engine.durable.history import Recall
 
 PERIOD = 0.25
-"""Seconds between two looks: as often as the other process writes."""
+"""Seconds between polls: as often as the other process writes."""
 
 
 def follow(folder: JobFolder, recall: Recall, start: int, told: Callable[[Set[int]], None]) -> None:
@@ -19,9 +19,9 @@ def follow(folder: JobFolder, recall: Recall, start: int, told: Callable[[Set[in
     Parameters
     ----------
     start
-        Bytes of the journal that were read.
+        Offset in bytes up to which the journal was read.
     told
-        Called from that thread with the tasks that were answered, after each look.
+        Called from that thread after each poll with the tasks that were answered.
     """
     threading.Thread(
         target=_follow, args=(folder, recall, start, told), name="lithops-magic-follow", daemon=True
@@ -30,7 +30,7 @@ def follow(folder: JobFolder, recall: Recall, start: int, told: Callable[[Set[in
 
 def _follow(folder: JobFolder, recall: Recall, start: int, told: Callable[[Set[int]], None]) -> None:
     while recall.wait(PERIOD):
-        # The other process lets go after its last record.
+        # The other process releases its lock after its last record.
         lives = folder.path.exists() and folder.locked
         try:
             news = records.read(folder.journal, start)

@@ -1,4 +1,4 @@
-"""A job as its journal records it: its items, the tasks that were sent, and every answer, ready for replay."""
+"""A job as recorded in its journal: items, sent tasks, and every reply, ready for replay."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from lithops_magic.errors import JobInterrupted
 from lithops_magic.worker import packing
 
 SHARED = b'{"sandbox":"","cold":false,"outcomes":[]}'
-"""The answer to several tasks of which one was lost by itself: each is sent again alone, and none is charged."""
+"""The reply to several tasks if one of them was lost on its own: each is resent alone, and none is charged."""
 
 
 class _Unsendable:
-    """An item that could not be pickled when the job was started, and cannot now."""
+    """An item that could not be pickled when the job started, and still cannot."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -36,39 +36,39 @@ class _Unsendable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Told:
-    """An answer of the worker, and what it was billed for."""
+    """A reply of the worker, and its bill."""
 
     head: dict[str, Any]
     report: InvocationReport | None
     seconds: float
-    """Of all its tasks."""
+    """Duration of all its tasks."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What an answer says of one task."""
+    """What a reply says about one task."""
 
     told: _Told
     outcome: dict[str, Any]
 
 
 class Recall:
-    """The content of a journal, which may still grow. Safe to use from any thread.
+    """The contents of a journal, which may still grow. Thread-safe.
 
     Attributes
     ----------
     total
-        Number of items; None if they came from an iterator that was not at its end.
+        Number of items; None if they came from an iterator that was not exhausted.
     flying
-        Tasks that were sent and not answered.
+        Tasks sent and not answered.
     longest
-        Seconds of the longest task that was answered.
+        Duration in seconds of the longest answered task.
     spilled
         Whether a value is in S3.
     damaged
         Records that could not be read.
     itemless
-        Tasks whose items were in those, and that may have values all the same.
+        Tasks whose items were in damaged records, but which may still have values.
     """
 
     def __init__(self, total: int | None = None, *, once: bool = False, live: bool = False) -> None:
@@ -92,9 +92,9 @@ class Recall:
         Parameters
         ----------
         once
-            No task may run twice, so that what a lost invocation had is lost.
+            No task may run twice, so that everything in a lost invocation is lost.
         live
-            More may follow.
+            The journal may still grow.
         """
         recall = cls(once=once, live=live)
         recall.feed(journal, live=live)
@@ -102,11 +102,11 @@ class Recall:
 
     @property
     def live(self) -> bool:
-        """Whether more may follow."""
+        """Whether the journal may still grow."""
         return self._live
 
     def feed(self, news: records.Excerpt, *, live: bool) -> set[int]:
-        """Read on, and return the tasks that were answered; `live`: more may follow."""
+        """Read on, and return the tasks answered; `live`: the journal may still grow."""
         answered: set[int] = set()
         with self._changed:
             self.damaged += news.damaged
@@ -116,14 +116,14 @@ class Recall:
                     answered.update(record.tasks)
             self._live = live and self._live
             if self.damaged and self._once and not live:
-                # Any of the others may have been sent: it must not run twice.
+                # Any other task may have been sent and must not run twice.
                 sendable = {index for index, item in self._items.items() if not isinstance(item, _Unsendable)}
                 self.flying.update(sendable - self._told)
             self._changed.notify_all()
         return answered
 
     def wait(self, seconds: float) -> bool:
-        """Wait, unless nothing more follows; return whether more may."""
+        """Wait for news unless the journal has ended; return whether there may be more."""
         with self._changed:
             self._changed.wait_for(lambda: not self._live, seconds)
             return self._live
@@ -150,12 +150,12 @@ class Recall:
                 self._answered(tasks, outcome)
 
     def items(self, missing: Callable[[int], str]) -> Iterator[Any]:
-        """Yield the items in their order, as soon as the journal has them.
+        """Yield the items in order, as soon as the journal has them.
 
         Raises
         ------
         JobInterrupted
-            There were others, which the journal does not have.
+            Some items are not in the journal.
         """
         index = 0
         while self._await(index):
@@ -165,10 +165,10 @@ class Recall:
             raise JobInterrupted(missing(index))
 
     def _await(self, index: int) -> bool:
-        """Wait for an item or the end; whether there is one."""
+        """Wait for an item or the end of the journal; return whether the item exists."""
         with self._changed:
             self._changed.wait_for(lambda: index in self._items or not self._live or index == self.total)
-            # Others may come after one whose record is damaged.
+            # A damaged record may be followed by intact ones.
             return index in self._items or (self.damaged > 0 and any(other >= index for other in self._indices()))
 
     def _indices(self) -> Iterator[int]:
@@ -185,10 +185,7 @@ class Recall:
         return Prepared(b'{"id":%d}' % index)
 
     def answer(self, tasks: Sequence[int]) -> Reply | Ambiguous | None:
-        """Return the next answer that tasks which are sent together had; to some of them if not to all.
-
-        None if there is none.
-        """
+        """Return the next reply for a set of tasks sent together, or for some of them; None if there is none."""
         with self._changed:
             return self._answer(tasks)
 
@@ -215,7 +212,7 @@ class Recall:
     def _answered(self, tasks: tuple[int, ...], outcome: Reply | Ambiguous) -> None:
         worker = _worker(outcome)
         if worker is None or isinstance(outcome, Ambiguous):
-            # What several lost together was charged to none of them, unless none may run twice.
+            # A loss shared by several tasks was charged to none of them, unless no task may run twice.
             if len(tasks) == 1 or self._once or isinstance(outcome, Ambiguous):
                 for task in tasks:
                     self._answers.setdefault(task, deque()).append(outcome)
@@ -231,17 +228,17 @@ class Recall:
 
 
 def _items(record: records.ItemSlice) -> dict[int, Any]:
-    """Return the items of a record by their index."""
+    """Return a record's items by index."""
     try:
         found = packing.loads(record.container)
-    except Exception as error:  # a class of theirs may be gone, or another Python has them
+    except Exception as error:  # a class may be gone, or the pickle be from another Python
         found = [_Unsendable(f"it cannot be unpickled here: {type(error).__name__}: {error}")] * record.count
     items = dict(enumerate(found, record.start))
     return items | {record.start + place: _Unsendable(text) for place, text in record.unsendable.items()}
 
 
 def _worker(outcome: Reply | Ambiguous) -> dict[str, Any] | None:
-    """The worker's own answer, if it could give one."""
+    """The worker's own reply, if it could give one."""
     if isinstance(outcome, Ambiguous) or outcome.function_error is not None:
         return None
     try:
@@ -252,7 +249,7 @@ def _worker(outcome: Reply | Ambiguous) -> dict[str, Any] | None:
 
 
 def _reply(told: _Told, outcomes: list[dict[str, Any]]) -> Reply:
-    """Return a part of an answer, with its share of the bill."""
+    """Return part of a reply, with its share of the bill."""
     seconds = sum(outcome["seconds"] for outcome in outcomes)
     share = seconds / told.seconds if told.seconds else 1.0
     report = told.report and InvocationReport(

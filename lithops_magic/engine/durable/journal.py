@@ -1,8 +1,8 @@
-"""Writes down a job that proves worth it, so that another process can go on with it. Never in the way of the job.
+"""Records a job that runs long enough, so that another process can continue it. Never slows down the job.
 
-The job's scheduler notes; a thread of the journal's own writes, every `PERIOD`, and is the only one that does, but for
-jobs whose tasks must not run twice: there the scheduler writes what it is about to send before it does. What was noted
-is lost only if the process is killed within `PERIOD`; what the state file tells is in the journal already.
+The job's scheduler only notes records; the journal's own thread writes them, every `PERIOD`. The exception is a job
+whose tasks must not run twice: its scheduler writes each record before sending the invocation. Records are lost only
+if the process is killed within `PERIOD`; whatever the state file reports is in the journal already.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import LithopsMagicError, MisuseError
 
 AFTER = 2.0
-"""Seconds that a job runs before it is worth a folder, and an invocation before the job is worth objects in S3."""
+"""Seconds before a job is worth a folder, and before an invocation is worth objects in S3."""
 PERIOD = 0.25
-"""Seconds between two writes: what a killed process loses at most."""
+"""Seconds between writes: what a killed process loses at most."""
 LIMIT = 256_000_000
-"""Bytes of one job's journal; what comes then is not written, and the job cannot be resumed from there on."""
+"""Maximum bytes of a job's journal; later records are dropped, and the job cannot be resumed beyond them."""
 BUFFER = 32_000_000
-"""Bytes buffered in memory from which even a short job gets a folder."""
+"""Bytes buffered in memory above which even a short job gets a folder."""
 LEAVING = 2.0
-"""Seconds that a closing interpreter waits for the last write."""
+"""Seconds that an exiting interpreter waits for the last write."""
 PUBLIC = frozenset({"id", "label", "created", "detached", "python", "cloudpickle"})
-"""What S3 may hold of a manifest: neither the key that signs results nor any user data."""
+"""Manifest fields allowed in S3: neither the key that signs results nor any user data."""
 
 
 running: WeakValueDictionary[str, Job] = WeakValueDictionary()
-"""The jobs of this process, by id."""
+"""This process's jobs, by ID."""
 
 
 class Journal(Silent):
@@ -59,9 +59,9 @@ class Journal(Silent):
     Parameters
     ----------
     job, recipe
-        What is written down.
+        What to record.
     folder
-        Where there is one already, with the job's items in it: that of a job which is resumed.
+        An existing folder with the job's items, for a job that is being resumed.
     """
 
     def __init__(self, job: Job, recipe: Recipe, folder: JobFolder | None = None) -> None:
@@ -69,7 +69,7 @@ class Journal(Silent):
         self._recipe = recipe
         self._folder = folder
         self._sequence = None if folder or recipe.options.detach else job.sequence
-        # Whoever sends the events of a detached job, or the rest of one that is resumed, notes items and what is sent.
+        # In a detached or resumed job, the backend that sends invocations records items and invocations instead.
         self._notes_sent = folder is None and not recipe.options.detach
         self._takes_items = self._notes_sent and self._sequence is None
         self._pending: deque[records.Note] = deque()
@@ -84,7 +84,7 @@ class Journal(Silent):
     def start(
         self, place: Place | None, oldest: Callable[[], float | None] = lambda: None, *, at_once: bool = False
     ) -> None:
-        """Start the writer, which opens a folder once the job proves worth it; `at_once`: now."""
+        """Start the writer, which opens a folder once the job runs long enough; `at_once`: immediately."""
         if self._thread is not None:
             return
         self._place, self._oldest = place, oldest
@@ -96,14 +96,14 @@ class Journal(Silent):
         atexit.register(self._leave)
 
     def begin(self, place: Place, items: list[records.Record]) -> None:
-        """Write down a job that is worth it from the start, with all its items, here and in S3.
+        """Record a job right from the start, with all its items, here and in S3.
 
         Raises
         ------
         MisuseError
-            They are too many bytes.
+            The items are too large.
         AwsError
-            S3 does not take it.
+            S3 refuses a write.
         """
         self.start(place, at_once=True)
         self._pending.extend(items)
@@ -117,45 +117,45 @@ class Journal(Silent):
         self._announce()
 
     def taken(self, task: Task) -> None:
-        """Note an item that came from an iterator."""
+        """Record an item from an iterator."""
         if self._takes_items:
             self.note(records.LoneItem(task.index, task.fragment))
 
     def counted(self) -> None:
-        """Note that no items follow."""
+        """Record that there are no more items."""
         if self._takes_items:
             self.note(records.ItemCount(len(self._job.ledger)))
 
     def sent(self, tasks: Sequence[Task]) -> None:
-        """Note an invocation."""
+        """Record an invocation."""
         if self._notes_sent:
             self.invoked([task.index for task in tasks])
 
     def invoked(self, tasks: Sequence[int]) -> None:
-        """Note an invocation of these tasks, before it is sent if none may run twice."""
+        """Record an invocation of these tasks; written before it is sent if none may run twice."""
         self._keep((tuple(tasks),), 0)
         if self._job.options.retries == 0 and self._file is not None:
             self._flush()
 
     def answered(self, tasks: Sequence[Task], outcome: Outcome) -> None:
-        """Note what became of an invocation that may have been executed."""
+        """Record the outcome of an invocation that may have been executed."""
         if isinstance(outcome, records.RecalledReply | records.RecalledAmbiguous):
             return
         indices = tuple([task.index for task in tasks])
         if isinstance(outcome, Reply):
             payload, error, _, request_id, report = outcome
-            # Its REPORT line was read already, and the rest of the log is with the tasks.
+            # Its REPORT line was parsed already, and the rest of the log is stored with the tasks.
             self._keep((indices, payload, error, request_id, report and tuple(report)), len(payload))
         elif isinstance(outcome, Ambiguous):
             self.note(records.Landed(indices, Ambiguous(outcome.message)))
 
     def changed(self, function: Function) -> None:
-        """Note that the function has gained packages."""
+        """Record that the function has gained packages."""
         self._recipe = replace(self._recipe, function=function)
         self._outdated = True
 
     def note(self, record: records.Record) -> None:
-        """Have a record written soon."""
+        """Queue a record for writing."""
         self._keep(record, len(record.fragment) if isinstance(record, records.LoneItem) else 0)
 
     def _keep(self, note: records.Note, weight: int) -> None:
@@ -167,14 +167,14 @@ class Journal(Silent):
             self._due.set()
 
     def close(self) -> None:
-        """The job is over: write the rest and end."""
+        """The job is over: write the remaining records and stop."""
         self._closed.set()
         self._due.set()
         if self._thread is None:
             self._release()
 
     def _leave(self) -> None:
-        """The interpreter ends."""
+        """The interpreter is exiting."""
         self.close()
         if self._thread is not None:
             self._thread.join(LEAVING)
@@ -215,9 +215,9 @@ class Journal(Silent):
         self._write()
 
     def _write(self) -> None:
-        """Write what is new, and say that this process is alive."""
+        """Write new records, and show that this process is alive."""
         assert self._folder is not None
-        # The journal must tell no less than the state, which is therefore taken first.
+        # Taken before the records are written, because the journal must never lag behind the state.
         s = self._job.snapshot()
         if self._outdated:
             self._outdated = False
@@ -225,14 +225,14 @@ class Journal(Silent):
         self._flush()
         if not self._announced and time.monotonic() - (self._oldest() or math.inf) > AFTER:
             self._announced = True
-            # The job does not depend on it, and the worker makes do without the bucket.
+            # Neither the job nor the worker depends on the bucket.
             with contextlib.suppress(LithopsMagicError):
                 self._announce()
-        # Last: a job that is said to be over must not hold its lock for as long as a request takes.
+        # Last: once the state says that the job is over, its lock must not be held for the duration of an S3 request.
         self._folder.save_state(State(s.total, s.done, s.failed, s.state, self._full, s.spent))
 
     def _announce(self) -> None:
-        """Say in S3 what the job is; the bucket exists then for what tasks keep."""
+        """Write the manifest to S3, which also creates the bucket for results that tasks keep."""
         if self._place is not None:
             public = {name: value for name, value in self._manifest().items() if name in PUBLIC}
             self._place.store.put(self._place.prefix + MANIFEST, json.dumps(public).encode())

@@ -1,8 +1,8 @@
-"""The results that tasks keep in S3: waited for, verified, and handed over like the answer of an invocation.
+"""Results that tasks keep in S3: awaited, verified, and delivered like a reply.
 
-`expect` may be called from any thread; `done` is called from a thread of the watch, once for each call of `expect`
-unless the watch is closed before, at the latest when the wait expires. Nothing is unpickled here, and nothing handed
-over whose signature is not the job's.
+`expect` may be called from any thread. For each call, `done` is called once from a watch thread, at the latest when the
+wait expires, unless the watch is closed first. Nothing is unpickled here, and only results signed with the job's key
+are delivered.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import AwsError, LithopsMagicError
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 10.0
-"""Seconds between two looks: it grows while nothing comes. A look costs $0.000005 per thousand objects."""
+"""Seconds between polls; increases while nothing arrives. A poll costs $0.000005 per thousand objects."""
 MARGIN = 15.0
-"""Seconds beyond the function's timeout, for its start and for S3."""
+"""Seconds added to the function's timeout, for startup and for S3."""
 EVENT_AGE = 6 * 3600.0
-"""Seconds after which Lambda drops an event that it could not begin (its default, which is also the most)."""
+"""Seconds after which Lambda drops an event that it could not start (its default and maximum)."""
 HOPELESS = frozenset({"AccessDenied", "AllAccessDisabled", "NoSuchBucket"})
 """Errors after which polling S3 is pointless."""
 MANIFEST = "manifest"
-"""The object under a job's prefix that says what the job is; a detached job's is there before its first event."""
+"""The object under a job's prefix that describes the job; for a detached job it precedes the first event."""
 _THREADS = 8
 _MAC = 32
 _ENDLESS = 1e12
@@ -43,7 +43,7 @@ Found = Callable[[Reply | None], object]
 
 @dataclass(slots=True, eq=False)
 class _Wait:
-    """Tasks whose results are waited for together."""
+    """Tasks whose results are awaited together."""
 
     tasks: set[int]
     expires: float
@@ -52,18 +52,18 @@ class _Wait:
 
 
 class Watch:
-    """Waits for kept results of a job: one LIST for all of them, one GET for each.
+    """Waits for a job's kept results: one LIST for all of them, one GET for each.
 
     Parameters
     ----------
     place
-        The job's, with the key that signs its results.
+        The job's place, including the key that signs its results.
     timeout
-        The function's, in seconds.
+        The function's timeout in seconds.
     runs
-        How often a task of a detached job is begun at most: its last run is given that timeout.
+        How many times a task of a detached job is started at most; the timeout counts from its last run.
     say
-        Called once with the reason why S3 cannot be read.
+        Called once with the reason if S3 cannot be read.
     """
 
     def __init__(
@@ -86,9 +86,9 @@ class Watch:
         Parameters
         ----------
         expires
-            Monotonic time when to give up; S3 is looked at once at least.
+            Monotonic time at which to give up; S3 is polled at least once.
         done
-            Called once, from another thread, with the results that came; None if there is none.
+            Called once, from another thread, with the results that arrived, or None.
         """
         wait = _Wait(set(tasks), expires, done)
         with self._lock:
@@ -98,13 +98,13 @@ class Watch:
                 self._thread.start()
 
     def forbid(self) -> None:
-        """Keep the tasks of a detached job from being begun, and wait no longer for those."""
-        with suppress(LithopsMagicError):  # then they run after all
+        """Keep a detached job's tasks from starting, and stop waiting for those that have not."""
+        with suppress(LithopsMagicError):  # in which case they run after all
             self._place.store.put(f"{self._place.prefix}cancelled", b"")
             self._forbidden = True
 
     def close(self) -> None:
-        """Give up."""
+        """Stop waiting."""
         self._closed.set()
 
     def _run(self) -> None:
@@ -114,7 +114,7 @@ class Watch:
                 began = time.monotonic()
                 try:
                     news = self._look(pool)
-                except Exception as error:  # somebody waits: the next look may do better
+                except Exception as error:  # a caller waits, and the next poll may succeed
                     self._complain(f"{type(error).__name__}: {error}", "retrying until no more can arrive")
                     self._expire(time.monotonic())
                     news = False
@@ -126,7 +126,7 @@ class Watch:
                         return
 
     def _look(self, pool: ThreadPoolExecutor) -> bool:
-        """Bring what is new; whether anything was."""
+        """Fetch new results; return whether there were any."""
         prefix = self._place.prefix
         try:
             names = {key.removeprefix(prefix) for key in self._place.store.list(prefix)}
@@ -166,7 +166,7 @@ class Watch:
             )
             return {"id": task, "status": "tampered", "reason": reason, "started": 0.0, "seconds": 0.0, "log": ""}
         except AwsError:
-            return None  # the next look will tell
+            return None  # the next poll will tell
 
     def _arrived(self, outcome: dict[str, Any]) -> None:
         with self._lock:
@@ -177,7 +177,7 @@ class Watch:
             wait.done(reply(wait.outcomes))
 
     def _shorten(self, names: Collection[str]) -> None:
-        """A task whose last run has begun has its result within the function's timeout; none begins when cancelled."""
+        """Shorten waits: a task's last run ends within the function's timeout; cancelled tasks do not start."""
         latest = time.monotonic() + self._patience
         with self._lock:
             for task, wait in self._waits.items():
@@ -197,12 +197,12 @@ class Watch:
 
 
 def unseal(key: bytes, data: bytes, task: int) -> dict[str, Any]:
-    """Return the outcome of a task that was kept.
+    """Return the kept outcome of a task.
 
     Raises
     ------
     ValueError
-        It was not signed with the job's key, is another task's, or no outcome.
+        It was not signed with the job's key, belongs to another task, or is not an outcome.
     """
     code, body = data[:_MAC], data[_MAC:]
     if not hmac.compare_digest(code, hmac.digest(key, body, "sha256")):
@@ -213,7 +213,7 @@ def unseal(key: bytes, data: bytes, task: int) -> dict[str, Any]:
         raise ValueError("nested too deeply") from None
     if not isinstance(outcome, dict) or type(outcome.get("id")) is not int or outcome["id"] != task:
         raise ValueError("another task's")
-    # A task may have found the key; whoever waits must hear of it all the same.
+    # A task could have found the key, so check the values: an error here would leave the caller waiting forever.
     if not all(_is_amount(outcome.get(name, 0)) for name in ("seconds", "memory_mb")) or "seconds" not in outcome:
         raise ValueError("no outcome")
     return outcome
@@ -224,7 +224,7 @@ def _is_amount(value: object) -> bool:
 
 
 def reply(outcomes: Iterable[dict[str, Any]]) -> Reply:
-    """Return the answer of an invocation that has these outcomes; what it was billed is told by the sandbox's clock."""
+    """Return a reply with these outcomes; its bill is based on the sandbox's clock."""
     outcomes = list(outcomes)
     head = {"sandbox": outcomes[0].get("sandbox", ""), "cold": any(outcome.get("cold") for outcome in outcomes)}
     milliseconds = sum(outcome["seconds"] for outcome in outcomes) * 1000
@@ -234,20 +234,20 @@ def reply(outcomes: Iterable[dict[str, Any]]) -> Reply:
 
 
 class Unkept(Ambiguous):
-    """A broken connection behind which no result was kept."""
+    """A broken connection, and no result was kept."""
 
     __slots__ = ()
 
 
 class Rescue:
-    """Looks for results where a connection broke under a task that runs long enough to keep its own.
+    """Looks for kept results when a connection breaks under a task that runs long enough to keep its own.
 
     Parameters
     ----------
     place
-        The job's; None if it has none.
+        The job's place in S3; None if it has none.
     timeout
-        The function's, in seconds.
+        The function's timeout in seconds.
     """
 
     def __init__(self, place: Place | None, timeout: float) -> None:
@@ -256,7 +256,7 @@ class Rescue:
         self._watch = Watch(place, timeout) if place else None
 
     def takes(self, tasks: Collection[int], sent_at: float, outcome: Outcome, deliver: Done) -> bool:
-        """Whether an invocation is not given up yet: `deliver` is called with what is found, or that nothing was."""
+        """Whether to keep waiting for an invocation: `deliver` then gets the kept results, or that there are none."""
         if self._watch is None or not isinstance(outcome, Ambiguous) or isinstance(outcome, Unkept):
             return False
         if time.monotonic() - sent_at < self._after:
@@ -266,6 +266,6 @@ class Rescue:
         return True
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop looking."""
         if self._watch is not None:
             self._watch.close()

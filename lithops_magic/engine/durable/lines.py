@@ -1,7 +1,7 @@
-"""Lines with checksums: what all files of a job's folder are made of. A damaged line costs itself and no other.
+"""Lines with checksums, the format of all files in a job's folder. Damage to a line affects no other line.
 
-Not SQLite: it takes a quarter more CPU for the same records (0.41 s against 0.33 s for 100,000 of 280 bytes), a damaged
-page of it can take the whole database along, and it must not lie on a network file system, where home folders may.
+Not SQLite: it takes a quarter more CPU for the same records (0.41 s versus 0.33 s for 100,000 of 280 bytes), one
+damaged page can cost the entire database, and it is unsafe on network file systems, where home folders often are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _RAW, _BASE64 = b"\t", b"\f"
-"""Separates the JSON, which contains neither, from the bytes after it: plain, or in base64."""
+"""Separates the JSON from the bytes after it, raw or in base64; JSON contains neither character."""
 _CHECKSUM = 8
 """Hexadecimal digits at the start of a line."""
 
@@ -24,24 +24,24 @@ class Lines:
     """What was read."""
 
     bodies: list[tuple[Any, bytes]]
-    """JSON, and the bytes beside it."""
+    """JSON, and the bytes stored with it."""
     damaged: int
-    """Lines that are not what was written."""
+    """Number of damaged lines."""
     size: int
-    """Bytes up to the end of the last line that was written to its end."""
+    """Offset in bytes after the last complete line."""
 
 
 def encode(head: Any, data: bytes = b"") -> bytes:
-    """Return a line that holds plain data, and bytes beside it."""
+    """Return a line with plain data, and optional bytes."""
     body = json.dumps(head, separators=(",", ":")).encode()
     if data:
-        # A newline may only end a line; what the worker answers has none, and need not be copied once more.
+        # A newline may only end a line. Worker replies contain none, which saves copying them.
         body += _BASE64 + base64.b64encode(data) if b"\n" in data else _RAW + data
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
 
 def decode(data: bytes) -> Lines:
-    """Return the lines of a file, without the one at its end that was not finished."""
+    """Return the lines of a file, without an unfinished one at its end."""
     size = data.rfind(b"\n") + 1
     lines = data[:size].split(b"\n")[:-1]
     bodies = list(_bodies(lines))

@@ -19,14 +19,14 @@ class JobRecord:
     label: str
     started: datetime
     total: int | None
-    """None while the items come from an iterator that has not ended."""
+    """None as long as the items come from an iterator that is not exhausted."""
     done: int
     failed: int
     state: Literal["running", "detached", "interrupted", "finished", "cancelled", "broken", "unreadable"]
-    """``running``: by a process of this machine; ``detached``: without one, as far as is known;
-    ``interrupted``: its process ended before it did; ``unreadable``: `label` says why."""
+    """``running``: by a process of this machine; ``detached``: without one, as far as known; ``interrupted``: its
+    process ended first; ``unreadable``: `label` says why."""
     about: str = ""
-    """Where it was started and how its code begins."""
+    """Where it was started, and how its code begins."""
     cost: float = 0.0
     """USD at list price so far."""
     local: bool = False
@@ -36,7 +36,7 @@ class JobRecord:
 def jobs() -> list[JobRecord]:
     """Return the jobs that this machine knows, the latest first.
 
-    A job is known from its third second on, or from its start if it is detached, for seven days.
+    A job is listed for seven days, starting from its third second or, if it is detached, from its start.
     """
     return [_listed(folder) for folder in JobFolder.all()]
 

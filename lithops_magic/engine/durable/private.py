@@ -1,4 +1,4 @@
-"""Folders and files that only this user can have written: some of their content is unpickled."""
+"""Folders and files that only this user can have written, because some of their content is unpickled."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from typing import IO
 
 
 class Exposed(PermissionError):
-    """Somebody else could have written a folder or file of ours."""
+    """Another user could have written one of our folders or files."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path} is not trusted: it must be your own, not a link, and closed to others (chmod 700)")
 
 
 def check(folder: Path) -> None:
-    """Make sure that no other user can put a file into a folder.
+    """Ensure that no other user can put a file into a folder.
 
     Raises
     ------
     Exposed
-        Somebody could have.
+        Another user could.
     """
     if not _is_private(folder.lstat(), stat.S_ISDIR):
         raise Exposed(folder)
 
 
 def read(path: Path, start: int = 0) -> bytes:
-    """Return what a file says from a place on.
+    """Return a file's contents from an offset on.
 
     Raises
     ------
     Exposed
-        Somebody else could have written it.
+        Another user could have written it.
     """
     with _open(path, os.O_RDONLY, "rb") as file:
         file.seek(start)
@@ -43,12 +43,12 @@ def read(path: Path, start: int = 0) -> bytes:
 
 
 def append(path: Path) -> IO[bytes]:
-    """Open a file to write at its end."""
+    """Open a file for appending."""
     return _open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, "ab")
 
 
 def _open(path: Path, flags: int, mode: str) -> IO[bytes]:
-    # A pipe in its place must not hold us up, nor a link lead us elsewhere. Windows has neither flag.
+    # Neither block on a pipe planted there nor follow a link. Windows has neither flag.
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         descriptor = os.open(path, flags, 0o600)
@@ -64,7 +64,7 @@ def _open(path: Path, flags: int, mode: str) -> IO[bytes]:
 
 
 def _is_private(found: os.stat_result, is_kind: Callable[[int], bool]) -> bool:
-    """Windows guards the user's profile by itself."""
+    """Whether only this user can write there; Windows protects the user's profile itself."""
     if not is_kind(found.st_mode):
         return False
     return not hasattr(os, "getuid") or (found.st_uid == os.getuid() and not found.st_mode & 0o077)

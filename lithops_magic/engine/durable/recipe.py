@@ -1,4 +1,4 @@
-"""What another process needs to go on with a job, as plain data: no class of ours is named in what is written."""
+"""What another process needs to continue a job, as plain data: the file names none of our classes."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ _UNWRITTEN = {*CREDENTIALS, "env_vars", "notes", "source", "unread"}
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What another process needs to go on with a job."""
+    """What another process needs to continue a job."""
 
     settings: Settings
-    """Without credentials, and without values of environment variables once it was written down."""
+    """Without credentials and, once written and read back, without values of environment variables."""
     options: MapOptions
     function: Function
     secrets: Mapping[str, Mapping[str, str]]
-    """Digests of the environment variables, of ``settings`` and of ``options``."""
+    """Digests of the environment variables from ``settings`` and from ``options``."""
     complete: bool = True
-    """Whether it has their values."""
+    """Whether it has the values of the environment variables."""
     lost: tuple[str, ...] = ()
-    """Files of the job's folder that are not what was written: without them, it cannot be resumed."""
+    """Files in the job's folder that were tampered with or damaged: the job cannot be resumed without them."""
 
     @classmethod
     def of(cls, settings: Settings, options: MapOptions, function: Function, key: bytes) -> Recipe:
-        """Leave out what must not be written down; `key` is the job's."""
+        """Leave out what must not be written; `key` is the job's."""
         secrets = {"settings": _digests(settings.env_vars, key), "options": _digests(dict(options.env), key)}
         return cls(settings.without_credentials(), options, function, secrets)
 
     def to_plain(self) -> dict[str, Any]:
-        """Return all but the function's container and its files, for which there are their hashes."""
+        """Return everything but the function's container and its files, which are represented by hashes."""
         options = {name: getattr(self.options, name) for name in NAMES if name not in ("env", "callbacks")}
         return {
             "settings": {name: value for name, value in asdict(self.settings).items() if name not in _UNWRITTEN},
@@ -54,7 +54,7 @@ class Recipe:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any], container: bytes, sources: bytes) -> Recipe:
-        """Return what was written, with a container and with files, which are empty if they are not what was."""
+        """Return the recipe as written, with a container and files that are empty if they do not match their hashes."""
         packed = Container.parse(container)
         intact = packed.sha256 == plain["function"]
         whole = _hash(sources) == plain["need"]["sources"]
@@ -72,12 +72,12 @@ class Recipe:
         )
 
     def with_environment(self, candidates: Sequence[Mapping[str, str]], key: bytes) -> Recipe:
-        """Return the same with the values of the environment variables, each from the first that has the same one.
+        """Return the recipe with values of the environment variables, each from the first candidate that matches.
 
         Raises
         ------
         LookupError
-            None has the value of some variable, which are named.
+            Some variables, named in the error, have no match.
         """
         found = {place: _matching(digests, candidates, key) for place, digests in self.secrets.items()}
         absent = sorted({name for place, digests in self.secrets.items() for name in digests.keys() - found[place]})
@@ -94,7 +94,7 @@ class Recipe:
 
 
 def _absent(_: Any) -> Any:
-    """Represent a function that is still in its container."""
+    """Stand in for a function that is still in its container."""
     raise NotImplementedError
 
 
@@ -107,7 +107,7 @@ def _digests(variables: Mapping[str, str], key: bytes) -> dict[str, str]:
 
 
 def _matching(digests: Mapping[str, str], candidates: Sequence[Mapping[str, str]], key: bytes) -> dict[str, str]:
-    """Return the values that have these digests."""
+    """Return the values that match these digests."""
     return {
         name: each[name]
         for name, digest in digests.items()

@@ -1,4 +1,4 @@
-"""The records of a job's journal: only ever appended, so that a killed process costs at most the last one."""
+"""The records of a job's journal: append-only, so that a killed process loses at most the last one."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from lithops_magic.engine.wire.reply import Vouched
 from lithops_magic.worker import packing
 
 SLICE = 1_000_000
-"""Bytes of items that are pickled at a time: more would hold up the job, whose threads share one interpreter."""
+"""Bytes of items pickled at a time: more would hold up the job, since all threads share the interpreter."""
 
 
 @dataclass(frozen=True, slots=True)
 class ItemSlice:
-    """Some items of a sequence that follow one another."""
+    """Consecutive items of a sequence."""
 
     start: int
     count: int
     container: bytes
-    """A list of them, as `worker.packing` packs it."""
+    """List of the items, as packed by `worker.packing`."""
     unsendable: Mapping[int, str]
-    """Why items, None in that list, cannot be pickled."""
+    """Why some items, which are None in that list, cannot be pickled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class LoneItem:
 
     index: int
     fragment: bytes
-    """As it stands in a request; empty if it cannot be pickled."""
+    """As encoded in a request; empty if it cannot be pickled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,35 +64,35 @@ Record = ItemSlice | LoneItem | ItemCount | Sent | Landed
 
 _Answer = tuple[tuple[int, ...], bytes, str | None, str, tuple[Any, ...] | None]
 Note = Record | tuple[tuple[int, ...]] | _Answer
-"""What is to be written: most of it as plain tuples, `Sent` and `Landed` laid open. Python's garbage collector leaves
-those alone, and walks through every object of a class again and again."""
+"""A record to write; most are plain tuples, with the fields of `Sent` and `Landed`, because Python's garbage collector
+skips those but traverses instances of a class over and over."""
 
 
 class RecalledReply(Vouched):
-    """An answer that came from a journal."""
+    """A reply from a journal."""
 
     __slots__ = ()
 
 
 class RecalledAmbiguous(Ambiguous):
-    """A broken connection that a journal tells of."""
+    """A broken connection recorded in a journal."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """The records of a journal from some offset on."""
+    """A journal's records from some offset on."""
 
     records: list[Record]
     damaged: int
-    """Records that cannot be read, and are left out."""
+    """Unreadable records, which are left out."""
     end: int
-    """Bytes up to where a record was not written to its end."""
+    """Offset in bytes of the first unfinished record."""
 
 
 def encode(notes: Iterable[Note]) -> bytes:
-    """Return records as they stand in a journal."""
+    """Return records as encoded in a journal."""
     return b"".join([_encode(note) for note in notes])
 
 
@@ -137,7 +137,7 @@ def _decode(head: Any, data: bytes) -> Record | None:
 
 
 def read(path: Path, start: int = 0) -> Excerpt:
-    """Return what a journal tells from a place on; nothing if there is none."""
+    """Return a journal's records from an offset on; none if there is no journal."""
     try:
         found = lines.decode(private.read(path, start))
     except FileNotFoundError:

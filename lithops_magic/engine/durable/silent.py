@@ -1,4 +1,4 @@
-"""What a scheduler tells a journal, and the journal of a job that no other process can go on with."""
+"""The interface through which a scheduler writes a journal, implemented for jobs that cannot be resumed."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from lithops_magic.engine.wire.store import Place
 
 
 class Silent:
-    """A journal of nothing: that of a job that no other process can go on with."""
+    """A journal that records nothing, for a job that no other process can continue."""
 
     def start(self, place: Place | None, oldest: Callable[[], float | None] = lambda: None) -> None:
-        """Begin."""
+        """Start."""
 
     def taken(self, task: Task) -> None:
-        """Note an item."""
+        """Record an item."""
 
     def counted(self) -> None:
-        """Note that no items follow."""
+        """Record that there are no more items."""
 
     def sent(self, tasks: Sequence[Task]) -> None:
-        """Note an invocation."""
+        """Record an invocation."""
 
     def invoked(self, tasks: Sequence[int]) -> None:
-        """Note an invocation of these tasks."""
+        """Record an invocation of these tasks."""
 
     def answered(self, tasks: Sequence[Task], outcome: Outcome) -> None:
-        """Note what became of an invocation."""
+        """Record the outcome of an invocation."""
 
     def changed(self, function: Function) -> None:
-        """Note that the function has gained packages."""
+        """Record that the function has gained packages."""
 
     def close(self) -> None:
         """The job is over."""

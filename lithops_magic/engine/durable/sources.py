@@ -1,4 +1,4 @@
-"""The cells that a job's code came from: another process has neither their text nor what they were called."""
+"""The source cells of a job's code: another process knows neither their text nor their names."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 from lithops_magic import user_code
 
 LIMIT = 200_000
-"""Characters kept of all cells together."""
+"""Maximum characters kept of all cells together."""
 _FUNCTIONS = 200
 
 
 def files(function: object) -> set[str]:
-    """The files of the user's own that the code of `function` and of what it calls is from."""
+    """The user's own files that contain the code of `function` and of what it calls."""
     found = {code.co_filename for code in _codes(function)}
     return {file for file in found if user_code.is_users(file)}
 
@@ -34,10 +34,10 @@ def texts(names: set[str]) -> dict[str, str]:
 
 
 def remember(kept: Mapping[str, str]) -> None:
-    """Have these texts where errors look for lines of code."""
+    """Register these texts where tracebacks look up lines of code."""
     for name, text in kept.items():
         if not linecache.getlines(name):
-            # Without a time, it is not looked for as a file.
+            # Without a modification time, linecache does not look for a file.
             linecache.cache[name] = len(text), None, text.splitlines(keepends=True), name
 
 
@@ -56,7 +56,7 @@ def _codes(function: object) -> Iterator[CodeType]:
 def _used(function: FunctionType) -> Iterator[Any]:
     yield from (function.__kwdefaults__ or {}).values()
     for cell in function.__closure__ or ():
-        with contextlib.suppress(ValueError):  # it is empty
+        with contextlib.suppress(ValueError):  # the cell is empty
             yield cell.cell_contents
     yield from (function.__globals__[name] for name in _names(function.__code__) if name in function.__globals__)
 

@@ -1,4 +1,4 @@
-"""Time as a job sees it: what runs jobs without waiting, as a test does, puts its own in its place."""
+"""Time as a job sees it; code that runs jobs without waiting, such as a test, substitutes its own clock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Clock:
-    """The machine's time, and queues on which one waits by it."""
+    """The machine's clock, and queues that wait by it."""
 
     def now(self) -> float:
         """Monotonic seconds."""
@@ -19,7 +19,7 @@ class Clock:
         time.sleep(seconds)
 
     def queue(self) -> queue.SimpleQueue[Any]:
-        """Return a queue that `get` waits on by this clock."""
+        """Return a queue whose `get` waits by this clock."""
         return queue.SimpleQueue()
 
 

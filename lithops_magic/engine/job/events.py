@@ -1,6 +1,6 @@
-"""What can happen to a job: the one stream of events that its state, and every number a user sees, is reduced from.
+"""What can happen to a job: the single stream of events from which its state and all displayed numbers are reduced.
 
-Tasks are named by their position in the input.
+Tasks are identified by their position in the input.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ class Started:
     """The function is deployed; tasks are being sent."""
 
     at: float
-    """Monotonic seconds, as in every event."""
+    """Monotonic seconds, as in all events."""
     memory_mb: int
     local: bool = False
-    """Whether they go to the local AWS, which bills nothing."""
+    """Whether invocations go to the local AWS, which bills nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The number of items is known, or proves to be unknown."""
+    """The number of items is known, or turned out to be unknown."""
 
     total: int | None
 
@@ -56,28 +56,28 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """So many invocations are in flight now."""
+    """The current number of invocations in flight."""
 
     invocations: int
 
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """Sent tasks that did not run, or ran without a result of their own, wait to be sent again."""
+    """Sent tasks that did not run, or ran without a result of their own, wait to be resent."""
 
     tasks: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """An attempt of a task was lost; it waits to be sent again."""
+    """An attempt of a task was lost; the task waits to be resent."""
 
     tasks: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """AWS asked to slow down; the tasks of the invocation wait to be sent again."""
+    """AWS throttled an invocation; its tasks wait to be resent."""
 
     tasks: Sequence[int]
 
@@ -101,7 +101,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Invoked:
-    """An invocation was executed, whatever became of its tasks."""
+    """An invocation was executed, whatever the outcome of its tasks."""
 
     task_seconds: float = 0.0
     billed_ms: float = 0.0
@@ -112,11 +112,11 @@ class Invoked:
     cold: bool = False
     max_memory_mb: int = 0
     serial_seconds: float = 0.0
-    """What its tasks would have taken alone on a machine; 0 if an earlier session has run them, or it is not known."""
+    """How long its tasks would take in sequence on their own machine; 0 if unknown or run in an earlier session."""
 
 
-class Charge(NamedTuple):  # made in half of the time of a frozen dataclass, and no burden to garbage collection
-    """What one attempt of one task took."""
+class Charge(NamedTuple):  # half the time of a frozen dataclass, and less work for garbage collection
+    """Time and cost of one attempt of one task."""
 
     duration_s: float
     billed_ms: float
@@ -133,27 +133,27 @@ class Answered:
 
     invoked: Sequence[Invoked] = ()
     done: Sequence[tuple[int, Any, str]] = ()
-    """Tasks, what they returned, and what they printed."""
+    """Tasks with the values they returned and what they printed."""
     charges: Sequence[tuple[int, Charge]] = ()
-    """What attempts of tasks took, those that failed among them."""
+    """Charges for attempts, including failed ones."""
     at: float = 0.0
     read: int = 0
-    """Bytes of data in S3, or elsewhere, that the items of done tasks refer to."""
+    """Bytes of external data (in S3 or elsewhere) that the items of done tasks refer to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """Tasks have values that were computed before: they were in the cache and are not sent."""
+    """Tasks have values that were computed earlier: they came from the cache and are not sent."""
 
     done: Sequence[tuple[int, Any, str]]
-    """Tasks, what they returned, and what they printed."""
+    """Tasks with the values they returned and what they printed."""
     saved: float = 0.0
-    """USD at list price that they had cost."""
+    """USD at list price that computing them cost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """Tasks in flight came back after the job was stopped and will not be sent again."""
+    """Tasks in flight came back after the job was stopped, and will not be resent."""
 
     tasks: Sequence[int]
 
@@ -167,14 +167,14 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """The user stopped the job; what was not sent never will be."""
+    """The user stopped the job; tasks not yet sent never will be."""
 
     at: float
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """An error ended the job; what was not sent never will be."""
+    """An error ended the job; tasks not yet sent never will be."""
 
     at: float
 

@@ -1,4 +1,4 @@
-"""The one place where a job's state lives: written by its scheduler, read by everybody else."""
+"""The one place for a job's state: written by its scheduler, read by everything else."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ class Job:
     Parameters
     ----------
     options
-        How it is run.
+        How it runs.
     name_code
-        What the user calls a code file, such as ``Cell In[6]``.
+        Returns the user's name for a code file, such as ``Cell In[6]``.
     total
-        Number of items, if it is known from the start.
+        Number of items, if known from the start.
     function
-        What runs on every item.
+        The function that runs on every item.
     items
-        The items, if they can be looked up again.
+        The items, if they can be looked up later.
     clock
-        By which all of it happens.
+        Clock for everything that happens.
     """
 
     bursts = False
-    """Whether tasks come in bursts that may have nothing to do with each other."""
+    """Whether tasks arrive in bursts that may be unrelated."""
 
     def __init__(
         self,
@@ -52,34 +52,34 @@ class Job:
     ) -> None:
         self.time = clock
         self.id = secrets.token_hex(8)
-        """Names the job here and in S3."""
+        """Identifies the job here and in S3."""
         self.key = secrets.token_bytes(32)
-        """Signs the results that tasks keep in S3; it leaves this machine in signed requests only."""
+        """Signs the results that tasks keep in S3; leaves this machine only in signed requests."""
         self.options = options
         self.name_code = name_code
         self.function = function
         self.ledger = Ledger()
         self.error: BaseException | None = None
-        """What broke the job as a whole."""
+        """The error that ended the job as a whole."""
         self.changed = threading.Condition()
         self.ended = threading.Event()
         """Set when nothing more will be sent."""
         self.on_cancel: Callable[[], None] = lambda: None
         self.serve: Callable[[float], bool] = lambda _: False
-        """What a thread that waits does meanwhile, for some seconds; False if there is nothing for it to do."""
+        """What a waiting thread does for some seconds in the meantime; False if there is nothing to do."""
         self.start_rerun: Callable[..., Job] | None = None
-        """Called with a job that is over, indices and options: starts one that runs these tasks again."""
+        """Called with a finished job, indices and options: starts a job that reruns these tasks."""
         self.follow: Callable[[], Iterable[tuple[str, str]]] | None = None
-        """Yields what tasks print while they run, each line with its task or tasks, until the job is over."""
+        """Yields each line that tasks print while they run, with its task or tasks, until the job is over."""
         self.download: Callable[[Mapping[str, Any]], bytes] | None = None
-        """Brings an object from S3."""
+        """Downloads an object from S3."""
         self.written = False
-        """Whether another process can go on with it."""
+        """Whether another process can continue it."""
         self.began = time.time()
-        """Wall clock of the start, against which sandboxes' clocks are read."""
+        """Wall clock of the start, to which sandbox clocks are compared."""
         self._items = items
         self._rerun_order: Iterator[int] | None = None
-        """Which tasks are added, if not one after the other."""
+        """Which tasks are added, if not simply in sequence."""
         self._snapshot = Snapshot(started_at=self.time.now(), total=total)
         self._futures = Futures(self._outcome)
         self._waiting: list[Callable[[], object]] = []
@@ -89,12 +89,12 @@ class Job:
 
     @property
     def sequence(self) -> Sequence[Any] | None:
-        """All items, if they can be looked up."""
+        """All items, if they can be looked up later."""
         return self._items
 
     @property
     def whole(self) -> bool:
-        """Whether it runs all of its items, and not what another job left."""
+        """Whether it runs all of its items, as opposed to those that another job left over."""
         return self._rerun_order is None
 
     @property
@@ -104,12 +104,12 @@ class Job:
 
     @property
     def queued(self) -> int | None:
-        """Tasks that wait to be sent; None while the total is unknown."""
+        """Tasks waiting to be sent; None while the total is unknown."""
         return self._snapshot.queued
 
     @property
     def running(self) -> int:
-        """Tasks that were sent and have no outcome."""
+        """Tasks that were sent and have no outcome yet."""
         return self._snapshot.running
 
     @property
@@ -123,38 +123,38 @@ class Job:
         return self.time.now() - self._snapshot.started_at
 
     def await_end(self, seconds: float) -> None:
-        """Wait for the end, or for `seconds`, and advance the items meanwhile if that is for this thread to do."""
+        """Wait for the end, or for `seconds`; meanwhile advance the items if this thread is responsible for that."""
         __tracebackhide__ = True
         if not self.serve(seconds):
             self.ended.wait(seconds)
 
     def snapshot(self) -> Snapshot:
-        """The job now."""
+        """The current state of the job."""
         with self.changed:
             return self._snapshot.at(self.time.now())
 
     def stats(self, index: int) -> TaskStats:
-        """What became of one task so far."""
+        """The record of one task so far."""
         with self.changed:
             return self.ledger.stats(index)
 
     def rows(self) -> list[TaskStats]:
-        """What became of every task so far."""
+        """The records of all tasks so far."""
         with self.changed:
             return [self.ledger.stats(index) for index in range(len(self.ledger))]
 
     def attempts(self) -> tuple[Table, list[TaskStats]]:
-        """Every task's row, column by column, and the attempts that were lost before it."""
+        """The rows of all tasks, as columns, and the lost attempts that preceded them."""
         with self.changed:
             return self.ledger.table(), list(self.ledger.lost)
 
     def raw_item(self, index: int) -> Any:
-        """Return a task's item as it is kept: an object, or what an earlier process had prepared of it.
+        """Return a task's item as stored: an object, or what an earlier process prepared for sending.
 
         Raises
         ------
         LookupError
-            It was not kept: the items came from an iterator, and the task is done.
+            It was not stored: the items came from an iterator, and the task is done.
         """
         if index in self.ledger.items:
             return self.ledger.items[index]
@@ -163,23 +163,23 @@ class Job:
         return self._items[index]
 
     def item(self, index: int, *, download: bool = True) -> Any:
-        """Return a task's item, brought from S3 if it has to be.
+        """Return a task's item, downloaded from S3 if necessary.
 
         Raises
         ------
         LookupError
-            It was not kept, or is in S3 and not to be brought.
+            It was not stored, or is in S3 and must not be downloaded.
         """
         item = self.raw_item(index)
         return item.load(self.download if download else None) if isinstance(item, Prepared) else item
 
     def logs(self) -> dict[int, str]:
-        """What tasks printed, by index, of those that printed something."""
+        """The output of each task that printed something, by index."""
         with self.changed:
             return dict(self.ledger.logs)
 
     def publish(self, event: ev.Event) -> None:
-        """Let everything follow from `event`, and wake who waits."""
+        """Apply `event` to the state, and wake waiting threads."""
         with self.changed:
             self._snapshot = reduce(self._snapshot, event)
             self.ledger.apply(event, self._snapshot.started_at)
@@ -188,13 +188,13 @@ class Job:
             self.changed.notify_all()
 
     def add(self, item: Any, octets: int = 0) -> Task | None:
-        """Make the next item, which refers to `octets` bytes of data, a task; None if the job was stopped."""
+        """Make a task of the next item, which refers to `octets` bytes of data; None if the job was stopped."""
         with self.changed:
             if self.over:
                 return None
             index = self.ledger.add() if self._rerun_order is None else next(self._rerun_order)
             if (total := self._snapshot.total) is not None and index >= total:
-                # It was what the items said of themselves.
+                # The announced total came from the iterable's own length, which was wrong.
                 self.publish(ev.Counted(None))
             if self._items is None:
                 self.ledger.items[index] = item
@@ -203,7 +203,7 @@ class Job:
             return Task(index, item)
 
     def rerun(self, indices: Sequence[int], options: MapOptions) -> Job:
-        """Return a job that has what this one has, and runs the tasks that are missing, which are `indices`, again."""
+        """Return a job with this one's results that reruns the unfinished tasks, `indices`."""
         with self.changed:
             job = Job(options, self.name_code, self._snapshot.total, self.function, self._items, self.time)
             job.ledger = self.ledger.without(indices)
@@ -213,7 +213,7 @@ class Job:
             return job
 
     def submit(self, tasks: Sequence[Task], memory_mb: int) -> bool:
-        """Record that `tasks` are about to be sent; False if the job was stopped and they must not be."""
+        """Record that `tasks` are about to be sent; False if the job was stopped, so that they must not be."""
         with self.changed:
             if self.over:
                 return False
@@ -226,7 +226,7 @@ class Job:
         charges: Sequence[tuple[int, ev.Charge]],
         done: Sequence[tuple[Task, Any, str]],
     ) -> None:
-        """Record executed invocations, what attempts of tasks took, and the values of tasks and what they printed."""
+        """Record executed invocations, charges for attempts, and the values and output of tasks."""
         for task, _, _ in done:
             task.settled = True
         values = [(task.index, value, log) for task, value, log in done]
@@ -235,7 +235,7 @@ class Job:
         self._futures.settle([task.index for task, _, _ in done])
 
     def recall(self, done: Sequence[tuple[Task, Any, str]], saved: float) -> bool:
-        """Record values that were in the cache, and what they had cost; False if the job was stopped before."""
+        """Record values from the cache, and what computing them cost; False if the job was already stopped."""
         with self.changed:
             if self.over:
                 return False
@@ -252,7 +252,7 @@ class Job:
         self._futures.settle([task.index])
 
     def when_over(self, told: Callable[[], object]) -> None:
-        """Call `told` once the job is over, from whatever thread ends it; at once if it is."""
+        """Call `told` once the job is over, from whatever thread ends it; immediately if it is over already."""
         with self.changed:
             if not self.over:
                 self._waiting.append(told)
@@ -263,16 +263,16 @@ class Job:
         self.publish(ev.Noted(text))
 
     def told(self) -> None:
-        """Wait, but not for ever, until callbacks know what has happened so far."""
+        """Wait, but not forever, until callbacks know everything that has happened so far."""
         if self._listeners is not None:
             self._listeners.catch_up()
 
     def end(self) -> None:
-        """Record that every task has ended and none will follow."""
+        """Record that every task has ended and no more will follow."""
         self._stop(ev.Broken if self.error else ev.Ended)
 
     def break_off(self, error: BaseException) -> None:
-        """Stop the job because of `error`; what is in flight is still recorded when it arrives."""
+        """Stop the job because of `error`; replies to invocations in flight are still recorded."""
         with self.changed:
             if self.over:
                 return
@@ -280,12 +280,12 @@ class Job:
         self._stop(ev.Broken)
 
     def cancel(self) -> None:
-        """Send nothing more; what is in flight is still recorded when it arrives."""
+        """Send nothing more; replies to invocations in flight are still recorded."""
         self._stop(ev.Cancelled)
         self.on_cancel()
 
     def interrupt(self) -> None:
-        """Do what an interrupted wait means: the end of the job, unless it runs by itself."""
+        """Handle an interrupted wait: it ends the job, unless the job is detached."""
         if self.options.detach:
             text = f"the job continues without this process: lithops_magic.attach({self.id!r}); .cancel() stops it"
             self.publish(ev.Noted(text))
@@ -297,7 +297,7 @@ class Job:
         return self._futures.of(index)
 
     def why_unfinished(self, index: int) -> LithopsMagicError | None:
-        """Why a task has neither value nor error, or None if it has one."""
+        """Why a task has neither value nor error; None if it has one."""
         with self.changed:
             state = self.ledger.state(index)
             if state in ("done", "failed"):
@@ -321,7 +321,7 @@ class Job:
             told()
 
     def _outcome(self, index: int) -> tuple[BaseException | None, Any] | None:
-        """Return a task's error and value; None while it has neither and may still get one."""
+        """Return a task's error and value; None while it has neither but may still get one."""
         unfinished = self.why_unfinished(index)
         if isinstance(unfinished, TaskPending):
             return None

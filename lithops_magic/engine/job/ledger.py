@@ -1,4 +1,4 @@
-"""What became of every task, in compact columns: a million tasks must burden neither memory nor garbage collection."""
+"""Records of all tasks in compact columns: a million tasks must strain neither memory nor garbage collection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lithops_magic.engine.job import events as ev
 from lithops_magic.errors import TaskError, facts
 
 Table = Mapping[str, Sequence[Any]]
-"""Rows of tasks, column by column, under the names of `TaskStats`."""
+"""Rows of tasks, as columns named after the fields of `TaskStats`."""
 
 State = Literal["queued", "running", "done", "failed"]
 
@@ -21,54 +21,54 @@ _STATES: tuple[State, ...] = ("queued", "running", "done", "failed")
 _CODES: dict[State, int] = {state: code for code, state in enumerate(_STATES)}
 _NEVER = math.nan
 _BLOCK = 1024
-"""Rows that are made at a time."""
+"""Rows allocated at a time."""
 _NEVERS = array("f", [_NEVER]) * _BLOCK
 
 
 @dataclass(slots=True, kw_only=True)
 class TaskStats:
-    """What became of one task and what it cost. Times are seconds since the start of the job, nan where unknown."""
+    """Outcome and cost of one task. Times are seconds since the start of the job, nan if unknown."""
 
     index: int
     state: State = "queued"
     duration_s: float = 0.0
-    """Seconds of the last attempt, measured in the sandbox."""
+    """Duration of the last attempt in seconds, measured in the sandbox."""
     billed_ms: float = 0.0
-    """Its share, by duration, of what its invocations were billed."""
+    """Its share, by duration, of the billed time of its invocations."""
     cold: bool = False
-    """Whether a sandbox was started for it."""
+    """Whether it caused a cold start."""
     sandbox: str = ""
     attempts: int = 0
-    """How often it was sent, not counting when it did not get to run by itself."""
+    """How often it was sent, not counting when another task kept it from running."""
     max_memory_mb: int = 0
-    """The most memory its last invocation used."""
+    """Peak memory of its last invocation."""
     memory_mb: int = 0
-    """Memory of the function it was sent to last."""
+    """Memory of the function it was last sent to."""
     cached: bool = False
-    """Whether its value was in the cache; it was not sent then."""
+    """Whether its value came from the cache, in which case it was not sent."""
     sent_s: float = _NEVER
-    """When it was sent last."""
+    """When it was last sent."""
     started_s: float = _NEVER
-    """When the sandbox began with it."""
+    """When the sandbox started it."""
     ended_s: float = _NEVER
-    """When the sandbox was done with it."""
+    """When the sandbox finished it."""
 
 
 class Ledger:
-    """One row per task, reduced from the job's events. Not locked: its job does that."""
+    """One row per task, reduced from the job's events. Not thread-safe: its job does the locking."""
 
     def __init__(self) -> None:
         self.values: list[Any] = []
-        """None where there is none."""
+        """None if there is none."""
         self.errors: dict[int, TaskError] = {}
         self.logs: dict[int, str] = {}
-        """Of the tasks that printed something."""
+        """Only for tasks that printed something."""
         self.items: dict[int, Any] = {}
-        """Of the tasks that are not done, unless they can be looked up elsewhere."""
+        """Only for tasks that are not done, unless items can be looked up elsewhere."""
         self.octets: dict[int, int] = {}
-        """Bytes of data that an item refers to, if any."""
+        """Bytes of external data that an item refers to, if any."""
         self.order = array("I")
-        """Tasks in the order in which they ended."""
+        """Tasks in the order they ended."""
         self._states = bytearray()
         self._cold, self._cached = bytearray(), bytearray()
         self._attempts, self._used, self._memory = array("H"), array("H"), array("H")
@@ -78,15 +78,15 @@ class Ledger:
         self._sandboxes: dict[str, int] = {"": 0}
         self._names: list[str] = [""]
         self._to_resend: set[int] = set()
-        """Tasks whose attempt counts and gave nothing, until they are sent again."""
+        """Tasks whose last attempt counts but was lost, until they are resent."""
         self.lost: list[TaskStats] = []
-        """Those attempts, each as its task's row was then."""
+        """Lost attempts, each with the task's row at the time."""
 
     def __len__(self) -> int:
         return len(self.values)
 
     def apply(self, event: ev.Event, began: float) -> None:
-        """Take in what has happened to the job that began at this monotonic time."""
+        """Apply an event of the job that started at monotonic time `began`."""
         match event:
             case ev.Submitted(tasks, at, memory_mb):
                 for index in tasks:
@@ -132,7 +132,7 @@ class Ledger:
         return len(self.values) - 1
 
     def _enlarge(self) -> None:
-        """Make room for further rows: in each column one by one, that would be a good part of what a task costs."""
+        """Allocate further rows in bulk: growing each column row by row would be a good part of a task's cost."""
         for flags in (self._states, self._cold, self._cached):
             flags.extend(bytes(_BLOCK))
         for numbers in (self._attempts, self._used, self._memory, self._sandbox, self._duration, self._billed):
@@ -141,7 +141,7 @@ class Ledger:
             times.extend(_NEVERS)
 
     def without(self, indices: Iterable[int]) -> Ledger:
-        """Return a copy in which some tasks, added where they are missing, have no outcome; what they cost remains."""
+        """Return a copy in which some tasks (added if absent) have no outcome; their cost remains."""
         copied = Ledger()
         vars(copied).update({name: copy.copy(column) for name, column in vars(self).items()})
         for index in indices:
@@ -156,16 +156,16 @@ class Ledger:
         return copied
 
     def state(self, index: int) -> State:
-        """Return a task's state; a task that was not added yet is queued."""
+        """Return a task's state; a task that was not added yet counts as queued."""
         return _STATES[self._states[index]] if index < len(self._states) else "queued"
 
     def indices(self, state: State) -> list[int]:
-        """Return the tasks in a state, in the order of the items."""
+        """Return the tasks in a state, in item order."""
         code = _CODES[state]
         return [index for index, found in enumerate(self._states[: len(self)]) if found == code]
 
     def durations(self) -> list[float]:
-        """Return the seconds of each task that has run and ended."""
+        """Return the duration in seconds of each task that has run and ended."""
         ended = _CODES["done"], _CODES["failed"]
         rows = zip(self._duration, self._states, self._cached, strict=True)
         return [seconds for seconds, state, cached in rows if state in ended and not cached]
@@ -187,14 +187,14 @@ class Ledger:
         self._memory[index] = memory_mb
 
     def take_back(self, index: int, *, counted: bool) -> None:
-        """Record that a task is queued again; `counted`: that attempt did count."""
+        """Record that a task is queued again; `counted`: the attempt counts."""
         self._states[index] = 0
         self._attempts[index] -= not counted
         if counted:
             self._to_resend.add(index)
 
     def charge(self, index: int, charge: ev.Charge, received: float) -> None:
-        """Add what an attempt took; sandbox clocks are only believed between sending and receiving."""
+        """Add the charge of an attempt; sandbox clocks are trusted only between sending and receiving."""
         self._duration[index] = charge.duration_s
         self._billed[index] += charge.billed_ms
         self._cold[index] = charge.cold

@@ -1,4 +1,4 @@
-"""Tells callbacks what happens to a job, in a thread of its own: neither their time nor their errors are ours."""
+"""Reports a job's events to callbacks in a separate thread, so that their time and errors do not affect the job."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from lithops_magic.engine.job.events import Event
 from lithops_magic.engine.job.snapshot import Snapshot
 
 PATIENCE = 5.0
-"""Seconds that the end of a job waits for callbacks that are behind."""
+"""Seconds that the end of a job waits for slow callbacks."""
 
 
 class Listeners:
-    """The callbacks of one job, which are called one after the other and in the order of the events.
+    """The callbacks of one job, called one after another, in the order of the events.
 
-    `tell` may be called from any thread; the job's thread is never held up by a callback.
+    `tell` may be called from any thread; callbacks never block the job's thread.
 
     Parameters
     ----------
     callbacks
-        Called with each event and the job as it was then.
+        Called with each event and the job's state at the time.
     say
-        Told about a callback that raised, which is called no more.
+        Told about a callback that raised, which is not called again.
     """
 
     def __init__(self, callbacks: Sequence[Callable[[Event, Snapshot], Any]], say: Callable[[str], None]) -> None:
@@ -34,14 +34,14 @@ class Listeners:
         self._thread: threading.Thread | None = None
 
     def tell(self, event: Event, snapshot: Snapshot) -> None:
-        """Have the callbacks called with an event."""
+        """Queue an event for the callbacks."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="lithops-magic-callbacks", daemon=True)
             self._thread.start()
         self._news.put((event, snapshot))
 
     def catch_up(self) -> None:
-        """Wait until the callbacks know all that was told so far."""
+        """Wait until the callbacks have received all events so far."""
         if self._thread is None or not self._thread.is_alive() or self._thread is threading.current_thread():
             return
         reached = threading.Event()
@@ -56,7 +56,7 @@ class Listeners:
                 news.set()
                 continue
             self._call(*news)
-            # What was in flight when the job was stopped is still told.
+            # Replies to invocations in flight when the job was stopped are still reported.
             over = news[1].finished and not news[1].running
         while not self._news.empty():
             news = self._news.get()
@@ -66,7 +66,7 @@ class Listeners:
         for callback in list(self._callbacks):
             try:
                 callback(event, snapshot)
-            except BaseException as error:  # also one that calls sys.exit: the thread is ours
+            except BaseException as error:  # even one that calls sys.exit: the thread is ours
                 self._callbacks.remove(callback)
                 name = getattr(callback, "__name__", type(callback).__name__)
                 self._say(f"the callback {name} is no longer called: it raised {type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""A job at one moment, as a pure function of its events."""
+"""The state of a job at one moment, as a pure function of its events."""
 
 from __future__ import annotations
 
@@ -11,69 +11,69 @@ from lithops_magic.engine.job import events as ev
 State = Literal["preparing", "running", "finished", "cancelled", "broken"]
 
 _MANY = 4
-"""Tasks that were answered for each in flight, from which on their pace is known."""
+"""Answered tasks per task in flight from which on the pace is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """A job at one moment. ``queued + running + done + failed + cancelled == total`` whenever the total is known."""
+    """The state of a job. ``queued + running + done + failed + cancelled == total`` whenever the total is known."""
 
     total: int | None = None
-    """Number of tasks; None while the items come from an iterator that has not ended."""
+    """Number of tasks; None as long as the items come from an iterator that is not exhausted."""
     running: int = 0
     """Tasks in invocations that were sent and not answered yet."""
     in_flight: int = 0
-    """Those invocations: sandboxes that work, or start."""
+    """Number of these invocations: sandboxes that are working or starting."""
     done: int = 0
     failed: int = 0
     read: int = 0
-    """Bytes of data in S3, or elsewhere, that the items of done tasks refer to."""
+    """Bytes of external data (in S3 or elsewhere) that the items of done tasks refer to."""
     cached: int = 0
-    """Those of the done ones whose values were in the cache."""
+    """Done tasks whose values came from the cache."""
     saved: float = 0.0
-    """USD at list price that these had cost."""
+    """USD at list price that computing these cost."""
     cancelled: int = 0
     """Tasks that will never be sent because the job was stopped."""
     retried: int = 0
-    """Attempts lost to a crash, a timeout or a broken connection and restarted."""
+    """Attempts lost to a crash, a timeout or a broken connection, and retried."""
     throttled: int = 0
-    """Invocations AWS asked to send later."""
+    """Invocations that AWS throttled."""
     backups: int = 0
-    """Copies sent of tasks that take far longer than their peers."""
+    """Copies sent of tasks that took far longer than their peers."""
     invocations: int = 0
     elapsed: float = 0.0
-    """Seconds since the job was started, up to its end."""
+    """Seconds since the job started, up to its end."""
     running_seconds: float = 0.0
     """Seconds since the first task could be sent, up to the end."""
     phase: str = ""
-    """What is being prepared; empty while running."""
+    """What is being prepared; empty once tasks are running."""
     notes: tuple[str, ...] = ()
-    """What the user should know about the job as a whole, one sentence each."""
+    """Notes for the user about the job as a whole, one sentence each."""
     state: State = "preparing"
     task_seconds: float = 0.0
-    """Sum of the durations of all tasks, failed attempts included."""
+    """Total duration of all tasks, including failed attempts."""
     serial_seconds: float = 0.0
-    """What the tasks of this session would have taken one after the other on a machine of their own."""
+    """How long this session's tasks would take in sequence on a machine of their own."""
     billed_ms: float = 0.0
     cost: float = 0.0
-    """USD for memory and time at list price, without requests."""
+    """USD for memory and time at list price, excluding requests."""
     request_cost: float = 0.0
-    """USD for the requests at list price."""
+    """USD for requests at list price."""
     local: bool = False
     """Whether it runs on the local AWS, which bills nothing."""
     cold_starts: int = 0
     max_memory_mb: int = 0
-    """The most memory one invocation used."""
+    """Peak memory of any invocation."""
     memory_mb: int = 0
     """Memory of the function; 0 before it is deployed."""
     started_at: float = 0.0
-    """Monotonic time of the start, as the next two."""
+    """Monotonic time of the start, like the next two."""
     running_at: float | None = None
     ended_at: float | None = None
 
     @property
     def queued(self) -> int | None:
-        """Tasks that wait to be sent; None while the total is unknown."""
+        """Tasks waiting to be sent; None while the total is unknown."""
         if self.total is None:
             return None
         return self.total - self.running - self.done - self.failed - self.cancelled
@@ -85,7 +85,7 @@ class Snapshot:
 
     @property
     def answered(self) -> int:
-        """Tasks that were sent and have their outcome."""
+        """Tasks that were sent and have an outcome."""
         return self.done + self.failed - self.cached
 
     @property
@@ -95,22 +95,22 @@ class Snapshot:
 
     @property
     def eta(self) -> float | None:
-        """Seconds to the end: what tasks take on average, times those that are left, over the sandboxes at work."""
+        """Seconds to the end: average task duration, times remaining tasks, divided by busy sandboxes."""
         if self.finished:
             return 0.0
         answered = self.answered
         if self.total is None or not answered:
             return None
         left: float = self.total - self.done - self.failed - self.cancelled
-        # What is in flight is half done, on average.
+        # Tasks in flight are half done, on average.
         left = max(0.0, left - self.running / 2)
         seconds = left * self.task_seconds / answered / max(1, self.in_flight)
-        # Of what is shorter than its invocation takes, only the pace tells.
+        # For tasks shorter than the overhead of their invocation, only the measured pace is meaningful.
         return max(seconds, left / self.rate) if answered > _MANY * self.running and self.rate else seconds
 
     @property
     def projected_cost(self) -> float | None:
-        """USD that the job will have cost at its end if the other tasks cost what those so far did; None if unknown."""
+        """Expected USD at the end of the job if the remaining tasks cost the average so far; None if unknown."""
         answered = self.answered
         if self.total is None or not answered:
             return None
@@ -118,16 +118,16 @@ class Snapshot:
 
     @property
     def speedup(self) -> float:
-        """How much faster than one task after the other, preparation included; 0 while nothing is known."""
+        """Speed-up over running the tasks in sequence, preparation included; 0 while unknown."""
         return self.serial_seconds / self.elapsed if self.elapsed > 0 else 0.0
 
     @property
     def spent(self) -> float:
-        """USD at list price, requests included."""
+        """USD at list price, including requests."""
         return self.cost + self.request_cost
 
     def rerun(self, done: int, now: float) -> Snapshot:
-        """A job over the same tasks that begins at `now`, has `done` of them already, and goes on counting the rest."""
+        """Return a job over the same tasks that starts at `now` with `done` of them; costs and counters continue."""
         before = self.at(now)
         return replace(
             before,
@@ -145,7 +145,7 @@ class Snapshot:
         )
 
     def at(self, now: float) -> Snapshot:
-        """The same with the clocks set to `now` (monotonic seconds)."""
+        """Return the same state with clocks set to `now` (monotonic seconds)."""
         end = now if self.ended_at is None else self.ended_at
         running = 0.0 if self.running_at is None else max(0.0, end - self.running_at)
         return _replace(self, elapsed=max(0.0, end - self.started_at), running_seconds=running)
@@ -196,7 +196,7 @@ def reduce(snapshot: Snapshot, event: ev.Event) -> Snapshot:
 
 
 def _replace(snapshot: Snapshot, **changes: Any) -> Snapshot:
-    """Do what `dataclasses.replace` does in a tenth of its time: every task passes here three times."""
+    """Do what `dataclasses.replace` does in a tenth of the time: every task passes through here three times."""
     changed = object.__new__(Snapshot)
     changed.__dict__.update(snapshot.__dict__, **changes)
     return changed

@@ -1,4 +1,4 @@
-"""One item on its way, and the future of what becomes of it."""
+"""An item in progress, and the future of its outcome."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    # With a default, which Python has from 3.13 on: `MapResult` alone is one of anything.
+    # For its `default`, which Python has from 3.13 on: a bare `MapResult` then means `MapResult[Any]`.
     from typing_extensions import TypeVar
 
     R = TypeVar("R", default=Any)
@@ -21,7 +21,7 @@ else:
 
 
 class Task:
-    """One item on its way; dropped once the task has ended."""
+    """An item in progress; dropped once the task has ended."""
 
     __slots__ = ("alone", "flights", "fragment", "index", "item", "kind", "lost", "settled")
 
@@ -29,24 +29,24 @@ class Task:
         self.index = index
         self.item = item
         self.kind: Hashable = None
-        """Only tasks of one kind share an invocation: they are expected to take about as long."""
+        """Only tasks of the same kind share an invocation: they are expected to take about as long."""
         self.fragment = b""
-        """The task as it stands in the request."""
+        """The task as encoded in a request."""
         self.alone = False
-        """Whether it must have an invocation to itself, because one it shared was lost as a whole."""
+        """Whether it must be sent alone, because an invocation it shared was lost as a whole."""
         self.lost = 0
         """Attempts charged to it."""
         self.flights = 0
-        """Invocations in flight that have it: two with a backup copy."""
+        """Invocations in flight that include it: two with a backup copy."""
         self.settled = False
         """Whether it has its value or its error."""
 
 
 class SafeFuture(Future[R]):
-    """A future whose callbacks may raise anything: they run in the thread that all of a job's answers go through."""
+    """A future whose callbacks may raise anything: they run in the thread that handles all of a job's replies."""
 
     def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
-        """Call `fn` with this future once it is done; whatever it raises is logged, and nothing else."""
+        """Call `fn` with this future once it is done; an exception it raises is only logged."""
         super().add_done_callback(partial(_call_back, fn))
 
 
@@ -56,7 +56,7 @@ class TaskFuture(SafeFuture[R]):
     def __init__(self, index: int) -> None:
         super().__init__()
         self.index = index
-        # A single task cannot be taken back once the job has it: cancel() must answer False.
+        # A single task cannot be withdrawn once the job has it, so cancel() must return False.
         self.set_running_or_notify_cancel()
 
 
@@ -64,18 +64,18 @@ def _call_back(fn: Callable[[Future[Any]], object], future: Future[Any]) -> None
     try:
         fn(future)
     except Exception:
-        raise  # which a future logs
-    except BaseException:  # and this would end that thread
+        raise  # the future logs it
+    except BaseException:  # which would end that thread
         logging.getLogger("concurrent.futures").exception("exception calling callback for %r", future)
 
 
 class Futures:
-    """The futures of a job's tasks, made when they are asked for. May be used from any thread.
+    """The futures of a job's tasks, created on demand. Thread-safe.
 
     Parameters
     ----------
     outcome
-        Returns a task's error and value; None while it has neither and may still get one.
+        Returns a task's error and value; None while it has neither but may still get one.
     """
 
     def __init__(self, outcome: Callable[[int], tuple[BaseException | None, Any] | None]) -> None:
@@ -93,7 +93,7 @@ class Futures:
         return future
 
     def settle(self, indices: Iterable[int] | None = None) -> None:
-        """Give the futures of these tasks what the tasks have; None for all. Not to be called with a lock held."""
+        """Resolve the futures of these tasks (None: all) that have an outcome. Never call this with a lock held."""
         if not self._made:
             return
         with self._lock:
@@ -103,7 +103,7 @@ class Futures:
             self._resolve(future)
 
     def _resolve(self, future: TaskFuture[Any]) -> None:
-        """Give a future what its task has; outside of all locks, because it runs the user's callbacks."""
+        """Resolve a future; outside all locks, because that runs the user's callbacks."""
         outcome = self._outcome(future.index)
         if outcome is None or future.done():
             return

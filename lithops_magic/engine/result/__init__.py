@@ -1,1 +1,1 @@
-"""What the user holds: values, errors, logs, pictures and what can be done with them."""
+"""What the user holds: values, errors, logs and plots of a job, and the operations on them."""

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from lithops_magic.errors import TaskError
 
 _REST = ("billed_ms", "memory_mb", "cached", "cold", "sandbox", "sent_s", "started_s", "ended_s")
-"""Columns for who asks for them."""
+"""Columns shown only on request."""
 _NULLABLE = {"integer": "Int64", "boolean": "boolean"}
-"""Types of columns of which a cell may have no value; without them one failure would turn numbers into floats."""
+"""Types for columns that may have empty cells; without them, one failure would turn integers into floats."""
 
 
 def to_frame(
@@ -31,24 +31,24 @@ def to_frame(
     *,
     full: bool = False,
 ) -> pd.DataFrame:
-    """Return one row per task, in the order of the items; its times are seconds since ``attrs["began"]``.
+    """Return one row per task, in item order; times are seconds since ``attrs["began"]``.
 
     Parameters
     ----------
     table
-        The tasks.
+        The tasks' records.
     snapshot
-        The job they are of.
+        The state of their job.
     items
-        Returns a task's item, or raises if it is not here.
+        Returns a task's item, or raises if it is not available.
     values
-        By index; None where there is none.
+        By index; None if there is none.
     errors
         By index.
     began
-        When the job was started, in seconds since 1970.
+        When the job started, in seconds since 1970.
     full
-        Whether to return all there is to know of each task.
+        Whether to include all columns.
     """
     pandas, numpy = (need(name, "to_frame()", "pandas") for name in ("pandas", "numpy"))
     costs = need("lithops_magic.engine.result.task_costs", "to_frame()", "numpy")
@@ -56,11 +56,11 @@ def to_frame(
     index = pandas.RangeIndex(number, name="task")
 
     def objects(cells: Iterable[Any]) -> Any:
-        # Element by element, because pandas would spread out values that are sequences.
+        # One element at a time, because pandas would expand values that are sequences.
         column = pandas.Series(numpy.fromiter(cells, dtype=object, count=number), index=index)
         nullable = _NULLABLE.get(pandas.api.types.infer_dtype(column, skipna=True))
         if nullable and any(cell is None for cell in column):
-            with contextlib.suppress(OverflowError):  # of a number that has no such type
+            with contextlib.suppress(OverflowError):  # a number too large for that type
                 return column.astype(nullable)
             return column
         return column.infer_objects()
@@ -83,5 +83,5 @@ def to_frame(
 def _item_or_none(items: Callable[[int], Any], index: int) -> Any:
     try:
         return items(index)
-    except Exception:  # not kept, or of a class that this process does not have
+    except Exception:  # not stored, or of a class that this process lacks
         return None

@@ -14,7 +14,7 @@ from lithops_magic.worker.values import Shown
 
 _PICTURES = {"image/png": "_repr_png_", "image/jpeg": "_repr_jpeg_", "image/svg+xml": "_repr_svg_"}
 _WIDTH = 320
-"""Pixels of one of them."""
+"""Width of an entry in pixels."""
 _CELL = f"margin:0 12px 12px 0;max-width:{_WIDTH}px;overflow-x:auto"
 
 
@@ -28,25 +28,25 @@ class ShownValue:
 
     @property
     def caption(self) -> str:
-        """Which task it is of."""
+        """The task's number and item."""
         return f"{self.index:,} · {self.item}" if self.item else f"{self.index:,}"
 
     def to_html(self) -> str:
-        """Return it as a figure with its caption."""
+        """Return the value as a figure with a caption."""
         things = self.value if isinstance(self.value, Shown) else [self.value]
         body = "".join(_to_html(thing, f"of task {self.caption}") for thing in things)
         return f'<figure style="{_CELL}">{body}<figcaption>{html.escape(self.caption)}</figcaption></figure>'
 
 
 class Gallery:
-    """The displayable values of some tasks, which a notebook shows.
+    """The displayable values of some tasks, for a notebook to show.
 
     Parameters
     ----------
     entries
-        What is shown.
+        Values to show.
     total
-        How many tasks have a value.
+        Number of tasks that have a value.
     """
 
     def __init__(self, entries: Iterable[ShownValue], total: int) -> None:
@@ -71,7 +71,7 @@ class Gallery:
 
 
 def is_picture(value: object) -> bool:
-    """Whether there is more to see of a value than its text."""
+    """Whether a value has a richer display than its text."""
     return isinstance(value, Shown) or _is_figure(value) or any(_has(value, name) for name in _WAYS)
 
 
@@ -83,14 +83,14 @@ def _is_figure(value: object) -> bool:
 
 
 def _has(value: object, name: str) -> bool:
-    # Not of the value: a mock or a proxy has any attribute.
+    # Looked up on the type: a mock or proxy instance has any attribute.
     return callable(getattr(type(value), name, None))
 
 
 def _to_html(value: Any, what: str) -> str:
     try:
         shown = _rich(value, what)
-    except Exception:  # its own methods may fail
+    except Exception:  # the value's own methods may fail
         shown = ""
     return shown or f"<pre>{html.escape(glance(value, 400))}</pre>"
 

@@ -1,4 +1,4 @@
-"""Which values are reduced together: those whose items have the same attribute."""
+"""Which values are reduced together: those whose items share an attribute."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from lithops_magic.errors import MisuseError
 
 
 class Groups:
-    """The group of each item, noted when it is taken: most items are not kept until the end.
+    """The group of each item, recorded when the item is taken, because most items are not stored until the end.
 
     Parameters
     ----------
     by
-        An attribute of the items, or a key of those that are dictionaries.
+        An attribute of the items, or a key if they are dictionaries.
     """
 
     def __init__(self, by: str) -> None:
@@ -23,30 +23,30 @@ class Groups:
         self._names: list[Any] = []
 
     def watch(self, items: Iterable[Any]) -> Iterator[Any]:
-        """Yield items, and note the group of each.
+        """Yield items, and record the group of each.
 
         Raises
         ------
         MisuseError
-            One is in no group.
+            An item belongs to no group.
         """
         for item in items:
             self._names.append(self._name(item))
             yield item
 
     def lists(self, values: Sequence[Any]) -> list[list[Any]]:
-        """Return the values of each group, in the order of their first items."""
+        """Return the values of each group, ordered by the groups' first items."""
         found: dict[Any, list[Any]] = {}
         for name, value in zip(self._names, values, strict=True):
             found.setdefault(name, []).append(value)
         return [*found.values()]
 
     def named(self, reduced: Sequence[Any]) -> dict[Any, Any]:
-        """Return what came of each group."""
+        """Return the result of each group by its name."""
         return dict(zip(dict.fromkeys(self._names), reduced, strict=True))
 
     def _name(self, item: Any) -> Any:
-        # Of several iterables, the first that has it.
+        # With several iterables, use the first that has it.
         for each in (item, *(item if isinstance(item, tuple) else ())):
             try:
                 name = each[self._by] if isinstance(each, Mapping) else getattr(each, self._by)

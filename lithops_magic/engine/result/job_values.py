@@ -1,4 +1,4 @@
-"""The values of a job as a sequence, while it runs and after; `map_result` adds what is for display."""
+"""A job's values as a sequence, during and after the job; `map_result` adds what is for display."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class JobValues(Waiting, Sequence[R]):
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self._called = ""
-        """An expression that gives the result, for when no variable holds it."""
+        """A Python expression for the result, for when no variable holds it."""
 
     def __len__(self) -> int:
         total = self._job.snapshot().total
@@ -56,17 +56,17 @@ class JobValues(Waiting, Sequence[R]):
         return value
 
     def __reduce_ex__(self, _: Any) -> tuple[Any, ...]:
-        """Pickle as plain values: a task, a file or a copy has no job."""
+        """Pickle as plain values, because a task, file or copy has no access to the job."""
         return Values, portable(self._job)
 
-    if not TYPE_CHECKING:  # a type checker must see only the attributes below
+    if not TYPE_CHECKING:  # type checkers must see only the attributes below
 
         def __getattr__(self, name: str) -> Any:
             __tracebackhide__ = True
             raise misuse.no_attribute(name)
 
     def __iter__(self) -> Iterator[R]:
-        # The inherited one would take a task's IndexError for the end.
+        # The inherited iterator would mistake a task's IndexError for the end.
         return map(self._value, range(len(self)))
 
     def values(self) -> list[R]:
@@ -77,7 +77,7 @@ class JobValues(Waiting, Sequence[R]):
         TaskError
             A task failed; `succeeded()` has the values of the others.
         TaskPending or JobCancelled
-            A task has no value yet, or never will.
+            A task has no value yet, or will never have one.
         """
         __tracebackhide__ = True
         return list(self)
@@ -102,13 +102,13 @@ class JobValues(Waiting, Sequence[R]):
 
         Parameters
         ----------
-        timeout
+        Maximum seconds to wait; None waits for the end.
             Seconds to wait at most; None waits for the end.
 
         Raises
         ------
         TimeoutError
-            The job is not over; it goes on.
+            The job is not over; it continues.
         TaskError
             A task failed.
         """
@@ -123,7 +123,7 @@ class JobValues(Waiting, Sequence[R]):
         Raises
         ------
         TimeoutError
-            The job is not over; it goes on.
+            The job is not over; it continues.
         """
         __tracebackhide__ = True
         self._wait_for_end(timeout)
@@ -174,7 +174,7 @@ class JobValues(Waiting, Sequence[R]):
 
     @property
     def _label(self) -> str:
-        """What the user calls the job."""
+        """The user's name for the job."""
         return self._job.options.label
 
     @property
@@ -183,12 +183,12 @@ class JobValues(Waiting, Sequence[R]):
         return Stats(self._job)
 
     def _indices(self, state: State) -> list[int]:
-        """The tasks in a state, in the order of the items."""
+        """The tasks in a state, in item order."""
         return self._job.ledger.indices(state)
 
     @property
     def _durations(self) -> list[float]:
-        """Seconds of each task that has ended."""
+        """Duration in seconds of each task that has ended."""
         return self._job.ledger.durations()
 
     @property
@@ -202,7 +202,7 @@ class JobValues(Waiting, Sequence[R]):
         Raises
         ------
         LookupError
-            The items came from an iterator, and this one was not kept.
+            The items came from an iterator, and this one was not stored.
         """
         __tracebackhide__ = True
         return self._job.item(misuse.position(index, len(self)))
@@ -212,14 +212,14 @@ class JobValues(Waiting, Sequence[R]):
         return self._job.start_rerun is not None
 
     def _debugged(self, index: int) -> str:
-        """How to run a task here; empty where that cannot be, or would end this process as it ended its sandbox."""
+        """How to run a task locally; empty if that is impossible or would end this process as it ended its sandbox."""
         fatal = isinstance(self.errors.get(index), TaskCrashed | TaskOutOfMemory)
         return (
             "" if fatal or self._job.function is None else f"{user_code.variable(self) or self._called}.debug({index})"
         )
 
     def _item_repr(self, index: int) -> str:
-        """A short repr of a task's item, or nothing if it was not kept."""
+        """A short repr of a task's item; empty if the item was not stored."""
         try:
             return glance(self._job.raw_item(index))
         except LookupError:

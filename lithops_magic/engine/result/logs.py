@@ -1,4 +1,4 @@
-"""What tasks printed, as a person reads it: verbatim for one task, line by line and bounded for all of them."""
+"""What tasks printed, formatted for reading: verbatim for one task, line by line and bounded for all of them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from lithops_magic.engine.text.units import plural
 from lithops_magic.errors import MisuseError
 
 _SHOWN = 200
-"""Lines shown of those found."""
+"""Maximum lines shown."""
 _WIDTH = 500
-"""Characters shown of each."""
+"""Maximum characters shown per line."""
 
 
 class Text(str):
-    """A string that a notebook shows as it was printed, not with escapes."""
+    """A string that a notebook shows as is, not as a quoted repr."""
 
     __slots__ = ()
 
@@ -50,7 +50,7 @@ class LogLines(Sequence[tuple[int, str]]):
 
 
 def find(logs: Mapping[int, str], pattern: str | re.Pattern[str] | None) -> LogLines:
-    """Return the lines of `logs`, by task, in which `pattern` is found.
+    """Return the lines of `logs` that match `pattern`, with their tasks.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def find(logs: Mapping[int, str], pattern: str | re.Pattern[str] | None) -> LogL
 
 
 def tell(lines: Iterable[tuple[str, str]], index: int | None, pattern: str | re.Pattern[str] | None) -> None:
-    """Print `lines`, each of which stands behind its task or tasks, as they come: of one task, or with a pattern.
+    """Print `lines`, each prefixed with its task or tasks, as they arrive: of one task, or matching a pattern.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a user holds: the values of a job, what else is known of it, and what can be done with it."""
+"""What a user holds: the values of a job, everything known about it, and the operations on it."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class MapResult(JobValues[R]):
     def __init__(self, job: Job, reduction: Reduction | None = None) -> None:
         super().__init__(job)
         self._reduction = reduction
-        """The reduction of all values, if there is to be one."""
+        """The reduction of all values, if one was requested."""
         self._follow: Callable[[MapResult[Any]], object] = MapResult.finish
-        """How `retry` waits for the end; a notebook draws the progress meanwhile."""
+        """How `retry` waits for the end; a notebook shows progress while waiting."""
 
     @property
     def reduced(self) -> Any:
@@ -47,11 +47,11 @@ class MapResult(JobValues[R]):
         Raises
         ------
         MisuseError
-            There is no such function.
+            The job has no such function.
         JobCancelled
             It was not called, because not every task succeeded.
         TaskError
-            It failed.
+            The reduction failed.
         """
         __tracebackhide__ = True
         if self._reduction is None:
@@ -82,7 +82,7 @@ class MapResult(JobValues[R]):
         Returns
         -------
         bool
-            Whether that stopped anything; False if the job was over.
+            Whether that stopped the job; False if it was over already.
         """
         stopped = super().cancel()
         if self._reduction is not None:
@@ -96,10 +96,10 @@ class MapResult(JobValues[R]):
         Parameters
         ----------
         background
-            Return at once; the result fills while the tasks run.
+            Return immediately; the result fills while the tasks run.
         changes
-            Options of `lithops_magic.map` that are to be others now, such as ``memory=4096`` or ``timeout=900``;
-            ``max_cost`` is for all runs together.
+            Options of `lithops_magic.map` to change for this run, such as ``memory=4096`` or ``timeout=900``;
+            ``max_cost`` covers all runs together.
 
         Returns
         -------
@@ -109,9 +109,9 @@ class MapResult(JobValues[R]):
         Raises
         ------
         MisuseError
-            The job is not over, there is no such option, or an item is not here any more.
+            The job is not over, an option does not exist, or an item is no longer available.
         TaskError
-            A task failed again; everything else is kept.
+            A task failed again; all other results are kept.
         """
         __tracebackhide__ = True
         unfinished = [index for index in range(len(self)) if self._job.ledger.state(index) != "done"]
@@ -164,17 +164,17 @@ class MapResult(JobValues[R]):
         Parameters
         ----------
         index
-            One task, whose output is returned as it was printed; None for the lines of all tasks.
+            One task, whose output is returned verbatim; None for the lines of all tasks.
         grep
-            Only the lines in which this regular expression is found.
+            Return only lines that match this regular expression.
         follow
             Print what tasks print while they run, until the job is over or this is interrupted, which does not stop the
-            job. A line stands behind its task, or first and last of those that were sent together.
+            job. Each line is prefixed with its task, or with the first and last of the tasks that were sent together.
 
         Returns
         -------
         str or LogLines
-            `LogLines` is a sequence of (index of the task, line). None where they are followed.
+            `LogLines` is a sequence of (task index, line). None with `follow`.
         """
         __tracebackhide__ = True
         if follow:
@@ -191,12 +191,12 @@ class MapResult(JobValues[R]):
     def to_frame(self, *, full: bool = False) -> pd.DataFrame:
         """One row per task: item, value, error, state, duration, memory used, attempts and cost.
 
-        Whole numbers and truth values stay what they are where a task has no value (pandas' nullable types).
+        Integers and booleans keep their type even if some tasks have no value (pandas' nullable types).
 
         Parameters
         ----------
         full
-            Also billed time, memory, cold starts, sandbox, and times in seconds since the start of the job, which is
+            Add billed time, memory, cold starts, sandbox, and times in seconds since the start of the job, which is
             ``frame.attrs["began"]``.
 
         Raises
@@ -217,7 +217,7 @@ class MapResult(JobValues[R]):
         Parameters
         ----------
         count
-            How many tasks, of those that have a value.
+            Number of tasks to show, out of those that have a value.
         """
         from lithops_magic.engine.result.gallery import Gallery, ShownValue
 
@@ -234,14 +234,14 @@ class MapResult(JobValues[R]):
             "timeline" of the sandboxes, "histogram" of the durations, "concurrency" over time, "cost" by task, or
             "overview" of all four.
         path
-            A file to write it to as well; its suffix, such as .png or .svg, says in which format.
+            File to write the plot to; its suffix, such as .png or .svg, determines the format.
 
         Raises
         ------
         MissingPackage
             matplotlib is not installed.
         MisuseError
-            There is no such kind, nothing to draw yet, or the file cannot be written.
+            The kind does not exist, there is nothing to draw yet, or the file cannot be written.
         """
         __tracebackhide__ = True
         plots = misuse.need("lithops_magic.engine.result.plots", "plot()", "matplotlib")

@@ -1,4 +1,4 @@
-"""What a job's memory says about the memory that the next one should have."""
+"""What a job's memory use suggests for the next job's memory."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from lithops_magic.config.limits import MOST_MEMORY
 
 _STEP = 64
 _TIGHT = 0.9
-"""Share of the memory from which on it is too little for comfort."""
+"""Share of the memory above which the rest is too little for comfort."""
 
 
 def memory_advice(used: int, memory: int) -> str:
-    """Say what was used of the memory, and to give more where little is left.
+    """Report the memory used, and recommend more if little was left.
 
-    Free memory alone is not a reason to ask for less: memory buys CPU as well.
+    Unused memory alone is no reason to recommend less, because memory also buys CPU.
 
     Parameters
     ----------
     used
-        MB that the hungriest invocation used.
+        Peak MB of any invocation.
     memory
         MB of the function.
     """

@@ -1,4 +1,4 @@
-"""One-line errors for what a result cannot do, each saying what to do instead."""
+"""One-line errors for unsupported uses of a result, each saying what to do instead."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lithops_magic.engine.text.units import plural
 from lithops_magic.errors import MissingPackage, MisuseError, NoSuchAttribute, NoSuchTask
 
 _FIXED = {"label", "about", "detach", "starmap"}
-"""Options that belong to a job's first run."""
+"""Options that apply only to a job's first run."""
 
 
 def position(index: Any, length: int) -> int:
@@ -24,7 +24,7 @@ def position(index: Any, length: int) -> int:
     Raises
     ------
     MisuseError
-        It is not an integer, or there is no such task.
+        It is not an integer, or out of range.
     """
     try:
         place = as_index(index)
@@ -41,19 +41,19 @@ def position(index: Any, length: int) -> int:
 
 
 def no_attribute(name: str) -> NoSuchAttribute:
-    """Return the error that says how to get at a result's values."""
+    """Return the error that explains how to access a result's values."""
     return NoSuchAttribute(
         f"a MapResult has no attribute {name!r}; its values are list(result), numpy.array(result) or result.to_frame()"
     )
 
 
 def start_rerun(job: Job, indices: Sequence[int], changes: Mapping[str, Any]) -> Job:
-    """Run tasks of `job` again, with changed options; `job` itself if there are none.
+    """Rerun tasks of `job` with changed options; returns `job` itself if there are none.
 
     Raises
     ------
     MisuseError
-        The job is not over, an option does not exist or is wrong, or something it needs is not here.
+        The job is not over, an option does not exist or is wrong, or something required is not available.
     """
     options = _changed(job.options, changes)
     if not job.over:
@@ -73,7 +73,7 @@ def function_and_item(job: Job, index: int) -> tuple[Callable[..., Any], Any]:
     Raises
     ------
     MisuseError
-        It is not here.
+        The function or item is not available.
     """
     if job.function is None:
         raise MisuseError("debug: the function is not available here; rerun its cell")
@@ -81,7 +81,7 @@ def function_and_item(job: Job, index: int) -> tuple[Callable[..., Any], Any]:
 
 
 def followed(job: Job) -> Iterable[tuple[str, str]]:
-    """Return an iterable over what the tasks of `job` print.
+    """Return an iterable over the output of the running tasks of `job`.
 
     Raises
     ------
@@ -94,12 +94,12 @@ def followed(job: Job) -> Iterable[tuple[str, str]]:
 
 
 def need(module: str, caller: str, package: str) -> ModuleType:
-    """Import a module of ours that needs a package which need not be installed.
+    """Import one of our modules that requires an optional package.
 
     Raises
     ------
     MissingPackage
-        It is not.
+        The package is not installed.
     """
     try:
         return import_module(module)

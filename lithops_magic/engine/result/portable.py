@@ -1,4 +1,4 @@
-"""The values and errors of a job in a form that any process can have."""
+"""A job's values and errors in a form that any process can unpickle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lithops_magic.worker import packing
 
 
 def portable(job: Job) -> tuple[list[Any], dict[int, BaseException]]:
-    """Return a value for each task, and by index why there is none."""
+    """Return a value for each task, and, by index, the error of each task without one."""
     total = job.snapshot().total
     count = len(job.ledger) if total is None else total
     values: list[Any] = [None] * count
@@ -26,7 +26,7 @@ def portable(job: Job) -> tuple[list[Any], dict[int, BaseException]]:
 
 
 def _plain(error: TaskError) -> BaseException:
-    """Return the user's own exception, if it can travel: a sandbox has no classes of ours."""
+    """Return the user's own exception if it can be pickled: a sandbox does not have our classes."""
     original = facts(error).original
     try:
         if original is not None:

@@ -1,4 +1,4 @@
-"""The end of a job that is reduced: a function called once, on Lambda as well, with the list of all values."""
+"""The reduction of a job: a function called once with the list of all values, also on Lambda."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from lithops_magic.engine.result.map_result import MapResult
 
 _TICK = 0.1
-"""Seconds between two looks: a signal is only handled between waits."""
+"""Seconds between polls: signals are handled only between waits."""
 
 
 class Reduction:
-    """One more task, begun when every task of a job has succeeded and never otherwise.
+    """One more task, started only once every task of a job has succeeded.
 
     Parameters
     ----------
     name
-        What the user calls the function.
+        The user's name for the function.
     begin
-        Given the job that has ended well and lists of values, starts the one that reduces each of these.
+        Given a successful job and lists of values, starts the job that reduces each list.
     groups
-        To which group each value belongs; None: they are one list.
+        The group of each value; None if they form a single list.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Reduction:
         self.name = name
         self._groups = groups
         self.result: MapResult | None = None
-        """The job that reduces, once it has begun."""
+        """The reducing job, once started."""
         self._begin = begin
         self._decided = threading.Event()
         self._cancelled = threading.Event()
@@ -54,19 +54,19 @@ class Reduction:
         start: Callable[..., MapResult],
         groups: Groups | None = None,
     ) -> Reduction:
-        """Return the reduction with `function` of a job that is run with `options`.
+        """Return the reduction by `function` of a job that runs with `options`.
 
         Parameters
         ----------
         start
             Starts a job, given a function, its items and `options=`.
         groups
-            To which group each value belongs, if there are any.
+            The group of each value, if grouped.
 
         Raises
         ------
         SerializationError
-            The function cannot be pickled: told now, not when all values are there.
+            The function cannot be pickled; raised now rather than when all values are there.
         """
         Function.pickle(function, (), Request.parse(options.packages, options.files))
         name = getattr(function, "__name__", "reduce")
@@ -92,21 +92,21 @@ class Reduction:
         return cls(name, begin, groups)
 
     def anew(self) -> Reduction:
-        """Return a fresh copy, for a job that is retried."""
+        """Return a fresh copy for a retried job."""
         return Reduction(self.name, self._begin, self._groups)
 
     def follow(self, mapped: MapResult) -> None:
-        """Begin when `mapped` has ended well; returns at once."""
+        """Start once `mapped` has succeeded; returns immediately."""
         threading.Thread(target=self._run, args=(mapped,), name="lithops-magic-reduce", daemon=True).start()
 
     def cancel(self) -> None:
-        """Do not begin, or stop."""
+        """Stop, or never start."""
         self._cancelled.set()
         if self.result is not None:
             self.result.cancel()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is over or certain never to begin; return whether it is."""
+        """Wait until it is over or certain never to start; return whether it is."""
         if timeout is None:
             while not self.wait(_TICK):
                 pass
@@ -115,16 +115,16 @@ class Reduction:
 
     @property
     def cost(self) -> float:
-        """USD at list price so far."""
+        """Cost so far in USD at list price."""
         return 0.0 if self.result is None else self.result.cost
 
     def value(self) -> Any:
-        """Wait for it and return what the function returned.
+        """Wait for the reduction, and return what the function returned.
 
         Raises
         ------
         JobCancelled
-            It was not begun, because not every task succeeded.
+            It was not started, because not every task succeeded.
         TaskError
             The function failed.
         """
@@ -144,7 +144,7 @@ class Reduction:
                 values = mapped.values()
                 self.result = self._begin(mapped, [values] if self._groups is None else self._groups.lists(values))
                 self.result._called = "error.result"
-                # Stopped while it was begun.
+                # Cancelled while starting.
                 if self._cancelled.is_set():
                     self.result.cancel()
         except BaseException as error:  # values have methods of the user's own

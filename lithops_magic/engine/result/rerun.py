@@ -1,4 +1,4 @@
-"""Runs one task in this process as a sandbox would, so that a debugger can be put to it."""
+"""Runs one task in this process as a sandbox would, for use with a debugger."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from lithops_magic.worker.cell import is_cell
 
 
 def run_here(function: Callable[..., Any], item: Any, *, starmap: bool = False) -> Any:
-    """Call `function` with a copy of `item`, or of what is in it; a coroutine function is awaited.
+    """Call `function` with a copy of `item`, or of its elements; a coroutine function is awaited.
 
-    The copy is a pickled one, as in a sandbox: the task must not change what the notebook has.
+    The copy is made by pickling, as for a sandbox, so that the task cannot change the notebook's objects.
     """
     __tracebackhide__ = True
     if is_cell(function):
-        # It assigns names, which are those of the notebook unless it is a copy as well.
+        # It assigns to globals, which would be the notebook's unless the function is copied, too.
         function = packing.loads(packing.dumps(function))
     copied = packing.loads(packing.dumps(item))
     value = function(*copied) if starmap else function(copied)
@@ -29,6 +29,6 @@ def _await(coroutine: Any) -> Any:
     import asyncio
 
     __tracebackhide__ = True
-    # A notebook has an event loop in its main thread already, and no thread can have two.
+    # A notebook already runs an event loop in its main thread, and a thread can have only one.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, coroutine).result()

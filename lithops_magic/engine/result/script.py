@@ -1,4 +1,4 @@
-"""How a script ends: our errors and its interrupt in their own words, and a job that it leaves behind named."""
+"""How a script ends: with short messages for our errors and for interrupts, and a note on unfinished jobs."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from lithops_magic.engine.text.units import plural
 from lithops_magic.errors import LithopsMagicError
 
 _LINE = "_render_traceback_"
-"""IPython shows what this attribute of an error returns, and so do we."""
+"""IPython shows what this method of an error returns, and so do we."""
 
 _jobs: weakref.WeakSet[Job] = weakref.WeakSet()
 
 
 def install() -> None:
-    """Have errors of ours that end a script show no frame of ours, unless the script shows errors in its own way."""
+    """Hide our frames from the traceback of an error of ours that ends a script, unless it has its own excepthook."""
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = _show
 
 
 def look_after(job: Job) -> None:
-    """Arrange for this process, when it ends, to say what becomes of `job`."""
+    """Arrange for this process to report on exit what happens to `job`."""
     if not _jobs:
         atexit.unregister(_leave)
         atexit.register(_leave)
@@ -33,15 +33,15 @@ def look_after(job: Job) -> None:
 
 
 def interrupted(error: KeyboardInterrupt, job: Job | None) -> None:
-    """Let an interrupt say in one line what is kept and how to go on."""
+    """Make an interrupt say in one line what is kept and how to continue."""
     text = "Interrupted before anything was sent" if job is None else f"Interrupted: {_outlook(job)}"
-    # Not an error of ours: a shell knows by the type that a script was interrupted.
+    # Keep the type: a shell recognizes an interrupted script by it.
     error.args = (text,)
     vars(error)[_LINE] = lambda: [text]
 
 
 def _outlook(job: Job) -> str:
-    """Say what remains of a job when this process ends."""
+    """Describe what remains of a job when this process ends."""
     snapshot = job.snapshot()
     ended = snapshot.done + snapshot.failed
     of = "" if snapshot.total is None else f" of {snapshot.total:,}"
@@ -56,7 +56,7 @@ def _outlook(job: Job) -> str:
 
 
 def _leave() -> None:
-    """Tell which jobs end with this process."""
+    """Report the jobs that end with this process."""
     if getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)() is not None:
         return
     running = [job for job in _jobs if not job.over and not job.options.detach]

@@ -11,7 +11,7 @@ from lithops_magic.engine.result import misuse
 
 
 class Stats(Sequence[TaskStats]):
-    """One record per task, made when it is asked for: a job may have millions."""
+    """One record per task, created on access: a job may have millions."""
 
     def __init__(self, job: Job) -> None:
         self._job = job

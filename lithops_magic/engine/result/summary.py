@@ -1,4 +1,4 @@
-"""How a result looks in a notebook and in a terminal: bounded in size, true at every moment, plain strings only."""
+"""How a result is displayed in notebooks and terminals: bounded in size, always current, plain strings only."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from lithops_magic.errors import TaskError
 
 _WORTH_COMPARING = 1.0
-"""Seconds of a job below which a speed-up is noise."""
+"""Job duration in seconds below which a speed-up is noise."""
 _FASTER = 1.05
-"""Speed-up from which there is something to tell."""
+"""Smallest speed-up worth reporting."""
 _WIDTH = 88
-"""Characters of a value or an error that are shown."""
+"""Maximum characters shown of a value or an error."""
 _ENDS = 3
 """Values shown from the start and from the end."""
 _ROOM = 20
-"""Characters of each of them."""
+"""Maximum characters of each."""
 _GROUPS = 5
-"""Groups of equal errors shown."""
+"""Maximum groups of equal errors shown."""
 _ROWS = 20
-"""Tasks in the per-task table."""
+"""Maximum rows in the table of tasks."""
 
 
 def to_text(result: MapResult) -> str:
@@ -46,13 +46,13 @@ def to_text(result: MapResult) -> str:
 
 
 def to_html(result: MapResult) -> str:
-    """Return `result` for a notebook: the same facts, and a table of tasks that opens on a click."""
+    """Return `result` for a notebook: the same facts, and an expandable table of tasks."""
     head = f"<div><b>{html.escape(headline(result))}</b></div>"
     return f"<div>{head}{html.facts(_facts(result))}{_task_table(result)}</div>"
 
 
 def headline(result: MapResult) -> str:
-    """Return the counts, the wall time and the speed-up in one line."""
+    """Return counts, wall time and speed-up in one line."""
     snapshot = result.snapshot()
     total = len(result)
     parts = [f"{result._label}: {plural(total, 'task')}" if result._label else plural(total, "task")]
@@ -62,31 +62,31 @@ def headline(result: MapResult) -> str:
 
 
 def speedup(snapshot: Snapshot) -> list[str]:
-    """Return how much faster than one task after the other it was, preparation included; nothing if it was not."""
+    """Return the speed-up over running the tasks in sequence, preparation included; empty if there was none."""
     if snapshot.elapsed < _WORTH_COMPARING or snapshot.speedup < _FASTER:
         return []
     return [f"{factor(snapshot.speedup)} faster than one by one"]
 
 
 def recalled(snapshot: Snapshot) -> list[str]:
-    """Return how many values came from the cache, and how many tasks were computed; nothing if none did."""
+    """Return how many values came from the cache and how many tasks were computed; empty if none came from it."""
     if not snapshot.cached:
         return []
     return [f"{snapshot.cached:,} from cache", f"{snapshot.answered:,} computed"]
 
 
 def saved(snapshot: Snapshot) -> list[str]:
-    """Return what the values from the cache had cost; nothing if there are none."""
+    """Return what computing the cached values had cost; empty if there are none."""
     return [f"saved ≈ {money(snapshot.saved)}"] if snapshot.cached and snapshot.saved else []
 
 
 def error_lines(result: MapResult, *, debug: bool = False) -> list[str]:
-    """Return one line for each group of equal errors, the most frequent first.
+    """Return one line per group of equal errors, most frequent first.
 
     Parameters
     ----------
     debug
-        Whether each says how to run its first task here.
+        Whether each line says how to run the group's first task locally.
     """
     groups, total = tracebacks.group(result.errors), len(result)
     lines = [_line(one.describe(total) + _which(one, total), 2 * _WIDTH) for one in groups[:_GROUPS]]
@@ -103,7 +103,7 @@ def _which(group: tracebacks.ErrorGroup, total: int) -> str:
 
 
 def percentile(ordered: list[float], share: float) -> float:
-    """Return the nearest-rank percentile of an ordered list that is not empty."""
+    """Return the nearest-rank percentile of a non-empty ordered list."""
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
@@ -140,7 +140,7 @@ def _facts(result: MapResult) -> Iterator[tuple[str, list[str]]]:
     if times := sorted(result._durations):
         yield "time", [_times(times, snapshot)]
     if snapshot.max_memory_mb:
-        # An error says it already where a task ran out of it.
+        # If a task ran out of memory, its error already says so.
         ran_out = any(isinstance(error, TaskOutOfMemory) for error in result.errors.values())
         used, memory = snapshot.max_memory_mb, snapshot.memory_mb
         yield "memory", [f"{used:,} of {memory:,} MB" if ran_out else memory_advice(used, memory)]
@@ -152,10 +152,10 @@ def _facts(result: MapResult) -> Iterator[tuple[str, list[str]]]:
 
 
 def _remedies(result: MapResult) -> str:
-    """What can be done about tasks that have no value; nothing where the function is not here."""
+    """What can be done about tasks without a value; empty if the function is not available."""
     snapshot = result.snapshot()
     left, unsent = len(result) - snapshot.done, snapshot.cancelled
-    # What was never sent is run, not run again.
+    # Tasks that were never sent are run, not rerun.
     again = f".retry() runs {plural(left, 'task')}{' again' if not unsent else ''}" if result._can_retry else ""
     debugged = next(filter(None, map(result._debugged, result.errors)), "")
     return " · ".join(filter(None, [again, f"{debugged} runs one here, for %debug" if debugged else ""]))
@@ -187,7 +187,7 @@ def _task_table(result: MapResult) -> str:
     if not stats:
         return ""
     errors = result.errors
-    # What failed comes first: it is what a person opens the table for.
+    # Failed tasks come first: they are why someone opens the table.
     shown = [*islice(errors, _ROWS), *islice((i for i in range(len(stats)) if i not in errors), _ROWS)][:_ROWS]
     rows = [_task_row(result, stats[index], errors) for index in shown]
     order = ", failed ones first" if errors else ""

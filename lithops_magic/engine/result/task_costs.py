@@ -1,4 +1,4 @@
-"""What each task cost: the job's cost, shared out over its tasks."""
+"""The cost of each task: the job's cost divided among its tasks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def task_costs(table: Table, snapshot: Snapshot) -> NDArray[np.float64]:
-    """Return the USD of each task, requests included; their sum is the cost of the job.
+    """Return the cost of each task in USD, including requests; the sum is the cost of the job.
 
     Time and memory are divided by billed time, requests by the number of attempts.
     """

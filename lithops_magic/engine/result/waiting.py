@@ -9,12 +9,12 @@ from typing import Any, Self
 
 from lithops_magic.engine.job.job import Job
 
-# A signal is only handled between waits: an interrupt must be noticed within a tenth of a second.
+# Signals are handled only between waits, and an interrupt should take effect within a tenth of a second.
 TICK = 0.1
 
 
 class Waiting:
-    """A job as something that ends."""
+    """A job as something that can be waited for."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -30,7 +30,7 @@ class Waiting:
                 over.set_result(None)
 
         def told() -> None:
-            with suppress(RuntimeError):  # the loop was closed meanwhile
+            with suppress(RuntimeError):  # the event loop was closed in the meantime
                 loop.call_soon_threadsafe(tell)
 
         self._job.when_over(told)
@@ -55,7 +55,7 @@ class Waiting:
         Returns
         -------
         bool
-            Whether that stopped anything; False if the job was over.
+            Whether that stopped the job; False if it was over already.
         """
         running = self.running()
         self._job.cancel()
@@ -74,11 +74,11 @@ class Waiting:
         Parameters
         ----------
         timeout
-            Seconds to wait at most; None waits for the end.
+            Maximum seconds to wait; None waits for the end.
         """
         __tracebackhide__ = True
         deadline = None if timeout is None else time.monotonic() + timeout
-        # Not on `changed`, which would wake this thread for every single task.
+        # Not on `changed`, which would wake this thread for every task.
         while not self._job.over:
             left = TICK if deadline is None else deadline - time.monotonic()
             if left <= 0:

@@ -1,1 +1,1 @@
-"""How numbers, values and errors read."""
+"""How numbers, values and errors are formatted."""

@@ -1,4 +1,4 @@
-"""HTML that survives the sanitizer of an untrusted notebook and reads on light and dark: tables, no colors."""
+"""HTML that survives the sanitizer of untrusted notebooks and suits light and dark themes: tables, no colors."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Sequence
 
 
 def escape(text: str) -> str:
-    """Return plain text as HTML that shows it as it is.
+    """Return plain text as HTML that displays it literally.
 
-    Notebooks set what stands between two dollar signs, or after some backslashes, as mathematics, unless a tag cuts it.
+    Notebooks render text between two dollar signs, or after some backslashes, as math unless a tag interrupts it.
     """
     return html.escape(text).replace("$", "<span>$</span>").replace("\\", "<span>\\</span>")
 
@@ -27,15 +27,15 @@ def table(
     Parameters
     ----------
     headings
-        One per column.
+        Column titles.
     rows
         Their cells.
     right
-        Numbers of the columns that are aligned to the right, as numbers are.
+        Indices of right-aligned columns.
     tight
-        Numbers of the columns that are not broken into lines; if there are some, all others may be, anywhere.
+        Indices of columns that never wrap; if there are any, all other columns may wrap anywhere.
     caption
-        What the table is about.
+        Table title.
     """
     styles = [
         ("right" if number in right else "left")
@@ -55,7 +55,7 @@ def table(
 
 
 def facts(rows: Iterable[tuple[str, Sequence[str]]]) -> str:
-    """Return a table of names, each with one or more lines of plain text."""
+    """Return a two-column table of names with one or more lines of plain text each."""
     body = "".join(
         f'<tr><th scope="row" style="text-align:left;{_CELL}">{escape(name)}</th>'
         f'<td style="text-align:left;{_CELL}">{"<br>".join(map(escape, lines))}</td></tr>'

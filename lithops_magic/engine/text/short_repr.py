@@ -1,4 +1,4 @@
-"""One short line for any value: what an item or a result is, at a glance."""
+"""A short one-line repr of any value, for items and results."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Any
 from lithops_magic import user_code
 
 _FLOAT = 9
-"""Characters up to which a float is shown in full; six digits of a longer one."""
+"""Maximum characters of a float shown in full; longer ones are rounded to six digits."""
 _FEW = 4
-"""Elements up to which an array is shown by them; a larger one by its shape."""
+"""Maximum elements of an array shown individually; larger arrays are shown by shape."""
 _CLOSING = {"'", '"', ")", "]", "}", ">"}
 _OPENING = {"(": ")", "[": "]", "{": "}", "<": ">"}
 
 
 def glance(value: object, width: int = 60) -> str:
-    """Return a repr of at most about `width` characters in one line; it never raises, and what it opens it closes."""
+    """Return a repr of at most about `width` characters in one line; never raises, and balances its brackets."""
     try:
         return " ".join(_Glance(width).repr(value).split())
-    except BaseException as error:  # a value's own repr may do anything, and a result must always show
+    except BaseException as error:  # a value's own repr may do anything, and a result must always display
         if user_code.is_interrupt(error):
             raise
         return f"<{type(value).__qualname__}>"
 
 
 def clipped(text: str, width: int) -> str:
-    """Return one line of at most `width` characters; a quote or a bracket around the whole is closed behind a cut."""
+    """Return one line of at most `width` characters; a surrounding quote or bracket is closed after a cut."""
     line = " ".join(text.split())
     if len(line) <= width:
         return line
@@ -37,7 +37,7 @@ def clipped(text: str, width: int) -> str:
 
 
 def _closing(line: str) -> str:
-    """Return what closes a text that is quoted or in brackets as a whole."""
+    """Return the character that closes a text that is quoted or bracketed as a whole."""
     quote = line[1:2] if line[0] in "bru" and line[1:2] in ("'", '"') else line[0]
     end = _OPENING.get(quote, quote)
     return end if end in _CLOSING and line[-1] == end else ""
@@ -68,7 +68,7 @@ class _Glance(reprlib.Repr):
 
 
 def _shape(value: Any) -> str | None:
-    """Return the shape of a table or an array that has more elements than are shown one by one."""
+    """Return the shape of a table or array with too many elements to show individually."""
     shape = getattr(value, "shape", None)
     if not isinstance(shape, tuple) or not all(isinstance(length, int) for length in shape):
         return None

@@ -1,4 +1,4 @@
-"""Errors as people read them: the user's own line first, equal errors grouped and counted, our frames never."""
+"""Errors formatted for people: the user's own line first, equal errors grouped and counted, never our own frames."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOWN_GROUPS = 10
 _SHOWN_INDICES = 8
 _SHOWN_PARTS = 10
 _SOURCE = 120
-"""Characters of a line of code that are shown."""
+"""Maximum characters shown of a line of code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,28 +29,28 @@ class ErrorGroup:
     message: str
     where: str
     errors: tuple[TaskError, ...]
-    """In the order of the items."""
+    """In item order."""
 
     @property
     def indices(self) -> str:
-        """Positions of the failed items, the first few."""
+        """Positions of the first few failed items."""
         few = ", ".join(str(facts(error).index) for error in self.errors[:_SHOWN_INDICES])
         return few + (", …" if len(self.errors) > _SHOWN_INDICES else "")
 
     def describe(self, total: int) -> str:
-        """Say it in one line."""
+        """Describe the group in one line."""
         tasks = f"{len(self.errors)} of {total} tasks" if total > 1 else "The task"
         return f"{tasks} failed with {self.type}" + (f" at {self.where}" if self.where else f": {shown(self.message)}")
 
 
 def type_name(error: TaskError) -> str:
-    """The user's exception type where the user's code raised, else ours."""
+    """The user's exception type if the user's code raised, else ours."""
     remote = facts(error).traceback
     return remote.type if remote else type(error).__name__
 
 
 def group(errors: Mapping[int, TaskError]) -> list[ErrorGroup]:
-    """Group equal errors, the most frequent first."""
+    """Group equal errors, most frequent first."""
     groups: dict[tuple[str, ...], list[TaskError]] = {}
     for _, error in sorted(errors.items()):
         groups.setdefault(_kind(error), []).append(error)
@@ -62,7 +62,7 @@ def group(errors: Mapping[int, TaskError]) -> list[ErrorGroup]:
 
 
 def _kind(error: TaskError) -> tuple[str, ...]:
-    """Return the key by which errors are grouped: type and line, because messages often quote the item."""
+    """Return the grouping key: type and line, because messages often quote the item."""
     details = facts(error)
     return (
         type_name(error),
@@ -78,7 +78,7 @@ def _kinds_of_parts(traceback: RemoteTraceback | None) -> Iterator[str]:
 
 
 def summarize(errors: Mapping[int, TaskError], total: int, debug: str) -> TaskError:
-    """Return the first error in a form that tells about all of them, with how to run its task here."""
+    """Return the first error with a summary of all errors, and how to run its task locally."""
     groups = group(errors)
     lines = [one.describe(total) for one in groups[:_SHOWN_GROUPS]]
     if len(groups) > _SHOWN_GROUPS:
@@ -90,11 +90,11 @@ def summarize(errors: Mapping[int, TaskError], total: int, debug: str) -> TaskEr
 
 
 def _first(error: TaskError, count: int, total: int, debug: str) -> Iterator[str]:
-    """Add what the summary lacks: the item, the message, and how to debug it."""
+    """Yield what the summary lacks: the item, the message, and how to debug it."""
     details = facts(error)
     item = f" ({details.item})" if details.item else ""
     what = f"{'First: task' if count > 1 else 'Task'} {details.index}{item}: "
-    # A single task of nothing is a call, which needs no number.
+    # A job with one task and no item is a single call, which needs no number.
     said = [("" if total == 1 and details.item == "None" else what) + shown(_message(error))] if details.where else []
     said += [f"{debug} runs it here, for %debug"] if debug else []
     if said:
@@ -102,14 +102,14 @@ def _first(error: TaskError, count: int, total: int, debug: str) -> Iterator[str
 
 
 def _message(error: TaskError) -> str:
-    """Return the message without its leading type, which the line already shows."""
+    """Return the message without its leading type, which the line shows already."""
     details = facts(error)
     text = details.message
     return (text.removeprefix(details.traceback.type).removeprefix(": ").strip() if details.traceback else text) or text
 
 
 def locate(traceback: RemoteTraceback, name_code: NameCode) -> str:
-    """Return the innermost line of the user's own, such as "Cell In[6], line 4: `return 1 / y`"."""
+    """Return the innermost line of the user's code, such as "Cell In[6], line 4: `return 1 / y`"."""
     frame = own_frame(traceback)
     if frame is None:
         return ""
@@ -118,15 +118,15 @@ def locate(traceback: RemoteTraceback, name_code: NameCode) -> str:
 
 
 def own_frame(traceback: RemoteTraceback) -> RemoteFrame | None:
-    """The innermost frame of a cell or file that is here, else of one that the user wrote, else of typed code."""
+    """The innermost frame in a cell or local file, else in other user code, else in code that was typed in."""
     own = [frame for frame in traceback.frames if frame.own]
     typed = [frame for frame in traceback.frames if frame.file == "<string>" and not frame.function.startswith("__")]
-    # A file that was written in the sandbox is the user's, but not what the notebook can open.
+    # A file written in the sandbox is the user's, but the notebook cannot open it.
     return next(reversed([frame for frame in own if user_code.is_known(frame.file)] or own or typed), None)
 
 
 def at_its_line(error: TaskError) -> TaskError:
-    """Give `error` the user's own frame as its innermost, so that a debugger opens there."""
+    """Make the user's own frame the innermost of `error`, so that a debugger opens there."""
     remote = facts(error).traceback
     frame = None if remote is None else own_frame(remote)
     BaseException.with_traceback(error, None if frame is None else _stand_in(frame))
@@ -134,7 +134,7 @@ def at_its_line(error: TaskError) -> TaskError:
 
 
 def _stand_in(frame: RemoteFrame) -> TracebackType | None:
-    """A frame here at a line of code that failed elsewhere, with the variables that are details."""
+    """Return a local frame for a line of code that failed elsewhere, with its variables."""
     at = {"lineno": frame.line, "end_lineno": frame.line, "col_offset": -1, "end_col_offset": -1}
     one, zero = (ast.Constant(number, None, **at) for number in (1, 0))
     failure = ast.BinOp(one, ast.Div(), zero, **at)
@@ -147,13 +147,13 @@ def _stand_in(frame: RemoteFrame) -> TracebackType | None:
 
 
 def render(traceback: RemoteTraceback, name_code: NameCode) -> str:
-    """Return the traceback as text in Python's order: causes first, the innermost frame last."""
+    """Return the traceback as text in Python's order: causes first, innermost frame last."""
     parts = _parts(traceback, name_code)
     return "\n".join([*_way(traceback, name_code), traceback.headline, *parts])
 
 
 def _way(traceback: RemoteTraceback, name_code: NameCode) -> Iterator[str]:
-    """Return what precedes the exception: its cause, and the calls that led to it."""
+    """Yield what precedes the exception: its cause, and the calls that led to it."""
     if traceback.cause is not None:
         yield from (render(traceback.cause, name_code), *traceback.cause.notes, "", "which led to", "")
     if traceback.frames:
@@ -169,7 +169,7 @@ def _way(traceback: RemoteTraceback, name_code: NameCode) -> Iterator[str]:
 
 
 def _parts(traceback: RemoteTraceback, name_code: NameCode) -> Iterator[str]:
-    """Each exception of a group, with its own line and way."""
+    """Yield each exception of a group, with its own line and calls."""
     for number, part in enumerate(traceback.parts[:_SHOWN_PARTS], 1):
         where = locate(part, name_code)
         yield f"  {number}. {part.headline}" + (f" at {where}" if where else "")
@@ -180,18 +180,18 @@ def _parts(traceback: RemoteTraceback, name_code: NameCode) -> Iterator[str]:
 
 
 def _variables(frame: RemoteFrame) -> list[str]:
-    """Yield the variables of the user's own code; names that are not identifiers are ours."""
+    """Yield the variables of the user's code; names that are not identifiers are ours."""
     found = frame.locals if frame.own else {}
     return [f"      {name} = {' '.join(value.split())}" for name, value in found.items() if name.isidentifier()]
 
 
 def _file(frame: RemoteFrame, name_code: NameCode) -> str:
-    """What the user calls a file; of an installed one, the part that does not depend on where the sandbox keeps it."""
+    """The user's name for a file; for an installed one, the part that does not depend on the sandbox."""
     return name_code(frame.file) if frame.own else user_code.short(frame.file)
 
 
 def _source(frame: RemoteFrame) -> str:
-    """The line as the notebook has it; for an installed file, whose version may differ here, as the sandbox has it."""
+    """The line as in the notebook; for an installed file, whose version may differ here, as in the sandbox."""
     here = linecache.getline(frame.file, frame.line).strip() if frame.own else ""
     line = here or frame.source
     return line if len(line) <= _SOURCE else f"{line[:_SOURCE]}…"

@@ -1,4 +1,4 @@
-"""Numbers as people read them: durations, money, counts."""
+"""Human-readable numbers: durations, money, counts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def price(usd: float, *, local: bool) -> str:
 
 
 def rate(per_second: float) -> str:
-    """Return how often something happens as `120/s`, `2.7/s`, `13/min` or `4/h`."""
+    """Return a frequency as `120/s`, `2.7/s`, `13/min` or `4/h`."""
     for seconds, unit in ((1, "s"), (60, "min")):
         if per_second * seconds >= 1:
             return _rate(per_second * seconds, unit)
@@ -58,10 +58,10 @@ def size(octets: float) -> str:
 
 
 def factor(value: float) -> str:
-    """Return a ratio as `1.7 ×`, `23 ×`."""
+    """Return a factor as `1.7 ×`, `23 ×`."""
     return f"{value:.1f} ×" if value < 9.95 else f"{value:,.0f} ×"
 
 
 def plural(number: int, noun: str, many: str = "") -> str:
-    """Return `1 task`, `1,000 tasks`; `many` is a plural that is not made with an s."""
+    """Return `1 task`, `1,000 tasks`; `many` is an irregular plural."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {many or f'{noun}s'}"

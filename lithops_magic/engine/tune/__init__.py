@@ -1,1 +1,1 @@
-"""What a function takes and costs at several sizes, measured on a few of its items and remembered."""
+"""Duration and cost of a function at several sizes, measured on a few of its items and remembered."""

@@ -1,4 +1,4 @@
-"""Measures a function on a few of its items at several sizes: each a job of its own, all of them within one budget."""
+"""Measures a function on a few of its items at several sizes: a job per size, all within one budget."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def tune(
     Parameters
     ----------
     function, iterables
-        As for `map`; some five items are run, twice at each size.
+        As for `map`; about five items are run, twice at each size.
     max_cost
-        USD at list price that all of it may cost; 0.05 if it is not given.
+        Limit in USD at list price for all measurements; 0.05 by default.
     settings
-        Defaults to what Lithops' configuration says, else the local AWS.
+        By default, what Lithops' configuration says, else the local AWS.
     options
-        Others of `map`, such as `memory`, which is measured first, `timeout` or `packages`.
+        Other options of `map`, such as `memory` (the size measured first), `timeout` or `packages`.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def measure(
 
 
 def _sample(items: Iterable[Any]) -> tuple[list[Any], int | None, list[str]]:
-    """Return a few of the items, from the first to the last where they are all there."""
+    """Return a few items; spread from first to last if all items are available."""
     taken = Items(items)
     if taken.owned is None:
         found = list(itertools.islice(taken.iterator, ITEMS))
@@ -124,7 +124,7 @@ def _sample(items: Iterable[Any]) -> tuple[list[Any], int | None, list[str]]:
 
 
 class _Bench:
-    """Runs the same few items at one size after the other."""
+    """Runs the same few items at one size after another."""
 
     def __init__(
         self,
@@ -157,19 +157,19 @@ class _Bench:
         self.timeout = float(options.timeout or settings.timeout)
 
     def begin(self, trial: Trial) -> MapResult:
-        """Start to measure a size."""
+        """Start measuring a size."""
         settings = self._settings.replace(architecture=trial.size.architecture)
         options = replace(self._options, memory=trial.size.memory, max_cost=max(trial.most, 1e-9))
         items = [*self._sample] * ROUNDS
         return api.start(self._function, items, options=options, settings=settings, name_code=self._name_code)
 
     def finish(self, result: MapResult, size: Size, *, must: bool = False) -> Measured:
-        """Wait for a measurement; `must`: nothing can be measured without it.
+        """Wait for a measurement; `must`: nothing else can be measured without it.
 
         Raises
         ------
         LithopsMagicError
-            It must be, and fails.
+            A required measurement fails.
         """
         try:
             result.wait()
@@ -188,7 +188,7 @@ class _Bench:
         if result.errors:
             return Measured(size, used=used, problem=_problem(next(iter(result.errors.values()))))
         stats = list(result.stats)
-        # The last time that each was run.
+        # Only each item's last run.
         rows = [stats[index :: len(self._sample)] for index in range(len(self._sample))]
         done = [next((row for row in reversed(runs) if row.state == "done"), None) for runs in rows]
         warm = [row.duration_s for row in done if row is not None]
@@ -197,7 +197,7 @@ class _Bench:
         return Measured(size, tuple(warm), tuple(self.price(seconds, size) for seconds in warm), used)
 
     def price(self, seconds: float, size: Size) -> float:
-        """Return the USD of a task that takes so long, its request included."""
+        """Return the price of a task of that duration in USD, including its request."""
         from lithops_magic.aws import prices
 
         tmp = self._options.tmp or self._settings.ephemeral_storage
@@ -210,7 +210,7 @@ class _Bench:
         return self._settings.region or Cloud.connect(self._settings).region
 
     def run(self, trials: Sequence[Trial], notify: Callable[[str], None], *, together: bool) -> list[Measured]:
-        """Measure sizes, `together` where they do not take each other's CPU."""
+        """Measure sizes, in parallel (`together`) if they do not compete for CPU."""
         groups = [list(trials)] if together and trials else [[trial] for trial in trials]
         measured: list[Measured] = []
         for group in groups:
@@ -219,7 +219,7 @@ class _Bench:
                 notify(f"{_name(trial.size)} ({len(measured) + len(begun) + 1} of {plural(len(trials), 'more size')})")
                 try:
                     begun.append((self.begin(trial), trial.size))
-                except LithopsMagicError as error:  # such as a package that this architecture does not have
+                except LithopsMagicError as error:  # for example, a package is not available for this architecture
                     measured.append(Measured(trial.size, problem=str(error).partition(". ")[0]))
             try:
                 measured += [self.finish(result, size) for result, size in begun]
@@ -230,7 +230,7 @@ class _Bench:
         return measured
 
     def shared(self) -> bool:
-        """Whether more memory means more CPU where it runs."""
+        """Whether more memory means more CPU in this environment."""
         from lithops_magic.aws.session import Cloud
 
         return not self._settings.local or Cloud.connect(self._settings).shares_cpu()

@@ -1,4 +1,4 @@
-"""Which sizes are worth a try, and which of them the money allows."""
+"""Which sizes are worth trying, and which of them the budget allows."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from lithops_magic.config.limits import MOST_MEMORY
 from lithops_magic.engine.tune.tuning import Measured, Size
 
 MEMORY = (128, 256, 512, 1024, 1769, 3008, 5120, MOST_MEMORY)
-"""MB: doubled, with the sizes where Lambda gives one, almost two, three and six vCPUs."""
+"""MB: doubled, plus the sizes at which Lambda gives one, almost two, three and six vCPUs."""
 MAX_COST = 0.05
 """USD at list price."""
 ROUNDS = 2
-"""How often each item is run: what a sandbox does only once, such as imports, is not measured."""
+"""How often each item runs: one-time work in a sandbox, such as imports, is not measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A size that is going to be measured."""
+    """A size to be measured."""
 
     size: Size
     most: float
-    """USD that it may cost: what it would if more memory bought no time, and less cost all of it."""
+    """Maximum USD: assumes that more memory saves no time, and that less slows tasks down in proportion."""
 
 
 def sizes(base: Size, architectures: Iterable[str]) -> list[Size]:
-    """Return the sizes to compare with what is configured."""
+    """Return the sizes to compare with the configured one."""
     memories = sorted({*MEMORY, base.memory})
     return [size for kind in architectures for memory in memories if (size := Size(memory, kind)) != base]
 
@@ -34,18 +34,18 @@ def sizes(base: Size, architectures: Iterable[str]) -> list[Size]:
 def affordable(
     base: Measured, others: Iterable[Size], money: float, timeout: float, price: Callable[[float, Size], float]
 ) -> tuple[list[Trial], list[Measured]]:
-    """Choose what can be tried, the cheapest trials first, and say why the others are not.
+    """Choose affordable trials, cheapest first, and explain why the others are skipped.
 
     Parameters
     ----------
     base
-        What is configured, which was measured.
+        The configured size, already measured.
     money
-        USD that are left.
+        Remaining USD.
     timeout
-        Seconds a task may take.
+        Maximum seconds of a task.
     price
-        Returns the USD of a task of so many seconds at a size, its request included.
+        Returns the USD of a task, given its duration and size, including its request.
     """
     trials: list[Trial] = []
     left_out: list[Measured] = []

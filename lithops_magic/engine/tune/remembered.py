@@ -1,4 +1,4 @@
-"""What was measured before, by the meaning of the function: kept on this machine for a dry run's estimate."""
+"""Earlier measurements, keyed by the meaning of the function: stored on this machine for dry-run estimates."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _MOST = 200
-"""Functions that are remembered."""
+"""Maximum functions remembered."""
 
 
 def keep(function: Callable[..., Any], settings: Settings, options: MapOptions, tuning: Tuning) -> None:
-    """Remember what was measured; what cannot be remembered is measured again."""
+    """Store a tuning; if that is impossible, the function will simply be measured again."""
     with contextlib.suppress(OSError, Undetermined, LithopsMagicError):
         path = _path(function, settings, options)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def keep(function: Callable[..., Any], settings: Settings, options: MapOptions, 
 
 
 def find(function: Callable[..., Any], settings: Settings, options: MapOptions) -> Tuning | None:
-    """Return what was measured of a function that means the same; None if nothing was."""
+    """Return the stored tuning of an equivalent function; None if there is none."""
     try:
         told = json.loads(private.read(_path(function, settings, options)))
         if told["format"] != _FORMAT:
@@ -67,7 +67,7 @@ def _size(plain: dict[str, Any]) -> Size:
 
 
 def _path(function: Callable[..., Any], settings: Settings, options: MapOptions) -> Path:
-    # One file for both architectures, which are measured together.
+    # One file for both architectures, because they are measured together.
     keys = Keys(function, settings.replace(architecture="x86_64"), options)
     return places.tunings() / f"{keys.of_function(['local'] if settings.local else [])}.json"
 

@@ -1,4 +1,4 @@
-"""How a tuning looks: a table, the named sizes, and a plot of time and cost; plain strings only."""
+"""How a tuning is displayed: a table, the named sizes, and a plot of time and cost; plain strings only."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def to_html(tuning: Tuning) -> str:
 
 
 def named(tuning: Tuning, size: Size) -> list[str]:
-    """Return what a size is called."""
+    """Return the names of a size."""
     return [name for name in CHOICES if tuning.choice(name) == size]
 
 
@@ -83,7 +83,7 @@ def _size(size: Size) -> str:
 
 
 def _plot(tuning: Tuning) -> str:
-    """Draw time against cost, a dot for each size."""
+    """Plot time against cost, one dot per size."""
     shown = tuning.candidates
     if len(shown) < 2:
         return ""

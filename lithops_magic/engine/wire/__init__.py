@@ -1,1 +1,1 @@
-"""Bytes to and from the worker: functions, items, values, and the store for what is too large to send."""
+"""Data exchanged with the worker: functions, items, values, and the store for what is too large to send."""

@@ -1,4 +1,4 @@
-"""A call on its way out: a function as it is now, its arguments, and what makes the call in the sandbox."""
+"""A call to be sent: a snapshot of a function, its arguments, and the code that makes the call in the sandbox."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from lithops_magic.worker import cell, packing
 from lithops_magic.worker.culprit import find
 
 Begin = tuple[Callable[..., object], tuple[Any, ...]]
-"""What a sandbox calls before anything else, and with what."""
+"""Function and arguments that a sandbox calls before anything else."""
 
 INLINE = 16_384
-"""Bytes of a function that travels with each of its calls."""
+"""Maximum bytes of a function that is sent with each of its calls."""
 BROKEN = "The initializer failed in a sandbox"
-"""How the error of every call there begins."""
+"""Prefix of the error of every later call in that sandbox."""
 _pickling = threading.Lock()
-"""Which modules travel by value is known to the whole process."""
+"""Process-wide lock: which modules are pickled by value is global state."""
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pickling._at_fork_reinit)  # type: ignore[attr-defined]
 
@@ -45,37 +45,37 @@ class Call(Prepared):
     """A call that is ready to be sent."""
 
     name: str = ""
-    """Of the function."""
+    """The function's digest."""
     kind: str = ""
-    """Calls of one kind are expected to take about as long."""
+    """Calls of the same kind are expected to take about as long."""
     future: Future[Any] = field(default_factory=Future)
-    """Gets what becomes of it."""
+    """Receives the outcome."""
 
     def __repr__(self) -> str:
         try:
             _, args, kwargs, _ = self.load(None)
             given = [*map(glance, args), *(f"{name}={glance(value)}" for name, value in kwargs.items())]
-        except BaseException:  # what an argument's own methods do is not known
+        except BaseException:  # an argument's own methods may raise anything
             given = ["…"]
         return f"{self.name}({', '.join(given)})"
 
 
 @dataclass(frozen=True, slots=True)
 class Callee:
-    """A function as it was when it was pickled."""
+    """A function as it was when pickled."""
 
     pickle: bytes = field(repr=False)
-    """Holds the initializer as well, so that both share what they use of the notebook."""
+    """Includes the initializer, so that both share the notebook objects they use."""
     reach: Reach
     name: str
     kind: str
     large: bool
-    """Whether it is too large to travel with each call."""
+    """Whether it is too large to be sent with each call."""
     notes: tuple[str, ...] = ()
-    """What the user should know, one sentence each."""
+    """Notes for the user, one sentence each."""
 
     def call(self, future: Future[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
-        """Return a call of it.
+        """Return a call of the function.
 
         Raises
         ------
@@ -91,12 +91,12 @@ class Callee:
 
 
 class Callees:
-    """Pickles functions, anew only where that may give something new: their globals may be others each time.
+    """Pickles functions, again only if the result may differ: the values of their globals can change at any time.
 
     Parameters
     ----------
     request
-        The packages asked for.
+        The requested packages.
     begin
         What a sandbox calls first.
     """
@@ -107,14 +107,14 @@ class Callees:
         self._callees: WeakKeyDictionary[Any, tuple[_Pin | None, Callee]] = WeakKeyDictionary()
 
     def pickle(self, function: Callable[..., Any]) -> Callee:
-        """Return `function` as it is now.
+        """Return a snapshot of `function`.
 
         Raises
         ------
         SerializationError
             It cannot be pickled.
         PackageError
-            Something it needs cannot be shipped.
+            A requirement cannot be shipped.
         """
         if not isinstance(function, FunctionType):
             return self._pickled(function)
@@ -123,7 +123,7 @@ class Callees:
             return known[1]
         pin = _Pin.of(function)
         callee = self._pickled(function)
-        # By its name alone, it is always the same: a module is what it was when the first of its functions was called.
+        # A function pickled by name never changes: its module stays as it was when first used.
         if pin is not None or not callee.reach.codes:
             self._callees[function] = pin if callee.reach.codes else None, callee
         return callee
@@ -131,18 +131,17 @@ class Callees:
     def call(
         self, future: Future[Any], function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> tuple[Call, Callee]:
-        """Return a call of `function`, and the function itself.
+        """Return a call of `function`, and its pickled function.
 
-        A function is unpickled once in each sandbox. Anything else that can be called, such as a bound method, has a
-        state, which no call may leave to the next: unless it is large, it travels with its arguments, and shares
-        objects with them.
+        A function is unpickled once per sandbox. Any other callable, such as a bound method, has state that must not
+        leak from one call to the next: unless it is large, it is sent with its arguments, and shares objects with them.
 
         Raises
         ------
         SerializationError
-            Something cannot be pickled.
+            The function or an argument cannot be pickled.
         PackageError
-            Something it needs cannot be shipped.
+            A requirement cannot be shipped.
         """
         callee = self.pickle(function)
         if isinstance(function, FunctionType) or callee.large or _is_stateless(function):
@@ -153,21 +152,21 @@ class Callees:
     def _pickled(self, function: Callable[..., Any]) -> Callee:
         with _pickling:
             luggage = pickled(function, (), self._request, self._initializer)
-            # Without our format around it: what unpickles it is nothing but Python.
+            # Plain pickle, because only Python's own unpickler runs there.
             data = packages.dumps((function, self._initializer))[0] if luggage.views else luggage.data
         large = len(data) > INLINE
         return Callee(data, luggage.reach, _name(function), _kind(function), large, luggage.notes)
 
 
 def caller(begin: Begin | None, callee: Callee | None = None) -> Callable[..., Any]:
-    """Return what a job of calls runs over them.
+    """Return the function that a job of calls runs on each call.
 
     Parameters
     ----------
     begin
         What a sandbox calls first.
     callee
-        The function of all calls that bring none.
+        The function of all calls that do not bring their own.
     """
     made = FunctionType(_CODE, {"__name__": "__main__"}, "call")
     made.__kwdefaults__ = {"begin": begin, "function": callee and callee.pickle, "state": {}}
@@ -176,7 +175,7 @@ def caller(begin: Begin | None, callee: Callee | None = None) -> Callable[..., A
 
 
 def _call(item: Any, *, begin: Any, function: Any, state: dict[str, Any]) -> Any:
-    """Make a call in the sandbox. It travels by itself: it uses nothing of this module."""
+    """Make a call in the sandbox. Pickled by value, so it must not use anything from this module."""
     __tracebackhide__ = True
     import pickle
 
@@ -204,13 +203,13 @@ def _call(item: Any, *, begin: Any, function: Any, state: dict[str, Any]) -> Any
             known[data] = pickle.loads(data)
         pair = known[data]
     if pair[1] is not None:
-        # What the initializer has set, it has set for all functions of the notebook.
+        # What the initializer sets applies to all functions of the notebook.
         getattr(pair[1], "__globals__", {}).update(state["given"])
     return pair[0](*args, **kwargs)
 
 
 def _as_ours(code: CodeType) -> CodeType:
-    """Return code that tracebacks leave out."""
+    """Return code that tracebacks hide."""
     consts = (_as_ours(const) if isinstance(const, CodeType) else const for const in code.co_consts)
     return code.replace(co_filename=cell.FILE, co_consts=tuple(consts))
 
@@ -219,7 +218,7 @@ _CODE = _as_ours(_call.__code__)
 
 
 def _pickled(item: tuple[Any, tuple[Any, ...], Mapping[str, Any], Any], reach: Reach) -> tuple[bytes, Reach]:
-    """Return a call as it is sent, and what that needs beside what its function does."""
+    """Return a call as it is sent, and what it needs beyond what its function does."""
     buffers = packing.Buffers()
     try:
         data, more = packages.dumps(item, buffers.take)
@@ -239,7 +238,7 @@ def _name(function: object) -> str:
 
 
 def _kind(function: object) -> str:
-    """Return the same for functions of the same code: its place, because code itself takes long to compare."""
+    """Return the same key for functions of the same code: its location, because comparing code itself takes long."""
     while isinstance(function, functools.partial):
         function = function.func
     name = getattr(function, "__qualname__", type(function).__qualname__)
@@ -254,7 +253,7 @@ def _is_stateless(function: object) -> bool:
 
 
 class _Pin:
-    """What the pickle of a function depends on, where nothing of it can change and remain the same object."""
+    """Everything that the pickle of a simple function depends on, where nothing can change in place."""
 
     __slots__ = ("_cells", "_code", "_defaults", "_names", "_values")
 
@@ -266,10 +265,10 @@ class _Pin:
 
     @classmethod
     def of(cls, function: FunctionType) -> _Pin | None:
-        """Return it; None if something may change."""
+        """Return the pin of a function; None if something it uses can change in place."""
         try:
             pin = cls(function)
-        except ValueError:  # a variable of the enclosing function that is not assigned yet
+        except ValueError:  # a variable of the enclosing function is unassigned
             return None
         if function.__kwdefaults__ or function.__dict__:
             return None

@@ -1,4 +1,4 @@
-"""What a function takes along: the values it uses of the notebook, by itself or through functions it calls."""
+"""What a function captures: the notebook values it uses, directly or through functions it calls."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from lithops_magic.worker import cell, packing
 from lithops_magic.worker.culprit import find
 
 HEAVY = 10_000_000
-"""Bytes of a value above which the user is told that it travels."""
+"""Size in bytes above which the user is told that a captured value is sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """A value that a function uses and does not define."""
+    """A value that a function uses but does not define."""
 
     name: str
     value: Any
     through: str
-    """The function that uses it where that is not the mapped one itself."""
+    """The function that uses it, if that is not the mapped function itself."""
 
     def __str__(self) -> str:
         return f"{self.name!r}" + (f" (through {self.through}())" if self.through else "")
 
 
 def captures(function: object) -> Iterator[Capture]:
-    """Yield what `function` takes along, the nearest first, each value once."""
+    """Yield what `function` captures, nearest first, each value once."""
     seen: set[int] = {id(function)}
     waiting: deque[tuple[object, str]] = deque([(function, "")])
     while waiting:
@@ -45,14 +45,14 @@ def captures(function: object) -> Iterator[Capture]:
                 continue
             seen.add(id(value))
             if _travels_as_code(value):
-                # Of a cell, the function around its code is nothing that the user knows.
+                # The function around a cell's code is nothing that the user knows.
                 waiting.append((value, "" if cell.is_cell(user) else getattr(value, "__name__", name)))
             else:
                 yield Capture(name, value, through)
 
 
 def culprit(function: object) -> str:
-    """Say which captured value cannot be pickled, why, and what to do; empty if it is none of them."""
+    """Explain which captured value cannot be pickled, why, and what to do; empty if all can."""
     for capture in captures(function):
         try:
             packing.dumps(capture.value)
@@ -64,13 +64,13 @@ def culprit(function: object) -> str:
 
 
 def sizes(function: object) -> list[tuple[Capture, int]]:
-    """Return what `function` takes along with the bytes of each pickle, the largest first."""
+    """Return what `function` captures with the size of each pickle in bytes, largest first."""
     measured = [(capture, _size(capture.value)) for capture in captures(function)]
     return sorted(measured, key=lambda one: -one[1])
 
 
 def warnings(function: object) -> list[str]:
-    """Say which captured values are heavy, one sentence each."""
+    """Report large captured values, one sentence each."""
     return [
         f"{capture} is sent with the function: {size(octets)}. Read it inside the function instead if that is slow."
         for capture, octets in sizes(function)
@@ -79,7 +79,7 @@ def warnings(function: object) -> list[str]:
 
 
 def generators(function: object, found: Sequence[object]) -> list[str]:
-    """Say that tasks draw the same random numbers if the function takes along random generators that were `found`."""
+    """Warn that tasks draw the same random numbers if the function captures any of the generators `found`."""
     if not found:
         return []
     kind = type(found[0])
@@ -93,7 +93,7 @@ def generators(function: object, found: Sequence[object]) -> list[str]:
 
 
 def same_numbers(why: str) -> str:
-    """Say that tasks draw the same random numbers, and what to do instead."""
+    """Warn that tasks draw the same random numbers, and say what to do instead."""
     return (
         f"tasks draw the same random numbers: {why}. For independent, reproducible numbers, map over "
         "`x, seed in zip(items, np.random.SeedSequence(42).spawn(len(items)))`, and in the task "
@@ -108,7 +108,7 @@ def _size(value: Any) -> int:
 
 
 class _Measure:
-    """A file that only counts what would be in it."""
+    """A file that only counts the bytes written to it."""
 
     size = 0
 
@@ -116,7 +116,7 @@ class _Measure:
         self.size += len(data)
 
     def take(self, buffer: pickle.PickleBuffer) -> bool:
-        """Count a buffer, which stays beside the pickle."""
+        """Count a buffer, which is stored outside the pickle."""
         self.size += buffer.raw().nbytes
         return False
 
@@ -149,7 +149,7 @@ def _uses_of_function(user: FunctionType) -> Iterator[tuple[str, Any]]:
         yield from ((name, value) for value in _contents(closed))
     yield from (user.__kwdefaults__ or {}).items()
     yield from ((f"default {position}", value) for position, value in enumerate(user.__defaults__ or (), 1))
-    # What functools.wraps keeps for `inspect` is pickled too.
+    # The function that functools.wraps keeps for `inspect` is pickled, too.
     if hasattr(user, "__wrapped__"):
         yield user.__wrapped__.__name__, user.__wrapped__
 
@@ -166,12 +166,12 @@ def _names(code: CodeType) -> Iterator[str]:
 def _contents(closed: CellType) -> list[Any]:
     try:
         return [closed.cell_contents]
-    except ValueError:  # a variable of the enclosing function that is not assigned yet
+    except ValueError:  # a variable of the enclosing function is unassigned
         return []
 
 
 def _travels_as_code(value: object) -> bool:
-    """Whether the value is a function or class that is defined in the notebook, so that what it uses travels too."""
+    """Whether the value is a function or class defined in the notebook, so that what it uses is sent, too."""
     if isinstance(value, partial | MethodType):
         return True
     if not isinstance(value, FunctionType | type):

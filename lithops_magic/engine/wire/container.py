@@ -1,8 +1,8 @@
-"""A function as it was packed: whole, as a job's journal keeps it, or its large parts as objects of their own in S3.
+"""A packed function: whole, as in a job's journal, or with its large parts as separate objects in S3.
 
-An object is named by its hash, so that what has not changed since the last run is there already, and a sandbox that has
-it fetches nothing. The pickle of what a function takes along comes before that of the function itself: an edited
-line changes nothing of what stands before it.
+Objects are named by their hash, so whatever has not changed since the last run is there already, and a sandbox that
+has it downloads nothing. The pickle of what a function captures precedes that of the function itself, so that
+editing a line changes nothing before it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from lithops_magic.worker import packing
 from lithops_magic.worker.packing import HERE, PARTS, PARTS_HEAD, RUN, SIZES
 
 PIECE = 1_000_000
-"""Bytes from which something is an object of its own."""
+"""Minimum bytes of a part that becomes a separate object."""
 CRUMB = 16_384
-"""Bytes of what is left over that travel with the rest."""
+"""Maximum bytes of remaining parts that are sent inline."""
 
 Sizes = Sequence[tuple[int, int]]
 
@@ -28,13 +28,13 @@ class Container:
     Parameters
     ----------
     head
-        All of it, or what its parts are.
+        All of it, or a description of its parts.
     sizes
-        The stored and the true size of each of its parts.
+        Stored and original size of each part.
     cut
-        How many of them pickles were cut into.
+        Number of parts that hold pickles.
     parts
-        As they are stored.
+        As stored.
     """
 
     def __init__(self, head: bytes, sizes: Sizes = (), cut: int = 1, parts: Sequence[bytes] = ()) -> None:
@@ -59,7 +59,7 @@ class Container:
 
     @classmethod
     def parse(cls, whole: bytes) -> Container:
-        """Return what was written; of what is damaged, something that has another hash."""
+        """Parse a container as written; a damaged one yields a container with a different hash."""
         if not whole.startswith(PARTS):
             return cls(whole)
         try:
@@ -84,24 +84,24 @@ class Container:
 
     @property
     def chunks(self) -> list[bytes]:
-        """What it consists of, one after the other."""
+        """The consecutive chunks it consists of."""
         return [self._head, *self._parts]
 
     @property
     def whole(self) -> bytes:
-        """All of it."""
+        """The entire container."""
         return b"".join(self.chunks) if self._parts else self._head
 
     @property
     def pieces(self) -> Iterator[tuple[str, bytes]]:
-        """The parts that may be objects of their own, with the name of each."""
+        """The parts that may be separate objects, with their names."""
         for name, run in zip(self._hashes(), self._runs, strict=True):
             if name != HERE:
                 yield name.hex(), b"".join(run) if len(run) > 1 else run[0]
 
     @property
     def rest(self) -> bytes:
-        """What is left of it without them."""
+        """The container without these parts."""
         if not any(name != HERE for name in self._hashes()):
             return self.whole
         table = [RUN.pack(len(run), name) for name, run in zip(self._hashes(), self._runs, strict=True)]
@@ -110,7 +110,7 @@ class Container:
 
     @property
     def sha256(self) -> str:
-        """Names all of it."""
+        """Hash of the entire container."""
         return hashlib.sha256(self.rest).hexdigest()
 
     def _hashes(self) -> list[bytes]:
@@ -127,7 +127,7 @@ def _hash(run: Iterable[bytes]) -> bytes:
 
 
 def _stream(pickles: Sequence[Sequence[bytes]]) -> Iterator[bytes]:
-    """Yield what was written, small pieces together, but for those of large pickles and those of the last."""
+    """Yield what was written; small pieces are merged, except for large pickles and the last one."""
     runs: list[list[bytes]] = [[]]
     for pieces in pickles:
         if pieces is pickles[-1] or sum(map(len, pieces)) >= PIECE:
@@ -139,7 +139,7 @@ def _stream(pickles: Sequence[Sequence[bytes]]) -> Iterator[bytes]:
 
 
 def _runs(parts: Sequence[bytes], cut: int) -> Iterator[list[bytes]]:
-    """Yield the parts that are to be one object each: pickles are grouped already."""
+    """Yield groups of parts that become one object each; pickles are grouped already."""
     yield from ([part] for part in parts[:cut])
     yield from _gathered(parts[cut:])
 

@@ -1,4 +1,4 @@
-"""The worker's wire format on the way out: a function and the requests that run it. `reply.py` is the way back."""
+"""The wire format for requests: a function and the requests that run it. `reply.py` is the other direction."""
 
 from __future__ import annotations
 
@@ -25,38 +25,38 @@ from lithops_magic.worker.culprit import find
 
 PROTOCOL = 3
 REQUEST_LIMIT = 6_291_456
-"""Bytes of one synchronous Invoke request: AWS's quota, 6 MiB."""
+"""Maximum bytes of a synchronous Invoke request: AWS's quota, 6 MiB."""
 EVENT_LIMIT = 1_048_576
-"""Bytes of one asynchronous Invoke request: AWS's quota, 1 MiB (256 KiB before October 2025)."""
+"""Maximum bytes of an asynchronous Invoke request: AWS's quota, 1 MiB (256 KiB before October 2025)."""
 NAME = 16
-"""Characters of a request's name."""
+"""Characters in a request's name."""
 _LUGGAGE = ("imports", "versions", "rc", "sources")
-"""What a request says of packages and modules, and how they are set."""
+"""Fields of a request for packages and modules, and how they are set."""
 _TASKS = b'","tasks":['
 ALWAYS_INLINE = 16_384
-"""Bytes of a function that always travel inline: under 2 ms of a link of 100 Mbit/s, less than an invocation takes."""
+"""Bytes of a function always sent inline: under 2 ms on a 100 Mbit/s link, less than the overhead of an invocation."""
 MOSTLY_INLINE = 131_072
-"""Bytes of a function that travel inline where nobody knows how many tasks follow: the 14 ms it takes to send that much
-are what a sandbox would take to fetch it from S3, which it does only once."""
+"""Bytes of a function sent inline if the number of tasks is unknown: sending that much takes 14 ms, about what a
+sandbox would need to fetch it from S3, which it does only once."""
 ALTOGETHER_INLINE = 16_777_216
-"""Bytes that a function may take in all requests of a job together, one task each, before S3 is the cheaper way."""
+"""Total bytes of the function in all requests of a job, one task each, above which S3 is cheaper."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What an invocation is to do beside calling the function."""
+    """What an invocation does besides calling the function."""
 
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Environment variables of its tasks."""
+    """Environment variables for its tasks."""
     processes: int = 1
-    """Tasks that run at once in one sandbox."""
+    """Tasks that one sandbox runs in parallel."""
     starmap: bool = False
-    """Whether the function is called with what is in an item."""
+    """Whether an item's elements are the function's arguments."""
     locals: bool = False
     """Whether a failed task reports the local variables of the frame that failed."""
 
     def head(self) -> dict[str, Any]:
-        """Return what differs from the defaults, as it stands in a request."""
+        """Return the non-default fields as encoded in a request."""
         head: dict[str, Any] = {}
         if self.env:
             head["env"] = dict(self.env)
@@ -74,16 +74,16 @@ class Function:
     """A pickled function."""
 
     container: Container = field(repr=False)
-    """As it was packed."""
+    """The function as packed."""
     need: packages.Need
-    """What it needs beside the request."""
+    """What it needs besides the request."""
     function: Callable[[Any], Any] = field(repr=False)
     """The function itself."""
     head: Mapping[str, Any] = field(repr=False)
-    """What every request says beside the function."""
+    """What every request contains besides the function."""
 
     warnings: tuple[str, ...]
-    """What the user should know before it is sent, one sentence each."""
+    """Notes for the user before anything is sent, one sentence each."""
 
     @classmethod
     def pickle(
@@ -93,14 +93,14 @@ class Function:
         request: packages.Request | None = None,
         setup: Setup | None = None,
     ) -> Function:
-        """Pickle `function`, and find out what it needs to run over `items`.
+        """Pickle `function`, and determine what it needs to run over `items`.
 
         Raises
         ------
         SerializationError
             It cannot be pickled.
         PackageError
-            Something it needs cannot be shipped.
+            A requirement cannot be shipped.
         """
         luggage = pickled(function, items, request or packages.Request())
         need = luggage.need
@@ -117,13 +117,13 @@ class Function:
         return cls(container, need, function, head, (*warnings, *(captures.warnings(function) if heavy else ())))
 
     def needing(self, need: packages.Need) -> Function:
-        """Return the same function where it has what `need` says."""
+        """Return the same function with `need` as its requirements."""
         head = {name: value for name, value in self.head.items() if name not in _LUGGAGE}
         return replace(self, need=need, head={**head, **_luggage(need)})
 
     @property
     def _brings_data(self) -> bool:
-        """Whether the files that go with it are in S3."""
+        """Whether the files sent along are in S3."""
         return bool(self.need.sources) and not self.need.inline and not self.need.layered
 
     def place(
@@ -135,27 +135,27 @@ class Function:
         recheck: bool = False,
         limit: int = REQUEST_LIMIT,
     ) -> Requests:
-        """Decide how the function travels, bring it to S3 if that is the way, and return the maker of its requests.
+        """Decide how to send the function, upload it to S3 if necessary, and return the factory for its requests.
 
         Parameters
         ----------
         place
             The job's place in S3; None if it has none.
         tasks
-            How many there are, if that is known.
+            Number of tasks, if known.
         key
-            The job's: signs what its tasks report; its place has it too.
+            The job's key, which signs what its tasks report; its place has it too.
         recheck
-            A sandbox did not find the function in S3: bring it there unless it still is.
+            A sandbox did not find the function in S3: upload it again unless it is there.
         limit
-            Bytes of a request.
+            Maximum bytes of a request.
 
         Raises
         ------
         SerializationError
-            It leaves no room for a task in a request, and there is no S3.
+            The function leaves no room for a task in a request, and there is no S3.
         AwsError
-            S3 does not take it.
+            S3 refuses the upload.
         """
         reference: dict[str, Any] = {"sha256": self.container.sha256}
         if place is None or (not recheck and _travels_inline(len(self.container), tasks, limit)):
@@ -187,19 +187,19 @@ class Function:
 def _travels_inline(size: int, tasks: int | None, limit: int) -> bool:
     if size <= ALWAYS_INLINE or tasks is None:
         return size <= MOSTLY_INLINE
-    # The other half is for the items.
+    # Leave the other half for the items.
     return size * tasks <= ALTOGETHER_INLINE and size * 4 / 3 <= limit / 2
 
 
 def pickled(function: Callable[..., Any], items: Iterable[Any], request: packages.Request, *beside: object) -> Luggage:
-    """Pickle `function`, in a tuple with what is to travel `beside` it if there is any.
+    """Pickle `function`; if there is anything to send `beside` it, as a tuple with that.
 
     Raises
     ------
     SerializationError
         It cannot be pickled.
     PackageError
-        Something it needs cannot be shipped.
+        A requirement cannot be shipped.
     """
     try:
         return pack((function, *beside) if beside else function, items, request)
@@ -217,7 +217,7 @@ def _reason(function: Callable[[Any], Any], error: Exception) -> str:
 
 
 def _luggage(need: packages.Need) -> dict[str, Any]:
-    """Return what a request says of packages and modules."""
+    """Return the fields of a request for packages and modules."""
     luggage: dict[str, Any] = {}
     if need.imports:
         luggage["imports"] = need.imports
@@ -226,7 +226,7 @@ def _luggage(need: packages.Need) -> dict[str, Any]:
     if style := drawing_style(need.imports):
         luggage["rc"] = style
     if need.sources and not need.layered:
-        # What is too large comes from S3.
+        # Larger data come from S3.
         data = {"data": base64.b64encode(need.sources).decode()} if need.inline else {}
         works_there = {"cwd": True} if need.request.data else {}
         luggage["sources"] = {"sha256": hashlib.sha256(need.sources).hexdigest(), **data, **works_there}
@@ -235,23 +235,23 @@ def _luggage(need: packages.Need) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """Makes the requests of one function."""
+    """Builds the requests of one function."""
 
     prefix: bytes
-    """The request up to its own name."""
+    """The request up to its name."""
     limit: int = REQUEST_LIMIT
-    """Bytes of a whole one."""
+    """Maximum bytes of an entire request."""
 
     @property
     def room(self) -> int:
-        """Bytes that are left for tasks and the commas between them."""
+        """Bytes available for tasks and the commas between them."""
         return self.limit - len(self.prefix) - NAME - len(_TASKS) - 2
 
     def request(self, fragments: Iterable[bytes], name: str = "") -> bytes:
-        """Return the request that runs the function on some tasks; its `name` is what the reply answers to."""
+        """Return the request that runs the function on some tasks; the reply must quote its `name`."""
         return self.prefix + name.encode() + _TASKS + b",".join(fragments) + b"]}"
 
 
 def request_name() -> str:
-    """Return the name of a request, which no other one has."""
+    """Return a unique name for a request."""
     return secrets.token_hex(NAME // 2)

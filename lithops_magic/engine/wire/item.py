@@ -1,4 +1,4 @@
-"""The worker's wire format on the way out: one item as it stands in a request."""
+"""The wire format for items: one item as encoded in a request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ItemTooLarge(SerializationError):
     Attributes
     ----------
     container : bytes
-        The item as it was packed.
+        The packed item.
     """
 
     def __init__(self, container: bytes, size: int, room: int) -> None:
@@ -36,16 +36,16 @@ class ItemTooLarge(SerializationError):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An item as it was when it was taken, whatever has become of the object since."""
+    """An item as it was when taken, whatever happened to the object since."""
 
     fragment: bytes = field(default=b"", repr=False)
-    """As it stood in a request of an earlier process; empty if there was none."""
+    """As encoded in a request of an earlier process; empty if there was none."""
     container: bytes = field(default=b"", repr=False)
-    """As it was packed in this one."""
+    """As packed in this process."""
     reach: packages.Reach | None = field(default=None, repr=False)
-    """What it needs where it is unpickled; None if that is nothing, or not known."""
+    """What it needs to be unpickled; None if nothing, or if unknown."""
     drawn: tuple[tuple[int, int], ...] = field(default=(), repr=False)
-    """Which random generators are in it, and in which state each was."""
+    """The random generators in it, with their states."""
 
     def load(self, download: Callable[[Mapping[str, Any]], bytes] | None) -> Any:
         """Return the item.
@@ -53,7 +53,7 @@ class Prepared:
         Raises
         ------
         LookupError
-            It is in S3, and nothing can be brought from there.
+            It is in S3, and downloading is not possible.
         """
         if self.container:
             return packing.loads(self.container)
@@ -67,7 +67,7 @@ class Prepared:
     def __repr__(self) -> str:
         try:
             item = self.load(None)
-        except BaseException:  # what an item's own methods do is not known
+        except BaseException:  # an item's own methods may raise anything
             return "<an item of another process>"
         try:
             return repr(item)
@@ -76,7 +76,7 @@ class Prepared:
 
 
 def prepare(item: Any) -> Prepared:
-    """Pickle an item now.
+    """Pickle an item in its current state.
 
     Raises
     ------
@@ -92,17 +92,17 @@ def prepare(item: Any) -> Prepared:
         data, reach = packages.dumps(item, buffers.take)
         drawn = tuple((id(each), hash(packing.dumps(each))) for each in reach.generators)
         return Prepared(container=packing.pack(data, buffers.views), reach=reach, drawn=drawn)
-    except BaseException as error:  # an item's own methods may raise anything, and it costs no neighbor
+    except BaseException as error:  # an item's own methods may raise anything, and only this item should fail
         if user_code.is_interrupt(error):
             raise
-        # Looked for in its parts, an interrupt would be raised once more, as if somebody had pressed the key.
+        # Searching its parts would raise the interrupt again, as if the key had been pressed twice.
         own = isinstance(error, KeyboardInterrupt)
         part, reason = (item, "KeyboardInterrupt") if own else find(item, "item", error)
         raise SerializationError(f"The item cannot be pickled: {reason}; {way_out(item, part)}") from error
 
 
 def fragment(index: int, item: Any, room: int) -> bytes:
-    """Return an item as it stands in a request.
+    """Return an item as encoded in a request.
 
     Raises
     ------
@@ -121,14 +121,14 @@ def fragment(index: int, item: Any, room: int) -> bytes:
 
 
 def spilled_fragment(index: int, item: Any, room: int, place: Place, *, recheck: bool = False) -> bytes:
-    """Return an item as it stands in a request: itself, or a reference to S3, where it is put if it is too large.
+    """Return an item as encoded in a request: inline, or, if it is too large, as a reference after uploading it to S3.
 
     Raises
     ------
     SerializationError
         It cannot be pickled.
     AwsError
-        S3 does not take it.
+        S3 refuses the upload.
     """
     try:
         return fragment(index, item, room)

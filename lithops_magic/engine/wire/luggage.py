@@ -1,4 +1,4 @@
-"""Pickles a function with the modules of the user's own as the notebook has them."""
+"""Pickles a function together with the user's own modules, in their current state."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ class Luggage:
     """A pickled function, and what it needs."""
 
     pickles: list[list[bytes]]
-    """As they were written; the last is the function's."""
+    """The pickles, as written; the last is the function's."""
     views: list[memoryview]
-    """Its large buffers."""
+    """Their large buffers."""
     reach: Reach
     need: Need
     notes: tuple[str, ...] = ()
-    """What the user should know, one sentence each."""
+    """Notes for the user, one sentence each."""
 
     @property
     def data(self) -> bytes:
-        """The pickle, if there is one only."""
+        """The pickle, if there is only one."""
         (pieces,) = self.pickles
         return b"".join(pieces)
 
     @property
     def size(self) -> int:
-        """Bytes of all."""
+        """Total bytes."""
         return sum(len(piece) for pieces in self.pickles for piece in pieces) + sum(map(len, self.views))
 
 
 def pack(function: Callable[..., Any] | tuple[Any, ...], items: Iterable[Any], request: Request) -> Luggage:
-    """Pickle `function`; raises what pickling it raises.
+    """Pickle `function`; raises whatever pickling raises.
 
     Raises
     ------
     PackageError
-        Something it needs cannot be shipped.
+        A requirement cannot be shipped.
     """
     packages.release()
     by_name = _pack(function, items, request)
@@ -73,15 +73,15 @@ def _pack(function: object, items: Iterable[Any], request: Request) -> Luggage:
 
 
 def _dump(function: object) -> tuple[list[list[bytes]], list[memoryview], Reach]:
-    """Pickle a function, after what it takes along if that is large beside what stands in pieces of its own anyway."""
+    """Pickle a function; what it captures comes first, separately, if it is large apart from its buffers."""
     dumped = _dump_each([function])
     if sum(len(piece) for piece in dumped[0][0] if len(piece) < PIECE) < PIECE:
         return dumped
-    # By name, because an edited line may use them in another order.
+    # Sorted by name, because an edited line may use them in another order.
     values = [capture.value for capture in sorted(captures.captures(function), key=lambda one: one.name)]
     try:
         return _dump_each([*values, function])
-    except Exception:  # what refers to itself by what makes it must not come first
+    except Exception:  # objects that refer to themselves through their constructor must not come first
         return dumped
 
 

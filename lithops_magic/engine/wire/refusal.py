@@ -1,4 +1,4 @@
-"""What to do about a thing that cannot be sent or come back: the way out depends on what it is."""
+"""What to do about an object that cannot be sent or returned: the advice depends on what it is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NAMED = {
     "Out": "get what you need from it first, such as value = Out[3]",
     "In": "get what you need from it first, such as text = In[3]",
 }
-"""By what the notebook calls it."""
+"""Advice by the notebook's name for the type."""
 _NAMED["_oh"] = _NAMED["Out"]
 _NAMED["_ih"] = _NAMED["In"]
 
@@ -51,7 +51,7 @@ _ELSE = "create it inside the function, or pass plain data to create it from"
 
 
 def way_out(thing: Any, part: Any, name: str = "") -> str:
-    """Return what to do instead of sending `thing`, which the user calls `name`, for the sake of a part of it."""
+    """Return what to do instead of sending `thing` (which the user calls `name`), because of a part of it."""
     return _NAMED.get(name) or _fitting(thing) or _fitting(part) or _ELSE
 
 
@@ -93,12 +93,12 @@ _BACK = [
         "it belongs to the process that created it: do not return it",
     ),
 ]
-"""What to return instead, by the name of a type."""
+"""What to return instead, by type name."""
 _KIND = re.compile(r"cannot pickle '(?:[\w.]*\.)?(\w+)' ")
 
 
 def way_back(kind: str, reason: str) -> str:
-    """Return what to return instead of a result of this type, which cannot be pickled for this reason."""
+    """Return what to return instead of a result of this type that cannot be pickled for this reason."""
     part = _KIND.search(reason)
     for name in (kind.rpartition(".")[2], part[1] if part else ""):
         for pattern, advice in _BACK:

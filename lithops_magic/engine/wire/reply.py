@@ -1,4 +1,4 @@
-"""The worker's wire format on the way back: one outcome per task. `function.py` and `item.py` are the way out."""
+"""The wire format for replies: one outcome per task. `function.py` and `item.py` are the other direction."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from lithops_magic.worker import exceptions, packing
 Asked = tuple[tuple[str, str], ...]
 
 
-@dataclass(slots=True)  # frozen, it would take half of the time that a reply takes to be decoded
+@dataclass(slots=True)  # frozen would add half again to the time it takes to decode a reply
 class Outcome:
-    """What the worker reports of one task."""
+    """What the worker reports about one task."""
 
     status: str
     """ok, error, timeout, died, unpicklable, too_large, dropped, tampered, absent or store."""
     started: float = 0.0
-    """Wall clock of the sandbox when it began."""
+    """The sandbox's wall clock at the start."""
     seconds: float = 0.0
     log: str = ""
     value: bytes = b""
@@ -33,51 +33,51 @@ class Outcome:
     reference: Mapping[str, Any] | None = None
     """Where a value is that did not fit in the reply."""
     reason: str = ""
-    """Why something did not come from or go to S3, or cannot be pickled."""
+    """Why a transfer from or to S3 failed, or why something cannot be pickled."""
     code: int = 0
-    """Exit code of a process that died, negative for a signal."""
+    """Exit code of a process that died; negative for a signal."""
     size: int = 0
-    """Bytes of a value that is too large."""
+    """Size in bytes of a value that is too large."""
     of: str = ""
     """Type of a value that cannot be pickled."""
     not_found: Asked = ()
-    """Who asked in vain for which module or, with ``==`` behind its name, distribution, in this sandbox so far."""
+    """Modules (or, with ``==`` after the name, distributions) not found in this sandbox so far, by what asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerReply:
-    """What the worker reports of one invocation; a task without an outcome did not run."""
+    """What the worker reports about one invocation; a task without an outcome did not run."""
 
     sandbox: str
     cold: bool
     outcomes: dict[int, Outcome]
     error: str = ""
-    """Why the worker could not begin."""
+    """Why the worker could not start."""
     mismatch: bool = False
-    """Whether that is because it is not of the notebook's version."""
+    """Whether the reason is a version that differs from the notebook's."""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Of packages that are not the notebook's."""
+    """Versions of packages that differ from the notebook's."""
     waited: float | None = None
-    """Seconds that its tasks waited for a CPU which others used; None where that is not known."""
+    """Seconds that its tasks waited for a CPU in use by others; None if unknown."""
     left: tuple[str, ...] = ()
     """Threads and processes that its tasks left running."""
     not_found: Asked = ()
-    """What was asked for in vain since its sandbox replied last."""
+    """What was not found since its sandbox's last reply."""
 
 
 class Vouched(Reply):
-    """An answer whose origin was proved before: that of an earlier process, or what a task kept."""
+    """A reply authenticated earlier: one of an earlier process, or what a task kept."""
 
     __slots__ = ()
 
 
 def parse(payload: bytes) -> dict[str, Any]:
-    """Return what a reply says, whoever it is from.
+    """Return the fields of a reply, which is not authenticated yet.
 
     Raises
     ------
     ValueError
-        It says nothing.
+        It is not a reply.
     """
     try:
         reply = json.loads(payload)
@@ -89,23 +89,23 @@ def parse(payload: bytes) -> dict[str, Any]:
 
 
 def decode(payload: bytes) -> WorkerReply:
-    """Parse a worker's reply and read it.
+    """Parse and read a worker's reply.
 
     Raises
     ------
     ValueError
-        It is not one.
+        It is not a worker's reply.
     """
     return read(parse(payload))
 
 
 def read(reply: dict[str, Any]) -> WorkerReply:
-    """Read a worker's reply that was parsed.
+    """Read a parsed worker's reply.
 
     Raises
     ------
     ValueError
-        It is not one.
+        It is not a worker's reply.
     """
     try:
         outcomes = {_int(outcome["id"]): _outcome(outcome) for outcome in reply.get("outcomes", ())}
@@ -132,7 +132,7 @@ def _outcome(fields: dict[str, Any]) -> Outcome:
     if status == "error" and error is None:
         raise TypeError("an error that is not described")
     if value and isinstance(value, str):
-        # Nearly all of them, and half of the time.
+        # The common case, in half the time.
         return Outcome(status, started, seconds, log, a2b_base64(value))
     return Outcome(
         status=status,
@@ -202,16 +202,16 @@ def _number(value: object) -> float:
 
 
 def unpack(data: bytes) -> BaseException:
-    """Rebuild an exception that an authenticated reply carried."""
+    """Rebuild an exception from an authenticated reply."""
     return exceptions.unpack(data)
 
 
 def unpickle(data: bytes) -> Any:
-    """Unpickle what an authenticated reply carried inline, or vouched for by its hash."""
+    """Unpickle data that an authenticated reply carried inline or vouched for by hash."""
     try:
         return packing.loads(data)
     except DeprecationWarning:
-        # Where warnings are errors, numpy 2 fails to read what numpy 1 wrote.
+        # If warnings are errors, numpy 2 fails to read what numpy 1 wrote.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             return packing.loads(data)

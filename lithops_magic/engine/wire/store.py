@@ -1,4 +1,4 @@
-"""What does not fit in an invocation travels through S3: where it is put, and the threads that move it."""
+"""Storage in S3 for data that do not fit in an invocation, and the threads that transfer them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lithops_magic.aws.storage.objects import Found
 
 THREADS = 8
-"""Objects that move at once: enough to fill a link of some 500 MB/s; boto3 pools ten connections."""
+"""Parallel transfers: enough to fill a link of some 500 MB/s; boto3 pools ten connections."""
 
 
 class Store(Protocol):
@@ -30,7 +30,7 @@ class Store(Protocol):
 
     @property
     def start(self) -> str:
-        """Names the start of a server that forgets, when it ends, what it was to run; empty where none does."""
+        """Identifies one run of a server that forgets its jobs when it ends; empty for any other."""
 
     def put_once(
         self, data: bytes, *, sha256: str, recheck: bool = False, sending: Callable[[int], None] | None = None
@@ -56,7 +56,7 @@ class Store(Protocol):
         """Delete every object whose key begins with `prefix`, and return how many."""
 
     def prepare_cache(self) -> None:
-        """Have cached values expire."""
+        """Set up expiration of cached values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +68,15 @@ class Place:
     store
         Where objects are.
     prefix
-        Of the keys of the job's values.
+        Key prefix of the job's values.
     after
         Seconds after which a task's outcome is kept there.
     key
-        Signs kept outcomes; without it none is kept.
+        Signs kept outcomes; without a key, none are kept.
     rules
-        What else the worker must know about keeping: which outcomes are not final, how often a task may be run.
+        What else the worker must know about keeping outcomes: which are not final, how often a task may run.
     sending
-        Told from any thread how many bytes of a function or an item are sent next.
+        Told, from any thread, how many bytes of a function or an item are sent next.
     """
 
     store: Store
@@ -90,11 +90,11 @@ class Place:
     def of_job(
         cls, store: Store, job: str, *, after: float = 0.0, key: bytes = b"", rules: Mapping[str, Any] | None = None
     ) -> Place:
-        """The place of the job that has this id."""
+        """The place of the job with this ID."""
         return cls(store, f"{RESULTS}{job}/", after, key, rules or {})
 
     def head(self) -> dict[str, Any]:
-        """Return what the worker must know of it."""
+        """Return what the worker must know about it."""
         keeping = {"after": self.after} if self.key else {}
         return {
             "bucket": self.store.bucket,
@@ -105,24 +105,24 @@ class Place:
         }
 
     def upload(self, container: bytes, *, recheck: bool = False) -> dict[str, Any]:
-        """Write an object unless it is there, and return the reference to it.
+        """Write an object unless it exists, and return a reference to it.
 
         Raises
         ------
         AwsError
-            S3 does not take it.
+            S3 refuses the upload.
         """
         sha256 = hashlib.sha256(container).hexdigest()
         key = self.store.put_once(container, sha256=sha256, recheck=recheck, sending=self.sending)
         return {"object": key, "sha256": sha256, "size": len(container)}
 
     def upload_pieces(self, pieces: Mapping[str, bytes], *, recheck: bool = False) -> dict[str, Any]:
-        """Write objects, each named by its SHA-256, unless they are there, and return what their keys begin with.
+        """Write objects, each named by its SHA-256, unless they exist, and return their key prefix.
 
         Raises
         ------
         AwsError
-            S3 does not take one.
+            S3 refuses an upload.
         """
 
         def put(name: str) -> str:
@@ -134,39 +134,39 @@ class Place:
         return {"pieces": prefixes.pop()} if prefixes else {}
 
     def download(self, reference: Mapping[str, Any]) -> bytes:
-        """Return the object behind a reference that came in an authenticated message, verified.
+        """Return the verified object behind a reference from an authenticated message.
 
         Raises
         ------
         AwsError
-            It is not there, or not what was written.
+            It does not exist, or was tampered with.
         """
         return self.store.get(reference["object"], sha256=reference["sha256"], size=reference["size"])
 
 
 class Transfers:
-    """A few threads that move objects, and hand over what became of each.
+    """A few threads that transfer objects and deliver each result.
 
     Parameters
     ----------
     deliver
-        Called from those threads with the result of each piece of work.
+        Called from those threads with the result of each transfer.
     """
 
     def __init__(self, deliver: Callable[[Any], None]) -> None:
         self._deliver = deliver
         self._pool: ThreadPoolExecutor | None = None
         self.pending = 0
-        """Pieces of work that were not received yet, which the owner counts down."""
+        """Transfers whose results were not received yet; the owner counts them down."""
 
     def start(self, work: Callable[[], Any]) -> None:
-        """Begin; `work` must not raise, its result is delivered."""
+        """Start a transfer; `work` must not raise, and its result is delivered."""
         if self._pool is None:
             self._pool = ThreadPoolExecutor(THREADS, "lithops-magic-transfer")
         self.pending += 1
         self._pool.submit(lambda: self._deliver(work()))
 
     def close(self) -> None:
-        """End the threads as soon as what they are moving has arrived."""
+        """Stop the threads once their current transfers are finished."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)

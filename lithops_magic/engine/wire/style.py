@@ -1,4 +1,4 @@
-"""How the notebook draws: tasks draw in the same style."""
+"""Lets tasks draw in the notebook's plot style."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 _DRAWS = ("matplotlib", "seaborn")
 _HERE = ("backend", "interactive", "toolbar", "datapath", "savefig.directory", "keymap", "webagg", "tk", "macosx")
-"""Settings of this machine and its windows, by how they begin."""
+"""Prefixes of settings that concern this machine and its windows."""
 
 
 def drawing_style(imports: Iterable[str]) -> dict[str, Any]:
-    """Return the settings of matplotlib that the notebook has changed, if a function that has these `imports` draws."""
+    """Return the matplotlib settings that the notebook has changed, if a function with these `imports` draws."""
     matplotlib = sys.modules.get("matplotlib")
     if matplotlib is None or not any(name.partition(".")[0] in _DRAWS for name in imports):
         return {}
@@ -22,7 +22,7 @@ def drawing_style(imports: Iterable[str]) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     for name, value in dict.items(matplotlib.rcParams):
         if not name.startswith(_HERE) and repr(value) != repr(usual.get(name)):
-            # What is not plain data has a text that matplotlib reads.
+            # Values that are not plain data have a text form that matplotlib reads.
             with contextlib.suppress(TypeError, ValueError):
                 changed[name] = json.loads(json.dumps(value, default=str))
     return changed

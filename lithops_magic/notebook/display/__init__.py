@@ -1,1 +1,1 @@
-"""What a person sees of a job, in a notebook and in a terminal."""
+"""How a job is shown, in notebooks and in terminals."""

@@ -1,4 +1,4 @@
-"""What `%lambda_cache` finds, deletes and shows."""
+"""What `%lambda_cache` lists and deletes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _HEADINGS = ("name", "cell", "values", "size", "last computed", "kept until")
 _NAME = 8
-"""Characters of a function's name that are shown, and enough to name it."""
+"""Characters shown of a function's name, enough to identify it."""
 _WIDTH = 60
 
 
@@ -28,11 +28,11 @@ def cache(settings: Settings, which: str, *, delete: bool, agree: Callable[[str]
     Parameters
     ----------
     which
-        The cells that are meant; empty for all.
+        The cells to list; empty for all.
     delete
         Whether to delete them.
     agree
-        Asks a question.
+        Asks the user a question.
     """
     from lithops_magic.aws.session import Cloud
     from lithops_magic.aws.storage.objects import ObjectStore

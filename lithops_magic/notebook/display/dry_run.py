@@ -38,9 +38,9 @@ def describe(plan: Plan, tuning: Tuning | None = None, there: There | None = Non
     Parameters
     ----------
     tuning
-        What was measured of its function before.
+        Earlier measurements of its function.
     there
-        What of its values is in the cache.
+        The values that are in the cache.
     """
     facts = {
         "where": f"{plan.place} · configured by {plan.settings.source}",

@@ -1,4 +1,4 @@
-"""Makes a notebook show the figures that tasks drew, even if it has drawn none itself."""
+"""Lets a notebook show figures drawn by tasks, even if it has not drawn any itself."""
 
 from __future__ import annotations
 

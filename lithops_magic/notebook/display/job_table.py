@@ -1,4 +1,4 @@
-"""The jobs of this session and of this machine, in one table, the newest first."""
+"""The jobs of this session and of this machine in one table, newest first."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from lithops_magic.engine.durable.listing import JobRecord
 
 SHOWN = 8
-"""Characters of an id that are shown, and that %lambda_attach needs."""
+"""Characters shown of an ID, enough for %lambda_attach."""
 HEADINGS = ("to attach", "started", "state", "tasks", "price on AWS", "where")
 TIGHT = range(len(HEADINGS) - 1)
-"""Columns that must not be broken into lines: all but the last."""
+"""Columns that never wrap: all but the last."""
 _STATES = {"preparing": "running", "cancelled": "stopped", "broken": "failed"}
-"""What a person calls a state, if it is not what the engine calls it."""
+"""Display names of states, if different from the engine's."""
 _WHERE = 48
-"""Characters of the place where a job was started and the code it runs."""
+"""Characters shown of where a job was started, and of its code."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """One job as it is listed."""
+    """A job as listed."""
 
     id: str
     started: float
@@ -45,7 +45,7 @@ class Listed:
 
     @classmethod
     def of_record(cls, record: JobRecord) -> Listed:
-        """Return a job of this machine."""
+        """Return a job recorded on this machine."""
         return cls(
             id=record.id,
             started=record.started.timestamp(),
@@ -75,7 +75,7 @@ class Listed:
         )
 
     def tasks(self) -> str:
-        """Return how many tasks came out how, such as `35 ✓ 5 ✗ of 200`."""
+        """Return the numbers of tasks by outcome, such as `35 ✓ 5 ✗ of 200`."""
         counts = f"{self.done:,} ✓" + (f" {self.failed:,} ✗" if self.failed else "")
         if self.total is None or self.done + self.failed < self.total:
             counts += f" of {'?' if self.total is None else f'{self.total:,}'}"
@@ -98,7 +98,7 @@ class Listed:
 
 
 def listed_jobs(session: Iterable[MapResult] = ()) -> list[Listed]:
-    """Return the jobs of this machine, those of the `session` as they are now; the newest first."""
+    """Return the jobs of this machine, with those of the `session` in their current state; newest first."""
     from lithops_magic.engine.durable.listing import jobs
 
     here = {result.job_id: Listed.of_result(result) for result in session}
@@ -111,7 +111,7 @@ def _about(about: str, label: str) -> str:
 
 
 def _clock(moment: float, now: float) -> str:
-    """Return local time, with the day unless it is today's."""
+    """Return local time, with the date unless it is today."""
     then = datetime.fromtimestamp(moment)
     same = then.date() == datetime.fromtimestamp(now).date()
     return f"{then:%H:%M}" if same else f"{then:%b} {then.day} {then:%H:%M}"

@@ -1,4 +1,4 @@
-"""What tasks printed, as `%lambda_logs` asks for it."""
+"""What tasks printed, for `%lambda_logs`."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _LINE = re.compile(r"(?P<result>.*?)(?:(?:^|\s+)(?P<index>-?\d+))?", re.DOTALL)
 
 
 def logs(shell: InteractiveShell, source: str, pattern: str | None, *, follow: bool = False) -> str | LogLines | None:
-    """Return what `source`, which is `[RESULT] [INDEX]`, asks for; only lines that match `pattern` if there is one.
+    """Return the output selected by `source`, which is `[RESULT] [INDEX]`, or only its lines that match `pattern`.
 
-    Lines that are to be followed are printed instead.
+    With `follow`, lines are printed instead.
 
     Raises
     ------
     UsageError
         There is no such result.
     MisuseError
-        It has no such task, or the pattern is none.
+        The result has no such task, or the pattern is not a regular expression.
     """
     from lithops_magic.engine.result.logs import Text
 

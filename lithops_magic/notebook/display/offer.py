@@ -1,4 +1,4 @@
-"""Points out, in one line, earlier work that still exists and might be overlooked."""
+"""Points out, in one line, earlier work that still exists and could be overlooked."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from lithops_magic.engine import MapResult
 
 LONG = 60.0
-"""Seconds beyond which a job is too expensive to repeat."""
+"""Seconds above which a job is too expensive to repeat."""
 
 
 def unfinished(notebook: str) -> str:
-    """Return what to say of this notebook's latest job if it has not ended, or an earlier kernel ended before it did.
+    """Return a note on this notebook's latest job if it is unfinished, or outlived the kernel that started it.
 
     Parameters
-    ----------
+    Name of the notebook file; an empty name gives an empty note.
     notebook
         Name of the file; empty says nothing.
     """
     if not notebook or not _any(places.jobs()):
         return ""
-    # All of this takes a while to import.
+    # Imported here, because it takes a while.
     from lithops_magic.engine.durable.listing import jobs
     from lithops_magic.notebook.display.job_table import Listed
 
@@ -42,7 +42,7 @@ def unfinished(notebook: str) -> str:
 
 
 def attach_hint(result: MapResult) -> tuple[str, ...]:
-    """Return what to say at the end of a long job: that its results outlive the kernel."""
+    """Return the note at the end of a long job: its results outlive the kernel."""
     from lithops_magic.engine.durable.folder import JobFolder
     from lithops_magic.errors import UnknownJob
     from lithops_magic.notebook.display.job_table import SHOWN

@@ -1,4 +1,4 @@
-"""Where a running job is drawn, and how often."""
+"""Where and how often a running job is drawn."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from lithops_magic.engine import MapResult, Snapshot
 
 REFRESH = 0.1
-"""Seconds between frames: Jupyter drops messages above 1,000 a second, and an eye needs no more than ten."""
+"""Seconds between frames: Jupyter drops messages above 1,000 a second, and ten are enough for the eye."""
 PATIENCE = 0.5
-"""Seconds a job may take before progress appears."""
+"""Seconds before progress appears."""
 SPARSE = 10.0
-"""Seconds between lines where every line is kept (a pipe, a log file)."""
+"""Seconds between lines if every line is kept (pipe, log file)."""
 
 
 def _first_line(bundle: Bundle) -> str:
@@ -34,7 +34,7 @@ def _first_line(bundle: Bundle) -> str:
 
 
 def _fitting(line: str) -> str:
-    """Leave out the last parts of a line that does not fit into the terminal: what matters most stands first."""
+    """Drop the last parts of a line too wide for the terminal: the most important ones come first."""
     width = shutil.get_terminal_size().columns - 1
     while len(line) > width and " · " in line:
         line = line.rpartition(" · ")[0]
@@ -42,7 +42,7 @@ def _fitting(line: str) -> str:
 
 
 def _red(line: str) -> str:
-    """Let failures stand out on a terminal."""
+    """Highlight failures in a terminal."""
     return _FAILED.sub("\x1b[31m\\g<0>\x1b[0m", line)
 
 
@@ -50,10 +50,10 @@ _FAILED = re.compile(r"✗ [\d,]+ failed")
 
 
 class Sink(Protocol):
-    """A place where frames are drawn."""
+    """Where frames are drawn."""
 
     def draw(self, bundle: Bundle) -> None:
-        """Show a frame in place of the one before."""
+        """Show a frame in place of the previous one."""
 
     def finish(self, bundle: Bundle) -> None:
         """Show the last frame, which stays."""
@@ -70,14 +70,14 @@ class Nowhere:
 
 
 class CellOutput:
-    """One output of a notebook cell, updated in place; works from any thread and after the cell has ended."""
+    """A notebook cell's output, updated in place; works from any thread, even after the cell has ended."""
 
     def __init__(self) -> None:
         self._handle: DisplayHandle | None = None
         self._last: Bundle = {}
 
     def draw(self, bundle: Bundle) -> None:
-        """Show a frame unless nothing has changed."""
+        """Show a frame if it differs from the previous one."""
         from IPython.display import display
 
         if bundle == self._last:
@@ -92,7 +92,7 @@ class CellOutput:
 
 
 class _Stream:
-    """Text that cannot be taken back: each note is written once, as soon as it is known."""
+    """Output that cannot be withdrawn: each note is written once, as soon as it is known."""
 
     def __init__(self) -> None:
         self._told: set[str] = set()
@@ -109,27 +109,27 @@ class _Stream:
 
 
 class Terminal(_Stream):
-    """One line of a terminal, written over and over."""
+    """One line in a terminal, overwritten repeatedly."""
 
     def draw(self, bundle: Bundle) -> None:
-        """Overwrite the line, and push news above it."""
+        """Overwrite the line, with new notes above it."""
         news = "".join(f"\r\x1b[K{note}\n" for note in self._news(bundle))
         self._write(f"{news}\r\x1b[K{_red(_fitting(_first_line(bundle)))}")
 
     def finish(self, bundle: Bundle) -> None:
-        """Replace the line by the whole last frame."""
+        """Replace the line with the entire last frame."""
         self._write("\n".join((f"\r\x1b[K{_red(_first_line(bundle))}", *self._news(bundle), "")))
 
 
 class PlainLines(_Stream):
-    """Plain lines, few of them, for a pipe or a log file."""
+    """A few plain lines for a pipe or a log file."""
 
     def __init__(self) -> None:
         super().__init__()
         self._next = 0.0
 
     def draw(self, bundle: Bundle) -> None:
-        """Write a line if the one before is old enough, or there is news."""
+        """Write a line if the previous one is old enough or there are new notes."""
         now, news = time.monotonic(), self._news(bundle)
         if now >= self._next or news:
             self._next = now + SPARSE
@@ -141,10 +141,10 @@ class PlainLines(_Stream):
 
 
 def sink(shell: InteractiveShell, *, wanted: bool, background: bool = False) -> Sink:
-    """Choose where to draw: the cell's output in a kernel, else a terminal line or plain lines.
+    """Choose where to draw: the cell's output in a kernel, else one terminal line or plain lines.
 
-    `LITHOPS_MAGIC_PROGRESS=0` draws nowhere, and so does a background job outside a kernel, because there its
-    lines would land under other prompts.
+    `LITHOPS_MAGIC_PROGRESS=0` turns drawing off. A background job outside a kernel is not drawn either, because its
+    lines would appear under later prompts.
     """
     if not wanted or os.environ.get("LITHOPS_MAGIC_PROGRESS", "").lower() in ("0", "false", "no", "off"):
         return Nowhere()
@@ -166,7 +166,7 @@ class Progress:
         self._notes = notes
         self._told = set() if told is None else told
         self._shown_before = frozenset(self._told)
-        """Notes that earlier jobs have already shown."""
+        """Notes already shown by earlier jobs."""
         self._countdown = Countdown()
         self._began = time.monotonic()
 
@@ -176,31 +176,31 @@ class Progress:
         return not isinstance(self._where, Nowhere)
 
     def note(self, text: str) -> None:
-        """Show one more line from the next frame on."""
+        """Show an extra line from the next frame on."""
         self._notes = (*self._notes, text)
 
     def begin(self, result: MapResult, *, now: bool) -> None:
-        """Draw the first frame if that cannot wait.
+        """Draw the first frame immediately if it cannot wait.
 
-        An output belongs to the cell whose main thread made it, so a job that goes on behind it is drawn `now`; and
-        what the user should know before anything is sent is said at once.
+        An output belongs to the cell whose main thread created it, so a job that outlives its cell is drawn `now`;
+        notes that concern the user before anything is sent are also shown at once.
         """
         if now or self._news(result.snapshot()):
             self._where.draw(self._frame(result))
 
     def watch(self, result: MapResult) -> None:
-        """Draw `result` at most ten times a second until it is done, and what reduces it after that."""
+        """Draw `result` at most ten times a second until it is done, then its reduction."""
         while not result.wait(self._refresh()):
             self._draw(result)
         while result._reduction is not None and not result._reduction.wait(REFRESH):
             self._draw(result)
 
     def finish(self, result: MapResult, *notes: str) -> None:
-        """Draw the last frame of `result`, whatever its end, with what else there is to say."""
+        """Draw the last frame of `result`, however it ended, with additional notes."""
         self._where.finish(self._frame(result, *notes))
 
     def _refresh(self) -> float:
-        """Return the seconds to the next frame: fewer of them once a picture goes with each."""
+        """Return the seconds to the next frame: more if frames include a picture."""
         shown = self._timeline is not None and time.monotonic() - self._began > WORTH
         return PERIOD if shown else REFRESH
 
@@ -215,7 +215,7 @@ class Progress:
         left = self._countdown.left(snapshot.eta, time.monotonic())
         mark = f"job {result.job_id[:SHOWN]}"
         if isinstance(self._where, CellOutput) and not snapshot.finished:
-            # In a notebook whose kernel is gone, this is what tells when it was true.
+            # After the kernel has ended, this tells when the saved frame was current.
             mark += f" at {datetime.now():%H:%M:%S}"
         return frame(snapshot, left=left, notes=notes, reducing=Reducing.of(result), picture=picture, mark=mark)
 

@@ -1,4 +1,4 @@
-"""What a job looks like at one moment: pure functions from a snapshot to text and HTML."""
+"""A job's appearance at one moment: pure functions from a snapshot to text and HTML."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 Bundle = dict[str, str]
 
 _BAR = 12
-"""Characters of a bar of text."""
+"""Width of a text bar in characters."""
 LONG = 5.0
-"""Seconds after which somebody may want to come back to a job."""
+"""Seconds after which a user may want to return to a job later."""
 _RED = "#e03c31"
-"""Visible on white and on black."""
+"""Visible on both white and black."""
 _WIDE = ' style="width:20em;vertical-align:middle"'
 
 
 @dataclass(frozen=True)
 class Reducing:
-    """The state of a reduction: the name of its function, and its own job once that has begun."""
+    """The state of a reduction: its function's name, and its own job once started."""
 
     name: str
     snapshot: Snapshot
@@ -55,16 +55,16 @@ def frame(
     picture: str = "",
     mark: str = "",
 ) -> Bundle:
-    """Draw a job: phases and counts while it runs, one truthful summary line at its end.
+    """Draw a job: phases and counts while it runs, one summary line at the end.
 
     Parameters
     ----------
     left
-        Seconds to its end, if that can be told.
+        Remaining seconds, if known.
     picture
-        HTML that is shown below while it runs, and folded when it has ended.
+        HTML shown below the frame while the job runs, and collapsed at the end.
     mark
-        How to find the job again: shown if it runs for long, or did not finish.
+        How to find the job again: shown if it runs long or did not finish.
     """
     if snapshot.finished:
         folded = f"<details><summary>Timeline</summary>{picture}</details>" if picture else ""
@@ -80,7 +80,7 @@ def frame(
 
 
 def summary(snapshot: Snapshot, *, reducing: Reducing | None = None) -> str:
-    """Return the line that stays: counts, wall time, speed-up, cost."""
+    """Return the summary line: counts, wall time, speed-up, cost."""
     finished = snapshot.done + snapshot.failed
     total = finished if snapshot.total is None else snapshot.total
     if snapshot.state == "finished":
@@ -101,20 +101,20 @@ def summary(snapshot: Snapshot, *, reducing: Reducing | None = None) -> str:
 
 
 def _counts(snapshot: Snapshot, left: float | None) -> list[str]:
-    """What matters most, in the order in which a narrow terminal may cut it."""
+    """Return the parts most important first, because a narrow terminal cuts the last ones."""
     total = "?" if snapshot.total is None else f"{snapshot.total:,}"
     parts = [f"{snapshot.done + snapshot.failed:,}/{total}"]
     parts += _count(snapshot.failed, "failed", mark="✗ ") + _count(snapshot.throttled, "throttled")
     parts += _count(snapshot.cached, "from cache")
     if not snapshot.invocations:
-        # A sandbox that starts and one that computes look alike from here.
+        # Starting and computing sandboxes cannot be told apart yet.
         return [*parts, "waiting for the first result"]
     parts += [f"{_seconds(left)} left"] if left is not None else []
     return parts + ([rate(snapshot.rate)] if snapshot.rate else [])
 
 
 def _seconds(left: float) -> str:
-    """Return whole seconds, at least one: tenths that count down are nervous, and none are not true."""
+    """Return whole seconds, at least one: tenths would be distracting, and zero would be wrong."""
     whole = max(1, round(left))
     return f"{whole} s" if whole < 60 else duration(whole)
 
@@ -143,7 +143,7 @@ def _bundle(
     picture: str = "",
     aside: Sequence[str] = (),
 ) -> Bundle:
-    """Text in one line, HTML in two, and the notes in lines of their own; `aside` ends the text, and the first row."""
+    """Return text in one line, HTML in two, and notes in separate lines; `aside` ends the text and the first row."""
     bar = drawn = ""
     if share is not None:
         filled = round(_BAR * share)

@@ -1,4 +1,4 @@
-"""Runs one job on the main thread of a notebook: starts, draws, stops, raises."""
+"""Runs a job from a notebook's main thread: starts, draws, stops, raises."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lithops_magic.engine import MapResult
 
 LAST = "_lambda"
-"""The notebook's variable with the latest result, whatever became of it."""
+"""The notebook variable for the latest result, whatever its outcome."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -35,22 +35,22 @@ class Stopped(KeyboardInterrupt):
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """How a job is shown, and which variable it goes into."""
+    """How a job is shown, and which variable it is bound to."""
 
     out: str | None = None
-    """The variable that is bound to the result before the work starts."""
+    """The variable bound to the result before the work starts."""
     background: bool = False
     progress: bool = True
     timeline: bool = True
-    """Whether a picture goes with it."""
+    """Whether to draw a timeline."""
     notes: tuple[str, ...] = ()
     told: set[str] = field(default_factory=set)
-    """Notes that the session's jobs have already shown: each is shown once."""
+    """Notes already shown by the session's jobs: each is shown once."""
     shows_result: bool = False
-    """Whether the cell's output is the result itself, which lists its errors."""
+    """Whether the result is the cell's output, which lists its errors."""
 
     def begin(self, shell: InteractiveShell, *, background: bool = False) -> Progress:
-        """Return the progress of a job that starts now."""
+        """Return the progress display of a job that is starting."""
         where = sink(shell, wanted=self.progress, background=background)
         return Progress(where, notes=self.notes, timeline=self.timeline, told=self.told)
 
@@ -58,12 +58,12 @@ class View:
 def run(
     shell: InteractiveShell, view: View, start: Callable[[], MapResult], started: Callable[[MapResult], None]
 ) -> MapResult:
-    """Start a job, bind its result, draw it and, unless it is a background job, wait for its end.
+    """Start a job, bind its result, draw it and, unless it runs in the background, wait for its end.
 
     Raises
     ------
     TaskError
-        A task failed and the job's errors are to be raised; the result is bound all the same.
+        A task failed and errors are to be raised; the result is still bound.
     Stopped
         The user interrupted it.
     """
@@ -82,7 +82,7 @@ def run(
         pass
     else:
         return _end(view, result, progress)
-    # Raised outside the handler, else the interrupt would be shown as this error's context.
+    # Raised outside the handler, so that the interrupt is not shown as this error's context.
     raise _stop(view, result, progress)
 
 
@@ -94,7 +94,7 @@ def _bind(shell: InteractiveShell, view: View, result: MapResult) -> None:
 
 
 def _show_retry(shell: InteractiveShell, view: View, result: MapResult) -> None:
-    """Draw a retry and wait for its end."""
+    """Draw a retry, and wait for its end."""
     __tracebackhide__ = True
     progress = replace(view, notes=()).begin(shell)
     try:
@@ -133,11 +133,11 @@ def _go_on(view: View, result: MapResult, progress: Progress) -> MapResult:
         )
         progress.note(text)
         if view.progress and not progress.visible:
-            # In a terminal nothing is drawn behind other prompts, but a job cannot be found without its id.
+            # In a terminal, background jobs are not drawn, but their ID is needed to find them.
             print(text[0].upper() + text[1:])  # noqa: T201
     progress.begin(result, now=True)
     threading.Thread(target=follow, name="lambda-progress", daemon=True).start()
-    # Until AWS has all of it, the notebook must not be closed.
+    # The notebook must stay open until AWS has received everything.
     return handed_over(result) if result.options.detach else result
 
 
@@ -146,7 +146,7 @@ def _stop(view: View, result: MapResult | None, progress: Progress) -> Stopped:
         return Stopped("Stopped before anything was sent")
     stopped = False
     while not stopped:
-        # Whoever presses twice wants it to stop, not to stop stopping.
+        # A second interrupt must not stop the stopping.
         with contextlib.suppress(KeyboardInterrupt):
             result.cancel()
             stopped = True
@@ -162,7 +162,7 @@ def _failures(result: MapResult) -> tuple[str, ...]:
 
 
 def _stopped(view: View, result: MapResult, *, said: bool) -> str:
-    """Say what became of the job; the counts only if the bar has not `said` them."""
+    """Describe how the job ended; includes the counts only if the progress bar has not `said` them."""
     snapshot = result.snapshot()
     total = "?" if snapshot.total is None else f"{snapshot.total:,}"
     parts = [] if said else [f"Stopped: {snapshot.done + snapshot.failed:,} of {total} finished"]

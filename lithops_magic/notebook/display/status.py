@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from lithops_magic.engine import MapResult
 
 _KNOWN = 10
-"""Jobs that are listed, the latest first."""
+"""Maximum jobs listed, latest first."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under headings, or the sentence that says there are none."""
+    """Rows of text under headings, or a sentence if there are none."""
 
     title: str
     headings: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
     empty: str
     tight: Collection[int] = ()
-    """Numbers of the columns that a notebook must not break into lines."""
+    """Indices of the columns that never wrap in a notebook."""
 
     def to_text(self) -> str:
-        """Return the table in columns."""
+        """Return the table as aligned text."""
         if not self.rows:
             return self.empty
         widths = [max(map(len, column)) for column in zip(self.headings, *self.rows, strict=True)]
@@ -46,14 +46,14 @@ class Table:
         return "\n".join((self.title, *map(_fitting, lines)))
 
     def to_html(self) -> str:
-        """Return the table in HTML that survives sanitizing."""
+        """Return the table as HTML that survives sanitizing."""
         if not self.rows:
             return f"<div>{html.escape(self.empty)}</div>"
         return html.table(self.headings, self.rows, caption=self.title, tight=self.tight)
 
 
 def _fitting(line: str) -> str:
-    """Cut a line that a terminal would break in two; files and pipes get all of it."""
+    """Cut a line that would wrap in a terminal; files and pipes get the full line."""
     if not sys.stdout.isatty():
         return line
     width = shutil.get_terminal_size().columns
@@ -61,14 +61,14 @@ def _fitting(line: str) -> str:
 
 
 def show(bundle: Bundle) -> None:
-    """Display a text and its HTML."""
+    """Display text and its HTML version."""
     from IPython.display import display
 
     display(bundle, raw=True)  # type: ignore[no-untyped-call]
 
 
 def status(settings: Settings, jobs: Sequence[MapResult]) -> Bundle:
-    """Say which AWS is used and why, what is deployed on it, and what this session has run."""
+    """Describe which AWS is used and why, what is deployed there, and what this session has run."""
     from lithops_magic.aws.deploy.function import list_functions
     from lithops_magic.aws.session import Cloud
 
@@ -77,7 +77,7 @@ def status(settings: Settings, jobs: Sequence[MapResult]) -> Bundle:
         (f.label, f"{f.memory:,} MB", f"{f.timeout} s", size(f.size), _local(f.last_modified))
         for f in list_functions(cloud, settings)
     ]
-    # Asking for the account first makes `describe` name it.
+    # Look up the account first, so that `describe` names it.
     account = f"account {cloud.account_id}"
     place = cloud.describe() if account in cloud.describe() else f"{cloud.describe()} ({account})"
     where = f"{place} · configured by {settings.source}"
@@ -95,14 +95,14 @@ def status(settings: Settings, jobs: Sequence[MapResult]) -> Bundle:
 
 
 def clean(settings: Settings, *, dry_run: bool, agree: Callable[[str], bool]) -> Bundle:
-    """Delete the functions and layers deployed from here, if the user agrees, and say which.
+    """Delete the functions and layers deployed from here, if the user agrees, and list them.
 
     Parameters
     ----------
     dry_run
-        Only say which they are.
+        Only list them.
     agree
-        Asks a question.
+        Asks the user a question.
     """
     from lithops_magic.aws.deploy.function import delete_functions
     from lithops_magic.aws.deploy.layer import delete_layers
@@ -132,5 +132,5 @@ def _named(found: tuple[list[str], list[str]]) -> str:
 
 
 def _local(moment: str) -> str:
-    """Return AWS's time as the clock here shows it."""
+    """Convert AWS's time to local time."""
     return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")

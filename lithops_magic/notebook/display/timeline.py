@@ -1,4 +1,4 @@
-"""A small picture of a job: sandboxes at work over time, and what each of them did; drawn while it runs."""
+"""A small picture of a running job: busy sandboxes over time, and what each of them did."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
     from lithops_magic.engine.job.ledger import TaskStats
 
 WORTH = 3.0
-"""Seconds from which on a job gets a picture."""
+"""Seconds after which a job gets a picture."""
 PERIOD = 0.5
-"""Seconds between two pictures."""
+"""Seconds between pictures."""
 _TASKS = 4000
-"""Tasks that are looked at, evenly spread: a job of a million costs no more than this."""
+"""Maximum tasks considered, evenly sampled, so that a job with a million tasks costs no more."""
 _ROWS = 24
-"""Rows of sandboxes; of more, several share one."""
+"""Maximum rows; with more sandboxes, several share a row."""
 _SEGMENTS = 700
-"""Strokes drawn, roughly: what lies closer together becomes one."""
+"""Approximate maximum of strokes drawn; closer ones are merged."""
 _POINTS = 240
-"""Of the curve of sandboxes at work; of more, every other one is dropped."""
+"""Maximum points in the curve of busy sandboxes; beyond, every other one is dropped."""
 
 _WIDTH, _AREA, _GAP, _ROW, _TICK = 640, 44, 20, 6, 8
 _RUNNING, _STARTING, _FAILED, _TEXT = "#4c8bf5", "#f2a93b", "#e03c31", "#808080"
-"""Seen on white and on black alike."""
+"""Visible on both white and black."""
 
 Span = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class _Lanes:
-    """What sandboxes did, in the order in which they began."""
+    """What sandboxes did, in the order they started."""
 
     running: Sequence[list[Span]]
     starting: Sequence[list[Span]]
@@ -48,7 +48,7 @@ class _Lanes:
 
     @classmethod
     def of(cls, tasks: Iterable[TaskStats]) -> _Lanes:
-        """Sort the tasks that have ended into rows."""
+        """Sort the completed tasks into rows."""
         ran = sorted((task for task in tasks if not math.isnan(task.ended_s)), key=lambda task: task.started_s)
         numbers: dict[str, int] = {}
         for task in ran:
@@ -66,7 +66,7 @@ class _Lanes:
 
 
 class Timeline:
-    """Remembers how many sandboxes were at work, and draws that with what became of the tasks."""
+    """Records how many sandboxes were busy, and draws that with the tasks' outcomes."""
 
     def __init__(self) -> None:
         self._at_work: list[tuple[float, int]] = []
@@ -74,7 +74,7 @@ class Timeline:
         self._picture = ""
 
     def picture(self, result: MapResult, snapshot: Snapshot) -> str:
-        """Return an image as HTML, not older than `PERIOD`; nothing for a job that is too short to be worth it."""
+        """Return an HTML image at most `PERIOD` old; empty if the job is too short for one."""
         now = snapshot.elapsed
         if snapshot.running_seconds == 0.0 or snapshot.phase:
             return ""
@@ -111,7 +111,7 @@ def _svg(lanes: _Lanes, at_work: Sequence[tuple[float, int]], snapshot: Snapshot
 
     top = _AREA + _GAP
     rows = len(lanes.running)
-    # Each span by itself as long as there are few.
+    # Draw spans individually as long as there are few.
     many = sum(map(len, lanes.running)) > _SEGMENTS or lanes.shared
     closest = rows * _WIDTH / _SEGMENTS if many else 0.0
     curve = _area([(x(moment), number) for moment, number in at_work], peak)
@@ -139,14 +139,14 @@ def _svg(lanes: _Lanes, at_work: Sequence[tuple[float, int]], snapshot: Snapshot
 
 
 def _area(points: Sequence[tuple[float, int]], peak: int) -> str:
-    """Return the path of a curve of steps, filled down to its ground."""
+    """Return the path of a step curve, filled to the baseline."""
     height = (_AREA - 4) / max(peak, 1)
     path = f"M0 {_AREA}" + "".join(f"V{_AREA - number * height:.1f}H{end:.1f}" for number, end in _steps(points))
     return f"{path}V{_AREA}Z"
 
 
 def _steps(points: Sequence[tuple[float, int]]) -> Iterable[tuple[int, float]]:
-    """Yield each number with where it ends: what was seen at a moment holds back to the moment before."""
+    """Yield each number with its end: a number observed at some moment applies back to the previous one."""
     for (_, before), (moment, number) in zip(((0.0, 0), *points), points, strict=False):
         yield max(before, number), moment
 
@@ -154,12 +154,12 @@ def _steps(points: Sequence[tuple[float, int]]) -> Iterable[tuple[int, float]]:
 def _strokes(spans: list[Span], closest: float, color: str) -> list[Span]:
     if color != _FAILED or not closest:
         return _merged(spans, closest)
-    # A failure of one sandbox among many must not paint what the others do.
+    # One sandbox's failure must not cover what the many others in its row do.
     return [(place * _TICK, place * _TICK + _TICK / 4) for place in sorted({int(end / _TICK) for _, end in spans})]
 
 
 def _merged(spans: list[Span], closest: float) -> list[Span]:
-    """Return spans that lie further apart than `closest`, each at least a little wide."""
+    """Return spans that are more than `closest` apart, each with a minimum width."""
     merged: list[Span] = []
     for start, end in sorted(spans):
         end = max(end, start + 0.6)
@@ -167,5 +167,5 @@ def _merged(spans: list[Span], closest: float) -> list[Span]:
             merged[-1] = merged[-1][0], max(end, merged[-1][1])
         else:
             merged.append((start, end))
-    # Tasks one after the other stay apart where there is room.
+    # Leave a gap between consecutive tasks if there is room.
     return [(start, max(end - 0.4, start + 0.4)) for start, end in merged]

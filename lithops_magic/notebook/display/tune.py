@@ -1,4 +1,4 @@
-"""Measures a cell or a function at several sizes, and writes a choice into the cell."""
+"""Measures a cell or a function at several sizes, and writes the chosen size into the cell."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def measure(
     progress: bool,
     name_code: Callable[[str], str],
 ) -> Tuning:
-    """Measure, and show what was found."""
+    """Measure, and show the results."""
     __tracebackhide__ = True
     where, began = sink(shell, wanted=progress), time.monotonic()
 
@@ -51,7 +51,7 @@ def measure(
             function, items, options=options, settings=settings, notify=notify, name_code=name_code
         )
     if tuning is None:
-        # Raised outside of where it was caught, else the interrupt would be shown as this error's context.
+        # Raised outside the handler, so that the interrupt is not shown as this error's context.
         raise Stopped("Stopped: nothing more is measured, and nothing was chosen")
     text = f"Tuned in {duration(time.monotonic() - began)}: nothing else was run."
     where.finish({"text/plain": text, "text/html": f"<div>{html.escape(text)}</div>"})
@@ -60,12 +60,12 @@ def measure(
 
 
 def chosen(tuning: Tuning | None, name: str) -> Size:
-    """Return the size of that name.
+    """Return the size with that name.
 
     Raises
     ------
     UsageError
-        There is none.
+        There is no such size.
     """
     if tuning is None:
         raise UsageError("nothing was measured yet; write `%lambda_tune FUNCTION ITEMS`, or --tune in a cell's line")
@@ -76,12 +76,12 @@ def chosen(tuning: Tuning | None, name: str) -> Size:
 
 
 def choose(shell: InteractiveShell, tuning: Tuning, name: str) -> None:
-    """Put the size of that name into the cell that runs, in place of `--tune`.
+    """Replace `--tune` in the running cell with the size of that name.
 
     Raises
     ------
     UsageError
-        There is none.
+        There is no such size.
     """
     size = chosen(tuning, name)
     cell = getattr(getattr(shell.displayhook, "exec_result", None), "info", None)
@@ -93,7 +93,7 @@ def choose(shell: InteractiveShell, tuning: Tuning, name: str) -> None:
 
 
 def rewritten(cell: str, size: Size) -> str:
-    """Return a cell whose first magic with `--tune` has the memory of a size instead."""
+    """Return a cell in which the first magic with `--tune` has the memory option of a size instead."""
     lines = cell.split("\n")
     for number, line in enumerate(lines):
         if _TUNE.search(line):

@@ -1,1 +1,1 @@
-"""`%lambda_export`: the notebook as a clean notebook, as a Python script or as a page that opens offline."""
+"""`%lambda_export`: exports a clean notebook, a Python script, or a page that opens offline."""

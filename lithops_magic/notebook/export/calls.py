@@ -1,4 +1,4 @@
-"""From the line of a magic to the call of `lithops_magic.map` that does the same."""
+"""Translates a magic's line to the equivalent call of `lithops_magic.map`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from lithops_magic.notebook.parse.options import Options
 
 _ACCEPTED = frozenset(inspect.signature(map_function).parameters) - {"settings", "background"}
 _NAMES = frozenset({"reduce"})
-"""Options whose value is an expression of the notebook."""
+"""Options whose value is a notebook expression."""
 LAST = "_lambda"
-"""The notebook's variable with the latest result."""
+"""The notebook variable for the latest result."""
 
 
 class Defaults:
@@ -25,7 +25,7 @@ class Defaults:
         self._values: dict[str, Any] = {}
 
     def configure(self, line: str) -> bool:
-        """Take a line of `%config`; False if it is about something else."""
+        """Apply a `%config` line; False if it configures something else."""
         target, _, value = line.partition("=")
         owner, _, name = target.strip().partition(".")
         if owner != "LambdaMagics":
@@ -46,12 +46,12 @@ class Defaults:
 
 
 def call(function: str, items: str, arguments: list[str]) -> str:
-    """Return the call as text."""
+    """Return the call as source text."""
     return f"lithops_magic.map({', '.join((function, items, *arguments))})"
 
 
 def statement(targets: tuple[str, ...], called: str, *, fails: bool) -> str:
-    """Bind a call's result; what is known to fail is bound before the work starts, as a magic does."""
+    """Bind a call's result; a call known to fail binds its result before the work starts, like a magic."""
     name = targets[0]
     if not fails:
         return f"{' = '.join(targets)} = {called}"
@@ -68,7 +68,7 @@ except (lithops_magic.errors.LithopsMagicError, KeyboardInterrupt) as _failure:
 def _argument(name: str, value: Any) -> str:
     if name in _NAMES:
         return f"{name}={value}"
-    # Pairs on the command line, a mapping in the call.
+    # Pairs on the magic's line become a dictionary in the call.
     return f"{name}={dict(value)!r}" if name == "env" else f"{name}={value!r}"
 
 

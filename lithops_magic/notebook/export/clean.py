@@ -1,4 +1,4 @@
-"""A notebook fit to share: executed, static, without secrets and without anything that exists only on this machine."""
+"""A notebook fit for sharing: executed, static, without secrets or anything that exists only on this machine."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from lithops_magic.notebook.export.secrets import Scrubber
 
 _LIVE = re.compile(r"application/(?:vnd\.jupyter\.widget-[\w-]+\+json|javascript)")
-"""What works only while there is a kernel or a network."""
+"""Output types that need a kernel or a network."""
 _KEPT = {"notebook": ("kernelspec", "language_info", "title", "authors"), "cell": ("tags", "jupyter")}
 _EXPORT = re.compile(r"\s*%lambda_export\b[^\n]*\s*")
 
 
 def clean(book: NotebookNode, scrubber: Scrubber) -> NotebookNode:
-    """Return a copy of `book` with static outputs only, in which `scrubber` has found every secret."""
+    """Return a copy of `book` with static outputs only, and with `scrubber` applied to everything."""
     cells = [_cell(cell) for cell in book.cells if not is_export(cell.source)]
     copy = v4.new_notebook(cells=cells, metadata=_chosen(book.metadata, "notebook"))
     cleaned: NotebookNode = scrubber.scrub(copy)
@@ -27,7 +27,7 @@ def clean(book: NotebookNode, scrubber: Scrubber) -> NotebookNode:
 
 
 def is_export(source: str) -> bool:
-    """Whether a cell does nothing but export the notebook."""
+    """Whether a cell only exports the notebook."""
     return _EXPORT.fullmatch(source) is not None
 
 
@@ -53,7 +53,7 @@ def _outputs(outputs: Iterable[NotebookNode]) -> Iterator[NotebookNode]:
 
 
 def _joined(outputs: Iterable[NotebookNode]) -> Iterator[NotebookNode]:
-    """Join what was printed piece by piece: a secret may have been, too."""
+    """Join outputs printed in pieces, because a secret may be split between them."""
     for (kind, _), group in groupby(outputs, lambda output: (output.output_type, output.get("name"))):
         pieces = list(group)
         if kind == "stream" and len(pieces) > 1:

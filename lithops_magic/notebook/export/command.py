@@ -1,4 +1,4 @@
-"""What `%lambda_export` does: find the notebook, clean it, write it in the form that the file's name asks for."""
+"""Implements `%lambda_export`: finds the notebook, cleans it, and writes it in the format of the file's suffix."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _MARKS = {
     ".py": "# Written by %lambda_export",
     ".html": 'content="lithops-magic"',
 }
-"""What every exported file contains, by which it is known again."""
+"""Text in every exported file, by which exports are recognized."""
 
 
 def export(shell: InteractiveShell, session: Session, target: Path, named: str | None) -> None:
-    """Write the notebook of `shell` to `target`, and say what was written and what is missing.
+    """Write the notebook of `shell` to `target`, and report what was written and what is missing.
 
     Raises
     ------
     UsageError
-        The target or the notebook cannot be used; nothing was written.
+        The target or the notebook is unusable; nothing was written.
     """
     _check_kind(target)
     with _needed():
@@ -46,12 +46,12 @@ def export(shell: InteractiveShell, session: Session, target: Path, named: str |
 
 
 def export_file(notebook: Path, target: Path) -> list[str]:
-    """Write the notebook in a file to `target`, and return what there is to say.
+    """Write the notebook in a file to `target`, and return what to report.
 
     Raises
     ------
     UsageError
-        The target or the notebook cannot be used; nothing was written.
+        The target or the notebook is unusable; nothing was written.
     """
     _check_kind(target)
     with _needed():
@@ -62,7 +62,7 @@ def export_file(notebook: Path, target: Path) -> list[str]:
 
 
 def write(source: NotebookSource, target: Path, session: Session, variables: Mapping[str, Any]) -> list[str]:
-    """Write a notebook without the secrets that the session, its `variables` and the notebook's own code tell of."""
+    """Write a notebook without the secrets found in the session, its `variables` and the notebook's own code."""
     with _needed():
         from lithops_magic.notebook.export.clean import clean
         from lithops_magic.notebook.export.secrets import Scrubber, assigned_secrets, known_secrets
@@ -95,7 +95,7 @@ def _check_kind(target: Path) -> None:
 
 
 def _render(book: NotebookNode, kind: str, name: str) -> tuple[str, list[str]]:
-    """Return the file's text, and what of the notebook it lacks."""
+    """Return the file's text, and what it lacks compared to the notebook."""
     if kind == ".py":
         from lithops_magic.notebook.export.script import to_script
 
@@ -125,7 +125,7 @@ def _check(target: Path, notebook: Path | None) -> None:
 
 
 def _write(target: Path, text: str) -> None:
-    """Write all or nothing."""
+    """Write a file atomically."""
     try:
         handle, draft = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:

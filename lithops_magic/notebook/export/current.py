@@ -1,4 +1,4 @@
-"""Finds the notebook that a kernel belongs to: its file, or else what the session remembers of it."""
+"""Finds a kernel's notebook: its file, or else what the session remembers of it."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NotebookSource:
-    """A notebook and where it comes from."""
+    """A notebook and its origin."""
 
     notebook: NotebookNode
     name: str
-    """What people call it, such as `analysis.ipynb`."""
+    """Name shown to the user, such as `analysis.ipynb`."""
     file: Path | None = None
     note: str = ""
-    """What it lacks, in one sentence."""
+    """What it lacks, as a sentence."""
 
 
 def current(shell: InteractiveShell, named: str | None = None) -> NotebookSource:
-    """Return the notebook in the file `named`, else the one that `shell` belongs to, else the session's history.
+    """Return the notebook in the file `named`, else the one `shell` belongs to, else the session's history.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def current(shell: InteractiveShell, named: str | None = None) -> NotebookSource
         return _from_file(Path(named).expanduser(), shell)
     for place in _places(shell):
         found = _from_file(place, shell)
-        # The variable is inherited by kernels that a notebook starts, and these run other notebooks.
+        # The variable is inherited by kernels that a notebook starts, which may run other notebooks.
         if _is_of(found.notebook, _history(shell)):
             return found
     return _from_history(shell)
@@ -68,7 +68,7 @@ def read(path: Path) -> NotebookNode:
     Raises
     ------
     UsageError
-        There is none that can be read.
+        The file is missing or unreadable.
     """
     try:
         with warnings.catch_warnings():
@@ -79,20 +79,20 @@ def read(path: Path) -> NotebookNode:
         problem = f"there is no notebook {path}"
     except OSError as error:
         problem = f"{path} cannot be read: {error.strerror}"
-    except Exception as error:  # nbformat has no common exception for invalid notebooks
+    except Exception as error:  # nbformat has no common base for errors in notebooks
         problem = f"{path} is not a notebook: {str(error).partition(chr(10))[0]}"
     raise UsageError(problem)
 
 
 def _history(shell: InteractiveShell) -> dict[int, str]:
-    """Return what has been run in this session by number, without the cell that runs now and other exports."""
+    """Return the code run in this session by cell number, without the running cell and other exports."""
     lines = shell.history_manager.input_hist_raw if shell.history_manager else []
     now = cell_number(shell)
     return {n: line.strip() for n, line in enumerate(lines) if n != now and line.strip() and not is_export(line)}
 
 
 def _is_of(book: NotebookNode, history: dict[int, str]) -> bool:
-    """Whether the session may be the notebook's: something of it stands there, beside what stands in every notebook."""
+    """Whether the session may belong to the notebook, judging by cells they share that are not in every notebook."""
     telling = {source for source in history.values() if not source.startswith("%load_ext")}
     return not telling or not telling.isdisjoint(cell.source.strip() for cell in book.cells)
 
@@ -121,7 +121,7 @@ def _from_history(shell: InteractiveShell) -> NotebookSource:
 
 
 def _outputs(shell: InteractiveShell, number: int) -> Iterator[NotebookNode]:
-    # IPython remembers outputs since version 9.
+    # Since version 9, IPython remembers outputs.
     manager: Any = shell.history_manager
     for one in getattr(manager, "outputs", {}).get(number, ()):
         if one.output_type in ("out_stream", "err_stream"):

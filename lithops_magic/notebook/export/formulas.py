@@ -1,4 +1,4 @@
-"""Formulas as MathML, which browsers set without a network; TeX that is not understood stays as it is."""
+"""Formulas as MathML, which browsers render offline; TeX that cannot be converted is left as is."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _FORMULA = re.compile(
 
 
 def mathml(tex: str, *, display: bool) -> str:
-    """Return one formula, its TeX kept for those who copy it; empty if it cannot be set here."""
+    """Return a formula as MathML that includes its TeX for copying; empty if it cannot be converted."""
     try:
         convert = import_module("latex2mathml.converter").convert
         made: str = convert(tex, display="block" if display else "inline")
-    except Exception:  # it has no common exception for TeX that it does not know, and need not be installed
+    except Exception:  # there is no common base for unknown TeX, and the converter may not be installed
         return ""
     return made.replace("<math ", f'<math alttext="{html.escape(tex)}" ', 1)
 
 
 def latex(text: str) -> str:
-    """Return an output of LaTeX, such as SymPy's, as HTML."""
+    """Return a LaTeX output, such as SymPy's, as HTML."""
     parts, at = [], 0
     for found in _FORMULA.finditer(text):
         inline = found["inline"] or found["paren"]
@@ -35,7 +35,7 @@ def latex(text: str) -> str:
 
 
 class Formulas:
-    """What a renderer of nbconvert makes of formulas in text cells; goes before its own class."""
+    """Formula handling for an nbconvert renderer, for use as its first base class."""
 
     def inline_math(self, body: str) -> str:
         return mathml(body, display=False) or super().inline_math(body)  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Text operations on Python source that keep its meaning: strings of several lines are left as they are."""
+"""Operations on Python source as text that preserve its meaning: multi-line strings are left unchanged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ INDENT = "    "
 
 
 def indent(source: str) -> str:
-    """Indent a block; lines that begin inside a string stay where they are."""
+    """Indent a block, except lines that begin inside a string."""
     inside = _inside_strings(source)
     lines = source.splitlines()
     return "\n".join(
@@ -20,13 +20,13 @@ def indent(source: str) -> str:
 
 
 def replace(source: str, changes: Iterable[tuple[ast.expr | ast.stmt, str]]) -> str:
-    """Put texts in the place of nodes that were parsed from `source`."""
+    """Replace nodes parsed from `source` with other text."""
     rows = [line.encode() for line in source.splitlines(keepends=True)]
     starts = [0]
     for row in rows:
         starts.append(starts[-1] + len(row))
     text = b"".join(rows)
-    # From the end, so that the places of what comes before stay right.
+    # From the end, so that the positions of earlier nodes remain valid.
     for node, new in sorted(changes, key=lambda change: (change[0].lineno, change[0].col_offset), reverse=True):
         assert node.end_lineno is not None
         assert node.end_col_offset is not None
@@ -41,14 +41,14 @@ def comment(text: str) -> str:
 
 
 def _inside_strings(source: str) -> set[int]:
-    """Return the lines whose beginning is inside a string."""
+    """Return the lines that begin inside a string."""
     inside: set[int] = set()
     opened: list[int] = []
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         name = tokenize.tok_name[token.type]
         if name == "STRING":
             inside.update(range(token.start[0] + 1, token.end[0] + 1))
-        elif name.endswith("STRING_START"):  # f-strings, and since Python 3.14 t-strings, come in pieces
+        elif name.endswith("STRING_START"):  # f-strings and, since Python 3.14, t-strings consist of several tokens
             opened.append(token.start[0])
         elif name.endswith("STRING_END"):
             inside.update(range(opened.pop() + 1, token.end[0] + 1))

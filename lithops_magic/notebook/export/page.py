@@ -1,4 +1,4 @@
-"""A notebook as one HTML file that opens without a network."""
+"""A notebook as a single HTML file that opens offline."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from nbformat import NotebookNode
 
 from lithops_magic.notebook.export.formulas import Formulas, latex
 
-# The template that everybody knows, without the four scripts that it loads from content delivery networks, and with the
-# colors of its dark theme for those whose browsers ask for that.
+# nbconvert's usual template, without the four scripts that it loads from content delivery networks, and with the colors
+# of its dark theme for browsers that ask for dark colors.
 _TEMPLATE = """\
 {%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js -%}<meta name="generator" content="lithops-magic">{%- endblock -%}
@@ -40,15 +40,15 @@ _TEMPLATE = """\
 {%- endblock -%}
 """
 _MAGICS = {"%%lambda_map": "python", "%%lambda_call": "python"}
-"""Whose cells are Python below their first line."""
+"""Cell magics whose body is Python."""
 
 
 class _Renderer(Formulas, IPythonRenderer):
-    """Sets formulas too."""
+    """Renders formulas, too."""
 
 
 class _Exporter(HTMLExporter):
-    """As nbconvert's, with formulas."""
+    """nbconvert's exporter with formulas."""
 
     @pass_context
     def markdown2html(self, context: Any, source: str) -> str:
@@ -58,7 +58,7 @@ class _Exporter(HTMLExporter):
 
 
 def to_html(book: NotebookNode, title: str) -> str:
-    """Return `book` as a page with everything inside."""
+    """Return `book` as a self-contained page."""
     from traitlets.config import Config
 
     config = Config({"HighlightMagicsPreprocessor": {"enabled": True, "languages": _MAGICS}})

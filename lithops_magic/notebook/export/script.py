@@ -1,4 +1,4 @@
-"""A notebook as a plain Python script: mapped cells are functions, magics are calls of `lithops_magic.map`."""
+"""A notebook as a plain Python script: mapped cells become functions, and magics become `lithops_magic.map` calls."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
 
 _CELL_MAGIC = re.compile(r"%%(\w+)[ \t]*(.*)\n?")
 _TRANSPARENT = frozenset({"time", "capture"})
-"""Magics around plain Python, which gives the same values without them."""
+"""Magics whose body gives the same values as plain Python."""
 _EXTENSION = frozenset({"load_ext", "reload_ext", "unload_ext"})
 
 
 @dataclass
 class Script:
-    """The text of a script and what of the notebook it lacks."""
+    """A script's text, and what it lacks compared to the notebook."""
 
     text: str
     left_out: list[str] = field(default_factory=list)
 
 
 def to_script(book: NotebookNode, name: str) -> Script:
-    """Turn a notebook into a script that gives the same values.
+    """Convert a notebook to a script that gives the same values.
 
     Raises
     ------
     UsageError
-        A cell uses the value of something that only a notebook has, such as `files = !ls`.
+        A cell uses the value of notebook-only syntax, such as `files = !ls`.
     """
     writer = _Writer({part for cell in book.cells for part in re.findall(r"\w+", cell.source)})
     parts = [writer.write(cell) for cell in book.cells]
@@ -52,7 +52,7 @@ def to_script(book: NotebookNode, name: str) -> Script:
 
 
 class _Writer:
-    """Writes one cell after the other and remembers what later ones need."""
+    """Writes cell after cell, and remembers what later ones need."""
 
     def __init__(self, words: set[str]) -> None:
         self.imports: set[str] = set()
@@ -110,7 +110,7 @@ class _Writer:
         self._bound |= assigned_names(tree.body)
         items, before = asked.items, ""
         if assigned_names(tree.body) & names(items):
-            # The magic evaluates the items before the cell changes what they are made of.
+            # The magic evaluates the items before the cell can change the variables in them.
             items = self._free(f"{asked.options.out or 'cell'}_items")
             before = f"{items} = {asked.items}\n\n\n"
         return f"{before}{body.rstrip()}\n\n\n{self._run(function.name, items, asked.options)}"
@@ -120,7 +120,7 @@ class _Writer:
         return self._function(None, body, "[None]", options)
 
     def _function(self, target: str | None, body: str, items: str, options: Options) -> str:
-        """Write the function of one item that the magic makes of a cell, and its call."""
+        """Write a function equivalent to the one that the magic makes of a cell, and its call."""
         tree = parse(body)
         assigned = ast.parse(f"for {target or '_'} in (): pass").body[0]
         assert isinstance(assigned, ast.For)
@@ -175,12 +175,12 @@ class _Writer:
         return _tried(text) if self._fails and not has_map and tree.body else text
 
     def _import_s3(self, text: str) -> None:
-        """Import what a notebook has without an import, unless the notebook's own name is meant."""
+        """Import what a notebook can use without an import, unless it has defined the name itself."""
         if "s3" in names(text) - self._bound:
             self.imports.add("from lithops_magic import s3")
 
     def _line(self, magic: Magic, *, alone: bool) -> str:
-        """Return the Python for one line magic or shell command; a comment or nothing if it has no counterpart."""
+        """Return the Python for a line magic or shell command; a comment or nothing if there is no equivalent."""
         if magic.name == "lambda_map":
             asked = grammar.magic_line(magic.line)
             if _runs(asked.options):
@@ -199,14 +199,14 @@ class _Writer:
         return comment(source)
 
     def _without_futures(self, text: str) -> str:
-        """Take out `from __future__` imports, which belong to the beginning of a file."""
+        """Remove `from __future__` imports, which belong at the beginning of a file."""
         found = [node for node in parse(text, empty=True).body if getattr(node, "module", None) == "__future__"]
         self.futures.update(ast.unparse(node) for node in found)
-        # The semicolon that may follow needs something before it.
+        # A semicolon may follow, which needs a statement before it.
         return replace(text, [(node, "pass") for node in found]).removeprefix("pass\n")
 
     def _awaited(self, text: str, tree: ast.Module) -> str:
-        """Put a cell that awaits into a coroutine; what it assigns stays global."""
+        """Wrap a cell that awaits in a coroutine; names it assigns remain global."""
         self.imports.add("import asyncio")
         name = self._free("cell_coroutine")
         shared = ", ".join(sorted(assigned_names(tree.body)))
@@ -221,12 +221,12 @@ class _Writer:
 
 
 def _runs(options: Options) -> bool:
-    """Whether a line runs a job, rather than telling something about it."""
+    """Whether a line runs a job, as opposed to displaying something about it."""
     return not (options.help or options.dry_run or options.tune)
 
 
 def _placed(text: str, column: int) -> str:
-    """Make `text` fit where a statement stands that is indented by `column`."""
+    """Indent `text` for a statement at `column`."""
     if not column:
         return text
     lines = text if text and not text.startswith("#") else f"pass  {text}".rstrip()
@@ -234,7 +234,7 @@ def _placed(text: str, column: int) -> str:
 
 
 def _tried(text: str) -> str:
-    """Let a script go on after an error, as a notebook did."""
+    """Make a script continue after an error, as the notebook did."""
     return (
         f'try:\n{indent(text)}\nexcept Exception as _failure:\n    print(f"{{type(_failure).__name__}}: {{_failure}}")'
     )

@@ -1,4 +1,4 @@
-"""Finds what must not leave the session, and takes it out of whatever is exported."""
+"""Finds what must not leave the session, and removes it from exports."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lithops_magic.notebook.session import Session
 
 _SHORTEST, _PIECE = 8, 16
-"""Characters below which a secret, or a part of one, would be found in ordinary words."""
+"""Minimum length of a secret or part of one; shorter ones would match ordinary words."""
 
 _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("the id of an access key", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")),
@@ -46,7 +46,7 @@ _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
 )
-"""Texts that are recognizably secrets by their shape alone."""
+"""Strings recognizable as secrets by their form alone."""
 
 _WORD = (
     r"(?:secret|token(?!i[sz]|s)|password|passwd|passphrase|(?:access|account|api|private|shared)[_-]?key|credential)"
@@ -54,17 +54,17 @@ _WORD = (
 _NAME = rf"(?:[\w.-]*{_WORD}[\w.-]*|pwd|pw)"
 _TEXT = r"""[frbu]{0,2}(?:\"\"\"|\'\'\'|["'])"""
 _ASSIGNED: tuple[re.Pattern[str], ...] = (
-    # In code, JSON and reprs; anything but a string, such as a call, stays.
+    # In code, JSON and reprs; only strings match, not calls, for example.
     re.compile(rf"""(?i)(\b{_NAME}["']?\s*\]?\s*(?::\s*[\w.|\[\] ]+=|:=|[=:])\s*{_TEXT})([^"'\n\\]{{6,}})(?=["'])"""),
     re.compile(rf"""(?i)(\\["']{_NAME}\\["']\s*:\s*\\["'])([^"'\n\\]{{6,}})(?=\\["'])"""),
     re.compile(
         rf"""(?i)(\b(?:setdefault|putenv|setenv|set_key|add_header)\(\s*["']{_NAME}["']\s*,\s*{_TEXT})([^"'\n\\]{{6,}})"""
     ),
-    # In YAML and files of variables.
+    # In YAML and files of environment variables.
     re.compile(rf"""(?i)(\b{_NAME}\s*[=:][ \t]*)((?=[\w/+=-]*\d)[\w/+=-]{{16,}})(?![\w(])"""),
-    # There a word alone, such as the type in an annotation, stays.
+    # There, single words do not match, such as the type in an annotation.
     re.compile(rf"""(?im)(^[ \t-]*{_NAME}[ \t]*:[ \t]+)((?=\S*[\d\W])[^\s#"'(){{}}\[\],]{{6,}})(?=[ \t]*$)"""),
-    # In a shell.
+    # In shell code.
     re.compile(rf"""(\b[A-Z0-9_]*{_WORD.upper()}[A-Z0-9_]*=)([^\s"'$(){{}}\[\],]{{6,}})(?![\w(])"""),
     re.compile(rf"(?i)(--env[ =][\"']?{_NAME}=)([^\s\"']+)"),
     re.compile(rf"(?im)(^[ \t]*%(?:set_)?env[ \t]+{_NAME}[ \t=]+)([^\s{{$]\S*)"),
@@ -72,16 +72,16 @@ _ASSIGNED: tuple[re.Pattern[str], ...] = (
     re.compile(r"(?i)(\bmachine\s+\S+\s+login\s+\S+\s+password\s+)(\S+)"),
     re.compile(rf"(?i)(<{_NAME}>)([^<\s]+)(?=</)"),
 )
-"""A secret beside a name that says so."""
+"""A secret next to a name that identifies it as one."""
 
 
 class Scrubber:
-    """Replaces secrets in text and in nested lists and dictionaries, and remembers of what kinds they were."""
+    """Replaces secrets in strings and in nested lists and dictionaries, and records what kinds were found."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         known = {secret for secret in secrets if len(secret) >= _SHORTEST}
         self._secrets = {form: secret for secret in known for form in _forms(secret)}
-        # The longest first: one secret may be the beginning of another.
+        # Longest first, because one secret may be the beginning of another.
         forms = sorted(self._secrets, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(_wrapped, forms))) if forms else None
         self._pieces = {piece: form for form in reversed(forms) for piece in _pieces(form)}
@@ -90,12 +90,12 @@ class Scrubber:
 
     @property
     def removed(self) -> int:
-        """How many different secrets were found."""
+        """Number of different secrets found."""
         return len(self._removed)
 
     @property
     def kinds(self) -> str:
-        """What they were."""
+        """The kinds of secrets found."""
         return ", ".join(sorted(set(self._removed.values())))
 
     def scrub(self, value: Any) -> Any:
@@ -120,7 +120,7 @@ class Scrubber:
         return text
 
     def _without_pieces(self, text: str, piece: re.Pattern[str]) -> str:
-        """Take out parts of secrets too: one may be printed in two."""
+        """Remove parts of secrets, too, because a secret may be printed in two pieces."""
         done, at = [], 0
         while (match := piece.search(text, at)) is not None:
             form = self._pieces[match[0]]
@@ -141,7 +141,7 @@ class Scrubber:
 
 
 def _forms(secret: str) -> set[str]:
-    """Return what a secret looks like as it is, quoted, escaped, in hexadecimal and in base64, alone or amid others."""
+    """Return a secret's possible forms: plain, quoted, escaped, in hexadecimal and base64, alone or in other data."""
     data = secret.encode(errors="surrogatepass")
     found = {secret, quote(secret, safe=""), quote_plus(secret), html.escape(secret), json.dumps(secret)[1:-1]}
     found.add(json.dumps(json.dumps(secret)[1:-1])[1:-1])
@@ -149,13 +149,13 @@ def _forms(secret: str) -> set[str]:
     for before in range(3):
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             encoded = encode(bytes(before) + data).decode().rstrip("=")
-            # The first and the last character may be made of what surrounds it.
+            # The first and the last character may depend on neighboring bytes.
             found.add(encoded[(0, 2, 3)[before] : len(encoded) - ((before + len(data)) % 3 != 0)])
     return {form for form in found if len(form) >= _SHORTEST}
 
 
 def _wrapped(form: str) -> str:
-    """Return a pattern of a form, also where it is broken into lines."""
+    """Return a pattern for a form that also matches if the form is wrapped."""
     return r"(?:\\?\r?\n[ \t]*|\\n)?".join(map(re.escape, form))
 
 
@@ -164,22 +164,22 @@ def _joined(text: str) -> str:
 
 
 def _pieces(form: str) -> Iterator[str]:
-    """Yield so many parts of a long form that every larger one has one of them."""
+    """Yield enough parts of a long form that every larger part contains one of them."""
     return (form[start : start + _PIECE] for start in range(0, len(form) - _PIECE + 1, _PIECE // 2))
 
 
 def known_secrets(session: Session, names: Mapping[str, Any] = MappingProxyType({})) -> set[str]:
-    """Return the credentials that this process knows, and every variable whose name says that it is a secret.
+    """Return the credentials known to this process, and every variable whose name identifies it as a secret.
 
-    Nothing is asked of AWS: credentials are those that are in the environment, in boto3's files, in the settings, and
-    in the sessions that were opened so far. Variables are those of the environment and of the notebook, `names`.
+    Does not ask AWS: credentials come from the environment, boto3's files, the settings, and sessions opened so far.
+    Variables are those of the environment and of the notebook, `names`.
     """
     found = (*_of_settings(session), *_of_environment(), *_of_boto(), *_of_names(names))
     return {secret for secret in found if secret}
 
 
 def assigned_secrets(cells: Iterable[str]) -> set[str]:
-    """Return the texts that the code of a notebook assigns to names that say they are secret."""
+    """Return the strings that a notebook's code assigns to names that identify secrets."""
     found: set[str] = set()
     for source in cells:
         with suppress(SyntaxError, ValueError, RecursionError):
@@ -192,7 +192,7 @@ _MAGIC_LINE = re.compile(r"(?m)^[ \t]*[%!].*$")
 
 
 def _pairs(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
-    """Yield names with what code gives them: by assignment, as an argument, or in a dictionary."""
+    """Yield names with the values that code gives them: by assignment, as an argument, or in a dictionary."""
     match node:
         case ast.Assign(targets, value):
             yield from ((ast.unparse(target), value) for target in targets)
@@ -217,7 +217,7 @@ def _of_names(names: Mapping[str, Any]) -> Iterator[str]:
         if SECRET_NAME.search(name):
             yield from _texts(value)
         elif type(value) is dict:
-            # As STS gives credentials, or a file of configuration has them.
+            # In the format of STS or of a configuration file.
             yield from _of_names({key: part for key, part in value.items() if isinstance(key, str)})
 
 
@@ -257,9 +257,9 @@ def _of_open_sessions() -> Iterator[str | None]:
     if credentials is None:
         return
     for one in gc.get_objects():
-        # `isinstance` would run code of proxies that the user may have.
+        # `isinstance` would run the code of the user's proxy objects.
         if issubclass(type(one), credentials.Credentials):
             held = vars(one)
             for name in ("access_key", "secret_key", "token"):
-                # Under the plain name, credentials that expire would be renewed.
+                # Accessing the public attribute would renew expiring credentials.
                 yield held.get(name) or held.get(f"_{name}")

@@ -1,4 +1,4 @@
-"""Recognises in a cell's source what only a notebook understands."""
+"""Recognizes notebook-only syntax in a cell's source."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Magic(NamedTuple):
     name: str
     line: str
     text: str
-    """As it stands in the notebook."""
+    """As written in the notebook."""
 
 
 def find_magic(node: ast.Call) -> Magic | None:
-    """Recognise a call that IPython has put in the place of its own syntax."""
+    """Recognize a call by which IPython has replaced its own syntax."""
     match node:
         case ast.Call(
             ast.Attribute(ast.Call(ast.Name("get_ipython"), [], []), "run_line_magic"),
@@ -34,7 +34,7 @@ def find_magic(node: ast.Call) -> Magic | None:
 
 
 def parse(source: str, *, empty: bool = False) -> ast.Module:
-    """Parse a cell; raise UsageError if it is not Python, or has no statement and may not be `empty`."""
+    """Parse a cell; raise UsageError if it is not Python, or if it has no statement although it may not be `empty`."""
     try:
         tree = ast.parse(source)
     except SyntaxError as error:
@@ -47,11 +47,11 @@ def parse(source: str, *, empty: bool = False) -> ast.Module:
 
 
 def names(source: str) -> set[str]:
-    """Return the names that `source` mentions."""
+    """Return the names used in `source`."""
     return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
 
 
 def awaits(tree: ast.Module) -> bool:
-    """Whether a cell awaits outside of functions, as only a notebook may."""
+    """Whether a cell awaits outside functions, which only works in notebooks."""
     code = compile(tree, "", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     return bool(code.co_flags & inspect.CO_COROUTINE)

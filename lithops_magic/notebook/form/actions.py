@@ -1,4 +1,4 @@
-"""What the buttons do: check, create the role, review and save changes, use for this session."""
+"""What the buttons do: check, create the role, review and save changes, apply to this session."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pending:
-    """Settings that were shown as a diff and may now be written."""
+    """Settings that were shown as a diff and can now be saved."""
 
     settings: Settings
     diff: str
 
 
 def run_checks(form: ConfigForm) -> None:
-    """Examine everything a run needs; each result is shown as soon as it is known."""
+    """Check everything a job needs; each result is shown as soon as it is available."""
     form.bar.say("Checking …")
     settings = form.reading.settings
     cloud = connect_unfinished(settings, form.bar.say)
@@ -38,7 +38,7 @@ def run_checks(form: ConfigForm) -> None:
 
 
 def make_role(form: ConfigForm) -> None:
-    """Create the execution role and choose it."""
+    """Create the execution role and select it."""
     form.bar.say("Connecting …")
     settings = form.reading.settings
     cloud = connect_unfinished(settings, form.bar.say)
@@ -63,7 +63,7 @@ def review(form: ConfigForm) -> None:
 
 
 def save(form: ConfigForm) -> None:
-    """Write what was shown, unless the file has changed since."""
+    """Write the reviewed changes, unless the file has changed since."""
     if form.pending is None:
         return
     settings = form.reading.settings
@@ -77,20 +77,20 @@ def save(form: ConfigForm) -> None:
 
 
 def cancel(form: ConfigForm) -> None:
-    """Leave the file and the fields as they are; the diff is gone already."""
+    """Do nothing to file and fields; the diff is hidden already."""
     form.bar.say("Nothing was saved.")
     form.bar.review.focus()
 
 
 def discard(form: ConfigForm) -> None:
-    """Show what the file says."""
+    """Show the file's settings."""
     form.reload(form.store.load())
     what = f"what {form.store.file} says" if form.store.file.exists() else "the defaults"
     form.bar.say(f"✓ The form shows {what} again.")
 
 
 def use(form: ConfigForm) -> None:
-    """Run with these settings until the kernel ends."""
+    """Use these settings until the kernel ends."""
     settings = form.reading.settings
     form.store.use(settings)
     form.reload(settings)

@@ -1,4 +1,4 @@
-"""The buttons of the form, its lines of words and the place for a diff or the results of a check."""
+"""The form's buttons and messages, and the area for diffs and check results."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from lithops_magic.aws.account.doctor import Check
 from lithops_magic.notebook.form.fields import GREEN, HINT, PROBLEM, RED, Words
 
 SIGNS = {"problem": "✗ PROBLEM", "unknown": "? not checked", "ok": "✓ ok"}
-"""In the order in which they are listed."""
+"""In display order."""
 _COPY = (
     "const b=this,t=b.dataset.text,d=()=>{b.textContent='Copied';setTimeout(()=>b.textContent='Copy',2000)};"
     "if(navigator.clipboard)navigator.clipboard.writeText(t).then(d);"
     "else{const a=document.createElement('textarea');a.value=t;document.body.append(a);a.select();"
     "document.execCommand('copy');a.remove();b.focus();d()}"
 )
-"""Without a secure origin there is no clipboard but the old one."""
+"""JavaScript; without a secure origin, only the old clipboard API is available."""
 
 
 def _button(text: str, tooltip: str, style: str = "") -> widgets.Button:
@@ -32,7 +32,7 @@ def _button(text: str, tooltip: str, style: str = "") -> widgets.Button:
 
 
 class Bar:
-    """Everything that is not a field."""
+    """Everything except the fields."""
 
     def __init__(self) -> None:
         self.load = _button("Reload", "Fill the lists again with the account's roles, networks and file systems")
@@ -50,21 +50,21 @@ class Bar:
         self.offer_save("")
 
     def offer_save(self, file: str) -> None:
-        """Show the buttons that confirm or cancel a save, or hide them if there is nothing to save."""
+        """Show the buttons that confirm or cancel saving, or hide them if there is nothing to save."""
         self.save.description = f"Save to {file}" if file else "Save"
         self.save.layout.display = self.cancel.layout.display = None if file else "none"
 
     def tell_state(self, words: str, *, blocked: bool) -> None:
-        """Say how the form and the file differ, or what to fix before saving."""
+        """Describe how form and file differ, or what to fix before saving."""
         style, sign = (PROBLEM, "⚠ ") if blocked else (HINT, "")
         self.state.value = f'<span role="status" style="{style}">{sign}{html.escape(words)}</span>'
 
     def say(self, words: str) -> None:
-        """Say what is happening, or what came of it."""
+        """Show what is happening, or its result."""
         self.status.value = f'<span role="status" style="line-height:1.4">{html.escape(words)}</span>'
 
     def fail(self, words: str) -> None:
-        """Say what went wrong."""
+        """Show an error."""
         self.status.value = f'<span role="status" style="{PROBLEM}">✗ {html.escape(words)}</span>'
 
     def show_diff(self, diff: str) -> None:
@@ -73,12 +73,12 @@ class Bar:
         self.results.value = f'<pre style="line-height:1.4;margin:4px 0">{lines}</pre>'
 
     def show_checks(self, checks: Iterable[Check]) -> None:
-        """Show the results of a check."""
+        """Show check results."""
         ordered = sorted(checks, key=lambda check: [*SIGNS].index(check.status))
         self.results.value = f'<div role="list" style="margin:4px 0">{"".join(map(_check, ordered))}</div>'
 
     def clear(self) -> None:
-        """Remove results that are no longer true."""
+        """Remove outdated results."""
         self.results.value = ""
         self.status.value = ""
         self.offer_save("")
@@ -105,7 +105,7 @@ def _copy_button(check: Check) -> str:
 
 
 def copied(fix: str) -> str:
-    """Return what is worth copying of a fix: its command if it has one."""
+    """Return the part of a fix worth copying: its command if it has one."""
     command = re.search(r"`([^`]+)`|\b(aws [a-z0-9-]+ .+)", fix)
     return (command[1] or command[2]) if command else fix
 

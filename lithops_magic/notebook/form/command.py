@@ -1,4 +1,4 @@
-"""What each option of `%lambda_config` does."""
+"""Implements the options of `%lambda_config`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def configure(asked: Asked, session: Session) -> ConfigForm | None:
-    """Do what is asked; without options, return the form.
+    """Do what the line asks; without options, return the form.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The rows of file systems: an access point and where the function sees it."""
+"""The rows for file systems: an access point and its path in the function."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from lithops_magic.notebook.form.model import FIELDS
 
 
 class Mount:
-    """One row."""
+    """A row."""
 
     def __init__(self, point: str, path: str, choices: Choices) -> None:
         self._fresh = path if not point else None
-        """The path that was only proposed."""
+        """The path last suggested."""
         self.path = widgets.Text(
             value=path,
             description="mounted at",
@@ -34,12 +34,12 @@ class Mount:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the user has written nothing into a new row."""
+        """Whether it is a new row without input."""
         return not self.point.text and self.path.value.strip() in ("", self._fresh)
 
 
 class FileSystems:
-    """All rows; the text has a line for each."""
+    """All rows; as text, one line each."""
 
     def __init__(self) -> None:
         self.mounts: list[Mount] = []

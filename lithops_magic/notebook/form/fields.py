@@ -1,4 +1,4 @@
-"""Controls with a label, a text and a line of words beside them, one for each kind of field."""
+"""Controls with a label, a value and a message, one class for each kind of field."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from lithops_magic.notebook.form.model import FIELDS, Field
 
 LABEL_WIDTH = "120px"
 INDENT = f"calc({LABEL_WIDTH} + 10px)"
-"""Where the controls begin."""
+"""Horizontal position of the controls."""
 WIDTH, NARROW, BROAD = "560px", "300px", "660px"
 RED, GREEN = (
     f"color:{plain};color:color-mix(in srgb,var({theme},{plain}) 70%,var(--jp-ui-font-color0,#000))"
     for theme, plain in (("--jp-error-color1", "#c62828"), ("--jp-success-color1", "#2e7d32"))
 )
-"""Mixed with the text's own color, they can be read on light and on dark ground."""
+"""Mixed with the text color, readable on both light and dark backgrounds."""
 PROBLEM = f"{RED};font-weight:600;line-height:1.4"
 HINT = "color:var(--jp-ui-font-color2,#616161);line-height:1.4"
 Choices = Sequence[tuple[str, str]]
-"""A displayed label and the text it means."""
+"""A displayed label and its value."""
 
 
 class Control(Protocol):
-    """What the form needs of a field."""
+    """What the form needs from a field."""
 
     view: Any
     text: str
 
     def on_change(self, changed: Callable[[], None]) -> None:
-        """Call `changed` whenever the user changes the text."""
+        """Call `changed` whenever the user changes the value."""
 
     def tell(self, problems: Sequence[Problem]) -> None:
-        """Show the problems in words beside the field, or else its hint."""
+        """Show the problems next to the field, or else its hint."""
 
 
 def layout(**options: str) -> Any:
@@ -46,17 +46,17 @@ def layout(**options: str) -> Any:
 
 
 def label_style() -> dict[str, str]:
-    """Return the style that puts all labels into one column."""
+    """Return the style that aligns all labels in one column."""
     return {"description_width": LABEL_WIDTH}
 
 
 def row(*children: Any) -> Any:
-    """Put a control and its words side by side; on a narrow page the words go below."""
+    """Put a control and its message side by side; on a narrow page, the message goes below."""
     return widgets.HBox(children, layout=widgets.Layout(flex_flow="row wrap", align_items="baseline", width="100%"))
 
 
 class Words:
-    """The line beside a field: a hint until there is something to say, and problems above what was said."""
+    """The message next to a field: problems first, then a remark, else a hint."""
 
     def __init__(self, hint: str = "") -> None:
         self._hint = hint
@@ -66,12 +66,12 @@ class Words:
         self.tell(())
 
     def say(self, words: str) -> None:
-        """Show a remark that a problem does not hide; an empty one restores the hint."""
+        """Show a remark, which problems do not hide; an empty one restores the hint."""
         self._said = words
         self.tell(())
 
     def tell(self, problems: Sequence[Problem]) -> None:
-        """Show problems with the remedy, or the hint if there are none."""
+        """Show problems with their remedies, or the hint if there are none."""
         texts = (html.escape(f"{problem.text} {problem.fix}".strip()) for problem in problems)
         lines = [f'<span role="status" style="{PROBLEM}">⚠ {text}</span>' for text in texts]
         if said := self._said or ("" if lines else self._hint):
@@ -80,7 +80,7 @@ class Words:
 
 
 class Single:
-    """A field that is one widget, whose value is the text."""
+    """A field with a single widget that holds the value."""
 
     def __init__(self, field: Field, widget: Any) -> None:
         self.widget = widget
@@ -103,7 +103,7 @@ class Single:
 
 
 class Choice(Single):
-    """A choice among texts; a different text from the file is added to the choices."""
+    """A choice from a list; another value in the file is added to the list."""
 
     @property
     def text(self) -> str:
@@ -117,11 +117,11 @@ class Choice(Single):
 
 
 class Suggested:
-    """A free text, or one that is chosen by a name: then the text itself stands beneath, in full."""
+    """Free text, or a value chosen by name, in which case the full value is shown below."""
 
     def __init__(self, field: Field, label: str, placeholder: str, *beside: Any) -> None:
         self._values: dict[str, str] = {}
-        """What may be chosen, by name."""
+        """Possible values by name."""
         self.widget = widgets.Combobox(
             description=label, placeholder=placeholder, ensure_option=False, style=label_style(), layout=layout()
         )
@@ -141,7 +141,7 @@ class Suggested:
         self.widget.value = next((name for name, value in self._values.items() if value == text), text)
 
     def offer(self, choices: Choices, words: str) -> None:
-        """Suggest texts by their names and say what they are."""
+        """Suggest values by name, and describe them."""
         text, self._values = self.text, dict(choices)
         self.widget.options = list(self._values)
         self.text = text
@@ -161,11 +161,11 @@ class Suggested:
 
 
 _CLIPPED = 50
-"""Characters that a field has room for."""
+"""Maximum length of the text in a field."""
 
 
 def text_control(name: str, placeholder: str = "", width: str = WIDTH) -> Single:
-    """Return a field for one line of text."""
+    """Return a field for a line of text."""
     return Single(FIELDS[name], widgets.Text(**_common(name, width), placeholder=placeholder))
 
 
@@ -176,15 +176,15 @@ def area_control(name: str, placeholder: str) -> Single:
 
 
 def number_control(name: str, placeholder: str) -> Single:
-    """Return a field for a whole number.
+    """Return a field for an integer.
 
-    It is text, because a number field of ipywidgets keeps its last number when it is emptied, a wrong one too.
+    It is a text field, because ipywidgets' number fields keep their last number if cleared, even an invalid one.
     """
     return text_control(name, placeholder, NARROW)
 
 
 def choice_control(name: str, choices: Choices, width: str = WIDTH) -> Choice:
-    """Return a field for a choice among texts."""
+    """Return a field with a list of choices."""
     return Choice(FIELDS[name], widgets.Dropdown(**_common(name, width), options=choices))
 
 
@@ -199,14 +199,14 @@ def file_control(choices: Sequence[tuple[str, Path]], chosen: Path) -> Choice:
 
 
 def suggested_control(name: str, placeholder: str) -> Suggested:
-    """Return a field for a text with suggestions."""
+    """Return a text field with suggestions."""
     return Suggested(FIELDS[name], FIELDS[name].label, placeholder)
 
 
 class Picked:
-    """Several texts: ticked in a list once there is one, and until then free text with commas.
+    """Several values: checkboxes once a list is available, and comma-separated text before that.
 
-    Boxes to tick, because JupyterLab takes the arrow keys and letters away from a list of several choices.
+    Checkboxes, because JupyterLab takes arrow keys and letters away from multiple-choice lists.
     """
 
     def __init__(self, name: str, placeholder: str) -> None:
@@ -215,7 +215,7 @@ class Picked:
         self.free = widgets.Text(**_common(name), placeholder=placeholder)
         self.free.observe(lambda _: self._changed(), "value")
         self.boxes: dict[str, widgets.Checkbox] = {}
-        """By the text that a checkbox means; empty without a list."""
+        """Checkboxes by value; empty without a list."""
         self.words = Words(self._field.hint)
         self.view = row(self.free, self.words.view)
 
@@ -223,7 +223,7 @@ class Picked:
     def text(self) -> str:
         if not self.boxes:
             return str(self.free.value)
-        # The order of the file stays, else an equal configuration would look like another.
+        # Keep the file's order, so that an equal configuration does not appear changed.
         order = dict.fromkeys([*self._read(self.free.value), *self.boxes])
         return ", ".join(text for text in order if text in self.boxes and self.boxes[text].value)
 
@@ -239,7 +239,7 @@ class Picked:
             self._show(self.free, "")
 
     def offer(self, choices: Choices, words: str, suggested: Sequence[str] = ()) -> None:
-        """Show a list to tick; tick what was chosen before, or else `suggested`."""
+        """Show checkboxes; check the values selected before, or else `suggested`."""
         if not choices:
             self.type_freely("There are none")
             return
@@ -247,7 +247,7 @@ class Picked:
         chosen = [text for text in self._read(self.text) if text in known] or [*suggested]
         self.free.value = ", ".join(chosen)
         self.boxes = {value: self._box(label, ticked=value in chosen) for label, value in choices}
-        # A list has its label like a field, and scrolls when it is long.
+        # Label the list like a field, and let it scroll if it is long.
         column = widgets.VBox(list(self.boxes.values()))
         column.add_class("scrolls")
         listed = widgets.HBox([label_of(self._field.label), column], layout=layout(width="auto", max_width=BROAD))
@@ -255,7 +255,7 @@ class Picked:
         self._show(listed, words)
 
     def type_freely(self, words: str, *, off: bool = False) -> None:
-        """Fall back to the text field, disabled if `off`, and say why there is no list."""
+        """Fall back to the text field, disabled if `off`, and explain why there is no list."""
         self.free.value, self.boxes = self.text, {}
         self.free.disabled = off
         self._show(self.free, words)
@@ -280,7 +280,7 @@ class Picked:
 
 
 def label_of(text: str) -> Any:
-    """Return a label in the column of all labels."""
+    """Return a label in the label column."""
     return widgets.HTML(
         f'<div style="text-align:right">{html.escape(text)}</div>',
         layout=widgets.Layout(width=LABEL_WIDTH, flex="0 0 auto", margin="2px 8px 2px 2px"),

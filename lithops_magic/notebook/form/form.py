@@ -1,4 +1,4 @@
-"""The form: fields, problems beside them, and buttons; the state is what the fields say."""
+"""The form: fields with problems next to them, and buttons; the fields hold all state."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ PLACES = (("the local AWS on this machine", "true"), ("an AWS account", "false")
 ARCHITECTURES = (("x86_64", "x86_64"), ("arm64", "arm64"))
 UNASKED = "not known yet"
 WHERE = ("local", "profile", "region")
-"""Fields that decide which AWS the lists are from."""
+"""Fields that determine which AWS the lists come from."""
 ROLE_IS_MISSING_YET = ("execution_role",)
 
 
 class ConfigForm:
-    """Edits one configuration file, or the settings of this session.
+    """Edits a configuration file or the settings of this session.
 
     Parameters
     ----------
@@ -43,9 +43,9 @@ class ConfigForm:
     def __init__(self, store: ConfigStore) -> None:
         self.store = store
         self.pending: actions.Pending | None = None
-        """What was shown and may now be written."""
+        """Reviewed changes that can now be saved."""
         self.lock = threading.RLock()
-        """Held by whoever changes the form: the kernel's main thread, and the one that loads."""
+        """Held while changing the form, by the kernel's main thread or by the loading thread."""
         self._quiet = self._opened = False
         self.role = fields.suggested_control("execution_role", "arn:aws:iam::123456789012:role/name")
         self.network = Network()
@@ -66,12 +66,12 @@ class ConfigForm:
 
     @property
     def reading(self) -> Reading:
-        """What the fields mean now."""
+        """The current meaning of the fields."""
         given = {name: control.text for name, control in self.controls.items()}
         return read(given, self._bases[given["local"] == "true"])
 
     def refresh(self) -> None:
-        """Say what is wrong and what has changed, and enable only the buttons that can work."""
+        """Show problems and changes, and enable only the buttons that can work."""
         reading = self.reading
         for name, control in self.controls.items():
             control.tell(reading.problems.get(name, ()))
@@ -85,7 +85,7 @@ class ConfigForm:
             control.widget.disabled = reading.settings.local
 
     def reload(self, settings: Settings) -> None:
-        """Read the file again and show `settings`, what is secret in them hidden again."""
+        """Read the file again and show `settings`, with secrets hidden again."""
         before = [self.controls[name].text for name in WHERE]
         with self._silence():
             self._show(settings)
@@ -95,7 +95,7 @@ class ConfigForm:
             self._reload()
 
     def open(self) -> None:
-        """Load the lists when the form is first shown in a notebook."""
+        """Load the lists when a notebook first shows the form."""
         if not self._opened and _in_a_kernel():
             self._opened = True
             self.loading.start()
@@ -110,7 +110,7 @@ class ConfigForm:
         return f"<ConfigForm {self.store.file}>"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        """The live form, and for notebooks without a kernel its contents."""
+        """The live form, plus a static summary for notebooks without a kernel."""
         self.open()
         return {**self.view._repr_mimebundle_(), **static.summary(self.reading.settings, self.store)}
 
@@ -137,9 +137,9 @@ class ConfigForm:
         }
 
     def _show(self, settings: Settings) -> None:
-        """Fill the fields; what they are compared with is what the file says now."""
+        """Fill the fields; they are compared with the file's current contents."""
         self._local_in_file = self.store.load().local
-        # What the file says of an account counts only when functions run there.
+        # The file's account settings apply only if functions run in the account.
         self._filed = {place: self.store.load(place) for place in (True, False)}
         self._bases = {**self._filed, settings.local: settings}
         shown = texts(settings)
@@ -178,7 +178,7 @@ class ConfigForm:
     def _act(self, work: Callable[[], None]) -> None:
         """Do something that may take a while or fail.
 
-        No button is disabled meanwhile: a browser takes the focus from a button that is.
+        Buttons stay enabled meanwhile, because browsers remove the focus from a disabled button.
         """
         with self.lock:
             try:
@@ -187,7 +187,7 @@ class ConfigForm:
             except LithopsMagicError as error:
                 self.bar.fail(str(error))
             except Exception as error:
-                # Raised in a callback it would vanish in the log of the browser.
+                # An exception in a callback would only appear in the browser's console.
                 self.bar.fail(one_line(f"{type(error).__name__}: {error}"))
             finally:
                 self.refresh()
@@ -207,7 +207,7 @@ class ConfigForm:
         self.refresh()
 
     def _move(self) -> None:
-        """Show what the file says of the other place wherever the user has written nothing else."""
+        """Show the file's settings for the other place, except where the user has entered something else."""
         here = self.controls["local"].text == "true"
         before, after = texts(self._bases[not here]), texts(self._bases[here])
         with self._silence():
@@ -229,13 +229,13 @@ class ConfigForm:
             self.loading.start_soon()
 
     def _turn_to_file(self) -> None:
-        """Show what another file says; one that is not made yet takes over what the form says now."""
+        """Show another file's settings; if the file does not exist yet, keep the form's."""
         self.store = self.store.at(Path(self.file.text))
         self.reload(self.store.load() if self.store.file.exists() else self.reading.settings)
 
     @contextmanager
     def _silence(self) -> Iterator[None]:
-        """Change fields without reacting to it."""
+        """Change fields without triggering reactions."""
         before, self._quiet = self._quiet, True
         try:
             yield

@@ -1,7 +1,7 @@
-"""Fills the lists of the form from AWS, in the background: a thread makes the calls, one after the other.
+"""Fills the form's lists from AWS in the background: one thread makes the calls sequentially.
 
-The thread touches the form only while it holds the form's lock, and not at all once another load has begun, or this
-one has run out of time.
+The thread touches the form only while it holds the form's lock, and no longer once another load has started or its
+own time limit has passed.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from lithops_magic.notebook.form.form import ConfigForm
 
 LIMIT = 30.0
-"""Seconds after which a load is given up."""
+"""Seconds after which a load is abandoned."""
 SETTLING = 0.8
-"""Seconds without a change after which the lists of another profile or region are loaded."""
+"""Seconds without a change before the lists of another profile or region are loaded."""
 METHODS = {
     "explicit": "given in the configuration",
     "env": "environment variables",
@@ -41,12 +41,12 @@ METHODS = {
     "container-role": "the container's role",
     "iam-role": "the machine's role",
 }
-"""What botocore calls the ways it finds credentials, in words."""
+"""Human-readable names for botocore's credential providers."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What AWS told; each answer may be denied alone."""
+    """AWS's answers; each may be denied separately."""
 
     place: str
     caller: str
@@ -70,7 +70,7 @@ class Loading:
         self.idle.set()
 
     def start(self) -> None:
-        """Begin to load for the settings as they are now."""
+        """Start loading for the current settings."""
         with self._lock:
             wish = self._begin()
             self._form.bar.loaded.say("Loading from AWS …")
@@ -79,7 +79,7 @@ class Loading:
             self._later(LIMIT, wish, f"AWS has not answered within {LIMIT:.0f} s. Press Reload to try again.")
 
     def start_soon(self) -> None:
-        """Begin to load once nothing has changed for a moment."""
+        """Start loading once nothing has changed for a moment."""
         with self._lock:
             wish = self._begin()
             self._later(SETTLING, wish, "")
@@ -120,7 +120,7 @@ class Loading:
         except LithopsMagicError as error:
             self._fail(wish, str(error))
         except Exception as error:
-            # Raised in a thread it would vanish in the log of the server.
+            # An exception in this thread would only appear in the server's log.
             self._fail(wish, one_line(f"{type(error).__name__}: {error}"))
         else:
             self._finish(wish, found)
@@ -172,7 +172,7 @@ def _caller(cloud: Cloud) -> str:
 
 
 def _found_by(settings: Settings) -> str:
-    """Say how boto3 found the credentials; empty where the settings already say it."""
+    """Describe how boto3 found the credentials; empty if the settings say so already."""
     if settings.local or settings.access_key_id is not None:
         return ""
     import boto3
@@ -205,5 +205,5 @@ def _offer_access_points(form: ConfigForm, found: Loaded) -> None:
 
 
 def _named(point: AccessPoint) -> str:
-    """Names need not be unique: the id goes with them."""
+    """Add the ID, because names need not be unique."""
     return " · ".join(part for part in (point.name, point.arn.rpartition("/")[2]) if part)

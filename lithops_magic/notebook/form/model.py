@@ -1,4 +1,4 @@
-"""What the fields of the form say, as text: from Settings and back, with the problems of each field; no widgets."""
+"""The fields' values as text: converts from and to Settings, with each field's problems; uses no widgets."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from lithops_magic.notebook.parse.option_values import with_unit
 
 @dataclass(frozen=True)
 class Field:
-    """One field of Settings that a person may edit."""
+    """One editable field of Settings."""
 
     name: str
     label: str
     write: Callable[[Any], str]
     read: Callable[[str, Any], Any]
-    """Turns a text that is not empty into a value; also gets the value before, for what the text does not show."""
+    """Parses a non-empty text; also receives the previous value, because the text may not show everything."""
     hint: str = ""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the texts mean."""
+    """The meaning of the texts."""
 
     settings: Settings
     problems: Mapping[str, tuple[Problem, ...]]
-    """By name of the field; only fields that have some."""
+    """Problems by field name, only for fields that have some."""
 
     def blocked(self, ignoring: Collection[str] = ()) -> str:
         """Say in one sentence what to fix first; empty if nothing."""
@@ -49,9 +49,9 @@ def texts(settings: Settings) -> dict[str, str]:
 
 
 def read(given: Mapping[str, str], base: Settings) -> Reading:
-    """Return what the texts `given` mean for `base`; what was not touched stays exactly as it is.
+    """Parse the texts `given`, starting from `base`; untouched fields keep their exact value.
 
-    An empty text means the default. A text that cannot be read is a problem, and its field stays as it was.
+    An empty text means the default. An unreadable text is a problem, and its field keeps its value.
     """
     changes: dict[str, Any] = {}
     unreadable: dict[str, tuple[Problem, ...]] = {}
@@ -69,12 +69,12 @@ def read(given: Mapping[str, str], base: Settings) -> Reading:
 
 
 def differences(settings: Settings, other: Settings) -> tuple[str, ...]:
-    """Return the labels of the fields in which the two differ."""
+    """Return the labels of the fields that differ."""
     return tuple(field.label for name, field in FIELDS.items() if getattr(settings, name) != getattr(other, name))
 
 
 def credentials(settings: Settings) -> str:
-    """Say where the credentials come from, without asking for them."""
+    """Describe where the credentials come from, without looking for them."""
     if settings.local:
         return "the local AWS creates its own at every start"
     if settings.access_key_id is not None:
@@ -178,4 +178,4 @@ FIELDS: Mapping[str, Field] = {
         _text("endpoint_url", "Endpoint"),
     )
 }
-"""In the order in which they are shown; the last two only in text."""
+"""In display order; the last two only in the text version."""

@@ -1,4 +1,4 @@
-"""What a setting may be called on the line of `%lambda_config --set`."""
+"""Names of settings accepted by `%lambda_config --set`."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ NAMES: Mapping[str, str] = {
     **{name: name for name in FIELDS},
     **{".".join(place[1:]): key.field for key in KEYS for place in key.places if key.field in FIELDS},
 }
-"""Our names and Lithops' names of the settings, such as memory, runtime_memory and vpc.subnets."""
+"""Our names of settings and Lithops', such as memory, runtime_memory and vpc.subnets."""

@@ -1,4 +1,4 @@
-"""The network: a VPC, then its subnets by availability zone and its security groups."""
+"""The network: a VPC, its subnets by availability zone, and its security groups."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ WITHOUT = "Functions outside a VPC reach the internet, but no EFS"
 
 @dataclass(frozen=True)
 class Networks:
-    """What AWS told of the networks of a region, and which of them the settings use."""
+    """A region's networks as reported by AWS, and those that the settings use."""
 
     discovery: Discovery
     vpcs: tuple[Vpc, ...] | Denied
     home: str
-    """The VPC of the subnets that are configured."""
+    """The VPC of the configured subnets."""
     subnets: tuple[Subnet, ...] | Denied = ()
     groups: tuple[SecurityGroup, ...] | Denied = ()
 
@@ -46,13 +46,13 @@ class Networks:
 
     @classmethod
     def within(cls, discovery: Discovery, vpcs: tuple[Vpc, ...] | Denied, vpc: str) -> Networks:
-        """Ask AWS what is in one VPC."""
+        """Ask AWS for the contents of a VPC."""
         subnets, groups = ask(lambda: discovery.subnets(vpc)), ask(lambda: discovery.security_groups(vpc))
         return cls(discovery, vpcs, vpc, subnets, groups)
 
 
 class Network:
-    """VPC, subnets and groups; lists once they are loaded, free text wherever AWS tells none."""
+    """VPC, subnets and groups: lists once loaded, free text wherever AWS provides none."""
 
     def __init__(self) -> None:
         self.subnets = Picked("subnets", "subnet-0123456789abcdef0, …")
@@ -70,11 +70,11 @@ class Network:
         return bool(self.vpc.value == NONE)
 
     def on_choice(self, chosen: Callable[[Callable[[], None]], None]) -> None:
-        """Let `chosen` run what follows from another VPC."""
+        """Let `chosen` run the work that follows the choice of another VPC."""
         self.vpc.observe(lambda _: None if self._loading else chosen(self._choose), "value")
 
     def show(self, networks: Networks) -> None:
-        """Fill in what the account has; earlier choices stay."""
+        """Show the account's networks; earlier choices remain."""
         self._networks = networks
         if isinstance(networks.vpcs, Denied):
             self._offer_vpcs([], OTHER)
@@ -90,7 +90,7 @@ class Network:
             self._list(networks)
 
     def forget(self) -> None:
-        """Drop the lists; what is chosen stays as text."""
+        """Drop the lists; choices remain as text."""
         self._networks = None
         self._offer_vpcs([], OTHER)
         self.words.say("")
@@ -124,7 +124,7 @@ class Network:
             picked.type_freely("Needs a VPC", off=True)
 
     def _list(self, networks: Networks) -> None:
-        """Let the user tick; what nearly everybody wants is ticked already: each zone, and the default group."""
+        """Show checkboxes, with the usual choice preselected: a subnet in each zone, and the default group."""
         subnets, groups = networks.subnets, networks.groups
         zones: dict[str, str] = {}
         usual: list[str] = []
@@ -137,7 +137,7 @@ class Network:
 
 
 def _home(discovery: Discovery, vpcs: tuple[Vpc, ...], settings: Settings) -> str:
-    """Find the VPC of the subnets that are configured."""
+    """Find the VPC of the configured subnets."""
     wanted = set(settings.subnets)
     if not wanted:
         return OTHER if settings.security_groups else NONE
@@ -149,7 +149,7 @@ def _home(discovery: Discovery, vpcs: tuple[Vpc, ...], settings: Settings) -> st
 
 
 def ask(question: Callable[[], T | Denied]) -> T | Denied:
-    """Ask AWS; whatever goes wrong is a reason."""
+    """Ask AWS; any failure becomes a reason."""
     try:
         return question()
     except LithopsMagicError as error:

@@ -1,4 +1,4 @@
-"""Names with values as lines NAME=value; what is secret among them stays hidden."""
+"""Names and values as NAME=value lines, with secrets hidden."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lithops_magic.config.save_file import HIDDEN, SECRET_NAME
 
 
 class Unreadable(ValueError):
-    """A text of the form that cannot be parsed."""
+    """A text in the form that cannot be parsed."""
 
     def __init__(self, text: str, fix: str) -> None:
         super().__init__(f"{text} {fix}")
@@ -18,17 +18,17 @@ class Unreadable(ValueError):
 
 
 def write_pairs(pairs: Mapping[str, str]) -> str:
-    """Return one line for each pair; values of names that sound secret are hidden."""
+    """Return one line per pair; values are hidden if the name suggests a secret."""
     return "\n".join(f"{_quote(name, '=')}={_shown(name, value)}" for name, value in pairs.items())
 
 
 def read_pairs(text: str, before: Mapping[str, str]) -> dict[str, str]:
-    """Return the pairs of the lines; a hidden value is the one it had `before`.
+    """Return the pairs in the lines; a hidden value keeps what it was `before`.
 
     Raises
     ------
     Unreadable
-        A line is not a pair, or a name occurs twice; the message contains no value.
+        A line is not a pair, or a name is repeated; the message contains no values.
     """
     pairs: dict[str, str] = {}
     for number, line in enumerate(text.split("\n"), start=1):
@@ -48,7 +48,7 @@ def _shown(name: str, value: str) -> str:
 
 
 def _quote(text: str, forbidden: str = "\n") -> str:
-    """Write a text as JSON where it would not be read back as it is."""
+    """Write a text as JSON if it would not be read back unchanged."""
     plain = text == text.strip() and not text.startswith('"') and text.isprintable() and forbidden not in text
     return text if plain and text != HIDDEN else json.dumps(text, ensure_ascii=not text.isprintable())
 

@@ -1,4 +1,4 @@
-"""The configuration as text and as HTML that outlives the kernel; no secret, nothing live."""
+"""The configuration as text and as HTML that outlives the kernel: no secrets, no widgets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLACES = {"true": "the local AWS on this machine", "false": "an AWS account"}
 
 
 def summary(settings: Settings, store: ConfigStore) -> Bundle:
-    """Return the settings as a table, with their problems and the file that Save writes."""
+    """Return the settings as a table, with their problems and the file that Save would write."""
     table = Table("Configuration of lithops-magic", ("setting", "value"), _rows(settings), "")
     notes = [
         f"From {settings.source}; {store.locked or _saved_to(store)}",
@@ -38,7 +38,7 @@ def _saved_to(store: ConfigStore) -> str:
 def _rows(settings: Settings) -> list[tuple[str, str]]:
     shown = texts(settings)
     shown["local"] = PLACES[shown["local"]]
-    # Saved in a notebook, a value may travel further than its owner thinks.
+    # In a saved notebook, a value may travel further than its owner expects.
     shown["env_vars"] = ", ".join(settings.env_vars)
     shown["endpoint_url"] = re.sub(r"//.*@", "//••••@", shown["endpoint_url"])
     rows = [(FIELDS[name].label, " · ".join(text.splitlines())) for name, text in shown.items() if text]

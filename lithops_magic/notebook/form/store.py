@@ -1,4 +1,4 @@
-"""The file that the form reads and saves, and the session that follows it."""
+"""The file that the form reads and saves, and the session that uses it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INLINE, NAMED = "LITHOPS_CONFIG", "LITHOPS_CONFIG_FILE"
 
 @dataclass(frozen=True)
 class ConfigStore:
-    """A configuration file, which need not exist yet, and the notebook's session."""
+    """A configuration file, which may not exist yet, and the notebook's session."""
 
     file: Path
     session: Session
@@ -27,7 +27,7 @@ class ConfigStore:
 
     @classmethod
     def find(cls, file: str | None, session: Session) -> ConfigStore:
-        """Return the store of the file that was named, or else of the one that a run would read.
+        """Return the store for the named file, or else for the one that a job would read.
 
         Raises
         ------
@@ -43,14 +43,14 @@ class ConfigStore:
 
     @property
     def locked(self) -> str:
-        """Why nothing can be saved; empty if it can."""
+        """Why saving is impossible; empty if it is possible."""
         if self._is_inline:
             return f"The environment variable {INLINE} is the configuration: unset it, or name a file with --file."
         return ""
 
     @property
     def choices(self) -> tuple[tuple[str, Path], ...]:
-        """The files that could be saved instead, and what each is for; the one of this store among them."""
+        """The files that can be edited, with their purpose; includes this store's file."""
         if self.given or self.locked or os.environ.get(NAMED):
             return ((str(self.file), self.file),)
         usual = {_project_file(): "this project", _home_file(): "all your projects"}
@@ -59,7 +59,7 @@ class ConfigStore:
 
     @property
     def overruled(self) -> str:
-        """Say which other file a run reads instead of this one; empty if none."""
+        """Say which other file a job reads instead of this one; empty if none."""
         found = _found()
         if self.given or self.locked or found in (None, self.file) or self.file == _project_file():
             return ""
@@ -70,7 +70,7 @@ class ConfigStore:
         return replace(self, file=file)
 
     def load(self, local: bool | None = None) -> Settings:
-        """Return what the file says, or the defaults if there is none.
+        """Return the file's settings, or the defaults if it does not exist.
 
         Raises
         ------
@@ -95,7 +95,7 @@ class ConfigStore:
         return config.diff(settings, self.file)
 
     def save(self, settings: Settings) -> Settings:
-        """Write the file, let the session run with it, and return what it now says.
+        """Write the file, make the session use it, and return the settings as read back.
 
         Raises
         ------
@@ -109,7 +109,7 @@ class ConfigStore:
         return saved
 
     def use(self, settings: Settings) -> None:
-        """Let the session run with these settings; the file stays as it is."""
+        """Make the session use these settings; the file is not changed."""
         self.session.settings = settings.replace(source="this session only (%lambda_config)")
 
     @property
@@ -126,7 +126,7 @@ def _home_file() -> Path:
 
 
 def _found() -> Path | None:
-    """Return the file that a run finds by itself."""
+    """Return the file that a job finds on its own."""
     try:
         return find_file()
     except ConfigError:

@@ -1,4 +1,4 @@
-"""The style sheet of the form, for what neither ipywidgets' layout nor JupyterLab's themes settle."""
+"""The form's style sheet, for what neither ipywidgets' layouts nor JupyterLab's themes cover."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ _ARROW = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='12' height='8'%3E"
     "%3Cpath d='M1.5 1.5 6 6l4.5-4.5' fill='none' stroke='%23888' stroke-width='1.6'/%3E%3C/svg%3E"
 )
-"""Mid-gray: visible on light and on dark ground, where the widgets' own arrow is black on black."""
+"""Mid-gray, visible on light and dark backgrounds; the widgets' own arrow can be black on black."""
 
 CSS = f"""
 .{CLASS} {{ container-type: inline-size; padding-right: 8px; box-sizing: border-box; }}

@@ -1,4 +1,4 @@
-"""Writes a size that was measured into the configuration file."""
+"""Saves a measured size in the configuration file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def save(tuning: Tuning | None, name: str, session: Session) -> None:
-    """Save the size of that name, as `%lambda_config --set` does.
+    """Save the size with that name, like `%lambda_config --set`.
 
     Raises
     ------
     UsageError
-        There is none.
+        There is no such size.
     ConfigError
         The file cannot be read or written.
     """

@@ -1,4 +1,4 @@
-"""Where everything stands in the form."""
+"""The form's layout."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SECTIONS = (
     ("Network", ("network",)),
     ("File system", ("efs",)),
 )
-"""Headings and what stands below them; the account comes first, the buttons last."""
+"""Headings with their contents; the account comes first, the buttons last."""
 MORE = ("env_vars", "user_tags", "layers", "runtime", "namespace")
-"""What few need: closed unless it is used."""
+"""Sections that few users need: collapsed unless used."""
 
 
 def assemble(form: ConfigForm) -> widgets.VBox:
@@ -62,7 +62,7 @@ def _ruled() -> widgets.Layout:
 
 
 class Folded:
-    """Rows behind a button that shows and hides them; ipywidgets' own accordion is not reached by the keyboard."""
+    """Rows behind a button that shows and hides them; ipywidgets' own accordion cannot be used with the keyboard."""
 
     def __init__(self, what: str, rows: list[widgets.Widget], *, open_: bool) -> None:
         self._what = what
@@ -81,7 +81,7 @@ class Folded:
 
 
 class ReadOnlyLine:
-    """A line that can only be read, aligned with the fields."""
+    """A read-only line, aligned with the fields."""
 
     def __init__(self, label: str) -> None:
         self._label = label
@@ -90,7 +90,7 @@ class ReadOnlyLine:
         self.tell("")
 
     def tell(self, words: str) -> None:
-        """Show the words, which may come from AWS or a file."""
+        """Show the text, which may come from AWS or a file."""
         self.words = words
         label = f'<span style="flex:0 0 {LABEL_WIDTH};text-align:right">{html.escape(self._label)}</span>'
         text = f'<span style="overflow-wrap:anywhere">{html.escape(words)}</span>'

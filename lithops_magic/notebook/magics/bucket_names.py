@@ -1,4 +1,4 @@
-"""Completes addresses of S3: buckets, and what begins like what is written, where they are known within a moment."""
+"""Completes S3 addresses: buckets, then keys, if they can be listed within a moment."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ if TYPE_CHECKING:
     from lithops_magic.config import Settings
 
 PATIENCE = 1.0
-"""Seconds that a press of Tab may take; what comes later is there for the next one."""
+"""Seconds that pressing Tab may take; later results are used for the next time."""
 FRESH = 30.0
-"""Seconds that an answer is good for."""
+"""Seconds for which a listing is cached."""
 MOST = 200
-"""Keys and prefixes that are offered."""
+"""Maximum keys and prefixes offered."""
 
 _cache: dict[tuple[str, str], tuple[float, list[str]]] = {}
 _asking: dict[tuple[str, str], threading.Thread] = {}
 
 
 def beginning_with(written: str, settings: Callable[[], Settings]) -> list[str]:
-    """Return addresses that begin with what is written, as far as they are known within a moment."""
+    """Return addresses that begin with `written`, if they can be listed within a moment."""
     scheme = "s3://" if written.startswith("s3://") else ""
     bucket, slash, key = written.removeprefix("s3://").partition("/")
     level = f"{bucket}/{key.rpartition('/')[0]}" if slash else ""
     try:
         chosen = settings()
         place = (f"{chosen.profile}{chosen.region}{chosen.local}", f"{level}\0{key if slash else ''}")
-    except Exception:  # an unreadable configuration is reported when something runs
+    except Exception:  # an unreadable configuration is reported once something runs
         return []
     when, found = _cache.get(place, (0.0, []))
     if time.monotonic() - when > FRESH:
@@ -46,7 +46,7 @@ def beginning_with(written: str, settings: Callable[[], Settings]) -> list[str]:
 def _ask(place: tuple[str, str], settings: Settings, bucket: str, key: str) -> None:
     try:
         _cache[place] = (time.monotonic(), _found(settings, bucket, key))
-    except Exception:  # no permission, no network: nothing is offered
+    except Exception:  # without permission or network, offer nothing
         _cache[place] = (time.monotonic(), [])
     finally:
         _asking.pop(place, None)

@@ -1,4 +1,4 @@
-"""Completes the options of the magics, their choices, and the notebook's names in the rest of the line."""
+"""Completes the magics' options, their choices, and notebook names in the rest of the line."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ _OPTIONS: dict[str, tuple[Option, ...]] = {
     "export": (),
 }
 _REDUCERS = ("all", "any", "dict", "len", "list", "max", "min", "set", "sorted", "sum", "tuple")
-"""Python's own functions that make one value of a list."""
+"""Python's functions that reduce a list to one value."""
 _EXPRESSIONS = ("map", "logs", "tune")
-"""Magics whose line has an expression."""
+"""Magics whose line contains an expression."""
 _ADDRESS = re.compile(r"(?<![\w.])s3\([^()]*[\"']([^\"'()]*)\Z")
-"""What is written of an address of S3 so far."""
+"""The part of an S3 address written so far."""
 _NAME = re.compile(r"(?<![\w.\"'])[^\W\d]\w*\Z")
 
 
@@ -62,7 +62,7 @@ def matcher_for(
             return _addresses(address[1], settings)
         fragment, found = _complete(line[magic.end() :], magic[1], shell.user_ns)
         suppressed = _suppressed(line[magic.end() :], magic[1], found=bool(found))
-        # IPython suppresses nothing for a matcher without an answer: what is written already is one that adds nothing.
+        # IPython ignores the suppression of a matcher without results, so return one that adds nothing.
         answers = found or ([(fragment, "param")] if suppressed is True else [])
         return {
             "completions": [SimpleCompletion(text=text, type=kind) for text, kind in answers],
@@ -84,9 +84,9 @@ def _addresses(written: str, settings: Callable[[], Settings]) -> SimpleMatcherR
 
 
 def _suppressed(text: str, magic: str, *, found: bool) -> bool | set[str]:
-    """Return which of IPython's own completions would mislead.
+    """Return which of IPython's own completions would be misleading.
 
-    It would offer `memoryview` for `--me`, and files wherever it knows nothing better; within quotes they may be meant.
+    It would offer `memoryview` for `--me`, and files if it knows nothing better; files stay inside quotes.
     """
     if magic not in _EXPRESSIONS or text.rpartition(" ")[2].startswith("-") or _awaiting(text, magic) is not None:
         return True
@@ -103,7 +103,7 @@ def _awaiting(text: str, magic: str) -> Option | None:
 
 
 def _line(context: CompletionContext) -> str:
-    """Return the line up to the cursor, with the lines that it continues."""
+    """Return the line up to the cursor, including the lines that it continues."""
     lines = context.full_text.split("\n")[: context.cursor_line + 1]
     if context.cursor_position is not None:
         lines[-1] = lines[-1][: context.cursor_position]
@@ -137,7 +137,7 @@ def _complete(text: str, magic: str, namespace: Mapping[str, Any]) -> tuple[str,
 
 
 def _jobs(word: str) -> list[tuple[str, str]]:
-    """Return jobs with what they are: the id as it is listed, or in full once more of it is written."""
+    """Return jobs with descriptions: the ID as listed, or in full once more of it is written."""
     from lithops_magic.notebook.display.job_table import SHOWN, listed_jobs
 
     length = SHOWN if len(word) < SHOWN else None
@@ -145,7 +145,7 @@ def _jobs(word: str) -> list[tuple[str, str]]:
 
 
 def _settings(option: Option, word: str) -> list[str]:
-    """Return NAME= for every setting and, once a name is typed, NAME=VALUE where there are examples."""
+    """Return NAME= for every setting and, once a name is complete, NAME=VALUE if there are examples."""
     if option.field != "set":
         return [str(path) for path in sorted(Path().iterdir()) if path.suffix in (".yaml", ".yml", ".lithops_config")]
     name, given, _ = word.partition("=")
@@ -192,7 +192,7 @@ def _profiles() -> list[str]:
 
 
 def _files(word: str) -> list[str]:
-    """Return the notebooks and folders whose names start with `word`, and the files that an export may replace."""
+    """Return notebooks and folders whose names start with `word`, and files that an export may replace."""
     folder, _, start = word.rpartition("/")
     try:
         found = sorted(Path(folder or ".").expanduser().iterdir())

@@ -1,4 +1,4 @@
-"""The magic `%lambda_config`: its options, its help and its line; the form is imported when it is used."""
+"""The magic `%lambda_config`: its options, help and parsing; the form is imported on first use."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ ConfigMagics.lambda_config.__doc__ = help_text()
 
 
 def parse(line: str) -> Asked:
-    """Parse the line; raise UsageError when it is not understood."""
+    """Parse the line; raise UsageError if it is invalid."""
     flags = {option.flags[0]: option for option in OPTIONS}
     values: dict[str, list[str]] = {}
     rest = iter(words(bare(line)[0]))
@@ -112,10 +112,10 @@ def parse(line: str) -> Asked:
 
 
 def words(line: str) -> list[str]:
-    """Split a line at blanks outside of quotes; raise UsageError when a quotation mark is not closed."""
+    """Split a line at unquoted spaces; raise UsageError if a quote is not closed."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
     lexer.whitespace_split = True
-    # A backslash belongs to a path of Windows and a # to a value.
+    # A backslash may be part of a Windows path, and a # part of a value.
     lexer.commenters = lexer.escape = ""
     try:
         return list(lexer)

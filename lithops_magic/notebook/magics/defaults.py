@@ -1,4 +1,4 @@
-"""The session defaults of the magics: what `%config LambdaMagics.memory = 2048` sets."""
+"""The magics' session defaults, which `%config LambdaMagics.memory = 2048` sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The magic `%lambda_export`: its line and its help; what it needs is imported when it is used."""
+"""The magic `%lambda_export`: its parsing and help; everything else is imported on first use."""
 
 from __future__ import annotations
 

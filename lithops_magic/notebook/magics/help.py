@@ -1,4 +1,4 @@
-"""The help of the magics, generated from their declared options."""
+"""The magics' help, generated from their declared options."""
 
 from __future__ import annotations
 

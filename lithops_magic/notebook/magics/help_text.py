@@ -1,4 +1,4 @@
-"""How a help is set: in 80 columns, the options under headings with their defaults."""
+"""Formats help texts: 80 columns, with options and their defaults under headings."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from lithops_magic.notebook.parse.option import Groups, Option
 
 WIDTH = 80
-"""Columns of the narrowest terminal that people have."""
+"""Columns of the narrowest common terminal."""
 _USAGE = 22
-"""Columns of the options; a longer one has its explanation below."""
+"""Columns for options; a longer option has its explanation below."""
 
 
 def help_text(what: str, forms: str, introduction: str, groups: Groups, examples: str = "") -> str:
-    """Return the help of one magic; of `introduction`, what is indented stays as it is."""
+    """Return the help of a magic; indented parts of `introduction` are left as they are."""
     paragraphs = [part.strip("\n") for part in introduction.split("\n\n")]
     parts = [textwrap.fill(what, WIDTH), forms.rstrip("\n"), *(_wrapped(part) for part in paragraphs if part)]
     parts += ["\n".join((f"{heading}:", *map(_described, options))) for heading, options in groups]
@@ -23,7 +23,7 @@ def help_text(what: str, forms: str, introduction: str, groups: Groups, examples
 
 
 def flat(options: Iterable[Option]) -> Groups:
-    """Return options that are too few for headings of their own."""
+    """Return options that are too few to need headings."""
     return (("Options", tuple(options)),)
 
 

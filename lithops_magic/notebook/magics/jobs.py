@@ -1,4 +1,4 @@
-"""The magics around the jobs: `%lambda_status`, `%lambda_logs`, `%lambda_attach`, `%lambda_clean`, `%lambda_cache`."""
+"""The magics for jobs: `%lambda_status`, `%lambda_logs`, `%lambda_attach`, `%lambda_clean`, `%lambda_cache`."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class JobMagics(Magics):
     def _agree(self, question: str) -> bool:
         try:
             return self.shell.ask_yes_no(f"{question} [y/N]", "n")  # type: ignore[no-any-return, no-untyped-call]
-        except (NotImplementedError, EOFError, OSError):  # no one can answer
+        except (NotImplementedError, EOFError, OSError):  # there is no one to answer
             return False
 
     lambda_clean.__doc__ = CLEAN_HELP
@@ -123,7 +123,7 @@ class JobMagics(Magics):
     lambda_attach.__doc__ = ATTACH_HELP
 
     def _latest(self) -> str:
-        """Return the latest job of this notebook."""
+        """Return this notebook's latest job."""
         from lithops_magic.engine.durable.listing import jobs
 
         name = notebook_name(self.shell)

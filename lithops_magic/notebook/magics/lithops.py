@@ -1,4 +1,4 @@
-"""`%lambda_lithops` and `%%lambda_lithops`: a program, or a cell, that says `import lithops` runs here unedited."""
+"""`%lambda_lithops` and `%%lambda_lithops`: run a program or cell that says `import lithops` unmodified."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The magics that run something: `%%lambda_map`, `%lambda_map` and `%%lambda_call`."""
+"""The magics that run code on Lambda: `%%lambda_map`, `%lambda_map` and `%%lambda_call`."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class LambdaMagics(LambdaDefaults):
         mapped = self._mapped(asked, line, cell, names)
         code = asked.function or "" if cell is None else cell
         hidden = bool(given.out) or is_silenced(line, cell)
-        # `x = %lambda_map …` may assign a line magic's value, so only a cell's is sure to be displayed.
+        # `x = %lambda_map …` may assign the value of a line magic, so only a cell's value is sure to be displayed.
         shows = cell is not None and not hidden
         result = self._run(given, mapped, items, out=given.out, code=code, reduce=reduce, shows=shows)
         return None if hidden else result
@@ -93,7 +93,7 @@ class LambdaMagics(LambdaDefaults):
         if given.help:
             page(CALL_HELP)
             return None
-        # With one task there is nothing to keep: its error is raised, whatever the session's default.
+        # A single task leaves nothing else to keep, so its error is raised whatever the session's default.
         given = replace(given, errors="raise")
         called = expression_form(self.shell, f"%%lambda_call {line}", cell, None)
         goes_on = given.background or given.detach
@@ -119,20 +119,20 @@ class LambdaMagics(LambdaDefaults):
         return [job for reference in self._jobs if (job := reference()) is not None]
 
     def remember(self, result: MapResult) -> None:
-        """List `result` among the jobs of this session as long as somebody holds it."""
+        """Add `result` to the jobs of this session for as long as it is referenced."""
         self._jobs.append(weakref.ref(result))
 
     def settings(self, given: Options) -> Settings:
-        """Return what the next run uses: what is configured, with the session's defaults and the line's options."""
+        """Return the settings for the next run: the configuration, overridden by session defaults and options."""
         local = True if given.local or self.local else None
         return self.session.load(local=local, profile=given.profile or self.profile)
 
     def usual(self) -> Settings:
-        """Return what a run without options uses."""
+        """Return the settings for a run without options."""
         return self.settings(Options())
 
     def view(self, given: Options, *notes: str, out: str | None) -> View:
-        """Return how a job is shown."""
+        """Return how to show a job."""
         from lithops_magic.notebook.display.run_job import View
 
         return View(
@@ -155,7 +155,7 @@ class LambdaMagics(LambdaDefaults):
         reduce: Any = None,
         shows: bool = False,
     ) -> MapResult | None:
-        # The engine is loaded on first use: loading the extension must not slow a notebook's start.
+        # Imported on first use: loading the extension must not slow down a notebook's start.
         from lithops_magic import data, engine
         from lithops_magic.notebook.display.dry_run import preview
         from lithops_magic.notebook.display.run_job import run
@@ -183,7 +183,7 @@ class LambdaMagics(LambdaDefaults):
     def _tune(
         self, given: Options, function: Any, items: Iterable[Any], chosen: MapOptions, settings: Settings
     ) -> None:
-        """Measure instead of running, and write a choice into the cell if it is asked for."""
+        """Measure instead of running, and write the choice into the cell if requested."""
         from lithops_magic.notebook.display import tune
 
         __tracebackhide__ = True
@@ -191,7 +191,7 @@ class LambdaMagics(LambdaDefaults):
             self.shell,
             function,
             items,
-            # Not the session's limit, which is for whole jobs.
+            # Not the session's limit, which applies to whole jobs.
             options=replace(chosen, max_cost=given.max_cost),
             settings=settings,
             progress=self.progress and not given.quiet,
@@ -227,7 +227,7 @@ class LambdaMagics(LambdaDefaults):
     lambda_tune.__doc__ = TUNE_HELP
 
     def _names(self, local: dict[str, Any] | None) -> dict[str, Any] | None:
-        """Return the variables of the function that called the magic with the notebook's; None if a cell did."""
+        """Return the variables of the function that called the magic, plus the notebook's; None if a cell called it."""
         if local is None or local is self.shell.user_ns:
             return None
         return {**self.shell.user_ns, **local}

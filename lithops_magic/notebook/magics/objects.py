@@ -1,4 +1,4 @@
-"""`s3(…)` in a notebook: there without an import, and only where the user has no `s3` of their own."""
+"""`s3(…)` in notebooks: available without an import, unless the user has defined `s3`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAME = "s3"
 
 
 def install(shell: InteractiveShell, settings: Callable[[], Settings]) -> None:
-    """Put `s3` behind all names of the notebook; it sees what the account of these settings sees."""
+    """Make `s3` a builtin of the notebook; it accesses S3 with these settings."""
 
     def s3(
         *address: Any,
@@ -43,12 +43,12 @@ def install(shell: InteractiveShell, settings: Callable[[], Settings]) -> None:
     trap = shell.builtin_trap
     trap.auto_builtins[_NAME] = s3
     if trap._nested_level:
-        # The cell that loads the extension has it, too.
+        # Also for the cell that loads the extension, whose builtins are already set up.
         trap.add_builtin(_NAME, s3)
 
 
 def remove(shell: InteractiveShell) -> None:
-    """Take it away."""
+    """Remove it."""
     trap = shell.builtin_trap
     trap.auto_builtins.pop(_NAME, None)
     if _NAME in trap._orig_builtins:

@@ -1,1 +1,1 @@
-"""From the text of a line and a cell to a function, items and options."""
+"""Parses a magic's line and cell into a function, items and options."""

@@ -1,4 +1,4 @@
-"""What a job is called in a list of jobs: the notebook that started it, and how its code begins."""
+"""A job's description in lists: the notebook that started it, and how its code begins."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 def notebook_name(shell: InteractiveShell) -> str:
-    """Return the name of the notebook's file, as far as the server that shows it tells; else nothing."""
+    """Return the name of the notebook file, if the server that shows it tells; else empty."""
     told = (shell.user_ns.get("__vsc_ipynb_file__"), os.environ.get("JPY_SESSION_NAME"))
     return next((Path(name).name for name in told if isinstance(name, str) and name.endswith(".ipynb")), "")
 
 
 def about(shell: InteractiveShell, code: str) -> str:
-    """Return both, such as `analysis.ipynb: fit(x)`."""
+    """Return both parts, such as `analysis.ipynb: fit(x)`."""
     lines = (line.strip() for line in code.splitlines())
     first = next((line for line in lines if line and not line.startswith("#")), "")
     return ": ".join(part for part in (notebook_name(shell), first) if part)

@@ -1,4 +1,4 @@
-"""From the text of a cell to the function that is mapped."""
+"""Converts the text of a cell to the function that is mapped."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _AROUND = """
 
 
 def _around(define: str, call: str) -> types.CodeType:
-    """Compile what calls a cell's code: it travels with the cell, so it is not part of a module."""
+    """Compile the code that calls a cell; it is pickled with the cell, so it must not be part of a module."""
     made = compile(_AROUND.format(define, ITEM, call, VALUE), FILE, "exec")
     return next(const for const in made.co_consts if isinstance(const, types.CodeType))
 
@@ -42,20 +42,20 @@ _CALLED, _AWAITED = _around("", ""), _around("async ", "await ")
 
 
 class CellSyntaxError(Exception):
-    """The cell is not valid Python; shown as Python shows it, without the frames in between."""
+    """The cell is not valid Python; shown as Python would, without frames of ours."""
 
     def __init__(self, error: SyntaxError, lines: list[str]) -> None:
         super().__init__(str(error))
         self._lines = lines
 
     def _render_traceback_(self) -> list[str]:
-        # In one piece, because not every `%xmode` breaks lines.
+        # As one string, because some `%xmode` settings do not add line breaks.
         return ["\n".join(line.rstrip("\n") for line in self._lines)]
 
 
 @dataclass(frozen=True)
 class Mapped:
-    """A function to map, and what the user should know about it."""
+    """A function to map, with notes for the user."""
 
     function: Function
     label: str
@@ -65,9 +65,9 @@ class Mapped:
 def expression_form(
     shell: InteractiveShell, first: str, cell: str, target: str | None, names: Mapping[str, Any] | None = None
 ) -> Mapped:
-    """Make the cell a function of one item: `target` is assigned, the body runs, its last expression is returned.
+    """Make the cell a function of an item: `target` is assigned, the body runs, its last expression is returned.
 
-    The body runs as module-level code, as in a notebook: functions of the notebook see what it assigns.
+    The body runs as module-level code, as in a notebook: notebook functions see the names it assigns.
 
     Parameters
     ----------
@@ -76,14 +76,14 @@ def expression_form(
     target
         None: the cell does not use the item.
     names
-        The variables that the cell finds; by default the notebook's.
+        The variables available to the cell; by default, the notebook's.
 
     Raises
     ------
     CellSyntaxError
         The body is not valid Python.
     UsageError
-        The body uses notebook syntax such as `!ls`, or a name that is nowhere defined.
+        The body uses notebook syntax such as `!ls`, or an undefined name.
     """
     source = _Source(shell, first, cell)
     tree = source.parse()
@@ -100,7 +100,7 @@ def expression_form(
 
 
 def function_form(shell: InteractiveShell, first: str, cell: str) -> Mapped:
-    """Run the cell in the notebook and map the function its last statement defines.
+    """Run the cell in the notebook, and map the function that its last statement defines.
 
     Raises
     ------
@@ -128,24 +128,24 @@ def function_form(shell: InteractiveShell, first: str, cell: str) -> Mapped:
 
 
 class _Source:
-    """The text of a cell, registered so that tracebacks, here and remote, show its lines under the cell's name."""
+    """The text of a cell, registered so that local and remote tracebacks show its lines under the cell's name."""
 
     def __init__(self, shell: InteractiveShell, first: str, cell: str) -> None:
         self._shell = shell
         self._offset = first.count("\n") + 1
         self._cell = cell
         self._text = f"{first}\n{cell}"
-        # IPython shows the failing line only of what it can parse, and a magic is not Python.
+        # IPython shows the failing line only if it can parse the source, and a magic is not Python.
         python = "".join(f"#{line}\n" for line in first.split("\n")) + cell
         self._name = shell.compile.cache(python, cell_number(shell), raw_code=self._text)
 
     @property
     def label(self) -> str:
-        """What the notebook calls this cell, for example `Cell In[6]`."""
+        """The notebook's name for this cell, for example `Cell In[6]`."""
         return code_name(self._shell, self._name)
 
     def parse(self) -> ast.Module:
-        """Parse the body; its line numbers are those of the whole cell."""
+        """Parse the body; line numbers are those of the whole cell."""
         try:
             tree = ast.parse("\n" * self._offset + self._cell, self._name)
         except SyntaxError as error:
@@ -159,7 +159,7 @@ class _Source:
         raise failure
 
     def refuse_undefined(self, tree: ast.Module, target: str | None, names: Mapping[str, Any] | None) -> None:
-        """Raise UsageError if every task would end with a NameError."""
+        """Raise UsageError if every task would fail with a NameError."""
         known = self._shell.user_ns if names is None else names
         name = undefined(tree.body, target, known)
         if name is not None:
@@ -169,7 +169,7 @@ class _Source:
             )
 
     def compile(self, tree: ast.Module, flags: int = 0) -> types.CodeType:
-        """Compile `tree` under the cell's name, with the `from __future__` imports of the notebook."""
+        """Compile `tree` under the cell's name, with the notebook's `from __future__` imports."""
         failure: CellSyntaxError
         try:
             code: types.CodeType = compile(
@@ -197,14 +197,14 @@ class _Source:
 
 
 def cell_number(shell: InteractiveShell) -> int:
-    """Return the N of the cell `In[N]` that runs now."""
-    # IPython counts up before a cell runs or after it, depending on its version.
+    """Return the N of the running cell, `In[N]`."""
+    # Depending on its version, IPython increments the counter before or after a cell runs.
     running = getattr(shell.displayhook, "exec_result", None)
     return getattr(running, "execution_count", None) or shell.execution_count
 
 
 def code_name(shell: InteractiveShell, filename: str) -> str:
-    """Return what the notebook calls a code file, for example `Cell In[6]`; other files keep their name."""
+    """Return the notebook's name for a code file, for example `Cell In[6]`; other files keep their name."""
     named = shell.compile.format_code_name(filename)
     return " ".join(named) if named else filename
 
@@ -223,7 +223,7 @@ def _assignment(target: str) -> ast.stmt:
 
 
 def _statements(body: list[ast.stmt], target: str | None) -> list[ast.stmt]:
-    """Return the cell's statements with the target assigned first and the last value kept."""
+    """Return the cell's statements, with the target assigned first and the last value stored."""
     start = next((n for n, one in enumerate(body) if not _stands_first(one)), len(body))
     first = [] if target is None else [_assignment(target)]
     statements = [*body[:start], *first, *body[start:]]

@@ -1,4 +1,4 @@
-"""What a line of `%lambda_config` asks for: light, because the line is read without the form."""
+"""A parsed line of `%lambda_config`; a light module, because the line is parsed without the form."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Asked:
-    """What a line of `%lambda_config` asks for."""
+    """A parsed line of `%lambda_config`."""
 
     changes: tuple[tuple[str, str], ...] = ()
-    """Names and texts."""
+    """Names with values as text."""
     file: str | None = None
     show: bool = False
     local: bool = False

@@ -1,4 +1,4 @@
-"""Evaluates what the user wrote on a magic's line, once, in the notebook's namespace; our frames never show."""
+"""Evaluates expressions on a magic's line, once, in the notebook's namespace; our frames never show."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 
 def evaluate(shell: InteractiveShell, source: str, what: str, names: dict[str, Any] | None = None) -> Any:
-    """Evaluate an expression; what it cannot find or parse becomes one line.
+    """Evaluate an expression; an undefined name or a syntax error becomes a one-line error.
 
     Parameters
     ----------
     what
-        What it is used as.
+        What the expression is used for.
     names
-        Variables of the caller, if that is a function, together with the notebook's.
+        Variables of the calling function, if any, plus the notebook's.
 
     Raises
     ------
     UsageError
-        A name is undefined, or the expression is not allowed here.
+        A name is undefined, or the expression is invalid.
     """
     __tracebackhide__ = True
     if awaits(source):
@@ -48,7 +48,7 @@ def evaluate(shell: InteractiveShell, source: str, what: str, names: dict[str, A
             raise
         problem = f"`{source}` cannot be used as {what}: {error.msg}"
     if missing is not None:
-        # `--quite` is Python too: two minus signs before a name.
+        # `--quite` is valid Python, too: two minus signs before a name.
         refuse_unknown_flag(source, name=missing)
     raise UsageError(problem)
 
@@ -57,7 +57,7 @@ def evaluate_items(shell: InteractiveShell, source: str, names: dict[str, Any] |
     """Evaluate ITEMS, which must be iterable."""
     __tracebackhide__ = True
     items = evaluate(shell, source, "the items", names)
-    # Without iter(), which a `for` loop calls once only. An array of no dimension has the method, and cannot be either.
+    # Not by calling iter(), which a `for` loop does once. Zero-dimensional arrays have __iter__ but cannot iterate.
     kind = type(items)
     if not (hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")) or getattr(items, "shape", None) == ():
         raise UsageError(f"`{source}` cannot be mapped over: it is {a(kind)}, not a sequence of items")
@@ -76,7 +76,7 @@ def evaluate_function(
 
 
 def _awaited(shell: InteractiveShell, source: str) -> Any:
-    """Return what the cell itself has awaited before its magic was called."""
+    """Return the value that the cell itself awaited before calling the magic."""
     if AWAITED not in shell.user_ns:
         raise UsageError(
             f"`{source}` cannot be awaited here, only on the first line of a cell that begins with "
@@ -86,6 +86,6 @@ def _awaited(shell: InteractiveShell, source: str) -> Any:
 
 
 def _is_deeper(error: Exception) -> bool:
-    """Whether `error` was raised by code the expression called, not by the expression itself."""
+    """Whether `error` was raised by code that the expression called, not by the expression itself."""
     here = error.__traceback__
     return here is not None and here.tb_next is not None and here.tb_next.tb_next is not None

@@ -1,4 +1,4 @@
-"""Replaces `{expression}` and `$name` in the text of an option's value, as IPython does on the lines of its magics."""
+"""Replaces `{expression}` and `$name` in an option's value, as IPython does on the lines of its magics."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _PLAIN = {"{{": "{", "}}": "}", "$$": "$"}
 
 
 def expand(text: str, names: Mapping[str, Any]) -> str:
-    """Return `text` with the values of the notebook's variables in it.
+    """Return `text` with the values of notebook variables filled in.
 
-    What is in braces and no expression, such as JSON, stays as it is.
+    Braces without an expression, as in JSON, are left as they are.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A magic's first line as IPython hands it over: where it ends, and whether it hides its value."""
+"""A magic's first line as IPython passes it: where it ends, and whether a semicolon hides the value."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lithops_magic.notebook.parse.tokens import bare
 
 
 def continued(line: str, cell: str) -> tuple[str, str]:
-    """Take the lines that continue a magic's first line out of its cell."""
+    """Move the lines that continue a magic's first line from the cell to the line."""
     while line.endswith("\\"):
         more, _, cell = cell.partition("\n")
         line = f"{line}\n{more}"
@@ -16,8 +16,8 @@ def continued(line: str, cell: str) -> tuple[str, str]:
 
 
 def is_silenced(line: str, cell: str | None = None) -> bool:
-    """Return whether the user ended the cell, or the line of a line magic, with a semicolon."""
-    # IPython's own @output_can_be_silenced fails on a line that is continued into the cell.
+    """Return whether the cell, or a line magic's line, ends with a semicolon."""
+    # IPython's own @output_can_be_silenced fails if the line continues into the cell.
     _, silent = bare(line)
     if cell is None or silent:
         return silent

@@ -1,4 +1,4 @@
-"""From the text of a magic line to one Python target and expression, and the options around them."""
+"""Parses a magic's line into one Python target and expression, and the options around them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from lithops_magic.notebook.parse.options import MAP, Options
 from lithops_magic.notebook.parse.tokens import tokens
 from lithops_magic.notebook.parse.usage_error import UsageError
 
-# A split before one of these would cut a binary operator in two: `lambda x: x + 1 items`.
+# Splitting before one of these would break a binary operator: `lambda x: x + 1 items`.
 _BINARY = re.compile(r"[-+*]")
 
 
 class MapLine(NamedTuple):
-    """What a `lambda_map` line asks for. `target` None: the function form; `function` set: the line form."""
+    """A parsed `lambda_map` line. `target` None: the function form; `function` set: the line form."""
 
     items: str
     target: str | None
@@ -30,7 +30,7 @@ class MapLine(NamedTuple):
 def cell_line(line: str, names: Names = None) -> MapLine:
     """Parse the line of `%%lambda_map`: `TARGET in ITEMS [options]` or `ITEMS [options]`.
 
-    `for TARGET in ITEMS:` is understood as well. The values of options may name variables: `--memory {size}`.
+    `for TARGET in ITEMS:` is accepted, too. Option values may name variables: `--memory {size}`.
     """
     source, options = split_options(line, names=names)
     if options.help:
@@ -45,7 +45,7 @@ def cell_line(line: str, names: Names = None) -> MapLine:
 
 
 def magic_line(line: str, names: Names = None, known: Iterable[Option] = MAP, name: str = "%lambda_map") -> MapLine:
-    """Parse the line of `%lambda_map` or the like: `FUNCTION ITEMS [options]`."""
+    """Parse the line of `%lambda_map` or a similar magic: `FUNCTION ITEMS [options]`."""
     source, options = split_options(line, known, names)
     if options.help or (not source and options.save):
         return MapLine(source, None, None, options)
@@ -53,7 +53,7 @@ def magic_line(line: str, names: Names = None, known: Iterable[Option] = MAP, na
         left, right = source[: token.start].rstrip(), source[token.start :]
         apart = left and left != source[: token.start]
         if apart and token.depth == 0 and not _BINARY.match(right) and _parses(left) and _parses(right):
-            # `f items --memroy 3` is Python too, as far as the 3: a difference.
+            # `f items --memroy 3` is valid Python up to the 3: a subtraction.
             refuse_unknown_flag(left, by_flag(known))
             return MapLine(right, None, left, options)
     refuse_unknown_flag(source, by_flag(known))
@@ -65,11 +65,11 @@ def magic_line(line: str, names: Names = None, known: Iterable[Option] = MAP, na
 
 
 def _without_for(source: str) -> str:
-    """Return the head of a `for` loop without what only a loop has."""
+    """Return the head of a `for` loop without `for` and colon."""
     head = source if source.endswith(":") else f"{source}:"
     if re.match(r"for\b", source) and _parses(f"{head} pass", "exec"):
         return trim(head[3:-1])
-    # `x in items:` is one as well; a slice or a lambda does not end like that.
+    # `x in items:` is a loop head, too; no slice or lambda ends like that.
     return trim(source[:-1]) if source.endswith(":") and _parses(f"for {head} pass", "exec") else source
 
 

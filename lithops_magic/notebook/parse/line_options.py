@@ -1,4 +1,4 @@
-"""The options of a magic's line, taken out of the Python around them."""
+"""Separates the options on a magic's line from the Python around them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _WANT_OPERAND = {
     *("in", "not", "and", "or", "if", "else", "is", "await", "+", "-", "*", "/", "//", "%", "@", "**", "<<", ">>"),
     *("&", "|", "^", "~", "<", ">", "<=", ">=", "==", "!=", ":=", "="),
 }
-"""What an option cannot stand behind: in `x in -o`, Python's minus is meant."""
+"""What an option cannot follow: in `x in -o`, the minus is Python's."""
 
 Names = Mapping[str, Any] | None
-"""The notebook's variables, which the values of options may name; None where there is no notebook."""
+"""The notebook's variables, which option values may name; None if there is no notebook."""
 
 
 def split_options(line: str, known: Iterable[Option] = MAP, names: Names = None) -> tuple[str, Options]:
-    """Split a line into its Python text and its options, wherever the options stand."""
+    """Split a line into its Python text and its options, wherever the options are."""
     line, _ = bare(line)
     flags = by_flag(known)
     pieces: list[str] = []
@@ -59,7 +59,7 @@ def split_options(line: str, known: Iterable[Option] = MAP, names: Names = None)
 
 
 def options_only(line: str, known: Iterable[Option], name: str, names: Names = None) -> Options:
-    """Parse the line of the magic `name`, which takes nothing but options."""
+    """Parse the line of the magic `name`, which takes only options."""
     known = tuple(known)
     rest, options = split_options(line, known, names)
     if rest and not options.help:
@@ -69,7 +69,7 @@ def options_only(line: str, known: Iterable[Option], name: str, names: Names = N
 
 
 def refuse_unknown_flag(source: str, flags: Iterable[str] = FLAGS, name: str | None = None) -> None:
-    """Raise UsageError if `source` has what looks like a mistyped flag: any, or the one a missing `name` comes from."""
+    """Raise UsageError if `source` seems to contain a mistyped flag: any, or one that explains a missing `name`."""
     flag = _unknown_flag(source, name)
     if flag is not None:
         raise UsageError(f"unknown option {flag}{meant(flag, flags)}")
@@ -102,7 +102,7 @@ def _next_flag(line: str, position: int, flags: Container[str], names: Container
             and line[flag.end() : flag.end() + 1] in ("", "=", " ", "\t", "\n", "\\")
         ):
             return flag
-        # `-osquares`, unless that is the difference of two variables.
+        # `-osquares`, unless it is the difference of two variables.
         glued = _GLUED.match(line, start)
         if glued is not None and glued.group() in flags and flag is not None and flag.group()[1:] not in names:
             return glued
@@ -110,7 +110,7 @@ def _next_flag(line: str, position: int, flags: Container[str], names: Container
 
 
 def _next_word(line: str, position: int, flags: Container[str], *, files_only: bool) -> re.Match[str] | None:
-    """Return the word that may be one more value of an option that takes several."""
+    """Return the word that may be another value of an option that takes several."""
     word = _WORD.match(line, _BLANK.match(line, position).end())  # type: ignore[union-attr]
     if word is None or word.group().partition("=")[0] in flags or FLAG.fullmatch(word.group()):
         return None
@@ -143,7 +143,7 @@ def _read_value(
 
 
 def _legal(option: Option, word: re.Match[str] | None) -> bool:
-    """Whether a word is a value of an option that may have none."""
+    """Whether a word is a valid value for an option whose value is optional."""
     try:
         option.parse(word.group() if word else "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Which names a cell both assigns and may read from the notebook before it has assigned them."""
+"""Finds names that a cell both assigns and may read from the notebook before assigning them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import re
 from collections.abc import Iterable
 
 _EVALUATED = {"eval", "evaluate", "exec", "execute", "query", "sql"}
-"""Functions and methods that look names up in a text: Python's own, those of pandas, NumExpr and DuckDB."""
+"""Functions and methods that look up names in strings: Python's own, and those of pandas, NumExpr and DuckDB."""
 _WORD = re.compile(r"[^\W\d]\w*")
 
 
 def notebook_names(statements: Iterable[ast.stmt]) -> set[str]:
     """Return the names that are local to a function made of `statements` but may be read while still unset.
 
-    In a cell such a name starts with the notebook's value (`total = total + x`); in a function it would be an
-    UnboundLocalError. Where the order of events is not plain (branches, loops, inner functions) the answer errs
-    on the side of including a name.
+    In a cell, such a name starts with the notebook's value (`total = total + x`); in a function, it would raise
+    UnboundLocalError. If the order of execution is unclear (branches, loops, inner functions), the name is included to
+    be safe.
     """
     reads = _Reads()
     reads.block(statements)
@@ -24,7 +24,7 @@ def notebook_names(statements: Iterable[ast.stmt]) -> set[str]:
 
 
 def read_names(statements: Iterable[ast.stmt]) -> set[str]:
-    """Return the names that a cell made of `statements` may read before it has assigned them."""
+    """Return the names that a cell made of `statements` may read before assigning them."""
     reads = _Reads()
     reads.block(statements)
     return reads.early
@@ -50,7 +50,7 @@ class _Reads(ast.NodeVisitor):
             self.visit(statement)
 
     def _branches(self, *branches: Iterable[ast.AST]) -> None:
-        """Visit alternatives that each start from here; only what all of them bind is bound afterwards."""
+        """Visit alternatives that each start from here; only names bound by all of them are bound afterwards."""
         before, after = self._bound, []
         for branch in branches:
             self._bound = set(before)
@@ -95,7 +95,7 @@ class _Reads(ast.NodeVisitor):
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
         self.visit(node.value)
-        # Even inside a comprehension `:=` assigns to the cell's own name, but perhaps never.
+        # Even inside a comprehension, `:=` assigns to the cell's own name, but possibly never.
         self.assigned.add(node.target.id)
         self._bind(node.target.id)
 

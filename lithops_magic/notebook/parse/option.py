@@ -1,4 +1,4 @@
-"""What an option of a magic is: how it is written, read, completed and explained."""
+"""An option of a magic: how it is written, parsed, completed and explained."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lithops_magic.config.settings import ALIASES
 
 @dataclass(frozen=True)
 class Option:
-    """One declared option: `metavar` None makes it a switch without a value."""
+    """A declared option: `metavar` None makes it a switch without a value."""
 
     flags: tuple[str, ...]
     help: str
@@ -21,34 +21,34 @@ class Option:
     legal: str = ""
     choices: tuple[str, ...] = ()
     offers: Literal["variables", "functions", "profiles", "files", "requirements"] | None = None
-    """Which names complete its value: of the notebook, of AWS profiles, of files."""
+    """Which names complete its value: notebook variables, AWS profiles, or files."""
     examples: tuple[str, ...] = ()
-    """Values that are offered, though others are legal."""
+    """Suggested values; others are allowed."""
     default: str = ""
-    """What applies without it and without a setting, as the help shows it."""
+    """What applies if neither it nor a setting is given, as shown in the help."""
     repeated: bool = False
-    """Whether it may be given several times, each adding a value."""
+    """Whether it can be repeated, each time adding a value."""
     several: bool = False
-    """Whether it takes the words up to the next option, as far as they are files here or the expression is over."""
+    """Whether it takes all words up to the next option, if they are files here or the expression is complete."""
     bare: object = None
-    """What it means without a value, if it may have none."""
+    """Its meaning without a value, if the value is optional."""
     keeps: str = ""
-    """A name left in braces, to be filled in per task."""
+    """A name kept in braces, to be filled in for each task."""
 
     @property
     def field(self) -> str:
-        """The attribute of `Options` this option sets."""
+        """The attribute of `Options` that it sets."""
         return self.flags[-1].removeprefix("--").replace("-", "_")
 
     @property
     def usage(self) -> str:
-        """The option as the help shows it: `-o, --out NAME`."""
+        """The option as shown in the help: `-o, --out NAME`."""
         value = f" [{self.metavar}]" if self.bare is not None else f" {self.metavar}" if self.metavar else ""
         return ", ".join(self.flags) + value
 
 
 Groups = tuple[tuple[str, tuple[Option, ...]], ...]
-"""Options under their headings, as the help shows them."""
+"""Options under their headings, as shown in the help."""
 
 
 def by_flag(options: Iterable[Option]) -> dict[str, Option]:
@@ -57,7 +57,7 @@ def by_flag(options: Iterable[Option]) -> dict[str, Option]:
 
 
 def every_flag(options: Iterable[Option]) -> list[str]:
-    """Return every flag in the order of the help."""
+    """Return all flags in the order of the help."""
     return [flag for option in options for flag in option.flags]
 
 

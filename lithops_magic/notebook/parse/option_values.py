@@ -1,4 +1,4 @@
-"""The values of options: what text each may have, and how it is said when it has another."""
+"""Parsers for option values, and the errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lithops_magic.config.limits import Range
 from lithops_magic.errors import MisuseError
 
 _VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-"""Of an environment."""
+"""Name of an environment variable."""
 
 
 _UNITS: dict[str, dict[str, int]] = {
@@ -18,11 +18,11 @@ _UNITS: dict[str, dict[str, int]] = {
     "seconds": {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600},
     "": {},
 }
-"""What may follow a number in each unit, and how many of the unit it is."""
+"""Suffixes for numbers in each unit, with their factors."""
 
 
 def whole(allowed: Range) -> Callable[[str], int]:
-    """Return a parser of whole numbers, with or without a unit, such as `2048` or `2GB`."""
+    """Return a parser of integers, with or without a unit, such as `2048` or `2GB`."""
 
     def parse(text: str) -> int:
         return allowed.checked(with_unit(text, allowed.unit))
@@ -31,16 +31,16 @@ def whole(allowed: Range) -> Callable[[str], int]:
 
 
 ABOVE = {"retry_memory": (1, "a factor above 1, such as 2x"), "max_cost": (0, "an amount of US dollars")}
-"""What some numbers must be more than, and how that is said."""
+"""Exclusive lower bounds of some numbers, and how they are worded."""
 
 
 def with_unit(text: str, unit_meant: str) -> int:
-    """Return the whole number of `unit_meant` (MB, seconds or none) in a text such as `2GB`.
+    """Return an integer in `unit_meant` (MB, seconds or none) from a text such as `2GB`.
 
     Raises
     ------
     ValueError
-        It is not one.
+        It is not an integer with a suitable unit.
     """
     units = _UNITS[unit_meant]
     found = re.fullmatch(r"([\d_]+|\d*\.\d+)\s*([a-zA-Z]*)", text.strip())
@@ -56,14 +56,14 @@ def with_unit(text: str, unit_meant: str) -> int:
 
 
 def parse_name(text: str) -> str:
-    """Return `text` if it can be the name of a variable."""
+    """Return `text` if it is a valid variable name."""
     if not text.isidentifier() or keyword.iskeyword(text):
         raise ValueError(text)
     return text
 
 
 def parse_pair(text: str) -> tuple[str, str]:
-    """Return the name and the value in `NAME=VALUE`."""
+    """Return the name and the value from `NAME=VALUE`."""
     name, separator, value = text.partition("=")
     if not separator or not _VARIABLE.fullmatch(name):
         raise ValueError(text)
@@ -71,7 +71,7 @@ def parse_pair(text: str) -> tuple[str, str]:
 
 
 def template(text: str) -> str:
-    """Return an address with the number of the task in it."""
+    """Return an address that contains the task number."""
     from lithops_magic import data
 
     try:
@@ -81,17 +81,17 @@ def template(text: str) -> str:
 
 
 def parse_factor(text: str) -> float:
-    """Return the factor in `2x`, `1.5x` or `2`, which must be more than one."""
+    """Return the factor from `2x`, `1.5x` or `2`, which must be greater than one."""
     return _above("retry_memory", text.lower().removesuffix("x").removesuffix("×"))
 
 
 def parse_money(text: str) -> float:
-    """Return the US dollars in `2.50` or `$2.50`, more than none."""
+    """Return the US dollars from `2.50` or `$2.50`, which must be positive."""
     return _above("max_cost", text.removeprefix("$"))
 
 
 def one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
-    """Return a parser that accepts `choices` only."""
+    """Return a parser that accepts only `choices`."""
 
     def parse(text: str) -> str:
         if text not in choices:
@@ -103,7 +103,7 @@ def one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
 
 def _above(name: str, text: str) -> float:
     number = float(text)
-    # Said this way round, it refuses NaN too.
+    # In this form, the comparison rejects NaN, too.
     if not ABOVE[name][0] < number < float("inf"):
         raise ValueError(text)
     return number

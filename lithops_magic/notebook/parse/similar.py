@@ -1,4 +1,4 @@
-"""What a mistyped name was probably meant to be."""
+"""Suggests what a mistyped name was probably meant to be."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lithops_magic.closest import closest
 
 
 def similar(name: str, namespace: Mapping[str, Any]) -> str:
-    """Return `; did you mean ...?` for a name that is missing; of Python's own names only those that are very close."""
+    """Return `; did you mean ...?` for a missing name; suggests Python's own names only if they are very close."""
     close = closest(name, [known for known in namespace if not known.startswith("_")])
     close = close or closest(name, vars(builtins), cutoff=0.75)
     return f"; did you mean `{close}`?" if close else ""

@@ -1,4 +1,4 @@
-"""The Python tokens of a magic's line, as far as it is Python, and where its comment begins."""
+"""The Python tokens in a magic's line, as far as it is Python, and the start of its comment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Token:
-    """A Python token and the span it covers in its text."""
+    """A Python token and its span in the text."""
 
     text: str
     start: int
@@ -19,7 +19,7 @@ class Token:
 
 
 def tokens(text: str) -> Iterator[Token]:
-    """Yield the Python tokens of `text` with their bracket depth; stop where it is not valid Python."""
+    """Yield the Python tokens in `text` with their bracket depth; stop where it is no longer valid Python."""
     starts = _row_starts(text)
     depth = 0
     try:
@@ -37,7 +37,7 @@ def tokens(text: str) -> Iterator[Token]:
 
 
 def bare(line: str) -> tuple[str, bool]:
-    """Return a magic's line without a comment and a semicolon at its end, and whether there was a semicolon."""
+    """Return a magic's line without a trailing comment and semicolon, and whether there was a semicolon."""
     start = _comment(line)
     rest = line if start is None else line[:start]
     rest = rest.rstrip()
@@ -46,7 +46,7 @@ def bare(line: str) -> tuple[str, bool]:
 
 
 def _comment(line: str) -> int | None:
-    """Return where a comment begins: at a `#` that Python takes for one and that is not in an option's value."""
+    """Return where a comment begins: at a `#` that Python treats as one and that is not in an option's value."""
     starts = _row_starts(line)
     depth = 0
     try:

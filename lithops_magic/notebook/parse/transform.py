@@ -1,4 +1,4 @@
-"""What IPython's reading of a cell keeps from the magics: a cell without a body, and `await` on the first line."""
+"""Handles cells that IPython does not pass to magics: without a body, or with `await` on the first line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lithops_magic.notebook.parse.grammar import cell_line
 from lithops_magic.notebook.parse.usage_error import UsageError
 
 AWAITED = ".awaited"
-"""Name in the notebook's namespace under which a cell leaves the items that it has awaited."""
+"""Name in the notebook's namespace under which a cell stores items that it has awaited."""
 _OURS = re.compile(r"%%(lambda_map|lambda_call)\b(.*)", re.DOTALL)
 
 
@@ -22,24 +22,24 @@ def transform(lines: list[str]) -> list[str]:
     while split < len(lines) and lines[split - 1].rstrip("\n").endswith("\\"):
         split += 1
     head, body = "".join([found[2], *lines[1:split]]).strip(), "".join(lines[split:])
-    # IPython refuses a cell magic without a body, even one that asks for help.
+    # IPython rejects a cell magic without a body, even if it only asks for help.
     lines = [*lines, "\n"] if not body else lines
     items = _awaited(head) if found[1] == "lambda_map" else None
     if items is None:
         return lines
-    # A magic is called by code that cannot wait; the cell can.
+    # A magic is called by synchronous code, but the cell itself can await.
     return [
         f"get_ipython().user_ns[{AWAITED!r}] = ({items})\n",
         f"get_ipython().run_cell_magic('lambda_map', {head!r}, {body or chr(10)!r})\n",
     ]
 
 
-# Whether a cell is complete is asked of the text that was typed: on a terminal the body is still to come.
+# Whether a cell is complete is judged by the text typed so far: in a terminal, the body is still to come.
 transform.has_side_effects = True  # type: ignore[attr-defined]
 
 
 def awaits(source: str) -> bool:
-    """Whether an expression awaits something."""
+    """Whether an expression contains an await."""
     try:
         tree = ast.parse(f"({source}\n)", mode="eval")
     except SyntaxError:

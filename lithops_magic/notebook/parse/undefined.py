@@ -1,4 +1,4 @@
-"""Finds a name that a cell is sure to look for in vain, so that one line can say so before anything is deployed."""
+"""Finds a name that a cell certainly looks up without finding it, to report that before deploying anything."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 _MAY_DEFINE = {"exec", "eval", "globals", "locals", "vars", "setattr", "get_ipython", "run_line_magic"}
-"""Calls after which the defined names are unknown."""
+"""Calls that make the set of defined names unknown."""
 
 
 def undefined(body: Iterable[ast.stmt], target: str | None, names: Mapping[str, Any]) -> ast.Name | None:
-    """Return the first name that every task would fail to find; None where that is not certain.
+    """Return the first name that every task would fail to find; None if that is not certain.
 
-    Only what runs in any case is looked at: no branches, no loops' bodies, no functions.
+    Considers only code that always runs: no branches, loop bodies or functions.
 
     Parameters
     ----------
     target
         What the items are assigned to.
     names
-        The notebook's.
+        The notebook's variables.
     """
     bound = set() if target is None else set(_stored([ast.parse(f"for {target} in (): pass")]))
     for statement in body:
@@ -39,7 +39,7 @@ def undefined(body: Iterable[ast.stmt], target: str | None, names: Mapping[str, 
 def _is_defined(name: str, names: Mapping[str, Any]) -> bool:
     if name in names or hasattr(builtins, name) or name.startswith("__"):
         return True
-    # A function of the notebook may be what defines it.
+    # A notebook function may define the name.
     functions = (value for value in names.values() if isinstance(value, types.FunctionType))
     return any(name in function.__code__.co_names for function in functions)
 
@@ -58,7 +58,7 @@ def _called(function: ast.expr) -> str:
 
 
 def _read(statement: ast.stmt) -> Iterator[ast.Name]:
-    """Yield the names that a statement reads in any case, up to what may not be reached."""
+    """Yield the names that a statement always reads, up to code that may not be reached."""
     match statement:
         case ast.Expr(value) | ast.Assign(value=value) | ast.AugAssign(value=value):
             yield from _names(value)
@@ -90,7 +90,7 @@ def _names(node: ast.AST) -> Iterator[ast.Name]:
 
 
 def _stored(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    """Yield all names that are bound anywhere within, in branches and inner functions too."""
+    """Yield all names bound anywhere within, including branches and inner functions."""
     for node in (inner for outer in nodes for inner in ast.walk(outer)):
         match node:
             case ast.Name(id=name, ctx=ast.Store()):

@@ -1,4 +1,4 @@
-"""The error of a magic that was asked for what it cannot do."""
+"""The error for invalid use of a magic."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from lithops_magic import user_code
 
 
 class UsageError(IPython.core.error.UsageError):
-    """A line or a cell is wrong: shown in one line, below the user's own functions that led there.
+    """A line or cell is invalid; shown in one line, below the user's own functions that led there.
 
-    IPython prints its own UsageError to stderr and stores no `error` output, so a notebook that ran
-    unattended would not show why it stopped.
+    IPython prints its own UsageError to stderr without storing an `error` output, so a notebook run unattended would
+    not show why it stopped.
     """
 
     def _render_traceback_(self) -> list[str]:

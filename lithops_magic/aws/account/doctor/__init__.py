@@ -1,4 +1,4 @@
-"""Checks of everything that a run needs from AWS, each by itself."""
+"""Checks everything that a job needs from AWS, each item independently."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ EXAMINATIONS: tuple[tuple[str, Examination], ...] = (
 
 
 def check(cloud: Cloud, settings: Settings) -> Iterator[Check]:
-    """Examine the account; yields each check as soon as it is known, leaving out what the settings do not concern.
+    """Examine the account; yields each check as soon as it is done, omitting those irrelevant to the settings.
 
-    A call that is denied or fails makes its own check unknown and no other.
+    A denied or failed call makes only its own check unknown.
     """
     facts = Facts(cloud, settings)
     for name, examine in EXAMINATIONS:

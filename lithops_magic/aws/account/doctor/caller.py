@@ -1,4 +1,4 @@
-"""Checks of who asks, from where and when."""
+"""Checks of the caller: credentials, clock and region."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from lithops_magic.aws.account.doctor.verdict import Verdict, listed, ok, proble
 from lithops_magic.aws.account.permission_errors import Unanswered
 
 LARGEST_SKEW = 300
-"""Seconds; AWS refuses signatures that are five minutes off (IAM user guide, "Signature Version 4")."""
+"""Seconds; AWS rejects signatures that are off by five minutes (IAM user guide, "Signature Version 4")."""
 
 
 NOT_ASKED = frozenset({"NotAws", "500", "502", "503", "504", "EndpointConnectionError", "ConnectTimeoutError"})
-"""Codes of failures that say nothing about the credentials."""
+"""Error codes that say nothing about the credentials."""
 
 
 def credentials(facts: Facts) -> Verdict | None:
-    """AWS knows the credentials."""
+    """AWS accepts the credentials."""
     try:
         caller = facts.caller
     except Unanswered as unanswered:
@@ -43,7 +43,7 @@ def clock(facts: Facts) -> Verdict | None:
 
 
 def region(facts: Facts) -> Verdict | None:
-    """Everything that is configured is in the region of the functions."""
+    """All configured resources are in the functions' region."""
     here = facts.cloud.region
     arns = [*facts.settings.layers, *(entry.access_point for entry in facts.settings.efs)]
     elsewhere = {arn for arn in arns if arn.split(":")[3:4] != [here]}

@@ -1,4 +1,4 @@
-"""What the checks know: each question is asked of AWS once, and only when a check needs it."""
+"""Data for the checks: AWS is asked each question once, and only if a check needs the answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, and what time it is where the answer came from."""
+    """The caller's identity, and the time in AWS's reply."""
 
     arn: str
     account: str
@@ -33,16 +33,16 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class MountTarget:
-    """Where a file system can be reached in a VPC."""
+    """Network location of a file system in a VPC."""
 
     id: str
     vpc: str
     zone: str
-    """Availability zone id, such as ``use1-az1``."""
+    """Availability zone ID, such as ``use1-az1``."""
 
 
 class Facts:
-    """Answers of AWS about one configuration.
+    """AWS's answers about one configuration.
 
     Every attribute may raise `Unanswered`.
     """
@@ -53,7 +53,7 @@ class Facts:
 
     @cached_property
     def caller(self) -> Caller:
-        """The caller's identity, for which no permission is needed."""
+        """The caller's identity; requires no permission."""
         with asking("sts"):
             answer = self.cloud.client("sts").get_caller_identity()
         date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
@@ -100,8 +100,8 @@ class Facts:
 
     @cached_property
     def subnets(self) -> dict[str, SubnetTypeDef]:
-        """The configured subnets that exist, by id."""
-        # A filter leaves out what does not exist; ids as such would make the whole call fail.
+        """The configured subnets that exist, by ID."""
+        # A filter ignores missing subnets; passing them as IDs would make the whole call fail.
         wanted: Any = [{"Name": "subnet-id", "Values": list(self.settings.subnets)}]
         with asking("ec2"):
             found = self.cloud.client("ec2").describe_subnets(Filters=wanted)["Subnets"]
@@ -109,11 +109,11 @@ class Facts:
 
     @cached_property
     def groups(self) -> dict[str, SecurityGroupTypeDef]:
-        """The configured security groups that exist, by id."""
+        """The configured security groups that exist, by ID."""
         return self.security_groups(list(self.settings.security_groups))
 
     def security_groups(self, ids: list[str]) -> dict[str, SecurityGroupTypeDef]:
-        """Return those of the groups that exist."""
+        """Return the security groups that exist, out of `ids`."""
         wanted: Any = [{"Name": "group-id", "Values": ids}]
         with asking("ec2"):
             found = self.cloud.client("ec2").describe_security_groups(Filters=wanted)["SecurityGroups"]
@@ -126,7 +126,7 @@ class Facts:
 
     @cached_property
     def file_system(self) -> str | None:
-        """The id of the file system behind the access point; None if there is no such access point."""
+        """The ID of the file system behind the access point; None if there is no such access point."""
         entry = self.settings.efs[0].access_point
         if ":s3files:" in entry:
             return self._s3_files_system(entry)
@@ -150,13 +150,13 @@ class Facts:
 
     @property
     def s3files(self) -> Any:
-        """The client of S3 Files, which the types of boto3 do not know yet."""
+        """The S3 Files client, which boto3's type stubs do not include yet."""
         client: Any = self.cloud.client
         return client("s3files")
 
     @cached_property
     def mount_targets(self) -> list[MountTarget]:
-        """Where the configured file system can be reached; needs `file_system`."""
+        """Network locations of the configured file system; needs `file_system`."""
         system = self.file_system
         assert system is not None
         if ":s3files:" in self.settings.efs[0].access_point:

@@ -1,4 +1,4 @@
-"""Checks of the file system: its access point, mount targets and the port of NFS."""
+"""Checks of the file system: its access point, mount targets and NFS port."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def access_point(facts: Facts) -> Verdict | None:
 
 
 def mount_targets(facts: Facts) -> Verdict | None:
-    """There is a mount target in the zone of each subnet."""
+    """There is a mount target in each subnet's zone."""
     if not facts.settings.efs or not facts.settings.subnets or facts.file_system is None:
         return None
     there = {(target.vpc, target.zone) for target in facts.mount_targets}
@@ -43,7 +43,7 @@ def mount_targets(facts: Facts) -> Verdict | None:
 
 
 def nfs_port(facts: Facts) -> Verdict | None:
-    """Security groups let the functions' traffic to the mount targets through."""
+    """Security groups allow the functions' traffic to the mount targets."""
     if not facts.settings.efs or not facts.settings.subnets or facts.file_system is None:
         return None
     targets = [target for target in facts.mount_targets if target.vpc in facts.vpcs]

@@ -1,4 +1,4 @@
-"""Checks of the account's limits, and of an invocation that costs nothing."""
+"""Checks of the account's limits, and of a free dry-run invocation."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from lithops_magic.aws.account.permission_errors import DENIALS, Denied, Unanswe
 from lithops_magic.aws.deploy.function import list_functions
 
 LOW_CONCURRENCY = 100
-"""AWS gives 1,000; a new account may have 10 (AWS Lambda quotas)."""
+"""AWS's default is 1,000; a new account may have 10 (AWS Lambda quotas)."""
 
 FULL = 0.9
-"""Share of the code storage from which on it is nearly full."""
+"""Share of the code storage above which it counts as nearly full."""
 
 
 def concurrency(facts: Facts) -> Verdict | None:
-    """Enough functions can run at once."""
+    """Enough functions can run concurrently."""
     available = facts.account_settings["AccountLimit"].get("UnreservedConcurrentExecutions", 0)
     wanted = facts.settings.max_workers
     more = "Ask for more in Service Quotas (AWS Lambda, Concurrent executions): it costs nothing."
@@ -37,7 +37,7 @@ def code_storage(facts: Facts) -> Verdict | None:
 
 
 def invocation(facts: Facts) -> Verdict | None:
-    """A function that is deployed already may be invoked."""
+    """An already deployed function may be invoked."""
     try:
         with asking("lambda"):
             functions = list_functions(facts.cloud, facts.settings)

@@ -1,4 +1,4 @@
-"""Checks of the VPC: subnets, security groups and the way to S3."""
+"""Checks of the VPC: subnets, security groups and the route to S3."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WAYS_OUT = (
     "LocalGatewayId",
     "CarrierGatewayId",
 )
-"""Targets of a default route that a function can use; not an internet gateway, for it has no public address."""
+"""Targets of a default route that work for a function; no internet gateway, because it has no public address."""
 
 
 def subnets(facts: Facts) -> Verdict | None:
@@ -36,7 +36,7 @@ def subnets(facts: Facts) -> Verdict | None:
 
 
 def security_groups(facts: Facts) -> Verdict | None:
-    """The security groups exist, in the VPC of the subnets."""
+    """The security groups exist and are in the subnets' VPC."""
     wanted = set(facts.settings.security_groups)
     if not wanted:
         return None
@@ -51,7 +51,7 @@ def security_groups(facts: Facts) -> Verdict | None:
 
 
 def object_storage_route(facts: Facts) -> Verdict | None:
-    """Functions reach S3, where large objects are."""
+    """Functions can reach S3, where large objects are."""
     vpcs = facts.vpcs if facts.settings.subnets else set()
     if len(vpcs) != 1:
         return None
@@ -89,7 +89,7 @@ def _endpoints(facts: Facts, vpc: str) -> list[VpcEndpointTypeDef]:
 
 
 def _tables(facts: Facts, vpc: str) -> dict[str, RouteTableTypeDef]:
-    """Return the route table that each configured subnet uses: its own, or else the VPC's main one."""
+    """Return the route table of each configured subnet: its own, or else the VPC's main one."""
     with asking("ec2"):
         found = facts.cloud.client("ec2").describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])
     used: dict[str, RouteTableTypeDef] = {}

@@ -1,4 +1,4 @@
-"""Checks of what the role and the caller may do, simulated by IAM or else read from the policies."""
+"""Checks of the permissions of role and caller, simulated by IAM or else read from the policies."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from lithops_magic.aws.iam.read_policy import Statement, as_list, example, not_g
 
 
 def role_permissions(facts: Facts) -> Verdict | None:
-    """The role may do what our functions do."""
+    """The role has the permissions that our functions need."""
     role = facts.role
-    # The local AWS's own role has no permissions, and needs none there.
+    # The local AWS's default role has no permissions, and needs none there.
     if role is None or facts.settings.execution_role is None:
         return None
     place = facts.place
@@ -60,7 +60,7 @@ def _some(missing: list[str]) -> str:
 
 
 def _allowing(document: dict[str, Any]) -> list[Statement]:
-    """Return what must be allowed."""
+    """Return the statements that must be allowed."""
     return [
         statement
         for statement in document["Statement"]
@@ -69,14 +69,14 @@ def _allowing(document: dict[str, Any]) -> list[Statement]:
 
 
 def _principal(facts: Facts, arn: str) -> str:
-    """Return the ARN that IAM simulates for a caller: of a session, its role."""
+    """Return the ARN that IAM simulates for a caller: for a session, that of its role."""
     session = re.fullmatch(r"(arn:[^:]+):sts::(\d+):assumed-role/([^/]+)/.*", arn)
     if session is None:
         return arn
     start, account, name = session.groups()
     iam = facts.cloud.client("iam")
     try:
-        # The session's ARN leaves out the role's path, which roles of IAM Identity Center have.
+        # A session's ARN omits the role's path, which roles of IAM Identity Center have.
         with asking("iam"):
             return iam.get_role(RoleName=name)["Role"]["Arn"]
     except Unanswered:

@@ -8,7 +8,7 @@ from lithops_magic.aws.account.permission_errors import DENIALS, Unanswered, ask
 
 
 def bucket(facts: Facts) -> Verdict | None:
-    """The bucket's name is free or the bucket is this account's."""
+    """The bucket's name is available, or the bucket belongs to this account."""
     name = facts.bucket
     try:
         with asking("s3"):

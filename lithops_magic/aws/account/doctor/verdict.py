@@ -1,4 +1,4 @@
-"""What a check says."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Status = Literal["ok", "problem", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at."""
+    """One item that was checked."""
 
     name: str
     status: Status
     text: str
-    """One sentence."""
+    """A sentence."""
     fix: str = ""
     """What to do about a problem."""
 
@@ -28,7 +28,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer of an examination that took place."""
+    """The result of a check that was carried out."""
 
     status: Literal["ok", "problem"]
     text: str
@@ -36,19 +36,19 @@ class Verdict:
 
 
 Examination = Callable[[Facts], Verdict | None]
-"""None: the settings do not concern it."""
+"""None: irrelevant to the settings."""
 
 
 def ok(text: str) -> Verdict:
-    """Everything is as it should be."""
+    """Everything is fine."""
     return Verdict("ok", text)
 
 
 def problem(text: str, fix: str) -> Verdict:
-    """Something will not work, and this is the remedy."""
+    """Something will not work, and `fix` is the remedy."""
     return Verdict("problem", text, fix)
 
 
 def listed(names: list[str] | tuple[str, ...] | set[str] | frozenset[str]) -> str:
-    """Join names for a sentence, in order."""
+    """Join names for a sentence, sorted."""
     return ", ".join(sorted(names))

@@ -1,4 +1,4 @@
-"""Pictures of a job, drawn by matplotlib from its tasks' times and costs; imported only when one is asked for."""
+"""Plots of a job, drawn by matplotlib from task times and costs; imported only on demand."""
 
 from __future__ import annotations
 

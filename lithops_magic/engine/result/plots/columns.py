@@ -1,4 +1,4 @@
-"""A job's attempts as arrays, and what is computed from them before anything is drawn."""
+"""A job's attempts as arrays, and all computations on them that precede drawing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Columns:
-    """The attempts of tasks in the order in which they began. Times are seconds since the start of the job."""
+    """Attempts in the order they began. Times are seconds since the start of the job."""
 
     sent: Floats
     started: Floats
@@ -33,19 +33,19 @@ class Columns:
     """USD."""
     index: Ints
     lane: Ints
-    """The sandbox, numbered in the order in which the sandboxes began."""
+    """The sandbox, numbered by when each sandbox was first used."""
     cold: Bools
     failed: Bools
     lost: Bools
-    """Whether the attempt was lost, so that the task was or would have been retried."""
+    """Whether the attempt was lost, so that the task was retried or could have been."""
     lanes: int
-    """How many sandboxes there were."""
+    """Number of sandboxes."""
     prepared: float
     """When the first task could be sent."""
 
     @classmethod
     def of(cls, table: Table, lost: Sequence[TaskStats], snapshot: Snapshot) -> Columns:
-        """Take what is drawn from the tasks that have run, and from the attempts that were lost before."""
+        """Extract what is drawn from the tasks that have run and from the attempts lost before."""
         ran = ~np.isnan(np.array(table["ended_s"], float))
 
         def column(name: str, kind: type) -> NDArray[Any]:
@@ -57,7 +57,7 @@ class Columns:
         times = {name: column(f"{name}_s", float)[order] for name in ("sent", "started", "ended", "duration")}
         sandboxes = [*compress(table["sandbox"], ran), *(one.sandbox for one in lost)]
         lanes: dict[str, int] = {}
-        # After a retry there were two preparations: the first counts.
+        # A retried job was prepared twice: the first preparation counts.
         prepared = 0.0 if snapshot.running_at is None else snapshot.running_at - snapshot.started_at
         return cls(
             **times,
@@ -72,7 +72,7 @@ class Columns:
         )
 
     def last(self) -> Columns:
-        """Return the tasks, each with its last attempt only."""
+        """Return only the last attempt of each task."""
         columns = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(self, **{name: each[~self.lost] for name, each in columns.items() if np.ndim(each)})
 
@@ -91,13 +91,13 @@ class Columns:
 
     @property
     def begin(self) -> float:
-        """Where a time axis begins: not at the start of the job if its preparation would dwarf all the rest."""
+        """Start of the time axis: not the start of the job if preparation would dwarf everything else."""
         return self.prepared if self.prepared > 0.3 * self.end else 0.0
 
     def waits(self) -> tuple[Floats, Bools]:
-        """Return for each task from when its sandbox was under way to it, and whether the sandbox was started for it.
+        """Return since when each task's sandbox was getting ready for it, and whether that was a cold start.
 
-        That is from its sending, or from the end of the task before it in the same sandbox if that came later.
+        This is when the task was sent, or when the previous task in the same sandbox ended if that was later.
         """
         order = np.lexsort((self.started, self.lane))
         before = np.full(len(self), -np.inf)
@@ -108,13 +108,13 @@ class Columns:
 
 
 def concurrency(begin: Floats, end: Floats, at: Floats) -> Ints:
-    """Return how many of the intervals [begin, end) hold each of the instants `at`."""
+    """Return how many of the intervals [begin, end) contain each of the instants `at`."""
     begun = np.searchsorted(np.sort(begin), at, side="right")
     return np.asarray(begun - np.searchsorted(np.sort(end), at, side="right"), np.int64)
 
 
 def occupancy(begin: Floats, end: Floats, band: Ints, bands: int, edges: Floats) -> Floats:
-    """Return for each band of intervals how long they lasted between each pair of `edges`."""
+    """Return for each band of intervals their total duration between each pair of `edges`."""
     covered = np.zeros((bands, len(edges) - 1))
     order = np.argsort(band, kind="stable")
     limits = np.searchsorted(band[order], np.arange(bands + 1))
@@ -125,7 +125,7 @@ def occupancy(begin: Floats, end: Floats, band: Ints, bands: int, edges: Floats)
 
 
 def _passed(since: Floats, at: Floats) -> Floats:
-    """Return the time passed at each of the instants `at` since those of `since` that lie before it, summed."""
+    """Return, for each of the instants `at`, the total time passed since the earlier ones of `since`."""
     ordered = np.sort(since)
     before = np.searchsorted(ordered, at)
     return np.asarray(before * at - np.append(0.0, np.cumsum(ordered))[before], float)

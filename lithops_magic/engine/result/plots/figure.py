@@ -1,4 +1,4 @@
-"""A plot as a picture with its description: shown by a notebook, written to a file, never through pyplot."""
+"""A plot with its alternative text: shown by a notebook or written to a file, never through pyplot."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ _PANELS: dict[str, Callable[[Axes, Columns], str]] = {
     "cost": draw_cost,
 }
 _DENSITY = 144
-"""Pixels per inch: twice a screen's, because most are dense by now."""
+"""Pixels per inch: twice a screen's, because most screens are high-density."""
 _TITLED = (".png", ".svg", ".pdf")
-"""Kinds of files that can say what there is to see."""
+"""File formats that can carry an alternative text."""
 
 
 class Plot:
-    """A picture of a job.
+    """A plot of a job.
 
     Attributes
     ----------
     figure : matplotlib.figure.Figure
-        To change it; it belongs to no backend.
+        The figure, for customization; it is not tied to a backend.
     alt : str
-        What there is to see, in words.
+        The alternative text.
     """
 
     def __init__(self, figure: Figure, alt: str) -> None:
@@ -55,12 +55,12 @@ class Plot:
         self.alt = alt
 
     def save(self, path: str | Path) -> None:
-        """Write the picture to a file; its suffix, such as .png, .svg or .pdf, says in which format.
+        """Write the plot to a file; its suffix, such as .png, .svg or .pdf, determines the format.
 
         Raises
         ------
         MisuseError
-            There is no such format, or the file cannot be written.
+            The format does not exist, or the file cannot be written.
         """
         target = Path(path).expanduser()
         metadata = {"Title": self.alt} if target.suffix.lower() in _TITLED else None
@@ -83,7 +83,7 @@ class Plot:
             self.figure.savefig(buffer, format="png", dpi=_DENSITY)
         picture = base64.b64encode(buffer.getvalue()).decode()
         width = round(self.figure.get_figwidth() * _DENSITY / 2)
-        # JupyterLab gives no image/png an alternative text; an export to PDF takes nothing else.
+        # JupyterLab cannot give an image/png alternative text; exports to PDF support nothing else.
         html = (
             f'<img alt="{escape(self.alt)}" width="{width}" style="max-width:100%" '
             f'src="data:image/png;base64,{picture}">'
@@ -102,7 +102,7 @@ def plot(kind: str, table: Table, lost: Sequence[TaskStats], snapshot: Snapshot,
     table
         Its tasks, each with its last attempt.
     lost
-        The attempts before those.
+        Earlier attempts of these tasks.
     snapshot
         Its state.
     label
@@ -111,7 +111,7 @@ def plot(kind: str, table: Table, lost: Sequence[TaskStats], snapshot: Snapshot,
     Raises
     ------
     MisuseError
-        There is no such kind, or nothing to draw yet.
+        The kind does not exist, or there is nothing to draw yet.
     """
     kinds = ("overview", *_PANELS)
     if kind not in kinds:
@@ -142,5 +142,5 @@ def _overview() -> Figure:
 
 
 def _look() -> Any:
-    # The user's style may be dark or use LaTeX; only their font, which may know more letters, is kept.
+    # The user's style may be dark or use LaTeX; keep only their font, which may cover more letters.
     return context(["default", {**SETTINGS, "font.family": matplotlib.rcParams["font.family"]}])

@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 _BINS = 40
 _WIDE = 100
-"""From this ratio of the longest to the shortest task on, durations are drawn on a logarithmic axis."""
+"""Ratio of longest to shortest task above which durations get a logarithmic axis."""
 _ALIKE = 1.4
-"""Below this ratio of the longest to the shortest task they last alike."""
+"""Ratio of longest to shortest task below which durations count as equal."""
 _FEW_BINS = 10
 _STEPS = 150
 _COST_BARS = 60
 
 
 def draw_histogram(ax: Axes, tasks: Columns) -> str:
-    """Draw how long tasks took; return what there is to see."""
+    """Draw how long tasks took; return the alternative text."""
     tasks = tasks.last()
     longest = float(tasks.duration.max())
     unit, name = clock(longest)
@@ -75,14 +75,14 @@ def _bins(values: Floats) -> Floats:
     if high / low > _WIDE:
         return np.geomspace(low, high, bins + 1)
     if high < _ALIKE * low:
-        # The axis begins at zero: bars as narrow as the differences could not be seen.
+        # With an axis that starts at zero, bars as narrow as the differences would be invisible.
         middle = (low + high) / 2
         return np.linspace(middle * 0.8, middle * 1.2, _FEW_BINS + 1)
     return np.linspace(low, high, bins + 1)
 
 
 def draw_concurrency(ax: Axes, tasks: Columns) -> str:
-    """Draw how many tasks ran, and how many had been sent, over time; return what there is to see."""
+    """Draw how many tasks ran, and how many had been sent, over time; return the alternative text."""
     unit, name = clock(tasks.end)
     edges = np.linspace(tasks.begin, tasks.end, _STEPS + 1)
     running, sent = (_means(since, tasks.ended, edges) for since in (tasks.started, tasks.sent))
@@ -100,16 +100,16 @@ def draw_concurrency(ax: Axes, tasks: Columns) -> str:
 
 
 def _means(begin: Floats, end: Floats, edges: Floats) -> Floats:
-    """Return how many intervals there were between each pair of `edges` on average; the last one stands twice.
+    """Return the average number of intervals between each pair of `edges`; the last value is repeated.
 
-    On average, because at a thousand single instants the moments between two tasks would look like a barcode.
+    Averages, because a thousand point samples of the gaps between tasks would look like a barcode.
     """
     (covered,) = occupancy(begin, end, np.zeros(len(begin), np.int64), 1, edges)
     return np.asarray(np.append(covered, covered[-1]) / (edges[1] - edges[0]), float)
 
 
 def draw_cost(ax: Axes, tasks: Columns) -> str:
-    """Draw what tasks cost in the order of the items; return what there is to see."""
+    """Draw task costs in item order; return the alternative text."""
     total = money(float(tasks.cost.sum()))
     tasks = tasks.last()
     order = np.argsort(tasks.index)

@@ -1,4 +1,4 @@
-"""How plots look: colors that everybody can tell apart, on white in any theme, and units that fit."""
+"""Plot style: colors that everyone can tell apart, white background in any theme, and fitting units."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOST = "#CC79A7"
 WAITING = "#BDBDBD"
 INK = "#222222"
 FAINT = "#6B6B6B"
-# Blue, orange, vermillion and purple of Okabe and Ito, "Color Universal Design" (2008).
+# Blue, orange, vermilion and purple from Okabe and Ito, "Color Universal Design" (2008).
 
 SETTINGS: dict[str, Any] = {
     "figure.facecolor": "white",
@@ -47,15 +47,15 @@ SETTINGS: dict[str, Any] = {
     "legend.fontsize": 8.5,
     "legend.labelcolor": INK,
     "text.color": INK,
-    # Not the start of TeX.
+    # A dollar sign does not start TeX.
     "text.parse_math": False,
     "svg.fonttype": "none",
 }
-"""On top of matplotlib's defaults, whatever style the user has chosen."""
+"""Settings on top of matplotlib's defaults, whatever the user's style."""
 
 
 def clock(seconds: float) -> tuple[float, str]:
-    """Return the seconds of the unit in which `seconds` reads best, and its name."""
+    """Return the unit that suits `seconds` best: its length in seconds, and its name."""
     for unit, name in ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds")):
         if seconds >= 2 * unit:
             return unit, name
@@ -63,16 +63,16 @@ def clock(seconds: float) -> tuple[float, str]:
 
 
 def grid_only(ax: Axes, axis: str) -> None:
-    """Leave the grid lines of one axis: those that help to read a value off."""
+    """Show grid lines for one axis only, the one they help to read."""
     ax.grid(False, axis="x" if axis == "y" else "y")
 
 
 def annotate(ax: Axes, text: str) -> Text:
-    """Write a remark at the right end of the line of the title."""
+    """Write a note at the right end of the title line."""
     return ax.set_title(text, loc="right", fontsize=8.5, fontweight="normal", color=FAINT)
 
 
 def number_whole(axis: Axis) -> None:
-    """Number an axis that counts something."""
+    """Use integer ticks for an axis that counts something."""
     axis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     axis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.0f}"))

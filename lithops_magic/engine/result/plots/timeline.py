@@ -1,4 +1,4 @@
-"""The timeline: what each sandbox did when; very many sandboxes are drawn as bands of several."""
+"""The timeline: what each sandbox did when; large numbers of sandboxes are grouped into bands."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MOST_BARS = 100
-"""Sandboxes that are drawn one by one: more would be thinner than what an eye can follow."""
+"""Maximum sandboxes drawn individually: more would be too thin to see."""
 _BANDS = 100
 _STEPS = 600
-"""Instants across a plot in bands."""
+"""Time steps across a banded plot."""
 _SPACED = 400
-"""Tasks up to which neighbors are set apart by a white line."""
+"""Maximum tasks that are separated by a white line."""
 _CROSSES = 400
-"""Failed tasks up to which each is marked."""
+"""Maximum failed tasks that are marked individually."""
 
 
 def draw_timeline(ax: Axes, tasks: Columns) -> str:
-    """Draw when each sandbox was under way, starting, running; return what there is to see."""
+    """Draw when each sandbox was pending, starting and running; return the alternative text."""
     begin, cold = tasks.waits()
     unit, name = clock(tasks.end)
     banded = tasks.lanes > _MOST_BARS
@@ -89,7 +89,7 @@ def _rectangles(left: Floats, right: Floats, lane: Ints, height: float) -> Float
 
 
 def _bands(ax: Axes, tasks: Columns, begin: Floats, cold: Bools, unit: float) -> None:
-    """Color each cell of bands of sandboxes times instants by the share of time spent on what the color means."""
+    """Color each cell (band of sandboxes × time step) by the share of time spent in the color's state."""
     band = tasks.lane * _BANDS // tasks.lanes
     edges = np.linspace(tasks.begin, tasks.end, _STEPS + 1)
     room = np.bincount(np.arange(tasks.lanes) * _BANDS // tasks.lanes, minlength=_BANDS) * (edges[1] - edges[0])
@@ -108,7 +108,7 @@ def _bands(ax: Axes, tasks: Columns, begin: Floats, cold: Bools, unit: float) ->
 
 
 def _crosses(ax: Axes, tasks: Columns, unit: float) -> None:
-    """Mark failures by form as well as by color."""
+    """Mark failures by shape as well as color."""
     if tasks.failed.sum() <= _CROSSES:
         where = tasks.ended[tasks.failed] / unit, tasks.lane[tasks.failed]
         ax.scatter(*where, marker="x", s=14, linewidths=1.2, color=INK, zorder=3)
