@@ -99,7 +99,7 @@ class Allowance:
         return min(free, key=lambda copy: copy.sent) if evenly else free[0]
 
     def filled(self, now: float, more: bool) -> None:
-        """The allowance is used up; raise it if `more` is waiting.
+        """Everything allowed was sent; raise the limits if they are fully used and `more` waits.
 
         When there are no sandboxes left, the copies take turns probing: together they waste no more than one attempt.
         """

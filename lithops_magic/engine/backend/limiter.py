@@ -84,7 +84,7 @@ class Limiter:
         return max(0.0, self._quiet_until - now)
 
     def filled(self, now: float, in_flight: int, more: bool) -> None:
-        """The limit is reached with `in_flight` invocations; raise it if it is fully used and `more` waits."""
+        """Everything allowed was sent, `in_flight` in all; raise the limit if it is fully used and `more` waits."""
         self._held = in_flight
         elapsed, self._grown_at = min(now - self._grown_at, _LONGEST_STEP), max(now, self._grown_at)
         if more and elapsed > 0 and in_flight >= self.whole:
