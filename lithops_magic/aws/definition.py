@@ -1,4 +1,4 @@
-"""The function's definition, and its name, which contains a hash of the definition."""
+"""The function's definition, and its name, which contains a hash: any difference creates another function."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def creation_request(settings: Settings, role: str, package: bytes, copy: int = 
     if copy:
         request["Description"] = f"{DESCRIPTION}: copy {copy} of {request['FunctionName']}"
         request["FunctionName"] = _name(settings, f"{definition}#{copy}")
-    # Added after hashing: the same function may be created by different users.
+    # Added after hashing: who created the function does not make it a different one.
     request["Tags"] = {**request["Tags"], CREATOR_TAG: _creator()}
     return request
 

@@ -1,4 +1,4 @@
-"""Reads what functions print while they run from CloudWatch Logs."""
+"""Reads from CloudWatch Logs what functions print while they run."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class GrowingLogs:
         Raises
         ------
         AwsError
-            For example, the logs may not be read.
+            For example, the caller may not read the logs.
         """
         with aws_errors():
             self._find()
@@ -99,5 +99,5 @@ class GrowingLogs:
                     break
                 options["nextToken"] = page["nextToken"]
         except self._logs.exceptions.ResourceNotFoundException:
-            return []  # Lambda creates it with the first output
+            return []  # Lambda creates the group with the first output
         return found

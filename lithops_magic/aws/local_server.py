@@ -87,7 +87,7 @@ def ensure_local_aws(notify: Callable[[str], None], meanwhile: Callable[[], obje
     Parameters
     ----------
     meanwhile
-        Called while it starts, which takes as long.
+        Called while it starts, to use that time.
 
     Raises
     ------

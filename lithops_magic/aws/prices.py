@@ -26,7 +26,7 @@ class Price:
 
 
 def _standard(ephemeral: float) -> Price:
-    """Return the price of a region that differs from most others only in `/tmp`."""
+    """Return the price of a region that differs from most others only in the price of `/tmp`."""
     return Price(x86_64=0.0000166667, arm64=0.0000133334, ephemeral=ephemeral)
 
 
@@ -78,7 +78,7 @@ def estimate_note(region: str) -> str:
 
 
 def compute_cost(billed_ms: float, memory_mb: int, architecture: str, ephemeral_mb: int, region: str) -> float:
-    """USD for a sandbox's billed time, without the request."""
+    """USD for a sandbox's billed time, without the price of the request."""
     price = price_of(region)
     gigabyte_second = price.arm64 if architecture == "arm64" else price.x86_64
     ephemeral = max(0, ephemeral_mb - FREE_TMP) / 1024 * price.ephemeral

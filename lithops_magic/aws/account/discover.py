@@ -20,7 +20,7 @@ LONGEST_LIST = 1000
 """Maximum entries: nobody chooses from a longer list."""
 CONNECT_TIMEOUT = 4
 READ_TIMEOUT = 10
-"""Seconds; short, because a form is waiting."""
+"""Seconds; short, because a user is waiting for the form."""
 
 T = TypeVar("T")
 
@@ -74,13 +74,13 @@ class AccessPoint:
     """Its own name or its bucket's; may be empty."""
     file_system: str
     vpc: str
-    """Network location of its file system; empty if there is none yet."""
+    """ID of the VPC in which its file system can be reached; empty if there is none yet."""
 
 
 class Discovery:
     """Lists the resources in the account and region of a `Cloud`.
 
-    Every method returns a tuple, or `Denied` if AWS did not answer.
+    Every method returns a tuple, or `Denied` if AWS did not provide the list.
     """
 
     def __init__(self, cloud: Cloud) -> None:

@@ -31,7 +31,7 @@ LONGEST_REASON = 300
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """Why AWS did not answer."""
+    """Why AWS did not provide an answer."""
 
     permission: str
     """The missing permission, such as ``ec2:DescribeSubnets``; empty if something else went wrong."""

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from lithops_magic.aws.session import Cloud
 
 RAMP = 1000
-"""New sandboxes that one function gets per `RAMP_SECONDS` (AWS Lambda's quotas page, scaling rate)."""
+"""Maximum new sandboxes that one function gets per `RAMP_SECONDS` (AWS Lambda's quotas page, scaling rate)."""
 RAMP_SECONDS = 10.0
 RECENT = timedelta(minutes=5)
-"""How far back "used now" looks: CloudWatch has Lambda's metrics by the minute, with a delay."""
+"""How far back "used now" looks: CloudWatch has Lambda's metrics by the minute, some with a delay."""
 
 
 NAME = "Concurrent executions (L-B99A9384)"
-"""The quota's code in Service Quotas, under AWS Lambda."""
+"""The quota's name and code in Service Quotas, under AWS Lambda."""
 
 
 def link(region: str) -> str:

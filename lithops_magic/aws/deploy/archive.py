@@ -13,7 +13,7 @@ from lithops_magic.aws.storage.bucket import EXPIRY_DAYS, JOB_PREFIX, bucket_nam
 from lithops_magic.config import Settings
 
 VARIABLE = "LITHOPS_MAGIC_ARCHIVES"
-"""Lists them for the worker; part of the function's definition, so that any change creates another function."""
+"""Lists the archives for the worker; part of the function's definition, so any change creates another function."""
 
 FRESH = timedelta(days=EXPIRY_DAYS / 2)
 """Age at which an archive is stored again, so that it does not expire while a notebook uses it."""

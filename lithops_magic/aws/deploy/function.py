@@ -170,7 +170,7 @@ def delete_functions(cloud: Cloud, settings: Settings, *, dry_run: bool = False)
 
 
 def _is_owned(cloud: Cloud, settings: Settings, alike: ListedFunction, name: str) -> bool:
-    """Whether a function has this namespace's tag; `alike` is its entry, or that of a copy."""
+    """Whether a function has this namespace's tag; `alike` is the list entry that includes it."""
     with aws_errors():
         tags = cloud.client("lambda").list_tags(Resource=f"{alike.arn.rpartition(':')[0]}:{name}")["Tags"]
     return tags.get(OWNER_TAG) == owner(settings)

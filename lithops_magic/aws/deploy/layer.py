@@ -115,7 +115,7 @@ def _name(settings: Settings, layer: BuiltLayer) -> str:
 
 
 def _find(client: LambdaClient, settings: Settings, layer: BuiltLayer) -> str | None:
-    """Return the ARN of the version that this machine's layer would have, if there is one."""
+    """Return the ARN of the version whose contents are what this machine built; None if there is none."""
     name = _name(settings, layer)
     for version in _versions(client, name):
         published = client.get_layer_version(LayerName=name, VersionNumber=version["Version"])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 10
 """Timeout of a TCP connection; the TLS handshake has the same, by awscrt's own limit."""
 KEEPALIVE_SECONDS = 45
-"""Seconds between keep-alive probes: NAT gateways drop idle connections after 350 s, home routers some after 60 s."""
+"""Seconds between keep-alive probes: NAT gateways drop idle connections after 350 s, some home routers after 60 s."""
 
 SPARE_FILES = 512
 """Open files and sockets left to the rest of the process, but at most a quarter of all."""
@@ -163,7 +163,7 @@ def _challenge(
 
 
 def allow_sockets(number: int) -> int:
-    """Raise this process's limit to that many connections, and return how many it allows: 1,024 is usual."""
+    """Let this process hold that many connections (the usual soft limit is 1,024), and return how many it can hold."""
     try:
         import resource
     except ImportError:  # Windows, which has no such limit

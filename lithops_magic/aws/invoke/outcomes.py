@@ -30,7 +30,7 @@ class Reply(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """Not executed; to be sent again later. Does not count as an attempt."""
+    """Not executed; to be sent again later. Does not count as one of the task's attempts."""
 
     reason: str
     retry_after: float | None = None
@@ -143,7 +143,7 @@ MAYBE = frozenset({"EFSIOException", "ServiceException"})
 """Errors that leave it unknown whether the function ran."""
 
 LONGEST_PAUSE = 60.0
-"""Maximum seconds to honor a requested delay: a longer one, even infinite, is cut short."""
+"""Maximum delay in seconds that a reply can request: a longer one is cut short, an infinite one ignored."""
 
 RESERVED_NOTHING = "Its reserved concurrency is used up; if that is 0 the function never runs."
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 MOST = 16_777_216
-"""Maximum bytes kept of a reply: slightly more than AWS's quota of 6 MiB."""
+"""Maximum bytes kept of a reply: AWS's quota is slightly more than 6 MiB."""
 
 
 Ended = Callable[["Exchange", int, BaseException | None], object]
@@ -51,7 +51,7 @@ class Exchange:
         self.headers: dict[str, str] = {}
         self.chunks: list[bytes] = []
         self.received = 0
-        """The chunks of the reply's body."""
+        """Bytes received of the reply's body."""
         self.connection: HttpClientConnection | None = None
         self.deadline = 0.0
         self.generation = 0
@@ -93,11 +93,11 @@ class Exchange:
         self.ended(self, completion.result() if error is None else 0, error)
 
     def set_result(self, status: int) -> None:
-        """Take the future's notification that the reply is complete."""
+        """Handle a complete reply; awscrt calls this as it would on a future."""
         self.ended(self, status, None)
 
     def set_exception(self, error: BaseException) -> None:
-        """Take the future's notification that there is no reply."""
+        """Handle a failed request; awscrt calls this as it would on a future."""
         self.ended(self, 0, error)
 
     def request(self, target: InvokeTarget, headers: list[tuple[str, str]]) -> HttpRequest:

@@ -108,7 +108,7 @@ class Signer:
         self._stamp = Stamp(target, self._frozen, int(time.time()))
 
     def ready(self) -> bool:
-        """Whether requests can be signed now; if not, starts a renewal."""
+        """Whether requests can be signed now; if not, a renewal is in progress."""
         second = int(time.time())
         if second != self._stamp.second and not self._renewing:
             if self._expiring() and time.monotonic() >= self._next_renewal:
@@ -118,7 +118,7 @@ class Signer:
         return not self._renewing
 
     def sign(self, payload: bytes, path: str) -> Headers:
-        """Return the headers for sending `payload` to `path` immediately."""
+        """Return the headers for sending `payload` to `path`, without waiting."""
         return self._stamp.sign(payload, path)
 
     def renew(self, *, afresh: bool) -> None:

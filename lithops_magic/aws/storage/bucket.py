@@ -23,7 +23,7 @@ EXPIRY_DAYS = KEPT_DAYS
 """Days after which S3 deletes a job's objects."""
 
 CACHE = f"{PREFIX}-cache/"
-"""Prefix of cached values, outside the prefix of job data, which expires sooner."""
+"""Prefix of values kept for other jobs: outside the prefix of job data, or they would expire with it."""
 
 LIFETIMES = (7, 30, 90, 365)
 """Days after which S3 deletes them, by the second part of their keys."""
@@ -176,7 +176,7 @@ def _create(s3: S3Client, cloud: Cloud, owned: Owned) -> None:
 
 
 def _protect(s3: S3Client, owned: Owned, cloud: Cloud) -> None:
-    """Block public access and plain HTTP, with parallel calls."""
+    """Block public access and plain HTTP, and set encryption, with parallel calls."""
     with ThreadPoolExecutor(3, "lambda-bucket") as beside:
         calls = [beside.submit(_refuse_the_public, s3, owned), beside.submit(_encrypt, s3, owned)]
         if (cloud.endpoint_url or "https:").startswith("https:"):

@@ -14,7 +14,8 @@ RESULTS = f"{JOB_PREFIX}jobs/"
 """Key prefix of what sandboxes write; other prefixes, written by the notebook, are read-only for them."""
 
 TEMPORARY, FILES = f"{RESULTS}tmp/", f"{RESULTS}files/"
-"""Key prefix for programs that store objects or files without naming a bucket; tasks may list and delete them."""
+"""Key prefixes for programs that store objects or files without naming a bucket: tasks may list and delete these, and
+they expire."""
 
 LONGEST_NAME = 63
 """Maximum characters (S3, "General purpose bucket naming rules")."""

@@ -33,7 +33,7 @@ FRESH = timedelta(days=EXPIRY_DAYS - 2)
 """Maximum age of an object to rely on: S3 could delete an older one before a long job is over."""
 
 TAMPERED = "ObjectTampered"
-"""Error code for an object that was tampered with or damaged."""
+"""Error code for an object that is not what was written."""
 
 _DELETE_BATCH = 1000
 _ABSENT = ("NoSuchKey", "NoSuchBucket", "NotFound", "404")
@@ -159,7 +159,7 @@ class ObjectStore:
         Raises
         ------
         AwsError
-            It does not exist (`NoSuchKey`), was tampered with (`TAMPERED`), or the call is not permitted.
+            It does not exist (`NoSuchKey`), is not what was written (`TAMPERED`), or the call is not permitted.
         """
         data = patiently(lambda: self._read(key, size))
         wrong_size = size is not None and len(data) != size

@@ -28,9 +28,9 @@ def cache(settings: Settings, which: str, *, delete: bool, agree: Callable[[str]
     Parameters
     ----------
     which
-        The cells to list; empty for all.
+        The cells whose values are listed or deleted; empty for all.
     delete
-        Whether to delete them.
+        Whether to delete the values.
     agree
         Asks the user a question.
     """

@@ -19,12 +19,12 @@ LONG = 60.0
 
 
 def unfinished(notebook: str) -> str:
-    """Return a note on this notebook's latest job if it is unfinished, or outlived the kernel that started it.
+    """Return a note on this notebook's latest job if it is running or was interrupted; else empty.
 
     Parameters
-    Name of the notebook file; an empty name gives an empty note.
+    ----------
     notebook
-        Name of the file; empty says nothing.
+        Name of the notebook file; an empty name gives an empty note.
     """
     if not notebook or not _any(places.jobs()):
         return ""

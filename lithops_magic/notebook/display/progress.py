@@ -183,7 +183,7 @@ class Progress:
         """Draw the first frame immediately if it cannot wait.
 
         An output belongs to the cell whose main thread created it, so a job that outlives its cell is drawn `now`;
-        notes that concern the user before anything is sent are also shown at once.
+        what the user should know before anything is sent is also shown at once.
         """
         if now or self._news(result.snapshot()):
             self._where.draw(self._frame(result))

@@ -47,7 +47,7 @@ class View:
     told: set[str] = field(default_factory=set)
     """Notes already shown by the session's jobs: each is shown once."""
     shows_result: bool = False
-    """Whether the result is the cell's output, which lists its errors."""
+    """Whether the cell's output is the result itself, which lists its errors."""
 
     def begin(self, shell: InteractiveShell, *, background: bool = False) -> Progress:
         """Return the progress display of a job that is starting."""

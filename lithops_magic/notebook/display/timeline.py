@@ -1,4 +1,4 @@
-"""A small picture of a running job: busy sandboxes over time, and what each of them did."""
+"""A small picture of a job, drawn while it runs: busy sandboxes over time, and what each of them did."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def read(path: Path) -> NotebookNode:
     Raises
     ------
     UsageError
-        The file is missing or unreadable.
+        The file is missing, unreadable or not a notebook.
     """
     try:
         with warnings.catch_warnings():

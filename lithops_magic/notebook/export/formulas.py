@@ -18,7 +18,7 @@ def mathml(tex: str, *, display: bool) -> str:
     try:
         convert = import_module("latex2mathml.converter").convert
         made: str = convert(tex, display="block" if display else "inline")
-    except Exception:  # there is no common base for unknown TeX, and the converter may not be installed
+    except Exception:  # the converter has no common exception for unknown TeX, and may not be installed
         return ""
     return made.replace("<math ", f'<math alttext="{html.escape(tex)}" ', 1)
 

@@ -155,7 +155,7 @@ def _forms(secret: str) -> set[str]:
 
 
 def _wrapped(form: str) -> str:
-    """Return a pattern for a form that also matches if the form is wrapped."""
+    """Return a pattern for a form that also matches if it is broken into lines."""
     return r"(?:\\?\r?\n[ \t]*|\\n)?".join(map(re.escape, form))
 
 

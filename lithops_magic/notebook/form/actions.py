@@ -77,7 +77,7 @@ def save(form: ConfigForm) -> None:
 
 
 def cancel(form: ConfigForm) -> None:
-    """Do nothing to file and fields; the diff is hidden already."""
+    """Leave the file and the fields unchanged; the diff is hidden already."""
     form.bar.say("Nothing was saved.")
     form.bar.review.focus()
 

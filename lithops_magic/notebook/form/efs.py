@@ -16,7 +16,7 @@ class Mount:
 
     def __init__(self, point: str, path: str, choices: Choices) -> None:
         self._fresh = path if not point else None
-        """The path last suggested."""
+        """The path suggested for a new row; None for a configured one."""
         self.path = widgets.Text(
             value=path,
             description="mounted at",

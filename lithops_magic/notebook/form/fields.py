@@ -161,7 +161,7 @@ class Suggested:
 
 
 _CLIPPED = 50
-"""Maximum length of the text in a field."""
+"""Characters that fit in a field."""
 
 
 def text_control(name: str, placeholder: str = "", width: str = WIDTH) -> Single:

@@ -20,7 +20,7 @@ SECTIONS = (
 )
 """Headings with their contents; the account comes first, the buttons last."""
 MORE = ("env_vars", "user_tags", "layers", "runtime", "namespace")
-"""Sections that few users need: collapsed unless used."""
+"""Fields that few users need: collapsed unless one is used."""
 
 
 def assemble(form: ConfigForm) -> widgets.VBox:

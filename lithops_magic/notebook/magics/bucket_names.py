@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lithops_magic.config import Settings
 
 PATIENCE = 1.0
-"""Seconds that pressing Tab may take; later results are used for the next time."""
+"""Seconds that pressing Tab may take; later results are ready for the next press."""
 FRESH = 30.0
 """Seconds for which a listing is cached."""
 MOST = 200

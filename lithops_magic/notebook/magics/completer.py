@@ -86,7 +86,7 @@ def _addresses(written: str, settings: Callable[[], Settings]) -> SimpleMatcherR
 def _suppressed(text: str, magic: str, *, found: bool) -> bool | set[str]:
     """Return which of IPython's own completions would be misleading.
 
-    It would offer `memoryview` for `--me`, and files if it knows nothing better; files stay inside quotes.
+    It would offer `memoryview` for `--me`, and files if it knows nothing better; inside quotes, files may be meant.
     """
     if magic not in _EXPRESSIONS or text.rpartition(" ")[2].startswith("-") or _awaiting(text, magic) is not None:
         return True

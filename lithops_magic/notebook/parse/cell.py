@@ -42,7 +42,7 @@ _CALLED, _AWAITED = _around("", ""), _around("async ", "await ")
 
 
 class CellSyntaxError(Exception):
-    """The cell is not valid Python; shown as Python would, without frames of ours."""
+    """The cell is not valid Python; shown as Python would, without our frames."""
 
     def __init__(self, error: SyntaxError, lines: list[str]) -> None:
         super().__init__(str(error))

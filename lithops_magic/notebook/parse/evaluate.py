@@ -28,7 +28,7 @@ def evaluate(shell: InteractiveShell, source: str, what: str, names: dict[str, A
     Raises
     ------
     UsageError
-        A name is undefined, or the expression is invalid.
+        A name is undefined, or the expression cannot be used here.
     """
     __tracebackhide__ = True
     if awaits(source):
@@ -57,7 +57,7 @@ def evaluate_items(shell: InteractiveShell, source: str, names: dict[str, Any] |
     """Evaluate ITEMS, which must be iterable."""
     __tracebackhide__ = True
     items = evaluate(shell, source, "the items", names)
-    # Not by calling iter(), which a `for` loop does once. Zero-dimensional arrays have __iter__ but cannot iterate.
+    # Without iter(), which a `for` loop calls only once. Zero-dimensional arrays have __iter__ but cannot iterate.
     kind = type(items)
     if not (hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")) or getattr(items, "shape", None) == ():
         raise UsageError(f"`{source}` cannot be mapped over: it is {a(kind)}, not a sequence of items")

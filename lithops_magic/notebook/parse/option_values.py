@@ -71,7 +71,7 @@ def parse_pair(text: str) -> tuple[str, str]:
 
 
 def template(text: str) -> str:
-    """Return an address that contains the task number."""
+    """Return `text` if it is a valid address with a placeholder for the task number."""
     from lithops_magic import data
 
     try:

@@ -19,7 +19,7 @@ WAYS_OUT = (
     "LocalGatewayId",
     "CarrierGatewayId",
 )
-"""Targets of a default route that work for a function; no internet gateway, because it has no public address."""
+"""Targets of a default route that functions can use; not an internet gateway, as functions have no public address."""
 
 
 def subnets(facts: Facts) -> Verdict | None:

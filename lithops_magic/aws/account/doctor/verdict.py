@@ -36,7 +36,7 @@ class Verdict:
 
 
 Examination = Callable[[Facts], Verdict | None]
-"""None: irrelevant to the settings."""
+"""Returns None if the check does not apply to the settings."""
 
 
 def ok(text: str) -> Verdict:
