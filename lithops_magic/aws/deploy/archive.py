@@ -48,7 +48,7 @@ def archives_variable(cloud: Cloud, settings: Settings, archives: Sequence[Built
 
 
 def missing_archives(cloud: Cloud, settings: Settings, archives: Sequence[BuiltLayer]) -> list[BuiltLayer]:
-    """Return the archives that are not stored yet."""
+    """Return the archives that must still be stored: they are missing, or too old to rely on."""
     return [one for one in archives if not _is_fresh(cloud, _bucket(cloud, settings), _key(one))]
 
 

@@ -209,7 +209,7 @@ class CrtTransport:
         return None
 
     def _broken(self, exchange: Exchange, error: BaseException) -> None:
-        """Handle a connection that ended before the reply."""
+        """Handle a connection that ended before the reply was complete."""
         if not self._claim(exchange):
             return
         self._give_back(exchange.connection, trusted=False)
@@ -284,7 +284,7 @@ class CrtTransport:
         self._pump()
 
     def _patience(self) -> float:
-        """Seconds until the next deadline: nothing that starts later can expire sooner."""
+        """Seconds until anything can be overdue: nothing that starts later can expire sooner."""
         with self._lock:
             deadlines = [exchange.deadline for exchange in itertools.islice(self._busy, 1)]
             deadlines += itertools.islice(self._opening.values(), 1)

@@ -120,7 +120,7 @@ def ensure_cache(cloud: Cloud, settings: Settings) -> None:
     with aws_errors():
         lifecycle = _lifecycle(s3, owned) or {"Rules": []}
         present = {rule.get("ID") for rule in lifecycle["Rules"]}
-        # If the rules may not be read, an administrator manages the bucket.
+        # Rules that may not be read count as present: an administrator made them.
         if missing := [rule for rule in _CACHE_RULES if rule.get("ID") not in present]:
             _expire(s3, owned, lifecycle, missing)
 

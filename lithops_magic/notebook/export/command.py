@@ -62,7 +62,7 @@ def export_file(notebook: Path, target: Path) -> list[str]:
 
 
 def write(source: NotebookSource, target: Path, session: Session, variables: Mapping[str, Any]) -> list[str]:
-    """Write a notebook without the secrets found in the session, its `variables` and the notebook's own code."""
+    """Write a notebook without the secrets known from the session, its `variables` and the notebook's own code."""
     with _needed():
         from lithops_magic.notebook.export.clean import clean
         from lithops_magic.notebook.export.secrets import Scrubber, assigned_secrets, known_secrets
