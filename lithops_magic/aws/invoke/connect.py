@@ -136,7 +136,7 @@ class Dialer:
 def _challenge(
     target: InvokeTarget, proved: Future[HttpClientConnection], opening: Future[HttpClientConnection]
 ) -> None:
-    """Request the proof; `proved` receives the connection once it has arrived."""
+    """Request the proof; `proved` receives the connection once the proof has arrived."""
     from awscrt.http import HttpHeaders, HttpRequest
 
     try:
