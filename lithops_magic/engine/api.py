@@ -11,19 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lithops_magic import data, user_code
 from lithops_magic.aws import local_server
-from lithops_magic.engine.dispatch.items import Items
-from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.job.task import R
 from lithops_magic.engine.options import KEEP_AFTER, NAMES, Callback, MapOptions
 from lithops_magic.engine.result import script
-from lithops_magic.engine.result.groups import Groups
-from lithops_magic.engine.result.map_result import MapResult
-from lithops_magic.engine.result.reduction import Reduction
 from lithops_magic.engine.text.short_repr import glance
 from lithops_magic.errors import MisuseError
 
 if TYPE_CHECKING:
     from lithops_magic.config import Settings
+    from lithops_magic.engine.result.map_result import MapResult
 
 
 def start(
@@ -65,15 +61,20 @@ def start(
     MisuseError
         The items are not iterable.
     """
-    items = data.bound(items, settings)
     if options.reduce_by and reduce is None:
         raise MisuseError("reduce_by needs a function to reduce with: reduce=FUNCTION (--reduce NAME)")
     if settings.local:
         local_server.begin()
-    # These are half of a job's import time; the local AWS starts in the meantime.
+    # These are most of a job's import time; the local AWS starts in the meantime.
     from lithops_magic.engine import handover
+    from lithops_magic.engine.dispatch.items import Items
+    from lithops_magic.engine.job.job import Job
     from lithops_magic.engine.launch import launch
+    from lithops_magic.engine.result.groups import Groups
+    from lithops_magic.engine.result.map_result import MapResult
+    from lithops_magic.engine.result.reduction import Reduction
 
+    items = data.bound(items, settings)
     if options.detach:
         handover.check(options, reduced=reduce is not None)
         items = handover.all_items(items)
@@ -293,6 +294,8 @@ def zipped(iterables: Sequence[Iterable[Any]]) -> Iterable[Any]:
     """Return the sequence to map over: the items, or tuples of several iterables up to the end of the shortest."""
     if len(iterables) == 1:
         return iterables[0]
+    from lithops_magic.engine.dispatch.items import Items
+
     parts = [Items(each) for each in iterables]
     together = zip(*[part.iterator for part in parts], strict=False)
     return list(together) if all(part.complete for part in parts) else together

@@ -6,11 +6,14 @@ import atexit
 import sys
 import weakref
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from lithops_magic import user_code
-from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.text.units import plural
 from lithops_magic.errors import LithopsMagicError
+
+if TYPE_CHECKING:
+    from lithops_magic.engine.job.job import Job
 
 _LINE = "_render_traceback_"
 """IPython shows what this method of an error returns, and so do we."""
