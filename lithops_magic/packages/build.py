@@ -202,7 +202,7 @@ def install(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str]
     Raises
     ------
     PackageError
-        A wheel cannot be fetched, or a source distribution cannot be built for the target.
+        A wheel cannot be fetched, or source cannot be built for the target.
     """
     if resolution.fetched:
         _fetch(resolution, uv, folder, notify)

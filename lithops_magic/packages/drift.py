@@ -121,7 +121,7 @@ def _other_code(here: Mapping[str, Any], code: CodeType, body: list[ast.stmt], *
 
 
 def _other_values(module: ModuleType, code: CodeType, tree: ast.Module) -> bool:
-    """Whether a plain global or class attribute differs from its value in the file, or is not in the file."""
+    """Whether a global or class attribute has another plain value than in the file, or a global is not in the file."""
     here = vars(module)
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     if _unlike(here, tree.body, here, classes):

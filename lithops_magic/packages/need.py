@@ -30,7 +30,7 @@ _CONTAINERS = (list, tuple, set, frozenset, deque, dict, MappingView)
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A function's needs; the same layers meet equal needs."""
+    """A function's needs; equal needs are met by the same layers."""
 
     units: tuple[tuple[Unit, str], ...] = ()
     """Installed modules and packages, with the place of their import."""

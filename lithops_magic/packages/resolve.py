@@ -286,7 +286,7 @@ def _without_notebook(asked: Container[str]) -> list[str]:
 
 
 def _demands(pure: Iterable[Part], uv: Uv) -> Iterator[str]:
-    """Yield pure parts' requirements on other parts as constraints, which cannot have extras."""
+    """Yield pure parts' requirements on other packages as constraints, which cannot have extras."""
     environment = uv.target.environment()
     for part in pure:
         for requirement in requires_of(part.distribution):
