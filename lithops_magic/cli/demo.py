@@ -1,4 +1,4 @@
-"""The command `demo`: plays the demo notebooks in the terminal, saves executed copies, or writes them as pages."""
+"""The command `demo`: plays the demo notebooks in the terminal, saves them executed, and writes them as pages."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def needs_of_notebook(path: Path) -> Iterator[tuple[MappedCell, Need]]:
     ConfigError
         The file cannot be read, or is not a notebook.
     PackageError
-        A requirement cannot be shipped.
+        Something needed cannot be shipped.
     """
     code = read(path)
     # As in the notebook's kernel, modules next to the notebook come first.
@@ -134,9 +134,9 @@ def need_of_cell(code: NotebookCode, cell: MappedCell) -> Need:
     Raises
     ------
     ConfigError
-        Its line is wrong.
+        Its line is invalid, such as one with an unknown option.
     PackageError
-        A requirement cannot be shipped.
+        Something needed cannot be shipped.
     """
     from lithops_magic.packages import Request
     from lithops_magic.packages.imports import imports_of_tree

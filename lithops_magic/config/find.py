@@ -28,7 +28,7 @@ OF_AN_ACCOUNT = [
     "endpoint_url",
     *CREDENTIALS,
 ]
-"""Fields written for an account that have no meaning on the local AWS."""
+"""Fields that have no meaning on the local AWS if they were written for an account."""
 
 SYSTEM_FILE = Path("/etc/lithops/config")
 
@@ -144,7 +144,7 @@ def interpret(document: Document, *, local: bool | None = None) -> Settings:
 
 
 def infer_local(document: Document) -> bool:
-    """Whether the document, apart from the key `local`, names no function in an account to run on."""
+    """Whether the document, apart from the key `local`, gives no function in an account to run on."""
     return chosen_backend(document) not in (None, "aws_lambda") or not any(
         field == "execution_role" for field, _ in read_fields(document)
     )

@@ -30,7 +30,7 @@ ARCHITECTURES = ("x86_64", "arm64")
 MAX_SUBNETS, MAX_SECURITY_GROUPS, MAX_LAYERS = 16, 5, 5
 MAX_ENVIRONMENT_BYTES = 4096
 MAX_USER_TAGS = 48
-"""AWS allows 50 tags; two of them identify the function's owner."""
+"""AWS allows 50 tags; two of them identify the function's owner and creator."""
 MAX_NAMESPACE = 37
 """A function name has at most 64 characters, 27 of which are the prefix and the hash."""
 
@@ -72,7 +72,7 @@ class Problem:
 
 
 def find_problems(settings: Settings) -> list[Problem]:
-    """Run all checks, and yield the problems found."""
+    """Run all checks and return the problems found."""
     return [problem for check in CHECKS for problem in check(settings)]
 
 

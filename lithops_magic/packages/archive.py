@@ -18,7 +18,7 @@ try:
     from isal.isal_zlib import compressobj, crc32
 
     _LEVEL, _MEMORY = 3, 2
-    """The maximum: five times as fast as zlib's level 5, output a tenth larger; more memory makes libraries larger."""
+    """isal's best level: five times as fast as zlib's 5, output a tenth larger; more memory makes libraries larger."""
 except ImportError:  # not available for this processor
     from zlib import compressobj, crc32  # type: ignore[assignment]
 
@@ -52,7 +52,7 @@ def zip_file(path: Path, files: Files, read: Read = Path.read_bytes, programs: s
     read
         Returns the contents to store for a local file.
     programs
-        Prefix of the files that are made executable.
+        Prefix of the names of files that are made executable.
     """
     with path.open("wb") as file:
         return _write(file, files, read, programs)

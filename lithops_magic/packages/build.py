@@ -41,14 +41,14 @@ FOLDER = "python"
 _THERE = f"/opt/{FOLDER}"
 """The same folder in a sandbox."""
 _BIN, _PROGRAMS = "bin/", ("bin", "Scripts")
-"""Where Lambda looks for programs in a layer, and the local name of that folder."""
+"""Where Lambda looks for programs in a layer, and the local names of that folder."""
 
 _PYTHON = re.compile(rb"\A#![^\n]*python[^\n]*\n|\A#!/bin/sh\n'''exec' [^\n]*\n' '''\n")
-"""First line of programs as installers write it; the second form is for long paths."""
+"""How programs begin as installers write them; the second form is for long paths."""
 
 
 Check = Callable[[int, Sequence[Shipped]], None]
-"""Told the total size and the contents before anything is compressed; may refuse them."""
+"""Told the total size in bytes and the packages before anything is compressed; may refuse them."""
 
 
 def build(
@@ -61,7 +61,7 @@ def build(
 ) -> list[Layer]:
     """Return a piece of a layer for each distribution in `resolution`, and one for modules that no distribution owns.
 
-    A piece is built only once and shared by all layers. If two pieces have the same file, the first wins.
+    A piece is built only once and shared by all layers. If two pieces have a file of the same name, the first wins.
 
     Raises
     ------
@@ -202,7 +202,7 @@ def install(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str]
     Raises
     ------
     PackageError
-        A wheel cannot be fetched, or a source distribution cannot be built for the target.
+        A wheel cannot be fetched, or source cannot be built for the target.
     """
     if resolution.fetched:
         _fetch(resolution, uv, folder, notify)

@@ -1,4 +1,4 @@
-"""Files cached between runs in a folder of the user's."""
+"""Files cached between runs, in a folder of the user's own."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def _fits(match: re.Match[str], target: Target) -> bool:
 
 
 def runs(paths: Iterable[Path], target: Target) -> bool:
-    """Whether libraries need only one another and what the target's system has in its version."""
+    """Whether libraries need nothing but one another and what the target's system has, in the version it has."""
     if target.here:
         return True
     files = [path for path in paths if is_library(path)]

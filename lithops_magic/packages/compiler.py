@@ -1,4 +1,4 @@
-"""Compiles the modules of a distribution that imports load; a separate program that imports none of our modules.
+"""Compiles those modules of a distribution that imports load; a separate program that imports none of ours.
 
 If the notebook's Python has compiled the same source before, that bytecode is reused in a fifth of the time. Each
 distribution is compiled in a fresh process, so that the same source gives the same bytes either way, except for the

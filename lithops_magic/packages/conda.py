@@ -74,7 +74,7 @@ def _of_conda(path: Path, entry: str) -> Iterator[str]:
 
 
 def _fits(version: str, wanted: str) -> bool:
-    """Whether conda would accept a version; a requirement that specifies more than versions is met."""
+    """Whether conda would accept a version; a requirement that specifies more than versions counts as met."""
     if wanted.startswith("["):
         wanted = found[1] if (found := _IN_BRACKETS.search(wanted)) else ""
     wanted = re.sub(r"^(==?|[<>!~]=?)\s+", r"\1", wanted.strip()).split(" ")[0]

@@ -54,7 +54,7 @@ def listed(words: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | No
 
 
 def looked_for(codes: Iterable[CodeType], shipped: Data) -> list[str]:
-    """Return names and patterns in code that looks for files, if they match local files that are not shipped."""
+    """Return names and patterns that match unshipped files in this folder, from code that looks for files."""
     found: dict[str, None] = {}
     waiting = list(codes)
     while waiting:

@@ -70,7 +70,7 @@ class Part:
 
 @dataclass(slots=True)
 class Closure:
-    """Everything that some modules require on Lambda."""
+    """Everything that some modules, projects and requirements need on Lambda."""
 
     parts: dict[str, Part] = field(default_factory=dict)
     not_installed: dict[str, Requirement] = field(default_factory=dict)
@@ -168,7 +168,7 @@ def installed(name: str) -> Distribution | None:
     """Return the distribution of this name; None if it is not installed here."""
     try:
         return importlib.metadata.distribution(name)
-    except (importlib.metadata.PackageNotFoundError, ValueError):  # ValueError: the name is invalid
+    except (importlib.metadata.PackageNotFoundError, ValueError):  # ValueError: the name is empty
         return None
 
 
@@ -202,7 +202,7 @@ def _lists(distribution: Distribution, landmark: str) -> bool:
 
 
 def is_pure(distribution: Distribution) -> bool:
-    """Whether the installed files run on any platform: the wheel is universal, or nothing in it is compiled."""
+    """Whether the installed files run on any platform: no wheel tag names a platform, and nothing is compiled."""
     tags = [
         line.partition(":")[2].strip() for line in (text(distribution, "WHEEL") or "").splitlines() if "Tag:" in line
     ]

@@ -121,7 +121,7 @@ def _other_code(here: Mapping[str, Any], code: CodeType, body: list[ast.stmt], *
 
 
 def _other_values(module: ModuleType, code: CodeType, tree: ast.Module) -> bool:
-    """Whether a plain global or class attribute differs from its value in the file, or is not in the file."""
+    """Whether a global or class attribute has another plain value than in the file, or a global is not in the file."""
     here = vars(module)
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     if _unlike(here, tree.body, here, classes):
@@ -134,7 +134,7 @@ def _other_values(module: ModuleType, code: CodeType, tree: ast.Module) -> bool:
     known = {name for part in _all(code) for name in (*part.co_names, *part.co_varnames)}
     known |= {(node.asname or node.name).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.alias)}
     names = _globals(module)
-    # The notebook put these objects there.
+    # What is defined in the notebook was put there by the notebook.
     if any(isinstance(here[name], FunctionType | type) and here[name].__module__ == "__main__" for name in names):
         return True
     return any(not name.startswith("__") and name not in known for name in names)
@@ -186,7 +186,7 @@ def _stored(body: list[ast.stmt]) -> Iterator[str]:
 
 
 def _changed(node: ast.AST) -> ast.Name | None:
-    """The object that a statement modifies: an element or attribute of it, or through one of its methods."""
+    """The name of the object that a statement modifies: an element or attribute of it, or by one of its methods."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         node = node.value.func
     elif not isinstance(node, ast.Subscript | ast.Attribute) or isinstance(node.ctx, ast.Load):

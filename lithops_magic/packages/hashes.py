@@ -95,7 +95,7 @@ def read(files: Iterable[tuple[str, str]], configured: str) -> Hashes:
 
 
 def without_hashes(text: str) -> list[str]:
-    """Return a file's requirements without their hashes."""
+    """Return the requirements of a file that contains nothing but these and their hashes, without the hashes."""
     return [_OPTIONS.split(line, maxsplit=1)[0] for line in _lines(text)]
 
 

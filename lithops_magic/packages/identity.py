@@ -47,7 +47,7 @@ def _of_sources(need: Need, meaning: Callable[[bytes, str], bytes]) -> list[tupl
         return []
     with zipfile.ZipFile(io.BytesIO(need.sources)) as files:
         contents = [(name, files.read(name)) for name in files.namelist()]
-    # A file named like a module may also be read as data, unless the module is loaded.
+    # A file that is named like a module but not loaded as one may be data that are read.
     loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     code = {name for name, _ in contents for unit in need.own if str(unit.root / name) in loaded}
     code -= {name for name, _ in need.request.data}
@@ -58,7 +58,7 @@ def _of_sources(need: Need, meaning: Callable[[bytes, str], bytes]) -> list[tupl
 
 
 def goes_with(read: bytes, sent: bytes) -> bool:
-    """Whether an archive contains all files of another one unchanged; it may contain more."""
+    """Whether the archive `sent` contains all files of `read` unchanged; it may contain more."""
     here, there = _sums(read), _sums(sent)
     return here.items() <= there.items()
 
@@ -90,7 +90,7 @@ def _content_version(part: Part, _folder: str, _states: tuple[tuple[int, int, in
     edited = [
         (file.name, hashlib.sha256(file.path.read_bytes()).hexdigest()) for file in edited_files(part.distribution)
     ]
-    # A universal wheel is the same everywhere; other wheels are identified by version only if they come from an index.
+    # A wheel for any platform is the same everywhere; of the others, only those from an index are known by version.
     by_content = part.pure or is_from_files(part.distribution)
     told = [(file.name, file.digest) for file in files if by_content and ".dist-info/" not in file.name]
     unlisted = [

@@ -72,7 +72,7 @@ def _is_on(value: str) -> bool:
 
 
 def _own_files() -> Iterable[Path]:
-    """Yield uv's own configuration files, except a project's."""
+    """Yield the paths of uv's own configuration files, except a project's."""
     if sys.platform == "win32":
         yield from (
             Path(os.environ[name], "uv", "uv.toml") for name in ("APPDATA", "PROGRAMDATA") if name in os.environ
@@ -116,7 +116,7 @@ def _pip() -> dict[str, str]:
 
 
 def _pip_files() -> Iterator[Path]:
-    """Yield pip's configuration files by increasing precedence (pip's user guide)."""
+    """Yield the paths of pip's configuration files in order of increasing precedence (pip's user guide)."""
     given = os.environ.get("PIP_CONFIG_FILE")
     if given == os.devnull:
         return
@@ -159,7 +159,7 @@ def _translate(pip: dict[str, str]) -> Iterable[tuple[str, str]]:
         yield "UV_DEFAULT_INDEX", pip["index-url"]
     if "extra-index-url" in pip:
         # Like pip: all indexes count, not only the first that knows the name, and if several have the same version,
-        # the last one wins. uv's default is the first.
+        # the last one wins. In uv, the first one does.
         first = pip.get("index-url", _PYPI)
         others = [url for url in dict.fromkeys(pip["extra-index-url"].split()) if url != first]
         yield "UV_INDEX", " ".join(reversed(others))

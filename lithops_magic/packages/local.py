@@ -25,7 +25,7 @@ from lithops_magic.packages.modules import Unit, find_file, find_unit, is_compil
 from lithops_magic.packages.platform import Target
 
 LARGE = 2**20
-"""Size in bytes of files that take so long to compress that the result is cached."""
+"""Size in bytes from which files take so long to compress that the result is cached."""
 
 _MANY = 10_000
 """Maximum files behind a link that are counted on every run."""
@@ -115,7 +115,7 @@ def pack(units: Iterable[Unit], projects: Iterable[importlib.metadata.Distributi
     Raises
     ------
     PackageError
-        They exceed the size of a function.
+        They are larger than a function may be.
     """
     files: dict[str, Path | bytes] = dict(data)
     for unit in units:

@@ -107,7 +107,7 @@ def text(distribution: Distribution, name: str) -> str | None:
 
 
 def files_of(distribution: Distribution) -> tuple[InstalledFile, ...]:
-    """Return its shippable files, without bytecode, which Python can regenerate."""
+    """Return its shippable files, without bytecode that Python can regenerate."""
     folder = metadata_folder(distribution)
     if folder is None:
         return ()
@@ -146,7 +146,7 @@ def _is_generated(name: str, sources: set[str]) -> bool:
 
 
 def _recorded(distribution: Distribution) -> list[InstalledFile]:
-    """Read RECORD line by line, skipping invalid lines."""
+    """Read RECORD line by line, skipping lines without a usable path."""
     found = []
     root = Path(str(distribution.locate_file("")))
     for row in csv.reader((text(distribution, "RECORD") or "").splitlines()):

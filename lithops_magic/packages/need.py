@@ -30,7 +30,7 @@ _CONTAINERS = (list, tuple, set, frozenset, deque, dict, MappingView)
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A function's needs; the same layers meet equal needs."""
+    """A function's needs; equal needs are met by the same layers."""
 
     units: tuple[tuple[Unit, str], ...] = ()
     """Installed modules and packages, with the place of their import."""
@@ -65,7 +65,7 @@ class Need:
         Raises
         ------
         PackageError
-            A requirement cannot be shipped.
+            Something needed cannot be shipped.
         """
         names = dict.fromkeys((*reach.modules, *imports_of_code(reach.codes)), "used by the items")
         if not names.keys() - self.names:
@@ -91,7 +91,7 @@ def discover(reach: Reach, items: Iterable[Any], request: Request) -> Need:
     Raises
     ------
     PackageError
-        A requirement cannot be shipped.
+        Something needed cannot be shipped.
     """
     names = dict.fromkeys(imports_of_code(reach.codes), "imported by the function")
     names |= dict.fromkeys(reach.modules, "used by the function")
@@ -105,7 +105,7 @@ def need_of(names: Mapping[str, str], request: Request) -> Need:
     Raises
     ------
     PackageError
-        A requirement cannot be shipped.
+        Something needed cannot be shipped.
     """
     found = local.walk(names.items())
     units = [found.local[name] for name in sorted(found.local)]

@@ -12,7 +12,7 @@ STANDS_FOR = "lithops"
 READERS = f"{NAME}.data.inside"
 """Code that reads a job's items; it needs nothing that a sandbox lacks."""
 UNITS = (NAME, READERS)
-"""Parts that are shipped as a unit; the first contains only part of the package."""
+"""Parts that are each shipped as one unit; the first has only a small part of the package."""
 ALIAS = FOLDER / "lithops" / "alias" / f"{STANDS_FOR}.py"
 """Imports our module if a program says `import lithops`."""
 

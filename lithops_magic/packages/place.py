@@ -44,14 +44,14 @@ def check(size: int, packages: Sequence[Shipped], room: Room) -> None:
     """
     in_layers = room.layers and size + WORKER <= LARGEST
     if not in_layers and size + LEFT > room.tmp * 2**20:
-        # Compressed, they take hardly more than half of that.
+        # Compressed, they take hardly more than half of their size.
         raise PackageError(_too_large(size, packages, size + size // 2 + LEFT, room))
 
 
 def place(built: Iterable[Layer], room: Room) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
     """Return the layers, and the archives for S3.
 
-    AWS limits the total size of a function and its layers, so many small layers hold no more than one.
+    AWS limits the total size of a function and its layers, so that many small layers hold no more than one large layer.
 
     Raises
     ------

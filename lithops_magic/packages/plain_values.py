@@ -45,7 +45,7 @@ def value_of(node: ast.expr, names: Mapping[str, Any], classes: Mapping[str, ast
 
 
 def look(value: Any) -> str:
-    """Return a text that distinguishes values, independent of the order of sets.
+    """Return a text that distinguishes a value from others, independent of the order of sets.
 
     Raises
     ------

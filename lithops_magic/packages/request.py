@@ -27,7 +27,7 @@ _INCLUDED = re.compile(rb"^\s*(?:-[rc]\s*=?|--(?:requirements?|constraints?)[ =]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to ship besides, or instead of, the detected needs; hashable by the contents of files."""
+    """What to ship besides, or instead of, the detected needs; hashable, with files by their contents."""
 
     nothing: bool = False
     """Ship no distributions at all, not even detected ones."""

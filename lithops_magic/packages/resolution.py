@@ -33,7 +33,7 @@ class Resolution:
     """Contents of a layer."""
 
     copied: tuple[Part, ...] = ()
-    """Pure distributions, copied from their installed files."""
+    """Distributions that are copied as they are installed here."""
     fetched: dict[str, str] = field(default_factory=dict)
     """Exact requirements by name."""
     unchanged: tuple[Part, ...] = ()

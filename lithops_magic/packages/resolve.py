@@ -135,7 +135,7 @@ class _Resolver:
         return f" Write `{names[1]} @ {without_password(url)}`." if names and url else ""
 
     def _nearest(self) -> str:
-        """List the available versions closest to one that the user pins and that does not exist."""
+        """List, for versions that the user pins and that are unavailable, the closest available ones."""
         found = []
         for text in self._request.requirements:
             requirement = Requirement(text)
@@ -185,7 +185,7 @@ class _Resolver:
         Raises
         ------
         PackageError
-            It was not installed from an index.
+            The index does not have the file that was installed.
         """
         url, sha256 = str(direct_url(part.distribution).get("url", "")), archive_hash(part.distribution)
         if not url or (sha256 and self._uv.has(part.pin, sha256)):
@@ -197,7 +197,7 @@ class _Resolver:
         )
 
     def _halves(self, moved: Container[str], fixed: Container[str]) -> list[Part]:
-        """Return pure parts that are pinned to a version without a build, and change together with it.
+        """Return the pure parts that require a part whose version has no build, and move with it.
 
         Leaves out parts that no index has, whose name could be anyone's there.
         """
@@ -286,7 +286,7 @@ def _without_notebook(asked: Container[str]) -> list[str]:
 
 
 def _demands(pure: Iterable[Part], uv: Uv) -> Iterator[str]:
-    """Yield pure parts' requirements on other parts as constraints, which cannot have extras."""
+    """Yield pure parts' requirements on other packages as constraints, which cannot have extras."""
     environment = uv.target.environment()
     for part in pure:
         for requirement in requires_of(part.distribution):

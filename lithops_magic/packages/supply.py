@@ -45,7 +45,7 @@ class Supply:
     archives: tuple[Layer, ...] = ()
     """Archives for S3 that are too large for layers."""
     parts: tuple[Part, ...] = ()
-    """The installed distributions it needs, if known."""
+    """The installed distributions it needs, as far as they are known."""
     refused: str = ""
     """What it would be given in addition and why it is not, as a sentence."""
 
@@ -143,7 +143,7 @@ def _split(request: Request) -> tuple[Request, list[Requirement]]:
         if here is None or requirement.url or not _fulfils(here, requirement):
             given.append(text)
         elif canonicalize_name(requirement.name) in PROVIDED | NOT_SHIPPED:
-            # Otherwise, Lambda's own version would be used.
+            # Otherwise, it would be left out.
             requirement.specifier = SpecifierSet(f"=={version_of(here)}")
             given.append(str(requirement))
         else:

@@ -27,7 +27,7 @@ _FORMULAS = {
 _READ = _QUERIES | _EXPRESSIONS | _FORMULAS
 
 _DATA = {"numpy", "pandas", "polars", "pyarrow", "duckdb", "geopandas", "xarray"}
-"""Packages whose types such a string may refer to."""
+"""Packages whose types a value may have that such a string names."""
 _PLAIN = (bool, int, float, complex, str)
 _CODE = (FunctionType, BuiltinFunctionType, ModuleType, type)
 _PYTHONS = {"eval", "exec"}

@@ -33,7 +33,7 @@ def refuse_old(uv: Uv, differences: Sequence[Difference]) -> None:
 def refuse_other_majors(uv: Uv, differences: Sequence[Difference], used: Container[str]) -> None:
     """Refuse another major version of packages that the function uses directly, unless the user requests it.
 
-    Indirect dependencies may have another major version, if the package that requires them allows it.
+    Indirect dependencies may have another major version, because the package that requires them allows it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Runs uv, which finds and unpacks wheels for Lambda's platform on any machine."""
+"""Runs uv, which, on any machine, finds and unpacks wheels for Lambda's platform."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Uv:
     ) -> Resolved:
         """Return versions that satisfy `requirements` and, unless `alone`, their dependencies.
 
-        A distribution without any wheel is taken as source, unless it is named in `compiled`.
+        A distribution without a wheel in any version is taken as source, unless it is named in `compiled`.
 
         Raises
         ------
@@ -157,7 +157,7 @@ class Uv:
         _run([*options, "-r", "-"], "\n".join(hashes.lines(pins)), notify)
 
     def build(self, pins: Mapping[str, str], hashes: Hashes, folder: Path, notify: Callable[[str], None]) -> None:
-        """Build exactly these source distributions, given by name, on this machine, and unpack them into `folder`.
+        """Build exactly these requirements, by name, from source on this machine, and unpack them into `folder`.
 
         Raises
         ------

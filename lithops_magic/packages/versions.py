@@ -8,7 +8,7 @@ from packaging.version import InvalidVersion, Version
 from lithops_magic.packages.distributions import Part
 
 FIRST_YEAR = 1990
-"""First numbers above this are years."""
+"""A version whose first number is at least this starts with a year."""
 
 
 def public(part: Part) -> str:
