@@ -256,7 +256,7 @@ class Rescue:
         self._watch = Watch(place, timeout) if place else None
 
     def takes(self, tasks: Collection[int], sent_at: float, outcome: Outcome, deliver: Done) -> bool:
-        """Whether to keep waiting for an invocation; `deliver` is then called with what is found, or with an `Unkept`."""
+        """Whether to keep waiting for an invocation: `deliver` is called with what is found, else with an `Unkept`."""
         if self._watch is None or not isinstance(outcome, Ambiguous) or isinstance(outcome, Unkept):
             return False
         if time.monotonic() - sent_at < self._after:
