@@ -71,7 +71,7 @@ class DetachedBackend:
     ----------
     job, function, items, journal
         The job and its parts.
-    retries, retry_errors
+    options
         What the user asked for; Lambda does the retrying, not the job's scheduler.
     backend
         Sends asynchronous invocations.

@@ -33,7 +33,7 @@ Begin = tuple[Callable[..., object], tuple[Any, ...]]
 INLINE = 16_384
 """Maximum bytes of a function that is sent with each of its calls."""
 BROKEN = "The initializer failed in a sandbox"
-"""Prefix of the error of every call in that sandbox."""
+"""Prefix of the error of every call in a sandbox where it failed."""
 _pickling = threading.Lock()
 """Process-wide lock: which modules are pickled by value is global state."""
 if hasattr(os, "register_at_fork"):
