@@ -47,8 +47,8 @@ def attach(
     """Return the result of a job that another process started, or this one.
 
     Finished tasks are available immediately. While another process still runs the job, its results arrive as they are
-    recorded; if no process runs it, invocations still in flight deliver only what they kept in S3. A detached job
-    simply continues.
+    recorded; if no process runs it, invocations still in flight deliver a result only if they take long enough to keep
+    it in S3. A detached job simply continues.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ class _Attached:
         return plural(self._recall.damaged, "record")
 
     def _why_incomplete(self, first: int) -> str:
-        """Explain why the item count is incomplete."""
+        """Explain why only the first `first` items are known."""
         if self._folder.state().full:
             why = f"it reached its {journal.LIMIT // 1_000_000} MB."
         elif self._recall.damaged:

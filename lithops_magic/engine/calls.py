@@ -274,5 +274,5 @@ class Stream:
             call.future.set_running_or_notify_cancel()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until all calls have completed."""
+        """Wait until the stream is over; return whether it is."""
         return self.job.ended.wait(timeout)

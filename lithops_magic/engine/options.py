@@ -102,7 +102,7 @@ class MapOptions:
 
     @property
     def keeping(self) -> dict[str, list[str]]:
-        """What a worker must know to keep outcomes in S3: the first one is final, so it must not be retryable."""
+        """What a worker must know to keep outcomes in S3: the first one is final, so it must not be a retried error."""
         return {"again": ["error"]} if self.retry_errors else {}
 
     def applied_to(self, settings: Settings) -> Settings:

@@ -46,7 +46,7 @@ class Allowance:
     most
         Upper bound on invocations in flight.
     copies
-        Number of deployed copies of the function.
+        Number of times the function is deployed.
     """
 
     def __init__(self, most: int, copies: int = 1) -> None:
@@ -131,7 +131,7 @@ class Allowance:
     def throttled(
         self, copies: FunctionCopy | None, now: float, retry_after: float | None = None, *, full: bool = False
     ) -> None:
-        """AWS refused an invocation to one of `copies`; None if it would have refused every copy."""
+        """AWS refused an invocation of the copy `copies`; None if it would have refused any other copy's as well."""
         self._troubled = True
         in_flight = self.in_flight
         for copy in self._copies if copies is None else [copies]:

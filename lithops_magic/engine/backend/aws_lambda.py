@@ -129,7 +129,7 @@ class LambdaBackend:
         )
 
     def _copies(self) -> int:
-        """Return how many copies of the function to deploy, limited by the number of possible connections."""
+        """Return how many times to deploy the function, limited by the number of possible connections."""
         from lithops_magic.aws.invoke import sender as invoke
 
         copies = wanted(self._workers, self._tasks)

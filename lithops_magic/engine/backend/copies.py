@@ -1,4 +1,4 @@
-"""How many copies of a job's function to deploy: AWS limits how fast each function scales, whatever it runs."""
+"""How many times to deploy a job's function: AWS limits how fast each function scales, whatever it runs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import math
 from lithops_magic.engine.backend import limiter
 
 MOST = 30
-"""Maximum copies: one process cannot look after more than thirty thousand sandboxes at once."""
+"""Maximum functions: thirty thousand sandboxes at once are more than one process can look after."""
 
 
 def wanted(workers: int | None, tasks: int | None) -> int:
-    """Return how many copies are worthwhile for a job.
+    """Return how many functions are worthwhile for a job.
 
     Parameters
     ----------

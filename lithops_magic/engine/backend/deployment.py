@@ -62,7 +62,7 @@ def deploy(
     workers
         Concurrent invocations requested by the user; None uses what the account allows.
     copies
-        How many copies to deploy if the account's concurrency makes them worthwhile.
+        How many times to deploy it if the account's concurrency makes that worthwhile.
     afresh
         Whether resources known from an earlier process may be gone.
 

@@ -44,7 +44,7 @@ def _sources(package: str, folder: Traversable) -> dict[str, bytes]:
 
 
 def _compiled(package: str, folder: Traversable) -> dict[str, bytes]:
-    """Compile large modules, if the function's Python is the same as ours: a sandbox cannot cache bytecode."""
+    """Compile large modules for our Python, which the function has, too: a sandbox cannot cache bytecode."""
     return {f"{name}c": _compile(source, name) for name, source in _sources(package, folder).items()}
 
 

@@ -32,8 +32,8 @@ from lithops_magic.packages import Need
 AT_ONCE = 64
 """Events in transit at the same time."""
 TRIES = 12
-"""Attempts to send an event, spread over at least 20 s, when it is unknown whether AWS received it: the worker runs a
-duplicate only once."""
+"""Attempts to send an event, spread over at least 20 s, when it is unknown whether AWS received it: the worker runs an
+event only once, however often it arrives."""
 RUNS = 3
 """Deliveries of an event that fails: Lambda's default."""
 
@@ -71,7 +71,7 @@ class DetachedBackend:
     ----------
     job, function, items, journal
         The job and its parts.
-    retries, retry_errors
+    options
         What the user asked for; Lambda does the retrying, not the job's scheduler.
     backend
         Sends asynchronous invocations.

@@ -58,7 +58,7 @@ class Plan:
 
     @property
     def functions(self) -> int:
-        """How many copies of the function are deployed, if the account's concurrency makes them worthwhile."""
+        """How many times the function is deployed, if the account's concurrency makes that worthwhile."""
         return copies.wanted(self.workers, self.items)
 
     @property

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lithops_magic.packages import Need
 
 UNLIMITED = 1_000_000_000
-"""Concurrent invocations if none is sent."""
+"""Limit of concurrent invocations where none is sent."""
 
 
 class Sender(Protocol):

@@ -57,9 +57,9 @@ class Limiter:
         self.most = max(1, most)
         self._limit = float(min(self.most, BURST))
         self._least = 1.0
-        """Factor by which a burst of throttles lowers the limit when AWS's capacity is unknown."""
+        """The limit after a burst of throttles if AWS's capacity is unknown."""
         self._held = 0
-        """Invocations that AWS accepted most recently, if known."""
+        """How many of the invocations in flight at the last sending AWS accepted, as far as is known."""
         self._grown_at = 0.0
         """Up to when time has been counted as growth; lies in the future after a throttle."""
         self.disturbed = False
@@ -120,12 +120,12 @@ class Limiter:
         ----------
         now
             Monotonic seconds.
-        Seconds to wait, if AWS says so.
-            Seconds to wait, where AWS says so.
-        Whether AWS has no more sandboxes, as opposed to being asked too fast.
-            Whether it has no sandbox for more, rather than being asked too fast.
+        retry_after
+            Seconds to wait, if AWS says so.
+        full
+            Whether AWS has no more sandboxes, as opposed to being asked too fast.
         others
-            Whether other functions of this job have invocations in flight: then this one may have none.
+            Whether other functions of this job have invocations in flight: then this one's limit may drop to 0.
         """
         if self._throttled_since is None:
             self._throttled_since = now

@@ -30,7 +30,7 @@ def follow(job: Job, settings: Settings) -> Iterator[tuple[str, str]]:
     Raises
     ------
     AwsError
-        For example, the logs may not be read.
+        For example, reading the logs is not allowed.
     """
     told: Counter[str] = Counter()
     if not job.over:

@@ -63,7 +63,7 @@ class Replay:
     sender
         Invokes the function.
     rest
-        Handles requests with unknown outcome: the request, where to answer, and, if it was sent before, why.
+        Handles requests with unknown outcome: the request, whom to answer, and why it is unknown if it was sent before.
     why_left
         Why tasks are left unfinished, and what to do about it.
     """
@@ -214,7 +214,7 @@ class ReplayBackend:
     endpoint
         Connects to the function, or stands in for it if nothing will be sent.
     rest
-        Handles requests with unknown outcome: the request, where to answer, and, if it was sent before, why.
+        Handles requests with unknown outcome: the request, whom to answer, and why it is unknown if it was sent before.
     why_left
         Why tasks are left unfinished, and what to do about it.
     seconds

@@ -11,7 +11,7 @@ _LINE = 13
 TYPES = frozenset({"__future__", "collections.abc", "types", "typing"})
 """Modules that are imported mostly for annotations and whose import has no side effects."""
 _LEVEL = 4
-"""Whitespace."""
+"""Spaces per indentation level in the sources."""
 _LONGEST = 8
 """Maximum number of instructions that one entry covers."""
 

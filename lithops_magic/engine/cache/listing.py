@@ -36,10 +36,10 @@ class CachedFunction:
     until: float
     """When S3 deletes the latest value."""
     prefixes: tuple[str, ...] = field(repr=False)
-    """Key prefix of its objects."""
+    """Key prefixes of its objects."""
 
     def answers(self, name: str) -> bool:
-        """Whether a user may mean it: `name` is a prefix of its key, or part of its label."""
+        """Whether a user may mean it: `name` is a prefix of its name, or part of its label or description."""
         return self.name.startswith(name) or name in self.label or name in self.about
 
 

@@ -187,7 +187,7 @@ class Meaning:
 
 
 def _ordered(values: Iterable[Any]) -> list[Any]:
-    """Return a set's elements in an order that depends only on their values."""
+    """Return a set's elements in the order that a program sees, or sorted if that order differs between processes."""
     found = list(values)
     if all(type(value) in _HASHED_AT_RANDOM for value in found):
         return sorted(found, key=lambda value: (type(value).__name__, value))

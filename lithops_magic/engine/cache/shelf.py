@@ -90,7 +90,7 @@ class Shelf:
         return len(self._entries)
 
     def load(self) -> int:
-        """Read the indexes, and return how many of them were tampered with.
+        """Read the indexes, and return how many of them are unusable: gone, or not what was written.
 
         Raises
         ------
@@ -105,7 +105,7 @@ class Shelf:
             if each.modified > oldest
         ]
         damaged = 0
-        # The first writer wins for every reader: the last update counts, so the latest index is read first.
+        # The first writer wins for every reader: the last update counts, so the oldest index comes last.
         found.sort(reverse=True)
         for (_, _, days, _), content in zip(
             found, self._pool.map(self._read, [each for *_, each in found]), strict=True

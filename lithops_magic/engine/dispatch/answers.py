@@ -22,7 +22,7 @@ class Spoilt(Ambiguous):
 
 
 class Foreign(Spoilt):
-    """A reply to this request that the function did not write."""
+    """A reply that is not the function's own reply to this request."""
 
     __slots__ = ()
 
@@ -49,7 +49,7 @@ class Answer:
 
     @property
     def foreign(self) -> bool:
-        """Whether it was forged."""
+        """Whether it is not the function's own reply to the request."""
         return isinstance(self.outcome, Foreign)
 
 

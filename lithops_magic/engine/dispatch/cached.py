@@ -72,7 +72,7 @@ class Uncached:
         """A message was received: count it down."""
 
     def charged(self, task: Task, bill: Bill) -> None:
-        """Record duration and cost of a task."""
+        """Record the duration and cost of a task."""
 
     def keep(self, task: Task, container: bytes, log: str) -> None:
         """Add a task's value to the cache."""
@@ -183,7 +183,7 @@ class Cached(Uncached):
             self._say(message.problem, f"{len(message.missed)} of its values are computed")
 
     def charged(self, task: Task, bill: Bill) -> None:
-        """Add up duration and cost of a task, over all its attempts."""
+        """Record the duration of a task's latest attempt, and its cost over all attempts."""
         if known := self._misses.get(task.index):
             _, seconds = bill.runs.get(task.index, (0.0, bill.event.task_seconds))
             self._misses[task.index] = (known[0], seconds, known[2] + bill.cost(task.index))

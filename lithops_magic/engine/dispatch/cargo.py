@@ -14,7 +14,7 @@ class Cargo:
     Parameters
     ----------
     need
-        What the function needs, and the items that could be inspected in advance.
+        What the function and the items that could be inspected in advance need.
     """
 
     def __init__(self, need: Need) -> None:
@@ -25,7 +25,7 @@ class Cargo:
         self._drawn: set[tuple[int, int]] | None = set()
 
     def shares(self, prepared: Prepared) -> bool:
-        """Whether an item shares a random generator with another one; true only once."""
+        """Whether an item has the same random generator in the same state as another one; true only once."""
         if self._drawn is None or not prepared.drawn:
             return False
         shared = not self._drawn.isdisjoint(prepared.drawn)

@@ -47,7 +47,7 @@ class Chunks:
     def __init__(self, fixed: int | None, room: int, processes: int = 1) -> None:
         self._fixed = fixed
         self.room = room
-        """Set once the size of a request's head is known."""
+        """Set as soon as the size of a request's head is known."""
         self._processes = processes
         self._seconds: float | None = None
         self._reply_bytes = 0.0
@@ -127,7 +127,7 @@ class Paces:
         self._kinds: dict[Hashable, Chunks] = {}
         self._latest: Hashable = None
         self.room = room
-        """Set once the size of a request's head is known."""
+        """Set as soon as the size of a request's head is known."""
 
     @property
     def latest(self) -> Chunks:

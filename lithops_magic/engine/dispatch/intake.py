@@ -67,7 +67,7 @@ class Intake:
         versions: Versions,
     ) -> None:
         self.requests = Requests(b"")
-        """Of the function as last placed."""
+        """Builds requests for the function as last placed."""
         self._job = job
         self._function = function
         self._source = source

@@ -81,7 +81,7 @@ class Items:
         """Their number if known; an iterable may misreport its own."""
         self.iterator = _iterate(items if self.owned is None else self.owned)
         self.complete = self.owned is not None and error is None
-        """Whether all of them are here, and none raised."""
+        """Whether all of them are here, and nothing was raised before the last one."""
         if error is not None:
             self.iterator = _ending(self.iterator, error)
 
@@ -141,7 +141,7 @@ class Source:
     waits
         Whether the thread that creates the source will `serve` it.
     name
-        Returns the cache key of an item's value; None if nothing does.
+        Returns the cache key of an item's value; None if values are not cached.
     """
 
     def __init__(
@@ -238,7 +238,7 @@ class Source:
             for item in itertools.islice(self._items, wanted):
                 self._ready.append(self._taken(item))
                 wanted -= 1
-                # Announce at once, since a slow iterator's next item may be hours away, but only once per batch.
+                # At once: the next item of a slow iterator may be hours away. Only once for all items not yet taken.
                 if not self._announced:
                     self._announced = True
                     self._deliver(Pulled())

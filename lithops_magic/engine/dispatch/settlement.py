@@ -36,7 +36,7 @@ LEFT = (
     "tasks left this running: {}. It ends when another job starts, and its output is in no task's log: wait for it "
     "in the task that starts it"
 )
-"""Notes already given to the user: each once per job."""
+"""What the user is told, once per job."""
 
 
 class Referee:

@@ -48,5 +48,5 @@ class Stragglers:
 
 
 def _most(tasks: int) -> float:
-    """How many medians an invocation may take: tasks add up linearly, their spread only by its square root."""
+    """How many medians an invocation may take: durations add up, their spread grows only with the square root."""
     return tasks + (FACTOR - 1) * math.sqrt(tasks)

@@ -109,7 +109,7 @@ class Supplements:
         if asker == "__main__" or (unit is not None and unit.kind == "local"):
             return ""
         owner, top = self._distribution(asker), name.partition(".")[0]
-        # It uses here what both are loaded of; what only tasks load would find its optional parts here, too.
+        # A library that is loaded here uses only what is loaded, too; one that only tasks load would find it here.
         uses = top in sys.modules or asker.partition(".")[0] not in sys.modules
         here = installed(owner) if owner and owner not in _NEVER and uses else None
         wanted = self._distribution(name)
@@ -120,7 +120,7 @@ class Supplements:
         return None
 
     def _may_lack(self, name: str, found: str) -> bool:
-        """Whether a distribution can be missing: if the package around a module was found, it is there already."""
+        """Whether a distribution can be added; if the package around a module was found, it is there already."""
         return found not in _NEVER and self._distribution(name.rpartition(".")[0]) != found
 
     def _distribution(self, name: str) -> str:

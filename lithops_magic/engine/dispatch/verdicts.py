@@ -98,7 +98,7 @@ class _Circumstances:
     limits: Limits
     name_code: Callable[[str], str]
     used: int | None
-    """Memory limit in MB."""
+    """Peak memory in MB."""
 
 
 def judge(

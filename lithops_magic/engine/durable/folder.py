@@ -183,7 +183,7 @@ class JobFolder:
         self.write("state", lines.encode(asdict(state)))
 
     def lock(self, patience: float | None = None) -> bool:
-        """Mark the job as run by this process for as long as it lives; False if another one runs it."""
+        """Mark the job as run by this process for as long as it lives; False if it is being run already."""
         if self.owned:
             return True
         try:

@@ -123,7 +123,7 @@ class Recall:
         return answered
 
     def wait(self, seconds: float) -> bool:
-        """Wait for news unless the journal has ended; return whether there may be more."""
+        """Wait for `seconds`, or until the journal has ended; return whether it may still grow."""
         with self._changed:
             self._changed.wait_for(lambda: not self._live, seconds)
             return self._live
@@ -231,7 +231,7 @@ def _items(record: records.ItemSlice) -> dict[int, Any]:
     """Return a record's items by index."""
     try:
         found = packing.loads(record.container)
-    except Exception as error:  # a class may be gone, or the pickle be from another Python
+    except Exception as error:  # a class may be gone, or the pickle may be from another Python
         found = [_Unsendable(f"it cannot be unpickled here: {type(error).__name__}: {error}")] * record.count
     items = dict(enumerate(found, record.start))
     return items | {record.start + place: _Unsendable(text) for place, text in record.unsendable.items()}

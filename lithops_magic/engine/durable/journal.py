@@ -1,8 +1,8 @@
 """Records a job that runs long enough, so that another process can continue it. Never slows down the job.
 
 The job's scheduler only notes records; the journal's own thread writes them, every `PERIOD`. The exception is a job
-whose tasks must not run twice: its scheduler writes each record before sending the invocation. Records are lost only
-if the process is killed within `PERIOD`; whatever the state file reports is in the journal already.
+whose tasks must not run twice: its scheduler writes each record before sending the invocation. A noted
+record is lost only if the process is killed within `PERIOD`; whatever the state file reports is in the journal already.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import LithopsMagicError, MisuseError
 
 AFTER = 2.0
-"""Seconds before a job is worth a folder, and before an invocation is worth objects in S3."""
+"""Seconds that a job must run to be worth a folder, and an invocation for its job to be worth objects in S3."""
 PERIOD = 0.25
 """Seconds between writes: what a killed process loses at most."""
 LIMIT = 256_000_000

@@ -256,7 +256,7 @@ class Rescue:
         self._watch = Watch(place, timeout) if place else None
 
     def takes(self, tasks: Collection[int], sent_at: float, outcome: Outcome, deliver: Done) -> bool:
-        """Whether to keep waiting for an invocation: `deliver` then gets the kept results, or that there are none."""
+        """Whether to keep waiting for an invocation: `deliver` is called with what is found, else with an `Unkept`."""
         if self._watch is None or not isinstance(outcome, Ambiguous) or isinstance(outcome, Unkept):
             return False
         if time.monotonic() - sent_at < self._after:

@@ -39,7 +39,7 @@ class TaskStats:
     """Whether it caused a cold start."""
     sandbox: str = ""
     attempts: int = 0
-    """How often it was sent, not counting when another task kept it from running."""
+    """How often it was sent, not counting when it did not run or had no result of its own."""
     max_memory_mb: int = 0
     """Peak memory of its last invocation."""
     memory_mb: int = 0

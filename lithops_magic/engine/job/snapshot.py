@@ -127,7 +127,7 @@ class Snapshot:
         return self.cost + self.request_cost
 
     def rerun(self, done: int, now: float) -> Snapshot:
-        """Return a job over the same tasks that starts at `now` with `done` of them; costs and counters continue."""
+        """Return a job over the same tasks that starts at `now` with `done` of them done; costs and times continue."""
         before = self.at(now)
         return replace(
             before,

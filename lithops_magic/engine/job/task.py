@@ -29,7 +29,7 @@ class Task:
         self.index = index
         self.item = item
         self.kind: Hashable = None
-        """Only tasks of the same kind share an invocation: they are expected to take about as long."""
+        """Only tasks of the same kind share an invocation: they are expected to take about equally long."""
         self.fragment = b""
         """The task as encoded in a request."""
         self.alone = False

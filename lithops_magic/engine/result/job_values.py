@@ -102,8 +102,8 @@ class JobValues(Waiting, Sequence[R]):
 
         Parameters
         ----------
-        Maximum seconds to wait; None waits for the end.
-            Seconds to wait at most; None waits for the end.
+        timeout
+            Maximum seconds to wait; None waits for the end.
 
         Raises
         ------

@@ -82,7 +82,7 @@ class MapResult(JobValues[R]):
         Returns
         -------
         bool
-            Whether that stopped the job; False if it was over already.
+            Whether that stopped anything; False if everything was over already.
         """
         stopped = super().cancel()
         if self._reduction is not None:
@@ -234,7 +234,7 @@ class MapResult(JobValues[R]):
             "timeline" of the sandboxes, "histogram" of the durations, "concurrency" over time, "cost" by task, or
             "overview" of all four.
         path
-            File to write the plot to; its suffix, such as .png or .svg, determines the format.
+            File to write the plot to as well; its suffix, such as .png or .svg, determines the format.
 
         Raises
         ------

@@ -81,7 +81,7 @@ def function_and_item(job: Job, index: int) -> tuple[Callable[..., Any], Any]:
 
 
 def followed(job: Job) -> Iterable[tuple[str, str]]:
-    """Return an iterable over the output of the running tasks of `job`.
+    """Return an iterable over what the tasks of `job` print, as they print it.
 
     Raises
     ------

@@ -22,7 +22,7 @@ _jobs: weakref.WeakSet[Job] = weakref.WeakSet()
 
 
 def install() -> None:
-    """Hide our frames from the traceback of an error of ours that ends a script, unless it has its own excepthook."""
+    """Hide our frames in the traceback of an error of ours that ends a script, unless the script has an excepthook."""
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = _show
 

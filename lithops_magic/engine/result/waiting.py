@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from lithops_magic.engine.job.job import Job
 
-# Signals are handled only between waits, and an interrupt should take effect within a tenth of a second.
+# Signals are handled only between waits, and an interrupt must be noticed within a tenth of a second.
 TICK = 0.1
 
 

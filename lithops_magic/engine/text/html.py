@@ -29,7 +29,7 @@ def table(
     headings
         Column titles.
     rows
-        Their cells.
+        The cells of each row.
     right
         Indices of right-aligned columns.
     tight

@@ -18,7 +18,7 @@ _OPENING = {"(": ")", "[": "]", "{": "}", "<": ">"}
 
 
 def glance(value: object, width: int = 60) -> str:
-    """Return a repr of at most about `width` characters in one line; never raises, and balances its brackets."""
+    """Return a repr of at most about `width` characters in one line; never raises, and closes what it opens."""
     try:
         return " ".join(_Glance(width).repr(value).split())
     except BaseException as error:  # a value's own repr may do anything, and a result must always display

@@ -134,7 +134,7 @@ def at_its_line(error: TaskError) -> TaskError:
 
 
 def _stand_in(frame: RemoteFrame) -> TracebackType | None:
-    """Return a local frame for a line of code that failed elsewhere, with its variables."""
+    """Return a frame in this process for a line of code that failed elsewhere, with that frame's variables."""
     at = {"lineno": frame.line, "end_lineno": frame.line, "col_offset": -1, "end_col_offset": -1}
     one, zero = (ast.Constant(number, None, **at) for number in (1, 0))
     failure = ast.BinOp(one, ast.Div(), zero, **at)
@@ -180,7 +180,7 @@ def _parts(traceback: RemoteTraceback, name_code: NameCode) -> Iterator[str]:
 
 
 def _variables(frame: RemoteFrame) -> list[str]:
-    """Yield the variables of the user's code; names that are not identifiers are ours."""
+    """Return the variables of the user's code; names that are not identifiers are ours."""
     found = frame.locals if frame.own else {}
     return [f"      {name} = {' '.join(value.split())}" for name, value in found.items() if name.isidentifier()]
 

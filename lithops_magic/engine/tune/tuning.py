@@ -62,9 +62,9 @@ class Estimate:
     usd: float
     low: float
     high: float
-    """95 % confidence interval, provided the measured items are representative."""
+    """`low` and `high` bound the 95 % confidence interval, provided the measured items are representative."""
     measured: int
-    """Number of items."""
+    """Number of items measured."""
 
     @classmethod
     def of(cls, costs: Sequence[float], tasks: int) -> Estimate:
@@ -90,7 +90,7 @@ class Tuning:
     base: Size
     """The configured size."""
     items: int
-    """The measured items."""
+    """Number of measured items."""
     total: int | None = None
     """Number of items in the job; None if they come from an iterator."""
     spent: float = 0.0

@@ -33,7 +33,7 @@ Begin = tuple[Callable[..., object], tuple[Any, ...]]
 INLINE = 16_384
 """Maximum bytes of a function that is sent with each of its calls."""
 BROKEN = "The initializer failed in a sandbox"
-"""Prefix of the error of every later call in that sandbox."""
+"""Prefix of the error of every call in a sandbox where it failed."""
 _pickling = threading.Lock()
 """Process-wide lock: which modules are pickled by value is global state."""
 if hasattr(os, "register_at_fork"):
@@ -45,9 +45,9 @@ class Call(Prepared):
     """A call that is ready to be sent."""
 
     name: str = ""
-    """The function's digest."""
+    """The function's name."""
     kind: str = ""
-    """Calls of the same kind are expected to take about as long."""
+    """Calls of the same kind are expected to take about equally long."""
     future: Future[Any] = field(default_factory=Future)
     """Receives the outcome."""
 

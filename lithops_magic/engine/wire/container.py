@@ -15,9 +15,9 @@ from lithops_magic.worker import packing
 from lithops_magic.worker.packing import HERE, PARTS, PARTS_HEAD, RUN, SIZES
 
 PIECE = 1_000_000
-"""Minimum bytes of a part that becomes a separate object."""
+"""Bytes from which a part is a separate object on its own."""
 CRUMB = 16_384
-"""Maximum bytes of remaining parts that are sent inline."""
+"""Maximum bytes of leftover parts that are sent with the rest."""
 
 Sizes = Sequence[tuple[int, int]]
 
@@ -127,7 +127,7 @@ def _hash(run: Iterable[bytes]) -> bytes:
 
 
 def _stream(pickles: Sequence[Sequence[bytes]]) -> Iterator[bytes]:
-    """Yield what was written; small pieces are merged, except for large pickles and the last one."""
+    """Yield what was written, small pieces merged, but those of large pickles and of the last not with any others."""
     runs: list[list[bytes]] = [[]]
     for pieces in pickles:
         if pieces is pickles[-1] or sum(map(len, pieces)) >= PIECE:

@@ -31,7 +31,7 @@ EVENT_LIMIT = 1_048_576
 NAME = 16
 """Characters in a request's name."""
 _LUGGAGE = ("imports", "versions", "rc", "sources")
-"""Fields of a request for packages and modules, and how they are set."""
+"""Fields of a request that concern packages and modules, and how those are set."""
 _TASKS = b'","tasks":['
 ALWAYS_INLINE = 16_384
 """Bytes of a function always sent inline: under 2 ms on a 100 Mbit/s link, less than the overhead of an invocation."""
@@ -217,7 +217,7 @@ def _reason(function: Callable[[Any], Any], error: Exception) -> str:
 
 
 def _luggage(need: packages.Need) -> dict[str, Any]:
-    """Return the fields of a request for packages and modules."""
+    """Return the fields of a request that concern packages and modules."""
     luggage: dict[str, Any] = {}
     if need.imports:
         luggage["imports"] = need.imports
@@ -226,7 +226,7 @@ def _luggage(need: packages.Need) -> dict[str, Any]:
     if style := drawing_style(need.imports):
         luggage["rc"] = style
     if need.sources and not need.layered:
-        # Larger data come from S3.
+        # Sources too large to be inline come from S3.
         data = {"data": base64.b64encode(need.sources).decode()} if need.inline else {}
         works_there = {"cwd": True} if need.request.data else {}
         luggage["sources"] = {"sha256": hashlib.sha256(need.sources).hexdigest(), **data, **works_there}

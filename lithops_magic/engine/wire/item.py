@@ -43,7 +43,7 @@ class Prepared:
     container: bytes = field(default=b"", repr=False)
     """As packed in this process."""
     reach: packages.Reach | None = field(default=None, repr=False)
-    """What it needs to be unpickled; None if nothing, or if unknown."""
+    """What it needs where it is unpickled; None if nothing, or if unknown."""
     drawn: tuple[tuple[int, int], ...] = field(default=(), repr=False)
     """The random generators in it, with their states."""
 

@@ -73,7 +73,7 @@ def _pack(function: object, items: Iterable[Any], request: Request) -> Luggage:
 
 
 def _dump(function: object) -> tuple[list[list[bytes]], list[memoryview], Reach]:
-    """Pickle a function; what it captures comes first, separately, if it is large apart from its buffers."""
+    """Pickle a function, after its captures if these are large even without the pieces stored separately anyway."""
     dumped = _dump_each([function])
     if sum(len(piece) for piece in dumped[0][0] if len(piece) < PIECE) < PIECE:
         return dumped

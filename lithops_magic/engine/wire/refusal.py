@@ -11,7 +11,7 @@ _NAMED = {
     "Out": "get what you need from it first, such as value = Out[3]",
     "In": "get what you need from it first, such as text = In[3]",
 }
-"""Advice by the notebook's name for the type."""
+"""Advice by the notebook's name for the object."""
 _NAMED["_oh"] = _NAMED["Out"]
 _NAMED["_ih"] = _NAMED["In"]
 

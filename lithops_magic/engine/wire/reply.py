@@ -17,7 +17,7 @@ from lithops_magic.worker import exceptions, packing
 Asked = tuple[tuple[str, str], ...]
 
 
-@dataclass(slots=True)  # frozen would add half again to the time it takes to decode a reply
+@dataclass(slots=True)  # frozen, it would take half of the time of decoding a reply
 class Outcome:
     """What the worker reports about one task."""
 

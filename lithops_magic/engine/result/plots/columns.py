@@ -37,7 +37,7 @@ class Columns:
     cold: Bools
     failed: Bools
     lost: Bools
-    """Whether the attempt was lost, so that the task was retried or could have been."""
+    """Whether the attempt was lost, so that the task was, or would have been, retried."""
     lanes: int
     """Number of sandboxes."""
     prepared: float

@@ -102,7 +102,7 @@ def draw_concurrency(ax: Axes, tasks: Columns) -> str:
 def _means(begin: Floats, end: Floats, edges: Floats) -> Floats:
     """Return the average number of intervals between each pair of `edges`; the last value is repeated.
 
-    Averages, because a thousand point samples of the gaps between tasks would look like a barcode.
+    Averages, because in a thousand point samples the gaps between tasks would look like a barcode.
     """
     (covered,) = occupancy(begin, end, np.zeros(len(begin), np.int64), 1, edges)
     return np.asarray(np.append(covered, covered[-1]) / (edges[1] - edges[0]), float)

@@ -33,9 +33,9 @@ _BANDS = 100
 _STEPS = 600
 """Time steps across a banded plot."""
 _SPACED = 400
-"""Maximum tasks that are separated by a white line."""
+"""Maximum number of tasks for which neighbors are separated by a white line."""
 _CROSSES = 400
-"""Maximum failed tasks that are marked individually."""
+"""Maximum number of failed tasks for which each is marked."""
 
 
 def draw_timeline(ax: Axes, tasks: Columns) -> str:
