@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from lithops_magic.config import Settings
 from lithops_magic.engine import MapResult, api
 from lithops_magic.engine.dispatch.items import Items
+from lithops_magic.engine.job import job
 from lithops_magic.errors import MisuseError
 from waiting import eventually
 
@@ -278,15 +279,14 @@ def test_a_slow_iterator_is_advanced_in_the_caller_s_thread_and_holds_up_no_resu
         arrived.append(eventually(lambda: result.snapshot().done == 3))
 
     jobs: list[Any] = []
-    from lithops_magic.engine.job.job import Job
 
-    class Seen(Job):
+    class Seen(job.Job):
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
             jobs.append(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(api, "Job", Seen)
+        patch.setattr(job, "Job", Seen)
         assert list(lmap(lambda x: x * x, items())) == [0, 1, 4]
     assert threads == {threading.get_ident()}
     assert arrived == [True]
