@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from lithops_magic.exports import on_first_use
 
 # Not from `typing`, whose import would take longer than everything else here.
 TYPE_CHECKING = False
@@ -23,11 +23,5 @@ _HOMES = {
     "save": "save_file",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import an exported name on first use: the magics need the limits of options immediately, YAML only later."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'lithops_magic.config' has no attribute {name!r}")
-    value: object = getattr(import_module(f"lithops_magic.config.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+# The magics need the limits of options immediately, YAML only later.
+__getattr__ = on_first_use(__name__, _HOMES)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from lithops_magic.exports import on_first_use
 
 if TYPE_CHECKING:
     from lithops_magic.engine.api import start
@@ -22,11 +23,5 @@ _HOMES = {
     "start": "api",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import an exported name on first use: a first job starts the local AWS before it imports most of the engine."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'lithops_magic.engine' has no attribute {name!r}")
-    value: object = getattr(import_module(f"lithops_magic.engine.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+# A first job starts the local AWS before it imports most of the engine.
+__getattr__ = on_first_use(__name__, _HOMES)
