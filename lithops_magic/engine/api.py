@@ -14,7 +14,7 @@ from lithops_magic.aws import local_server
 from lithops_magic.engine.job.task import R
 from lithops_magic.engine.options import KEEP_AFTER, NAMES, Callback, MapOptions
 from lithops_magic.engine.result import script
-from lithops_magic.engine.text.short_repr import glance
+from lithops_magic.engine.text.short_repr import short_repr
 from lithops_magic.errors import MisuseError
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ def _check_call(function: Any, reduce: Any, iterables: Sequence[Any]) -> None:
     """
     for name, value in (("function", function), *([("reduce", reduce)] if reduce is not None else [])):
         if not callable(value):
-            raise MisuseError(f"map: {name} must be callable, not {glance(value)}")
+            raise MisuseError(f"map: {name} must be callable, not {short_repr(value)}")
     if not iterables:
         raise MisuseError("map: there is nothing to map over: map(function, items)")
 

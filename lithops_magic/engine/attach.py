@@ -24,9 +24,9 @@ from lithops_magic.engine.dispatch.scheduler import Scheduler
 from lithops_magic.engine.durable import journal, kept_results, private, records, sources
 from lithops_magic.engine.durable.folder import JobFolder
 from lithops_magic.engine.durable.follow import follow
-from lithops_magic.engine.durable.history import Recall
+from lithops_magic.engine.durable.history import JobHistory
+from lithops_magic.engine.durable.null_journal import NullJournal
 from lithops_magic.engine.durable.recipe import Recipe
-from lithops_magic.engine.durable.silent import Silent
 from lithops_magic.engine.job.events import Noted
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.launch import rerun
@@ -149,7 +149,7 @@ class _Attached:
 
     def __init__(self, folder: JobFolder, manifest: Mapping[str, Any], recipe: Recipe, resume: bool) -> None:
         self._folder = folder
-        self._journal = Silent()
+        self._journal = NullJournal()
         self._recipe = recipe
         self._resume = resume
         self._detached: bool = manifest["detached"]
@@ -163,7 +163,7 @@ class _Attached:
         live = not folder.owned and folder.locked
         journal_so_far = records.read(folder.journal)
         self._read = journal_so_far.end
-        self._recall = Recall.of(journal_so_far, once=self._once, live=live)
+        self._recall = JobHistory.of(journal_so_far, once=self._once, live=live)
         if self._recall.total is None:
             self._recall.total = manifest["total"]
         chunksize = 1 if self._once or options.detach else options.chunksize

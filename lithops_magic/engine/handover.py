@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lithops_magic.engine.backend.aws_lambda import LambdaBackend
 from lithops_magic.engine.backend.detached import DetachedBackend
-from lithops_magic.engine.dispatch.cargo import Cargo
+from lithops_magic.engine.dispatch.item_needs import ItemNeeds
 from lithops_magic.engine.dispatch.items import Items, Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
 from lithops_magic.engine.durable.journal import Journal
@@ -99,11 +99,11 @@ def handed_over(result: MapResult) -> MapResult:
 def start(job: Job, function: Function, items: Items, settings: Settings, options: MapOptions) -> None:
     """Start a job that runs without this process."""
     assert items.owned is not None
-    cargo = Cargo(function.need)
+    item_needs = ItemNeeds(function.need)
     for item in items.owned:
         if isinstance(item, Prepared) and item.reach is not None:
-            cargo.grows(item.reach)
-    function = function.needing(cargo.need)
+            item_needs.grows(item.reach)
+    function = function.needing(item_needs.need)
     journal = Journal(job, Recipe.of(settings, options, function, job.key))
     events = LambdaBackend(settings, options.workers, function.need, tasks=len(items.owned), asynchronous=True)
     backend = DetachedBackend(job, function, items.owned, journal, options, events)

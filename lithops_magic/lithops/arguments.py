@@ -134,8 +134,11 @@ class Binding:
 
 def _shown(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
     if inside.is_task():
-        glance: Callable[[Any], str] = repr
+        short_repr: Callable[[Any], str] = repr
     else:
-        from lithops_magic.engine.text.short_repr import glance
+        from lithops_magic.engine.text.short_repr import short_repr
 
-    return ", ".join([*map(glance, args), *(f"{name}={glance(value)}" for name, value in kwargs.items())]) or "nothing"
+    return (
+        ", ".join([*map(short_repr, args), *(f"{name}={short_repr(value)}" for name, value in kwargs.items())])
+        or "nothing"
+    )

@@ -11,7 +11,7 @@ from lithops_magic.packages.imports import imports_of_file
 
 _METADATA = ("METADATA", "PKG-INFO", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt")
 """Metadata that programs read: RECORD tells them which distribution has a module."""
-_LICENCES = ("licen", "copying", "notice", "authors")
+_LICENSES = ("licen", "copying", "notice", "authors")
 
 VARIABLE = "LITHOPS_MAGIC_TRIM"
 """Set to ``off``, it keeps packages as they are, except for bytecode."""
@@ -41,7 +41,7 @@ def _is_used(name: str) -> bool:
     top, _, rest = name.partition("/")
     if top.endswith(".dist-info") and rest:
         first = rest.partition("/")[0]
-        return first in _METADATA or first.lower().startswith(_LICENCES)
+        return first in _METADATA or first.lower().startswith(_LICENSES)
     return not f"/{name}".endswith((".a", "/.lock"))
 
 

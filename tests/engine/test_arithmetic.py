@@ -14,7 +14,7 @@ from lithops_magic.engine.backend.endpoint import Endpoint, Limits, NoSender
 from lithops_magic.engine.backend.limiter import Limiter, ramp
 from lithops_magic.engine.dispatch.billing import Bill
 from lithops_magic.engine.dispatch.budget import Budget
-from lithops_magic.engine.dispatch.chunk_size import Chunks
+from lithops_magic.engine.dispatch.chunk_size import ChunkSize
 from lithops_magic.engine.dispatch.lanes import Flight
 from lithops_magic.engine.dispatch.stragglers import Stragglers
 from lithops_magic.engine.job import events as ev
@@ -22,7 +22,7 @@ from lithops_magic.engine.job.events import Charge
 from lithops_magic.engine.job.ledger import Ledger
 from lithops_magic.engine.job.snapshot import Snapshot, reduce
 from lithops_magic.engine.job.task import Task
-from lithops_magic.engine.wire.reply import Outcome, Vouched, WorkerReply
+from lithops_magic.engine.wire.reply import Outcome, VerifiedReply, WorkerReply
 from lithops_magic.errors import TaskError
 
 ENDPOINT = Endpoint(
@@ -49,7 +49,7 @@ def after(*events: ev.Event, start: Snapshot | None = None) -> Snapshot:
 
 
 def test_the_average_forgets_by_three_tenths() -> None:
-    chunks = Chunks(None, 1000)
+    chunks = ChunkSize(None, 1000)
     chunks.observe(1000, 10.0, 0)  # 0.01 s each
     assert chunks.size(None, 1) == 50  # 0.5 s of work
     chunks.observe(1000, 30.0, 0)  # 0.01 + 0.3 x (0.03 - 0.01) = 0.016 s each
@@ -59,7 +59,7 @@ def test_the_average_forgets_by_three_tenths() -> None:
 
 
 def test_a_chunk_is_two_thirds_of_a_workers_share_of_what_remains() -> None:
-    chunks = Chunks(None, 1000)
+    chunks = ChunkSize(None, 1000)
     chunks.observe(1000, 100.0, 0)  # 0.1 s each
     assert chunks.size(None, 1) == 5
     assert chunks.size(18, 4) == 3  # 18 / 4 / 1.5
@@ -72,30 +72,30 @@ def test_a_chunk_is_two_thirds_of_a_workers_share_of_what_remains() -> None:
 
 
 def test_many_workers_get_chunks_that_one_client_can_send() -> None:
-    chunks = Chunks(None, 1000)
+    chunks = ChunkSize(None, 1000)
     chunks.observe(1000, 100.0, 0)  # 0.1 s each
     assert chunks.size(10, 20_000) == 50  # 20,000 / 4,000 = 5 s of work
     assert chunks.size(10, 2_000) == 5
     # Where that is less than 50 ms it does not count.
-    quick = Chunks(None, 1000)
+    quick = ChunkSize(None, 1000)
     quick.observe(1000, 1.0, 0)  # 0.001 s each
     assert (quick.size(10, 200), quick.size(10, 201)) == (50, 50)
     assert quick.size(10, 208) == 52
 
 
 def test_the_last_chunks_are_not_split_below_fifty_milliseconds() -> None:
-    chunks = Chunks(None, 1000)
+    chunks = ChunkSize(None, 1000)
     chunks.observe(1000, 1.0, 0)  # 0.001 s each
     assert chunks.size(10, 10) == 50
 
 
 def test_replies_and_growth_bound_a_chunk() -> None:
-    chunks = Chunks(None, 1000)
+    chunks = ChunkSize(None, 1000)
     chunks.observe(1, 1e-6, 0)
     assert chunks.size(None, 1) == 8
     chunks.observe(9, 9e-6, 0)
     assert chunks.size(None, 1) == 80
-    large = Chunks(None, 1000)
+    large = ChunkSize(None, 1000)
     large.observe(100, 1e-4, 100 * 300_000)
     assert large.size(None, 1) == 10  # 3 MB of replies
     large.observe(100, 1e-4, 0)  # 300,000 - 0.3 x 300,000 = 210,000
@@ -103,17 +103,17 @@ def test_replies_and_growth_bound_a_chunk() -> None:
 
 
 def test_small_replies_and_few_tasks_bound_no_chunk_and_ten_thousand_is_the_most() -> None:
-    chunks = Chunks(None, 1000)
+    chunks = ChunkSize(None, 1000)
     chunks.observe(1_000_000, 1.0, 0)  # 1 us each: 500,000 would take half a second
     assert chunks.size(None, 1) == 10_000
-    tight = Chunks(None, 1000)
+    tight = ChunkSize(None, 1000)
     tight.observe(1, 0.1, 600_000)
     tight.observe(1, 0.1, 600_000)
     assert tight.size(None, 1) == 5  # half a second, and 3 MB of replies
 
 
 def test_a_sandboxs_first_task_counts_only_until_a_later_one_is_known() -> None:
-    chunks = Chunks(None, 1000)
+    chunks = ChunkSize(None, 1000)
     chunks.observe(1, 0.15, 0, first=True)  # imports what the others find imported
     assert chunks.tiny
     chunks.observe(1, 0.25, 0, first=True)  # 0.15 + 0.3 x 0.1 = 0.18 s
@@ -127,38 +127,38 @@ def test_a_sandboxs_first_task_counts_only_until_a_later_one_is_known() -> None:
 
 
 def test_first_tasks_that_take_long_are_worth_a_sandbox_each() -> None:
-    chunks = Chunks(None, 1000)
+    chunks = ChunkSize(None, 1000)
     chunks.observe(1, 0.21, 0, first=True)
     assert not chunks.tiny
-    later = Chunks(None, 1000)
+    later = ChunkSize(None, 1000)
     later.observe(1, 0.06, 0)
     assert not later.tiny
 
 
 def test_processes_of_a_sandbox_divide_the_time() -> None:
-    chunks = Chunks(None, 1000, processes=4)
+    chunks = ChunkSize(None, 1000, processes=4)
     assert chunks.size(None, 1) == 4
     chunks.observe(1000, 40.0, 0)  # 0.04 s each, four at a time: 0.01 s
     assert chunks.size(None, 1) == 50
-    few = Chunks(None, 1000, processes=4)
+    few = ChunkSize(None, 1000, processes=4)
     few.observe(2, 0.8, 0)  # two at a time: 0.4 / 2 = 0.2 s each
     assert few.size(None, 1) == 4
     assert not few.tiny
 
 
 def test_a_task_is_tiny_below_fifty_milliseconds() -> None:
-    chunks = Chunks(None, 1000)
+    chunks = ChunkSize(None, 1000)
     assert chunks.tiny
     chunks.observe(1, 0.05, 0)
     assert not chunks.tiny
-    assert not Chunks(3, 1000).tiny
+    assert not ChunkSize(3, 1000).tiny
 
 
 def test_commas_count() -> None:
-    assert Chunks(None, 11).fit([5, 5]) == 2
-    assert Chunks(None, 10).fit([5, 5]) == 1
-    assert Chunks(None, 1).fit([5, 5]) == 1
-    assert Chunks(None, 100).fit([]) == 0
+    assert ChunkSize(None, 11).fit([5, 5]) == 2
+    assert ChunkSize(None, 10).fit([5, 5]) == 1
+    assert ChunkSize(None, 1).fit([5, 5]) == 1
+    assert ChunkSize(None, 100).fit([]) == 0
 
 
 # What may be in flight
@@ -484,7 +484,7 @@ def test_waiting_for_a_cpu_is_no_work() -> None:
     assert serial(told, None, local) == 0.0
     assert serial(told, None, ENDPOINT) == 4.0
     # What an earlier session ran, this one did not wait for.
-    assert serial(Vouched(b"", None, "", "r", None), 2.5, local) == 0.0
+    assert serial(VerifiedReply(b"", None, "", "r", None), 2.5, local) == 0.0
 
 
 def test_an_invocation_whose_worker_could_not_answer_costs_what_the_report_says() -> None:

@@ -29,7 +29,7 @@ SMALL = 2_000
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(containers, "CRUMB", 200)
+    monkeypatch.setattr(containers, "SMALL_PIECE", 200)
 
 
 def of(values: tuple[Any, ...], line: int = 0) -> Callable[[int], Any]:
@@ -126,7 +126,7 @@ def shape(value: Any, seen: dict[int, int]) -> Any:
 def test_what_arrives_is_what_one_pickle_makes_of_it(values: tuple[Any, ...], piece: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(containers, "PIECE", piece)
-        patch.setattr("lithops_magic.engine.wire.luggage.PIECE", piece)
+        patch.setattr("lithops_magic.engine.wire.pickled_function.PIECE", piece)
         packed = Function.pickle(of(values)).container
     expected = shape([*pickle.loads(pickle.dumps(values, 5))], {})
     whole = packed.whole

@@ -23,7 +23,7 @@ from lithops_magic.aws.invoke.outcomes import Throttle
 from lithops_magic.aws.session import Cloud
 from lithops_magic.engine.backend import aws_lambda, copies, limiter, replay
 from lithops_magic.engine.backend.allowance import Allowance, FunctionCopy
-from lithops_magic.engine.durable.history import Recall
+from lithops_magic.engine.durable.history import JobHistory
 from lithops_magic.errors import DeployError
 from localaws import LocalAws
 
@@ -245,7 +245,7 @@ def test_a_resumed_job_invokes_the_copies_as_well() -> None:
     def rest(_: replay.Replay, request: replay.AwaitedRequest, why: str) -> None:
         request.sender.send(request.payload, request.done)
 
-    one = replay.Replay(Recall(total=2), None, lambda: 0.0, first, rest, "")
+    one = replay.Replay(JobHistory(total=2), None, lambda: 0.0, first, rest, "")
     one.send(b'{"tasks":[{"id":0}]}', print)
     replay.CopyReplay(one, second).send(b'{"tasks":[{"id":1}]}', print)
     assert first.sent == [b'{"tasks":[{"id":0}]}']

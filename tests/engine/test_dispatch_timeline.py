@@ -12,7 +12,7 @@ import pytest
 from lithops_magic.aws.invoke.outcomes import Ambiguous, NoConnection, Refused, Reply, Throttle
 from lithops_magic.engine.backend import limiter
 from lithops_magic.engine.dispatch import chunk_size, lanes
-from lithops_magic.engine.durable.silent import Silent
+from lithops_magic.engine.durable.null_journal import NullJournal
 from lithops_magic.errors import (
     BudgetSpent,
     InvokeError,
@@ -473,7 +473,7 @@ def in_order(functions: int) -> float:
 
 def test_with_several_functions_a_busy_client_keeps_all_sandboxes_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundredth of an account with 10,000 sandboxes, and of what one client can send in a second."""
-    for module, name in ((limiter, "BURST"), (limiter, "SCALING"), (chunk_size, "RATE"), (chunk_size, "RUSH")):
+    for module, name in ((limiter, "BURST"), (limiter, "SCALING"), (chunk_size, "RATE"), (chunk_size, "LATE_RATE")):
         monkeypatch.setattr(module, name, getattr(module, name) // 100)
 
     def behave(sent: Sent) -> tuple[float, dict[str, Any]]:
@@ -605,7 +605,7 @@ def test_what_is_lost_after_a_stop_is_not_sent_again(outcome: Any) -> None:
     assert snapshot.cancelled + snapshot.failed == 10
 
 
-class Spy(Silent):
+class Spy(NullJournal):
     """A journal that remembers what it was told."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ import pytest
 
 from lithops_magic.engine.wire.captures import HEAVY, captures, culprit, sizes, warnings
 from lithops_magic.engine.wire.function import Function
-from lithops_magic.engine.wire.refusal import way_back
+from lithops_magic.engine.wire.pickling_advice import advice_to_return
 from lithops_magic.errors import SerializationError
 from lithops_magic.worker import packing
 from lithops_magic.worker.culprit import locate
@@ -105,7 +105,7 @@ def returned(value: Any) -> str:
     """What is said of a result that cannot be pickled."""
     with pytest.raises(Exception) as caught:  # noqa: PT011 - each is another
         packing.dumps(value)
-    return way_back(type(value).__qualname__, locate(value, "result", caught.value))
+    return advice_to_return(type(value).__qualname__, locate(value, "result", caught.value))
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from lithops_magic.engine.dispatch.items import Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
 from lithops_magic.engine.durable import journal, kept_results, records
 from lithops_magic.engine.durable.folder import JobFolder
-from lithops_magic.engine.durable.history import Recall
+from lithops_magic.engine.durable.history import JobHistory
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.errors import JobInterrupted, TamperedError, UnknownJob
@@ -69,7 +69,7 @@ def begun(visits: Visits, items: str = "range(8)", **options: Any) -> Iterator[s
 
 def written_down(job_id: str) -> bool:
     """Whether the journal has that tasks 2 and 3 were sent, and an item more."""
-    recall = Recall.of(records.read(JobFolder.find(job_id).journal), once=False)
+    recall = JobHistory.of(records.read(JobFolder.find(job_id).journal), once=False)
     return {2, 3} <= recall.flying and 4 in recall._items
 
 

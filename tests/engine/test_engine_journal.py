@@ -21,7 +21,7 @@ from lithops_magic.aws.invoke.report import InvocationReport
 from lithops_magic.engine.durable import folder as folders
 from lithops_magic.engine.durable import journal, kept_results, records
 from lithops_magic.engine.durable.folder import JobFolder, State
-from lithops_magic.engine.durable.history import Recall
+from lithops_magic.engine.durable.history import JobHistory
 from lithops_magic.errors import ItemError, JobInterrupted
 
 
@@ -50,10 +50,10 @@ def written(result: lithops_magic.MapResult) -> JobFolder:
     return folder
 
 
-def answer(*tasks: int, status: str = "ok", seconds: float = 1.0) -> records.Landed:
+def answer(*tasks: int, status: str = "ok", seconds: float = 1.0) -> records.Executed:
     outcomes = [{"id": task, "status": status, "started": 0, "seconds": seconds, "log": ""} for task in tasks]
     payload = json.dumps({"sandbox": "s", "cold": True, "outcomes": outcomes}).encode()
-    return records.Landed(
+    return records.Executed(
         tasks, Reply(payload, None, "", "", InvocationReport(1000.0 * len(tasks), 1000 * len(tasks), 512, 90))
     )
 
@@ -133,7 +133,7 @@ def test_old_and_large_folders_are_deleted_but_none_of_a_job_that_runs(monkeypat
 
 
 def test_answers_are_told_part_by_part_with_their_share_of_the_bill() -> None:
-    recall = Recall.of(told([records.Sent((0, 1, 2)), answer(0, 1, 2), records.Sent((3,)), answer(3)]), once=False)
+    recall = JobHistory.of(told([records.Sent((0, 1, 2)), answer(0, 1, 2), records.Sent((3,)), answer(3)]), once=False)
     first = recall.answer([0, 1, 3])
     assert isinstance(first, Reply)
     assert [outcome["id"] for outcome in json.loads(first.payload)["outcomes"]] == [0, 1]
@@ -146,11 +146,11 @@ def test_answers_are_told_part_by_part_with_their_share_of_the_bill() -> None:
 def test_lost_attempts_are_told_as_they_were_charged() -> None:
     crash = died("Runtime.ExitError", "Error: gone")
     lost = [
-        records.Landed((0,), crash),
-        records.Landed((1, 2), crash),
-        records.Landed((3,), Ambiguous("reset")),
+        records.Executed((0,), crash),
+        records.Executed((1, 2), crash),
+        records.Executed((3,), Ambiguous("reset")),
     ]
-    recall = Recall.of(told([*lost, answer(4, 5, status="timeout")]), once=False)
+    recall = JobHistory.of(told([*lost, answer(4, 5, status="timeout")]), once=False)
     # Of several tasks that were lost together none was charged; beside others, one that was lost alone is sent alone.
     shared = recall.answer([0, 1])
     assert isinstance(shared, Reply)
@@ -164,4 +164,4 @@ def test_lost_attempts_are_told_as_they_were_charged() -> None:
     assert reset.message == "reset"
     assert recall.answer([4]) is not None
     assert recall.answer([5]) is None
-    assert Recall.of(told(lost), once=True).answer([1]) is not None
+    assert JobHistory.of(told(lost), once=True).answer([1]) is not None

@@ -17,7 +17,7 @@ from lithops_magic.aws.invoke import report
 from lithops_magic.aws.invoke.outcomes import Outcome, Reply, Throttle, classify_response
 from lithops_magic.engine.backend import connection
 from lithops_magic.engine.dispatch import scheduler, settlement
-from lithops_magic.engine.dispatch.answers import Answer, Foreign
+from lithops_magic.engine.dispatch.answers import Answer, UnauthenticatedReply
 from lithops_magic.engine.dispatch.lanes import Flight
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.engine.wire.item import fragment
@@ -88,10 +88,10 @@ def test_no_altered_reply_is_taken_for_the_functions_own() -> None:
         except (ValueError, RecursionError):
             same = False
         answer = Answer.of(flight, Reply(other, None, "", "", None), KEY)
-        assert same or isinstance(answer.outcome, Foreign), other
+        assert same or isinstance(answer.outcome, UnauthenticatedReply), other
     for name, key in (("another", KEY), ("request", b"x" * 32)):
         flight.name = name
-        assert Answer.of(flight, Reply(data, None, "", "", None), key).foreign
+        assert Answer.of(flight, Reply(data, None, "", "", None), key).unauthenticated
 
 
 def test_every_character_of_a_reply_counts() -> None:
@@ -116,7 +116,7 @@ def test_a_sealed_reply_that_makes_no_sense_is_a_lost_attempt_or_a_true_outcome(
         other = mutated(reply, chance)
         data = json.dumps(seal.sealed(other, KEY, "request")).encode()
         answer = Answer.of(flight, Reply(data, None, "", "", None), KEY)
-        assert not answer.foreign
+        assert not answer.unauthenticated
         if answer.worker is None:
             assert "cannot be read" in answer.outcome.message  # type: ignore[union-attr]
 

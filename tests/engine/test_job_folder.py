@@ -63,12 +63,12 @@ def attached(folder: JobFolder, **options: Any) -> lithops_magic.MapResult:
     st.lists(
         st.one_of(
             st.builds(records.Sent, st.tuples(st.integers(0, 99))),
-            st.builds(records.LoneItem, st.integers(0, 99), st.binary()),
+            st.builds(records.SingleItem, st.integers(0, 99), st.binary()),
             st.builds(records.ItemCount, st.integers(0, 99)),
             st.builds(lambda n, b: records.ItemSlice(n, 1, b, {0: "why"}), st.integers(0, 99), st.binary()),
-            st.builds(lambda b, t: records.Landed((1, 2), Reply(b, t or None, "", t, None)), st.binary(), st.text()),
-            st.builds(lambda t: records.Landed((3,), Ambiguous(t)), st.text()),
-            st.just(records.Landed((4,), Reply(b"{}", None, "", "", InvocationReport(1.5, 2, 3, 4, None)))),
+            st.builds(lambda b, t: records.Executed((1, 2), Reply(b, t or None, "", t, None)), st.binary(), st.text()),
+            st.builds(lambda t: records.Executed((3,), Ambiguous(t)), st.text()),
+            st.just(records.Executed((4,), Reply(b"{}", None, "", "", InvocationReport(1.5, 2, 3, 4, None)))),
         )
     ),
     st.randoms(use_true_random=False),
@@ -178,7 +178,7 @@ def test_files_lie_beside_the_job_and_are_those_of_then_when_it_is_resumed(local
     large.write_bytes(b"\10")
     # As if the client had been killed before it heard anything.
     found = [records._decode(*body) for body in lines.decode(folder.journal.read_bytes()).bodies]
-    left = [each for each in found if not isinstance(each, records.Sent | records.Landed)]
+    left = [each for each in found if not isinstance(each, records.Sent | records.Executed)]
     folder.journal.write_bytes(b"".join(records.encode([each]) for each in left))
     assert list(attached(folder, resume=True)) == [7, 7]
 

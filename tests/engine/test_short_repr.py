@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lithops_magic.engine.text.short_repr import clipped, glance
+from lithops_magic.engine.text.short_repr import clipped, short_repr
 
 
 class Broken:
@@ -33,12 +33,12 @@ class Broken:
     ],
 )
 def test_values(value: object, shown: str) -> None:
-    assert glance(value, 20).startswith(shown)
+    assert short_repr(value, 20).startswith(shown)
 
 
 @given(st.one_of(st.text(), st.binary()), st.integers(10, 60))
 def test_a_text_keeps_its_quotes_and_the_width(value: str | bytes, width: int) -> None:
-    shown = glance(value, width)
+    shown = short_repr(value, width)
     assert len(shown) <= width
     assert "\n" not in shown
     assert shown[-1] == shown.lstrip("b")[0]

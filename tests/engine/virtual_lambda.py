@@ -23,7 +23,7 @@ from lithops_magic.engine import MapOptions
 from lithops_magic.engine.backend.endpoint import Endpoint, Limits
 from lithops_magic.engine.dispatch.items import Items, Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
-from lithops_magic.engine.durable.silent import Silent
+from lithops_magic.engine.durable.null_journal import NullJournal
 from lithops_magic.engine.job.clock import Clock
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.wire.function import Function
@@ -303,7 +303,12 @@ class Ran:
 
 
 def prepared(
-    service: VirtualLambda, items: Iterable[Any], *, journal: Silent | None = None, processes: int = 1, **options: Any
+    service: VirtualLambda,
+    items: Iterable[Any],
+    *,
+    journal: NullJournal | None = None,
+    processes: int = 1,
+    **options: Any,
 ) -> tuple[Job, Scheduler]:
     """A job that has not begun."""
     taken = Items(items)

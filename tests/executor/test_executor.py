@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from executor_help import executor as make
 from executor_help import notebook, run_script
 from lithops_magic.engine.calls import CallFuture
-from lithops_magic.engine.dispatch.chunk_size import GROWTH, Paces
+from lithops_magic.engine.dispatch.chunk_size import GROWTH, ChunkSizes
 from lithops_magic.engine.job.events import Noted
 from lithops_magic.engine.wire.call import Callees
 from lithops_magic.errors import JobCancelled, RemoteError, SerializationError, TaskCrashed
@@ -432,15 +432,15 @@ def test_many_threads_wait_for_one_future() -> None:
 
 
 def test_each_kind_of_call_has_a_pace_of_its_own() -> None:
-    paces = Paces(None, 1_000_000)
-    paces.of("quick").observe(1000, 0.001, 1000)
-    assert paces.of("quick").size(None, 10) == 1000 * GROWTH
-    assert paces.of("slow").size(None, 10) == 1
-    assert paces.latest.size(None, 10) == 1
-    paces.begin_anew()
-    assert paces.of("quick").size(None, 10) == 1
-    paces.of("quick").observe(1, 1e-6, 1)
-    assert paces.of("quick").size(None, 10) == GROWTH
+    chunk_sizes = ChunkSizes(None, 1_000_000)
+    chunk_sizes.of("quick").observe(1000, 0.001, 1000)
+    assert chunk_sizes.of("quick").size(None, 10) == 1000 * GROWTH
+    assert chunk_sizes.of("slow").size(None, 10) == 1
+    assert chunk_sizes.latest.size(None, 10) == 1
+    chunk_sizes.restart()
+    assert chunk_sizes.of("quick").size(None, 10) == 1
+    chunk_sizes.of("quick").observe(1, 1e-6, 1)
+    assert chunk_sizes.of("quick").size(None, 10) == GROWTH
 
 
 def test_tiny_calls_share_invocations_and_long_ones_that_follow_do_not(local_aws: LocalAws) -> None:

@@ -17,7 +17,7 @@ from lithops_magic.engine.backend.connection import Link
 from lithops_magic.engine.backend.endpoint import UNLIMITED, Backend, Endpoint, NoSender
 from lithops_magic.engine.backend.replay import AwaitedRequest, Replay, ReplayBackend
 from lithops_magic.engine.durable import records
-from lithops_magic.engine.durable.history import Recall
+from lithops_magic.engine.durable.history import JobHistory
 from lithops_magic.engine.durable.journal import Journal
 from lithops_magic.engine.durable.kept_results import EVENT_AGE
 from lithops_magic.engine.job.events import Phase
@@ -95,7 +95,7 @@ class DetachedBackend:
         self._options = options
         self._link = Link(backend, self._notify)
         self._answers: queue.SimpleQueue[tuple[_Event, Endpoint, Outcome]] = queue.SimpleQueue()
-        self._recall = Recall(total=len(items))
+        self._recall = JobHistory(total=len(items))
         self._replay = ReplayBackend(job, self._recall, self._endpoint, rest, "", lambda: EVENT_AGE, runs(options))
 
     def connect(self, notify: Callable[[str], None], *, afresh: bool) -> Endpoint:
@@ -137,10 +137,10 @@ class DetachedBackend:
         place = Place.of_job(store, self._job.id, key=self._job.key, rules=rules)
         requests = self._function.place(place, len(self._items), key=self._job.key, limit=EVENT_LIMIT)
         taken = [
-            records.LoneItem(index, _fragment(index, item, requests, place)) for index, item in enumerate(self._items)
+            records.SingleItem(index, _fragment(index, item, requests, place)) for index, item in enumerate(self._items)
         ]
         self._journal.begin(place, [*taken, records.ItemCount(len(taken))])
-        chunk: list[records.LoneItem] = []
+        chunk: list[records.SingleItem] = []
         room = requests.room
         for each in taken:
             room -= len(each.fragment) + 1
@@ -204,7 +204,7 @@ def _fragment(index: int, item: Any, requests: Requests, place: Place) -> bytes:
         return b""
 
 
-def _event(chunk: Sequence[records.LoneItem], requests: Requests) -> _Event:
+def _event(chunk: Sequence[records.SingleItem], requests: Requests) -> _Event:
     return _Event(tuple(each.index for each in chunk), requests.request(each.fragment for each in chunk))
 
 

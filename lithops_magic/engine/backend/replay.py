@@ -15,7 +15,7 @@ from typing import Any
 
 from lithops_magic.aws.invoke.outcomes import Done, Outcome
 from lithops_magic.engine.backend.endpoint import Backend, Endpoint, Left, Sender
-from lithops_magic.engine.durable.history import Recall
+from lithops_magic.engine.durable.history import JobHistory
 from lithops_magic.engine.durable.kept_results import Watch
 from lithops_magic.engine.job.events import Noted
 from lithops_magic.engine.job.job import Job
@@ -70,7 +70,7 @@ class Replay:
 
     def __init__(
         self,
-        recall: Recall,
+        recall: JobHistory,
         watch: Watch | None,
         seconds: Callable[[], float],
         sender: Sender,
@@ -228,7 +228,7 @@ class ReplayBackend:
     def __init__(
         self,
         job: Job,
-        recall: Recall,
+        recall: JobHistory,
         endpoint: Callable[[Callable[[str], None]], Endpoint],
         rest: Rest,
         why_left: str,

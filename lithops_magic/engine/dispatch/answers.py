@@ -6,22 +6,22 @@ from dataclasses import dataclass
 
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome, Reply
 from lithops_magic.engine.dispatch.lanes import Flight
-from lithops_magic.engine.wire.reply import Vouched, WorkerReply, decode, parse, read
+from lithops_magic.engine.wire.reply import VerifiedReply, WorkerReply, decode, parse, read
 from lithops_magic.worker.seal import is_sealed
 
-FOREIGN = (
+UNAUTHENTICATED = (
     "the reply is not the function's own, and none of it was used: it was altered or replaced in transit, "
     "another program replied instead, or the image in runtime has another version of the worker"
 )
 
 
-class Spoilt(Ambiguous):
+class UnusableReply(Ambiguous):
     """An unusable reply."""
 
     __slots__ = ()
 
 
-class Foreign(Spoilt):
+class UnauthenticatedReply(UnusableReply):
     """A reply that is not the function's own reply to this request."""
 
     __slots__ = ()
@@ -42,15 +42,15 @@ class Answer:
         try:
             worker = _worker(flight, outcome, key) if isinstance(outcome, Reply) else None
         except _NotSealed:
-            return cls(flight, Foreign(FOREIGN))
+            return cls(flight, UnauthenticatedReply(UNAUTHENTICATED))
         except Exception as error:
-            return cls(flight, Spoilt(f"the function's reply cannot be read: {str(error) or repr(error)}"))
+            return cls(flight, UnusableReply(f"the function's reply cannot be read: {str(error) or repr(error)}"))
         return cls(flight, outcome, worker)
 
     @property
-    def foreign(self) -> bool:
+    def unauthenticated(self) -> bool:
         """Whether it is not the function's own reply to the request."""
-        return isinstance(self.outcome, Foreign)
+        return isinstance(self.outcome, UnauthenticatedReply)
 
 
 class _NotSealed(Exception):
@@ -60,7 +60,7 @@ class _NotSealed(Exception):
 def _worker(flight: Flight, reply: Reply, key: bytes) -> WorkerReply | None:
     if reply.function_error is not None:
         return None  # the platform has no key: its own reply can only say that the sandbox failed
-    if isinstance(reply, Vouched):
+    if isinstance(reply, VerifiedReply):
         return decode(reply.payload)
     try:
         fields = parse(reply.payload)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lithops_magic.aws.invoke.outcomes import Reply
 from lithops_magic.engine.backend.endpoint import Endpoint
 from lithops_magic.engine.job.events import Charge, Invoked
-from lithops_magic.engine.wire.reply import Vouched, WorkerReply
+from lithops_magic.engine.wire.reply import VerifiedReply, WorkerReply
 
 FROM_CACHE = "cache"
 """Sandbox name for cached values, which no invocation computed."""
@@ -67,7 +67,7 @@ def _serial(reply: Reply, worker: WorkerReply | None, seconds: float, *, local: 
 
     Sandboxes of the local AWS share the machine's CPUs: time spent waiting for one does not count.
     """
-    if worker is None or isinstance(reply, Vouched):
+    if worker is None or isinstance(reply, VerifiedReply):
         return 0.0
     if worker.waited is not None:
         return max(0.0, seconds - worker.waited)

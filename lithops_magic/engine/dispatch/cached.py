@@ -30,7 +30,7 @@ _BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Recollection:
+class CachedValue:
     """A value from the cache."""
 
     task: Task
@@ -42,16 +42,16 @@ class Recollection:
 
 
 @dataclass(frozen=True, slots=True)
-class Recollected:
+class CacheBatch:
     """A batch of values fetched from the cache, or not."""
 
-    found: Sequence[Recollection]
+    found: Sequence[CachedValue]
     missed: Sequence[tuple[Task, Taken]]
     problem: str = ""
     """Why some could not be fetched."""
 
 
-class Uncached:
+class NoCache:
     """Cache of a job that uses none."""
 
     pending = 0
@@ -68,7 +68,7 @@ class Uncached:
     def fetch(self) -> None:
         """Fetch the values found."""
 
-    def received(self, message: Recollected) -> None:
+    def received(self, message: CacheBatch) -> None:
         """A message was received: count it down."""
 
     def charged(self, task: Task, bill: Bill) -> None:
@@ -81,7 +81,7 @@ class Uncached:
         """The job is over: write the remaining values."""
 
 
-class Cached(Uncached):
+class JobCache(NoCache):
     """The cache of one job.
 
     Parameters
@@ -96,7 +96,7 @@ class Cached(Uncached):
         Called from other threads with each batch.
     """
 
-    def __init__(self, job: Job, keys: Keys, lifetime: float, deliver: Callable[[Recollected], None]) -> None:
+    def __init__(self, job: Job, keys: Keys, lifetime: float, deliver: Callable[[CacheBatch], None]) -> None:
         self._job = job
         self._keys = keys
         self._lifetime = lifetime
@@ -158,9 +158,9 @@ class Cached(Uncached):
             batch = found[start : start + _BATCH]
             self._transfers.start(partial(self._bring, shelf, batch))
 
-    def _bring(self, shelf: Shelf, batch: Sequence[tuple[Task, Taken, Entry]]) -> Recollected:
+    def _bring(self, shelf: Shelf, batch: Sequence[tuple[Task, Taken, Entry]]) -> CacheBatch:
         """Fetch values; called from other threads."""
-        found: list[Recollection] = []
+        found: list[CachedValue] = []
         missed: list[tuple[Task, Taken]] = []
         problem = ""
         for task, taken, entry in batch:
@@ -170,13 +170,13 @@ class Cached(Uncached):
                 value = classes.load(container, about["classes"], self._kinds(taken.key))
                 sent = shelf.reference(entry) if entry.alone else base64.b64encode(container).decode()
                 payload = _payload(sent, task, about["log"])
-                found.append(Recollection(task, value, about["log"], entry.cost, payload))
+                found.append(CachedValue(task, value, about["log"], entry.cost, payload))
             except BaseException as error:  # the user's own __setstate__ may raise anything; the task is then computed
                 missed.append((task, taken))
                 problem = problem or f"{type(error).__name__}: {error}"
-        return Recollected(found, missed, problem)
+        return CacheBatch(found, missed, problem)
 
-    def received(self, message: Recollected) -> None:
+    def received(self, message: CacheBatch) -> None:
         """A message was received: count it down."""
         self._transfers.pending -= 1
         if message.problem:
@@ -224,6 +224,6 @@ def _payload(value: Any, task: Task, log: str) -> bytes:
     return json.dumps({"sandbox": FROM_CACHE, "cold": False, "outcomes": [outcome]}).encode()
 
 
-def as_reply(recollection: Recollection) -> Reply:
+def as_reply(cached_value: CachedValue) -> Reply:
     """Return a cached value as a worker's reply."""
-    return Reply(recollection.payload, None, "", "", None)
+    return Reply(cached_value.payload, None, "", "", None)

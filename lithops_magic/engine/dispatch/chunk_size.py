@@ -10,7 +10,7 @@ TARGET_SECONDS = 0.5
 """Work per invocation for tiny tasks: the overhead of some 10 ms per invocation stays at a few percent."""
 RATE = 500
 """Invocations per second that one client sends comfortably: more workers get longer chunks."""
-RUSH = 4000
+LATE_RATE = 4000
 """Invocations per second that one client can send toward the end, to ten thousand workers: with shorter chunks, most of
 them would wait for the client."""
 LEAST_SECONDS = 0.05
@@ -28,7 +28,7 @@ REPLY_TARGET = 3_000_000
 _WEIGHT = 0.3
 
 
-class Chunks:
+class ChunkSize:
     """Chooses chunk sizes from measured durations.
 
     It starts with single tasks, so that the first results arrive soon, then groups tasks up to `TARGET_SECONDS` of
@@ -70,7 +70,7 @@ class Chunks:
         self._reply_bytes += _WEIGHT * (reply_bytes / tasks - self._reply_bytes)
         self._measured += tasks
 
-    def begin_anew(self) -> None:
+    def restart(self) -> None:
         """Grow from a single task again: tasks after a pause may take longer than those measured."""
         self._measured = 0
 
@@ -97,7 +97,7 @@ class Chunks:
         seconds = max(self._seconds, 1e-9)
         size = max(TARGET_SECONDS, workers / RATE) / seconds
         if remaining is not None:
-            least = max(LEAST_SECONDS, workers / RUSH) / seconds
+            least = max(LEAST_SECONDS, workers / LATE_RATE) / seconds
             share = remaining / workers
             size = min(size, max(min(math.ceil(share / SHARE), share), least))
         size = min(size, REPLY_TARGET / max(self._reply_bytes, 1.0), self._measured * GROWTH, LARGEST)
@@ -113,28 +113,28 @@ class Chunks:
         return len(sizes)
 
 
-class Paces:
+class ChunkSizes:
     """A job's chunk sizes, separate for each kind of task: the duration of one says nothing about another.
 
     Parameters
     ----------
     fixed, room, processes
-        As for `Chunks`.
+        As for `ChunkSize`.
     """
 
     def __init__(self, fixed: int | None, room: int, processes: int = 1) -> None:
-        self._new = partial(Chunks, fixed, processes=processes)
-        self._kinds: dict[Hashable, Chunks] = {}
+        self._new = partial(ChunkSize, fixed, processes=processes)
+        self._kinds: dict[Hashable, ChunkSize] = {}
         self._latest: Hashable = None
         self.room = room
         """Set as soon as the size of a request's head is known."""
 
     @property
-    def latest(self) -> Chunks:
+    def latest(self) -> ChunkSize:
         """The chunk sizes of the kind last requested."""
         return self.of(self._latest)
 
-    def of(self, kind: Hashable) -> Chunks:
+    def of(self, kind: Hashable) -> ChunkSize:
         """Return the chunk sizes of a kind."""
         self._latest = kind
         if kind not in self._kinds:
@@ -143,7 +143,7 @@ class Paces:
         chunks.room = self.room
         return chunks
 
-    def begin_anew(self) -> None:
+    def restart(self) -> None:
         """Note a pause: the tasks after it may take longer."""
         for chunks in self._kinds.values():
-            chunks.begin_anew()
+            chunks.restart()

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from lithops_magic.engine.backend.limiter import TICK, ramp
 from lithops_magic.engine.dispatch import stragglers
 from lithops_magic.engine.dispatch.budget import Budget
-from lithops_magic.engine.dispatch.cached import Uncached
-from lithops_magic.engine.dispatch.chunk_size import Chunks, Paces
+from lithops_magic.engine.dispatch.cached import NoCache
+from lithops_magic.engine.dispatch.chunk_size import ChunkSize, ChunkSizes
 from lithops_magic.engine.dispatch.intake import Intake
 from lithops_magic.engine.dispatch.items import Source
 from lithops_magic.engine.dispatch.lanes import Flight, Lane, Lanes
-from lithops_magic.engine.dispatch.settlement import Referee
+from lithops_magic.engine.dispatch.settlement import Settlement
 from lithops_magic.engine.dispatch.stragglers import Stragglers
-from lithops_magic.engine.dispatch.transfers import Parcels
+from lithops_magic.engine.dispatch.transfers import JobTransfers
 from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.job.task import Task
@@ -43,11 +43,11 @@ class Filling:
         Turns them into tasks.
     lanes
         Hold the waiting tasks.
-    paces, stragglers
+    chunk_sizes, stragglers
         Know how long tasks take.
-    parcels, cached
+    transfers, cached
         Know how many tasks are on their way to a lane.
-    referee
+    settlement
         Knows how many invocations were answered.
     invoke
         Sends an invocation.
@@ -59,22 +59,22 @@ class Filling:
         source: Source,
         intake: Intake,
         lanes: Lanes,
-        paces: Paces,
+        chunk_sizes: ChunkSizes,
         stragglers: Stragglers,
-        parcels: Parcels,
-        cached: Uncached,
-        referee: Referee,
+        transfers: JobTransfers,
+        cached: NoCache,
+        settlement: Settlement,
         invoke: Callable[[Flight], None],
     ) -> None:
         self._job = job
         self._source = source
         self._intake = intake
         self._lanes = lanes
-        self._paces = paces
+        self._chunk_sizes = chunk_sizes
         self._stragglers = stragglers
-        self._parcels = parcels
+        self._transfers = transfers
         self._cached = cached
-        self._referee = referee
+        self._settlement = settlement
         self._invoke = invoke
         self._budget = Budget(job.options.max_cost)
         self._began, self._replies = 0.0, 0
@@ -85,18 +85,18 @@ class Filling:
     @property
     def moving(self) -> int:
         """Transfers to or from S3 in progress."""
-        return self._parcels.pending + self._cached.pending
+        return self._transfers.pending + self._cached.pending
 
     def begin(self, now: float) -> None:
         """Start with few invocations: the duration of tasks is still unknown."""
-        self._began, self._replies = now, self._referee.replies
+        self._began, self._replies = now, self._settlement.replies
 
     def pull(self) -> None:
         """Take the available items."""
         now = self._job.time.now()
         self._pulled_at = now
         if self._job.bursts and not self._job.running and not self._lanes.waiting:
-            self._paces.begin_anew()
+            self._chunk_sizes.restart()
             self.begin(now)
         self._intake.take()
 
@@ -174,7 +174,7 @@ class Filling:
         first = self._lanes.first
         limit: float = lane.link.allowance.allowed(now)
         if lane is first and self._pace(lane).tiny:
-            limit = min(limit, ramp(now - self._began, self._referee.replies - self._replies))
+            limit = min(limit, ramp(now - self._began, self._settlement.replies - self._replies))
         if len(self._lanes) > 1:
             limit = min(limit, first.link.endpoint.workers - self._lanes.in_flight + len(lane.flights))
         if self._job.options.max_cost is not None:
@@ -194,9 +194,9 @@ class Filling:
         full = self._source.last or not self._source.asked or len(lane.waiting) >= size
         return full or now - self._pulled_at >= _CHUNK_PATIENCE
 
-    def _pace(self, lane: Lane) -> Chunks:
+    def _pace(self, lane: Lane) -> ChunkSize:
         """What is known about the duration of the next tasks."""
-        return self._paces.of(lane.waiting[0].kind) if lane.waiting else self._paces.latest
+        return self._chunk_sizes.of(lane.waiting[0].kind) if lane.waiting else self._chunk_sizes.latest
 
     def _chunk_size(self, lane: Lane, taken: int = 0) -> int:
         """Tasks for the next invocation; `taken`: tasks already removed from the queue but unknown to the job."""

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lithops_magic.engine.dispatch import verdicts
-from lithops_magic.engine.dispatch.cached import Recollected, Uncached, as_reply
-from lithops_magic.engine.dispatch.cargo import Cargo
-from lithops_magic.engine.dispatch.chunk_size import Paces
+from lithops_magic.engine.dispatch.cached import CacheBatch, NoCache, as_reply
+from lithops_magic.engine.dispatch.chunk_size import ChunkSizes
+from lithops_magic.engine.dispatch.item_needs import ItemNeeds
 from lithops_magic.engine.dispatch.items import Source, Taken
 from lithops_magic.engine.dispatch.lanes import Lane, Lanes
-from lithops_magic.engine.dispatch.transfers import Parcels, Uploaded
+from lithops_magic.engine.dispatch.transfers import JobTransfers, Uploaded
 from lithops_magic.engine.dispatch.versions import Versions
-from lithops_magic.engine.durable.silent import Silent
+from lithops_magic.engine.durable.null_journal import NullJournal
 from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.job.task import Task
@@ -42,13 +42,13 @@ class Intake:
         The items.
     lanes
         Hold the waiting tasks, and are told what a function needs.
-    parcels
+    transfers
         Uploads large items to S3.
     cached
         Holds values that were computed before.
     journal
         Records what another process would need to continue.
-    paces
+    chunk_sizes
         Told how much of a request is available for tasks.
     versions
         Told which packages the function needs.
@@ -60,10 +60,10 @@ class Intake:
         function: Function,
         source: Source,
         lanes: Lanes,
-        parcels: Parcels,
-        cached: Uncached,
-        journal: Silent,
-        paces: Paces,
+        transfers: JobTransfers,
+        cached: NoCache,
+        journal: NullJournal,
+        chunk_sizes: ChunkSizes,
         versions: Versions,
     ) -> None:
         self.requests = Requests(b"")
@@ -72,13 +72,13 @@ class Intake:
         self._function = function
         self._source = source
         self._lanes = lanes
-        self._parcels = parcels
-        self._parcels.place = self.place
+        self._transfers = transfers
+        self._transfers.place = self.place
         self._cached = cached
         self._journal = journal
-        self._paces = paces
+        self._chunk_sizes = chunk_sizes
         self._versions = versions
-        self._cargo = Cargo(function.need)
+        self._cargo = ItemNeeds(function.need)
 
     def supply_first(self) -> None:
         """Supply what the next item needs, if there is one, before the function is deployed."""
@@ -97,7 +97,7 @@ class Intake:
         reach = taken.prepared.reach if isinstance(taken.prepared, Prepared) else None
         if reach is None or not self._cargo.grows(reach):
             return False
-        self._function = self._parcels.function = self._function.needing(self._cargo.need)
+        self._function = self._transfers.function = self._function.needing(self._cargo.need)
         self._versions.need = self._cargo.need
         self._lanes.need(self._cargo.need)
         self._journal.changed(self._function)
@@ -118,7 +118,7 @@ class Intake:
             self._job.download = place.download
             place = replace(place, sending=self._uploading())
         self.requests = self._function.place(place, self._job.snapshot().total, key=self._job.key)
-        self._paces.room = self.requests.room
+        self._chunk_sizes.room = self.requests.room
         self._job.publish(ev.Phase(""))
 
     def _uploading(self) -> Callable[[int], None]:
@@ -195,11 +195,11 @@ class Intake:
 
     def upload(self, lane: Lane, task: Task, *, recheck: bool = False) -> None:
         """Upload a task's item to S3; `recheck`: a sandbox did not find it, or the function, there."""
-        self._parcels.upload(lane, task, self.requests, recheck=recheck)
+        self._transfers.upload(lane, task, self.requests, recheck=recheck)
 
     def uploaded(self, message: Uploaded) -> None:
         """Queue a task whose item was uploaded to S3."""
-        self._parcels.received(message)
+        self._transfers.received(message)
         task, encoded = message.task, message.fragment
         if isinstance(encoded, LithopsMagicError):
             self._refuse(task, encoded)
@@ -209,7 +209,7 @@ class Intake:
                 self._journal.taken(task)
             message.lane.waiting.append(task)
 
-    def recollected(self, message: Recollected) -> None:
+    def recollected(self, message: CacheBatch) -> None:
         """Record values from the cache; those that did not arrive are computed."""
         self._cached.received(message)
         found = message.found

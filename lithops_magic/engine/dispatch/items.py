@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from lithops_magic import data
 from lithops_magic.engine.cache.keys import Key
-from lithops_magic.engine.text.short_repr import glance
+from lithops_magic.engine.text.short_repr import short_repr
 from lithops_magic.engine.wire.item import Prepared, prepare
 from lithops_magic.errors import MisuseError, SerializationError
 
@@ -109,7 +109,7 @@ def _iterate(items: Iterable[Any]) -> Iterator[Any]:
     except TypeError as error:
         if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
             raise  # the user's own __iter__ raised
-    raise MisuseError(f"map: items must be iterable, not {glance(items)}")
+    raise MisuseError(f"map: items must be iterable, not {short_repr(items)}")
 
 
 def _length(items: Iterable[Any]) -> int | None:

@@ -17,19 +17,19 @@ from lithops_magic.aws.invoke.outcomes import Outcome
 from lithops_magic.engine.backend.endpoint import Backend
 from lithops_magic.engine.cache.keys import Keys
 from lithops_magic.engine.dispatch.answers import Answer
-from lithops_magic.engine.dispatch.cached import Cached, Recollected, Uncached
-from lithops_magic.engine.dispatch.chunk_size import Paces
+from lithops_magic.engine.dispatch.cached import CacheBatch, JobCache, NoCache
+from lithops_magic.engine.dispatch.chunk_size import ChunkSizes
 from lithops_magic.engine.dispatch.filling import Filling
 from lithops_magic.engine.dispatch.intake import Intake
 from lithops_magic.engine.dispatch.items import Exhausted, Pulled, Source
 from lithops_magic.engine.dispatch.lanes import Flight, Lanes, Opened
-from lithops_magic.engine.dispatch.settlement import Referee
+from lithops_magic.engine.dispatch.settlement import Settlement
 from lithops_magic.engine.dispatch.stragglers import Stragglers
-from lithops_magic.engine.dispatch.transfers import Fetched, Parcels, Uploaded
+from lithops_magic.engine.dispatch.transfers import Fetched, JobTransfers, Uploaded
 from lithops_magic.engine.dispatch.versions import Versions
 from lithops_magic.engine.durable import kept_results
-from lithops_magic.engine.durable.kept_results import Rescue
-from lithops_magic.engine.durable.silent import Silent
+from lithops_magic.engine.durable.kept_results import KeptResults
+from lithops_magic.engine.durable.null_journal import NullJournal
 from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.text.units import plural
@@ -52,7 +52,7 @@ class _Cancel:
     pass
 
 
-_Message = Answer | Fetched | Uploaded | Recollected | Pulled | Exhausted | Opened | _Cancel
+_Message = Answer | Fetched | Uploaded | CacheBatch | Pulled | Exhausted | Opened | _Cancel
 
 
 class Scheduler:
@@ -83,36 +83,38 @@ class Scheduler:
         source: Source,
         backend: Backend,
         processes: int = 1,
-        journal: Silent | None = None,
+        journal: NullJournal | None = None,
         keys: Keys | None = None,
     ) -> None:
         self._job = job
-        self._journal = journal or Silent()
-        self._rescue = Rescue(None, 0.0)
+        self._journal = journal or NullJournal()
+        self._kept_results = KeptResults(None, 0.0)
         self._source = source
         self._inbox: queue.SimpleQueue[_Message] = job.time.queue()
         lifetime = job.options.cache
-        self._cached = Cached(job, keys, lifetime, self._inbox.put) if keys and lifetime else Uncached()
+        self._cached = JobCache(job, keys, lifetime, self._inbox.put) if keys and lifetime else NoCache()
         self._lanes = Lanes(backend, self._notify, self._inbox.put, job.time)
-        self._parcels = Parcels(function, self._inbox.put)
+        self._transfers = JobTransfers(function, self._inbox.put)
         # With retries=0 no task may run twice, and a lost invocation must affect only one task: chunks of one.
-        paces = Paces(job.options.chunksize or (1 if job.options.retries == 0 else None), 0, processes)
+        chunk_sizes = ChunkSizes(job.options.chunksize or (1 if job.options.retries == 0 else None), 0, processes)
         versions, stragglers = Versions(function.need), Stragglers()
         self._intake = Intake(
-            job, function, source, self._lanes, self._parcels, self._cached, self._journal, paces, versions
+            job, function, source, self._lanes, self._transfers, self._cached, self._journal, chunk_sizes, versions
         )
         upload = partial(self._intake.upload, recheck=True)
-        self._referee = Referee(job, self._lanes, self._parcels, upload, paces, stragglers, versions, self._cached)
+        self._settlement = Settlement(
+            job, self._lanes, self._transfers, upload, chunk_sizes, stragglers, versions, self._cached
+        )
         self._filling = Filling(
             job,
             source,
             self._intake,
             self._lanes,
-            paces,
+            chunk_sizes,
             stragglers,
-            self._parcels,
+            self._transfers,
             self._cached,
-            self._referee,
+            self._settlement,
             self._invoke,
         )
         self._delivered = self._deliver
@@ -144,8 +146,8 @@ class Scheduler:
         finally:
             self._source.stop()
             self._cached.close()
-            self._parcels.close()
-            self._rescue.close()
+            self._transfers.close()
+            self._kept_results.close()
             self._journal.close()
             self._lanes.close()
 
@@ -171,7 +173,7 @@ class Scheduler:
         lane.ready = True
         self._intake.place_function()
         place = self._intake.place()
-        self._rescue = Rescue(place, endpoint.limits.timeout)
+        self._kept_results = KeptResults(place, endpoint.limits.timeout)
         self._journal.start(place, self._lanes.oldest)
         began = self._job.time.now()
         self._filling.begin(began)
@@ -208,7 +210,7 @@ class Scheduler:
                     self._handle(self._inbox.get_nowait())
                 self._behind = True
         finally:
-            self._referee.flush()
+            self._settlement.flush()
 
     def _end(self) -> None:
         if overtaken := self._lanes.in_flight:
@@ -231,7 +233,7 @@ class Scheduler:
     def _watch(self) -> None:
         """Give up invocations that have gone unanswered for longer than they can take."""
         for flight in self._lanes.overdue(self._job.time.now()):
-            lost = kept_results.Unkept(f"there was no reply within {flight.endpoint.patience:.0f} s")
+            lost = kept_results.NothingKept(f"there was no reply within {flight.endpoint.patience:.0f} s")
             self._answered(Answer(flight, lost))
 
     def _stop(self) -> None:
@@ -254,10 +256,10 @@ class Scheduler:
             case Exhausted(error):
                 self._intake.exhausted(error)
             case Fetched():
-                self._referee.fetched(message)
+                self._settlement.fetched(message)
             case Uploaded():
                 self._intake.uploaded(message)
-            case Recollected():
+            case CacheBatch():
                 self._intake.recollected(message)
             case Opened():
                 self._lanes.opened(message)
@@ -270,17 +272,17 @@ class Scheduler:
             return  # it was already given up
         # Tasks behind a broken connection may still deliver the results they keep in S3.
         tasks = [task.index for task in flight.tasks if not task.settled]
-        if self._rescue.takes(tasks, flight.sent_at, outcome, partial(self._deliver, flight)):
+        if self._kept_results.takes(tasks, flight.sent_at, outcome, partial(self._deliver, flight)):
             return
         flight.lane.land(flight)
         self._journal.answered(flight.tasks, outcome)
-        self._referee.answered(answer)
+        self._settlement.answered(answer)
 
     def _deliver(self, flight: Flight, outcome: Outcome) -> bool:
         """Receive a reply; return whether it may be the function's own. Called from other threads."""
         answer = Answer.of(flight, outcome, self._job.key)
         self._inbox.put(answer)
-        return not answer.foreign
+        return not answer.unauthenticated
 
     def _invoke(self, flight: Flight) -> None:
         payload = self._intake.requests.request((task.fragment for task in flight.tasks), flight.name)

@@ -7,14 +7,14 @@ from typing import Any
 
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Reply, Throttle
 from lithops_magic.engine.dispatch import supplements, verdicts
-from lithops_magic.engine.dispatch.answers import Answer, Spoilt
+from lithops_magic.engine.dispatch.answers import Answer, UnusableReply
 from lithops_magic.engine.dispatch.billing import Bill
-from lithops_magic.engine.dispatch.cached import Uncached
-from lithops_magic.engine.dispatch.chunk_size import Paces
+from lithops_magic.engine.dispatch.cached import NoCache
+from lithops_magic.engine.dispatch.chunk_size import ChunkSizes
 from lithops_magic.engine.dispatch.lanes import Flight, Lane, Lanes
 from lithops_magic.engine.dispatch.stragglers import Stragglers
 from lithops_magic.engine.dispatch.supplements import listed
-from lithops_magic.engine.dispatch.transfers import Fetched, Parcels
+from lithops_magic.engine.dispatch.transfers import Fetched, JobTransfers
 from lithops_magic.engine.dispatch.versions import Versions
 from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job
@@ -39,7 +39,7 @@ LEFT = (
 """What the user is told, once per job."""
 
 
-class Referee:
+class Settlement:
     """Judges replies one by one and records them in batches, so that the job's lock is taken once per batch.
 
     Parameters
@@ -48,11 +48,11 @@ class Referee:
         Where results and events go.
     lanes
         Hold tasks that are to be sent again.
-    parcels
+    transfers
         Downloads values from S3.
     upload
         Uploads a task's item to S3 again.
-    paces, stragglers
+    chunk_sizes, stragglers
         Learn from measured durations.
     versions
         Compares the package versions that sandboxes report.
@@ -64,18 +64,18 @@ class Referee:
         self,
         job: Job,
         lanes: Lanes,
-        parcels: Parcels,
+        transfers: JobTransfers,
         upload: Callable[[Lane, Task], None],
-        paces: Paces,
+        chunk_sizes: ChunkSizes,
         stragglers: Stragglers,
         versions: Versions,
-        cached: Uncached,
+        cached: NoCache,
     ) -> None:
         self._job = job
         self._lanes = lanes
-        self._parcels = parcels
+        self._transfers = transfers
         self._upload = upload
-        self._paces = paces
+        self._chunk_sizes = chunk_sizes
         self._stragglers = stragglers
         self._versions = versions
         self._cached = cached
@@ -119,7 +119,7 @@ class Referee:
 
     def _lost(self, flight: Flight, outcome: Ambiguous) -> None:
         """Charge an attempt to every task of an invocation without a usable reply."""
-        what = "its reply was lost" if isinstance(outcome, Spoilt) else "the connection broke"
+        what = "its reply was lost" if isinstance(outcome, UnusableReply) else "the connection broke"
         for task in flight.undecided():
             text = f"{what}, and it may have run: {outcome.message}"
             self._lose(flight.lane, task, verdicts.make(TaskLost, task, text), rest=True)
@@ -128,7 +128,7 @@ class Referee:
 
     def fetched(self, message: Fetched) -> None:
         """Judge a value downloaded from S3."""
-        self._parcels.received(message)
+        self._transfers.received(message)
         if not message.task.settled:
             self._judged(message.lane, message.task, message.verdict)
 
@@ -136,7 +136,7 @@ class Referee:
         try:
             bill, judged, notes = self._judge(flight, outcome, worker)
         except Exception as error:  # a bad reply must cost only its own invocation
-            return self._lost(flight, Spoilt(f"the function's reply is not valid: {error!r}"))
+            return self._lost(flight, UnusableReply(f"the function's reply is not valid: {error!r}"))
         self._invoked.append(bill.event)
         if worker is not None and worker.error:
             tasks = flight.undecided()
@@ -145,7 +145,7 @@ class Referee:
         for note in notes:
             self._job.publish(ev.Noted(note))
         if worker is not None and worker.outcomes:
-            pace = self._paces.of(flight.tasks[0].kind)
+            pace = self._chunk_sizes.of(flight.tasks[0].kind)
             # Time spent waiting for a CPU that others use does not count as the task's own.
             seconds = bill.event.serial_seconds or bill.event.task_seconds
             first = worker.sandbox not in self._sandboxes
@@ -187,7 +187,7 @@ class Referee:
                 self._done.append((task, value, log))
                 self._cached.keep(task, container, log)
             case verdicts.Fetch(outcome):
-                self._parcels.fetch(lane, task, outcome)
+                self._transfers.fetch(lane, task, outcome)
             case verdicts.Final(error, not_found) if not_found and self._supplemented(lane, task, error, not_found):
                 self._return(lane, [task], ev.Retried)
             case verdicts.Final(error) if not (options.retry_errors and isinstance(error, RemoteError)):

@@ -33,7 +33,7 @@ class Uploaded:
     fragment: bytes | LithopsMagicError
 
 
-class Parcels:
+class JobTransfers:
     """Transfers a job's large items and values.
 
     Parameters

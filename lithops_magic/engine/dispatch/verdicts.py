@@ -12,8 +12,8 @@ from lithops_magic.engine.backend.endpoint import Limits
 from lithops_magic.engine.dispatch import failures
 from lithops_magic.engine.job.task import Task
 from lithops_magic.engine.text import tracebacks
-from lithops_magic.engine.text.short_repr import glance
-from lithops_magic.engine.wire.refusal import way_back
+from lithops_magic.engine.text.short_repr import short_repr
+from lithops_magic.engine.wire.pickling_advice import advice_to_return
 from lithops_magic.engine.wire.reply import Outcome, WorkerReply, unpack, unpickle
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import (
@@ -88,7 +88,7 @@ Verdict = Value | Final | Lost | NotRun | Disturbed | Fetch | Missing
 
 def make(kind: type[TaskError], task: Task, message: str, log: str = "") -> TaskError:
     """Make an error about `task`."""
-    return kind(message, index=task.index, item=glance(task.item), log=log)
+    return kind(message, index=task.index, item=short_repr(task.item), log=log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _verdict(outcome: Outcome, task: Task, position: int, known: _Circumstances)
             kind, text = failures.of_process(outcome.code, known.limits.memory, known.used)
             return Lost(make(kind, task, text, outcome.log))
         case "unpicklable":
-            advice = way_back(outcome.of, outcome.reason)
+            advice = advice_to_return(outcome.of, outcome.reason)
             text = f"its result, a {outcome.of}, cannot be pickled: {outcome.reason}; {advice}"
             return Final(make(ResultError, task, text, outcome.log))
         case "dropped" | "too_large":
@@ -193,7 +193,7 @@ def _remote_error(outcome: Outcome, task: Task, known: _Circumstances) -> TaskEr
         original = unpack(outcome.exception) if outcome.exception else None
     kind, remedy = failures.of_exception(remote, known.limits.memory, original)
     message = (f"{remote.type}: {remote.message}" if remote.message else remote.type) + remedy
-    about = {"index": task.index, "item": glance(task.item), "log": outcome.log}
+    about = {"index": task.index, "item": short_repr(task.item), "log": outcome.log}
     try:
         error = kind.wrap(original, message, **about)
     except BaseException:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Set
 
 from lithops_magic.engine.durable import records
 from lithops_magic.engine.durable.folder import JobFolder
-from lithops_magic.engine.durable.history import Recall
+from lithops_magic.engine.durable.history import JobHistory
 
 PERIOD = 0.25
 """Seconds between polls: as often as the other process writes."""
 
 
-def follow(folder: JobFolder, recall: Recall, start: int, told: Callable[[Set[int]], None]) -> None:
+def follow(folder: JobFolder, recall: JobHistory, start: int, told: Callable[[Set[int]], None]) -> None:
     """Keep `recall` up to date, from a thread of its own.
 
     Parameters
@@ -28,7 +28,7 @@ def follow(folder: JobFolder, recall: Recall, start: int, told: Callable[[Set[in
     ).start()
 
 
-def _follow(folder: JobFolder, recall: Recall, start: int, told: Callable[[Set[int]], None]) -> None:
+def _follow(folder: JobFolder, recall: JobHistory, start: int, told: Callable[[Set[int]], None]) -> None:
     while recall.wait(PERIOD):
         # The other process releases its lock after its last record.
         lives = folder.path.exists() and folder.locked

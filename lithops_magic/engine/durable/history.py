@@ -35,7 +35,7 @@ class _Unsendable:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Told:
+class _RecordedReply:
     """A reply of the worker, and its bill."""
 
     head: dict[str, Any]
@@ -48,11 +48,11 @@ class _Told:
 class _Part:
     """What a reply says about one task."""
 
-    told: _Told
+    told: _RecordedReply
     outcome: dict[str, Any]
 
 
-class Recall:
+class JobHistory:
     """The contents of a journal, which may still grow. Thread-safe.
 
     Attributes
@@ -86,7 +86,7 @@ class Recall:
         self._changed = threading.Condition()
 
     @classmethod
-    def of(cls, journal: records.Excerpt, *, once: bool, live: bool = False) -> Recall:
+    def of(cls, journal: records.Excerpt, *, once: bool, live: bool = False) -> JobHistory:
         """Read a journal.
 
         Parameters
@@ -112,7 +112,7 @@ class Recall:
             self.damaged += news.damaged
             for record in news.records:
                 self._read(record)
-                if isinstance(record, records.Landed):
+                if isinstance(record, records.Executed):
                     answered.update(record.tasks)
             self._live = live and self._live
             if self.damaged and self._once and not live:
@@ -138,13 +138,13 @@ class Recall:
         match record:
             case records.ItemSlice():
                 self._items.update(_items(record))
-            case records.LoneItem(index, fragment):
+            case records.SingleItem(index, fragment):
                 self._items[index] = Prepared(fragment) if fragment else _Unsendable("it could not be pickled")
             case records.ItemCount(total):
                 self.total = total
             case records.Sent(tasks):
                 self.flying.update(tasks)
-            case records.Landed(tasks, outcome):
+            case records.Executed(tasks, outcome):
                 self.flying.difference_update(tasks)
                 self._told.update(tasks)
                 self._answered(tasks, outcome)
@@ -218,7 +218,7 @@ class Recall:
                     self._answers.setdefault(task, deque()).append(outcome)
             return
         outcomes = worker.pop("outcomes")
-        told = _Told(worker, outcome.report, sum(each["seconds"] for each in outcomes))
+        told = _RecordedReply(worker, outcome.report, sum(each["seconds"] for each in outcomes))
         for position, each in enumerate(outcomes):
             self.spilled |= isinstance(each.get("value"), dict)
             self.longest = max(self.longest, each["seconds"])
@@ -248,7 +248,7 @@ def _worker(outcome: Reply | Ambiguous) -> dict[str, Any] | None:
     return worker if isinstance(worker, dict) and worker.get("outcomes") else None
 
 
-def _reply(told: _Told, outcomes: list[dict[str, Any]]) -> Reply:
+def _reply(told: _RecordedReply, outcomes: list[dict[str, Any]]) -> Reply:
     """Return part of a reply, with its share of the bill."""
     seconds = sum(outcome["seconds"] for outcome in outcomes)
     share = seconds / told.seconds if told.seconds else 1.0

@@ -26,8 +26,8 @@ from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome, Reply
 from lithops_magic.engine.durable import records, sources
 from lithops_magic.engine.durable.folder import JobFolder, State
 from lithops_magic.engine.durable.kept_results import MANIFEST
+from lithops_magic.engine.durable.null_journal import NullJournal
 from lithops_magic.engine.durable.recipe import Recipe
-from lithops_magic.engine.durable.silent import Silent
 from lithops_magic.engine.job.events import Noted
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.job.task import Task
@@ -53,7 +53,7 @@ running: WeakValueDictionary[str, Job] = WeakValueDictionary()
 """This process's jobs, by ID."""
 
 
-class Journal(Silent):
+class Journal(NullJournal):
     """The journal of one job.
 
     Parameters
@@ -119,7 +119,7 @@ class Journal(Silent):
     def taken(self, task: Task) -> None:
         """Record an item from an iterator."""
         if self._takes_items:
-            self.note(records.LoneItem(task.index, task.fragment))
+            self.note(records.SingleItem(task.index, task.fragment))
 
     def counted(self) -> None:
         """Record that there are no more items."""
@@ -147,7 +147,7 @@ class Journal(Silent):
             # Its REPORT line was parsed already, and the rest of the log is stored with the tasks.
             self._keep((indices, payload, error, request_id, report and tuple(report)), len(payload))
         elif isinstance(outcome, Ambiguous):
-            self.note(records.Landed(indices, Ambiguous(outcome.message)))
+            self.note(records.Executed(indices, Ambiguous(outcome.message)))
 
     def changed(self, function: Function) -> None:
         """Record that the function has gained packages."""
@@ -156,7 +156,7 @@ class Journal(Silent):
 
     def note(self, record: records.Record) -> None:
         """Queue a record for writing."""
-        self._keep(record, len(record.fragment) if isinstance(record, records.LoneItem) else 0)
+        self._keep(record, len(record.fragment) if isinstance(record, records.SingleItem) else 0)
 
     def _keep(self, note: records.Note, weight: int) -> None:
         if self._full:

@@ -20,7 +20,7 @@ from typing import Any
 
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Done, Outcome, Reply
 from lithops_magic.aws.invoke.report import InvocationReport
-from lithops_magic.engine.wire.reply import Vouched
+from lithops_magic.engine.wire.reply import VerifiedReply
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import AwsError, LithopsMagicError
 
@@ -30,7 +30,7 @@ MARGIN = 15.0
 """Seconds added to the function's timeout, for startup and for S3."""
 EVENT_AGE = 6 * 3600.0
 """Seconds after which Lambda drops an event that it could not start (its default and maximum)."""
-HOPELESS = frozenset({"AccessDenied", "AllAccessDisabled", "NoSuchBucket"})
+PERMANENT = frozenset({"AccessDenied", "AllAccessDisabled", "NoSuchBucket"})
 """Errors after which polling S3 is pointless."""
 MANIFEST = "manifest"
 """The object under a job's prefix that describes the job; for a detached job it precedes the first event."""
@@ -131,7 +131,7 @@ class Watch:
         try:
             names = {key.removeprefix(prefix) for key in self._place.store.list(prefix)}
         except LithopsMagicError as error:
-            hopeless = getattr(error, "code", "") in HOPELESS
+            hopeless = getattr(error, "code", "") in PERMANENT
             after = "they are no longer waited for" if hopeless else "retrying until no more can arrive"
             self._complain(str(error), after)
             self._expire(math.inf if hopeless else time.monotonic())
@@ -230,16 +230,16 @@ def reply(outcomes: Iterable[dict[str, Any]]) -> Reply:
     milliseconds = sum(outcome["seconds"] for outcome in outcomes) * 1000
     memory = max(outcome.get("memory_mb", 0) for outcome in outcomes)
     report = InvocationReport(milliseconds, math.ceil(milliseconds), 0, memory)
-    return Vouched(json.dumps({**head, "outcomes": outcomes}).encode(), None, "", "", report)
+    return VerifiedReply(json.dumps({**head, "outcomes": outcomes}).encode(), None, "", "", report)
 
 
-class Unkept(Ambiguous):
+class NothingKept(Ambiguous):
     """A broken connection, and no result was kept."""
 
     __slots__ = ()
 
 
-class Rescue:
+class KeptResults:
     """Looks for kept results when a connection breaks under a task that runs long enough to keep its own.
 
     Parameters
@@ -256,12 +256,12 @@ class Rescue:
         self._watch = Watch(place, timeout) if place else None
 
     def takes(self, tasks: Collection[int], sent_at: float, outcome: Outcome, deliver: Done) -> bool:
-        """Whether to keep waiting for an invocation: `deliver` is called with what is found, else with an `Unkept`."""
-        if self._watch is None or not isinstance(outcome, Ambiguous) or isinstance(outcome, Unkept):
+        """Whether to keep waiting for an invocation: `deliver` gets what is found, else a `NothingKept`."""
+        if self._watch is None or not isinstance(outcome, Ambiguous) or isinstance(outcome, NothingKept):
             return False
         if time.monotonic() - sent_at < self._after:
             return False
-        lost = Unkept(outcome.message)
+        lost = NothingKept(outcome.message)
         self._watch.expect(tasks, sent_at + self._timeout + MARGIN, lambda found: deliver(found or lost))
         return True
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 
-class Exposed(PermissionError):
+class NotPrivate(PermissionError):
     """Another user could have written one of our folders or files."""
 
     def __init__(self, path: Path) -> None:
@@ -21,11 +21,11 @@ def check(folder: Path) -> None:
 
     Raises
     ------
-    Exposed
+    NotPrivate
         Another user could.
     """
     if not _is_private(folder.lstat(), stat.S_ISDIR):
-        raise Exposed(folder)
+        raise NotPrivate(folder)
 
 
 def read(path: Path, start: int = 0) -> bytes:
@@ -33,7 +33,7 @@ def read(path: Path, start: int = 0) -> bytes:
 
     Raises
     ------
-    Exposed
+    NotPrivate
         Another user could have written it.
     """
     with _open(path, os.O_RDONLY, "rb") as file:
@@ -54,12 +54,12 @@ def _open(path: Path, flags: int, mode: str) -> IO[bytes]:
         descriptor = os.open(path, flags, 0o600)
     except OSError as error:
         if path.is_symlink():
-            raise Exposed(path) from error
+            raise NotPrivate(path) from error
         raise
     file: IO[bytes] = open(descriptor, mode)  # noqa: PTH123, SIM115 - it is a descriptor
     if not _is_private(os.fstat(descriptor), stat.S_ISREG):
         file.close()
-        raise Exposed(path)
+        raise NotPrivate(path)
     return file
 
 

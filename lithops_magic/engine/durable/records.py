@@ -10,7 +10,7 @@ from typing import Any
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Reply
 from lithops_magic.aws.invoke.report import InvocationReport
 from lithops_magic.engine.durable import lines, private
-from lithops_magic.engine.wire.reply import Vouched
+from lithops_magic.engine.wire.reply import VerifiedReply
 from lithops_magic.worker import packing
 
 SLICE = 1_000_000
@@ -30,7 +30,7 @@ class ItemSlice:
 
 
 @dataclass(frozen=True, slots=True)
-class LoneItem:
+class SingleItem:
     """An item that came from an iterator."""
 
     index: int
@@ -53,22 +53,22 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
+class Executed:
     """An invocation was executed, or may have been."""
 
     tasks: tuple[int, ...]
     outcome: Reply | Ambiguous
 
 
-Record = ItemSlice | LoneItem | ItemCount | Sent | Landed
+Record = ItemSlice | SingleItem | ItemCount | Sent | Executed
 
 _Answer = tuple[tuple[int, ...], bytes, str | None, str, tuple[Any, ...] | None]
 Note = Record | tuple[tuple[int, ...]] | _Answer
-"""A record to write; most are plain tuples, with the fields of `Sent` and `Landed`, because Python's garbage collector
+"""A record to write; most are plain tuples, with the fields of `Sent` and `Executed`: Python's garbage collector
 skips those but traverses instances of a class over and over."""
 
 
-class RecalledReply(Vouched):
+class RecalledReply(VerifiedReply):
     """A reply from a journal."""
 
     __slots__ = ()
@@ -104,11 +104,11 @@ def _encode(note: Note) -> bytes:
             return lines.encode(["reply", tasks, error, request_id, report], payload)
         case Sent(tasks):
             return lines.encode(["sent", tasks])
-        case Landed(tasks, Reply() as reply):
+        case Executed(tasks, Reply() as reply):
             return lines.encode(["reply", tasks, reply.function_error, reply.request_id, reply.report], reply.payload)
-        case Landed(tasks, Ambiguous(message)):
+        case Executed(tasks, Ambiguous(message)):
             return lines.encode(["lost", tasks, message])
-        case LoneItem(index, fragment):
+        case SingleItem(index, fragment):
             return lines.encode(["item", index], fragment)
         case ItemSlice(start, count, container, unsendable):
             return lines.encode(["items", start, count, list(unsendable.items())], container)
@@ -122,13 +122,13 @@ def _decode(head: Any, data: bytes) -> Record | None:
         case ["sent", tasks]:
             return Sent(tuple(tasks))
         case ["reply", tasks, error, request_id, report]:
-            return Landed(
+            return Executed(
                 tuple(tasks), Reply(data, error, "", request_id, InvocationReport(*report) if report else None)
             )
         case ["lost", tasks, message]:
-            return Landed(tuple(tasks), Ambiguous(message))
+            return Executed(tuple(tasks), Ambiguous(message))
         case ["item", index]:
-            return LoneItem(index, data)
+            return SingleItem(index, data)
         case ["items", start, count, unsendable]:
             return ItemSlice(start, count, data, dict(unsendable))
         case ["count", total]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lithops_magic.engine.text import html
-from lithops_magic.engine.text.short_repr import glance
+from lithops_magic.engine.text.short_repr import short_repr
 from lithops_magic.worker.values import Shown
 
 _PICTURES = {"image/png": "_repr_png_", "image/jpeg": "_repr_jpeg_", "image/svg+xml": "_repr_svg_"}
@@ -57,7 +57,7 @@ class Gallery:
         return len(self._entries)
 
     def __repr__(self) -> str:
-        lines = [f"[{entry.caption}] {glance(entry.value, 88)}" for entry in self._entries]
+        lines = [f"[{entry.caption}] {short_repr(entry.value, 88)}" for entry in self._entries]
         return "\n".join([*lines, *self._rest()]) or "no values yet"
 
     def _repr_html_(self) -> str:
@@ -92,7 +92,7 @@ def _to_html(value: Any, what: str) -> str:
         shown = _rich(value, what)
     except Exception:  # the value's own methods may fail
         shown = ""
-    return shown or f"<pre>{html.escape(glance(value, 400))}</pre>"
+    return shown or f"<pre>{html.escape(short_repr(value, 400))}</pre>"
 
 
 def _rich(value: Any, what: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from lithops_magic.engine.text.short_repr import glance
+from lithops_magic.engine.text.short_repr import short_repr
 from lithops_magic.errors import MisuseError
 
 
@@ -56,4 +56,4 @@ class Groups:
             except TypeError:
                 break
             return name
-        raise MisuseError(f"reduce_by: {glance(item)} has no {self._by!r} that can name a group")
+        raise MisuseError(f"reduce_by: {short_repr(item)} has no {self._by!r} that can name a group")

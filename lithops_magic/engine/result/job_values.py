@@ -16,7 +16,7 @@ from lithops_magic.engine.result.portable import portable
 from lithops_magic.engine.result.stats import Stats
 from lithops_magic.engine.result.waiting import TICK, Waiting
 from lithops_magic.engine.text import tracebacks
-from lithops_magic.engine.text.short_repr import glance
+from lithops_magic.engine.text.short_repr import short_repr
 from lithops_magic.errors import TaskCrashed, TaskError, TaskOutOfMemory, facts
 from lithops_magic.worker.values import Values
 
@@ -221,7 +221,7 @@ class JobValues(Waiting, Sequence[R]):
     def _item_repr(self, index: int) -> str:
         """A short repr of a task's item; empty if the item was not stored."""
         try:
-            return glance(self._job.raw_item(index))
+            return short_repr(self._job.raw_item(index))
         except LookupError:
             return ""
 

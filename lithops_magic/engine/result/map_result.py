@@ -13,7 +13,7 @@ from lithops_magic.engine.result import misuse, script
 from lithops_magic.engine.result.job_values import JobValues
 from lithops_magic.engine.result.logs import LogLines, Text, find, tell
 from lithops_magic.engine.result.reduction import Reduction
-from lithops_magic.engine.text.short_repr import glance
+from lithops_magic.engine.text.short_repr import short_repr
 from lithops_magic.errors import MisuseError
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class MapResult(JobValues[R]):
         __tracebackhide__ = True
         position = misuse.position(index, len(self))
         function, item = misuse.function_and_item(self._job, position)
-        print(f"Task {position} runs here now, not on Lambda: {glance(item)}")  # noqa: T201
+        print(f"Task {position} runs here now, not on Lambda: {short_repr(item)}")  # noqa: T201
         return run_here(function, item, starmap=self._job.options.starmap)
 
     @overload

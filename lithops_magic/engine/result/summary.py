@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lithops_magic.engine.result.gallery import is_picture
 from lithops_magic.engine.result.memory_advice import memory_advice
 from lithops_magic.engine.text import html, tracebacks
-from lithops_magic.engine.text.short_repr import clipped, glance
+from lithops_magic.engine.text.short_repr import clipped, short_repr
 from lithops_magic.engine.text.units import duration, factor, money, plural, price
 from lithops_magic.errors import TaskOutOfMemory, facts
 
@@ -164,8 +164,10 @@ def _remedies(result: MapResult) -> str:
 def _values(result: MapResult) -> str:
     done = result._indices("done")
     if len(done) <= 2 * _ENDS:
-        return _line(", ".join(glance(result[i], _WIDTH) for i in done))
-    first, last = ([_line(glance(result[i], _WIDTH), _ROOM) for i in part] for part in (done[:_ENDS], done[-_ENDS:]))
+        return _line(", ".join(short_repr(result[i], _WIDTH) for i in done))
+    first, last = (
+        [_line(short_repr(result[i], _WIDTH), _ROOM) for i in part] for part in (done[:_ENDS], done[-_ENDS:])
+    )
     return f"{', '.join(first)} … {', '.join(last)}"
 
 
@@ -198,7 +200,7 @@ def _task_table(result: MapResult) -> str:
 
 def _outcome(result: MapResult, task: TaskStats, errors: Mapping[int, TaskError]) -> str:
     if task.state == "done":
-        return _line(glance(result[task.index], _WIDTH))
+        return _line(short_repr(result[task.index], _WIDTH))
     error = errors.get(task.index)
     if error is None:
         return task.state

@@ -17,10 +17,10 @@ _CLOSING = {"'", '"', ")", "]", "}", ">"}
 _OPENING = {"(": ")", "[": "]", "{": "}", "<": ">"}
 
 
-def glance(value: object, width: int = 60) -> str:
+def short_repr(value: object, width: int = 60) -> str:
     """Return a repr of at most about `width` characters in one line; never raises, and closes what it opens."""
     try:
-        return " ".join(_Glance(width).repr(value).split())
+        return " ".join(_ShortRepr(width).repr(value).split())
     except BaseException as error:  # a value's own repr may do anything, and a result must always display
         if user_code.is_interrupt(error):
             raise
@@ -43,7 +43,7 @@ def _closing(line: str) -> str:
     return end if end in _CLOSING and line[-1] == end else ""
 
 
-class _Glance(reprlib.Repr):
+class _ShortRepr(reprlib.Repr):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.maxstring = self.maxother = self.maxlong = width

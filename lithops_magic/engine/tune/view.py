@@ -14,7 +14,7 @@ _HEADINGS = ("memory", "architecture", "time of a task", "cost of 1,000 tasks", 
 _STEP = 64
 _ROOM = 1.25
 _WIDTH, _HEIGHT, _EDGE = 480, 240, 48
-_COLOURS = {"x86_64": "#3b6fb6", "arm64": "#c7641e"}
+_COLORS = {"x86_64": "#3b6fb6", "arm64": "#c7641e"}
 
 
 def to_text(tuning: Tuning) -> str:
@@ -103,7 +103,7 @@ def _svg(tuning: Tuning, shown: Sequence[Measured]) -> str:
     for one in shown:
         x, y = across(one.time), _HEIGHT - up(one.cost)
         names = named(tuning, one.size)
-        color = _COLOURS.get(one.size.architecture, "#777")
+        color = _COLORS.get(one.size.architecture, "#777")
         weight = ' font-weight="bold"' if names else ""
         title = f"{_size(one.size)}: {duration(one.time)}, {money(one.cost)}"
         words = html.escape(" ".join((f"{one.size.memory:,}", *names)))

@@ -18,10 +18,10 @@ from weakref import WeakKeyDictionary
 import cloudpickle  # type: ignore[import-untyped]
 
 from lithops_magic import packages
-from lithops_magic.engine.text.short_repr import glance
+from lithops_magic.engine.text.short_repr import short_repr
 from lithops_magic.engine.wire.function import pickled
 from lithops_magic.engine.wire.item import Prepared
-from lithops_magic.engine.wire.refusal import way_out
+from lithops_magic.engine.wire.pickling_advice import advice_to_send
 from lithops_magic.errors import SerializationError
 from lithops_magic.packages import Reach, Request
 from lithops_magic.worker import cell, packing
@@ -54,7 +54,7 @@ class Call(Prepared):
     def __repr__(self) -> str:
         try:
             _, args, kwargs, _ = self.load(None)
-            given = [*map(glance, args), *(f"{name}={glance(value)}" for name, value in kwargs.items())]
+            given = [*map(short_repr, args), *(f"{name}={short_repr(value)}" for name, value in kwargs.items())]
         except BaseException:  # an argument's own methods may raise anything
             given = ["…"]
         return f"{self.name}({', '.join(given)})"
@@ -151,11 +151,11 @@ class Callees:
 
     def _pickled(self, function: Callable[..., Any]) -> Callee:
         with _pickling:
-            luggage = pickled(function, (), self._request, self._initializer)
+            pickled_function = pickled(function, (), self._request, self._initializer)
             # Plain pickle, because only Python's own unpickler runs there.
-            data = packages.dumps((function, self._initializer))[0] if luggage.views else luggage.data
+            data = packages.dumps((function, self._initializer))[0] if pickled_function.views else pickled_function.data
         large = len(data) > INLINE
-        return Callee(data, luggage.reach, _name(function), _kind(function), large, luggage.notes)
+        return Callee(data, pickled_function.reach, _name(function), _kind(function), large, pickled_function.notes)
 
 
 def caller(begin: Begin | None, callee: Callee | None = None) -> Callable[..., Any]:
@@ -227,7 +227,7 @@ def _pickled(item: tuple[Any, tuple[Any, ...], Mapping[str, Any], Any], reach: R
     except BaseException as error:  # an argument's own methods may raise anything
         given = {**{str(position): value for position, value in enumerate(item[1])}, **item[2]}
         part, reason = find(given, "arguments", error)
-        raise SerializationError(f"The arguments cannot be pickled: {reason}; {way_out(given, part)}") from error
+        raise SerializationError(f"The arguments cannot be pickled: {reason}; {advice_to_send(given, part)}") from error
     if more.modules or more.codes:
         reach = Reach(reach.modules | more.modules, [*reach.codes, *more.codes])
     return packing.pack(data, buffers.views), reach

@@ -13,7 +13,7 @@ from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from lithops_magic.engine.text.units import size
-from lithops_magic.engine.wire.refusal import way_out
+from lithops_magic.engine.wire.pickling_advice import advice_to_send
 from lithops_magic.worker import cell, packing
 from lithops_magic.worker.culprit import find
 
@@ -59,7 +59,7 @@ def culprit(function: object) -> str:
         except Exception as error:
             kind = type(capture.value).__qualname__
             part, reason = find(capture.value, capture.name, error)
-            return f"it uses {capture}, a {kind}: {reason}; {way_out(capture.value, part, capture.name)}"
+            return f"it uses {capture}, a {kind}: {reason}; {advice_to_send(capture.value, part, capture.name)}"
     return ""
 
 

@@ -16,7 +16,7 @@ from lithops_magic.worker.packing import HERE, PARTS, PARTS_HEAD, RUN, SIZES
 
 PIECE = 1_000_000
 """Bytes from which a part is a separate object on its own."""
-CRUMB = 16_384
+SMALL_PIECE = 16_384
 """Maximum bytes of leftover parts that are sent with the rest."""
 
 Sizes = Sequence[tuple[int, int]]
@@ -115,7 +115,7 @@ class Container:
 
     def _hashes(self) -> list[bytes]:
         if not self._names:
-            self._names = [_hash(run) if sum(map(len, run)) > CRUMB else HERE for run in self._runs]
+            self._names = [_hash(run) if sum(map(len, run)) > SMALL_PIECE else HERE for run in self._runs]
         return self._names
 
 

@@ -16,8 +16,8 @@ import cloudpickle  # type: ignore[import-untyped]
 from lithops_magic import packages
 from lithops_magic.engine.wire import captures
 from lithops_magic.engine.wire.container import Container
-from lithops_magic.engine.wire.luggage import Luggage, pack
-from lithops_magic.engine.wire.refusal import way_out
+from lithops_magic.engine.wire.pickled_function import PickledFunction, pack
+from lithops_magic.engine.wire.pickling_advice import advice_to_send
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.engine.wire.style import drawing_style
 from lithops_magic.errors import PackageError, SerializationError
@@ -30,7 +30,7 @@ EVENT_LIMIT = 1_048_576
 """Maximum bytes of an asynchronous Invoke request: AWS's quota, 1 MiB (256 KiB before October 2025)."""
 NAME = 16
 """Characters in a request's name."""
-_LUGGAGE = ("imports", "versions", "rc", "sources")
+_PACKAGE_FIELDS = ("imports", "versions", "rc", "sources")
 """Fields of a request that concern packages and modules, and how those are set."""
 _TASKS = b'","tasks":['
 ALWAYS_INLINE = 16_384
@@ -102,8 +102,8 @@ class Function:
         PackageError
             A requirement cannot be shipped.
         """
-        luggage = pickled(function, items, request or packages.Request())
-        need = luggage.need
+        pickled_function = pickled(function, items, request or packages.Request())
+        need = pickled_function.need
         head: dict[str, Any] = {
             "protocol": PROTOCOL,
             "python": f"{sys.version_info.major}.{sys.version_info.minor}",
@@ -111,14 +111,14 @@ class Function:
             **(setup or Setup()).head(),
         }
         head |= _luggage(need)
-        container = Container.pack(luggage.pickles, luggage.views)
-        heavy = luggage.size > captures.HEAVY
-        warnings = [*luggage.notes, *captures.generators(function, luggage.reach.generators)]
+        container = Container.pack(pickled_function.pickles, pickled_function.views)
+        heavy = pickled_function.size > captures.HEAVY
+        warnings = [*pickled_function.notes, *captures.generators(function, pickled_function.reach.generators)]
         return cls(container, need, function, head, (*warnings, *(captures.warnings(function) if heavy else ())))
 
     def needing(self, need: packages.Need) -> Function:
         """Return the same function with `need` as its requirements."""
-        head = {name: value for name, value in self.head.items() if name not in _LUGGAGE}
+        head = {name: value for name, value in self.head.items() if name not in _PACKAGE_FIELDS}
         return replace(self, need=need, head={**head, **_luggage(need)})
 
     @property
@@ -191,7 +191,9 @@ def _travels_inline(size: int, tasks: int | None, limit: int) -> bool:
     return size * tasks <= ALTOGETHER_INLINE and size * 4 / 3 <= limit / 2
 
 
-def pickled(function: Callable[..., Any], items: Iterable[Any], request: packages.Request, *beside: object) -> Luggage:
+def pickled(
+    function: Callable[..., Any], items: Iterable[Any], request: packages.Request, *beside: object
+) -> PickledFunction:
     """Pickle `function`; if there is anything to send `beside` it, as a tuple with that.
 
     Raises
@@ -213,24 +215,24 @@ def _reason(function: Callable[[Any], Any], error: Exception) -> str:
     if reason := captures.culprit(function):
         return reason
     part, reason = find(function, "function", error)
-    return f"{reason}; {way_out(function, part)}"
+    return f"{reason}; {advice_to_send(function, part)}"
 
 
 def _luggage(need: packages.Need) -> dict[str, Any]:
     """Return the fields of a request that concern packages and modules."""
-    luggage: dict[str, Any] = {}
+    pickled_function: dict[str, Any] = {}
     if need.imports:
-        luggage["imports"] = need.imports
+        pickled_function["imports"] = need.imports
     if need.versions:
-        luggage["versions"] = need.versions
+        pickled_function["versions"] = need.versions
     if style := drawing_style(need.imports):
-        luggage["rc"] = style
+        pickled_function["rc"] = style
     if need.sources and not need.layered:
         # Sources too large to be inline come from S3.
         data = {"data": base64.b64encode(need.sources).decode()} if need.inline else {}
         works_there = {"cwd": True} if need.request.data else {}
-        luggage["sources"] = {"sha256": hashlib.sha256(need.sources).hexdigest(), **data, **works_there}
-    return luggage
+        pickled_function["sources"] = {"sha256": hashlib.sha256(need.sources).hexdigest(), **data, **works_there}
+    return pickled_function
 
 
 @dataclass(frozen=True, slots=True)

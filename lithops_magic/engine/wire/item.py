@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lithops_magic import packages, user_code
-from lithops_magic.engine.wire.refusal import way_out
+from lithops_magic.engine.wire.pickling_advice import advice_to_send
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import SerializationError
 from lithops_magic.worker import packing
@@ -98,7 +98,7 @@ def prepare(item: Any) -> Prepared:
         # Searching its parts would raise the interrupt again, as if the key had been pressed twice.
         own = isinstance(error, KeyboardInterrupt)
         part, reason = (item, "KeyboardInterrupt") if own else find(item, "item", error)
-        raise SerializationError(f"The item cannot be pickled: {reason}; {way_out(item, part)}") from error
+        raise SerializationError(f"The item cannot be pickled: {reason}; {advice_to_send(item, part)}") from error
 
 
 def fragment(index: int, item: Any, room: int) -> bytes:

@@ -65,7 +65,7 @@ class WorkerReply:
     """What was not found since its sandbox's last reply."""
 
 
-class Vouched(Reply):
+class VerifiedReply(Reply):
     """A reply authenticated earlier: one of an earlier process, or what a task kept."""
 
     __slots__ = ()

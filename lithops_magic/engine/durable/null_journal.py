@@ -10,7 +10,7 @@ from lithops_magic.engine.wire.function import Function
 from lithops_magic.engine.wire.store import Place
 
 
-class Silent:
+class NullJournal:
     """A journal that records nothing, for a job that no other process can continue."""
 
     def start(self, place: Place | None, oldest: Callable[[], float | None] = lambda: None) -> None:

@@ -15,7 +15,7 @@ from lithops_magic.worker import packing
 
 
 @dataclass(frozen=True, slots=True)
-class Luggage:
+class PickledFunction:
     """A pickled function, and what it needs."""
 
     pickles: list[list[bytes]]
@@ -39,7 +39,7 @@ class Luggage:
         return sum(len(piece) for pieces in self.pickles for piece in pieces) + sum(map(len, self.views))
 
 
-def pack(function: Callable[..., Any] | tuple[Any, ...], items: Iterable[Any], request: Request) -> Luggage:
+def pack(function: Callable[..., Any] | tuple[Any, ...], items: Iterable[Any], request: Request) -> PickledFunction:
     """Pickle `function`; raises whatever pickling raises.
 
     Raises
@@ -65,11 +65,11 @@ def pack(function: Callable[..., Any] | tuple[Any, ...], items: Iterable[Any], r
     return _noted(by_value, notes)
 
 
-def _pack(function: object, items: Iterable[Any], request: Request) -> Luggage:
+def _pack(function: object, items: Iterable[Any], request: Request) -> PickledFunction:
     pickles, views, reach = _dump(function)
     looked_for = packages.looked_for(reach.codes, request.data)
     notes = (_not_there(looked_for),) if looked_for else ()
-    return Luggage(pickles, views, reach, packages.discover(reach, items, request), notes)
+    return PickledFunction(pickles, views, reach, packages.discover(reach, items, request), notes)
 
 
 def _dump(function: object) -> tuple[list[list[bytes]], list[memoryview], Reach]:
@@ -91,8 +91,8 @@ def _dump_each(values: Iterable[object]) -> tuple[list[list[bytes]], list[memory
     return pickles, buffers.views, reach
 
 
-def _noted(luggage: Luggage, notes: Iterable[str]) -> Luggage:
-    return replace(luggage, notes=(*luggage.notes, *notes))
+def _noted(pickled_function: PickledFunction, notes: Iterable[str]) -> PickledFunction:
+    return replace(pickled_function, notes=(*pickled_function.notes, *notes))
 
 
 def _not_there(names: list[str]) -> str:

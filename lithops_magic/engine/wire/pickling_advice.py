@@ -50,7 +50,7 @@ _FAMILIES = [
 _ELSE = "create it inside the function, or pass plain data to create it from"
 
 
-def way_out(thing: Any, part: Any, name: str = "") -> str:
+def advice_to_send(thing: Any, part: Any, name: str = "") -> str:
     """Return what to do instead of sending `thing` (which the user calls `name`), because of a part of it."""
     return _NAMED.get(name) or _fitting(thing) or _fitting(part) or _ELSE
 
@@ -97,7 +97,7 @@ _BACK = [
 _KIND = re.compile(r"cannot pickle '(?:[\w.]*\.)?(\w+)' ")
 
 
-def way_back(kind: str, reason: str) -> str:
+def advice_to_return(kind: str, reason: str) -> str:
     """Return what to return instead of a result of this type that cannot be pickled for this reason."""
     part = _KIND.search(reason)
     for name in (kind.rpartition(".")[2], part[1] if part else ""):

@@ -8,7 +8,7 @@ from lithops_magic.engine.wire.item import Prepared
 from lithops_magic.packages import Need, Reach
 
 
-class Cargo:
+class ItemNeeds:
     """Grows with the types of items.
 
     Parameters
