@@ -116,7 +116,7 @@ def need_of(names: Mapping[str, str], request: Request) -> Need:
         sources=local.pack(units, projects, request.data),
         imports=_installed({*names, *found.installed}, found.installed),
         request=request,
-        environment=_environment() if found.installed or projects or request.requirements else (),
+        environment=environment() if found.installed or projects or request.requirements else (),
         own=tuple(units),
         names=names,
     )
@@ -162,7 +162,8 @@ def _modules_of(item: object) -> Iterator[str]:
     yield from imports_of_code(reach.codes)
 
 
-def _environment() -> tuple[tuple[str, int], ...]:
+def environment() -> tuple[tuple[str, int], ...]:
+    """Return the folders with installed packages, and when each last changed."""
     return tuple((folder, _changed(folder)) for folder in sys.path if _is_folder(folder))
 
 

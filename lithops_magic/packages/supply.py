@@ -133,6 +133,12 @@ def closure_of(need: Need, target: Target, *, learns: bool = True) -> tuple[Requ
         wanted += new
 
 
+def shipped(need: Need) -> frozenset[str]:
+    """Return the canonical names of the distributions that meet a need."""
+    request, closure = closure_of(need, Target.of("x86_64"))
+    return request.names | closure.parts.keys()
+
+
 def _split(request: Request) -> tuple[Request, list[Requirement]]:
     """Separate requested packages that are installed in a matching version, which is then used."""
     given: list[str] = []

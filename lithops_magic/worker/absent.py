@@ -26,9 +26,8 @@ class _Last:
         _note(name)
 
     def find_distributions(self, context: Any) -> Iterable[Any]:
-        """Record a distribution's name."""
-        if isinstance(context.name, str):
-            _note(f"{context.name}==")
+        """Record a distribution's name, or the group of entry points for which all are searched."""
+        _note(f"{context.name}==" if context.name else "")
         return ()
 
 
@@ -38,7 +37,7 @@ def watch() -> None:
 
 
 def asked() -> list[list[str]]:
-    """Return pairs: the asking module, and the missing module or (with ``==`` appended) distribution."""
+    """Return pairs: the asking module, and the missing module, distribution (``==`` appended) or ``[group]``."""
     return [list(pair) for pair in _asked]
 
 
@@ -50,16 +49,24 @@ def news() -> list[list[str]]:
 
 
 def _note(name: str) -> None:
+    asker, group = _asker()
+    name = name or f"[{group if isinstance(group, str) else ''}]"
     if len(_asked) < MOST and len(name) <= LONGEST and name.partition(".")[0] not in sys.stdlib_module_names:
-        _asked.setdefault((_asker()[:LONGEST], name))
+        _asked.setdefault((asker[:LONGEST], name))
 
 
-def _asker() -> str:
-    """Return the name of the module that runs the import statement."""
+def _asker() -> tuple[str, Any]:
+    """Return the name of the module that runs the import statement, and which group of entry points it seems to want.
+
+    The group is an argument of `entry_points`, or of a function that searches all distributions for it.
+    """
     frame: FrameType | None = sys._getframe(1)
+    group = None
     while frame is not None:
-        name = frame.f_globals.get("__name__") or ""
-        if name != __name__ and name.partition(".")[0] != "importlib":
-            return str(name)
+        name, found = frame.f_globals.get("__name__") or "", frame.f_locals
+        if not name.startswith(("importlib", __name__)):
+            return str(name), group or found.get("group")
+        if "params" in found:
+            group = found["params"].get("group")
         frame = frame.f_back
-    return ""
+    return "", None

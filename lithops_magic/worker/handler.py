@@ -15,7 +15,7 @@ import cloudpickle  # type: ignore[import-untyped]
 
 from . import absent, stand_in
 from .environment import prepare
-from .fault import Fault, describe
+from .fault import Fault, describe, end_after_reply
 from .seal import label, sealed
 
 if hasattr(os, "fork"):
@@ -37,8 +37,6 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     try:
         reply = _reply(event, time.monotonic() + context.get_remaining_time_in_millis() / 1000)
     except Exception as error:
-        from .ending import end_after_reply
-
         end_after_reply()
         raise Fault(f"the worker itself failed: {describe(error)}; its sandbox is replaced") from None
     if "not_done" in reply:

@@ -244,3 +244,84 @@ def test_an_optional_part_that_a_library_uses_here_and_not_there_is_noted(
     found = list(supplements.Supplements(need_of({}, Request())).done_without(worker))
     assert [("without swift-engine-extra, which front-door uses here" in note) for note in found] == [True] * told
     assert not list(supplements.Supplements(need_of({}, Request())).done_without(worker))
+
+
+HOST = """
+import importlib.metadata
+
+def groups():
+    return importlib.metadata.entry_points()
+
+class Manager:
+    def load_all(self, group):
+        return {
+            point.name: point.load()
+            for distribution in list(importlib.metadata.distributions())
+            for point in distribution.entry_points
+            if point.group == group
+        }
+
+def by_argument(name):
+    [point] = importlib.metadata.entry_points(group="acme.codecs", name=name)
+    return point.load()()
+
+def by_select(name):
+    found = {point.name: point for point in groups().select(group="acme.codecs")}
+    if name not in found:
+        raise LookupError(f"codec {name} unknown")
+    return found[name].load()()
+
+def by_search(name):
+    return Manager().load_all("acme.codecs")[name]()
+
+def unnamed(name):
+    for point in importlib.metadata.entry_points(group="acme.codecs"):
+        return point.load()()
+    raise RuntimeError("no codec plugin is available")
+"""
+
+
+@pytest.fixture
+def codecs(site: Path) -> Iterator[Path]:
+    """A library whose codecs are plugins of other distributions."""
+    help.wheel(site, "acme_host", {"acme_host.py": HOST})
+    for name in ("zig", "zag"):
+        points = f"[acme.codecs]\n{name} = acme_{name}_parts:run\n[console_scripts]\n{name} = acme_{name}_parts:run\n"
+        files = {f"acme_{name}_parts.py": f"def run():\n    return '{name}'\n"}
+        help.wheel(site, f"acme_{name}", {**files, f"acme_{name}-1.dist-info/entry_points.txt": points})
+    importlib.invalidate_caches()
+    yield site
+    for name in ("acme_host", "acme_zig_parts", "acme_zag_parts"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("way", ["by_argument", "by_select", "by_search", "unnamed"])
+def test_plugins_that_only_entry_points_name_are_added(codecs: Path, run: Run, way: str) -> None:
+    def use(name: str) -> str:
+        import acme_host
+
+        return str(getattr(acme_host, way)(name))
+
+    result = run(use, ["zag"])
+    [note] = notes(result)
+    if way in ("by_argument", "unnamed"):  # which error names none
+        assert "acme-zag and acme-zig" in note
+    else:
+        assert ("acme-zag" in note, "acme-zig" in note) == (True, False)
+        assert result.values() == ["zag"]
+    assert result.values()[0] in ("zig", "zag")
+    again = run(use, ["zag"])
+    assert (again.values(), notes(again)) == (result.values(), [])
+
+
+def test_plugins_that_the_cell_did_without_are_noted_and_shipped_from_the_next_run_on(codecs: Path, run: Run) -> None:
+    def use(_: int) -> list[str]:
+        from importlib.metadata import entry_points
+
+        return sorted(point.name for point in entry_points(group="acme.codecs"))
+
+    first = run(use, [0])
+    assert first.values() == [[]]
+    assert any("found no acme-zag and acme-zig" in note for note in first.snapshot().notes)
+    again = run(use, [0])
+    assert (again.values(), [*again.snapshot().notes]) == ([["zag", "zig"]], [])

@@ -19,7 +19,7 @@ import pytest
 
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.engine.wire.item import fragment
-from lithops_magic.worker import ending, fault, functions, handler, here, packing, processes, store
+from lithops_magic.worker import fault, functions, handler, here, packing, processes, store
 from lithops_magic.worker.detached import NotDone
 from lithops_magic.worker.seal import is_sealed
 from thorough import share
@@ -86,7 +86,7 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]
 
     monkeypatch.setattr(handler, "run", here.run)
     monkeypatch.setattr(processes, "run_all", serially)
-    monkeypatch.setattr(ending, "end_after_reply", lambda: replaced.append("replaced"))
+    monkeypatch.setattr(handler, "end_after_reply", lambda: replaced.append("replaced"))
     monkeypatch.setattr(store.Store, "_client", lambda _: Refusing())
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     yield replaced

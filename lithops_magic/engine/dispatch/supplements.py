@@ -1,4 +1,4 @@
-"""Packages that sandboxes failed to import although they are installed here.
+"""Packages that sandboxes looked for in vain although they are installed here: modules, and plugins of a group.
 
 They may fix a failed task; a task that did not fail may have behaved differently than it would here.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
 
@@ -20,6 +21,8 @@ from lithops_magic.packages.learned import remember
 from lithops_magic.packages.metadata import requires_of
 from lithops_magic.packages.modules import find_unit
 from lithops_magic.packages.platform import PROVIDED
+from lithops_magic.packages.plugins import Plugin, group_of, plugins
+from lithops_magic.packages.supply import shipped
 from lithops_magic.packages.whereabouts import DISTRIBUTION, distribution_of
 
 _NEVER = NOT_SHIPPED | PROVIDED
@@ -30,14 +33,38 @@ _WEAK_HINT = re.compile(
     r"\b(?:not (?:found|known|recogni[sz]ed|supported)|missing|require|un(?:known|recogni[sz]ed))", re.I
 )
 """Words that may indicate one, although users' own errors contain them, too."""
+_SEARCH = re.compile("entry_?point|plugin", re.I)
+"""Code that fails because it finds no plugins."""
 _NOT_FOUND = re.compile("^No module named ")
 _CONSEQUENCES = ("AttributeError", "NameError")
 """Errors caused by a name that a library left unset, or set to None, because a module was not found."""
 _EXTRA = re.compile(r"extra == [\"']([^\"']+)")
 _DEVELOPMENT = re.compile(r"^(?:all|bench|build|dev|doc|example|lint|test|typing)", re.I)
 """Extras meant for a library's own developers."""
+_BY_NAME = {"fsspec.specs", "matplotlib.backend", "pandas_plotting_backends", "sqlalchemy.dialects"}
+"""Groups whose plugins are used only by name, which an error then mentions."""
+FEW = 3
+"""Most distributions with plugins of one group that are shipped without having been named."""
 _said: set[tuple[str, str]] = set()
 """Which packages did without which others, as far as this notebook was told."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lacking:
+    """A distribution that a sandbox lacks."""
+
+    distribution: str
+    asker: str
+    names: tuple[str, ...]
+    """How an error message may call it."""
+    uses_it: bool
+    """Whether this process has loaded it."""
+    is_alone: bool = True
+    """Whether it may be added unnamed: not one of a group's many plugins."""
+    plugin: Plugin | None = None
+    """If it was looked for as one."""
+    is_any: bool = False
+    """Whether the notebook's code looked for plugins of a group that is unknown."""
 
 
 class Supplements:
@@ -48,6 +75,8 @@ class Supplements:
         self._added: dict[str, str] = {}
         self._ran: dict[int, int] = {}
         self._distributions: dict[str, str] = {}
+        self._plugins: dict[tuple[str, str], list[Plugin]] = {}
+        self._shipped: Collection[str] | None = None
 
     def help(self, task: Task) -> bool:
         """Whether something was added since the task last ran; if so, its rerun is recorded."""
@@ -60,13 +89,13 @@ class Supplements:
         traceback = facts(error).traceback
         if self._need.request.nothing or traceback is None or not asked:
             return {}
-        here = {name: found for _, name in asked if (found := self._distribution(name)) and self._may_lack(name, found)}
+        lacking = [one for pair in asked for one in self._lacking(*pair)]
         text = " ".join(part.message for part in _chain(traceback))
-        named = {name for name, found in here.items() if any(_mentions(text, it) for it in (_bare(name), found))}
+        named = [one for one in lacking if any(_mentions(text, name) for name in one.names)]
         if not named and not _is_likely(traceback, text):
             return {}
-        chosen = {name: here[name] for name in named or here}
-        return {chosen[name]: asker for asker, name in asked if name in chosen and chosen[name] not in self._added}
+        chosen = named or [one for one in lacking if one.is_alone and not one.is_any]
+        return {one.distribution: one.asker for one in chosen if one.distribution not in self._added}
 
     def add(self, distributions: Mapping[str, str]) -> None:
         """Record that these are added."""
@@ -78,50 +107,76 @@ class Supplements:
         if traceback is None or _NOT_FOUND.search(traceback.message):
             return []  # it is explained already
         text = " ".join(part.message for part in _chain(traceback))
-        names = {bare for _, name in asked if "." not in (bare := _bare(name)) and _mentions(text, bare)}
+        modules = (_bare(name) for _, name in asked if group_of(name) is None)
+        names = {name for name in modules if "." not in name and _mentions(text, name)}
         return sorted(name for name in names if not self._distribution(name) and not self._distribution(f"{name}=="))
 
     def done_without(self, worker: WorkerReply) -> Iterator[str]:
         """Yield notes about what successful tasks did without, but would have used here."""
         if self._need.request.nothing or any(outcome.status == "error" for outcome in worker.outcomes.values()):
             return
-        found: dict[str, list[str]] = {}
-        for asker, name in worker.not_found:
-            it, user = self._distribution(name), self._user(asker, name)
-            if it and self._may_lack(name, it) and user is not None and (user, it) not in _said:
-                _said.add((user, it))
-                found.setdefault(user, []).append(it)
-                if not user:
-                    remember({it: asker})
-        for user, names in found.items():
+        found: dict[tuple[str, bool], list[str]] = {}
+        for one in (one for pair in worker.not_found for one in self._lacking(*pair)):
+            user = self._user(one)
+            if user is not None and (user, one.distribution) not in _said:
+                _said.add((user, one.distribution))
+                learns = not user and one.is_alone
+                found.setdefault((user, learns), []).append(one.distribution)
+                if learns:
+                    remember({one.distribution: one.asker})
+        for (user, learns), names in found.items():
+            ship = "shipped from the next run on" if learns else f'--packages "{" ".join(names)}" ships what it lacks'
             if user:
-                ship = f'--packages "{" ".join(names)}" ships what it lacks'
                 yield f"tasks ran without {listed(names)}, which {user} uses here, so that results may differ: {ship}"
             else:
-                yield (
-                    f"tasks found no {listed(names)}, which this machine has, so that results may differ: shipped from "
-                    "the next run on"
-                )
+                yield f"tasks found no {listed(names)}, which this machine has, so that results may differ: {ship}"
 
-    def _user(self, asker: str, name: str) -> str | None:
+    def _lacking(self, asker: str, name: str) -> Iterator[_Lacking]:
+        """Yield the distributions that a search would have found here, and that can be added."""
+        if (group := group_of(name)) is not None:
+            yield from self._plugins_lacking(asker, group)
+            return
+        found = self._distribution(name)
+        # If the package around a module was found, it is there already.
+        if found and found not in _NEVER and self._distribution(name.rpartition(".")[0]) != found:
+            uses = name.partition(".")[0] in sys.modules
+            yield _Lacking(found, asker, (_bare(name), found), uses)
+
+    def _plugins_lacking(self, asker: str, group: str) -> Iterator[_Lacking]:
+        if (asker, group) not in self._plugins:
+            self._plugins[asker, group] = plugins(asker, group, {unit.name for unit, _ in self._need.units})
+        if not (found := self._plugins[asker, group]):
+            return
+        if self._shipped is None:
+            self._shipped = shipped(self._need)
+        lacking = [one for one in found if one.distribution not in self._shipped]
+        few = len({one.distribution for one in lacking}) <= FEW
+        for one in lacking:
+            is_any = asker == "__main__" and one.group != group
+            loaded = one.module in sys.modules
+            yield _Lacking(one.distribution, asker, one.names, loaded, few, one, is_any)
+
+    def _user(self, lacking: _Lacking) -> str | None:
         """What would use it here: a distribution, empty for the user's own code, None if unknown."""
+        asker, plugin = lacking.asker, lacking.plugin
         unit = find_unit(asker)
+        if lacking.is_any:
+            return None
         if asker == "__main__" or (unit is not None and unit.kind == "local"):
             return ""
-        owner, top = self._distribution(asker), name.partition(".")[0]
+        owner = self._distribution(asker)
         # A library that is loaded here uses only what is loaded, too; one that only tasks load would find it here.
-        uses = top in sys.modules or asker.partition(".")[0] not in sys.modules
-        here = installed(owner) if owner and owner not in _NEVER and uses else None
-        wanted = self._distribution(name)
-        for requirement in requires_of(here) if here else ():
+        uses = lacking.uses_it or asker.partition(".")[0] not in sys.modules
+        if not owner or owner in _NEVER or not uses:
+            return None
+        if plugin is not None:
+            return None if plugin.group in _BY_NAME else owner
+        for requirement in requires_of(here) if (here := installed(owner)) else ():
             extra = _EXTRA.search(str(requirement.marker))
-            if canonicalize_name(requirement.name) == wanted and extra and not _DEVELOPMENT.match(extra[1]):
+            is_it = canonicalize_name(requirement.name) == lacking.distribution
+            if is_it and extra and not _DEVELOPMENT.match(extra[1]):
                 return owner
         return None
-
-    def _may_lack(self, name: str, found: str) -> bool:
-        """Whether a distribution can be added; if the package around a module was found, it is there already."""
-        return found not in _NEVER and self._distribution(name.rpartition(".")[0]) != found
 
     def _distribution(self, name: str) -> str:
         if name not in self._distributions:
@@ -137,6 +192,8 @@ def _chain(traceback: RemoteTraceback) -> Iterator[RemoteTraceback]:
 
 def _is_likely(traceback: RemoteTraceback, text: str) -> bool:
     if any(part.type.rpartition(".")[2] in _IMPORT for part in _chain(traceback)) or _HINT.search(text):
+        return True
+    if traceback.frames and _SEARCH.search(traceback.frames[-1].source):
         return True
     by_library = bool(traceback.frames) and traceback.frames[-1].library
     return by_library and (traceback.type in _CONSEQUENCES or bool(_WEAK_HINT.search(text)))
