@@ -22,6 +22,7 @@ import cloudpickle  # type: ignore[import-untyped]
 
 from lithops_magic.packages import ours
 from lithops_magic.packages.modules import Unit, is_own
+from lithops_magic.packages.moment import Moment, moment
 from lithops_magic.packages.plain_values import Unknown, look, value_of
 from lithops_magic.packages.zipped import is_zipped
 
@@ -87,15 +88,14 @@ def _differs(module: ModuleType) -> bool:
     if not isinstance(file, str) or type(loader).__name__ != "SourceFileLoader":
         return False
     try:
-        status = Path(file).stat()
-        code, tree = _parsed(file, status.st_mtime_ns, status.st_size)
+        code, tree = _parsed(file, moment(Path(file).stat()))
     except (OSError, SyntaxError, ValueError):
         return True
     return _other_code(vars(module), code, tree.body) or _other_values(module, code, tree)
 
 
 @functools.lru_cache(maxsize=1024)
-def _parsed(file: str, _modified: int, _size: int) -> tuple[CodeType, ast.Module]:
+def _parsed(file: str, _moment: Moment) -> tuple[CodeType, ast.Module]:
     source = Path(file).read_bytes()
     return compile(source, file, "exec", dont_inherit=True), ast.parse(source)
 

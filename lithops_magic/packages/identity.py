@@ -12,10 +12,11 @@ import json
 import sys
 import zipfile
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 from lithops_magic.packages.distributions import Part, is_from_files
 from lithops_magic.packages.metadata import edited_files, files_of
+from lithops_magic.packages.moment import Moment, moment
 from lithops_magic.packages.need import Need
 from lithops_magic.packages.platform import Target
 from lithops_magic.packages.supply import closure_of, fingerprint
@@ -75,16 +76,15 @@ def _identity(part: Part) -> str:
     return _content_version(part, str(getattr(part.distribution, "_path", "")), states)
 
 
-def _state(path: Any) -> tuple[int, int, int]:
+def _state(path: Path) -> Moment:
     try:
-        status = path.stat()
+        return moment(path.stat())
     except OSError:
         return 0, 0, 0
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 @functools.lru_cache(maxsize=512)
-def _content_version(part: Part, _folder: str, _states: tuple[tuple[int, int, int], ...]) -> str:
+def _content_version(part: Part, _folder: str, _states: tuple[Moment, ...]) -> str:
     """Return an installed distribution's version, plus its contents if one version may have several."""
     files = files_of(part.distribution)
     edited = [

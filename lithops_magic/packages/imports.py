@@ -12,6 +12,8 @@ from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 from types import CodeType
 
+from lithops_magic.packages.moment import Moment, moment
+
 _PYC_HEADER = 16
 """Bytes of a bytecode file before the code (PEP 552)."""
 _PATH = 200
@@ -51,12 +53,11 @@ def _candidates(module: str, names: Iterable[str]) -> Iterator[str]:
 
 def imports_of_file(path: Path, package: str) -> frozenset[str]:
     """Return what a source file imports; relative imports start from `package`."""
-    status = path.stat()
-    return _imports_of_file(path, package, status.st_mtime_ns, status.st_size)
+    return _imports_of_file(path, package, moment(path.stat()))
 
 
 @functools.lru_cache(maxsize=4096)
-def _imports_of_file(path: Path, package: str, _modified: int, _size: int) -> frozenset[str]:
+def _imports_of_file(path: Path, package: str, _moment: Moment) -> frozenset[str]:
     try:
         if path.suffix == ".pyc":
             return frozenset(imports_of_code([_code(path)]))
@@ -83,12 +84,11 @@ def _code(path: Path) -> CodeType:
 
 def strings_of_file(path: Path) -> tuple[frozenset[str], bool]:
     """Return the short strings in a source file, and whether it looks up its own location."""
-    status = path.stat()
-    return _strings_of_file(path, status.st_mtime_ns, status.st_size)
+    return _strings_of_file(path, moment(path.stat()))
 
 
 @functools.lru_cache(maxsize=1024)
-def _strings_of_file(path: Path, _modified: int, _size: int) -> tuple[frozenset[str], bool]:
+def _strings_of_file(path: Path, _moment: Moment) -> tuple[frozenset[str], bool]:
     try:
         nodes = list(ast.walk(ast.parse(path.read_bytes(), str(path))))
     except (SyntaxError, ValueError):

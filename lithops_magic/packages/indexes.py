@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lithops_magic.errors import PackageError
+from lithops_magic.packages.moment import moment
 
 _REFUSED = {"no-binary": "packages for Lambda come as wheels"}
 """pip settings that conflict with what is done here, and why."""
@@ -96,7 +97,7 @@ def _wheels(place: str) -> str:
     """Describe the state of a local folder of wheels, where a wheel may be replaced by another of the same name."""
     folder = Path(place.removeprefix("file://")).expanduser()
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
-    return " ".join(f"{path.name} {path.stat().st_mtime_ns}" for path in paths if path.is_file())
+    return " ".join(f"{path.name} {moment(path.stat())}" for path in paths if path.is_file())
 
 
 def _pip() -> dict[str, str]:

@@ -132,7 +132,7 @@ def _zipped(files: Mapping[str, Path | bytes]) -> bytes:
     """Zip files; large ones are cached by their state, so that they are compressed only once."""
     on_disk = [InstalledFile(name, path) for name, path in files.items() if isinstance(path, Path)]
     states = sorted(stamp.state(on_disk))
-    if sum(size for _, _, size, _, _ in states) < LARGE:
+    if sum(file.path.stat().st_size for file in on_disk) < LARGE:
         return zip_bytes(files.items())
     texts = {name: data for name, data in files.items() if isinstance(data, bytes)}
     cache, name = Cache.of_user(), f"own-{stamp.key([states, sorted(texts.items())])}.zip"

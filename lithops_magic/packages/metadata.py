@@ -18,6 +18,8 @@ from typing import Any
 from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 
+from lithops_magic.packages.moment import Moment, moment
+
 COMPILED = (".so", ".pyd", ".dll", ".dylib")
 
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)")
@@ -112,12 +114,12 @@ def files_of(distribution: Distribution) -> tuple[InstalledFile, ...]:
     if folder is None:
         return ()
     told = [folder / name for name in ("RECORD", "installed-files.txt", "top_level.txt")]
-    states = tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in told)
+    states = tuple(moment(path.stat()) if path.is_file() else None for path in told)
     return _files_of(folder, states)
 
 
 @functools.lru_cache(maxsize=2048)
-def _files_of(folder: Path, _states: tuple[int, ...]) -> tuple[InstalledFile, ...]:
+def _files_of(folder: Path, _states: tuple[Moment | None, ...]) -> tuple[InstalledFile, ...]:
     distribution = Distribution.at(folder)
     listed = list(_recorded(distribution) or _noted(distribution, folder) or _guessed(distribution, folder))
     sources = {file.name for file in listed}

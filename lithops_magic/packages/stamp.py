@@ -1,18 +1,24 @@
-"""Fingerprints the state of files without reading them."""
+"""Fingerprints the state of files, as far as possible without reading them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import stat
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.metadata import InstalledFile
+from lithops_magic.packages.moment import Moment, moment
+
+_State = tuple[str, str, Moment | str]
 
 
 def key(facts: object) -> str:
@@ -20,22 +26,42 @@ def key(facts: object) -> str:
     return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]
 
 
-def state(files: Iterable[InstalledFile]) -> Iterator[tuple[str, str, int, int, int]]:
-    """Yield what distinguishes a file from another one of its name, whatever its installer recorded.
-
-    Includes the status change time, because installers and copies may set the modification time.
-    """
+def state(files: Iterable[InstalledFile]) -> Iterator[_State]:
+    """Yield what distinguishes a file from another one of its name, whatever its installer recorded."""
+    linked: list[tuple[InstalledFile, os.stat_result]] = []
     for file in files:
         try:
             status = os.stat(file.path)  # noqa: PTH116 - twice as fast
         except OSError:
             continue
-        # A hard link from another environment also changes ctime, so use the inode then.
-        changed = status.st_ctime_ns if status.st_nlink == 1 else status.st_ino
-        yield file.name, file.digest, status.st_size, status.st_mtime_ns, changed
+        if status.st_nlink == 1 or not stat.S_ISREG(status.st_mode):
+            yield file.name, file.digest, moment(status)
+        else:
+            linked.append((file, status))
+    if linked:
+        # Linking a file into another environment changes it, too, although only in its status.
+        yield "", "", _contents(linked)
 
 
-def state_at(text: str) -> list[tuple[str, str, int, int, int]]:
+def _contents(linked: Sequence[tuple[InstalledFile, os.stat_result]]) -> str:
+    """Return a hash of files' names and contents; known for as long as their status is the same."""
+    cache = Cache.of_user()
+    name = f"contents-{key([(file.name, status.st_ino, moment(status)) for file, status in linked])}"
+    if known := cache.read(name):
+        return known
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        sums = list(pool.map(_sum, [file.path for file, _ in linked]))
+    found = key([[file.name for file, _ in linked], sums])
+    cache.write(name, found.encode())
+    return found
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def state_at(text: str) -> list[_State]:
     """Return the state of a requirement that is a local file or folder; empty for others."""
     return list(state(_files_at(text)))
 

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 from lithops_magic.packages.cache import Cache
+from lithops_magic.packages.moment import moment
 
 
 def unzipped(origin: Path) -> Path:
@@ -16,8 +17,7 @@ def unzipped(origin: Path) -> Path:
     archive = next((folder for folder in origin.parents if folder.is_file()), None)
     if archive is None or not zipfile.is_zipfile(archive):
         return origin
-    status = archive.stat()
-    return _folder(archive, status.st_mtime_ns, status.st_size, status.st_ctime_ns) / origin.relative_to(archive)
+    return _folder(archive, *moment(archive.stat())) / origin.relative_to(archive)
 
 
 def is_zipped(file: Path) -> bool:

@@ -59,20 +59,51 @@ def shipped(module: str) -> dict[str, bytes]:
     name=st.sampled_from([*FILES, "prices-1.dist-info/METADATA"]),
     position=st.integers(0, 5),
     keeps_time=st.booleans(),
+    is_linked=st.booleans(),
 )
 def test_a_byte_of_anything_that_is_shipped_makes_another_layer(
-    site: Path, name: str, position: int, keeps_time: bool
+    site: Path, name: str, position: int, keeps_time: bool, is_linked: bool
 ) -> None:
+    shutil.rmtree(site / "prices", ignore_errors=True)
+    shutil.rmtree(site / "prices-1.dist-info", ignore_errors=True)
     help.wheel(site, "prices", FILES)
+    path, other = site / name, site / "elsewhere"
+    other.unlink(missing_ok=True)
+    if is_linked:
+        other.hardlink_to(path)
     before = state("prices")
     assert state("prices") == before
-    path = site / name
     status, data = path.stat(), bytearray(path.read_bytes())
     data[position] ^= 1
     path.write_bytes(data)
     if keeps_time:
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert state("prices") != before
+
+
+def test_a_link_into_another_environment_leaves_the_layer_as_it_is(site: Path) -> None:
+    help.wheel(site, "prices", FILES)
+    for number, name in enumerate(FILES):
+        (site / f"one-{number}").hardlink_to(site / name)
+    before = state("prices")
+    for number, name in enumerate(FILES):
+        (site / f"two-{number}").hardlink_to(site / name)
+    assert state("prices") == before
+
+
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_an_own_module_edited_within_its_size_and_time_is_read_again(site: Path, is_linked: bool) -> None:
+    help.write(site, {"own_top.py": "import own_one\n", "own_one.py": "", "own_two.py": ""})
+    path = site / "own_top.py"
+    if is_linked:
+        (site / "elsewhere").hardlink_to(path)
+    importlib.invalidate_caches()
+    assert {unit.name for unit in need_of({"own_top": "imported"}, Request()).own} == {"own_top", "own_one"}
+    status = path.stat()
+    while path.stat().st_ctime_ns == status.st_ctime_ns:  # until the clock of the file system ticks
+        path.write_text("import own_two\n")
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert {unit.name for unit in need_of({"own_top": "imported"}, Request()).own} == {"own_top", "own_two"}
 
 
 def test_a_wheel_built_again_with_the_same_version_is_the_one_that_runs(site: Path, run: Run) -> None:
