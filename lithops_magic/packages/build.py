@@ -20,7 +20,9 @@ from lithops_magic.packages.archive import CORES, zip_file
 from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.compat import is_of_numpy_1
 from lithops_magic.packages.distributions import installed, is_pure, shippable_files
+from lithops_magic.packages.editable import contents_of
 from lithops_magic.packages.elf import strip
+from lithops_magic.packages.folders import files_below
 from lithops_magic.packages.indexes import settings
 from lithops_magic.packages.layer import Layer, Shipped, keep, recall, unzipped
 from lithops_magic.packages.metadata import InstalledFile, edited_files, files_of, name_of, version_of
@@ -116,8 +118,8 @@ def _keys(resolution: Resolution, unowned: Sequence[Unit], target: Target) -> It
     if unowned:
         yield _OWN, stamp.key([*always, *([unit.name, *stamp.state(files_of_unit(unit))] for unit in unowned)])
     for part in resolution.copied:
-        yield part.name, stamp.key([*always, part.pin, *stamp.state(files_of(part.distribution))])
-    edited = {part.name: list(stamp.state(files_of(part.distribution))) for part in resolution.unchanged}
+        yield part.name, stamp.key([*always, part.pin, *stamp.state(contents_of(part.distribution))])
+    edited = {part.name: list(stamp.state(contents_of(part.distribution))) for part in resolution.unchanged}
     for name, pin in resolution.fetched.items():
         origin = [target.glibc, sorted(settings().items()), resolution.hashes.lines([pin]), stamp.state_at(pin)]
         yield name, stamp.key([*always, pin, name in resolution.built, origin, edited.get(name)])
@@ -292,6 +294,5 @@ def copy(files: Iterable[tuple[str, Path]], folder: Path) -> None:
 
 def files_of_unit(unit: Unit) -> Iterator[InstalledFile]:
     """Yield the files of a module or package that no distribution owns."""
-    for path in unit.path.rglob("*") if unit.is_package else (unit.path,):
-        if path.is_file() and "__pycache__" not in path.parts:
-            yield InstalledFile(path.relative_to(unit.root).as_posix(), path)
+    for path in files_below(unit.path) if unit.is_package else (unit.path,):
+        yield InstalledFile(unit.place(path), path)

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution
 from pathlib import Path
 
-from lithops_magic.packages.metadata import COMPILED, files_of, text
+from lithops_magic.packages.editable import contents_of
+from lithops_magic.packages.metadata import COMPILED, text
 from lithops_magic.packages.platform import Target
 
 _LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
@@ -34,7 +35,7 @@ def is_this_platform(target: Target) -> bool:
 
 def fits(distribution: Distribution, target: Target) -> bool:
     """Whether its installed files come from a wheel that the target accepts, too."""
-    if not is_this_platform(target) or not files_of(distribution):
+    if not is_this_platform(target) or not contents_of(distribution):
         return False
     if target.here:
         return True
@@ -58,7 +59,7 @@ def runs(paths: Iterable[Path], target: Target) -> bool:
 
 def runs_installed(distribution: Distribution, target: Target) -> bool:
     """Whether all compiled files of an installed distribution run on the target."""
-    paths = [file.path for file in files_of(distribution)]
+    paths = [file.path for file in contents_of(distribution)]
     return bool(paths) and runs(paths, target)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,12 +12,15 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from lithops_magic.packages.editable import contents_of
 from lithops_magic.packages.indexes import has_cpu_builds
 from lithops_magic.packages.metadata import (
     COMPILED,
     applies,
     direct_url,
+    edited_files,
     files_of,
+    metadata_folder,
     name_of,
     requires_of,
     text,
@@ -100,11 +104,14 @@ def close(
     """Return what these modules, editable projects and installed requirements, each with its reason, need."""
     closure = Closure()
     waiting = list(requirements)
+    owners: dict[str, Distribution] = {}
     for unit, why in units:
         owner = owner_of(unit)
         if owner is None:
             closure.unowned.append(unit)
         else:
+            # Not every folder's name leads importlib to the distribution.
+            owners.setdefault(canonicalize_name(name_of(owner)), owner)
             waiting.append((Requirement(name_of(owner)), f"{unit.name} is {why}"))
     closure.used = {canonicalize_name(requirement.name) for requirement, _ in waiting}
     environment = target.environment()
@@ -117,7 +124,11 @@ def close(
         if (name, extras) in seen or _is_left_out(requirement):
             continue
         seen.add((name, extras))
-        waiting += _add(closure, requirement, why, environment)
+        distribution = owners.get(name) or installed(name)
+        if distribution is None:
+            closure.not_installed[name] = requirement
+            continue
+        waiting += _add(closure, distribution, requirement, why, environment)
     return closure
 
 
@@ -129,13 +140,9 @@ def _is_left_out(requirement: Requirement) -> bool:
 
 
 def _add(
-    closure: Closure, requirement: Requirement, why: str, environment: dict[str, str]
+    closure: Closure, distribution: Distribution, requirement: Requirement, why: str, environment: dict[str, str]
 ) -> Iterator[tuple[Requirement, str]]:
     name = canonicalize_name(requirement.name)
-    distribution = installed(name)
-    if distribution is None:
-        closure.not_installed[name] = requirement
-        return
     closure.parts.setdefault(name, Part(name, distribution, version_of(distribution), is_pure(distribution), why))
     yield from _requires(distribution, frozenset(requirement.extras), environment)
     if name in SDK:
@@ -166,10 +173,28 @@ def _is_for_gpus(distribution: Distribution, requirement: Requirement) -> bool:
 
 def installed(name: str) -> Distribution | None:
     """Return the distribution of this name; None if it is not installed here."""
-    try:
-        return importlib.metadata.distribution(name)
-    except (importlib.metadata.PackageNotFoundError, ValueError):  # ValueError: the name is empty
+    if not name:
         return None
+    found = list(importlib.metadata.distributions(name=name))
+    root = Path(str(found[0].locate_file(""))) if found else None
+    # An interrupted upgrade leaves the old version's metadata beside the new one's.
+    rivals = dict.fromkeys(folder for one in found if (folder := metadata_folder(one)) and folder.parent == root)
+    if root is not None and len(rivals) > 1:
+        return Distribution.at(_least_altered(tuple(rivals), root.stat().st_mtime_ns))
+    return next(iter(found), None)
+
+
+@functools.lru_cache(maxsize=64)
+def _least_altered(metadata: tuple[Path, ...], _changed: int) -> Path:
+    return min(metadata, key=_altered)
+
+
+def _altered(metadata: Path) -> float:
+    """Return the share of a distribution's files that are missing or another version's."""
+    distribution = Distribution.at(metadata)
+    files = [file for file in files_of(distribution) if file.digest and ".dist-info/" not in file.name]
+    missing = sum(not file.path.is_file() for file in files)
+    return (missing + len(list(edited_files(distribution, compiled=True)))) / len(files) if files else 1.0
 
 
 def owner_of(unit: Unit) -> Distribution | None:
@@ -208,7 +233,7 @@ def is_pure(distribution: Distribution) -> bool:
     ]
     if any(not tag.endswith("-none-any") for tag in tags):
         return False
-    files = files_of(distribution)
+    files = contents_of(distribution)
     return bool(files) and not any(file.name.endswith(COMPILED) for file in files)
 
 
@@ -220,4 +245,4 @@ def is_from_files(distribution: Distribution) -> bool:
 
 def shippable_files(distribution: Distribution) -> Iterator[tuple[str, Path]]:
     """Yield the installed files of a distribution, with their names below a folder of packages."""
-    return ((file.name, file.path) for file in files_of(distribution) if file.path.is_file())
+    return ((file.name, file.path) for file in contents_of(distribution) if file.path.is_file())

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lithops_magic.packages.distributions import Part, is_from_files
-from lithops_magic.packages.metadata import edited_files, files_of
+from lithops_magic.packages.editable import contents_of
+from lithops_magic.packages.metadata import edited_files
 from lithops_magic.packages.moment import Moment, moment
 from lithops_magic.packages.need import Need
 from lithops_magic.packages.platform import Target
@@ -72,7 +73,7 @@ def _sums(archive: bytes) -> dict[str, tuple[int, int]]:
 
 
 def _identity(part: Part) -> str:
-    states = tuple(_state(file.path) for file in files_of(part.distribution))
+    states = tuple(_state(file.path) for file in contents_of(part.distribution))
     return _content_version(part, str(getattr(part.distribution, "_path", "")), states)
 
 
@@ -86,7 +87,7 @@ def _state(path: Path) -> Moment:
 @functools.lru_cache(maxsize=512)
 def _content_version(part: Part, _folder: str, _states: tuple[Moment, ...]) -> str:
     """Return an installed distribution's version, plus its contents if one version may have several."""
-    files = files_of(part.distribution)
+    files = contents_of(part.distribution)
     edited = [
         (file.name, hashlib.sha256(file.path.read_bytes()).hexdigest()) for file in edited_files(part.distribution)
     ]

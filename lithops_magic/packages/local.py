@@ -6,8 +6,6 @@ import functools
 import importlib.metadata
 import os
 import platform
-import urllib.parse
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,16 +17,21 @@ from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.compat import is_library, runs
 from lithops_magic.packages.data import LARGEST, Data
 from lithops_magic.packages.distributions import owner_of
+from lithops_magic.packages.editable import project_folder
+from lithops_magic.packages.folders import files_below
 from lithops_magic.packages.imports import imports_of_file, strings_of_file
-from lithops_magic.packages.metadata import InstalledFile, direct_url, metadata_folder, name_of, text, version_of
+from lithops_magic.packages.metadata import (
+    InstalledFile,
+    name_of,
+    text,
+    version_of,
+)
 from lithops_magic.packages.modules import Unit, find_file, find_unit, is_compiled
 from lithops_magic.packages.platform import Target
 
 LARGE = 2**20
 """Size in bytes from which files take so long to compress that the result is cached."""
 
-_MANY = 10_000
-"""Maximum files behind a link that are counted on every run."""
 _METADATA = ("METADATA", "entry_points.txt")
 
 
@@ -53,13 +56,24 @@ def walk(names: Iterable[tuple[str, str]]) -> Walk:
         seen.add(name)
         if unit.kind == "installed":
             found.installed.setdefault(unit.name, (unit, why))
-            other = _of_another(name, unit, unit.root.stat().st_mtime_ns) if name != unit.name else None
+            changed = unit.root.stat().st_mtime_ns
+            if _is_unowned(unit, changed):
+                # Only its sources tell what it requires.
+                waiting += _imported_by(name, unit)
+            other = _of_another(name, unit, changed) if name != unit.name else None
             if other is not None:
                 found.installed.setdefault(name, (other, why))
         else:
             found.local[unit.name] = unit
+            # Importing it runs the packages around it first, which may lie elsewhere.
+            waiting += [(around, why)] if (around := unit.name.rpartition(".")[0]) else []
             waiting += _imported_by(name, unit) if unit.name != ours.READERS else ()
     return found
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_unowned(unit: Unit, _changed: int) -> bool:
+    return owner_of(unit) is None
 
 
 @functools.lru_cache(maxsize=4096)
@@ -95,18 +109,8 @@ def editable_projects(units: Iterable[Unit]) -> list[importlib.metadata.Distribu
     return [
         distribution
         for distribution in importlib.metadata.distributions()
-        if (folder := _editable_folder(distribution)) and any(path.is_relative_to(folder) for path in paths)
+        if (folder := project_folder(distribution)) and any(path.is_relative_to(folder) for path in paths)
     ]
-
-
-def _editable_folder(distribution: importlib.metadata.Distribution) -> Path | None:
-    origin, info = direct_url(distribution), direct_url(distribution).get("dir_info")
-    if isinstance(info, dict) and info.get("editable") and isinstance(origin.get("url"), str):
-        return Path(urllib.request.url2pathname(urllib.parse.urlsplit(origin["url"]).path)).resolve()
-    # `setup.py develop` and old versions of `pip install -e` leave the metadata next to the sources.
-    metadata = metadata_folder(distribution)
-    is_egg = metadata is not None and (metadata.suffix == ".egg-info" or metadata.name == "EGG-INFO")
-    return metadata.parent.resolve() if metadata is not None and is_egg else None
 
 
 def pack(units: Iterable[Unit], projects: Iterable[importlib.metadata.Distribution], data: Data = ()) -> bytes:
@@ -119,7 +123,7 @@ def pack(units: Iterable[Unit], projects: Iterable[importlib.metadata.Distributi
     """
     files: dict[str, Path | bytes] = dict(data)
     for unit in units:
-        files.update((path.relative_to(unit.root).as_posix(), path) for path in _shippable(unit))
+        files.update((unit.place(path), path) for path in _shippable(unit))
     for project in projects:
         folder = f"{name_of(project).replace('-', '_')}-{version_of(project)}.dist-info"
         texts = {name: text(project, name) for name in _METADATA}
@@ -166,35 +170,17 @@ def _files(unit: Unit) -> Iterator[Path]:
             yield from _named_beside(unit.path)
         return
     size = 0
-    for folder, folders, names in os.walk(unit.path, followlinks=True):
-        seen = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
-        folders[:] = [name for name in seen if _is_followed(Path(folder, name))]
-        for name in names:
-            path = Path(folder, name)
-            made_again = name.endswith(".pyc") and name[:-1] in names
-            if name.startswith(".") or made_again or not path.is_file():
-                continue
-            size += path.stat().st_size
-            if size > LARGEST:
-                raise PackageError(
-                    f"The package {unit.name} ({unit.path}) has more than {LARGEST // 2**20} MB of files, more than a "
-                    "function may have: keep its data outside of the package and read them from S3."
-                )
-            yield path
-
-
-def _is_followed(folder: Path) -> bool:
-    """Whether to descend into a folder: not through links to a parent or to more than can be shipped."""
-    if not folder.is_symlink():
-        return True
-    if folder.resolve() in {each.resolve() for each in folder.parents}:
-        return False
-    size = 0
-    for count, path in enumerate(folder.rglob("*")):
-        size += path.stat().st_size if path.is_file() else 0
-        if size > LARGEST or count > _MANY:
-            return False
-    return True
+    for path in files_below(unit.path):
+        made_again = path.suffix == ".pyc" and path.with_suffix(".py").is_file()
+        if made_again or any(part.startswith(".") for part in path.relative_to(unit.path).parts):
+            continue
+        size += path.stat().st_size
+        if size > LARGEST:
+            raise PackageError(
+                f"The package {unit.name} ({unit.path}) has more than {LARGEST // 2**20} MB of files, more than a "
+                "function may have: keep its data outside of the package and read them from S3."
+            )
+        yield path
 
 
 def _named_beside(module: Path) -> Iterator[Path]:

@@ -8,6 +8,7 @@ import functools
 import hashlib
 import json
 import re
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -18,15 +19,21 @@ from typing import Any
 from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 
+from lithops_magic.packages.folders import files_below
 from lithops_magic.packages.moment import Moment, moment
+from lithops_magic.packages.zipped import unzipped
 
 COMPILED = (".so", ".pyd", ".dll", ".dylib")
 
+_FOLDER = re.compile(r"(\w.*?)(?:-(\d[^-]*).*)?")
+"""A metadata folder's name without its suffix, such as ``name-1.0`` or ``name-1.0-py3.11``."""
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)")
 _REQUIRES = re.compile(r"^Requires-Dist:[ \t]*(\S.*?)[ \t\r]*$", re.MULTILINE | re.IGNORECASE)
 _SUFFIXES = (".py", ".pyc", *EXTENSION_SUFFIXES)
 _NEVER = (".pyc", ".lock")
 _SCRIPTS = re.compile(r"(?:\.\./)+(?:bin|Scripts)/([^/]+)")
+_MODULE = re.compile(r"\w[\w.-]{,99}(?:/\w[\w.-]{,99})*")
+"""A module's name in ``top_level.txt``; anything else leads elsewhere."""
 _ODD = re.compile(r"(?:\A|/)(?:\.|/|\Z)|[:\0]")
 """A path that may not refer to the file it seems to."""
 
@@ -47,13 +54,14 @@ class InstalledFile:
 def name_of(distribution: Distribution) -> str:
     """Return the distribution's name; without METADATA, the one in its folder name."""
     name = _field(distribution, "Name")
-    return name or _stem(distribution).partition("-")[0] or "unknown"
+    return name if _NAME.fullmatch(name) else _from_folder(distribution)[0] or "unknown"
 
 
 def version_of(distribution: Distribution) -> str:
     """Return its version; without METADATA, the one in its folder name."""
     version = _field(distribution, "Version")
-    return version or _stem(distribution).partition("-")[2].partition("-")[0] or "0"
+    # It becomes part of a folder's name.
+    return (version if "/" not in version else "") or _from_folder(distribution)[1] or "0"
 
 
 def requires_of(distribution: Distribution) -> Iterator[Requirement]:
@@ -174,15 +182,13 @@ def _guessed(distribution: Distribution, folder: Path) -> Iterator[InstalledFile
     root = folder.parent
     names = (text(distribution, "top_level.txt") or "").split()
     names = names or [name_of(distribution), name_of(distribution).replace("-", "_"), name_of(distribution).lower()]
-    # A name that leads elsewhere is not a module.
-    tops = [root / name for name in dict.fromkeys(names) if name not in ("..", ".") and "\\" not in name]
+    tops = [root / name for name in dict.fromkeys(names) if _MODULE.fullmatch(name)]
     tops += [top.with_name(top.name + suffix) for top in list(tops) for suffix in _SUFFIXES]
     if not any(top.exists() for top in tops):
         return
     for top in [folder, *tops]:
-        paths = sorted(top.rglob("*")) if top.is_dir() else [top]
-        for path in paths:
-            if path.is_file() and path.is_relative_to(root):
+        for path in files_below(top) if top.is_dir() else [top]:
+            if path.is_file():
                 yield InstalledFile(path.relative_to(root).as_posix(), path)
 
 
@@ -225,11 +231,24 @@ def _field(distribution: Distribution, name: str) -> str:
 
 
 def metadata_folder(distribution: Distribution) -> Path | None:
-    """Return its metadata folder; None if it is not a folder, as in a zip."""
-    path = getattr(distribution, "_path", None)  # there is no public API for it
+    """Return its metadata folder, extracted if it is in a zip on `sys.path`; None if it has none."""
+    path = _path(distribution)
+    if isinstance(path, zipfile.Path):
+        return unzipped(Path(str(path)))
     return path if isinstance(path, Path) else None
 
 
-def _stem(distribution: Distribution) -> str:
+def is_in_zip(distribution: Distribution) -> bool:
+    """Whether its metadata are in a zip on `sys.path`."""
+    return isinstance(_path(distribution), zipfile.Path)
+
+
+def _path(distribution: Distribution) -> object:
+    return getattr(distribution, "_path", None)  # there is no public API for it
+
+
+def _from_folder(distribution: Distribution) -> tuple[str, str]:
+    """Return the name and the version in the name of its metadata folder."""
     folder = metadata_folder(distribution)
-    return folder.stem if folder else ""
+    found = _FOLDER.fullmatch(folder.stem) if folder else None
+    return (found[1], found[2] or "") if found else ("", "")

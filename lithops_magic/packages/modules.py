@@ -8,12 +8,12 @@ import os
 import site
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
 from itertools import accumulate
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lithops_magic.packages import ours
 from lithops_magic.packages.zipped import unzipped
@@ -45,6 +45,18 @@ class Unit:
         relative = self.path.relative_to(self.root).as_posix()
         return f"{relative}/__init__.py" if self.is_package else relative
 
+    def place(self, file: Path) -> str:
+        """Return where one of its files, or a file beside a module, goes in a folder of packages.
+
+        That is the module's name, whatever its file is called: a project may map names to other folders.
+        """
+        name = self.name.replace(".", "/")
+        if self.is_package:
+            return f"{name}/{file.relative_to(self.path).as_posix()}"
+        if file == self.path:
+            return f"{name}.{self.path.name.partition('.')[2]}"
+        return (Path(name).parent / file.relative_to(self.path.parent)).as_posix()
+
 
 def find_unit(name: str) -> Unit | None:
     """Return the unit to ship for the module `name`; None for builtin modules and for names that are not modules."""
@@ -58,8 +70,32 @@ def find_unit(name: str) -> Unit | None:
         if origin is None:
             return None
         if origin.name:
-            return _unit(prefix, origin)
+            unit = _unit(prefix, origin)
+            return unit if unit is None or unit.kind == "installed" else _part_elsewhere(name, unit)
     return None
+
+
+def _part_elsewhere(name: str, unit: Unit) -> Unit:
+    """Return the unit of a submodule that its project maps to another folder; else `unit`, the package around it."""
+    folders: Any = [str(unit.path)]
+    found = unit
+    for prefix in list(accumulate(name.split("."), "{}.{}".format))[unit.name.count(".") + 1 :]:
+        package = sys.modules.get(prefix.rpartition(".")[0])
+        spec = _spec_in(prefix, getattr(package, "__path__", folders))
+        if spec is None or not spec.origin or not spec.has_location:
+            return found
+        if not Path(spec.origin).is_relative_to(found.path) and (part := _unit(prefix, Path(spec.origin))):
+            found = part
+        folders = spec.submodule_search_locations or []
+    return found
+
+
+def _spec_in(name: str, folders: Iterable[str]) -> ModuleSpec | None:
+    """Find a submodule without importing the package around it, which `importlib.util.find_spec` does."""
+    if (module := sys.modules.get(name)) is not None:
+        return getattr(module, "__spec__", None)
+    finders = (getattr(finder, "find_spec", None) for finder in sys.meta_path)
+    return next((spec for find in finders if find and (spec := find(name, folders))), None)
 
 
 def _hides_the_standard_library_s(name: str) -> bool:
@@ -69,6 +105,15 @@ def _hides_the_standard_library_s(name: str) -> bool:
         return False
     unit = _unit(name, Path(file))
     return unit is not None and unit.kind == "local"
+
+
+def namespace_folders(name: str) -> list[str]:
+    """Return the folders of a namespace package; none if it is not one."""
+    if any(_origin(prefix) != _NAMESPACE for prefix in accumulate(name.split("."), "{}.{}".format)):
+        return []
+    module = sys.modules.get(name)
+    spec = None if module else importlib.util.find_spec(name)
+    return list(getattr(module, "__path__", (spec and spec.submodule_search_locations) or ()))
 
 
 def find_file(name: str) -> Path | None:
@@ -119,7 +164,9 @@ def _origin(name: str) -> Path | None:
             return None
     if spec is None:
         file = getattr(module, "__file__", None)
-        return Path(file) if file else None
+        # Old installers declare namespace packages in .pth files, which create modules that have only a path.
+        is_namespace = file is None and hasattr(module, "__path__")
+        return Path(file) if file else _NAMESPACE if is_namespace else None
     if spec.origin is None and spec.submodule_search_locations is not None:
         return _NAMESPACE
     return Path(spec.origin) if spec.origin and spec.has_location else None

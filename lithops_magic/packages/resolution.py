@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from packaging.requirements import Requirement
+
 from lithops_magic.packages.distributions import Part
 from lithops_magic.packages.hashes import Hashes
+from lithops_magic.packages.metadata import direct_url
 from lithops_magic.packages.versions import FIRST_YEAR, is_same, major, version_in
 
 
@@ -46,8 +49,14 @@ class Resolution:
     """Hashes that `fetched` must match."""
 
 
+def _is_from_there(part: Part, pin: str) -> bool:
+    """Whether a pin is the place from which the part is installed here."""
+    url = Requirement(pin).url
+    return url is not None and url == direct_url(part.distribution).get("url")
+
+
 def differences(parts: Mapping[str, Part], fetched: Mapping[str, str]) -> Iterator[Difference]:
     """Yield distributions that are fetched in a version other than the installed one."""
     for name, pin in fetched.items():
-        if name in parts and not is_same(parts[name], pin):
+        if name in parts and not is_same(parts[name], pin) and not _is_from_there(parts[name], pin):
             yield Difference(name, parts[name].version, version_in(pin) or pin)

@@ -23,10 +23,11 @@ from lithops_magic.packages.archive import join
 from lithops_magic.packages.build import FOLDER, FORMAT, build, files_of_unit
 from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.distributions import NOT_SHIPPED, Closure, Part, close, installed
+from lithops_magic.packages.editable import contents_of
 from lithops_magic.packages.indexes import settings
 from lithops_magic.packages.layer import Layer, combine, keep, recall
 from lithops_magic.packages.learned import REFUSED, beside, forget
-from lithops_magic.packages.metadata import files_of, version_of
+from lithops_magic.packages.metadata import version_of
 from lithops_magic.packages.need import Need
 from lithops_magic.packages.place import Room, check, place
 from lithops_magic.packages.platform import PROVIDED, Target
@@ -193,7 +194,7 @@ def _key(closure: Closure, request: Request, target: Target) -> str:
     facts = [
         FORMAT,
         [target.minor, target.architecture, platform.platform() if target.here else "", bytecode.kind(target)],
-        sorted([part.pin, part.pure, *stamp.state(files_of(part.distribution))] for part in closure.parts.values()),
+        sorted([part.pin, part.pure, *stamp.state(contents_of(part.distribution))] for part in closure.parts.values()),
         sorted(map(str, closure.not_installed.values())),
         sorted([unit.name, str(unit.path), *stamp.state(files_of_unit(unit))] for unit in closure.unowned),
         [request.requirements, [stamp.state_at(text) for text in request.requirements]],

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
+from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
 from lithops_magic.packages.distributions import NOT_SHIPPED, installed, owner_of
+from lithops_magic.packages.editable import contents_of, is_editable, units_of
 from lithops_magic.packages.metadata import name_of
-from lithops_magic.packages.modules import find_file, find_unit, is_compiled
+from lithops_magic.packages.modules import find_file, find_unit, is_compiled, namespace_folders
 from lithops_magic.packages.trim import VARIABLE, trims
 
 DISTRIBUTION = "=="
@@ -27,13 +30,43 @@ def distribution_of(name: str) -> str:
     return canonicalize_name(name_of(owner)) if owner else ""
 
 
+def provider_of(name: str) -> str:
+    """Return the distribution that has a module; of those that have a part of a namespace package, the smallest.
+
+    Once there is a part of it, tasks look for the others by their own names.
+    """
+    if found := distribution_of(name):
+        return found
+    return "" if name.endswith(DISTRIBUTION) else _editable_with(name) or _smallest_part_of(name)
+
+
+def _editable_with(name: str) -> str:
+    """Return the distribution, installed in editable mode, that has a module or a part of a namespace package."""
+    for one in filter(is_editable, importlib.metadata.distributions()):
+        units = [f"{unit.name}." for unit in units_of(one)]
+        if any(unit.startswith(f"{name}.") or f"{name}.".startswith(unit) for unit in units):
+            return canonicalize_name(name_of(one))
+    return ""
+
+
+def _smallest_part_of(namespace: str) -> str:
+    start = f"{namespace.replace('.', '/')}/"
+    found = {
+        canonicalize_name(name_of(one)): sum(file.size or 0 for file in contents_of(one))
+        for root in map(Path, namespace_folders(namespace))
+        for one in importlib.metadata.distributions(path=[str(root.parents[namespace.count(".")])])
+        if any(file.name.startswith(start) for file in contents_of(one))
+    }
+    return min(found, key=lambda name: (found[name], name), default="")
+
+
 def explain(name: str) -> str:
     """Explain what to do about a module that a task did not find.
 
     Never suggests a package that is not installed here: anyone may have registered the name.
     """
     top = name.partition(".")[0]
-    if distribution := distribution_of(name) or distribution_of(top):
+    if distribution := provider_of(name) or provider_of(top):
         if "tests" in name.split(".")[1:] and trims():
             return f"packages are shipped without their tests: {VARIABLE}=off in the notebook's environment ships all"
         if distribution_of(name.rpartition(".")[0]) == distribution:
@@ -49,6 +82,8 @@ def explain(name: str) -> str:
                 "and pass it with --packages PATH.whl, use a container image, or catch the ImportError"
             )
         return f"{unit.path.name} is your own, and is shipped only if the cell visibly imports it: import {name} there"
+    if folder := next(iter(namespace_folders(top)), ""):
+        return f"{folder} is your own, and is shipped only if the cell visibly imports it: import {name} there"
     if top in sys.stdlib_module_names:
         return f"Lambda's Python has no {top}"
     return "it is not installed where the notebook runs either"

@@ -210,14 +210,25 @@ def test_requirements_that_are_not_valid_count_by_their_names(site: Path, text: 
 
 
 @settings(max_examples=share(25, 200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(metadata=st.binary(max_size=200), record=st.binary(max_size=200), wheel=st.binary(max_size=60))
-def test_no_metadata_whatever_ends_in_an_exception(site: Path, metadata: bytes, record: bytes, wheel: bytes) -> None:
+@given(
+    metadata=st.binary(max_size=200),
+    record=st.one_of(st.just(b""), st.binary(max_size=200)),
+    wheel=st.binary(max_size=60),
+    top_level=st.one_of(
+        st.binary(max_size=60), st.sampled_from([b"/", b"..", b"../odd", b"odd/", b"x" * 3000, b"odd"])
+    ),
+    url=st.one_of(
+        st.binary(max_size=60), st.sampled_from([b"[]", b'{"dir_info": 1}', b'{"dir_info": {"editable": true}}'])
+    ),
+)
+def test_no_metadata_whatever_ends_in_an_exception(
+    site: Path, metadata: bytes, record: bytes, wheel: bytes, top_level: bytes, url: bytes
+) -> None:
     import importlib.metadata
 
     folder = "odd-1.dist-info"
-    help.write(
-        site, {"odd.py": "", f"{folder}/METADATA": metadata, f"{folder}/RECORD": record, f"{folder}/WHEEL": wheel}
-    )
+    texts = {"METADATA": metadata, "RECORD": record, "WHEEL": wheel, "top_level.txt": top_level, "direct_url.json": url}
+    help.write(site, {"odd.py": "", **{f"{folder}/{name}": data for name, data in texts.items()}})
     distribution = importlib.metadata.Distribution.at(site / folder)
     assert name_of(distribution)
     assert version_of(distribution)
@@ -273,3 +284,38 @@ def test_metadata_in_another_encoding_says_what_is_required(site: Path) -> None:
     )
     help.write(site, {f"{folder}/WHEEL": "Tag: py3-none-any"})
     assert {"latin.py", "needed_one.py"} <= shipped("latin").keys()
+
+
+def test_metadata_that_an_interrupted_upgrade_left_behind_count_for_nothing(site: Path) -> None:
+    for version in (1, 2, 3):
+        files = {"upgraded/__init__.py": f"V = {version}\n", f"upgraded/of_{version}.py": f"W = {version}\n"}
+        help.wheel(site, "upgraded", files, version=str(version))
+    (site / "upgraded/of_1.py").unlink()
+    found = shipped("upgraded")
+    assert {"upgraded/of_3.py", "upgraded-3.dist-info/METADATA"} <= set(found)
+    assert not {"upgraded-1.dist-info/METADATA", "upgraded-2.dist-info/METADATA"} & set(found)
+
+
+def test_modules_that_no_distribution_owns_bring_what_they_import_and_linked_data(site: Path, tmp_path: Path) -> None:
+    help.wheel(site, "neighbour", {"neighbour_x.py": ""})
+    outside = site.parent / f"{site.name}-linked"
+    help.write(outside, {"rows.csv": "1"})
+    help.write(site, {"copied_in/__init__.py": "from copied_in import deep", "copied_in/deep.py": "import copied_too"})
+    help.write(site, {"copied_too.py": "import neighbour_x", "copied_in/.kept/x": ""})
+    (site / "copied_in/data").symlink_to(outside)
+    found = shipped("copied_in")
+    assert {"copied_too.py", "neighbour_x.py", "copied_in/data/rows.csv", "copied_in/.kept/x"} <= set(found)
+
+
+def test_a_distribution_whose_folder_misleads_importlib_is_still_the_one_installed_here(site: Path) -> None:
+    help.wheel(site, "no-such-thing-x", {"misled_x/__init__.py": "V = 1\n", "misled_x/d.txt": ""})
+    assert "misled_x/d.txt" in shipped("misled_x")
+
+
+@pytest.mark.parametrize("metadata", ["Name: ../../evil\nVersion: 7", "Name: calm\nVersion: 1/../../x", "Name: -"])
+def test_no_name_or_version_leads_elsewhere(site: Path, metadata: str) -> None:
+    import importlib.metadata
+
+    help.write(site, {"calm-7.dist-info/METADATA": metadata})
+    distribution = importlib.metadata.Distribution.at(site / "calm-7.dist-info")
+    assert (name_of(distribution), version_of(distribution)) == ("calm", "7")

@@ -76,6 +76,30 @@ def test_modules_in_a_zip(run: Run, on_path: Callable[[str], Path], tmp_path: Pa
     assert not [note for note in result.snapshot().notes if "zipped" in note]
 
 
+def test_a_wheel_on_the_path_brings_its_metadata_and_what_it_requires(
+    run: Run, on_path: Callable[[str], Path], tmp_path: Path
+) -> None:
+    archive(
+        tmp_path / "on_path-3-py3-none-any.whl",
+        {
+            "on_path_x/__init__.py": "",
+            "on_path-3.dist-info/METADATA": "Name: on-path\nVersion: 3\nRequires-Dist: pyyaml\n",
+            "on_path-3.dist-info/RECORD": "on_path_x/__init__.py,,\n",
+        },
+    )
+    on_path("on_path-3-py3-none-any.whl")
+
+    def use(_: int) -> tuple[str, str]:
+        import importlib
+        from importlib.metadata import version
+
+        import on_path_x  # type: ignore[import-not-found]  # noqa: F401
+
+        return version("on-path"), importlib.import_module("ya" + "ml").safe_load("a")
+
+    assert run(use).values() == [("3", "a")]
+
+
 def test_a_changed_zip_is_the_one_that_is_shipped(on_path: Callable[[str], Path], tmp_path: Path) -> None:
     archive(tmp_path / "lib.zip", {"zip_of_one.py": "x = 1"})
     on_path("lib.zip")

@@ -23,7 +23,7 @@ from lithops_magic.packages.modules import find_unit
 from lithops_magic.packages.platform import PROVIDED
 from lithops_magic.packages.plugins import Plugin, group_of, plugins
 from lithops_magic.packages.supply import shipped
-from lithops_magic.packages.whereabouts import DISTRIBUTION, distribution_of
+from lithops_magic.packages.whereabouts import DISTRIBUTION, distribution_of, provider_of
 
 _NEVER = NOT_SHIPPED | PROVIDED
 _IMPORT = ("ImportError", "ModuleNotFoundError", "PackageNotFoundError")
@@ -138,7 +138,7 @@ class Supplements:
             return
         found = self._distribution(name)
         # If the package around a module was found, it is there already.
-        if found and found not in _NEVER and self._distribution(name.rpartition(".")[0]) != found:
+        if found and found not in _NEVER and distribution_of(name.rpartition(".")[0]) != found:
             uses = name.partition(".")[0] in sys.modules
             yield _Lacking(found, asker, (_bare(name), found), uses)
 
@@ -180,7 +180,7 @@ class Supplements:
 
     def _distribution(self, name: str) -> str:
         if name not in self._distributions:
-            self._distributions[name] = distribution_of(name)
+            self._distributions[name] = provider_of(name)
         return self._distributions[name]
 
 
