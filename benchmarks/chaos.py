@@ -129,9 +129,9 @@ def run(proxy: FaultProxy, settings: Any, tasks: int, retries: int, chunk: int, 
 
 def fetches(proxy: FaultProxy, settings: Any, number: int) -> dict[str, Any]:
     """Fetch a value so often from a spoiling S3, without any patience."""
-    from lithops_magic.aws.storage import patience
+    from lithops_magic.aws.storage import retries
 
-    os.environ["AWS_MAX_ATTEMPTS"], patience.SECONDS = "1", -1.0
+    os.environ["AWS_MAX_ATTEMPTS"], retries.SECONDS = "1", -1.0
     began = time.perf_counter()
     found = fetch(proxy, settings, number)
     took = time.perf_counter() - began

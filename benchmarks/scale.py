@@ -37,7 +37,7 @@ def measure(url: str, world: World, retries: int) -> dict[str, Any]:
     from lithops_magic.engine import MapOptions, start
     from lithops_magic.engine.backend import copies, limiter
 
-    copies.MOST = world.copies
+    copies.MAX_COPIES = world.copies
     # The engine knows AWS's quota, and that of a small world as well.
     limiter.BURST, limiter.SCALING = world.burst, world.refill
     settings = Settings(

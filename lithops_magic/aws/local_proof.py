@@ -17,7 +17,7 @@ PATH = "/_local/health"
 SECONDS = 10.0
 """Seconds that a live server may take to answer."""
 IMPOSTOR = "what answers there is not this user's local AWS"
-_MOST = 8_192
+_MAX_BYTES = 8_192
 """Maximum bytes of the answer."""
 
 
@@ -112,9 +112,9 @@ def _answer(connection: socket.socket) -> dict[str, str]:
     answer = b""
     while (fields := _fields(answer)) is None:
         connection.settimeout(max(0.001, deadline - time.monotonic()))
-        piece = connection.recv(_MOST)
+        piece = connection.recv(_MAX_BYTES)
         answer += piece
-        if not piece or len(answer) > _MOST:
+        if not piece or len(answer) > _MAX_BYTES:
             raise NotOurs
     return fields
 

@@ -17,7 +17,7 @@ from lithops_magic.errors import LocalAWSError
 
 QUIET_SECONDS = 1.0
 """Seconds after which a start is announced."""
-LONGEST_START = 120.0
+MAX_START = 120.0
 """Seconds; importing moto takes a while with a cold disk or a busy machine."""
 FRESH = 10.0
 """Seconds for which a check made in advance remains valid."""
@@ -128,10 +128,10 @@ def _wait(ensuring: _Ensuring, notify: Callable[[str], None]) -> tuple[int, str,
     except TimeoutError:
         notify("Starting the local AWS …")
     try:
-        return ensuring.wait(LONGEST_START)
+        return ensuring.wait(MAX_START)
     except TimeoutError:
         ensuring.kill()
-        raise LocalAWSError(f"The local AWS did not start within {LONGEST_START:.0f} seconds.") from None
+        raise LocalAWSError(f"The local AWS did not start within {MAX_START:.0f} seconds.") from None
 
 
 def _parse(output: str) -> LocalServer:

@@ -67,7 +67,7 @@ def _verify(options: argparse.Namespace) -> int:
     report = Report(findings, where, settings)
     _write(report, options.report)
     print(f"\n{report.counts()}\nReport: {options.report}")
-    return 0 if report.all_well else 1
+    return 0 if report.passed else 1
 
 
 def _line(finding: Finding) -> str:

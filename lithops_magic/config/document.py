@@ -35,7 +35,7 @@ class Repeated(yaml.YAMLError):
         super().__init__(f"{key!r} is on line {first} and again on line {second}; keep one of them")
 
 
-LARGEST = 10_000_000
+MAX_BYTES = 10_000_000
 """Maximum file size in bytes: a larger file is not a configuration, and would take minutes to parse."""
 
 
@@ -122,9 +122,9 @@ def read(path: Path, name: str | None = None) -> Document:
     name = name or str(path)
     try:
         with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
-        if len(content) > LARGEST:
-            raise ConfigError(f"{name}: the file has more than {LARGEST:,} bytes, too large for a configuration.")
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise ConfigError(f"{name}: the file has more than {MAX_BYTES:,} bytes, too large for a configuration.")
         text = content.decode("utf-8")
     except OSError as error:
         raise ConfigError(f"{name}: the file cannot be read: {error.strerror}.") from None

@@ -7,7 +7,7 @@ import re
 
 DAY = 86_400.0
 DEFAULT = 30 * DAY
-SHORTEST, LONGEST = 1.0, 365 * DAY
+MIN_LIFETIME, MAX_LIFETIME = 1.0, 365 * DAY
 LIFETIME = "True, False or a time of at most a year, such as '12h' or '30d'"
 """Accepted formats."""
 
@@ -33,6 +33,6 @@ def parse_lifetime(given: object) -> float:
         seconds = float(given)
     else:
         raise ValueError(given)
-    if math.isnan(seconds) or (seconds and not SHORTEST <= seconds <= LONGEST):
+    if math.isnan(seconds) or (seconds and not MIN_LIFETIME <= seconds <= MAX_LIFETIME):
         raise ValueError(given)
     return seconds

@@ -33,14 +33,14 @@ class Range(NamedTuple):
         return number
 
 
-MOST_MEMORY = 10_240
-MOST_TMP = 10_240
+MAX_MEMORY = 10_240
+MAX_TMP = 10_240
 FREE_TMP = 512
 """MB of `/tmp` included in the price."""
 
-MEMORY = Range(128, MOST_MEMORY, "MB")
+MEMORY = Range(128, MAX_MEMORY, "MB")
 TIMEOUT = Range(1, 900, "seconds")
-TMP = Range(FREE_TMP, MOST_TMP, "MB")
+TMP = Range(FREE_TMP, MAX_TMP, "MB")
 COUNT = Range(1)
 RETRIES = Range(0)
 

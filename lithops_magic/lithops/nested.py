@@ -22,7 +22,7 @@ _LIMIT = 6_291_456
 """Most bytes of a request (AWS's quota for Invoke)."""
 _KEPT = ("protocol", "python", "cloudpickle", "sources", "imports")
 """The request's fields on packages and modules, passed on to the other sandboxes."""
-_LONGEST = 910
+_MAX_SECONDS = 910
 """Seconds to wait for a reply: a function runs for at most fifteen minutes."""
 
 
@@ -73,7 +73,7 @@ class NestedExecutor(Executor):
         self._pool = ThreadPoolExecutor(max_workers or AT_ONCE, "lambda-nested")
         self._client = inside.client(
             "lambda",
-            read_timeout=_LONGEST,
+            read_timeout=_MAX_SECONDS,
             max_pool_connections=AT_ONCE,
             retries={"mode": "standard", "total_max_attempts": 10},
         )

@@ -23,8 +23,8 @@ from lithops_magic.local.discovery import Discovery, LocalError
 from lithops_magic.local.front.connections import bounded
 from lithops_magic.local.front.credentials import Credential, Keyring, random_id
 from lithops_magic.local.front.door import Front
+from lithops_magic.local.front.in_process import InProcessServices
 from lithops_magic.local.front.moto_app import MotoApp
-from lithops_magic.local.front.within import Within
 from lithops_magic.local.lifecycle import state_folder
 from lithops_magic.local.names import Account
 from lithops_magic.local.sandbox.isolation import Choice
@@ -152,7 +152,7 @@ async def _serve(
     moto = MotoApp(found.account_id, options.state)
     keyring = Keyring([owner, inner])
     home = Account(found.region, found.account_id)
-    platform = Platform(found.endpoint_url, inner, home, Within(moto, keyring))
+    platform = Platform(found.endpoint_url, inner, home, InProcessServices(moto, keyring))
     logs = LogShipper(lambda: platform.client("logs"))
     runtime = _runtime(state, options, found, platform, logs)
     functions = _functions(state, options, found, platform, runtime)

@@ -9,7 +9,7 @@ from lithops_magic.packages.imports import imports_of_code
 from lithops_magic.packages.modules import Unit
 from lithops_magic.packages.need import Need, discover, need_of, union
 from lithops_magic.packages.pickling import Reach, dump_each, dumps
-from lithops_magic.packages.place import Room
+from lithops_magic.packages.placement import Room
 from lithops_magic.packages.platform import Target
 from lithops_magic.packages.request import Request
 from lithops_magic.packages.supply import Supply, fingerprint, pin, supply

@@ -15,7 +15,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages import bytecode, stamp
+from lithops_magic.packages import bytecode, file_state
 from lithops_magic.packages.archive import CORES, zip_file
 from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.compat import is_of_numpy_1
@@ -116,13 +116,16 @@ def _keys(resolution: Resolution, unowned: Sequence[Unit], target: Target) -> It
     always = [FORMAT, target.minor, target.architecture, platform.platform() if target.here else "", trims()]
     always += [bytecode.kind(target), _reads_columns(resolution)]
     if unowned:
-        yield _OWN, stamp.key([*always, *([unit.name, *stamp.state(files_of_unit(unit))] for unit in unowned)])
+        yield (
+            _OWN,
+            file_state.key([*always, *([unit.name, *file_state.state(files_of_unit(unit))] for unit in unowned)]),
+        )
     for part in resolution.copied:
-        yield part.name, stamp.key([*always, part.pin, *stamp.state(contents_of(part.distribution))])
-    edited = {part.name: list(stamp.state(contents_of(part.distribution))) for part in resolution.unchanged}
+        yield part.name, file_state.key([*always, part.pin, *file_state.state(contents_of(part.distribution))])
+    edited = {part.name: list(file_state.state(contents_of(part.distribution))) for part in resolution.unchanged}
     for name, pin in resolution.fetched.items():
-        origin = [target.glibc, sorted(settings().items()), resolution.hashes.lines([pin]), stamp.state_at(pin)]
-        yield name, stamp.key([*always, pin, name in resolution.built, origin, edited.get(name)])
+        origin = [target.glibc, sorted(settings().items()), resolution.hashes.lines([pin]), file_state.state_at(pin)]
+        yield name, file_state.key([*always, pin, name in resolution.built, origin, edited.get(name)])
 
 
 def _file(key: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lithops_magic.config import places
+from lithops_magic.config import user_dirs
 
 KEPT = 30 * 24 * 3600.0
 """Seconds a file is kept after its last use."""
@@ -26,7 +26,7 @@ class Cache:
     @classmethod
     def of_user(cls) -> Cache:
         """Return the user's cache; `LITHOPS_MAGIC_CACHE_DIR` names another folder."""
-        folder = places.caches() / "layers"
+        folder = user_dirs.caches() / "layers"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return cls(folder)
 

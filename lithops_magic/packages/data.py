@@ -15,7 +15,7 @@ from lithops_magic.working_folder import working_folder
 Data = tuple[tuple[str, Path], ...]
 """Names in the tasks' working folder, each with its local path."""
 
-LARGEST = 262_144_000
+UNZIPPED_LIMIT = 262_144_000
 """Maximum unzipped bytes of a function and its layers (AWS Lambda quotas: 250 MB); data get no more than that."""
 
 _LOOKS = {
@@ -23,7 +23,7 @@ _LOOKS = {
     "walk",
 }
 """Functions and methods that silently find nothing if a file is missing."""
-_LONGEST = 200
+_MAX_NAME = 200
 """Maximum characters of a string that may name a file."""
 _NEVER = {".git", ".ipynb_checkpoints", "__pycache__"}
 
@@ -45,9 +45,9 @@ def listed(words: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | No
             if found.setdefault(name, path).resolve() != path.resolve():
                 raise PackageError(f"files: {found[name]} and {path} would both be {name} in the tasks' folder.")
             size += path.stat().st_size
-            if size > LARGEST:
+            if size > UNZIPPED_LIMIT:
                 raise PackageError(
-                    f"files: {word} makes it more than {LARGEST // 2**20} MB, which is too much to send with a job: "
+                    f"files: {word} makes it more than {UNZIPPED_LIMIT // 2**20} MB, too much to send with a job: "
                     "put it in S3 and read it from there."
                 )
     return tuple(sorted(found.items()))
@@ -61,7 +61,7 @@ def looked_for(codes: Iterable[CodeType], shipped: Data) -> list[str]:
         code = waiting.pop()
         waiting += [const for const in code.co_consts if isinstance(const, CodeType)]
         if _LOOKS.intersection(code.co_names):
-            texts = [const for const in code.co_consts if isinstance(const, str) and len(const) <= _LONGEST]
+            texts = [const for const in code.co_consts if isinstance(const, str) and len(const) <= _MAX_NAME]
             found |= dict.fromkeys(text for text in texts if _is_here(text) and not _is_shipped(text, shipped))
     return sorted(found)
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 
-from lithops_magic.packages import ours
+from lithops_magic.packages import shipped_parts
 from lithops_magic.packages.modules import Unit, is_own
 from lithops_magic.packages.moment import Moment, moment
 from lithops_magic.packages.plain_values import Unknown, look, value_of
@@ -77,7 +77,7 @@ def _loaded(unit: str) -> list[str]:
     # If they were pickled by value, our classes would differ between task and notebook.
     return (
         []
-        if unit in ours.UNITS
+        if unit in shipped_parts.UNITS
         else [name for name in list(sys.modules) if name == unit or name.startswith(f"{unit}.")]
     )
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from lithops_magic.packages import stamp
+from lithops_magic.packages import file_state
 from lithops_magic.packages.cache import Cache
 
 KEPT = 24 * 3600.0
@@ -44,7 +44,7 @@ class Fits:
     """
 
     def __init__(self, cache: Cache, facts: object, demands: Iterable[str], pure: Collection[str]) -> None:
-        self._cache, self._file = cache, f"fit-{stamp.key(facts)}.json"
+        self._cache, self._file = cache, f"fit-{file_state.key(facts)}.json"
         self._demands, self._pure = sorted(set(demands)), pure
 
     def recall(self) -> Fit | None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from lithops_magic.packages.data import LARGEST
+from lithops_magic.packages.data import UNZIPPED_LIMIT
 
 _MANY = 10_000
 """Maximum files behind a link that are counted on every run."""
@@ -29,6 +29,6 @@ def _is_followed(folder: Path) -> bool:
     size = 0
     for count, path in enumerate(folder.rglob("*")):
         size += path.stat().st_size if path.is_file() else 0
-        if size > LARGEST or count > _MANY:
+        if size > UNZIPPED_LIMIT or count > _MANY:
             return False
     return True

@@ -14,7 +14,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name, canonicalize_version
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages import places
+from lithops_magic.packages import locations
 
 _STRONG = ("sha256", "sha384", "sha512")
 """The algorithms that pip accepts."""
@@ -106,7 +106,7 @@ def _lines(text: str) -> Iterator[str]:
 
 def _pinned(file: str, text: str) -> Requirement:
     try:
-        requirement = Requirement(places.requirement_of(text) or text)
+        requirement = Requirement(locations.requirement_of(text) or text)
     except InvalidRequirement:
         raise PackageError(f"packages: {file} has hashes of `{text}`, which is not a requirement.") from None
     if not requirement.url and not _version(requirement):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lithops_magic.packages.archive import join
 from lithops_magic.packages.cache import Cache
-from lithops_magic.packages.data import LARGEST
+from lithops_magic.packages.data import UNZIPPED_LIMIT
 from lithops_magic.packages.resolution import Difference
 
 OWN = 2 * 2**20
@@ -82,7 +82,7 @@ def combine(pieces: Sequence[Layer], most: int, cache: Cache) -> tuple[Layer, ..
 
     If they are too large for layers, combine all into one: several archives would be unpacked to a folder each.
     """
-    fits = unzipped(pieces) + WORKER <= LARGEST
+    fits = unzipped(pieces) + WORKER <= UNZIPPED_LIMIT
     large = sorted((piece for piece in pieces if piece.size >= OWN), key=lambda piece: (-piece.size, piece.digest))
     alone = large[: max(0, most - 1)] if fits else []
     rest = [piece for piece in pieces if piece not in alone]

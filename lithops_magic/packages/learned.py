@@ -13,8 +13,8 @@ from collections.abc import Container, Iterable, Mapping
 
 from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.distributions import NOT_SHIPPED, installed
+from lithops_magic.packages.missing_module import distribution_of
 from lithops_magic.packages.platform import PROVIDED
-from lithops_magic.packages.whereabouts import distribution_of
 from lithops_magic.working_folder import working_folder
 
 REFUSED = "cannot be shipped"

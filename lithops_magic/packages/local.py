@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages import ours, stamp
+from lithops_magic.packages import file_state, shipped_parts
 from lithops_magic.packages.archive import zip_bytes
 from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.compat import is_library, runs
-from lithops_magic.packages.data import LARGEST, Data
+from lithops_magic.packages.data import UNZIPPED_LIMIT, Data
 from lithops_magic.packages.distributions import owner_of
 from lithops_magic.packages.editable import project_folder
 from lithops_magic.packages.folders import files_below
@@ -67,7 +67,7 @@ def walk(names: Iterable[tuple[str, str]]) -> Walk:
             found.local[unit.name] = unit
             # Importing it runs the packages around it first, which may lie elsewhere.
             waiting += [(around, why)] if (around := unit.name.rpartition(".")[0]) else []
-            waiting += _imported_by(name, unit) if unit.name != ours.READERS else ()
+            waiting += _imported_by(name, unit) if unit.name != shipped_parts.READERS else ()
     return found
 
 
@@ -103,7 +103,7 @@ def _imported_by(name: str, unit: Unit) -> Iterator[tuple[str, str]]:
 
 def editable_projects(units: Iterable[Unit]) -> list[importlib.metadata.Distribution]:
     """Return the distributions installed in editable mode from the folders of these units."""
-    paths = [unit.path.resolve() for unit in units if not unit.path.is_relative_to(ours.FOLDER)]
+    paths = [unit.path.resolve() for unit in units if not unit.path.is_relative_to(shipped_parts.FOLDER)]
     if not paths:
         return []
     return [
@@ -135,11 +135,11 @@ def pack(units: Iterable[Unit], projects: Iterable[importlib.metadata.Distributi
 def _zipped(files: Mapping[str, Path | bytes]) -> bytes:
     """Zip files; large ones are cached by their state, so that they are compressed only once."""
     on_disk = [InstalledFile(name, path) for name, path in files.items() if isinstance(path, Path)]
-    states = sorted(stamp.state(on_disk))
+    states = sorted(file_state.state(on_disk))
     if sum(file.path.stat().st_size for file in on_disk) < LARGE:
         return zip_bytes(files.items())
     texts = {name: data for name, data in files.items() if isinstance(data, bytes)}
-    cache, name = Cache.of_user(), f"own-{stamp.key([states, sorted(texts.items())])}.zip"
+    cache, name = Cache.of_user(), f"own-{file_state.key([states, sorted(texts.items())])}.zip"
     if (cache.folder / name).is_file():
         os.utime(cache.folder / name)
         return (cache.folder / name).read_bytes()
@@ -161,8 +161,8 @@ def _shippable(unit: Unit) -> Iterator[Path]:
 
 
 def _files(unit: Unit) -> Iterator[Path]:
-    if unit.name == ours.NAME:
-        yield from ours.files()
+    if unit.name == shipped_parts.NAME:
+        yield from shipped_parts.files()
         return
     if not unit.is_package:
         yield unit.path
@@ -175,9 +175,9 @@ def _files(unit: Unit) -> Iterator[Path]:
         if made_again or any(part.startswith(".") for part in path.relative_to(unit.path).parts):
             continue
         size += path.stat().st_size
-        if size > LARGEST:
+        if size > UNZIPPED_LIMIT:
             raise PackageError(
-                f"The package {unit.name} ({unit.path}) has more than {LARGEST // 2**20} MB of files, more than a "
+                f"The package {unit.name} ({unit.path}) has over {UNZIPPED_LIMIT // 2**20} MB of files, more than a "
                 "function may have: keep its data outside of the package and read them from S3."
             )
         yield path
@@ -193,7 +193,7 @@ def _named_beside(module: Path) -> Iterator[Path]:
             found = [named] if named.is_file() else sorted(named.rglob("*")) if _is_data(named) else []
             files = [path for path in found if path.is_file() and path.suffix != ".pyc"]
             # If there is too much of it, the user must provide it.
-            if sum(path.stat().st_size for path in files) <= LARGEST:
+            if sum(path.stat().st_size for path in files) <= UNZIPPED_LIMIT:
                 yield from files
 
 

@@ -15,7 +15,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
-from lithops_magic.packages import ours
+from lithops_magic.packages import shipped_parts
 from lithops_magic.packages.zipped import unzipped
 
 _EVERYWHERE = {"__main__", "__mp_main__", "cloudpickle", "awslambdaric", "lithops_magic", *sys.stdlib_module_names}
@@ -61,7 +61,7 @@ class Unit:
 def find_unit(name: str) -> Unit | None:
     """Return the unit to ship for the module `name`; None for builtin modules and for names that are not modules."""
     top = name.partition(".")[0]
-    if (own := ours.find(name)) is not None:
+    if (own := shipped_parts.find(name)) is not None:
         return Unit(*own, "local")
     if top in _EVERYWHERE and not _hides_the_standard_library_s(top):
         return None

@@ -13,12 +13,12 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages import conda, places
+from lithops_magic.packages import conda, locations
 from lithops_magic.packages.data import Data, listed
 from lithops_magic.packages.distributions import installed
+from lithops_magic.packages.missing_module import distribution_of
 from lithops_magic.packages.modules import find_unit
 from lithops_magic.packages.uv import without_password
-from lithops_magic.packages.whereabouts import distribution_of
 
 NONE = "none"
 
@@ -122,7 +122,7 @@ def _contents(path: Path, seen: set[Path]) -> Iterator[bytes]:
 def _requirement(word: str) -> str:
     if word == NONE:
         raise PackageError("packages: `none` cannot be combined with others; leave out one or the other.")
-    if place := places.requirement_of(word):
+    if place := locations.requirement_of(word):
         return str(Requirement(place))
     try:
         requirement = Requirement(word)
@@ -152,7 +152,7 @@ def _refuse_own(requirement: Requirement, word: str) -> None:
             f"packages: {word} is a file of which no packages are read: give a requirements file, a lock file, "
             f"`pyproject.toml` or the project's folder, such as .{word.removeprefix(name) or '[extra]'}. ({others}.)"
         )
-    if places.is_project(Path(name)):
+    if locations.is_project(Path(name)):
         raise PackageError(f"packages: {word} is not installed here: write ./{word} for the folder. ({others}.)")
     unit = find_unit(name) if name.isidentifier() else None
     if unit is not None and (owner := distribution_of(name)):

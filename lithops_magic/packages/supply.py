@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages import bytecode, stamp
+from lithops_magic.packages import bytecode, file_state
 from lithops_magic.packages.archive import join
 from lithops_magic.packages.build import FOLDER, FORMAT, build, files_of_unit
 from lithops_magic.packages.cache import Cache
@@ -29,7 +29,7 @@ from lithops_magic.packages.layer import Layer, combine, keep, recall
 from lithops_magic.packages.learned import REFUSED, beside, forget
 from lithops_magic.packages.metadata import version_of
 from lithops_magic.packages.need import Need
-from lithops_magic.packages.place import Room, check, place
+from lithops_magic.packages.placement import Room, check, place
 from lithops_magic.packages.platform import PROVIDED, Target
 from lithops_magic.packages.request import Request
 from lithops_magic.packages.resolution import Resolution
@@ -194,14 +194,16 @@ def _key(closure: Closure, request: Request, target: Target) -> str:
     facts = [
         FORMAT,
         [target.minor, target.architecture, platform.platform() if target.here else "", bytecode.kind(target)],
-        sorted([part.pin, part.pure, *stamp.state(contents_of(part.distribution))] for part in closure.parts.values()),
+        sorted(
+            [part.pin, part.pure, *file_state.state(contents_of(part.distribution))] for part in closure.parts.values()
+        ),
         sorted(map(str, closure.not_installed.values())),
-        sorted([unit.name, str(unit.path), *stamp.state(files_of_unit(unit))] for unit in closure.unowned),
-        [request.requirements, [stamp.state_at(text) for text in request.requirements]],
+        sorted([unit.name, str(unit.path), *file_state.state(files_of_unit(unit))] for unit in closure.unowned),
+        [request.requirements, [file_state.state_at(text) for text in request.requirements]],
         [[hashlib.sha256(data).hexdigest() for _, data in request.files]],
         [trims(), sorted(settings().items())],
     ]
-    return stamp.key(facts)
+    return file_state.key(facts)
 
 
 def _local_layer(sources: bytes, cache: Cache) -> Layer:

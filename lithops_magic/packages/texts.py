@@ -11,7 +11,7 @@ from typing import Any
 _AT = re.compile(r"(?<!\w)@([^\W\d]\w*)")
 _WORD = re.compile(r"(?<![\w.@])([^\W\d]\w*)")
 _SQL = re.compile(r"\b(?:from|join|describe|summarize|pivot|unpivot|using)\b", re.IGNORECASE)
-_LONGEST = 20_000
+_MAX_TEXT = 20_000
 """Maximum characters of a string that was written by hand."""
 
 _QUERIES = {"query", "sql", "execute", "execute_global", "from_query"}
@@ -79,7 +79,7 @@ def _texts(function: FunctionType, codes: list[CodeType]) -> set[str]:
             values.append(cell.cell_contents)
         except ValueError:  # the cell is empty
             continue
-    texts = {value for value in values if type(value) is str and len(value) <= _LONGEST}
+    texts = {value for value in values if type(value) is str and len(value) <= _MAX_TEXT}
     return texts - {function.__doc__ or ""}
 
 

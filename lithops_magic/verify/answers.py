@@ -11,7 +11,7 @@ from typing import Any
 from lithops_magic.verify.finding import Seen, Status
 
 _USUAL = ("connection", "content-length", "content-type", "date", "server", "transfer-encoding")
-_LONGEST = 160
+_MAX_SHOWN = 160
 """Characters shown of a response."""
 
 
@@ -108,4 +108,4 @@ def _answer(response: Mapping[str, Any], code: str, message: str, values: Mappin
 
 
 def _short(text: str) -> str:
-    return repr(text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…")
+    return repr(text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…")

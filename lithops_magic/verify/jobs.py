@@ -15,8 +15,8 @@ from lithops_magic.errors import (
     TaskOutOfMemory,
     TaskTimeout,
 )
+from lithops_magic.verify.context import CheckContext
 from lithops_magic.verify.finding import Seen, Skip, equal
-from lithops_magic.verify.ground import Ground
 
 _SHORT: dict[str, Any] = {"timeout": 3, "memory": 256, "retries": 0}
 """Options for jobs whose tasks are meant to fail."""
@@ -47,85 +47,85 @@ def _until(condition: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-def deployed(ground: Ground) -> Seen:
-    result = ground.map(_square(), [12])
-    ground.works = result.succeeded() == {0: 144}
-    return equal([144], result.values(), f"{ground.function()} answered 144")
+def deployed(context: CheckContext) -> Seen:
+    result = context.map(_square(), [12])
+    context.works = result.succeeded() == {0: 144}
+    return equal([144], result.values(), f"{context.function()} answered 144")
 
 
-def cold(ground: Ground) -> Seen:
+def cold(context: CheckContext) -> Seen:
     """Look at the first job."""
-    ground.need_jobs()
-    return equal(1, ground.started[0].snapshot().cold_starts, "1 cold start")
+    context.need_jobs()
+    return equal(1, context.started[0].snapshot().cold_starts, "1 cold start")
 
 
-def warm(ground: Ground) -> Seen:
-    result = ground.map(_square(), [3], workers=1)
+def warm(context: CheckContext) -> Seen:
+    result = context.map(_square(), [3], workers=1)
     if result.values() != [9]:
         return equal([9], result.values(), "")
     return equal(0, result.snapshot().cold_starts, "no cold start")
 
 
-def _carried(ground: Ground, size: int) -> Seen:
+def _carried(context: CheckContext, size: int) -> Seen:
     data = random.Random(size).randbytes(size)
-    result = ground.map(lambda given: given[::-1], [data])
+    result = context.map(lambda given: given[::-1], [data])
     there = result[0] == data[::-1]
     return Seen("ok" if there else "failed", f"{size:,} bytes round trip" if there else "different bytes came back")
 
 
-def inline(ground: Ground) -> Seen:
-    return _carried(ground, _INLINE)
+def inline(context: CheckContext) -> Seen:
+    return _carried(context, _INLINE)
 
 
-def spilled(ground: Ground) -> Seen:
-    return _carried(ground, _SPILLED)
+def spilled(context: CheckContext) -> Seen:
+    return _carried(context, _SPILLED)
 
 
-def order(ground: Ground) -> Seen:
-    result = ground.map(_square(), range(200))
+def order(context: CheckContext) -> Seen:
+    result = context.map(_square(), range(200))
     return equal([x * x for x in range(200)], result.values(), "200 values in order")
 
 
-def raised(ground: Ground) -> Seen:
+def raised(context: CheckContext) -> Seen:
     def look(x: int) -> int:
         return {1: 2}[x]
 
-    result = ground.map(look, [1, 5])
+    result = context.map(look, [1, 5])
     error = result.errors.get(1)
     if result.succeeded() != {0: 2} or not isinstance(error, RemoteError) or not isinstance(error, KeyError):
         return Seen("failed", f"{result.succeeded()} and {error!r:.100}")
     return Seen("ok", "KeyError of task 1 only")
 
 
-def _ends(ground: Ground, function: Any, kind: type[TaskError]) -> Seen:
-    result = ground.map(function, [0], **_SHORT)
+def _ends(context: CheckContext, function: Any, kind: type[TaskError]) -> Seen:
+    result = context.map(function, [0], **_SHORT)
     error = result.errors.get(0)
     if type(error) is kind:
         return Seen("ok", kind.__name__)
     return Seen("failed", f"{type(error).__name__} instead of {kind.__name__}: {error}"[:200])
 
 
-def timed_out(ground: Ground) -> Seen:
-    return _ends(ground, lambda _: time.sleep(20), TaskTimeout)
+def timed_out(context: CheckContext) -> Seen:
+    return _ends(context, lambda _: time.sleep(20), TaskTimeout)
 
 
-def out_of_memory(ground: Ground) -> Seen:
+def out_of_memory(context: CheckContext) -> Seen:
     def allocate(_: int) -> int:
         return len(bytearray(b"x") * (1 << 30))
 
-    return _ends(ground, allocate, TaskOutOfMemory)
+    return _ends(context, allocate, TaskOutOfMemory)
 
 
-def crashed(ground: Ground) -> Seen:
+def crashed(context: CheckContext) -> Seen:
     def leave(_: int) -> None:
         import os
 
         os._exit(7)
 
-    return _ends(ground, leave, TaskCrashed)
+    return _ends(context, leave, TaskCrashed)
 
 
-def retried(ground: Ground) -> Seen:
+def retried(context: CheckContext) -> Seen:
     def later(moment: float) -> str:
         import os
 
@@ -134,53 +134,53 @@ def retried(ground: Ground) -> Seen:
         return "done"
 
     # Uses the sandbox's clock, which may differ from this machine's.
-    now = ground.map(lambda _: time.time(), [0])[0]
-    result = ground.map(later, [now + 2], **{**_SHORT, "retries": 50})
+    now = context.map(lambda _: time.time(), [0])[0]
+    result = context.map(later, [now + 2], **{**_SHORT, "retries": 50})
     lost = result.snapshot().retried
     return Seen("ok" if lost and result.succeeded() == {0: "done"} else "failed", f"done after {lost} lost attempts")
 
 
-def throttled(ground: Ground) -> Seen:
+def throttled(context: CheckContext) -> Seen:
     """A job under a concurrency limit so low that AWS throttles it first."""
     from botocore.exceptions import ClientError
 
-    ground.need_jobs()
-    client, name = ground.cloud.client("lambda"), ground.function()
+    context.need_jobs()
+    client, name = context.cloud.client("lambda"), context.function()
     try:
         client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
     except ClientError as error:
         raise Skip(f"concurrency cannot be reserved: {error.response.get('Error', {}).get('Code')}") from None
     try:
-        result = ground.start(_square(), range(8), chunksize=1)
+        result = context.start(_square(), range(8), chunksize=1)
         _until(lambda: result.snapshot().throttled or not result.running())
     finally:
         client.delete_function_concurrency(FunctionName=name)
-    values, waited = ground.finish(result).succeeded(), result.snapshot().throttled
+    values, waited = context.finish(result).succeeded(), result.snapshot().throttled
     done = values == {x: x * x for x in range(8)}
     return Seen("ok" if waited and done else "failed", f"{len(values)} of 8 done, {waited} throttled")
 
 
-def packaged(ground: Ground) -> Seen:
+def packaged(context: CheckContext) -> Seen:
     from packaging.version import Version
 
     def newer(text: str) -> bool:
         return Version(text) > Version("1.9")
 
-    return equal([True], ground.map(newer, ["1.10"]).values(), "a package was shipped")
+    return equal([True], context.map(newer, ["1.10"]).values(), "a package was shipped")
 
 
-def logged(ground: Ground) -> Seen:
+def logged(context: CheckContext) -> Seen:
     def speak(x: int) -> int:
         print(f"hello from task {x}")  # noqa: T201
         return x
 
-    result = ground.map(speak, [1, 2])
+    result = context.map(speak, [1, 2])
     return equal("hello from task 2\n", result.logs(1), "what a task prints came back")
 
 
-def in_cloudwatch(ground: Ground) -> Seen:
-    ground.need_jobs()
-    client, group = ground.cloud.client("logs"), f"/aws/lambda/{ground.function()}"
+def in_cloudwatch(context: CheckContext) -> Seen:
+    context.need_jobs()
+    client, group = context.cloud.client("logs"), f"/aws/lambda/{context.function()}"
     until = time.monotonic() + _DELIVERY
     while time.monotonic() < until:
         try:
@@ -193,31 +193,31 @@ def in_cloudwatch(ground: Ground) -> Seen:
     return Seen("failed", f"no REPORT line after {_DELIVERY:.0f} s")
 
 
-def detached(ground: Ground) -> Seen:
+def detached(context: CheckContext) -> Seen:
     from lithops_magic.engine.attach import attach
 
-    result = ground.start(_square(), range(10), detach=True)
+    result = context.start(_square(), range(10), detach=True)
     if not result.wait(60):
         raise LithopsMagicError("The job was not detached within 60 s.")
-    followed = ground.finish(attach(result.job_id, settings=ground.settings))
-    ground.started.append(followed)
+    followed = context.finish(attach(result.job_id, settings=context.settings))
+    context.started.append(followed)
     return equal([x * x for x in range(10)], followed.values(), "10 values from attach()")
 
 
-def cancelled(ground: Ground) -> Seen:
-    result = ground.start(_slow(0.2), range(500), workers=2, chunksize=1)
+def cancelled(context: CheckContext) -> Seen:
+    result = context.start(_slow(0.2), range(500), workers=2, chunksize=1)
     _until(lambda: result.succeeded() or not result.running())
     result.cancel()
-    snapshot = ground.finish(result).snapshot() if result.error is None else result.snapshot()
+    snapshot = context.finish(result).snapshot() if result.error is None else result.snapshot()
     told = f"{snapshot.done} done, {snapshot.cancelled} never run"
     return Seen("ok" if snapshot.state == "cancelled" and snapshot.done and snapshot.cancelled else "failed", told)
 
 
-def shared_files(ground: Ground) -> Seen:
+def shared_files(context: CheckContext) -> Seen:
     """The configured EFS or S3 Files access point."""
-    if not ground.settings.efs:
+    if not context.settings.efs:
         raise Skip("no EFS is configured")
-    path = f"{ground.settings.efs[0].mount_path}/{ground.function()}"
+    path = f"{context.settings.efs[0].mount_path}/{context.function()}"
 
     def write(text: str) -> str:
         from pathlib import Path
@@ -227,12 +227,12 @@ def shared_files(ground: Ground) -> Seen:
         Path(path).unlink()
         return found
 
-    return equal(["written"], ground.map(write, ["written"]).values(), "written, read and removed")
+    return equal(["written"], context.map(write, ["written"]).values(), "written, read and removed")
 
 
-def budget(ground: Ground) -> Seen:
+def budget(context: CheckContext) -> Seen:
     """A job whose first task exceeds its cost limit."""
-    result = ground.start(_slow(0.3), range(100), workers=1, chunksize=1, max_cost=1e-6)
+    result = context.start(_slow(0.3), range(100), workers=1, chunksize=1, max_cost=1e-6)
     result.wait(60)
     result.cancel()
     done = result.snapshot().done

@@ -36,7 +36,7 @@ class Report:
     settings: Settings
 
     @property
-    def all_well(self) -> bool:
+    def passed(self) -> bool:
         """Whether everything that could be checked is as expected."""
         return all(finding.seen.status in ("ok", "skipped") for finding in self.findings)
 

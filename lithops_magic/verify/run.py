@@ -8,10 +8,10 @@ from collections.abc import Callable, Generator
 from lithops_magic.aws.session import Notify, silent
 from lithops_magic.config import Settings
 from lithops_magic.verify import jobs, service
+from lithops_magic.verify.context import CheckContext
 from lithops_magic.verify.finding import Finding, Seen, Skip
-from lithops_magic.verify.ground import Ground
 
-Check = Callable[[Ground], Seen]
+Check = Callable[[CheckContext], Seen]
 
 CHECKS: tuple[tuple[str, str, Check], ...] = (
     ("identity", "who you are", service.identity),
@@ -72,29 +72,29 @@ def verify(settings: Settings, max_cost: float, notify: Notify = silent) -> Gene
     LithopsMagicError
         Nothing can be checked: the settings are invalid, or there are no credentials.
     """
-    ground = Ground(settings, notify)
+    context = CheckContext(settings, notify)
     try:
         for name, expected, check in CHECKS:
-            if ground.spent >= max_cost:
-                skipped = Seen("skipped", f"${ground.spent:.4f} of at most ${max_cost:g} spent")
+            if context.spent >= max_cost:
+                skipped = Seen("skipped", f"${context.spent:.4f} of at most ${max_cost:g} spent")
                 yield Finding(name, expected, skipped, 0.0, 0, 0.0)
                 continue
-            requests, spent, started = ground.requests, ground.spent, time.monotonic()
-            seen = _made(check, ground)
+            requests, spent, started = context.requests, context.spent, time.monotonic()
+            seen = _made(check, context)
             seconds = time.monotonic() - started
-            yield Finding(name, expected, seen, seconds, ground.requests - requests, ground.spent - spent)
+            yield Finding(name, expected, seen, seconds, context.requests - requests, context.spent - spent)
     finally:
         started = time.monotonic()
-        left = ground.clean()
+        left = context.clean()
     text = "everything created was deleted" if not left else "; ".join(left)
     yield Finding(
         "cleanup", "nothing is left", Seen("failed" if left else "ok", text), time.monotonic() - started, 0, 0.0
     )
 
 
-def _made(check: Check, ground: Ground) -> Seen:
+def _made(check: Check, context: CheckContext) -> Seen:
     try:
-        return check(ground)
+        return check(context)
     except Skip as skip:
         return Seen("skipped", str(skip))
     except Exception as error:  # whatever goes wrong is a finding, too

@@ -10,12 +10,12 @@ from lithops_magic.aws.explain import aws_errors
 from lithops_magic.aws.storage.bucket import JOB_PREFIX
 from lithops_magic.verify import probe
 from lithops_magic.verify.answers import Expected, ServiceReply, ask, compare, payload
+from lithops_magic.verify.context import CheckContext
 from lithops_magic.verify.finding import Seen
-from lithops_magic.verify.ground import Ground
 
-LARGEST_REQUEST = 6_291_456
+MAX_REQUEST = 6_291_456
 """Bytes of a synchronous request (recorded)."""
-LARGEST_REPLY = 6_291_556
+MAX_REPLY = 6_291_556
 """Bytes of a reply (recorded)."""
 _ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _HEADERS = ("x-amzn-requestid", "content-type", "content-length")
@@ -40,15 +40,15 @@ def _read(response: Any) -> Mapping[str, Any]:
     }
 
 
-def _invoked(ground: Ground, event: object, **options: Any) -> ServiceReply:
-    return ask(lambda: ground.invoke(event, **options), _read)
+def _invoked(context: CheckContext, event: object, **options: Any) -> ServiceReply:
+    return ask(lambda: context.invoke(event, **options), _read)
 
 
 IDENTITY = Expected(200, headers=("x-amzn-requestid",), values={"Arn": r"arn:aws[\w-]*:(iam|sts)::\d{12}:.+"})
 
 
-def identity(ground: Ground) -> Seen:
-    return compare(IDENTITY, ask(ground.cloud.client("sts").get_caller_identity, lambda answer: answer))
+def identity(context: CheckContext) -> Seen:
+    return compare(IDENTITY, ask(context.cloud.client("sts").get_caller_identity, lambda answer: answer))
 
 
 INVOKED = Expected(
@@ -58,25 +58,25 @@ INVOKED = Expected(
 )
 
 
-def invoked(ground: Ground) -> Seen:
-    return compare(INVOKED, _invoked(ground, {}))
+def invoked(context: CheckContext) -> Seen:
+    return compare(INVOKED, _invoked(context, {}))
 
 
 PERMITTED = Expected(204, headers=("x-amzn-requestid",))
 
 
-def permitted(ground: Ground) -> Seen:
+def permitted(context: CheckContext) -> Seen:
     """A dry run: no function runs."""
-    return compare(PERMITTED, ask(lambda: ground.raw.invoke(FunctionName=ground.probe, InvocationType="DryRun")))
+    return compare(PERMITTED, ask(lambda: context.raw.invoke(FunctionName=context.probe, InvocationType="DryRun")))
 
 
 ACCEPTED = Expected(202, headers=("x-amzn-requestid",))
 
 
-def accepted(ground: Ground) -> Seen:
+def accepted(context: CheckContext) -> Seen:
     """An asynchronous invocation."""
     return compare(
-        ACCEPTED, ask(lambda: ground.raw.invoke(FunctionName=ground.probe, InvocationType="Event", Payload=b"{}"))
+        ACCEPTED, ask(lambda: context.raw.invoke(FunctionName=context.probe, InvocationType="Event", Payload=b"{}"))
     )
 
 
@@ -88,8 +88,8 @@ def _failed(kind: str, text: str, keys: str) -> Expected:
 RAISED = _failed("ValueError", "told to", "errorMessage errorType requestId stackTrace")
 
 
-def raised(ground: Ground) -> Seen:
-    return compare(RAISED, _invoked(ground, {"do": "raise"}))
+def raised(context: CheckContext) -> Seen:
+    return compare(RAISED, _invoked(context, {"do": "raise"}))
 
 
 UNSERIALIZABLE = _failed(
@@ -99,8 +99,8 @@ UNSERIALIZABLE = _failed(
 )
 
 
-def unserializable(ground: Ground) -> Seen:
-    return compare(UNSERIALIZABLE, _invoked(ground, {"do": "unserializable"}))
+def unserializable(context: CheckContext) -> Seen:
+    return compare(UNSERIALIZABLE, _invoked(context, {"do": "unserializable"}))
 
 
 EXITED = _failed(
@@ -108,8 +108,8 @@ EXITED = _failed(
 )
 
 
-def exited(ground: Ground) -> Seen:
-    return compare(EXITED, _invoked(ground, {"do": "exit", "status": 7}))
+def exited(context: CheckContext) -> Seen:
+    return compare(EXITED, _invoked(context, {"do": "exit", "status": 7}))
 
 
 LEFT = _failed(
@@ -117,8 +117,8 @@ LEFT = _failed(
 )
 
 
-def left(ground: Ground) -> Seen:
-    return compare(LEFT, _invoked(ground, {"do": "exit", "status": 0}))
+def left(context: CheckContext) -> Seen:
+    return compare(LEFT, _invoked(context, {"do": "exit", "status": 0}))
 
 
 TIMED_OUT = _failed(
@@ -128,8 +128,8 @@ TIMED_OUT = _failed(
 )
 
 
-def timed_out(ground: Ground) -> Seen:
-    return compare(TIMED_OUT, _invoked(ground, {"do": "sleep", "seconds": probe.TIMEOUT + 5}))
+def timed_out(context: CheckContext) -> Seen:
+    return compare(TIMED_OUT, _invoked(context, {"do": "sleep", "seconds": probe.TIMEOUT + 5}))
 
 
 KILLED = Expected(
@@ -144,19 +144,19 @@ KILLED = Expected(
 )
 
 
-def killed(ground: Ground) -> Seen:
-    return compare(KILLED, _invoked(ground, {"do": "memory", "size": 4 * probe.MEMORY}))
+def killed(context: CheckContext) -> Seen:
+    return compare(KILLED, _invoked(context, {"do": "memory", "size": 4 * probe.MEMORY}))
 
 
-FULL_REPLY = Expected(200, headers=_REPLIED, values={"error": "", "size": str(LARGEST_REPLY - 2)})
+FULL_REPLY = Expected(200, headers=_REPLIED, values={"error": "", "size": str(MAX_REPLY - 2)})
 
 
-def full_reply(ground: Ground) -> Seen:
-    event = {"do": "return", "size": LARGEST_REPLY - 2}  # and two quotes
+def full_reply(context: CheckContext) -> Seen:
+    event = {"do": "return", "size": MAX_REPLY - 2}  # and two quotes
     return compare(
         FULL_REPLY,
         ask(
-            lambda: ground.invoke(event),
+            lambda: context.invoke(event),
             lambda r: {"error": r.get("FunctionError", ""), "size": len(payload(r))},
         ),
     )
@@ -164,13 +164,13 @@ def full_reply(ground: Ground) -> Seen:
 
 TOO_LARGE_REPLY = _failed(
     "Function.ResponseSizeTooLarge",
-    re.escape(f"Response payload size exceeded maximum allowed payload size ({LARGEST_REPLY} bytes)."),
+    re.escape(f"Response payload size exceeded maximum allowed payload size ({MAX_REPLY} bytes)."),
     "errorMessage errorType",
 )
 
 
-def too_large_reply(ground: Ground) -> Seen:
-    return compare(TOO_LARGE_REPLY, _invoked(ground, {"do": "return", "size": LARGEST_REPLY}))
+def too_large_reply(context: CheckContext) -> Seen:
+    return compare(TOO_LARGE_REPLY, _invoked(context, {"do": "return", "size": MAX_REPLY}))
 
 
 def _padded(size: int) -> bytes:
@@ -181,82 +181,82 @@ def _padded(size: int) -> bytes:
 FULL_REQUEST = Expected(200, headers=_REPLIED, values={"error": "", "keys": "cold id memory"})
 
 
-def full_request(ground: Ground) -> Seen:
-    return compare(FULL_REQUEST, _invoked(ground, None, body=_padded(LARGEST_REQUEST)))
+def full_request(context: CheckContext) -> Seen:
+    return compare(FULL_REQUEST, _invoked(context, None, body=_padded(MAX_REQUEST)))
 
 
 TOO_LARGE_REQUEST = Expected(
     413,
     "RequestEntityTooLargeException",
     re.escape(
-        f"{LARGEST_REQUEST + 1} byte payload is too large for the RequestResponse invocation type "
-        f"(limit {LARGEST_REQUEST} bytes)"
+        f"{MAX_REQUEST + 1} byte payload is too large for the RequestResponse invocation type "
+        f"(limit {MAX_REQUEST} bytes)"
     ),
     _REFUSED,
 )
 
 
-def too_large_request(ground: Ground) -> Seen:
-    return compare(TOO_LARGE_REQUEST, _invoked(ground, None, body=_padded(LARGEST_REQUEST + 1)))
+def too_large_request(context: CheckContext) -> Seen:
+    return compare(TOO_LARGE_REQUEST, _invoked(context, None, body=_padded(MAX_REQUEST + 1)))
 
 
 NOT_JSON = Expected(400, "InvalidRequestContentException", "Could not parse request body into json: .+", _REFUSED)
 
 
-def not_json(ground: Ground) -> Seen:
-    return compare(NOT_JSON, _invoked(ground, None, body=b"{not json"))
+def not_json(context: CheckContext) -> Seen:
+    return compare(NOT_JSON, _invoked(context, None, body=b"{not json"))
 
 
 UNKNOWN_FUNCTION = Expected(404, "ResourceNotFoundException", r"Function not found: arn:aws[\w-]*:lambda:.+", _REFUSED)
 
 
-def unknown_function(ground: Ground) -> Seen:
-    name = f"{ground.probe[:40]}-missing"
-    return compare(UNKNOWN_FUNCTION, ask(lambda: ground.raw.invoke(FunctionName=name, Payload=b"{}")))
+def unknown_function(context: CheckContext) -> Seen:
+    name = f"{context.probe[:40]}-missing"
+    return compare(UNKNOWN_FUNCTION, ask(lambda: context.raw.invoke(FunctionName=name, Payload=b"{}")))
 
 
 RANGED = Expected(206, headers=("content-range", "etag"), values={"range": "bytes 2-4/10", "body": "234"})
 
 
-def ranged(ground: Ground) -> Seen:
-    key = _object(ground)
-    return compare(RANGED, ask(lambda: _get(ground, key, Range="bytes=2-4"), _body))
+def ranged(context: CheckContext) -> Seen:
+    key = _object(context)
+    return compare(RANGED, ask(lambda: _get(context, key, Range="bytes=2-4"), _body))
 
 
 BEYOND = Expected(416, "InvalidRange", "The requested range is not satisfiable", values={"body": "null"})
 
 
-def beyond(ground: Ground) -> Seen:
-    return compare(BEYOND, ask(lambda: _get(ground, _object(ground), Range="bytes=100-"), _body))
+def beyond(context: CheckContext) -> Seen:
+    return compare(BEYOND, ask(lambda: _get(context, _object(context), Range="bytes=100-"), _body))
 
 
 WRITTEN_ONCE = Expected(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
 
 
-def written_once(ground: Ground) -> Seen:
+def written_once(context: CheckContext) -> Seen:
     """A second conditional write to the same key."""
-    key = _object(ground)
-    client, bucket = ground.cloud.client("s3"), ground.store.bucket
+    key = _object(context)
+    client, bucket = context.cloud.client("s3"), context.store.bucket
     return compare(WRITTEN_ONCE, ask(lambda: client.put_object(Bucket=bucket, Key=key, Body=b"x", IfNoneMatch="*")))
 
 
 ABSENT = Expected(404, "NoSuchKey", r"The specified key does not exist\.")
 
 
-def absent(ground: Ground) -> Seen:
-    return compare(ABSENT, ask(lambda: _get(ground, f"{_object(ground)}-absent")))
+def absent(context: CheckContext) -> Seen:
+    return compare(ABSENT, ask(lambda: _get(context, f"{_object(context)}-absent")))
 
 
-def _object(ground: Ground) -> str:
-    key = f"{JOB_PREFIX}objects/{ground.probe}"
+def _object(context: CheckContext) -> str:
+    key = f"{JOB_PREFIX}objects/{context.probe}"
     with aws_errors():
-        if not ground.store.exists(key):
-            ground.store.put(key, b"0123456789")
+        if not context.store.exists(key):
+            context.store.put(key, b"0123456789")
     return key
 
 
-def _get(ground: Ground, key: str, **options: Any) -> Any:
-    return ground.cloud.client("s3").get_object(Bucket=ground.store.bucket, Key=key, **options)
+def _get(context: CheckContext, key: str, **options: Any) -> Any:
+    return context.cloud.client("s3").get_object(Bucket=context.store.bucket, Key=key, **options)
 
 
 def _body(response: Any) -> Mapping[str, Any]:

@@ -135,7 +135,7 @@ def test_a_local_aws_that_does_not_start(
 ) -> None:
     monkeypatch.setattr(sys, "executable", interpreter(tmp_path, script))
     monkeypatch.setattr(local_server, "QUIET_SECONDS", 0.3)
-    monkeypatch.setattr(local_server, "LONGEST_START", 1.0)
+    monkeypatch.setattr(local_server, "MAX_START", 1.0)
     with pytest.raises(LocalAWSError, match=words) as caught:
         Cloud.connect(Settings())
     assert "\n" not in str(caught.value)

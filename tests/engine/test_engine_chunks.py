@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from lithops_magic.engine.dispatch.chunk_size import (
     GROWTH,
-    LARGEST,
     LATE_RATE,
-    LEAST_SECONDS,
+    MAX_TASKS,
+    MIN_SECONDS,
     RATE,
     REPLY_TARGET,
     TARGET_SECONDS,
@@ -38,16 +38,16 @@ def test_a_chunk_is_never_empty_and_grows_stepwise(times: list[float], remaining
         chunks.observe(size, seconds * size, 100)
         measured += size
         size = chunks.size(remaining, workers)
-        assert 1 <= size <= min(LARGEST, measured * GROWTH)
+        assert 1 <= size <= min(MAX_TASKS, measured * GROWTH)
 
 
 @given(SECONDS, st.integers(0, 10**6), st.integers(1, 1000))
 def test_work_per_chunk_is_bounded_and_shrinks_towards_the_end(seconds: float, remaining: int, workers: int) -> None:
     chunks = ChunkSize(None, 10**6)
-    chunks.observe(LARGEST, seconds * LARGEST, 100)
+    chunks.observe(MAX_TASKS, seconds * MAX_TASKS, 100)
     size = chunks.size(remaining, workers)
     assert size == 1 or size * seconds <= max(TARGET_SECONDS, workers / RATE) * 1.001
-    least = max(LEAST_SECONDS, workers / LATE_RATE)
+    least = max(MIN_SECONDS, workers / LATE_RATE)
     assert size * workers <= max(remaining, workers) or size * seconds <= least * 1.001 or size == 1
     assert chunks.size(remaining // 2, workers) <= size
 
@@ -55,7 +55,7 @@ def test_work_per_chunk_is_bounded_and_shrinks_towards_the_end(seconds: float, r
 @given(st.integers(1, 6_000_000))
 def test_large_results_make_small_chunks(reply_bytes: int) -> None:
     chunks = ChunkSize(None, 10**6)
-    chunks.observe(LARGEST, 1e-6, reply_bytes * LARGEST)
+    chunks.observe(MAX_TASKS, 1e-6, reply_bytes * MAX_TASKS)
     assert chunks.size(None, 1) * reply_bytes <= max(REPLY_TARGET, reply_bytes)
 
 

@@ -136,7 +136,7 @@ def test_a_pause_is_no_time_to_grow() -> None:
 
 
 def test_all_refused_at_once_is_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limiter, "_LONGEST_FULL", 0.1)  # it is the number of refusals that must not matter
+    monkeypatch.setattr(limiter, "_MAX_FULL", 0.1)  # it is the number of refusals that must not matter
     throttle = Throttle("ConcurrentInvocationLimitExceeded: Rate Exceeded.", retry_after=0.1)
     result = run(FaultyLambda(times(40, throttle), workers=16), range(60), retries=0)
     assert list(result) == [x * 2 for x in range(60)]

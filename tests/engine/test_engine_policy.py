@@ -40,7 +40,7 @@ class Hanging:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stragglers, "LEAST_SECONDS", 0.5)
+    monkeypatch.setattr(stragglers, "MIN_SECONDS", 0.5)
     monkeypatch.setattr(stragglers, "PERIOD", 0.02)
 
 

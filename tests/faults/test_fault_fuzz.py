@@ -11,7 +11,7 @@ from fault_fetches import fetch
 from fault_job import Counted
 from fault_kinds import mutated, mutating
 from fault_proxy import FaultProxy, Rule
-from lithops_magic.aws.storage import patience
+from lithops_magic.aws.storage import retries
 from lithops_magic.config import Settings
 
 ANSWERS = 60
@@ -42,7 +42,7 @@ def test_a_job_over_spoilt_answers_ends_with_what_is_right(proxy: FaultProxy, co
 def test_a_value_is_fetched_right_or_not_at_all(
     proxy: FaultProxy, account: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "SECONDS", -1.0)
+    monkeypatch.setattr(retries, "SECONDS", -1.0)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     found = fetch(proxy, account, FETCHES)
     assert set(found) == {"right", "refused"}

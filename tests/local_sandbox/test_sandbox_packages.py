@@ -19,16 +19,16 @@ def test_what_an_installer_moves_is_linked_anew(tmp_path: Path, monkeypatch: pyt
     for name in ("clock_x", "gone_x", "stays_x"):
         help.wheel(site, name, {f"{name}/__init__.py": "VERSION = 1\n"})
     runtime_dir.build(folder, native_client=False)
-    assert not runtime_dir.mend(folder)
+    assert not runtime_dir.repair(folder)
 
     for path in (*site.glob("clock_x*"), *site.glob("gone_x*")):
         shutil.rmtree(path)
     help.wheel(site, "clock_x", {"clock_x/__init__.py": "VERSION = 2\n"}, version="2")
     importlib.invalidate_caches()
-    assert runtime_dir.mend(folder)
+    assert runtime_dir.repair(folder)
     found = {path.name for path in folder.iterdir()}
     assert {"clock_x", "clock_x-2.dist-info", "stays_x", "bootstrap.py", "runtime_client.py"} <= found
     assert not {name for name in found if name.startswith("gone_x") or name == "clock_x-1.dist-info"}
     assert all(path.exists() for path in folder.iterdir())
     assert (folder / "clock_x/__init__.py").read_text() == "VERSION = 2\n"
-    assert not runtime_dir.mend(folder)
+    assert not runtime_dir.repair(folder)

@@ -79,7 +79,7 @@ def test_a_package_that_is_larger_than_a_function(
     project: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project({"huge/__init__.py": "", "huge/data.bin": "x" * 100})
-    monkeypatch.setattr(local, "LARGEST", 99)
+    monkeypatch.setattr(local, "UNZIPPED_LIMIT", 99)
     with pytest.raises(PackageError, match=r"The package huge .* keep its data outside of the package"):
         need_of({"huge": "imported"}, Request())
 

@@ -115,7 +115,7 @@ def test_two_of_one_name_and_too_much_are_refused(folder: Path, monkeypatch: pyt
     (folder / "x.bin").write_text("y")
     with pytest.raises(PackageError, match=r"would both be x\.bin"):
         names("x.bin", "../beside/x.bin")
-    monkeypatch.setattr(data, "LARGEST", 3)
+    monkeypatch.setattr(data, "UNZIPPED_LIMIT", 3)
     with pytest.raises(PackageError, match=r"put it in S3"):
         names("data.csv")
 

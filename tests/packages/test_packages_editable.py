@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from lithops_magic.packages import Request, Room, Target, supply
+from lithops_magic.packages.missing_module import explain, provider_of
 from lithops_magic.packages.need import need_of
-from lithops_magic.packages.whereabouts import explain, provider_of
 from packages import installed_help as help
 
 TARGET = Target.of("x86_64")

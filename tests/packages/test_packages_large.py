@@ -12,10 +12,10 @@ import yaml
 from lithops_magic.config import load
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.errors import InvokeError, PackageError
-from lithops_magic.packages import place
+from lithops_magic.packages import placement
 from lithops_magic.packages.archive import zip_bytes
 from lithops_magic.packages.build import Layer, Shipped
-from lithops_magic.packages.place import Room
+from lithops_magic.packages.placement import Room
 from localaws import LocalAws
 
 Run = Callable[..., MapResult]
@@ -24,7 +24,7 @@ Run = Callable[..., MapResult]
 @pytest.fixture
 def no_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packages of 250 MB need not be downloaded for this."""
-    monkeypatch.setattr(place, "LARGEST", 0)
+    monkeypatch.setattr(placement, "UNZIPPED_LIMIT", 0)
 
 
 def bucket(local_aws: LocalAws) -> str:
@@ -113,7 +113,7 @@ def test_beside_five_configured_layers_packages_are_unpacked(run: Run, local_aws
     ],
 )
 def test_layers_while_they_fit(sizes: list[int], room: Room, layers: list[int], archives: list[int]) -> None:
-    found = place.place([layer(size, "x") for size in sizes], room)
+    found = placement.place([layer(size, "x") for size in sizes], room)
     assert [[built.unzipped // 2**20 for built in kind] for kind in found] == [layers, archives]
 
 
@@ -127,14 +127,14 @@ def test_layers_while_they_fit(sizes: list[int], room: Room, layers: list[int], 
 )
 def test_no_room_is_said_with_the_remedy(size: int, room: Room, told: str) -> None:
     with pytest.raises(PackageError) as caught:
-        place.place([layer(size, "large", "larger")], room)
+        placement.place([layer(size, "large", "larger")], room)
     assert str(caught.value).startswith(f"The packages take {size:,} MB (largest: large {size // 2:,} MB, larger")
     assert told in str(caught.value)
 
 
 def test_nothing_is_sent_when_there_is_no_room(run: Run, local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(place, "LARGEST", 0)
-    monkeypatch.setattr(place, "LEFT", 512 * 2**20)
+    monkeypatch.setattr(placement, "UNZIPPED_LIMIT", 0)
+    monkeypatch.setattr(placement, "LEFT", 512 * 2**20)
     before = local_aws.requests()
     settings = load().replace(ephemeral_storage=512)
     with pytest.raises(PackageError, match=r"PyYAML \d MB\), a function .* may have 0 MB, its /tmp 512 MB: give it"):

@@ -13,7 +13,7 @@ from lithops_magic.engine.dispatch import supplements
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.engine.wire.reply import WorkerReply
 from lithops_magic.errors import ImportFailed, RemoteTraceback, facts
-from lithops_magic.packages import Need, Request, whereabouts
+from lithops_magic.packages import Need, Request, missing_module
 from lithops_magic.packages.need import need_of
 from packages import installed_help as help
 
@@ -194,15 +194,15 @@ def test_what_is_there_in_another_version_is_not_added(site: Path) -> None:
 
 def test_a_missing_module_is_explained(site: Path, project: Callable[..., Path]) -> None:
     project({"beside_the_notebook.py": ""})
-    assert "beside_the_notebook.py is your own" in whereabouts.explain("beside_the_notebook")
-    assert whereabouts.explain("swift_engine").endswith("--packages swift-engine-extra")
+    assert "beside_the_notebook.py is your own" in missing_module.explain("beside_the_notebook")
+    assert missing_module.explain("swift_engine").endswith("--packages swift-engine-extra")
     # The package around it was found: shipped in another version, or the notebook has no such module either.
     for name in ("swift_engine.parts", "numpy.callback"):
-        assert whereabouts.explain(name).endswith(f"there has no {name}")
-    assert "--packages setuptools" in whereabouts.explain("pkg_resources") or "either" in whereabouts.explain(
+        assert missing_module.explain(name).endswith(f"there has no {name}")
+    assert "--packages setuptools" in missing_module.explain("pkg_resources") or "either" in missing_module.explain(
         "pkg_resources"
     )
-    assert whereabouts.explain("boto4") == "it is not installed where the notebook runs either"
+    assert missing_module.explain("boto4") == "it is not installed where the notebook runs either"
 
 
 def test_what_the_cell_did_without_is_noted_and_shipped_from_the_next_run_on(site: Path, run: Run) -> None:

@@ -17,9 +17,9 @@ from lithops_magic.packages import Request, Room, Supply, Target, local, supply
 from lithops_magic.packages import layer as layers
 from lithops_magic.packages.archive import join, zip_bytes
 from lithops_magic.packages.build import build
+from lithops_magic.packages.missing_module import explain
 from lithops_magic.packages.need import need_of
 from lithops_magic.packages.uv import Uv
-from lithops_magic.packages.whereabouts import explain
 from packages import installed_help as help
 
 TARGET = Target.of("x86_64")
@@ -89,9 +89,9 @@ def test_there_are_never_more_layers_than_are_free(free: int, count: int) -> Non
 def test_what_is_too_much_for_layers_is_one_archive_and_what_is_too_much_for_tmp_is_told_before_it_is_zipped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(layers, "LARGEST", 2 * LARGE)
-    monkeypatch.setattr("lithops_magic.packages.place.LARGEST", 2 * LARGE)
-    monkeypatch.setattr("lithops_magic.packages.place.LEFT", 0)
+    monkeypatch.setattr(layers, "UNZIPPED_LIMIT", 2 * LARGE)
+    monkeypatch.setattr("lithops_magic.packages.placement.UNZIPPED_LIMIT", 2 * LARGE)
+    monkeypatch.setattr("lithops_magic.packages.placement.LEFT", 0)
     given = ship("heavy_a", "heavy_b", "light_a", room=Room(tmp=512))
     assert (given.layers, len(given.archives)) == ((), 1)
     monkeypatch.setattr("lithops_magic.packages.build.zip_file", lambda *_: pytest.fail("it was zipped"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lithops_magic.aws.account.discover import LONGEST_LIST, Discovery
+from lithops_magic.aws.account.discover import MAX_LIST, Discovery
 from lithops_magic.aws.account.permission_errors import Denied
 from lithops_magic.aws.deploy.role import trust
 from lithops_magic.aws.session import Cloud
@@ -97,7 +97,7 @@ def test_a_list_has_an_end(account: Cloud) -> None:
     answer_instead(iam, "ListRoles", page)
     roles = Discovery(account).roles()
     assert not isinstance(roles, Denied)
-    assert len(roles) == LONGEST_LIST
+    assert len(roles) == MAX_LIST
 
 
 def test_a_denial_concerns_one_list(enforcing: EnforcingAws) -> None:

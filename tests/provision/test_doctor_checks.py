@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
-from lithops_magic.aws.account.doctor import EXAMINATIONS, Check, check, facts
+from lithops_magic.aws.account.doctor import CHECKS, Check, check, facts
 from lithops_magic.aws.definition import creation_request
 from lithops_magic.aws.iam.create_role import create_role
 from lithops_magic.aws.session import Cloud
@@ -51,7 +51,7 @@ def test_a_finished_account_is_in_order(local_aws: Any, account: Cloud, network:
         checks = examined(account, settings)
     finally:
         client.delete_function(FunctionName=request["FunctionName"])
-    assert {name: found.status for name, found in checks.items()} == dict.fromkeys(dict(EXAMINATIONS), "ok")
+    assert {name: found.status for name, found in checks.items()} == dict.fromkeys(dict(CHECKS), "ok")
     assert checks["invocation"].text == f"You may invoke {request['FunctionName']}."
 
 

@@ -153,7 +153,7 @@ def test_another_service_gives_differences_and_no_crash(
     assert found["S3: range"].seen.status == "ok"
     assert found["cleanup"].seen.status == "ok"
     report = Report([*found.values()], url, settings)
-    assert not report.all_well
+    assert not report.passed
     text = report.to_markdown()
     assert "123456789012" not in text
     assert "hidden-secret" not in text

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from botocore.config import Config
     from types_boto3_ec2.type_defs import TagTypeDef
 
-LONGEST_LIST = 1000
+MAX_LIST = 1000
 """Maximum entries: nobody chooses from a longer list."""
 CONNECT_TIMEOUT = 4
 READ_TIMEOUT = 10
@@ -132,7 +132,7 @@ class Discovery:
             for role in page["Roles"]
             if trusts_lambda(role.get("AssumeRolePolicyDocument"))
         )
-        return sorted(islice(trusted, LONGEST_LIST), key=lambda role: role.name)
+        return sorted(islice(trusted, MAX_LIST), key=lambda role: role.name)
 
     def _vpcs(self) -> Iterable[Vpc]:
         found = _entries(self._ec2, "describe_vpcs", "Vpcs")
@@ -177,14 +177,14 @@ class Discovery:
 def _answer(service: str, question: Callable[[], Iterable[T]]) -> tuple[T, ...] | Denied:
     try:
         with asking(service):
-            return tuple(islice(question(), LONGEST_LIST))
+            return tuple(islice(question(), MAX_LIST))
     except Unanswered as unanswered:
         return unanswered.denied
 
 
 def _entries(client: Any, operation: str, key: str, **parameters: Any) -> Iterable[Any]:
     pages = client.get_paginator(operation).paginate(**parameters)
-    return islice((entry for page in pages for entry in page[key]), LONGEST_LIST)
+    return islice((entry for page in pages for entry in page[key]), MAX_LIST)
 
 
 def _name(tags: Iterable[TagTypeDef]) -> str:

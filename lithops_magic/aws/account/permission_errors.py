@@ -25,7 +25,7 @@ _ACTIONS = {
 }
 """Calls whose permission has another name (AWS's service authorization reference)."""
 
-LONGEST_REASON = 300
+MAX_REASON = 300
 """Maximum characters, since the text is shown next to a form field."""
 
 
@@ -81,4 +81,4 @@ def asking(service: str) -> Iterator[None]:
 
 
 def _failed(error: LithopsMagicError) -> Denied:
-    return Denied("", shorten(str(error), LONGEST_REASON, placeholder=" …"))
+    return Denied("", shorten(str(error), MAX_REASON, placeholder=" …"))

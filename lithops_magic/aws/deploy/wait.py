@@ -15,7 +15,7 @@ from lithops_magic.errors import DeployError
 if TYPE_CHECKING:
     from types_boto3_lambda.type_defs import FunctionConfigurationTypeDef
 
-LONGEST_WAIT = 300.0
+MAX_WAIT = 300.0
 """Seconds, the same as AWS's own waiter function_active_v2."""
 
 FIRST_PAUSES = (0.1, 0.2, 0.7, 1.0)
@@ -46,9 +46,9 @@ def wait_until_active(cloud: Cloud, name: str, notify: Notify) -> FunctionConfig
             raise _failed(function)
         if look == len(FIRST_PAUSES) and function.get("VpcConfig", {}).get("VpcId"):
             notify("AWS connects the function to the VPC; the first time takes a minute or two …")
-        if time.monotonic() - started > LONGEST_WAIT:
+        if time.monotonic() - started > MAX_WAIT:
             break
-    raise DeployError(f"{name} is still {state} after {LONGEST_WAIT:.0f} seconds. Run it again later.", code="Pending")
+    raise DeployError(f"{name} is still {state} after {MAX_WAIT:.0f} seconds. Run it again later.", code="Pending")
 
 
 def wait_until_gone(cloud: Cloud, name: str, notify: Notify) -> None:
@@ -68,7 +68,7 @@ def wait_until_gone(cloud: Cloud, name: str, notify: Notify) -> None:
                 client.get_function(FunctionName=name)
             except client.exceptions.ResourceNotFoundException:
                 return
-        if time.monotonic() - started > LONGEST_WAIT:
+        if time.monotonic() - started > MAX_WAIT:
             break
         time.sleep(pause)
     raise DeployError(f"{name} is still being deleted. Run it again later.", code="Deleting")

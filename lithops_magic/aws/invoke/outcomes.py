@@ -142,7 +142,7 @@ NEVER: Mapping[str, str] = {
 MAYBE = frozenset({"EFSIOException", "ServiceException"})
 """Errors that leave it unknown whether the function ran."""
 
-LONGEST_PAUSE = 60.0
+MAX_PAUSE = 60.0
 """Maximum delay in seconds that a reply can request: a longer one is cut short, an infinite one ignored."""
 
 RESERVED_NOTHING = "Its reserved concurrency is used up; if that is 0 the function never runs."
@@ -262,4 +262,4 @@ def _seconds(text: str | None) -> float | None:
         seconds = float(text or "")
     except ValueError:
         return None
-    return min(max(0.0, seconds), LONGEST_PAUSE) if math.isfinite(seconds) else None
+    return min(max(0.0, seconds), MAX_PAUSE) if math.isfinite(seconds) else None

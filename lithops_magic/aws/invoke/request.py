@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from lithops_magic.aws.invoke.connect import InvokeTarget
 from lithops_magic.aws.invoke.outcomes import Done
-from lithops_magic.aws.invoke.threadstate import hold
+from lithops_magic.aws.invoke.thread_state import hold
 
 if TYPE_CHECKING:
     from awscrt.http import HttpClientConnection, HttpClientStream, HttpRequest
 
 
-MOST = 16_777_216
+MAX_REPLY_BYTES = 16_777_216
 """Maximum bytes kept of a reply: AWS's quota is slightly more than 6 MiB."""
 
 
@@ -72,7 +72,7 @@ class Exchange:
     def on_body(self, chunk: bytes, **_: object) -> None:
         """Store a chunk of the body."""
         self.received += len(chunk)
-        if self.received <= MOST:
+        if self.received <= MAX_REPLY_BYTES:
             self.chunks.append(chunk)
         elif self.connection is not None:
             self.connection.close()  # no function returns that much

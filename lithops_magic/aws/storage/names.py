@@ -17,7 +17,7 @@ TEMPORARY, FILES = f"{RESULTS}tmp/", f"{RESULTS}files/"
 """Key prefixes for programs that store objects or files without naming a bucket: tasks may list and delete these, and
 they expire."""
 
-LONGEST_NAME = 63
+MAX_NAME = 63
 """Maximum characters (S3, "General purpose bucket naming rules")."""
 
 
@@ -25,7 +25,7 @@ def bucket_name(account: str, region: str, namespace: str | None) -> str:
     """Return the bucket's name, unique per account, region and namespace."""
     parts = [PREFIX, account, region]
     if namespace is not None:
-        parts.insert(1, _label(namespace, LONGEST_NAME - len("-".join(parts)) - 1))
+        parts.insert(1, _label(namespace, MAX_NAME - len("-".join(parts)) - 1))
     return "-".join(parts)
 
 

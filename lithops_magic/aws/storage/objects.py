@@ -21,7 +21,7 @@ from lithops_magic.aws.storage.bucket import (
     ensure_bucket,
     ensure_cache,
 )
-from lithops_magic.aws.storage.patience import patiently
+from lithops_magic.aws.storage.retries import with_retries
 from lithops_magic.config import Settings
 from lithops_magic.errors import AwsError
 
@@ -98,16 +98,16 @@ class ObjectStore:
         self._put(lambda: self._write(key, data))
 
     def _put(self, write: Callable[[], None]) -> None:
-        patiently(self._ensure_bucket)
+        with_retries(self._ensure_bucket)
         try:
-            patiently(write)
+            with_retries(write)
         except AwsError as error:
             if error.code != "NoSuchBucket":
                 raise
             # The bucket was deleted in the meantime.
             self._ensured = False
-            patiently(self._ensure_bucket)
-            patiently(write)
+            with_retries(self._ensure_bucket)
+            with_retries(write)
 
     def put_once(
         self, data: bytes, *, sha256: str, recheck: bool = False, sending: Callable[[int], None] | None = None
@@ -151,7 +151,7 @@ class ObjectStore:
         AwsError
             A call is not permitted.
         """
-        patiently(lambda: ensure_cache(self._cloud, self._settings))
+        with_retries(lambda: ensure_cache(self._cloud, self._settings))
 
     def get(self, key: str, *, sha256: str | None = None, size: int | None = None) -> bytes:
         """Return an object, verified as far as its hash or size is known.
@@ -161,7 +161,7 @@ class ObjectStore:
         AwsError
             It does not exist (`NoSuchKey`), is not what was written (`TAMPERED`), or the call is not permitted.
         """
-        data = patiently(lambda: self._read(key, size))
+        data = with_retries(lambda: self._read(key, size))
         wrong_size = size is not None and len(data) != size
         if wrong_size or (sha256 is not None and hashlib.sha256(data).hexdigest() != sha256):
             raise AwsError(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from lithops_magic.config.limits import MOST_MEMORY
+from lithops_magic.config.limits import MAX_MEMORY
 from lithops_magic.engine.backend.copies import needed, wanted
 from lithops_magic.engine.backend.deployment import Deployment, deploy
 from lithops_magic.engine.backend.endpoint import UNLIMITED, Endpoint, Limits, NoSender
@@ -170,7 +170,7 @@ class LambdaBackend:
 
     def larger(self, factor: float) -> LambdaBackend | None:
         """Return a backend with `factor` times the memory, capped at AWS's maximum; None if already at it."""
-        memory = min(MOST_MEMORY, math.ceil(self._settings.memory * factor))
+        memory = min(MAX_MEMORY, math.ceil(self._settings.memory * factor))
         if memory == self._settings.memory:
             return None
         # Few tasks are expected to need more memory.

@@ -6,7 +6,7 @@ import math
 
 from lithops_magic.engine.backend import limiter
 
-MOST = 30
+MAX_COPIES = 30
 """Maximum functions: thirty thousand sandboxes at once are more than one process can look after."""
 
 
@@ -26,4 +26,4 @@ def wanted(workers: int | None, tasks: int | None) -> int:
 
 def needed(sandboxes: int) -> int:
     """Return how many functions it takes for AWS to start that many sandboxes at once."""
-    return max(1, min(MOST, math.ceil(sandboxes / limiter.BURST)))
+    return max(1, min(MAX_COPIES, math.ceil(sandboxes / limiter.BURST)))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lithops_magic.config.limits import MOST_MEMORY
+from lithops_magic.config.limits import MAX_MEMORY
 from lithops_magic.engine.backend import copies
 from lithops_magic.engine.backend.deployment import gather
 from lithops_magic.engine.backend.deployment_package import worker_package
@@ -154,5 +154,5 @@ def _worst(options: MapOptions, settings: Settings, region: str) -> float:
         cost += prices.invocation_cost(
             settings.timeout * 1000, round(memory), settings.architecture, settings.ephemeral_storage, region
         )
-        memory = min(MOST_MEMORY, memory * (options.retry_memory or 1))
+        memory = min(MAX_MEMORY, memory * (options.retry_memory or 1))
     return cost * (2 if options.backups else 1)

@@ -10,10 +10,10 @@ SCALING = 100.0
 """Further sandboxes per second: AWS's quota is a thousand per ten seconds."""
 TICK = 0.1
 """Seconds after which a growing limit is worth another look."""
-_LONGEST_STEP = 1.0
+_MAX_STEP = 1.0
 _DECREASE = 0.7
 _FIRST_PAUSE = 0.1
-_LONGEST_PAUSE, _LONGEST_SETBACK, _LONGEST_FULL = 10.0, 3.0, 2.0
+_MAX_PAUSE, _MAX_SETBACK, _MAX_FULL = 10.0, 3.0, 2.0
 _OUTAGE = 3
 """Consecutive invocations of unknown fate that count as an outage."""
 _PROBE = 0.1
@@ -86,7 +86,7 @@ class Limiter:
     def filled(self, now: float, in_flight: int, more: bool) -> None:
         """Everything allowed was sent, `in_flight` in all; raise the limit if it is fully used and `more` waits."""
         self._held = in_flight
-        elapsed, self._grown_at = min(now - self._grown_at, _LONGEST_STEP), max(now, self._grown_at)
+        elapsed, self._grown_at = min(now - self._grown_at, _MAX_STEP), max(now, self._grown_at)
         if more and elapsed > 0 and in_flight >= self.whole:
             self._limit = min(self.most, self._limit + elapsed * min(SCALING, max(2.0, self._limit / 2)))
 
@@ -111,7 +111,7 @@ class Limiter:
         """Send one at a time until one runs."""
         self.disturbed = True
         self._limit = max(1.0, self._limit * _DECREASE) if now >= self._quiet_until else self._limit
-        self._back_off(now, _LONGEST_SETBACK)
+        self._back_off(now, _MAX_SETBACK)
 
     def throttled(self, now: float, retry_after: float | None, *, full: bool, others: bool = False) -> None:
         """AWS throttled an invocation.
@@ -138,7 +138,7 @@ class Limiter:
             self._grown_at = max(self._grown_at, now + max(_PROBE, retry_after or 0.0))
             return None
         self._limit = self._least
-        return self._back_off(now, _LONGEST_FULL if full else _LONGEST_PAUSE, retry_after or 0.0)
+        return self._back_off(now, _MAX_FULL if full else _MAX_PAUSE, retry_after or 0.0)
 
     def _back_off(self, now: float, longest: float, least: float = 0.0) -> None:
         """Pause sending, longer with each consecutive burst of bad news."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from lithops_magic.aws.definition import creation_request
 from lithops_magic.aws.deploy.function import DeployedFunction
 from lithops_magic.aws.deploy.role import role_arn
-from lithops_magic.config import places
+from lithops_magic.config import user_dirs
 from lithops_magic.engine.durable import private
 
 if TYPE_CHECKING:
@@ -91,4 +91,4 @@ def remember(name: str, found: Remembered) -> None:
 
 
 def _folder() -> Path:
-    return places.caches() / "functions"
+    return user_dirs.caches() / "functions"

@@ -12,7 +12,7 @@ TYPES = frozenset({"__future__", "collections.abc", "types", "typing"})
 """Modules that are imported mostly for annotations and whose import has no side effects."""
 _LEVEL = 4
 """Spaces per indentation level in the sources."""
-_LONGEST = 8
+_MAX_UNITS = 8
 """Maximum number of instructions that one entry covers."""
 
 
@@ -139,8 +139,8 @@ def _is_text(statement: ast.stmt) -> bool:
 def without_lines(code: CodeType) -> CodeType:
     """Return code whose functions know only their first line: less than a third of the size."""
     table = bytearray()
-    for left in range(len(code.co_code) // 2, 0, -_LONGEST):
+    for left in range(len(code.co_code) // 2, 0, -_MAX_UNITS):
         # A zero offset from the previous line, which is the first.
-        table += bytes([0x80 | _LINE << 3 | min(left, _LONGEST) - 1, 0])
+        table += bytes([0x80 | _LINE << 3 | min(left, _MAX_UNITS) - 1, 0])
     parts = (without_lines(part) if isinstance(part, CodeType) else part for part in code.co_consts)
     return code.replace(co_linetable=bytes(table), co_consts=tuple(parts))

@@ -13,7 +13,7 @@ RATE = 500
 LATE_RATE = 4000
 """Invocations per second that one client can send toward the end, to ten thousand workers: with shorter chunks, most of
 them would wait for the client."""
-LEAST_SECONDS = 0.05
+MIN_SECONDS = 0.05
 """Work that is never split further to occupy more workers: the extra invocation would cost more time than it saves."""
 FIRST_SECONDS = 0.2
 """What a sandbox's first task may take, because of its imports, beyond what the others take."""
@@ -22,7 +22,7 @@ SHARE = 1.5
 seconds than one client can send; a larger one would leave workers waiting for a chunk that turns out long."""
 GROWTH = 8
 """A chunk has at most this many times the tasks measured so far: a few quick ones prove little about the rest."""
-LARGEST = 10_000
+MAX_TASKS = 10_000
 REPLY_TARGET = 3_000_000
 """Bytes of results per invocation: about half of Lambda's limit."""
 _WEIGHT = 0.3
@@ -77,7 +77,7 @@ class ChunkSize:
     @property
     def tiny(self) -> bool:
         """Whether tasks are, or may be, too short to be worth a sandbox each."""
-        enough = FIRST_SECONDS if self._rough else LEAST_SECONDS
+        enough = FIRST_SECONDS if self._rough else MIN_SECONDS
         return self._fixed is None and (self._seconds is None or self._seconds < enough)
 
     def size(self, remaining: int | None, workers: int) -> int:
@@ -97,10 +97,10 @@ class ChunkSize:
         seconds = max(self._seconds, 1e-9)
         size = max(TARGET_SECONDS, workers / RATE) / seconds
         if remaining is not None:
-            least = max(LEAST_SECONDS, workers / LATE_RATE) / seconds
+            least = max(MIN_SECONDS, workers / LATE_RATE) / seconds
             share = remaining / workers
             size = min(size, max(min(math.ceil(share / SHARE), share), least))
-        size = min(size, REPLY_TARGET / max(self._reply_bytes, 1.0), self._measured * GROWTH, LARGEST)
+        size = min(size, REPLY_TARGET / max(self._reply_bytes, 1.0), self._measured * GROWTH, MAX_TASKS)
         return max(self._processes, int(size))
 
     def fit(self, sizes: Sequence[int]) -> int:

@@ -21,7 +21,7 @@ from lithops_magic.errors import (
     TaskOutOfMemory,
     TaskTimeout,
 )
-from lithops_magic.packages import whereabouts
+from lithops_magic.packages import missing_module
 
 Cause = tuple[type[TaskError], str]
 
@@ -87,7 +87,7 @@ def of_exception(
         module = _NO_MODULE.match(error.message)
         return (
             ImportFailed,
-            f" in the sandbox ({whereabouts.explain(module[1])})"
+            f" in the sandbox ({missing_module.explain(module[1])})"
             if module and "--packages" not in error.message
             else "",
         )

@@ -23,7 +23,7 @@ from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.job.task import Task
 
 _CHUNK_PATIENCE = 0.005
-_LONGEST_REACH = 256
+_MAX_REACH = 256
 """Maximum items requested because earlier ones were cached: each stays in memory until it is sent."""
 
 _PORTION = 1000
@@ -159,7 +159,7 @@ class Filling:
         wanted = self._chunk_size(lane) * (max(0, limit - len(lane.flights)) + 1)
         if self._source.owned:
             # During a run of cache hits, small batches would be slow.
-            wanted = max(wanted, min(_LONGEST_REACH, 2 * self._cached.lately))
+            wanted = max(wanted, min(_MAX_REACH, 2 * self._cached.lately))
         self._cached.lately = 0
         at_hand = len(lane.waiting) + self._source.asked + self.moving
         if at_hand > wanted // 2:
@@ -210,7 +210,7 @@ class Filling:
             return
         self._look_at = now + stragglers.PERIOD
         snapshot = self._job.snapshot()
-        if snapshot.done + snapshot.failed < stragglers.LEAST_SHARE * (snapshot.total or 0):
+        if snapshot.done + snapshot.failed < stragglers.MIN_SHARE * (snapshot.total or 0):
             return
         for lane in self._lanes:
             room = self._limit(lane, now) - len(lane.flights)

@@ -42,7 +42,7 @@ _FIRST = 4
 """Items requested before it is known how many can be sent."""
 _CROWD = 32
 """Invocations in flight from which on replies are batched: each one alone costs two thread switches."""
-_GATHERING, _LONGEST_GATHERING = 1e-5, 0.01
+_GATHERING, _MAX_GATHERING = 1e-5, 0.01
 """Seconds for which replies are batched, per invocation in flight and at most: too short to delay any invocation."""
 _ROUND = 0.05
 """Seconds spent on messages before more is sent: sandboxes must not wait while thousands of messages are handled."""
@@ -204,7 +204,7 @@ class Scheduler:
             with contextlib.suppress(queue.Empty):
                 self._handle(self._inbox.get(timeout=patience))
                 if (crowd := self._lanes.in_flight) > _CROWD and not behind:
-                    self._job.time.sleep(min(_LONGEST_GATHERING, crowd * _GATHERING))
+                    self._job.time.sleep(min(_MAX_GATHERING, crowd * _GATHERING))
                 end = self._job.time.now() + _ROUND
                 while self._job.time.now() < end:
                     self._handle(self._inbox.get_nowait())

@@ -11,13 +11,13 @@ from lithops_magic.engine.dispatch.lanes import Flight
 
 FACTOR = 3.0
 """Multiple of the median that a single-task invocation must exceed, as in Spark's `spark.speculation.multiplier`."""
-LEAST_SECONDS = 1.0
+MIN_SECONDS = 1.0
 """A shorter invocation is not a straggler: its copy may well need a cold start."""
-LEAST_SHARE = 0.75
+MIN_SHARE = 0.75
 """Share of tasks that must have ended, as in Spark's `spark.speculation.quantile` before version 4."""
 PERIOD = 0.25
 """Seconds between checks."""
-_MOST_COPIES = 2
+_MAX_COPIES = 2
 """Copies of an invocation: the second is sent if the first is lost."""
 _REMEMBERED = 20_000
 """Durations kept: more than invocations in flight. The last ones to arrive are the slow ones, and their median alone
@@ -42,8 +42,8 @@ class Stragglers:
         return [
             flight
             for flight in flights
-            if now - flight.sent_at > max(LEAST_SECONDS, usual * _most(len(flight.tasks)))
-            and (not flight.copied or (flight.copied < _MOST_COPIES and flight.uncopied()))
+            if now - flight.sent_at > max(MIN_SECONDS, usual * _most(len(flight.tasks)))
+            and (not flight.copied or (flight.copied < _MAX_COPIES and flight.uncopied()))
         ]
 
 

@@ -19,11 +19,11 @@ from lithops_magic.packages import Need
 from lithops_magic.packages.distributions import NOT_SHIPPED, installed
 from lithops_magic.packages.learned import remember
 from lithops_magic.packages.metadata import requires_of
+from lithops_magic.packages.missing_module import DISTRIBUTION, distribution_of, provider_of
 from lithops_magic.packages.modules import find_unit
 from lithops_magic.packages.platform import PROVIDED
 from lithops_magic.packages.plugins import Plugin, group_of, plugins
 from lithops_magic.packages.supply import shipped
-from lithops_magic.packages.whereabouts import DISTRIBUTION, distribution_of, provider_of
 
 _NEVER = NOT_SHIPPED | PROVIDED
 _IMPORT = ("ImportError", "ModuleNotFoundError", "PackageNotFoundError")

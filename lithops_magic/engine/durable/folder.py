@@ -13,7 +13,7 @@ from typing import IO, Any
 from filelock import FileLock, Timeout
 
 from lithops_magic.closest import closest
-from lithops_magic.config import places
+from lithops_magic.config import user_dirs
 from lithops_magic.config.limits import KEPT_DAYS
 from lithops_magic.engine.durable import lines, private, records
 from lithops_magic.errors import UnknownJob, UnreadableJob
@@ -60,7 +60,7 @@ class JobFolder:
     @classmethod
     def create(cls, job_id: str) -> JobFolder:
         """Create the folder, and delete old ones."""
-        path = places.jobs() / job_id
+        path = user_dirs.jobs() / job_id
         # `parents` creates intermediate folders with the user's umask, not with our mode.
         path.parent.parent.mkdir(parents=True, exist_ok=True)
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -99,7 +99,7 @@ class JobFolder:
     def all(cls) -> list[JobFolder]:
         """Return the folders of all jobs, latest first."""
         try:
-            paths = list(places.jobs().iterdir())
+            paths = list(user_dirs.jobs().iterdir())
         except OSError:
             return []
         folders = [cls(path) for path in paths if _is_there(path / "job") or _is_there(path / _OLD_MANIFEST)]
@@ -221,7 +221,7 @@ def _prune() -> None:
     """Delete folders of finished jobs that are too old, or too large in total."""
     room, oldest = KEPT_BYTES, time.time() - KEPT_DAYS * _DAY
     with contextlib.suppress(OSError):  # another process may be pruning, too
-        folders = [JobFolder(path) for path in places.jobs().iterdir() if not path.is_symlink()]
+        folders = [JobFolder(path) for path in user_dirs.jobs().iterdir() if not path.is_symlink()]
         for folder in sorted(folders, key=lambda folder: -folder.changed):
             size = sum(file.stat().st_size for file in folder.path.iterdir())
             room -= size

@@ -24,7 +24,7 @@ from lithops_magic.engine.wire.reply import VerifiedReply
 from lithops_magic.engine.wire.store import Place
 from lithops_magic.errors import AwsError, LithopsMagicError
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.25, 10.0
+FIRST_PAUSE, MAX_PAUSE = 0.25, 10.0
 """Seconds between polls; increases while nothing arrives. A poll costs $0.000005 per thousand objects."""
 MARGIN = 15.0
 """Seconds added to the function's timeout, for startup and for S3."""
@@ -119,7 +119,7 @@ class Watch:
                     self._expire(time.monotonic())
                     news = False
                 took = time.monotonic() - began
-                pause = max(2 * took, FIRST_PAUSE if news else min(LONGEST_PAUSE, pause * 1.5))
+                pause = max(2 * took, FIRST_PAUSE if news else min(MAX_PAUSE, pause * 1.5))
                 with self._lock:
                     if not self._waits:
                         self._thread = None

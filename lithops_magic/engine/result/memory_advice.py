@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lithops_magic.config.limits import MOST_MEMORY
+from lithops_magic.config.limits import MAX_MEMORY
 
 _STEP = 64
 _TIGHT = 0.9
@@ -24,7 +24,7 @@ def memory_advice(used: int, memory: int) -> str:
     text = f"{used:,} of {memory:,} MB"
     if used < _TIGHT * memory:
         return text
-    if memory == MOST_MEMORY:
+    if memory == MAX_MEMORY:
         return f"{text}: close to AWS's maximum; make tasks smaller"
-    enough = min(-(-int(used * 1.25) // _STEP) * _STEP, MOST_MEMORY)
+    enough = min(-(-int(used * 1.25) // _STEP) * _STEP, MAX_MEMORY)
     return f"{text}: close to the limit; memory={enough} is safer"

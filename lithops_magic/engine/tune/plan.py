@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from lithops_magic.config.limits import MOST_MEMORY
+from lithops_magic.config.limits import MAX_MEMORY
 from lithops_magic.engine.tune.tuning import Measured, Size
 
-MEMORY = (128, 256, 512, 1024, 1769, 3008, 5120, MOST_MEMORY)
+MEMORY = (128, 256, 512, 1024, 1769, 3008, 5120, MAX_MEMORY)
 """MB: doubled, plus the sizes at which Lambda gives one, almost two, three and six vCPUs."""
 MAX_COST = 0.05
 """USD at list price."""

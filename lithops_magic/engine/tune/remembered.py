@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lithops_magic.config import places
+from lithops_magic.config import user_dirs
 from lithops_magic.engine.cache.keys import Keys
 from lithops_magic.engine.cache.meaning import Undetermined
 from lithops_magic.engine.durable import private
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lithops_magic.config import Settings
 
 _FORMAT = 1
-_MOST = 200
+_MAX_KEPT = 200
 """Maximum functions remembered."""
 
 
@@ -69,10 +69,10 @@ def _size(plain: dict[str, Any]) -> Size:
 def _path(function: Callable[..., Any], settings: Settings, options: MapOptions) -> Path:
     # One file for both architectures, because they are measured together.
     keys = Keys(function, settings.replace(architecture="x86_64"), options)
-    return places.tunings() / f"{keys.of_function(['local'] if settings.local else [])}.json"
+    return user_dirs.tunings() / f"{keys.of_function(['local'] if settings.local else [])}.json"
 
 
 def _prune(folder: Path) -> None:
     files = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in files[_MOST:]:
+    for path in files[_MAX_KEPT:]:
         path.unlink(missing_ok=True)

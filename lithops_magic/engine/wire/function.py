@@ -110,7 +110,7 @@ class Function:
             "cloudpickle": cloudpickle.__version__,
             **(setup or Setup()).head(),
         }
-        head |= _luggage(need)
+        head |= _package_fields(need)
         container = Container.pack(pickled_function.pickles, pickled_function.views)
         heavy = pickled_function.size > captures.HEAVY
         warnings = [*pickled_function.notes, *captures.generators(function, pickled_function.reach.generators)]
@@ -119,7 +119,7 @@ class Function:
     def needing(self, need: packages.Need) -> Function:
         """Return the same function with `need` as its requirements."""
         head = {name: value for name, value in self.head.items() if name not in _PACKAGE_FIELDS}
-        return replace(self, need=need, head={**head, **_luggage(need)})
+        return replace(self, need=need, head={**head, **_package_fields(need)})
 
     @property
     def _brings_data(self) -> bool:
@@ -218,7 +218,7 @@ def _reason(function: Callable[[Any], Any], error: Exception) -> str:
     return f"{reason}; {advice_to_send(function, part)}"
 
 
-def _luggage(need: packages.Need) -> dict[str, Any]:
+def _package_fields(need: packages.Need) -> dict[str, Any]:
     """Return the fields of a request that concern packages and modules."""
     pickled_function: dict[str, Any] = {}
     if need.imports:

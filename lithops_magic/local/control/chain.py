@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from lithops_magic.local.model import ServiceError
 
-LONGEST = 16
+MAX_DEPTH = 16
 """Invocations in a chain after which Lambda takes it for a loop (Developer Guide, "Recursive loop detection")."""
 _IN_A_FUNCTION = "exec-env/AWS_Lambda"
 """In the user agent of AWS's SDKs where AWS_EXECUTION_ENV is set, as it is in functions."""
@@ -31,7 +31,7 @@ def check(waiting: int, loops: str) -> None:
     ServiceError
         RecursiveInvocationException.
     """
-    if waiting >= LONGEST and loops != "Allow":
+    if waiting >= MAX_DEPTH and loops != "Allow":
         text = (
             "Lambda has detected your function being invoked in a recursive loop with other AWS resources and stopped "
             "your function's invocation."

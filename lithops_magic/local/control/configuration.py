@@ -87,7 +87,7 @@ def refuse_unsupported(params: Mapping[str, Any]) -> None:
 def describe(context: Context, function: Function, version: Version, qualifier: str | None = None) -> Result:
     """AWS's FunctionConfiguration; `qualifier` is what the ARN ends in."""
     configuration = version.configuration
-    status = context.registry.settling.status(function.name, version.number)
+    status = context.registry.pending_states.status(function.name, version.number)
     settled = {} if "State" in status else {"LastUpdateStatus": "Successful"}
     return {
         "FunctionName": function.name,

@@ -16,8 +16,8 @@ from lithops_magic.local.control.configuration import (
     refuse_unsupported,
 )
 from lithops_magic.local.control.context import Context, Result, Source, check_revision, page
+from lithops_magic.local.control.pending_states import IN_PROGRESS, PENDING, in_progress
 from lithops_magic.local.control.registry import Function, Version, new_revision, timestamp
-from lithops_magic.local.control.settling import IN_PROGRESS, PENDING, in_progress
 from lithops_magic.local.control.validation import (
     check_layer_arns,
     check_new_name,
@@ -75,7 +75,7 @@ class Functions:
     async def update_function_code(self, params: dict[str, Any]) -> Result:
         function = self._registry.function(params["FunctionName"])
         before = function.latest
-        self._registry.settling.check_changeable(function.name)
+        self._registry.pending_states.check_changeable(function.name)
         check_revision(params, before.revision)
         refuse_unsupported(params)
         image = params.get("ImageUri", "")
@@ -98,7 +98,7 @@ class Functions:
     async def update_function_configuration(self, params: dict[str, Any]) -> Result:
         function = self._registry.function(params["FunctionName"])
         before = function.latest
-        self._registry.settling.check_changeable(function.name)
+        self._registry.pending_states.check_changeable(function.name)
         check_revision(params, before.revision)
         configuration, layers = await configure(self._context, before.configuration, params)
         after = _version(configuration, before.code, before.layers if layers is None else layers, before.image)
@@ -119,7 +119,7 @@ class Functions:
             _delete_version(function, qualifier)
         else:
             del self._registry.functions[name]
-            self._registry.settling.forget(name)
+            self._registry.pending_states.forget(name)
         await self._context.sandboxes.retire(name)
         return {"StatusCode": 204}
 
@@ -148,7 +148,7 @@ class Functions:
     def _begin(self, function: Function, version: Version, qualifier: str | None, status: Result) -> Result:
         """Return the reply while AWS is still at work; its revision is superseded once the work is done."""
         unsettled = {"RevisionId": new_revision(), **status}
-        self._registry.settling.begin(function.name, version.number, unsettled)
+        self._registry.pending_states.begin(function.name, version.number, unsettled)
         described = describe(self._context, function, version, qualifier)
         if "State" in status:
             described.pop("LastUpdateStatus", None)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lithops_magic.local.control.archives import Archive, Archives
-from lithops_magic.local.control.settling import Settling
+from lithops_magic.local.control.pending_states import PendingStates
 from lithops_magic.local.model import Mount, RunnableVersion
 from lithops_magic.local.names import LATEST, Account, not_found
 
@@ -117,7 +117,7 @@ class Registry:
 
     def __init__(self, state: Path, account: Account, archives: Archives, settle: float = 0.0) -> None:
         self.account = account
-        self.settling = Settling(account, settle)
+        self.pending_states = PendingStates(account, settle)
         self.functions: dict[str, Function] = {}
         self.layers: dict[str, Layer] = {}
         self._archives = archives
@@ -157,7 +157,7 @@ class Registry:
             # Only here does AWS's error name $LATEST where the request has no qualifier.
             raise not_found(self.account.function_arn(name, named or LATEST))
         function, version, qualifier = self.version(name_or_arn, qualifier)
-        self.settling.check_invocable(function.name, version.number)
+        self.pending_states.check_invocable(function.name, version.number)
         alias = function.aliases.get(qualifier or "")
         for number, share in (alias.weights if alias else {}).items():
             if random.random() < share:

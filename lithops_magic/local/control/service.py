@@ -12,7 +12,6 @@ from botocore import xform_name
 from botocore.model import OperationModel
 
 from lithops_magic.local.control import constraints, validation
-from lithops_magic.local.control.absent import Absent
 from lithops_magic.local.control.aliases import Aliases
 from lithops_magic.local.control.archives import Archives
 from lithops_magic.local.control.concurrency import Concurrency
@@ -22,6 +21,7 @@ from lithops_magic.local.control.functions import Functions
 from lithops_magic.local.control.invoke import Invoker
 from lithops_magic.local.control.layer_policies import LayerPolicies
 from lithops_magic.local.control.layers import Layers
+from lithops_magic.local.control.not_configured import NotConfigured
 from lithops_magic.local.control.platform import Platform
 from lithops_magic.local.control.policies import Policies
 from lithops_magic.local.control.protocol import Protocol
@@ -35,7 +35,18 @@ from lithops_magic.local.resources import explain
 from lithops_magic.local.sandbox.runtime import Runtime
 
 NOUNS = (
-    *(Absent, Functions, Versions, Aliases, Tags, Layers, LayerPolicies, Concurrency, EventInvokeConfigs, Policies),
+    *(
+        NotConfigured,
+        Functions,
+        Versions,
+        Aliases,
+        Tags,
+        Layers,
+        LayerPolicies,
+        Concurrency,
+        EventInvokeConfigs,
+        Policies,
+    ),
     Recursion,
 )
 

@@ -21,7 +21,7 @@ class Versions:
     async def publish_version(self, params: dict[str, Any]) -> Result:
         function = self._registry.function(params["FunctionName"])
         latest = function.latest
-        self._registry.settling.check_changeable(function.name)
+        self._registry.pending_states.check_changeable(function.name)
         check_revision(params, latest.revision)
         if params.get("PublishTo"):
             raise unsupported("PublishTo")

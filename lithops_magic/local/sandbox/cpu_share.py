@@ -12,7 +12,7 @@ MEMORY_OF_ONE_CPU = 1769
 """MB (developer guide, "Memory and computing power")."""
 PERIOD = 20_000
 """Microseconds over which the quota holds; short, so that bursts are short too."""
-LEAST_QUOTA = 1000
+MIN_QUOTA = 1000
 """Microseconds; the kernel's minimum."""
 NICE_STEP = 1.25
 """Factor in CPU per level of niceness."""
@@ -59,7 +59,7 @@ class CpuShare:
 
 def quota(memory: int) -> int:
     """Return the microseconds of CPU per period."""
-    return max(LEAST_QUOTA, PERIOD * memory // MEMORY_OF_ONE_CPU)
+    return max(MIN_QUOTA, PERIOD * memory // MEMORY_OF_ONE_CPU)
 
 
 def niceness(memory: int) -> int:

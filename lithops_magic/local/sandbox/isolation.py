@@ -121,7 +121,7 @@ class Isolation:
 
     def specification(self, view: View, environment: dict[str, str]) -> bytes:
         """Return what the launcher reads to start the function's process."""
-        if runtime_dir.mend(self._runtime) and self.namespaces:
+        if runtime_dir.repair(self._runtime) and self.namespaces:
             self._machine = machine(self._runtime, self._packages)
         if self.namespaces:
             command = ["-S", "-s", f"{RUNTIME_DIR}/bootstrap.py", environment["_HANDLER"]]

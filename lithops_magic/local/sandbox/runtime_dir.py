@@ -40,7 +40,7 @@ def build(folder: Path, *, native_client: bool) -> None:
         shutil.copy(inside / "runtime_client.py", folder)
 
 
-def mend(folder: Path) -> bool:
+def repair(folder: Path) -> bool:
     """Relink what an installer has moved since, such as metadata folders, which are named by version.
 
     Returns

@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from lithops_magic.config import places
+from lithops_magic.config import user_dirs
 from lithops_magic.config.limits import KEPT_DAYS
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def unfinished(notebook: str) -> str:
     notebook
         Name of the notebook file; an empty name gives an empty note.
     """
-    if not notebook or not _any(places.jobs()):
+    if not notebook or not _any(user_dirs.jobs()):
         return ""
     # Imported here, because it takes a while.
     from lithops_magic.engine.durable.listing import jobs

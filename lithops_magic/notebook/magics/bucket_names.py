@@ -14,7 +14,7 @@ PATIENCE = 1.0
 """Seconds that pressing Tab may take; later results are ready for the next press."""
 FRESH = 30.0
 """Seconds for which a listing is cached."""
-MOST = 200
+MAX_NAMES = 200
 """Maximum keys and prefixes offered."""
 
 _cache: dict[tuple[str, str], tuple[float, list[str]]] = {}
@@ -62,7 +62,7 @@ def _found(settings: Settings, bucket: str, key: str) -> list[str]:
     client: Any = Cloud.connect(settings).client("s3")
     if not bucket:
         return [f"{each['Name']}/" for each in client.list_buckets()["Buckets"]]
-    answer = client.list_objects_v2(Bucket=bucket, Prefix=key, Delimiter="/", MaxKeys=MOST)
+    answer = client.list_objects_v2(Bucket=bucket, Prefix=key, Delimiter="/", MaxKeys=MAX_NAMES)
     prefixes = [each["Prefix"] for each in answer.get("CommonPrefixes", ())]
     keys = [each["Key"] for each in answer.get("Contents", ()) if not each["Key"].endswith("/")]
     return [f"{bucket}/{each}" for each in (*prefixes, *keys)]

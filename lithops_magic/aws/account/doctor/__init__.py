@@ -12,14 +12,14 @@ from lithops_magic.aws.account.doctor.network import object_storage_route, secur
 from lithops_magic.aws.account.doctor.permissions import own_permissions, role_permissions
 from lithops_magic.aws.account.doctor.role import role, role_trust
 from lithops_magic.aws.account.doctor.storage import bucket
-from lithops_magic.aws.account.doctor.verdict import Check, Examination
+from lithops_magic.aws.account.doctor.verdict import Check, CheckFunction
 from lithops_magic.aws.account.permission_errors import Unanswered
 from lithops_magic.aws.session import Cloud
 from lithops_magic.config import Settings
 
 __all__ = ["Check", "check"]
 
-EXAMINATIONS: tuple[tuple[str, Examination], ...] = (
+CHECKS: tuple[tuple[str, CheckFunction], ...] = (
     ("credentials", credentials),
     ("clock", clock),
     ("region", region),
@@ -46,7 +46,7 @@ def check(cloud: Cloud, settings: Settings) -> Iterator[Check]:
     A denied or failed call makes only its own check unknown.
     """
     facts = Facts(cloud, settings)
-    for name, examine in EXAMINATIONS:
+    for name, examine in CHECKS:
         try:
             verdict = examine(facts)
         except Unanswered as unanswered:

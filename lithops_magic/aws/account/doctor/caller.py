@@ -6,7 +6,7 @@ from lithops_magic.aws.account.doctor.facts import Facts
 from lithops_magic.aws.account.doctor.verdict import Verdict, listed, ok, problem
 from lithops_magic.aws.account.permission_errors import Unanswered
 
-LARGEST_SKEW = 300
+MAX_SKEW = 300
 """Seconds; AWS rejects signatures that are off by five minutes (IAM user guide, "Signature Version 4")."""
 
 
@@ -37,7 +37,7 @@ def clock(facts: Facts) -> Verdict | None:
     if caller.aws_time is None:
         return None
     skew = abs((caller.our_time - caller.aws_time).total_seconds())
-    if skew > LARGEST_SKEW:
+    if skew > MAX_SKEW:
         return problem(f"This machine's clock differs from AWS's by {skew / 60:.0f} minutes.", "Set the clock.")
     return ok("This machine's clock agrees with AWS's.")
 

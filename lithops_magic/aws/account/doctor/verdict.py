@@ -35,7 +35,7 @@ class Verdict:
     fix: str = ""
 
 
-Examination = Callable[[Facts], Verdict | None]
+CheckFunction = Callable[[Facts], Verdict | None]
 """Returns None if the check does not apply to the settings."""
 
 

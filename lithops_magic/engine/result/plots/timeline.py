@@ -27,7 +27,7 @@ from lithops_magic.engine.text.units import duration, plural
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MOST_BARS = 100
+_MAX_BARS = 100
 """Maximum sandboxes drawn individually: more would be too thin to see."""
 _BANDS = 100
 _STEPS = 600
@@ -42,7 +42,7 @@ def draw_timeline(ax: Axes, tasks: Columns) -> str:
     """Draw when each sandbox was pending, starting and running; return the alternative text."""
     begin, cold = tasks.waits()
     unit, name = clock(tasks.end)
-    banded = tasks.lanes > _MOST_BARS
+    banded = tasks.lanes > _MAX_BARS
     (_bands if banded else _bars)(ax, tasks, begin, cold, unit)
     _crosses(ax, tasks, unit)
     if tasks.prepared > 0.02 * tasks.end and not tasks.begin:

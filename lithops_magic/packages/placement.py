@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lithops_magic.config import Settings
-from lithops_magic.config.limits import FREE_TMP, MOST_TMP
+from lithops_magic.config.limits import FREE_TMP, MAX_TMP
 from lithops_magic.config.problems import MAX_LAYERS
 from lithops_magic.errors import PackageError
-from lithops_magic.packages.data import LARGEST
+from lithops_magic.packages.data import UNZIPPED_LIMIT
 from lithops_magic.packages.layer import WORKER, Layer, Shipped, unzipped
 
 LEFT = 64 * 2**20
@@ -42,7 +42,7 @@ def check(size: int, packages: Sequence[Shipped], room: Room) -> None:
     PackageError
         Neither layers nor `/tmp` have room for them.
     """
-    in_layers = room.layers and size + WORKER <= LARGEST
+    in_layers = room.layers and size + WORKER <= UNZIPPED_LIMIT
     if not in_layers and size + LEFT > room.tmp * 2**20:
         # Compressed, they take hardly more than half of their size.
         raise PackageError(_too_large(size, packages, size + size // 2 + LEFT, room))
@@ -60,7 +60,7 @@ def place(built: Iterable[Layer], room: Room) -> tuple[tuple[Layer, ...], tuple[
     """
     layers = sorted(built, key=lambda layer: layer.unzipped)
     archives: list[Layer] = []
-    while len(layers) > room.layers or (layers and unzipped(layers) + WORKER > LARGEST):
+    while len(layers) > room.layers or (layers and unzipped(layers) + WORKER > UNZIPPED_LIMIT):
         archives.append(layers.pop())
     if archives:
         # While unpacking, one zip at a time exists next to the unpacked files.
@@ -74,10 +74,14 @@ def place(built: Iterable[Layer], room: Room) -> tuple[tuple[Layer, ...], tuple[
 def _too_large(size: int, packages: Sequence[Shipped], needed: int, room: Room) -> str:
     by_size = sorted(packages, key=lambda package: -package.size)
     largest = ", ".join(f"{package.name} {package.size / 2**20:,.0f} MB" for package in by_size[:4])
-    most = f"a function and its layers may have {LARGEST // 2**20} MB" if room.layers else "it can have no more layers"
+    most = (
+        f"a function and its layers may have {UNZIPPED_LIMIT // 2**20} MB"
+        if room.layers
+        else "it can have no more layers"
+    )
     start = f"The packages take {size / 2**20:,.0f} MB{f' (largest: {largest})' if largest else ''}, {most}"
     image = "build a container image (`lithops-magic image` writes its Dockerfile) and name it with runtime"
     wanted = -(-needed // 2**20)
-    if wanted > MOST_TMP:
-        return f"{start}, /tmp {MOST_TMP:,} MB: {image}."
+    if wanted > MAX_TMP:
+        return f"{start}, /tmp {MAX_TMP:,} MB: {image}."
     return f"{start}, its /tmp {room.tmp:,} MB: give it --tmp {wanted} (ephemeral_storage) to unpack them, or {image}."

@@ -17,7 +17,7 @@ IN_PROGRESS = {
 PENDING = {"State": "Pending", "StateReason": "The function is being created.", "StateReasonCode": "Creating"}
 
 
-class Settling:
+class PendingStates:
     """Functions and versions that were created or updated a moment ago.
 
     Parameters

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 SECONDS = 15.0
 """Seconds that S3 may be unreachable before a call fails."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 3.0
+_FIRST_PAUSE, _MAX_PAUSE = 0.25, 3.0
 
 TRANSIENT = frozenset(
     {
@@ -47,7 +47,7 @@ TRANSIENT = frozenset(
 """Transient error codes: AWS's, plain HTTP's, and names of botocore exceptions."""
 
 
-def patiently(call: Callable[[], T]) -> T:
+def with_retries(call: Callable[[], T]) -> T:
     """Return the result of `call`, retrying while it fails for a transient reason.
 
     Raises
@@ -63,4 +63,4 @@ def patiently(call: Callable[[], T]) -> T:
             if error.code not in TRANSIENT or time.monotonic() > deadline:
                 raise
         time.sleep(pause * random.uniform(0.5, 1.5))
-        pause = min(_LONGEST_PAUSE, pause * 2)
+        pause = min(_MAX_PAUSE, pause * 2)

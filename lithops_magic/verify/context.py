@@ -40,7 +40,7 @@ _DELIVERY = 2.0
 _MARK = "LITHOPS_MAGIC_VERIFY"
 
 
-class Ground:
+class CheckContext:
     """The account being verified.
 
     Parameters

@@ -10,7 +10,7 @@ from lithops_magic.local.front.moto_app import MotoApp
 from lithops_magic.local.model import SandboxCredentials
 
 
-class Within:
+class InProcessServices:
     """See `lithops_magic.local.control.platform.Others`."""
 
     def __init__(self, moto: MotoApp, keyring: Keyring) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 NAME = __name__.partition(".")[0]
 FOLDER = Path(__file__).parent.parent
-STANDS_FOR = "lithops"
+LITHOPS = "lithops"
 READERS = f"{NAME}.data.inside"
 """Code that reads a job's items; it needs nothing that a sandbox lacks."""
 UNITS = (NAME, READERS)
 """Parts that are each shipped as one unit; the first has only a small part of the package."""
-ALIAS = FOLDER / "lithops" / "alias" / f"{STANDS_FOR}.py"
+ALIAS = FOLDER / "lithops" / "alias" / f"{LITHOPS}.py"
 """Imports our module if a program says `import lithops`."""
 
 _PART = "lithops"
@@ -27,14 +27,14 @@ def find(name: str) -> tuple[str, Path, Path] | None:
         return READERS, FOLDER.joinpath(*READERS.split(".")[1:]), FOLDER.parent
     if f"{name}.".startswith(f"{NAME}.{_PART}."):
         return NAME, FOLDER, FOLDER.parent
-    if name.partition(".")[0] == STANDS_FOR and stands_in():
-        return STANDS_FOR, ALIAS, ALIAS.parent
+    if name.partition(".")[0] == LITHOPS and is_stand_in():
+        return LITHOPS, ALIAS, ALIAS.parent
     return None
 
 
-def stands_in() -> bool:
+def is_stand_in() -> bool:
     """Whether `import lithops` imports our module in this process."""
-    return getattr(sys.modules.get(STANDS_FOR), "__name__", "") == f"{NAME}.{STANDS_FOR}"
+    return getattr(sys.modules.get(LITHOPS), "__name__", "") == f"{NAME}.{LITHOPS}"
 
 
 def files() -> Iterator[Path]:

@@ -8,7 +8,7 @@ from lithops_magic.local.control.context import Context, Result
 from lithops_magic.local.names import resource_not_found
 
 
-class Absent:
+class NotConfigured:
     """Read-only operations on those features."""
 
     def __init__(self, context: Context) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lithops_magic.local.control.settling import IN_PROGRESS, PENDING, Settling
+from lithops_magic.local.control.pending_states import IN_PROGRESS, PENDING, PendingStates
 from lithops_magic.local.model import ServiceError
 from lithops_magic.local.names import Account
 from localaws import LocalAws, local_command
@@ -20,7 +20,7 @@ BUSY = "The operation cannot be performed at this time. "
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A client of a local AWS on which changes never come to an end."""
-    folder = tmp_path_factory.mktemp("settling")
+    folder = tmp_path_factory.mktemp("pending")
     started = local_command(folder, "ensure", "--workers", "2", "--settle", "10000")
     assert started.returncode == 0, started.stderr
     aws = LocalAws(**json.loads(started.stdout), folder=folder)
@@ -74,19 +74,19 @@ def test_a_function_that_is_being_created_is_left_alone(
 
 def test_an_update_refuses_changes_and_lets_invocations_through() -> None:
     account = Account("eu-west-1", "123456789012")
-    settling = Settling(account, 10_000)
-    settling.begin("f", "$LATEST", IN_PROGRESS)
-    settling.check_invocable("f", "$LATEST")
+    pending_states = PendingStates(account, 10_000)
+    pending_states.begin("f", "$LATEST", IN_PROGRESS)
+    pending_states.check_invocable("f", "$LATEST")
     with pytest.raises(ServiceError) as caught:
-        settling.check_changeable("f")
+        pending_states.check_changeable("f")
     assert caught.value.message == BUSY + f"An update is in progress for resource: {account.function_arn('f')}"
-    settling.forget("f")
-    settling.check_changeable("f")
+    pending_states.forget("f")
+    pending_states.check_changeable("f")
 
 
 def test_a_moment_ends() -> None:
-    settling = Settling(Account("eu-west-1", "123456789012"), 0)
-    settling.begin("f", "$LATEST", PENDING)
-    settling.check_changeable("f")
-    settling.check_invocable("f", "$LATEST")
-    assert settling.status("f", "$LATEST") == {}
+    pending_states = PendingStates(Account("eu-west-1", "123456789012"), 0)
+    pending_states.begin("f", "$LATEST", PENDING)
+    pending_states.check_changeable("f")
+    pending_states.check_invocable("f", "$LATEST")
+    assert pending_states.status("f", "$LATEST") == {}
