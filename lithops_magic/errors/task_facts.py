@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -62,6 +62,12 @@ class RemoteTraceback:
     def headline(self) -> str:
         """Type and message, as Python says them."""
         return f"{self.type}: {shown(self.message)}" if self.message else self.type
+
+    def chain(self) -> Iterator[RemoteTraceback]:
+        """Yield it, its causes, and the exceptions in it."""
+        yield self
+        for link in (*([self.cause] if self.cause else []), *self.parts):
+            yield from link.chain()
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import glob
 import os
 from collections.abc import Iterable, Iterator
@@ -20,9 +21,11 @@ UNZIPPED_LIMIT = 262_144_000
 
 _LOOKS = {
     *("exists", "glob", "iglob", "is_dir", "is_file", "isdir", "isfile", "iterdir", "listdir", "rglob", "scandir"),
-    "walk",
+    *("walk", "ConfigParser", "RawConfigParser", "connect", "dbm", "dotenv_values", "load_dotenv", "shelve"),
 }
-"""Functions and methods that silently find nothing if a file is missing."""
+"""Functions and methods that silently find nothing, or begin a new file, if a file is missing."""
+_CATCHES = ("CHECK_EXC_MATCH", "JUMP_IF_NOT_EXC_MATCH", "CHECK_EG_MATCH")
+"""Instructions of an `except` clause, which may hide that a file is missing."""
 _MAX_NAME = 200
 """Maximum characters of a string that may name a file."""
 _NEVER = {".git", ".ipynb_checkpoints", "__pycache__"}
@@ -41,7 +44,9 @@ def listed(words: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | No
     found: dict[str, Path] = {}
     size = 0
     for word in [words] if isinstance(words, str | os.PathLike) else list(words or ()):
-        for name, path in _below(os.fspath(word)):
+        if not (below := list(_below(os.fspath(word)))):
+            raise PackageError(f"files: {word} has no files; tasks can make the folder, or put a file into it here.")
+        for name, path in below:
             if found.setdefault(name, path).resolve() != path.resolve():
                 raise PackageError(f"files: {found[name]} and {path} would both be {name} in the tasks' folder.")
             size += path.stat().st_size
@@ -60,10 +65,16 @@ def looked_for(codes: Iterable[CodeType], shipped: Data) -> list[str]:
     while waiting:
         code = waiting.pop()
         waiting += [const for const in code.co_consts if isinstance(const, CodeType)]
-        if _LOOKS.intersection(code.co_names):
+        looks = bool(_LOOKS.intersection(code.co_names))
+        if looks or _catches(code):
             texts = [const for const in code.co_consts if isinstance(const, str) and len(const) <= _MAX_NAME]
-            found |= dict.fromkeys(text for text in texts if _is_here(text) and not _is_shipped(text, shipped))
+            here = [text for text in texts if _is_here(text) and (looks or os.path.isfile(text))]  # noqa: PTH113
+            found |= dict.fromkeys(text for text in here if not _is_shipped(text, shipped))
     return sorted(found)
+
+
+def _catches(code: CodeType) -> bool:
+    return any(instruction.opname in _CATCHES for instruction in dis.get_instructions(code))
 
 
 def _is_here(text: str) -> bool:

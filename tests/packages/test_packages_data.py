@@ -78,9 +78,10 @@ def test_a_link_that_leads_back_and_one_to_a_file(folder: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("word", ["nowhere.csv", "no/*.csv", "fifo"])
+@pytest.mark.parametrize("word", ["nowhere.csv", "no/*.csv", "fifo", "empty"])
 def test_what_cannot_be_shipped_is_one_line(folder: Path, word: str) -> None:
     os.mkfifo(folder / "fifo")
+    (folder / "empty/inner").mkdir(parents=True)
     with pytest.raises(PackageError, match=f"^files: .*{word.replace('*', '.')}") as caught:
         Request.parse(None, (word,))
     assert "\n" not in str(caught.value)
@@ -99,16 +100,30 @@ def test_what_cannot_be_shipped_is_one_line(folder: Path, word: str) -> None:
         ("glob.glob('folder/*.txt')", ["folder/a.txt"], []),
         ("glob.glob('*.parquet') or os.path.exists('/tmp') or os.path.exists('.')", [], []),
         ("open('data.csv')", [], []),
+        ("sqlite3.connect('data.csv')", [], ["data.csv"]),
+        ("configparser.ConfigParser().read('data.csv')", [], ["data.csv"]),
+        ("configparser.ConfigParser().read('data.csv')", ["data.csv"], []),
     ],
 )
 def test_what_would_silently_not_be_found_is_noted_before(body: str, files: list[str], told: list[str]) -> None:
     names: dict[str, object] = {"__name__": "__main__"}
-    exec(f"import glob, os\nfrom pathlib import Path\ndef f(x):\n    return {body}", names)
+    exec(f"import configparser, glob, os, sqlite3\nfrom pathlib import Path\ndef f(x):\n    return {body}", names)
     notes = Function.pickle(names["f"], (), Request.parse(None, files)).warnings  # type: ignore[arg-type]
     assert [note for note in notes if "not in the sandboxes" in note] == [
         note for note in notes if all(shlex.quote(name) in note for name in told) and told
     ]
     assert bool(notes) is bool(told)
+
+
+def test_a_missing_file_that_an_except_clause_hides_is_noted_before(folder: Path) -> None:
+    def reads(x: int) -> str:
+        try:
+            return Path("data.csv").read_text()
+        except OSError:
+            return "folder"
+
+    notes = Function.pickle(reads, (), Request.parse(None)).warnings
+    assert ["data.csv" in note and "folder" not in note for note in notes] == [True]
 
 
 def test_two_of_one_name_and_too_much_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,3 +255,32 @@ def test_a_file_that_is_here_and_not_there_is_named_with_the_option(run: Run, fo
     assert f"(--files {folder / 'data.csv'}) and call it 'data.csv' in the task" in told[3]
     assert "--files" not in told[4]
     assert all(isinstance(error, errors.RemoteError) for error in failed.values())
+
+
+def test_a_file_is_named_however_its_absence_is_worded_or_wrapped(run: Run, folder: Path) -> None:
+    def use(how: str) -> object:
+        import importlib
+        import runpy
+        import subprocess
+
+        if how == "cause":
+            try:
+                return Path("data.csv").read_text()
+            except OSError as error:
+                raise RuntimeError("the table is unusable") from error
+        if how == "program":
+            return subprocess.run(["cat", "two words.txt"], check=True, capture_output=True)
+        if how == "database":
+            return importlib.import_module("sqlite3").connect("data.csv").execute("select 1")
+        if how == "absolute there":
+            return runpy.run_path("data.csv")
+        if how == "another way":
+            return Path(f"../{Path(folder).name}/data.csv").read_text()
+        return subprocess.run(["false", "data.csv"], check=True)
+
+    failed = run(use, ["cause", "program", "database", "absolute there", "another way", "else"]).errors
+    told = [str(failed[index]) for index in range(6)]
+    assert all("(--files data.csv)" in text for text in (told[0], told[2], told[3]))
+    assert "(--files 'two words.txt')" in told[1]
+    assert "and call it 'data.csv' in the task" in told[4]
+    assert "--files" not in told[5]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shlex
 import signal
 import sys
 
 from lithops_magic.aws.invoke.outcomes import Reply
+from lithops_magic.engine.dispatch import missing_files
 from lithops_magic.errors import (
     DiskFull,
     ImportFailed,
@@ -41,10 +40,6 @@ _ENDED = (
     "script"
 )
 _STATUS = re.compile(r"^Runtime exited with error: exit status (\d+)$")
-_ABSENT = re.compile(r"no such file|does not exist|cannot find|not found|unable to open|could not open", re.IGNORECASE)
-_SHIPPED = re.compile(r"^(?:/opt/python|.*/modules-[0-9a-f]{12})/")
-"""Folder of the notebook's modules in a sandbox, where code may look for files next to them."""
-_NAMES = re.compile(r"""'([^'\n]+)'|"([^"\n]+)"|(\S+)""")
 _LOOKED_UP = (
     "NameError",
     "UndefinedVariableError",
@@ -105,8 +100,8 @@ def of_exception(
         return RemoteError, f" ({_NO_DEBUGGER})"
     if name := _only_in_a_text(error):
         return RemoteError, f" (the notebook has {name}, but {_why_not_seen(name, error.type)})"
-    if path := _file_here(error, original):
-        return RemoteError, f" ({_bring(path)})"
+    if remedy := missing_files.explain(error, original):
+        return RemoteError, f" ({remedy})"
     return RemoteError, ""
 
 
@@ -121,32 +116,6 @@ def _why_not_seen(name: str, kind: str) -> str:
     if kind.endswith("SQLInterfaceError"):
         return f"in a task Polars finds local variables only: pl.SQLContext({name}={name}).execute(...) is given it"
     return f"the task names it only in a text that is put together as it runs: mention {name} in the code as well"
-
-
-def _file_here(error: RemoteTraceback, original: BaseException | None) -> str:
-    """The file or folder that a sandbox lacks and this machine has; empty if there is none."""
-    if error.type not in ("FileNotFoundError", "NotADirectoryError") and not _ABSENT.search(error.message):
-        return ""
-    named = (
-        [str(name) for name in (original.filename, original.filename2) if isinstance(name, str | os.PathLike)]
-        if (isinstance(original, OSError))
-        else []
-    )
-    named = [_SHIPPED.sub("", name) for name in named]
-    if path := next((name for name in named if os.path.exists(name)), ""):  # noqa: PTH110 - never raises
-        return path
-    words = ("".join(groups).rstrip(",.:;)") for groups in _NAMES.findall(error.message))
-    return next((word for word in words if os.path.isfile(word)), "")  # noqa: PTH113
-
-
-def _bring(path: str) -> str:
-    what = "folder" if os.path.isdir(path) else "file"  # noqa: PTH112
-    ship = f"ship it with files (--files {shlex.quote(path)})"
-    name = os.path.relpath(path)
-    if (outside := name.startswith(os.pardir)) or os.path.isabs(path):  # noqa: PTH117
-        there = os.path.basename(name) if outside else name  # noqa: PTH119
-        ship += f" and call it {there!r} in the task"
-    return f"the {what} {path} is on this machine and not in the sandbox: {ship}, or put it in S3"
 
 
 def of_process(code: int, memory: int, used: int | None) -> Cause:

@@ -90,7 +90,7 @@ class Supplements:
         if self._need.request.nothing or traceback is None or not asked:
             return {}
         lacking = [one for pair in asked for one in self._lacking(*pair)]
-        text = " ".join(part.message for part in _chain(traceback))
+        text = " ".join(part.message for part in traceback.chain())
         named = [one for one in lacking if any(_mentions(text, name) for name in one.names)]
         if not named and not _is_likely(traceback, text):
             return {}
@@ -106,7 +106,7 @@ class Supplements:
         traceback = facts(error).traceback
         if traceback is None or _NOT_FOUND.search(traceback.message):
             return []  # it is explained already
-        text = " ".join(part.message for part in _chain(traceback))
+        text = " ".join(part.message for part in traceback.chain())
         modules = (_bare(name) for _, name in asked if group_of(name) is None)
         names = {name for name in modules if "." not in name and _mentions(text, name)}
         return sorted(name for name in names if not self._distribution(name) and not self._distribution(f"{name}=="))
@@ -184,14 +184,8 @@ class Supplements:
         return self._distributions[name]
 
 
-def _chain(traceback: RemoteTraceback) -> Iterator[RemoteTraceback]:
-    yield traceback
-    for link in (*([traceback.cause] if traceback.cause else []), *traceback.parts):
-        yield from _chain(link)
-
-
 def _is_likely(traceback: RemoteTraceback, text: str) -> bool:
-    if any(part.type.rpartition(".")[2] in _IMPORT for part in _chain(traceback)) or _HINT.search(text):
+    if any(part.type.rpartition(".")[2] in _IMPORT for part in traceback.chain()) or _HINT.search(text):
         return True
     if traceback.frames and _SEARCH.search(traceback.frames[-1].source):
         return True
