@@ -111,13 +111,13 @@ async def slow_drip(passage: Passage) -> None:
     for start in range(0, len(answer), step):
         await passage.client.send(answer[start : start + step])
         await asyncio.sleep(0.003)
-    passage.delivered = True
+    passage.finish()
 
 
 async def last_answer(passage: Passage) -> None:
     answer = await passage.forward()
     await passage.client.send(answer.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
-    passage.delivered = True
+    passage.finish()
     passage.client.close()
 
 

@@ -58,7 +58,7 @@ class Passage:
         self.executed: list[int] = []
         """Ids of the tasks that the endpoint was given."""
         self.delivered = False
-        """Whether the client was given the whole answer."""
+        """Whether the client was sent the whole answer, and had not hung up before."""
 
     async def request(self) -> bytes:
         """Read the rest of the request and return all of it."""
@@ -77,6 +77,10 @@ class Passage:
         if INVOKE.match(request):
             self.executed = [task["id"] for task in json.loads(request.partition(b"\r\n\r\n")[2])["tasks"]]
         return await upstream.message(bodiless=request.startswith(b"HEAD "))
+
+    def finish(self) -> None:
+        """Note that the whole answer was sent; whoever has hung up meanwhile does not read it."""
+        self.delivered = not self.client.reader.at_eof()
 
     async def hang(self) -> None:
         """Say nothing until the client has had enough."""
@@ -116,6 +120,11 @@ class Stream:
             size = int(line, 16)
             yield line + await self.read(size + 2)
 
+    def refused(self) -> bool:
+        """Whether the other side answered with a reset, which it does to what it will not read."""
+        connection = self.writer.get_extra_info("socket")
+        return connection.fileno() < 0 or bool(connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
     def close(self) -> None:
         """End it, after what was sent."""
         self.writer.close()
@@ -143,7 +152,7 @@ class FaultProxy:
     seen: Counter[str] = field(default_factory=Counter)
     """Requests by what became of them: "passed", or the name of the fault."""
     lost: Counter[int] = field(default_factory=Counter)
-    """Tasks by how often they were executed and the client did not get the answer."""
+    """Tasks by how often they were executed and the client did not get the answer, or had hung up by then."""
     connections: int = 0
     """Open now."""
 
@@ -210,6 +219,7 @@ class FaultProxy:
 
     async def _serve(self, client: Stream) -> None:
         upstream: Stream | None = None
+        passage: Passage | None = None
 
         async def connected() -> Stream:
             nonlocal upstream
@@ -219,8 +229,13 @@ class FaultProxy:
         # A broken connection, on either side, breaks the other: what the client makes of that is what is tested.
         try:
             while not client.writer.transport.is_closing():
-                await self._pass(Passage(await client.head(), client, connected))
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                head = await client.head()
+                passage = Passage(head, client, connected)
+                await self._pass(passage)
+        except (OSError, asyncio.IncompleteReadError):
+            if passage is not None and passage.delivered and client.refused():
+                self.lost.update(passage.executed)
+        except asyncio.CancelledError:
             pass
         finally:
             client.close()
@@ -244,7 +259,7 @@ class FaultProxy:
 async def deliver(passage: Passage) -> None:
     """Let a request and its answer through."""
     await passage.client.send(await passage.forward())
-    passage.delivered = True
+    passage.finish()
 
 
 def name_of(play: Play) -> str:

@@ -32,7 +32,7 @@ def test_thousands_of_tasks_all_come_back_right(proxy: FaultProxy, counted: Call
     storm(proxy, seed=1)
     # 14 % of the answers are lost: the tenth attempt of any of 10,000 tasks is lost once in 30,000 such jobs. In the
     # thousand invocations of the small job, one of the faults does not occur once in some thousand such jobs.
-    result = job.run(items, chunksize=share(2, 4), retries=9, workers=48)
+    result = job.run(items, chunksize=share(2, 4), retries=9, workers=16)
     assert list(result.succeeded().values()) == [item * item for item in items]
     assert not result.errors
     assert all(proxy.seen[name_of(play)] for play in ALL), proxy.seen
@@ -48,7 +48,7 @@ def test_without_retries_no_task_runs_twice_and_each_one_lost_is_told(
 ) -> None:
     job, items = counted(), range(share(600, 2_000))
     storm(proxy, seed=2)
-    result = job.run(items, retries=0, workers=48)
+    result = job.run(items, retries=0, workers=16)
     assert {type(error) for error in result.errors.values()} == {TaskLost}
     assert list(result.succeeded().values()) == [item * item for item in items if item not in result.errors]
     assert len(result.errors) >= sum(proxy.seen[name_of(play)] for play in LOSING) > 0

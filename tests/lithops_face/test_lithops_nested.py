@@ -33,12 +33,8 @@ NAMES = notebook("""
         executor = lithops.FunctionExecutor(runtime_memory=256)
         executor.map_reduce(times, range(n), total)
         return executor.get_result(), executor.backend
-    def twice(x):
-        executor = lithops.FunctionExecutor()
-        return sum(executor.get_result(executor.map(one, [x, x])))
-    def thrice(x):
-        executor = lithops.FunctionExecutor()
-        return sum(executor.get_result(executor.map(twice, [x, x])))
+    def deep(x): return lithops.FunctionExecutor().call_async(one, x).result() + x
+    def deeper(x): return lithops.FunctionExecutor().call_async(deep, x).result() + x
     def more(x): return lithops.FunctionExecutor(runtime_memory=512).call_async(times, x).result()
     def more_of_one(x): return lithops.FunctionExecutor().call_async(times, x, runtime_memory=512).result()
     def wrong(x): return lithops.FunctionExecutor().map(inverse, [x])
@@ -80,17 +76,12 @@ def test_futures_that_a_task_returns_become_its_values(fexec: lithops.FunctionEx
     assert call(fexec, "one", 5) == 15
 
 
-def test_tasks_in_every_sandbox_may_start_jobs(fexec: lithops.FunctionExecutor, local_aws: LocalAws) -> None:
-    count = local_aws.workers + 1
-    assert fexec.get_result(fexec.map(NAMES["one"], range(count), chunksize=1)) == [3 * x for x in range(count)]
-
-
 def test_jobs_of_jobs_of_jobs_have_sandboxes_however_many_wait(
     fexec: lithops.FunctionExecutor, local_aws: LocalAws
 ) -> None:
     count = local_aws.workers + 1
     # Each level alone has more calls than there are sandboxes.
-    assert fexec.get_result(fexec.map(NAMES["thrice"], range(count), chunksize=1)) == [12 * x for x in range(count)]
+    assert fexec.get_result(fexec.map(NAMES["deeper"], range(count), chunksize=1)) == [5 * x for x in range(count)]
 
 
 def test_another_memory_within_a_task_is_said_to_be_ignored(fexec: lithops.FunctionExecutor) -> None:
