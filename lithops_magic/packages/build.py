@@ -30,7 +30,8 @@ from lithops_magic.packages.modules import Unit
 from lithops_magic.packages.platform import Target
 from lithops_magic.packages.resolution import Resolution
 from lithops_magic.packages.trim import trim, trims
-from lithops_magic.packages.uv import IndexUnreachable, Unresolvable, Uv
+from lithops_magic.packages.uv import Uv
+from lithops_magic.packages.uv_command import IndexUnreachable, Unresolvable
 
 FORMAT = 9
 """Change it whenever the same input gives a different layer."""

@@ -83,9 +83,9 @@ def read(files: Iterable[tuple[str, str]], configured: str) -> Hashes:
     allowed: dict[_Key, tuple[str, ...]] = {}
     by = []
     for name, text in files:
-        lines = list(_lines(text))
-        found = [(line, hashes) for line in lines if (hashes := _HASH.findall(line))]
-        if found or "--require-hashes" in lines:
+        given = list(lines(text))
+        found = [(line, hashes) for line in given if (hashes := _HASH.findall(line))]
+        if found or "--require-hashes" in given:
             by.append(name)
         for line, hashes in found:
             key = _key(_pinned(name, _OPTIONS.split(line, maxsplit=1)[0]))
@@ -96,10 +96,11 @@ def read(files: Iterable[tuple[str, str]], configured: str) -> Hashes:
 
 def without_hashes(text: str) -> list[str]:
     """Return the requirements of a file that contains nothing but these and their hashes, without the hashes."""
-    return [_OPTIONS.split(line, maxsplit=1)[0] for line in _lines(text)]
+    return [_OPTIONS.split(line, maxsplit=1)[0] for line in lines(text)]
 
 
-def _lines(text: str) -> Iterator[str]:
+def lines(text: str) -> Iterator[str]:
+    """Yield the lines of a requirements file, joined where they continue, without comments."""
     joined = _COMMENT.sub("", _CONTINUED.sub(" ", text.replace("\ufeff", "")))
     return (line.strip() for line in joined.splitlines() if line.strip())
 

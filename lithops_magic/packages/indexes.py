@@ -1,32 +1,47 @@
-"""Package indexes: translates pip's configuration for uv, which reads only its own.
-
-pip's files are read here, because a virtual environment may lack pip, and `pip config list` takes half a second; a test
-compares the two.
-"""
+"""Package indexes: what pip and uv are configured with, as variables and options for uv, which reads only its own."""
 
 from __future__ import annotations
 
-import configparser
 import os
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from lithops_magic.errors import PackageError
-from lithops_magic.packages.moment import moment
+from packaging.utils import canonicalize_name
 
-_REFUSED = {"no-binary": "packages for Lambda come as wheels"}
+from lithops_magic.errors import PackageError
+from lithops_magic.packages import uv_settings
+from lithops_magic.packages.moment import moment
+from lithops_magic.packages.pip_settings import pip_settings
+
+_REFUSED = {
+    "no-binary": "packages for Lambda come as wheels",
+    "no-deps": "tasks need the dependencies, too",
+    "requirement": "tasks get what they need, or what --packages names",
+    "editable": "tasks get what they need, or what --packages names",
+}
 """pip settings that conflict with what is done here, and why."""
+_REFUSED_OF_UV = ("UV_NO_BINARY", "UV_NO_BINARY_PACKAGE")
+
+_FILES = ("cert", "client-cert", "constraint", "build-constraint", "find-links")
+_FILES_OF_UV = (
+    "SSL_CERT_FILE",
+    "SSL_CLIENT_CERT",
+    "UV_CONSTRAINT",
+    "UV_OVERRIDE",
+    "UV_BUILD_CONSTRAINT",
+    "UV_FIND_LINKS",
+)
+"""Settings that name files or folders."""
 
 _PYPI = "https://pypi.org/simple"
-
-_OWN_INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_CONFIG_FILE")
 
 
 def configuration() -> dict[str, str]:
     """Return pip's indexes as environment variables for uv; uv's own configuration takes precedence."""
     torch = {"UV_TORCH_BACKEND": "cpu"} if has_cpu_builds() else {}
-    return torch if _is_uvs_own() else {**dict(_translate(_pip())), **torch}
+    pip = pip_settings()
+    translated = {} if uv_settings.names_indexes() else dict(_translate(pip))
+    return {**translated, **dict(_limits(pip)), **torch}
 
 
 def has_cpu_builds() -> bool:
@@ -34,125 +49,112 @@ def has_cpu_builds() -> bool:
 
     Not if other indexes are configured: then their contents decide.
     """
-    configured = _is_uvs_own() or "UV_TORCH_BACKEND" in os.environ
-    return not configured and not _pip().keys() & {"index-url", "extra-index-url", "find-links", "no-index"}
-
-
-def _is_uvs_own() -> bool:
-    """Whether uv has a configuration of its own, which takes precedence."""
-    return any(name in os.environ for name in _OWN_INDEX) or any(path.is_file() for path in _own_files())
+    configured = uv_settings.names_indexes() or "UV_TORCH_BACKEND" in os.environ or _is_on_in_uv("UV_NO_INDEX")
+    return not configured and not pip_settings().keys() & {"index-url", "extra-index-url", "find-links", "no-index"}
 
 
 def options() -> list[str]:
-    """Return pip's other settings as options for uv.
+    """Return pip's and uv's other settings as options for uv.
 
     Raises
     ------
     PackageError
-        A setting is impossible for Lambda packages.
+        A setting is impossible for Lambda packages, or names a file that does not exist.
     """
-    pip = _pip()
-    for name, why in _REFUSED.items():
-        if _is_on(pip.get(name, "")):
-            variable = f"PIP_{name.replace('-', '_').upper()}"
-            raise PackageError(f"pip is configured with {name} = {pip[name]}, but {why}: set {variable}= for this run.")
-    found = ["--no-index"] if _is_on(pip.get("no-index", "")) else []
-    found += ["--prerelease", "allow"] if _is_on(pip.get("pre", "")) else []
-    return found + [text for path in pip.get("constraint", "").split() for text in ("--constraint", path)]
+    pip = pip_settings()
+    _refuse(pip)
+    found = ["--no-index"] if _is_on(pip.get("no-index", "")) or _is_on_in_uv("UV_NO_INDEX") else []
+    found += ["--prerelease", "allow"] if _is_on(pip.get("pre", "")) and "UV_PRERELEASE" not in os.environ else []
+    found += ["--no-build-isolation"] if _is_on(pip.get("no-build-isolation", "")) else []
+    found += [text for path in pip.get("build-constraint", "").split() for text in ("--build-constraint", path)]
+    return found + [text for path in _constraints(pip) for text in ("--constraint", path)]
+
+
+def overrides() -> list[Path]:
+    """Return the files with which uv is configured to override requirements."""
+    return [Path(path) for path in os.environ.get("UV_OVERRIDE", "").split()]
 
 
 def hashes_required() -> str:
     """Return, as a phrase, the pip or uv setting that requires hashes for everything fetched; empty if none."""
-    settings = {"pip": _pip().get("require-hashes", ""), "uv": os.environ.get("UV_REQUIRE_HASHES", "")}
+    settings = {"pip": pip_settings().get("require-hashes", ""), "uv": os.environ.get("UV_REQUIRE_HASHES", "")}
     found = [f"{tool} is configured with require-hashes = {value}" for tool, value in settings.items() if _is_on(value)]
     return next(iter(found), "")
+
+
+def source_refused(name: str) -> str:
+    """Return, as a phrase, the pip or uv setting that forbids building a package from source; empty if none."""
+    pip, of_uv = pip_settings().get("only-binary", ""), os.environ.get("UV_NO_BUILD_PACKAGE", "")
+    if _covers(pip, name):
+        return f"pip is configured with only-binary = {pip}"
+    if _is_on_in_uv("UV_NO_BUILD"):
+        return f"uv is configured with UV_NO_BUILD = {os.environ['UV_NO_BUILD']}"
+    return f"uv is configured with UV_NO_BUILD_PACKAGE = {of_uv}" if _covers(of_uv, name) else ""
+
+
+def settings() -> dict[str, str]:
+    """Return everything that determines where packages come from, whether supported or not."""
+    pip, of_uv = pip_settings(), uv_settings.variables()
+    links = f"{pip.get('find-links', '')} {of_uv.get('UV_FIND_LINKS', '').replace(',', ' ')}".split()
+    files = [*_constraints(pip), *map(str, overrides()), *pip.get("build-constraint", "").split()]
+    told = {path: Path(path).read_text(errors="replace") for path in files if Path(path).is_file()}
+    return {**pip, **of_uv, **uv_settings.texts(), **told, **{place: _wheels(place) for place in links}}
+
+
+def _refuse(pip: Mapping[str, str]) -> None:
+    for name, why in _REFUSED.items():
+        if _is_on(pip.get(name, "")):
+            off = ":none:" if name == "no-binary" else "0"
+            way = f"set {_variable(name)}={off} for this run" if name in ("no-binary", "no-deps") else "leave that out"
+            raise PackageError(f"pip is configured with {name} = {pip[name]}, but {why}: {way}.")
+    for name in _REFUSED_OF_UV:
+        if _is_on_in_uv(name):
+            value, why = os.environ[name], _REFUSED["no-binary"]
+            raise PackageError(f"uv is configured with {name} = {value}, but {why}: unset it for this run.")
+    named = [("pip", name, pip.get(name, "")) for name in _FILES]
+    named += [("uv", name, os.environ.get(name, "").replace(",", " ")) for name in _FILES_OF_UV]
+    for tool, name, value in named:
+        places = value.split() if name not in ("cert", "client-cert") and not name.startswith("SSL") else [value]
+        for place in places:
+            if place and ("://" not in place or place.startswith("file://")) and not _path(place).exists():
+                raise PackageError(
+                    f"{tool} is configured with {name} = {place}, which does not exist: correct that or leave it out."
+                )
+
+
+def _path(place: str) -> Path:
+    return Path(place.removeprefix("file://")).expanduser()
+
+
+def _constraints(pip: Mapping[str, str]) -> list[str]:
+    return [*pip.get("constraint", "").split(), *os.environ.get("UV_CONSTRAINT", "").split()]
+
+
+def _variable(name: str) -> str:
+    return f"PIP_{name.replace('-', '_').upper()}"
+
+
+def _covers(names: str, name: str) -> bool:
+    """Whether a list of names, in pip's sense, includes a package."""
+    found: set[str] = set()
+    for one in names.replace(",", " ").split():
+        found = set() if one == ":none:" else {*found, one if one == ":all:" else canonicalize_name(one)}
+    return not found.isdisjoint({":all:", name})
 
 
 def _is_on(value: str) -> bool:
     return value.strip().lower() not in ("", "0", "false", "no", "off", "none", ":none:")
 
 
-def _own_files() -> Iterable[Path]:
-    """Yield the paths of uv's own configuration files, except a project's."""
-    if sys.platform == "win32":
-        yield from (
-            Path(os.environ[name], "uv", "uv.toml") for name in ("APPDATA", "PROGRAMDATA") if name in os.environ
-        )
-    else:
-        yield Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config", "uv", "uv.toml")
-        yield Path("/etc/uv/uv.toml")
-
-
-def settings() -> dict[str, str]:
-    """Return everything that determines where packages come from, whether supported or not."""
-    own = {name: os.environ[name] for name in (*_OWN_INDEX, "UV_REQUIRE_HASHES") if name in os.environ}
-    pip = _pip()
-    files = (*_own_files(), *map(Path, own.get("UV_CONFIG_FILE", "").split()))
-    told = {str(path): path.read_text(errors="replace") for path in files if path.is_file()}
-    places = f"{pip.get('find-links', '')} {own.get('UV_FIND_LINKS', '').replace(',', ' ')}".split()
-    return {**pip, **own, **told, **{place: _wheels(place) for place in places}}
+def _is_on_in_uv(name: str) -> bool:
+    return _is_on(os.environ.get(name, ""))
 
 
 def _wheels(place: str) -> str:
     """Describe the state of a local folder of wheels, where a wheel may be replaced by another of the same name."""
-    folder = Path(place.removeprefix("file://")).expanduser()
+    folder = _path(place)
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     return " ".join(f"{path.name} {moment(path.stat())}" for path in paths if path.is_file())
-
-
-def _pip() -> dict[str, str]:
-    """Return pip's configuration for installing; environment variables take precedence over files."""
-    found: dict[str, dict[str, str]] = {"global": {}, "install": {}}
-    for path in filter(Path.is_file, _pip_files()):
-        file = configparser.RawConfigParser()
-        try:
-            file.read(path, encoding="utf-8")
-        except (configparser.Error, UnicodeDecodeError) as error:
-            reason = " ".join(str(error).split())
-            raise PackageError(f"pip's configuration, {path}, cannot be read: {reason}.") from None
-        for section in found.keys() & file.keys():
-            found[section] |= {name.replace("_", "-"): value for name, value in file[section].items()}
-    variables = {name[4:].lower().replace("_", "-"): value for name, value in os.environ.items() if name[:4] == "PIP_"}
-    return found["global"] | found["install"] | variables
-
-
-def _pip_files() -> Iterator[Path]:
-    """Yield the paths of pip's configuration files in order of increasing precedence (pip's user guide)."""
-    given = os.environ.get("PIP_CONFIG_FILE")
-    if given == os.devnull:
-        return
-    name = "pip.ini" if sys.platform == "win32" else "pip.conf"
-    yield from _pip_global_files()
-    if not given or not Path(given).exists():
-        yield from (folder / name for folder in _pip_user_folders())
-    yield Path(sys.prefix, name)
-    if given:
-        yield Path(given)
-
-
-def _pip_global_files() -> Iterator[Path]:
-    if sys.platform == "win32":
-        yield Path(os.environ.get("PROGRAMDATA", "C:/ProgramData"), "pip", "pip.ini")
-    elif sys.platform == "darwin":
-        yield Path("/Library/Application Support/pip/pip.conf")
-    else:
-        yield from (
-            Path(folder, "pip/pip.conf") for folder in (os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
-        )
-        yield Path("/etc/pip.conf")
-
-
-def _pip_user_folders() -> Iterator[Path]:
-    if sys.platform == "win32":
-        yield Path.home() / "pip"
-        yield Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming", "pip")
-        return
-    yield Path.home() / ".pip"
-    support = Path.home() / "Library" / "Application Support" / "pip"
-    if sys.platform == "darwin" and support.is_dir():
-        yield support
-    else:
-        yield Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config", "pip")
 
 
 def _translate(pip: dict[str, str]) -> Iterable[tuple[str, str]]:
@@ -166,14 +168,23 @@ def _translate(pip: dict[str, str]) -> Iterable[tuple[str, str]]:
         yield "UV_INDEX", " ".join(reversed(others))
         yield "UV_INDEX_STRATEGY", "unsafe-best-match"
     if "find-links" in pip:
-        yield "UV_FIND_LINKS", ",".join(pip["find-links"].split())
+        places = (str(_path(one)) if one.startswith("~") else one for one in pip["find-links"].split())
+        yield "UV_FIND_LINKS", ",".join(places)
     if "trusted-host" in pip:
         yield "UV_INSECURE_HOST", " ".join(pip["trusted-host"].split())
-    if "cert" in pip and "SSL_CERT_FILE" not in os.environ:
-        yield "SSL_CERT_FILE", pip["cert"]
-    if "client-cert" in pip and "SSL_CLIENT_CERT" not in os.environ:
-        yield "SSL_CLIENT_CERT", pip["client-cert"]
+    for name, variable in (("cert", "SSL_CERT_FILE"), ("client-cert", "SSL_CLIENT_CERT")):
+        if name in pip and variable not in os.environ:
+            yield variable, str(_path(pip[name]))
     if "keyring-provider" in pip and pip["keyring-provider"] == "subprocess":
         yield "UV_KEYRING_PROVIDER", "subprocess"
     if "proxy" in pip:
         yield from ((name, pip["proxy"]) for name in ("HTTP_PROXY", "HTTPS_PROXY") if name not in os.environ)
+
+
+def _limits(pip: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield what pip's other settings are for uv, where it is not told otherwise."""
+    told = {"UV_EXCLUDE_NEWER": "uploaded-prior-to", "UV_HTTP_TIMEOUT": "timeout", "UV_HTTP_RETRIES": "retries"}
+    for variable, name in told.items():
+        value = pip.get(name, pip.get(f"default-{name}"))
+        if value is not None and variable not in os.environ:
+            yield variable, value

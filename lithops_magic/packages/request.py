@@ -18,7 +18,7 @@ from lithops_magic.packages.data import Data, listed
 from lithops_magic.packages.distributions import installed
 from lithops_magic.packages.missing_module import distribution_of
 from lithops_magic.packages.modules import find_unit
-from lithops_magic.packages.uv import without_password
+from lithops_magic.packages.uv_command import without_password
 
 NONE = "none"
 

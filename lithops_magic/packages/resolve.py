@@ -21,7 +21,8 @@ from lithops_magic.packages.metadata import applies, archive_hash, direct_url, r
 from lithops_magic.packages.request import Request
 from lithops_magic.packages.resolution import Resolution, differences
 from lithops_magic.packages.too_different import notes, refuse_old, refuse_other_majors, ways_out
-from lithops_magic.packages.uv import IndexUnreachable, Resolved, Unresolvable, Uv, without_password
+from lithops_magic.packages.uv import Resolved, Uv
+from lithops_magic.packages.uv_command import IndexUnreachable, Unresolvable, without_password
 from lithops_magic.packages.versions import is_same, public, public_version
 
 _OTHER_NAME = re.compile(r"Package metadata name `(.+?)` does not match given name `(.+?)`")
@@ -119,7 +120,13 @@ class _Resolver:
         for constraints in (here, []):
             try:
                 return self._keep(
-                    self._uv.resolve(wanted, files=files, constraints=constraints, overrides=_without_notebook(own))
+                    self._uv.resolve(
+                        wanted,
+                        files=files,
+                        constraints=constraints,
+                        overrides=_without_notebook(own),
+                        as_configured=True,
+                    )
                 )
             except Unresolvable as error:
                 problem = error

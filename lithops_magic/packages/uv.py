@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import os
 import re
-import subprocess
-import sys
 import tempfile
 import urllib.parse
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -19,34 +15,14 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages.hashes import Hashes
-from lithops_magic.packages.indexes import configuration, options
+from lithops_magic.packages.hashes import Hashes, lines
+from lithops_magic.packages.indexes import overrides as configured_overrides
+from lithops_magic.packages.indexes import source_refused
 from lithops_magic.packages.platform import Target
-from lithops_magic.working_folder import working_folder
+from lithops_magic.packages.uv_command import Unresolvable, run
 
-_UNREACHABLE = (
-    "error sending request",
-    "dns error",
-    "Connection refused",
-    "Network is unreachable",
-    "timed out",
-    "network was disabled",
-)
-_DECIDED_HERE = ("UV_NO_VERIFY_HASHES", "UV_REQUIRE_HASHES")
-"""Environment variables that conflict with options given here."""
-_DENIED = re.compile(r"\b(401 Unauthorized|403 Forbidden|407 Proxy Authentication Required)\b")
 _NO_WHEEL = re.compile(r"([A-Za-z0-9][\w.-]*?)(?:[=<>!~]=?\S*)? ha(?:s|ve) no usable wheels")
 _AT_ADDRESS = re.compile(r"Building source distributions for `([^`]+)` is disabled")
-_DOWNLOAD = re.compile(r"Downloading (?P<name>\S+) \((?P<size>[\d.]+)(?P<unit>[KMG])iB\)")
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
-
-
-class Unresolvable(Exception):
-    """No versions and wheels satisfy all requirements; the text explains the conflict."""
-
-
-class IndexUnreachable(Exception):
-    """The package index does not respond, and the packages are not in uv's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +50,12 @@ class Uv:
         constraints: Iterable[str] = (),
         compiled: Collection[str] = (),
         alone: bool = False,
+        as_configured: bool = False,
     ) -> Resolved:
         """Return versions that satisfy `requirements` and, unless `alone`, their dependencies.
 
-        A distribution without a wheel in any version is taken as source, unless it is named in `compiled`.
+        A distribution without a wheel in any version is taken as source, unless it is named in `compiled`. Of several
+        versions, the newest is chosen, or the one that uv is configured to choose if `as_configured`.
 
         Raises
         ------
@@ -85,18 +63,22 @@ class Uv:
             No such versions exist.
         IndexUnreachable
             The index does not respond.
+        PackageError
+            Something is only available as source, from which pip or uv is configured not to build.
         """
-        lines = {"override": "\n".join(overrides), "constraint": "\n".join(constraints)}
+        lines = {"override": "\n".join(_with_configured(overrides)), "constraint": "\n".join(constraints)}
+        order = os.environ.get("UV_RESOLUTION", "") if as_configured else "highest"
         text = "\n".join(requirements)
         built: set[str] = set()
         while True:
             options = [*map(str, files), *_sources(built), *(["--no-deps"] if alone else [])]
+            options += ["--resolution", order] if order else []
             try:
                 pins, warnings = self._compile(text, lines, options)
                 return Resolved(pins, warnings, frozenset(built.union(_at_addresses(pins))))
             except Unresolvable as error:
                 found: set[str] = {canonicalize_name(name) for name in _AT_ADDRESS.findall(str(error))}
-                found |= {name for name in _without_wheel(error) if name not in compiled and not self.available(name)}
+                found |= {name for name in _without_wheel(error) if name not in compiled and self._is_source(name)}
                 if found <= built:
                     raise
                 built |= found
@@ -108,16 +90,33 @@ class Uv:
         """
         limit = ["--exclude-newer", before.isoformat()] if before else []
         try:
-            pins, _ = self._compile(requirement, {}, ["--no-deps", *limit])
+            pins, _ = self._compile(requirement, {}, ["--no-deps", "--resolution", "highest", *limit])
         except Unresolvable:
             return ""
         return next(iter(pins), "")
+
+    def _is_source(self, name: str) -> bool:
+        """Whether no version has a wheel, so that it is to be built.
+
+        Raises
+        ------
+        PackageError
+            pip or uv is configured not to build it.
+        """
+        if self.available(name):
+            return False
+        if why := source_refused(name):
+            raise PackageError(
+                f"There is no wheel of {name} for {self.target.describe()}, only source, and {why}: pass a wheel with "
+                "--packages PATH.whl, or allow building it."
+            )
+        return True
 
     def has(self, pin: str, sha256: str) -> bool:
         """Whether a version on the index includes exactly this file."""
         options = ["--no-header", "--no-annotate", "--no-deps", "--generate-hashes"]
         try:
-            output, _ = _run(["pip", "compile", *options, "-"], pin)
+            output, _ = run(["pip", "compile", *options, "-"], pin)
         except Unresolvable:
             return False
         return f"sha256:{sha256}" in output
@@ -131,7 +130,7 @@ class Uv:
                 path = Path(folder, name)
                 path.write_text(content)
                 command += [f"--{name}", str(path)]
-            output, warnings = _run([*command, *options, "-"], text)
+            output, warnings = run([*command, *options, "-"], text)
         return tuple(_pins(output)), tuple(warnings)
 
     def export(self, project: Path) -> str:
@@ -143,7 +142,7 @@ class Uv:
             It cannot be read.
         """
         options = ["--frozen", "--no-dev", "--no-emit-workspace", "--no-header", "--no-annotate"]
-        return _run(["export", *options, "--project", str(project)], "")[0]
+        return run(["export", *options, "--project", str(project)], "")[0]
 
     def install(self, pins: Iterable[str], hashes: Hashes, folder: Path, notify: Callable[[str], None]) -> None:
         """Unpack the wheels of exactly these requirements into `folder`; `notify` is told about downloads.
@@ -154,7 +153,7 @@ class Uv:
             As for `resolve`.
         """
         options = [*self._installation(folder), *self._platform()]
-        _run([*options, "-r", "-"], "\n".join(hashes.lines(pins)), notify)
+        run([*options, "-r", "-"], "\n".join(hashes.lines(pins)), notify)
 
     def build(self, pins: Mapping[str, str], hashes: Hashes, folder: Path, notify: Callable[[str], None]) -> None:
         """Build exactly these requirements, by name, from source on this machine, and unpack them into `folder`.
@@ -167,7 +166,7 @@ class Uv:
         # uv itself checks only a few files to tell whether a folder has changed.
         fresh = [text for name in pins for text in ("--refresh-package", name)]
         options = [*self._installation(folder), *_sources(pins), *fresh]
-        _run([*options, "-r", "-"], "\n".join(hashes.lines(pins.values())), notify)
+        run([*options, "-r", "-"], "\n".join(hashes.lines(pins.values())), notify)
 
     @staticmethod
     def _installation(folder: Path) -> list[str]:
@@ -177,6 +176,16 @@ class Uv:
     def _platform(self) -> list[str]:
         platform = ["--python-platform", self.target.uv_platform] if self.target.uv_platform else []
         return [*platform, "--python-version", self.target.python, "--only-binary", ":all:"]
+
+
+def _with_configured(overrides: Iterable[str]) -> list[str]:
+    """Return overrides, and those that uv is configured with for other packages."""
+    own = list(overrides)
+    names = {canonicalize_name(Requirement(line).name) for line in own}
+    # A file that is missing, or a line that is not valid, is reported by uv.
+    files = (path.read_text(encoding="utf-8", errors="replace") for path in configured_overrides() if path.is_file())
+    configured = (line for text in files for line in lines(text))
+    return [*own, *(line for line in configured if canonicalize_name(re.split(r"[^\w.-]", line)[0]) not in names)]
 
 
 def _without_wheel(error: Unresolvable) -> Iterator[str]:
@@ -205,88 +214,3 @@ def _at_addresses(pins: Iterable[str]) -> Iterator[str]:
     for requirement in map(Requirement, pins):
         if requirement.url and not urllib.parse.urlsplit(requirement.url).path.endswith(".whl"):
             yield canonicalize_name(requirement.name)
-
-
-def _run(arguments: Sequence[str], text: str, notify: Callable[[str], None] | None = None) -> tuple[str, list[str]]:
-    try:
-        return _call(arguments, text, notify)
-    except IndexUnreachable:
-        # Anything fetched before is still cached, however old.
-        try:
-            return _call([*arguments, "--offline"], text)
-        except Unresolvable as error:
-            raise IndexUnreachable(str(error)) from None
-
-
-def _call(arguments: Sequence[str], text: str, notify: Callable[[str], None] | None = None) -> tuple[str, list[str]]:
-    always = ["--python", sys.executable, "--no-python-downloads", "--color", "never", "--no-progress"]
-    if arguments[0] == "pip":
-        always += options()
-    environment = {**os.environ, **configuration()}
-    here = working_folder()
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as given, tempfile.TemporaryFile("w+") as output:
-        given.write(text)
-        given.seek(0)
-        process = subprocess.Popen(
-            [_program(), *arguments, *always],
-            env={name: value for name, value in environment.items() if name not in _DECIDED_HERE},
-            # uv refuses to start in a deleted folder.
-            cwd=here if here.is_absolute() else tempfile.gettempdir(),
-            stdin=given,
-            stdout=output,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-        )
-        said = _listen(process, notify)
-        output.seek(0)
-        told = output.read()
-    if process.returncode == 0:
-        return told, [line[9:] for line in said.splitlines() if line.startswith("warning: ") and "yank" in line]
-    if denied := _DENIED.search(said):
-        raise PackageError(
-            f"The package index denies access ({denied[1]}): give it credentials, in its URL in pip's or "
-            f"uv's configuration or in ~/.netrc. {_reason(said)}"
-        )
-    if "--no-index" in always and "index lookups were disabled" in said:
-        raise PackageError(
-            f"pip is configured with no-index, and find-links lacks packages that Lambda needs: {_reason(said)}"
-        )
-    if any(sign in said for sign in _UNREACHABLE):
-        raise IndexUnreachable(_reason(said))
-    raise Unresolvable(_reason(said) or f"uv ended with status {process.returncode}")
-
-
-def _listen(process: subprocess.Popen[str], notify: Callable[[str], None] | None) -> str:
-    """Return uv's output, without credentials; `notify` is told immediately what is being downloaded."""
-    said, downloads = [], []
-    with process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            said.append(_CREDENTIALS.sub("", line))
-            if notify is not None and (download := _DOWNLOAD.fullmatch(line.rstrip())):
-                downloads.append(f"{download['name']} ({float(download['size']):,.0f} {download['unit']}B)")
-                notify(f"Downloading {', '.join(downloads)}")
-    return "".join(said)
-
-
-def without_password(url: str) -> str:
-    """Return a URL that is safe to show."""
-    return _CREDENTIALS.sub("", url)
-
-
-def _reason(said: str) -> str:
-    """Reduce uv's explanation to one line, without its formatting, hints and generalities."""
-    before_hints = re.split(r"\n\s*hint:", re.sub(r"(?m)^warning: .*\n", "", said))[0]
-    line = " ".join(re.sub(r"[×╰─▶│├]", " ", before_hints).split())
-    line = re.sub(r"^.*?\bcause: |\berror: |^No solution found when resolving dependencies:? ", "", line)
-    return re.sub(r", we can conclude that your requirements are unsatisfiable\.?$", "", line)
-
-
-@functools.cache
-def _program() -> str:
-    if importlib.util.find_spec("uv") is not None:
-        import uv
-
-        return str(uv.find_uv_bin())
-    raise PackageError("Packages for Lambda are fetched with uv, which is not installed: pip install uv")

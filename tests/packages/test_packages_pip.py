@@ -14,14 +14,14 @@ import pytest
 from packaging.requirements import Requirement
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages import Target, indexes
+from lithops_magic.packages import Target, indexes, pip_settings, uv_settings
 from lithops_magic.packages.distributions import close
 from lithops_magic.packages.indexes import configuration, options
-from lithops_magic.packages.uv import IndexUnreachable, _call
+from lithops_magic.packages.uv_command import IndexUnreachable, _call
 from packages import installed_help as help
 
 INDEX = "http://me:hunter2@127.0.0.1:9/simple"
-GLOBAL_FILES = indexes._pip_global_files
+GLOBAL_FILES = pip_settings._pip_global_files
 STANDARD = ("HTTP_PROXY", "HTTPS_PROXY", "SSL_CERT_FILE")
 
 
@@ -31,7 +31,7 @@ def user_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [name for name in os.environ if name.startswith(("PIP_", "UV_")) or name in STANDARD]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.setattr(indexes, "_pip_global_files", lambda: [tmp_path / "global.conf"])
+    monkeypatch.setattr(pip_settings, "_pip_global_files", lambda: [tmp_path / "global.conf"])
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     (tmp_path / "pip").mkdir()
     return tmp_path / "pip" / "pip.conf"
@@ -70,7 +70,7 @@ def test_what_counts_more_goes_before_what_counts_less(user_file: Path, monkeypa
 
 
 def test_pip_says_the_same_of_itself(user_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(indexes, "_pip_global_files", GLOBAL_FILES)
+    monkeypatch.setattr(pip_settings, "_pip_global_files", GLOBAL_FILES)
     user_file.write_text(
         "[global]\nindex_url = https://a\ntimeout = 60\n[freeze]\ntimeout = 10\n"
         "[install]\nfind-links =\n  /e\n  /f\nno-index = 0\ntimeout = 5\n"
@@ -85,7 +85,7 @@ def test_pip_says_the_same_of_itself(user_file: Path, monkeypatch: pytest.Monkey
         name, _, value = line.partition("=")
         section, _, option = name.rpartition(".")
         sections.setdefault(section, {})[option] = ast.literal_eval(value)
-    assert indexes._pip() == sections["global"] | sections["install"] | sections[":env:"]
+    assert pip_settings.pip_settings() == sections["global"] | sections["install"] | sections[":env:"]
 
 
 def test_a_configuration_that_cannot_be_read_is_named(user_file: Path) -> None:
@@ -98,9 +98,11 @@ def test_a_configuration_that_cannot_be_read_is_named(user_file: Path) -> None:
 def test_what_else_pip_is_told_is_followed(user_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limits = user_file.with_name("limits.txt")
     limits.write_text("six<1.17\n")
-    user_file.write_text(f"[install]\nno-index = true\npre = yes\nconstraint = {limits}\n[global]\nclient-cert = /c\n")
+    user_file.write_text(
+        f"[install]\nno-index = true\npre = yes\nconstraint = {limits}\n[global]\nclient-cert = {limits}\n"
+    )
     assert options() == ["--no-index", "--prerelease", "allow", "--constraint", str(limits)]
-    assert configuration() == {"SSL_CLIENT_CERT": "/c"}
+    assert configuration() == {"SSL_CLIENT_CERT": str(limits)}
     monkeypatch.setenv("PIP_NO_INDEX", "0")
     monkeypatch.setenv("PIP_PRE", "false")
     assert options() == ["--constraint", str(limits)]
@@ -108,7 +110,7 @@ def test_what_else_pip_is_told_is_followed(user_file: Path, monkeypatch: pytest.
 
 def test_what_cannot_be_followed_is_refused_by_name(user_file: Path) -> None:
     user_file.write_text("[install]\nno-binary = :all:\n")
-    with pytest.raises(PackageError, match=r"no-binary = :all:, but .* PIP_NO_BINARY= "):
+    with pytest.raises(PackageError, match=r"no-binary = :all:, but .* PIP_NO_BINARY=:none: "):
         _call(["pip", "compile", "-"], "six")
 
 
@@ -146,9 +148,9 @@ def test_pytorch_comes_without_cuda_unless_other_indexes_are_configured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pip: dict[str, str] = {}
-    monkeypatch.setattr(indexes, "_pip", lambda: pip)
-    monkeypatch.setattr(indexes, "_own_files", tuple)
-    for name in (*indexes._OWN_INDEX, "UV_TORCH_BACKEND"):
+    monkeypatch.setattr(indexes, "pip_settings", lambda: pip)
+    monkeypatch.setattr(uv_settings, "_files", tuple)
+    for name in (*uv_settings.OF_INDEXES, "UV_TORCH_BACKEND"):
         monkeypatch.delenv(name, raising=False)
     folder = tmp_path / "site"
     required = "numpy\nnvidia-cublas-cu12==12.8\ntriton==3; platform_system == 'Linux'\n"

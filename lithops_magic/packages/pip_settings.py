@@ -1,0 +1,73 @@
+"""pip's own configuration: its variables and files.
+
+They are read here, because a virtual environment may lack pip, and `pip config list` takes half a second; a test
+compares the two.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from lithops_magic.errors import PackageError
+
+
+def pip_settings() -> dict[str, str]:
+    """Return pip's configuration for installing; variables take precedence over files, and what is empty counts not."""
+    found: dict[str, dict[str, str]] = {"global": {}, "install": {}}
+    for path in filter(Path.is_file, _pip_files()):
+        file = configparser.RawConfigParser()
+        try:
+            file.read(path, encoding="utf-8")
+        except (configparser.Error, UnicodeDecodeError) as error:
+            reason = " ".join(str(error).split())
+            raise PackageError(f"pip's configuration, {path}, cannot be read: {reason}.") from None
+        for section in found.keys() & file.keys():
+            found[section] |= {name.replace("_", "-"): value for name, value in file[section].items()}
+    variables = {name[4:].lower().replace("_", "-"): value for name, value in os.environ.items() if name[:4] == "PIP_"}
+    settings: dict[str, str] = {}
+    for given in (found["global"], found["install"], variables):
+        settings |= {name: value for name, value in given.items() if value}
+    return settings
+
+
+def _pip_files() -> Iterator[Path]:
+    """Yield the paths of pip's configuration files in order of increasing precedence (pip's user guide)."""
+    given = os.environ.get("PIP_CONFIG_FILE")
+    if given == os.devnull:
+        return
+    name = "pip.ini" if sys.platform == "win32" else "pip.conf"
+    yield from _pip_global_files()
+    if not given or not Path(given).exists():
+        yield from (folder / name for folder in _pip_user_folders())
+    yield Path(sys.prefix, name)
+    if given:
+        yield Path(given)
+
+
+def _pip_global_files() -> Iterator[Path]:
+    if sys.platform == "win32":
+        yield Path(os.environ.get("PROGRAMDATA", "C:/ProgramData"), "pip", "pip.ini")
+    elif sys.platform == "darwin":
+        yield Path("/Library/Application Support/pip/pip.conf")
+    else:
+        yield from (
+            Path(folder, "pip/pip.conf") for folder in (os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
+        )
+        yield Path("/etc/pip.conf")
+
+
+def _pip_user_folders() -> Iterator[Path]:
+    if sys.platform == "win32":
+        yield Path.home() / "pip"
+        yield Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming", "pip")
+        return
+    yield Path.home() / ".pip"
+    support = Path.home() / "Library" / "Application Support" / "pip"
+    if sys.platform == "darwin" and support.is_dir():
+        yield support
+    else:
+        yield Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config", "pip")
