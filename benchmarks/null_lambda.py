@@ -54,8 +54,8 @@ http {
     location ~ /invocations$ {
       add_header X-Amzn-Requestid $request_id; add_header X-Amz-Log-Result "%(log)s";
       echo_read_request_body;
-      echo -n '{"protocol":1,"sandbox":"s","cold":false,"python":"3","outcomes":[{"id":$task,"status":"ok",';
-      echo -n '"value":"gAVOLg==","started":0,"seconds":0.0001,"log":""}],"seal":"none"}';
+      echo -n '{"seal": "%(seal)s", "protocol":1,"sandbox":"s","cold":false,"python":"3","outcomes":[{"id":$task,';
+      echo -n '"status":"ok","value":4,"started":0,"seconds":0.0001,"log":""}], "values": "gAVOLg=="}';
     }
   }
 }
@@ -68,7 +68,7 @@ def null_lambda(folder: Path) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     log = base64.b64encode(_LOG.encode()).decode()
-    settings = {"module": MODULE, "port": port, "log": log, "identity": IDENTITY}
+    settings = {"module": MODULE, "port": port, "log": log, "identity": IDENTITY, "seal": "0" * 64}
     (folder / "nginx.conf").write_text(_CONFIGURATION % settings)
     certificate = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=null-lambda"
     names = "-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out certificate.pem"

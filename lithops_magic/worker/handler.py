@@ -16,6 +16,7 @@ import cloudpickle  # type: ignore[import-untyped]
 from . import absent, stand_in
 from .environment import prepare
 from .fault import Fault, describe, end_after_reply
+from .reply import encoded
 from .seal import label, sealed
 
 if hasattr(os, "fork"):
@@ -23,7 +24,7 @@ if hasattr(os, "fork"):
 else:
     from .here import run
 
-PROTOCOL = 3
+PROTOCOL = 4
 
 _SANDBOX = os.urandom(6).hex()
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -32,21 +33,21 @@ stand_in.install()
 absent.watch()
 
 
-def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Lambda's entry point."""
+def handle(event: dict[str, Any], context: Any) -> Any:
+    """Lambda's entry point; the runtime sends bytes as they are."""
     try:
         reply = _reply(event, time.monotonic() + context.get_remaining_time_in_millis() / 1000)
     except Exception as error:
         end_after_reply()
         raise Fault(f"the worker itself failed: {describe(error)}; its sandbox is replaced") from None
-    if "not_done" in reply:
+    if isinstance(reply, dict) and "not_done" in reply:
         from .detached import NotDone
 
         raise NotDone(reply["not_done"])
     return reply
 
 
-def _reply(event: dict[str, Any], end: float) -> dict[str, Any]:
+def _reply(event: dict[str, Any], end: float) -> Any:
     global _cold
     head: dict[str, Any] = {"protocol": PROTOCOL, "sandbox": _SANDBOX, "cold": _cold, "python": _PYTHON}
     _cold = False
@@ -61,8 +62,8 @@ def _reply(event: dict[str, Any], end: float) -> dict[str, Any]:
     reply = run(event, head, end)
     if event.get("store", {}).get("runs"):
         return reply  # asynchronous: the reply goes nowhere
-    # Sealed here, not where tasks run: they may have tampered with json or hashlib.
-    return sealed(reply, key, event.get("request", ""))
+    # Here, not where tasks run: they may have tampered with json or hashlib.
+    return sealed(encoded(reply), key, event.get("request", ""))
 
 
 def _mismatch(event: dict[str, Any]) -> str:

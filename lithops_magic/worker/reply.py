@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import sys
+from binascii import b2a_base64
 
 # Imported by name, so that a task that patches the module does not affect the worker.
 from json import dumps
@@ -19,6 +19,8 @@ from .store import CONNECT_TIMEOUT, SLACK, Problem, Store
 LIMIT = 6_291_556
 """Bytes of a reply: AWS's quota, 6 MiB and 100 (recorded on AWS)."""
 BETWEEN = len(", ")
+VALUES = b', "values": "'
+"""Precedes all values, which end the reply: in base64, one after the other, as the outcomes tell their sizes."""
 
 FINAL = frozenset({"ok", "error", "unpicklable"})
 """Statuses worth storing: after any other, the task is rerun, and the first stored outcome stays."""
@@ -45,16 +47,15 @@ class Reply:
         self._store = store
         self._alarm = alarm
         self.outcomes: list[dict[str, Any]] = []
-        self._room = LIMIT - SEAL - len(dumps({**head, "waited": 99999.999, "outcomes": []}))
+        self._room = LIMIT - SEAL - len(VALUES) - len(dumps({**head, "waited": 99999.999, "outcomes": []}))
         self._full = self._room
 
     def add(self, outcome: dict[str, Any]) -> bool:
         """Add a task's outcome; return False if there is hardly room for another one like it."""
         room = self._room - (BETWEEN if self.outcomes else 0)
         fitted, used = self._fit(outcome, room)
-        if self._store is not None and self._is_to_be_kept(fitted, self._store):
-            fitted = self._keep(fitted, self._store)
-            used = _length(fitted)
+        if self._store is not None and self._is_to_be_kept(fitted, self._store) and self._keep(fitted, self._store):
+            fitted, used = _sized({**_without(fitted, fitted["status"]), "kept": True})
         self.outcomes.append(fitted)
         self._room = room - used
         # The client resends unanswered tasks; running them without room for their results would be pointless.
@@ -69,14 +70,14 @@ class Reply:
         return {**reply, **more} if len(dumps(more)) <= self._room else reply
 
     def _fit(self, outcome: dict[str, Any], room: int) -> tuple[dict[str, Any], int]:
-        """Return `outcome` as it goes into the reply (its value encoded, in the store, or omitted) and its length."""
+        """Return `outcome` as it goes into the reply (its value there, in the store, or omitted) and its length."""
         value = outcome.get("value")
         if not isinstance(value, bytes):
             used = _length(outcome)
             return (outcome, used) if used <= room else _sized(_without(outcome, "dropped"))
-        used = _length({**outcome, "value": ""}) + (len(value) + 2) // 3 * 4
+        used = _length({**outcome, "value": len(value)}) + (len(value) + 2) // 3 * 4
         if used <= room:
-            return {**outcome, "value": base64.b64encode(value).decode()}, used
+            return outcome, used
         alone = "too_large" if used > self._full else "dropped"
         if self._store is None:
             return _sized({**_without(outcome, alone), "size": used})
@@ -94,15 +95,28 @@ class Reply:
         now = monotonic()
         return store.detached or (outcome["status"] in FINAL and self._alarm.left() > SLACK and not _quiet_until > now)
 
-    def _keep(self, outcome: dict[str, Any], store: Store) -> dict[str, Any]:
-        """Store an expensive result; a detached job's results are read only from the store."""
+    def _keep(self, outcome: dict[str, Any], store: Store) -> bool:
+        """Store an expensive result; return whether it is only there, as a detached job's are."""
         global _quiet_until
         head = {name: self._head[name] for name in ("sandbox", "cold")}
+        if isinstance(value := outcome.get("value"), bytes):
+            head["value"] = b2a_base64(value, newline=False).decode()
         began = monotonic()
         kept = store.keep(outcome["id"], {**outcome, **head, "ended": time(), "memory_mb": _memory()})
         if not kept and monotonic() - began > CONNECT_TIMEOUT:
             _quiet_until = monotonic() + QUIET
-        return {**_without(outcome, outcome["status"]), "kept": True} if kept and store.detached else outcome
+        return kept and store.detached
+
+
+def encoded(reply: dict[str, Any]) -> list[bytes]:
+    """Return a reply's JSON in parts, without the brace that opens it."""
+    values: list[bytes] = []
+    for outcome in reply.get("outcomes", ()):
+        if isinstance(value := outcome.get("value"), bytes):
+            values.append(b2a_base64(value, newline=False))
+            outcome["value"] = len(value)
+    text = dumps(reply)[1:].encode()
+    return [text[:-1], VALUES, *values, b'"}'] if values else [text]
 
 
 def relieve(outcome: dict[str, Any], store: Store | None) -> dict[str, Any]:

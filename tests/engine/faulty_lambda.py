@@ -85,7 +85,7 @@ class FaultyLambda:
                 # A process that a thread has forked ends with the thread. One at a time, also of several such Lambdas,
                 # or the last one to leave would put back what another one had put there.
                 with ONE_AT_A_TIME, patch.object(handler, "run", here.run):
-                    reply = json.dumps(handler.handle(event, Context)).encode()
+                    reply = handler.handle(event, Context)
             outcome = Reply(reply, None, "", "id", InvocationReport(10.0, 10, 512, 90))
         with self._lock:
             self.in_flight -= 1

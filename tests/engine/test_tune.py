@@ -26,7 +26,7 @@ from lithops_magic.engine.tune.plan import MAX_COST, MEMORY, ROUNDS, affordable,
 from lithops_magic.engine.tune.tuning import Estimate, Measured, Size, Tuning
 from lithops_magic.errors import MisuseError, RemoteError
 from lithops_magic.worker import packing
-from lithops_magic.worker.seal import sealed
+from replies import sealed
 
 REGION = "us-east-1"
 SETTINGS = Settings(region=REGION, memory=1024, timeout=300, local=False)
@@ -99,7 +99,7 @@ class Simulated:
         value = base64.b64encode(packing.dumps(item)).decode()
         outcome = {"id": task["id"], "status": "ok", "started": 0.0, "seconds": seconds, "log": "", "value": value}
         answer = {"sandbox": "s", "cold": cold, "outcomes": [outcome]}
-        body = json.dumps(sealed(answer, bytes.fromhex(request["key"]), request["request"])).encode()
+        body = sealed(answer, bytes.fromhex(request["key"]), request["request"])
         return done(
             Reply(body, None, "", "r", InvocationReport(seconds * 1000, round(seconds * 1000), 0, self.model.needs))
         )

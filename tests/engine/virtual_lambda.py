@@ -27,7 +27,7 @@ from lithops_magic.engine.durable.null_journal import NullJournal
 from lithops_magic.engine.job.clock import Clock
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.wire.function import Function
-from lithops_magic.worker.seal import sealed
+from replies import sealed
 
 
 class VirtualClock(Clock):
@@ -282,7 +282,7 @@ def worker_reply(sent: Sent, seconds: float, says: dict[str, Any]) -> Reply:
     """What a worker answers, sealed."""
     reply = sealed({"sandbox": "one", "cold": False, **says}, sent.key, sent.name)
     report = InvocationReport(seconds * 1000, math.ceil(seconds * 1000), 512, 90)
-    return Reply(json.dumps(reply).encode(), None, "", "id", report)
+    return Reply(reply, None, "", "id", report)
 
 
 @dataclass

@@ -32,6 +32,7 @@ from lithops_magic.engine.wire.item import fragment
 from lithops_magic.engine.wire.reply import WorkerReply, decode, unpack, unpickle
 from lithops_magic.worker import capture, culprit, handler, packing, processes
 from lithops_magic.worker import reply as reply_limit
+from replies import opened
 
 
 class Context:
@@ -49,8 +50,7 @@ def raw(
 ) -> dict[str, Any]:
     blob = Function.pickle(function).place()
     request = json.loads(blob.request(fragment(i, item, blob.room) for i, item in enumerate(items)))
-    reply = handler.handle({**request, **changes}, Context(seconds))
-    return json.loads(json.dumps(reply))  # type: ignore[no-any-return]
+    return opened(handler.handle({**request, **changes}, Context(seconds)))
 
 
 def run(function: Callable[[Any], Any], items: Iterable[Any], *, seconds: float = 60) -> WorkerReply:

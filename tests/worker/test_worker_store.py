@@ -71,8 +71,7 @@ def place_of(objects: ObjectStore, name: str, *, after: float = 0.0, key: bytes 
 def invoke(function: Any, items: list[Any], place: Place) -> dict[str, Any]:
     requests = Function.pickle(function).place(place, len(items))
     fragments = [spilled_fragment(i, item, requests.room, place) for i, item in enumerate(items)]
-    reply: dict[str, Any] = handler.handle(json.loads(requests.request(fragments)), Context)
-    return reply
+    return opened(handler.handle(json.loads(requests.request(fragments)), Context))
 
 
 def kept(objects: ObjectStore, place: Place, task: int) -> dict[str, Any]:
@@ -243,13 +242,13 @@ def test_a_part_that_is_not_what_was_written_is_not_unpickled_and_one_that_is_go
     key = f"lithops-magic/objects/{name}"
     for damaged, status in ((piece[:-1] + b"?", "tampered"), (piece + b"?", "tampered"), (b"", "tampered")):
         objects.put(key, damaged)
-        outcome = handler.handle(event, Context)["outcomes"][0]
+        outcome = opened(handler.handle(event, Context))["outcomes"][0]
         assert (outcome["status"], "notebook wrote" in outcome["reason"]) == (status, True)
     objects.delete_prefix(key)
-    assert handler.handle(event, Context)["outcomes"][0]["status"] == "absent"
+    assert opened(handler.handle(event, Context))["outcomes"][0]["status"] == "absent"
     # The same process of the job finds it as soon as it is there again.
     Function.pickle(task).place(place, recheck=True)
-    assert loaded(handler.handle(event, Context)["outcomes"][0]) == data[0]
+    assert loaded(opened(handler.handle(event, Context))["outcomes"][0]) == data[0]
 
 
 def test_a_function_that_failed_to_load_is_loaded_from_what_was_written(objects: ObjectStore) -> None:
@@ -309,7 +308,7 @@ def test_items_and_functions_in_the_request_need_no_store() -> None:
     event = json.loads(requests.request([fragment(0, 1, requests.room)]))
     assert "store" not in event
     event["tasks"].append({"id": 1, "object": "k", "sha256": "0", "size": 1})
-    outcomes = handler.handle(event, Context)["outcomes"]
+    outcomes = opened(handler.handle(event, Context))["outcomes"]
     assert [outcome["status"] for outcome in outcomes] == ["ok", "store"]
 
 
@@ -323,6 +322,6 @@ def test_the_requests_settings_win_over_the_tasks_variables(
     monkeypatch.delenv("NEW_ONE", raising=False)
     region = os.environ["AWS_REGION"]
     store.forget()
-    assert handler.handle(event, Context)["outcomes"][0]["status"] == "ok"
+    assert opened(handler.handle(event, Context))["outcomes"][0]["status"] == "ok"
     assert packing.loads(base64.b64decode(kept(objects, place, 0)["value"])) == "nowhere"
     assert (os.environ["AWS_REGION"], "NEW_ONE" in os.environ) == (region, False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Outcome, Reply
 from lithops_magic.engine.dispatch.lanes import Flight
-from lithops_magic.engine.wire.reply import VerifiedReply, WorkerReply, decode, parse, read
+from lithops_magic.engine.wire.reply import VerifiedReply, WorkerReply, decode
 from lithops_magic.worker.seal import is_sealed
 
 UNAUTHENTICATED = (
@@ -60,12 +60,6 @@ class _NotSealed(Exception):
 def _worker(flight: Flight, reply: Reply, key: bytes) -> WorkerReply | None:
     if reply.function_error is not None:
         return None  # the platform has no key: its own reply can only say that the sandbox failed
-    if isinstance(reply, VerifiedReply):
-        return decode(reply.payload)
-    try:
-        fields = parse(reply.payload)
-    except ValueError:
-        raise _NotSealed from None
-    if not is_sealed(fields, key, flight.name):
+    if not isinstance(reply, VerifiedReply) and not is_sealed(reply.payload, key, flight.name):
         raise _NotSealed
-    return read(fields)
+    return decode(reply.payload)
