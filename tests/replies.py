@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from typing import Any
 
-from lithops_magic.engine.wire.reply import decode
 from lithops_magic.worker import seal
 
 
 def opened(reply: bytes) -> dict[str, Any]:
-    """The fields of a reply, each value with its outcome, as the wire format also allows."""
+    """The fields of a reply, each value in its outcome, as the wire format also allows."""
     fields: dict[str, Any] = json.loads(reply)
-    fields.pop("values", None)
-    if any(type(outcome.get("value")) is int for outcome in fields.get("outcomes", ())):
-        read = decode(reply).outcomes
-        for outcome in fields["outcomes"]:
-            if type(outcome.get("value")) is int:
-                outcome["value"] = b64encode(read[outcome["id"]].value).decode()
+    values = fields.pop("values", "")
+    for outcome in fields.get("outcomes", ()):
+        if type(size := outcome.get("value")) is int:
+            length = (size + 2) // 3 * 4
+            outcome["value"], values = values[:length], values[length:]
+    assert not values
     return fields
 
 

@@ -19,9 +19,9 @@ from .answer import answer
 from .archive import install_archives
 from .capture import Log
 from .channel import Channel
+from .environment import tidy
 from .fault import Fault
 from .process import Process, attend, live
-from .room import tidy
 from .store import Store, forget
 
 LOOK = 0.5

@@ -224,8 +224,8 @@ def altering(name: str, change: Callable[[dict[str, Any]], Any]) -> Play:
 
 
 def flip(reply: dict[str, Any]) -> dict[str, Any]:
-    value = base64.b64decode(reply["outcomes"][0]["value"])
-    reply["outcomes"][0]["value"] = base64.b64encode(value[:-2] + bytes([value[-2] ^ 1]) + value[-1:]).decode()
+    value = base64.b64decode(reply["values"])
+    reply["values"] = base64.b64encode(value[:-2] + bytes([value[-2] ^ 1]) + value[-1:]).decode()
     return reply
 
 

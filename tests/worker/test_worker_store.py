@@ -28,6 +28,7 @@ from lithops_magic.errors import AwsError
 from lithops_magic.worker import functions, handler, job, packing, store
 from lithops_magic.worker import reply as reply_module
 from localaws import LocalAws
+from replies import opened
 
 KEY = bytes(range(32))
 

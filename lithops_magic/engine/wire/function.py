@@ -23,7 +23,7 @@ from lithops_magic.engine.wire.style import drawing_style
 from lithops_magic.errors import PackageError, SerializationError
 from lithops_magic.worker.culprit import find
 
-PROTOCOL = 3
+PROTOCOL = 4
 REQUEST_LIMIT = 6_291_456
 """Maximum bytes of a synchronous Invoke request: AWS's quota, 6 MiB."""
 EVENT_LIMIT = 1_048_576
