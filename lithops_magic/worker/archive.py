@@ -15,7 +15,7 @@ import site
 import sys
 from typing import Any
 
-from .room import OURS
+from .environment import OURS
 from .store import CONNECT_TIMEOUT, DENIED, READ_TIMEOUT, TRIES, UNREACHABLE
 
 VARIABLE = "LITHOPS_MAGIC_ARCHIVES"
