@@ -14,6 +14,7 @@ from lithops_magic.aws.invoke.outcomes import Ambiguous, Reply
 from lithops_magic.aws.invoke.report import InvocationReport
 from lithops_magic.engine.durable import records
 from lithops_magic.engine.wire.item import Prepared
+from lithops_magic.engine.wire.reply import inlined
 from lithops_magic.errors import JobInterrupted
 from lithops_magic.worker import packing
 
@@ -242,7 +243,7 @@ def _worker(outcome: Reply | Ambiguous) -> dict[str, Any] | None:
     if isinstance(outcome, Ambiguous) or outcome.function_error is not None:
         return None
     try:
-        worker = json.loads(outcome.payload)
+        worker = inlined(outcome.payload)
     except ValueError:
         return None
     return worker if isinstance(worker, dict) and worker.get("outcomes") else None

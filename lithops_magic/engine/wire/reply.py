@@ -81,11 +81,40 @@ class _Values:
 
     def take(self, size: int) -> bytes:
         """Return the next value, which has that many bytes."""
-        length = (size + 2) // 3 * 4
-        value, self.left = a2b_base64(self.left[:length]), self.left[length:]
+        value = a2b_base64(self.encoded(size))
         if len(value) != size:
             raise ValueError(f"a value of {size} bytes has {len(value)}")
         return value
+
+    def encoded(self, size: int) -> memoryview:
+        """Return the next value in base64."""
+        length = (size + 2) // 3 * 4
+        found, self.left = self.left[:length], self.left[length:]
+        return found
+
+
+def _parse(payload: bytes) -> tuple[Any, _Values]:
+    """Return a reply's JSON without the values, and these."""
+    end = len(payload) - len(_END)
+    start = payload.rfind(b'"', 0, end) + 1
+    if payload[end:] == _END and payload.endswith(VALUES, 0, start):
+        return json.loads(payload[: start - len(VALUES)] + b"}"), _Values(memoryview(payload)[start:end])
+    return json.loads(payload), _Values(memoryview(b""))
+
+
+def inlined(payload: bytes) -> Any:
+    """Return a reply's JSON with each value in its outcome, as `decode` reads it, too: so outcomes can be regrouped.
+
+    Raises
+    ------
+    ValueError
+        It is not JSON.
+    """
+    reply, values = _parse(payload)
+    for outcome in reply.get("outcomes", ()) if isinstance(reply, dict) else ():
+        if type(size := outcome.get("value")) is int:
+            outcome["value"] = str(values.encoded(size), "ascii")
+    return reply
 
 
 def decode(payload: bytes) -> WorkerReply:
@@ -96,14 +125,8 @@ def decode(payload: bytes) -> WorkerReply:
     ValueError
         It is not a worker's reply.
     """
-    end = len(payload) - len(_END)
-    start = payload.rfind(b'"', 0, end) + 1
-    if payload[end:] == _END and payload.endswith(VALUES, 0, start):
-        head, values = payload[: start - len(VALUES)] + b"}", _Values(memoryview(payload)[start:end])
-    else:
-        head, values = payload, _Values(memoryview(b""))
     try:
-        reply = json.loads(head)
+        reply, values = _parse(payload)
         outcomes = {_int(outcome["id"]): _outcome(outcome, values) for outcome in reply.get("outcomes", ())}
         if values.left:
             raise ValueError("it has values of no task")
