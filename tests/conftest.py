@@ -16,13 +16,12 @@ import tempfile
 import zipfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from botocore.loaders import JSONFileLoader
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
+from lithops_magic.local.front.quick_start import parse_models_once
 from localaws import FOREIGN, LocalAws, local_command
 from thorough import share
 
@@ -147,18 +146,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def models_parsed_once() -> Iterator[None]:
+def models_parsed_once() -> None:
     """Parse each of botocore's service models once; it does so once for every session, 0.1 s and more for EC2's."""
-    load, parsed = JSONFileLoader.load_file, {}
-
-    def load_once(loader: JSONFileLoader, path: str) -> Any:
-        if path not in parsed:
-            parsed[path] = load(loader, path)
-        return parsed[path]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(JSONFileLoader, "load_file", load_once)
-        yield
+    parse_models_once()
 
 
 def started(folder: Path) -> LocalAws:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
+from botocore.loaders import JSONFileLoader
 
+from lithops_magic.local.front.quick_start import collecting_later, parse_models_once
 from localaws import local_command
 
 ROLE = "lithops-magic-local"
@@ -49,3 +53,25 @@ def test_a_first_function_runs_under_a_role_that_is_there_already(tmp_path: Path
             functions.update_function_configuration(FunctionName="first", Role=role["Arn"])
     finally:
         local_command(folder, "stop")
+
+
+def test_sessions_share_the_models_that_were_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = JSONFileLoader.load_file
+    parsed: list[str] = []
+
+    def noted(loader: JSONFileLoader, path: str) -> Any:
+        parsed.append(path)
+        return read(loader, path)
+
+    monkeypatch.setattr(JSONFileLoader, "load_file", noted)
+    parse_models_once()
+    models = [boto3.Session().client(name, "eu-west-1").meta.service_model for name in ("efs", "ec2", "efs")]
+    assert models[0].operation_names == models[2].operation_names != models[1].operation_names
+    assert parsed
+    assert len(parsed) == len(set(parsed))
+
+
+def test_garbage_is_collected_again_after_a_slow_call() -> None:
+    with collecting_later():
+        assert not gc.isenabled()
+    assert gc.isenabled()

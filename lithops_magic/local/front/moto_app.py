@@ -18,6 +18,7 @@ from a2wsgi import WSGIMiddleware
 from lithops_magic.local.front.door import Receive, Scope, Send
 from lithops_magic.local.front.journal import Journal, WsgiApp
 from lithops_magic.local.front.managed_policies import defer_policies
+from lithops_magic.local.front.quick_start import collecting_later, parse_models_once
 from lithops_magic.local.names import LOCAL_ROLE
 
 THREADS = 32
@@ -27,7 +28,7 @@ _FIRST_CALLS = {"iam": "ListRoles", "sts": "GetCallerIdentity"}
 """Calls made at start-up: all a first job needs, and together a tenth of a second."""
 
 _SLOW_FIRST_CALLS = {"iam": "ListPolicies", "ec2": "DescribeSubnets"}
-"""Calls that take moto more than a second the first time, during which it can do nothing else."""
+"""Calls that take moto nearly half a second the first time, during which it can do nothing else."""
 
 _VERSIONS = {"iam": "2010-05-08", "sts": "2011-06-15", "ec2": "2016-11-15"}
 """Of the query API of each service."""
@@ -43,6 +44,7 @@ def _moto() -> WsgiApp:
 
     default_user_config["iam"]["load_aws_managed_policies"] = True
     defer_policies()
+    parse_models_once()
     app: WsgiApp = DomainDispatcherApplication(create_backend_app)
     return app
 
@@ -178,7 +180,8 @@ def _seed(text: str) -> None:
 
 def _call(*rounds: dict[str, str]) -> None:
     for service, action in (call for actions in rounds for call in actions.items()):
-        status, _ = _post(_moto(), service, {"Action": action})
+        with collecting_later():
+            status, _ = _post(_moto(), service, {"Action": action})
         if status != 200:
             logging.warning("moto's first call of %s answered %s", service, status)
 
