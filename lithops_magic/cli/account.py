@@ -78,6 +78,8 @@ def _create_role(options: argparse.Namespace) -> int:
     from lithops_magic.aws.access import connect_unfinished
     from lithops_magic.aws.iam.create_role import create_role
 
+    if options.name is not None and not re.fullmatch(r"[\w+=,.@-]{1,64}", options.name, re.ASCII):
+        raise ConfigError(f"--name must be 1 to 64 letters, digits and +=,.@_-, not {options.name!r}.")
     settings = chosen_settings(options)
     cloud = connect_unfinished(settings, _note)
     buckets = {"readable": _buckets(options.bucket), "writable": _buckets(options.writable_bucket)}

@@ -27,8 +27,7 @@ def register(commands: Any) -> None:
     add_common(verify)
     verify.add_argument(
         "--max-cost",
-        type=float,
-        default=MAX_COST,
+        default=str(MAX_COST),
         metavar="USD",
         help=f"start no further check once this is spent (default: {MAX_COST})",
     )
@@ -42,22 +41,38 @@ def register(commands: Any) -> None:
     verify.set_defaults(run=_verify)
 
 
+def _amount(text: str) -> float:
+    """Parse an amount of money.
+
+    Raises
+    ------
+    ConfigError
+        It is none.
+    """
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = 0
+    if not 0 < amount < float("inf"):
+        raise ConfigError(f"--max-cost must be an amount of US dollars above 0, not {text}.")
+    return amount
+
+
 def _verify(options: argparse.Namespace) -> int:
     from lithops_magic.aws.session import Cloud
     from lithops_magic.verify import CHECKS, Report, verify
 
-    if not 0 < options.max_cost < float("inf"):
-        raise ConfigError(f"--max-cost must be an amount above 0, not {options.max_cost:g}.")
+    max_cost = _amount(options.max_cost)
     settings = chosen_settings(options)
     if not (working_folder() / options.report).parent.is_dir() or options.report.is_dir():
         raise ConfigError(f"The report cannot be written to {options.report}: give a file in a folder that exists.")
     where = Cloud.connect(settings).describe()
-    print(f"Verifying {where}: {len(CHECKS)} checks, at most ${options.max_cost:g}; everything they create is deleted.")
+    print(f"Verifying {where}: {len(CHECKS)} checks, at most ${max_cost:g}; everything they create is deleted.")
     # Schedulers end a job with SIGTERM, which must not leave anything behind, either.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     findings: list[Finding] = []
     try:
-        with closing(verify(settings, options.max_cost, lambda _: None)) as checks:
+        with closing(verify(settings, max_cost, lambda _: None)) as checks:
             for finding in checks:
                 findings.append(finding)
                 print(_line(finding), flush=True)

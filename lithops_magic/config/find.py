@@ -137,7 +137,8 @@ def interpret(document: Document, *, local: bool | None = None) -> Settings:
         # An account's roles, networks and credentials do not exist on the local AWS.
         unused = [name for name in OF_AN_ACCOUNT if values.pop(name, None) is not None]
         if unused:
-            notes.insert(0, f"On the local AWS, {document.name}'s {', '.join(unused)} are not used.")
+            verb = "is" if len(unused) == 1 else "are"
+            notes.insert(0, f"On the local AWS, {document.name}'s {', '.join(unused)} {verb} not used.")
     if decided and local is None and stated is None:
         notes.insert(0, _why_local(document))
     return Settings(**values, local=decided, source=document.name, notes=tuple(notes), unread=unread)

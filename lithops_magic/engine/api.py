@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lithops_magic import data, user_code
 from lithops_magic.aws import local_server
+from lithops_magic.engine.arguments import check_call, zipped
 from lithops_magic.engine.job.task import R
 from lithops_magic.engine.options import KEEP_AFTER, NAMES, Callback, MapOptions
 from lithops_magic.engine.result import script
-from lithops_magic.engine.text.short_repr import short_repr
 from lithops_magic.errors import MisuseError
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ def map(
     __tracebackhide__ = True
     given = vars()
     script.install()
-    _check_call(function, reduce, iterables)
+    check_call(function, iterables, reduce=reduce, settings=settings, background=background, progress=progress)
     options = MapOptions(**{name: given[name] for name in OPTIONS})
     if len(iterables) > 1:
         if starmap:
@@ -273,29 +273,3 @@ def map(
 
 OPTIONS = tuple(name for name in NAMES if name not in ("label", "about"))
 """The options of `map`."""
-
-
-def _check_call(function: Any, reduce: Any, iterables: Sequence[Any]) -> None:
-    """Reject arguments that are clearly wrong.
-
-    Raises
-    ------
-    MisuseError
-        An argument is wrong.
-    """
-    for name, value in (("function", function), *([("reduce", reduce)] if reduce is not None else [])):
-        if not callable(value):
-            raise MisuseError(f"map: {name} must be callable, not {short_repr(value)}")
-    if not iterables:
-        raise MisuseError("map: there is nothing to map over: map(function, items)")
-
-
-def zipped(iterables: Sequence[Iterable[Any]]) -> Iterable[Any]:
-    """Return the sequence to map over: the items, or tuples of several iterables up to the end of the shortest."""
-    if len(iterables) == 1:
-        return iterables[0]
-    from lithops_magic.engine.dispatch.items import Items
-
-    parts = [Items(each) for each in iterables]
-    together = zip(*[part.iterator for part in parts], strict=False)
-    return list(together) if all(part.complete for part in parts) else together

@@ -164,7 +164,8 @@ def _above(low: float, wanted: str, *, also: bool = False) -> Callable[[str, Any
     return check
 
 
-def _flag(name: str, value: Any) -> bool:
+def flag(name: str, value: Any) -> bool:
+    """Return a switch, or raise MisuseError."""
     # NumPy's bool is not a subclass of Python's.
     if type(value).__name__ not in ("bool", "bool_"):
         raise _wrong(name, "True or False", value)
@@ -219,7 +220,9 @@ def _pairs(name: str, value: Any) -> tuple[tuple[str, str], ...]:
     except (TypeError, ValueError):
         raise _wrong(name, wanted, value) from None
     for key, text in pairs:
-        if not isinstance(key, str) or not key or "=" in key or not isinstance(text, str):
+        texts = isinstance(key, str) and isinstance(text, str)
+        # No process can have such a variable.
+        if not texts or not key or "=" in key or "\0" in key + text:
             # Name the key, not the value, which may be secret.
             raise MisuseError(f"{name} must be {wanted}, all of them strings: look at {key!r}")
     return pairs
@@ -264,20 +267,20 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "chunksize": _whole(limits.COUNT),
     "workers": _whole(limits.COUNT),
     "retries": _whole(limits.RETRIES),
-    "retry_errors": _flag,
+    "retry_errors": flag,
     "retry_memory": _above(1, "a factor above 1, such as 2"),
-    "backups": _flag,
+    "backups": flag,
     "max_cost": _above(0, "an amount of US dollars above 0"),
-    "detach": _flag,
+    "detach": flag,
     "keep_after": _above(0, "seconds, at least 0", also=True),
     "errors": _one_of("raise", "keep"),
-    "locals": _flag,
+    "locals": flag,
     "cache": _lifetime,
     "reduce_by": _attribute,
     "to_s3": data.checked,
     "packages": _texts,
     "files": _paths,
-    "starmap": _flag,
+    "starmap": flag,
     "callbacks": _callables,
     "label": _text,
     "about": _text,

@@ -154,7 +154,13 @@ WRONG = [
     ({"env": {"A=B": "sesame"}}, "env must be names and values"),
     ({"packages": 3}, "packages must be"),
     ({"packages": [1]}, "packages must be"),
+    ({"env": {"A\0": "sesame"}}, "env must be names and values"),
+    ({"env": {"A": "sesame\0"}}, "env must be names and values"),
     ({"callbacks": "print"}, "callbacks must be"),
+    ({"settings": {"memory": 512, "secret": "sesame"}}, "map: settings must be what lithops_magic.config.load()"),
+    ({"settings": "lithops.yaml"}, "map: settings must be"),
+    ({"background": "no"}, "background must be True or False"),
+    ({"progress": 1}, "progress must be True or False"),
 ]
 
 

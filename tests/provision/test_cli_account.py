@@ -40,6 +40,14 @@ def test_role_create_prints_the_arn_and_what_to_write(
     assert capsys.readouterr() == (f"{arn}\n", "")
 
 
+@pytest.mark.parametrize("name", ["a b", "", "role/x", "é", "x" * 65])
+def test_a_name_that_no_role_can_have_is_one_line(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert main(["role", "create", f"--name={name}", "--local"]) == 1
+    assert capsys.readouterr().err == (
+        f"lithops-magic: --name must be 1 to 64 letters, digits and +=,.@_-, not {name!r}.\n"
+    )
+
+
 def test_role_create_lets_tasks_read_and_write_buckets_of_the_users_own(
     capsys: pytest.CaptureFixture[str], configuration: Path, local_aws: Any, namespace: str
 ) -> None:

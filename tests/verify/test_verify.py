@@ -95,10 +95,10 @@ def test_the_budget_bounds_it(local_aws: LocalAws, project: Path, capsys: pytest
     assert made(local_aws) == []
 
 
-@pytest.mark.parametrize("amount", ["0", "-1", "inf", "nan"])
+@pytest.mark.parametrize("amount", ["0", "-1", "inf", "nan", "$1", ""])
 def test_a_budget_must_be_one(project: Path, capsys: pytest.CaptureFixture[str], amount: str) -> None:
     assert main(["verify", f"--max-cost={amount}"]) == 1
-    assert "--max-cost must be an amount above 0" in capsys.readouterr().err
+    assert "--max-cost must be an amount of US dollars above 0" in capsys.readouterr().err
 
 
 def test_a_report_that_cannot_be_written_is_said_first(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

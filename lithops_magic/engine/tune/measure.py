@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.engine import api
+from lithops_magic.engine.arguments import zipped
 from lithops_magic.engine.dispatch.items import Items
 from lithops_magic.engine.options import MapOptions, check_names
 from lithops_magic.engine.result.map_result import MapResult
@@ -64,7 +65,7 @@ def tune(
     if len(iterables) > 1:
         options["starmap"] = True
     chosen = MapOptions(**options, max_cost=max_cost)
-    return measure(function, api.zipped(iterables), options=chosen, settings=settings or config.load())
+    return measure(function, zipped(iterables), options=chosen, settings=settings or config.load())
 
 
 def measure(

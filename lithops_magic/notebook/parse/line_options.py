@@ -35,16 +35,18 @@ def split_options(line: str, known: Iterable[Option] = MAP, names: Names = None)
     line, _ = bare(line)
     flags = by_flag(known)
     pieces: list[str] = []
+    after: list[str] = []
     read: list[tuple[Option, object]] = []
-    position = 0
+    position, used = 0, ""
     while True:
         found = _next_flag(line, position, flags, names or {})
         piece = trim(line[position : found.start() if found else len(line)])
         if piece:
             pieces.append(piece)
+            after.append(used)
         if found is None:
             break
-        option = flags[found.group()]
+        option, used = flags[found.group()], found.group()
         value, position = _read_value(option, found.group(), line, found.end(), flags, names)
         read.append((option, value))
         while option.several and (word := _next_word(line, position, flags, files_only=not pieces)):
@@ -54,8 +56,18 @@ def split_options(line: str, known: Iterable[Option] = MAP, names: Names = None)
         for piece in pieces:
             if FLAG.match(piece):
                 refuse_unknown_flag(piece, flags)
-        raise UsageError(f"options go before or after the expression, not inside it: `{pieces[0]}` … `{pieces[1]}`")
+        raise UsageError(_misplaced(pieces, after[1], flags[after[1]]))
     return (pieces[0] if pieces else ""), collect(read)
+
+
+def _misplaced(pieces: list[str], flag: str, option: Option) -> str:
+    """Explain Python on both sides of an option, which may be what was meant as that option's value."""
+    what = f"options go before or after the expression, not inside it: `{pieces[0]}` … `{pieces[1]}`"
+    if " " in pieces[1]:
+        return what
+    if option.bare is not None:
+        return f"{flag} must be {option.legal}, not `{pieces[1]}`"
+    return f"{what}; {flag} takes no value" if option.metavar is None else what
 
 
 def options_only(line: str, known: Iterable[Option], name: str, names: Names = None) -> Options:

@@ -30,7 +30,7 @@ def whole(allowed: Range) -> Callable[[str], int]:
     return parse
 
 
-ABOVE = {"retry_memory": (1, "a factor above 1, such as 2x"), "max_cost": (0, "an amount of US dollars")}
+ABOVE = {"retry_memory": (1, "a factor above 1, such as 2x"), "max_cost": (0, "an amount of US dollars above 0")}
 """Exclusive lower bounds of some numbers, and how they are worded."""
 
 
