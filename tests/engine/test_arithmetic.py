@@ -455,19 +455,25 @@ def test_speed_up_is_work_of_this_session_over_its_time() -> None:
 def test_a_bill_is_shared_out_by_duration() -> None:
     report = InvocationReport(duration_ms=4000.0, billed_ms=4200, memory_mb=1024, max_memory_mb=77, init_ms=200.0)
     outcomes = {3: Outcome("ok", started=50.5, seconds=3.0), 4: Outcome("ok", started=53.5, seconds=1.0)}
-    bill = Bill.of(Reply(b"", None, "", "r", report), WorkerReply("box", True, outcomes), ENDPOINT)
+    bill = Bill.of(Reply(b"", None, "", "r", report), WorkerReply("box", True, outcomes), ENDPOINT, 2)
     assert bill.event == ev.Invoked(4.0, 4200.0, pytest.approx(0.042), 0.001, True, 77, 4.0)
     assert bill.charge(3, 40.0) == Charge(3.0, pytest.approx(3150.0), 10.5, True, "box", 77)
     assert bill.charge(4, 40.0) == Charge(1.0, pytest.approx(1050.0), 13.5, True, "box", 77)
+    # $0.042 of time by duration, and the $0.001 of the request in equal parts.
+    assert (bill.cost(3), bill.cost(4)) == pytest.approx((0.0315 + 0.0005, 0.0105 + 0.0005))
 
 
 def test_a_worker_knows_better_than_the_report() -> None:
     report = InvocationReport(duration_ms=9000.0, billed_ms=9000, memory_mb=1024, max_memory_mb=77, init_ms=200.0)
-    bill = Bill.of(Reply(b"", None, "", "r", report), WorkerReply("box", False, {3: Outcome("ok", 0.0, 1.0)}), ENDPOINT)
+    bill = Bill.of(
+        Reply(b"", None, "", "r", report), WorkerReply("box", False, {3: Outcome("ok", 0.0, 1.0)}), ENDPOINT, 1
+    )
     assert (bill.event.task_seconds, bill.event.cold) == (1.0, False)
-    # Tasks that took no time share nothing, and divide nothing by zero.
-    idle = Bill.of(Reply(b"", None, "", "r", report), WorkerReply("box", True, {3: Outcome("ok", 50.0, 0.0)}), ENDPOINT)
-    assert idle.charge(3, 40.0) == Charge(0.0, 0.0, 10.0, True, "box", 77)
+    # Tasks that took no time share equally, and divide nothing by zero.
+    outcomes = {3: Outcome("ok", 50.0, 0.0), 4: Outcome("ok", 50.0, 0.0)}
+    idle = Bill.of(Reply(b"", None, "", "r", report), WorkerReply("box", True, outcomes), ENDPOINT, 2)
+    assert idle.charge(3, 40.0) == idle.charge(4, 40.0) == Charge(0.0, 4500.0, 10.0, True, "box", 77)
+    assert idle.cost(3) == pytest.approx(0.0455)
 
 
 def test_waiting_for_a_cpu_is_no_work() -> None:
@@ -475,7 +481,7 @@ def test_waiting_for_a_cpu_is_no_work() -> None:
     local = replace(ENDPOINT, local=True)
 
     def serial(reply: Reply, waited: float | None, endpoint: Endpoint) -> float:
-        return Bill.of(reply, WorkerReply("box", True, outcomes, waited=waited), endpoint).event.serial_seconds
+        return Bill.of(reply, WorkerReply("box", True, outcomes, waited=waited), endpoint, 2).event.serial_seconds
 
     told = Reply(b"", None, "", "r", None)
     assert serial(told, 2.5, local) == serial(told, 2.5, ENDPOINT) == 1.5
@@ -489,11 +495,16 @@ def test_waiting_for_a_cpu_is_no_work() -> None:
 
 def test_an_invocation_whose_worker_could_not_answer_costs_what_the_report_says() -> None:
     report = InvocationReport(duration_ms=2500.0, billed_ms=2501, memory_mb=1024, max_memory_mb=1024)
-    bill = Bill.of(Reply(b"", "Unhandled", "", "r", report), None, ENDPOINT)
+    bill = Bill.of(Reply(b"", "Unhandled", "", "r", report), None, ENDPOINT, 1)
     assert bill.event == ev.Invoked(2.5, 2501.0, pytest.approx(0.02501), 0.001, False, 1024)
     # Its one task is charged with all of it, from the job's start for want of better knowledge.
     assert bill.charge(0, 40.0) == Charge(2.5, 2501.0, 0.0, False, "", 1024)
-    nothing = Bill.of(Reply(b"", "Unhandled", "", "r", None), None, ENDPOINT)
+    assert bill.cost(0) == pytest.approx(0.02501 + 0.001)
+    # Several tasks share it: none of them is charged with all of it.
+    chunk = Bill.of(Reply(b"", "Unhandled", "", "r", report), None, ENDPOINT, 4)
+    assert chunk.charge(2, 40.0) == Charge(2.5, 625.25, 0.0, False, "", 1024)
+    assert chunk.cost(2) == pytest.approx((0.02501 + 0.001) / 4)
+    nothing = Bill.of(Reply(b"", "Unhandled", "", "r", None), None, ENDPOINT, 1)
     assert nothing.event == ev.Invoked(0.0, 0.0, 0.0, 0.001, False, 0)
 
 

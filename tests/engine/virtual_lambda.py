@@ -68,6 +68,10 @@ class VirtualClock(Clock):
         return not self._events or self._events[0][0] > end
 
 
+class Forever(BaseException):
+    """Something is waited for that never happens."""
+
+
 class VirtualQueue:
     """A queue on which waiting lets virtual time pass."""
 
@@ -82,7 +86,8 @@ class VirtualQueue:
         end = math.inf if timeout is None else self._clock.now() + timeout
         while not self._messages:
             if self._clock.idle_until(end):
-                assert end < math.inf, "it waits for ever"
+                if end == math.inf:
+                    raise Forever
                 self._clock.pass_until(end)
                 raise queue.Empty
             self._clock.step()
@@ -121,7 +126,7 @@ def works(sent: Sent, seconds: float = 1.0, value: str = "", **more: Any) -> tup
 
 def done(sent: Sent, task: int, seconds: float = 1.0) -> dict[str, Any]:
     """The outcome of a task that returns its item."""
-    value = sent.fragments[task]["data"]
+    value = sent.fragments[task].get("data", "gAVOLg==")  # None, where the item is in S3
     return {"id": task, "status": "ok", "value": value, "started": 0.0, "seconds": seconds, "log": ""}
 
 
@@ -158,6 +163,7 @@ class VirtualLambda:
             reused=False,
             price=lambda billed_ms: billed_ms * 1e-6,
             request_price=1e-3,
+            patience=3600.0,
         )
         self.endpoint = replace(self.endpoint, **endpoint)
 

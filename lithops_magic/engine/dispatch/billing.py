@@ -20,11 +20,13 @@ class Bill:
     event: Invoked
     sandbox: str
     runs: dict[int, tuple[float, float]]
-    """Start (the sandbox's wall clock) and duration of each task that ran, by index."""
+    """Start (the sandbox's wall clock) and duration of each task that ran, by index; empty if that is unknown."""
+    tasks: int
+    """Number of tasks that share it."""
 
     @classmethod
-    def of(cls, reply: Reply, worker: WorkerReply | None, endpoint: Endpoint) -> Bill:
-        """Compute the bill of an executed invocation, whether or not the worker replied."""
+    def of(cls, reply: Reply, worker: WorkerReply | None, endpoint: Endpoint, tasks: int) -> Bill:
+        """Compute the bill of an executed invocation of `tasks` tasks, whether or not the worker replied."""
         report = reply.report
         billed = float(report.billed_ms) if report else 0.0
         outcomes = worker.outcomes if worker else {}
@@ -39,27 +41,28 @@ class Bill:
             cold=worker.cold if worker else report is not None and report.init_ms is not None,
             max_memory_mb=report.max_memory_mb if report else 0,
         )
-        return cls(event, worker.sandbox if worker else "", runs)
+        return cls(event, worker.sandbox if worker else "", runs, len(runs) or tasks)
 
     def cost(self, index: int) -> float:
         """Return the cost of one task in USD: its share of the invocation's cost, by duration."""
-        total, tasks = self.event.task_seconds, max(1, len(self.runs))
-        share = self.runs[index][1] / total if total and index in self.runs else 1 / tasks
-        return self.event.cost * share + self.event.request_cost / tasks
+        return self.event.cost * self._share(index) + self.event.request_cost / self.tasks
 
     def charge(self, index: int, began: float) -> Charge:
         """Return the charge of one task, for a job that started at `began` on the wall clock."""
-        total = self.event.task_seconds
-        started, seconds = self.runs.get(index, (began, total))
-        share = seconds / total if total else 0.0
+        started, seconds = self.runs.get(index, (began, self.event.task_seconds))
         return Charge(
             duration_s=seconds,
-            billed_ms=self.event.billed_ms * share,
+            billed_ms=self.event.billed_ms * self._share(index),
             started_s=started - began,
             cold=self.event.cold,
             sandbox=self.sandbox,
             max_memory_mb=self.event.max_memory_mb,
         )
+
+    def _share(self, index: int) -> float:
+        """Return a task's share by duration, or an equal one if no duration is known: shares add up to 1."""
+        total = self.event.task_seconds
+        return self.runs[index][1] / total if self.runs and total else 1 / self.tasks
 
 
 def _serial(reply: Reply, worker: WorkerReply | None, seconds: float, *, local: bool) -> float:

@@ -167,7 +167,8 @@ class Settlement:
         self, flight: Flight, outcome: Reply, worker: WorkerReply | None
     ) -> tuple[Bill, list[verdicts.Verdict], list[str]]:
         """Read a reply without changing anything: its cost, its meaning for each task, and notes for the user."""
-        bill, limits = Bill.of(outcome, worker, flight.endpoint), flight.endpoint.limits
+        limits = flight.endpoint.limits
+        bill = Bill.of(outcome, worker, flight.endpoint, len(flight.tasks))
         notes = list(self._versions.differences(worker, flight.endpoint.notes, flight.endpoint.differences))
         if worker is not None and worker.left and not self._left_is_told:
             self._left_is_told = True

@@ -1,0 +1,462 @@
+"""What becomes of tasks whose items, values or function are in S3, and of those whose values are cached there."""
+
+from __future__ import annotations
+
+import base64
+import random
+from typing import Any
+
+import pytest
+
+from lithops_magic.config import Settings
+from lithops_magic.engine import MapOptions
+from lithops_magic.engine.cache.keys import Keys
+from lithops_magic.engine.dispatch.items import Items, Source
+from lithops_magic.engine.dispatch.scheduler import Scheduler
+from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.wire.function import Function
+from lithops_magic.errors import AwsError, ItemError, ResultError, TamperedError, TaskLost
+from lithops_magic.worker import packing
+from virtual_lambda import Behaviour, Ran, Sent, VirtualLambda, done, prepared, ran, works
+from virtual_store import MemoryStore, in_virtual_time
+
+SECONDS = 3.0
+"""How long a transfer takes."""
+LARGE = random.Random(0).randbytes(5_000_000)
+"""In base64, more than an invocation can take."""
+NONE = "gAVOLg=="
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def service(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> VirtualLambda:
+    service = VirtualLambda(workers=2, store=store)
+    in_virtual_time(monkeypatch, service.clock, SECONDS)
+    return service
+
+
+def refers(task: int, reference: dict[str, Any]) -> Behaviour:
+    """The value of that task is in S3; the others return their items."""
+
+    def behave(sent: Sent) -> tuple[float, dict[str, Any]]:
+        seconds, reply = works(sent)
+        for outcome in reply["outcomes"]:
+            if outcome["id"] == task:
+                outcome |= {"value": reference, "log": "said\n"}
+        return seconds, reply
+
+    return behave
+
+
+def says_once(task: int, status: str, times: int = 1) -> Behaviour:
+    """The worker says that of a task the first time, or times."""
+
+    def behave(sent: Sent) -> tuple[float, dict[str, Any]]:
+        seconds, reply = works(sent, value=NONE)
+        for outcome, runs in zip(reply["outcomes"], sent.runs, strict=True):
+            if outcome["id"] == task and runs < times:
+                outcome |= {"status": status, "value": "", "reason": "it is not there"}
+        return seconds, reply
+
+    return behave
+
+
+def history(run: Ran) -> list[tuple[float, list[int]]]:
+    return list(zip(run.service.times, run.service.tasks, strict=True))
+
+
+def some(run: Ran, *names: str) -> tuple[int, ...]:
+    return tuple(getattr(run.job.snapshot(), name) for name in names)
+
+
+# Values
+
+
+def test_a_large_value_is_fetched_and_the_job_waits_for_it(service: VirtualLambda, store: MemoryStore) -> None:
+    service.behaviour = refers(1, store.value(packing.dumps("large")))
+    run = ran(service, range(4), chunksize=1)
+    assert run.values == [0, "large", 2, 3]
+    assert run.seconds == 1 + SECONDS  # it was fetched while the others ran
+    assert history(run) == [(0, [0]), (0, [1]), (1, [2]), (1, [3])]
+    assert some(run, "done", "retried", "running") == (4, 0, 0)
+    assert run.job.logs() == {1: "said\n"}
+    assert len(store.asked) == 1
+
+
+def test_of_a_value_that_is_being_fetched_there_is_no_copy(service: VirtualLambda, store: MemoryStore) -> None:
+    """A copy of it would run a task that has ended."""
+    late = refers(7, store.value(packing.dumps("large")))
+    service.behaviour = lambda sent: late(sent) if sent.tasks == [7] else works(sent)
+    run = ran(service, range(8), chunksize=1, backups=True)
+    assert (len(service.sent), run.values[7], run.seconds) == (8, "large", 4 + SECONDS)
+
+
+@pytest.mark.parametrize("copy_first", [True, False])
+def test_the_value_that_is_fetched_first_is_taken(service: VirtualLambda, store: MemoryStore, copy_first: bool) -> None:
+    """The copy of a straggler keeps its value in S3: while that is on its way, the straggler may end."""
+
+    def behave(sent: Sent) -> tuple[float, Any]:
+        if sent.tasks != [7]:
+            return works(sent)
+        if not sent.runs[0]:
+            return works(sent, 20.0 if copy_first else 6.0)
+        return refers(7, store.value(packing.dumps("copy")))(sent)
+
+    service.behaviour = behave
+    service.endpoint = service.endpoint.__class__(**{**_fields(service.endpoint), "workers": 4})
+    run = ran(service, range(8), chunksize=1, backups=True)
+    assert run.values[7] == ("copy" if copy_first else 7)
+    assert some(run, "done", "backups") == (8, 1)
+    # Sent at 1; the copy at 4.25, answered at 5.25, fetched at 8.25; the straggler at 7.
+    assert run.seconds == 8.25
+
+
+def _fields(endpoint: Any) -> dict[str, Any]:
+    return {name: getattr(endpoint, name) for name in endpoint.__slots__}
+
+
+def test_an_altered_value_is_not_unpickled_and_the_task_not_run_again(
+    service: VirtualLambda, store: MemoryStore
+) -> None:
+    reference = store.value(packing.dumps("large"))
+    store.objects[reference["object"]] = packing.dumps("forged")
+    service.behaviour = refers(1, reference)
+    run = ran(service, range(4), chunksize=1)
+    assert isinstance(run.job.failed[1], TamperedError)
+    assert run.errors == {1: "Task 1 (1): its result: it was altered"}
+    assert run.values == [0, None, 2, 3]
+    assert len(service.sent) == 4
+    assert run.job.logs() == {1: "said\n"}
+
+
+def test_a_value_that_is_gone_is_computed_again(service: VirtualLambda, store: MemoryStore) -> None:
+    gone = {**store.value(b"x"), "object": "values/gone"}
+    service.behaviour = lambda sent: refers(1, gone)(sent) if not sent.runs[0] else works(sent)
+    run = ran(service, range(2), chunksize=1)
+    assert run.values == [0, 1]
+    assert history(run) == [(0, [0]), (0, [1]), (1 + SECONDS, [1])]
+    assert some(run, "done", "retried") == (2, 1)
+
+
+def test_a_value_that_stays_away_is_a_lost_attempt_each_time(service: VirtualLambda, store: MemoryStore) -> None:
+    service.behaviour = refers(1, {**store.value(b"x"), "object": "values/gone"})
+    run = ran(service, range(2), chunksize=1, retries=1)
+    assert isinstance(run.job.failed[1], ResultError)
+    assert run.errors[1] == (
+        "Task 1 (1): its result could not be fetched from S3: there is no such object (attempt 2 of 2)"
+    )
+    assert run.job.logs() == {1: "said\n"}
+    assert [run.job.stats(i).attempts for i in range(2)] == [1, 2]
+
+
+def test_whatever_fetching_raises_is_a_lost_attempt(
+    service: VirtualLambda, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "get", lambda *_, **__: 1 / 0)
+    service.behaviour = refers(1, store.value(b"x"))
+    run = ran(service, range(2), chunksize=1, retries=0)
+    assert run.errors == {
+        1: "Task 1 (1): its result could not be fetched from S3: ZeroDivisionError('division by zero')"
+    }
+    assert run.values == [0, None]
+
+
+def test_what_cannot_be_unpickled_here_has_failed_for_good(service: VirtualLambda, store: MemoryStore) -> None:
+    service.behaviour = refers(1, store.value(packing.dumps(1)[:-1] + b"!"))
+    run = ran(service, range(2), chunksize=1)
+    assert run.errors[1].startswith("Task 1 (1): its result cannot be unpickled here: ")
+    assert len(service.sent) == 2
+
+
+def test_after_a_stop_values_that_are_on_their_way_still_arrive(service: VirtualLambda, store: MemoryStore) -> None:
+    service.behaviour = refers(1, store.value(packing.dumps("large")))
+    job, scheduler = prepared(service, range(9), chunksize=1)
+    service.clock.later(1.5, job.cancel)
+    scheduler.run()
+    run = Ran(job, service, 0)
+    # 0 to 3 were sent; those of 2 and 3 are answered after the stop.
+    assert run.values[:4] == [0, "large", 2, 3]
+    assert some(run, "done", "cancelled", "running") == (4, 5, 0)
+
+
+def test_a_value_that_is_lost_after_a_stop_is_not_computed_again(service: VirtualLambda, store: MemoryStore) -> None:
+    service.behaviour = refers(1, {**store.value(b"x"), "object": "values/gone"})
+    job, scheduler = prepared(service, range(2), chunksize=1)
+    service.clock.later(1.5, job.cancel)
+    scheduler.run()
+    assert len(service.sent) == 2
+    assert job.ledger.values == [0, None]
+    assert job.snapshot().running == 0
+
+
+# Items
+
+
+def test_a_large_item_is_uploaded_while_the_others_run(service: VirtualLambda, store: MemoryStore) -> None:
+    service.behaviour = lambda sent: works(sent, value=NONE)
+    run = ran(service, [0, LARGE, 2, 3], chunksize=1)
+    assert history(run) == [(0, [0]), (0, [2]), (1, [3]), (SECONDS, [1])]
+    fragment = service.sent[-1].fragments[1]
+    assert packing.loads(store.objects[fragment["object"]]) == LARGE
+    assert fragment["sha256"] == fragment["object"].removeprefix("once/")
+    assert some(run, "done", "retried") == (4, 0)
+
+
+def test_an_item_that_just_fits_is_not_uploaded(service: VirtualLambda, store: MemoryStore) -> None:
+    service.behaviour = lambda sent: works(sent, value=NONE)
+    run = ran(service, [LARGE[:4_500_000]], chunksize=1)
+    assert base64.b64decode(service.sent[0].fragments[0]["data"]) == packing.dumps(LARGE[:4_500_000])
+    assert (store.written, run.seconds) == ([], 1)
+
+
+def test_without_s3_a_large_item_fails_alone() -> None:
+    run = ran(VirtualLambda(lambda sent: works(sent, value=NONE), workers=2), [0, LARGE, 2], chunksize=1)
+    assert run.errors.keys() == {1}
+    assert isinstance(run.job.failed[1], ItemError)
+    assert "The item takes 6,666," in run.errors[1]
+    assert run.service.tasks == [[0], [2]]
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (AwsError("S3 says no"), "S3 says no"),
+        (ZeroDivisionError("x"), "it could not be sent: ZeroDivisionError('x')"),
+    ],
+)
+def test_an_item_that_cannot_be_uploaded_fails_alone(
+    service: VirtualLambda, store: MemoryStore, raised: BaseException, said: str
+) -> None:
+    store.refuses = raised
+    service.behaviour = lambda sent: works(sent, value=NONE)
+    run = ran(service, [0, LARGE, 2], chunksize=1)
+    assert isinstance(run.job.failed[1], ItemError)
+    assert run.errors[1].endswith(f": {said}")
+    assert run.service.tasks == [[0], [2]]
+    assert some(run, "done", "failed", "invocations") == (2, 1, 2)
+
+
+def test_an_item_that_is_uploaded_after_a_stop_is_not_sent(service: VirtualLambda) -> None:
+    service.behaviour = lambda sent: works(sent, value=NONE)
+    job, scheduler = prepared(service, [0, LARGE], chunksize=1)
+    service.clock.later(2.0, job.cancel)
+    scheduler.run()
+    assert service.tasks == [[0]]
+    assert some(Ran(job, service, 0), "done", "cancelled", "running") == (1, 1, 0)
+
+
+def test_what_a_sandbox_does_not_find_is_uploaded_again_and_the_task_sent_again(
+    service: VirtualLambda, store: MemoryStore
+) -> None:
+    service.behaviour = says_once(1, "absent")
+    job, scheduler = prepared(service, [0, LARGE], chunksize=1)
+    # Somebody deletes it while it is in flight.
+    service.clock.later(SECONDS + 0.5, store.objects.clear)
+    scheduler.run()
+    run = Ran(job, service, 0)
+    assert history(run) == [(0, [0]), (SECONDS, [1]), (SECONDS + 1 + SECONDS, [1])]
+    assert some(run, "done", "retried") == (2, 1)
+    assert packing.loads(store.objects[service.sent[-1].fragments[1]["object"]]) == LARGE
+    assert [run.job.stats(i).attempts for i in range(2)] == [1, 2]
+
+
+@pytest.mark.parametrize(("retries", "sent"), [(0, 2), (1, 2), (3, 4)])
+def test_what_is_never_found_is_uploaded_again_as_often_as_a_task_may_be_tried(
+    service: VirtualLambda, retries: int, sent: int
+) -> None:
+    """Once even where nothing may run twice: it did not run."""
+    service.behaviour = says_once(1, "absent", times=99)
+    run = ran(service, range(2), chunksize=1, retries=retries)
+    assert service.tasks.count([1]) == sent
+    assert isinstance(run.job.failed[1], TaskLost)
+    assert "it is not there" in run.errors[1]
+    assert run.values == [None, None]
+    assert some(run, "done", "failed", "retried") == (1, 1, sent - 1)
+
+
+def test_a_copy_that_does_not_find_its_item_is_no_news_while_the_straggler_may_end(service: VirtualLambda) -> None:
+    def behave(sent: Sent) -> tuple[float, Any]:
+        if sent.tasks == [7]:
+            return works(sent, 9.0, NONE) if not sent.runs[0] else says_once(7, "absent", times=99)(sent)
+        return works(sent, value=NONE)
+
+    service.behaviour = behave
+    run = ran(service, range(8), chunksize=1, backups=True)
+    assert some(run, "done", "failed", "retried") == (8, 0, 0)
+    assert run.seconds == 12  # it was sent at 3
+
+
+# The function
+
+
+def test_a_large_function_is_uploaded_once_and_every_request_refers_to_it(
+    service: VirtualLambda, store: MemoryStore
+) -> None:
+    job = Job(MapOptions(chunksize=1), str, 2, abs, range(2), service.clock)
+    phases: list[str] = []
+    publish = job.publish
+
+    def listen(event: Any) -> None:
+        if type(event).__name__ == "Phase":
+            phases.append(event.text)
+        publish(event)
+
+    job.publish = listen  # type: ignore[method-assign]
+    data = random.Random(1).randbytes(3_000_000)
+
+    def function(x: int) -> int:
+        return x + len(data)
+
+    Scheduler(job, Function.pickle(function), Source(Items(range(2))), service).run()
+    assert job.ledger.values == [0, 1]
+    assert phases[:2] == ["connecting", ""]
+    assert phases[2].startswith("Uploading the function, ")
+    assert phases[-1] == ""
+    assert sum(map(len, store.objects.values())) >= 3_000_000
+    assert len(store.written) == len(set(store.written))
+
+
+# The cache
+
+
+class Cache:
+    """Jobs over the same function and the same objects."""
+
+    def __init__(self, store: MemoryStore, patch: pytest.MonkeyPatch) -> None:
+        self.store, self.patch = store, patch
+
+    def run(self, items: Any, behaviour: Behaviour = works, **options: Any) -> Ran:
+        service = VirtualLambda(behaviour, workers=2, store=self.store)
+        in_virtual_time(self.patch, service.clock, SECONDS)
+        chosen = MapOptions(cache=3e7, chunksize=1, **options)
+        keys, taken = Keys(abs, Settings(local=True), chosen), Items(items)
+        job = Job(chosen, str, taken.total, abs, taken.owned, service.clock)
+        Scheduler(job, Function.pickle(abs), Source(taken, name=keys.of_item), service, keys=keys).run()
+        return Ran(job, service, round(service.clock.now() - 100, 3))
+
+
+@pytest.fixture
+def cache(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> Cache:
+    return Cache(store, monkeypatch)
+
+
+def test_values_of_before_are_taken_and_only_the_others_computed(cache: Cache) -> None:
+    first = cache.run(range(3), lambda sent: works(sent, 2.0))
+    assert some(first, "done", "cached", "invocations") == (3, 0, 3)
+    again = cache.run([0, 3, 2, 1], lambda sent: works(sent, 2.0))
+    assert again.values == [0, 3, 2, 1]
+    assert again.service.tasks == [[1]]
+    assert some(again, "done", "cached", "invocations", "retried") == (4, 3, 1, 0)
+    # Three times 2 s at $0.001 a second, and a request of $0.001.
+    assert again.job.snapshot().saved == pytest.approx(3 * 0.003)
+    assert [again.job.stats(i).cached for i in range(4)] == [True, False, True, True]
+    assert again.job.snapshot().answered == 1
+    assert again.seconds == SECONDS  # fetched while task 1 ran
+
+
+def test_a_job_of_known_values_sends_nothing_and_costs_nothing(cache: Cache) -> None:
+    cache.run(range(5))
+    again = cache.run(range(5))
+    assert (again.values, again.service.sent) == ([0, 1, 2, 3, 4], [])
+    snapshot = again.job.snapshot()
+    assert (snapshot.cost, snapshot.request_cost, snapshot.state) == (0.0, 0.0, "finished")
+
+
+def test_lost_attempts_are_part_of_what_a_value_cost(cache: Cache) -> None:
+    def behave(sent: Sent) -> tuple[float, Any]:
+        if sent.runs[0]:
+            return works(sent)
+        died = {"id": sent.tasks[0], "status": "died", "code": 1, "started": 0.0, "seconds": 4.0, "log": ""}
+        return 4.0, {"outcomes": [died]}
+
+    cache.run([7], behave)
+    again = cache.run([7])
+    # 4 s and 1 s at $0.001 a second, and two requests.
+    assert again.job.snapshot().saved == pytest.approx(0.005 + 0.002)
+
+
+def test_what_tasks_printed_comes_back_with_their_values(cache: Cache) -> None:
+    def prints(sent: Sent) -> tuple[float, Any]:
+        return 1.0, {"outcomes": [{**done(sent, task), "log": "hello\n"} for task in sent.tasks]}
+
+    cache.run(range(2), prints)
+    assert cache.run(range(3)).job.logs() == {0: "hello\n", 1: "hello\n"}
+
+
+def test_failures_are_not_cached(cache: Cache) -> None:
+    bad = {"type": "ValueError", "message": "bad", "frames": [], "cause": None}
+
+    def fails(sent: Sent) -> tuple[float, Any]:
+        told = {"id": sent.tasks[0], "status": "error", "started": 0.0, "seconds": 1.0, "log": "", "error": bad}
+        return 1.0, {"outcomes": [told]}
+
+    assert cache.run(range(2), fails).errors.keys() == {0, 1}
+    again = cache.run(range(2))
+    assert (again.values, some(again, "cached")) == ([0, 1], (0,))
+
+
+@pytest.mark.parametrize("how", ["altered", "gone"])
+def test_a_cached_value_that_is_not_what_was_written_is_computed_and_that_is_said(
+    cache: Cache, store: MemoryStore, how: str
+) -> None:
+    cache.run(range(3))
+    (pack,) = [key for key in store.objects if "/packs/" in key]
+    if how == "altered":
+        store.objects[pack] = b"forged"
+    else:
+        del store.objects[pack]
+    again = cache.run(range(3))
+    assert again.values == [0, 1, 2]
+    assert some(again, "done", "cached", "invocations") == (3, 0, 3)
+    (note,) = again.job.snapshot().notes
+    reason = "it was altered" if how == "altered" else "there is no such object"
+    assert note == f"cache: AwsError: {reason}; 3 of its values are computed"
+
+
+def test_an_altered_index_is_not_believed(cache: Cache, store: MemoryStore) -> None:
+    cache.run(range(3))
+    (index,) = [key for key in store.objects if "/index/" in key]
+    store.objects[index] += b"x"
+    again = cache.run(range(3))
+    assert (again.values, some(again, "cached")) == ([0, 1, 2], (0,))
+    assert again.job.snapshot().notes == (
+        "cache: some of it is not what was written there, and was not unpickled; its values are computed",
+    )
+
+
+def test_a_cache_that_cannot_be_written_costs_no_value(cache: Cache, store: MemoryStore) -> None:
+    store.refuses = AwsError("S3 says no.")
+    run = cache.run(range(3))
+    assert run.values == [0, 1, 2]
+    assert run.job.snapshot().notes == ("cache: S3 says no; not every value is stored",)
+    assert run.job.snapshot().state == "finished"
+
+
+def test_a_cache_that_cannot_be_read_costs_no_value(
+    cache: Cache, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(prefix: str) -> Any:
+        raise AwsError("S3 says no.", code="AccessDenied")
+
+    monkeypatch.setattr(store, "find", refuse)
+    run = cache.run(range(3))
+    assert run.values == [0, 1, 2]
+    assert run.job.snapshot().notes == ("cache: S3 says no; every task is computed",)
+
+
+def test_after_a_stop_cached_values_are_not_sent_for(cache: Cache) -> None:
+    cache.run(range(3))
+    service = VirtualLambda(workers=2, store=cache.store)
+    in_virtual_time(cache.patch, service.clock, SECONDS)
+    options = MapOptions(cache=3e7, chunksize=1)
+    keys = Keys(abs, Settings(local=True), options)
+    job = Job(options, str, 4, abs, range(4), service.clock)
+    service.clock.later(2.0, job.cancel)
+    Scheduler(job, Function.pickle(abs), Source(range(4), name=keys.of_item), service, keys=keys).run()
+    snapshot = job.snapshot()
+    assert (snapshot.done, snapshot.cancelled, snapshot.cached) == (1, 3, 0)
+    assert service.tasks == [[3]]
