@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lithops_magic.aws.invoke.outcomes import Reply
+from lithops_magic.aws.invoke.report import InvocationReport
 from lithops_magic.engine.dispatch import failures
-from lithops_magic.errors import DiskFull, ImportFailed, RemoteError, RemoteTraceback, TaskCrashed, TaskOutOfMemory
+from lithops_magic.errors import (
+    DiskFull,
+    ImportFailed,
+    InitFailed,
+    RemoteError,
+    RemoteFrame,
+    RemoteTraceback,
+    TaskCrashed,
+    TaskOutOfMemory,
+    TaskTimeout,
+)
 
 
 @pytest.mark.parametrize(
@@ -68,3 +83,185 @@ def test_a_file_that_is_here_is_found_in_the_error_or_its_text(tmp_path: Path, m
         _, remedy = failures.of_exception(RemoteTraceback(kind, message), 512, original)
         assert said in remedy
         assert bool(said) == bool(remedy)
+
+
+ENDED = (
+    "Crashing compiled code and os._exit() do that, and Python cannot catch it. To find the line, run this item in a "
+    "script"
+)
+MEMORY = "it used up {} of the function's 512 MB; raise it with memory (--memory)"
+LOG = "The function's log in CloudWatch may say more"
+INIT = "its sandbox could not start: {}. Look at what the function's layers and environment variables do"
+
+
+@pytest.mark.parametrize(
+    ("payload", "used", "expected", "text"),
+    [
+        (
+            {"errorType": "Sandbox.Timedout", "errorMessage": "x"},
+            512,
+            TaskTimeout,
+            "it ran longer than the function's 7 s; raise it with timeout (--timeout)",
+        ),
+        (
+            {"errorMessage": "2026 r Task timed out after 7.00 seconds"},
+            1,
+            TaskTimeout,
+            "it ran longer than the function's 7 s; raise it with timeout (--timeout)",
+        ),
+        ({"errorType": "Runtime.OutOfMemory", "errorMessage": "x"}, 500, TaskOutOfMemory, MEMORY.format("500")),
+        (
+            {"errorType": "Runtime.OutOfMemory", "errorMessage": "x"},
+            None,
+            TaskOutOfMemory,
+            "it used up the function's 512 MB; raise it with memory (--memory)",
+        ),
+        # A sandbox that ended with all its memory in use was killed for that.
+        ({"errorType": "Runtime.ExitError", "errorMessage": "x"}, 512, TaskOutOfMemory, MEMORY.format("512")),
+        (
+            {"errorType": "Runtime.ExitError", "errorMessage": "Error: Runtime exited with error: signal: killed"},
+            300,
+            TaskOutOfMemory,
+            MEMORY.format("300"),
+        ),
+        (
+            {"errorType": "Runtime.ExitError", "errorMessage": "R Error: Runtime exited with error: exit status 3"},
+            511,
+            TaskCrashed,
+            f"its process exited with status 3. {ENDED}",
+        ),
+        (
+            {"errorType": "Runtime.ExitError", "errorMessage": "R Error: Runtime exited without providing a reason"},
+            None,
+            TaskCrashed,
+            f"its sandbox ended: Runtime exited without providing a reason (Runtime.ExitError). {ENDED}",
+        ),
+        ({"errorType": "Other", "errorMessage": "x"}, 512, TaskCrashed, f"its sandbox ended: x (Other). {LOG}"),
+        ({"errorMessage": "x"}, 1, TaskCrashed, f"its sandbox ended: x. {LOG}"),
+        ({}, 1, TaskCrashed, f"its sandbox ended: the sandbox gave no reason. {LOG}"),
+        ({"errorType": "Fault", "errorMessage": "it broke"}, 1, TaskCrashed, f"it broke. {LOG}"),
+        (
+            {"errorType": "Runtime.ImportModuleError", "errorMessage": "Error: no module"},
+            1,
+            InitFailed,
+            INIT.format("no module (Runtime.ImportModuleError)"),
+        ),
+        # The function was not called yet.
+        (
+            {"errorType": "KeyError", "errorMessage": "'x'", "requestId": ""},
+            1,
+            InitFailed,
+            INIT.format("'x' (KeyError)"),
+        ),
+        (
+            {"errorType": "X", "errorMessage": "Error: Runtime exited with error: exit status 1", "requestId": ""},
+            1,
+            InitFailed,
+            INIT.format("Runtime exited with error: exit status 1 (X)"),
+        ),
+        (b"no JSON \xff", 1, TaskCrashed, f"its sandbox ended: no JSON \ufffd. {LOG}"),
+        (b"x" * 300, 1, TaskCrashed, f"its sandbox ended: {'x' * 200}. {LOG}"),
+        (b"[]", 1, TaskCrashed, f"its sandbox ended: []. {LOG}"),
+    ],
+)
+def test_sandboxes_that_ended(payload: Any, used: int | None, expected: type, text: str) -> None:
+    report = None if used is None else InvocationReport(1.0, 1, 512, used)
+    content = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    assert failures.of_sandbox(Reply(content, "Unhandled", "", "r", report), 512, 7) == (expected, text)
+
+
+def test_a_process_killed_with_nearly_all_memory_in_use_ran_out_of_it() -> None:
+    assert failures.of_process(-9, 1000, 950)[0] is TaskOutOfMemory
+    assert failures.of_process(-9, 1000, 949) == (
+        TaskCrashed,
+        f"its process was killed by signal 9 (Killed). {ENDED}",
+    )
+    assert failures.of_process(0, 1000, 950) == (TaskCrashed, f"its process exited with status 0. {ENDED}")
+
+
+def remedy(kind: str, message: str, *files: str) -> str:
+    frames = tuple(RemoteFrame(file, 1, "f", "x") for file in files)
+    return failures.of_exception(RemoteTraceback(kind, message, frames), 512)[1]
+
+
+def test_remedies_word_for_word(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(failures.whereabouts, "explain", lambda module: f"about {module}")
+    assert remedy("ModuleNotFoundError", "No module named 'a.b'") == " in the sandbox (about a.b)"
+    assert remedy("ModuleNotFoundError", "a.b is not here") == ""
+    assert remedy("ImportError", "libGL.so.1: cannot open shared object file: No such file or directory") == (
+        " (Lambda has no libGL.so.1: use a build of the package that bundles it, or a layer that has it)"
+    )
+    assert remedy("OSError", "[Errno 28] No space left") == (
+        " (the function's disk is full; enlarge /tmp with tmp (--tmp), or write elsewhere)"
+    )
+    assert remedy("MemoryError", "") == " (the function has 512 MB; raise it with memory (--memory))"
+    assert remedy("BdbQuit", "") == (
+        " (a sandbox has no debugger: .debug(i) of the result runs the task here, where breakpoint() works)"
+    )
+    shared = remedy("OSError", "[Errno 38] Function not implemented", "a.py", "multiprocessing/synchronize.py")
+    assert shared.startswith(" (Lambda has no shared memory (/dev/shm), which multiprocessing's pools, locks")
+    assert remedy("OSError", "[Errno 38] Function not implemented", "a.py") == ""
+    assert remedy("ValueError", "x", "multiprocessing/synchronize.py") == ""
+
+
+def test_a_variable_that_only_a_string_of_code_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["__main__"], "known", 1, raising=False)
+    in_text = (
+        " (the notebook has known, but the task names it only in a text that is put together as it runs: "
+        "mention known in the code as well)"
+    )
+    for kind, message in (
+        ("NameError", "name 'known' is not defined"),
+        ("pandas.errors.UndefinedVariableError", "name 'known' is not defined"),
+        ("CatalogException", "Table with name known does not exist"),
+    ):
+        assert remedy(kind, message) == in_text
+    assert remedy("SQLInterfaceError", "relation 'known' was not found") == (
+        " (the notebook has known, but in a task Polars finds local variables only: "
+        "pl.SQLContext(known=known).execute(...) is given it)"
+    )
+    assert remedy("NameError", "name 'unknown' is not defined") == ""
+    assert remedy("ValueError", "name 'known' is not defined") == ""
+    assert remedy("NameError", "known") == ""
+
+
+def test_a_file_that_is_here_is_shipped_by_its_name_or_called_by_the_one_it_has_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, outside = tmp_path / "here", tmp_path / "b c.csv"
+    here.mkdir()
+    outside.touch()
+    (here / "sub").mkdir()
+    (here / "sub" / "a.csv").touch()
+    (here / "own.csv").touch()
+    monkeypatch.chdir(here)
+
+    def bring(path: object) -> str:
+        error = FileNotFoundError(2, "no", str(path))
+        return failures.of_exception(RemoteTraceback("FileNotFoundError", "no"), 512, error)[1]
+
+    start = "is on this machine and not in the sandbox: ship it with files"
+    assert bring("sub/a.csv") == f" (the file sub/a.csv {start} (--files sub/a.csv), or put it in S3)"
+    assert bring("sub") == f" (the folder sub {start} (--files sub), or put it in S3)"
+    assert bring(here / "sub/a.csv") == (
+        f" (the file {here}/sub/a.csv {start} (--files {here}/sub/a.csv) and call it 'sub/a.csv' in the task, "
+        "or put it in S3)"
+    )
+    assert bring(outside) == (
+        f" (the file {outside} {start} (--files '{outside}') and call it 'b c.csv' in the task, or put it in S3)"
+    )
+    assert bring("../b c.csv") == (
+        f" (the file ../b c.csv {start} (--files '../b c.csv') and call it 'b c.csv' in the task, or put it in S3)"
+    )
+    assert bring("gone.csv") == ""
+    # A sandbox keeps the notebook's modules elsewhere; code looks for files beside them.
+    assert "the file own.csv " in bring("/opt/python/own.csv")
+    assert "the file own.csv " in bring("/tmp/x/modules-0123456789ab/own.csv")
+    error = FileNotFoundError(2, "no", "gone.csv", None, "own.csv")
+    assert "own.csv" in failures.of_exception(RemoteTraceback("FileNotFoundError", "no"), 512, error)[1]
+    # A folder is taken from an error's own file name only: words of a text are often names of folders.
+    assert remedy("OSError", "cannot find sub") == ""
+    assert "the file own.csv " in remedy("OSError", 'cannot find "own.csv"')
+    assert "the file own.csv " in remedy("NotADirectoryError", "own.csv")
+    for ending in ",.:;)":
+        assert "the file own.csv " in remedy("OSError", f"does not exist: own.csv{ending} here")
