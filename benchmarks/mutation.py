@@ -40,6 +40,7 @@ MODULES = ("aws/prices.py", "engine/backend/limiter.py", "engine/dispatch/*.py",
 TESTS = (
     "tests/aws/test_aws_costs.py",
     "tests/engine/test_arithmetic.py",
+    "tests/engine/test_dispatch_packages.py",
     "tests/engine/test_dispatch_store.py",
     "tests/engine/test_dispatch_timeline.py",
     "tests/engine/test_engine_causes.py",
