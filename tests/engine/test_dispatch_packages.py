@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lithops_magic.engine.dispatch import settlement, supplements
-from lithops_magic.engine.dispatch.cargo import Cargo
+from lithops_magic.engine.dispatch.item_needs import ItemNeeds
 from lithops_magic.engine.dispatch.supplements import Supplements
 from lithops_magic.engine.dispatch.versions import Versions
 from lithops_magic.engine.job.task import Task
@@ -26,7 +26,8 @@ HERE = {"swift": "swift-engine", "brisk": "brisk-engine", "brisk.parts": "brisk-
 
 @pytest.fixture(autouse=True)
 def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supplements, "distribution_of", lambda name: HERE.get(name, ""))
+    for name in ("distribution_of", "provider_of"):
+        monkeypatch.setattr(supplements, name, lambda name: HERE.get(name, ""))
     monkeypatch.setattr(supplements, "_said", set())
 
 
@@ -352,28 +353,28 @@ class Limited:
 
 
 def test_a_job_s_need_grows_with_what_is_new_in_its_items() -> None:
-    cargo = Cargo(Limited())  # type: ignore[arg-type]
+    needs = ItemNeeds(Limited())  # type: ignore[arg-type]
     code = (lambda: None).__code__
     first = Reach({"numpy"}, [])
-    assert cargo.grows(first)
-    assert not cargo.grows(first)
-    assert not cargo.grows(Reach({"numpy"}, []))
-    assert cargo.grows(Reach({"numpy", "pandas"}, [code]))
-    assert not cargo.grows(Reach(set(), [code]))
-    assert not cargo.grows(Reach(set(), [(lambda: 1).__code__]))  # it is looked at, and needs nothing
+    assert needs.grows(first)
+    assert not needs.grows(first)
+    assert not needs.grows(Reach({"numpy"}, []))
+    assert needs.grows(Reach({"numpy", "pandas"}, [code]))
+    assert not needs.grows(Reach(set(), [code]))
+    assert not needs.grows(Reach(set(), [(lambda: 1).__code__]))  # it is looked at, and needs nothing
     for _ in range(2):  # and so is the next item that needs it
         with pytest.raises(PackageError, match="heavy"):
-            cargo.grows(Reach({"heavy"}, []))
-    assert cargo.need.modules == {"numpy", "pandas"}  # type: ignore[attr-defined]
+            needs.grows(Reach({"heavy"}, []))
+    assert needs.need.modules == {"numpy", "pandas"}  # type: ignore[attr-defined]
 
 
 def test_a_generator_in_the_same_state_in_two_items_is_noticed_once() -> None:
-    cargo = Cargo(Limited())  # type: ignore[arg-type]
+    needs = ItemNeeds(Limited())  # type: ignore[arg-type]
 
     def item(*drawn: tuple[int, int]) -> Prepared:
         return Prepared(drawn=drawn)
 
-    assert [cargo.shares(item(*drawn)) for drawn in ([], [(1, 5)], [(1, 6)], [(2, 5)], [(3, 0), (1, 5)], [(1, 5)])] == [
+    assert [needs.shares(item(*drawn)) for drawn in ([], [(1, 5)], [(1, 6)], [(2, 5)], [(3, 0), (1, 5)], [(1, 5)])] == [
         False,
         False,
         False,  # it was used in between

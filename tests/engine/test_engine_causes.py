@@ -185,7 +185,7 @@ def remedy(kind: str, message: str, *files: str) -> str:
 
 
 def test_remedies_word_for_word(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(failures.whereabouts, "explain", lambda module: f"about {module}")
+    monkeypatch.setattr(failures.missing_module, "explain", lambda module: f"about {module}")
     assert remedy("ModuleNotFoundError", "No module named 'a.b'") == " in the sandbox (about a.b)"
     assert remedy("ModuleNotFoundError", "a.b is not here") == ""
     assert remedy("ImportError", "libGL.so.1: cannot open shared object file: No such file or directory") == (
