@@ -15,6 +15,7 @@ import argparse
 import difflib
 import importlib
 import math
+import mmap
 import os
 import pickle
 import resource
@@ -22,7 +23,7 @@ import signal
 import sys
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -40,6 +41,7 @@ MODULES = ("aws/prices.py", "engine/backend/limiter.py", "engine/dispatch/*.py",
 TESTS = (
     "tests/aws/test_aws_costs.py",
     "tests/engine/test_arithmetic.py",
+    "tests/engine/test_dispatch_items.py",
     "tests/engine/test_dispatch_packages.py",
     "tests/engine/test_dispatch_store.py",
     "tests/engine/test_dispatch_timeline.py",
@@ -140,12 +142,16 @@ def changes_of(file: Path) -> list[Change]:
 class Mutation:
     """A pytest plugin that, instead of running the tests once, runs them for each change."""
 
-    def __init__(self, changes: list[Change], jobs: int) -> None:
+    def __init__(self, changes: list[Change], jobs: int, *, show: bool) -> None:
         self.changes = changes
         self.jobs = jobs
+        self.show = show
         self.scores: dict[str, Score] = defaultdict(Score)
         self._seconds: dict[str, float] = {}
-        self._called: dict[CodeType, set[str]] = defaultdict(set)
+        self._noticed: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+        """How many changes of a function each test noticed."""
+        self._failed = mmap.mmap(-1, 4096)
+        """Shared with all children: the last test that failed in one of them."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -164,6 +170,8 @@ class Mutation:
             if not tests:
                 self._count(change, 0)
                 continue
+            # What noticed other changes of a function is likely to notice this one.
+            tests.sort(key=lambda name, noticed=self._noticed[change.path]: -noticed[name])
             limit = PATIENCE * sum(seconds[name] for name in tests) + LEAST_PATIENCE
             children[fork(partial(self._try, change, [items[name] for name in tests], limit))] = change
             while len(children) >= self.jobs:
@@ -176,6 +184,9 @@ class Mutation:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed and os.getpid() != MAIN:
+            name = report.nodeid.encode()
+            self._failed.seek(0)
+            self._failed.write(len(name).to_bytes(4) + name)
             os._exit(1)
 
     def _try(self, change: Change, items: list[pytest.Item], seconds: float) -> None:
@@ -229,6 +240,11 @@ class Mutation:
         score.endless += os.WIFSIGNALED(status)
         if not status:
             score.unnoticed.append(change)
+            if self.show:
+                print(f"\n{change.module.rpartition('.')[2]}: {'.'.join(change.path)}\n{change.diff}", flush=True)
+        elif os.WIFEXITED(status):
+            size = int.from_bytes(self._failed[:4])
+            self._noticed[change.path][self._failed[4 : 4 + size].decode()] += 1
 
 
 def _module(filename: str) -> str:
@@ -280,14 +296,11 @@ def main() -> None:
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     os.environ["QUICK"] = "1"
-    plugin = Mutation([change for file in files for change in changes_of(file)[:: asked.every]], asked.jobs)
+    plugin = Mutation(
+        [change for file in files for change in changes_of(file)[:: asked.every]], asked.jobs, show=asked.show
+    )
     options = ["-n", "0", "-q", "-s", "-m", "fast", "-p", "no:cacheprovider", "-o", "timeout=0", "--hypothesis-seed=0"]
     pytest.main([*options, *TESTS], plugins=[plugin])
-    if asked.show:
-        for name, score in plugin.scores.items():
-            for change in score.unnoticed:
-                print(f"\n{name.rpartition('.')[2]}: {'.'.join(change.path)}\n{change.diff}")
-        print()
     print("\n".join(table(plugin.scores)))
     print(f"\n{sum(score.endless for score in plugin.scores.values())} of those noticed had tests run on for ever")
 
