@@ -49,6 +49,7 @@ NOT_SHIPPED = frozenset(
 
 _FOR_GPUS = ("cuda-", "nvidia-", "pytorch-triton", "triton")
 """Name prefixes of CUDA's dependencies."""
+_TORCH = ("torch", "triton")
 
 _ANY_SDK = "1.9999"
 """A version allowed by every requirement that does not insist on specific versions of AWS's SDK."""
@@ -163,12 +164,17 @@ def _requires(
 
 
 def _is_for_gpus(distribution: Distribution, requirement: Requirement) -> bool:
-    """Whether only PyTorch's CUDA builds require it; functions get the CPU build."""
-    return (
-        canonicalize_name(name_of(distribution)) == "torch"
-        and canonicalize_name(requirement.name).startswith(_FOR_GPUS)
-        and has_cpu_builds()
-    )
+    """Whether only a GPU has a use for it; Lambda has none.
+
+    A CUDA build of PyTorch cannot be imported without its libraries.
+    """
+    of_torch = canonicalize_name(name_of(distribution)) in _TORCH
+    return is_for_gpus(requirement.name) and (not of_torch or has_cpu_builds())
+
+
+def is_for_gpus(name: str) -> bool:
+    """Whether a distribution is part of CUDA; bindings that only look for GPUs are not."""
+    return canonicalize_name(name).startswith(_FOR_GPUS) and canonicalize_name(name) != "nvidia-ml-py"
 
 
 def installed(name: str) -> Distribution | None:

@@ -13,9 +13,9 @@ from lithops_magic.errors import PackageError
 from lithops_magic.packages import hashes
 from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.compat import fits, runs_installed
-from lithops_magic.packages.distributions import NOT_SHIPPED, Closure, Part, is_from_files
+from lithops_magic.packages.distributions import NOT_SHIPPED, Closure, Part, is_for_gpus, is_from_files
 from lithops_magic.packages.fits import Fit, Fits
-from lithops_magic.packages.indexes import hashes_required, settings
+from lithops_magic.packages.indexes import has_cpu_builds, hashes_required, settings
 from lithops_magic.packages.lockfiles import is_lock, locked
 from lithops_magic.packages.metadata import applies, archive_hash, direct_url, requires_of
 from lithops_magic.packages.request import Request
@@ -265,7 +265,11 @@ class _Resolver:
     def _keep(self, resolved: Resolved) -> dict[str, str]:
         self._warnings += resolved.warnings
         self._built |= resolved.built
-        return {canonicalize_name(Requirement(pin).name): pin for pin in resolved.pins}
+        pins: dict[str, str] = {canonicalize_name(Requirement(pin).name): pin for pin in resolved.pins}
+        if "torch" in pins and not has_cpu_builds():
+            return pins
+        wanted = self._closure.parts.keys() | self._request.names
+        return {name: pin for name, pin in pins.items() if name in wanted or not is_for_gpus(name)}
 
 
 def _locked(request: Request, uv: Uv) -> Iterator[tuple[str, str]]:

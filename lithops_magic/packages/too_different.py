@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 from lithops_magic.errors import PackageError
 from lithops_magic.packages.platform import Target
 from lithops_magic.packages.resolution import Difference
-from lithops_magic.packages.uv import Uv
+from lithops_magic.packages.uv import IndexUnreachable, Unresolvable, Uv
 from lithops_magic.packages.versions import normal
 
+_ON_NEWER = "a notebook on Python {} or newer gets its own versions"
 OLD = timedelta(days=2 * 365)
 """Maximum age of a build that may replace the notebook's version."""
 
@@ -58,10 +63,8 @@ def _refusal(uv: Uv, differences: Sequence[Difference], what: str) -> str:
 
 def ways_out(uv: Uv, pins: Sequence[str]) -> str:
     """Say where builds of these versions would run, if anywhere."""
-    target, ways = uv.target, []
-    newer = [replace(target, minor=minor) for minor in (12, 13) if minor > target.minor]
-    if found := next((one for one in newer if _has_all(one, pins)), None):
-        ways.append(f"a notebook on Python {found.python} or newer gets its own versions")
+    target = uv.target
+    ways = [_ON_NEWER.format(newer)] if (newer := _newer_python(target, pins)) else []
     if not target.image and _has_all(replace(target, image=True), pins):
         ways.append("`lithops-magic image` writes a container image that has them")
     text = "; ".join(ways)
@@ -73,10 +76,23 @@ def notes(target: Target, differences: Sequence[Difference]) -> Iterator[str]:
     if differences:
         here = ", ".join(f"{one.name} {one.here}" for one in differences)
         there = ", ".join(f"{one.name} {one.there}" for one in differences)
-        note = f"there is no build of {here} for {target.describe()}: tasks get {there}"
-        newer = "; a notebook on Python 3.12 or newer gets its own versions"
-        yield note if target.is_amazon_linux_2023 or target.here else note + newer
+        newer = ""
+        if not target.is_amazon_linux_2023 and not target.here:
+            with contextlib.suppress(IndexUnreachable):
+                newer = _newer_python(target, [f"{one.name}=={normal(one.here)}" for one in differences])
+        way = f"; {_ON_NEWER.format(newer)}" if newer else ""
+        yield f"there is no build of {here} for {target.describe()}: tasks get {there}{way}"
+
+
+def _newer_python(target: Target, pins: Sequence[str]) -> str:
+    """Return the Python version from which on Lambda has builds of these versions; empty if there is none."""
+    newer = [replace(target, minor=minor) for minor in (12, 13) if minor > target.minor]
+    return next((one.python for one in newer if _has_all(one, pins)), "")
 
 
 def _has_all(target: Target, pins: Sequence[str]) -> bool:
-    return bool(pins) and all(Uv(target).available(pin) for pin in pins)
+    names = [canonicalize_name(Requirement(pin).name) for pin in pins]
+    try:
+        return bool(pins) and bool(Uv(target).resolve(pins, alone=True, compiled=names).pins)
+    except Unresolvable:
+        return False

@@ -272,15 +272,19 @@ def test_a_file_is_named_however_its_absence_is_worded_or_wrapped(run: Run, fold
             return subprocess.run(["cat", "two words.txt"], check=True, capture_output=True)
         if how == "database":
             return importlib.import_module("sqlite3").connect("data.csv").execute("select 1")
+        if how == "library":
+            return importlib.import_module("ctypes").CDLL("./data.csv")
         if how == "absolute there":
             return runpy.run_path("data.csv")
         if how == "another way":
             return Path(f"../{Path(folder).name}/data.csv").read_text()
         return subprocess.run(["false", "data.csv"], check=True)
 
-    failed = run(use, ["cause", "program", "database", "absolute there", "another way", "else"]).errors
-    told = [str(failed[index]) for index in range(6)]
+    failed = run(use, ["cause", "program", "database", "absolute there", "another way", "else", "library"]).errors
+    told = [str(failed[index]) for index in range(7)]
     assert all("(--files data.csv)" in text for text in (told[0], told[2], told[3]))
     assert "(--files 'two words.txt')" in told[1]
     assert "and call it 'data.csv' in the task" in told[4]
     assert "--files" not in told[5]
+    assert "(--files ./data.csv)" in told[6]
+    assert "a build of the package" not in told[6]

@@ -46,6 +46,30 @@ def test_a_local_build_without_its_public_version_gets_the_nearest_and_says_so(s
     assert "tasks get markupsafe 3.0.3" in found.notes[0]
 
 
+def test_nothing_of_cuda_is_shipped_for_it_is_of_no_use_there(site: Path) -> None:
+    help.wheel(site, "nvidia_nccl_cu12", {"nvidia_x/core.so": "no ELF"}, version="2.27.3")
+    help.wheel(
+        site,
+        "xgboost",
+        {"xgboost_x/__init__.py": "", "xgboost_x/core.so": "no ELF"},
+        version="3.0.4",
+        requires="numpy\nnvidia-nccl-cu12; platform_system == 'Linux'",
+    )
+    (site / "xgboost-3.0.4.dist-info/WHEEL").write_text("Tag: py3-none-manylinux_2_39_x86_64\n")
+    importlib.invalidate_caches()
+    found = pin(need_of({"xgboost_x": "imported"}, Request()), Target(13, "x86_64")).fetched
+    assert found["xgboost"] == "xgboost==3.0.4"
+    assert not [name for name in found if name.startswith("nvidia")]
+    # One that is asked for is shipped.
+    asked = pin(need_of({}, Request.parse("xgboost==3.0.5 nvidia-nccl-cu12")), Target(13, "x86_64")).fetched
+    assert {"xgboost", "nvidia-nccl-cu12"} <= asked.keys()
+
+
+def test_a_newer_python_is_named_only_where_it_has_the_version(site: Path) -> None:
+    assert "Python 3.12 or newer" in chosen(site, "numpy", "2.4.6", Target(11, "x86_64")).notes[0]
+    assert "Python" not in chosen(site, "duckdb", "1.4.99", Target(11, "x86_64")).notes[0].partition("tasks get")[2]
+
+
 @pytest.mark.parametrize(("name", "version"), [("lightgbm", "4.7.0"), ("onnxruntime", "1.32.0")])
 def test_what_is_years_old_is_no_stand_in_unless_it_is_asked_for(site: Path, name: str, version: str) -> None:
     with pytest.raises(PackageError, match=f"There is no build of {name} {version} .* years old") as caught:

@@ -86,7 +86,7 @@ def of_exception(
             if module and "--packages" not in error.message
             else "",
         )
-    if error.message.endswith(_NO_LIBRARY):
+    if error.message.endswith(_NO_LIBRARY) and not missing_files.explain(error, original):
         library = error.message.partition(":")[0]
         text = f" (Lambda has no {library}: use a build of the package that bundles it, or a layer that has it)"
         return ImportFailed, text
