@@ -13,7 +13,8 @@ from packaging.utils import canonicalize_name
 from lithops_magic.errors import PackageError
 from lithops_magic.packages.platform import Target
 from lithops_magic.packages.resolution import Difference
-from lithops_magic.packages.uv import IndexUnreachable, Unresolvable, Uv
+from lithops_magic.packages.uv import Uv
+from lithops_magic.packages.uv_command import IndexUnreachable, Unresolvable
 from lithops_magic.packages.versions import normal
 
 _ON_NEWER = "a notebook on Python {} or newer gets its own versions"
