@@ -113,7 +113,7 @@ def _single(address: Address, cloud: Cloud, options: dict[str, str], version: st
 
 @contextmanager
 def _said_clearly(address: Address, verb: str, options: dict[str, str]) -> Iterator[None]:
-    """Say in one line what S3 refuses, with the address."""
+    """Turn S3's refusals into one line with the address."""
     from botocore.exceptions import ClientError
 
     with aws_errors():

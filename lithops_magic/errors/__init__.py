@@ -3,12 +3,12 @@
 LithopsMagicError
 ├── ConfigError            a setting is missing or wrong                          (also a ValueError)
 ├── LocalAWSError          the local AWS could not be started or reached
-├── AwsError               AWS said no outside of Invoke: code, message and what to do
+├── AwsError               a request to AWS other than Invoke failed: code, message and what to do
 │   └── DeployError        the function could not be deployed or did not become active
 ├── PackageError           a package or module that a function needs cannot be shipped to Lambda
 ├── SerializationError     a function or an item cannot be pickled or is too large to be sent
 ├── InvokeError            Invoke was refused; nothing was executed               (ends the job)
-│   ├── ThrottledOut       AWS accepts no more invocations, however long one waits
+│   ├── ThrottledOut       AWS accepts no invocations, and waiting will not change that
 │   ├── NotAuthorized      the user or the role lacks a permission
 │   ├── FunctionGone       the function was deleted and cannot be deployed again
 │   ├── Unreachable        no connection to AWS
@@ -18,17 +18,17 @@ LithopsMagicError
 ├── BudgetSpent            the job reached its max_cost                           (ends the job)
 ├── JobCancelled           the job was stopped before this task finished
 │   └── JobInterrupted     the process that ran the job ended before the job did  (attach can resume it)
-├── UnknownJob             this machine knows no job of that id                   (also a LookupError)
-│   └── UnreadableJob      what it keeps of one is damaged, of another version, or not safe to read
+├── UnknownJob             no job with that id is on this machine                 (also a LookupError)
+│   └── UnreadableJob      a job's records are damaged, of another version, or not safe to read
 ├── TaskPending            the task has not finished yet
-├── MisuseError            a result was asked for what it does not have or cannot do (also a TypeError and a ValueError)
-│   ├── NoSuchTask         it has fewer tasks                                     (also an IndexError)
-│   └── NoSuchAttribute    it is no array and no table                            (also an AttributeError)
-├── MissingPackage         what was asked for needs a package that is not installed here (also an ImportError)
+├── MisuseError            an argument is wrong, or a result cannot do that       (also a TypeError and a ValueError)
+│   ├── NoSuchTask         the result has no task with that index                 (also an IndexError)
+│   └── NoSuchAttribute    the result has no such attribute                       (also an AttributeError)
+├── MissingPackage         a feature needs a package that is not installed here (also an ImportError)
 └── TaskError              one task failed
     ├── RemoteError        the user's code raised; the remote traceback is attached
     │   ├── ImportFailed   it imports a module that the sandbox does not have
-    │   └── DiskFull       it wrote more than there is room for in /tmp
+    │   └── DiskFull       it wrote more to /tmp than fits
     ├── ItemError          the task's item could not be sent                      (also a SerializationError)
     ├── TaskTimeout        the task ran longer than the function's timeout
     ├── TaskOutOfMemory    the sandbox was killed for its memory
@@ -64,7 +64,7 @@ class LocalAWSError(LithopsMagicError):
 
 
 class AwsError(LithopsMagicError):
-    """AWS said no outside of Invoke.
+    """A request to AWS other than Invoke failed.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class InvokeError(LithopsMagicError):
 
 
 class ThrottledOut(InvokeError):
-    """AWS accepts no more invocations, however long one waits."""
+    """AWS accepts no invocations, and waiting will not change that."""
 
 
 class NotAuthorized(InvokeError):
@@ -112,7 +112,7 @@ class Unreachable(InvokeError):
 
 
 class ClockSkew(InvokeError):
-    """This machine's clock is wrong, and AWS accepts no signature dated by it."""
+    """This machine's clock is wrong, so AWS rejects its signatures."""
 
 
 class CredentialsExpired(InvokeError):
@@ -136,11 +136,11 @@ class JobInterrupted(JobCancelled):
 
 
 class UnknownJob(LithopsMagicError, LookupError):
-    """This machine knows no job of that id."""
+    """No job with that id is on this machine."""
 
 
 class UnreadableJob(UnknownJob):
-    """What this machine keeps of a job is damaged, of another version, or may be somebody else's work."""
+    """A job's records are damaged, of another version, or could have been written by another user."""
 
 
 class TaskPending(LithopsMagicError):
@@ -148,19 +148,19 @@ class TaskPending(LithopsMagicError):
 
 
 class MisuseError(LithopsMagicError, TypeError, ValueError):
-    """A result was asked for what it does not have or cannot do."""
+    """An argument is wrong, or a result cannot do what was asked of it."""
 
 
 class NoSuchTask(MisuseError, IndexError):
-    """A result has fewer tasks."""
+    """A result has no task with that index."""
 
 
 class NoSuchAttribute(MisuseError, AttributeError):
-    """A result is no array and no table."""
+    """A result has no such attribute."""
 
 
 class MissingPackage(LithopsMagicError, ImportError):
-    """What was asked for needs a package that is not installed here."""
+    """A feature needs a package that is not installed here."""
 
 
 class TaskError(LithopsMagicError):
@@ -169,12 +169,12 @@ class TaskError(LithopsMagicError):
     Attributes
     ----------
     task : TaskFacts
-        What is known of the task. Each fact is an attribute of the error as well, such as ``error.index``, unless the
+        What is known about the task. Each fact is also an attribute of the error, such as ``error.index``, unless the
         user's exception has one of that name.
     """
 
     _mixes = False
-    """Whether it is an instance of the type of the user's exception, too."""
+    """Whether it is also an instance of the user's exception type."""
 
     task = AllFacts()
     message = Fact[str]()
@@ -187,18 +187,18 @@ class TaskError(LithopsMagicError):
     result = Fact[Any]()
     original = Fact["BaseException | None"]()
 
-    # Nor may the user's exception keep us from anything, whatever it defines.
+    # Whatever the user's exception class defines must not break access to these.
     __setattr__ = object.__setattr__
     __delattr__ = object.__delattr__
     __getattribute__ = object.__getattribute__
 
     def __init__(self, message: str, **details: Any) -> None:
-        # Not super(), which may be the user's exception and want arguments of its own.
+        # Not super(): the next class may be the user's exception, which takes other arguments.
         BaseException.__init__(self, message)
         object.__getattribute__(self, "__dict__")[KEY] = TaskFacts(message, **details)
 
     def __bool__(self) -> bool:
-        # `concurrent.futures` asks for an exception's truth, and takes an empty one for none.
+        # `concurrent.futures` tests an exception's truth value, and would take a false one for no exception.
         return True
 
     def __str__(self) -> str:
@@ -234,7 +234,7 @@ class TaskError(LithopsMagicError):
 
     def _headline(self, place: str) -> str:  # noqa: ARG002 - a failed task has a place of its own
         details = facts(self)
-        # A summary says it already.
+        # A summary includes it already.
         return (
             str(self) if details.summary or not details.debug else f"{self}\n{details.debug} runs it here, for %debug"
         )
@@ -243,8 +243,8 @@ class TaskError(LithopsMagicError):
 class RemoteError(TaskError):
     """The user's code raised; also an instance of the original exception's type wherever that can be rebuilt.
 
-    It has that exception's arguments, attributes, notes and cause; one that has no cause, or cannot be rebuilt as its
-    type, is the cause itself. ``error.task.original`` is that exception in any case.
+    It has that exception's arguments, attributes, notes and cause; an exception that has no cause, or cannot be rebuilt
+    as its type, is itself the cause. ``error.task.original`` is that exception in any case.
     """
 
     _mixes = True
@@ -264,7 +264,7 @@ class ImportFailed(RemoteError):
 
 
 class DiskFull(RemoteError):
-    """The user's code wrote more than there is room for in /tmp."""
+    """The user's code wrote more to /tmp than fits."""
 
 
 class ItemError(TaskError, SerializationError):

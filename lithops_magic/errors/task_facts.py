@@ -1,4 +1,4 @@
-"""What is known of a task that failed, as plain data."""
+"""What is known about a failed task, as plain data."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RemoteFrame:
     library: bool = False
     """Whether the file belongs to Python or an installed package of the sandbox."""
     locals: Mapping[str, str] = field(default_factory=dict)
-    """Short reprs of its variables, if they were asked for."""
+    """Short reprs of its variables, if requested (`locals=True`)."""
     repeated: int = 0
     """How often this frame and the `span` - 1 before it came again, as they do when functions call themselves."""
     span: int = 1
@@ -54,17 +54,17 @@ class RemoteTraceback:
     frames: tuple[RemoteFrame, ...] = ()
     cause: RemoteTraceback | None = None
     parts: tuple[RemoteTraceback, ...] = ()
-    """Of a group: the exceptions in it."""
+    """The exceptions in an exception group."""
     notes: tuple[str, ...] = ()
-    """Of exceptions that are causes or parts."""
+    """Notes, if it is a cause or in a group."""
 
     @property
     def headline(self) -> str:
-        """Type and message, as Python says them."""
+        """Type and message, as Python prints them."""
         return f"{self.type}: {shown(self.message)}" if self.message else self.type
 
     def chain(self) -> Iterator[RemoteTraceback]:
-        """Yield it, its causes, and the exceptions in it."""
+        """Yield this exception, its causes, and the exceptions in a group."""
         yield self
         for link in (*([self.cause] if self.cause else []), *self.parts):
             yield from link.chain()
@@ -72,7 +72,7 @@ class RemoteTraceback:
 
 @dataclass(slots=True)
 class TaskFacts:
-    """What is known of a task that failed."""
+    """What is known about a failed task."""
 
     message: str = ""
     """What happened, in one line that is equal for equal failures."""
@@ -85,7 +85,7 @@ class TaskFacts:
     where: str = ""
     """The user's line that failed, such as "Cell In[6], line 4: `return 1 / y`"; empty if unknown."""
     traceback: RemoteTraceback | None = None
-    """The whole way there, if it is known."""
+    """The traceback in the sandbox, if known."""
     summary: str = ""
     """When it is raised for a whole job: what failed, grouped and counted."""
     result: Any = None
@@ -113,12 +113,12 @@ class Fact(Generic[_T]):
 
 
 class AllFacts:
-    """Reads all facts: they are in the error's dictionary, where no class of the user's can hide them."""
+    """Reads all facts from the error's dictionary, where the user's class cannot hide them."""
 
     def __get__(self, error: TaskError | None, owner: type) -> TaskFacts:
         return self if error is None else facts(error)  # type: ignore[return-value]
 
 
 def facts(error: TaskError) -> TaskFacts:
-    """What is known of the task of `error`."""
+    """Return what is known about the task of `error`."""
     return object.__getattribute__(error, "__dict__").setdefault(KEY, TaskFacts())  # type: ignore[no-any-return]

@@ -95,7 +95,7 @@ class LambdaExecutor(Executor):
             **{name: value for name, value in given.items() if name not in names}, workers=max_workers
         )
         self._settings = settings
-        # By its name in the standard library, libraries such as Dask look up how many calls to have under way.
+        # Libraries such as Dask read this attribute of the standard library's executors to decide how much to submit.
         self._max_workers = max_workers or MANY
         self._begin: Begin | None = None if initializer is None else (initializer, tuple(initargs))
         self._callees = Callees(Request.parse(self._options.packages, self._options.files), self._begin)

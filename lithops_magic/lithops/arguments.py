@@ -51,7 +51,7 @@ class Binding:
             self._signature: inspect.Signature | None = inspect.signature(function)
         except (TypeError, ValueError):  # a builtin without a signature
             self._signature = None
-        # A set has no order, and a text would be as many arguments as it has characters.
+        # A set has no order, and a string would be taken for one argument per character.
         if extra is not None and not isinstance(extra, tuple | list | Mapping):
             raise MisuseError(
                 "extra_args must be a tuple of arguments or a dictionary of keywords (extra_args_reduce as well), not "

@@ -67,7 +67,7 @@ def configuration(config: Mapping[str, Any] | None, overwrite: Mapping[str, Any]
 
 
 def say_what_is_kept(runtime_memory: int | None) -> None:
-    """Say in the task's log that its calls have its own function's memory, if they were to have another."""
+    """Warn in the task's log that a different memory size is ignored: calls run in the task's own function."""
     if runtime_memory is not None and int(runtime_memory) != _memory():
         warnings.warn(
             f"runtime_memory={runtime_memory} is ignored within a task: its calls run in its own function, which has "

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lithops_magic.executor import LambdaExecutor
 
 CALL, MAP, REDUCE = "A", "M", "R"
-"""Kinds of jobs, as Lithops' numbers of them begin."""
+"""Kinds of jobs: the letters with which Lithops' job ids begin."""
 _WHOLE = Cut()
 
 
@@ -41,7 +41,7 @@ class Jobs:
 
     @property
     def streams(self) -> list[Any]:
-        """What the engine has of them: one for each deployed function."""
+        """The engine's executors: one for each deployed function."""
         return [stream for each in self._executors.values() for stream in each.streams]
 
     def mapped(
@@ -81,19 +81,19 @@ class Jobs:
     def reducer(
         self, function: Callable[..., Any], extra: Any, options: Mapping[str, Any]
     ) -> Callable[[Sequence[list[ResponseFuture]]], list[ResponseFuture]]:
-        """Return what calls a function once for each group of the last job's futures, with the list of their values.
+        """Return a function that starts the reducers: one call per group of the last job's futures, with their values.
 
         Raises
         ------
         MisuseError
-            The function cannot be called so.
+            The function cannot be called with a list.
         """
         _check_callable("reduce_function", function)
         binding = Binding(function, extra, self._storage)
         binding.bind(([],), 0)
 
         def reduced(groups: Sequence[list[ResponseFuture]]) -> list[ResponseFuture]:
-            # By the number of what it reduces, as in Lithops.
+            # Numbered like the job that it reduces, as in Lithops.
             job = self._job(REDUCE, self._count - 1, function, options)
             return _following(job, self._executor(options), function, binding, [(group, _alone) for group in groups])
 
@@ -128,7 +128,7 @@ def _submitted(
     job: JobInfo, executor: LambdaExecutor, function: Callable[..., Any], binding: Binding, given: list[tuple[Any, Any]]
 ) -> list[ResponseFuture]:
     """Call a function for elements, each with the part of an object that it is about, if any."""
-    # All of them are looked at before the first is sent.
+    # All elements are checked before the first is sent.
     calls = [binding.bind(element, number, part) for number, (element, part) in enumerate(given)]
     futures = [ResponseFuture(job, number) for number in range(len(calls))]
     for future, (args, kwargs) in zip(futures, calls, strict=True):
@@ -143,7 +143,7 @@ def _following(
     binding: Binding,
     inputs: Sequence[tuple[list[ResponseFuture], Callable[[list[Any]], Any]]],
 ) -> list[ResponseFuture]:
-    """Call a function for the values of futures as soon as they are there, each time with the element they make."""
+    """Call a function once per input, as soon as its futures have values, with the element made from these."""
 
     def beginning(number: int, element: Callable[[list[Any]], Any]) -> Callable[[list[Any]], Any]:
         def begin(values: list[Any]) -> Any:
@@ -163,5 +163,5 @@ def _first(values: list[Any]) -> Any:
 
 
 def _alone(values: list[Any]) -> Any:
-    """Return the element that is a function's one argument, whatever the values are."""
+    """Return an element that passes the values as a single argument, whatever their types."""
     return (values,)

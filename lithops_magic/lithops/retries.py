@@ -21,7 +21,7 @@ class RetryingFuture(ResponseFuture):
     first
         The future of the first attempt.
     begun
-        Told of the future of each further attempt.
+        Called with the future of each further attempt.
     retries
         Attempts after the first.
     input

@@ -1,4 +1,4 @@
-"""What `serve` says when it is ready."""
+"""The text that `serve` prints when it is ready."""
 
 from __future__ import annotations
 

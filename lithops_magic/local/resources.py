@@ -11,7 +11,7 @@ from pathlib import Path
 from lithops_magic.local.discovery import FOLDER_VARIABLE, LocalError
 
 OPEN_FILES = 8192
-"""Most files and connections held open."""
+"""Maximum number of files and connections held open."""
 OF_SERVER, OF_SANDBOX, OF_CLIENTS = 24, 7, 16
 """Open files for the server itself and for each sandbox, and the least left for clients' connections."""
 

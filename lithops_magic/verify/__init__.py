@@ -1,4 +1,4 @@
-"""Checks that everything works on the user's own account as it does on the local AWS."""
+"""Checks that everything works in the user's own account as it does on the local AWS."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ class CheckContext:
         return result
 
     def need_jobs(self) -> None:
-        """Continue only if a job has worked.
+        """Skip the check unless a job has worked.
 
         Raises
         ------

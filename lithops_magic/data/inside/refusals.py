@@ -1,4 +1,4 @@
-"""What S3 refuses, in one line with the bucket, the action and the way out: for tasks, and for the notebook."""
+"""Explains S3's refusals, in tasks and the notebook, in one line: the bucket, the missing action, and what to do."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _ACTIONS = {
     "write": ("s3:PutObject", "written", "--writable-bucket"),
     "delete": ("s3:DeleteObject", "deleted", "--writable-bucket"),
 }
-"""Of each verb: IAM's name, its participle, and what opens a bucket to it."""
+"""For each verb: the IAM action, the participle, and the option of `role create` that allows it."""
 _JOB_BUCKET = "lithops-magic-"
-"""How the names of our own buckets begin: another role's flag would open what jobs send to tasks."""
+"""Prefix of job buckets, which `role create` must not be advised to open: they hold what is sent to tasks."""
 _OPEN = "lithops-magic/jobs/"
 _NO_REASON = ("", "Access Denied", "Forbidden")
 
 
 def code_of(error: object) -> str:
-    """Return S3's code of an error; of a transfer's, that of the error behind it."""
+    """Return S3's error code; for a failed transfer, that of its cause."""
     return str(_said(error).get("Code", ""))
 
 
@@ -39,7 +39,7 @@ def refusal(error: object, address: str, bucket: str, verb: str) -> str | None:
     if code == "NoSuchBucket":
         return f"there is no bucket {bucket}"
     place = _region(error)
-    # Of a bucket elsewhere, S3 says no more than this to HEAD.
+    # For a bucket in another region, this is all that S3 answers to a HEAD request.
     if code in ELSEWHERE or (code == "400" and place):
         return (
             f"the bucket {bucket} is in {place or 'another region'}, and S3 does not hand the request on: "

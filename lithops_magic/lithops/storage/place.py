@@ -41,7 +41,7 @@ class Place:
             )
         self._config, self._local = config, name == "localhost"
         self.named: str | None = (given.get(BACKEND) or {}).get("storage_bucket")
-        """The bucket that somebody has named."""
+        """The default bucket, if one is configured."""
         if inside.is_task():
             self.named = self.named or os.environ.get(inside.BUCKET)
 

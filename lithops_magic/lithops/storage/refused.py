@@ -1,4 +1,4 @@
-"""What S3 refuses a `Storage`, as Lithops' error where it has one, else with what to do."""
+"""Turns S3's errors into Lithops' where it has one, else adds what to do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lithops_magic.lithops.storage.utils import StorageNoSuchKeyError
 
 @contextmanager
 def explained(bucket: str, key: str = "", verb: str = "read") -> Iterator[None]:
-    """Raise Lithops' error for what is not there; say in boto3's own error what to do about what is refused."""
+    """Raise Lithops' error for what does not exist; add what to do to boto3's error about a refusal."""
     try:
         yield
     except Exception as error:
@@ -22,7 +22,7 @@ def explained(bucket: str, key: str = "", verb: str = "read") -> Iterator[None]:
         refused = refusals.refusal(error, f"s3://{bucket}/{key}", bucket, verb)
         if refused is None:
             raise
-        # That of a transfer hides what S3 said behind it.
+        # A transfer's error hides S3's own, which is its cause.
         said: Any = error if hasattr(error, "response") else error.__context__
         said.response["Error"]["Message"] = refused
         raise type(said)(said.response, said.operation_name) from None

@@ -1,4 +1,4 @@
-"""Bytes on their way to S3 and back: what may be written, and the bar of a large file."""
+"""Uploads and downloads: which data can be written, and the progress bar of a large file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from lithops_magic.errors import MisuseError
 from lithops_magic.lithops import inside
 
 LARGE = 2**26
-"""Bytes of a file from which its transfer is shown."""
+"""Bytes of a file from which its transfer has a progress bar."""
 
 
 def readable(body: Any) -> Any:
-    """Return a file of bytes with what is to be written.
+    """Return the data to be written as a binary file.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def readable(body: Any) -> Any:
 
 @contextmanager
 def shown(size: int, name: str) -> Iterator[Any]:
-    """Show a large transfer as it goes; yield what is told the bytes that were moved."""
+    """Show a large transfer's progress; yield the callback that boto3 tells the bytes transferred."""
     if size < LARGE or inside.is_task():
         yield None
         return

@@ -38,7 +38,7 @@ class Archive:
 
     @classmethod
     def of_image(cls, address: str) -> Archive:
-        """Represent a container image, of which only the address is known here."""
+        """Represent a container image, of which only the address is known."""
         return cls(hashlib.sha256(address.encode()).hexdigest(), 0, 0)
 
     @property

@@ -1,4 +1,4 @@
-"""Functions that invoke functions and wait for them: how many wait for an invocation, and where that ends."""
+"""Chains of functions that invoke each other and wait: how deep a chain is, and where it is stopped."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from lithops_magic.local.model import ServiceError
 MAX_DEPTH = 16
 """Invocations in a chain after which Lambda takes it for a loop (Developer Guide, "Recursive loop detection")."""
 _IN_A_FUNCTION = "exec-env/AWS_Lambda"
-"""In the user agent of AWS's SDKs where AWS_EXECUTION_ENV is set, as it is in functions."""
+"""Part of the user agent of AWS's SDKs where AWS_EXECUTION_ENV is set, as it is in functions."""
 _LINEAGE = re.compile(r"Lineage=1:\w+:(\d+)")
-"""Of the trace id that a function is given, which AWS's SDKs send along with what it asks for."""
+"""The part of a function's trace id, sent along by AWS's SDKs, that counts the invocations before it."""
 
 
 def depth(headers: Mapping[str, str]) -> int:
-    """Return how many functions wait for what is asked for, each for the next."""
+    """Return the depth of the chain: how many functions wait for this request, each for the next."""
     found = _LINEAGE.search(headers.get("x-amzn-trace-id", ""))
     if found:
         return int(found[1]) + 1

@@ -1,4 +1,4 @@
-"""What every Lambda operation shares: memory, storage, neighbors and the links it hands out."""
+"""What all Lambda operations share: the registry, storage, the other services and download links."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Item = TypeVar("Item")
 Result = dict[str, Any]
 
 PAGE = 50
-"""Most items Lambda lists in one reply, whatever MaxItems asks for."""
+"""Maximum number of items in one reply of a list operation, whatever MaxItems asks for."""
 
 
 class Sandboxes(Protocol):

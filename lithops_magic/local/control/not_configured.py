@@ -1,4 +1,4 @@
-"""Features no function here has (URLs and code signing), and AWS's answers when asked about them."""
+"""Features that no local function has (URLs and code signing): AWS's answers for functions without them."""
 
 from __future__ import annotations
 

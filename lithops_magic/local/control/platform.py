@@ -30,7 +30,7 @@ class Others(Protocol):
 
     @property
     def pristine(self) -> bool:
-        """Whether nobody can have changed anything yet."""
+        """Whether the services are certainly still in their initial state."""
         ...
 
     def ask(self, service: str, fields: Mapping[str, str]) -> str | None:

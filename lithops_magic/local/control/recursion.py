@@ -8,7 +8,7 @@ from lithops_magic.local.control.context import Context, Result
 
 
 class Recursion:
-    """Operations on that setting."""
+    """Operations on a function's recursive loop setting."""
 
     def __init__(self, context: Context) -> None:
         self._registry = context.registry

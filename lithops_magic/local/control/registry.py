@@ -113,7 +113,7 @@ class Layer:
 
 
 class Registry:
-    """The service's memory; all methods belong to the event loop's thread."""
+    """The service's state; its methods may only be called from the event loop's thread."""
 
     def __init__(self, state: Path, account: Account, archives: Archives, settle: float = 0.0) -> None:
         self.account = account

@@ -1,4 +1,4 @@
-"""AWS's managed policies, over a thousand, created only when a policy is first looked up: a first job never does."""
+"""AWS's managed policies, over a thousand, created when one is first looked up, which most jobs never do."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class MotoApp:
 
     @property
     def pristine(self) -> bool:
-        """Whether nobody can have changed anything yet."""
+        """Whether the services are certainly still in their initial state."""
         return not self._ready.is_set()
 
     def ask(self, service: str, fields: Mapping[str, str]) -> str | None:
@@ -100,7 +100,7 @@ class MotoApp:
         return answer if status == 200 else None
 
     def adopt(self, role: str, session: str, access_key_id: str) -> None:
-        """Have STS know the keys of a role session that somebody else has made up."""
+        """Register the keys of a role session that was created without STS."""
         with self._lock:
             if self.pristine:
                 self._adopted.append((role, session, access_key_id))
@@ -127,7 +127,7 @@ class MotoApp:
         _call(_SLOW_FIRST_CALLS)
 
     def _begin(self) -> None:
-        """Make what a new account has."""
+        """Create the role that a new account has."""
         service = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
         condition = {"StringEquals": {"aws:SourceAccount": self._account}}
         trust = {"Version": "2012-10-17", "Statement": [{**service, "Condition": condition}]}

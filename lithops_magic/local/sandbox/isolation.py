@@ -92,7 +92,7 @@ class Isolation:
 
     @cached_property
     def namespaces(self) -> bool:
-        """Whether sandboxes have their own; whoever asks first waits for the probe."""
+        """Whether sandboxes have namespaces of their own; the first access waits for the probe."""
         if self._probe is None:
             return False
         assert self._probe.stdin is not None
@@ -171,7 +171,7 @@ class Isolation:
         return {**self._machine, **own, **tmp, "environment": environment, "argv": [python, *command]}
 
     def _begin_probe(self) -> subprocess.Popen[bytes] | None:
-        """Try the real thing once: distributions forbid namespaces in too many ways to ask for each."""
+        """Start one for real: distributions forbid namespaces in too many ways to check for each."""
         self._probed.tmp.mkdir(parents=True)
         self._probed.root.mkdir()
         spec = self._namespaced(self._probed, {"LD_LIBRARY_PATH": f"{LANG_DIR}/lib"}, ["-S", "-c", "pass"])

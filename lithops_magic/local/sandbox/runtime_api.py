@@ -153,6 +153,6 @@ def answer(status: int, body: bytes, headers: Mapping[str, str] | None = None) -
 
 
 def trace_id(depth: int) -> str:
-    """Return what AWS's SDKs send along with a function's own requests."""
+    """Return the trace header that AWS's SDKs send along with a function's own requests."""
     root = f"1-{int(time.time()):x}-{os.urandom(12).hex()}"
     return f"Root={root};Parent={os.urandom(8).hex()};Sampled=0;Lineage=1:{os.urandom(4).hex()}:{depth}"
