@@ -13,7 +13,7 @@ from lithops_magic.engine.backend.aws_lambda import LambdaBackend
 from lithops_magic.engine.dispatch.items import Exhausted, Pulled, Source, Taken
 from lithops_magic.engine.dispatch.scheduler import Scheduler
 from lithops_magic.engine.job import events as ev
-from lithops_magic.engine.job.job import Job
+from lithops_magic.engine.job.job import Done, Job
 from lithops_magic.engine.job.task import R, SafeFuture, Task
 from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.wire.call import Begin, Call, Callee, caller
@@ -193,11 +193,11 @@ class Calls(Job):
         self,
         invoked: Sequence[ev.Invoked],
         charges: Sequence[tuple[int, ev.Charge]],
-        done: Sequence[tuple[Task, Any, str]],
+        done: Sequence[Done],
     ) -> None:
         """Record executed invocations, and resolve futures."""
-        super().record(invoked, charges, [(task, None, "") for task, _, _ in done])
-        for task, value, log in done:
+        super().record(invoked, charges, [(each[0], None, "") for each in done])
+        for task, value, log, *_ in done:
             future: Any = task.item.future
             if not future.done():
                 future.log = log

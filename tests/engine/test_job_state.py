@@ -434,3 +434,22 @@ def test_the_bar_shows_counts_failures_and_money() -> None:
     assert "a note\n" in shown.getvalue()
     assert "12/12" in shown.getvalue()
     assert Tqdm(unit="image")._options == {"unit": "image"}
+
+
+def test_charges_that_are_made_when_looked_at_are_a_sequence_like_any_other() -> None:
+    asked: list[int] = []
+
+    def first(task: int) -> ev.Charge:
+        asked.append(task)
+        return charge(float(task), 0.5)
+
+    charges = ev.Charges([([4, 2], first), ([], first), ([7], lambda _: charge(9.0, 1.0))])
+    assert (len(charges), asked) == (3, [])
+    expected = [(4, charge(4.0, 0.5)), (2, charge(2.0, 0.5)), (7, charge(9.0, 1.0))]
+    assert list(charges) == expected
+    assert [charges[0], charges[-1], *charges[1:2]] == [expected[0], expected[2], expected[1]]
+    rows = Ledger()
+    for _ in range(8):
+        rows.add()
+    rows.apply(ev.Answered((), (), charges, at=16.0), began=10.0)
+    assert [rows.stats(index).duration_s for index in (4, 2, 7, 0)] == [4.0, 2.0, 9.0, 0.0]

@@ -19,8 +19,10 @@ class Bill:
 
     event: Invoked
     sandbox: str
-    runs: dict[int, tuple[float, float]]
-    """Start (the sandbox's wall clock) and duration of each task that ran, by index; empty if that is unknown."""
+    starts: dict[int, float]
+    """When each task that ran was started, by the sandbox's wall clock; empty if that is unknown."""
+    seconds: dict[int, float]
+    """How long it took."""
     tasks: int
     """Number of tasks that share it."""
 
@@ -30,10 +32,11 @@ class Bill:
         report = reply.report
         billed = float(report.billed_ms) if report else 0.0
         outcomes = worker.outcomes if worker else {}
-        runs = {index: (outcome.started, outcome.seconds) for index, outcome in outcomes.items()}
-        seconds = sum(outcome.seconds for outcome in outcomes.values())
+        starts = {index: outcome.started for index, outcome in outcomes.items()}
+        durations = {index: outcome.seconds for index, outcome in outcomes.items()}
+        seconds = sum(durations.values())
         event = Invoked(
-            task_seconds=seconds if runs else (report.duration_ms / 1000 if report else 0.0),
+            task_seconds=seconds if starts else (report.duration_ms / 1000 if report else 0.0),
             serial_seconds=_serial(reply, worker, seconds, local=endpoint.local),
             billed_ms=billed,
             cost=endpoint.price(billed),
@@ -41,7 +44,7 @@ class Bill:
             cold=worker.cold if worker else report is not None and report.init_ms is not None,
             max_memory_mb=report.max_memory_mb if report else 0,
         )
-        return cls(event, worker.sandbox if worker else "", runs, len(runs) or tasks)
+        return cls(event, worker.sandbox if worker else "", starts, durations, len(durations) or tasks)
 
     def cost(self, index: int) -> float:
         """Return the cost of one task in USD: its share of the invocation's cost, by duration."""
@@ -49,20 +52,15 @@ class Bill:
 
     def charge(self, index: int, began: float) -> Charge:
         """Return the charge of one task, for a job that started at `began` on the wall clock."""
-        started, seconds = self.runs.get(index, (began, self.event.task_seconds))
-        return Charge(
-            duration_s=seconds,
-            billed_ms=self.event.billed_ms * self._share(index),
-            started_s=started - began,
-            cold=self.event.cold,
-            sandbox=self.sandbox,
-            max_memory_mb=self.event.max_memory_mb,
-        )
+        event = self.event
+        seconds, started = self.seconds.get(index, event.task_seconds), self.starts.get(index, began)
+        billed_ms = event.billed_ms * self._share(index)
+        return Charge(seconds, billed_ms, started - began, event.cold, self.sandbox, event.max_memory_mb)
 
     def _share(self, index: int) -> float:
         """Return a task's share by duration, or an equal one if no duration is known: shares add up to 1."""
         total = self.event.task_seconds
-        return self.runs[index][1] / total if self.runs and total else 1 / self.tasks
+        return self.seconds[index] / total if self.seconds and total else 1 / self.tasks
 
 
 def _serial(reply: Reply, worker: WorkerReply | None, seconds: float, *, local: bool) -> float:

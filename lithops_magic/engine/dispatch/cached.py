@@ -185,7 +185,7 @@ class JobCache(NoCache):
     def charged(self, task: Task, bill: Bill) -> None:
         """Record the duration of a task's latest attempt, and its cost over all attempts."""
         if known := self._misses.get(task.index):
-            _, seconds = bill.runs.get(task.index, (0.0, bill.event.task_seconds))
+            seconds = bill.seconds.get(task.index, bill.event.task_seconds)
             self._misses[task.index] = (known[0], seconds, known[2] + bill.cost(task.index))
 
     def keep(self, task: Task, container: bytes, log: str) -> None:

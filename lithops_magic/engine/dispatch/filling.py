@@ -26,7 +26,7 @@ _CHUNK_PATIENCE = 0.005
 _MAX_REACH = 256
 """Maximum items requested because earlier ones were cached: each stays in memory until it is sent."""
 
-_PORTION = 1000
+_PORTION = 200
 """Items taken at a time if all are available: as tasks they need less memory than in transit."""
 
 

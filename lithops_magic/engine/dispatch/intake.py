@@ -66,6 +66,8 @@ class Intake:
         chunk_sizes: ChunkSizes,
         versions: Versions,
     ) -> None:
+        self._room = 0
+        """Bytes of a request available for tasks."""
         self.requests = Requests(b"")
         """Builds requests for the function as last placed."""
         self._job = job
@@ -82,11 +84,11 @@ class Intake:
 
     def supply_first(self) -> None:
         """Supply what the next item needs, if there is one, before the function is deployed."""
-        if (taken := self._source.first()) is not None:
+        if (taken := self._source.first()) is not None and isinstance(taken.prepared, Prepared):
             with contextlib.suppress(PackageError):  # reported when it is that item's turn
-                self._supply(taken)
+                self._supply(taken.prepared)
 
-    def _supply(self, taken: Taken) -> bool:
+    def _supply(self, prepared: Prepared) -> bool:
         """Supply what an item needs; return whether that was new.
 
         Raises
@@ -94,7 +96,7 @@ class Intake:
         PackageError
             A need cannot be shipped.
         """
-        reach = taken.prepared.reach if isinstance(taken.prepared, Prepared) else None
+        reach = prepared.reach
         if reach is None or not self._cargo.grows(reach):
             return False
         self._function = self._transfers.function = self._function.needing(self._cargo.need)
@@ -118,7 +120,7 @@ class Intake:
             self._job.download = place.download
             place = replace(place, sending=self._uploading())
         self.requests = self._function.place(place, self._job.snapshot().total, key=self._job.key)
-        self._chunk_sizes.room = self.requests.room
+        self._room = self._chunk_sizes.room = self.requests.room
         self._job.publish(ev.Phase(""))
 
     def _uploading(self) -> Callable[[int], None]:
@@ -164,10 +166,12 @@ class Intake:
     def _queue(self, task: Task, taken: Taken) -> None:
         """Queue a task for sending."""
         try:
-            if isinstance(taken.prepared, SerializationError):
-                raise taken.prepared
-            self._redeploy(taken)
-            task.fragment = fragment(task.index, taken.prepared, self.requests.room)
+            prepared = taken.prepared
+            if isinstance(prepared, SerializationError):
+                raise prepared
+            if prepared.reach is not None:
+                self._redeploy(prepared)
+            task.fragment = fragment(task.index, prepared, self._room)
             self._lanes.first.waiting.append(task)
             self._journal.taken(task)
         except SerializationError as error:
@@ -182,11 +186,11 @@ class Intake:
         self._journal.taken(task)
         self._job.fail(task, verdicts.make(ItemError, task, str(error)), sent=False)
 
-    def _redeploy(self, taken: Taken) -> None:
+    def _redeploy(self, prepared: Prepared) -> None:
         """Deploy a function with what this item is the first to need; invocations in flight are left alone."""
-        if isinstance(taken.prepared, Prepared) and self._cargo.shares(taken.prepared):
+        if self._cargo.shares(prepared):
             self._job.publish(ev.Noted(same_numbers("items share a generator, and each gets it in its original state")))
-        if not self._supply(taken):
+        if not self._supply(prepared):
             return
         for lane in self._lanes:
             if lane.ready:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import partial
 
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Reply, Throttle
 from lithops_magic.engine.dispatch import supplements, verdicts
@@ -82,8 +82,8 @@ class Settlement:
         self._supplements = supplements.Supplements(versions.need)
         self._left_is_told = False
         self._invoked: list[ev.Invoked] = []
-        self._charges: list[tuple[int, ev.Charge]] = []
-        self._done: list[tuple[Task, Any, str]] = []
+        self._charged: list[tuple[Sequence[int], Callable[[int], ev.Charge]]] = []
+        self._done: list[verdicts.Value] = []
         self._sandboxes: set[str] = set()
         """Sandboxes that have replied."""
         self.replies = 0
@@ -92,8 +92,8 @@ class Settlement:
     def flush(self) -> None:
         """Record what was judged since the last flush."""
         if self._invoked or self._done:
-            self._job.record(self._invoked, self._charges, self._done)
-            self._invoked, self._charges, self._done = [], [], []
+            self._job.record(self._invoked, ev.Charges(self._charged), self._done)
+            self._invoked, self._charged, self._done = [], [], []
 
     def answered(self, answer: Answer) -> None:
         """Judge a reply.
@@ -153,14 +153,15 @@ class Settlement:
             pace.observe(len(worker.outcomes), seconds, len(outcome.payload), first=first)
             self._stragglers.observe(flight, self._job.time.now())
             self.replies += 1
+        charged: list[int] = []
         for task, verdict in zip(flight.tasks, judged, strict=True):
             # A copy may have finished first.
             if not task.settled:
                 if not isinstance(verdict, verdicts.NotRun):
-                    charge = bill.charge(task.index, self._job.began)
-                    self._charges.append((task.index, charge))
+                    charged.append(task.index)
                     self._cached.charged(task, bill)
                 self._judged(flight.lane, task, verdict)
+        self._charged.append((charged, partial(bill.charge, began=self._job.began)))
         return None
 
     def _judge(
@@ -181,12 +182,13 @@ class Settlement:
         return bill, verdicts.judge(worker, flight.tasks, limits, self._job.name_code, used), notes
 
     def _judged(self, lane: Lane, task: Task, verdict: verdicts.Verdict) -> None:
+        if isinstance(verdict, verdicts.Value):  # almost all of them are, and a case would take much longer
+            task.settled = True
+            self._done.append(verdict)
+            self._cached.keep(task, verdict.container, verdict.log)
+            return
         options = self._job.options
         match verdict:
-            case verdicts.Value(value, log, container):
-                task.settled = True
-                self._done.append((task, value, log))
-                self._cached.keep(task, container, log)
             case verdicts.Fetch(outcome):
                 self._transfers.fetch(lane, task, outcome)
             case verdicts.Final(error, not_found) if not_found and self._supplemented(lane, task, error, not_found):

@@ -113,7 +113,9 @@ class Supplements:
 
     def done_without(self, worker: WorkerReply) -> Iterator[str]:
         """Yield notes about what successful tasks did without, but would have used here."""
-        if self._need.request.nothing or any(outcome.status == "error" for outcome in worker.outcomes.values()):
+        if not worker.not_found or self._need.request.nothing:
+            return
+        if any(outcome.status == "error" for outcome in worker.outcomes.values()):
             return
         found: dict[tuple[str, bool], list[str]] = {}
         for one in (one for pair in worker.not_found for one in self._lacking(*pair)):

@@ -31,8 +31,9 @@ from lithops_magic.errors import (
 
 
 class Value(NamedTuple):  # half the time of a frozen dataclass, and almost every verdict is one
-    """The task returned."""
+    """The task returned; the job records it as it is."""
 
+    task: Task
     value: object
     log: str
     container: bytes = b""
@@ -177,7 +178,7 @@ def fetch(place: Place, outcome: Outcome, task: Task) -> Verdict:
 
 def _value(data: bytes, outcome: Outcome, task: Task) -> Verdict:
     try:
-        return Value(unpickle(data), outcome.log, data)
+        return Value(task, unpickle(data), outcome.log, data)
     except BaseException as error:  # the user's __setstate__ may raise anything, and this thread runs the whole job
         text = f"its result cannot be unpickled here: {type(error).__name__}: {error}"
         if isinstance(error, ModuleNotFoundError):

@@ -5,9 +5,9 @@ Tasks are identified by their position in the input.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 if TYPE_CHECKING:
     from lithops_magic.errors import TaskError
@@ -125,6 +125,34 @@ class Charge(NamedTuple):  # half the time of a frozen dataclass, and less work 
     cold: bool
     sandbox: str
     max_memory_mb: int
+
+
+class Charges(Sequence[tuple[int, Charge]]):
+    """The charges of many tasks, each made when it is looked at: kept, they would be most of what is in memory.
+
+    Parameters
+    ----------
+    invocations
+        For each invocation, its tasks and what returns the charge of one of them.
+    """
+
+    def __init__(self, invocations: Sequence[tuple[Sequence[int], Callable[[int], Charge]]]) -> None:
+        self._invocations = invocations
+
+    def __len__(self) -> int:
+        return sum(len(tasks) for tasks, _ in self._invocations)
+
+    def __iter__(self) -> Iterator[tuple[int, Charge]]:
+        for tasks, charge in self._invocations:
+            for task in tasks:
+                yield task, charge(task)
+
+    @overload
+    def __getitem__(self, at: int) -> tuple[int, Charge]: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[tuple[int, Charge]]: ...
+    def __getitem__(self, at: int | slice) -> tuple[int, Charge] | list[tuple[int, Charge]]:
+        return list(self)[at]
 
 
 @dataclass(frozen=True, slots=True)

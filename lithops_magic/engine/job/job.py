@@ -18,6 +18,9 @@ from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.wire.item import Prepared
 from lithops_magic.errors import JobCancelled, LithopsMagicError, TaskError, TaskPending
 
+Done = tuple[Task, Any, str, *tuple[Any, ...]]
+"""A task, the value it returned, what it printed, and what the job does not use."""
+
 
 class Job:
     """A job's tasks, events and end.
@@ -190,7 +193,7 @@ class Job:
     def add(self, item: Any, octets: int = 0) -> Task | None:
         """Make a task of the next item, which refers to `octets` bytes of data; None if the job was stopped."""
         with self.changed:
-            if self.over:
+            if self._snapshot.ended_at is not None:
                 return None
             index = self.ledger.add() if self._rerun_order is None else next(self._rerun_order)
             if (total := self._snapshot.total) is not None and index >= total:
@@ -224,15 +227,15 @@ class Job:
         self,
         invoked: Sequence[ev.Invoked],
         charges: Sequence[tuple[int, ev.Charge]],
-        done: Sequence[tuple[Task, Any, str]],
+        done: Sequence[Done],
     ) -> None:
         """Record executed invocations, charges for attempts, and the values and output of tasks."""
-        for task, _, _ in done:
-            task.settled = True
-        values = [(task.index, value, log) for task, value, log in done]
-        read = sum(self.ledger.octets.get(task.index, 0) for task, _, _ in done) if self.ledger.octets else 0
+        values = [(each[0].index, each[1], each[2]) for each in done]
+        for each in done:
+            each[0].settled = True
+        read = sum(self.ledger.octets.get(index, 0) for index, _, _ in values) if self.ledger.octets else 0
         self.publish(ev.Answered(invoked, values, charges, self.time.now(), read))
-        self._futures.settle([task.index for task, _, _ in done])
+        self._futures.settle(index for index, _, _ in values)
 
     def recall(self, done: Sequence[tuple[Task, Any, str]], saved: float) -> bool:
         """Record values from the cache, and what computing them cost; False if the job was already stopped."""

@@ -19,6 +19,7 @@ State = Literal["queued", "running", "done", "failed"]
 
 _STATES: tuple[State, ...] = ("queued", "running", "done", "failed")
 _CODES: dict[State, int] = {state: code for code, state in enumerate(_STATES)}
+_DONE, _FAILED = _CODES["done"], _CODES["failed"]
 _NEVER = math.nan
 _BLOCK = 1024
 """Rows allocated at a time."""
@@ -111,25 +112,27 @@ class Ledger:
 
     def _done(self, index: int, value: Any, log: str) -> None:
         self.values[index] = value
-        self.items.pop(index, None)
-        self._ended_with(index, "done", log)
+        if self.items:
+            self.items.pop(index, None)
+        self._ended_with(index, _DONE, log)
 
     def _failed(self, index: int, error: TaskError) -> None:
         self.errors[index] = error
-        self._ended_with(index, "failed", facts(error).log)
+        self._ended_with(index, _FAILED, facts(error).log)
 
-    def _ended_with(self, index: int, state: State, log: str) -> None:
+    def _ended_with(self, index: int, code: int, log: str) -> None:
         if log:
             self.logs[index] = log
-        self.mark(index, state)
+        self._states[index] = code
         self.order.append(index)
 
     def add(self) -> int:
         """Add a row and return its index."""
+        index = len(self.values)
         self.values.append(None)
-        if len(self.values) > len(self._states):
+        if index == len(self._states):
             self._enlarge()
-        return len(self.values) - 1
+        return index
 
     def _enlarge(self) -> None:
         """Allocate further rows in bulk: growing each column row by row would be a good part of a task's cost."""
@@ -195,14 +198,15 @@ class Ledger:
 
     def charge(self, index: int, charge: ev.Charge, received: float) -> None:
         """Add the charge of an attempt; sandbox clocks are trusted only between sending and receiving."""
-        self._duration[index] = charge.duration_s
-        self._billed[index] += charge.billed_ms
-        self._cold[index] = charge.cold
-        self._used[index] = min(charge.max_memory_mb, 65_535)
-        self._sandbox[index] = self._number(charge.sandbox)
-        latest = max(self._sent[index], received - charge.duration_s)
-        self._started[index] = min(max(charge.started_s, self._sent[index]), latest)
-        self._ended[index] = min(self._started[index] + charge.duration_s, received)
+        duration, billed_ms, started, cold, sandbox, used = charge
+        sent = self._sent[index]
+        self._duration[index] = duration
+        self._billed[index] += billed_ms
+        self._cold[index] = cold
+        self._used[index] = min(used, 65_535)
+        self._sandbox[index] = self._number(sandbox)
+        self._started[index] = min(max(started, sent), max(sent, received - duration))
+        self._ended[index] = min(self._started[index] + duration, received)
 
     def stats(self, index: int) -> TaskStats:
         """Return a task's row."""
@@ -242,7 +246,8 @@ class Ledger:
         }
 
     def _number(self, sandbox: str) -> int:
-        number = self._sandboxes.setdefault(sandbox, len(self._names))
-        if number == len(self._names):
+        number = self._sandboxes.get(sandbox)
+        if number is None:
+            number = self._sandboxes[sandbox] = len(self._names)
             self._names.append(sandbox)
         return number
