@@ -47,14 +47,21 @@ def _gone(names: list[str]) -> set[str]:
         seen.add(name)
         module = sys.modules.get(name)
         file = getattr(module, "__file__", None)
-        if name.startswith("lithops_magic") or not isinstance(file, str) or not is_own(Path(file)):
+        if name.startswith("lithops_magic") or not isinstance(file, str) or not _is_own(file):
             continue
         if not Path(file).exists() and not is_zipped(Path(file)):
             found.add(name)
         for value in list(vars(module).values()):
             origin = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-            names += [origin] if isinstance(origin, str) else []
+            if isinstance(origin, str) and origin not in seen:
+                names.append(origin)
     return found
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_own(file: str) -> bool:
+    """The same as `is_own`, for every job: where a loaded module's file lies does not change."""
+    return is_own(Path(file))
 
 
 def carry(units: Iterable[Unit], names: Iterable[str]) -> None:

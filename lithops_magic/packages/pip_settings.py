@@ -7,31 +7,46 @@ compares the two.
 from __future__ import annotations
 
 import configparser
+import functools
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from lithops_magic.errors import PackageError
+from lithops_magic.packages.moment import Moment, moment
 
 
 def pip_settings() -> dict[str, str]:
     """Return pip's configuration for installing; variables take precedence over files, and what is empty counts not."""
     found: dict[str, dict[str, str]] = {"global": {}, "install": {}}
-    for path in filter(Path.is_file, _pip_files()):
-        file = configparser.RawConfigParser()
-        try:
-            file.read(path, encoding="utf-8")
-        except (configparser.Error, UnicodeDecodeError) as error:
-            reason = " ".join(str(error).split())
-            raise PackageError(f"pip's configuration, {path}, cannot be read: {reason}.") from None
-        for section in found.keys() & file.keys():
-            found[section] |= {name.replace("_", "-"): value for name, value in file[section].items()}
-    variables = {name[4:].lower().replace("_", "-"): value for name, value in os.environ.items() if name[:4] == "PIP_"}
+    for path in _pip_files():
+        with suppress(OSError):  # most of them do not exist
+            for section, values in _sections(path, moment(path.stat())).items():
+                found[section] |= values
+    names = [name for name in os.environ if name.startswith("PIP_")]
+    variables = {name[4:].lower().replace("_", "-"): os.environ[name] for name in names}
     settings: dict[str, str] = {}
     for given in (found["global"], found["install"], variables):
         settings |= {name: value for name, value in given.items() if value}
     return settings
+
+
+@functools.lru_cache(maxsize=64)
+def _sections(path: Path, _moment: Moment) -> dict[str, dict[str, str]]:
+    """Return what a configuration file says about installing; parsed once, because every job asks for it."""
+    file = configparser.RawConfigParser()
+    try:
+        file.read(path, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise PackageError(f"pip's configuration, {path}, cannot be read: {reason}.") from None
+    return {
+        section: {name.replace("_", "-"): value for name, value in file[section].items()}
+        for section in ("global", "install")
+        if section in file
+    }
 
 
 def _pip_files() -> Iterator[Path]:

@@ -17,6 +17,7 @@ from lithops_magic.aws.session import USER_AGENT, Cloud
 if TYPE_CHECKING:
     from awscrt.http import HttpClientConnection, HttpProxyOptions
     from awscrt.io import ClientTlsContext, TlsConnectionOptions
+    from types_boto3_lambda import LambdaClient
 
 CONNECT_SECONDS = 10
 """Timeout of a TCP connection; the TLS handshake has the same, by awscrt's own limit."""
@@ -52,14 +53,11 @@ class InvokeTarget:
             There is no such endpoint, or there are no credentials.
         """
         client = cloud.client("lambda")
-        with aws_errors():
-            # Presigning a URL gives exactly what Invoke would use, without sending anything.
-            url = urlsplit(client.generate_presigned_url("invoke", Params={"FunctionName": function_name}))
-        scope = parse_qs(url.query)["X-Amz-Credential"][0].split("/")
+        url, region, service = _address(client, function_name)
         return cls(
-            url=url._replace(query=""),
-            region=scope[-3],
-            service=scope[-2],
+            url=url,
+            region=region,
+            service=service,
             user_agent=f"{client.meta.config.user_agent} {USER_AGENT}",  # type: ignore[attr-defined]
             proxy=_proxy(client.meta.config.proxies, url),  # type: ignore[attr-defined]
             ca_bundle=cloud.ca_bundle(),
@@ -95,6 +93,16 @@ class InvokeTarget:
     def port(self) -> int:
         """The URL's port, or the scheme's default."""
         return self.url.port or (443 if self.secure else 80)
+
+
+@lru_cache(maxsize=64)
+def _address(client: LambdaClient, function_name: str) -> tuple[SplitResult, str, str]:
+    """Return a function's URL, and the region and service to sign for; remembered, because it takes a millisecond."""
+    with aws_errors():
+        # Presigning a URL gives exactly what Invoke would use, without sending anything.
+        url = urlsplit(client.generate_presigned_url("invoke", Params={"FunctionName": function_name}))
+    scope = parse_qs(url.query)["X-Amz-Credential"][0].split("/")
+    return url._replace(query=""), scope[-3], scope[-2]
 
 
 class Dialer:

@@ -100,10 +100,16 @@ class CrtTransport:
             if self._closed.is_set():
                 return
             self._waiting.append(Exchange(payload, done, path or self._target.url.path, self._ended))
-            if self._watch is None:
+        self._pump()
+        if self._watch is None:
+            self._start_watch()
+
+    def _start_watch(self) -> None:
+        """Start watching deadlines: only now, because the first request must not wait for a thread to start."""
+        with self._lock:
+            if self._watch is None and not self._closed.is_set():
                 self._watch = threading.Thread(target=self._expire, name="lithops-magic-deadlines", daemon=True)
                 self._watch.start()
-        self._pump()
 
     def beside(self, function_name: str) -> CopyTransport:
         """Return a way to invoke another function of the same account over the same connections."""

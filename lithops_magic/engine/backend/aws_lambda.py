@@ -43,9 +43,8 @@ _once = secrets.token_bytes(32)
 def _environment() -> bytes:
     """Return a digest that tells environments apart without revealing secrets: tracebacks show local variables."""
     code = hmac.new(_once, digestmod="sha256")
-    for name in sorted(os.environ):
-        if name.startswith(("AWS_", "LITHOPS_")):
-            code.update(f"{name}={os.environ[name]}\0".encode(errors="surrogateescape"))
+    for name in sorted(name for name in os.environ if name.startswith(("AWS_", "LITHOPS_"))):
+        code.update(f"{name}={os.environ[name]}\0".encode(errors="surrogateescape"))
     return code.digest()
 
 
