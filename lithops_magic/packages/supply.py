@@ -98,12 +98,17 @@ def supply(need: Need, target: Target, notify: Callable[[str], None], room: Room
 def _supply(need: Need, target: Target, notify: Callable[[str], None], room: Room, *, learns: bool) -> Supply:
     request, closure = closure_of(need, target, learns=learns)
     built: list[Layer] = []
-    if closure.parts or closure.not_installed or closure.unowned or request.requirements or request.files:
+    if _ships(closure, request):
         own = replace(room, layers=max(0, room.layers - need.layered))
         built += _layers(closure, request, Uv(target), Cache.of_user(), notify, own)
     if need.layered:
         built.append(_local_layer(need.sources, Cache.of_user()))
     return Supply(*place(built, room), tuple(closure.parts.values()))
+
+
+def _ships(closure: Closure, request: Request) -> bool:
+    """Whether there is anything to resolve or build."""
+    return bool(closure.parts or closure.not_installed or closure.unowned or request.requirements or request.files)
 
 
 def pin(need: Need, target: Target) -> Resolution:
@@ -201,7 +206,8 @@ def _key(closure: Closure, request: Request, target: Target) -> str:
         sorted([unit.name, str(unit.path), *file_state.state(files_of_unit(unit))] for unit in closure.unowned),
         [request.requirements, [file_state.state_at(text) for text in request.requirements]],
         [[hashlib.sha256(data).hexdigest() for _, data in request.files]],
-        [trims(), sorted(settings().items())],
+        # Where packages come from matters to those that are shipped, and takes a millisecond to find out.
+        [trims(), sorted(settings().items()) if _ships(closure, request) else []],
     ]
     return file_state.key(facts)
 
