@@ -71,7 +71,7 @@ def build(
     PackageError
         A wheel cannot be fetched, or the total is too large.
     """
-    keys = dict(_keys(resolution, unowned, uv.target))
+    keys = dict(_keys(resolution, unowned, uv))
     known = {name: piece for name, key in keys.items() if (piece := recall(cache.read(_file(key)), cache))}
     if len(known) < len(keys):
         with cache.scratch() as scratch:
@@ -112,8 +112,9 @@ class _Made:
         return sum(path.stat().st_size for path in self.files.values()) + sum(map(len, self.bytecode.values()))
 
 
-def _keys(resolution: Resolution, unowned: Sequence[Unit], target: Target) -> Iterator[tuple[str, str]]:
+def _keys(resolution: Resolution, unowned: Sequence[Unit], uv: Uv) -> Iterator[tuple[str, str]]:
     """Yield each piece's name and what it is determined by; pieces whose files win come first."""
+    target = uv.target
     always = [FORMAT, target.minor, target.architecture, platform.platform() if target.here else "", trims()]
     always += [bytecode.kind(target), _reads_columns(resolution)]
     if unowned:
@@ -125,7 +126,13 @@ def _keys(resolution: Resolution, unowned: Sequence[Unit], target: Target) -> It
         yield part.name, file_state.key([*always, part.pin, *file_state.state(contents_of(part.distribution))])
     edited = {part.name: list(file_state.state(contents_of(part.distribution))) for part in resolution.unchanged}
     for name, pin in resolution.fetched.items():
-        origin = [target.glibc, sorted(settings().items()), resolution.hashes.lines([pin]), file_state.state_at(pin)]
+        origin = [
+            target.glibc,
+            sorted(settings().items()),
+            uv.given,
+            resolution.hashes.lines([pin]),
+            file_state.state_at(pin),
+        ]
         yield name, file_state.key([*always, pin, name in resolution.built, origin, edited.get(name)])
 
 

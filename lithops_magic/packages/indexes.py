@@ -33,15 +33,36 @@ _FILES_OF_UV = (
 )
 """Settings that name files or folders."""
 
+_OF_INDEXES = {"index-url", "extra-index-url", "find-links", "no-index"}
+_ADDED = {"extra-index-url", "find-links", "trusted-host", "only-binary"}
+"""Settings that may be given several times."""
+
 _PYPI = "https://pypi.org/simple"
 
 
-def configuration() -> dict[str, str]:
+Given = Iterable[tuple[str, str]]
+"""Settings in requirements files, under their names in pip's configuration: they add to it, or take precedence."""
+
+_LISTS = {"UV_INDEX": " ", "UV_FIND_LINKS": ","}
+"""Variables that list several places, with what separates these."""
+
+
+def configuration(given: Given = ()) -> dict[str, str]:
     """Return pip's indexes as environment variables for uv; uv's own configuration takes precedence."""
-    torch = {"UV_TORCH_BACKEND": "cpu"} if has_cpu_builds() else {}
-    pip = pip_settings()
-    translated = {} if uv_settings.names_indexes() else dict(_translate(pip))
+    pip, is_uvs = pip_settings(), uv_settings.names_indexes()
+    torch = {"UV_TORCH_BACKEND": "cpu"} if has_cpu_builds() and not _OF_INDEXES & dict(given).keys() else {}
+    translated = dict(_translate(_with({} if is_uvs else pip, given)))
+    for name, separator in _LISTS.items():
+        if is_uvs and name in translated and name in os.environ:
+            translated[name] += separator + os.environ[name]
     return {**translated, **dict(_limits(pip)), **torch}
+
+
+def _with(pip: Mapping[str, str], given: Given) -> dict[str, str]:
+    found = dict(pip)
+    for name, value in given:
+        found[name] = f"{found[name]} {value}" if name in found and name in _ADDED else value
+    return found
 
 
 def has_cpu_builds() -> bool:
@@ -50,10 +71,10 @@ def has_cpu_builds() -> bool:
     Not if other indexes are configured: then their contents decide.
     """
     configured = uv_settings.names_indexes() or "UV_TORCH_BACKEND" in os.environ or _is_on_in_uv("UV_NO_INDEX")
-    return not configured and not pip_settings().keys() & {"index-url", "extra-index-url", "find-links", "no-index"}
+    return not configured and not pip_settings().keys() & _OF_INDEXES
 
 
-def options() -> list[str]:
+def options(given: Given = ()) -> list[str]:
     """Return pip's and uv's other settings as options for uv.
 
     Raises
@@ -61,7 +82,7 @@ def options() -> list[str]:
     PackageError
         A setting is impossible for Lambda packages, or names a file that does not exist.
     """
-    pip = pip_settings()
+    pip = _with(pip_settings(), given)
     _refuse(pip)
     found = ["--no-index"] if _is_on(pip.get("no-index", "")) or _is_on_in_uv("UV_NO_INDEX") else []
     found += ["--prerelease", "allow"] if _is_on(pip.get("pre", "")) and "UV_PRERELEASE" not in os.environ else []
@@ -82,9 +103,9 @@ def hashes_required() -> str:
     return next(iter(found), "")
 
 
-def source_refused(name: str) -> str:
+def source_refused(name: str, given: Given = ()) -> str:
     """Return, as a phrase, the pip or uv setting that forbids building a package from source; empty if none."""
-    pip, of_uv = pip_settings().get("only-binary", ""), os.environ.get("UV_NO_BUILD_PACKAGE", "")
+    pip, of_uv = _with(pip_settings(), given).get("only-binary", ""), os.environ.get("UV_NO_BUILD_PACKAGE", "")
     if _covers(pip, name):
         return f"pip is configured with only-binary = {pip}"
     if _is_on_in_uv("UV_NO_BUILD"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -13,16 +12,14 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages import conda, locations
+from lithops_magic.packages import conda, file_state, locations, requirements_file
 from lithops_magic.packages.data import Data, listed
 from lithops_magic.packages.distributions import installed
+from lithops_magic.packages.hashes import without_hashes
 from lithops_magic.packages.missing_module import distribution_of
 from lithops_magic.packages.modules import find_unit
-from lithops_magic.packages.uv_command import without_password
 
 NONE = "none"
-
-_INCLUDED = re.compile(rb"^\s*(?:-[rc]\s*=?|--(?:requirements?|constraints?)[ =])\s*([^\s#]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +79,21 @@ def _without_environments(words: Iterable[str]) -> Iterator[str]:
 def _read(name: str) -> tuple[Path, bytes]:
     try:
         path = Path(name).expanduser().resolve()
-        data = b"".join(_contents(path, set()))
+        data = _contents(path) if path.suffix in requirements_file.SUFFIXES else path.read_bytes()
     except OSError as error:
         raise PackageError(f"packages: {error.filename or name} cannot be read: {error.strerror}.") from None
     if path.name == "pyproject.toml":
         _check_project(path, data)
     return path, data
+
+
+def _contents(path: Path) -> bytes:
+    """Return the contents of a requirements file, all that it includes, and a hash of what these refer to."""
+    listed = requirements_file.read(path)
+    lines = without_hashes("\n".join(listed.requirements))
+    states = [file_state.state_at(line) for line in lines if " @ " in line]
+    facts = file_state.key([listed.requirements, listed.constraints, sorted(listed.settings.items()), states])
+    return "\n".join([*listed.texts, f"# {facts}"]).encode()
 
 
 def _check_project(path: Path, data: bytes) -> None:
@@ -101,22 +107,6 @@ def _check_project(path: Path, data: bytes) -> None:
             f"packages: {path} has no list of dependencies under [project]: give a requirements file, or the lock file "
             "that the project's tool writes."
         )
-
-
-def _contents(path: Path, seen: set[Path]) -> Iterator[bytes]:
-    """Yield the contents of a file and of the files it includes."""
-    seen.add(path)
-    data = path.read_bytes()
-    yield data
-    for name in _INCLUDED.findall(data) if path.suffix in (".txt", ".in") else ():
-        text = os.fsdecode(name)
-        if "://" in text:
-            raise PackageError(
-                f"packages: {path.name} includes {without_password(text)}: save that beside it, so that its hashes and "
-                "its changes count."
-            )
-        if (other := (path.parent / text).resolve()) not in seen:
-            yield from _contents(other, seen)
 
 
 def _requirement(word: str) -> str:

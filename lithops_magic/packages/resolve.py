@@ -19,6 +19,7 @@ from lithops_magic.packages.indexes import has_cpu_builds, hashes_required, sett
 from lithops_magic.packages.lockfiles import is_lock, locked
 from lithops_magic.packages.metadata import applies, archive_hash, direct_url, requires_of
 from lithops_magic.packages.request import Request
+from lithops_magic.packages.requirements_file import SUFFIXES, Listed, read
 from lithops_magic.packages.resolution import Resolution, differences
 from lithops_magic.packages.too_different import notes, refuse_old, refuse_other_majors, ways_out
 from lithops_magic.packages.uv import Resolved, Uv
@@ -56,7 +57,8 @@ class _Resolver:
         self._request = request
         self._uv = uv
         self._locked = list(_locked(request, uv))
-        self._hashes = hashes.read([*_texts(request), *self._locked], hashes_required())
+        self._listed = {path.name: read(path) for path, _ in request.files if path.suffix in SUFFIXES}
+        self._hashes = hashes.read([*_texts(self._listed), *self._locked], hashes_required())
         self._warnings: list[str] = []
         self._built: set[str] = set()
         self._as_they_are: set[str] = set()
@@ -96,7 +98,14 @@ class _Resolver:
     def _memory(self, binary: Sequence[Part], missing: Sequence[str], fixed: Mapping[str, str]) -> Fits:
         target, pure = self._uv.target, self._pure(fixed)
         states = [[part.pin, direct_url(part.distribution), self._ships(part)] for part in binary]
-        facts = [target.describe(), states, sorted(missing), sorted(fixed.values()), sorted(settings().items())]
+        facts = [
+            target.describe(),
+            states,
+            sorted(missing),
+            sorted(fixed.values()),
+            sorted(settings().items()),
+            self._uv.given,
+        ]
         return Fits(self._cache, facts, _demands(pure, self._uv), {part.name for part in pure})
 
     def _taken(self, fit: Fit) -> dict[str, str]:
@@ -113,8 +122,11 @@ class _Resolver:
         request = self._request
         if not request.requirements and not request.files:
             return {}
-        files = [path for path, _ in request.files if not is_lock(path)]
-        wanted = [*request.requirements, *(line for _, text in self._locked for line in hashes.without_hashes(text))]
+        files = [path for path, _ in request.files if not is_lock(path) and path.suffix not in SUFFIXES]
+        lines = [line for one in self._listed.values() for line in one.requirements]
+        limits = [line for one in self._listed.values() for line in one.constraints]
+        texts = [text for _, text in self._locked]
+        wanted = [*request.requirements, *hashes.without_hashes("\n".join([*lines, *texts]))]
         own = request.names
         here = [part.pin for part in self._closure.parts.values() if part.name not in own]
         for constraints in (here, []):
@@ -123,7 +135,7 @@ class _Resolver:
                     self._uv.resolve(
                         wanted,
                         files=files,
-                        constraints=constraints,
+                        constraints=[*constraints, *hashes.without_hashes("\n".join(limits))],
                         overrides=_without_notebook(own),
                         as_configured=True,
                     )
@@ -284,11 +296,11 @@ def _locked(request: Request, uv: Uv) -> Iterator[tuple[str, str]]:
             yield path.name, "\n".join(locked(path, data))
 
 
-def _texts(request: Request) -> Iterator[tuple[str, str]]:
-    """Yield the names and contents of requirements files."""
-    for path, data in request.files:
-        if path.suffix in (".txt", ".in"):
-            yield path.name, data.decode(errors="replace")
+def _texts(listed: Mapping[str, Listed]) -> Iterator[tuple[str, str]]:
+    """Yield the names of requirements files, and their lines."""
+    for name, one in listed.items():
+        switch = ["--require-hashes"] if "require-hashes" in one.settings else []
+        yield name, "\n".join([*switch, *one.requirements, *one.constraints])
 
 
 def _without_notebook(asked: Container[str]) -> list[str]:

@@ -32,6 +32,7 @@ from lithops_magic.packages.need import Need
 from lithops_magic.packages.placement import Room, check, place
 from lithops_magic.packages.platform import PROVIDED, Target
 from lithops_magic.packages.request import Request
+from lithops_magic.packages.requirements_file import settings_of
 from lithops_magic.packages.resolution import Resolution
 from lithops_magic.packages.resolve import resolve
 from lithops_magic.packages.trim import trims
@@ -100,7 +101,7 @@ def _supply(need: Need, target: Target, notify: Callable[[str], None], room: Roo
     built: list[Layer] = []
     if _ships(closure, request):
         own = replace(room, layers=max(0, room.layers - need.layered))
-        built += _layers(closure, request, Uv(target), Cache.of_user(), notify, own)
+        built += _layers(closure, request, Uv(target, settings_of(request.files)), Cache.of_user(), notify, own)
     if need.layered:
         built.append(_local_layer(need.sources, Cache.of_user()))
     return Supply(*place(built, room), tuple(closure.parts.values()))
@@ -120,7 +121,7 @@ def pin(need: Need, target: Target) -> Resolution:
         Something is unavailable for Lambda.
     """
     request, closure = closure_of(need, target)
-    return resolve(closure, request, Uv(target))
+    return resolve(closure, request, Uv(target, settings_of(request.files)))
 
 
 def closure_of(need: Need, target: Target, *, learns: bool = True) -> tuple[Request, Closure]:

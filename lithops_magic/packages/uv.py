@@ -7,7 +7,7 @@ import re
 import tempfile
 import urllib.parse
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -40,6 +40,8 @@ class Uv:
     """uv for one target."""
 
     target: Target
+    given: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Settings of requested files, under their names in pip's configuration."""
 
     def resolve(
         self,
@@ -105,7 +107,7 @@ class Uv:
         """
         if self.available(name):
             return False
-        if why := source_refused(name):
+        if why := source_refused(name, self.given):
             raise PackageError(
                 f"There is no wheel of {name} for {self.target.describe()}, only source, and {why}: pass a wheel with "
                 "--packages PATH.whl, or allow building it."
@@ -116,7 +118,7 @@ class Uv:
         """Whether a version on the index includes exactly this file."""
         options = ["--no-header", "--no-annotate", "--no-deps", "--generate-hashes"]
         try:
-            output, _ = run(["pip", "compile", *options, "-"], pin)
+            output, _ = run(["pip", "compile", *options, "-"], pin, given=self.given)
         except Unresolvable:
             return False
         return f"sha256:{sha256}" in output
@@ -130,7 +132,7 @@ class Uv:
                 path = Path(folder, name)
                 path.write_text(content)
                 command += [f"--{name}", str(path)]
-            output, warnings = run([*command, *options, "-"], text)
+            output, warnings = run([*command, *options, "-"], text, given=self.given)
         return tuple(_pins(output)), tuple(warnings)
 
     def export(self, project: Path) -> str:
@@ -153,7 +155,7 @@ class Uv:
             As for `resolve`.
         """
         options = [*self._installation(folder), *self._platform()]
-        run([*options, "-r", "-"], "\n".join(hashes.lines(pins)), notify)
+        run([*options, "-r", "-"], "\n".join(hashes.lines(pins)), notify, self.given)
 
     def build(self, pins: Mapping[str, str], hashes: Hashes, folder: Path, notify: Callable[[str], None]) -> None:
         """Build exactly these requirements, by name, from source on this machine, and unpack them into `folder`.
@@ -166,7 +168,7 @@ class Uv:
         # uv itself checks only a few files to tell whether a folder has changed.
         fresh = [text for name in pins for text in ("--refresh-package", name)]
         options = [*self._installation(folder), *_sources(pins), *fresh]
-        run([*options, "-r", "-"], "\n".join(hashes.lines(pins.values())), notify)
+        run([*options, "-r", "-"], "\n".join(hashes.lines(pins.values())), notify, self.given)
 
     @staticmethod
     def _installation(folder: Path) -> list[str]:

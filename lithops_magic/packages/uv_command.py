@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages.indexes import configuration, options
+from lithops_magic.packages.indexes import Given, configuration, options
 from lithops_magic.packages.uv_settings import NOT_PASSED_ON
 from lithops_magic.working_folder import working_folder
 
@@ -38,8 +38,10 @@ class IndexUnreachable(Exception):
     """The package index does not respond, and the packages are not in uv's cache."""
 
 
-def run(arguments: Sequence[str], text: str, notify: Callable[[str], None] | None = None) -> tuple[str, list[str]]:
-    """Run uv with `text` on standard input; return its output and its warnings.
+def run(
+    arguments: Sequence[str], text: str, notify: Callable[[str], None] | None = None, given: Given = ()
+) -> tuple[str, list[str]]:
+    """Run uv with `text` on standard input and the settings in `given`; return its output and its warnings.
 
     Raises
     ------
@@ -47,30 +49,32 @@ def run(arguments: Sequence[str], text: str, notify: Callable[[str], None] | Non
         As they say.
     """
     try:
-        return _call(arguments, text, notify)
+        return _call(arguments, text, notify, given)
     except IndexUnreachable:
         # Anything fetched before is still cached, however old.
         try:
-            return _call([*arguments, "--offline"], text)
+            return _call([*arguments, "--offline"], text, given=given)
         except Unresolvable as error:
             raise IndexUnreachable(str(error)) from None
 
 
-def _call(arguments: Sequence[str], text: str, notify: Callable[[str], None] | None = None) -> tuple[str, list[str]]:
+def _call(
+    arguments: Sequence[str], text: str, notify: Callable[[str], None] | None = None, given: Given = ()
+) -> tuple[str, list[str]]:
     always = ["--python", sys.executable, "--no-python-downloads", "--color", "never", "--no-progress"]
     if arguments[0] == "pip":
-        always += options()
-    environment = {**os.environ, **configuration()}
+        always += options(given)
+    environment = {**os.environ, **configuration(given)}
     here = working_folder()
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as given, tempfile.TemporaryFile("w+") as output:
-        given.write(text)
-        given.seek(0)
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as asked, tempfile.TemporaryFile("w+") as output:
+        asked.write(text)
+        asked.seek(0)
         process = subprocess.Popen(
             [_program(), *arguments, *always],
             env={name: value for name, value in environment.items() if name not in NOT_PASSED_ON},
             # uv refuses to start in a deleted folder.
             cwd=here if here.is_absolute() else tempfile.gettempdir(),
-            stdin=given,
+            stdin=asked,
             stdout=output,
             stderr=subprocess.PIPE,
             encoding="utf-8",

@@ -199,7 +199,7 @@ def test_what_has_no_hash_beside_what_has_one_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("line", "told"), [("hashed>=1", "not an exact version: write hashed==VERSION"), ("-x", "not a requirement")]
+    ("line", "told"), [("hashed>=1", "not an exact version: write hashed==VERSION"), ("-x", "has the option -x")]
 )
 def test_a_hash_of_nothing_in_particular_is_refused(line: str, told: str, index: Path, ship: Ship) -> None:
     write_wheel(index, "hashed")
