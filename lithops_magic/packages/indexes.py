@@ -60,6 +60,9 @@ def configuration(given: Given = ()) -> dict[str, str]:
 
 def _with(pip: Mapping[str, str], given: Given) -> dict[str, str]:
     found = dict(pip)
+    if "index-url" in dict(given):
+        # With pip, it replaces all indexes before it.
+        found.pop("extra-index-url", None)
     for name, value in given:
         found[name] = f"{found[name]} {value}" if name in found and name in _ADDED else value
     return found

@@ -138,6 +138,9 @@ def _set(path: Path, settings: dict[str, str], name: str, value: str) -> None:
         if not Path(value).exists():
             raise PackageError(f"packages: {path.name} has --find-links {value}, which does not exist.")
     value = "1" if name in _SWITCHES else value
+    if name == "index-url":
+        # With pip, it replaces all indexes before it.
+        settings.pop("extra-index-url", None)
     before = settings.get(name, "")
     settings[name] = value if name in ("index-url", *_SWITCHES) or not before else f"{before} {value}"
 
