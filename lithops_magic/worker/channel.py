@@ -23,7 +23,9 @@ class Channel:
     def send(self, message: Any) -> None:
         """Send a message; raises OSError if the other end is closed."""
         data = marshal.dumps(message)
-        write(self._outgoing, len(data).to_bytes(_LENGTH, "big") + data)
+        # Even a full pipe takes at least a page at a time.
+        sent = os.writev(self._outgoing, [len(data).to_bytes(_LENGTH, "big"), data])
+        write(self._outgoing, memoryview(data)[sent - _LENGTH :])
 
     def receive(self) -> Any:
         """Wait for a message; raises EOFError if the other end is closed."""
@@ -34,16 +36,16 @@ class Channel:
             os.close(descriptor)
 
     def _read(self, size: int) -> bytearray:
-        data = bytearray()
-        while len(data) < size:
-            part = os.read(self.incoming, min(size - len(data), 2**20))
-            if not part:
+        data = bytearray(size)
+        view = memoryview(data)
+        while view:
+            if not (count := os.readv(self.incoming, [view])):
                 raise EOFError
-            data += part
+            view = view[count:]
         return data
 
 
-def write(descriptor: int, data: bytes) -> None:
+def write(descriptor: int, data: bytes | memoryview) -> None:
     """Write all of `data`."""
     view = memoryview(data)
     while view:

@@ -69,12 +69,14 @@ def attached(folder: JobFolder, **options: Any) -> lithops_magic.MapResult:
             st.builds(lambda b, t: records.Executed((1, 2), Reply(b, t or None, "", t, None)), st.binary(), st.text()),
             st.builds(lambda t: records.Executed((3,), Ambiguous(t)), st.text()),
             st.just(records.Executed((4,), Reply(b"{}", None, "", "", InvocationReport(1.5, 2, 3, 4, None)))),
+            # Large data are pieces of their own.
+            st.builds(lambda b: records.SingleItem(5, b * 70_000), st.sampled_from([b"x", b"\n", b"\t"])),
         )
     ),
     st.randoms(use_true_random=False),
 )
 def test_a_flipped_bit_costs_the_records_it_is_in_and_no_other(written: list[records.Record], chance: Any) -> None:
-    encoded = [records.encode([record]) for record in written]
+    encoded = [b"".join(records.encode([record])) for record in written]
     data = bytearray(b"".join(encoded))
     found = lines.decode(bytes(data))
     assert [records._decode(*body) for body in found.bodies] == written
@@ -179,7 +181,7 @@ def test_files_lie_beside_the_job_and_are_those_of_then_when_it_is_resumed(local
     # As if the client had been killed before it heard anything.
     found = [records._decode(*body) for body in lines.decode(folder.journal.read_bytes()).bodies]
     left = [each for each in found if not isinstance(each, records.Sent | records.Executed)]
-    folder.journal.write_bytes(b"".join(records.encode([each]) for each in left))
+    folder.journal.write_bytes(b"".join(records.encode(left)))
     assert list(attached(folder, resume=True)) == [7, 7]
 
 

@@ -243,12 +243,12 @@ class Journal(NullJournal):
             self._buffered = 0
             self._put(records.encode(fresh))
 
-    def _put(self, data: bytes) -> None:
+    def _put(self, pieces: list[bytes]) -> None:
         assert self._file is not None
-        if self._full or self._file.tell() + len(data) > LIMIT:
+        if self._full or self._file.tell() + sum(map(len, pieces)) > LIMIT:
             self._full = True
             return
-        self._file.write(data)
+        self._file.writelines(pieces)
         self._file.flush()
 
     def _release(self) -> None:

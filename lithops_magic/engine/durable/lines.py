@@ -9,12 +9,15 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from binascii import b2a_base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 _RAW, _BASE64 = b"\t", b"\f"
 """Separates the JSON from the bytes after it, raw or in base64; JSON contains neither character."""
+_LARGE = 65_536
+"""Bytes from which data are a piece of their own."""
 _CHECKSUM = 8
 """Hexadecimal digits at the start of a line."""
 
@@ -33,11 +36,20 @@ class Lines:
 
 def encode(head: Any, data: bytes = b"") -> bytes:
     """Return a line with plain data, and optional bytes."""
+    return b"".join(pieces(head, data))
+
+
+def pieces(head: Any, data: bytes = b"") -> list[bytes]:
+    """Return such a line in pieces: large data are not copied."""
     body = json.dumps(head, separators=(",", ":")).encode()
     if data:
-        # A newline may only end a line. Worker replies contain none, which saves copying them.
-        body += _BASE64 + base64.b64encode(data) if b"\n" in data else _RAW + data
-    return b"%08x %s\n" % (zlib.crc32(body), body)
+        # A newline may only end a line. Worker replies contain none.
+        mark, data = (_BASE64, b2a_base64(data, newline=False)) if b"\n" in data else (_RAW, data)
+        body += mark
+    if len(data) < _LARGE:
+        body += data
+        return [b"%08x %s\n" % (zlib.crc32(body), body)]
+    return [b"%08x %s" % (zlib.crc32(data, zlib.crc32(body)), body), data, b"\n"]
 
 
 def decode(data: bytes) -> Lines:

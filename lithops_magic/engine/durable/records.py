@@ -91,29 +91,29 @@ class Excerpt:
     """Offset in bytes of the first unfinished record."""
 
 
-def encode(notes: Iterable[Note]) -> bytes:
-    """Return records as encoded in a journal."""
-    return b"".join([_encode(note) for note in notes])
+def encode(notes: Iterable[Note]) -> list[bytes]:
+    """Return records as encoded in a journal, in pieces."""
+    return [piece for note in notes for piece in _encode(note)]
 
 
-def _encode(note: Note) -> bytes:
+def _encode(note: Note) -> list[bytes]:
     match note:
         case (tasks,):
-            return lines.encode(["sent", tasks])
+            return lines.pieces(["sent", tasks])
         case (tasks, payload, error, request_id, report):
-            return lines.encode(["reply", tasks, error, request_id, report], payload)
+            return lines.pieces(["reply", tasks, error, request_id, report], payload)
         case Sent(tasks):
-            return lines.encode(["sent", tasks])
+            return lines.pieces(["sent", tasks])
         case Executed(tasks, Reply() as reply):
-            return lines.encode(["reply", tasks, reply.function_error, reply.request_id, reply.report], reply.payload)
+            return lines.pieces(["reply", tasks, reply.function_error, reply.request_id, reply.report], reply.payload)
         case Executed(tasks, Ambiguous(message)):
-            return lines.encode(["lost", tasks, message])
+            return lines.pieces(["lost", tasks, message])
         case SingleItem(index, fragment):
-            return lines.encode(["item", index], fragment)
+            return lines.pieces(["item", index], fragment)
         case ItemSlice(start, count, container, unsendable):
-            return lines.encode(["items", start, count, list(unsendable.items())], container)
+            return lines.pieces(["items", start, count, list(unsendable.items())], container)
         case ItemCount(total):
-            return lines.encode(["count", total])
+            return lines.pieces(["count", total])
     raise AssertionError(note)
 
 

@@ -251,7 +251,10 @@ class Requests:
 
     def request(self, fragments: Iterable[bytes], name: str = "") -> bytes:
         """Return the request that runs the function on some tasks; the reply must quote its `name`."""
-        return self.prefix + name.encode() + _TASKS + b",".join(fragments) + b"]}"
+        parts = [*fragments] or [b""]
+        parts[0] = self.prefix + name.encode() + _TASKS + parts[0]
+        parts[-1] += b"]}"
+        return b",".join(parts)  # copies only once
 
 
 def request_name() -> str:
