@@ -43,7 +43,13 @@ def output(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def invoke(emulator: Path, output: Path, tmp_path: Path) -> Iterator[Invoke]:
+def limit() -> int:
+    """The function's timeout in seconds, which the emulator has include the start of the process."""
+    return 60
+
+
+@pytest.fixture
+def invoke(emulator: Path, output: Path, tmp_path: Path, limit: int) -> Iterator[Invoke]:
     root = tmp_path / "task"
     zipfile.ZipFile(io.BytesIO(worker_package())).extractall(root)
     address, runtime_api = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
@@ -56,7 +62,7 @@ def invoke(emulator: Path, output: Path, tmp_path: Path) -> Iterator[Invoke]:
                 "PATH": os.environ["PATH"],
                 "PYTHONPATH": os.pathsep.join([str(root), str(Path(awslambdaric.__file__).parents[1])]),
                 "LAMBDA_TASK_ROOT": str(root),
-                "AWS_LAMBDA_FUNCTION_TIMEOUT": "3",
+                "AWS_LAMBDA_FUNCTION_TIMEOUT": str(limit),
             },
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -126,17 +132,20 @@ def test_a_fault_of_the_worker_ends_the_process_after_the_reply(invoke: Invoke, 
     with pytest.raises((HTTPError, ValueError)):
         invoke(lambda x: setattr(os, "umask", None), [1])
     assert eventually(lambda: "the worker itself failed: TypeError: " in output.read_text())
-    assert eventually(lambda: starts_anew(invoke, before))
+    assert eventually(lambda: answers(invoke, before))
 
 
-def starts_anew(invoke: Invoke, before: str) -> bool:
+def answers(invoke: Invoke, before: str = "") -> bool:
+    """Whether there is a worker, and another one than before."""
     try:
         return invoke(lambda x: x, [1]).sandbox != before
     except (OSError, ValueError):
         return False
 
 
+@pytest.mark.parametrize("limit", [5])
 def test_the_time_limit_comes_before_the_platforms(invoke: Invoke) -> None:
+    assert eventually(lambda: answers(invoke))
     reply = invoke(lambda x: time.sleep(60 * x), [0, 1, 0])
     assert {i: one.status for i, one in reply.outcomes.items()} == {0: "ok", 1: "timeout"}
 
