@@ -252,12 +252,12 @@ def test_a_resumed_job_invokes_the_copies_as_well() -> None:
     assert second.sent == [b'{"tasks":[{"id":1}]}']
 
 
-# In real jobs on the local AWS, where a function is worth two sandboxes only.
+# In real jobs on the local AWS, where a function is worth one sandbox only: three of them stay beside each other.
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limiter, "BURST", 2)
+    monkeypatch.setattr(limiter, "BURST", 1)
 
 
 @pytest.fixture
@@ -269,13 +269,23 @@ def settings(local_aws: LocalAws, request: pytest.FixtureRequest) -> Iterator[Se
     delete_functions(Cloud.connect(settings), settings)
 
 
+@pytest.fixture(scope="module")
+def shared(local_aws: LocalAws) -> Iterator[Settings]:
+    """A namespace whose functions, and their sandboxes, are there for several tests."""
+    settings = Settings(local=True, namespace="shared-copies")
+    yield settings
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LITHOPS_MAGIC_LOCAL_DIR", str(local_aws.folder))
+        delete_functions(Cloud.connect(settings), settings)
+
+
 def where(_: int) -> str:
     time.sleep(0.2)
     return os.environ["AWS_LAMBDA_FUNCTION_NAME"]
 
 
 def run(settings: Settings, items: int = 6, **options: Any) -> lithops_magic.MapResult[str]:
-    given = {"workers": 6, "chunksize": 1, **options}
+    given = {"workers": 3, "chunksize": 1, **options}
     result = lithops_magic.map(where, range(items), settings=settings, **given)
     assert result.wait(120)
     return result
@@ -285,10 +295,10 @@ def names(settings: Settings) -> list[str]:
     return [name for one in list_functions(Cloud.connect(settings), settings) for name in (one.name, *one.copies)]
 
 
-def test_invocations_are_spread_over_functions_that_count_as_one(small: None, settings: Settings, capsys: Any) -> None:
-    result = run(settings)
+def test_invocations_are_spread_over_functions_that_count_as_one(small: None, shared: Settings, capsys: Any) -> None:
+    result = run(shared)
     assert len(set(result.values())) == 3
-    (listed,) = list_functions(Cloud.connect(settings), settings)
+    (listed,) = list_functions(Cloud.connect(shared), shared)
     assert sorted((listed.name, *listed.copies)) == sorted(set(result.values()))
     assert listed.label == f"{listed.name} × 3"
     assert set(aws_lambda.deployed_here()) >= set(result.values())
@@ -301,14 +311,14 @@ def test_invocations_are_spread_over_functions_that_count_as_one(small: None, se
 
     observe.add(see)
     try:
-        assert set(run(settings).values()) == set(result.values())
+        assert set(run(shared).values()) == set(result.values())
     finally:
         observe.remove(see)
     assert {one for one in seen if one.startswith("lambda.")} <= {"lambda.Invoke"}
     # Few tasks need no copies, and use none.
-    assert set(run(settings, items=2).values()) == {listed.name}
-    assert delete_functions(Cloud.connect(settings), settings) == [f"{listed.name} × 3"]
-    assert names(settings) == []
+    assert set(run(shared, items=1).values()) == {listed.name}
+    assert delete_functions(Cloud.connect(shared), shared) == [f"{listed.name} × 3"]
+    assert names(shared) == []
 
 
 def test_there_are_no_more_copies_than_the_account_is_worth(
@@ -321,17 +331,17 @@ def test_there_are_no_more_copies_than_the_account_is_worth(
     assert len(names(settings)) == 2
 
 
-def test_a_copy_that_is_gone_is_deployed_again(small: None, settings: Settings, local_aws: LocalAws) -> None:
-    run(settings)
-    (listed,) = list_functions(Cloud.connect(settings), settings)
+def test_a_copy_that_is_gone_is_deployed_again(small: None, shared: Settings, local_aws: LocalAws) -> None:
+    run(shared)
+    (listed,) = list_functions(Cloud.connect(shared), shared)
     local_aws.client("lambda").delete_function(FunctionName=listed.copies[0])
-    (less,) = list_functions(Cloud.connect(settings), settings)
+    (less,) = list_functions(Cloud.connect(shared), shared)
     assert (less.name, less.copies) == (listed.name, listed.copies[1:])
-    result = run(settings)
+    result = run(shared)
     assert len(result.values()) == 6
-    assert sorted(names(settings)) == sorted((listed.name, *listed.copies))
+    assert sorted(names(shared)) == sorted((listed.name, *listed.copies))
     local_aws.client("lambda").delete_function(FunctionName=listed.name)
-    (left,) = list_functions(Cloud.connect(settings), settings)
+    (left,) = list_functions(Cloud.connect(shared), shared)
     assert sorted((left.name, *left.copies)) == sorted(listed.copies)
 
 
@@ -358,19 +368,22 @@ def test_the_job_goes_on_without_copies_that_are_refused(
 
 
 def test_a_copy_with_no_reserved_concurrency_keeps_nobody_waiting(
-    small: None, settings: Settings, local_aws: LocalAws
+    small: None, shared: Settings, local_aws: LocalAws
 ) -> None:
-    run(settings)
-    (listed,) = list_functions(Cloud.connect(settings), settings)
+    run(shared)
+    (listed,) = list_functions(Cloud.connect(shared), shared)
     client = local_aws.client("lambda")
     client.put_function_concurrency(FunctionName=listed.copies[0], ReservedConcurrentExecutions=0)
-    result = run(settings)
+    try:
+        result = run(shared)
+    finally:
+        client.delete_function_concurrency(FunctionName=listed.copies[0])
     assert listed.copies[0] not in set(result.values())
     assert len(result.values()) == 6
 
 
-def test_a_detached_job_is_spread_as_well(small: None, settings: Settings) -> None:
-    result = run(settings, detach=True)
+def test_a_detached_job_is_spread_as_well(small: None, shared: Settings) -> None:
+    result = run(shared, detach=True)
     assert len(set(result.values())) == 3
 
 
@@ -387,7 +400,7 @@ def test_a_cell_is_spread_and_cleaned_like_one(
     shell.run_line_magic("load_ext", "lithops_magic")
     try:
         cell = "import os, time\ntime.sleep(0.2)\nos.environ['AWS_LAMBDA_FUNCTION_NAME']"
-        line = "%%lambda_map x in range(6) -o names --workers 6 --chunksize 1 --quiet"
+        line = "%%lambda_map x in range(6) -o names --workers 3 --chunksize 1 --quiet"
         with capture_output():
             assert shell.run_cell(f"{line}\n{cell}").success
         assert len(set(shell.user_ns["names"])) == 3
@@ -396,7 +409,7 @@ def test_a_cell_is_spread_and_cleaned_like_one(
         assert "× 3" in shown.stdout + json.dumps([one.data for one in shown.outputs], ensure_ascii=False)
         with capture_output() as planned:
             shell.run_cell(f"{line} --dry-run\n{cell}")
-        assert "with up to 2 copies, for 6 workers" in planned.stdout + str([one.data for one in planned.outputs])
+        assert "with up to 2 copies, for 3 workers" in planned.stdout + str([one.data for one in planned.outputs])
         with capture_output() as said:
             shell.run_cell("%lambda_clean --yes")
         assert "Deleted 1 function (" in said.stdout + str([one.data for one in said.outputs])

@@ -151,10 +151,10 @@ def test_the_items_of_a_generator_are_let_go_as_their_tasks_end() -> None:
         def __reduce__(self) -> Any:
             return int, (7,)
 
-    result = lmap(lambda x: x, (Item() for _ in range(20_000)), chunksize=100, workers=4)
-    assert list(result.succeeded().values()) == [7] * 20_000
-    assert len(born) == 20_000
-    patiently(lambda: len(gone) == 20_000)
+    result = lmap(lambda x: x, (Item() for _ in range(6_000)), chunksize=100, workers=4)
+    assert list(result.succeeded().values()) == [7] * 6_000
+    assert len(born) == 6_000
+    patiently(lambda: len(gone) == 6_000)
     # The chunks in flight and those that are made ready meanwhile.
     assert most <= 3 * 4 * 100
 
