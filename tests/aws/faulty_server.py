@@ -83,11 +83,21 @@ def serving(serve: Serve, tls: ssl.SSLContext | None = None) -> Iterator[Server]
     async def main() -> None:
         nonlocal loop, stop
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
-        listener = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls, backlog=2048)
+        handled: list[tuple[asyncio.Task[None], asyncio.StreamWriter]] = []
+
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            handled.append((asyncio.create_task(handle(reader, writer)), writer))
+
+        listener = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls, backlog=2048)
         server.port = listener.sockets[0].getsockname()[1]
         ready.set()
         await stop.wait()
         listener.close()
+        # Also those that nobody has begun to handle, and those whose clients do not read.
+        for handling, writer in handled:
+            handling.cancel()
+            writer.transport.abort()
+        await asyncio.sleep(0)
 
     thread = threading.Thread(target=asyncio.run, args=(main(),))
     thread.start()

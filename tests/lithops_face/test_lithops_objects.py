@@ -58,8 +58,8 @@ def words(*keys: str) -> Counter[str]:
 
 
 def test_words_of_a_bucket_are_counted(fexec: lithops.FunctionExecutor) -> None:
-    fexec.map_reduce(NAMES["count"], f"s3://{BUCKET}", NAMES["total"], obj_chunk_size=100)
-    assert fexec.get_result() == words(*TEXTS)
+    futures = fexec.map_reduce(NAMES["count"], f"s3://{BUCKET}", NAMES["total"], obj_chunk_size=100)
+    assert fexec.get_result(futures) == words(*TEXTS)
     keys = [f"{BUCKET}/in/two.txt", f"{BUCKET}/in/one.txt"]
     futures = fexec.map_reduce(NAMES["count"], keys, NAMES["total"], obj_chunk_number=3, obj_reduce_by_key=True)
     assert fexec.get_result(futures) == [words("in/two.txt"), words("in/one.txt")]

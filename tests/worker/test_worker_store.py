@@ -108,12 +108,12 @@ def test_what_is_tried_again_or_might_be_too_late_is_not_kept(
         time.sleep(x)
         return x
 
-    def invoke_within(seconds: float) -> str:
+    def invoke_within(seconds: float, takes: float = 0.5) -> str:
         monkeypatch.setattr(Context, "get_remaining_time_in_millis", lambda: int(seconds * 1000))
-        (outcome,) = invoke(task, [0.5], place)["outcomes"]
+        (outcome,) = invoke(task, [takes], place)["outcomes"]
         return str(outcome["status"])
 
-    assert invoke_within(0.4) == "timeout"
+    assert invoke_within(0.4, takes=30) == "timeout"
     assert invoke_within(4) == "ok"
     assert list(objects.list(place.prefix)) == []
     assert invoke_within(6) == "ok"
