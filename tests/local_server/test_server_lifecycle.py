@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,8 +12,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import boto3
@@ -20,10 +22,24 @@ import psutil
 import pytest
 
 from lithops_magic.local import discovery
-from localaws import local_command
+from localaws import FOREIGN, local_command
 
 PATIENCE = 60
 """Seconds after which a test that waits for something has failed."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that tests share, and what its start printed."""
+
+    folder: Path
+    output: str
+    found: dict[str, Any]
+
+    def discovery(self, **changed: Any) -> str:
+        """Content of its discovery file, or of one that differs from it."""
+        return json.dumps({**json.loads(discovery_file(self.folder).read_text()), **changed})
+
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions and signals")
 
@@ -35,6 +51,35 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     private.mkdir(mode=0o700)
     yield private
     local_command(private, "stop")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server for all that only look at one; its starter may open few files, and has settings of its own for AWS."""
+    folder = tmp_path_factory.mktemp("running")
+    own = {"AWS_PROFILE": "nobody-has-this-profile", "HTTP_PROXY": "http://127.0.0.1:9"}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    environment = {**inherited, **own, "LITHOPS_MAGIC_LOCAL_DIR": str(folder)}
+    command = [sys.executable, "-m", "lithops_magic.local", "ensure"]
+    with few_open_files(), subprocess.Popen(command, env=environment, stdout=PIPE, stderr=PIPE, text=True) as starter:
+        output, errors = starter.communicate(timeout=PATIENCE)  # returns at the end of both pipes
+    assert errors == ""
+    yield Running(folder, output, json.loads(output))
+    local_command(folder, "stop")
+
+
+@contextlib.contextmanager
+def few_open_files() -> Iterator[None]:
+    if sys.platform != "linux":
+        yield
+        return
+    process = psutil.Process()
+    before = process.rlimit(psutil.RLIMIT_NOFILE)
+    process.rlimit(psutil.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        yield
+    finally:
+        process.rlimit(psutil.RLIMIT_NOFILE, before)
 
 
 def ensure(folder: Path, *arguments: str) -> dict[str, Any]:
@@ -73,35 +118,26 @@ def ended(pid: int) -> bool:
         return True
 
 
-def test_ensure_prints_one_line_of_json_and_finds_the_same_server_again(folder: Path) -> None:
-    first = local_command(folder, "ensure")
-    assert first.stdout.count("\n") == 1
-    found = json.loads(first.stdout)
+def test_ensure_prints_one_line_of_json_and_finds_the_same_server_again(running: Running) -> None:
+    assert running.output.count("\n") == 1
     names = "endpoint_url region access_key_id secret_access_key account_id pid workers version"
-    assert set(found) == set(names.split())
-    assert answers(found)
-    assert json.loads(local_command(folder, "ensure").stdout) == found
+    assert set(running.found) == set(names.split())
+    assert answers(running.found)
+    assert json.loads(local_command(running.folder, "ensure").stdout) == running.found
 
 
 @posix_only
-def test_what_the_server_writes_is_private(folder: Path) -> None:
-    ensure(folder)
-    for path in folder.iterdir():
+def test_what_the_server_writes_is_private(running: Running) -> None:
+    for path in running.folder.iterdir():
         assert path.stat().st_uid == os.getuid()
         assert path.is_dir() or path.suffix == ".lock" or path.stat().st_mode & 0o077 == 0, path
-    assert folder.stat().st_mode & 0o077 == 0
+    assert running.folder.stat().st_mode & 0o077 == 0
 
 
-def test_the_server_survives_its_starter_and_holds_none_of_its_pipes(folder: Path) -> None:
-    environment = {**os.environ, "LITHOPS_MAGIC_LOCAL_DIR": str(folder)}
-    command = [sys.executable, "-m", "lithops_magic.local", "ensure"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as starter:
-        output, errors = starter.communicate(timeout=PATIENCE)  # returns at the end of both pipes
-    found = json.loads(output)
-    assert errors == b""
-    assert answers(found)
+def test_the_server_survives_its_starter_and_holds_none_of_its_pipes(running: Running) -> None:
+    assert answers(running.found)
     if sys.platform != "win32":
-        assert os.getsid(found["pid"]) == found["pid"]
+        assert os.getsid(running.found["pid"]) == running.found["pid"]
 
 
 @posix_only
@@ -125,11 +161,10 @@ def test_a_server_that_hangs_is_replaced(folder: Path) -> None:
     assert ended(first["pid"])
 
 
-@pytest.mark.parametrize("text", ["", '{"pid": 1}', "\x00" * 9], ids=["empty", "incomplete", "zeros"])
-def test_a_garbled_discovery_file_is_replaced(folder: Path, text: str) -> None:
+def test_a_garbled_discovery_file_is_replaced(folder: Path) -> None:
     path = discovery.path_of(folder, discovery.version())
     path.touch(mode=0o600)
-    path.write_text(text)
+    path.write_text('{"pid": 1}')
     assert answers(ensure(folder))
 
 
@@ -162,7 +197,15 @@ def test_a_discovery_file_of_wrong_types_is_none(tmp_path: Path, wrong: dict[str
     assert discovery.read(path) is None
 
 
-@pytest.mark.parametrize("port", [70_000, 65_536, -1])
+@pytest.mark.parametrize("text", ["", '{"pid": 1}', "\x00" * 9, "[" * 9999, "null"], ids=range(5))
+def test_a_garbled_discovery_file_is_none(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "server-v.json"
+    path.touch(mode=0o600)
+    path.write_text(text)
+    assert discovery.read(path) is None
+
+
+@pytest.mark.parametrize("port", [65_536, -1])
 def test_a_port_that_cannot_be_is_one_line(folder: Path, port: int) -> None:
     done = local_command(folder, "serve", "--port", str(port))
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
@@ -170,45 +213,41 @@ def test_a_port_that_cannot_be_is_one_line(folder: Path, port: int) -> None:
 
 
 @posix_only
-def test_a_discovery_file_that_is_a_link_is_not_followed(folder: Path, tmp_path: Path) -> None:
-    found = ensure(folder)
-    path = discovery_file(folder)
+def test_a_discovery_file_that_is_a_link_is_not_followed(folder: Path, tmp_path: Path, running: Running) -> None:
     elsewhere = tmp_path / "elsewhere.json"
-    path.rename(elsewhere)
-    before = elsewhere.read_text()
-    path.symlink_to(elsewhere)
-    other = ensure(folder)
-    assert other["pid"] != found["pid"]
-    assert elsewhere.read_text() == before
-    psutil.Process(found["pid"]).terminate()
+    elsewhere.touch(mode=0o600)
+    elsewhere.write_text(running.discovery())
+    discovery.path_of(folder, running.found["version"]).symlink_to(elsewhere)
+    assert ensure(folder)["pid"] != running.found["pid"]
+    assert elsewhere.read_text() == running.discovery()
 
 
-def test_a_process_that_got_the_number_of_a_dead_server_is_left_alone(folder: Path) -> None:
-    found = ensure(folder)
-    path = discovery_file(folder)
-    content = json.loads(path.read_text())
-    local_command(folder, "stop")
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
+def test_a_process_that_got_the_number_of_a_dead_server_is_left_alone(folder: Path, running: Running) -> None:
+    path = discovery.path_of(folder, running.found["version"])
+    with (
+        socket.create_server(("127.0.0.1", 0)) as ended,
+        subprocess.Popen([sys.executable, "-c", "input()"], stdin=PIPE) as innocent,
+    ):
+        dead = f"http://127.0.0.1:{ended.getsockname()[1]}"
+        ended.close()
         path.touch(mode=0o600)
-        path.write_text(json.dumps({**content, "pid": innocent.pid}))
-        assert ensure(folder)["endpoint_url"] != found["endpoint_url"]
+        path.write_text(running.discovery(endpoint_url=dead, pid=innocent.pid))
+        assert answers(ensure(folder))
         assert innocent.poll() is None
 
 
-def test_another_server_on_the_old_port_is_not_believed(folder: Path) -> None:
-    first = ensure(folder)
-    path = discovery_file(folder)
-    content = json.loads(path.read_text())
-    path.write_text(json.dumps({**content, "secret_access_key": "of another server", "started": 0}))
-    second = ensure(folder)
-    assert second["endpoint_url"] != first["endpoint_url"]
-    psutil.Process(first["pid"]).terminate()
+def test_another_server_on_the_old_port_is_not_believed(folder: Path, running: Running) -> None:
+    path = discovery.path_of(folder, running.found["version"])
+    path.touch(mode=0o600)
+    path.write_text(running.discovery(secret_access_key="of another server", started=0))
+    assert ensure(folder)["endpoint_url"] != running.found["endpoint_url"]
+    assert answers(running.found)
 
 
 def test_processes_that_ensure_at_the_same_moment_get_one_server(folder: Path) -> None:
     environment = {**os.environ, "LITHOPS_MAGIC_LOCAL_DIR": str(folder)}
     command = [sys.executable, "-m", "lithops_magic.local", "ensure"]
-    starters = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) for _ in range(4)]
+    starters = [subprocess.Popen(command, env=environment, stdout=PIPE) for _ in range(4)]
     outputs = {starter.communicate(timeout=PATIENCE)[0] for starter in starters}
     assert len(outputs) == 1
     assert answers(json.loads(outputs.pop()))
@@ -287,7 +326,7 @@ def test_serve_says_in_one_line_that_a_port_is_taken_and_ensure_does_not_care(fo
         done = local_command(folder, "serve", "--port", port)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
         assert f"Port {port}" in done.stderr
-        assert answers(ensure(folder))
+        assert answers(ensure(folder, "--port", port))
 
 
 def test_serve_takes_the_wanted_port_prints_how_to_use_it_and_is_found(folder: Path) -> None:
@@ -295,7 +334,7 @@ def test_serve_takes_the_wanted_port_prints_how_to_use_it_and_is_found(folder: P
         port = probe.getsockname()[1]
     environment = {**os.environ, "LITHOPS_MAGIC_LOCAL_DIR": str(folder)}
     command = [sys.executable, "-m", "lithops_magic.local", "serve", "--port", str(port), "--workers", "3"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command, env=environment, stdout=PIPE, text=True) as server:
         assert server.stdout is not None
         lines = iter(server.stdout.readline, "")
         exports = {}
@@ -330,22 +369,13 @@ def test_a_missing_extra_is_one_line(folder: Path) -> None:
     assert (done.returncode, done.stderr) == (1, 'The local AWS needs: pip install "lithops-magic[local]"\n')
 
 
-def test_the_starters_aws_settings_do_not_reach_the_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_PROFILE", "nobody-has-this-profile")
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    found = ensure(folder)
-    monkeypatch.undo()
-    assert answers(found)
-    assert "Traceback" not in next(folder.glob("*.log")).read_text()
+def test_the_starters_aws_settings_do_not_reach_the_server(running: Running) -> None:
+    assert answers(running.found)
+    assert "Traceback" not in next(running.folder.glob("*.log")).read_text()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of another process")
-def test_a_low_soft_limit_of_open_files_is_raised(folder: Path) -> None:
+def test_a_low_soft_limit_of_open_files_is_raised(running: Running) -> None:
     before = psutil.Process().rlimit(psutil.RLIMIT_NOFILE)
-    psutil.Process().rlimit(psutil.RLIMIT_NOFILE, (256, before[1]))
-    try:
-        found = ensure(folder)
-    finally:
-        psutil.Process().rlimit(psutil.RLIMIT_NOFILE, before)
-    assert psutil.Process(found["pid"]).rlimit(psutil.RLIMIT_NOFILE)[0] == min(8192, before[1] % 2**63)
-    assert answers(found)
+    assert psutil.Process(running.found["pid"]).rlimit(psutil.RLIMIT_NOFILE)[0] == min(8192, before[1] % 2**63)
+    assert answers(running.found)

@@ -41,11 +41,11 @@ class Server:
 
     def __init__(self, folder: Path, state: Path) -> None:
         self.folder = folder
-        self._state = state
+        self.state = state
         self.start()
 
     def start(self) -> None:
-        started = local_command(self.folder, "ensure", "--state", str(self._state))
+        started = local_command(self.folder, "ensure", "--state", str(self.state))
         assert started.returncode == 0, started.stderr
         self.found = json.loads(started.stdout)
         self._session = boto3.Session(
@@ -61,9 +61,19 @@ class Server:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    folder = tmp_path / "private"
+    yield from begun(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One that tests share which do not restart it."""
+    yield from begun(tmp_path_factory.mktemp("lasting"))
+
+
+def begun(parent: Path) -> Iterator[Server]:
+    folder = parent / "private"
     folder.mkdir(mode=0o700)
-    yield Server(folder, tmp_path / "kept")
+    yield Server(folder, parent / "kept")
     local_command(folder, "stop")
 
 
@@ -157,18 +167,18 @@ def test_state_survives_a_crash_in_the_middle_of_writing(server: Server, tmp_pat
     assert sorted(names) == ["after", "before"]
 
 
-def test_two_servers_do_not_share_a_state_folder(server: Server, tmp_path: Path) -> None:
+def test_two_servers_do_not_share_a_state_folder(lasting: Server, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir(mode=0o700)
-    done = local_command(tmp_path / "other", "ensure", "--state", str(tmp_path / "kept"))
+    done = local_command(tmp_path / "other", "ensure", "--state", str(lasting.state))
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert str(tmp_path / "kept") in done.stderr
+    assert str(lasting.state) in done.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="POSIX permissions")
-def test_the_kept_state_holds_no_credential_and_is_private(server: Server, tmp_path: Path) -> None:
-    server.client("s3").create_bucket(Bucket="bucket")
-    journal = tmp_path / "kept" / "moto.jsonl"
+def test_the_kept_state_holds_no_credential_and_is_private(lasting: Server) -> None:
+    lasting.client("s3").create_bucket(Bucket="bucket")
+    journal = lasting.state / "moto.jsonl"
     assert "bucket" in journal.read_text()
-    assert server.found["secret_access_key"] not in journal.read_text()
+    assert lasting.found["secret_access_key"] not in journal.read_text()
     assert journal.stat().st_mode & 0o077 == 0
     assert journal.parent.stat().st_mode & 0o077 == 0
