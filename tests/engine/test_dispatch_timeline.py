@@ -35,6 +35,8 @@ from virtual_lambda import (
     works,
 )
 
+COPY = "gASVCAAAAAAAAACMBGNvcHmULg=="
+"""The word "copy" as a value."""
 BAD = {"type": "ValueError", "message": "bad", "frames": [], "cause": None}
 
 
@@ -408,6 +410,7 @@ def test_two_functions_share_the_workers(monkeypatch: pytest.MonkeyPatch) -> Non
     assert run.values == list(range(12))
     begun = [*service.times, *larger.times]
     assert max(sum(at <= moment < at + 1 for at in begun) for moment in begun) == 4
+    assert run.seconds == 5  # 18 invocations of a second each
 
 
 def test_where_there_is_no_more_memory_it_is_tried_again_with_what_there_is() -> None:
@@ -511,9 +514,13 @@ def test_memory_is_not_enlarged_unless_that_was_asked_for(monkeypatch: pytest.Mo
 
 
 def test_packages_that_differ_are_told_where_a_task_fails() -> None:
-    service = VirtualLambda(says(1, "error", error=BAD), workers=2, differences=("numpy here 2, there 1",))
+    differences = ("numpy here 2, there 1", "pandas here 3, there 2")
+    service = VirtualLambda(says(1, "error", error=BAD), workers=2, differences=differences)
     run = ran(service, range(4), chunksize=2)
-    assert run.errors[1].startswith("Task 1 (1): ValueError: bad (the packages differ: numpy here 2, there 1; ")
+    assert run.errors[1] == (
+        "Task 1 (1): ValueError: bad (the packages differ: numpy here 2, there 1; pandas here 3, there 2; "
+        "to have the same on both sides, install those versions where the notebook runs)"
+    )
 
 
 def test_the_oldest_invocation_is_the_one_that_was_sent_first() -> None:
@@ -581,6 +588,116 @@ def test_nothing_is_sent_that_cannot_be_paid_for() -> None:
 def test_with_enough_money_all_is_sent() -> None:
     run = ran(VirtualLambda(workers=2), range(10), chunksize=1, max_cost=0.1)
     assert counts(run) == {"done": 10, "invocations": 10}
+
+
+def test_the_tasks_of_a_chunk_that_is_lost_share_its_bill() -> None:
+    run = ran(VirtualLambda(spoils(1, 2.0, CRASH), workers=2), range(6), chunksize=3)
+    billed = [run.job.stats(i).billed_ms for i in range(6)]
+    # CRASH is billed as a second, which three tasks share; then each has one of its own, and the culprit three.
+    assert billed == pytest.approx([1000 / 3 + 1000, 1000 / 3 + 3000, 1000 / 3 + 1000, 1000, 1000, 1000])
+    assert sum(billed) == pytest.approx(run.job.snapshot().billed_ms)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_happens_every_task_ends_and_every_invocation_is_paid_for_by_its_tasks(seed: int) -> None:
+    chance = random.Random(seed)
+    costs = 0.0
+
+    def behave(sent: Sent) -> tuple[float, Any]:
+        nonlocal costs
+        seconds = chance.uniform(0.1, 3.0)
+        match chance.choices(("works", "crash", "throttle", "away", "part", "died", "lost"), (8, 1, 1, 1, 1, 1, 1))[0]:
+            case "crash":
+                costs += 1.0
+                return seconds, CRASH
+            case "throttle":
+                return 0.1, Throttle("slow down")
+            case "away":
+                return 0.1, NoConnection("no route")
+            case "lost":
+                return seconds, Ambiguous("reset")
+            case kind:
+                tasks = sent.tasks[: max(1, len(sent.tasks) - (kind == "part"))]
+                told = [done(sent, task, seconds / len(tasks)) for task in tasks]
+                if kind == "died":
+                    told[0] |= {"status": "died", "code": 1, "value": ""}
+                costs += seconds
+                return seconds, {"outcomes": told}
+
+    run = ran(VirtualLambda(behave, workers=4), range(30), chunksize=chance.randint(1, 4))
+    snapshot = run.job.snapshot()
+    assert (snapshot.state, snapshot.running) == ("finished", 0)
+    assert snapshot.done + snapshot.failed == 30
+    assert [run.values[i] for i in range(30) if i not in run.errors] == [i for i in range(30) if i not in run.errors]
+    assert all(run.job.stats(i).attempts <= 4 for i in range(30))  # three, and one that its neighbours disturbed
+    assert snapshot.task_seconds == pytest.approx(costs)
+    assert sum(run.job.stats(i).billed_ms for i in range(30)) == pytest.approx(snapshot.billed_ms, rel=1e-4)
+    assert snapshot.cost == pytest.approx(snapshot.billed_ms * 1e-6)
+    assert snapshot.request_cost == pytest.approx(snapshot.invocations * 1e-3)
+
+
+def test_time_that_tasks_waited_for_a_cpu_does_not_make_their_chunks_smaller() -> None:
+    def behave(sent: Sent) -> tuple[float, Any]:
+        return works(sent, 1.0, waited=0.99 * len(sent.tasks))
+
+    run = ran(VirtualLambda(behave, workers=2), range(200))
+    # As for tasks of 0.01 s.
+    assert [len(tasks) for tasks in run.service.tasks[:4]] == [1, 1, 8, 16]
+
+
+@pytest.mark.parametrize(("used", "kind"), [(500, "TaskOutOfMemory"), (90, "TaskCrashed")])
+def test_a_process_that_was_killed_with_its_memory_in_use_ran_out_of_it(used: int, kind: str) -> None:
+    run = ran(VirtualLambda(says(0, "died", code=-9), workers=2), range(1), retries=0)
+    assert type(run.job.failed[0]).__name__ == "TaskCrashed"
+
+    def behave(sent: Sent) -> tuple[float, Any]:
+        seconds, reply = says(0, "died", code=-9)(sent)
+        return seconds, {**reply, "used": used}
+
+    run = ran(VirtualLambda(behave, workers=2), range(1), retries=0)
+    assert type(run.job.failed[0]).__name__ == kind
+
+
+def test_a_function_that_was_deleted_is_deployed_again_once() -> None:
+    def gone(sent: Sent) -> tuple[float, Any]:
+        # What was in flight to the old one learns later that it is gone.
+        return (0.1 + sent.tasks[0], Refused("ResourceNotFoundException", "no", "")) if sent.at < 0.05 else works(sent)
+
+    run = ran(VirtualLambda(gone, workers=3), range(6), chunksize=1)
+    assert (run.values, run.service.connects) == (list(range(6)), [False, True])
+    assert counts(run) == {"done": 6, "invocations": 6}
+    # If that does not help, it is gone for good.
+    lasting = ran(VirtualLambda(lambda _: (0.1, Refused("ResourceNotFoundException", "no", "")), workers=1), range(3))
+    assert (type(lasting.job.error).__name__, lasting.service.connects) == ("FunctionGone", [False, True])
+
+
+def test_after_a_stop_nothing_is_deployed() -> None:
+    service = VirtualLambda(lambda _: (2.0, Refused("ResourceNotFoundException", "no", "")), workers=2)
+    job, scheduler = prepared(service, range(4), chunksize=1)
+    service.clock.later(1.0, job.cancel)
+    scheduler.run()
+    assert (service.connects, service.tasks, job.snapshot().state) == ([False], [[0], [1]], "cancelled")
+    assert job.snapshot().cancelled == 4
+
+
+def test_a_copy_that_loses_is_billed_and_its_value_not_taken() -> None:
+    def behave(sent: Sent) -> tuple[float, Any]:
+        if sent.tasks != [7]:
+            return works(sent)
+        # Sent at 1; copied at 4.25, which is answered at 5.25; itself answered at 5.5, while task 6 still runs.
+        return (
+            works(sent, 4.5) if not sent.runs[0] else (1.0, works(sent, 1.0, value="gASVCAAAAAAAAACMBGNvcHmULg==")[1])
+        )
+
+    def slower(sent: Sent) -> tuple[float, Any]:
+        return works(sent, 9.0) if sent.tasks == [6] else behave(sent)
+
+    run = ran(VirtualLambda(slower, workers=4), range(8), chunksize=1, backups=True)
+    assert run.values == [0, 1, 2, 3, 4, 5, 6, "copy"]
+    snapshot = run.job.snapshot()
+    # Of task 7 both; of task 6, which is copied too, the one that is answered.
+    assert snapshot.billed_ms == pytest.approx(6 * 1000 + 4500 + 1000 + 9000)
+    assert counts(run)["done"] == 8
 
 
 def test_after_a_stop_nothing_is_sent_and_what_is_in_flight_counts() -> None:

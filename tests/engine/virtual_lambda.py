@@ -286,8 +286,9 @@ class FunctionWay:
 
 def worker_reply(sent: Sent, seconds: float, says: dict[str, Any]) -> Reply:
     """What a worker answers, sealed."""
+    used = says.pop("used", 90)
     reply = sealed({"sandbox": "one", "cold": False, **says}, sent.key, sent.name)
-    report = InvocationReport(seconds * 1000, math.ceil(seconds * 1000), 512, 90)
+    report = InvocationReport(seconds * 1000, math.ceil(seconds * 1000), 512, used)
     return Reply(reply, None, "", "id", report)
 
 

@@ -269,10 +269,8 @@ class Settlement:
         return True
 
     def _rest(self, lane: Lane, task: Task) -> None:
-        if self._job.over:
-            return self._return(lane, [task], ev.Retried)
         lane.resting.append((task, task.lost / self._job.options.retries))
-        return self._job.publish(ev.Retried([task.index]))
+        self._job.publish(ev.Retried([task.index]))
 
     def _return(self, lane: Lane, tasks: Sequence[Task], kind: Callable[[Sequence[int]], ev.Event]) -> None:
         """Put tasks back at the head of the queue, or withdraw them if the job has ended."""
