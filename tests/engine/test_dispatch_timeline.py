@@ -585,6 +585,17 @@ def test_nothing_is_sent_that_cannot_be_paid_for() -> None:
     assert (run.seconds, counts(run)) == (5, {"done": 10, "cancelled": 20, "invocations": 10})
 
 
+def test_last_tasks_that_cost_more_than_expected_are_no_error() -> None:
+    def behave(sent: Sent) -> tuple[float, Any]:
+        return works(sent, (1.0, 5.0, 6.0)[sent.tasks[0]])
+
+    # One tells what a task costs: $0.002; two more are affordable then. When one of these has ended, the money is spent.
+    run = ran(VirtualLambda(behave, workers=2), range(3), chunksize=1, max_cost=0.007)
+    assert run.service.times == [0, 1, 1]
+    assert (run.values, run.job.error, run.job.snapshot().state) == ([0, 1, 2], None, "finished")
+    assert run.job.snapshot().spent == pytest.approx(0.015)
+
+
 def test_with_enough_money_all_is_sent() -> None:
     run = ran(VirtualLambda(workers=2), range(10), chunksize=1, max_cost=0.1)
     assert counts(run) == {"done": 10, "invocations": 10}
