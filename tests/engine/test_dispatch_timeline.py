@@ -589,7 +589,7 @@ def test_last_tasks_that_cost_more_than_expected_are_no_error() -> None:
     def behave(sent: Sent) -> tuple[float, Any]:
         return works(sent, (1.0, 5.0, 6.0)[sent.tasks[0]])
 
-    # One tells what a task costs: $0.002; two more are affordable then. When one of these has ended, the money is spent.
+    # One tells what a task costs, $0.002. Two more are affordable then; when one of them has ended, nothing is left.
     run = ran(VirtualLambda(behave, workers=2), range(3), chunksize=1, max_cost=0.007)
     assert run.service.times == [0, 1, 1]
     assert (run.values, run.job.error, run.job.snapshot().state) == ([0, 1, 2], None, "finished")
