@@ -411,6 +411,7 @@ def test_two_functions_share_the_workers(monkeypatch: pytest.MonkeyPatch) -> Non
     begun = [*service.times, *larger.times]
     assert max(sum(at <= moment < at + 1 for at in begun) for moment in begun) == 4
     assert run.seconds == 5  # 18 invocations of a second each
+    assert larger.connects == [False]  # one for all of them
 
 
 def test_where_there_is_no_more_memory_it_is_tried_again_with_what_there_is() -> None:
@@ -551,6 +552,29 @@ def test_a_copy_that_is_lost_costs_no_attempt() -> None:
     run = ran(VirtualLambda(behave, workers=4), range(8), chunksize=1, backups=True)
     assert (run.values, run.seconds) == (list(range(8)), 21)
     assert counts(run) == {"done": 8, "backups": 2, "invocations": 10}  # whose second copy is the last
+
+
+@pytest.mark.parametrize("outcome", [Ambiguous("reset"), Throttle("slow down"), NoConnection("no route")])
+def test_a_copy_that_is_lost_or_refused_is_no_news_of_its_task(outcome: Any) -> None:
+    def behave(sent: Sent) -> tuple[float, Any]:
+        return (0.5, outcome) if sent.tasks == [7] and sent.runs[0] else slow_once(sent)
+
+    run = ran(VirtualLambda(behave, workers=4), range(8), chunksize=1, backups=True)
+    assert (run.values, run.seconds, run.job.stats(7).attempts) == (list(range(8)), 21, 1)
+    assert {"done": 8, "backups": 2, "invocations": 8}.items() <= counts(run).items()
+    assert not {"failed", "retried", "running", "in_flight"} & counts(run).keys()
+
+
+@pytest.mark.parametrize("outcome", [Ambiguous("reset"), Throttle("slow down"), CRASH])
+def test_a_straggler_that_is_lost_after_its_copy_ended_is_no_news(outcome: Any) -> None:
+    def behave(sent: Sent) -> tuple[float, Any]:
+        if sent.tasks == [6]:
+            return works(sent, 12.0)
+        return (8.0, outcome) if sent.tasks == [7] and not sent.runs[0] else works(sent)
+
+    run = ran(VirtualLambda(behave, workers=4), range(8), chunksize=1, backups=True)
+    assert (run.values, run.service.tasks.count([7])) == (list(range(8)), 2)
+    assert not {"failed", "retried", "running"} & counts(run).keys()
 
 
 def test_a_lost_copy_is_followed_by_another() -> None:
