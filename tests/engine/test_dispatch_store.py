@@ -12,12 +12,11 @@ from lithops_magic.config import Settings
 from lithops_magic.engine import MapOptions
 from lithops_magic.engine.cache.keys import Keys
 from lithops_magic.engine.dispatch.items import Items, Source
-from lithops_magic.engine.dispatch.scheduler import Scheduler
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.errors import AwsError, ItemError, ResultError, TamperedError, TaskLost
 from lithops_magic.worker import packing
-from virtual_lambda import Behaviour, Ran, Sent, VirtualLambda, done, prepared, ran, works
+from virtual_lambda import Behaviour, Checked, Ran, Sent, VirtualLambda, done, prepared, ran, works
 from virtual_store import MemoryStore, in_virtual_time
 
 SECONDS = 3.0
@@ -311,7 +310,7 @@ def test_a_large_function_is_uploaded_once_and_every_request_refers_to_it(
     def function(x: int) -> int:
         return x + len(data)
 
-    Scheduler(job, Function.pickle(function), Source(Items(range(2))), service).run()
+    Checked(job, Function.pickle(function), Source(Items(range(2))), service).run()
     assert job.ledger.values == [0, 1]
     assert phases[:2] == ["connecting", ""]
     assert phases[2].startswith("Uploading the function, ")
@@ -335,7 +334,7 @@ class Cache:
         chosen = MapOptions(cache=3e7, chunksize=1, **options)
         keys, taken = Keys(abs, Settings(local=True), chosen), Items(items)
         job = Job(chosen, str, taken.total, abs, taken.owned, service.clock)
-        Scheduler(job, Function.pickle(abs), Source(taken, name=keys.of_item), service, keys=keys).run()
+        Checked(job, Function.pickle(abs), Source(taken, name=keys.of_item), service, keys=keys).run()
         return Ran(job, service, round(service.clock.now() - 100, 3))
 
 
@@ -456,7 +455,7 @@ def test_after_a_stop_cached_values_are_not_sent_for(cache: Cache) -> None:
     keys = Keys(abs, Settings(local=True), options)
     job = Job(options, str, 4, abs, range(4), service.clock)
     service.clock.later(2.0, job.cancel)
-    Scheduler(job, Function.pickle(abs), Source(range(4), name=keys.of_item), service, keys=keys).run()
+    Checked(job, Function.pickle(abs), Source(range(4), name=keys.of_item), service, keys=keys).run()
     snapshot = job.snapshot()
     assert (snapshot.done, snapshot.cancelled, snapshot.cached) == (1, 3, 0)
     assert service.tasks == [[3]]

@@ -35,6 +35,8 @@ class VirtualClock(Clock):
 
     def __init__(self, start: float = 100.0) -> None:
         self.time = start
+        self.is_stuck = False
+        """Whether something was waited for that never happened."""
         self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._number = itertools.count()
 
@@ -87,6 +89,7 @@ class VirtualQueue:
         while not self._messages:
             if self._clock.idle_until(end):
                 if end == math.inf:
+                    self._clock.is_stuck = True
                     raise Forever
                 self._clock.pass_until(end)
                 raise queue.Empty
@@ -320,7 +323,17 @@ def prepared(
     """A job that has not begun."""
     taken = Items(items)
     job = Job(MapOptions(**options), str, taken.total, abs, taken.owned, service.clock)
-    return job, Scheduler(job, Function.pickle(abs), Source(taken), service, processes, journal)
+    return job, Checked(job, Function.pickle(abs), Source(taken), service, processes, journal)
+
+
+class Checked(Scheduler):
+    """A scheduler that must not wait for what never happens, whatever it makes of that."""
+
+    def run(self) -> None:
+        super().run()
+        clock = self._job.time
+        assert isinstance(clock, VirtualClock)
+        assert not clock.is_stuck, "it waited for ever"
 
 
 def ran(service: VirtualLambda, items: Iterable[Any], **options: Any) -> Ran:
