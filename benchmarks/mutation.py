@@ -51,8 +51,8 @@ TESTS = (
     "tests/engine/test_job_state.py",
 )
 """Those that need neither AWS nor waiting."""
-PATIENCE, LEAST_PATIENCE = 3, 2.0
-"""How many times the processor time that they usually need the tests get, and at least how many seconds more."""
+PATIENCE, LEAST_PATIENCE = 1, 2.0
+"""How many times the processor time that they need while they are measured the tests get, and how many seconds more."""
 DEADLOCK = 600
 """Seconds after which tests that use no processor time are given up."""
 DEVNULL = os.open(os.devnull, os.O_WRONLY)
