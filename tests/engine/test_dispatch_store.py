@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import base64
+import json
 import random
 from typing import Any
 
 import pytest
 
+from lithops_magic.aws.invoke.outcomes import Ambiguous
 from lithops_magic.config import Settings
 from lithops_magic.engine import MapOptions
 from lithops_magic.engine.cache.keys import Keys
+from lithops_magic.engine.dispatch import scheduler
 from lithops_magic.engine.dispatch.items import Items, Source
+from lithops_magic.engine.durable.kept_results import NothingKept
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.wire.function import Function
+from lithops_magic.engine.wire.reply import VerifiedReply
 from lithops_magic.errors import AwsError, ItemError, ResultError, TamperedError, TaskLost
 from lithops_magic.worker import packing
 from virtual_lambda import Behaviour, Checked, Ran, Sent, VirtualLambda, done, prepared, ran, works
@@ -173,9 +178,9 @@ def test_what_cannot_be_unpickled_here_has_failed_for_good(service: VirtualLambd
 
 def test_after_a_stop_values_that_are_on_their_way_still_arrive(service: VirtualLambda, store: MemoryStore) -> None:
     service.behaviour = refers(1, store.value(packing.dumps("large")))
-    job, scheduler = prepared(service, range(9), chunksize=1)
+    job, running = prepared(service, range(9), chunksize=1)
     service.clock.later(1.5, job.cancel)
-    scheduler.run()
+    running.run()
     run = Ran(job, service, 0)
     # 0 to 3 were sent; those of 2 and 3 are answered after the stop.
     assert run.values[:4] == [0, "large", 2, 3]
@@ -184,12 +189,63 @@ def test_after_a_stop_values_that_are_on_their_way_still_arrive(service: Virtual
 
 def test_a_value_that_is_lost_after_a_stop_is_not_computed_again(service: VirtualLambda, store: MemoryStore) -> None:
     service.behaviour = refers(1, {**store.value(b"x"), "object": "values/gone"})
-    job, scheduler = prepared(service, range(2), chunksize=1)
+    job, running = prepared(service, range(2), chunksize=1)
     service.clock.later(1.5, job.cancel)
-    scheduler.run()
+    running.run()
     assert len(service.sent) == 2
     assert job.ledger.values == [0, None]
     assert job.snapshot().running == 0
+
+
+class Keeping:
+    """A place where tasks kept their results, which are found four seconds after a connection broke."""
+
+    def __init__(self, service: VirtualLambda, found: bool) -> None:
+        self.service, self.found = service, found
+        self.made: list[tuple[Any, float]] = []
+        self.asked: list[tuple[list[int], float]] = []
+
+    def __call__(self, place: Any, timeout: float) -> Keeping:
+        self.made.append((place, timeout))
+        return self
+
+    def takes(self, tasks: Any, sent_at: float, outcome: Any, deliver: Any) -> bool:
+        if not isinstance(outcome, Ambiguous) or isinstance(outcome, NothingKept):
+            return False
+        self.asked.append((list(tasks), sent_at - 100))
+        sent = next(sent for sent in self.service.sent if sent.tasks == list(tasks))
+        told = json.dumps({"sandbox": "one", "cold": False, "outcomes": [done(sent, task) for task in tasks]})
+        kept = VerifiedReply(told.encode(), None, "", "id", None) if self.found else NothingKept(outcome.message)
+        self.service.clock.later(4.0, lambda: deliver(kept))
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_what_a_task_kept_before_its_connection_broke_is_its_value(
+    service: VirtualLambda, monkeypatch: pytest.MonkeyPatch, found: bool
+) -> None:
+    keeping = Keeping(service, found)
+    monkeypatch.setattr(scheduler, "KeptResults", keeping)
+    service.behaviour = lambda sent: (
+        (1.0, Ambiguous("reset")) if sent.tasks == [1] and not sent.runs[0] else works(sent)
+    )
+    job, running = prepared(service, range(4), chunksize=1, retry_errors=True)
+    running.run()
+    run = Ran(job, service, round(service.clock.now() - 100, 3))
+    assert run.values == [0, 1, 2, 3]
+    assert keeping.asked == [([1], 0.0)]
+    # Meanwhile it is in flight, and its worker busy.
+    assert history(run)[:4] == [(0, [0]), (0, [1]), (1, [2]), (2, [3])]
+    assert service.tasks.count([1]) == (1 if found else 2)
+    assert some(run, "done", "retried", "running") == (4, 0 if found else 1, 0)
+    place, timeout = keeping.made[-1]
+    assert (place.store, timeout) == (service.endpoint.store, 7)
+    assert job.id in place.prefix
+    assert place.key == job.key
+    assert place.rules == {"again": ["error"]}
 
 
 # Items
@@ -241,9 +297,9 @@ def test_an_item_that_cannot_be_uploaded_fails_alone(
 
 def test_an_item_that_is_uploaded_after_a_stop_is_not_sent(service: VirtualLambda) -> None:
     service.behaviour = lambda sent: works(sent, value=NONE)
-    job, scheduler = prepared(service, [0, LARGE], chunksize=1)
+    job, running = prepared(service, [0, LARGE], chunksize=1)
     service.clock.later(2.0, job.cancel)
-    scheduler.run()
+    running.run()
     assert service.tasks == [[0]]
     assert some(Ran(job, service, 0), "done", "cancelled", "running") == (1, 1, 0)
 
@@ -252,10 +308,10 @@ def test_what_a_sandbox_does_not_find_is_uploaded_again_and_the_task_sent_again(
     service: VirtualLambda, store: MemoryStore
 ) -> None:
     service.behaviour = says_once(1, "absent")
-    job, scheduler = prepared(service, [0, LARGE], chunksize=1)
+    job, running = prepared(service, [0, LARGE], chunksize=1)
     # Somebody deletes it while it is in flight.
     service.clock.later(SECONDS + 0.5, store.objects.clear)
-    scheduler.run()
+    running.run()
     run = Ran(job, service, 0)
     assert history(run) == [(0, [0]), (SECONDS, [1]), (SECONDS + 1 + SECONDS, [1])]
     assert some(run, "done", "retried") == (2, 1)

@@ -360,6 +360,8 @@ def test_an_invocation_of_which_nothing_is_heard_is_given_up() -> None:
     assert (run.values, counts(run)) == ([0, 1, 2], {"done": 3, "retried": 1, "invocations": 3})
     # Looked at every 5 s: at 17; its second attempt rests until 11 s / 4 after that.
     assert run.service.times == [0, 0, 1, 19.75]
+    once = ran(VirtualLambda(silent, workers=2, patience=12.4), range(3), chunksize=1, retries=0)
+    assert once.errors == {1: "Task 1 (1): the connection broke, and it may have run: there was no reply within 12 s"}
 
 
 def test_an_answer_that_comes_after_it_was_given_up_counts_for_nothing() -> None:
