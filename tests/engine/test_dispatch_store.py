@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import random
 from typing import Any
@@ -16,9 +17,10 @@ from lithops_magic.engine.cache.keys import Keys
 from lithops_magic.engine.dispatch import scheduler
 from lithops_magic.engine.dispatch.items import Items, Source
 from lithops_magic.engine.durable.kept_results import NothingKept
+from lithops_magic.engine.durable.null_journal import NullJournal
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.wire.function import Function
-from lithops_magic.engine.wire.reply import VerifiedReply
+from lithops_magic.engine.wire.reply import VerifiedReply, decode
 from lithops_magic.errors import AwsError, ItemError, ResultError, TamperedError, TaskLost
 from lithops_magic.worker import packing
 from virtual_lambda import Behaviour, Checked, Ran, Sent, VirtualLambda, done, prepared, ran, works
@@ -384,13 +386,15 @@ class Cache:
     def __init__(self, store: MemoryStore, patch: pytest.MonkeyPatch) -> None:
         self.store, self.patch = store, patch
 
-    def run(self, items: Any, behaviour: Behaviour = works, **options: Any) -> Ran:
+    def run(
+        self, items: Any, behaviour: Behaviour = works, *, journal: NullJournal | None = None, **options: Any
+    ) -> Ran:
         service = VirtualLambda(behaviour, workers=2, store=self.store)
         in_virtual_time(self.patch, service.clock, SECONDS)
         chosen = MapOptions(cache=3e7, chunksize=1, **options)
         keys, taken = Keys(abs, Settings(local=True), chosen), Items(items)
         job = Job(chosen, str, taken.total, abs, taken.owned, service.clock)
-        Checked(job, Function.pickle(abs), Source(taken, name=keys.of_item), service, keys=keys).run()
+        Checked(job, Function.pickle(abs), Source(taken, name=keys.of_item), service, 1, journal, keys).run()
         return Ran(job, service, round(service.clock.now() - 100, 3))
 
 
@@ -440,6 +444,48 @@ def test_what_tasks_printed_comes_back_with_their_values(cache: Cache) -> None:
 
     cache.run(range(2), prints)
     assert cache.run(range(3)).job.logs() == {0: "hello\n", 1: "hello\n"}
+
+
+def test_another_process_that_resumes_the_job_is_told_the_cached_values(cache: Cache, store: MemoryStore) -> None:
+    class Telling(NullJournal):
+        def __init__(self) -> None:
+            self.taken_tasks: list[int] = []
+            self.told: dict[int, Any] = {}
+
+        def taken(self, task: Any) -> None:
+            assert task.fragment.startswith(b'{"id":%d' % task.index)
+            self.taken_tasks.append(task.index)
+
+        def answered(self, tasks: Any, outcome: Any) -> None:
+            (task,) = tasks
+            self.told[task.index] = decode(outcome.payload)
+
+    large = LARGE[:70_000]  # an object of its own
+    cache.run(
+        [5, large], lambda sent: (1.0, {"outcomes": [{**done(sent, task), "log": "hi\n"} for task in sent.tasks]})
+    )
+    telling = Telling()
+    again = cache.run([large, 5], journal=telling)
+    assert (again.values, again.service.sent) == ([large, 5], [])
+    assert sorted(telling.taken_tasks) == [0, 1]
+    for index, reply in telling.told.items():
+        outcome = reply.outcomes[index]
+        assert (reply.sandbox, reply.cold, list(reply.outcomes)) == ("cache", False, [index])
+        assert (outcome.status, outcome.started, outcome.seconds, outcome.log) == ("ok", 0.0, 0.0, "hi\n")
+    assert packing.loads(telling.told[1].outcomes[1].value) == 5
+    reference = telling.told[0].outcomes[0].reference
+    assert packing.loads(store.objects[reference["object"]]) == large
+    assert (reference["size"], reference["sha256"]) == (
+        len(store.objects[reference["object"]]),
+        hashlib.sha256(store.objects[reference["object"]]).hexdigest(),
+    )
+
+
+def test_an_item_that_cannot_travel_is_not_looked_up(cache: Cache) -> None:
+    cache.run([1])
+    again = cache.run([1, (i for i in ())])
+    assert (again.values, again.errors.keys()) == ([1, None], {1})
+    assert some(again, "done", "cached", "failed") == (1, 1, 1)
 
 
 def test_failures_are_not_cached(cache: Cache) -> None:
