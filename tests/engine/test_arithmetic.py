@@ -391,10 +391,16 @@ def test_counts_add_up() -> None:
     assert after(ev.Submitted(range(3))).queued is None
 
 
+def test_bytes_that_tasks_read_add_up() -> None:
+    assert after(ev.Answered((), (), (), 0.0, 5), ev.Answered((), (), (), 0.0, 7)).read == 12
+
+
 def test_clocks() -> None:
     s = after(ev.Phase("Deploying"), start=Snapshot(started_at=100.0)).at(103.0)
     assert (s.elapsed, s.running_seconds, s.phase) == (3.0, 0.0, "Deploying")
+    assert after(ev.Started(104.0, 512, True), start=s).local
     s = after(ev.Started(104.0, 512), start=s).at(110.0)
+    assert (s.local, s.phase, s.memory_mb) == (False, "", 512)
     # The running phase began at 104; nothing had run before.
     assert (s.running_at, s.elapsed, s.running_seconds) == (104.0, 10.0, 6.0)
     s = after(ev.Ended(112.0), start=s).at(500.0)
@@ -414,6 +420,9 @@ def test_rate_and_time_left() -> None:
     # 2 s in flight, but it takes 13 s at 5 a second: what is around the tasks takes longer than they do.
     assert replace(s, running=0, in_flight=0, task_seconds=0.01).eta == 14.0
     assert replace(s, running=0, in_flight=0, task_seconds=100.0).eta == 350.0
+    # While most tasks are in their first invocations, the pace says nothing yet: 75 tasks of 0.01 s each in 5 sandboxes.
+    early = Snapshot(total=100, done=20, running=10, in_flight=5, running_seconds=4.0, task_seconds=0.2)
+    assert early.eta == pytest.approx(0.15)
     assert Snapshot(total=100).eta is None
     assert Snapshot(done=5, running_seconds=1.0).eta is None
     assert Snapshot(total=100, done=50, running_seconds=1.0, ended_at=1.0).eta == 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import heapq
 import random
 from collections.abc import Callable
@@ -232,6 +233,31 @@ def test_what_a_worker_says_of_a_task_costs_no_other_task(
         "invocations": 2 + len(sent),
         **({"retried": retried} if retried else {}),
     }
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        (CRASH, "its process exited with status 1. "),
+        (platform_error("Sandbox.Timedout", "x"), "it ran longer than the function's 7 s; "),
+        (platform_error("Runtime.OutOfMemory", "x", 512), "it used up 512 of the function's 512 MB; "),
+    ],
+)
+def test_without_retries_a_lost_chunk_names_its_size_and_reason_for_each_task(outcome: Any, reason: str) -> None:
+    run = ran(VirtualLambda(spoils(1, 1.0, outcome), workers=2), range(4), chunksize=3, retries=0)
+    assert (run.service.tasks, run.errors.keys()) == ([[0, 1, 2], [3]], {0, 1, 2})
+    for index, error in run.errors.items():
+        assert error.startswith(f"Task {index} ({index}): the invocation it shared with 2 others was lost: {reason}")
+
+
+def test_a_value_whose_module_is_not_here_says_which_and_keeps_its_output() -> None:
+    value = base64.b64encode(b"cnowhere.sub\nX\n.").decode()
+    run = ran(VirtualLambda(says(1, "ok", value=value), workers=2), range(2), chunksize=1)
+    assert run.errors[1].startswith(
+        "Task 1 (1): its result cannot be unpickled here: ModuleNotFoundError: No module named 'nowhere'"
+    )
+    assert "; install nowhere here, or return plain data made from it" in run.errors[1]
+    assert (run.job.logs(), len(run.service.sent)) == ({1: "said\n"}, 2)
 
 
 @pytest.mark.parametrize("status", ["dropped", "timeout"])
