@@ -420,7 +420,7 @@ def test_rate_and_time_left() -> None:
     # 2 s in flight, but it takes 13 s at 5 a second: what is around the tasks takes longer than they do.
     assert replace(s, running=0, in_flight=0, task_seconds=0.01).eta == 14.0
     assert replace(s, running=0, in_flight=0, task_seconds=100.0).eta == 350.0
-    # While most tasks are in their first invocations, the pace says nothing yet: 75 tasks of 0.01 s each in 5 sandboxes.
+    # While most tasks are in their first invocations, the pace says nothing: 75 tasks of 0.01 s each in 5 sandboxes.
     early = Snapshot(total=100, done=20, running=10, in_flight=5, running_seconds=4.0, task_seconds=0.2)
     assert early.eta == pytest.approx(0.15)
     assert Snapshot(total=100).eta is None
