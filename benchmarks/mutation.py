@@ -49,6 +49,7 @@ TESTS = (
     "tests/engine/test_engine_chunks.py",
     "tests/engine/test_engine_replies.py",
     "tests/engine/test_job_state.py",
+    "tests/packages/test_packages_optional.py",
 )
 """Those that need neither AWS nor waiting."""
 PATIENCE, LEAST_PATIENCE = 1, 2.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -265,3 +266,30 @@ def test_a_file_that_is_here_is_shipped_by_its_name_or_called_by_the_one_it_has_
     assert "the file own.csv " in remedy("NotADirectoryError", "own.csv")
     for ending in ",.:;)":
         assert "the file own.csv " in remedy("OSError", f"does not exist: own.csv{ending} here")
+
+
+def test_a_program_s_own_words_and_the_line_of_the_user_name_a_file_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.csv").touch()
+    (tmp_path / "own.db").touch()
+    failed = RemoteTraceback("CalledProcessError", "Command 'cat' returned non-zero exit status 1.")
+
+    def remedy_of(stderr: Any) -> str:
+        return failures.of_exception(failed, 512, subprocess.CalledProcessError(1, "cat", stderr=stderr))[1]
+
+    assert "the file own.csv " in remedy_of(b"cat: own.csv: No such file or directory")
+    assert "the file own.csv " in remedy_of("cat: own.csv: No such file or directory")
+    assert (remedy_of(b"own.csv is odd"), remedy_of(None), remedy_of(5)) == ("", "", "")
+
+    def sqlite(source: str, *, library: bool = False) -> str:
+        user = RemoteFrame(str(tmp_path / "n.py"), 1, "f", source, library=library)
+        inside = RemoteFrame("/lib/sqlite3.py", 1, "connect", "connect('own.csv')", library=True)
+        error = RemoteTraceback("OperationalError", "unable to open database file", (user, inside))
+        return failures.of_exception(error, 512)[1]
+
+    assert "the file own.db " in sqlite("sqlite3.connect('own.db')")
+    assert "the file own.db " in sqlite('sqlite3.connect("file:own.db?mode=ro", uri=True)')
+    assert sqlite("sqlite3.connect(name)") == ""
+    assert sqlite("sqlite3.connect('own.db')", library=True) == ""
