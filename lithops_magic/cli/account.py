@@ -23,7 +23,7 @@ def register(commands: Any) -> None:
     """Add the commands to the sub-parsers of `lithops-magic`."""
     role = commands.add_parser("role", help="create the functions' execution role")
     actions = role.add_subparsers(required=True, metavar="ACTION")
-    create = actions.add_parser("create", help="create or update it, with least privilege")
+    create = actions.add_parser("create", help="create or update the role, with least privilege")
     create.add_argument("--name", help="its name (default: lithops-magic-execution)")
     _add_extras(create)
     add_common(create)

@@ -21,7 +21,7 @@ def register(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("image", help="write a Dockerfile with the worker and the packages that are needed")
     parser.add_argument(
-        "notebook", type=Path, nargs="?", metavar="FILE.ipynb", help="its mapped cells' packages are installed"
+        "notebook", type=Path, nargs="?", metavar="FILE.ipynb", help="install the packages that its mapped cells need"
     )
     parser.add_argument("--packages", metavar="WORDS", help="more packages: names, pins or a requirements file")
     parser.add_argument(

@@ -21,7 +21,7 @@ def register(commands: Any) -> None:
     add_common(quota)
     quota.add_argument("--tasks", type=int, metavar="N", help="number of tasks of a job to estimate")
     quota.add_argument("--seconds", type=float, metavar="T", help="duration of each of its tasks")
-    quota.add_argument("--workers", type=int, metavar="N", help="its most invocations in flight")
+    quota.add_argument("--workers", type=int, metavar="N", help="maximum number of its invocations in flight")
     quota.set_defaults(run=_quota)
 
 

@@ -23,7 +23,7 @@ REPORT = "lithops-magic-verify.md"
 
 def register(commands: Any) -> None:
     """Add the command to the sub-parsers of `lithops-magic`."""
-    verify = commands.add_parser("verify", help="check that everything works on your own account")
+    verify = commands.add_parser("verify", help="check that everything works in your own account")
     add_common(verify)
     verify.add_argument(
         "--max-cost",

@@ -67,7 +67,7 @@ _CALL_INTRODUCTION = """\
 The value is the cell's last expression. It is bound to the -o name, or else it is the cell's output. The cell sees
 the notebook's variables and functions; what it assigns stays on AWS. What it prints is shown below it, as is what it
 draws or displays if it has no other value. With --background or --detach, the name is bound to a result with one
-element. `_lambda` always is that result, with its logs and cost.
+element. `_lambda` is always that result, with its logs and cost.
 """
 
 _CALL_EXAMPLES = """\

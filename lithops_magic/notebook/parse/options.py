@@ -163,7 +163,7 @@ _SHARING = (
         default="from the measured run time",
     ),
     _number(
-        *("--workers", "N", limits.COUNT, "most invocations at once; above 1,000 with copies of the function"),
+        *("--workers", "N", limits.COUNT, "maximum invocations in flight; above 1,000, with copies of the function"),
         *("10", "100", "1000"),
         default="what the account allows",
     ),

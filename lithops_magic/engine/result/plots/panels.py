@@ -127,7 +127,7 @@ def draw_cost(ax: Axes, tasks: Columns) -> str:
     ax.set_xlim(index[0], index[-1] + 1)
     ax.set(title="Cost", xlabel=f"task (each bar the mean of {size:,})" if size > 1 else "task")
     ax.set_ylabel(f"{scale} per task", parse_math=True)
-    dearest = int(cost.argmax())
+    highest = int(cost.argmax())
     annotate(ax, f"≈ {total} on AWS")
     grid_only(ax, "y")
-    return f"Cost: ≈ {total} on AWS; task {index[dearest]:,} is the most expensive with {money(float(cost[dearest]))}"
+    return f"Cost: ≈ {total} on AWS; task {index[highest]:,} is the most expensive with {money(float(cost[highest]))}"
