@@ -253,7 +253,7 @@ class LambdaExecutor(Executor):
                 stream.wait()
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("an executor cannot be sent to what it runs")
+        raise TypeError("an executor cannot be sent to its own tasks")
 
     def __repr__(self) -> str:
         state = "broken" if self._broken is not None else "shut down" if self._over else "ready"

@@ -222,7 +222,7 @@ def test_what_cannot_be_pickled_is_told_by_the_future(executor: LambdaExecutor, 
 
 def test_an_executor_stays_where_it_was_made(executor: LambdaExecutor) -> None:
     for argument in (executor, executor.map, {"workers": executor.submit}):
-        with pytest.raises(SerializationError, match="an executor cannot be sent to what it runs; leave it out of"):
+        with pytest.raises(SerializationError, match="an executor cannot be sent to its own tasks; leave it out of"):
             executor.submit(id, argument).result()
 
 

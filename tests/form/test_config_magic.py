@@ -115,7 +115,10 @@ def test_set_makes_a_new_file_readable_by_its_owner_only(run: Run, tmp_path: Pat
         ("--set memroy=5", "there is no setting memroy; did you mean memory?"),
         ("--set memory=5", "nothing was saved: memory: 5 MB is out of range. AWS Lambda takes 128 to 10240 MB."),
         ("--set secret_access_key=abc", "secret_access_key is not set from a notebook: use AWS_PROFILE, "),
-        (f"--set execution_role={ROLE}", "a role of an account or of the local AWS? Add --set local=false or --local"),
+        (
+            f"--set execution_role={ROLE}",
+            "say where the execution role is: on AWS (add --set local=false) or on the local AWS (add --local)",
+        ),
         ("--file 'a", "a quotation mark is not closed"),
     ],
 )

@@ -88,7 +88,7 @@ def test_file_systems_are_lines() -> None:
         ("env_vars", "A1=1\nsesame", "env_vars: Line 2 has no =. Write NAME=value."),
         ("env_vars", "A1=1\nA1=2", "env_vars: A1 is given twice. Keep one of the two."),
         ("env_vars", f"TOKEN={HIDDEN}", "env_vars: The value of TOKEN is hidden. Write it again."),
-        ("env_vars", '"A1=1', "env_vars: Line 1 has a quotation mark too few. Write NAME=value."),
+        ("env_vars", '"A1=1', "env_vars: Line 1 has a quotation mark that is not closed. Write NAME=value."),
         ("efs", "=", "efs: A file system has no access point. Give its ARN, or remove the row."),
         ("efs", "arn=", "efs: A file system has no mount path. Give one such as /mnt/data."),
         ("local", "maybe", "local: 'maybe' is neither true nor false. Write true for the local AWS."),

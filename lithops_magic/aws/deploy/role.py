@@ -33,5 +33,6 @@ def role_arn(cloud: Cloud, settings: Settings) -> str:
     if settings.execution_role is not None:
         return settings.execution_role
     if not cloud.is_local:
-        raise ConfigError("execution_role is not set: AWS Lambda needs a role for the function.")
+        create = "create one with `lithops-magic role create`, and put its ARN there"
+        raise ConfigError(f"execution_role is not set, and AWS Lambda needs a role for the function: {create}.")
     return f"arn:aws:iam::{cloud.account_id}:role/{LOCAL_ROLE}"

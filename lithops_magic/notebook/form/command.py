@@ -60,7 +60,9 @@ def _set(store: ConfigStore, asked: Asked) -> None:
         else:
             raise UsageError(_unknown(name))
     if settings.local and settings.execution_role is None and given.get("execution_role") and "local" not in given:
-        raise UsageError("a role of an account or of the local AWS? Add --set local=false or --local")
+        raise UsageError(
+            "say where the execution role is: on AWS (add --set local=false) or on the local AWS (add --local)"
+        )
     reading = read(given, settings)
     if reading.problems:
         found = [str(problem) for problems in reading.problems.values() for problem in problems]

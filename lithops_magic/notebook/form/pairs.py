@@ -58,7 +58,7 @@ def _split(line: str, number: int) -> tuple[str, str]:
         try:
             name, end = json.JSONDecoder().raw_decode(line)
         except ValueError:
-            raise Unreadable(f"Line {number} has a quotation mark too few.", "Write NAME=value.") from None
+            raise Unreadable(f"Line {number} has a quotation mark that is not closed.", "Write NAME=value.") from None
         separator, value = line[end : end + 1], line[end + 1 :]
     else:
         name, separator, value = line.partition("=")
