@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import os
+from binascii import a2b_base64
 from collections.abc import Callable, Container
 from typing import Any
 
@@ -115,7 +115,7 @@ def fetch(data: dict[str, Any], store: Store | None, what: str) -> bytes | bytea
         It is in S3 and cannot be read.
     """
     if "data" in data:
-        return base64.b64decode(data["data"])
+        return a2b_base64(data["data"])
     if store is None or not {"object", "sha256", "size"} <= {*data}:
         raise Problem("store", f"the {what} is in S3, and the request does not say where")
     return store.get(data, what)

@@ -46,7 +46,7 @@ class Outcome:
     """Modules (or, with ``==`` after the name, distributions) not found in this sandbox so far, by what asked."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # as above
 class WorkerReply:
     """What the worker reports about one invocation; a task without an outcome did not run."""
 
