@@ -46,7 +46,7 @@ class Outcome:
     """Modules (or, with ``==`` after the name, distributions) not found in this sandbox so far, by what asked."""
 
 
-@dataclass(slots=True)  # as above
+@dataclass(frozen=True, slots=True)
 class WorkerReply:
     """What the worker reports about one invocation; a task without an outcome did not run."""
 
