@@ -72,6 +72,8 @@ def explain(failure: OSError) -> str:
         return f"The local AWS ran out of open files: {what}. Raise the limit (ulimit -n), or use fewer --workers."
     if failure.errno in NO_ROOM:
         return f"The local AWS cannot write its files: {what}. Free some space, or {elsewhere}."
+    if failure.errno == errno.ENOENT and "site-packages" in str(failure.filename):
+        return f'Something the local AWS needs was uninstalled: {what}. Install it: pip install "lithops-magic[local]"'
     return f"The local AWS cannot use its files: {what}. If this persists, {elsewhere}."
 
 

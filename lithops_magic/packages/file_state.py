@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -45,14 +46,15 @@ def state(files: Iterable[InstalledFile]) -> Iterator[_State]:
 
 def _contents(linked: Sequence[tuple[InstalledFile, os.stat_result]]) -> str:
     """Return a hash of files' names and contents; known for as long as their status is the same."""
-    cache = Cache.of_user()
     name = f"contents-{key([(file.name, status.st_ino, moment(status)) for file, status in linked])}"
-    if known := cache.read(name):
-        return known
+    with contextlib.suppress(OSError):  # a folder that cannot be used is told where layers are written
+        if known := Cache.of_user().read(name):
+            return known
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         sums = list(pool.map(_sum, [file.path for file, _ in linked]))
     found = key([[file.name for file, _ in linked], sums])
-    cache.write(name, found.encode())
+    with contextlib.suppress(OSError):
+        Cache.of_user().write(name, found.encode())
     return found
 
 

@@ -136,6 +136,8 @@ def test_what_the_system_refuses_is_explained() -> None:
         "The local AWS cannot write its files: No space left on device (/x/y). Free some space"
     )
     assert "ran out of open files: Too many open files. Raise" in explain(OSError(errno.EMFILE, "Too many open files"))
+    gone = FileNotFoundError(errno.ENOENT, "No such file or directory", "/venv/lib/python3.11/site-packages/moto")
+    assert explain(gone).endswith('Install it: pip install "lithops-magic[local]"')
     assert explain(OSError("odd")).startswith("The local AWS cannot use its files: odd. ")
 
 

@@ -78,7 +78,7 @@ class Isolation:
     """
 
     def __init__(self, runtime: Path, scratch: Path, choice: Choice) -> None:
-        self._runtime = runtime
+        self._runtime, self._present = runtime, runtime_dir.repair(runtime)
         self._probe: subprocess.Popen[bytes] | None = None
         if choice != "none" and sys.platform == "linux" and platform.machine() in PIVOT_ROOT:
             self._packages = runtime_dir.site_packages(runtime.parent / "site-packages")
@@ -121,8 +121,9 @@ class Isolation:
 
     def specification(self, view: View, environment: dict[str, str]) -> bytes:
         """Return what the launcher reads to start the function's process."""
-        if runtime_dir.repair(self._runtime) and self.namespaces:
-            self._machine = machine(self._runtime, self._packages)
+        present = runtime_dir.repair(self._runtime)
+        if self.namespaces and present != self._present:
+            self._present, self._machine = present, machine(self._runtime, self._packages)
         if self.namespaces:
             command = ["-S", "-s", f"{RUNTIME_DIR}/bootstrap.py", environment["_HANDLER"]]
             return marshal.dumps(self._namespaced(view, environment, command))
@@ -202,7 +203,8 @@ def machine(runtime: Path, packages: Path) -> dict[str, Any]:
     etc = [Path("/etc", name) for name in SYSTEM_FILES]
     binds += [(os.path.realpath(path), str(path), False) for path in etc if path.exists()]
     binds += [(f"/dev/{name}", f"/dev/{name}", True) for name in DEVICES]
-    binds += [(os.path.realpath(path), f"{RUNTIME_DIR}/{path.name}", False) for path in sorted(runtime.iterdir())]
+    packaged = [path for path in sorted(runtime.iterdir()) if path.exists()]
+    binds += [(os.path.realpath(path), f"{RUNTIME_DIR}/{path.name}", False) for path in packaged]
     masks = host_packages("/usr", "/usr")
     binds += [(str(packages), folder, False) for folder in host_packages(BASE_PREFIX, LANG_DIR)]
     files = [("/etc/passwd", PASSWD), ("/etc/group", GROUP), ("/etc/pip.conf", pip_conf())]

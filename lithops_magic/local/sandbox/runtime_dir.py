@@ -22,6 +22,7 @@ DISTRIBUTIONS = (
     "urllib3",
 )
 """The contents of Lambda's own `/var/runtime`."""
+_METADATA = (".dist-info", ".egg-info")
 
 
 def build(folder: Path, *, native_client: bool) -> None:
@@ -40,22 +41,25 @@ def build(folder: Path, *, native_client: bool) -> None:
         shutil.copy(inside / "runtime_client.py", folder)
 
 
-def repair(folder: Path) -> bool:
+def repair(folder: Path) -> frozenset[str]:
     """Relink what an installer has moved since, such as metadata folders, which are named by version.
 
     Returns
     -------
-    bool
-        Whether anything was missing.
+    frozenset[str]
+        The names of what is there now.
     """
     gone = [path for path in folder.iterdir() if not path.exists()]
     if gone:
         native_client = not (folder / "runtime_client.py").is_file()
-        for path in gone:
-            path.unlink()
         importlib.invalidate_caches()
         _link_distributions(folder, native_client=native_client)
-    return bool(gone)
+        removed = tuple(name.replace("-", "_") for name in DISTRIBUTIONS if not top_level(name))
+        for path in gone:
+            # Modules may be installed again: an upgrade removes the old version first. Old metadata only mislead.
+            if not path.exists() and path.suffix in _METADATA and not path.name.startswith(removed):
+                path.unlink()
+    return frozenset(path.name for path in folder.iterdir() if path.exists())
 
 
 def _link_distributions(folder: Path, *, native_client: bool) -> bool:
@@ -67,6 +71,7 @@ def _link_distributions(folder: Path, *, native_client: bool) -> bool:
             native = native or (is_client and native_client)
             target = folder / source.name
             if (native_client or not is_client) and source.exists() and not target.exists():
+                target.unlink(missing_ok=True)  # a link to what is gone
                 link(source, target)
     return native
 
