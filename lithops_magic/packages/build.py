@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 
 from lithops_magic.errors import PackageError
 from lithops_magic.packages import bytecode, file_state
+from lithops_magic.packages.added import added_files
 from lithops_magic.packages.archive import CORES, zip_file
 from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.compat import is_of_numpy_1
@@ -224,7 +225,8 @@ def install(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str]
         copy(shippable_files(part.distribution), folder)
     for part in resolution.unchanged:
         # Apply the local edits made since installation.
-        copy(((file.name, file.path) for file in edited_files(part.distribution)), folder)
+        changed = [*edited_files(part.distribution), *added_files(part.distribution)]
+        copy(((file.name, file.path) for file in changed), folder)
 
 
 def _fetch(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str], None]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from importlib.metadata import Distribution
 from pathlib import Path
 
+from lithops_magic.packages.added import added_files
 from lithops_magic.packages.folders import files_below
 from lithops_magic.packages.metadata import (
     InstalledFile,
@@ -46,9 +47,10 @@ def is_editable(distribution: Distribution) -> bool:
 
 
 def contents_of(distribution: Distribution) -> Iterator[InstalledFile]:
-    """Yield its shippable files; of an editable one, the metadata and the project's modules."""
+    """Yield its shippable files, listed or not; of an editable one, the metadata and the project's modules."""
     if not is_editable(distribution):
         yield from files_of(distribution)
+        yield from added_files(distribution)
         return
     yield from (file for file in files_of(distribution) if not _REDIRECTS.fullmatch(file.name))
     for unit in units_of(distribution):

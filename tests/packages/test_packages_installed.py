@@ -319,3 +319,24 @@ def test_no_name_or_version_leads_elsewhere(site: Path, metadata: str) -> None:
     help.write(site, {"calm-7.dist-info/METADATA": metadata})
     distribution = importlib.metadata.Distribution.at(site / "calm-7.dist-info")
     assert (name_of(distribution), version_of(distribution)) == ("calm", "7")
+
+
+def test_files_that_no_installer_listed_are_shipped_with_their_package(site: Path) -> None:
+    help.wheel(site, "prices", FILES)
+    help.wheel(site, "prices_more", {"prices/plug/__init__.py": "", "prices/plug/of_another.txt": "more"})
+    help.write(site, {"prices/__init__.pyc": "x", "prices/__pycache__/a.pyc": "x", "prices/.hidden": "x"})
+    help.write(site, {"prices/built.cpython-311-x86_64-linux-gnu.so": "x", "beside.txt": "x"})
+    before, files = state("prices"), set(shipped("prices"))
+    assert not any(name.endswith((".hidden", "of_another.txt", "beside.txt", ".so")) for name in files)
+    for name in ("prices/models/large/weights.bin", "prices/data/own.csv", "prices/models/large/more.bin"):
+        help.write(site, {name: f"contents of {name}"})
+        assert state("prices") != before
+        before = state("prices")
+        assert set(shipped("prices")) == files | {name}
+        assert shipped("prices")[name].decode() == f"contents of {name}"
+        files |= {name}
+    (site / "prices/data/own.csv").write_text("edited")
+    assert state("prices") != before
+    assert shipped("prices")["prices/data/own.csv"] == b"edited"
+    (site / "prices/data/own.csv").unlink()
+    assert set(shipped("prices")) == files - {"prices/data/own.csv"}

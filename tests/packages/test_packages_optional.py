@@ -16,6 +16,7 @@ from lithops_magic.errors import ImportFailed, RemoteTraceback, facts
 from lithops_magic.packages import Need, Request, missing_module
 from lithops_magic.packages.need import need_of
 from packages import installed_help as help
+from packages.conftest import install
 
 Run = Callable[..., MapResult]
 
@@ -325,3 +326,33 @@ def test_plugins_that_the_cell_did_without_are_noted_and_shipped_from_the_next_r
     assert any("found no acme-zag and acme-zig" in note for note in first.snapshot().notes)
     again = run(use, [0])
     assert (again.values(), [*again.snapshot().notes]) == ([["zag", "zig"]], [])
+
+
+@pytest.mark.parametrize("is_installed", [False, True])
+def test_a_parser_that_beautiful_soup_asks_for_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package_cache: Path, run: Run, is_installed: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LITHOPS_MAGIC_CACHE_DIR", str(tmp_path / "layers"))
+    monkeypatch.setenv("UV_CACHE_DIR", str(package_cache / "uv"))
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    install(tmp_path / "site", "beautifulsoup4", *(["lxml"] if is_installed else []))
+    importlib.invalidate_caches()
+    if not is_installed and missing_module.distribution_of("lxml"):
+        pytest.skip("this environment has lxml")
+
+    def title(text: str) -> str:
+        import bs4
+
+        return str(bs4.BeautifulSoup(text, "lxml").title.string)
+
+    result = run(title, ["<title>one</title>", "<title>two"])
+    if is_installed:
+        assert result.values() == ["one", "two"], result.errors
+        [note] = notes(result)
+        assert "lxml" in note
+    else:
+        errors = list(map(str, result.errors.values()))
+        assert len(errors) == 2
+        assert all("lxml is not installed where the notebook runs either" in error for error in errors)
+        assert notes(result) == []

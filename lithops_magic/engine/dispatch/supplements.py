@@ -92,7 +92,8 @@ class Supplements:
         lacking = [one for pair in asked for one in self._lacking(*pair)]
         text = " ".join(part.message for part in traceback.chain())
         named = [one for one in lacking if any(_mentions(text, name) for name in one.names)]
-        if not named and not _is_likely(traceback, text):
+        # What an error names and this machine lacks, too, explains it: nothing else helps.
+        if not named and (self._absent(text, asked) or not _is_likely(traceback, text)):
             return {}
         chosen = named or [one for one in lacking if one.is_alone and not one.is_any]
         return {one.distribution: one.asker for one in chosen if one.distribution not in self._added}
@@ -106,7 +107,9 @@ class Supplements:
         traceback = facts(error).traceback
         if traceback is None or _NOT_FOUND.search(traceback.message):
             return []  # it is explained already
-        text = " ".join(part.message for part in traceback.chain())
+        return self._absent(" ".join(part.message for part in traceback.chain()), asked)
+
+    def _absent(self, text: str, asked: Asked) -> list[str]:
         modules = (_bare(name) for _, name in asked if group_of(name) is None)
         names = {name for name in modules if "." not in name and _mentions(text, name)}
         return sorted(name for name in names if not self._distribution(name) and not self._distribution(f"{name}=="))
