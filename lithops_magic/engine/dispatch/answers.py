@@ -34,18 +34,25 @@ class Answer:
     flight: Flight
     outcome: Outcome
     worker: WorkerReply | None = None
-    """The worker's own reply; None if the sandbox failed before it could give one."""
+    """The worker's own reply; None if it is not decoded yet, or the sandbox failed before it could give one."""
 
     @classmethod
     def of(cls, flight: Flight, outcome: Outcome, key: bytes) -> Answer:
-        """Authenticate and decode a reply: any defect makes it a lost attempt. Called from any thread."""
+        """Authenticate a reply; without the right seal, the attempt is lost. Called from any thread."""
         try:
-            worker = _worker(flight, outcome, key) if isinstance(outcome, Reply) else None
-        except _NotSealed:
-            return cls(flight, UnauthenticatedReply(UNAUTHENTICATED))
+            authentic = not isinstance(outcome, Reply) or _is_authentic(flight, outcome, key)
         except Exception as error:
-            return cls(flight, UnusableReply(f"the function's reply cannot be read: {str(error) or repr(error)}"))
-        return cls(flight, outcome, worker)
+            return cls(flight, _unusable(error))
+        return cls(flight, outcome if authentic else UnauthenticatedReply(UNAUTHENTICATED))
+
+    def decoded(self) -> Answer:
+        """Return it with the worker's own reply; not before that is needed, because decoded it takes more memory."""
+        if not isinstance(self.outcome, Reply) or self.outcome.function_error is not None:
+            return self
+        try:
+            return Answer(self.flight, self.outcome, decode(self.outcome.payload))
+        except Exception as error:
+            return Answer(self.flight, _unusable(error))
 
     @property
     def unauthenticated(self) -> bool:
@@ -53,13 +60,11 @@ class Answer:
         return isinstance(self.outcome, UnauthenticatedReply)
 
 
-class _NotSealed(Exception):
-    """The reply is not sealed with the job's key for this request."""
+def _is_authentic(flight: Flight, reply: Reply, key: bytes) -> bool:
+    # The platform has no key: its own reply can only say that the sandbox failed.
+    vouched = reply.function_error is not None or isinstance(reply, VerifiedReply)
+    return vouched or is_sealed(reply.payload, key, flight.name)
 
 
-def _worker(flight: Flight, reply: Reply, key: bytes) -> WorkerReply | None:
-    if reply.function_error is not None:
-        return None  # the platform has no key: its own reply can only say that the sandbox failed
-    if not isinstance(reply, VerifiedReply) and not is_sealed(reply.payload, key, flight.name):
-        raise _NotSealed
-    return decode(reply.payload)
+def _unusable(error: Exception) -> UnusableReply:
+    return UnusableReply(f"the function's reply cannot be read: {str(error) or repr(error)}")

@@ -267,9 +267,11 @@ class Scheduler:
                 self._stop()
 
     def _answered(self, answer: Answer) -> None:
-        flight, outcome = answer.flight, answer.outcome
+        flight = answer.flight
         if flight not in flight.lane.flights:
             return  # it was already given up
+        answer = answer.decoded()
+        outcome = answer.outcome
         # Tasks behind a broken connection may still deliver the results they keep in S3.
         tasks = [task.index for task in flight.tasks if not task.settled]
         if self._kept_results.takes(tasks, flight.sent_at, outcome, partial(self._deliver, flight)):
