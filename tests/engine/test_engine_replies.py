@@ -51,7 +51,7 @@ def answered(name: str, items: int = 3) -> bytes:
 def received(data: bytes, name: str = "request", key: bytes = KEY) -> Answer:
     """What becomes of a reply to a request."""
     flight = Flight(None, [], None, 0.0, name=name)  # type: ignore[arg-type]
-    return Answer.of(flight, Reply(data, None, "", "", None), key)
+    return Answer.of(flight, Reply(data, None, "", "", None), key).decoded()
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
