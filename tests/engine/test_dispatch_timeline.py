@@ -63,6 +63,8 @@ def test_an_answer_makes_room_for_the_next_task() -> None:
     assert run.service.times == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2]
     assert run.seconds == 3
     assert counts(run) == {"done": 10, "invocations": 10}
+    rows = [run.job.stats(i) for i in range(10)]
+    assert [(row.sent_s, row.ended_s) for row in rows] == [(sent, sent + 1) for sent in run.service.times]
     assert run.job.snapshot().state == "finished"
     assert run.service.closed
 
