@@ -127,3 +127,19 @@ def returned(value: Any) -> str:
 )
 def test_the_advice_fits_what_was_returned(make: Callable[[], Any], advice: str) -> None:
     assert advice in returned(make())
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "advice"),
+    [
+        ("_duckdb", "DuckDBPyRelation", "NAME.df() or NAME.arrow()"),
+        ("_duckdb", "DuckDBPyConnection", "connect inside the function"),
+        ("h5py._hl.files", "File", "open the file inside the function"),
+        ("tarfile", "TarFile", "open the file inside the function"),
+    ],
+)
+def test_the_advice_fits_handles_of_libraries(module: str, name: str, advice: str) -> None:
+    from lithops_magic.engine.wire.pickling_advice import advice_to_send
+
+    thing = type(name, (), {"__module__": module})()
+    assert advice in advice_to_send(thing, thing, "handle")

@@ -34,8 +34,12 @@ _FAMILIES = [
     ),
     (
         {"sqlite3", "psycopg", "psycopg2", "pymysql", "MySQLdb", "mysql", "sqlalchemy", "duckdb", "pymongo", "redis"}
-        | {"asyncpg", "oracledb", "pyodbc", "snowflake", "clickhouse_connect"},
+        | {"asyncpg", "oracledb", "pyodbc", "snowflake", "clickhouse_connect", "_duckdb"},
         "a connection stays where it was opened: connect inside the function",
+    ),
+    (
+        {"h5py", "netCDF4", "tables", "rasterio", "fiona", "zipfile", "tarfile"},
+        "an open file stays here: pass the data that the function needs, or open the file inside the function",
     ),
     ({"boto3", "botocore", "aiohttp", "httpx", "urllib3", "socket", "ssl"}, "create the client inside the function"),
     ({"lithops_magic"}, "leave it out of functions, of arguments, and of objects that they belong to"),
@@ -47,6 +51,7 @@ _FAMILIES = [
     ),
 ]
 
+_RELATION = re.compile("DuckDBPyRelation")
 _ELSE = "create it inside the function, or pass plain data to create it from"
 
 
@@ -59,6 +64,8 @@ def _fitting(thing: Any) -> str:
     for kind, advice in _PLAIN:
         if isinstance(thing, kind):
             return advice
+    if _RELATION.fullmatch(type(thing).__name__):
+        return "a query's result stays with its connection: pass its rows, such as NAME.df() or NAME.arrow()"
     origins = {kind.__module__.partition(".")[0] for kind in type(thing).__mro__}
     return next((advice for family, advice in _FAMILIES if family & origins), "")
 
