@@ -177,4 +177,4 @@ def _version(module: str) -> object:
 
 
 def _changed(folder: str) -> int:
-    return os.stat(folder).st_mtime_ns  # noqa: PTH116
+    return os.stat(folder or os.curdir).st_mtime_ns  # noqa: PTH116
