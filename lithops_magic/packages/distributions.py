@@ -239,10 +239,8 @@ def is_pure(distribution: Distribution) -> bool:
     ]
     if any(not tag.endswith("-none-any") for tag in tags):
         return False
-    # Where no installer lists any file, what lies there may not be all of it.
-    if not files_of(distribution):
-        return False
-    return not any(file.name.endswith(COMPILED) for file in contents_of(distribution))
+    files = contents_of(distribution)
+    return bool(files) and not any(file.name.endswith(COMPILED) for file in files)
 
 
 def is_from_files(distribution: Distribution) -> bool:

@@ -46,12 +46,14 @@ def is_editable(distribution: Distribution) -> bool:
     return isinstance(info, dict) and info.get("editable") is True
 
 
-def contents_of(distribution: Distribution) -> Iterator[InstalledFile]:
-    """Yield its shippable files, listed or not; of an editable one, the metadata and the project's modules."""
-    if not is_editable(distribution):
-        yield from files_of(distribution)
-        yield from added_files(distribution)
-        return
+def contents_of(distribution: Distribution) -> tuple[InstalledFile, ...]:
+    """Return its shippable files, listed or not; of an editable one, the metadata and the project's modules."""
+    if is_editable(distribution):
+        return tuple(_of_project(distribution))
+    return (*files_of(distribution), *added_files(distribution))
+
+
+def _of_project(distribution: Distribution) -> Iterator[InstalledFile]:
     yield from (file for file in files_of(distribution) if not _REDIRECTS.fullmatch(file.name))
     for unit in units_of(distribution):
         for path in files_below(unit.path) if unit.is_package else (unit.path,):
