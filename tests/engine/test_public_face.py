@@ -185,7 +185,10 @@ def test_a_wrong_option_is_one_line_of_one_class(given: dict[str, Any], problem:
         ((abs, [1], [2]), {"starmap": True}, "map: starmap=True takes one iterable"),
     ],
 )
-def test_a_wrong_argument_is_one_line_of_one_class(arguments: Any, given: dict[str, Any], problem: str) -> None:
+def test_a_wrong_argument_is_one_line_of_one_class(
+    local_aws: Any, arguments: Any, given: dict[str, Any], problem: str
+) -> None:
+    # The fixture, because a call may start the local AWS before it is refused: others expect the one of the tests.
     with pytest.raises(MisuseError) as caught:
         lithops_magic.map(*arguments, settings=SETTINGS, **given)
     assert problem in str(caught.value)
