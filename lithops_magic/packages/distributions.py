@@ -239,7 +239,7 @@ def is_pure(distribution: Distribution) -> bool:
     ]
     if any(not tag.endswith("-none-any") for tag in tags):
         return False
-    files = contents_of(distribution)
+    files = list(contents_of(distribution))
     return bool(files) and not any(file.name.endswith(COMPILED) for file in files)
 
 
