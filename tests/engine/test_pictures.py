@@ -17,12 +17,13 @@ from PIL import Image
 from lithops_magic.engine import MapResult, api
 from lithops_magic.engine.result.gallery import Gallery, ShownValue, is_picture
 from lithops_magic.worker.values import Shown, seen
+from localaws import LocalAws
 
 pytestmark = pytest.mark.usefixtures("local_aws")
 
 
 @pytest.fixture(scope="module")
-def drawn(local_aws: object) -> MapResult:
+def drawn(local_aws: LocalAws) -> MapResult:
     """One job in which each task shows something in another way; all in one sandbox."""
 
     def task(kind: str) -> Any:
@@ -51,7 +52,9 @@ def drawn(local_aws: object) -> MapResult:
             plt.close()
         return None
 
-    with mpl.rc_context({"lines.linewidth": 7, "axes.prop_cycle": mpl.cycler(color=["red"])}):  # type: ignore[attr-defined]
+    red = mpl.cycler(color=["red"])  # type: ignore[attr-defined]
+    with pytest.MonkeyPatch.context() as patch, mpl.rc_context({"lines.linewidth": 7, "axes.prop_cycle": red}):
+        patch.setenv("LITHOPS_MAGIC_LOCAL_DIR", str(local_aws.folder))
         kinds = ["show", "two", "display", "module", "figure", "value", "nothing"]
         return api.map(task, kinds, chunksize=9, workers=1, packages="matplotlib pandas")
 

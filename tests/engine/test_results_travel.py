@@ -12,6 +12,7 @@ import pytest
 from lithops_magic.config import Settings
 from lithops_magic.engine import MapResult, api
 from lithops_magic.errors import TaskError
+from localaws import LocalAws
 
 pytestmark = pytest.mark.usefixtures("local_aws")
 
@@ -19,13 +20,15 @@ LOCAL = Settings(local=True, memory=256)
 
 
 @pytest.fixture(scope="module")
-def result(local_aws: object) -> MapResult:
+def result(local_aws: LocalAws) -> MapResult:
     def invert(x: int) -> float:
         if x == 2:
             raise IndexError("two")
         return 1 / x
 
-    return api.map(invert, [1, 0, 2, 4], errors="keep", settings=LOCAL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LITHOPS_MAGIC_LOCAL_DIR", str(local_aws.folder))
+        return api.map(invert, [1, 0, 2, 4], errors="keep", settings=LOCAL)
 
 
 def test_a_copy_and_a_pickle_are_complete_by_themselves(result: MapResult) -> None:
