@@ -87,7 +87,7 @@ def _state(path: Path) -> Moment:
 @functools.lru_cache(maxsize=512)
 def _content_version(part: Part, _folder: str, _states: tuple[Moment, ...]) -> str:
     """Return an installed distribution's version, plus its contents if one version may have several."""
-    files = contents_of(part.distribution)
+    files = list(contents_of(part.distribution))
     edited = [
         (file.name, hashlib.sha256(file.path.read_bytes()).hexdigest()) for file in edited_files(part.distribution)
     ]
