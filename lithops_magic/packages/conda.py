@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,12 @@ from lithops_magic.errors import PackageError
 from lithops_magic.packages.distributions import installed
 from lithops_magic.packages.metadata import name_of, version_of
 
-_NOT_PACKAGES = ("python", "pip", "nodefaults", "_libgcc_mutex", "")
+_OF_PYTHON = re.compile(
+    r"|python|python_abi|pip|setuptools|wheel|nodefaults|_(libgcc|openmp)_mutex|ld_impl_[\w-]+|ca-certificates|openssl"
+    r"|lib(expat|ffi|gomp|lzma|mpdec|nsl|sqlite|uuid|xcrypt|zlib)|lib(gcc|stdcxx)(-ng)?|bzip2|expat|icu|ncurses|readline"
+    r"|sqlite|tk|tzdata|xz|zlib"
+)
+"""What conda installs for Python itself, and lists when it exports an environment: Lambda's Python has its own."""
 _ENTRY = re.compile(r"(?:[^\s=<>!~\[]*::)?\s*([\w.-]*)\s*(.*)", re.DOTALL)
 _IN_BRACKETS = re.compile(r"""version\s*=\s*['"]?([^'"\]]*)""")
 _OF_FILES = ("-r", "--requirement", "-e", "--editable")
@@ -57,13 +64,14 @@ def _words(path: Path, entry: Any) -> Iterator[str]:
 def _of_conda(path: Path, entry: str) -> Iterator[str]:
     found = _ENTRY.fullmatch(entry.strip())
     name, rest = found.groups() if found else (entry, "")
-    if name.lower() in _NOT_PACKAGES:
-        return
     here = installed(name)
+    if _OF_PYTHON.fullmatch(name.lower()) or (here is None and _has_no_modules(name.lower())):
+        return
     if here is None:
         raise PackageError(
             f"packages: {path.name} has conda's {name}, which is not installed here under that name: list it under "
-            "`pip:` as PyPI calls it."
+            "`pip:` as PyPI calls it, or leave it out if it is no Python package: wheels bring their libraries, and "
+            "what else tasks need of the system takes a container image (`lithops-magic image`)."
         )
     if not _fits(version_of(here), rest):
         raise PackageError(
@@ -71,6 +79,18 @@ def _of_conda(path: Path, entry: str) -> Iterator[str]:
             "the notebook has: make the two the same."
         )
     yield f"{name_of(here)}=={version_of(here)}"
+
+
+def _has_no_modules(name: str) -> bool:
+    """Whether conda has installed it here without any Python module: a library, which the wheels that need it bring."""
+    for record in Path(sys.prefix, "conda-meta").glob(f"{name}-*.json"):
+        try:
+            found = json.loads(record.read_bytes())
+            if found["name"] == name:
+                return not any("site-packages/" in file for file in found["files"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return False
 
 
 def _fits(version: str, wanted: str) -> bool:

@@ -30,7 +30,7 @@ _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM
 
 
 @dataclass(slots=True)
-class Listed:
+class RequirementsFile:
     """What a requirements file and the files that it includes ask for."""
 
     requirements: list[str] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Listed:
     """The contents of all files."""
 
 
-def read(path: Path) -> Listed:
+def read(path: Path) -> RequirementsFile:
     """Read a requirements file.
 
     Raises
@@ -52,7 +52,7 @@ def read(path: Path) -> Listed:
     OSError
         A file cannot be read.
     """
-    found = Listed()
+    found = RequirementsFile()
     _read(path, found, found.requirements, set())
     return found
 
@@ -62,7 +62,7 @@ def settings_of(files: Iterable[tuple[Path, bytes]]) -> tuple[tuple[str, str], .
     return tuple(pair for path, _ in files if path.suffix in SUFFIXES for pair in read(path).settings.items())
 
 
-def _read(path: Path, found: Listed, into: list[str], seen: set[tuple[Path, bool]]) -> None:
+def _read(path: Path, found: RequirementsFile, into: list[str], seen: set[tuple[Path, bool]]) -> None:
     if (path, into is found.constraints) in seen:
         return
     seen.add((path, into is found.constraints))

@@ -19,7 +19,7 @@ from lithops_magic.packages.indexes import has_cpu_builds, hashes_required, sett
 from lithops_magic.packages.lockfiles import is_lock, locked
 from lithops_magic.packages.metadata import applies, archive_hash, direct_url, requires_of
 from lithops_magic.packages.request import Request
-from lithops_magic.packages.requirements_file import SUFFIXES, Listed, read
+from lithops_magic.packages.requirements_file import SUFFIXES, RequirementsFile, read
 from lithops_magic.packages.resolution import Resolution, differences
 from lithops_magic.packages.too_different import notes, refuse_old, refuse_other_majors, ways_out
 from lithops_magic.packages.uv import Resolved, Uv
@@ -296,7 +296,7 @@ def _locked(request: Request, uv: Uv) -> Iterator[tuple[str, str]]:
             yield path.name, "\n".join(locked(path, data))
 
 
-def _texts(listed: Mapping[str, Listed]) -> Iterator[tuple[str, str]]:
+def _texts(listed: Mapping[str, RequirementsFile]) -> Iterator[tuple[str, str]]:
     """Yield the names of requirements files, and their lines."""
     for name, one in listed.items():
         switch = ["--require-hashes"] if "require-hashes" in one.settings else []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,6 +65,26 @@ def test_a_conda_environment_gives_what_is_installed_here_and_what_pip_gets(
     (tmp_path / "environment.yml").write_text(text)
     found = Request.parse(str(tmp_path / "environment.yml")).requirements
     assert found == ("conda_thing==2.5", "six>=1.16")
+
+
+def test_an_exported_conda_environment_lists_libraries_that_are_not_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = {
+        "libgeos-3.12.json": {"name": "libgeos", "files": ["lib/libgeos.so", "include/geos.h"]},
+        "libgeos-tools-1.json": {"name": "libgeos-tools", "files": ["lib/python3.11/site-packages/geos_tools.py"]},
+        "broken-1.json": [],
+    }
+    help.write(tmp_path, {f"conda-meta/{name}": json.dumps(record) for name, record in records.items()})
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    entries = "[openssl=3.3.2=hb9d3cd8_0, ld_impl_linux-64=2.43, conda-forge::libgeos=3.12.2=he02047a_1, packaging]"
+    (tmp_path / "e.yml").write_text(f"dependencies: {entries}\n")
+    (found,) = Request.parse(str(tmp_path / "e.yml")).requirements
+    assert found.startswith("packaging==")
+    for name in ("libgeos-tools", "broken", "gdal"):  # may be a Python package, which PyPI may call otherwise
+        (tmp_path / "e.yml").write_text(f"dependencies: [{name}=1]\n")
+        with pytest.raises(PackageError, match=f"conda's {name}, which is not .*`lithops-magic image`"):
+            Request.parse(str(tmp_path / "e.yml"))
 
 
 @pytest.mark.parametrize(

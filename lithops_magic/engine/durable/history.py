@@ -41,6 +41,7 @@ class _RecordedReply:
 
     head: dict[str, Any]
     report: InvocationReport | None
+    tasks: int
     seconds: float
     """Duration of all its tasks."""
 
@@ -219,7 +220,7 @@ class JobHistory:
                     self._answers.setdefault(task, deque()).append(outcome)
             return
         outcomes = worker.pop("outcomes")
-        told = _RecordedReply(worker, outcome.report, sum(each["seconds"] for each in outcomes))
+        told = _RecordedReply(worker, outcome.report, len(outcomes), sum(each["seconds"] for each in outcomes))
         for position, each in enumerate(outcomes):
             self.spilled |= isinstance(each.get("value"), dict)
             self.longest = max(self.longest, each["seconds"])
@@ -252,7 +253,7 @@ def _worker(outcome: Reply | Ambiguous) -> dict[str, Any] | None:
 def _reply(told: _RecordedReply, outcomes: list[dict[str, Any]]) -> Reply:
     """Return part of a reply, with its share of the bill."""
     seconds = sum(outcome["seconds"] for outcome in outcomes)
-    share = seconds / told.seconds if told.seconds else 1.0
+    share = seconds / told.seconds if told.seconds else len(outcomes) / told.tasks
     report = told.report and InvocationReport(
         told.report.duration_ms * share,
         round(told.report.billed_ms * share),
