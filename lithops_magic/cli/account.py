@@ -66,8 +66,7 @@ def _add_extras(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen_settings(options: argparse.Namespace) -> Settings:
-    local = False if options.local is None and options.profile else options.local
-    return load(options.config, local=local, profile=options.profile)
+    return load(options.config, local=options.local, profile=options.profile)
 
 
 def _note(text: str) -> None:

@@ -43,7 +43,8 @@ def load(
     config_file
         Read this file instead of the usual ones.
     local
-        True: always the local AWS; False: the account; None: as the environment or the file says.
+        True: always the local AWS; False: the account; None: the account if a profile is given, else as the environment
+        or the file says.
     profile
         Use this profile of the AWS configuration instead of the one in the file.
 
@@ -58,8 +59,9 @@ def load(
         A named file is missing, is not YAML, or has a value of the wrong type.
     """
     document = find(config_file)
-    wanted = local_environment() if local is None else local
-    settings = Settings(local=wanted is not False) if document is None else interpret(document, local=wanted)
+    if local is None:
+        local = local_environment() if profile is None else False
+    settings = Settings(local=local is not False) if document is None else interpret(document, local=local)
     if profile is not None:
         settings = settings.of_profile(profile)
     return settings

@@ -16,7 +16,7 @@ class Session:
         """None: read the configuration for each run."""
 
     def load(self, *, local: bool | None = None, profile: str | None = None) -> Settings:
-        """Return the settings for the next run; `local` and `profile` override everything else.
+        """Return the settings for the next run; `local` and `profile` (that is, an account) override all else.
 
         Raises
         ------
@@ -25,6 +25,8 @@ class Session:
         """
         from lithops_magic import config
 
+        if local is None and profile is not None:
+            local = False
         chosen = self.settings
         if chosen is None or (local is not None and local != chosen.local):
             return config.load(local=local, profile=profile)

@@ -300,6 +300,18 @@ def test_a_profile_takes_the_place_of_keys(tmp_path: Path) -> None:
     assert (settings.profile, settings.access_key_id, settings.secret_access_key) == ("other", None, None)
 
 
+def test_a_profile_means_an_account_unless_the_local_aws_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LITHOPS_MAGIC_LOCAL", "1")
+    monkeypatch.chdir(tmp_path)
+    here = write(tmp_path / "f", f"aws_lambda: {{execution_role: {ROLE}, local: true}}\n")
+    for file in (None, here):
+        assert not load(file, profile="work").local
+        assert load(file, profile="work", local=True).local
+        assert load(file).local
+
+
 def test_anchors_aliases_and_merges_are_understood(tmp_path: Path) -> None:
     base = f"base: &base\n  execution_role: {ROLE}\n  region: &r us-east-2\n"
     text = f"{base}aws: {{region: *r}}\naws_lambda:\n  <<: *base\n"

@@ -246,7 +246,14 @@ _WAYS = (
 _QUIET = Option(("--quiet",), "show no progress and no summary")
 _WHERE = (
     Option(("--local",), "use the local AWS on this machine, whatever is configured"),
-    Option(("--profile",), "AWS profile to use", "NAME", str, "the name of an AWS profile", offers="profiles"),
+    Option(
+        ("--profile",),
+        "use the account of this AWS profile",
+        "NAME",
+        str,
+        "the name of an AWS profile",
+        offers="profiles",
+    ),
 )
 _HELP = Option(("--help",), "show this help")
 
