@@ -198,6 +198,7 @@ def test_a_call_shows_what_it_printed_also_when_it_fails(notebook: Notebook) -> 
 def test_a_file_that_only_the_notebook_has_is_named_with_the_way_to_bring_it(notebook: Notebook) -> None:
     (notebook.folder / "local.csv").write_text("a,b\n1,2\n")
     (notebook.folder / "pictures").mkdir(exist_ok=True)
+    (notebook.folder / "pictures/one.txt").write_text("")
     shown = notebook.run("%%lambda_map x in [1] -o r\nwith open('local.csv') as file:\n    text = file.read()\ntext")
     assert (
         "the file local.csv is on this machine and not in the sandbox: ship it with files (--files local.csv)" in shown

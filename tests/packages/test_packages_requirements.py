@@ -85,6 +85,7 @@ def plain(lines: list[str]) -> list[str]:
     return [str(Requirement(line)) for line in without_hashes("\n".join(lines))]
 
 
+@pytest.mark.filterwarnings("ignore:pkg_resources")  # of an older pip itself
 @settings(max_examples=share(40, 400), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     parts=st.lists(LINES, max_size=7),

@@ -9,6 +9,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from weakref import WeakKeyDictionary
 
 from lithops_magic.aws.explain import aws_errors
 from lithops_magic.aws.local_proof import PATH, Challenge, NotOurs
@@ -95,9 +96,22 @@ class InvokeTarget:
         return self.url.port or (443 if self.secure else 80)
 
 
-@lru_cache(maxsize=64)
-def _address(client: LambdaClient, function_name: str) -> tuple[SplitResult, str, str]:
-    """Return a function's URL, and the region and service to sign for; remembered, because it takes a millisecond."""
+Address = tuple[SplitResult, str, str]
+_addresses: WeakKeyDictionary[LambdaClient, dict[str, Address]] = WeakKeyDictionary()
+
+
+def _address(client: LambdaClient, function_name: str) -> Address:
+    """Return a function's URL, and the region and service to sign for.
+
+    They are remembered as long as the client is in use, because it takes a millisecond.
+    """
+    known = _addresses.setdefault(client, {})
+    if function_name not in known:
+        known[function_name] = _find_address(client, function_name)
+    return known[function_name]
+
+
+def _find_address(client: LambdaClient, function_name: str) -> Address:
     with aws_errors():
         # Presigning a URL gives exactly what Invoke would use, without sending anything.
         url = urlsplit(client.generate_presigned_url("invoke", Params={"FunctionName": function_name}))
