@@ -6,11 +6,13 @@ import contextlib
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from lithops_magic.errors import PackageError
+from lithops_magic.packages.indexes import settings
 from lithops_magic.packages.platform import Target
 from lithops_magic.packages.resolution import Difference
 from lithops_magic.packages.uv import Uv
@@ -92,6 +94,12 @@ def _newer_python(target: Target, pins: Sequence[str]) -> str:
 
 
 def _has_all(target: Target, pins: Sequence[str]) -> bool:
+    return _ask(target, tuple(pins), tuple(sorted(settings().items())))
+
+
+@lru_cache(maxsize=256)
+def _ask(target: Target, pins: tuple[str, ...], _configured: tuple[tuple[str, str], ...]) -> bool:
+    """Ask the index, once in a process: every further layer of a notebook with such a gap would wait for the answer."""
     names = [canonicalize_name(Requirement(pin).name) for pin in pins]
     try:
         return bool(pins) and bool(Uv(target).resolve(pins, alone=True, compiled=names).pins)
