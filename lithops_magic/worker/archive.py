@@ -143,15 +143,20 @@ def _get(archive: dict[str, Any]) -> Any:
         raise ConnectionError(f"The packages could not be fetched: {UNREACHABLE} ({error})") from error
 
 
-def _unpack(path: str, folder: str) -> None:
+def extract(path: Any, folder: str) -> None:
+    """Unpack a zip, and leave programs executable, which `extractall` does not."""
     import zipfile
 
-    partial = f"{folder}.partial"
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
-            file = archive.extract(member, partial)
+            file = archive.extract(member, folder)
             if member.external_attr >> 16 & 0o100:
                 os.chmod(file, 0o755)
+
+
+def _unpack(path: str, folder: str) -> None:
+    partial = f"{folder}.partial"
+    extract(path, partial)
     os.remove(path)
     with open(f"{folder}.seen", "w") as note:
         note.write(_look(partial))

@@ -11,6 +11,7 @@ import os
 import sys
 from typing import Any
 
+from .archive import extract
 from .functions import fetch
 from .store import Problem, Store
 
@@ -52,13 +53,11 @@ def shorten(file: str) -> str:
 
 def _unpack(data: bytes | bytearray, folder: str) -> None:
     import shutil
-    import zipfile
 
     # Another job's tasks may have changed the files.
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            archive.extractall(folder)
+        extract(io.BytesIO(data), folder)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise

@@ -173,6 +173,11 @@ def test_tasks_find_the_files_where_they_work(run: Run, folder: Path) -> None:
         os.chdir("/")
         return seen
 
+    def say(x: int) -> str:
+        import subprocess
+
+        return subprocess.run(["./say.sh"], capture_output=True, check=True, text=True).stdout
+
     def left(x: int) -> list[str]:
         import tempfile
 
@@ -186,6 +191,11 @@ def test_tasks_find_the_files_where_they_work(run: Run, folder: Path) -> None:
     assert "--files x.bin" not in str(run(read, files=["data.csv", "folder"]).errors[0])
     Path("x.bin").write_text("y")
     assert run(read, files=["data.csv", "folder", "x.bin"]).values() == [("3", "z", "y")]
+    Path("say.sh").write_text("#!/bin/sh\necho a\n")
+    with pytest.raises(PermissionError):
+        run(say, files="say.sh").values()
+    Path("say.sh").chmod(0o744)
+    assert run(say, files="say.sh").values() == ["a\n"]
     assert run(left).values() == [[]]
 
 
