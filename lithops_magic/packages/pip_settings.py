@@ -19,7 +19,7 @@ from lithops_magic.packages.moment import Moment, moment
 
 
 def pip_settings() -> dict[str, str]:
-    """Return pip's configuration for installing; variables take precedence over files, and what is empty counts not."""
+    """Return pip's configuration for installing; variables take precedence, and empty ones do not count."""
     found: dict[str, dict[str, str]] = {"global": {}, "install": {}}
     for path in _pip_files():
         with suppress(OSError):  # most of them do not exist
