@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.loaders import JSONFileLoader
+from botocore.loaders import JSONFileLoader, Loader
 
 from lithops_magic.local.front.quick_start import collecting_later, parse_models_once
 from localaws import local_command
@@ -69,6 +69,20 @@ def test_sessions_share_the_models_that_were_parsed(monkeypatch: pytest.MonkeyPa
     assert models[0].operation_names == models[2].operation_names != models[1].operation_names
     assert parsed
     assert len(parsed) == len(set(parsed))
+
+
+@pytest.mark.parametrize("service", ["ec2", "efs", "iam", "lambda", "logs", "s3", "s3control", "sqs", "sts"])
+def test_no_request_of_a_client_changes_the_model_of_others(service: str) -> None:
+    parse_models_once()
+    before = json.dumps(Loader().load_service_model(service, "service-2"))
+    client = boto3.client(service, "eu-west-1", aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="example")
+    for name in client.meta.method_to_api_mapping.values():
+        model = client.meta.service_model.operation_model(name)
+        event = f"{client.meta.service_model.service_id.hyphenize()}.{name}"
+        client.meta.events.emit(
+            f"before-parameter-build.{event}", params={"Bucket": "b", "Key": "k"}, model=model, context={}
+        )
+    assert json.dumps(Loader().load_service_model(service, "service-2")) == before
 
 
 def test_garbage_is_collected_again_after_a_slow_call() -> None:

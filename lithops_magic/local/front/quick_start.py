@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from botocore.loaders import JSONFileLoader
+
+_CHANGED = frozenset({"s3", "s3control"})
+"""Clients of these services change their model: they strip bucket or account from its paths (`botocore.handlers`)."""
 
 
 def parse_models_once() -> None:
@@ -15,6 +19,8 @@ def parse_models_once() -> None:
     load, parsed = JSONFileLoader.load_file, {}
 
     def load_once(loader: JSONFileLoader, path: str) -> Any:
+        if _CHANGED.intersection(Path(path).parts):
+            return load(loader, path)
         if path not in parsed:
             parsed[path] = load(loader, path)
         return parsed[path]
