@@ -525,7 +525,7 @@ def test_an_altered_index_is_not_believed(cache: Cache, store: MemoryStore) -> N
     again = cache.run(range(3))
     assert (again.values, some(again, "cached")) == ([0, 1, 2], (0,))
     assert again.job.snapshot().notes == (
-        "cache: some of it is not what was written there, and was not unpickled; its values are computed",
+        "cache: some entries are not what was written there, and were not unpickled; their values are computed",
     )
 
 

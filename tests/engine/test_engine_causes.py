@@ -208,7 +208,7 @@ def test_remedies_word_for_word(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 def test_a_variable_that_only_a_string_of_code_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["__main__"], "known", 1, raising=False)
     in_text = (
-        " (the notebook has known, but the task names it only in a text that is put together as it runs: "
+        " (the notebook has known, but the task names it only in a string that is built at run time: "
         "mention known in the code as well)"
     )
     for kind, message in (
@@ -218,8 +218,8 @@ def test_a_variable_that_only_a_string_of_code_names(monkeypatch: pytest.MonkeyP
     ):
         assert remedy(kind, message) == in_text
     assert remedy("SQLInterfaceError", "relation 'known' was not found") == (
-        " (the notebook has known, but in a task Polars finds local variables only: "
-        "pl.SQLContext(known=known).execute(...) is given it)"
+        " (the notebook has known, but in a task, Polars finds only local variables: "
+        "use pl.SQLContext(known=known).execute(...))"
     )
     assert remedy("NameError", "name 'unknown' is not defined") == ""
     assert remedy("ValueError", "name 'known' is not defined") == ""

@@ -95,6 +95,7 @@ class Allowance:
                     return copy
         free = [copy for copy in self._copies if copy.room(now) > 0]
         if not free:
+            # `allowed` is at least 1 even if no copy has room: then one invocation probes.
             return max(self._copies, key=lambda copy: copy.room(now))
         return min(free, key=lambda copy: copy.sent) if evenly else free[0]
 
@@ -123,6 +124,7 @@ class Allowance:
         """It is unknown whether an invocation ran."""
         self._troubled = True
         copy.limiter.setback(now)
+        # An outage concerns the service, not a copy; a single lost invocation may have any cause.
         if copy.limiter.disturbed:
             for other in self._copies:
                 if other is not copy:

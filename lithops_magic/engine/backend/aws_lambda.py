@@ -91,11 +91,13 @@ class LambdaBackend:
         settings, copies = self._settings, self._copies()
         # Objects in S3 expire, so they are checked again once a day.
         content = fingerprint(self._need, Target.of(settings.architecture, local=settings.local))
+        # Whatever can change where the function runs: boto3 reads AWS_*, the configuration LITHOPS_*.
         key = (settings, self._need, content, _environment(), datetime.now(UTC).date())
         reused = (
             not afresh
             and key in _deployments
             and _deployments[key].asked >= copies
+            # A local AWS may have ended since.
             and _deployments[key].cloud.is_there()
         )
         if not reused:

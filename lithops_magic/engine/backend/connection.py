@@ -55,6 +55,7 @@ class Link:
 
     def connect(self, *, afresh: bool = False) -> None:
         """Find or deploy the function."""
+        # Appended, not replaced: invocations in flight are still answered through the sender they went out with.
         self._endpoints.append(self.backend.connect(self._notify, afresh=afresh))
         self.allowance = Allowance(self.endpoint.workers, len(self.endpoint.senders))
         self._notify("")
@@ -101,6 +102,7 @@ class Link:
         """Seconds before a task that has used up this share of its retries may be sent again."""
         if self._silent_since is None:
             return 0.0
+        # Squared: the first attempts come soon, because most outages are short; the last one at the end of `OUTAGE`.
         return max(0.0, self._silent_since + OUTAGE * share**2 - now)
 
     def turned_away(self, outcome: Throttle | NoConnection | Refused, copy: FunctionCopy) -> None:
@@ -121,6 +123,7 @@ class Link:
 
     def _throttled(self, outcome: Throttle, copy: FunctionCopy) -> None:
         now = self._clock.now()
+        # CallerRateLimitExceeded says that this client is too fast, whatever it calls.
         refusing = None if outcome.of_caller else copy
         self.allowance.throttled(refusing, now, outcome.retry_after, full=outcome.full)
         self._refusals += 1
@@ -149,6 +152,7 @@ class Link:
 
     def _reconnect(self) -> None:
         """Redeploy, once until something works; invocations in flight are still answered by their own sender."""
+        # Before connecting: a function that is refused again right after it was deployed must end the job, not loop.
         self._reconnected = True
         try:
             self.connect(afresh=True)
@@ -158,6 +162,7 @@ class Link:
 
 def _kind(outcome: Refused) -> tuple[type[InvokeError], str]:
     """Return the error class for a refusal and what to do about it."""
+    # InvalidSignatureException covers a wrong clock and wrong credentials: only its message tells which.
     if outcome.code in _SKEWED or outcome.message.startswith(_SIGNATURE_DATE):
         return errors.ClockSkew, "Set this machine's clock: AWS accepts signatures within five minutes of its own."
     if outcome.code in EXPIRED:

@@ -135,7 +135,9 @@ def _find(
     from lithops_magic.aws.invoke import sender as invoke
     from lithops_magic.engine.backend.remembered import Remembered
 
+    # Leaving the block waits for all copies: none is created after the job has failed.
     with ThreadPoolExecutor(SIDE_BY_SIDE, "lambda-deploy") as beside:
+        # Meanwhile, because the account's limits do not depend on packages.
         concurrency = beside.submit(invoke.concurrency, cloud)
         published = publish_layers(cloud, settings, given.layers, notify)
         stored = store_archives(cloud, settings, given.archives, notify)

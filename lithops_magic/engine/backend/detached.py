@@ -104,6 +104,7 @@ class DetachedBackend:
             self._link.connect(afresh=afresh)
             endpoint = self._replay.connect(notify, afresh=afresh)
             self._send(deque(self._events()))
+        # Including an interrupt: events that were accepted would go on running for a job that nobody can attach to.
         except BaseException:
             self.stop()
             raise
@@ -139,6 +140,7 @@ class DetachedBackend:
         taken = [
             records.SingleItem(index, _fragment(index, item, requests, place)) for index, item in enumerate(self._items)
         ]
+        # Before the first event is sent: whoever attaches later must know every item that may run.
         self._journal.begin(place, [*taken, records.ItemCount(len(taken))])
         chunk: list[records.SingleItem] = []
         room = requests.room
@@ -147,6 +149,7 @@ class DetachedBackend:
             if chunk and (len(chunk) == (self._options.chunksize or 1) or room < 0):
                 yield _event(chunk, requests)
                 chunk, room = [], requests.room - len(each.fragment) - 1
+            # An item that cannot be pickled is not sent; the scheduler fails it when it takes the same item.
             if each.fragment:
                 chunk.append(each)
         if chunk:
@@ -160,6 +163,7 @@ class DetachedBackend:
             pause = link.allowance.pause(now)
             while events and not pause and in_flight < min(AT_ONCE, link.allowance.allowed(now)):
                 event = events.popleft()
+                # Before sending, as an event that is on its way cannot be taken back.
                 self._journal.invoked(event.tasks)
                 # Lambda runs events in its own time, as fast as each copy of the function scales.
                 event.to = link.allowance.take(now, evenly=True)

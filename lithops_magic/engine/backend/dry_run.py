@@ -155,4 +155,5 @@ def _worst(options: MapOptions, settings: Settings, region: str) -> float:
             settings.timeout * 1000, round(memory), settings.architecture, settings.ephemeral_storage, region
         )
         memory = min(MAX_MEMORY, memory * (options.retry_memory or 1))
+    # Each task may get a copy.
     return cost * (2 if options.backups else 1)

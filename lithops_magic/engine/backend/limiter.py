@@ -86,6 +86,7 @@ class Limiter:
     def filled(self, now: float, in_flight: int, more: bool) -> None:
         """Everything allowed was sent, `in_flight` in all; raise the limit if it is fully used and `more` waits."""
         self._held = in_flight
+        # A pause between items must not count as time in which the limit was in use.
         elapsed, self._grown_at = min(now - self._grown_at, _MAX_STEP), max(now, self._grown_at)
         if more and elapsed > 0 and in_flight >= self.whole:
             self._limit = min(self.most, self._limit + elapsed * min(SCALING, max(2.0, self._limit / 2)))
@@ -104,6 +105,7 @@ class Limiter:
         """It is unknown whether an invocation ran: unless it is a single case, send one at a time until one runs."""
         self._held -= 1
         self._setbacks += 1
+        # If nothing else is in flight, nothing shows that the service works.
         if self._setbacks >= _OUTAGE or self._held <= 0:
             self.disturb(now)
 
@@ -134,6 +136,7 @@ class Limiter:
         if now >= self._grown_at:
             self._least = max(1.0, self._limit * _DECREASE)
         if full and (self._held > 0 or others):
+            # What is in flight is what AWS has sandboxes for.
             self._limit = min(self._limit, max(0, self._held))
             self._grown_at = max(self._grown_at, now + max(_PROBE, retry_after or 0.0))
             return None
@@ -144,6 +147,7 @@ class Limiter:
         """Pause sending, longer with each consecutive burst of bad news."""
         wait = least
         if now >= self._quiet_until:
+            # With jitter, so that several kernels behind one outage do not return in step.
             wait = max(least, self._pause * random.uniform(0.5, 1.5))
             self._pause = min(longest, self._pause * 2)
         self._quiet_until = max(self._quiet_until, now + wait)

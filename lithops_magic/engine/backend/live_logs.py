@@ -37,6 +37,7 @@ def follow(job: Job, settings: Settings) -> Iterator[tuple[str, str]]:
         for tasks, line in _live(job, settings):
             told[line] += 1
             yield tasks, line
+    # Whatever CloudWatch has not shown by the end is in the replies; counting lines avoids showing any twice.
     for index, text in sorted(job.logs().items()):
         for line in text.splitlines():
             if told[line]:

@@ -61,6 +61,7 @@ def recall(name: str, copies: int = 1) -> Remembered | None:
     """
     path = _folder() / name
     try:
+        # A file that another user wrote could name that user's function, which would get the job's data.
         private.check(path.parent)
         told = json.loads(private.read(path))
         if not 0 <= time.time() - told["at"] < FRESH:
@@ -84,6 +85,7 @@ def remember(name: str, found: Remembered) -> None:
         descriptor, scratch = tempfile.mkstemp(dir=folder)
         with os.fdopen(descriptor, "w") as file:
             json.dump(told, file)
+        # Atomically: several kernels may deploy at the same time.
         Path(scratch).replace(folder / name)
         for other in folder.iterdir():
             if time.time() - other.stat().st_mtime > FRESH:

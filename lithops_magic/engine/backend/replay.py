@@ -118,6 +118,7 @@ class Replay:
                 self._following.append(request)
                 return
             flying = set() if known else self._recall.flying.intersection(request.tasks)
+            # Claimed under the lock: two requests must not both wait for one result.
             self._recall.flying -= flying
         if known:
             request.done(known)
@@ -269,6 +270,7 @@ class ReplayBackend:
             sender=self._replay,
             copies=tuple(CopyReplay(self._replay, sender) for sender in endpoint.copies),
             patience=math.inf,
+            # Requests that only wait for results of an earlier process occupy no sandbox of ours.
             workers=endpoint.workers + len(self._recall.flying),
         )
 

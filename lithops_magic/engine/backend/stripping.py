@@ -22,9 +22,11 @@ def stripped(source: bytes) -> bytes:
     outline = _Outline(ast.parse(source), lines)
     for row, column in _comments(lines, outline.strings):
         lines[row - 1] = lines[row - 1][:column].rstrip()
+    # From the end, so that earlier columns still hold.
     for row, start, end in sorted(outline.annotations, reverse=True):
         lines[row - 1] = lines[row - 1][:start] + lines[row - 1][end:]
     for row in outline.needless():
+        # Emptied, not removed: line numbers in tracebacks of the worker stay those of the sources.
         lines[row - 1] = b""
     for text, alone in outline.texts:
         end = text.end_lineno or text.lineno

@@ -15,6 +15,7 @@ UNAUTHENTICATED = (
 )
 
 
+# Ambiguous: the function may well have run, so the attempt counts, and with retries=0 the task is not sent again.
 class UnusableReply(Ambiguous):
     """An unusable reply."""
 
@@ -40,6 +41,8 @@ class Answer:
     def of(cls, flight: Flight, outcome: Outcome, key: bytes) -> Answer:
         """Authenticate a reply; without the right seal, the attempt is lost. Called from any thread."""
         try:
+            # In the transport's callback, because the transport must know at once whether to close the connection. An
+            # exception there would leave the invocation unanswered until its patience runs out.
             authentic = not isinstance(outcome, Reply) or _is_authentic(flight, outcome, key)
         except Exception as error:
             return cls(flight, _unusable(error))
@@ -50,6 +53,8 @@ class Answer:
         if not isinstance(self.outcome, Reply) or self.outcome.function_error is not None:
             return self
         try:
+            # Whatever a reply contains must cost its own invocation only: this runs in the thread that runs the whole
+            # job.
             return Answer(self.flight, self.outcome, decode(self.outcome.payload))
         except Exception as error:
             return Answer(self.flight, _unusable(error))

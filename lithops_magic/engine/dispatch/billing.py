@@ -34,6 +34,8 @@ class Bill:
         outcomes = worker.outcomes if worker else {}
         starts = {index: outcome.started for index, outcome in outcomes.items()}
         durations = {index: outcome.seconds for index, outcome in outcomes.items()}
+        # The worker's own measurements where it replied: REPORT's duration also covers the worker, and is all there is
+        # if the sandbox died.
         seconds = sum(durations.values())
         event = Invoked(
             task_seconds=seconds if starts else (report.duration_ms / 1000 if report else 0.0),
@@ -44,6 +46,7 @@ class Bill:
             cold=worker.cold if worker else report is not None and report.init_ms is not None,
             max_memory_mb=report.max_memory_mb if report else 0,
         )
+        # A chunk that was lost with its sandbox has no durations, and its tasks share the bill.
         return cls(event, worker.sandbox if worker else "", starts, durations, len(durations) or tasks)
 
     def cost(self, index: int) -> float:
@@ -72,4 +75,5 @@ def _serial(reply: Reply, worker: WorkerReply | None, seconds: float, *, local: 
         return 0.0
     if worker.waited is not None:
         return max(0.0, seconds - worker.waited)
+    # Where the system does not record waiting times, the local AWS has no honest speedup to report.
     return 0.0 if local else seconds

@@ -27,9 +27,11 @@ class Budget:
         """Return how many invocations of `chunk` tasks may be in flight; less than 1 if the budget is spent."""
         if self._most is None:
             return float("inf")
+        # A job that is rerun carries its costs along: the limit applies to all its runs together.
         spent = now.cost + now.request_cost
         answered = now.answered
         worst = endpoint.price(endpoint.limits.timeout * 1000)
+        # However many tasks it has, an invocation cannot cost more than its timeout.
         each = min(worst, now.cost / answered * chunk) if answered else worst
         left = (self._most - spent) / (each + endpoint.request_price)
         # Before anything is known, a single invocation measures the cost.

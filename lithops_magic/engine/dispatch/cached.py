@@ -122,13 +122,16 @@ class JobCache(NoCache):
         self._job.publish(ev.Phase("Checking the cache"))
         try:
             damaged = shelf.load()
+        # A cache that cannot be read must not fail a job that can be computed.
         except LithopsMagicError as error:
             return self._say(str(error))
         finally:
             self._job.publish(ev.Phase(""))
         self._shelf = shelf
         if damaged:
-            self._say("some of it is not what was written there, and was not unpickled", "its values are computed")
+            self._say(
+                "some entries are not what was written there, and were not unpickled", "their values are computed"
+            )
         return None
 
     def _say(self, problem: str, after: str = "every task is computed") -> None:
@@ -168,6 +171,8 @@ class JobCache(NoCache):
                 container, told = shelf.bring(entry)
                 about: dict[str, Any] = json.loads(told) if told else {"log": "", "classes": {}}
                 value = classes.load(container, about["classes"], self._kinds(taken.key))
+                # By reference if it is an object of its own, as a worker replies with large values: the journal must
+                # not hold them.
                 sent = shelf.reference(entry) if entry.alone else base64.b64encode(container).decode()
                 payload = _payload(sent, task, about["log"])
                 found.append(CachedValue(task, value, about["log"], entry.cost, payload))
@@ -204,6 +209,7 @@ class JobCache(NoCache):
         self._transfers.close()
         if self._shelf is None:
             return
+        # Called twice: before the job ends, and again when its thread ends.
         shelf, self._shelf = self._shelf, None
         try:
             shelf.close()

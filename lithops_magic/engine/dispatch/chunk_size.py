@@ -59,9 +59,12 @@ class ChunkSize:
         """Record an invocation with `tasks` tasks of `seconds` in total; `first`: the first of its sandbox."""
         if tasks < 1:
             return
+        # Tasks of a chunk run in parallel: what counts is how long they occupy the sandbox.
         seconds /= min(self._processes, tasks)
         if self._seconds is None:
             self._seconds, self._reply_bytes = seconds / tasks, reply_bytes / tasks
+        # A sandbox's first task also imports packages. Its duration serves until another task was measured, which
+        # replaces it; after that, first tasks are ignored.
         if self._rough and not first:
             self._seconds = seconds / tasks
         elif self._rough or not first:
@@ -93,21 +96,26 @@ class ChunkSize:
         if self._fixed is not None:
             return self._fixed
         if self._seconds is None:
+            # Nothing was measured yet: one task for each process.
             return self._processes
+        # Clocks may measure 0 for the tiniest tasks.
         seconds = max(self._seconds, 1e-9)
         size = max(TARGET_SECONDS, workers / RATE) / seconds
         if remaining is not None:
             least = max(MIN_SECONDS, workers / LATE_RATE) / seconds
             share = remaining / workers
+            # Rounded up, but never more than one worker's share: the rest would leave the others idle.
             size = min(size, max(min(math.ceil(share / SHARE), share), least))
         size = min(size, REPLY_TARGET / max(self._reply_bytes, 1.0), self._measured * GROWTH, MAX_TASKS)
         return max(self._processes, int(size))
 
     def fit(self, sizes: Sequence[int]) -> int:
         """Return how many of the tasks, given their encoded sizes, fit in one request together; at least one."""
+        # Tasks are joined by commas: one fewer than there are tasks.
         total = -1
         for position, size in enumerate(sizes):
             total += size + 1
+            # A task that does not fit even alone was sent to S3 when it was encoded.
             if total > self.room and position:
                 return position
         return len(sizes)

@@ -86,6 +86,7 @@ def of_exception(
             if module and "--packages" not in error.message
             else "",
         )
+    # A library that this machine has and the sandbox lacks is a file to ship, not one that Lambda lacks.
     if error.message.endswith(_NO_LIBRARY) and not missing_files.explain(error, original):
         library = error.message.partition(":")[0]
         text = f" (Lambda has no {library}: use a build of the package that bundles it, or a layer that has it)"
@@ -98,6 +99,7 @@ def of_exception(
         return RemoteError, f" (the function has {memory} MB; raise it with memory (--memory))"
     if error.type == "BdbQuit":
         return RemoteError, f" ({_NO_DEBUGGER})"
+    # Before missing files, whose patterns include "not found", too.
     if name := _only_in_a_text(error):
         return RemoteError, f" (the notebook has {name}, but {_why_not_seen(name, error.type)})"
     if remedy := missing_files.explain(error, original):
@@ -114,12 +116,13 @@ def _only_in_a_text(error: RemoteTraceback) -> str:
 
 def _why_not_seen(name: str, kind: str) -> str:
     if kind.endswith("SQLInterfaceError"):
-        return f"in a task Polars finds local variables only: pl.SQLContext({name}={name}).execute(...) is given it"
-    return f"the task names it only in a text that is put together as it runs: mention {name} in the code as well"
+        return f"in a task, Polars finds only local variables: use pl.SQLContext({name}={name}).execute(...)"
+    return f"the task names it only in a string that is built at run time: mention {name} in the code as well"
 
 
 def of_process(code: int, memory: int, used: int | None) -> Cause:
     """Why one of a sandbox's processes died, judging by its exit code (negative for a signal)."""
+    # The kernel kills with SIGKILL when memory runs out, but so may the user's own code.
     if code == -signal.SIGKILL and used is not None and used >= NEARLY_ALL * memory:
         return TaskOutOfMemory, out_of_memory(memory, used)
     if code < 0:
@@ -140,6 +143,7 @@ def of_sandbox(reply: Reply, memory: int, seconds: int) -> Cause:
     # AWS reports only that the process exited; the memory it used tells why it was killed.
     used = reply.report.max_memory_mb if reply.report else None
     full = used is not None and used >= memory
+    # AWS's current form, and the one before it, which had no type.
     if kind == "Sandbox.Timedout" or "Task timed out after" in message:
         return TaskTimeout, timeout(seconds)
     if kind == "Runtime.OutOfMemory" or (kind == "Runtime.ExitError" and (full or "signal: killed" in message)):

@@ -22,6 +22,8 @@ from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.job.task import Task
 
+# Seconds that an incomplete chunk waits for items that were requested: an iterator that yields faster fills chunks, a
+# slower one is not held up noticeably.
 _CHUNK_PATIENCE = 0.005
 _MAX_REACH = 256
 """Maximum items requested because earlier ones were cached: each stays in memory until it is sent."""
@@ -95,6 +97,7 @@ class Filling:
         """Take the available items."""
         now = self._job.time.now()
         self._pulled_at = now
+        # An executor's calls after a pause may be unrelated to those before it: what was measured may not hold.
         if self._job.bursts and not self._job.running and not self._lanes.waiting:
             self._chunk_sizes.restart()
             self.begin(now)
@@ -112,10 +115,12 @@ class Filling:
         if self._job.over:
             return
         for lane in self._lanes:
+            # Before looking at `waiting`: it puts rested tasks there.
             lane.wake(now)
             if lane.ready and not lane.link.allowance.pause(now):
                 self._fill_lane(lane, now)
                 self._check_budget(lane)
+        # A copy must not take the place of a task that was never sent.
         if self._job.options.backups and self._source.last and not self._lanes.waiting and not self._job.over:
             self._back_up(now)
 
@@ -148,23 +153,30 @@ class Filling:
             chunks.append(lane.take(size, self._pace(lane).fit))
             taken += len(chunks[-1])
         memory = lane.link.endpoint.limits.memory
+        # All chunks at once, because each call takes the job's lock and wakes whoever waits. False if the user stopped
+        # the job in the meantime: then these tasks are dropped like those still waiting.
         if chunks and self._job.submit([task for chunk in chunks for task in chunk], memory):
             for chunk in chunks:
                 self._invoke(lane.launch(chunk))
+        # Only if tasks still wait is the limit what holds them back, and worth raising.
         lane.link.allowance.filled(now, bool(lane.waiting))
 
     def _ask(self, limit: int) -> None:
         """Request the items that can be sent soon, in batches: one request per item would cost more than sending it."""
         lane = self._lanes.first
+        # One chunk more than can be sent, so that the next reply finds one at hand.
         wanted = self._chunk_size(lane) * (max(0, limit - len(lane.flights)) + 1)
         if self._source.owned:
             # During a run of cache hits, small batches would be slow.
             wanted = max(wanted, min(_MAX_REACH, 2 * self._cached.lately))
         self._cached.lately = 0
         at_hand = len(lane.waiting) + self._source.asked + self.moving
+        # Half a batch still at hand is no reason to request more: that would be one request per reply.
         if at_hand > wanted // 2:
             return
         wanted -= at_hand
+        # An iterator is asked for all at once, since it is advanced elsewhere; a collection in portions, each
+        # of which is turned into tasks before the next.
         while wanted > 0 and self._source.ask(min(wanted, _PORTION) if self._source.owned else wanted):
             self.pull()
             wanted -= _PORTION
@@ -175,6 +187,7 @@ class Filling:
         limit: float = lane.link.allowance.allowed(now)
         if lane is first and self._pace(lane).tiny:
             limit = min(limit, ramp(now - self._began, self._settlement.replies - self._replies))
+        # All lanes share what the account allows.
         if len(self._lanes) > 1:
             limit = min(limit, first.link.endpoint.workers - self._lanes.in_flight + len(lane.flights))
         if self._job.options.max_cost is not None:
@@ -209,6 +222,7 @@ class Filling:
         if now < self._look_at:
             return
         self._look_at = now + stragglers.PERIOD
+        # Like Spark, wait until most tasks have ended: before that, slow invocations may be the normal ones.
         snapshot = self._job.snapshot()
         if snapshot.done + snapshot.failed < stragglers.MIN_SHARE * (snapshot.total or 0):
             return
@@ -223,6 +237,7 @@ class Filling:
         flight.copied += 1
         tasks = flight.uncopied()
         self._job.publish(ev.BackedUp([task.index for task in tasks]))
+        # Which task of a chunk is slow is unknown. On their own, the others are done soon.
         copies = [[task] for task in tasks] if len(tasks) <= room else [tasks]
         for copy in copies:
             self._invoke(lane.launch(copy, copied=flight.copied))

@@ -84,6 +84,7 @@ class Intake:
 
     def supply_first(self) -> None:
         """Supply what the next item needs, if there is one, before the function is deployed."""
+        # Otherwise the job's first item would deploy a second function right after the first.
         if (taken := self._source.first()) is not None and isinstance(taken.prepared, Prepared):
             with contextlib.suppress(PackageError):  # reported when it is that item's turn
                 self._supply(taken.prepared)
@@ -144,6 +145,8 @@ class Intake:
     def exhausted(self, error: BaseException | None) -> None:
         """Note that there are no more items; `error`, if any, ended them."""
         self._source.last = True
+        # An iterator that failed does not tell how many items there would have been: a resumed job must not take those
+        # it has for all.
         if error is None:
             self._journal.counted()
         if not self._job.over:
@@ -169,6 +172,7 @@ class Intake:
             prepared = taken.prepared
             if isinstance(prepared, SerializationError):
                 raise prepared
+            # First, because a function that was deployed again leaves another amount of room for tasks.
             if prepared.reach is not None:
                 self._redeploy(prepared)
             task.fragment = fragment(task.index, prepared, self._room)
@@ -176,6 +180,7 @@ class Intake:
             self._journal.taken(task)
         except SerializationError as error:
             if isinstance(error, ItemTooLarge) and self.place() is not None:
+                # Empty tells `uploaded` that the journal has no record of the item yet.
                 task.fragment = b""
                 return self.upload(self._lanes.first, task)
             self._refuse(task, error)
@@ -184,6 +189,7 @@ class Intake:
 
     def _refuse(self, task: Task, error: LithopsMagicError) -> None:
         self._journal.taken(task)
+        # Never sent, so the count of running tasks must not go down.
         self._job.fail(task, verdicts.make(ItemError, task, str(error)), sent=False)
 
     def _redeploy(self, prepared: Prepared) -> None:
@@ -193,6 +199,7 @@ class Intake:
         if not self._supply(prepared):
             return
         for lane in self._lanes:
+            # Lanes that are still being deployed follow in `Lanes.opened`.
             if lane.ready:
                 lane.redirect()
         self.place_function()
@@ -217,6 +224,7 @@ class Intake:
         """Record values from the cache; those that did not arrive are computed."""
         self._cached.received(message)
         found = message.found
+        # False if the job was stopped, which counted these tasks as cancelled.
         if found and self._job.recall(
             [(one.task, one.value, one.log) for one in found], sum(one.cost for one in found)
         ):

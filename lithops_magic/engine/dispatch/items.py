@@ -22,6 +22,7 @@ from lithops_magic.engine.text.short_repr import short_repr
 from lithops_magic.engine.wire.item import Prepared, prepare
 from lithops_magic.errors import MisuseError, SerializationError
 
+# Compared by exact type: a subclass may iterate differently, or change.
 _UNCHANGING = (bytes, range, str, tuple)
 
 
@@ -96,6 +97,8 @@ def _copy(items: Iterable[Any]) -> tuple[list[Any], BaseException | None]:
     try:
         for item in _iterate(items):
             found.append(item)
+    # Nothing was started yet, so these end the call. Any other error comes after the items before it, as in a `for`
+    # loop.
     except (KeyboardInterrupt, MisuseError):
         raise
     except BaseException as error:
@@ -152,6 +155,8 @@ class Source:
         self._owned = items.owned is not None
         self._name = name
         self._server = threading.get_ident() if waits and not self._owned else None
+        # An iterator may depend on context variables of its caller (decimal precision, a tracing span), in whatever
+        # thread it is advanced.
         self._context = contextvars.copy_context()
         self._ready: deque[Taken] = deque()
         self._announced = self._ended = False
@@ -208,6 +213,7 @@ class Source:
         An exception from the iterator ends the job; an interrupt is also raised in the caller.
         """
         __tracebackhide__ = True
+        # Only the thread that created the source: iterators may be bound to it (an SQLite cursor is).
         if threading.get_ident() != self._server or self.last:
             return False
         if not self._owed:
@@ -221,6 +227,7 @@ class Source:
         end = time.monotonic() + seconds
         while self._owed and time.monotonic() < end:
             self._owed -= 1
+            # One at a time, because the caller's time limit must be checked between slow items.
             if not self._pull(1):
                 self._server = None
                 return False
@@ -247,6 +254,7 @@ class Source:
         except BaseException as error:
             self._ended = True
             self._deliver(Exhausted(error))
+            # The user interrupted the cell, which happened to be in the iterator: the cell must end as well.
             if isinstance(error, KeyboardInterrupt) and threading.get_ident() == self._server:
                 raise
             return False

@@ -18,6 +18,7 @@ from lithops_magic.errors import InvokeError
 from lithops_magic.packages import Need
 
 
+# Compared by identity: flights are keys of `Lane.flights`, and tell a late reply from the current one.
 @dataclass(slots=True, eq=False)
 class Flight:
     """One invocation in flight."""
@@ -98,6 +99,7 @@ class Lane:
             return [waiting.popleft()]
         size = min(size, len(waiting))
         kind = waiting[0].kind
+        # Tasks that must be alone, or of another kind, end a chunk; skipping them would change the order of tasks.
         count = next((i for i in range(size) if waiting[i].alone or waiting[i].kind != kind), size)
         count = fit([len(waiting[i].fragment) for i in range(count)])
         return [waiting.popleft() for _ in range(count)]
@@ -200,6 +202,7 @@ class Lanes:
             return lane
         larger = Lane(backend, _silent, self._clock)
         self._all.append(larger)
+        # Deploying takes seconds, and the job's thread must go on with the other lanes.
         threading.Thread(target=self._open, args=(larger,), name="lithops-magic-deploy", daemon=True).start()
         return larger
 
@@ -214,6 +217,7 @@ class Lanes:
         if (error := message.error) is not None:
             raise InvokeError(f"The function with more memory (retry_memory) cannot be deployed: {error}") from error
         message.lane.ready = True
+        # What items need may have grown while it was being deployed.
         message.lane.redirect()
 
     def need(self, need: Need) -> None:
@@ -221,6 +225,7 @@ class Lanes:
         for lane in self._all:
             lane.backend = lane.backend.needing(need)
             if not lane.ready and lane is self.first:
+                # Not deployed yet: it starts with the larger need instead of being deployed twice.
                 lane.link.backend = lane.backend
 
     def clear(self) -> None:
@@ -240,6 +245,7 @@ class Lanes:
             lane.link.connect()
         except Exception as failure:
             error = failure
+        # Always, or the tasks waiting for this lane would wait forever.
         self._deliver(Opened(lane, error))
 
 

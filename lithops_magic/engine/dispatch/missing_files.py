@@ -27,6 +27,7 @@ def explain(error: RemoteTraceback, original: BaseException | None) -> str:
     original
         The exception itself, as far as it could be rebuilt.
     """
+    # Libraries often wrap the error that names the file.
     for one in error.chain():
         found = (name for name in _names(one, original if one is error else None) if os.path.exists(name))  # noqa: PTH110 - never raises
         if path := next(found, ""):
@@ -41,6 +42,7 @@ def _names(error: RemoteTraceback, original: BaseException | None) -> Iterator[s
     text = f"{error.message} {said}"
     if error.type not in ("FileNotFoundError", "NotADirectoryError") and not _ABSENT.search(text):
         return
+    # What the exception holds is exact; names in its message are guesses, and come after.
     named = (original.filename, original.filename2) if isinstance(original, OSError) else ()
     yield from (_SHIPPED.sub("", str(name)) for name in named if isinstance(name, str | os.PathLike))
     if _UNNAMED in text:

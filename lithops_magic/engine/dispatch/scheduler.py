@@ -132,6 +132,7 @@ class Scheduler:
     def run(self) -> None:
         """Run the job in this thread."""
         try:
+            # Before deploying: a bad iterator costs nothing, and the function gets what the first item needs.
             early = self._first_item()
             if self._job.over:
                 return
@@ -203,6 +204,7 @@ class Scheduler:
         try:
             with contextlib.suppress(queue.Empty):
                 self._handle(self._inbox.get(timeout=patience))
+                # If the last round left messages behind, they are here already, and a pause would only delay them.
                 if (crowd := self._lanes.in_flight) > _CROWD and not behind:
                     self._job.time.sleep(min(_MAX_GATHERING, crowd * _GATHERING))
                 end = self._job.time.now() + _ROUND
@@ -210,6 +212,7 @@ class Scheduler:
                     self._handle(self._inbox.get_nowait())
                 self._behind = True
         finally:
+            # Also if a message raised: what was judged before it has happened, and must be counted.
             self._settlement.flush()
 
     def _end(self) -> None:
@@ -225,6 +228,7 @@ class Scheduler:
         """After the end, record what still arrives."""
         self._stop()
         while self._lanes.in_flight or self._filling.moving:
+            # The job has already ended with the first error; further ones say the same.
             with contextlib.suppress(InvokeError):
                 self._receive(self._patience())
                 self._watch()
@@ -233,6 +237,7 @@ class Scheduler:
     def _watch(self) -> None:
         """Give up invocations that have gone unanswered for longer than they can take."""
         for flight in self._lanes.overdue(self._job.time.now()):
+            # Of this class so that `KeptResults` does not wait for it again.
             lost = kept_results.NothingKept(f"there was no reply within {flight.endpoint.patience:.0f} s")
             self._answered(Answer(flight, lost))
 
@@ -277,6 +282,7 @@ class Scheduler:
         if self._kept_results.takes(tasks, flight.sent_at, outcome, partial(self._deliver, flight)):
             return
         flight.lane.land(flight)
+        # Before the state changes: a journal may know more than the job's state says, never less.
         self._journal.answered(flight.tasks, outcome)
         self._settlement.answered(answer)
 
@@ -288,5 +294,7 @@ class Scheduler:
 
     def _invoke(self, flight: Flight) -> None:
         payload = self._intake.requests.request((task.fragment for task in flight.tasks), flight.name)
+        # Before sending: a process that is killed in between must find a task that may have run, not one that was never
+        # sent.
         self._journal.sent(flight.tasks)
         flight.endpoint.senders[flight.to.number].send(payload, partial(self._delivered, flight))

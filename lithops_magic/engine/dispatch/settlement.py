@@ -137,14 +137,17 @@ class Settlement:
             bill, judged, notes = self._judge(flight, outcome, worker)
         except Exception as error:  # a bad reply must cost only its own invocation
             return self._lost(flight, UnusableReply(f"the function's reply is not valid: {error!r}"))
+        # Even if no task gets a result from it: AWS bills it.
         self._invoked.append(bill.event)
         if worker is not None and worker.error:
             tasks = flight.undecided()
             self._return(flight.lane, tasks, ev.Returned)
+            # The function as a whole cannot run: no other sandbox would fare better.
             raise (VersionMismatch if worker.mismatch else InvokeError)(worker.error)
         for note in notes:
             self._job.publish(ev.Noted(note))
         if worker is not None and worker.outcomes:
+            # Tasks of one invocation are of one kind; see `Lane.take`.
             pace = self._chunk_sizes.of(flight.tasks[0].kind)
             # Time spent waiting for a CPU that others use does not count as the task's own.
             seconds = bill.event.serial_seconds or bill.event.task_seconds
@@ -197,12 +200,14 @@ class Settlement:
                 self._fail(lane, task, error)
             case _ if task.flights:
                 return  # its copy may still succeed
+            # It did not run, so that uploading it again is allowed even with retries=0.
             case verdicts.Missing() if task.lost < max(1, options.retries):
                 task.lost += 1
                 self._job.publish(ev.Retried([task.index]))
                 self._upload(lane, task)
             case verdicts.Final(error) | verdicts.Lost(error) | verdicts.Missing(error):
                 self._lose(lane, task, error)
+            # It may have started, or was alone already, so that nobody else can have disturbed it.
             case verdicts.Disturbed(error) if options.retries == 0 or task.alone:
                 self._lose(lane, task, error)
             case verdicts.Disturbed():
@@ -219,6 +224,7 @@ class Settlement:
             task.alone = True
             if rest:
                 return self._rest(lane, task)
+            # With the same memory it would most likely run out again.
             if isinstance(error, TaskOutOfMemory):
                 lane = self._lanes.larger(lane, options.retry_memory)
             return self._return(lane, [task], ev.Retried)
@@ -260,6 +266,7 @@ class Settlement:
                     lane.link.connect()
             refused = next((note for note in self._lanes.first.link.endpoint.notes if REFUSED in note), "")
         except LithopsMagicError as problem:
+            # What cannot be shipped must not be tried again by every later job.
             forget(new)
             refused = f"{names}, which tasks asked for, {REFUSED}: {problem}"
         if refused:
@@ -269,6 +276,8 @@ class Settlement:
         return True
 
     def _rest(self, lane: Lane, task: Task) -> None:
+        # The later an attempt, the longer it rests, so that the last one outlives a short outage; see
+        # `connection.OUTAGE`.
         lane.resting.append((task, task.lost / self._job.options.retries))
         self._job.publish(ev.Retried([task.index]))
 

@@ -32,12 +32,14 @@ class Stragglers:
 
     def observe(self, flight: Flight, now: float) -> None:
         """Record an answered invocation."""
+        # Per task, so that chunks of different sizes compare.
         self._seconds.append((now - flight.sent_at) / len(flight.tasks))
 
     def among(self, flights: Iterable[Flight], now: float) -> list[Flight]:
         """Return the invocations that deserve a copy, oldest first."""
         if not self._seconds:
             return []
+        # The median: a few stragglers among those that were answered do not raise it.
         usual = statistics.median(self._seconds)
         return [
             flight

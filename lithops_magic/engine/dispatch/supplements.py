@@ -91,6 +91,7 @@ class Supplements:
             return {}
         lacking = [one for pair in asked for one in self._lacking(*pair)]
         text = " ".join(part.message for part in traceback.chain())
+        # Libraries probe for many optional packages. The one that the error mentions is the one that mattered.
         named = [one for one in lacking if any(_mentions(text, name) for name in one.names)]
         # What an error names and this machine lacks, too, explains it: nothing else helps.
         if not named and (self._absent(text, asked) or not _is_likely(traceback, text)):
@@ -118,6 +119,7 @@ class Supplements:
         """Yield notes about what successful tasks did without, but would have used here."""
         if not worker.not_found or self._need.request.nothing:
             return
+        # A task that failed is a case for `new`, and may be rerun with what it lacks.
         if any(outcome.status == "error" for outcome in worker.outcomes.values()):
             return
         found: dict[tuple[str, bool], list[str]] = {}
@@ -175,9 +177,11 @@ class Supplements:
         if not owner or owner in _NEVER or not uses:
             return None
         if plugin is not None:
+            # Nobody used it by name, or the task would have failed.
             return None if plugin.group in _BY_NAME else owner
         for requirement in requires_of(here) if (here := installed(owner)) else ():
             extra = _EXTRA.search(str(requirement.marker))
+            # Only what an extra for users names: a library's tests and docs need not change results.
             is_it = canonicalize_name(requirement.name) == lacking.distribution
             if is_it and extra and not _DEVELOPMENT.match(extra[1]):
                 return owner

@@ -1,4 +1,8 @@
-"""Transfers to and from S3 of items and values too large for an invocation."""
+"""Transfers to and from S3 of items and values too large for an invocation.
+
+Transfers are started and counted by the job's thread and run in the threads of `wire.store.Transfers`. Each one delivers
+exactly one message, whatever the user's own methods raise: the job ends only when `pending` is 0 again.
+"""
 
 from __future__ import annotations
 
@@ -89,6 +93,8 @@ class JobTransfers:
 
     def received(self, message: Fetched | Uploaded) -> None:
         """Count down: the transfer's message was received."""
+        # Counted down here and not when the transfer ends: in between, its task is in no other place, and the job must
+        # not end.
         self._transfers.pending -= 1
         if isinstance(message, Fetched):
             message.task.flights -= 1

@@ -129,6 +129,7 @@ def _verdict(outcome: Outcome, task: Task, position: int, known: _Circumstances)
         case "timeout":
             error = make(TaskTimeout, task, failures.timeout(known.limits.timeout), outcome.log)
             _attach(error, outcome, known.name_code)
+            # The first task of a chunk had the whole timeout to itself; a later one only what was left of it.
             return Disturbed(error) if position else Lost(error)
         case "died":
             kind, text = failures.of_process(outcome.code, known.limits.memory, known.used)
@@ -216,6 +217,7 @@ def _attach(error: TaskError, outcome: Outcome, name_code: Callable[[str], str])
 def judge_failure(reply: Reply, tasks: Sequence[Task], limits: Limits) -> list[Verdict]:
     """Judge the tasks of an invocation whose sandbox did not reply."""
     kind, text = failures.of_sandbox(reply, limits.memory, limits.timeout)
+    # Which of several tasks ended the sandbox is unknown: each is sent again alone.
     if len(tasks) == 1:
         return [Lost(make(kind, tasks[0], text))]
     text = f"the invocation it shared with {len(tasks) - 1} others was lost: {text}"

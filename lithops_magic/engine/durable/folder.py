@@ -55,6 +55,7 @@ class JobFolder:
         self.journal = path / "journal"
         self.function = path / "function"
         self.sources = path / "sources"
+        # Not thread-local, because the journal's thread releases what the thread that created the folder acquired.
         self._lock = FileLock(path / "lock", mode=0o600, thread_local=False)
 
     @classmethod
@@ -65,6 +66,7 @@ class JobFolder:
         path.parent.parent.mkdir(parents=True, exist_ok=True)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         path.mkdir(mode=0o700, exist_ok=True)
+        # Someone else may have created them before us, for instance in a shared cache folder.
         private.check(path.parent)
         private.check(path)
         folder = cls(path)
@@ -124,6 +126,7 @@ class JobFolder:
 
     def write(self, name: str, *data: bytes) -> None:
         """Write a file atomically."""
+        # Another process that looks at the job sees the old file or the new one, never half of one.
         with tempfile.NamedTemporaryFile(dir=self.path, delete=False) as file:
             file.writelines(data)
         Path(file.name).replace(self.path / name)
@@ -175,6 +178,7 @@ class JobFolder:
         try:
             ((found, _),) = lines.decode(private.read(self.path / "state")).bodies
             return State(**{**asdict(unknown), **found})
+        # A damaged or foreign state must not hide the job: the journal has the truth.
         except (OSError, ValueError, TypeError):
             return unknown
 
@@ -187,6 +191,8 @@ class JobFolder:
         if self.owned:
             return True
         try:
+            # The operating system releases it when the process dies, however that happens: no stale lock needs to be
+            # detected.
             self._lock.acquire(timeout=PATIENCE if patience is None else patience, poll_interval=0.02)
         except (Timeout, OSError):
             return False
@@ -224,6 +230,7 @@ def _prune() -> None:
         folders = [JobFolder(path) for path in user_dirs.jobs().iterdir() if not path.is_symlink()]
         for folder in sorted(folders, key=lambda folder: -folder.changed):
             size = sum(file.stat().st_size for file in folder.path.iterdir())
+            # Latest first, so that the oldest are what no longer fits.
             room -= size
             if (room < 0 or folder.changed < oldest) and not folder.locked:
                 shutil.rmtree(folder.path, ignore_errors=True)

@@ -116,6 +116,7 @@ class JobHistory:
                 self._read(record)
                 if isinstance(record, records.Executed):
                     answered.update(record.tasks)
+            # Once closed, it stays closed, whatever the follower reports afterwards.
             self._live = live and self._live
             if self.damaged and self._once and not live:
                 # Any other task may have been sent and must not run twice.
@@ -127,6 +128,7 @@ class JobHistory:
     def wait(self, seconds: float) -> bool:
         """Wait for `seconds`, or until the journal has ended; return whether it may still grow."""
         with self._changed:
+            # A condition and not a sleep, so that `close` ends the follower at once.
             self._changed.wait_for(lambda: not self._live, seconds)
             return self._live
 
@@ -195,6 +197,8 @@ class JobHistory:
         following = {task: self._answers[task][0] for task in tasks if self._answers.get(task)}
         parts = {task: part for task, part in following.items() if isinstance(part, _Part)}
         if parts:
+            # What one invocation said about several tasks is returned together, so that it is billed once, and the rest
+            # stays for the next request with the other tasks.
             told = next(iter(parts.values())).told
             same = [task for task, part in parts.items() if part.told is told]
             for task in same:
@@ -202,6 +206,8 @@ class JobHistory:
             return _reply(told, [parts[task].outcome for task in same])
         if not following:
             return None
+        # One task of the request was lost on its own in the earlier process. Resent alone, each task gets its own
+        # record.
         if len(tasks) > 1:
             return records.RecalledReply(SHARED, None, "", "", None)
         self._answers[tasks[0]].popleft()
@@ -224,6 +230,7 @@ class JobHistory:
         for position, each in enumerate(outcomes):
             self.spilled |= isinstance(each.get("value"), dict)
             self.longest = max(self.longest, each["seconds"])
+            # These were resent alone and not charged (`verdicts.Disturbed`); their own reply follows in the journal.
             spoiled = each["status"] == "dropped" or (each["status"] == "timeout" and position > 0)
             if self._once or not spoiled:
                 self._answers.setdefault(each["id"], deque()).append(_Part(told, each))

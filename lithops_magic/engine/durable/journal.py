@@ -77,6 +77,7 @@ class Journal(NullJournal):
         self._file: IO[bytes] | None = None
         self._full = self._announced = self._outdated = False
         self._due, self._closed = threading.Event(), threading.Event()
+        # Held by whoever writes: the journal's thread, or the scheduler if no task may run twice.
         self._writing = threading.Lock()
         self._thread: threading.Thread | None = None
         running[job.id] = job
@@ -93,6 +94,7 @@ class Journal(NullJournal):
             self._due.set()
         self._thread = threading.Thread(target=self._run, name="lithops-magic-journal", daemon=True)
         self._thread.start()
+        # The thread is a daemon, which an exiting interpreter would stop before its last write.
         atexit.register(self._leave)
 
     def begin(self, place: Place, items: list[records.Record]) -> None:
@@ -134,6 +136,7 @@ class Journal(NullJournal):
     def invoked(self, tasks: Sequence[int]) -> None:
         """Record an invocation of these tasks; written before it is sent if none may run twice."""
         self._keep((tuple(tasks),), 0)
+        # Before the folder exists, nothing can be resumed, and nothing needs to be known about what was sent.
         if self._job.options.retries == 0 and self._file is not None:
             self._flush()
 
@@ -163,6 +166,7 @@ class Journal(NullJournal):
             return
         self._pending.append(note)
         self._buffered += weight
+        # Writing frees the memory, in a job of large items or results that ends before `AFTER`, too.
         if self._buffered > BUFFER:
             self._due.set()
 
@@ -204,6 +208,7 @@ class Journal(NullJournal):
                 self._folder.write("sources", files)
             self._folder.save_manifest(self._manifest())
         self._file = self._folder.append()
+        # From here on the job can be attached to; what is missing below is added while it runs.
         self._job.written = True
         for slice_ in records.slices(self._sequence):
             self._put(records.encode([slice_]))
@@ -239,6 +244,7 @@ class Journal(NullJournal):
 
     def _flush(self) -> None:
         with self._writing:
+            # As many as there are now: the scheduler may append at the same time, and would never be caught up with.
             fresh = [self._pending.popleft() for _ in range(len(self._pending))]
             self._buffered = 0
             self._put(records.encode(fresh))
@@ -249,12 +255,15 @@ class Journal(NullJournal):
             self._full = True
             return
         self._file.writelines(pieces)
+        # To the operating system, which suffices if the process is killed. Syncing the disk would hold up every write
+        # for the rare crash of the machine.
         self._file.flush()
 
     def _release(self) -> None:
         if self._file is not None:
             self._file.close()
         if self._folder is not None:
+            # Last: whoever follows the journal takes the free lock as its end.
             self._folder.unlock()
 
     def _manifest(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Results that tasks keep in S3: awaited, verified, and delivered like a reply.
 
+A job's scheduler waits here for tasks behind a broken connection, and a replay for tasks that an earlier process sent.
 `expect` may be called from any thread. For each call, `done` is called once from a watch thread, at the latest when the
 wait expires, unless the watch is closed first. Nothing is unpickled here, and only results signed with the job's key
 are delivered.
@@ -119,8 +120,10 @@ class Watch:
                     self._expire(time.monotonic())
                     news = False
                 took = time.monotonic() - began
+                # Listing many objects takes long: polls should take a third of the time at most.
                 pause = max(2 * took, FIRST_PAUSE if news else min(MAX_PAUSE, pause * 1.5))
                 with self._lock:
+                    # Under the lock that `expect` holds when it starts a thread: no wait can slip in between.
                     if not self._waits:
                         self._thread = None
                         return
@@ -136,6 +139,7 @@ class Watch:
             self._complain(str(error), after)
             self._expire(math.inf if hopeless else time.monotonic())
             return False
+        # The manifest precedes a detached job's first event, so that only deleting explains its absence.
         if self._last_run and MANIFEST not in names:
             self._complain("the job's objects were deleted", "they are no longer waited for")
             self._expire(math.inf)
@@ -205,12 +209,14 @@ def unseal(key: bytes, data: bytes, task: int) -> dict[str, Any]:
         It was not signed with the job's key, belongs to another task, or is not an outcome.
     """
     code, body = data[:_MAC], data[_MAC:]
+    # In constant time, so that timing tells nothing about the right code.
     if not hmac.compare_digest(code, hmac.digest(key, body, "sha256")):
         raise ValueError("not signed with the job's key")
     try:
         outcome: Any = json.loads(body)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    # Exactly an int: True equals 1.
     if not isinstance(outcome, dict) or type(outcome.get("id")) is not int or outcome["id"] != task:
         raise ValueError("another task's")
     # A task could have found the key, so check the values: an error here would leave the caller waiting forever.
@@ -259,6 +265,7 @@ class KeptResults:
         """Whether to keep waiting for an invocation: `deliver` gets what is found, else a `NothingKept`."""
         if self._watch is None or not isinstance(outcome, Ambiguous) or isinstance(outcome, NothingKept):
             return False
+        # Tasks that ran for less do not keep their results; nothing can arrive.
         if time.monotonic() - sent_at < self._after:
             return False
         lost = NothingKept(outcome.message)

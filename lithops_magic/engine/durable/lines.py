@@ -54,6 +54,7 @@ def pieces(head: Any, data: bytes = b"") -> list[bytes]:
 
 def decode(data: bytes) -> Lines:
     """Return the lines of a file, without an unfinished one at its end."""
+    # A process that was killed while writing leaves an unfinished line, which the next writer cuts off.
     size = data.rfind(b"\n") + 1
     lines = data[:size].split(b"\n")[:-1]
     bodies = list(_bodies(lines))

@@ -16,6 +16,7 @@ from lithops_magic.engine.wire.container import Container
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.packages import Need, Request, Unit
 
+# Nothing secret is written to disk; values of environment variables may be secrets.
 _UNWRITTEN = {*CREDENTIALS, "env_vars", "notes", "source", "unread"}
 
 
@@ -111,6 +112,7 @@ def _matching(digests: Mapping[str, str], candidates: Sequence[Mapping[str, str]
     return {
         name: each[name]
         for name, digest in digests.items()
+        # Later entries replace earlier ones in a dict, so that the first candidate wins.
         for each in reversed(candidates)
         if name in each and hmac.compare_digest(_digest(name, each[name], key), digest)
     }

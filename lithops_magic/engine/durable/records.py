@@ -153,6 +153,7 @@ def slices(items: Sequence[Any] | None) -> Iterator[ItemSlice]:
         piece = _pack(start, list(items[start : start + count]))
         yield piece
         start += count
+        # From the size of this slice; at most 16 times as many, since the next items may be larger.
         count = max(1, min(count * 16, int(count * SLICE / len(piece.container))))
 
 

@@ -26,6 +26,7 @@ def texts(names: set[str]) -> dict[str, str]:
     """The source text of code that is not in a file."""
     kept, room = dict[str, str](), LIMIT
     for name in sorted(names):
+        # A file can be read when it is needed.
         text = "" if Path(name).exists() else "".join(linecache.getlines(name))
         if text and len(text) <= room:
             room -= len(text)

@@ -64,6 +64,7 @@ class Job:
         self.ledger = Ledger()
         self.error: BaseException | None = None
         """The error that ended the job as a whole."""
+        # Reentrant, as a Condition's default lock is: methods that hold it publish events.
         self.changed = threading.Condition()
         self.ended = threading.Event()
         """Set when nothing more will be sent."""
@@ -187,6 +188,8 @@ class Job:
             self._snapshot = reduce(self._snapshot, event)
             self.ledger.apply(event, self._snapshot.started_at)
             if self._listeners is not None:
+                # With the lock held, so that callbacks get events in the order in which they were applied; `tell` only
+                # queues.
                 self._listeners.tell(event, self._snapshot.at(self.time.now()))
             self.changed.notify_all()
 
@@ -212,6 +215,7 @@ class Job:
             job.ledger = self.ledger.without(indices)
             job._rerun_order = iter(indices)
             job._snapshot = self._snapshot.rerun(len(job.ledger.order), self.time.now())
+            # Times count from the start of the first run, whose rows this job continues.
             job.began -= job.clock()
             return job
 
@@ -235,6 +239,7 @@ class Job:
             each[0].settled = True
         read = sum(self.ledger.octets.get(index, 0) for index, _, _ in values) if self.ledger.octets else 0
         self.publish(ev.Answered(invoked, values, charges, self.time.now(), read))
+        # Without the lock: it runs the user's callbacks, which may wait for other threads that need it.
         self._futures.settle(index for index, _, _ in values)
 
     def recall(self, done: Sequence[tuple[Task, Any, str]], saved: float) -> bool:
@@ -314,9 +319,11 @@ class Job:
         with self.changed:
             if self.over:
                 return
+            # Tasks that will never be sent are counted as cancelled, which takes a total.
             if self._snapshot.total is None:
                 self.publish(ev.Counted(len(self.ledger)))
             self.publish(event(self.time.now()))
+            # After the event, so that whoever wakes up sees the final state.
             self.ended.set()
             waiting, self._waiting = self._waiting, []
         self._futures.settle()

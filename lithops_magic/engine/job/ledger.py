@@ -146,6 +146,7 @@ class Ledger:
     def without(self, indices: Iterable[int]) -> Ledger:
         """Return a copy in which some tasks (added if absent) have no outcome; their cost remains."""
         copied = Ledger()
+        # Columns are copied, values are shared: results may be large.
         vars(copied).update({name: copy.copy(column) for name, column in vars(self).items()})
         for index in indices:
             while index >= len(copied):
@@ -181,6 +182,7 @@ class Ledger:
         """Record that a task is sent."""
         if index in self._to_resend:
             self._to_resend.discard(index)
+            # An attempt whose reply was lost has no charge, and thus no row worth keeping.
             if not math.isnan(self._ended[index]):
                 self.lost.append(self.stats(index))
         self._started[index] = self._ended[index] = _NEVER
@@ -203,6 +205,7 @@ class Ledger:
         self._duration[index] = duration
         self._billed[index] += billed_ms
         self._cold[index] = cold
+        # The column holds 16 bits; AWS's maximum of 10,240 MB fits, what a sandbox claims need not.
         self._used[index] = min(used, 65_535)
         self._sandbox[index] = self._number(sandbox)
         self._started[index] = min(max(started, sent), max(sent, received - duration))

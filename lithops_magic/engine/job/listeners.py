@@ -42,6 +42,7 @@ class Listeners:
 
     def catch_up(self) -> None:
         """Wait until the callbacks have received all events so far."""
+        # A callback that waits for the job would wait for itself.
         if self._thread is None or not self._thread.is_alive() or self._thread is threading.current_thread():
             return
         reached = threading.Event()

@@ -14,6 +14,7 @@ _MANY = 4
 """Answered tasks per task in flight from which on the pace is known."""
 
 
+# Without slots, because `_replace` copies its `__dict__`.
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """The state of a job. ``queued + running + done + failed + cancelled == total`` whenever the total is known."""
@@ -156,12 +157,15 @@ def reduce(snapshot: Snapshot, event: ev.Event) -> Snapshot:
     s = snapshot
     match event:
         case ev.Phase(text):
+            # A job that was stopped while its function was being deployed still gets its phases.
             return s if s.finished else _replace(s, phase=text)
         case ev.Noted(text):
+            # The same is often noticed by many tasks.
             return s if text in s.notes else _replace(s, notes=(*s.notes, text))
         case ev.Started(at, memory_mb, local):
             if s.finished:
                 return s
+            # A rerun continues the clock of the first run.
             began = at - s.running_seconds
             return _replace(s, state="running", phase="", memory_mb=memory_mb, local=local, running_at=began)
         case ev.Counted(total):
@@ -175,6 +179,7 @@ def reduce(snapshot: Snapshot, event: ev.Event) -> Snapshot:
         case ev.Retried(tasks):
             return _replace(s, running=s.running - len(tasks), retried=s.retried + len(tasks))
         case ev.Throttled(tasks):
+            # Invocations, not tasks: that is what AWS throttles.
             return _replace(s, running=s.running - len(tasks), throttled=s.throttled + 1)
         case ev.Withdrawn(tasks):
             return _replace(s, running=s.running - len(tasks), cancelled=s.cancelled + len(tasks))

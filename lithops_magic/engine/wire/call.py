@@ -37,6 +37,7 @@ BROKEN = "The initializer failed in a sandbox"
 _pickling = threading.Lock()
 """Process-wide lock: which modules are pickled by value is global state."""
 if hasattr(os, "register_at_fork"):
+    # A child forked while another thread held the lock would wait for it forever.
     os.register_at_fork(after_in_child=_pickling._at_fork_reinit)  # type: ignore[attr-defined]
 
 
@@ -83,6 +84,7 @@ class Callee:
             An argument cannot be pickled.
         """
         item = (None if self.large else self.pickle, args, kwargs, None)
+        # Plain values need no packages and no pickler of ours: the common case, in a fraction of the time.
         if not kwargs and packing.PLAIN.issuperset(map(type, args)):
             container, reach = pickle.dumps(item, protocol=5), self.reach
         else:
@@ -116,6 +118,7 @@ class Callees:
         PackageError
             A requirement cannot be shipped.
         """
+        # Any other callable holds state, which may differ at the next call.
         if not isinstance(function, FunctionType):
             return self._pickled(function)
         known = self._callees.get(function)
@@ -168,6 +171,7 @@ def caller(begin: Begin | None, callee: Callee | None = None) -> Callable[..., A
     callee
         The function of all calls that do not bring their own.
     """
+    # Without the module's globals, so that nothing of this module is pickled with it.
     made = FunctionType(_CODE, {"__name__": "__main__"}, "call")
     made.__kwdefaults__ = {"begin": begin, "function": callee and callee.pickle, "state": {}}
     made.__module__ = "__main__"
@@ -193,11 +197,13 @@ def _call(item: Any, *, begin: Any, function: Any, state: dict[str, Any]) -> Any
                 text = f"The initializer failed in a sandbox: {type(error).__name__}: {error}"
                 raise BrokenExecutor(text) from error
             given = {name: value for name, value in names.items() if name not in before or before[name] is not value}
+        # Only once it has succeeded: a sandbox in which the initializer failed tries again at its next call.
         state.update(given=given, known={})
     if pair is None:
         data = data or function
         known = state["known"]
         if data not in known:
+            # A sandbox may live for hours, and an executor may be given ever new functions.
             if len(known) > 100:
                 known.clear()
             known[data] = pickle.loads(data)
@@ -270,6 +276,7 @@ class _Pin:
             pin = cls(function)
         except ValueError:  # a variable of the enclosing function is unassigned
             return None
+        # Both can change in place, which comparing identities would not notice.
         if function.__kwdefaults__ or function.__dict__:
             return None
         return pin if all(map(_is_constant, (*pin._cells, *pin._values, *(pin._defaults or ())))) else None
@@ -301,4 +308,5 @@ def _is_constant(value: object) -> bool:
 
 @functools.lru_cache(maxsize=1024)
 def _globals(code: CodeType) -> tuple[str, ...]:
+    # What cloudpickle takes along is what can change the pickle; there is no public way to ask it.
     return tuple(cloudpickle.cloudpickle._extract_code_globals(code))

@@ -36,11 +36,14 @@ class Capture:
 
 def captures(function: object) -> Iterator[Capture]:
     """Yield what `function` captures, nearest first, each value once."""
+    # By identity, because values need not be hashable; they live as long as the function does.
     seen: set[int] = {id(function)}
+    # Breadth first, so that what a user recognizes, the mapped function's own names, comes first.
     waiting: deque[tuple[object, str]] = deque([(function, "")])
     while waiting:
         user, through = waiting.popleft()
         for name, value in _uses(user):
+            # Modules travel by name, or as sources.
             if id(value) in seen or isinstance(value, ModuleType):
                 continue
             seen.add(id(value))
@@ -103,6 +106,7 @@ def same_numbers(why: str) -> str:
 
 def _size(value: Any) -> int:
     file = _Measure()
+    # Counted and not collected: a captured value may take half of the memory.
     packing.Pickler(file, file.take).dump(value)
     return file.size
 
@@ -128,6 +132,7 @@ def _uses(user: object) -> Iterator[tuple[str, Any]]:
         yield "self", user.__self__
         yield user.__name__, user.__func__
     elif isinstance(user, type):
+        # Class and static methods wrap their function.
         members = ((name, getattr(value, "__func__", value)) for name, value in vars(user).items())
         yield from ((name, value) for name, value in members if isinstance(value, FunctionType))
     elif isinstance(user, FunctionType):
@@ -176,6 +181,7 @@ def _travels_as_code(value: object) -> bool:
         return True
     if not isinstance(value, FunctionType | type):
         return False
+    # As cloudpickle decides: what cannot be found by module and name in the sandbox goes by value.
     if value.__module__ == "__main__":
         return True
     found: Any = sys.modules.get(value.__module__)

@@ -49,6 +49,7 @@ class Container:
     def pack(cls, pickles: Sequence[Sequence[bytes]], views: Sequence[memoryview]) -> Container:
         """Pack pickles, each in the pieces in which it was written, and their buffers."""
         total = sum(map(len, (*(piece for pieces in pickles for piece in pieces), *views)))
+        # Nothing is large enough to be an object of its own.
         if total < PIECE and len(pickles) == 1:
             return cls(packing.pack(b"".join(pickles[0]), views))
         stream = [*_stream(pickles)]
@@ -111,6 +112,7 @@ class Container:
     @property
     def sha256(self) -> str:
         """Hash of the entire container."""
+        # `rest` holds the hashes of the other parts, so its hash covers them without reading them again.
         return hashlib.sha256(self.rest).hexdigest()
 
     def _hashes(self) -> list[bytes]:
@@ -148,6 +150,7 @@ def _gathered(parts: Iterable[bytes]) -> Iterator[list[bytes]]:
     run: list[bytes] = []
     size = 0
     for part in parts:
+        # A large part stays alone, so that small ones next to it can change without changing its name.
         if run and max(size, len(part)) >= PIECE:
             yield run
             run, size = [], 0

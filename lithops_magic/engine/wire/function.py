@@ -171,7 +171,9 @@ class Function:
         head = {**self.head, "key": key.hex(), "function": reference, **({"store": place.head()} if place else {})}
         if place is not None and self._brings_data:
             head["sources"] = {**head["sources"], **place.upload(self.need.sources, recheck=recheck)}
+        # Encoded once per job: each request only adds its name and its tasks.
         prefix = json.dumps(head, separators=(",", ":"))[:-1].encode() + b',"request":"'
+        # Some room must be left for a task, even if its item is only a reference to S3.
         if len(prefix) > limit - 1024:
             raise SerializationError(
                 f"The function takes {len(prefix):,} bytes in a request, but AWS allows {limit:,}: "
@@ -187,7 +189,7 @@ class Function:
 def _travels_inline(size: int, tasks: int | None, limit: int) -> bool:
     if size <= ALWAYS_INLINE or tasks is None:
         return size <= MOSTLY_INLINE
-    # Leave the other half for the items.
+    # Leave the other half for the items. Base64 takes four bytes for three.
     return size * tasks <= ALTOGETHER_INLINE and size * 4 / 3 <= limit / 2
 
 

@@ -86,10 +86,12 @@ def prepare(item: Any) -> Prepared:
     if isinstance(item, Prepared):
         return item
     try:
+        # Plain values refer to no modules: no need to look for packages.
         if type(item) in packing.PLAIN:
             return Prepared(container=packing.dumps(item))
         buffers = packing.Buffers()
         data, reach = packages.dumps(item, buffers.take)
+        # A generator in the same state in two items would give both tasks the same numbers, which the user is told.
         drawn = tuple((id(each), hash(packing.dumps(each))) for each in reach.generators)
         return Prepared(container=packing.pack(data, buffers.views), reach=reach, drawn=drawn)
     except BaseException as error:  # an item's own methods may raise anything, and only this item should fail
@@ -114,6 +116,7 @@ def fragment(index: int, item: Any, room: int) -> bytes:
     prepared = prepare(item)
     if prepared.fragment:
         return prepared.fragment
+    # Formatted and not through `json`: base64 needs no escaping, and every task passes here.
     encoded = b'{"id":%d,"data":"%s"}' % (index, b2a_base64(prepared.container, newline=False))
     if len(encoded) > room:
         raise ItemTooLarge(prepared.container, len(encoded), room)

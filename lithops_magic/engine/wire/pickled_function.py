@@ -47,6 +47,7 @@ def pack(function: Callable[..., Any] | tuple[Any, ...], items: Iterable[Any], r
     PackageError
         A requirement cannot be shipped.
     """
+    # What an earlier job pickled by value may match its file again.
     packages.release()
     by_name = _pack(function, items, request)
     differ = packages.differing(by_name.need.own, by_name.reach.modules)
@@ -55,6 +56,8 @@ def pack(function: Callable[..., Any] | tuple[Any, ...], items: Iterable[Any], r
     packages.carry(by_name.need.own, differ)
     try:
         by_value = _pack(function, items, request)
+    # A module by value may hold what cannot be pickled. The file's version runs, and the user is told, rather than
+    # nothing.
     except Exception as error:
         packages.release()
         return _noted(by_name, [_note(differ, f"tasks run what the files say, because {_short(error)}")])

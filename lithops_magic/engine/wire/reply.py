@@ -97,6 +97,7 @@ def _parse(payload: bytes) -> tuple[Any, _Values]:
     """Return a reply's JSON without the values, and these."""
     end = len(payload) - len(_END)
     start = payload.rfind(b'"', 0, end) + 1
+    # Replies of earlier processes, and those that tasks keep, have their values inline.
     if payload[end:] == _END and payload.endswith(VALUES, 0, start):
         return json.loads(payload[: start - len(VALUES)] + b"}"), _Values(memoryview(payload)[start:end])
     return json.loads(payload), _Values(memoryview(b""))
@@ -128,6 +129,7 @@ def decode(payload: bytes) -> WorkerReply:
     try:
         reply, values = _parse(payload)
         outcomes = {_int(outcome["id"]): _outcome(outcome, values) for outcome in reply.get("outcomes", ())}
+        # Every byte is accounted for, so that a value cannot shift into another task.
         if values.left:
             raise ValueError("it has values of no task")
         return WorkerReply(
@@ -141,6 +143,7 @@ def decode(payload: bytes) -> WorkerReply:
             left=tuple(map(_text, reply.get("left", ()))),
             not_found=_asked(reply),
         )
+    # A forged or foreign reply can have any shape: all of these mean the same.
     except (LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it is not in the worker's format ({type(error).__name__}: {error})") from None
 
@@ -207,12 +210,14 @@ def _frame(
 
 
 def _text(value: object) -> str:
+    # Checked although the worker writes text: its reply may come from an image with another version of it.
     if not isinstance(value, str):
         raise TypeError(f"{type(value).__name__} instead of text")
     return value
 
 
 def _int(value: object) -> int:
+    # Exactly int: JSON's true would pass as 1.
     if type(value) is not int:
         raise TypeError(f"{type(value).__name__} instead of a whole number")
     return value

@@ -129,6 +129,7 @@ class Place:
             key = self.store.put_once(pieces[name], sha256=name, recheck=recheck, sending=self.sending)
             return key.removesuffix(name)
 
+        # Each piece is a request: in sequence, a function of many arrays would mostly wait.
         with ThreadPoolExecutor(THREADS, "lithops-magic-transfer") as pool:
             prefixes = {*pool.map(put, pieces)}
         return {"pieces": prefixes.pop()} if prefixes else {}
@@ -146,6 +147,8 @@ class Place:
 
 class Transfers:
     """A few threads that transfer objects and deliver each result.
+
+    `start` and `pending` belong to the thread of the job that owns it; only `deliver` is called from others.
 
     Parameters
     ----------
@@ -169,4 +172,5 @@ class Transfers:
     def close(self) -> None:
         """Stop the threads once their current transfers are finished."""
         if self._pool is not None:
+            # The job is over and waits for nothing; transfers in progress still finish.
             self._pool.shutdown(wait=False, cancel_futures=True)
