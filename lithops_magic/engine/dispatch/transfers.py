@@ -1,6 +1,6 @@
 """Transfers to and from S3 of items and values too large for an invocation.
 
-Transfers are started and counted by the job's thread and run in the threads of `wire.store.Transfers`. Each one delivers
+Transfers are started and counted by the job's thread and run in the threads of `wire.store.Transfers`. Each delivers
 exactly one message, whatever the user's own methods raise: the job ends only when `pending` is 0 again.
 """
 
