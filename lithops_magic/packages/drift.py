@@ -74,9 +74,9 @@ def carry(units: Iterable[Unit], names: Iterable[str]) -> None:
 
 def release() -> None:
     """Undo `carry`: modules are pickled by name again, unless something else made them pickled by value."""
-    for name in _ours:
-        if name in sys.modules and name in cloudpickle.list_registry_pickle_by_value():
-            cloudpickle.unregister_pickle_by_value(sys.modules[name])
+    for name in _ours & cloudpickle.list_registry_pickle_by_value():
+        # By name alone: the module may have been removed from `sys.modules` since, to import it anew.
+        cloudpickle.unregister_pickle_by_value(ModuleType(name))
     _ours.clear()
 
 

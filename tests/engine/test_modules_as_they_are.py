@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
+import cloudpickle  # type: ignore[import-untyped]
 import pytest
 
 from lithops_magic.config import Settings
 from lithops_magic.engine import MapResult, api
+from lithops_magic.engine.wire.pickled_function import pack
 from lithops_magic.packages import Request, differing, drift, need_of
 
 pytestmark = pytest.mark.usefixtures("local_aws")
@@ -98,6 +100,30 @@ def test_what_does_not_differ_travels_by_name_and_nothing_is_said(module: Module
     result = lmap(module.Model().run)
     assert list(result) == [1, 8, 15]
     assert result.snapshot().notes == ()
+
+
+def test_a_module_that_is_imported_anew_travels_by_name_again(module: ModuleType) -> None:
+    """Whatever was pickled between its removal and its next import, such as another test's function."""
+    edit(module)
+    assert len(pack(module.scale, (), Request()).notes) == 1
+    del sys.modules["steps"]
+    pack(abs, (), Request())
+    anew = importlib.import_module("steps")
+    assert anew.scale(1) == 7
+    assert "steps" in pack(anew.scale, (), Request()).need.names
+    set_global(anew)
+    assert len(pack(anew.scale, (), Request()).notes) == 1
+
+
+def test_what_the_user_has_pickled_by_value_stays_so(module: ModuleType) -> None:
+    drift.release()  # what an earlier test had pickled so
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        for _ in range(2):
+            pack(module.scale, (), Request())
+            assert "steps" in cloudpickle.list_registry_pickle_by_value()
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
 
 
 def test_a_function_that_imports_the_module_itself_is_told(module: ModuleType) -> None:
