@@ -288,7 +288,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", help="only modules whose path contains one of them")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth change of a module")
-    parser.add_argument("--offset", type=int, default=0, metavar="K", help="begin the sample at a module's change number K")
+    parser.add_argument("--offset", type=int, default=0, metavar="K", help="begin each sample at change number K")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="changes tried at once")
     parser.add_argument("--show", action="store_true", help="print the changes that no test notices")
     asked = parser.parse_args()
@@ -299,7 +299,9 @@ def main() -> None:
     sys.path.insert(0, str(ROOT))
     os.environ["QUICK"] = "1"
     plugin = Mutation(
-        [change for file in files for change in changes_of(file)[asked.offset :: asked.every]], asked.jobs, show=asked.show
+        [change for file in files for change in changes_of(file)[asked.offset :: asked.every]],
+        asked.jobs,
+        show=asked.show,
     )
     options = ["-n", "0", "-q", "-s", "-m", "fast", "-p", "no:cacheprovider", "-o", "timeout=0", "--hypothesis-seed=0"]
     pytest.main([*options, *TESTS], plugins=[plugin])
