@@ -1,6 +1,6 @@
 """Undeclared dependencies of distributions, learned in this notebook's environment and saved.
 
-A distribution's optional dependencies only show when a task looks for them in vain (`worker.absent`).
+A distribution's optional dependencies only show when a task looks for them in vain (`worker.imports`).
 """
 
 from __future__ import annotations

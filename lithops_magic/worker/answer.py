@@ -11,14 +11,14 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from . import absent, functions
+from . import functions, imports
 from .alarm import Alarm
 from .capture import Log
 from .environment import prepare
 from .leftovers import leftovers
 from .reply import Reply
 from .sources import install
-from .store import Problem, Store
+from .store import Store, StoreError
 from .task import Runner, refuse
 
 
@@ -48,25 +48,29 @@ def _answer(event: dict[str, Any], head: dict[str, Any], end: float, log: Log) -
     alarm = Alarm(end)
     store = Store(event["store"], bytes.fromhex(event.get("key", "")), alarm.left) if "store" in event else None
     reply = Reply(head, store, alarm)
-    before = waited()
+    before = cpu_wait()
     try:
         install(event.get("sources"), head["sandbox"], store)
         prepare()
         with variables(event.get("env", {})):
             _run_all(event, alarm, store, reply, log)
-    except Problem as problem:
+    except StoreError as problem:
         if problem.status == "store" and not problem.transient:
             return {**head, "error": str(problem)}
         for task in event["tasks"]:
             reply.add(refuse(task, problem))
     finally:
         alarm.stop()
-    after = waited()
+    after = cpu_wait()
     # With several processes, each one waits separately, which the parent cannot measure.
-    alone = event.get("processes", 1) == 1
-    seconds = after - before if alone and before is not None and after is not None else None
-    more = {"versions": _other_versions(event.get("versions", {})), "left": leftovers(), "missing": absent.news()}
-    return reply.close(seconds, more)
+    single = event.get("processes", 1) == 1
+    seconds = after - before if single and before is not None and after is not None else None
+    extras = {
+        "versions": _other_versions(event.get("versions", {})),
+        "left": leftovers(),
+        "missing": imports.newly_failed(),
+    }
+    return reply.close(seconds, extras)
 
 
 def _other_versions(expected: dict[str, str]) -> dict[str, str]:
@@ -89,12 +93,12 @@ def _run_all(event: dict[str, Any], alarm: Alarm, store: Store | None, reply: Re
         run_all(event["tasks"], processes, runner, alarm, reply, log)
         return
     for task in event["tasks"]:
-        roomy = reply.add(runner.run(task, alarm, log))
-        if alarm.rang or not roomy:
+        has_room = reply.add(runner.run(task, alarm, log))
+        if alarm.rang or not has_room:
             break
 
 
-def waited() -> float | None:
+def cpu_wait() -> float | None:
     """Return the seconds this thread has waited for a CPU; None where the system does not record them."""
     try:
         with open("/proc/thread-self/schedstat") as file:

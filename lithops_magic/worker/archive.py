@@ -15,7 +15,7 @@ import site
 import sys
 from typing import Any
 
-from .environment import OURS
+from .environment import PREFIX
 from .store import CONNECT_TIMEOUT, DENIED, READ_TIMEOUT, TRIES, UNREACHABLE
 
 VARIABLE = "LITHOPS_MAGIC_ARCHIVES"
@@ -29,8 +29,8 @@ def install_archives() -> str:
     """Make the packages of all archives importable; return why that failed, or an empty string."""
     for archive in _archives:
         try:
-            folder = _provide(archive)
-        except Unusable as problem:
+            folder = _unpacked(archive)
+        except ArchiveError as problem:
             return str(problem)
         packages = os.path.join(folder, "python")
         if packages not in sys.path:
@@ -42,43 +42,43 @@ def install_archives() -> str:
     return ""
 
 
-class Unusable(Exception):
+class ArchiveError(Exception):
     """A permanent failure: a retry would fail in the same way."""
 
 
-def _provide(archive: dict[str, Any]) -> str:
+def _unpacked(archive: dict[str, Any]) -> str:
     """Return the folder with an archive's contents, verified to be as they were unpacked."""
     import tempfile
 
-    folder = os.path.join(tempfile.gettempdir(), f"{OURS}{archive['sha256'][:16]}")
-    if _is_whole(folder):
+    folder = os.path.join(tempfile.gettempdir(), f"{PREFIX}{archive['sha256'][:16]}")
+    if _is_intact(folder):
         return folder
     # A task has changed it, or the sandbox was killed while unpacking.
     for leftover in (folder, f"{folder}.partial"):
-        _clear(leftover)
+        _remove(leftover)
     try:
         _fetch(archive, f"{folder}.zip")
         _unpack(f"{folder}.zip", folder)
     except OSError as error:
         for leftover in (folder, f"{folder}.partial", f"{folder}.zip"):
-            _clear(leftover)
+            _remove(leftover)
         if error.errno != errno.ENOSPC:
             raise
-        raise Unusable(
+        raise ArchiveError(
             "The packages do not fit into the function's /tmp: give it more with --tmp (ephemeral_storage)."
         ) from error
     return folder
 
 
-def _is_whole(folder: str) -> bool:
+def _is_intact(folder: str) -> bool:
     try:
         with open(f"{folder}.seen") as file:
-            return file.read() == _look(folder)
+            return file.read() == _fingerprint(folder)
     except OSError:
         return False
 
 
-def _look(folder: str) -> str:
+def _fingerprint(folder: str) -> str:
     """Summarize a folder's files without reading them, ignoring bytecode that Python writes there."""
     count = size = newest = 0
     folders = [folder]
@@ -93,7 +93,7 @@ def _look(folder: str) -> str:
     return f"{count} {size} {newest}"
 
 
-def _clear(path: str) -> None:
+def _remove(path: str) -> None:
     import shutil
 
     if os.path.isdir(path):
@@ -115,7 +115,9 @@ def _fetch(archive: dict[str, Any], path: str) -> None:
             file.write(chunk)
     if digest.hexdigest() != archive["sha256"]:
         os.remove(path)
-        raise Unusable(f"The packages in {_address(archive)} are not those that were stored there and were not used.")
+        raise ArchiveError(
+            f"The packages in {_address(archive)} are not those that were stored there and were not used."
+        )
     # Modules of the runtime that boto3 imported must not hide the versions in the archive.
     for name in set(sys.modules) - loaded:
         if name.partition(".")[0] not in sys.stdlib_module_names:
@@ -132,13 +134,13 @@ def _get(archive: dict[str, Any]) -> Any:
         read_timeout=READ_TIMEOUT,
         retries={"mode": "standard", "total_max_attempts": TRIES},
     )
-    place = {"Bucket": archive["bucket"], "Key": archive["key"], "ExpectedBucketOwner": archive["owner"]}
+    location = {"Bucket": archive["bucket"], "Key": archive["key"], "ExpectedBucketOwner": archive["owner"]}
     try:
-        return boto3.session.Session().client("s3", config=config).get_object(**place)["Body"]
+        return boto3.session.Session().client("s3", config=config).get_object(**location)["Body"]
     except ClientError as error:
         code = error.response["Error"]["Code"]
         remedy = "" if code.startswith("NoSuch") else f": {DENIED}"
-        raise Unusable(f"The function cannot read the packages in {_address(archive)} ({code}){remedy}.") from error
+        raise ArchiveError(f"The function cannot read the packages in {_address(archive)} ({code}){remedy}.") from error
     except BotoCoreError as error:
         raise ConnectionError(f"The packages could not be fetched: {UNREACHABLE} ({error})") from error
 
@@ -159,7 +161,7 @@ def _unpack(path: str, folder: str) -> None:
     extract(path, partial)
     os.remove(path)
     with open(f"{folder}.seen", "w") as note:
-        note.write(_look(partial))
+        note.write(_fingerprint(partial))
     os.rename(partial, folder)
 
 

@@ -16,18 +16,18 @@ class Capture:
     """The head and tail of output of any length."""
 
     def __init__(self) -> None:
-        self._start()
+        self._reset()
 
-    def keep(self, data: bytes) -> None:
+    def add(self, data: bytes) -> None:
         """Add `data`."""
-        head, rest = data[: self._room], data[self._room :]
-        self._room -= len(head)
+        head, rest = data[: self._head_left], data[self._head_left :]
+        self._head_left -= len(head)
         self._head += head
         if rest:
             self._tail.append(rest)
-            self._kept += len(rest)
-        while self._tail and self._kept - len(self._tail[0]) >= LIMIT // 2:
-            self._kept -= len(self._tail[0])
+            self._tail_size += len(rest)
+        while self._tail and self._tail_size - len(self._tail[0]) >= LIMIT // 2:
+            self._tail_size -= len(self._tail[0])
             self._cut += len(self._tail.popleft())
 
     def take(self) -> str:
@@ -37,14 +37,14 @@ class Capture:
         cut = self._cut + extra
         note = f"\n[… {cut:,} characters cut …]\n" if cut else ""
         text = _decoded(bytes(self._head)) + note + _decoded(tail[extra:])
-        self._start()
+        self._reset()
         return text
 
-    def _start(self) -> None:
+    def _reset(self) -> None:
         self._head = bytearray()
-        self._room = LIMIT // 2
+        self._head_left = LIMIT // 2
         self._tail: deque[bytes] = deque()
-        self._kept = self._cut = 0
+        self._tail_size = self._cut = 0
 
 
 def _decoded(data: bytes) -> str:

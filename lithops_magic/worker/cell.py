@@ -40,7 +40,7 @@ class Namespace:
         self._names: dict[str, Any] | None = None
         self._before: dict[str, Any] = {}
 
-    def keep(self, function: object) -> None:
+    def save(self, function: object) -> None:
         """Save the names that `function` sees now, if it is a cell."""
         if is_cell(function):
             self._names = function.__globals__  # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ SECONDS = 2.0
 _ATOMS = (bool, bytes, complex, float, int, str, type(None))
 
 
-class _Nowhere:
+class _NullFile:
     """A file that discards everything, so that trial pickles take no memory."""
 
     def write(self, data: Any) -> int:
@@ -48,7 +48,7 @@ class _Search:
             if self._left < 0 or time.monotonic() > self._end:
                 return None
             self._seen.add(id(part))
-            if failure := _failure(packing.Pickler(_Nowhere(), lambda _: False).dump, part):
+            if failure := _failure(packing.Pickler(_NullFile(), lambda _: False).dump, part):
                 return part, place, failure
         return None
 

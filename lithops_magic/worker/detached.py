@@ -19,27 +19,27 @@ def answer(event: dict[str, Any], run: Answer) -> dict[str, Any]:
 
     A task may be started `runs` times: each start claims one more object, which only its first writer gets.
     """
-    place = event["store"]
-    store = Store(place, bytes.fromhex(event["key"]))
+    location = event["store"]
+    store = Store(location, bytes.fromhex(event["key"]))
     tasks = [] if store.has("cancelled") else event["tasks"]
-    begun = {task["id"]: _begin(store, task["id"], place["runs"]) for task in tasks}
-    tasks = [task for task in tasks if begun[task["id"]]]
+    runs = {task["id"]: _claim_run(store, task["id"], location["runs"]) for task in tasks}
+    tasks = [task for task in tasks if runs[task["id"]]]
     if not tasks:
         return {}
-    last = max(begun.values()) == place["runs"]
-    again = [] if last else ["timeout", *place.get("again", ())]
-    reply = run({**event, "tasks": tasks, "store": {**place, "again": again}})
+    last = max(runs.values()) == location["runs"]
+    again = [] if last else ["timeout", *location.get("again", ())]
+    reply = run({**event, "tasks": tasks, "store": {**location, "again": again}})
     if error := reply.get("error"):
         for task in tasks:
             failure = {"status": "store", "reason": error, "started": 0.0, "seconds": 0.0, "log": ""}
-            store.keep(task["id"], {"id": task["id"], **failure})
+            store.save(task["id"], {"id": task["id"], **failure})
         return {}
-    kept = {outcome["id"] for outcome in reply["outcomes"] if outcome.get("kept")}
-    missing = [task["id"] for task in tasks if task["id"] not in kept]
-    return {"not_done": f"tasks {missing} have no result in S3"} if missing else {}
+    stored = {outcome["id"] for outcome in reply["outcomes"] if outcome.get("kept")}
+    unstored = [task["id"] for task in tasks if task["id"] not in stored]
+    return {"not_done": f"tasks {unstored} have no result in S3"} if unstored else {}
 
 
-def _begin(store: Store, task: int, runs: int) -> int:
+def _claim_run(store: Store, task: int, runs: int) -> int:
     """Claim a run of a task; return its number, or 0 if the task must not be run."""
     for run in range(1, runs + 1):
         if run == 2 and store.has(str(task)):

@@ -17,7 +17,7 @@ LIMIT = 1_000_000
 """Bytes of all values together; a reply holds six times as much."""
 LINKS = 200
 """Most exceptions packed with one: causes, contexts, and members of groups."""
-_STAND_IN = 200
+_REPR_LENGTH = 200
 """Characters of the repr that replaces an argument that cannot be pickled."""
 
 _NOTES = "__notes__"
@@ -72,24 +72,24 @@ class _Packer:
     def __init__(self) -> None:
         self.pieces: list[Any] = []
         """Pickles of values, and exceptions that refer to other pieces by position; the first is the one packed."""
-        self._places: dict[int, int | None] = {}
-        self._alive: list[Any] = []
-        self._room = LIMIT
+        self._positions: dict[int, int | None] = {}
+        self._referenced: list[Any] = []
+        self._left = LIMIT
         self._links = LINKS
 
     def exception(self, error: BaseException) -> int | None:
         """Add an exception; None if there are too many."""
-        if id(error) in self._places:
-            return self._places[id(error)]
+        if id(error) in self._positions:
+            return self._positions[id(error)]
         if self._links == 0:
             return None
         self._links -= 1
-        place, fields = self._place(error), dict[str, Any]()
+        place, fields = self._reserve(error), dict[str, Any]()
         self.pieces.append(fields)
         fields["classes"] = list(self._classes(type(error)))
         fields["args"] = [self._argument(value) for value in arguments(error)]
-        fields["members"] = self._named(_members(error))
-        fields["attributes"] = self._named(iter(_attributes(error).items()))
+        fields["members"] = self._pack_named(_members(error))
+        fields["attributes"] = self._pack_named(iter(_attributes(error).items()))
         fields["notes"] = [note for note in notes(error)[:LINKS] if self._fits(len(note))]
         if isinstance(error, BaseExceptionGroup):
             # Not by attribute: a class may redefine these names.
@@ -101,13 +101,13 @@ class _Packer:
         for name in ("cause", "context"):
             other = getattr(BaseException, f"__{name}__").__get__(error)
             fields[name] = None if other is None else self.exception(other)
-        if not _can_be_made(error):
+        if not _is_constructible(error):
             fields["whole"] = self._value(error)
         return place
 
-    def _place(self, value: Any) -> int:
-        self._alive.append(value)  # else another value could reuse its id
-        self._places[id(value)] = len(self.pieces)
+    def _reserve(self, value: Any) -> int:
+        self._referenced.append(value)  # else another value could reuse its id
+        self._positions[id(value)] = len(self.pieces)
         return len(self.pieces)
 
     def _value(self, value: Any) -> int | None:
@@ -123,25 +123,25 @@ class _Packer:
 
     def _fits(self, size: int) -> bool:
         """Reserve `size` bytes if that many are left."""
-        fits = size <= self._room
-        self._room -= size if fits else 0
+        fits = size <= self._left
+        self._left -= size if fits else 0
         return fits
 
     def _shared(self, value: Any) -> int | None:
-        if id(value) in self._places:
-            return self._places[id(value)]
+        if id(value) in self._positions:
+            return self._positions[id(value)]
         if isinstance(value, BaseException):
             return self.exception(value)
         place = self._value(value)
-        self._alive.append(value)
-        self._places[id(value)] = place
+        self._referenced.append(value)
+        self._positions[id(value)] = place
         return place
 
     def _argument(self, value: Any) -> int | None:
         place = self._shared(value)
         return self._value(_text(value)) if place is None else place
 
-    def _named(self, values: Iterator[tuple[str, Any]]) -> dict[str, int]:
+    def _pack_named(self, values: Iterator[tuple[str, Any]]) -> dict[str, int]:
         found = {name: self._shared(value) for name, value in values if type(name) is str and name != _NOTES}
         return {name: place for name, place in found.items() if place is not None}
 
@@ -225,7 +225,7 @@ def _new(kind: type[BaseException], *group: Any) -> BaseException:
     return error
 
 
-def _can_be_made(error: BaseException) -> bool:
+def _is_constructible(error: BaseException) -> bool:
     """Whether a builtin constructor suffices: classes of compiled code may need their own."""
     try:
         _blank(type(error), error)
@@ -267,4 +267,4 @@ def _text(value: Any) -> str:
         text = repr(value)
     except BaseException:
         return f"<{type(value).__name__}>"
-    return text if len(text) <= _STAND_IN else f"{text[:_STAND_IN]}…"
+    return text if len(text) <= _REPR_LENGTH else f"{text[:_REPR_LENGTH]}…"

@@ -9,7 +9,7 @@ import sys
 import traceback
 from typing import Any
 
-LONGEST = 500
+MAX_MESSAGE = 500
 """Characters of a message."""
 _CLIENT = "awslambdaric.lambda_runtime_client"
 """AWS's client of the Runtime API, used by both the managed runtime and container images."""
@@ -25,7 +25,7 @@ def describe(error: BaseException) -> str:
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:LONGEST]}{place}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:MAX_MESSAGE]}{place}"
 
 
 def end_after_reply() -> None:

@@ -8,15 +8,15 @@ from collections.abc import Callable, Container
 from typing import Any
 
 from . import packing
-from .store import Problem, Store
+from .store import Store, StoreError
 
-SHARE, UNUSED = 1 / 4, 1 / 16
+JOB_SHARE, CACHE_SHARE = 1 / 4, 1 / 16
 """Shares of the sandbox's memory for cached parts: the current job's, which it shares, and other jobs'."""
 
 _cached: dict[str, list[bytearray]] = {}
 """Fetched parts by hash, the latest last. They live in a process that runs no user code; the jobs' processes are
 forked from it, so what a job changes is its own copy."""
-_problem: Problem | None = None
+_prefetch_error: StoreError | None = None
 _loaded: dict[str, Callable[[Any], Any]] = {}
 request: dict[str, Any] = {}
 """The current request: a task that starts a nested job passes on what it says about packages."""
@@ -27,7 +27,7 @@ class Function:
 
     Raises
     ------
-    Problem
+    StoreError
         It is in S3 and cannot be read.
     """
 
@@ -52,41 +52,41 @@ def forget() -> None:
     _loaded.clear()
 
 
-def keep(function: dict[str, Any], store: Store | None) -> None:
+def prefetch(function: dict[str, Any], store: Store | None) -> None:
     """Prefetch what a function needs for the process that is forked next; errors are left for its tasks to report."""
-    global _problem
+    global _prefetch_error
     wanted: dict[str, packing.Sizes] = {}
 
-    def note(name: str, sizes: packing.Sizes) -> list[Any]:
+    def record(name: str, sizes: packing.Sizes) -> list[Any]:
         wanted[name] = sizes
         return [*sizes]
 
-    _problem = None
+    _prefetch_error = None
     try:
-        packing.parts(_container(function, store), note)
-        trim(UNUSED, wanted)
+        packing.parts(_container(function, store), record)
+        evict(CACHE_SHARE, wanted)
         for name, sizes in wanted.items():
             _cached[name] = _cached.pop(name, []) or _fetched(name, sizes, function, store)
-    except Problem as problem:
-        _problem = problem
+    except StoreError as error:
+        _prefetch_error = error
 
 
-def trim(share: float, wanted: Container[str] = ()) -> None:
+def evict(share: float, wanted: Container[str] = ()) -> None:
     """Evict the oldest parts beyond a share of the memory, but nothing `wanted`."""
-    room = share * int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")) * 2**20
+    available = share * int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")) * 2**20
     for name in [*_cached][::-1]:
         if name not in wanted:
-            room -= sum(map(len, _cached[name]))
-            if room < 0:
+            available -= sum(map(len, _cached[name]))
+            if available < 0:
                 del _cached[name]
 
 
 def _parts(function: dict[str, Any], store: Store | None) -> tuple[int, list[Any]]:
     """Return the parts of a function, now owned by this process."""
-    global _problem
-    problem, _problem = _problem, None
-    if problem:
-        raise problem
+    global _prefetch_error
+    error, _prefetch_error = _prefetch_error, None
+    if error:
+        raise error
     taken: dict[str, list[bytearray]] = {}
 
     def piece(name: str, sizes: packing.Sizes) -> list[bytearray]:
@@ -111,13 +111,13 @@ def fetch(data: dict[str, Any], store: Store | None, what: str) -> bytes | bytea
 
     Raises
     ------
-    Problem
+    StoreError
         It is in S3 and cannot be read.
     """
     if "data" in data:
         return a2b_base64(data["data"])
     if store is None or not {"object", "sha256", "size"} <= {*data}:
-        raise Problem("store", f"the {what} is in S3, and the request does not say where")
+        raise StoreError("store", f"the {what} is in S3, and the request does not say where")
     return store.get(data, what)
 
 

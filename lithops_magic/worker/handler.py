@@ -13,7 +13,7 @@ from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 
-from . import absent, stand_in
+from . import imports, stub
 from .environment import prepare
 from .fault import Fault, describe, end_after_reply
 from .reply import encoded
@@ -22,15 +22,15 @@ from .seal import label, sealed
 if hasattr(os, "fork"):
     from .job import run
 else:
-    from .here import run
+    from .in_process import run
 
 PROTOCOL = 4
 
 _SANDBOX = os.urandom(6).hex()
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _cold = True
-stand_in.install()
-absent.watch()
+stub.install()
+imports.install()
 
 
 def handle(event: dict[str, Any], context: Any) -> Any:

@@ -19,12 +19,12 @@ from .answer import answer
 from .archive import install_archives
 from .capture import Log
 from .channel import Channel
-from .environment import tidy
+from .environment import clean_tmp
 from .fault import Fault
-from .process import Process, attend, live
+from .process import Process, receive_any, run_child
 from .store import Store, forget
 
-LOOK = 0.5
+CHECK_INTERVAL = 0.5
 """Seconds between checks whether the process has ended: its children may hold its pipes open."""
 
 _imported: set[str] = set()
@@ -47,45 +47,45 @@ def run(event: dict[str, Any], head: dict[str, Any], end: float) -> dict[str, An
     Fault
         The worker itself failed.
     """
-    process = _of_job(event, head, end)
+    process = _job_process(event, head, end)
     try:
         # Discard what threads have printed since the last request: it belongs to no task of this one.
-        process.hear()
+        process.read_output()
         process.take()
         process.channel.send((event, head, end))
         reply: dict[str, Any] = _wait(process)
     except OSError:
-        die_like(process.end(silent=True))
+        exit_like(process.end(silent=True))
     if _key is None:
-        finish()
+        end_process()
     if "fault" in reply:
         raise Fault(reply["fault"])
     return reply
 
 
-def _of_job(event: dict[str, Any], head: dict[str, Any], end: float) -> Process:
+def _job_process(event: dict[str, Any], head: dict[str, Any], end: float) -> Process:
     """Return the process of this request's job, starting it for the job's first request."""
     global _key, _process
     sources = event.get("sources") or {}
     env = event.get("env", {})
     key = (event["key"], event["function"].get("sha256"), sources.get("sha256"), env) if event.get("key") else None
     if _process is None or key != _key:
-        finish()
-        tidy()
+        end_process()
+        clean_tmp()
         if "error" not in head and (problem := install_archives()):
             head["error"], key = problem, None
         if not env:
             _import(event.get("imports", ()))
             if "error" not in head:
-                _keep(event, end)
-        _process, _key = Process(_live, env=env), key
-        functions.trim(functions.UNUSED if env else functions.SHARE)
+                _prefetch(event, end)
+        _process, _key = Process(_serve, env=env), key
+        functions.evict(functions.CACHE_SHARE if env else functions.JOB_SHARE)
         if env:
             _process.channel.send(dict(os.environ))
     return _process
 
 
-def finish() -> None:
+def end_process() -> None:
     """Kill the job's process and everything it has started."""
     global _key, _process
     process, _process, _key = _process, None, None
@@ -101,21 +101,21 @@ def _import(names: list[str]) -> None:
                 importlib.import_module(name)
 
 
-def _keep(event: dict[str, Any], end: float) -> None:
+def _prefetch(event: dict[str, Any], end: float) -> None:
     store = Store(event["store"], left=lambda: end - monotonic()) if "store" in event else None
-    functions.keep(event["function"], store)
+    functions.prefetch(event["function"], store)
     forget()
 
 
 def _wait(process: Process) -> Any:
     while True:
-        for _, message in attend([process], LOOK):
+        for _, message in receive_any([process], CHECK_INTERVAL):
             if message is None:
-                die_like(process.end(silent=True))
+                exit_like(process.end(silent=True))
             return message
 
 
-def die_like(code: int) -> None:
+def exit_like(code: int) -> None:
     """Exit as the job's process did, so that the platform reports what it would without that process."""
     if code < 0:
         with contextlib.suppress(OSError, ValueError):
@@ -124,12 +124,12 @@ def die_like(code: int) -> None:
     os._exit(code)
 
 
-def renewed(incoming: int, outgoing: int, printed: int) -> NoReturn:
+def exec_main(incoming: int, outgoing: int, printed: int) -> NoReturn:
     """Be a job's process in a newly started interpreter."""
-    live(_live_anew, Channel(incoming, outgoing), printed)
+    run_child(_serve_fresh, Channel(incoming, outgoing), printed)
 
 
-def _live_anew(channel: Channel, log: Log) -> None:
+def _serve_fresh(channel: Channel, log: Log) -> None:
     # The job's own variables are set only while tasks run; they are not for the worker itself.
     os.environ.clear()
     os.environ.update(channel.receive())
@@ -139,10 +139,10 @@ def _live_anew(channel: Channel, log: Log) -> None:
     site.setquit()
     for folder in os.environ["PYTHONPATH"].split(os.pathsep):
         site.addsitedir(folder)
-    _live(channel, log)
+    _serve(channel, log)
 
 
-def _live(channel: Channel, log: Log) -> None:
+def _serve(channel: Channel, log: Log) -> None:
     """Serve requests as a job's process, until its parent ends."""
     while True:
         event, head, end = channel.receive()

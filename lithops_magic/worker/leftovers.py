@@ -11,7 +11,7 @@ import threading
 
 from .report import LIBRARIES
 
-MOST = 5
+MAX_NAMED = 5
 """Most leftovers to name."""
 _HELPERS = (b"multiprocessing", b"loky")
 """Marks in the command line of processes that libraries keep for reuse."""
@@ -20,17 +20,17 @@ _HELPERS = (b"multiprocessing", b"loky")
 def leftovers() -> list[str]:
     """Name processes, and threads that run user code."""
     found = [f"thread {thread.name}" for thread in _threads()] if threading.active_count() > 1 else []
-    return [name[:80] for name in (*found, *_processes())][:MOST]
+    return [name[:80] for name in (*found, *_processes())][:MAX_NAMED]
 
 
 def _threads() -> list[threading.Thread]:
     frames = sys._current_frames()
     ours = (threading.main_thread(), threading.current_thread())
     others = [thread for thread in threading.enumerate() if thread not in ours]
-    return [thread for thread in others if _is_in_code_of_the_user(frames.get(thread.ident or 0))]
+    return [thread for thread in others if _runs_user_code(frames.get(thread.ident or 0))]
 
 
-def _is_in_code_of_the_user(frame: object) -> bool:
+def _runs_user_code(frame: object) -> bool:
     while frame is not None:
         if not frame.f_code.co_filename.startswith(LIBRARIES):  # type: ignore[attr-defined]
             return True

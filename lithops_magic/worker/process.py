@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
-from . import fresh
+from . import child
 from .capture import Capture, Log
 from .channel import Channel, write
 from .fault import describe
@@ -24,10 +24,10 @@ ASK_LOG = "log"
 """What a process sends to get its output since it last asked."""
 _PIPE = 65_536
 """Capacity of a pipe in bytes."""
-_DYING = 1.0
+_EXIT_SECONDS = 1.0
 """Seconds that a process may take from closing its pipes to exiting."""
 
-Life = Callable[[Channel, Log], None]
+ChildMain = Callable[[Channel, Log], None]
 
 
 class Process:
@@ -43,7 +43,7 @@ class Process:
         Environment of a new interpreter to run the job in; None: only fork.
     """
 
-    def __init__(self, life: Life, private: Iterable[int] = (), env: dict[str, str] | None = None) -> None:
+    def __init__(self, main: ChildMain, private: Iterable[int] = (), env: dict[str, str] | None = None) -> None:
         incoming, theirs_out = os.pipe()
         theirs_in, outgoing = os.pipe()
         self.output, printed = os.pipe()
@@ -52,7 +52,7 @@ class Process:
         self.capture = Capture()
         self._line = b""
         # Shared memory: whether the parent is reading output now, and how often it has.
-        self._heard = memoryview(mmap.mmap(-1, 16)).cast("Q")
+        self._read_state = memoryview(mmap.mmap(-1, 16)).cast("Q")
         self._status: int | None = None
         # Otherwise both would write what is buffered.
         for stream in (sys.stdout, sys.stderr):
@@ -64,8 +64,8 @@ class Process:
             self.pid = os.fork()
         if self.pid == 0:
             if env:
-                _start_anew((theirs_in, theirs_out, printed), env)
-            live(life, Channel(theirs_in, theirs_out), printed, self._heard, [*self.descriptors, *private])
+                _exec((theirs_in, theirs_out, printed), env)
+            run_child(main, Channel(theirs_in, theirs_out), printed, self._read_state, [*self.descriptors, *private])
         for descriptor in (theirs_in, theirs_out, printed):
             os.close(descriptor)
 
@@ -75,28 +75,28 @@ class Process:
         return *self.channel.descriptors, self.output
 
     @property
-    def heard(self) -> int:
+    def reads(self) -> int:
         """How many times its output was read."""
-        return self._heard[1]
+        return self._read_state[1]
 
-    def hear(self) -> None:
+    def read_output(self) -> None:
         """Read its output, and pass it on to CloudWatch line by line and to the capture."""
-        self._heard[0] = 1
+        self._read_state[0] = 1
         with contextlib.suppress(BlockingIOError):
             data = os.read(self.output, _PIPE)
-            self.capture.keep(data)
-            self._heard[1] += 1
+            self.capture.add(data)
+            self._read_state[1] += 1
             self._line += data
             # Whole lines only, so that those of several processes do not mix.
-            self._pass_on(len(self._line) if len(self._line) > _PIPE else self._line.rfind(b"\n") + 1)
-        self._heard[0] = 0
+            self._forward(len(self._line) if len(self._line) > _PIPE else self._line.rfind(b"\n") + 1)
+        self._read_state[0] = 0
 
     def take(self) -> str:
         """Return its output since the last call."""
-        self._pass_on(len(self._line))
+        self._forward(len(self._line))
         return self.capture.take()
 
-    def _pass_on(self, size: int) -> None:
+    def _forward(self, size: int) -> None:
         if size:
             write(1, self._line[:size])
             self._line = self._line[size:]
@@ -116,14 +116,14 @@ class Process:
         silent
             It has closed its pipes and is about to exit on its own, with a more telling status.
         """
-        patience = time.monotonic() + (_DYING if silent else 0)
-        while not self.is_dead() and time.monotonic() < patience:
+        deadline = time.monotonic() + (_EXIT_SECONDS if silent else 0)
+        while not self.is_dead() and time.monotonic() < deadline:
             time.sleep(0.001)
         if not self.is_dead():
             kill_tree(self.pid)
             self._status = os.waitpid(self.pid, 0)[1]
-        self.hear()
-        self._pass_on(len(self._line))
+        self.read_output()
+        self._forward(len(self._line))
         for descriptor in self.descriptors:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
@@ -131,49 +131,49 @@ class Process:
         return os.waitstatus_to_exitcode(self._status)
 
 
-def attend(processes: Sequence[Process], patience: float) -> list[tuple[Process, Any]]:
-    """Wait for messages for at most `patience` seconds; return them by process, None from one that has ended."""
+def receive_any(processes: Sequence[Process], timeout: float) -> list[tuple[Process, Any]]:
+    """Wait for messages for at most `timeout` seconds; return them by process, None from one that has ended."""
     poll = select.poll()
     for process in processes:
         poll.register(process.output, select.POLLIN)
         poll.register(process.channel.incoming, select.POLLIN)
-    ready = {descriptor for descriptor, _ in poll.poll(patience * 1000)}
+    ready = {descriptor for descriptor, _ in poll.poll(timeout * 1000)}
     news: list[tuple[Process, Any]] = []
     for process in processes:
         if process.output in ready:
-            process.hear()
+            process.read_output()
         if process.channel.incoming in ready:
-            news += [(process, message) for message in _conversation(process)]
-        elif process.is_dead() and not _has_spoken(process):
+            news += [(process, message) for message in _receive(process)]
+        elif process.is_dead() and not _has_message(process):
             news.append((process, None))
     return news
 
 
-def _has_spoken(process: Process) -> bool:
+def _has_message(process: Process) -> bool:
     poll = select.poll()
     poll.register(process.channel.incoming, select.POLLIN)
     return any(event & select.POLLIN for _, event in poll.poll(0))
 
 
-def _conversation(process: Process) -> Iterable[Any]:
+def _receive(process: Process) -> Iterable[Any]:
     try:
         message = process.channel.receive()
         # Everything printed before the message was sent is in the pipe.
-        process.hear()
+        process.read_output()
         if message != ASK_LOG:
             return [message]
-        process.channel.send((process.take(), process.heard))
+        process.channel.send((process.take(), process.reads))
     except (EOFError, OSError):
         return [None]
     return []
 
 
-def _start_anew(descriptors: tuple[int, ...], env: dict[str, str]) -> NoReturn:
+def _exec(descriptors: tuple[int, ...], env: dict[str, str]) -> NoReturn:
     """Replace this process with an interpreter that has these variables."""
     try:
         for descriptor in descriptors:
             os.set_inheritable(descriptor, True)
-        code = f"from {__package__} import handler, job; job.renewed{descriptors}"
+        code = f"from {__package__} import handler, job; job.exec_main{descriptors}"
         flags = [flag for flag in sys.orig_argv[1:3] if flag in ("-S", "-s")]
         variables = {**os.environ, **env, "PYTHONPATH": os.environ["PYTHONPATH"]}
         os.execve(sys.executable, [sys.executable, *flags, "-P", "-c", code], variables)
@@ -182,14 +182,18 @@ def _start_anew(descriptors: tuple[int, ...], env: dict[str, str]) -> NoReturn:
         os._exit(1)
 
 
-def live(
-    life: Life, channel: Channel, printed: int, heard: memoryview[int] | None = None, private: Iterable[int] = ()
+def run_child(
+    main: ChildMain,
+    channel: Channel,
+    printed: int,
+    read_state: memoryview[int] | None = None,
+    private: Iterable[int] = (),
 ) -> NoReturn:
-    """Run a process's main function; parameters as of `Process` and `Printed`."""
+    """Run a process's main function; parameters as of `Process` and `Output`."""
     try:
         for descriptor in private:
             os.close(descriptor)
-        life(channel, fresh.begin(channel, printed, heard, ASK_LOG))
+        main(channel, child.set_up(channel, printed, read_state, ASK_LOG))
     except (EOFError, BrokenPipeError):
         os._exit(0)
     except BaseException as error:
@@ -206,25 +210,25 @@ def kill_tree(pid: int) -> None:
         # A stopped process can start nothing more, and orphans become its children.
         os.kill(pid, signal.SIGSTOP)
         for _ in range(100):
-            offspring = descendants(pid)
-            if not offspring:
+            children = descendants(pid)
+            if not children:
                 break
-            for each in offspring:
+            for child_pid in children:
                 with contextlib.suppress(OSError):  # gone, or another user's
-                    os.kill(each, signal.SIGKILL)
+                    os.kill(child_pid, signal.SIGKILL)
         os.kill(pid, signal.SIGKILL)
 
 
 def descendants(pid: int) -> list[int]:
     """Return a process's live descendants; none where there is no `/proc`."""
-    parents = dict(_living())
+    parents = dict(_live_processes())
     found = [pid]
-    for each in found:
-        found += [child for child, parent in parents.items() if parent == each]
+    for ancestor in found:
+        found += [pid for pid, parent in parents.items() if parent == ancestor]
     return found[1:]
 
 
-def _living() -> Iterable[tuple[int, int]]:
+def _live_processes() -> Iterable[tuple[int, int]]:
     """Yield every live process with its parent."""
     try:
         names = [name for name in os.listdir("/proc") if name.isdecimal()]

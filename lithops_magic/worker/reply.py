@@ -13,20 +13,20 @@ from typing import Any
 
 from .alarm import Alarm
 from .capture import LIMIT as LOG
-from .seal import ROOM as SEAL
-from .store import CONNECT_TIMEOUT, SLACK, Problem, Store
+from .seal import LENGTH as SEAL
+from .store import CONNECT_TIMEOUT, RESERVE, Store, StoreError
 
 LIMIT = 6_291_556
 """Bytes of a reply: AWS's quota, 6 MiB and 100 (recorded on AWS)."""
-BETWEEN = len(", ")
+SEPARATOR = len(", ")
 VALUES = b', "values": "'
 """Precedes all values, which end the reply: in base64, one after the other, as the outcomes tell their sizes."""
 
 FINAL = frozenset({"ok", "error", "unpicklable"})
 """Statuses worth storing: after any other, the task is rerun, and the first stored outcome stays."""
-QUIET = 300.0
+PAUSE = 300.0
 """Seconds without a further attempt after S3 was unreachable: each would cost the task ten seconds."""
-_quiet_until = 0.0
+_paused_until = 0.0
 
 
 class Reply:
@@ -47,64 +47,66 @@ class Reply:
         self._store = store
         self._alarm = alarm
         self.outcomes: list[dict[str, Any]] = []
-        self._room = LIMIT - SEAL - len(VALUES) - len(dumps({**head, "waited": 99999.999, "outcomes": []}))
-        self._full = self._room
+        self._left = LIMIT - SEAL - len(VALUES) - len(dumps({**head, "waited": 99999.999, "outcomes": []}))
+        self._capacity = self._left
 
     def add(self, outcome: dict[str, Any]) -> bool:
         """Add a task's outcome; return False if there is hardly room for another one like it."""
-        room = self._room - (BETWEEN if self.outcomes else 0)
-        fitted, used = self._fit(outcome, room)
-        if self._store is not None and self._is_to_be_kept(fitted, self._store) and self._keep(fitted, self._store):
+        left = self._left - (SEPARATOR if self.outcomes else 0)
+        fitted, used = self._fit(outcome, left)
+        if self._store is not None and self._should_store(fitted, self._store) and self._save(fitted, self._store):
             fitted, used = _sized({**_without(fitted, fitted["status"]), "kept": True})
         self.outcomes.append(fitted)
-        self._room = room - used
+        self._left = left - used
         # The client resends unanswered tasks; running them without room for their results would be pointless.
-        return self._room >= max(used, LOG)
+        return self._left >= max(used, LOG)
 
-    def close(self, waited: float | None, more: dict[str, Any]) -> dict[str, Any]:
+    def close(self, waited: float | None, extras: dict[str, Any]) -> dict[str, Any]:
         """Return the reply, with the seconds `waited` for a CPU, and `more` if there is room."""
         reply = {**self._head, "outcomes": self.outcomes}
         if waited is not None:
             reply["waited"] = round(waited, 3)
-        more = {name: what for name, what in more.items() if what}
-        return {**reply, **more} if len(dumps(more)) <= self._room else reply
+        extras = {name: what for name, what in extras.items() if what}
+        return {**reply, **extras} if len(dumps(extras)) <= self._left else reply
 
-    def _fit(self, outcome: dict[str, Any], room: int) -> tuple[dict[str, Any], int]:
+    def _fit(self, outcome: dict[str, Any], left: int) -> tuple[dict[str, Any], int]:
         """Return `outcome` as it goes into the reply (its value there, in the store, or omitted) and its length."""
         value = outcome.get("value")
         if not isinstance(value, bytes):
             used = _length(outcome)
-            return (outcome, used) if used <= room else _sized(_without(outcome, "dropped"))
+            return (outcome, used) if used <= left else _sized(_without(outcome, "dropped"))
         used = _length({**outcome, "value": len(value)}) + (len(value) + 2) // 3 * 4
-        if used <= room:
+        if used <= left:
             return outcome, used
-        alone = "too_large" if used > self._full else "dropped"
+        status = "too_large" if used > self._capacity else "dropped"
         if self._store is None:
-            return _sized({**_without(outcome, alone), "size": used})
+            return _sized({**_without(outcome, status), "size": used})
         try:
             return _sized({**outcome, "value": self._store.put(outcome["id"], value)})
-        except Problem as problem:
+        except StoreError as problem:
             # A transient problem is worth another run of the task; a permanent one is its final outcome.
             if problem.transient:
                 return _sized({**_without(outcome, "store"), "reason": f"its result is lost: {problem}"})
-            return _sized({**_without(outcome, alone), "size": used, "reason": str(problem)})
+            return _sized({**_without(outcome, status), "size": used, "reason": str(problem)})
 
-    def _is_to_be_kept(self, outcome: dict[str, Any], store: Store) -> bool:
-        if not store.keeps(outcome["seconds"]):
+    def _should_store(self, outcome: dict[str, Any], store: Store) -> bool:
+        if not store.stores(outcome["seconds"]):
             return False
         now = monotonic()
-        return store.detached or (outcome["status"] in FINAL and self._alarm.left() > SLACK and not _quiet_until > now)
+        return store.detached or (
+            outcome["status"] in FINAL and self._alarm.left() > RESERVE and not _paused_until > now
+        )
 
-    def _keep(self, outcome: dict[str, Any], store: Store) -> bool:
+    def _save(self, outcome: dict[str, Any], store: Store) -> bool:
         """Store an expensive result; return whether it is only there, as a detached job's are."""
-        global _quiet_until
+        global _paused_until
         head = {name: self._head[name] for name in ("sandbox", "cold")}
         if isinstance(value := outcome.get("value"), bytes):
             head["value"] = b2a_base64(value, newline=False).decode()
         began = monotonic()
-        kept = store.keep(outcome["id"], {**outcome, **head, "ended": time(), "memory_mb": _memory()})
+        kept = store.save(outcome["id"], {**outcome, **head, "ended": time(), "memory_mb": _memory()})
         if not kept and monotonic() - began > CONNECT_TIMEOUT:
-            _quiet_until = monotonic() + QUIET
+            _paused_until = monotonic() + PAUSE
         return kept and store.detached
 
 
@@ -119,11 +121,11 @@ def encoded(reply: dict[str, Any]) -> list[bytes]:
     return [text[:-1], VALUES, *values, b'"}'] if values else [text]
 
 
-def relieve(outcome: dict[str, Any], store: Store | None) -> dict[str, Any]:
+def spilled(outcome: dict[str, Any], store: Store | None) -> dict[str, Any]:
     """Store a value too large for any reply right away, so that several processes can do so in parallel."""
     value = outcome.get("value")
     if store is not None and value is not None and len(value) > LIMIT // 4 * 3:
-        with contextlib.suppress(Problem):  # the reply says what is wrong
+        with contextlib.suppress(StoreError):  # the reply says what is wrong
             return {**outcome, "value": store.put(outcome["id"], value)}
     return outcome
 

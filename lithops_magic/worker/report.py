@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
-from . import absent, exceptions
+from . import exceptions, imports
 from .capture import encodable
 from .cell import FILE
 from .sources import shorten
@@ -35,13 +35,13 @@ LOCALS = 40
 LOCAL_LENGTH = 200
 """Characters of a variable's repr."""
 
-_SPANS = (1, 2, 3)
+_CYCLES = (1, 2, 3)
 """Longest cycle of mutually recursive functions to fold."""
-_ENOUGH = 3
+_REPETITIONS = 3
 """Repetitions shown before folding."""
-_DEEPEST = 20_000
-_HERE = __file__.rpartition(os.sep)[0]
-_MACHINERY = (f"{os.sep}cloudpickle{os.sep}", f"{os.sep}asyncio{os.sep}")
+_MAX_FRAMES = 20_000
+_WORKER_FOLDER = __file__.rpartition(os.sep)[0]
+_INTERNAL = (f"{os.sep}cloudpickle{os.sep}", f"{os.sep}asyncio{os.sep}")
 LIBRARIES = ("<frozen ", sysconfig.get_path("stdlib"), *(path for path in sys.path if path))
 
 _Entry = tuple[FrameType, int]
@@ -53,7 +53,7 @@ def report(error: BaseException, with_locals: bool = False) -> dict[str, Any]:
     Whatever fails here (any method of the user's objects may) is omitted.
     """
     plain: dict[str, Any] = {"type": _type(error), "message": _message(error, TEXT_LIMIT), "frames": [], "cause": None}
-    fields: dict[str, Any] = {"error": plain, "missing": absent.asked()}
+    fields: dict[str, Any] = {"error": plain, "missing": imports.failed()}
     with contextlib.suppress(BaseException):
         fields["error"] = describe(error)
     with contextlib.suppress(BaseException):
@@ -77,22 +77,22 @@ class _Description:
 
     def of(self, error: BaseException, depth: int = 1) -> dict[str, Any]:
         self._left -= 1
-        frames = _shown(error) if depth == 1 else _shown(error)[-INNER:]
+        frames = _visible(error) if depth == 1 else _visible(error)[-INNER:]
         cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         described: dict[str, Any] = {
             "type": _type(error),
             "message": _message(error, TEXT_LIMIT if depth == 1 else INNER_TEXT),
             "frames": [_frame(*entry) for entry in frames],
-            "cause": None if cause is None else self._another(cause, depth),
+            "cause": None if cause is None else self._nested(cause, depth),
         }
         if notes := exceptions.notes(error):
             described["notes"] = [encodable(note[:LINE_LIMIT]) for note in notes[:INNER]]
         if isinstance(error, BaseExceptionGroup):
-            parts = (self._another(part, depth) for part in error.exceptions)
+            parts = (self._nested(part, depth) for part in error.exceptions)
             described["parts"] = [part for part in parts if part is not None]
         return described
 
-    def _another(self, error: BaseException, depth: int) -> dict[str, Any] | None:
+    def _nested(self, error: BaseException, depth: int) -> dict[str, Any] | None:
         return self.of(error, depth + 1) if self._left > 0 and depth < DEPTH else None
 
 
@@ -110,13 +110,13 @@ def _message(error: BaseException, limit: int) -> str:
         return f"(its __str__ raised {type(failure).__name__})"
 
 
-def _shown(error: BaseException) -> list[tuple[FrameType, int, int, int]]:
+def _visible(error: BaseException) -> list[tuple[FrameType, int, int, int]]:
     folded = list(_folded(_walk(error)))
     return folded if len(folded) <= FIRST + LAST else [*folded[:FIRST], *folded[-LAST:]]
 
 
 def _walk(error: BaseException) -> list[_Entry]:
-    return [entry for entry in traceback.walk_tb(error.__traceback__) if not _machinery(entry[0])][-_DEEPEST:]
+    return [entry for entry in traceback.walk_tb(error.__traceback__) if not _is_internal(entry[0])][-_MAX_FRAMES:]
 
 
 def _folded(entries: list[_Entry]) -> Iterator[tuple[FrameType, int, int, int]]:
@@ -124,8 +124,8 @@ def _folded(entries: list[_Entry]) -> Iterator[tuple[FrameType, int, int, int]]:
     lines = [(frame.f_code, line) for frame, line in entries]
     place = 0
     while place < len(entries):
-        span, times = max(((span, _times(lines, place, span)) for span in _SPANS), key=lambda one: one[0] * one[1])
-        if times <= _ENOUGH:
+        span, times = max(((span, _times(lines, place, span)) for span in _CYCLES), key=lambda one: one[0] * one[1])
+        if times <= _REPETITIONS:
             yield *entries[place], 0, 1
             place += 1
             continue
@@ -148,7 +148,7 @@ def _add_locals(error: BaseException, described: list[dict[str, Any]]) -> None:
 
     short = reprlib.Repr()
     short.maxstring = short.maxother = short.maxlong = LOCAL_LENGTH
-    frames = _shown(error)
+    frames = _visible(error)
     own = [pair for pair in zip(frames, described, strict=True) if not pair[1]["library"]]
     for (frame, *_), fields in (own or [*zip(frames, described, strict=True)])[-1:]:
         named = [(name, value) for name, value in frame.f_locals.items() if not name.startswith(("__", "."))]
@@ -158,9 +158,9 @@ def _add_locals(error: BaseException, described: list[dict[str, Any]]) -> None:
         fields["locals"] = {name: encodable(short.repr(value)[:LOCAL_LENGTH]) for name, value in named[:LOCALS]}
 
 
-def _machinery(frame: FrameType) -> bool:
+def _is_internal(frame: FrameType) -> bool:
     name = frame.f_code.co_filename
-    return name == FILE or name.startswith(_HERE) or any(folder in name for folder in _MACHINERY)
+    return name == FILE or name.startswith(_WORKER_FOLDER) or any(folder in name for folder in _INTERNAL)
 
 
 def _frame(frame: FrameType, line: int, repeated: int, span: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 
-ROOM = len('{"seal": "", ') + 64
+LENGTH = len('{"seal": "", ') + 64
 """Characters at the start of a reply: its seal, and the brace that opens it."""
 
 
@@ -22,7 +22,7 @@ def sealed(parts: Iterable[bytes], key: bytes, request: str) -> bytes:
 
 def is_sealed(reply: bytes, key: bytes, request: str) -> bool:
     """Whether the reply was sealed with the job's key for that request, and is the same to the last bit."""
-    return hmac.compare_digest(reply[:ROOM], _seal([memoryview(reply)[ROOM:]], key, request))
+    return hmac.compare_digest(reply[:LENGTH], _seal([memoryview(reply)[LENGTH:]], key, request))
 
 
 def _seal(parts: Iterable[bytes | memoryview], key: bytes, request: str) -> bytes:

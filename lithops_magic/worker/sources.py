@@ -13,7 +13,7 @@ from typing import Any
 
 from .archive import extract
 from .functions import fetch
-from .store import Problem, Store
+from .store import Store, StoreError
 
 _digest = _folder = ""
 
@@ -23,7 +23,7 @@ def install(sources: dict[str, Any] | None, sandbox: str, store: Store | None) -
 
     Raises
     ------
-    Problem
+    StoreError
         They cannot be fetched, or there is no room for them.
     """
     global _digest, _folder
@@ -62,7 +62,7 @@ def _unpack(data: bytes | bytearray, folder: str) -> None:
         if error.errno != errno.ENOSPC:
             raise
         text = "The notebook's modules and files do not fit into the function's /tmp: give it more with --tmp"
-        raise Problem("store", f"{text} (ephemeral_storage).") from None
+        raise StoreError("store", f"{text} (ephemeral_storage).") from None
 
 
 def _forget(folder: str) -> None:

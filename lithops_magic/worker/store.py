@@ -12,11 +12,11 @@ CONNECT_TIMEOUT = 3
 """Seconds: a subnet without a route to S3 drops packets, and with botocore's defaults a task would wait 5 minutes."""
 READ_TIMEOUT = 60
 TRIES = 3
-PATIENCE = 12.0
+RETRY_SECONDS = 12.0
 """Seconds that an S3 outage may last, beyond botocore's retries, before the task is rerun."""
-_PART = 2**20
+_READ_SIZE = 2**20
 """Bytes read at a time; small enough to be still in the CPU's cache when copied."""
-SLACK = 5.0
+RESERVE = 5.0
 """Seconds that must be left before the timeout: storing a result must not cost the result."""
 TRANSIENT = (
     "500",
@@ -47,7 +47,7 @@ UNREACHABLE = (
     "`lithops-magic doctor` checks that"
 )
 DENIED = "give the execution role s3:GetObject and s3:PutObject on the bucket (`lithops-magic policy` prints them)"
-FIXES = {
+REMEDIES = {
     "AccessDenied": f": {DENIED}",
     "NoSuchBucket": ": it is created with the function; `lithops-magic clean` deletes that, then run it again",
     "NoSuchKey": "",
@@ -66,7 +66,7 @@ _session: list[Any] = []
 """Reused for all clients: loading its service model takes a quarter of a second."""
 
 
-class Problem(Exception):
+class StoreError(Exception):
     """An object that a task needs could not be read.
 
     Parameters
@@ -97,14 +97,17 @@ class Store:
     """
 
     def __init__(
-        self, place: dict[str, Any], key: bytes = b"", left: Callable[[], float] = lambda: SLACK + PATIENCE
+        self,
+        location: dict[str, Any],
+        key: bytes = b"",
+        left: Callable[[], float] = lambda: RESERVE + RETRY_SECONDS,
     ) -> None:
         self._left = left
-        self._bucket = {"Bucket": place["bucket"], "ExpectedBucketOwner": place["owner"]}
-        self._prefix: str = place["prefix"]
-        self._after: float = place.get("after", 0.0)
-        self._runs: int = place.get("runs", 0)
-        self._rerun: list[str] = place.get("again", [])
+        self._bucket = {"Bucket": location["bucket"], "ExpectedBucketOwner": location["owner"]}
+        self._prefix: str = location["prefix"]
+        self._after: float = location.get("after", 0.0)
+        self._runs: int = location.get("runs", 0)
+        self._rerun: list[str] = location.get("again", [])
         self._key = key
         # The function's own credentials, before a task's environment variables hide them.
         self._settings = {name: _variable(*variables) for name, variables in _SETTINGS.items()}
@@ -119,18 +122,18 @@ class Store:
 
         Raises
         ------
-        Problem
+        StoreError
             It is missing, not what was written, or S3 does not answer.
         """
         key, size = reference["object"], reference["size"]
         try:
-            data: bytearray = self._patiently(lambda: self._read(key, size))
+            data: bytearray = self._with_retries(lambda: self._read(key, size))
         except Exception as error:
-            raise self._problem(
+            raise self._explained(
                 error, f"the {what} could not be fetched from s3://{self._bucket['Bucket']}/{key}"
             ) from None
         if len(data) != size or digest(data) != reference["sha256"]:
-            raise Problem(
+            raise StoreError(
                 "tampered",
                 f"the {what} in s3://{self._bucket['Bucket']}/{key} is not what the notebook wrote there: it was not "
                 "unpickled. Find out who can write to the bucket, then run it again",
@@ -142,23 +145,23 @@ class Store:
 
         Raises
         ------
-        Problem
+        StoreError
             S3 refuses it.
         """
         sha256 = digest(data)
         key = f"{self._prefix}value-{task}-{sha256[:16]}"
         try:
             checked = {"Key": key, "Body": data, "ChecksumSHA256": _checksum(sha256)}
-            self._patiently(lambda: self._client().put_object(**self._bucket, **checked))
+            self._with_retries(lambda: self._client().put_object(**self._bucket, **checked))
         except Exception as error:
-            raise self._problem(error, f"it could not be written to s3://{self._bucket['Bucket']}/{key}") from None
+            raise self._explained(error, f"it could not be written to s3://{self._bucket['Bucket']}/{key}") from None
         return {"object": key, "sha256": sha256, "size": len(data)}
 
-    def keeps(self, seconds: float) -> bool:
+    def stores(self, seconds: float) -> bool:
         """Whether to store the result of a task that took `seconds`."""
         return bool(self._key) and seconds >= self._after
 
-    def keep(self, task: int, outcome: dict[str, Any]) -> bool:
+    def save(self, task: int, outcome: dict[str, Any]) -> bool:
         """Store an outcome unless another run of the task already has; False if it is to be rerun, or S3 refuses."""
         if outcome["status"] in self._rerun:
             return False
@@ -177,7 +180,7 @@ class Store:
 
         Raises
         ------
-        Problem
+        StoreError
             S3 refuses it.
         """
         try:
@@ -185,7 +188,7 @@ class Store:
         except Exception as error:
             if _code(error) in ("PreconditionFailed", "412", "ConditionalRequestConflict", "409"):
                 return False
-            raise self._problem(error, f"{name} could not be written") from None
+            raise self._explained(error, f"{name} could not be written") from None
         return True
 
     def has(self, name: str) -> bool:
@@ -199,21 +202,21 @@ class Store:
     def _read(self, key: str, size: int) -> bytearray:
         answer = self._client().get_object(**self._bucket, Key=key)
         data = bytearray()
-        while part := answer["Body"].read(min(_PART, size + 1 - len(data))):
+        while part := answer["Body"].read(min(_READ_SIZE, size + 1 - len(data))):
             data += part
         if len(data) < min(size, answer.get("ContentLength", size)):
             # Truncated in transit, not tampered with: worth a retry.
             raise ConnectionError("the object did not arrive as a whole")
         return data
 
-    def _patiently(self, call: Callable[[], Any]) -> Any:
+    def _with_retries(self, call: Callable[[], Any]) -> Any:
         """Retry transient failures, as long as there is time."""
-        deadline, pause = time.monotonic() + PATIENCE, 0.25
+        deadline, pause = time.monotonic() + RETRY_SECONDS, 0.25
         while True:
             try:
                 return call()
             except Exception as error:
-                if not _transient(error) or time.monotonic() > deadline or self._left() < SLACK + pause:
+                if not _transient(error) or time.monotonic() > deadline or self._left() < RESERVE + pause:
                     raise
             time.sleep(pause)
             pause = min(3.0, pause * 2)
@@ -236,15 +239,15 @@ class Store:
             _clients[key] = _session[0].client("s3", config=config, **self._settings)
         return _clients[key]
 
-    def _problem(self, error: Exception, what: str) -> Problem:
+    def _explained(self, error: Exception, what: str) -> StoreError:
         code = _code(error)
         # Without s3:ListBucket, S3 answers AccessDenied for a missing object, too.
-        if code in FIXES:
-            return Problem("absent", f"{what}: {code}{FIXES[code]}")
+        if code in REMEDIES:
+            return StoreError("absent", f"{what}: {code}{REMEDIES[code]}")
         if type(error).__name__ in ("ConnectTimeoutError", "EndpointConnectionError"):
-            return Problem("store", f"{what}: {UNREACHABLE}")
+            return StoreError("store", f"{what}: {UNREACHABLE}")
         text = f"{what}: {code or type(error).__name__}: {' '.join(str(error).split())}"
-        return Problem("store", text, transient=_transient(error))
+        return StoreError("store", text, transient=_transient(error))
 
 
 def digest(data: bytes | bytearray) -> str:

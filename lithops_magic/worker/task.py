@@ -11,9 +11,9 @@ from . import functions, packing, values
 from .alarm import Alarm, TimeIsUp
 from .capture import Log, encodable
 from .cell import Namespace
+from .environment import ProcessState
 from .report import report
-from .store import Problem, Store
-from .surroundings import Surroundings
+from .store import Store, StoreError
 
 
 class Runner:
@@ -38,7 +38,7 @@ class Runner:
         self._starmap = starmap
         self.store = store
         self._with_locals = with_locals
-        self._surroundings = Surroundings()
+        self._state = ProcessState()
 
     def prepare(self, alarm: Alarm) -> None:
         """Unpickle the function now; if that fails, each task reports it."""
@@ -59,12 +59,12 @@ class Runner:
                 with alarm.armed():
                     item = functions.fetch(task, self.store, "item")
                     function = self._function.load()
-                    namespace.keep(function)
+                    namespace.save(function)
                     Namespace.task = task["id"]
                     loaded = functions.unpickled("item", packing.loads, item)
                     returned = _call(function, loaded if self._starmap else (loaded,))
-                    value = values.seen(returned)
-            except Problem as problem:
+                    value = values.result_of(returned)
+            except StoreError as problem:
                 outcome = refusal(problem)
             except BaseException as error:  # SystemExit and the like would kill the sandbox with all of its tasks
                 status = "timeout" if isinstance(error, TimeIsUp) else "error"
@@ -74,7 +74,7 @@ class Runner:
                 if returned is None and outcome["status"] == "unpicklable":
                     outcome = self._dump(None, alarm)
         timing = {"started": started, "seconds": perf_counter() - clock}
-        self._surroundings.restore()
+        self._state.restore()
         return {"id": task["id"], **outcome, **timing, "log": log()}
 
     def _dump(self, value: Any, alarm: Alarm) -> dict[str, Any]:
@@ -84,15 +84,19 @@ class Runner:
         except TimeIsUp as error:
             return {"status": "timeout", **report(error, self._with_locals)}
         except BaseException as error:
-            return {"status": "unpicklable", "of": type(value).__qualname__, "reason": _where(value, error, alarm)}
+            return {
+                "status": "unpicklable",
+                "of": type(value).__qualname__,
+                "reason": _culprit(value, error, alarm),
+            }
 
 
-def refuse(task: dict[str, Any], problem: Problem) -> dict[str, Any]:
+def refuse(task: dict[str, Any], problem: StoreError) -> dict[str, Any]:
     """Return the outcome of a task that could not be started."""
     return {"id": task["id"], **refusal(problem), "started": time(), "seconds": 0.0, "log": ""}
 
 
-def refusal(problem: Problem) -> dict[str, Any]:
+def refusal(problem: StoreError) -> dict[str, Any]:
     return {"status": problem.status, "reason": str(problem)}
 
 
@@ -105,7 +109,7 @@ def _call(function: Any, arguments: Any) -> Any:
     return asyncio.run(value)
 
 
-def _where(value: Any, error: BaseException, alarm: Alarm) -> str:
+def _culprit(value: Any, error: BaseException, alarm: Alarm) -> str:
     try:
         from .culprit import locate
 

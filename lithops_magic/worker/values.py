@@ -45,11 +45,11 @@ _shown: list[Any] = []
 
 
 def display(*things: Any, **_: Any) -> None:
-    """Do in a task what IPython's `display` does, as far as `seen` can."""
+    """Do in a task what IPython's `display` does, as far as `result_of` can."""
     _shown.extend(things)
 
 
-def seen(value: Any) -> Any:
+def result_of(value: Any) -> Any:
     """Return a task's value: if it is None, what it has displayed or drawn; otherwise print that."""
     things = [*_shown]
     _shown.clear()

@@ -19,7 +19,7 @@ from lithops_magic.engine.dispatch.verdicts import Limits
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.engine.wire.store import Store
-from lithops_magic.worker import handler, here
+from lithops_magic.worker import handler, in_process
 
 Fault = Callable[[list[int]], Outcome | None]
 """Given the ids of an invocation's tasks, its outcome; None runs it."""
@@ -84,7 +84,7 @@ class FaultyLambda:
                 self.runs.update(ids)
                 # A process that a thread has forked ends with the thread. One at a time, also of several such Lambdas,
                 # or the last one to leave would put back what another one had put there.
-                with ONE_AT_A_TIME, patch.object(handler, "run", here.run):
+                with ONE_AT_A_TIME, patch.object(handler, "run", in_process.run):
                     reply = handler.handle(event, Context)
             outcome = Reply(reply, None, "", "id", InvocationReport(10.0, 10, 512, 90))
         with self._lock:

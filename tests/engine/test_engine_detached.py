@@ -264,7 +264,7 @@ def test_a_detached_job_of_which_nothing_is_left_in_s3_is_not_waited_for(visits:
 @pytest.fixture(autouse=True)
 def no_process_is_left() -> Iterator[None]:
     yield
-    worker_job.finish()
+    worker_job.end_process()
 
 
 class Deliveries:

@@ -26,7 +26,7 @@ from lithops_magic.errors import (
     TaskTimeout,
     VersionMismatch,
 )
-from lithops_magic.worker import handler, here, job
+from lithops_magic.worker import handler, in_process, job
 from waiting import eventually
 
 OTHER = SimpleNamespace(__version__="0.0.1")
@@ -211,7 +211,7 @@ def test_a_mismatch_ends_the_job(name: str, other: object, words: str, monkeypat
 
 
 def test_what_the_worker_refuses_as_a_whole_ends_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (job, here):
+    for module in (job, in_process):
         monkeypatch.setattr(module, "install_archives", lambda: "The packages are not what was uploaded")
     result = run(FaultyLambda(lambda _: None), range(5))
     with pytest.raises(InvokeError, match="not what was uploaded"):

@@ -286,7 +286,7 @@ def test_a_result_waits_for_a_bucket_that_is_being_made(objects: ObjectStore) ->
 
 
 def test_a_deleted_bucket_is_an_error_of_the_task(objects: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lithops_magic.worker.store.PATIENCE", 0.1)
+    monkeypatch.setattr("lithops_magic.worker.store.RETRY_SECONDS", 0.1)
 
     def disturb() -> None:
         objects.delete_prefix("")

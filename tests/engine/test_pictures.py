@@ -16,7 +16,7 @@ from PIL import Image
 
 from lithops_magic.engine import MapResult, api
 from lithops_magic.engine.result.gallery import Gallery, ShownValue, is_picture
-from lithops_magic.worker.values import Shown, seen
+from lithops_magic.worker.values import Shown, result_of
 from localaws import LocalAws
 
 pytestmark = pytest.mark.usefixtures("local_aws")
@@ -129,4 +129,4 @@ def test_whatever_can_be_looked_at_is_and_the_rest_is_text() -> None:
 
 
 def test_without_anything_shown_a_value_is_what_it_is() -> None:
-    assert [seen(None), seen(0), seen([])] == [None, 0, []]
+    assert [result_of(None), result_of(0), result_of([])] == [None, 0, []]

@@ -271,7 +271,7 @@ def test_any_cell_gives_every_item_what_a_fresh_notebook_gives(
     found = []
     for item in items:
         with Namespace() as namespace:
-            namespace.keep(function)
+            namespace.save(function)
             try:
                 found.append(function(item))
             except Exception as error:

@@ -438,16 +438,16 @@ def test_a_process_is_replaced_when_it_dies_even_if_something_holds_its_pipe() -
 
 
 def test_a_task_goes_to_another_process_if_its_own_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    give, calls = processes._Worker.give, []
+    assign, calls = processes._Worker.assign, []
 
-    def give_once_to_the_dead(worker: processes._Worker, task: dict[str, Any]) -> None:
+    def assign_once_to_the_dead(worker: processes._Worker, task: dict[str, Any]) -> None:
         calls.append(task["id"])
         if len(calls) == 2:
             os.kill(worker.process.pid, signal.SIGKILL)
             raise BrokenPipeError
-        give(worker, task)
+        assign(worker, task)
 
-    monkeypatch.setattr(processes._Worker, "give", give_once_to_the_dead)
+    monkeypatch.setattr(processes._Worker, "assign", assign_once_to_the_dead)
     outcomes = on_two(lambda x: (x, os.getpid()), range(4))
     values = [packing.loads(base64.b64decode(outcomes[i]["value"])) for i in range(4)]
     assert [x for x, _ in values] == [0, 1, 2, 3]

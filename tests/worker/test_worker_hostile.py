@@ -19,7 +19,7 @@ import pytest
 
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.engine.wire.item import fragment
-from lithops_magic.worker import fault, functions, handler, here, packing, processes, store
+from lithops_magic.worker import fault, functions, handler, in_process, packing, processes, store
 from lithops_magic.worker.detached import NotDone
 from lithops_magic.worker.seal import is_sealed
 from replies import opened
@@ -85,7 +85,7 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]
         for task in tasks:
             reply.add(runner.run(task, alarm, log))
 
-    monkeypatch.setattr(handler, "run", here.run)
+    monkeypatch.setattr(handler, "run", in_process.run)
     monkeypatch.setattr(processes, "run_all", serially)
     monkeypatch.setattr(handler, "end_after_reply", lambda: replaced.append("replaced"))
     monkeypatch.setattr(store.Store, "_client", lambda _: Refusing())
@@ -219,7 +219,7 @@ class Canary:
 
 
 def test_a_body_from_s3_is_what_was_written_or_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "PATIENCE", 0.0)
+    monkeypatch.setattr(store, "RETRY_SECONDS", 0.0)
     monkeypatch.setattr("lithops_magic.worker.store.time.sleep", lambda _: None)
     chance = random.Random(19)
     hostile = packing.dumps(Canary())
@@ -241,12 +241,12 @@ def test_a_body_from_s3_is_what_was_written_or_a_problem(monkeypatch: pytest.Mon
             case _:
                 body = bytearray(hostile.ljust(len(good), b"\0")[: len(good)])
         monkeypatch.setattr(place, "_client", lambda body=bytes(body): Holding(body))
-        with pytest.raises(store.Problem):
+        with pytest.raises(store.StoreError):
             functions.fetch(sound, place, "item")
     for name in sound:
         for odd in ODD:
             monkeypatch.setattr(place, "_client", lambda: Holding(hostile))
-            with contextlib.suppress(TypeError), pytest.raises(store.Problem):
+            with contextlib.suppress(TypeError), pytest.raises(store.StoreError):
                 functions.fetch({**sound, name: odd}, place, "item")
     assert "LITHOPS_MAGIC_CANARY" not in os.environ
     monkeypatch.setattr(place, "_client", lambda: Holding(good))

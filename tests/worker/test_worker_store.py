@@ -60,7 +60,7 @@ def objects(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 @pytest.fixture(autouse=True)
 def no_process_is_left() -> Iterator[None]:
     yield
-    job.finish()
+    job.end_process()
 
 
 def place_of(objects: ObjectStore, name: str, *, after: float = 0.0, key: bytes = KEY) -> Place:
@@ -151,7 +151,7 @@ def test_the_first_result_that_is_kept_stays(objects: ObjectStore) -> None:
 def test_a_result_that_cannot_be_kept_is_still_in_the_reply(
     objects: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "PATIENCE", 2.0)
+    monkeypatch.setattr(store, "RETRY_SECONDS", 2.0)
     place = place_of(objects, "lost")
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -166,7 +166,7 @@ def test_a_result_that_cannot_be_kept_is_still_in_the_reply(
 def test_without_a_way_to_s3_a_job_over_a_large_function_ends_with_the_fix(
     objects: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "PATIENCE", 2.0)
+    monkeypatch.setattr(store, "RETRY_SECONDS", 2.0)
     place, data = place_of(objects, "way"), random.randbytes(7_000_000)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     reply = invoke(lambda x: data[x], [0], place)
@@ -195,7 +195,7 @@ def test_what_was_fetched_is_kept_for_other_jobs_which_find_it_as_it_was(
     for _ in range(2):
         outcomes = invoke(task, [1, 1], place)["outcomes"]
         assert [loaded(each) for each in outcomes] == [((data[0] + n) % 256, 7_000_000) for n in (1, 2)]
-        job.finish()
+        job.end_process()
     assert gets(local_aws) == before + pieces
     # An edited function takes the same along.
     assert loaded(invoke(lambda x: sum(data) + len(table) + x, [1], place)["outcomes"][0]) == sum(data) + 200_001
@@ -211,9 +211,9 @@ def test_no_more_is_kept_than_a_share_of_memory_and_the_oldest_go_first(monkeypa
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
     kept = {name: [bytearray(10_000_000)] for name in "abcd"}
     monkeypatch.setattr(functions, "_cached", kept)
-    functions.trim(functions.SHARE)
+    functions.evict(functions.JOB_SHARE)
     assert [*kept] == ["b", "c", "d"]
-    functions.trim(functions.UNUSED, ["b", "e"])
+    functions.evict(functions.CACHE_SHARE, ["b", "e"])
     assert [*kept] == ["b"]
 
 
@@ -226,7 +226,7 @@ def test_what_fills_the_memory_is_not_kept(
     for count in (1, 2):
         assert loaded(invoke(lambda x: data[x], [0], place)["outcomes"][0]) == data[0]
         assert gets(local_aws) == before + count
-        job.finish()
+        job.end_process()
 
 
 def test_a_part_that_is_not_what_was_written_is_not_unpickled_and_one_that_is_gone_is_missed(

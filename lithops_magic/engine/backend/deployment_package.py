@@ -13,7 +13,7 @@ from importlib.util import MAGIC_NUMBER
 
 from lithops_magic.engine.backend.stripping import stripped, without_lines
 
-_NOT_ON_LAMBDA = "here.py" if hasattr(os, "fork") else ""
+_NOT_ON_LAMBDA = "in_process.py" if hasattr(os, "fork") else ""
 """Only needed by a local AWS on Windows."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16

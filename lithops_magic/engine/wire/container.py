@@ -54,7 +54,7 @@ class Container:
             return cls(packing.pack(b"".join(pickles[0]), views))
         stream = [*_stream(pickles)]
         true: list[bytes | memoryview] = [*stream, *views]
-        stored = [bytes(packing.shrunk(part)) for part in true]
+        stored = [bytes(packing.compressed(part)) for part in true]
         sizes = [(len(new), len(old)) for new, old in zip(stored, true, strict=True)]
         return cls._of(sizes, len(stream), stored)
 

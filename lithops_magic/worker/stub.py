@@ -11,21 +11,21 @@ from typing import Any
 from . import values
 
 PACKAGE = "lithops_magic"
-_NOTEBOOK = [f"IPython{name}" for name in ("", ".display", ".core", ".core.display", ".core.display_functions")]
+_IPYTHON = [f"IPython{name}" for name in ("", ".display", ".core", ".core.display", ".core.display_functions")]
 """The parts of IPython usable in a task: only displaying."""
 
 
-class _Kind(type):
+class _StubType(type):
     """The metaclass of all placeholders: they can be imported, used as base classes, and in annotations."""
 
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return _named(f"{cls.__qualname__}.{name}")
+        return _stub(f"{cls.__qualname__}.{name}")
 
     def __call__(cls, *args: Any, **options: Any) -> Any:
         # At import, a module may create settings or decorate; but a task must not mistake a placeholder for a result.
-        if cls.__dict__.get("_stands_in") and not _imports():
+        if cls.__dict__.get("_is_stub") and not _is_importing():
             raise RuntimeError(
                 f"{PACKAGE}.{cls.__qualname__} was called in a task, and a sandbox has no {PACKAGE}: a task cannot "
                 "start a job. Return what is to be done next, and map that from the notebook"
@@ -43,7 +43,7 @@ class _Kind(type):
         return cls
 
 
-def _named(name: str) -> Any:
+def _stub(name: str) -> Any:
     def __init__(self: Any, *args: Any, **options: Any) -> None:
         pass
 
@@ -53,11 +53,11 @@ def _named(name: str) -> Any:
     def __call__(self: Any, *args: Any, **options: Any) -> Any:
         return args[0] if len(args) == 1 and callable(args[0]) and not options else self
 
-    members = {"__init__": __init__, "__getattr__": __getattr__, "__call__": __call__, "_stands_in": True}
-    return _Kind(name, (Exception,), {**members, "__module__": PACKAGE, "__qualname__": name})
+    members = {"__init__": __init__, "__getattr__": __getattr__, "__call__": __call__, "_is_stub": True}
+    return _StubType(name, (Exception,), {**members, "__module__": PACKAGE, "__qualname__": name})
 
 
-def _imports() -> bool:
+def _is_importing() -> bool:
     """Whether a module is currently being imported."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
@@ -72,7 +72,7 @@ class _Finder:
 
     @staticmethod
     def find_spec(name: str, *_: Any) -> ModuleSpec | None:
-        if name.partition(".")[0] != PACKAGE and name not in _NOTEBOOK:
+        if name.partition(".")[0] != PACKAGE and name not in _IPYTHON:
             return None
         return ModuleSpec(name, _Finder, is_package=True)  # type: ignore[arg-type]
 
@@ -82,7 +82,7 @@ class _Finder:
 
     @staticmethod
     def exec_module(module: ModuleType) -> None:
-        if module.__name__ in _NOTEBOOK:
+        if module.__name__ in _IPYTHON:
             vars(module).update(get_ipython=lambda: None, version_info=(9, 0), __getattr__=values.rich)
             if module.__name__ != "IPython":
                 vars(module).update(display=values.display, clear_output=values.display)
@@ -94,7 +94,7 @@ class _Finder:
             if name.startswith("__"):
                 raise AttributeError(name)
             if name not in known:
-                known[name] = _named(f"{prefix}.{name}" if prefix else name)
+                known[name] = _stub(f"{prefix}.{name}" if prefix else name)
             return known[name]
 
         vars(module)["__getattr__"] = __getattr__

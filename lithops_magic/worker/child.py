@@ -25,7 +25,7 @@ _RESEED = {"random": "seed", "numpy.random": "seed", "torch": "seed"}
 """Modules with a process-wide random generator, and the function that reseeds it."""
 
 
-def begin(channel: Channel, printed: int, heard: memoryview[int] | None, ask: str) -> Log:
+def set_up(channel: Channel, output: int, read_state: memoryview[int] | None, request: str) -> Log:
     """Set up a forked process; return the way to its output."""
     # Otherwise every garbage collection would copy all memory shared with the parent.
     gc.freeze()
@@ -34,9 +34,9 @@ def begin(channel: Channel, printed: int, heard: memoryview[int] | None, ask: st
         libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
         # Orphans of daemons become children of this process, where they can be found.
         libc.prctl(_SET_SUBREAPER, 1)
-    _log_as_python_does()
+    _reset_logging()
     reseed()
-    return Printed(channel, printed, heard, ask)
+    return Output(channel, output, read_state, request)
 
 
 def reseed() -> None:
@@ -47,7 +47,7 @@ def reseed() -> None:
                 getattr(sys.modules[name], function)()
 
 
-def _log_as_python_does() -> None:
+def _reset_logging() -> None:
     """Remove the runtime's log handler, which disables `basicConfig` and bypasses standard error."""
     root = logging.getLogger()
     for handler in list(root.handlers):
@@ -58,15 +58,15 @@ def _log_as_python_does() -> None:
         logging.lastResort.setFormatter(logging.Formatter(logging.BASIC_FORMAT))
 
 
-class Printed:
+class Output:
     """The output of this process and everything it starts; calling it returns what is new.
 
     Both streams go to one pipe, which preserves their order. The parent reads it, so nothing is lost if this process
     dies, and no thread is needed, which compiled code could block.
     """
 
-    def __init__(self, channel: Channel, printed: int, heard: memoryview[int] | None, ask: str) -> None:
-        self._channel, self._printed, self._heard, self._ask = channel, printed, heard, ask
+    def __init__(self, channel: Channel, output: int, read_state: memoryview[int] | None, request: str) -> None:
+        self._channel, self._output, self._read_state, self._request = channel, output, read_state, request
         self._seen = 0
         self._libc = ctypes.CDLL(None)
         self._streams: tuple[Any, Any] = (None, None)
@@ -80,27 +80,29 @@ class Printed:
                 stream.flush()
         self._libc.fflush(None)
         self.redirect()
-        if self._quiet():
+        if self._is_idle():
             return ""
-        self._channel.send(self._ask)
+        self._channel.send(self._request)
         text, self._seen = self._channel.receive()
         return str(text)
 
     def redirect(self) -> None:
         """Connect both streams to the parent, even if a task has redirected or closed them."""
-        os.dup2(self._printed, 1)
-        os.dup2(self._printed, 2)
+        os.dup2(self._output, 1)
+        os.dup2(self._output, 2)
         if any(stream is None or stream.closed for stream in self._streams):
             self._streams = _stream(1), _stream(2)
         sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = self._streams  # type: ignore[misc]
 
-    def _quiet(self) -> bool:
+    def _is_idle(self) -> bool:
         """Whether the parent has read nothing since the last call, and there is nothing to read."""
-        if sys.platform != "linux" or not self._heard:
+        if sys.platform != "linux" or not self._read_state:
             return False
-        waiting = fcntl.ioctl(self._printed, termios.FIONREAD, b"\0\0\0\0")
+        waiting = fcntl.ioctl(self._output, termios.FIONREAD, b"\0\0\0\0")
         # In this order: what has left the pipe has been read, or is being read.
-        return not int.from_bytes(waiting, sys.byteorder) and not self._heard[0] and self._heard[1] == self._seen
+        return (
+            not int.from_bytes(waiting, sys.byteorder) and not self._read_state[0] and self._read_state[1] == self._seen
+        )
 
 
 def _stream(descriptor: int) -> io.TextIOWrapper:

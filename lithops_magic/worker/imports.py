@@ -1,7 +1,7 @@
 """Records which modules and distributions were not found, even if the ImportError was caught.
 
 A package tries an optional dependency once, often at its own import, and fails much later: so everything since the
-sandbox started is recorded.
+sandbox started is failed.
 """
 
 from __future__ import annotations
@@ -11,51 +11,51 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
-MOST, LONGEST = 300, 100
-"""Most names recorded, and characters of one."""
+MAX_NAMES, MAX_LENGTH = 300, 100
+"""Most names failed, and characters of one."""
 
-_asked: dict[tuple[str, str], None] = {}
-_told = 0
+_failed: dict[tuple[str, str], None] = {}
+_reported = 0
 
 
-class _Last:
+class _LastFinder:
     """A finder that finds nothing: as the last one, it is asked only for what no other one has."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:  # noqa: ARG002
         """Record a module's name."""
-        _note(name)
+        _record(name)
 
     def find_distributions(self, context: Any) -> Iterable[Any]:
         """Record a distribution's name, or the group of entry points for which all are searched."""
-        _note(f"{context.name}==" if context.name else "")
+        _record(f"{context.name}==" if context.name else "")
         return ()
 
 
-def watch() -> None:
+def install() -> None:
     """Start recording."""
-    sys.meta_path.append(_Last())
+    sys.meta_path.append(_LastFinder())
 
 
-def asked() -> list[list[str]]:
+def failed() -> list[list[str]]:
     """Return pairs: the asking module, and the missing module, distribution (``==`` appended) or ``[group]``."""
-    return [list(pair) for pair in _asked]
+    return [list(pair) for pair in _failed]
 
 
-def news() -> list[list[str]]:
+def newly_failed() -> list[list[str]]:
     """Return the pairs since the last call."""
-    global _told
-    before, _told = _told, len(_asked)
-    return asked()[before:]
+    global _reported
+    before, _reported = _reported, len(_failed)
+    return failed()[before:]
 
 
-def _note(name: str) -> None:
-    asker, group = _asker()
+def _record(name: str) -> None:
+    importer, group = _importer()
     name = name or f"[{group if isinstance(group, str) else ''}]"
-    if len(_asked) < MOST and len(name) <= LONGEST and name.partition(".")[0] not in sys.stdlib_module_names:
-        _asked.setdefault((asker[:LONGEST], name))
+    if len(_failed) < MAX_NAMES and len(name) <= MAX_LENGTH and name.partition(".")[0] not in sys.stdlib_module_names:
+        _failed.setdefault((importer[:MAX_LENGTH], name))
 
 
-def _asker() -> tuple[str, Any]:
+def _importer() -> tuple[str, Any]:
     """Return the name of the module that runs the import statement, and which group of entry points it seems to want.
 
     The group is an argument of `entry_points`, or of a function that searches all distributions for it.

@@ -36,7 +36,7 @@ class _Tee:
         self._stream, self._capture = stream, capture
 
     def write(self, text: str) -> int:
-        self._capture.keep(text.encode("utf-8", "backslashreplace"))
+        self._capture.add(text.encode("utf-8", "backslashreplace"))
         self._stream.write(text.encode("ascii", "backslashreplace").decode())
         return len(text)
 
