@@ -160,7 +160,7 @@ def test_groups_keep_their_members_and_cycles_end() -> None:
 def test_a_class_that_only_its_constructor_can_make_travels_as_it_pickles_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(exceptions, "_can_be_made", lambda error: False)
+    monkeypatch.setattr(exceptions, "_is_constructible", lambda error: False)
     error: Any = exceptions.unpack(exceptions.pack(OSError(2, "no", "f")))
     assert (error.errno, error.filename) == (2, "f")
 

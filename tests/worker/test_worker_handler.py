@@ -458,7 +458,7 @@ def test_a_process_that_ignores_the_time_limit_is_killed_and_nothing_more_is_beg
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The other one gets 3 seconds to report where it was, which a loaded machine may need.
-    monkeypatch.setattr(processes, "GRACE", 20)
+    monkeypatch.setattr(processes, "REPORT_SHARE", 20)
 
     def task(x: int) -> int:
         if x == 0:

@@ -125,13 +125,13 @@ def test_after_s3_could_not_be_reached_the_next_tasks_do_not_wait_for_it(
 ) -> None:
     place, tries = place_of(objects, "quiet", after=0.001), tmp_path / "tries"
 
-    def keep(self: store.Store, task: int, outcome: dict[str, Any]) -> bool:
+    def save(self: store.Store, task: int, outcome: dict[str, Any]) -> bool:
         with tries.open("a") as file:
             file.write(f"{task} ")
         return False
 
-    monkeypatch.setattr(store.Store, "keep", keep)
-    monkeypatch.setattr(reply_module, "_quiet_until", 0.0)
+    monkeypatch.setattr(store.Store, "save", save)
+    monkeypatch.setattr(reply_module, "_paused_until", 0.0)
     monkeypatch.setattr(reply_module, "CONNECT_TIMEOUT", 0.0)
     reply = invoke(lambda x: time.sleep(0.01), [0, 1, 2], place)
     assert [outcome["status"] for outcome in reply["outcomes"]] == ["ok"] * 3
