@@ -42,6 +42,16 @@ def requirement_of(word: str) -> str:
     return ""
 
 
+def no_packages(word: str) -> str:
+    """Explain that packages are not read from a file of this kind, and from which they are."""
+    extras = word[word.find("[") :] if word.endswith("]") else ""
+    return (
+        f"{word} is a file from which no packages are read; give a requirements file (.txt or .in), pyproject.toml, a "
+        "lock file (uv.lock, poetry.lock, Pipfile.lock or pylock.toml), a conda environment (.yml), a wheel, or the "
+        f"project's folder, such as `.{extras}`"
+    )
+
+
 def is_project(folder: Path) -> bool:
     """Whether it contains something that can be installed."""
     return any((folder / name).is_file() for name in ("pyproject.toml", "setup.py"))
@@ -70,7 +80,7 @@ def _name_of_file(name: str) -> str:
 def _name_of_project(word: str, folder: Path) -> str:
     try:
         project = tomllib.loads((folder / "pyproject.toml").read_text()).get("project", {})
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         project = {}
     except (OSError, ValueError) as error:
         raise PackageError(f"packages: {folder / 'pyproject.toml'} cannot be read: {error}.") from None
@@ -78,5 +88,7 @@ def _name_of_project(word: str, folder: Path) -> str:
         return str(name)
     if is_project(folder):
         return folder.name
+    if folder.is_file():
+        raise PackageError(f"packages: {no_packages(word)}.")
     what = "has no pyproject.toml or setup.py" if folder.is_dir() else "is not a folder"
     raise PackageError(f"packages: {word} {what}: a folder of modules needs no --packages, import them in the cell.")

@@ -6,6 +6,7 @@ Entries for local folders and files are left out: such modules are sent with the
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,10 +14,15 @@ from typing import Any
 
 from lithops_magic.errors import PackageError
 
+_FILE = re.compile(r"(uv|poetry|Pipfile)\.lock|pylock\.(.+\.)?toml")
+
 
 def is_lock(path: Path) -> bool:
-    """Whether it is a lock file that `locked` or, for ``uv.lock``, uv itself can read."""
-    return path.suffix == ".lock" or (path.name.startswith("pylock.") and path.suffix == ".toml")
+    """Whether it is a lock file that `locked` or, for ``uv.lock``, uv itself can read, by its name.
+
+    Other tools' lock files look alike, but their names are of other indexes.
+    """
+    return _FILE.fullmatch(path.name) is not None
 
 
 def locked(path: Path, data: bytes) -> list[str]:

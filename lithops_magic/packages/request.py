@@ -12,12 +12,14 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages import conda, file_state, locations, requirements_file
+from lithops_magic.packages import conda, file_state, locations
 from lithops_magic.packages.data import Data, listed
 from lithops_magic.packages.distributions import installed
 from lithops_magic.packages.hashes import without_hashes
+from lithops_magic.packages.lockfiles import is_lock
 from lithops_magic.packages.missing_module import distribution_of
 from lithops_magic.packages.modules import find_unit
+from lithops_magic.packages.requirements_file import is_requirements, read
 
 NONE = "none"
 
@@ -79,17 +81,19 @@ def _without_environments(words: Iterable[str]) -> Iterator[str]:
 def _read(name: str) -> tuple[Path, bytes]:
     try:
         path = Path(name).expanduser().resolve()
-        data = _contents(path) if path.suffix in requirements_file.SUFFIXES else path.read_bytes()
+        data = _contents(path) if is_requirements(path) else path.read_bytes()
     except OSError as error:
         raise PackageError(f"packages: {error.filename or name} cannot be read: {error.strerror}.") from None
     if path.name == "pyproject.toml":
         _check_project(path, data)
+    elif not is_requirements(path) and not is_lock(path):
+        raise PackageError(f"packages: {locations.no_packages(name)}.")
     return path, data
 
 
 def _contents(path: Path) -> bytes:
     """Return the contents of a requirements file, all that it includes, and a hash of what these refer to."""
-    listed = requirements_file.read(path)
+    listed = read(path)
     lines = without_hashes("\n".join(listed.requirements))
     states = [file_state.state_at(line) for line in lines if " @ " in line]
     facts = file_state.key([listed.requirements, listed.constraints, sorted(listed.settings.items()), states])
@@ -138,10 +142,7 @@ def _refuse_own(requirement: Requirement, word: str) -> None:
         return
     others = f"{name}>=0 is the package of that name in the index"
     if Path(name).is_file():
-        raise PackageError(
-            f"packages: {word} is a file of which no packages are read: give a requirements file, a lock file, "
-            f"`pyproject.toml` or the project's folder, such as .{word.removeprefix(name) or '[extra]'}. ({others}.)"
-        )
+        raise PackageError(f"packages: {locations.no_packages(word)}. ({others}.)")
     if locations.is_project(Path(name)):
         raise PackageError(f"packages: {word} is not installed here: write ./{word} for the folder. ({others}.)")
     unit = find_unit(name) if name.isidentifier() else None

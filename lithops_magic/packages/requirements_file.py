@@ -16,7 +16,7 @@ from lithops_magic.errors import PackageError
 from lithops_magic.packages import locations
 from lithops_magic.packages.uv_command import without_password
 
-SUFFIXES = (".txt", ".in")
+_FILE = re.compile(r".*\.(txt|in)|requirements.*\.lock")
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
@@ -42,6 +42,11 @@ class RequirementsFile:
     """The contents of all files."""
 
 
+def is_requirements(path: Path) -> bool:
+    """Whether it is a requirements file, by its name."""
+    return _FILE.fullmatch(path.name) is not None
+
+
 def read(path: Path) -> RequirementsFile:
     """Read a requirements file.
 
@@ -59,7 +64,7 @@ def read(path: Path) -> RequirementsFile:
 
 def settings_of(files: Iterable[tuple[Path, bytes]]) -> tuple[tuple[str, str], ...]:
     """Return the settings in requested files, as pairs of names and values."""
-    return tuple(pair for path, _ in files if path.suffix in SUFFIXES for pair in read(path).settings.items())
+    return tuple(pair for path, _ in files if is_requirements(path) for pair in read(path).settings.items())
 
 
 def _read(path: Path, found: RequirementsFile, into: list[str], seen: set[tuple[Path, bool]]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,14 +18,13 @@ from lithops_magic.packages.indexes import has_cpu_builds, hashes_required, sett
 from lithops_magic.packages.lockfiles import is_lock, locked
 from lithops_magic.packages.metadata import applies, archive_hash, direct_url, requires_of
 from lithops_magic.packages.request import Request
-from lithops_magic.packages.requirements_file import SUFFIXES, RequirementsFile, read
+from lithops_magic.packages.requirements_file import RequirementsFile, is_requirements, read
 from lithops_magic.packages.resolution import Resolution, differences
 from lithops_magic.packages.too_different import notes, refuse_old, refuse_other_majors, ways_out
 from lithops_magic.packages.uv import Resolved, Uv
 from lithops_magic.packages.uv_command import IndexUnreachable, Unresolvable, without_password
 from lithops_magic.packages.versions import is_same, public, public_version
 
-_OTHER_NAME = re.compile(r"Package metadata name `(.+?)` does not match given name `(.+?)`")
 _DROP = "{} ; sys_platform == 'none'"
 """An override that removes a requirement from a resolution."""
 
@@ -57,7 +55,7 @@ class _Resolver:
         self._request = request
         self._uv = uv
         self._locked = list(_locked(request, uv))
-        self._listed = {path.name: read(path) for path, _ in request.files if path.suffix in SUFFIXES}
+        self._listed = {path.name: read(path) for path, _ in request.files if is_requirements(path)}
         self._hashes = hashes.read([*_texts(self._listed), *self._locked], hashes_required())
         self._warnings: list[str] = []
         self._built: set[str] = set()
@@ -122,7 +120,7 @@ class _Resolver:
         request = self._request
         if not request.requirements and not request.files:
             return {}
-        files = [path for path, _ in request.files if not is_lock(path) and path.suffix not in SUFFIXES]
+        files = [path for path, _ in request.files if not is_lock(path) and not is_requirements(path)]
         lines = [line for one in self._listed.values() for line in one.requirements]
         limits = [line for one in self._listed.values() for line in one.constraints]
         texts = [text for _, text in self._locked]
@@ -142,16 +140,7 @@ class _Resolver:
                 )
             except Unresolvable as error:
                 problem = error
-        raise PackageError(
-            f"packages: {problem}, for {self._uv.target.describe()}.{self._named(problem) or self._nearest()}"
-        )
-
-    def _named(self, problem: Unresolvable) -> str:
-        """Explain how to write a URL if the package there has another name than expected."""
-        names = _OTHER_NAME.search(str(problem))
-        asked = {canonicalize_name(one.name): one for one in map(Requirement, self._request.requirements)}
-        url = asked[guess].url if names and (guess := canonicalize_name(names[2])) in asked else ""
-        return f" Write `{names[1]} @ {without_password(url)}`." if names and url else ""
+        raise PackageError(f"packages: {problem}, for {self._uv.target.describe()}.{self._nearest()}")
 
     def _nearest(self) -> str:
         """List, for versions that the user pins and that are unavailable, the closest available ones."""

@@ -23,6 +23,8 @@ from lithops_magic.packages.uv_command import Unresolvable, run
 
 _NO_WHEEL = re.compile(r"([A-Za-z0-9][\w.-]*?)(?:[=<>!~]=?\S*)? ha(?:s|ve) no usable wheels")
 _AT_ADDRESS = re.compile(r"Building source distributions for `([^`]+)` is disabled")
+_OTHER_NAME = re.compile(r"Package metadata name `(.+?)` does not match given name `(.+?)`")
+_COMPILE = ("pip", "compile", "--no-header", "--no-annotate", "--no-universal", "--no-all-extras")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,9 @@ class Uv:
     ) -> Resolved:
         """Return versions that satisfy `requirements` and, unless `alone`, their dependencies.
 
-        A distribution without a wheel in any version is taken as source, unless it is named in `compiled`. Of several
-        versions, the newest is chosen, or the one that uv is configured to choose if `as_configured`.
+        A distribution without a wheel in any version is taken as source, unless it is named in `compiled`. What is at
+        an address may have another name there. Of several versions, the newest is chosen, or the one that uv is
+        configured to choose if `as_configured`.
 
         Raises
         ------
@@ -79,6 +82,9 @@ class Uv:
                 pins, warnings = self._compile(text, lines, options)
                 return Resolved(pins, warnings, frozenset(built.union(_at_addresses(pins))))
             except Unresolvable as error:
+                if renamed := _renamed(text, error):
+                    text = renamed
+                    continue
                 found: set[str] = {canonicalize_name(name) for name in _AT_ADDRESS.findall(str(error))}
                 found |= {name for name in _without_wheel(error) if name not in compiled and self._is_source(name)}
                 if found <= built:
@@ -116,9 +122,8 @@ class Uv:
 
     def has(self, pin: str, sha256: str) -> bool:
         """Whether a version on the index includes exactly this file."""
-        options = ["--no-header", "--no-annotate", "--no-deps", "--generate-hashes"]
         try:
-            output, _ = run(["pip", "compile", *options, "-"], pin, given=self.given)
+            output, _ = self._run([*_COMPILE, "--no-deps", "--generate-hashes"], pin)
         except Unresolvable:
             return False
         return f"sha256:{sha256}" in output
@@ -127,13 +132,20 @@ class Uv:
         self, text: str, lines: Mapping[str, str], options: Sequence[str]
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         with tempfile.TemporaryDirectory() as folder:
-            command = ["pip", "compile", "--no-header", "--no-annotate", "--no-strip-markers", *self._platform()]
+            command = [*_COMPILE, "--no-strip-markers", *self._platform()]
             for name, content in lines.items():
                 path = Path(folder, name)
                 path.write_text(content)
                 command += [f"--{name}", str(path)]
-            output, warnings = run([*command, *options, "-"], text, given=self.given)
+            output, warnings = self._run([*command, *options], text)
         return tuple(_pins(output)), tuple(warnings)
+
+    def _run(self, command: Sequence[str], text: str) -> tuple[str, list[str]]:
+        """Compile `text`; uv also writes a file, by default where it is configured to."""
+        dependencies = [] if "--no-deps" in command else ["--deps"]
+        with tempfile.TemporaryDirectory() as folder:
+            output = ["--output-file", str(Path(folder, "output"))]
+            return run([*command, *dependencies, *output, "-"], text, given=self.given)
 
     def export(self, project: Path) -> str:
         """Return the contents of a project's lock file as a requirements file, without development dependencies.
@@ -188,6 +200,19 @@ def _with_configured(overrides: Iterable[str]) -> list[str]:
     files = (path.read_text(encoding="utf-8", errors="replace") for path in configured_overrides() if path.is_file())
     configured = (line for text in files for line in lines(text))
     return [*own, *(line for line in configured if canonicalize_name(re.split(r"[^\w.-]", line)[0]) not in names)]
+
+
+def _renamed(text: str, error: Unresolvable) -> str:
+    """Return requirements with the name that the package at an address has; empty if that is not the error.
+
+    The names of folders and repositories are only guesses.
+    """
+    names = _OTHER_NAME.search(str(error))
+    if not names:
+        return ""
+    guess = "[-_.]+".join(names[2].split("-"))
+    renamed = re.sub(rf"(?mi)^{guess}(?=\s*(\[[^]]*\]\s*)?@)", names[1], text)
+    return renamed if renamed != text else ""
 
 
 def _without_wheel(error: Unresolvable) -> Iterator[str]:

@@ -19,6 +19,7 @@ NOT_PASSED_ON = (
 """Variables that uv is told as options or not at all: an option would hide them, or contradict them."""
 
 _KEYS = frozenset({"index", "index-url", "extra-index-url", "find-links", "no-index"})
+_NARROWING = frozenset({"extra", "group", "no-emit-package"})
 _IRRELEVANT = (
     "UV_CACHE_DIR",
     "UV_HTTP_",
@@ -54,13 +55,25 @@ def texts() -> dict[str, str]:
     return {name: text for name, text in found.items() if not name.endswith("pyproject.toml") or "tool.uv" in text}
 
 
+def narrowed() -> str:
+    """Return, as a phrase, a setting of `uv pip` that adds or leaves out packages whatever is asked; empty if none."""
+    found = ((path, key) for path, text in texts().items() for key in sorted(_NARROWING & _settings(text)[1].keys()))
+    return next((f"uv is configured with {key} under [pip] in {path}" for path, key in found), "")
+
+
 def _keys(text: str) -> set[str]:
+    settings, of_pip = _settings(text)
+    return {*settings, *of_pip}
+
+
+def _settings(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return uv's settings, and those of `uv pip` among them."""
     try:
         settings: dict[str, Any] = tomllib.loads(text)
     except ValueError:  # uv says so itself
-        return set()
+        return {}, {}
     settings = settings.get("tool", {}).get("uv", {}) if "tool" in settings else settings
-    return {*settings, *settings.get("pip", {})}
+    return settings, settings.get("pip", {})
 
 
 def _files() -> Iterator[Path]:

@@ -91,6 +91,9 @@ FOLLOWED = {
     "a project's uv.toml": ({"project:prerelease": '"allow"'}, "3.0a1"),
     "pyproject.toml": ({"pyproject:override-dependencies": '["zig==1.0"]'}, "1.0"),
     "a file switched off": ({"uv:prerelease": '"allow"', "UV_NO_CONFIG": "1"}, "2.0"),
+    "an output file": ({"uv:[pip]\noutput-file": '"{0}/home/out.txt"'}, "2.0"),
+    "all platforms": ({"pyproject:[tool.uv.pip]\nuniversal": "true"}, "2.0"),
+    "no dependencies for uv pip": ({"project:[pip]\nno-deps": "true"}, "2.0"),
     "what concerns other things": ({"UV_SYSTEM_PYTHON": "1", "UV_LOCKED": "1", "PIP_REQUIRE_VIRTUALENV": "1"}, "2.0"),
 }
 WHERE = {"PIP_FIND_LINKS": "PIP_NO_INDEX", "global:find-links": "global:no-index", "UV_FIND_LINKS": "UV_NO_INDEX"}
@@ -109,6 +112,7 @@ def test_a_setting_is_followed_and_makes_other_layers(
     found = UV.resolve(["zag"], as_configured=True, overrides=["ipykernel ; sys_platform == 'none'"])
     assert found.pins == ("zag==1.0", f"zig=={version}")
     assert (settings() != before) is bool(more)
+    assert not list(tmp_path.rglob("out.txt"))
     if "limit.txt" in str(more):
         states = settings()
         (tmp_path / "limit.txt").write_text("zig < 2\n")
@@ -122,6 +126,8 @@ REFUSED = [
     ("UV_NO_BINARY_PACKAGE", "zig", "uv is configured with UV_NO_BINARY_PACKAGE = zig"),
     ("uv:no-binary", "true", "uv is configured with no-binary"),
     ("project:no-binary-package", '["zig"]', "uv is configured with no-binary"),
+    ("uv:[pip]\nno-emit-package", '["zig"]', "uv is configured with no-emit-package under [pip] in "),
+    ("pyproject:[tool.uv.pip]\nextra", '["all"]', "uv is configured with extra under [pip] in "),
     ("global:no-deps", "true", "pip is configured with no-deps = true"),
     ("PIP_REQUIREMENT", "more.txt", "pip is configured with requirement = more.txt"),
     ("PIP_CERT", "/nowhere/ca.pem", "cert = /nowhere/ca.pem, which does not exist"),

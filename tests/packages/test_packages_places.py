@@ -14,6 +14,7 @@ from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.errors import PackageError
 from lithops_magic.packages import Request, Target, fingerprint
 from lithops_magic.packages.need import need_of
+from lithops_magic.packages.supply import pin
 from packages import installed_help as help
 
 Run = Callable[..., MapResult]
@@ -117,11 +118,44 @@ def test_places_where_there_is_nothing(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("word", ["./Pipfile", "Cargo.lock", "pdm.lock", "poetry.toml", "./setup.cfg", "Dockerfile"])
+def test_a_file_that_names_no_packages_for_python_is_told_with_what_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # To Poetry, this would be a requirement.
+    (tmp_path / word).write_text('[[package]]\nname = "serde"\nversion = "1"\n')
+    with pytest.raises(PackageError, match=rf"packages: {re.escape(word)} is a file .*no packages.*requirements file"):
+        Request.parse(word)
+
+
+@pytest.mark.parametrize("word", ["requirements.lock", "requirements-dev.lock", "-r reqs.in"])
+def test_requirements_files_by_other_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / word.removeprefix("-r ")).write_text("six==1.16.0\n")
+    assert pin(need_of({}, Request.parse(word)), Target.of("x86_64")).fetched == {"six": "six==1.16.0"}
+
+
+@pytest.mark.parametrize("line", ["./work", "-e ./work[x]", "work @ {}"])
+@pytest.mark.parametrize("is_in_file", [False, True])
+def test_what_is_in_a_folder_may_be_called_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, is_in_file: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    help.write(tmp_path, {"work/setup.py": "from setuptools import setup\nsetup(name='Its.Own_Name', version='2')\n"})
+    line = line.format((tmp_path / "work").as_uri())
+    (tmp_path / "r.txt").write_text(line)
+    request = Request.parse("r.txt") if is_in_file else Request.parse([line.removeprefix("-e ")])
+    found = pin(need_of({}, request), Target.of("x86_64"))
+    assert found.fetched == {"its-own-name": f"its-own-name @ {(tmp_path / 'work').as_uri()}"}
+    assert found.built == {"its-own-name"}
+
+
 @pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("Pipfile", "is a file of which no packages are read"),
-        ("pyproject.toml[all]", "such as .[all]"),
+        ("Pipfile", "is a file from which no packages are read"),
+        ("pyproject.toml[all]", "such as `.[all]`"),
         ("project", "write ./project for the folder"),
         ("mine_alone", "is your own module"),
         ("dateutil", "is a module of python-dateutil: write that"),
