@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, MappingView
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from packaging.utils import canonicalize_name
@@ -19,7 +17,9 @@ from lithops_magic.packages.imports import imports_of_code
 from lithops_magic.packages.metadata import name_of
 from lithops_magic.packages.modules import Unit
 from lithops_magic.packages.pickling import Reach, dumps
+from lithops_magic.packages.programs import modules_of_programs
 from lithops_magic.packages.request import Request
+from lithops_magic.packages.site_folders import site_folders
 
 INLINE = 65_536
 """Maximum bytes of an archive of the user's own modules that is sent with every invocation."""
@@ -96,6 +96,7 @@ def discover(reach: Reach, items: Iterable[Any], request: Request) -> Need:
     names = dict.fromkeys(imports_of_code(reach.codes), "imported by the function")
     names |= dict.fromkeys(reach.modules, "used by the function")
     names |= dict.fromkeys(_modules_of_items(items), "used by the items")
+    names |= {name: "run by the function" for name in modules_of_programs(reach.codes) if name not in names}
     return need_of(names, request)
 
 
@@ -116,7 +117,7 @@ def need_of(names: Mapping[str, str], request: Request) -> Need:
         sources=local.pack(units, projects, request.data),
         imports=_installed({*names, *found.installed}, found.installed),
         request=request,
-        environment=environment() if found.installed or projects or request.requirements else (),
+        environment=site_folders() if found.installed or projects or request.requirements else (),
         own=tuple(units),
         names=names,
     )
@@ -162,19 +163,6 @@ def _modules_of(item: object) -> Iterator[str]:
     yield from imports_of_code(reach.codes)
 
 
-def environment() -> tuple[tuple[str, int], ...]:
-    """Return the folders with installed packages, and when each last changed."""
-    return tuple((folder, _changed(folder)) for folder in sys.path if _is_folder(folder))
-
-
-def _is_folder(folder: str) -> bool:
-    return Path(folder).is_dir() and next(Path(folder).glob("*.dist-info"), None) is not None
-
-
 def _version(module: str) -> object:
     # Not getattr, because some packages warn on attribute access.
     return vars(sys.modules[module]).get("__version__") if module in sys.modules else None
-
-
-def _changed(folder: str) -> int:
-    return os.stat(folder or os.curdir).st_mtime_ns  # noqa: PTH116

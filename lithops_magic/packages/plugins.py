@@ -14,8 +14,8 @@ from lithops_magic.packages.distributions import NOT_SHIPPED
 from lithops_magic.packages.imports import strings_of_file
 from lithops_magic.packages.metadata import direct_url, name_of
 from lithops_magic.packages.modules import find_file
-from lithops_magic.packages.need import environment
 from lithops_magic.packages.platform import PROVIDED
+from lithops_magic.packages.site_folders import site_folders
 
 _GROUP = re.compile(r"\[(.*)\]")
 _TOOLS = re.compile(
@@ -59,7 +59,7 @@ def plugins(asker: str, group: str, used: Collection[str]) -> list[Plugin]:
     used
         Modules and distributions in use, whose names may begin the name of a group.
     """
-    advertised = _advertised(environment())
+    advertised = _advertised(site_folders())
     if group in advertised:
         return list(advertised[group])
     file = None if asker == "__main__" else find_file(asker)
@@ -74,7 +74,7 @@ def _owner(group: str) -> str:
 
 
 @functools.lru_cache(maxsize=1)
-def _advertised(_environment: object) -> dict[str, list[Plugin]]:
+def _advertised(_folders: object) -> dict[str, list[Plugin]]:
     """Return the plugins in this environment by group."""
     found: dict[str, dict[tuple[str, str], Plugin]] = {}
     for distribution in importlib.metadata.distributions():

@@ -8,7 +8,7 @@ import signal
 import sys
 
 from lithops_magic.aws.invoke.outcomes import Reply
-from lithops_magic.engine.dispatch import missing_files
+from lithops_magic.engine.dispatch import missing_files, missing_programs
 from lithops_magic.errors import (
     DiskFull,
     ImportFailed,
@@ -102,7 +102,7 @@ def of_exception(
     # Before missing files, whose patterns include "not found", too.
     if name := _only_in_a_text(error):
         return RemoteError, f" (the notebook has {name}, but {_why_not_seen(name, error.type)})"
-    if remedy := missing_files.explain(error, original):
+    if remedy := missing_programs.explain(error) or missing_files.explain(error, original):
         return RemoteError, f" ({remedy})"
     return RemoteError, ""
 

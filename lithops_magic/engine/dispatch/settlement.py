@@ -194,7 +194,7 @@ class Settlement:
         match verdict:
             case verdicts.Fetch(outcome):
                 self._transfers.fetch(lane, task, outcome)
-            case verdicts.Final(error, not_found) if not_found and self._supplemented(lane, task, error, not_found):
+            case verdicts.Final(error, not_found) if self._supplemented(lane, task, error, not_found):
                 self._return(lane, [task], ev.Retried)
             case verdicts.Final(error) if not (options.retry_errors and isinstance(error, RemoteError)):
                 self._fail(lane, task, error)
@@ -239,8 +239,8 @@ class Settlement:
         self._job.fail(task, error)
 
     def _supplemented(self, lane: Lane, task: Task, error: TaskError, not_found: Asked) -> bool:
-        """Whether a failed task is to be rerun with packages that it failed to import and that are installed here."""
-        if self._job.over or task.flights or not lane.backend.grows:
+        """Whether a failed task is to be rerun with packages that it missed and that are installed here."""
+        if self._job.over or task.flights or not lane.backend.grows or not self._supplements.concerns(error, not_found):
             return False
         new = self._supplements.new(error, not_found)
         if self._job.options.retries == 0:

@@ -5,6 +5,7 @@ They may fix a failed task; a task that did not fail may have behaved differentl
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
 
+from lithops_magic.engine.dispatch import missing_programs
 from lithops_magic.engine.job.task import Task
 from lithops_magic.engine.wire.reply import Asked, WorkerReply
 from lithops_magic.errors import RemoteTraceback, TaskError, facts
@@ -84,11 +86,20 @@ class Supplements:
         self._ran[task.index] = len(self._added)
         return again
 
+    @staticmethod
+    def concerns(error: TaskError, asked: Asked) -> bool:
+        """Whether a task failed after a search in vain, so that an addition may help it."""
+        traceback = facts(error).traceback
+        return bool(asked) or (traceback is not None and any(missing_programs.missing(traceback)))
+
     def new(self, error: TaskError, asked: Asked) -> dict[str, str]:
         """Return distributions to add, each with the package that asked for it: those named in the error, else all."""
         traceback = facts(error).traceback
-        if self._need.request.nothing or traceback is None or not asked:
+        if self._need.request.nothing or traceback is None:
             return {}
+        programs = missing_programs.missing(traceback)
+        if found := {owner: "__main__" for path, owner in programs if self._lacks(owner, path)}:
+            return found
         lacking = [one for pair in asked for one in self._lacking(*pair)]
         text = " ".join(part.message for part in traceback.chain())
         # Libraries probe for many optional packages. The one that the error mentions is the one that mattered.
@@ -98,6 +109,15 @@ class Supplements:
             return {}
         chosen = named or [one for one in lacking if one.is_alone and not one.is_any]
         return {one.distribution: one.asker for one in chosen if one.distribution not in self._added}
+
+    def _lacks(self, owner: str, program: str) -> bool:
+        """Whether tasks would find a program if its distribution were added; not by a path of this machine."""
+        return owner not in self._added and owner not in self._has() and not os.path.exists(program)  # noqa: PTH110
+
+    def _has(self) -> Collection[str]:
+        if self._shipped is None:
+            self._shipped = shipped(self._need)
+        return self._shipped
 
     def add(self, distributions: Mapping[str, str]) -> None:
         """Record that these are added."""
@@ -154,9 +174,7 @@ class Supplements:
             self._plugins[asker, group] = plugins(asker, group, {unit.name for unit, _ in self._need.units})
         if not (found := self._plugins[asker, group]):
             return
-        if self._shipped is None:
-            self._shipped = shipped(self._need)
-        lacking = [one for one in found if one.distribution not in self._shipped]
+        lacking = [one for one in found if one.distribution not in self._has()]
         few = len({one.distribution for one in lacking}) <= FEW
         for one in lacking:
             is_any = asker == "__main__" and one.group != group
