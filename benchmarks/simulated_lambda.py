@@ -216,6 +216,7 @@ class Service:
         return {
             **self.counts,
             "functions": len(self.functions),
+            "service_cpu": time.process_time(),
             "run": sum(1 for times in self.runs if times),
             "run_twice": sum(1 for times in self.runs if times > 1),
         }

@@ -28,6 +28,8 @@ _CHUNK_PATIENCE = 0.005
 _MAX_REACH = 256
 """Maximum items requested because earlier ones were cached: each stays in memory until it is sent."""
 
+_AT_ONCE = 128
+"""Invocations sent before the items of further ones are taken: in the meantime, sandboxes start."""
 _PORTION = 200
 """Items taken at a time if all are available: as tasks they need less memory than in transit."""
 
@@ -141,7 +143,17 @@ class Filling:
         return max(TICK if at_limit else _CHUNK_PATIENCE, lane.link.allowance.pause(now))
 
     def _fill_lane(self, lane: Lane, now: float) -> None:
-        limit = self._limit(lane, now)
+        limit, part = self._limit(lane, now), -1
+        while part < limit:
+            part = min(limit, len(lane.flights) + _AT_ONCE)
+            self._send(lane, part, now)
+            if len(lane.flights) < part:
+                break
+        # Only if tasks still wait is the limit what holds them back, and worth raising.
+        lane.link.allowance.filled(now, bool(lane.waiting))
+
+    def _send(self, lane: Lane, limit: int, now: float) -> None:
+        """Send what there is, until `limit` invocations are in flight."""
         if lane is self._lanes.first:
             self._ask(limit)
         chunks: list[list[Task]] = []
@@ -153,13 +165,11 @@ class Filling:
             chunks.append(lane.take(size, self._pace(lane).fit))
             taken += len(chunks[-1])
         memory = lane.link.endpoint.limits.memory
-        # All chunks at once, because each call takes the job's lock and wakes whoever waits. False if the user stopped
+        # All of these chunks at once, because each call takes the job's lock and wakes whoever waits. False if the user stopped
         # the job in the meantime: then these tasks are dropped like those still waiting.
         if chunks and self._job.submit([task for chunk in chunks for task in chunk], memory):
             for chunk in chunks:
                 self._invoke(lane.launch(chunk))
-        # Only if tasks still wait is the limit what holds them back, and worth raising.
-        lane.link.allowance.filled(now, bool(lane.waiting))
 
     def _ask(self, limit: int) -> None:
         """Request the items that can be sent soon, in batches: one request per item would cost more than sending it."""

@@ -20,6 +20,7 @@ from lithops_magic.engine.dispatch.answers import Answer
 from lithops_magic.engine.dispatch.cached import CacheBatch, JobCache, NoCache
 from lithops_magic.engine.dispatch.chunk_size import ChunkSizes
 from lithops_magic.engine.dispatch.filling import Filling
+from lithops_magic.engine.dispatch.full_collections import rare_full_collections
 from lithops_magic.engine.dispatch.intake import Intake
 from lithops_magic.engine.dispatch.items import Exhausted, Pulled, Source
 from lithops_magic.engine.dispatch.lanes import Flight, Lanes, Opened
@@ -140,7 +141,8 @@ class Scheduler:
             self._begin()
             for message in early:
                 self._handle(message)
-            self._loop()
+            with rare_full_collections():
+                self._loop()
         except BaseException as error:  # the user's own methods run here as well: whatever they raise, the job ends
             self._job.break_off(error)
             self._drain()
