@@ -148,7 +148,7 @@ class Filling:
             part = min(limit, len(lane.flights) + _AT_ONCE)
             self._send(lane, part, now)
             if len(lane.flights) < part:
-                break
+                break  # nothing is left to send
         # Only if tasks still wait is the limit what holds them back, and worth raising.
         lane.link.allowance.filled(now, bool(lane.waiting))
 
@@ -165,7 +165,7 @@ class Filling:
             chunks.append(lane.take(size, self._pace(lane).fit))
             taken += len(chunks[-1])
         memory = lane.link.endpoint.limits.memory
-        # All of these chunks at once, because each call takes the job's lock and wakes whoever waits. False if the user stopped
+        # All of them at once, because each call takes the job's lock and wakes whoever waits. False if the user stopped
         # the job in the meantime: then these tasks are dropped like those still waiting.
         if chunks and self._job.submit([task for chunk in chunks for task in chunk], memory):
             for chunk in chunks:
