@@ -1,4 +1,4 @@
-"""Finds files that something else than an installer put into an installed package: downloaded models, own data."""
+"""Finds files in installed packages that no installer put there: downloaded models, own data."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from lithops_magic.packages.data import UNZIPPED_LIMIT
 from lithops_magic.packages.metadata import COMPILED, InstalledFile, files_of, metadata_folder, text
 
+# Compiled files may not run on Lambda; lock files are what a downloader leaves behind.
 _NEVER = (*COMPILED, ".pyc", ".lock")
 
 _Folders = dict[str, int]
@@ -21,17 +22,20 @@ _known: dict[Path, tuple[_Folders, tuple[InstalledFile, ...]]] = {}
 def added_files(distribution: Distribution) -> tuple[InstalledFile, ...]:
     """Return the files in a distribution's own packages that no distribution lists.
 
-    None if they are larger than a function may be: then a task that needs one says so.
+    Empty if they are larger than a function may be: a task that needs one then says so.
     """
     folder = metadata_folder(distribution)
+    # Without a list, everything in its folders counts as its own already (`metadata.files_of`).
     if folder is None or not text(distribution, "RECORD"):
         return ()
+    # A folder's time changes with the names in it, which is all that matters here; `file_state` looks at contents.
     if folder in _known and all(_changed(path) == then for path, then in _known[folder][0].items()):
         return _known[folder][1]
     listed = {file.name for file in files_of(distribution)}
     folders: _Folders = {}
     found = [one for top in _tops(listed) for one in _below(folder.parent, top, folders) if one.name not in listed]
     if found:
+        # Only if something is left, since it reads every RECORD: distributions may share a package's folder.
         others = set(_listed_elsewhere(folder))
         found = [one for one in found if one.name not in others]
     files = tuple(found) if sum(one.size or 0 for one in found) <= UNZIPPED_LIMIT else ()

@@ -25,6 +25,7 @@ except ImportError:  # not available for this processor
     _LEVEL, _MEMORY = 5, zlib.DEF_MEM_LEVEL
     """A third faster than level 6, and hardly larger output."""
 
+# The earliest time that a zip can hold: real times would give each build another digest, and thus another layer.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _FILE, _PROGRAM = 0o100644 << 16, 0o100755 << 16
 CORES = os.cpu_count() or 1
@@ -79,12 +80,14 @@ def _renamed(member: zipfile.ZipInfo, folder: str) -> zipfile.ZipInfo:
 
 
 def _compressed(data: bytes, member: zipfile.ZipInfo) -> bytes:
+    # From the member's own header: its extra field may differ in length from the one in the central directory.
     name, extra = struct.unpack_from("<HH", data, member.header_offset + _HEADER - 4)
     start = member.header_offset + _HEADER + name + extra
     return data[start : start + member.compress_size]
 
 
 def _write(file: IO[bytes], files: Files, read: Read = Path.read_bytes, programs: str = "\0") -> int:
+    # In the same order on every machine.
     waiting, size = iter(sorted(files, key=lambda entry: entry[0])), 0
     # Compression releases the GIL, so threads use all cores.
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive, ThreadPoolExecutor(CORES) as pool:
@@ -112,6 +115,7 @@ def _member(read: Read, entry: tuple[str, Path | bytes]) -> tuple[zipfile.ZipInf
 def _info(name: str, attributes: int) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(name, _EPOCH)
     info.compress_type = zipfile.ZIP_DEFLATED
+    # Unix, also on Windows: otherwise unzipping ignores file modes, and the bytes differ by machine.
     info.create_system = 3
     info.external_attr = attributes
     return info
@@ -125,6 +129,7 @@ def _append(archive: zipfile.ZipFile, file: IO[bytes], info: zipfile.ZipInfo, co
     archive.filelist.append(info)
     archive.NameToInfo[info.filename] = info
     archive.start_dir = file.tell()
+    # Or closing would not write the central directory.
     archive._didModify = True  # type: ignore[attr-defined]
 
 

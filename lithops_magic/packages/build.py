@@ -125,10 +125,12 @@ def _keys(resolution: Resolution, unowned: Sequence[Unit], uv: Uv) -> Iterator[t
         )
     for part in resolution.copied:
         yield part.name, file_state.key([*always, part.pin, *file_state.state(contents_of(part.distribution))])
+    # Fetched in the same version, then edited here: the edits are part of the piece.
     edited = {part.name: list(file_state.state(contents_of(part.distribution))) for part in resolution.unchanged}
     for name, pin in resolution.fetched.items():
         origin = [
             target.glibc,
+            # The same version may be another file in another index.
             sorted(settings().items()),
             uv.given,
             resolution.hashes.lines([pin]),
@@ -170,6 +172,7 @@ def _split(folder: Path, names: Iterable[str]) -> Iterator[_Made]:
     """Yield a piece for each distribution according to its own file list; unlisted files go with the first."""
     found = [Distribution.at(metadata) for metadata in sorted(folder.glob("*.dist-info"))]
     by_name = {str(canonicalize_name(name_of(one))): one for one in found}
+    # What uv wrote and no RECORD lists must not get lost.
     left = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     pieces = {}
     for name in [name for name in names if name in by_name]:
@@ -186,6 +189,7 @@ def _reads_columns(resolution: Resolution) -> bool:
 
 
 def _compiled(made: _Made, columns: bool) -> _Made:
+    # This machine's own bytecode of the same sources is reused where there is some.
     here = installed(made.key)
     root = str(here.locate_file("")) if here is not None else ""
     modules = {name: path for name, path in made.files.items() if not name.startswith(_BIN)}
@@ -206,6 +210,7 @@ def _content(path: Path) -> bytes:
     """Return a file as shipped: libraries without debug data, programs with the function's Python."""
     data = path.read_bytes()
     if data.startswith(b"#!"):
+        # Installers write the path of this machine's Python.
         return _PYTHON.sub(b"#!/usr/bin/env python3\n", data, count=1) if path.parent.name in _PROGRAMS else data
     return strip(data) if trims() else data
 
@@ -234,6 +239,7 @@ def _fetch(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str],
     try:
         if sources:
             uv.build(sources, resolution.hashes, folder, notify)
+            # Before any wheels are in the folder: compiled files of theirs are for the target.
             _refuse_compiled(folder, uv.target)
         if wheels := [pin for name, pin in resolution.fetched.items() if name not in sources]:
             uv.install(wheels, resolution.hashes, folder, notify)
@@ -286,6 +292,7 @@ def _refuse_numpy_2(packages: Sequence[Shipped]) -> None:
     PackageError
         There is such a package.
     """
+    # Without NumPy among the packages, a layer or image provides it, whose version is unknown here.
     numpy = next((one.version for one in packages if one.name == "numpy"), "1.")
     for one in packages:
         if one.of_numpy_1 and not numpy.startswith("1."):

@@ -47,6 +47,7 @@ def compiled(files: Mapping[str, Path], folder: str, installed: str, *, columns:
     sources = {name: str(path.absolute()) for name, path in files.items() if name.endswith(".py")}
     if not sources:
         return {}
+    # PYTHONOPTIMIZE and the like would change what is compiled, and a random hash seed the order of set constants.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
         [sys.executable, *options, compiler.__file__],

@@ -35,6 +35,7 @@ def is_this_platform(target: Target) -> bool:
 
 def fits(distribution: Distribution, target: Target) -> bool:
     """Whether its installed files come from a wheel that the target accepts, too."""
+    # Without a list of its files, nothing could be copied.
     if not is_this_platform(target) or not contents_of(distribution):
         return False
     if target.here:
@@ -94,6 +95,9 @@ def _runs(path: Path, brought: set[str], target: Target) -> bool:
 
 def _needed(data: bytes) -> Iterator[str]:
     """Yield the libraries that a 64-bit ELF file depends on."""
+    # Offsets and numbers of the System V ABI: e_phoff, e_phentsize and e_phnum of the header; segments of type PT_LOAD
+    # (1) and PT_DYNAMIC (2); entries DT_NEEDED (1) and DT_STRTAB (5). A library without section headers, which
+    # `elf.strip` cuts off, can be read this way, too.
     start, size, count = (struct.unpack_from(kind, data, at)[0] for kind, at in (("<Q", 32), ("<H", 54), ("<H", 56)))
     segments = [struct.unpack_from("<IIQQQQ", data, start + number * size) for number in range(count)]
     dynamic = next(((segment[2], segment[5]) for segment in segments if segment[0] == 2), (0, 0))

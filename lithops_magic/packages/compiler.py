@@ -33,6 +33,7 @@ _UNLESS = {code for name, code in opcode.opmap.items() if name.startswith("POP_J
 def main() -> None:
     """Read paths of sources by their names in the layer from stdin, and write bytecode by its name there to stdout."""
     gc.disable()  # there are no reference cycles to collect
+    # marshal is built in; json or pickle would have to be imported.
     sources, folder, installed = marshal.load(sys.stdin.buffer)
     marshal.dump(dict(compiled(sources, folder, installed)), sys.stdout.buffer)
 
@@ -90,6 +91,7 @@ class _Loader(SourceFileLoader):
 
     def path_stats(self, _: str) -> Mapping[str, float]:
         """Return the stats by which bytecode matches the installed source, if that is the source to compile."""
+        # The layer's source may be another version, or trimmed, or edited here.
         if _read(self._installed) != self._source:
             raise OSError
         return super().path_stats(self._installed)
@@ -161,6 +163,7 @@ def _is_likely(module: str, modules: Mapping[str, str]) -> bool:
 
 
 def _place(name: str) -> str:
+    # Lambda runs Python without -O.
     return importlib.util.cache_from_source(name, optimization="")
 
 

@@ -70,14 +70,15 @@ def _of_conda(path: Path, entry: str) -> Iterator[str]:
     if here is None:
         raise PackageError(
             f"packages: {path.name} has conda's {name}, which is not installed here under that name: list it under "
-            "`pip:` as PyPI calls it, or leave it out if it is no Python package: wheels bring their libraries, and "
-            "what else tasks need of the system takes a container image (`lithops-magic image`)."
+            "`pip:` as PyPI calls it, or leave it out if it is not a Python package: wheels bring their own libraries, "
+            "and other system software takes a container image (`lithops-magic image`)."
         )
     if not _fits(version_of(here), rest):
         raise PackageError(
             f"packages: {path.name} has conda's {entry}, but {version_of(here)} is installed here, and tasks get what "
             "the notebook has: make the two the same."
         )
+    # As installed here, under the name that PyPI knows: conda's own builds do not go into a layer.
     yield f"{name_of(here)}=={version_of(here)}"
 
 
@@ -103,6 +104,7 @@ def _fits(version: str, wanted: str) -> bool:
     elif wanted and wanted[0].isalnum():
         wanted = f"=={wanted}"
     try:
+        # Conda does not treat pre-releases specially.
         return SpecifierSet(wanted).contains(version, prereleases=True)
     except (InvalidSpecifier, InvalidVersion):
         return True

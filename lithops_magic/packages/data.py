@@ -47,12 +47,13 @@ def listed(words: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | No
         if not (below := list(_below(os.fspath(word)))):
             raise PackageError(f"files: {word} has no files; tasks can make the folder, or put a file into it here.")
         for name, path in below:
+            # The same file may be listed twice, by a pattern and by name.
             if found.setdefault(name, path).resolve() != path.resolve():
                 raise PackageError(f"files: {found[name]} and {path} would both be {name} in the tasks' folder.")
             size += path.stat().st_size
             if size > UNZIPPED_LIMIT:
                 raise PackageError(
-                    f"files: {word} makes it more than {UNZIPPED_LIMIT // 2**20} MB, too much to send with a job: "
+                    f"files: with {word}, they exceed {UNZIPPED_LIMIT // 2**20} MB, too much to send with a job: "
                     "put it in S3 and read it from there."
                 )
     return tuple(sorted(found.items()))
@@ -67,6 +68,7 @@ def looked_for(codes: Iterable[CodeType], shipped: Data) -> list[str]:
         waiting += [const for const in code.co_consts if isinstance(const, CodeType)]
         looks = bool(_LOOKS.intersection(code.co_names))
         if looks or _catches(code):
+            # Anything else in an `except` is a guess: only a file that exists here counts, not a folder or a pattern.
             texts = [const for const in code.co_consts if isinstance(const, str) and len(const) <= _MAX_NAME]
             here = [text for text in texts if _is_here(text) and (looks or os.path.isfile(text))]  # noqa: PTH113
             found |= dict.fromkeys(text for text in here if not _is_shipped(text, shipped))

@@ -120,6 +120,7 @@ def close(
         waiting += _requires(installed(name), frozenset(), environment)
     seen: set[tuple[str, frozenset[str]]] = set()
     while waiting:
+        # Breadth first, so that the reason given for a distribution is the most direct one.
         requirement, why = waiting.pop(0)
         name, extras = canonicalize_name(requirement.name), frozenset(requirement.extras)
         if (name, extras) in seen or _is_left_out(requirement):
@@ -205,10 +206,12 @@ def _altered(metadata: Path) -> float:
 
 def owner_of(unit: Unit) -> Distribution | None:
     """Return the distribution that installed a module or package."""
+    # Most distributions are named like their module; going through all of them takes far longer.
     for name in (unit.name.partition(".")[0], unit.name.replace(".", "-")):
         guess = installed(name)
         if guess is not None and _lists(guess, unit.landmark):
             return guess
+    # Only those in the same folder: another folder on `sys.path` may have another version of the same files.
     beside = list(importlib.metadata.distributions(path=[str(unit.root)]))
     for distribution in beside:
         if _lists(distribution, unit.landmark):
@@ -227,6 +230,7 @@ def owner_of(unit: Unit) -> Distribution | None:
 
 
 def _lists(distribution: Distribution, landmark: str) -> bool:
+    # Searched as text, because parsing a RECORD of thousands of lines takes long.
     record = text(distribution, "RECORD") or ""
     # Installers on Windows may write backslashes, and quote a name with a comma.
     return any(f"\n{name}," in f"\n{record}" for name in (landmark, landmark.replace("/", "\\"), f'"{landmark}"'))

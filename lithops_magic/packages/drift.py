@@ -66,6 +66,8 @@ def _is_own(file: str) -> bool:
 
 def carry(units: Iterable[Unit], names: Iterable[str]) -> None:
     """Have the modules `names` and all of `units`, which may use them, pickled by value."""
+    # All of the user's own modules, not only those that differ: one by name that imports one by value would import its
+    # file.
     wanted = {name for unit in units for name in _loaded(unit.name)} | {*names}
     for name in wanted - cloudpickle.list_registry_pickle_by_value():
         cloudpickle.register_pickle_by_value(sys.modules[name])
@@ -216,5 +218,6 @@ def _all(code: CodeType) -> Iterator[CodeType]:
 
 def _essence(code: CodeType) -> tuple[Any, ...]:
     """What a function does, regardless of line numbers."""
+    # With types, because 1, 1.0 and True are equal.
     consts = tuple(_essence(part) if isinstance(part, CodeType) else (type(part), part) for part in code.co_consts)
     return code.co_code, consts, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars

@@ -54,6 +54,7 @@ def contents_of(distribution: Distribution) -> tuple[InstalledFile, ...]:
 
 
 def _of_project(distribution: Distribution) -> Iterator[InstalledFile]:
+    # The pointers name folders of this machine; the modules follow instead.
     yield from (file for file in files_of(distribution) if not _REDIRECTS.fullmatch(file.name))
     for unit in units_of(distribution):
         for path in files_below(unit.path) if unit.is_package else (unit.path,):

@@ -43,6 +43,7 @@ def strip(data: bytes) -> bytes:
 def _loaded(data: bytes) -> int:
     """Return the end of the last loaded byte range."""
     header = _HEADER.unpack_from(data)
+    # e_phoff and e_phnum; below, e_shoff (6), e_shnum (12) and e_shstrndx (13) of the System V ABI.
     start, count = header[5], header[10]
     segments = (_SEGMENT.unpack_from(data, start + number * _SEGMENT.size) for number in range(count))
     end: int = max(start + count * _SEGMENT.size, *(segment[2] + segment[5] for segment in segments))
@@ -69,5 +70,6 @@ def _sections(data: bytes) -> Iterator[_Section]:
 
 def _without_sections(data: bytes) -> bytes:
     header = list(_HEADER.unpack_from(data))
+    # No section headers, rather than an offset beyond the end of the file.
     header[6] = header[12] = header[13] = 0
     return _HEADER.pack(*header) + data[_HEADER.size :]

@@ -47,7 +47,7 @@ def state(files: Iterable[InstalledFile]) -> Iterator[_State]:
 def _contents(linked: Sequence[tuple[InstalledFile, os.stat_result]]) -> str:
     """Return a hash of files' names and contents; known for as long as their status is the same."""
     name = f"contents-{key([(file.name, status.st_ino, moment(status)) for file, status in linked])}"
-    with contextlib.suppress(OSError):  # a folder that cannot be used is told where layers are written
+    with contextlib.suppress(OSError):  # an unusable folder is reported where layers are written
         if known := Cache.of_user().read(name):
             return known
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -50,6 +50,7 @@ class Fits:
     def recall(self) -> Fit | None:
         """Return the fit if resolving would still give it: requirements were only added, and it satisfies them."""
         fit = Fit(**json.loads(text)) if (text := self._cache.read(self._file)) else None
+        # A distribution that is pure now is copied, and its old pin would fetch it.
         if fit is None or time.time() - fit.found > KEPT or not fit.pins.keys().isdisjoint(self._pure):
             return None
         demands = self._relevant(fit)

@@ -101,6 +101,7 @@ def without_hashes(text: str) -> list[str]:
 
 def lines(text: str) -> Iterator[str]:
     """Yield the lines of a requirements file, joined where they continue, without comments."""
+    # Editors on Windows begin files with a byte order mark, which may also lie between files that were joined.
     joined = _COMMENT.sub("", _CONTINUED.sub(" ", text.replace("\ufeff", "")))
     return (line.strip() for line in joined.splitlines() if line.strip())
 

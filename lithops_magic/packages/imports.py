@@ -38,11 +38,13 @@ def imports_of_code(codes: Iterable[CodeType]) -> set[str]:
 def _imports(code: CodeType) -> Iterator[str]:
     # For arguments above 255, the higher bytes are instructions of their own.
     instructions = [one for one in dis.get_instructions(code) if one.opname != "EXTENDED_ARG"]
+    # An import always loads two constants first, its level and its list of names (`dis`, IMPORT_NAME).
     for level, names, instruction in zip(instructions, instructions[1:], instructions[2:], strict=False):
         # Relative imports occur in modules that are shipped, whose source is read.
         if instruction.opname == "IMPORT_NAME" and not level.argval:
             yield from _candidates(instruction.argval, names.argval or ())
     if _DYNAMIC.intersection(code.co_names):
+        # Which string is passed to `import_module` is not known, but what is no module is ignored later.
         yield from (text for text in code.co_consts if isinstance(text, str) and _MODULE_NAME.fullmatch(text))
 
 

@@ -121,6 +121,7 @@ def settings() -> dict[str, str]:
     pip, of_uv = pip_settings(), uv_settings.variables()
     links = f"{pip.get('find-links', '')} {of_uv.get('UV_FIND_LINKS', '').replace(',', ' ')}".split()
     files = [*_constraints(pip), *map(str, overrides()), *pip.get("build-constraint", "").split()]
+    # By content: an edited constraints file changes what is fetched.
     told = {path: Path(path).read_text(errors="replace") for path in files if Path(path).is_file()}
     return {**pip, **of_uv, **uv_settings.texts(), **told, **{place: _wheels(place) for place in links}}
 

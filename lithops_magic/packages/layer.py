@@ -84,6 +84,7 @@ def combine(pieces: Sequence[Layer], most: int, cache: Cache) -> tuple[Layer, ..
     """
     fits = unzipped(pieces) + WORKER <= UNZIPPED_LIMIT
     large = sorted((piece for piece in pieces if piece.size >= OWN), key=lambda piece: (-piece.size, piece.digest))
+    # One layer is left for the rest.
     alone = large[: max(0, most - 1)] if fits else []
     rest = [piece for piece in pieces if piece not in alone]
     return (*alone, *([_joined(rest, cache)] if rest else []))

@@ -32,6 +32,7 @@ from lithops_magic.packages.platform import Target
 LARGE = 2**20
 """Size in bytes from which files take so long to compress that the result is cached."""
 
+# What programs read through `importlib.metadata`: a project's version and its plugins.
 _METADATA = ("METADATA", "entry_points.txt")
 
 

@@ -29,6 +29,7 @@ def requirement_of(word: str) -> str:
         return ""
     if "://" in word:
         return _at(word)
+    # git accepts this form, pip and uv do not.
     if scp := _LIKE_SCP.fullmatch(word):
         raise PackageError(f"packages: write git+ssh://{scp[1]}/{scp[2]} for the repository {word}.")
     place, extras = (text or "" for text in _EXTRAS.fullmatch(word).groups())  # type: ignore[union-attr]

@@ -121,6 +121,7 @@ def files_of(distribution: Distribution) -> tuple[InstalledFile, ...]:
     folder = metadata_folder(distribution)
     if folder is None:
         return ()
+    # Whatever an installer does, it rewrites one of these.
     told = [folder / name for name in ("RECORD", "installed-files.txt", "top_level.txt")]
     states = tuple(moment(path.stat()) if path.is_file() else None for path in told)
     return _files_of(folder, states)
@@ -224,6 +225,7 @@ def _lenient(name: str, given: str) -> Requirement:
 
 
 def _field(distribution: Distribution, name: str) -> str:
+    # An empty name reads the metadata themselves where they are a file, `NAME.egg-info`, as importlib.metadata does.
     given = text(distribution, "METADATA") or text(distribution, "PKG-INFO") or text(distribution, "") or ""
     head = given.partition("\n\n")[0]
     found = re.search(rf"^{name}:[ \t]*(\S+)[ \t]*$", head, re.MULTILINE | re.IGNORECASE)

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from lithops_magic.packages import shipped_parts
 from lithops_magic.packages.zipped import unzipped
 
+# What every sandbox has, or what always travels by value.
 _EVERYWHERE = {"__main__", "__mp_main__", "cloudpickle", "awslambdaric", "lithops_magic", *sys.stdlib_module_names}
 
 _STANDARD = sysconfig.get_path("stdlib") + os.sep
@@ -66,6 +67,7 @@ def find_unit(name: str) -> Unit | None:
     if top in _EVERYWHERE and not _hides_the_standard_library_s(top):
         return None
     for prefix in accumulate(name.split("."), "{}.{}".format):
+        # From the outermost package inward: asking for a submodule first would import the packages around it.
         origin = _origin(prefix)
         if origin is None:
             return None

@@ -145,6 +145,8 @@ def _modules_of_items(items: Iterable[Any]) -> Iterator[str]:
     """Inspect one item of each type, if that is cheap and does not consume the items."""
     yield type(items).__module__
     if isinstance(items, _CONTAINERS):
+        # Items of one type mostly need the same. Those of a type that turns up later are handled when they are taken
+        # (`dispatch.item_needs`).
         kinds = {type(item): item for item in itertools.islice(items, _LOOKED_AT)}
         for item in kinds.values():
             if type(item).__module__ != "builtins" or isinstance(item, _CONTAINERS):

@@ -84,6 +84,7 @@ class _Recorder(Pickler):
         reduced = super().reducer_override(value)
         if type(value) is FunctionType and isinstance(reduced, tuple):
             _add_looked_up(value, reduced)
+        # In pickle's protocol, a string is the name of a global.
         if isinstance(reduced, str):
             self._add(packing.whichmodule(value, reduced))
         return reduced
@@ -110,6 +111,7 @@ class _Recorder(Pickler):
             self._add(module)
 
     def _add(self, module: str) -> None:
+        # A module that travels by value is not imported there.
         if self._by_value and any(f"{module}.".startswith(f"{name}.") for name in self._by_value):
             return
         self.reach.modules.add(module)

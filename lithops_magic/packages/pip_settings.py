@@ -52,10 +52,12 @@ def _sections(path: Path, _moment: Moment) -> dict[str, dict[str, str]]:
 def _pip_files() -> Iterator[Path]:
     """Yield the paths of pip's configuration files in order of increasing precedence (pip's user guide)."""
     given = os.environ.get("PIP_CONFIG_FILE")
+    # As in pip, where this switches off all files.
     if given == os.devnull:
         return
     name = "pip.ini" if sys.platform == "win32" else "pip.conf"
     yield from _pip_global_files()
+    # As in pip, a file that is named replaces the user's own.
     if not given or not Path(given).exists():
         yield from (folder / name for folder in _pip_user_folders())
     yield Path(sys.prefix, name)

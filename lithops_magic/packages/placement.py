@@ -58,6 +58,7 @@ def place(built: Iterable[Layer], room: Room) -> tuple[tuple[Layer, ...], tuple[
     PackageError
         `/tmp` has no room, either.
     """
+    # The largest are moved first, so that as few as possible need to be unpacked.
     layers = sorted(built, key=lambda layer: layer.unzipped)
     archives: list[Layer] = []
     while len(layers) > room.layers or (layers and unzipped(layers) + WORKER > UNZIPPED_LIMIT):

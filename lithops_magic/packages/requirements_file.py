@@ -18,6 +18,7 @@ from lithops_magic.packages.uv_command import without_password
 
 _FILE = re.compile(r".*\.(txt|in)|requirements.*\.lock")
 
+# These two and `_lines` follow pip's own parser, `pip/_internal/req/req_file.py`; a test compares the two.
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _MARKED = re.compile(r"(.*?)(\s+;\s*.+)?", re.DOTALL)
@@ -68,6 +69,7 @@ def settings_of(files: Iterable[tuple[Path, bytes]]) -> tuple[tuple[str, str], .
 
 
 def _read(path: Path, found: RequirementsFile, into: list[str], seen: set[tuple[Path, bool]]) -> None:
+    # Files may include one another; one may be both required and a constraint.
     if (path, into is found.constraints) in seen:
         return
     seen.add((path, into is found.constraints))

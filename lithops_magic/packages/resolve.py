@@ -64,6 +64,7 @@ class _Resolver:
 
     def run(self) -> Resolution:
         fixed = self._asked_for()
+        # What the user requests is settled first, and everything else chosen around it.
         parts = {name: part for name, part in self._closure.parts.items() if name not in fixed}
         missing = [str(req) for name, req in self._closure.not_installed.items() if name not in fixed]
         binary = [part for part in parts.values() if not part.pure]
@@ -78,6 +79,7 @@ class _Resolver:
         others = tuple(differences(self._closure.parts, fetched))
         unasked = [one for one in others if one.name not in fixed]
         if fit is None:
+            # A remembered fit has passed this check, which takes a request for each difference.
             refuse_old(self._uv, unasked)
         refuse_other_majors(self._uv, unasked, self._closure.used)
         if fit is None and fetched:
@@ -127,6 +129,7 @@ class _Resolver:
         wanted = [*request.requirements, *hashes.without_hashes("\n".join([*lines, *texts]))]
         own = request.names
         here = [part.pin for part in self._closure.parts.values() if part.name not in own]
+        # With the notebook's versions if that works, else whatever the request allows.
         for constraints in (here, []):
             try:
                 return self._keep(
@@ -157,8 +160,10 @@ class _Resolver:
     def _fit(self, binary: list[Part], missing: list[str], fixed: dict[str, str]) -> dict[str, str]:
         """Find compatible versions of the compiled parts and `fixed`, changing as few as possible."""
         alone = not missing and not fixed
+        # A local build is on no index, or is another file there.
         binary = [part for part in binary if not self._is_local_build(part)]
         try:
+            # The usual case: there are builds of exactly the notebook's versions, which fit together as they do here.
             return self._keep(self._solve([public(part) for part in binary], missing, fixed, alone=alone))
         except Unresolvable:
             ranges = self._ranges(binary)
@@ -168,12 +173,16 @@ class _Resolver:
         nearest = [ranges.get(part.name, public(part)) for part in binary]
         halves = self._halves(ranges, fixed)
         moved = [*nearest, *(f"{part.name}<={public_version(part)}" for part in halves)]
+        # From the smallest change to the largest: only what has no build moves; everything may be older; pure parts
+        # that insist on a moved version move, too; any version will do.
         tries = [(nearest, []), (older, []), *([(moved, halves)] if halves else []), ([p.name for p in binary], [])]
         problem: Unresolvable | None = None
         for requirements, moving in tries:
             try:
                 return self._keep(self._solve(requirements, missing, fixed, moving=moving))
             except Unresolvable as error:
+                # The first conflict names the notebook's own versions; later ones speak of versions that the user never
+                # saw.
                 problem = problem or error
         ways = ways_out(self._uv, [public(part) for part in binary])
         raise PackageError(f"No versions fit together for {self._uv.target.describe()}: {problem}.{ways}")
@@ -267,6 +276,7 @@ class _Resolver:
         self._warnings += resolved.warnings
         self._built |= resolved.built
         pins: dict[str, str] = {canonicalize_name(Requirement(pin).name): pin for pin in resolved.pins}
+        # A CUDA build of PyTorch cannot be imported without CUDA's libraries.
         if "torch" in pins and not has_cpu_builds():
             return pins
         wanted = self._closure.parts.keys() | self._request.names

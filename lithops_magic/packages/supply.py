@@ -131,6 +131,7 @@ def closure_of(need: Need, target: Target, *, learns: bool = True) -> tuple[Requ
         return request, Closure()
     wanted = [(requirement, "--packages") for requirement in roots]
     while True:
+        # Learned dependencies have dependencies, which may have learned ones: until nothing is new.
         closure = close(need.units, need.projects, wanted, target)
         learned = beside(closure.parts) if learns else {}
         new = [(Requirement(name), why) for name, why in learned.items() if name not in closure.parts]
@@ -174,6 +175,7 @@ def _fulfils(here: Distribution, requirement: Requirement) -> bool:
 def _layers(
     closure: Closure, request: Request, uv: Uv, cache: Cache, notify: Callable[[str], None], room: Room
 ) -> tuple[Layer, ...]:
+    # The number of layers decides how pieces are combined.
     name = f"{_key(closure, request, uv.target)}-{room.layers}.json"
     known = [recall(text, cache) for text in json.loads(cache.read(name) or "[]")]
     if known and all(known):

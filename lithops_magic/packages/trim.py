@@ -42,6 +42,7 @@ def _is_used(name: str) -> bool:
     if top.endswith(".dist-info") and rest:
         first = rest.partition("/")[0]
         return first in _METADATA or first.lower().startswith(_LICENSES)
+    # uv leaves `.lock` in a folder into which it installs.
     return not f"/{name}".endswith((".a", "/.lock"))
 
 

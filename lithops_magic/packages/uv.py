@@ -72,6 +72,7 @@ class Uv:
             Something is only available as source, from which pip or uv is configured not to build.
         """
         lines = {"override": "\n".join(_with_configured(overrides)), "constraint": "\n".join(constraints)}
+        # UV_RESOLUTION=lowest is meant for what the user asks for, not for the notebook's own versions.
         order = os.environ.get("UV_RESOLUTION", "") if as_configured else "highest"
         text = "\n".join(requirements)
         built: set[str] = set()
@@ -87,6 +88,7 @@ class Uv:
                     continue
                 found: set[str] = {canonicalize_name(name) for name in _AT_ADDRESS.findall(str(error))}
                 found |= {name for name in _without_wheel(error) if name not in compiled and self._is_source(name)}
+                # Each round must learn of another source, or it would repeat itself forever.
                 if found <= built:
                     raise
                 built |= found
@@ -232,6 +234,7 @@ def _pins(output: str) -> Iterable[str]:
             requirement = Requirement(text)
         except InvalidRequirement:
             continue
+        # It applies to the target, for which uv resolved.
         requirement.marker = None
         yield str(requirement)
 

@@ -61,11 +61,13 @@ def run(
 def _call(
     arguments: Sequence[str], text: str, notify: Callable[[str], None] | None = None, given: Given = ()
 ) -> tuple[str, list[str]]:
+    # Otherwise uv looks for a virtual environment around the working folder, or downloads a Python.
     always = ["--python", sys.executable, "--no-python-downloads", "--color", "never", "--no-progress"]
     if arguments[0] == "pip":
         always += options(given)
     environment = {**os.environ, **configuration(given)}
     here = working_folder()
+    # Files and not pipes: only stderr is read while uv runs, and a full pipe would block it.
     with tempfile.TemporaryFile("w+", encoding="utf-8") as asked, tempfile.TemporaryFile("w+") as output:
         asked.write(text)
         asked.seek(0)

@@ -30,6 +30,7 @@ def _folder(archive: Path, *status: int) -> Path:
     state = hashlib.sha256(f"{archive} {status}".encode()).hexdigest()[:16]
     cache = Cache.of_user()
     folder = cache.folder / f"unzipped-{state}"
+    # Complete if it exists: it is moved there as a whole.
     if not folder.is_dir():
         with cache.scratch() as scratch, zipfile.ZipFile(archive) as opened:
             opened.extractall(scratch / "files")
