@@ -9,7 +9,7 @@ from traitlets import Bool, Dict, Enum, Float, Int, TraitError, Unicode, Union, 
 
 from lithops_magic.config import limits
 from lithops_magic.config.lifetime import LIFETIME, parse_lifetime
-from lithops_magic.notebook.parse import option_values, options
+from lithops_magic.notebook.parse import flags, option_values
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -45,7 +45,7 @@ class LambdaDefaults(Magics):
         None, allow_none=True, help="Factor by which to raise the memory of a task that ran out of it."
     ).tag(config=True)
     backups = _switch(False, "Run a second copy of tasks that take far longer than others.")
-    errors = Enum(options.ERRORS, "raise", help="Raise the grouped errors at the end, or only keep them.").tag(
+    errors = Enum(flags.RAISE_OR_KEEP, "raise", help="Raise the grouped errors at the end, or only keep them.").tag(
         config=True
     )
     locals = _switch(False, "Show the local variables in tracebacks.")

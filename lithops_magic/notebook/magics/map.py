@@ -21,7 +21,7 @@ from IPython.core.page import page
 from lithops_magic.errors import TaskError, facts
 from lithops_magic.notebook.magics.defaults import LambdaDefaults
 from lithops_magic.notebook.magics.help import CALL_HELP, MAP_HELP, TUNE_HELP
-from lithops_magic.notebook.parse import grammar, options
+from lithops_magic.notebook.parse import flags, grammar, options
 from lithops_magic.notebook.parse.about import about
 from lithops_magic.notebook.parse.cell import Mapped, code_name, expression_form, function_form
 from lithops_magic.notebook.parse.evaluate import evaluate_function, evaluate_items
@@ -197,7 +197,7 @@ class LambdaMagics(LambdaDefaults):
             progress=self.progress and not given.quiet,
             name_code=partial(code_name, self.shell),
         )
-        if given.tune and given.tune != options.TABLE:
+        if given.tune and given.tune != flags.TABLE:
             tune.choose(self.shell, self.tuning, given.tune)
 
     @no_var_expand

@@ -1,4 +1,4 @@
-"""The options of the magics, declared once: parsing, help, completion and `%config` all read these lists."""
+"""Which options each magic has, and what a line says with them: parsing, help and completion read these lists."""
 
 from __future__ import annotations
 
@@ -6,15 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lithops_magic.config import limits
-from lithops_magic.config.lifetime import DEFAULT, parse_lifetime
-from lithops_magic.config.limits import Range
-from lithops_magic.config.settings import DEFAULT_EPHEMERAL_STORAGE, DEFAULT_MEMORY, DEFAULT_TIMEOUT
-from lithops_magic.notebook.parse import option_values
+from lithops_magic.notebook.parse import flags
 from lithops_magic.notebook.parse.option import Groups, Option
 
 Errors = Literal["raise", "keep"]
-ERRORS = ("raise", "keep")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,234 +52,34 @@ class Options:
     help: bool = False
 
 
-def _number(flag: str, metavar: str, allowed: Range, text: str, *examples: str, default: str = "") -> Option:
-    parse = option_values.whole(allowed)
-    return Option((flag,), text, metavar, parse, str(allowed), examples=examples, default=default)
-
-
-_OUT = Option(
-    ("-o", "--out"),
-    "variable that holds the result, bound before the work starts",
-    "NAME",
-    option_values.parse_name,
-    "a variable name",
-    offers="variables",
-)
-_ANSWER = Option(
-    ("-o", "--out"),
-    "variable that gets the value",
-    "NAME",
-    option_values.parse_name,
-    "a variable name",
-    offers="variables",
-)
-_REDUCE = Option(
-    ("--reduce",),
-    "function called once on Lambda with the list of all values when every task has succeeded; gives RESULT.reduced",
-    "NAME",
-    option_values.parse_name,
-    "the name of a function",
-    offers="functions",
-)
-_REDUCE_BY = Option(
-    ("--reduce-by",),
-    "reduce the values of each group of items by itself: an attribute of the items, such as key for the parts of each "
-    "object in S3; RESULT.reduced is a dictionary then",
-    "KEY",
-    option_values.parse_name,
-    "the name of an attribute of the items",
-    examples=("key", "bucket"),
-)
-_TO_S3 = Option(
-    ("--to-s3",),
-    "leave the values in S3, where the tasks write them as the suffix says (parquet, csv, json, npy, else pickle)",
-    "ADDRESS",
-    option_values.template,
-    'an address such as "bucket/prefix/{index}.parquet"',
-    keeps="index",
-)
-_FUNCTION = (
-    _number(
-        "--memory",
-        "MB",
-        limits.MEMORY,
-        "megabytes of memory, and CPU with it: 1769 is one vCPU; 2GB works too",
-        *("128", "256", "512", "1024", "1769", "2048", "3008", "4096", "8192", "10240"),
-        default=str(DEFAULT_MEMORY),
-    ),
-    _number(
-        "--timeout",
-        "S",
-        limits.TIMEOUT,
-        "seconds that one task may run; 5m works too",
-        *("60", "5m", "15m"),
-        default=str(DEFAULT_TIMEOUT),
-    ),
-    _number(
-        "--tmp",
-        "MB",
-        limits.TMP,
-        "megabytes of /tmp",
-        *("512", "2048", "10240"),
-        default=str(DEFAULT_EPHEMERAL_STORAGE),
-    ),
-    Option(
-        ("--env",),
-        "environment variable of the tasks; repeat it for more",
-        "K=V",
-        option_values.parse_pair,
-        "NAME=VALUE",
-        examples=("OMP_NUM_THREADS=1",),
-        repeated=True,
-    ),
-    Option(
-        ("--packages",),
-        'packages to ship besides those that the cell imports: "numpy==2.1 polars", a requirements file, or none',
-        "LIST",
-        str,
-        "names in quotes, a requirements file or none",
-        offers="requirements",
-    ),
-    Option(
-        ("--files",),
-        'files and folders to copy into the tasks\' working folder, such as "data/*.csv"',
-        "PATH...",
-        str,
-        "files or folders",
-        offers="files",
-        repeated=True,
-        several=True,
-    ),
-)
-_SHARING = (
-    _number(
-        *("--chunksize", "N", limits.COUNT, "items per invocation"),
-        *("1", "10", "100"),
-        default="from the measured run time",
-    ),
-    _number(
-        *("--workers", "N", limits.COUNT, "maximum invocations in flight; above 1,000, with copies of the function"),
-        *("10", "100", "1000"),
-        default="what the account allows",
-    ),
-)
-_RETRYING = (
-    _number(
-        *("--retries", "N", limits.RETRIES, "retries of a task whose sandbox crashed or was lost"),
-        *("0", "1", "2", "5"),
-        default="2",
-    ),
-    Option(("--retry-errors",), "also retry tasks that raised an exception"),
-    Option(
-        ("--retry-memory",),
-        "retry a task that ran out of memory with this many times the memory",
-        "2x",
-        option_values.parse_factor,
-        option_values.ABOVE["retry_memory"][1],
-        examples=("2x", "4x"),
-    ),
-)
-_BACKUPS = Option(
-    ("--backups",), "run a second copy of a task that takes far longer than others; only for tasks that may run twice"
-)
-_ERRORS = Option(
-    ("--errors",),
-    "raise: when the job ends, raise the grouped errors; keep: only report them",
-    "raise|keep",
-    option_values.one_of(ERRORS),
-    "raise or keep",
-    ERRORS,
-    default="raise",
-)
-_CACHE = Option(
-    ("--cache",),
-    "reuse values computed before with the same code, data, packages and item, and keep the new ones; AGE is how old "
-    "they may be (30d if not given), off reuses none",
-    "AGE",
-    parse_lifetime,
-    "a time of at most a year, such as 12h or 30d, or off",
-    examples=("12h", "7d", "30d", "90d", "365d", "off"),
-    bare=DEFAULT,
-)
-_LIMITS = (
-    Option(("--locals",), "show the local variables in tracebacks"),
-    Option(
-        ("--max-cost",),
-        "send nothing more once the job has cost this many US dollars",
-        "USD",
-        option_values.parse_money,
-        option_values.ABOVE["max_cost"][1],
-        examples=("0.10", "1", "10"),
-    ),
-)
-CHOICES = ("cheapest", "balanced", "fastest")
-TABLE = "table"
-"""What is asked for by --tune without a choice."""
-_TUNE = Option(
-    ("--tune",),
-    "only measure a few items at several memory sizes, for at most --max-cost ($0.05 when not given); a choice is "
-    "written into the cell as its --memory",
-    "|".join(CHOICES),
-    option_values.one_of((*CHOICES, TABLE)),
-    "cheapest, balanced or fastest",
-    CHOICES,
-    bare=TABLE,
-)
-_SAVE = Option(
-    ("--save",),
-    "write that size into the configuration file",
-    "|".join(CHOICES),
-    option_values.one_of(CHOICES),
-    "cheapest, balanced or fastest",
-    CHOICES,
-)
-_WAYS = (
-    Option(("--dry-run",), "show what would be sent and deployed and the most it could cost; send nothing"),
-    Option(("--background",), "return at once; results arrive while other cells run"),
-    Option(("--detach",), "run on AWS without this notebook; %lambda_attach gets the results"),
-)
-_QUIET = Option(("--quiet",), "show no progress and no summary")
-_WHERE = (
-    Option(("--local",), "use the local AWS on this machine, whatever is configured"),
-    Option(
-        ("--profile",),
-        "use the account of this AWS profile",
-        "NAME",
-        str,
-        "the name of an AWS profile",
-        offers="profiles",
-    ),
-)
-_HELP = Option(("--help",), "show this help")
-
-_SHOWN = (*_LIMITS[:1], _QUIET)
+_SHOWN = (*flags.LIMITS[:1], flags.QUIET)
 MAP_GROUPS: Groups = (
-    ("Result", (_OUT, _REDUCE, _REDUCE_BY, _TO_S3, _CACHE)),
-    ("Function", _FUNCTION),
-    ("Scheduling", (*_SHARING, *_LIMITS[1:], _TUNE, *_WAYS)),
-    ("Failures", (*_RETRYING, _BACKUPS, _ERRORS)),
-    ("Output", (*_SHOWN, _HELP)),
-    ("AWS", _WHERE),
+    ("Result", (flags.OUT, flags.REDUCE, flags.REDUCE_BY, flags.TO_S3, flags.CACHE)),
+    ("Function", flags.FUNCTION),
+    ("Scheduling", (*flags.SHARING, *flags.LIMITS[1:], flags.TUNE, *flags.WAYS)),
+    ("Failures", (*flags.RETRYING, flags.BACKUPS, flags.ERRORS)),
+    ("Output", (*_SHOWN, flags.HELP)),
+    ("AWS", flags.WHERE),
 )
 CALL_GROUPS: Groups = (
-    ("Result", (_ANSWER, _CACHE)),
-    ("Function", _FUNCTION),
-    ("Scheduling", (*_LIMITS[1:], *_WAYS)),
-    ("Failures", _RETRYING),
-    ("Output", (*_SHOWN, _HELP)),
-    ("AWS", _WHERE),
+    ("Result", (flags.ANSWER, flags.CACHE)),
+    ("Function", flags.FUNCTION),
+    ("Scheduling", (*flags.LIMITS[1:], *flags.WAYS)),
+    ("Failures", flags.RETRYING),
+    ("Output", (*_SHOWN, flags.HELP)),
+    ("AWS", flags.WHERE),
 )
-TUNE = (_SAVE, *_FUNCTION, *_LIMITS, _QUIET, *_WHERE, _HELP)
+TUNE = (flags.SAVE, *flags.FUNCTION, *flags.LIMITS, flags.QUIET, *flags.WHERE, flags.HELP)
 MAP, CALL = (tuple(option for _, group in groups for option in group) for groups in (MAP_GROUPS, CALL_GROUPS))
 ATTACH = (
-    _OUT,
+    flags.OUT,
     Option(("--resume",), "run what has not finished; without it, nothing is run"),
     Option(("--background",), "return at once; results arrive while other cells run"),
-    _QUIET,
-    *_WHERE,
-    _HELP,
+    flags.QUIET,
+    *flags.WHERE,
+    flags.HELP,
 )
-MANAGE = (*_WHERE, _HELP)
+MANAGE = (*flags.WHERE, flags.HELP)
 CLEAN = (
     Option(("--dry-run",), "only show what would be deleted"),
     Option(("--yes",), "delete without asking"),
@@ -298,7 +93,7 @@ CACHE = (
 LOGS = (
     Option(("--grep",), "only lines that match this regular expression", "PATTERN", str, "a pattern"),
     Option(("--follow",), "print what tasks print while they run, until the job is over"),
-    _HELP,
+    flags.HELP,
 )
 
 ENGINE = (
