@@ -29,6 +29,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     if _NAME in shell.magics_manager.registry:
         return
     magics = LambdaMagics(shell)
+    # What a profile sets, to be restored on unloading: `%config` writes into the same place.
     magics.from_profile = copy.deepcopy(shell.config.get(_NAME))
     session = magics.session
     ours = (JobMagics(shell, magics), ConfigMagics(shell, session), ExportMagics(shell, session), LithopsMagics(shell))

@@ -24,6 +24,7 @@ class Countdown:
             self._end, self._shown = now + estimate, estimate
         else:
             passed = now - self._at
+            # The longer the job still takes, the less a single estimate counts.
             share = min(1.0, passed / max(_STEADINESS, self._shown / 4))
             self._end += (now + estimate - self._end) * share
             left = max(0.0, self._end - now)

@@ -69,6 +69,8 @@ class Nowhere:
         """Do nothing."""
 
 
+# Neither ipywidgets, whose state is not saved with a notebook and which headless runs freeze at the start, nor printing
+# from a thread, which lands in whatever cell runs: a display is addressed by its ID.
 class CellOutput:
     """A notebook cell's output, updated in place; works from any thread, even after the cell has ended."""
 
@@ -185,6 +187,7 @@ class Progress:
         An output belongs to the cell whose main thread created it, so a job that outlives its cell is drawn `now`;
         what the user should know before anything is sent is also shown at once.
         """
+        # Otherwise not before PATIENCE has passed: a bar that flashes up distracts.
         if now or self._news(result.snapshot()):
             self._where.draw(self._frame(result))
 

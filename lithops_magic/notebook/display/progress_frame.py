@@ -148,6 +148,8 @@ def _bundle(
     if share is not None:
         filled = round(_BAR * share)
         drawn = f"[{'█' * filled}{'░' * (_BAR - filled)}] "
+        # A native element with text: JupyterLab removes styles and ARIA attributes from outputs of notebooks that are
+        # not trusted.
         bar = f'<progress value="{share:.3f}" max="1" title="tasks finished"{_WIDE}>{share:.0%}</progress> '
     rows = [bar + _marked(" · ".join((*first, *aside))), _marked(" · ".join(second))]
     rows += [f"<b>Note:</b> {html.escape(note)}" for note in notes]

@@ -72,6 +72,7 @@ def run(
     result: MapResult | None = None
     try:
         result = start()
+        # At once, so that an interrupt or an error at any later moment leaves the result in its variable.
         _bind(shell, view, result)
         started(result)
         if view.background:
@@ -112,6 +113,7 @@ def _end(view: View, result: MapResult, progress: Progress) -> MapResult:
     __tracebackhide__ = True
     keep = result.options.errors == "keep"
     progress.finish(result, *(_failures(result) if keep and not view.shows_result else ()), *attach_hint(result))
+    # Keeping errors concerns tasks; a job that broke off has no result to look at.
     if not keep or result.snapshot().state == "broken":
         result.raise_errors()
     if result._reduction is not None and not result.errors:
@@ -136,6 +138,7 @@ def _go_on(view: View, result: MapResult, progress: Progress) -> MapResult:
             # In a terminal, background jobs are not drawn, but their ID is needed to find them.
             print(text[0].upper() + text[1:])  # noqa: T201
     progress.begin(result, now=True)
+    # Updating a display that the main thread has created is allowed from any thread, also after its cell has ended.
     threading.Thread(target=follow, name="lambda-progress", daemon=True).start()
     # The notebook must stay open until AWS has received everything.
     return handed_over(result) if result.options.detach else result

@@ -113,6 +113,7 @@ def clean(settings: Settings, *, dry_run: bool, agree: Callable[[str], bool]) ->
     def deleted(*, dry_run: bool) -> tuple[list[str], list[str]]:
         return delete_functions(cloud, settings, dry_run=dry_run), delete_layers(cloud, settings, dry_run=dry_run)
 
+    # Listed first, so that the question names what will be deleted.
     found = deleted(dry_run=True)
     where = f"on {cloud.describe()}"
     if not any(found):

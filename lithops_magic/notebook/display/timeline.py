@@ -82,6 +82,7 @@ class Timeline:
             self._drawn_at = now
             self._at_work.append((now, 0 if snapshot.finished else snapshot.in_flight))
             if len(self._at_work) > _POINTS:
+                # Half of the points remain, evenly: the picture of an hour costs no more than that of a minute.
                 del self._at_work[1::2]
             self._picture = self._draw(result, snapshot) if snapshot.running_seconds >= WORTH else ""
         return self._picture
@@ -97,6 +98,7 @@ class Timeline:
             plural(snapshot.cold_starts, "cold start"),
             f"{snapshot.done:,} tasks done, {snapshot.failed:,} failed",
         ]
+        # An image, because JupyterLab removes `<svg>` from outputs of notebooks that are not trusted.
         image = base64.b64encode(_svg(lanes, self._at_work, snapshot, peak).encode()).decode()
         alt = escape(", ".join(words))
         return f'<img alt="{alt}" style="width:100%;max-width:{_WIDTH}px" src="data:image/svg+xml;base64,{image}">'

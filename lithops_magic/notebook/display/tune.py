@@ -84,6 +84,7 @@ def choose(shell: InteractiveShell, tuning: Tuning, name: str) -> None:
         There is no such size.
     """
     size = chosen(tuning, name)
+    # The running cell as typed: `In` has it as IPython has transformed it.
     cell = getattr(getattr(shell.displayhook, "exec_result", None), "info", None)
     source = getattr(cell, "raw_cell", None) or shell.user_ns["In"][-1]
     shell.set_next_input(rewritten(source, size), replace=True)

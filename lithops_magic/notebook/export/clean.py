@@ -54,6 +54,7 @@ def _outputs(outputs: Iterable[NotebookNode]) -> Iterator[NotebookNode]:
 
 def _joined(outputs: Iterable[NotebookNode]) -> Iterator[NotebookNode]:
     """Join outputs printed in pieces, because a secret may be split between them."""
+    # Consecutive ones only: the order of stdout and stderr tells what happened when.
     for (kind, _), group in groupby(outputs, lambda output: (output.output_type, output.get("name"))):
         pieces = list(group)
         if kind == "stream" and len(pieces) > 1:

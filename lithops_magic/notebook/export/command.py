@@ -131,6 +131,7 @@ def _write(target: Path, text: str) -> None:
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)
+            # mkstemp makes it private, but an export is meant to be shared.
             Path(draft).chmod(0o644)
             Path(draft).replace(target)
         except BaseException:

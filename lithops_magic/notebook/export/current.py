@@ -101,6 +101,7 @@ def _unsaved(name: str, book: NotebookNode, history: dict[int, str]) -> str:
     if not history or not _is_of(book, history):
         return ""
     last = max(history)
+    # By number and text: the saved cell may have been edited and run again since.
     if any(cell.get("execution_count") == last and cell.source.strip() == history[last] for cell in book.cells):
         return ""
     return f"{name} was last saved before In [{last}] ran: save it and export again to have everything"

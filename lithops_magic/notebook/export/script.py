@@ -125,6 +125,8 @@ class _Writer:
         assigned = ast.parse(f"for {target or '_'} in (): pass").body[0]
         assert isinstance(assigned, ast.For)
         first = ast.Assign([assigned.target], ast.Name(".item", ast.Load()))
+        # In a function these would be unassigned locals: as defaults of keyword-only parameters they start with the
+        # notebook's values.
         early = sorted(notebook_names([first, *tree.body]) & self._bound)
         name = self._free(f"{options.out or 'cell'}_task")
         simple = target is None or target.isidentifier()

@@ -144,6 +144,7 @@ def _forms(secret: str) -> set[str]:
     """Return a secret's possible forms: plain, quoted, escaped, in hexadecimal and base64, alone or in other data."""
     data = secret.encode(errors="surrogatepass")
     found = {secret, quote(secret, safe=""), quote_plus(secret), html.escape(secret), json.dumps(secret)[1:-1]}
+    # Escaped twice: JSON in a string of a notebook, which is JSON itself.
     found.add(json.dumps(json.dumps(secret)[1:-1])[1:-1])
     found |= {repr(secret)[1:-1], data.hex(), data.hex().upper()}
     for before in range(3):
@@ -256,6 +257,7 @@ def _of_open_sessions() -> Iterator[str | None]:
     credentials = sys.modules.get("botocore.credentials")
     if credentials is None:
         return
+    # Sessions that the user has opened are registered nowhere.
     for one in gc.get_objects():
         # `isinstance` would run the code of the user's proxy objects.
         if issubclass(type(one), credentials.Credentials):

@@ -67,6 +67,7 @@ def save(form: ConfigForm) -> None:
     if form.pending is None:
         return
     settings = form.reading.settings
+    # The file or the fields may have changed since: what is written must be what was shown.
     if form.pending != Pending(settings, form.store.diff(settings)):
         review(form)
         form.bar.say(f"{form.store.file} has changed in the meantime: review the changes again before you save.")

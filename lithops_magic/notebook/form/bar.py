@@ -57,6 +57,7 @@ class Bar:
     def tell_state(self, words: str, *, blocked: bool) -> None:
         """Describe how form and file differ, or what to fix before saving."""
         style, sign = (PROBLEM, "⚠ ") if blocked else (HINT, "")
+        # The role makes screen readers announce the change.
         self.state.value = f'<span role="status" style="{style}">{sign}{html.escape(words)}</span>'
 
     def say(self, words: str) -> None:

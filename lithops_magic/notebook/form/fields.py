@@ -142,6 +142,7 @@ class Suggested:
 
     def offer(self, choices: Choices, words: str) -> None:
         """Suggest values by name, and describe them."""
+        # Read before the names change, because the field shows a name.
         text, self._values = self.text, dict(choices)
         self.widget.options = list(self._values)
         self.text = text

@@ -44,6 +44,7 @@ class ConfigForm:
         self.store = store
         self.pending: actions.Pending | None = None
         """Reviewed changes that can now be saved."""
+        # Reentrant: changing one field triggers others' callbacks in the same thread.
         self.lock = threading.RLock()
         """Held while changing the form, by the kernel's main thread or by the loading thread."""
         self._quiet = self._opened = False
@@ -96,6 +97,7 @@ class ConfigForm:
 
     def open(self) -> None:
         """Load the lists when a notebook first shows the form."""
+        # Not in the constructor: a form that nobody sees must not ask AWS.
         if not self._opened and _in_a_kernel():
             self._opened = True
             self.loading.start()
@@ -166,6 +168,7 @@ class ConfigForm:
 
     def _press(self, action: Callable[[ConfigForm], None], _: object) -> None:
         with self.lock:
+            # Saving needs the diff that was reviewed.
             if action is not actions.save:
                 self._discard()
             self._act(partial(action, self))

@@ -88,6 +88,7 @@ class Loading:
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
+        # Whatever an earlier load still brings is ignored.
         self._wish += 1
         self.idle.clear()
         return self._wish

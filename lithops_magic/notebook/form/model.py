@@ -58,6 +58,7 @@ def read(given: Mapping[str, str], base: Settings) -> Reading:
     defaults = Settings()
     for name, text in given.items():
         field, before = FIELDS[name], getattr(base, name)
+        # The text may not show everything, such as a hidden secret.
         if text == field.write(before):
             continue
         try:

@@ -98,6 +98,7 @@ class Network:
             picked.type_freely("")
 
     def _offer_vpcs(self, vpcs: list[tuple[str, str]], chosen: str) -> None:
+        # Setting options also sets the value, which must not count as the user's choice.
         self._loading = True
         try:
             self.vpc.options = [("none", NONE), *vpcs, ("as typed below", OTHER)]

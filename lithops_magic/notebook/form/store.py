@@ -104,6 +104,7 @@ class ConfigStore:
         """
         config.save(settings, self.file)
         saved = self.load(settings.local)
+        # If the next run would read the same anyway, the session need not insist, and later edits of the file count.
         found_by_itself = not os.environ.get(INLINE) and _found() == self.file
         self.session.settings = None if found_by_itself and self.load().local == saved.local else saved
         return saved

@@ -33,12 +33,13 @@ def beginning_with(written: str, settings: Callable[[], Settings]) -> list[str]:
         return []
     when, found = _cache.get(place, (0.0, []))
     if time.monotonic() - when > FRESH:
-        if place not in _asking:
-            _asking[place] = thread = threading.Thread(
+        # In a thread, so that a slow network holds up a press of Tab for no longer than PATIENCE.
+        if (thread := _asking.get(place)) is None:
+            thread = _asking[place] = threading.Thread(
                 target=_ask, args=(place, chosen, bucket if slash else "", key), name="lithops-magic-names", daemon=True
             )
             thread.start()
-        _asking[place].join(PATIENCE)
+        thread.join(PATIENCE)
         _, found = _cache.get(place, (0.0, []))
     return [f"{scheme}{each}" for each in found if f"{scheme}{each}".startswith(written)]
 

@@ -50,7 +50,9 @@ def matcher_for(
     """Return a matcher for the shell's completer."""
 
     @context_matcher(  # type: ignore[untyped-decorator]
-        identifier=identifier, priority=100
+        # Above IPython's own matchers, whose results can then be suppressed.
+        identifier=identifier,
+        priority=100,
     )
     def complete(context: CompletionContext) -> SimpleMatcherResult:
         line = _line(context)
@@ -107,6 +109,7 @@ def _line(context: CompletionContext) -> str:
     lines = context.full_text.split("\n")[: context.cursor_line + 1]
     if context.cursor_position is not None:
         lines[-1] = lines[-1][: context.cursor_position]
+    # A magic's line may continue over several; IPython's context knows only the one with the cursor.
     first = len(lines) - 1
     while first and lines[first - 1].endswith("\\"):
         first -= 1

@@ -27,6 +27,7 @@ def _switch(default: bool, what: str) -> Bool[bool, bool | int]:
     return Bool(default, help=what).tag(config=True)
 
 
+# `Magics` is a traitlets Configurable: attributes tagged with config=True are what `%config` and profiles set.
 class LambdaDefaults(Magics):
     """An attribute per option that may have a default; None leaves the choice to the configuration file."""
 

@@ -45,6 +45,7 @@ def _filled(lines: list[str]) -> Iterator[str]:
 
 
 def _described(option: Option) -> str:
+    # Tildes keep it together while wrapping.
     default = f" [default:~{option.default.replace(' ', '~')}]" if option.default else ""
     wrapped = textwrap.wrap(option.help + default, WIDTH - _USAGE - 4, break_on_hyphens=False)
     lines = [line.replace("~", " ") for line in wrapped]

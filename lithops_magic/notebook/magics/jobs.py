@@ -118,6 +118,7 @@ class JobMagics(Magics):
         job = expand(job_id, self.shell.user_ns).strip("\"'") or self._latest()
         start = partial(attach, job, resume=given.resume, settings=settings)
         result = run(self.shell, self._magics.view(given, out=given.out), start, self._magics.remember)
+        # A value that is returned is displayed, unless it was bound to a name, as with an assignment.
         return None if given.out or is_silenced(line) else result
 
     lambda_attach.__doc__ = ATTACH_HELP

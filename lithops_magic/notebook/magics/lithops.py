@@ -81,6 +81,7 @@ class LithopsMagics(Magics):
         name = self.shell.compile.cache(source, self.shell.execution_count, raw_code=cell)
         body = cast("ast.Module", self.shell.compile.ast_parse(source, filename=name)).body
         last = body[-1] if body and isinstance(body[-1], ast.Expr) else None
+        # Only while the cell runs: another cell may import the real Lithops.
         with stand_in.installed():
             exec(
                 compile(ast.Module(body[:-1] if last else body, []), name, "exec", dont_inherit=True),

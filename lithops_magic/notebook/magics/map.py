@@ -54,6 +54,8 @@ class LambdaMagics(LambdaDefaults):
         self._told: set[str] = set()
         self._jobs: list[weakref.ref[MapResult]] = []
 
+    # IPython would expand `{x}` and `$x` anywhere in the line, in the dictionaries and f-strings of the items, too;
+    # `parse.expand` does so in the values of options only.
     @no_var_expand
     @needs_local_scope
     @line_cell_magic
@@ -70,6 +72,7 @@ class LambdaMagics(LambdaDefaults):
         if given.help:
             page(MAP_HELP)
             return None
+        # Before the cell's own code runs in the function form, which may change the variables that the items name.
         items = evaluate_items(self.shell, asked.items, names)
         reduce = evaluate_function(self.shell, given.reduce, "--reduce", names) if given.reduce else None
         mapped = self._mapped(asked, line, cell, names)
@@ -120,6 +123,7 @@ class LambdaMagics(LambdaDefaults):
 
     def remember(self, result: MapResult) -> None:
         """Add `result` to the jobs of this session for as long as it is referenced."""
+        # Weakly, since results may be large: what the user drops must be freed.
         self._jobs.append(weakref.ref(result))
 
     def settings(self, given: Options) -> Settings:
@@ -247,6 +251,7 @@ class LambdaMagics(LambdaDefaults):
         from lithops_magic.engine import MapOptions
 
         chosen = {
+            # A switch that is not given is False, and leaves the choice to the session's default.
             name: value if (value := getattr(given, name)) is not None and value is not False else getattr(self, name)
             for name in options.ENGINE
         }

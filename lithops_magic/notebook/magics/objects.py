@@ -41,6 +41,7 @@ def install(shell: InteractiveShell, settings: Callable[[], Settings]) -> None:
         return objects.bound(settings)
 
     trap = shell.builtin_trap
+    # A builtin rather than a variable: `%who` does not list it, and a variable of the user's own hides it.
     trap.auto_builtins[_NAME] = s3
     if trap._nested_level:
         # Also for the cell that loads the extension, whose builtins are already set up.

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 def notebook_name(shell: InteractiveShell) -> str:
     """Return the name of the notebook file, if the server that shows it tells; else empty."""
+    # Set by VS Code and by Jupyter Server; elsewhere, a kernel does not know its notebook.
     told = (shell.user_ns.get("__vsc_ipynb_file__"), os.environ.get("JPY_SESSION_NAME"))
     return next((Path(name).name for name in told if isinstance(name, str) and name.endswith(".ipynb")), "")
 

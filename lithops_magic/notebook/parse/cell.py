@@ -91,7 +91,11 @@ def expression_form(
     note = "" if isinstance(tree.body[-1], ast.Expr) else _no_value(tree.body[-1], each=target is not None)
     statements = _statements(tree.body, target)
     code = source.compile(ast.Module(statements, []), ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    # Module-level code made callable: its names are globals of the notebook, so that functions of the notebook see what
+    # the cell assigns.
     body = types.FunctionType(code, shell.user_ns, "<module>")
+    # Only these of the notebook's globals are pickled with it; the compiler's own list of names holds the assigned
+    # ones, too.
     vars(body)[READS] = tuple(sorted(read_names(statements) - {ITEM}))
     around = _AWAITED if code.co_flags & inspect.CO_COROUTINE else _CALLED
     function = types.FunctionType(around, shell.user_ns, _NAME)
@@ -118,6 +122,7 @@ def function_form(shell: InteractiveShell, first: str, cell: str) -> Mapped:
             f"without `in`, the cell must end with the function to map over `{first.partition(' ')[2].strip()}`; "
             "to compute an expression for each item write `%%lambda_map x in ITEMS`"
         )
+    # As IPython runs cells: in an embedded shell, globals and variables differ.
     exec(source.compile(tree), shell.user_global_ns, shell.user_ns)
     function = shell.user_ns[last.name]
     if not callable(function):
@@ -156,6 +161,7 @@ class _Source:
                 return tree
             only = "has only comments" if self._cell.strip() else "is empty"
             raise UsageError(f"the cell {only}: write what to compute below the first line")
+        # Raised outside the handler, so that the SyntaxError is not shown as this one's context.
         raise failure
 
     def refuse_undefined(self, tree: ast.Module, target: str | None, names: Mapping[str, Any] | None) -> None:
@@ -212,11 +218,13 @@ def code_name(shell: InteractiveShell, filename: str) -> str:
 def _at_line_one(node: _T) -> _T:
     for part in ast.walk(node):
         if hasattr(part, "lineno"):
+            # The first line is where the user sees the target; a failed unpacking is reported there.
             vars(part).update(lineno=1, end_lineno=1, col_offset=0, end_col_offset=0)
     return node
 
 
 def _assignment(target: str) -> ast.stmt:
+    # A `for` loop's target is what Python allows there: names, attributes, nested and starred tuples.
     loop = ast.parse(f"for {target} in (): pass").body[0]
     assert isinstance(loop, ast.For)
     return _at_line_one(ast.Assign([loop.target], ast.Name(ITEM, ast.Load()), lineno=1))
@@ -224,6 +232,7 @@ def _assignment(target: str) -> ast.stmt:
 
 def _statements(body: list[ast.stmt], target: str | None) -> list[ast.stmt]:
     """Return the cell's statements, with the target assigned first and the last value stored."""
+    # `from __future__` must come first in a module, also before the assignment of the target.
     start = next((n for n, one in enumerate(body) if not _stands_first(one)), len(body))
     first = [] if target is None else [_assignment(target)]
     statements = [*body[:start], *first, *body[start:]]

@@ -33,6 +33,7 @@ def evaluate(shell: InteractiveShell, source: str, what: str, names: dict[str, A
     __tracebackhide__ = True
     if awaits(source):
         return _awaited(shell, source)
+    # So that a traceback into the expression shows its text.
     name = shell.compile.cache(source, cell_number(shell))
     missing = None
     try:
@@ -82,10 +83,13 @@ def _awaited(shell: InteractiveShell, source: str) -> Any:
             f"`{source}` cannot be awaited here, only on the first line of a cell that begins with "
             "`%%lambda_map`; await it first: `items = await ...`"
         )
+    # Removed at once: it may be large, and a later cell must not find it.
     return shell.user_ns.pop(AWAITED)
 
 
 def _is_deeper(error: Exception) -> bool:
     """Whether `error` was raised by code that the expression called, not by the expression itself."""
     here = error.__traceback__
+    # One entry for `evaluate` and one for the expression: any further one is the user's own code, whose error should be
+    # seen as it is.
     return here is not None and here.tb_next is not None and here.tb_next.tb_next is not None

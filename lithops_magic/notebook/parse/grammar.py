@@ -49,6 +49,7 @@ def magic_line(line: str, names: Names = None, known: Iterable[Option] = MAP, na
     source, options = split_options(line, known, names)
     if options.help or (not source and options.save):
         return MapLine(source, None, None, options)
+    # The first place at which both sides are expressions ends the function: the shortest one.
     for token in tokens(source):
         left, right = source[: token.start].rstrip(), source[token.start :]
         apart = left and left != source[: token.start]
@@ -76,6 +77,8 @@ def _without_for(source: str) -> str:
 def _split_target(source: str) -> tuple[str, str] | None:
     previous = ""
     for token in tokens(source):
+        # The first `in` outside brackets that is no `not in` is the loop's, as in Python's own grammar: a target cannot
+        # contain one.
         if token.depth == 0 and token.text == "in" and previous != "not":
             target, items = trim(source[: token.start]), trim(source[token.end :])
             if _parses(f"for {target} in (): pass", "exec"):
@@ -102,6 +105,7 @@ def _check(source: str) -> None:
 
 def _parses(source: str, mode: str = "eval") -> bool:
     with warnings.catch_warnings():
+        # Half an expression may look odd (`1 is x`); Python warns when the whole one runs.
         warnings.simplefilter("ignore", SyntaxWarning)
         try:
             ast.parse(source, mode=mode)

@@ -116,6 +116,7 @@ def _next_flag(line: str, position: int, flags: Container[str], names: Container
             return flag
         # `-osquares`, unless it is the difference of two variables.
         glued = _GLUED.match(line, start)
+        # `a -osquares` is a difference if the notebook has a variable `osquares`.
         if glued is not None and glued.group() in flags and flag is not None and flag.group()[1:] not in names:
             return glued
     return None
@@ -147,6 +148,7 @@ def _read_value(
     quoted = _QUOTED.fullmatch(word.group())
     text = (quoted[1] or "") + quoted[3] if quoted else word.group()
     if names is not None:
+        # Only the values of options: the rest of the line is Python, in which braces mean something else.
         text = expand(text, {**names, option.keeps: f"{{{option.keeps}}}"} if option.keeps else names)
     try:
         return option.parse(text), word.end()

@@ -56,6 +56,7 @@ class _Reads(ast.NodeVisitor):
             self._bound = set(before)
             self.block(branch)
             after.append(self._bound)
+        # A name that only one branch binds may still be read unset afterwards.
         self._bound = set.intersection(*after)
 
     def _bind(self, name: str) -> None:
@@ -145,6 +146,7 @@ class _Reads(ast.NodeVisitor):
         if node.name:
             self._bind(node.name)
         self.block(node.body)
+        # Python deletes the exception's name at the end of its handler.
         self._bound.discard(node.name or "")
 
     def visit_alias(self, node: ast.alias) -> None:

@@ -27,11 +27,13 @@ def tokens(text: str) -> Iterator[Token]:
             if kind in (tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.ENDMARKER, tokenize.COMMENT):
                 continue
             name = tokenize.tok_name[kind]
+            # Since Python 3.12, an f-string is several tokens: what is inside it counts as within brackets.
             opens = word in ("(", "[", "{") or name.endswith("STRING_START")
             closes = word in (")", "]", "}") or name.endswith("STRING_END")
             depth -= closes
             yield Token(word, starts[start[0] - 1] + start[1], starts[end[0] - 1] + end[1], depth)
             depth += opens
+    # An option's value need not be Python; what precedes it was yielded.
     except (tokenize.TokenError, SyntaxError):
         return
 

@@ -15,6 +15,7 @@ _OURS = re.compile(r"%%(lambda_map|lambda_call)\b(.*)", re.DOTALL)
 
 def transform(lines: list[str]) -> list[str]:
     """Rewrite a cell that begins with one of our cell magics."""
+    # Among the cleanup transformers, which come before IPython turns a cell magic into a call.
     found = _OURS.match(lines[0]) if lines else None
     if found is None or lines[0].rstrip().endswith("?"):
         return lines

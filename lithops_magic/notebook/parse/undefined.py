@@ -26,6 +26,7 @@ def undefined(body: Iterable[ast.stmt], target: str | None, names: Mapping[str, 
     """
     bound = set() if target is None else set(_stored([ast.parse(f"for {target} in (): pass")]))
     for statement in body:
+        # Better to deploy for nothing than to refuse a cell that works.
         if isinstance(statement, ast.Delete | ast.Global) or _may_define(statement):
             return None
         bound.update(node.target.id for node in ast.walk(statement) if isinstance(node, ast.NamedExpr))
