@@ -25,12 +25,12 @@ as_completed  Yield the future of each task as it ends, until the job is over.
 cancel        Send nothing more and return at once; results of what is in flight are still kept when they arrive.
 cancelled     Whether the job was stopped.
 cost          USD at list price so far, requests included.
-debug         Run one task here, not on Lambda, with the same item, so that `%debug` opens in the line that fails.
+debug         Run one task here, not on Lambda, with the same item, so that `%debug` opens at the line that fails.
 done          Whether the job is over: finished, cancelled or broken.
 error         What ended the job as a whole, such as a refused invocation or an iterator that raised.
 errors        The errors of the tasks that failed, by index.
 exception     Wait for the end and return what `result` would raise; None if every task succeeded.
-finish        Wait until the job is over, stop it if that is interrupted, and raise as its option `errors` says.
+finish        Wait until the job is over, stop it on an interrupt, and raise errors as its option `errors` says.
 futures       One `concurrent.futures.Future` per task.
 item          The item of a task.
 job_id        Names the job for `lithops_magic.attach`.
@@ -40,7 +40,7 @@ plot          Draw the job.
 raise_errors  Raise what ended the job, or the first task's error with a summary of all of them; else do nothing.
 reduced       What the job's `reduce` function made of all values; waits for it.
 result        Wait for the end and return all values, as `concurrent.futures.Future.result` does.
-retry         Run the tasks that failed or were not finished again; what they return takes its place in this result.
+retry         Rerun the tasks that failed or did not finish; their new values take their places in this result.
 running       Whether the job is not over.
 show          Show what the first tasks returned or, if they return nothing, have drawn or displayed, side by side.
 snapshot      The job now, in numbers.

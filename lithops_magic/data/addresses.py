@@ -68,6 +68,7 @@ def parse(value: object) -> Address:
     if not text:
         raise MisuseError(f"s3: {value!r} is not an address: {_WANTED}")
     scheme = _SCHEME.match(text)
+    # Without a scheme, it is in S3 unless it clearly is a path.
     if scheme is None:
         if text.startswith(("/", "./", "../", "~")) or _WINDOWS.match(text):
             return Address("path", text, key=os.path.expanduser(text))  # noqa: PTH111 - a pattern is no path

@@ -133,6 +133,7 @@ def _on_the_web(address: Address) -> ListedObject:
     import urllib.error
     import urllib.request
 
+    # Identity, because ranges of a compressed transfer are not those of the file.
     headers = {"User-Agent": "lithops-magic", "Accept-Encoding": "identity"}
     try:
         with urllib.request.urlopen(

@@ -25,6 +25,7 @@ def ranges(size: int, chunk: int | None = None, number: int | None = None) -> It
     """
     if number is not None:
         count = max(1, min(number, size))
+        # Integer arithmetic: ranges meet exactly, whatever the rounding.
         yield from ((size * each // count, size * (each + 1) // count) for each in range(count))
     elif chunk is None or size == 0:
         yield 0, size

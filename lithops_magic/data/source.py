@@ -124,6 +124,7 @@ class Objects:
             self._pages = None
             self._peeked.clear()
             raise
+        # A TypeError, as `len` raises for what has no length: callers then go on without a total.
         if len(self._peeked) == PEEKED:
             raise TypeError("the number of objects is not known before all are listed")
         return sum(self._count(each) for page in self._peeked for each in page.found)
@@ -147,6 +148,7 @@ class Objects:
         return self._cloud
 
     def _cuts(self, found: listing.ListedObject) -> dict[str, int | None]:
+        # These can be read only from the beginning, so that each part would read everything before it.
         if not found.ranges or found.size < 0 or records.is_compressed(found.key):
             return {"chunk": None, "number": None}
         return {"chunk": self._chunk, "number": self._number}

@@ -64,6 +64,7 @@ def start(
     if options.reduce_by and reduce is None:
         raise MisuseError("reduce_by needs a function to reduce with: reduce=FUNCTION (--reduce NAME)")
     if settings.local:
+        # Before anything is imported or pickled: it takes longest, and starts in a process of its own.
         local_server.begin()
     # These are most of a job's import time; the local AWS starts in the meantime.
     from lithops_magic.engine import handover
@@ -144,22 +145,22 @@ def map(
     function
         Called with each item in a sandbox, or with one item of each iterable; a coroutine function is awaited there.
     iterables
-        What is mapped over; any iterable, also an endless one. It means what it means to a `for` loop: a collection is
-        copied at once (a list of references: do not change its elements while the job runs), anything else is taken
-        lazily, in this thread while it waits and else in another, and each item is pickled before the next is asked
-        for. Of several, up to the end of the shortest.
+        What to map over: any iterable, even an endless one, with the semantics of a `for` loop. A collection is copied
+        at once (a list of references: do not change its elements while the job runs). Anything else is consumed lazily,
+        in this thread while it waits and otherwise in another, and each item is pickled before the next one is
+        requested. With several iterables, mapping stops at the end of the shortest.
     memory
-        MB of the function; more memory also means more CPU.
+        Memory of the function in MB; more memory also means more CPU.
     timeout
-        Seconds one invocation may take, at most 900.
+        Maximum seconds per invocation, up to 900.
     tmp
-        MB of `/tmp`, 512 to 10,240.
+        Size of `/tmp` in MB, 512 to 10,240.
     env
         Environment variables for the tasks, besides those of the settings; changing them deploys no new function.
     chunksize
         Tasks per invocation; by default adapted to the measured duration of the tasks.
     workers
-        Most invocations in flight; by default what the account allows. Above 1,000 the function is deployed several
+        Maximum invocations in flight; by default what the account allows. Above 1,000, the function is deployed several
         times, because AWS starts at most 1,000 sandboxes of each function in ten seconds.
     retries
         How often a task is retried after a crash, a timeout or a lost connection; 0 never runs a task twice. Exceptions
@@ -212,9 +213,9 @@ def map(
         Called once with the list of all values, as one more task on Lambda, when every task has succeeded; what it
         returns is the result's ``reduced``.
     settings
-        Defaults to what Lithops' configuration says, else the local AWS.
+        Defaults to Lithops' configuration, else the local AWS.
     background
-        Return at once; the result fills while the job runs.
+        Return at once; the result fills up while the job runs.
     progress
         Show a tqdm progress bar.
 
@@ -232,7 +233,7 @@ def map(
     MisuseError
         An argument is wrong, or a detached job cannot have it; nothing was sent.
     KeyboardInterrupt
-        It was interrupted; says what is kept and how to go on.
+        It was interrupted; the message says what was kept and how to continue.
     TaskError
         A task failed; its ``task.result`` holds everything else.
     BudgetSpent

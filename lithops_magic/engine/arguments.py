@@ -42,4 +42,5 @@ def zipped(iterables: Sequence[Iterable[Any]]) -> Iterable[Any]:
 
     parts = [Items(each) for each in iterables]
     together = zip(*[part.iterator for part in parts], strict=False)
+    # A list has a length, so that progress knows its total.
     return list(together) if all(part.complete for part in parts) else together

@@ -69,19 +69,23 @@ def attach(
     JobInterrupted
         It cannot be resumed: another process runs it, it was started by a different Python, or a value is missing.
     """
+    # A copy, because other threads start jobs.
     here = [job for known, job in list(journal.running.items()) if job_id and known.startswith(job_id)]
+    # This process's own job needs no journal, unless the rest of an interrupted one is to be run.
     if len(here) == 1 and not (resume and here[0].over):
         return MapResult(here[0])
     folder = JobFolder.find(job_id)
     manifest = folder.manifest()
     recipe = Recipe.from_plain(manifest["recipe"], _read(folder.function), _read(folder.sources))
     if resume:
+        # Also takes the job's lock, which is kept for as long as this process runs the job.
         _check(folder, manifest, recipe)
     elif manifest["detached"]:
         # Only one process may record the results of a detached job; others can watch.
         folder.lock()
     try:
         return _Attached(folder, manifest, _revived(recipe, manifest, resume, env or {}, settings), resume).start()
+    # Otherwise nobody could resume the job until this kernel ends.
     except BaseException:
         folder.unlock()
         raise
@@ -166,7 +170,9 @@ class _Attached:
         self._recall = JobHistory.of(journal_so_far, once=self._once, live=live)
         if self._recall.total is None:
             self._recall.total = manifest["total"]
+        # As they were sent: alone if none may run twice (`Scheduler`), or if the job is detached (`handover`).
         chunksize = 1 if self._once or options.detach else options.chunksize
+        # An observer spends nothing, so a limit that the job has reached must not end it here.
         changes: dict[str, Any] = {} if resume else {"max_cost": None, "retry_memory": None}
         if self._detached and not resume:
             changes["retries"] = 0

@@ -95,6 +95,7 @@ class Backlog(Source):
             if not self._open:
                 return False
             self._calls.append(call)
+            # One message for all calls until they are taken, however many threads submit.
             if self.asked > 0 and not self._announced:
                 self._announced = True
                 self._deliver(Pulled())
@@ -145,6 +146,7 @@ class Backlog(Source):
                     self._tell_the_end()
                     return
                 call = self._calls.popleft()
+            # From here on it cannot be cancelled: it is about to be sent.
             if call.future.set_running_or_notify_cancel():
                 self.asked -= 1
                 yield Taken(call, call)
@@ -196,6 +198,7 @@ class Calls(Job):
         done: Sequence[Done],
     ) -> None:
         """Record executed invocations, and resolve futures."""
+        # The futures hold the values: kept here, too, they could never be freed while the executor lives.
         super().record(invoked, charges, [(each[0], None, "") for each in done])
         for task, value, log, *_ in done:
             future: Any = task.item.future

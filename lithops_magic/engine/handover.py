@@ -74,6 +74,7 @@ def check(options: MapOptions, *, reduced: bool) -> None:
 
 def scheduled(options: MapOptions) -> MapOptions:
     """Return the options for the scheduler: Lambda does the retries, and each task is sent alone."""
+    # To the scheduler, a detached job is one whose tasks have been sent and are only awaited.
     return replace(options, retries=0, retry_errors=False, chunksize=1)
 
 
@@ -117,6 +118,7 @@ def stopping(job: Job, stop: Callable[[], None]) -> None:
 
     def cancel() -> None:
         send_nothing()
+        # It writes to S3, and the interrupt button must return at once.
         threading.Thread(target=stop, name="lithops-magic-cancel", daemon=True).start()
 
     job.on_cancel = cancel

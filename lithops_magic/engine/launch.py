@@ -56,6 +56,7 @@ def launch(
             job.publish(ev.Noted("cache: not used by a detached job"))
         handover.start(job, blob, items, settings, options)
         return job
+    # A journal numbers the items from 0, and a rerun has only some of them.
     journal = Journal(job, Recipe.of(settings, options, blob, job.key)) if job.whole else None
     keys = _keys(job, blob, settings, options) if options.cache else None
     source = Source(items, waits=waits, name=keys.of_item if keys else None)

@@ -36,17 +36,17 @@ class MapOptions:
     """
 
     memory: int | None = None
-    """MB of the function; more memory also means more CPU."""
+    """Memory of the function in MB; more memory also means more CPU."""
     timeout: int | None = None
-    """Seconds one invocation may take, at most 900."""
+    """Maximum seconds per invocation, up to 900."""
     tmp: int | None = None
-    """MB of `/tmp`, 512 to 10,240."""
+    """Size of `/tmp` in MB, 512 to 10,240."""
     env: tuple[tuple[str, str], ...] = ()
     """Environment variables for the tasks, besides those of the settings; changing them deploys no new function."""
     chunksize: int | None = None
     """Tasks per invocation; by default adapted to the measured duration of the tasks."""
     workers: int | None = None
-    """Most invocations in flight; by default what the account allows. Above 1,000 the function is deployed several
+    """Maximum invocations in flight; by default what the account allows. Above 1,000, the function is deployed several
     times, because AWS starts at most 1,000 sandboxes of each function in ten seconds."""
     retries: int = 2
     """How often a task is retried after a crash, a timeout or a lost connection; 0 never runs a task twice. Exceptions
@@ -154,6 +154,7 @@ def _whole(allowed: limits.Range) -> Callable[[str, Any], int]:
 def _above(low: float, wanted: str, *, also: bool = False) -> Callable[[str, Any], float]:
     def check(name: str, value: Any) -> float:
         try:
+            # NaN fails every comparison below; True would pass as 1.
             number = math.nan if isinstance(value, str | bytes | bool) else float(value)
         except (TypeError, ValueError, OverflowError):
             number = math.nan

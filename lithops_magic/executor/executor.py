@@ -46,7 +46,7 @@ class LambdaExecutor(Executor):
     Parameters
     ----------
     max_workers
-        Most invocations in flight, like `workers` of `lithops_magic.map`; by default, what the account allows.
+        Maximum invocations in flight, like `workers` of `lithops_magic.map`; by default, what the account allows.
     initializer, initargs
         Called once in each sandbox before its first call; globals that it sets are seen by the notebook's functions. If
         it raises, the executor is broken, as a `concurrent.futures.ProcessPoolExecutor` would be.
@@ -107,11 +107,13 @@ class LambdaExecutor(Executor):
     def _forked(self) -> None:
         """Start afresh: a forked child has none of its parent's threads, and must not share its connections."""
         if (before := vars(self).get("_finalizer")) is not None:
+            # The parent's jobs are not the child's to end.
             before.detach()
         self._lock = threading.Lock()
         self._streams = Streams(self._options, self._settings, self._begin)
         # Calls submitted to a garbage-collected executor are still completed.
         self._finalizer = weakref.finalize(self, self._streams.end)
+        # At exit, `_leave` completes the calls instead.
         self._finalizer.atexit = False
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> CallFuture[T]:
@@ -128,6 +130,7 @@ class LambdaExecutor(Executor):
         if self._over or self._broken is not None:
             self._check()
         try:
+            # As in a process pool, what cannot be pickled is the future's error, not one of `submit`.
             call, callee = self._callees.call(future, fn, args, kwargs)
         except LithopsMagicError as error:
             future.set_exception(error)
@@ -152,8 +155,8 @@ class LambdaExecutor(Executor):
         chunksize
             Ignored: chunks adapt to how long calls take. The executor's own `chunksize` fixes their size.
         buffersize
-            Most calls submitted ahead of the results taken; the iterables are then consumed lazily. None: all calls are
-            submitted at once.
+            Maximum calls submitted ahead of the results taken; the iterables are then consumed lazily. None: all calls
+            are submitted at once.
 
         Raises
         ------
@@ -181,6 +184,7 @@ class LambdaExecutor(Executor):
             failed = error
             return lambda *_: _failed(failed)
 
+        # A library that keeps the function must not keep the executor alive.
         me = weakref.ref(self)
 
         def submit(*args: Any) -> CallFuture[T]:
@@ -220,6 +224,7 @@ class LambdaExecutor(Executor):
         if future.cancelled() or self._broken is not None:
             return
         error = future.exception()
+        # Recognized by its text: user code may raise BrokenExecutor for reasons of its own.
         if isinstance(error, BrokenExecutor) and error.args and str(error.args[0]).startswith(BROKEN):
             self._broken = error
             for stream in self._streams.all:

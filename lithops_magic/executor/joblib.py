@@ -52,6 +52,7 @@ def _backend() -> type[Any]:
         def effective_n_jobs(self, n_jobs: int | None) -> int:
             if n_jobs == 0:
                 raise ValueError("n_jobs == 0 in Parallel has no meaning")
+            # joblib dispatches that many batches ahead; the account's real limit is known only after connecting.
             return MANY if n_jobs is None or n_jobs < 0 else n_jobs
 
         def configure(self, n_jobs: int = 1, parallel: Any = None, **options: Any) -> int:

@@ -48,6 +48,7 @@ class Results(Iterator[T], AsyncIterator[T], Generic[T]):
         try:
             return future.result(None if self._end is None else self._end - time.monotonic())
         except BaseException:
+            # As the standard library does: once a result failed, the rest is no longer wanted.
             future.cancel()
             self.close()
             raise

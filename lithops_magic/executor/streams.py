@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _OURS = str(Path(__file__).parents[1])
 _LARGE = 4
-"""Most large functions (too large to send with each call) with a job at the same time."""
+"""Maximum large functions (too large to send with each call) that have a job at the same time."""
 
 
 class Streams:
@@ -44,6 +44,7 @@ class Streams:
         stream = self._open[key] = Stream(self._options, self._loaded(), self._begin, large_one, self.tell)
         self._replaced = [each for each in self._replaced if not each.job.over]
         large = [each for each in self._open if each]
+        # Each has a job and a thread of its own, and a loop may submit a new large function every time.
         if len(large) > _LARGE:
             oldest = self._open.pop(large[0])
             oldest.end()
@@ -88,6 +89,7 @@ class Streams:
 
 def _warn(text: str) -> None:
     depth, frame = 2, sys._getframe(1)
+    # A warning should point at the user's line, however deep in our code it arose.
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
         depth, frame = depth + 1, frame.f_back
     if frame.f_globals.get("__name__") != "threading":

@@ -85,6 +85,7 @@ class Binding:
             self._refuse(self._signature.bind_partial(*args, **kwargs).arguments)
             self._signature.bind(*args, **kwargs)
         except TypeError as error:
+            # MisuseError is a TypeError as well, and says more.
             if isinstance(error, MisuseError):
                 raise
             shown = _shown(args, kwargs)
@@ -103,6 +104,7 @@ class Binding:
         wanted = [name for name in filled if name in parameters and name not in kwargs and filled[name] is not None]
         if not wanted:
             return None
+        # First without the parameters that are filled in, so that a positional argument cannot land in one of them.
         others = [each for name, each in parameters.items() if name not in wanted]
         try:
             given = self._signature.replace(parameters=others).bind(*args, **kwargs).arguments

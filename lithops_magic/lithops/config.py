@@ -59,6 +59,7 @@ def read(
             f"the backend {named!r} is not AWS Lambda: here, programs run on {' and '.join(BACKENDS)}; for others, use "
             "Lithops itself."
         )
+    # None, not False: whether an account is configured decides.
     local = named == "localhost" or None
     if backend is not None:
         section["backend"] = backend
@@ -70,6 +71,7 @@ def read(
     section.setdefault("backend", "localhost" if settings.local else "aws_lambda")
     # Also under the backend's own name.
     data.setdefault(section["backend"], data["aws_lambda"])
+    # A task has no configuration: the bucket travels as an environment variable of its function.
     if named_bucket := bucket(data):
         settings = settings.replace(env_vars={**settings.env_vars, inside.BUCKET: named_bucket})
     return data, settings

@@ -166,6 +166,7 @@ class FunctionExecutor:
         options = self._options(extra_env, reduce_runtime_memory, timeout, include_modules)
         reducer = self._jobs.reducer(reduce_function, extra_args_reduce, options)
         options = self._options(extra_env, map_runtime_memory, timeout, include_modules, chunksize)
+        # The reducer was checked before anything is sent.
         mapped = self._begun(self._jobs.mapped(MAP, map_function, map_iterdata, extra_args, options, cut))
         groups: dict[Any, list[ResponseFuture]] = {} if obj_reduce_by_key else {None: mapped}
         for future in mapped:
@@ -213,6 +214,7 @@ class FunctionExecutor:
         """The same storage, with Lithops' internal interface."""
         return InternalStorage(self.storage.get_storage_config())
 
+    # Only a storage that was given to a task can have objects to clean up; connecting to find none would take seconds.
     def _given_storage(self) -> Storage:
         self._stores = True
         return self.storage

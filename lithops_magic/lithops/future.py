@@ -95,6 +95,7 @@ class ResponseFuture:
                 if left:
                     return
             try:
+                # All are done: this cannot wait, and raises the first error in the order of the inputs.
                 values = [each.future.result() for each in inputs]
                 if not self.future.cancelled():
                     self._start(partial(begin, values))
@@ -147,6 +148,7 @@ class ResponseFuture:
     def _cancel(self) -> bool:
         """Cancel the future, and notify its waiters once."""
         with self._lock:
+            # `set_running_or_notify_cancel` may be called only once, but several threads may cancel.
             first, self._ended = not self._ended, True
         cancelled = self.future.cancel()
         if first and cancelled:
@@ -276,6 +278,7 @@ class ResponseFuture:
     def __reduce__(self) -> Any:
         """Pickle the future with its outcome, for which this waits."""
         try:
+            # A call and its job stay in this process; what travels is a future that is done.
             outcome = True, self.future.result()
         except (Exception, CancelledError) as error:
             outcome = False, error

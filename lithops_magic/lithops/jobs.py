@@ -73,6 +73,7 @@ class Jobs:
             raise MisuseError("an iterable of futures and other values cannot be mapped over: get their results first")
         if chained:
             for source in chained:
+                # Their values are inputs now: as in Lithops, `get_result` returns those of the last job only.
                 source._produce_output = False
             inputs = [([source], _first) for source in chained]
             return _following(job, executor, function, binding, inputs)
@@ -90,6 +91,7 @@ class Jobs:
         """
         _check_callable("reduce_function", function)
         binding = Binding(function, extra, self._storage)
+        # Tried with an empty list, so that a reducer that takes no list is refused before the map runs.
         binding.bind(([],), 0)
 
         def reduced(groups: Sequence[list[ResponseFuture]]) -> list[ResponseFuture]:
@@ -100,6 +102,7 @@ class Jobs:
         return reduced
 
     def _executor(self, options: Mapping[str, Any]) -> LambdaExecutor:
+        # One executor, and thus one deployed function, for each combination of options.
         key = tuple(sorted((name, str(value)) for name, value in options.items()))
         if key not in self._executors:
             self._executors[key] = inside.executor(settings=self._settings, **options)

@@ -17,9 +17,9 @@ from lithops_magic.errors import InvokeError, LithopsMagicError, NotAuthorized, 
 from lithops_magic.lithops import inside
 
 AT_ONCE = 64
-"""Most calls in flight."""
+"""Maximum calls in flight."""
 _LIMIT = 6_291_456
-"""Most bytes of a request (AWS's quota for Invoke)."""
+"""Maximum bytes of a request (AWS's quota for Invoke)."""
 _KEPT = ("protocol", "python", "cloudpickle", "sources", "imports")
 """The request's fields on packages and modules, passed on to the other sandboxes."""
 _MAX_SECONDS = 910
@@ -47,7 +47,7 @@ class NestedExecutor(Executor):
     Parameters
     ----------
     max_workers
-        Most calls at once.
+        Maximum concurrent calls.
     initializer, initargs
         Called once per sandbox.
     env
@@ -75,6 +75,7 @@ class NestedExecutor(Executor):
             "lambda",
             read_timeout=_MAX_SECONDS,
             max_pool_connections=AT_ONCE,
+            # For throttles; a call that did run is not repeated, since its read timeout exceeds any function's.
             retries={"mode": "standard", "total_max_attempts": 10},
         )
         # The threads hold no reference to this object, so that it can be collected.
@@ -82,6 +83,7 @@ class NestedExecutor(Executor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> NestedFuture:
         """Schedule ``fn(*args, **kwargs)`` in another sandbox."""
+        # Pickled now, as with any executor: what the caller changes afterwards is not seen.
         future = NestedFuture()
         request = self._request(inside.worker("packing").dumps((fn, args, kwargs, self._begin)))
         self._pool.submit(_make, self._client, request, future)
@@ -127,6 +129,7 @@ def run(item: tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any], Any]
 
 
 def _make(client: Any, request: Mapping[str, Any], future: NestedFuture) -> None:
+    # Nothing is sent for a call that was cancelled in the queue.
     if not future.set_running_or_notify_cancel():
         return
     try:

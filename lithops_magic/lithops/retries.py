@@ -86,6 +86,7 @@ class RetryingFunctionExecutor:
         first = self.executor.map(map_function, data, *args, **options)
         # Of objects that are split there are more calls than elements.
         inputs = data if len(data) == len(first) else [each.origin for each in first]
+        # Attempts count as calls of the executor: they cost money, and `job_summary` shows them.
         begun = self.executor.futures.append
         return [RetryingFuture(each, begun, tries, element) for each, element in zip(first, inputs, strict=True)]
 

@@ -45,6 +45,7 @@ def install() -> None:
 @contextmanager
 def installed() -> Iterator[None]:
     """Replace Lithops within a block."""
+    # Lithops itself may be installed and loaded; it is restored afterwards.
     before = {name: sys.modules.pop(name) for name in [*sys.modules] if f"{name}.".startswith(f"{NAME}.")}
     install()
     try:
@@ -60,6 +61,7 @@ def run(program: Path, arguments: Sequence[str]) -> dict[str, Any]:
     """Run a program as `python program.py` does, with this package in place of Lithops, and return its globals."""
     __tracebackhide__ = True
     code = compile(program.read_bytes(), str(program), "exec", dont_inherit=True)
+    # A module of its own, so that functions of the program are pickled by value, as a script's are.
     main = ModuleType("__main__")
     vars(main).update(__file__=str(program), __builtins__=builtins)
     before = sys.modules["__main__"], sys.argv, list(sys.path)

@@ -34,5 +34,6 @@ def _cost(future: ResponseFuture) -> float:
     if future._call is None or future._call.task is None:
         return 0.0
     snapshot = future._call.task[0].snapshot()
+    # By billed time: requests are shared like the rest.
     share: float = future.stats.get("worker_billed_ms", 0.0) / snapshot.billed_ms if snapshot.billed_ms else 0.0
     return snapshot.spent * share

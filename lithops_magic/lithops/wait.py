@@ -45,6 +45,7 @@ def wait(
     """
     futures = as_list(fs)
     for _future in _ended(futures, _wanted(return_when, len(futures)), timeout, show_progressbar):
+        # `result` raises it.
         if throw_except and _future.error:
             _future.result()
     executor = getattr(fs, "executor", None)

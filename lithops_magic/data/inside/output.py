@@ -113,6 +113,7 @@ class Storing:
         return self._stored(await value, index)
 
     def _stored(self, value: Any, index: int) -> Any:
+        # Nothing to write; the task's own None stays what it is.
         if value is None:
             return None
         bucket, template = self._place

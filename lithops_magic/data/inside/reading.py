@@ -35,6 +35,7 @@ class _Fetch(threading.Thread):
 
     def result(self) -> bytes:
         self.join()
+        # Raised where the bytes are awaited: an exception in a thread would be lost.
         if self._error is not None:
             raise self._error
         return self._data
@@ -59,6 +60,7 @@ def ahead(read: Read, at: int, end: int, size: int) -> Iterator[bytes]:
     while end < size:
         start, end = end, min(size, end + piece)
         yield read(start, end)
+        # A record may end far beyond the part: each step back to S3 brings more.
         piece = min(2 * piece, BLOCK)
 
 

@@ -54,6 +54,7 @@ def read_s3(bucket: str, key: str, low: int, high: int, size: int, etag: str, op
     where = {"Range": f"bytes={low}-{high - 1}"} if size else {}
 
     def once() -> bytes:
+        # With IfMatch, an object that changed since it was listed is an error and not a mixture of two versions.
         answer = client(bucket).get_object(Bucket=bucket, Key=key, IfMatch=etag, **where, **options)
         with answer["Body"] as body:
             data: bytes = body.read()

@@ -21,6 +21,8 @@ def number(container: bytes, kinds: Sequence[type]) -> dict[str, int]:
     """Return which of the classes `kinds` a packed value refers to, as numbers in it mapped to places in `kinds`."""
     if not kinds:
         return {}
+    # The number stands in the pickle as text; finding it there is enough, since 32 random digits do not occur by
+    # chance.
     data = bytes(_data(container))
     return {name: place for place, kind in enumerate(kinds) if (name := _tracker(kind)).encode() in data}
 

@@ -43,6 +43,7 @@ def visibly_impure(met: Meaning, *, sends_files: bool) -> list[str]:
     modules = {name.partition(".")[0] for name in met.modules | packages.imports_of_code(met.codes)}
     taken = met.named | {name for code in codes for name in _taken(code)}
     names = taken | {name for code in codes for name in code.co_names}
+    # Names and not flow: a warning may be wrong, but nothing is refused because of it.
     drawn = modules & {"random", "secrets", "uuid"} or ("random" in names and modules & {"numpy", "torch", "jax"})
     found = {
         "random numbers": bool(drawn) and not names & _SEEDED,

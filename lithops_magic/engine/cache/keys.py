@@ -79,6 +79,7 @@ class Keys:
         """Classes that the function brings with it."""
         self._shared = {id(kind): number for number, kind in enumerate(self.kinds)}
         self._own = self._packages(self._meaning)
+        # The files are read twice, for the key and to be sent: a value must not be stored under the key of other files.
         if sources is not None and not packages.goes_with(self._sources, sources):
             raise Undetermined("a file was changed while the job was starting")
         self.impure = visibly_impure(self._meaning, sends_files=bool(self._request.data))
@@ -109,6 +110,8 @@ class Keys:
 
     def _of_item(self, item: Any) -> Key:
         if type(item) in packing.PLAIN:
+            # Plain values are the same in every process, so their pickle says what they are; the prefix keeps them
+            # apart from walked ones.
             return Key(hashlib.sha256(b"=" + packing.dumps(item)).digest())
         meaning = Meaning(self._shared)
         meaning.add(item)

@@ -58,6 +58,7 @@ def cached_functions(store: Store) -> list[CachedFunction]:
         if error.code == "NoSuchBucket":
             return []
         raise
+    # S3 lists keys in order, so that each function's are together.
     groups = [(prefix, list(group)) for prefix, group in groupby(listed, key=_prefix)]
     found: dict[str, list[CachedFunction]] = {}
     with ThreadPoolExecutor(_THREADS) as pool:

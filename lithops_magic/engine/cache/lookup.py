@@ -43,6 +43,7 @@ def look_up(
     store = ObjectStore(Cloud.connect(settings), settings)
     try:
         keys = Keys(function, settings, options)
+        # Only reads: without added values, closing writes nothing.
         with Shelf(store, keys.of_function(differences), options.cache, {}) as shelf:
             shelf.load()
     except (Undetermined, AwsError) as error:

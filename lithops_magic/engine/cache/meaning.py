@@ -87,6 +87,7 @@ class Meaning:
             return self._atom(value)
         if kind is CodeType:
             return self._code(value)
+        # By its place, as in a pickle's memo: also what makes cycles end.
         if (number := self._seen.get(id(value))) is not None:
             return self._put(b"@", b"%d" % number)
         self._seen[id(value)] = len(self._seen)
@@ -117,6 +118,7 @@ class Meaning:
             case int():
                 self._put(b"i", value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True))
             case float():
+                # By bits, so that 0.0 differs from -0.0, and nan equals itself.
                 self._put(b"d", struct.pack("<d", value))
             case complex():
                 self._put(b"j", struct.pack("<dd", value.real, value.imag))

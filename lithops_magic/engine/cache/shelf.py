@@ -202,6 +202,7 @@ class Shelf:
 
     def _write(self, key: str, data: bytes) -> None:
         assert self._prepared is not None
+        # The bucket must exist, and expire what is written, before the first value.
         self._prepared.result()
         self._store.put_new(key, data)
 

@@ -46,7 +46,7 @@ _DEVELOPMENT = re.compile(r"^(?:all|bench|build|dev|doc|example|lint|test|typing
 _BY_NAME = {"fsspec.specs", "matplotlib.backend", "pandas_plotting_backends", "sqlalchemy.dialects"}
 """Groups whose plugins are used only by name, which an error then mentions."""
 FEW = 3
-"""Most distributions with plugins of one group that are shipped without having been named."""
+"""Maximum distributions with plugins of one group that are shipped without having been named."""
 _said: set[tuple[str, str]] = set()
 """Which packages did without which others, as far as this notebook was told."""
 

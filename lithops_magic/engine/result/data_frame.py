@@ -51,6 +51,7 @@ def to_frame(
         Whether to include all columns.
     """
     pandas, numpy = (need(name, "to_frame()", "pandas") for name in ("pandas", "numpy"))
+    # Imported here, since NumPy is optional.
     costs = need("lithops_magic.engine.result.task_costs", "to_frame()", "numpy")
     number = len(table["index"])
     index = pandas.RangeIndex(number, name="task")

@@ -50,6 +50,7 @@ class Groups:
         for each in (item, *(item if isinstance(item, tuple) else ())):
             try:
                 name = each[self._by] if isinstance(each, Mapping) else getattr(each, self._by)
+                # A group's name becomes a key of the result's dictionary.
                 hash(name)
             except (AttributeError, KeyError):
                 continue

@@ -50,6 +50,7 @@ class JobValues(Waiting, Sequence[R]):
         ledger = self._job.ledger
         if position in ledger.errors:
             error = ledger.errors[position]
+            # Only now, because it names the variable that holds the result, which may change with every cell.
             facts(error).debug = self._debugged(position)
             raise tracebacks.at_its_line(error)
         value: R = ledger.values[position]
@@ -241,6 +242,7 @@ class JobValues(Waiting, Sequence[R]):
         seen = 0
         while True:
             with self._job.changed:
+                # In short waits, since an interrupt is handled only between them.
                 while seen == len(self._job.ledger.order) and not self._job.over:
                     self._job.changed.wait(TICK)
                 fresh = list(self._job.ledger.order[seen:])

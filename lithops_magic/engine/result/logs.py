@@ -76,6 +76,7 @@ def tell(lines: Iterable[tuple[str, str]], index: int | None, pattern: str | re.
     try:
         for tasks, line in lines:
             if (index is None or _is_of(tasks, index)) and sought.search(line):
+                # Flushed, so that a pipe or a log file follows, too.
                 print(f"[{tasks.replace('-', '–')}] {line}", flush=True)  # noqa: T201
     except KeyboardInterrupt:
         print("No longer following; the job continues.")  # noqa: T201

@@ -64,7 +64,7 @@ class MapResult(JobValues[R]):
         return super().cost + (0.0 if self._reduction is None else self._reduction.cost)
 
     def finish(self) -> Self:
-        """Wait until the job is over, stop it if that is interrupted, and raise as its option `errors` says."""
+        """Wait until the job is over, stop it on an interrupt, and raise errors as its option `errors` says."""
         __tracebackhide__ = True
         super().finish()
         if self._reduction is not None and not self.errors:
@@ -91,7 +91,7 @@ class MapResult(JobValues[R]):
         return stopped
 
     def retry(self, *, background: bool = False, **changes: Any) -> Self:
-        """Run the tasks that failed or were not finished again; what they return takes its place in this result.
+        """Rerun the tasks that failed or did not finish; their new values take their places in this result.
 
         Parameters
         ----------
@@ -115,6 +115,7 @@ class MapResult(JobValues[R]):
         """
         __tracebackhide__ = True
         unfinished = [index for index in range(len(self)) if self._job.ledger.state(index) != "done"]
+        # The result stays the same object: variables that hold it see the new values.
         job, self._job = self._job, misuse.start_rerun(self._job, unfinished, changes)
         if self._job is job and self._reduction is None:
             return self
@@ -126,7 +127,7 @@ class MapResult(JobValues[R]):
         return self
 
     def debug(self, index: int) -> Any:
-        """Run one task here, not on Lambda, with the same item, so that `%debug` opens in the line that fails.
+        """Run one task here, not on Lambda, with the same item, so that `%debug` opens at the line that fails.
 
         Parameters
         ----------

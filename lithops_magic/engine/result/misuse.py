@@ -115,6 +115,7 @@ def _changed(options: MapOptions, changes: Mapping[str, Any]) -> MapOptions:
     try:
         return replace(options, **changes)
     except MisuseError as error:
+        # Raised outside the handler, so that only one error is shown.
         problem = f"retry: {error}"
     raise MisuseError(problem)
 

@@ -17,6 +17,7 @@ def portable(job: Job) -> tuple[list[Any], dict[int, BaseException]]:
     errors: dict[int, BaseException] = {}
     for index in range(count):
         if unfinished := job.why_unfinished(index):
+            # A built-in class: whoever unpickles it may not have ours.
             errors[index] = RuntimeError(str(unfinished))
         elif index in job.ledger.errors:
             errors[index] = _plain(job.ledger.errors[index])

@@ -68,6 +68,7 @@ class Reduction:
         SerializationError
             The function cannot be pickled; raised now rather than when all values are there.
         """
+        # Only to see whether it can be; it is pickled again when it runs, with the notebook as it is then.
         Function.pickle(function, (), Request.parse(options.packages, options.files))
         name = getattr(function, "__name__", "reduce")
         once = replace(

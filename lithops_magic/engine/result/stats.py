@@ -29,6 +29,7 @@ class Stats(Sequence[TaskStats]):
         return self._job.stats(misuse.position(index, len(self)))
 
     def __iter__(self) -> Iterator[TaskStats]:
+        # All at once under one lock: a lock for each row would be most of the time.
         return iter(self._job.rows())
 
     def __repr__(self) -> str:

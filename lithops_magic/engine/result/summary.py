@@ -163,6 +163,7 @@ def _remedies(result: MapResult) -> str:
 
 def _values(result: MapResult) -> str:
     done = result._indices("done")
+    # A repr must be quick and bounded however many tasks there are.
     if len(done) <= 2 * _ENDS:
         return _line(", ".join(short_repr(result[i], _WIDTH) for i in done))
     first, last = (

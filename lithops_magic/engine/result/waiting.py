@@ -31,6 +31,7 @@ class Waiting:
 
         def told() -> None:
             with suppress(RuntimeError):  # the event loop was closed in the meantime
+                # The job's thread ends it, and asyncio's futures belong to the loop's thread.
                 loop.call_soon_threadsafe(tell)
 
         self._job.when_over(told)

@@ -64,5 +64,6 @@ def facts(rows: Iterable[tuple[str, Sequence[str]]]) -> str:
     return f"<table>{body}</table>"
 
 
+# The scope tells screen readers which cells a heading is for; the sanitizer keeps it.
 _HEADING = 'th scope="col"'
 _CELL = "vertical-align:top;padding:1px 12px 1px 0"

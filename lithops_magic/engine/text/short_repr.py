@@ -50,6 +50,7 @@ class _ShortRepr(reprlib.Repr):
         self.fillvalue = "…"
 
     def repr_str(self, value: str, level: int) -> str:  # noqa: ARG002
+        # Cut first: the repr of a hundred megabytes takes seconds.
         return clipped(repr(value[: self.maxstring + 1]), self.maxstring)
 
     def repr_array(self, value: array[Any], level: int) -> str:

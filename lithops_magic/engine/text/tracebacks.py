@@ -84,6 +84,7 @@ def summarize(errors: Mapping[int, TaskError], total: int, debug: str) -> TaskEr
     if len(groups) > _SHOWN_GROUPS:
         lines.append(f"… and {len(groups) - _SHOWN_GROUPS} more kinds of errors")
     first = errors[min(errors)]
+    # A copy, because the summary belongs to this raising only.
     one = copy.copy(first)
     facts(one).summary = "\n".join([*lines, *_first(first, len(errors), total, debug)])
     return one
@@ -137,6 +138,7 @@ def _stand_in(frame: RemoteFrame) -> TracebackType | None:
     """Return a frame in this process for a line of code that failed elsewhere, with that frame's variables."""
     at = {"lineno": frame.line, "end_lineno": frame.line, "col_offset": -1, "end_col_offset": -1}
     one, zero = (ast.Constant(number, None, **at) for number in (1, 0))
+    # Any code that raises at that line will do; its own error is replaced by the task's.
     failure = ast.BinOp(one, ast.Div(), zero, **at)
     code = compile(ast.Module([ast.Expr(failure, **at)], []), frame.file, "exec").replace(co_name=frame.function)
     try:

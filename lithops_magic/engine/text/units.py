@@ -9,6 +9,7 @@ def duration(seconds: float) -> str:
     """Return seconds as `under 1 ms`, `38 ms`, `1.9 s`, `12 s`, `2 min 05 s` or `1 h 02 min`."""
     if 0 < seconds < 0.0005:
         return "under 1 ms"
+    # Bounds are where rounding would change the unit: 0.0995 s would read 100 ms, 9.95 s 10.0 s.
     if seconds < 0.0995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 9.95:

@@ -91,6 +91,7 @@ def measure(
     base = Size(options.memory or settings.memory, settings.architecture)
     bench = _Bench(function, sample, options, settings, name_code)
     notify(f"{base.memory:,} MB, which is configured")
+    # The configured size first: its time and memory decide which other sizes are worth trying.
     first = bench.finish(bench.begin(Trial(base, budget)), base, must=True)
     shared, local = bench.shared(), settings.local
     measured = [first]
@@ -145,6 +146,7 @@ class _Bench:
             reduce_by=None,
             chunksize=1,
             workers=min(len(sample), options.workers or len(sample)),
+            # A retry would be measured as part of the task's time and price.
             retries=0,
             retry_errors=False,
             retry_memory=None,
@@ -212,6 +214,7 @@ class _Bench:
 
     def run(self, trials: Sequence[Trial], notify: Callable[[str], None], *, together: bool) -> list[Measured]:
         """Measure sizes, in parallel (`together`) if they do not compete for CPU."""
+        # On AWS they do not compete; on the local AWS all sandboxes share this machine's CPUs.
         groups = [list(trials)] if together and trials else [[trial] for trial in trials]
         measured: list[Measured] = []
         for group in groups:

@@ -53,6 +53,7 @@ def affordable(
         slower = max(1.0, base.size.memory / size.memory)
         if max(base.seconds) * slower > timeout:
             left_out.append(Measured(size, problem="not tried: it might exceed the timeout"))
+        # It would only run out of memory, and be billed for that.
         elif size.memory < base.used:
             left_out.append(Measured(size, problem=f"too small: {base.used:,} MB are used"))
         elif most > money:

@@ -113,6 +113,7 @@ class Tuning:
             return None
         least_cost, least_time = min(one.cost for one in found), min(one.time for one in found)
         if name == "cheapest":
+            # A difference of a few percent is noise.
             cheap = [one for one in found if one.cost <= least_cost * _AS_FAST]
             return min(cheap, key=lambda one: (one.time, one.size)).size
         if name == "fastest":

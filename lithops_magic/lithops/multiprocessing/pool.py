@@ -16,6 +16,7 @@ from lithops_magic.lithops.multiprocessing.config import executor
 __all__ = ["ApplyResult", "AsyncResult", "MapResult", "Pool", "ThreadPool"]
 
 
+# A class of both, because the two TimeoutErrors are unrelated.
 class PoolTimeout(ProcessTimeoutError, TimeoutError):
     """Raised by `multiprocessing` as well as caught by programs written for Lithops."""
 
@@ -116,6 +117,7 @@ class IMapIterator(Iterator[Any]):
         if not self._left:
             raise StopIteration
         try:
+            # Removed only once it is there: after a timeout, `next` may be called again.
             future = self._ordered[0] if self._ordered else self._ready.get(timeout=timeout)
             future.exception(timeout)
         except (TimeoutError, Empty):
@@ -135,7 +137,7 @@ class Pool:
     Parameters
     ----------
     processes
-        Most sandboxes at once; by default, what the account allows.
+        Maximum concurrent sandboxes; by default, what the account allows.
     initializer, initargs
         Called once per sandbox.
     maxtasksperchild, context

@@ -55,6 +55,7 @@ class CloudProcess:
         self._printed = False
 
     def __getstate__(self) -> dict[str, Any]:
+        # A subclass's `run` is pickled with its object, whose future belongs to this process.
         return {**vars(self), "_call": None}
 
     def run(self) -> None:

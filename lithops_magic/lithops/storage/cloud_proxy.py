@@ -68,6 +68,7 @@ class CloudFileProxy:
         self.path = CloudPathProxy(self._storage)
 
     def __getattr__(self, name: str) -> Any:
+        # pickle and copy ask objects for special methods, which must not be those of the module.
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(base_os, name)
@@ -165,6 +166,7 @@ class _Written:
         super().close()  # type: ignore[misc]
 
     def __exit__(self, kind: Any, *_: Any) -> None:
+        # Half a file must not replace a whole one.
         if kind is not None:
             self.store = lambda _: None
         self.close()

@@ -65,6 +65,8 @@ class Place:
     def bucket(self) -> str:
         """The default bucket."""
         if self.named is None and not inside.is_task():
+            # Looking for the account also reads the configuration, which may name a bucket: hence the second look
+            # below.
             cloud, settings = self._cloud
             if self.named is None:
                 from lithops_magic.aws.storage.bucket import ensure_bucket

@@ -24,5 +24,6 @@ def explained(bucket: str, key: str = "", verb: str = "read") -> Iterator[None]:
             raise
         # A transfer's error hides S3's own, which is its cause.
         said: Any = error if hasattr(error, "response") else error.__context__
+        # Changed in place, because programs catch boto3's own class of error.
         said.response["Error"]["Message"] = refused
         raise type(said)(said.response, said.operation_name) from None

@@ -20,7 +20,7 @@ from lithops_magic.lithops.storage.transfer import readable, shown
 from lithops_magic.lithops.storage.utils import CloudObject, StorageConfigMismatchError, StorageNoSuchKeyError
 
 _AT_ONCE = 1000
-"""Most keys per DeleteObjects request."""
+"""Maximum keys per DeleteObjects request (Amazon S3 API reference)."""
 
 
 class Storage:

@@ -34,12 +34,12 @@ class LambdaDefaults(Magics):
     shell: InteractiveShell
 
     memory = _number(limits.MEMORY, "Memory of the function")
-    timeout = _number(limits.TIMEOUT, "Longest time one task may run")
+    timeout = _number(limits.TIMEOUT, "Maximum run time of a task")
     tmp = _number(limits.TMP, "Size of /tmp")
     env = Dict(value_trait=Unicode(), key_trait=Unicode(), help="Environment variables of the tasks.").tag(config=True)
     packages = _text("Packages to ship besides those that the code imports; none ships no packages.")
     chunksize = _number(limits.COUNT, "Items sent in one invocation")
-    workers = _number(limits.COUNT, "Most invocations at the same time")
+    workers = _number(limits.COUNT, "Maximum invocations in flight")
     retries = _number(limits.RETRIES, "Retries of a task whose sandbox crashed or was lost")
     retry_errors = _switch(False, "Also retry tasks that raised an exception.")
     retry_memory = Float(
