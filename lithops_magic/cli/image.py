@@ -23,7 +23,7 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "notebook", type=Path, nargs="?", metavar="FILE.ipynb", help="install the packages that its mapped cells need"
     )
-    parser.add_argument("--packages", metavar="WORDS", help="more packages: names, pins or a requirements file")
+    parser.add_argument("--packages", metavar="WORDS", help="more packages: names, pins, wheels or a requirements file")
     parser.add_argument(
         "-o", "--out", type=Path, default=Path("lambda-image"), metavar="FOLDER", help="folder to write (lambda-image)"
     )

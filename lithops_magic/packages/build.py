@@ -6,7 +6,7 @@ import functools
 import platform
 import re
 import shutil
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from importlib.metadata import Distribution
@@ -19,7 +19,7 @@ from lithops_magic.packages import bytecode, file_state
 from lithops_magic.packages.added import added_files
 from lithops_magic.packages.archive import CORES, zip_file
 from lithops_magic.packages.cache import Cache
-from lithops_magic.packages.compat import is_of_numpy_1
+from lithops_magic.packages.compat import is_built_for, is_library, is_of_numpy_1
 from lithops_magic.packages.distributions import installed, is_pure, shippable_files
 from lithops_magic.packages.editable import contents_of
 from lithops_magic.packages.elf import strip
@@ -226,6 +226,7 @@ def install(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str]
     if resolution.fetched:
         _fetch(resolution, uv, folder, notify)
         _refuse_altered(folder)
+        _refuse_unfit(folder, resolution.fetched, uv.target)
     for part in resolution.copied:
         copy(shippable_files(part.distribution), folder)
     for part in resolution.unchanged:
@@ -251,7 +252,9 @@ def _fetch(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str],
                 f"The download does not match {resolution.hashes.source or 'its address'}: {error}. "
                 "Find out why before you accept the new hash."
             ) from None
-        raise PackageError(f"The packages cannot be installed for {uv.target.describe()}: {error}.") from None
+        is_unfit = "incompatible with the current platform" in str(error) and uv.target.image_is_newer
+        image = " `lithops-magic image` may have what it needs." if is_unfit else ""
+        raise PackageError(f"The packages cannot be installed for {uv.target.describe()}: {error}.{image}") from None
 
 
 def _refuse_altered(folder: Path) -> None:
@@ -270,6 +273,30 @@ def _refuse_altered(folder: Path) -> None:
                 f"{name} {version_of(distribution)} was altered or damaged: {file.name} is not the file that its "
                 f"RECORD lists. `uv cache clean {name}` clears the download; if that does not help, do not use it."
             )
+
+
+def _refuse_unfit(folder: Path, pins: Mapping[str, str], target: Target) -> None:
+    """Refuse the user's own wheels that do not run on the target, though their tags do not say so.
+
+    `pip wheel` builds them for this very system.
+
+    Raises
+    ------
+    PackageError
+        There is such a wheel.
+    """
+    for metadata in sorted(folder.glob("*.dist-info")):
+        distribution = Distribution.at(metadata)
+        name = name_of(distribution)
+        if " @ file:" not in pins.get(canonicalize_name(name), "") or target.here:
+            continue
+        for file in files_of(distribution):
+            if is_library(file.path) and not is_built_for(file.path, target):
+                image = ", or pass it to `lithops-magic image`" if target.image_is_newer else ""
+                raise PackageError(
+                    f"{file.name} in the wheel of {name} was not built for {target.describe()}: build the wheel in a "
+                    f"manylinux container (cibuildwheel does){image}."
+                )
 
 
 def _refuse_compiled(folder: Path, target: Target) -> None:

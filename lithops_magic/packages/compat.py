@@ -79,18 +79,25 @@ def is_library(path: Path) -> bool:
     return path.name.endswith(COMPILED) or ".so." in path.name
 
 
-def _runs(path: Path, brought: set[str], target: Target) -> bool:
+def is_built_for(path: Path, target: Target) -> bool:
+    """Whether a library is for the target's processor, and needs no newer C library than the target's."""
     try:
         data = path.read_bytes()
         if data[:4] != b"\x7fELF" or _MACHINES.get(struct.unpack_from("<H", data, 18)[0]) != target.machine:
             return False
-        symbols = (tuple(map(int, match.groups())) for match in _SYMBOL.finditer(data))
-        needed = list(_needed(data))
+    except (OSError, struct.error):
+        return False
+    symbols = (tuple(map(int, match.groups())) for match in _SYMBOL.finditer(data))
+    return max(symbols, default=(0,)) <= _version(target)
+
+
+def _runs(path: Path, brought: set[str], target: Target) -> bool:
+    if not is_built_for(path, target):
+        return False
+    try:
+        return all(name in brought or _SYSTEM.fullmatch(name) for name in _needed(path.read_bytes()))
     except (OSError, struct.error, ValueError):
         return False
-    return max(symbols, default=(0,)) <= _version(target) and all(
-        name in brought or _SYSTEM.fullmatch(name) for name in needed
-    )
 
 
 def _needed(data: bytes) -> Iterator[str]:

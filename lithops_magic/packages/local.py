@@ -15,7 +15,7 @@ from lithops_magic.packages import file_state, shipped_parts
 from lithops_magic.packages.archive import zip_bytes
 from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.compat import is_library, runs
-from lithops_magic.packages.data import UNZIPPED_LIMIT, Data
+from lithops_magic.packages.data import UNZIPPED_LIMIT
 from lithops_magic.packages.distributions import owner_of
 from lithops_magic.packages.editable import project_folder
 from lithops_magic.packages.folders import files_below
@@ -28,6 +28,8 @@ from lithops_magic.packages.metadata import (
 )
 from lithops_magic.packages.modules import Unit, find_file, find_unit, is_compiled
 from lithops_magic.packages.platform import Target
+from lithops_magic.packages.request import Request
+from lithops_magic.packages.wheel_parts import compiled_parts, wheels_of
 
 LARGE = 2**20
 """Size in bytes from which files take so long to compress that the result is cached."""
@@ -114,17 +116,21 @@ def editable_projects(units: Iterable[Unit]) -> list[importlib.metadata.Distribu
     ]
 
 
-def pack(units: Iterable[Unit], projects: Iterable[importlib.metadata.Distribution], data: Data = ()) -> bytes:
-    """Return an archive of the user's own modules with their data files, and of `data`; empty if there are none.
+def pack(units: Iterable[Unit], projects: Iterable[importlib.metadata.Distribution], request: Request) -> bytes:
+    """Return an archive of the user's own modules with their data files, and of requested ones; empty if none.
 
     Raises
     ------
     PackageError
         They are larger than a function may be.
     """
-    files: dict[str, Path | bytes] = dict(data)
+    files: dict[str, Path | bytes] = dict(request.data)
     for unit in units:
-        files.update((unit.place(path), path) for path in _shippable(unit))
+        paths = list(_files(unit))
+        fit = _run_on_lambda(paths)
+        if not fit and unit.is_package:
+            files.update(compiled_parts(unit.name, wheels_of(request)))
+        files.update((unit.place(path), path) for path in paths if fit or not is_compiled(path))
     for project in projects:
         folder = f"{name_of(project).replace('-', '_')}-{version_of(project)}.dist-info"
         texts = {name: text(project, name) for name in _METADATA}
@@ -149,16 +155,13 @@ def _zipped(files: Mapping[str, Path | bytes]) -> bytes:
     return data
 
 
-def _shippable(unit: Unit) -> Iterator[Path]:
-    """Yield the files of a unit; compiled ones only if they run on Lambda unchanged.
+def _run_on_lambda(files: Iterable[Path]) -> bool:
+    """Whether all compiled files run on Lambda unchanged; if not, none is shipped.
 
-    A program may not need the others, or get them from a wheel or an image; a task that needs one says so.
+    A program may not need them, or get them from a wheel or an image; a task that needs one says so.
     """
-    files = list(_files(unit))
     target = Target.of("arm64" if platform.machine() == "aarch64" else "x86_64")
-    libraries = [path for path in files if is_library(path)]
-    fit = runs(libraries, target) if libraries else True
-    return (path for path in files if fit or not is_compiled(path))
+    return runs(filter(is_library, files), target)
 
 
 def _files(unit: Unit) -> Iterator[Path]:

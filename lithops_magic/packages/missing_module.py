@@ -12,6 +12,7 @@ from lithops_magic.packages.distributions import NOT_SHIPPED, installed, owner_o
 from lithops_magic.packages.editable import contents_of, is_editable, units_of
 from lithops_magic.packages.metadata import name_of
 from lithops_magic.packages.modules import find_file, find_unit, is_compiled, namespace_folders
+from lithops_magic.packages.platform import Target
 from lithops_magic.packages.trim import VARIABLE, trims
 
 DISTRIBUTION = "=="
@@ -77,9 +78,12 @@ def explain(name: str) -> str:
     unit = find_unit(name) or find_unit(top)
     if unit is not None and unit.kind == "local":
         if (file := find_file(name)) is not None and is_compiled(file):
+            # In an image, too, the sources of a package that are shipped would hide its compiled parts.
+            helps = not unit.is_package and Target.of("x86_64").image_is_newer
+            image = ", or to `lithops-magic image` if it needs a newer C library" if helps else ""
             return (
                 f"{file.name} is compiled for this machine and would not run on Lambda: build a wheel of it for Linux "
-                "and pass it with --packages PATH.whl, use a container image, or catch the ImportError"
+                f"and pass it with --packages PATH.whl{image}, or catch the ImportError"
             )
         return f"{unit.path.name} is your own, and is shipped only if the cell visibly imports it: import {name} there"
     if folder := next(iter(namespace_folders(top)), ""):

@@ -114,7 +114,7 @@ def need_of(names: Mapping[str, str], request: Request) -> Need:
     return Need(
         units=tuple(found.installed[name] for name in sorted(found.installed)),
         projects=tuple(sorted(project.name for project in projects)),
-        sources=local.pack(units, projects, request.data),
+        sources=local.pack(units, projects, request),
         imports=_installed({*names, *found.installed}, found.installed),
         request=request,
         environment=site_folders() if found.installed or projects or request.requirements else (),

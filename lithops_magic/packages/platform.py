@@ -56,6 +56,11 @@ class Target:
         return self.minor >= AMAZON_LINUX_2023
 
     @property
+    def image_is_newer(self) -> bool:
+        """Whether a container image for it has a newer C library."""
+        return not self.is_amazon_linux_2023 and not self.image
+
+    @property
     def glibc(self) -> str:
         """Version of the C library: Amazon Linux 2 has 2.26, Amazon Linux 2023 has 2.34, Debian 12 has 2.36."""
         if self.is_amazon_linux_2023:

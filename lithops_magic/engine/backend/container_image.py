@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import Distribution
 from pathlib import Path
+from urllib.parse import quote, urlsplit
+from urllib.request import url2pathname
 
 from packaging.utils import canonicalize_name
 
 from lithops_magic.aws.definition import HANDLER
 from lithops_magic.engine.backend.deployment_package import worker_package
+from lithops_magic.errors import PackageError
 from lithops_magic.packages import Target
 from lithops_magic.packages.distributions import is_from_files
 from lithops_magic.packages.metadata import archive_hash, direct_url, name_of, version_of
@@ -25,7 +29,7 @@ DOCKERFILE = """\
 
 # In place of layers: on the path before the runtime's own packages.
 COPY {requirements} /tmp/
-{installs}
+{wheels}{installs}
 
 # Last, so that a new worker does not invalidate the cached installs.
 COPY worker/ ${{LAMBDA_TASK_ROOT}}/
@@ -52,6 +56,8 @@ ENTRYPOINT ["python", "-m", "awslambdaric"]
 """
 
 INSTALL = "RUN pip install --no-cache-dir --no-deps --target /opt/python -r /tmp/{}"
+WHEELS = "wheels"
+_AT_FILE = re.compile(r"file://\S+")
 HASHED = "hashed.txt"
 """Requirements with hashes, in a file of their own: once pip sees one hash, it requires one for everything."""
 
@@ -60,8 +66,16 @@ PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 
 
 def image_files(resolution: Resolution, target: Target) -> dict[str, bytes]:
-    """Return the folder's files by name."""
-    fetched = resolution.hashes.lines(resolution.fetched.values())
+    """Return the folder's files by name, including wheels of this machine.
+
+    Raises
+    ------
+    PackageError
+        A package is a folder of this machine, from which only a wheel can be built.
+    """
+    wheels = dict(_wheels(resolution.fetched))
+    pins = (_AT_FILE.sub(_in_image, pin) for pin in resolution.fetched.values())
+    fetched = resolution.hashes.lines(pins)
     hashed = sorted(line for line in fetched if " --hash=" in line)
     lines = sorted([*set(fetched).difference(hashed), *(origin(part.distribution) for part in resolution.copied)])
     requirements = {"requirements.txt": lines, **({HASHED: hashed} if hashed else {})}
@@ -73,12 +87,33 @@ def image_files(resolution: Resolution, target: Target) -> dict[str, bytes]:
         base=base,
         handler=HANDLER,
         requirements=" ".join(requirements),
+        wheels=f"COPY {WHEELS}/ /tmp/{WHEELS}/\n" if wheels else "",
         installs="\n".join(INSTALL.format(name) for name, lines in requirements.items() if lines),
     )
     with zipfile.ZipFile(io.BytesIO(worker_package())) as package:
         worker = {f"worker/{name}": package.read(name) for name in package.namelist()}
     texts = {name: "".join(f"{line}\n" for line in lines).encode() for name, lines in requirements.items()}
-    return {"Dockerfile": dockerfile.encode(), **texts, **worker}
+    return {"Dockerfile": dockerfile.encode(), **texts, **wheels, **worker}
+
+
+def _wheels(pins: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+    for name, pin in pins.items():
+        if at := _AT_FILE.search(pin):
+            path = _path(at)
+            if not path.is_file():
+                raise PackageError(
+                    f"{name} is the folder {path}, which an image build cannot see: build a wheel of it (`uv build "
+                    "--wheel`) and pass that."
+                )
+            yield f"{WHEELS}/{path.name}", path.read_bytes()
+
+
+def _in_image(at: re.Match[str]) -> str:
+    return f"file:///tmp/{WHEELS}/{quote(_path(at).name)}"
+
+
+def _path(at: re.Match[str]) -> Path:
+    return Path(url2pathname(urlsplit(at[0]).path))
 
 
 def write(files: Mapping[str, bytes], folder: Path) -> None:
