@@ -12,6 +12,7 @@ from lithops_magic.errors import MisuseError
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+._-]+)://")
 _S3 = ("s3", "s3a", "s3n", "aws_s3")
+# Wider than today's rules for names, which older buckets need not follow.
 _BUCKET = re.compile(r"[a-zA-Z0-9._-]{1,255}")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 _MAGIC = re.compile(r"[*?\[]")

@@ -83,7 +83,7 @@ def _listed(address: Address, cloud: Cloud, options: dict[str, str]) -> Iterator
         )
         none = none and not found
         if none and not token:
-            what = "matches" if wanted else "begins like" if address.key else "is in"
+            what = "matches" if wanted else "begins with" if address.key else "is in"
             raise MisuseError(f"s3: no object {what} {address}")
         yield Page(found, not token)
         if not token:

@@ -242,6 +242,7 @@ def map(
     from lithops_magic import config
 
     __tracebackhide__ = True
+    # The arguments, as long as no local variable has an option's name.
     given = vars()
     script.install()
     check_call(function, iterables, reduce=reduce, settings=settings, background=background, progress=progress)

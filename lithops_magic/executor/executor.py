@@ -85,6 +85,7 @@ class LambdaExecutor(Executor):
         callbacks: Callback | Sequence[Callback] = (),
         settings: Settings | None = None,
     ) -> None:
+        # The arguments: first, before there are other local variables.
         given = vars()
         if max_workers is not None and max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")

@@ -78,6 +78,7 @@ class Results(Iterator[T], AsyncIterator[T], Generic[T]):
         while self._futures:
             self._futures.popleft().cancel()
 
+    # As with the generator that the standard library returns, dropping it cancels what was not taken.
     def __del__(self) -> None:
         self.close()
 

@@ -182,6 +182,7 @@ class FunctionExecutor:
         try:
             done, left = wait(futures, None, throw_except, **given)
         except KeyboardInterrupt:
+            # Lithops lets them run; here, what has not been sent never is.
             for future in futures:
                 future.cancel()
             raise
@@ -206,6 +207,7 @@ class FunctionExecutor:
     def storage(self) -> Storage:
         """The storage passed to tasks with a parameter `storage`."""
         made = Storage(self.config)
+        # So that `clean` finds the cloud objects without a key of their own.
         made._prefix = f"{TEMPORARY}{self.executor_id}/"
         return made
 
@@ -287,6 +289,7 @@ class FunctionExecutor:
             "memory": memory,
             "timeout": timeout,
             "chunksize": chunksize,
+            # As in Lithops, None ships nothing, and an empty list what is found to be needed.
             "packages": "none" if include_modules is None else None,
         }
         return {name: value for name, value in given.items() if value is not None}

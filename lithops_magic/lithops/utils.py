@@ -108,6 +108,7 @@ def setup_lithops_logger(
     log_level: str | int | None = "info", log_format: str | None = None, stream: Any = None, filename: str | None = None
 ) -> None:
     """Configure this package's loggers, with a file if one is given; executors themselves log nothing."""
+    # The name that programs written for Lithops configure themselves.
     logger = logging.getLogger("lithops")
     if log_level is None or log_level is False:
         logger.disabled = True

@@ -89,6 +89,7 @@ def read(files: Iterable[tuple[str, str]], configured: str) -> Hashes:
             by.append(name)
         for line, hashes in found:
             key = _key(_pinned(name, _OPTIONS.split(line, maxsplit=1)[0]))
+            # Weak ones are left out and not refused: a file may list both.
             strong = [one for one in hashes if one.partition(":")[0] in _STRONG]
             allowed[key] = tuple(dict.fromkeys((*allowed.get(key, ()), *strong)))
     return Hashes(allowed, " and ".join(by), configured)

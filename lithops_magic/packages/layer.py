@@ -61,6 +61,7 @@ def recall(text: str | None, cache: Cache) -> Layer | None:
     fields = json.loads(text)
     path = cache.folder / fields.pop("path")
     try:
+        # Used just now: `Cache` deletes what has not been used for long.
         os.utime(path)
     except OSError:
         return None

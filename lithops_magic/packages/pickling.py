@@ -91,6 +91,7 @@ class _Recorder(Pickler):
 
     def _note(self, value: Any) -> None:
         kind = type(value)
+        # A type is looked at once; a job may have a million objects of it.
         if kind not in self._kinds:
             self._kinds.add(kind)
             self._refer(kind)

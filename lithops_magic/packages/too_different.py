@@ -32,6 +32,7 @@ def refuse_old(uv: Uv, differences: Sequence[Difference]) -> None:
     PackageError
         The nearest build is years old.
     """
+    # Asked of the index by date: a version that existed then is that old.
     then = datetime.now(UTC) - OLD
     old = [one for one in differences if uv.available(f"{one.name}=={one.there}", before=then)]
     if old:

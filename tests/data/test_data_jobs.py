@@ -106,7 +106,7 @@ def test_addresses_mean_what_they_say(bucket: Any) -> None:
         ("data-tests-none/x/", "there is no bucket 'data-tests-none'"),
         ("data-tests-none/x.csv", "there is no bucket 'data-tests-none'"),
         (f"{BUCKET}/logs/*.parquet", f"no object matches s3://{BUCKET}/logs/*.parquet"),
-        (f"{BUCKET}/nothing/", f"no object begins like s3://{BUCKET}/nothing/"),
+        (f"{BUCKET}/nothing/", f"no object begins with s3://{BUCKET}/nothing/"),
         (
             f"{BUCKET}/logs",
             f"there is no object s3://{BUCKET}/logs; there are objects below it: write '{BUCKET}/logs/'",

@@ -54,7 +54,7 @@ def test_a_cell_runs_over_objects(run: Run, loaded: Any, local_aws: LocalAws) ->
     )
     assert loaded.user_ns["words"].values() == [2, 1, 1]
     out, err = run("%%lambda_map obj in s3('magic-data/no/') --local\nobj.key", ok=False)
-    assert "MisuseError: s3: no object begins like s3://magic-data/no/" in out + err
+    assert "MisuseError: s3: no object begins with s3://magic-data/no/" in out + err
 
     # A busy machine takes longer than a press of Tab may: the next one has it.
     for written, found in (

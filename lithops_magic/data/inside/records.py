@@ -60,6 +60,8 @@ def cut(chunks: Iterable[bytes], at: int, start: int, stop: int, newline: bytes)
     at
         What `scan_from` returned for `start`.
     """
+    # If separators cannot overlap, only the one that ends at `stop` or later matters: no need to look at those within
+    # the range.
     jump = 0 if overlaps(newline) else stop - len(newline)
     buffer, base, position = b"", at, at
     begun = start == 0
@@ -72,6 +74,7 @@ def cut(chunks: Iterable[bytes], at: int, start: int, stop: int, newline: bytes)
             buffer, base = buffer[position - base :], position
             if not begun:
                 continue
+            # No record begins in this range: the one before it extends beyond.
             if position >= stop:
                 return
             position = max(position, jump)

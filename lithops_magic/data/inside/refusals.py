@@ -42,7 +42,7 @@ def refusal(error: object, address: str, bucket: str, verb: str) -> str | None:
     # For a bucket in another region, this is all that S3 answers to a HEAD request.
     if code in ELSEWHERE or (code == "400" and place):
         return (
-            f"the bucket {bucket} is in {place or 'another region'}, and S3 does not hand the request on: "
+            f"the bucket {bucket} is in {place or 'another region'}, and S3 does not forward the request: "
             f"set region{f': {place}' if place else ''} for the job (or its endpoint), or copy {address}"
         )
     return _denied(address, bucket, verb, str(_said(error).get("Message", ""))) if code in DENIED else None

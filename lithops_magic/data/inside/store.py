@@ -21,6 +21,7 @@ _lock = threading.Lock()
 
 def client(bucket: str) -> Any:
     """Return an S3 client, one per process and shared by its threads."""
+    # In the notebook, with the account of the job's settings, which need not be boto3's default.
     if bucket in connections:
         return connections[bucket]()
     with _lock:
@@ -33,6 +34,7 @@ def client(bucket: str) -> Any:
                 connect_timeout=10,
                 read_timeout=60,
                 max_pool_connections=32,
+                # Few, because `_patiently` retries whole reads, including bodies that break off.
                 retries={"mode": "standard", "total_max_attempts": 2},
             )
             _clients[os.getpid()] = boto3.session.Session().client("s3", config=config)

@@ -100,6 +100,7 @@ class LambdaBackend:
             # A local AWS may have ended since.
             and _deployments[key].cloud.is_there()
         )
+        # Two threads may both do this: a function is named by its definition, so that they get the same one.
         if not reused:
             _deployments[key] = deploy(settings, self._need, self._workers, copies, notify, afresh=afresh)
         known = _deployments[key]

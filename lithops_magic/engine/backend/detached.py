@@ -128,6 +128,7 @@ class DetachedBackend:
         self._job.publish(Phase(text))
 
     def _endpoint(self, _: Callable[[str], None]) -> Endpoint:
+        # From here on nothing is sent: every task waits for its result, all of them at once.
         return replace(self._link.endpoint, sender=NoSender(), copies=(), workers=UNLIMITED)
 
     def _events(self) -> Iterator[_Event]:

@@ -89,6 +89,7 @@ def plan(
     blob = Function.pickle(function, items, Request.parse(options.packages, options.files))
     asked = {"memory": options.memory, "timeout": options.timeout, "ephemeral_storage": options.tmp}
     settings = settings.replace(**{name: value for name, value in asked.items() if value is not None})
+    # As a job does, up to the point where it would upload something.
     settings, given, notes = gather(settings, blob.need, notify)
     cloud = Cloud.connect(settings, notify)
     name, deployed, to_upload = _look_up(cloud, settings, given)

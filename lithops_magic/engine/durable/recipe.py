@@ -119,6 +119,7 @@ def _matching(digests: Mapping[str, str], candidates: Sequence[Mapping[str, str]
 
 
 def _settings(plain: Mapping[str, Any]) -> Settings:
+    # Another version may have recorded more settings than this one has.
     known = {field.name for field in fields(Settings)}
     values = {name: _frozen(value) for name, value in plain.items() if name in known}
     return Settings(**{**values, "efs": tuple(FileSystem(**each) for each in plain["efs"])})

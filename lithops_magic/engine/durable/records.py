@@ -142,6 +142,7 @@ def read(path: Path, start: int = 0) -> Excerpt:
         found = lines.decode(private.read(path, start))
     except FileNotFoundError:
         return Excerpt([], 0, start)
+    # A kind of record that this version does not know counts as damaged.
     records = [_decode(*body) for body in found.bodies]
     return Excerpt([each for each in records if each], found.damaged + records.count(None), start + found.size)
 

@@ -198,6 +198,7 @@ class Job:
         with self.changed:
             if self._snapshot.ended_at is not None:
                 return None
+            # A rerun's items are those of `indices`, in that order.
             index = self.ledger.add() if self._rerun_order is None else next(self._rerun_order)
             if (total := self._snapshot.total) is not None and index >= total:
                 # The announced total came from the iterable's own length, which was wrong.
@@ -294,6 +295,7 @@ class Job:
 
     def interrupt(self) -> None:
         """Handle an interrupted wait: it ends the job, unless the job is detached."""
+        # An interrupt ends only the waiting; `cancel` also keeps a detached job's tasks from starting.
         if self.options.detach:
             text = f"the job continues without this process: lithops_magic.attach({self.id!r}); .cancel() stops it"
             self.publish(ev.Noted(text))

@@ -74,6 +74,7 @@ class Ledger:
         self._cold, self._cached = bytearray(), bytearray()
         self._attempts, self._used, self._memory = array("H"), array("H"), array("H")
         self._sandbox = array("I")
+        # Single precision: a millisecond within some hours, in half of the memory.
         self._duration, self._billed = array("f"), array("f")
         self._sent, self._started, self._ended = array("f"), array("f"), array("f")
         self._sandboxes: dict[str, int] = {"": 0}
@@ -180,6 +181,7 @@ class Ledger:
 
     def submit(self, index: int, at: float, memory_mb: int) -> None:
         """Record that a task is sent."""
+        # Kept only now, when the next attempt is about to overwrite the row.
         if index in self._to_resend:
             self._to_resend.discard(index)
             # An attempt whose reply was lost has no charge, and thus no row worth keeping.
@@ -208,6 +210,8 @@ class Ledger:
         # The column holds 16 bits; AWS's maximum of 10,240 MB fits, what a sandbox claims need not.
         self._used[index] = min(used, 65_535)
         self._sandbox[index] = self._number(sandbox)
+        # A sandbox's clock may be off by seconds: a task cannot have started before it was sent, nor ended after its
+        # reply.
         self._started[index] = min(max(started, sent), max(sent, received - duration))
         self._ended[index] = min(self._started[index] + duration, received)
 

@@ -60,6 +60,7 @@ def _outlook(job: Job) -> str:
 
 def _leave() -> None:
     """Report the jobs that end with this process."""
+    # A notebook shows its jobs itself, and its kernel's stderr is nobody's screen.
     if getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)() is not None:
         return
     running = [job for job in _jobs if not job.over and not job.options.detach]

@@ -26,6 +26,7 @@ _PLAIN: list[tuple[type | tuple[type, ...], str]] = [
     (memoryview, "pass bytes(…) instead"),
 ]
 
+# By top-level package, because the classes of these libraries are many and mostly private.
 _FAMILIES = [
     ({"ipywidgets"}, "a widget lives in the notebook: get its value first, such as value = slider.value"),
     (

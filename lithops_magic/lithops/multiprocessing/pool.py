@@ -43,6 +43,7 @@ class AsyncResult:
     def _told(self, _: Future[Any]) -> None:
         with self._lock:
             self._left -= 1
+            # Compared outside the lock, since callbacks run there and may use the pool.
             left = self._left
         if not left:
             self._finish()
@@ -214,6 +215,7 @@ class Pool:
     def imap(self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1) -> IMapIterator:
         """Call `func` with each item, and yield the results in the order of the items."""
         self._check()
+        # All at once: `multiprocessing`, too, takes the items as fast as they come.
         return IMapIterator(list(map(self._executor.submitter(func), iterable)), ordered=True)
 
     def imap_unordered(self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1) -> IMapIterator:

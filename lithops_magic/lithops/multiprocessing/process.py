@@ -46,6 +46,7 @@ class CloudProcess:
         *,
         daemon: bool | None = None,
     ) -> None:
+        # Conditions and texts are those of `multiprocessing`, for programs that rely on them.
         assert group is None, "process grouping is not implemented"
         self._target, self._args, self._kwargs = target, tuple(args or ()), dict(kwargs or {})
         self._number = next(_numbers)
@@ -66,6 +67,8 @@ class CloudProcess:
     def start(self) -> None:
         """Begin."""
         assert self._call is None, "cannot start a process twice"
+        # The plain function, so that its calls are recognized as equally long and share a pickle; a subclass's `run`
+        # may use anything of the object.
         if type(self).run is CloudProcess.run and self._target is not None:
             self._call = _executor().submit(self._target, *self._args, **self._kwargs)
         else:

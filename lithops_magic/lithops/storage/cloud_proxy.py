@@ -202,6 +202,7 @@ def cloud_open(filename: str, mode: str = "r", cloud_storage: CloudStorage | Non
                 raise FileNotFoundError(filename) from None
     if "r" in mode:
         return io.StringIO(data.decode()) if text else io.BytesIO(data)
+    # Without translating line ends: what is written is what is stored.
     made: Any = DelayedStringBuffer(newline="") if text else DelayedBytesBuffer()
     made.write(data.decode() if text else data)
     made.store = lambda value: storage.put_data(filename, value)

@@ -115,6 +115,7 @@ def _cache(there: There) -> str:
 
 def _estimate(plan: Plan, tuning: Tuning | None, cached: int) -> str:
     """Estimate the job's cost from measurements of its function."""
+    # Values in the cache cost nothing again.
     tasks = (plan.tasks or 0) - cached
     if tuning is None or tasks <= 0:
         return ""

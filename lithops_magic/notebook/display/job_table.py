@@ -64,6 +64,7 @@ class Listed:
         snapshot = result.snapshot()
         return cls(
             id=result.job_id,
+            # A snapshot's times are monotonic; the list shows wall-clock time.
             started=time.time() - (time.monotonic() - snapshot.started_at),
             state=_STATES.get(snapshot.state, snapshot.state),
             done=snapshot.done,

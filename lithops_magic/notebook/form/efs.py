@@ -15,6 +15,7 @@ class Mount:
     """A row."""
 
     def __init__(self, point: str, path: str, choices: Choices) -> None:
+        # A row that was added and not filled in must not count as a problem.
         self._fresh = path if not point else None
         """The path suggested for a new row; None for a configured one."""
         self.path = widgets.Text(

@@ -111,6 +111,7 @@ class Choice(Single):
 
     @text.setter
     def text(self, text: str) -> None:
+        # A Dropdown refuses a value that is not among its options, and the file may name a newer region.
         if text not in [value for _, value in self.widget.options]:
             self.widget.options = [*self.widget.options, (text, text)]
         self.widget.value = text

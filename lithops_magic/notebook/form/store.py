@@ -54,6 +54,7 @@ class ConfigStore:
         if self.given or self.locked or os.environ.get(NAMED):
             return ((str(self.file), self.file),)
         usual = {_project_file(): "this project", _home_file(): "all your projects"}
+        # Each once, in order: the project's file may be the one that is shown.
         files = dict.fromkeys([*usual, self.file])
         return tuple((f"{_short(file)} · {usual.get(file, 'all users')}", file) for file in files)
 

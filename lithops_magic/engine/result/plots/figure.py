@@ -123,6 +123,7 @@ def plot(kind: str, table: Table, lost: Sequence[TaskStats], snapshot: Snapshot,
         raise MisuseError("plot: no task has run, so there is nothing to draw")
     with _look():
         figure = _overview() if kind == "overview" else Figure(figsize=(8, 4), layout="constrained")
+        # Never through pyplot, whose global state is the user's, and which would show the figure twice.
         FigureCanvasAgg(figure)
         axes = figure.axes or [figure.subplots()]
         names = _PANELS if kind == "overview" else (kind,)

@@ -42,6 +42,7 @@ def draw_timeline(ax: Axes, tasks: Columns) -> str:
     """Draw when each sandbox was pending, starting and running; return the alternative text."""
     begin, cold = tasks.waits()
     unit, name = clock(tasks.end)
+    # Rectangles for a million tasks would be slow to draw, and too thin to see.
     banded = tasks.lanes > _MAX_BARS
     (_bands if banded else _bars)(ax, tasks, begin, cold, unit)
     _crosses(ax, tasks, unit)
