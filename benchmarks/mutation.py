@@ -44,6 +44,7 @@ TESTS = (
     "tests/engine/test_dispatch_items.py",
     "tests/engine/test_dispatch_packages.py",
     "tests/engine/test_dispatch_store.py",
+    "tests/engine/test_dispatch_supplements.py",
     "tests/engine/test_dispatch_timeline.py",
     "tests/engine/test_engine_causes.py",
     "tests/engine/test_engine_chunks.py",
