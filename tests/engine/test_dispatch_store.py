@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import random
 from typing import Any
@@ -11,16 +10,13 @@ from typing import Any
 import pytest
 
 from lithops_magic.aws.invoke.outcomes import Ambiguous
-from lithops_magic.config import Settings
 from lithops_magic.engine import MapOptions
-from lithops_magic.engine.cache.keys import Keys
 from lithops_magic.engine.dispatch import scheduler
 from lithops_magic.engine.dispatch.items import Items, Source
 from lithops_magic.engine.durable.kept_results import NothingKept
-from lithops_magic.engine.durable.null_journal import NullJournal
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.wire.function import Function
-from lithops_magic.engine.wire.reply import VerifiedReply, decode
+from lithops_magic.engine.wire.reply import VerifiedReply
 from lithops_magic.errors import AwsError, ItemError, ResultError, TamperedError, TaskLost
 from lithops_magic.worker import packing
 from virtual_lambda import Behaviour, Checked, Ran, Sent, VirtualLambda, done, prepared, ran, works
@@ -375,189 +371,3 @@ def test_a_large_function_is_uploaded_once_and_every_request_refers_to_it(
     assert phases[-1] == ""
     assert sum(map(len, store.objects.values())) >= 3_000_000
     assert len(store.written) == len(set(store.written))
-
-
-# The cache
-
-
-class Cache:
-    """Jobs over the same function and the same objects."""
-
-    def __init__(self, store: MemoryStore, patch: pytest.MonkeyPatch) -> None:
-        self.store, self.patch = store, patch
-
-    def run(
-        self, items: Any, behaviour: Behaviour = works, *, journal: NullJournal | None = None, **options: Any
-    ) -> Ran:
-        service = VirtualLambda(behaviour, workers=2, store=self.store)
-        in_virtual_time(self.patch, service.clock, SECONDS)
-        chosen = MapOptions(cache=3e7, chunksize=1, **options)
-        keys, taken = Keys(abs, Settings(local=True), chosen), Items(items)
-        job = Job(chosen, str, taken.total, abs, taken.owned, service.clock)
-        Checked(job, Function.pickle(abs), Source(taken, name=keys.of_item), service, 1, journal, keys).run()
-        return Ran(job, service, round(service.clock.now() - 100, 3))
-
-
-@pytest.fixture
-def cache(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> Cache:
-    return Cache(store, monkeypatch)
-
-
-def test_values_of_before_are_taken_and_only_the_others_computed(cache: Cache) -> None:
-    first = cache.run(range(3), lambda sent: works(sent, 2.0))
-    assert some(first, "done", "cached", "invocations") == (3, 0, 3)
-    again = cache.run([0, 3, 2, 1], lambda sent: works(sent, 2.0))
-    assert again.values == [0, 3, 2, 1]
-    assert again.service.tasks == [[1]]
-    assert some(again, "done", "cached", "invocations", "retried") == (4, 3, 1, 0)
-    # Three times 2 s at $0.001 a second, and a request of $0.001.
-    assert again.job.snapshot().saved == pytest.approx(3 * 0.003)
-    assert [again.job.stats(i).cached for i in range(4)] == [True, False, True, True]
-    assert again.job.snapshot().answered == 1
-    assert again.seconds == SECONDS  # fetched while task 1 ran
-
-
-def test_a_job_of_known_values_sends_nothing_and_costs_nothing(cache: Cache) -> None:
-    cache.run(range(5))
-    again = cache.run(range(5))
-    assert (again.values, again.service.sent) == ([0, 1, 2, 3, 4], [])
-    snapshot = again.job.snapshot()
-    assert (snapshot.cost, snapshot.request_cost, snapshot.state) == (0.0, 0.0, "finished")
-
-
-def test_lost_attempts_are_part_of_what_a_value_cost(cache: Cache) -> None:
-    def behave(sent: Sent) -> tuple[float, Any]:
-        if sent.runs[0]:
-            return works(sent)
-        died = {"id": sent.tasks[0], "status": "died", "code": 1, "started": 0.0, "seconds": 4.0, "log": ""}
-        return 4.0, {"outcomes": [died]}
-
-    cache.run([7], behave)
-    again = cache.run([7])
-    # 4 s and 1 s at $0.001 a second, and two requests.
-    assert again.job.snapshot().saved == pytest.approx(0.005 + 0.002)
-
-
-def test_what_tasks_printed_comes_back_with_their_values(cache: Cache) -> None:
-    def prints(sent: Sent) -> tuple[float, Any]:
-        return 1.0, {"outcomes": [{**done(sent, task), "log": "hello\n"} for task in sent.tasks]}
-
-    cache.run(range(2), prints)
-    assert cache.run(range(3)).job.logs() == {0: "hello\n", 1: "hello\n"}
-
-
-def test_another_process_that_resumes_the_job_is_told_the_cached_values(cache: Cache, store: MemoryStore) -> None:
-    class Telling(NullJournal):
-        def __init__(self) -> None:
-            self.taken_tasks: list[int] = []
-            self.told: dict[int, Any] = {}
-
-        def taken(self, task: Any) -> None:
-            assert task.fragment.startswith(b'{"id":%d' % task.index)
-            self.taken_tasks.append(task.index)
-
-        def answered(self, tasks: Any, outcome: Any) -> None:
-            (task,) = tasks
-            self.told[task.index] = decode(outcome.payload)
-
-    large = LARGE[:70_000]  # an object of its own
-    cache.run(
-        [5, large], lambda sent: (1.0, {"outcomes": [{**done(sent, task), "log": "hi\n"} for task in sent.tasks]})
-    )
-    telling = Telling()
-    again = cache.run([large, 5], journal=telling)
-    assert (again.values, again.service.sent) == ([large, 5], [])
-    assert sorted(telling.taken_tasks) == [0, 1]
-    for index, reply in telling.told.items():
-        outcome = reply.outcomes[index]
-        assert (reply.sandbox, reply.cold, list(reply.outcomes)) == ("cache", False, [index])
-        assert (outcome.status, outcome.started, outcome.seconds, outcome.log) == ("ok", 0.0, 0.0, "hi\n")
-    assert packing.loads(telling.told[1].outcomes[1].value) == 5
-    reference = telling.told[0].outcomes[0].reference
-    assert packing.loads(store.objects[reference["object"]]) == large
-    assert (reference["size"], reference["sha256"]) == (
-        len(store.objects[reference["object"]]),
-        hashlib.sha256(store.objects[reference["object"]]).hexdigest(),
-    )
-
-
-def test_an_item_that_cannot_travel_is_not_looked_up(cache: Cache) -> None:
-    cache.run([1])
-    again = cache.run([1, (i for i in ())])
-    assert (again.values, again.errors.keys()) == ([1, None], {1})
-    assert some(again, "done", "cached", "failed") == (1, 1, 1)
-
-
-def test_failures_are_not_cached(cache: Cache) -> None:
-    bad = {"type": "ValueError", "message": "bad", "frames": [], "cause": None}
-
-    def fails(sent: Sent) -> tuple[float, Any]:
-        told = {"id": sent.tasks[0], "status": "error", "started": 0.0, "seconds": 1.0, "log": "", "error": bad}
-        return 1.0, {"outcomes": [told]}
-
-    assert cache.run(range(2), fails).errors.keys() == {0, 1}
-    again = cache.run(range(2))
-    assert (again.values, some(again, "cached")) == ([0, 1], (0,))
-
-
-@pytest.mark.parametrize("how", ["altered", "gone"])
-def test_a_cached_value_that_is_not_what_was_written_is_computed_and_that_is_said(
-    cache: Cache, store: MemoryStore, how: str
-) -> None:
-    cache.run(range(3))
-    (pack,) = [key for key in store.objects if "/packs/" in key]
-    if how == "altered":
-        store.objects[pack] = b"forged"
-    else:
-        del store.objects[pack]
-    again = cache.run(range(3))
-    assert again.values == [0, 1, 2]
-    assert some(again, "done", "cached", "invocations") == (3, 0, 3)
-    (note,) = again.job.snapshot().notes
-    reason = "it was altered" if how == "altered" else "there is no such object"
-    assert note == f"cache: AwsError: {reason}; 3 of its values are computed"
-
-
-def test_an_altered_index_is_not_believed(cache: Cache, store: MemoryStore) -> None:
-    cache.run(range(3))
-    (index,) = [key for key in store.objects if "/index/" in key]
-    store.objects[index] += b"x"
-    again = cache.run(range(3))
-    assert (again.values, some(again, "cached")) == ([0, 1, 2], (0,))
-    assert again.job.snapshot().notes == (
-        "cache: some entries are not what was written there, and were not unpickled; their values are computed",
-    )
-
-
-def test_a_cache_that_cannot_be_written_costs_no_value(cache: Cache, store: MemoryStore) -> None:
-    store.refuses = AwsError("S3 says no.")
-    run = cache.run(range(3))
-    assert run.values == [0, 1, 2]
-    assert run.job.snapshot().notes == ("cache: S3 says no; not every value is stored",)
-    assert run.job.snapshot().state == "finished"
-
-
-def test_a_cache_that_cannot_be_read_costs_no_value(
-    cache: Cache, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(prefix: str) -> Any:
-        raise AwsError("S3 says no.", code="AccessDenied")
-
-    monkeypatch.setattr(store, "find", refuse)
-    run = cache.run(range(3))
-    assert run.values == [0, 1, 2]
-    assert run.job.snapshot().notes == ("cache: S3 says no; every task is computed",)
-
-
-def test_after_a_stop_cached_values_are_not_sent_for(cache: Cache) -> None:
-    cache.run(range(3))
-    service = VirtualLambda(workers=2, store=cache.store)
-    in_virtual_time(cache.patch, service.clock, SECONDS)
-    options = MapOptions(cache=3e7, chunksize=1)
-    keys = Keys(abs, Settings(local=True), options)
-    job = Job(options, str, 4, abs, range(4), service.clock)
-    service.clock.later(2.0, job.cancel)
-    Checked(job, Function.pickle(abs), Source(range(4), name=keys.of_item), service, keys=keys).run()
-    snapshot = job.snapshot()
-    assert (snapshot.done, snapshot.cancelled, snapshot.cached) == (1, 3, 0)
-    assert service.tasks == [[3]]

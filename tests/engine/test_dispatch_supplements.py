@@ -175,6 +175,10 @@ def test_a_part_of_a_package_counts_as_used_if_the_package_is_loaded(
     machine.modules |= {"swift.deep.parts": "swift-engine", "front.inner.parts": "front-door"}
     load(monkeypatch, "front", "swift")
     assert told(("front.inner.parts", "swift.deep.parts")) == [uses("swift-engine")]
+    monkeypatch.delitem(sys.modules, "swift")
+    machine.modules["swift.other.parts"] = "other-engine"
+    machine.requires = ["other-engine; extra == 'fast'"]
+    assert told(("front.inner.parts", "swift.other.parts")) == []
 
 
 def test_two_parts_of_a_library_are_one_option(machine: Machine) -> None:

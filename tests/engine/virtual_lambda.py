@@ -317,13 +317,14 @@ def prepared(
     items: Iterable[Any],
     *,
     journal: NullJournal | None = None,
-    processes: int = 1,
+    processes: int | None = None,
     **options: Any,
 ) -> tuple[Job, Scheduler]:
     """A job that has not begun."""
     taken = Items(items)
     job = Job(MapOptions(**options), str, taken.total, abs, taken.owned, service.clock)
-    return job, Checked(job, Function.pickle(abs), Source(taken), service, processes, journal)
+    more: dict[str, Any] = {} if processes is None else {"processes": processes}
+    return job, Checked(job, Function.pickle(abs), Source(taken), service, journal=journal, **more)
 
 
 class Checked(Scheduler):

@@ -25,6 +25,8 @@ class MemoryStore:
         """The keys written, in that order."""
         self.asked: list[str] = []
         """The keys read."""
+        self.known: set[str] = set()
+        """The keys that are not looked for again, because this process has written them."""
         self.refuses: BaseException | None = None
         """Raised by every write."""
 
@@ -37,10 +39,12 @@ class MemoryStore:
     def put_once(
         self, data: bytes, *, sha256: str, recheck: bool = False, sending: Callable[[int], None] | None = None
     ) -> str:
-        if (key := f"once/{sha256}") not in self.objects:
+        key = f"once/{sha256}"
+        if (recheck or key not in self.known) and key not in self.objects:
             if sending is not None:
                 sending(len(data))
             self.put(key, data)
+        self.known.add(key)
         return key
 
     def put(self, key: str, data: bytes) -> None:

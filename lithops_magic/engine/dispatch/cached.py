@@ -23,7 +23,7 @@ from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.job.task import Task
 from lithops_magic.engine.wire.store import Store, Transfers
-from lithops_magic.errors import LithopsMagicError, SerializationError
+from lithops_magic.errors import LithopsMagicError
 
 _BATCH = 64
 """Values fetched per message: one message each would cost more than the values."""
@@ -141,7 +141,7 @@ class JobCache(NoCache):
 
     def has(self, task: Task, taken: Taken) -> bool:
         """Whether a task's value is cached; the next `fetch` then fetches and delivers it."""
-        if self._shelf is None or taken.key is None or isinstance(taken.prepared, SerializationError):
+        if self._shelf is None or taken.key is None:
             return False
         entry = self._shelf.entry(taken.key.digest)
         if entry is None:
@@ -153,16 +153,13 @@ class JobCache(NoCache):
 
     def fetch(self) -> None:
         """Fetch the values found."""
-        shelf, found = self._shelf, self._found
-        if shelf is None or not found:
-            return
-        self._found = []
+        found, self._found = self._found, []
         for start in range(0, len(found), _BATCH):
-            batch = found[start : start + _BATCH]
-            self._transfers.start(partial(self._bring, shelf, batch))
+            self._transfers.start(partial(self._bring, self._shelf, found[start : start + _BATCH]))
 
-    def _bring(self, shelf: Shelf, batch: Sequence[tuple[Task, Taken, Entry]]) -> CacheBatch:
+    def _bring(self, shelf: Shelf | None, batch: Sequence[tuple[Task, Taken, Entry]]) -> CacheBatch:
         """Fetch values; called from other threads."""
+        assert shelf is not None
         found: list[CachedValue] = []
         missed: list[tuple[Task, Taken]] = []
         problem = ""

@@ -66,8 +66,6 @@ class Intake:
         chunk_sizes: ChunkSizes,
         versions: Versions,
     ) -> None:
-        self._room = 0
-        """Bytes of a request available for tasks."""
         self.requests = Requests(b"")
         """Builds requests for the function as last placed."""
         self._job = job
@@ -121,7 +119,7 @@ class Intake:
             self._job.download = place.download
             place = replace(place, sending=self._uploading())
         self.requests = self._function.place(place, self._job.snapshot().total, key=self._job.key)
-        self._room = self._chunk_sizes.room = self.requests.room
+        self._chunk_sizes.room = self.requests.room
         self._job.publish(ev.Phase(""))
 
     def _uploading(self) -> Callable[[int], None]:
@@ -175,7 +173,7 @@ class Intake:
             # First, because a function that was deployed again leaves another amount of room for tasks.
             if prepared.reach is not None:
                 self._redeploy(prepared)
-            task.fragment = fragment(task.index, prepared, self._room)
+            task.fragment = fragment(task.index, prepared, self._chunk_sizes.room)
             self._lanes.first.waiting.append(task)
             self._journal.taken(task)
         except SerializationError as error:

@@ -76,20 +76,18 @@ class JobTransfers:
         """Upload an item to S3; `recheck`: a sandbox did not find it, or the function, there."""
         place = self.place()
         assert place is not None
+        self._transfers.start(lambda: Uploaded(lane, task, self._uploaded(place, task, requests.room, recheck=recheck)))
 
-        def work() -> Uploaded:
-            try:
-                if recheck:
-                    self.function.place(place, recheck=True)
-                return Uploaded(
-                    lane, task, spilled_fragment(task.index, task.item, requests.room, place, recheck=recheck)
-                )
-            except LithopsMagicError as error:
-                return Uploaded(lane, task, error)
-            except BaseException as error:  # the user's own methods may raise anything, and the job waits for a message
-                return Uploaded(lane, task, LithopsMagicError(f"it could not be sent: {error!r}"))
-
-        self._transfers.start(work)
+    def _uploaded(self, place: Place, task: Task, room: int, *, recheck: bool) -> bytes | LithopsMagicError:
+        """Return an item's fragment once it is uploaded, or why it is not; called from other threads."""
+        try:
+            if recheck:
+                self.function.place(place, recheck=True)
+            return spilled_fragment(task.index, task.item, room, place, recheck=recheck)
+        except LithopsMagicError as error:
+            return error
+        except BaseException as error:  # the user's own methods may raise anything, and the job waits for a message
+            return LithopsMagicError(f"it could not be sent: {error!r}")
 
     def received(self, message: Fetched | Uploaded) -> None:
         """Count down: the transfer's message was received."""
