@@ -41,11 +41,13 @@ MODULES = ("aws/prices.py", "engine/backend/limiter.py", "engine/dispatch/*.py",
 TESTS = (
     "tests/aws/test_aws_costs.py",
     "tests/engine/test_arithmetic.py",
+    "tests/engine/test_dispatch_cache.py",
     "tests/engine/test_dispatch_items.py",
     "tests/engine/test_dispatch_packages.py",
     "tests/engine/test_dispatch_store.py",
     "tests/engine/test_dispatch_supplements.py",
     "tests/engine/test_dispatch_timeline.py",
+    "tests/engine/test_dispatch_verdicts.py",
     "tests/engine/test_engine_causes.py",
     "tests/engine/test_engine_chunks.py",
     "tests/engine/test_engine_replies.py",
@@ -55,7 +57,7 @@ TESTS = (
 """Those that need neither AWS nor waiting."""
 PATIENCE, LEAST_PATIENCE = 1, 2.0
 """How many times the processor time that they need while they are measured the tests get, and how many seconds more."""
-DEADLOCK = 600
+DEADLOCK = 120
 """Seconds after which tests that use no processor time are given up."""
 DEVNULL = os.open(os.devnull, os.O_WRONLY)
 

@@ -106,6 +106,12 @@ def test_labels_and_values_of_pandas_are_copied() -> None:
     assert Items(pd.DataFrame({"a": [1]}).itertuples()).owned is None
 
 
+def test_what_only_resembles_a_table_is_taken_as_it_comes() -> None:
+    indexed = type("table", (Opaque,), {"iloc": None, "get_loc": None})
+    assert Items(indexed(1)).owned is None
+    assert Items(pd.Series([1, 2]).groupby([1, 2])).owned is None
+
+
 def test_anything_else_is_taken_as_it_comes() -> None:
     found = Items(Opaque(1, 2, length=2))
     assert (found.owned, found.total, found.complete) == (None, 2, False)
@@ -242,6 +248,20 @@ def test_the_cache_key_of_an_item_is_of_what_was_taken() -> None:
     started(plain)
     plain.ask(1)
     assert [taken.key for taken in plain.take()] == [None]
+
+
+def test_what_an_item_refers_to_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.data, "octets", lambda item: item * 100)
+    source = Source([5, 6])
+    started(source)
+    source.ask(2)
+    assert [(taken.item, taken.octets) for taken in source.take()] == [(5, 500), (6, 600)]
+
+
+def test_a_new_source_has_given_and_promised_nothing() -> None:
+    source = Source(range(2))
+    assert (source.asked, source.last, source.first(), pulled(source)) == (0, False, None, [])
+    assert source.ask(1)  # though nobody listens yet
 
 
 def test_what_the_iterator_raises_is_told_and_ends_it() -> None:

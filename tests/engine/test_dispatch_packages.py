@@ -384,6 +384,15 @@ def test_a_generator_in_the_same_state_in_two_items_is_noticed_once() -> None:
     ]
 
 
+def test_items_that_share_a_generator_are_noted_once() -> None:
+    shared, own = np.random.default_rng(1), np.random.default_rng(2)
+    run = ran(VirtualLambda(workers=2), [shared, own, shared, shared], chunksize=1)
+    (note,) = run.job.snapshot().notes
+    assert note.startswith(
+        "tasks draw the same random numbers: items share a generator, and each gets it in its original state. For "
+    )
+
+
 def test_an_item_that_needs_more_is_sent_to_a_function_that_has_it() -> None:
     """What is in flight to the one before is still answered, and nothing is sent twice."""
     plain, needs = VirtualLambda(lambda sent: works(sent, 1.0 + sent.tasks[0] % 2), workers=2), list[Any]()

@@ -14,6 +14,7 @@ from lithops_magic.engine import MapOptions
 from lithops_magic.engine.dispatch import scheduler
 from lithops_magic.engine.dispatch.items import Items, Source
 from lithops_magic.engine.durable.kept_results import NothingKept
+from lithops_magic.engine.durable.null_journal import NullJournal
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.engine.wire.reply import VerifiedReply
@@ -314,6 +315,7 @@ def test_what_a_sandbox_does_not_find_is_uploaded_again_and_the_task_sent_again(
     assert history(run) == [(0, [0]), (SECONDS, [1]), (SECONDS + 1 + SECONDS, [1])]
     assert some(run, "done", "retried") == (2, 1)
     assert packing.loads(store.objects[service.sent[-1].fragments[1]["object"]]) == LARGE
+    assert store.written[0] == store.written[-1]
     assert [run.job.stats(i).attempts for i in range(2)] == [1, 2]
 
 
@@ -341,6 +343,43 @@ def test_a_copy_that_does_not_find_its_item_is_no_news_while_the_straggler_may_e
     run = ran(service, range(8), chunksize=1, backups=True)
     assert some(run, "done", "failed", "retried") == (8, 0, 0)
     assert run.seconds == 12  # it was sent at 3
+
+
+def test_a_function_that_a_sandbox_does_not_find_is_uploaded_again_as_well(
+    service: VirtualLambda, store: MemoryStore
+) -> None:
+    data = random.Random(1).randbytes(3_000_000)
+
+    def function(x: int) -> int:
+        return x + len(data)
+
+    service.behaviour = says_once(1, "absent")
+    job = Job(MapOptions(chunksize=1), str, 2, abs, range(2), service.clock)
+    before: list[str] = []
+    service.clock.later(0.5, lambda: (before.extend(store.written), store.objects.clear()))
+    Checked(job, Function.pickle(function), Source(Items(range(2))), service).run()
+    assert (job.ledger.values, service.tasks) == ([None, None], [[0], [1], [1]])
+    assert before
+    assert {*before} <= {*store.written[len(before) :]}
+
+
+def test_what_a_job_has_in_s3_can_be_downloaded(service: VirtualLambda, store: MemoryStore) -> None:
+    run = ran(service, [1])
+    assert run.job.download is not None
+    assert run.job.download(store.value(b"content")) == b"content"
+
+
+def test_items_that_cannot_be_sent_are_told_to_the_journal(service: VirtualLambda, store: MemoryStore) -> None:
+    told: list[tuple[int, bool]] = []
+
+    class Telling(NullJournal):
+        def taken(self, task: Any) -> None:
+            told.append((task.index, bool(task.fragment)))
+
+    store.refuses = AwsError("S3 says no")
+    _, running = prepared(service, [0, LARGE, (i for i in ())], chunksize=1, journal=Telling())
+    running.run()
+    assert sorted(told) == [(0, True), (1, False), (2, False)]
 
 
 # The function

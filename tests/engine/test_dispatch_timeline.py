@@ -14,6 +14,7 @@ from lithops_magic.aws.invoke.outcomes import Ambiguous, NoConnection, Refused, 
 from lithops_magic.engine.backend import limiter
 from lithops_magic.engine.dispatch import chunk_size, lanes
 from lithops_magic.engine.durable.null_journal import NullJournal
+from lithops_magic.engine.job import events as ev
 from lithops_magic.errors import (
     BudgetSpent,
     InvokeError,
@@ -29,6 +30,7 @@ from virtual_lambda import (
     ScalingLambda,
     Sent,
     VirtualLambda,
+    VirtualSource,
     done,
     platform_error,
     prepared,
@@ -400,13 +402,93 @@ def test_an_answer_that_comes_after_it_was_given_up_counts_for_nothing() -> None
     assert counts(run) == {"done": 3, "retried": 1, "invocations": 3}
 
 
+# The beginning
+
+
+def phases_of(service: VirtualLambda, items: Any, **options: Any) -> tuple[list[str], list[ev.Event]]:
+    """What a job says it is doing, and all of its events."""
+    job, scheduler = prepared(service, items, **options)
+    publish, heard = job.publish, list[ev.Event]()
+
+    def listen(event: ev.Event) -> None:
+        heard.append(event)
+        publish(event)
+
+    job.publish = listen  # type: ignore[method-assign]
+    scheduler.run()
+    return [event.text for event in heard if isinstance(event, ev.Phase)], heard
+
+
+def test_a_job_says_what_it_is_doing_until_it_sends() -> None:
+    phases, events = phases_of(VirtualLambda(workers=2, notes=("a note", "another")), range(2), chunksize=1)
+    assert phases == ["connecting", "", ""]
+    kinds = [type(event).__name__ for event in events if not isinstance(event, ev.Phase)]
+    assert kinds[:4] == ["Noted", "Noted", "Started", "Submitted"]
+    assert ev.Started(100.0, 512, False) in events
+    assert [event.text for event in events if isinstance(event, ev.Noted)] == ["a note", "another"]
+    # What is in flight is told when it changes.
+    assert [event.invocations for event in events if isinstance(event, ev.InFlight)] == [2, 1, 0]
+
+
+def test_an_iterator_s_first_item_is_waited_for_before_anything_is_deployed() -> None:
+    service = VirtualLambda(workers=2)
+    phases, _ = phases_of(service, iter(range(2)), chunksize=1)
+    assert phases[:2] == ["Waiting for the first item", "connecting"]
+    assert service.tasks == [[0], [1]]
+
+
+@pytest.mark.parametrize(
+    ("chunksize", "item_seconds", "requests", "times"),
+    [
+        # Four, before it is known how many can be sent; then one more than there is room for.
+        (1, 0.0, [(0, 4), (1, 1), (1, 1), (1, 1), (2, 1), (2, 1)], [0, 0, 0, 1, 1, 1, 2, 2]),
+        (1, 0.5, [(0, 4), (1.5, 1), (1.5, 1), (2, 1), (2.5, 1), (3, 1), (3.5, 2)], [0.5, 0.5, 0.5, 1.5, 2, 2, 2.5, 3]),
+        # Three chunks of three and another one, of which four are here.
+        (3, 0.0, [(0, 4), (0, 8)], [0, 0, 0]),
+        # A chunk of four is full at once; the others when their items are there.
+        (4, 0.001, [(0, 4), (0.001, 12)], [0.001, 0.002]),
+    ],
+)
+def test_of_an_iterator_no_more_items_are_asked_for_than_can_be_sent_soon(
+    chunksize: int, item_seconds: float, requests: list[tuple[float, int]], times: list[float]
+) -> None:
+    service = VirtualLambda(workers=3)
+    service.item_seconds = item_seconds
+    job, scheduler = prepared(service, iter(range(8)), chunksize=chunksize)
+    scheduler.run()
+    assert job.ledger.values == list(range(8))
+    assert job.snapshot().total == 8
+    assert isinstance(scheduler._source, VirtualSource)
+    assert (scheduler._source.requests, service.times) == (requests, times)
+
+
+def test_tasks_do_not_wait_long_for_a_chunk_to_fill_up() -> None:
+    """Longer than a chunk may be held back, an iterator's items are sent as they come."""
+    service = VirtualLambda(lambda sent: works(sent, 0.05), workers=3)
+    service.item_seconds = 1.0
+    run = ran(service, iter(range(6)), chunksize=4)
+    assert (service.tasks, service.times) == ([[0, 1, 2, 3], [4, 5]], [1, 2])
+    assert run.values == list(range(6))
+
+
+def test_an_iterator_that_raises_at_once_ends_the_job_before_anything_is_deployed() -> None:
+    def breaking() -> Any:
+        raise LookupError("no first")
+        yield
+
+    service = VirtualLambda(workers=2)
+    run = ran(service, breaking())
+    assert (str(run.job.error), run.job.snapshot().state, service.connects) == ("no first", "broken", [])
+
+
 # More memory, copies, money, the end
 
 
 class AtOnce:
     """A thread that runs when it is started."""
 
-    def __init__(self, target: Callable[..., object], args: tuple[Any, ...] = (), **_: Any) -> None:
+    def __init__(self, target: Callable[..., object], args: tuple[Any, ...], name: str, daemon: bool) -> None:
+        assert (name, daemon) == ("lithops-magic-deploy", True)
         self._run = lambda: target(*args)
 
     def start(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import linecache
 import subprocess
 import sys
 from pathlib import Path
@@ -258,12 +259,21 @@ def test_a_file_that_is_here_is_shipped_by_its_name_or_called_by_the_one_it_has_
     # A sandbox keeps the notebook's modules elsewhere; code looks for files beside them.
     assert "the file own.csv " in bring("/opt/python/own.csv")
     assert "the file own.csv " in bring("/tmp/x/modules-0123456789ab/own.csv")
+    assert "the file own.csv " in remedy("OSError", "cannot find /opt/python/own.csv")
+    # The exception itself is that of the last error only, whose causes have other files.
+    denied = PermissionError(13, "denied", "own.csv")
+    caused = RemoteTraceback("PermissionError", "denied", (), RemoteTraceback("FileNotFoundError", "gone.csv"))
+    assert failures.of_exception(caused, 512, denied)[1] == ""
+    found = RemoteTraceback("PermissionError", "denied", (), RemoteTraceback("FileNotFoundError", "own.csv"))
+    assert "the file own.csv " in failures.of_exception(found, 512, denied)[1]
     error = FileNotFoundError(2, "no", "gone.csv", None, "own.csv")
     assert "own.csv" in failures.of_exception(RemoteTraceback("FileNotFoundError", "no"), 512, error)[1]
     # A folder is taken from an error's own file name only: words of a text are often names of folders.
     assert remedy("OSError", "cannot find sub") == ""
     assert "the file own.csv " in remedy("OSError", 'cannot find "own.csv"')
     assert "the file own.csv " in remedy("NotADirectoryError", "own.csv")
+    (here / "MATRIX").touch()
+    assert "the file MATRIX " in remedy("OSError", "cannot find MATRIX.")
     for ending in ",.:;)":
         assert "the file own.csv " in remedy("OSError", f"does not exist: own.csv{ending} here")
 
@@ -281,7 +291,12 @@ def test_a_program_s_own_words_and_the_line_of_the_user_name_a_file_too(
 
     assert "the file own.csv " in remedy_of(b"cat: own.csv: No such file or directory")
     assert "the file own.csv " in remedy_of("cat: own.csv: No such file or directory")
+    assert "the file own.csv " in remedy_of(b"\xff own.csv: No such file or directory")
     assert (remedy_of(b"own.csv is odd"), remedy_of(None), remedy_of(5)) == ("", "", "")
+    # What is neither text nor bytes is no name.
+    (tmp_path / "5").touch()
+    silent = RemoteTraceback("ToolError", "not found")
+    assert failures.of_exception(silent, 512, subprocess.CalledProcessError(1, "cat", stderr=5))[1] == ""
 
     def sqlite(source: str, *, library: bool = False) -> str:
         user = RemoteFrame(str(tmp_path / "n.py"), 1, "f", source, library=library)
@@ -292,4 +307,7 @@ def test_a_program_s_own_words_and_the_line_of_the_user_name_a_file_too(
     assert "the file own.db " in sqlite("sqlite3.connect('own.db')")
     assert "the file own.db " in sqlite('sqlite3.connect("file:own.db?mode=ro", uri=True)')
     assert sqlite("sqlite3.connect(name)") == ""
+    (tmp_path / "n.py").write_text("sqlite3.connect('own.db')\nsqlite3.connect('own.csv')\n")
+    linecache.checkcache()
+    assert "the file own.db " in sqlite("")  # a file of the user's, which this machine has
     assert sqlite("sqlite3.connect('own.db')", library=True) == ""

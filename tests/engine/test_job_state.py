@@ -14,6 +14,7 @@ import pytest
 from lithops_magic.callbacks import Tqdm
 from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job import job as job_module
+from lithops_magic.engine.job.clock import CLOCK
 from lithops_magic.engine.job.events import Charge
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.job.ledger import Ledger, TaskStats
@@ -21,7 +22,9 @@ from lithops_magic.engine.job.listeners import Listeners
 from lithops_magic.engine.job.snapshot import Snapshot
 from lithops_magic.engine.job.task import Task, TaskFuture
 from lithops_magic.engine.options import MapOptions
+from lithops_magic.engine.wire.item import Prepared, prepare
 from lithops_magic.errors import JobCancelled, TaskError, TaskPending
+from lithops_magic.worker import packing
 
 ERROR = TaskError("why", index=1)
 
@@ -54,7 +57,7 @@ def started(count: int, **options: Any) -> tuple[Job, list[Task]]:
 
 def test_a_row_follows_its_task() -> None:
     rows = ledger(3)
-    assert rows.state(2) == rows.state(99) == "queued"
+    assert rows.state(2) == rows.state(99) == rows.state(5000) == "queued"
     assert rows.stats(0) == TaskStats(
         index=0, sent_s=pytest.approx(math.nan, nan_ok=True), started_s=pytest.approx(math.nan, nan_ok=True),
         ended_s=pytest.approx(math.nan, nan_ok=True),
@@ -84,7 +87,9 @@ def test_the_table_is_the_rows_column_by_column() -> None:
             name: getattr(rows.stats(index), name) for name in TaskStats.__slots__
         }
     assert set(table) == set(TaskStats.__slots__)
-    rows.charge(0, charge(2.0, 1.5, "two"), received=9.0)
+    for _ in range(2):
+        rows.charge(0, charge(2.0, 1.5, "two"), received=9.0)
+    assert len(rows._names) == 3  # each name is kept once
     assert [rows.stats(index).sandbox for index in range(2)] == ["two", "two"]
 
 
@@ -140,6 +145,59 @@ def test_only_what_did_not_run_by_itself_is_no_attempt() -> None:
     assert rows.lost == []  # nothing was heard of the first attempt
 
 
+def test_a_million_rows_take_a_block_at_a_time_and_each_is_its_own() -> None:
+    rows = ledger(2050)
+    for index in (0, 1023, 1024, 2049):
+        rows.submit(index, float(index), 512)
+        rows.charge(index, charge(1.0, float(index), f"box {index}"), received=index + 1.0)
+    assert [row.sandbox for index in (0, 1, 1023, 1024, 2049) if (row := rows.stats(index))] == [
+        "box 0",
+        "",
+        "box 1023",
+        "box 1024",
+        "box 2049",
+    ]
+    assert math.isnan(rows.stats(2048).sent_s)
+    assert (rows.stats(2048).attempts, rows.stats(2049).attempts, rows.stats(2049).started_s) == (0, 1, 2049.0)
+    assert len(rows.table()["state"]) == 2050
+    assert (len(rows.indices("queued")), rows.indices("running")) == (2046, [0, 1023, 1024, 2049])
+
+
+def test_only_what_ran_and_ended_has_a_duration() -> None:
+    rows = ledger(4)
+    for index in range(3):
+        rows.submit(index, 0.0, 512)
+        rows.charge(index, charge(1.0 + index, 0.0), received=9.0)
+    rows.apply(ev.Answered((), [(0, 1, "")]), began=0.0)
+    rows.apply(ev.Failed(1, ERROR), began=0.0)
+    rows.apply(ev.Recalled([(3, 1, "")], 0.0), began=0.0)
+    assert rows.durations() == [1.0, 2.0]
+    assert (rows.stats(3).cached, rows.stats(2).cached) == (True, False)
+
+
+def test_a_charge_stays_between_sending_and_receiving() -> None:
+    rows = ledger(1)
+    rows.submit(0, 2.0, 512)
+    for started, seconds, received, found in (
+        (2.5, 3.0, 6.0, (2.5, 5.5)),
+        (1.0, 3.0, 6.0, (2.0, 5.0)),  # not before it was sent
+        (5.0, 3.0, 6.0, (3.0, 6.0)),  # nor so late that it ends after its reply
+        (5.0, 9.0, 6.0, (2.0, 6.0)),
+    ):
+        rows.charge(0, charge(seconds, started, memory=70_000), received=received)
+        assert (rows.stats(0).started_s, rows.stats(0).ended_s) == found
+    assert (rows.stats(0).billed_ms, rows.stats(0).max_memory_mb) == (18_000.0, 65_535)
+
+
+def test_the_machine_s_clock() -> None:
+    before = time.monotonic()
+    CLOCK.sleep(0.001)
+    assert CLOCK.now() - before >= 0.001
+    told = CLOCK.queue()
+    told.put("message")
+    assert told.get_nowait() == "message"
+
+
 # Counts
 
 
@@ -170,6 +228,53 @@ def test_events_after_the_end_change_no_phase_and_no_state() -> None:
     made.publish(ev.Phase("Deploying"))
     made.publish(ev.Started(1.0, 512))
     assert (made.snapshot().state, made.snapshot().phase, made.snapshot().running_at) == ("cancelled", "", None)
+
+
+def test_a_new_job_knows_nothing_and_can_do_nothing_yet() -> None:
+    made, other = job([1]), job()
+    assert (len(made.id), len(made.key)) == (16, 32)
+    assert made.id != other.id
+    assert made.key != other.key
+    assert (made.serve(0.0), made.on_cancel()) == (False, None)
+    assert (made.start_rerun, made.follow, made.download, made.written) == (None, None, None, False)
+    assert (made.error, made.over, made.whole, made.sequence, other.sequence) == (None, False, True, [1], None)
+    assert (made.running, made.queued, made.failed, made.logs(), made.rows()) == (0, 1, {}, {}, [])
+
+
+def test_an_item_in_s3_is_downloaded_unless_that_is_not_wanted() -> None:
+    made = job()
+    away = Prepared(fragment=b'{"id":0,"object":"key"}')
+    made.add(away)
+    made.add(prepare("here"))
+    made.download = lambda fields: packing.dumps([fields["object"]])
+    assert made.raw_item(0) is away
+    assert (made.item(0), made.item(1), made.item(1, download=False)) == (["key"], "here", "here")
+    with pytest.raises(LookupError, match="item 0 is in S3"):
+        made.item(0, download=False)
+
+
+def test_what_tasks_read_counts_when_they_are_done() -> None:
+    made = job(["a", "b", "c"])
+    tasks = [task for octets in (5, 0, 7) if (task := made.add("x", octets))]
+    assert made.submit(tasks, 512)
+    made.record((), (), [(task, None, "") for task in tasks[:2]])
+    assert made.snapshot().read == 5
+    made.record((), (), [(tasks[2], None, "")])
+    assert made.snapshot().read == 12
+    assert made.ledger.octets == {0: 5, 2: 7}
+
+
+def test_values_from_the_cache_are_those_of_tasks_unless_the_job_was_stopped() -> None:
+    made, tasks = started(3)
+    future = made.future(0)
+    assert made.recall([(tasks[0], "value", "log"), (tasks[1], "other", "")], 0.25)
+    assert future.result(0) == "value"
+    assert (made.ledger.values, made.logs()) == (["value", "other", None], {0: "log"})
+    assert [task.settled for task in tasks] == [True, True, False]
+    assert (made.snapshot().cached, made.snapshot().saved, made.snapshot().done) == (2, 0.25, 2)
+    made.cancel()
+    assert not made.recall([(tasks[2], "late", "")], 0.25)
+    assert (made.ledger.values[2], tasks[2].settled, made.snapshot().saved) == (None, False, 0.25)
 
 
 # Futures and endings
@@ -303,6 +408,13 @@ def test_again_runs_what_is_missing_over_the_same_items() -> None:
     again.record((), (), [(task, "one", "")])
     assert again.ledger.values == ["zero", "one", "two"]
     assert made.ledger.values == ["zero", None, "two"]
+
+
+def test_callbacks_of_what_runs_again_are_told_the_whole_number() -> None:
+    heard: list[ev.Event] = []
+    again = job([1, 2, 3]).rerun([1], MapOptions(callbacks=(lambda event, _: heard.append(event),)))
+    again.told()
+    assert heard == [ev.Counted(3)]
 
 
 def test_the_clock_of_what_runs_again_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,6 +152,8 @@ class VirtualLambda:
         self.clock = VirtualClock()
         self.sent: list[Sent] = []
         self.closed = False
+        self.item_seconds = 0.0
+        """How long an iterator takes whenever items are asked for."""
         self.connects: list[bool] = []
         """Of each time whether it was afresh."""
         self.more: VirtualLambda | None = None
@@ -323,8 +325,27 @@ def prepared(
     """A job that has not begun."""
     taken = Items(items)
     job = Job(MapOptions(**options), str, taken.total, abs, taken.owned, service.clock)
+    source = Source(taken) if taken.owned is not None else VirtualSource(taken, service.clock, service.item_seconds)
     more: dict[str, Any] = {} if processes is None else {"processes": processes}
-    return job, Checked(job, Function.pickle(abs), Source(taken), service, journal=journal, **more)
+    return job, Checked(job, Function.pickle(abs), source, service, journal=journal, **more)
+
+
+class VirtualSource(Source):
+    """An iterator whose items, each time some are asked for, take virtual time."""
+
+    def __init__(self, items: Items, clock: VirtualClock, seconds: float) -> None:
+        super().__init__(items, waits=True)
+        self.requests: list[tuple[float, int]] = []
+        """When how many were asked for."""
+        self._clock, self._seconds, self._start = clock, seconds, clock.now()
+
+    def ask(self, items: int) -> bool:
+        before = self.asked
+        found = super().ask(items)
+        if self.asked > before:
+            self.requests.append((round(self._clock.now() - self._start, 3), items))
+            self._clock.later(self._seconds, lambda: self.serve(60.0))
+        return found
 
 
 class Checked(Scheduler):
