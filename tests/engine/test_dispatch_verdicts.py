@@ -96,11 +96,12 @@ def test_what_is_no_value_is_an_error_about_its_task(
     outcome: Outcome, verdict: type, kind: type, text: str, log: str
 ) -> None:
     found = judged(outcome)
+    error = found.error
     assert type(found) is verdict
-    which, message, index, item, logged = said(found.error)
+    which, message, index, item, logged = said(error)
     assert (which, index, item, logged) == (kind, 4, "'item four'", log)
     assert f"{message}|".startswith(text)
-    assert facts(found.error).traceback is None
+    assert facts(error).traceback is None
 
 
 def test_a_process_that_was_killed_with_all_memory_in_use_ran_out_of_it() -> None:
@@ -112,13 +113,14 @@ def test_a_process_that_was_killed_with_all_memory_in_use_ran_out_of_it() -> Non
 @pytest.mark.parametrize(("first", "kind"), [(True, verdicts.Lost), (False, verdicts.Disturbed)])
 def test_a_timeout_may_be_the_fault_of_the_tasks_before_and_says_where_it_was(first: bool, kind: type) -> None:
     verdict = judged(Outcome("timeout", traceback=TRACEBACK, log="l"), first=first)
+    error = verdict.error
     assert type(verdict) is kind
-    assert said(verdict.error)[0::4] == (TaskTimeout, "l")
-    assert facts(verdict.error).message == "it ran longer than the function's 7 s; raise it with timeout (--timeout)"
+    assert said(error)[0::4] == (TaskTimeout, "l")
+    assert facts(error).message == "it ran longer than the function's 7 s; raise it with timeout (--timeout)"
     # What was running when time was up is no exception of the user's.
-    assert facts(verdict.error).traceback is None
-    assert facts(verdict.error).where == "Cell In[6], line 3: `x / 0`"
-    (note,) = verdict.error.__notes__
+    assert facts(error).traceback is None
+    assert facts(error).where == "Cell In[6], line 3: `x / 0`"
+    (note,) = error.__notes__
     assert "Cell In[6]" in note
     without = judged(Outcome("timeout"), first=first).error
     assert (facts(without).where, getattr(without, "__notes__", [])) == ("", [])

@@ -14,7 +14,7 @@ import pytest
 from lithops_magic.callbacks import Tqdm
 from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job import job as job_module
-from lithops_magic.engine.job.clock import CLOCK
+from lithops_magic.engine.job.clock import CLOCK, Clock
 from lithops_magic.engine.job.events import Charge
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.job.ledger import Ledger, TaskStats
@@ -262,6 +262,12 @@ def test_what_tasks_read_counts_when_they_are_done() -> None:
     made.record((), (), [(tasks[2], None, "")])
     assert made.snapshot().read == 12
     assert made.ledger.octets == {0: 5, 2: 7}
+    plain = job(["a"])
+    task = plain.add("a")
+    assert task is not None
+    assert plain.submit([task], 512)
+    plain.record((), (), [(task, None, "")])
+    assert (plain.snapshot().read, plain.ledger.octets) == (0, {})
 
 
 def test_values_from_the_cache_are_those_of_tasks_unless_the_job_was_stopped() -> None:
@@ -412,7 +418,9 @@ def test_again_runs_what_is_missing_over_the_same_items() -> None:
 
 def test_callbacks_of_what_runs_again_are_told_the_whole_number() -> None:
     heard: list[ev.Event] = []
-    again = job([1, 2, 3]).rerun([1], MapOptions(callbacks=(lambda event, _: heard.append(event),)))
+    before = Job(MapOptions(), str, 3, items=[1, 2, 3], clock=Clock())
+    again = before.rerun([1], MapOptions(callbacks=(lambda event, _: heard.append(event),)))
+    assert again.time is before.time
     again.told()
     assert heard == [ev.Counted(3)]
 
