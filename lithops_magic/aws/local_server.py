@@ -41,6 +41,7 @@ class _Ensuring:
         self._begun = time.monotonic()
         self._asked = _asked()
         self._done: Future[tuple[int, str, str]] = Future()
+        # `-P`: a file in the notebook's folder must not shadow a module of the local AWS.
         command = [sys.executable, "-P", "-m", "lithops_magic.local", "ensure"]
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -176,6 +176,7 @@ class Cloud:
     def _new_client(self, service: str, config: Config | None) -> Any:
         from botocore.config import Config
 
+        # Set explicitly: botocore 1.44 changed its defaults, and the environment could change them too.
         base = Config(retries={"mode": "standard", "total_max_attempts": 5}, user_agent_extra=USER_AGENT)
         if self.is_local:
             # A proxy from the environment cannot reach this machine's loopback address.

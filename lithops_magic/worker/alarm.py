@@ -45,6 +45,7 @@ class Alarm:
 
     def _set(self) -> None:
         signal.signal(signal.SIGALRM, self._handler)
+        # Zero would disarm the timer.
         signal.setitimer(signal.ITIMER_REAL, max(0.001, self.left() - self.margin))
 
     def _ring(self, *_: object) -> None:

@@ -51,6 +51,7 @@ def _answer(event: dict[str, Any], head: dict[str, Any], end: float, log: Log) -
     before = cpu_wait()
     try:
         install(event.get("sources"), head["sandbox"], store)
+        # Once more after the handler's: `install` has changed `sys.path`, which child processes are to inherit.
         prepare()
         with variables(event.get("env", {})):
             _run_all(event, alarm, store, reply, log)

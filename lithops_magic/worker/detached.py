@@ -42,6 +42,7 @@ def answer(event: dict[str, Any], run: Answer) -> dict[str, Any]:
 def _claim_run(store: Store, task: int, runs: int) -> int:
     """Claim a run of a task; return its number, or 0 if the task must not be run."""
     for run in range(1, runs + 1):
+        # The first run need not look, which saves a request: there can be no result yet.
         if run == 2 and store.has(str(task)):
             return 0
         if store.claim(f"run-{task}-{run}"):

@@ -25,10 +25,12 @@ else:
     from .in_process import run
 
 PROTOCOL = 4
+"""Version of requests and replies: raise it when either changes in a way that the other end would misread."""
 
 _SANDBOX = os.urandom(6).hex()
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _cold = True
+# In this order: the recorder must be the last finder asked.
 stub.install()
 imports.install()
 

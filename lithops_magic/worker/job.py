@@ -56,6 +56,7 @@ def run(event: dict[str, Any], head: dict[str, Any], end: float) -> dict[str, An
         reply: dict[str, Any] = _wait(process)
     except OSError:
         exit_like(process.end(silent=True))
+    # Without a key nothing identifies the next request's job, so it must not find this one's process.
     if _key is None:
         end_process()
     if "fault" in reply:
@@ -68,12 +69,15 @@ def _job_process(event: dict[str, Any], head: dict[str, Any], end: float) -> Pro
     global _key, _process
     sources = event.get("sources") or {}
     env = event.get("env", {})
+    # Everything that shapes the process when it starts: a request that differs in any of it needs another process.
     key = (event["key"], event["function"].get("sha256"), sources.get("sha256"), env) if event.get("key") else None
     if _process is None or key != _key:
+        # In this order: the old process could still write to /tmp, and the archives are unpacked there.
         end_process()
         clean_tmp()
         if "error" not in head and (problem := install_archives()):
             head["error"], key = problem, None
+        # A new interpreter would inherit neither modules nor memory.
         if not env:
             _import(event.get("imports", ()))
             if "error" not in head:

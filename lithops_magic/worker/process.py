@@ -47,6 +47,7 @@ class Process:
         incoming, theirs_out = os.pipe()
         theirs_in, outgoing = os.pipe()
         self.output, printed = os.pipe()
+        # It is also read when there may be nothing in it: before and after each message.
         os.set_blocking(self.output, False)
         self.channel = Channel(incoming, outgoing)
         self.capture = Capture()
@@ -83,6 +84,7 @@ class Process:
         """Read its output, and pass it on to CloudWatch line by line and to the capture."""
         self._read_state[0] = 1
         with contextlib.suppress(BlockingIOError):
+            # One read empties the pipe: it holds no more than that.
             data = os.read(self.output, _PIPE)
             self.capture.add(data)
             self._read_state[1] += 1
@@ -209,6 +211,7 @@ def kill_tree(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         # A stopped process can start nothing more, and orphans become its children.
         os.kill(pid, signal.SIGSTOP)
+        # Bounded, because a process of another user cannot be killed.
         for _ in range(100):
             children = descendants(pid)
             if not children:

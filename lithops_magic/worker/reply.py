@@ -47,6 +47,7 @@ class Reply:
         self._store = store
         self._alarm = alarm
         self.outcomes: list[dict[str, Any]] = []
+        # `waited` is known only when the reply is closed: room is reserved for any value.
         self._left = LIMIT - SEAL - len(VALUES) - len(dumps({**head, "waited": 99999.999, "outcomes": []}))
         self._capacity = self._left
 

@@ -170,6 +170,8 @@ class Store:
         body = dumps(outcome).encode()
         signed = hmac.digest(self._key, body, "sha256") + body
         try:
+            # The first writer wins: another run of this task, after a lost connection, may have stored its result
+            # already.
             self._client().put_object(**self._bucket, Key=f"{self._prefix}{task}", Body=signed, IfNoneMatch="*")
         except Exception as error:
             return _code(error) in ("PreconditionFailed", "412")
@@ -202,6 +204,7 @@ class Store:
     def _read(self, key: str, size: int) -> bytearray:
         answer = self._client().get_object(**self._bucket, Key=key)
         data = bytearray()
+        # Up to one byte more than expected, so that `get` notices an object that is longer.
         while part := answer["Body"].read(min(_READ_SIZE, size + 1 - len(data))):
             data += part
         if len(data) < min(size, answer.get("ContentLength", size)):

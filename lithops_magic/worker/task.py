@@ -71,6 +71,7 @@ class Runner:
                 outcome = {"status": status, **report(error, self._with_locals)}
             else:
                 outcome = self._dump(value, alarm)
+                # What a task only displayed must not fail it.
                 if returned is None and outcome["status"] == "unpicklable":
                     outcome = self._dump(None, alarm)
         timing = {"started": started, "seconds": perf_counter() - clock}

@@ -184,6 +184,7 @@ def _answer(service: str, question: Callable[[], Iterable[T]]) -> tuple[T, ...] 
 
 def _entries(client: Any, operation: str, key: str, **parameters: Any) -> Iterable[Any]:
     pages = client.get_paginator(operation).paginate(**parameters)
+    # Lazily: pages beyond the limit are not even requested.
     return islice((entry for page in pages for entry in page[key]), MAX_LIST)
 
 

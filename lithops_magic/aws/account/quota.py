@@ -71,6 +71,7 @@ def makespan(tasks: int, seconds: float, workers: int, *, ramp: int = RAMP) -> f
     def done(moment: float) -> int:
         return sum(count * int((moment - start) / seconds + 1e-9) for start, count in starts if start <= moment)
 
+    # By bisection: `done` only grows with time, and has no simple inverse while sandboxes are still being added.
     early, late = 0.0, math.ceil(tasks / starts[0][1]) * seconds
     while late - early > 1e-6 * late:
         middle = (early + late) / 2

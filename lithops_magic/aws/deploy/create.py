@@ -43,6 +43,7 @@ def create(cloud: Cloud, request: CreateFunctionRequestTypeDef, notify: Notify) 
     first_refusal: float | None = None
     while (refusal := _try(client, request)) is not None:
         error, remedy = refusal
+        # Asked only once a refusal makes it matter: most functions are created at the first attempt.
         if first_refusal is None:
             first_refusal = time.monotonic()
             if not _is_new(cloud, request["Role"]):
@@ -60,6 +61,7 @@ def _try(client: LambdaClient, request: CreateFunctionRequestTypeDef) -> tuple[C
     with aws_errors(DeployError):
         try:
             client.create_function(**request)
+        # The name is a hash of the definition, so whoever created it in the meantime created the same function.
         except client.exceptions.ResourceConflictException:
             return None
         except ClientError as error:

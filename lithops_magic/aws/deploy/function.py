@@ -96,6 +96,7 @@ def deploy(
     request = creation_request(settings, role_arn(cloud, settings), package, copy)
     name = request["FunctionName"]
     found = _find(cloud, name)
+    # A function whose creation failed stays that way, and a new one of the same definition needs its name.
     if found is not None and found.get("State") == "Failed":
         _delete(cloud, name)
         found = None
@@ -106,6 +107,7 @@ def deploy(
     if found is None:
         notify(f"Deploying {name} …")
         create(cloud, request, notify)
+        # While AWS activates the function, which takes seconds; nothing waits for these two.
         beside = ThreadPoolExecutor(2, "lambda-deploy")
         beside.submit(prepare_log_group, cloud, name)
         beside.submit(meanwhile)
@@ -161,6 +163,7 @@ def delete_functions(cloud: Cloud, settings: Settings, *, dry_run: bool = False)
     """
     deleted = []
     for function in list_functions(cloud, settings):
+        # By tag as well as by name: somebody else's function may be named like ours.
         names = [name for name in (function.name, *function.copies) if _is_owned(cloud, settings, function, name)]
         for name in () if dry_run else names:
             _delete(cloud, name)

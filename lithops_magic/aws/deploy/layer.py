@@ -117,6 +117,7 @@ def _name(settings: Settings, layer: BuiltLayer) -> str:
 def _find(client: LambdaClient, settings: Settings, layer: BuiltLayer) -> str | None:
     """Return the ARN of the version whose contents are what this machine built; None if there is none."""
     name = _name(settings, layer)
+    # Every version, not just the latest: anyone who may publish layers could have added one with other contents.
     for version in _versions(client, name):
         published = client.get_layer_version(LayerName=name, VersionNumber=version["Version"])
         if published["Content"].get("CodeSha256") == _checksum(layer):

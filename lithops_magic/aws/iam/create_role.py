@@ -79,6 +79,7 @@ def _allow_nested(iam: IAMClient, name: str, wanted: Document, notify: Notify) -
 
 def _open(iam: IAMClient, name: str, bucket: str, place: Region, notify: Notify, *, writable: bool) -> None:
     """Let the role read a bucket, and write to it if requested now or earlier, in a separate policy for that bucket."""
+    # IAM allows 128 characters; the end, with the bucket's name, is what tells policies apart.
     policy = f"{name}-data-{bucket}"[-128:]
     before = _permissions(iam, name, policy)
     writable = writable or "s3:PutObject" in json.dumps(before)

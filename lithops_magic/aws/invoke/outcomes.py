@@ -171,12 +171,15 @@ def classify_response(status: int, headers: Mapping[str, str], body: bytes) -> O
     message = sentence(str(details.get("message") or details.get("Message") or _phrase(status)))
     if not details and not_aws.is_page(body):
         message = not_aws.describe("The address of AWS Lambda", status, body)
+    # Before the tables: a wrong clock shows as an invalid signature, whose advice would be to check the credentials.
     if skew := clock_error(code, headers):
         return Refused("RequestTimeTooSkewed", skew, "")
+    # By code before status: AWS reports many permanent errors, such as a KMS key without access, with status 502.
     if code in NEVER:
         return Refused(code, message, NEVER[code])
     if code in NOT_NOW or status == HTTPStatus.TOO_MANY_REQUESTS:
         return _throttled(code, message, str(details.get("Reason") or code), headers.get("retry-after"))
+    # A status of 5xx without a known code may come from anything on the way, so the function may have run.
     if code in MAYBE or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return Ambiguous(f"{code}: {message}")
     return Refused(code, message, ADVICE.get(code, ""))

@@ -104,6 +104,7 @@ class Exchange:
         """Build the request with its signed `headers`, and reset what was sent and received before."""
         from awscrt.http import HttpHeaders, HttpRequest
 
+        # A stream of its own for each attempt: its position tells how much of the request was sent.
         self.body, self.chunks, self.received, self.headers = io.BytesIO(self.payload), [], 0, {}
         more = [("content-length", str(len(self.payload))), ("user-agent", target.user_agent)]
         return HttpRequest("POST", self.path, HttpHeaders(headers + more), self.body)

@@ -65,6 +65,8 @@ class Stamp:
         self._claim = f"{_ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders={names}, Signature="
         self._headers = list(headers.items())
         self._key = f"AWS4{credentials.secret_key}".encode()
+        # The signing key is derived from date, region, service and a constant, in this order (IAM User Guide, "Create a
+        # signed AWS API request").
         for part in scope.split("/"):
             self._key = hmac.digest(self._key, part.encode(), "sha256")
 
@@ -110,6 +112,7 @@ class Signer:
     def ready(self) -> bool:
         """Whether requests can be signed now; if not, a renewal is in progress."""
         second = int(time.time())
+        # Not protected by the lock: two threads that get here at once make equal stamps, and `renew` starts only once.
         if second != self._stamp.second and not self._renewing:
             if self._expiring() and time.monotonic() >= self._next_renewal:
                 self.renew(afresh=False)
@@ -138,6 +141,7 @@ class Signer:
         failure: Exception | None = None
         try:
             credentials: Credentials = self._cloud.credentials(afresh=True) if afresh else self._credentials
+            # Frozen, so that key, secret and token of one signature always belong together.
             self._frozen = credentials.get_frozen_credentials()
             self._stamp = Stamp(self._target, self._frozen, int(time.time()))
             self.generation += 1
@@ -145,6 +149,7 @@ class Signer:
             pause = RENEWAL_PAUSE if self._expiring() else 0.0
         except Exception as error:  # from a program of the user or any of botocore's providers
             failure, pause = error, RENEWAL_PAUSE
+        # Before the flag is cleared, or `ready` could start another renewal at once.
         self._next_renewal = time.monotonic() + pause
         self._renewing = False
         self._on_renewed(failure)

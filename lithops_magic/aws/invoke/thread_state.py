@@ -24,6 +24,7 @@ def hold(connection: HttpClientConnection) -> None:
     if getattr(_thread, "held", False):
         return
     _thread.held = True
+    # Unbalanced on purpose: the state lives until `_release`, and the calls in between only nest in it.
     ctypes.pythonapi.PyGILState_Ensure()
     # Connections shut down in the thread that serves them, before it ends.
     connection.shutdown_future.add_done_callback(_release)

@@ -172,6 +172,7 @@ def _create(s3: S3Client, cloud: Cloud, owned: Owned) -> None:
         # Another notebook is creating it right now.
         if code not in ("BucketAlreadyOwnedByYou", "OperationAborted"):
             raise
+    # Also when another notebook creates it: its settings can be written only once it exists.
     s3.get_waiter("bucket_exists").wait(**owned)
 
 
@@ -179,6 +180,7 @@ def _protect(s3: S3Client, owned: Owned, cloud: Cloud) -> None:
     """Block public access and plain HTTP, and set encryption, with parallel calls."""
     with ThreadPoolExecutor(3, "lambda-bucket") as beside:
         calls = [beside.submit(_refuse_the_public, s3, owned), beside.submit(_encrypt, s3, owned)]
+        # Through an endpoint with plain HTTP, this policy would lock us out.
         if (cloud.endpoint_url or "https:").startswith("https:"):
             calls.append(beside.submit(_refuse_plain_http, s3, owned, cloud.region))
     for call in calls:

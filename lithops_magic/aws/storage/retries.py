@@ -62,5 +62,6 @@ def with_retries(call: Callable[[], T]) -> T:
         except AwsError as error:
             if error.code not in TRANSIENT or time.monotonic() > deadline:
                 raise
+        # Jitter, or all threads that an outage has stopped would return at the same moment.
         time.sleep(pause * random.uniform(0.5, 1.5))
         pause = min(_MAX_PAUSE, pause * 2)
