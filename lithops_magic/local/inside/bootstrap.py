@@ -14,6 +14,7 @@ def main() -> None:
     layers = [f"{opt}/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages", opt]
     sys.path.remove(sys.path[0])
     sys.path.insert(0, runtime)
+    # As Lambda's bootstrap does: a function that sets PYTHONPATH has to name its layers' folders there itself.
     if "PYTHONPATH" not in os.environ:
         sys.path[:0] = layers
     sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])

@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 import psutil
 
-from lithops_magic.local.inside import launcher
-from lithops_magic.local.inside.launcher import PIVOT_ROOT
+from lithops_magic.local import inside
+from lithops_magic.local.inside.kernel import PIVOT_ROOT
 from lithops_magic.local.sandbox import runtime_dir
 from lithops_magic.local.sandbox.pip_settings import pip_conf
 
@@ -27,7 +27,7 @@ Choice = Literal["auto", "namespaces", "none"]
 BASE_PYTHON = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 """The interpreter behind a virtual environment; it does not see the environment's packages."""
 BASE_PREFIX = os.path.realpath(sys.base_prefix)
-LAUNCHER = Path(launcher.__file__)
+LAUNCHER = Path(inside.__file__).with_name("launcher.py")
 LANG_DIR = "/var/lang"
 """Where Lambda has its interpreter; also hides where the host has its own."""
 TASK_DIR, RUNTIME_DIR, OPT_DIR = "/var/task", "/var/runtime", "/opt"
