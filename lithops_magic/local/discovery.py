@@ -65,6 +65,7 @@ def private_folder() -> Path:
     except OSError as failure:
         text = f"The local AWS cannot create {folder} ({failure.strerror}): set {FOLDER_VARIABLE} to another folder."
         raise LocalError(text) from None
+    # `lstat`, because the folder's parent may be /tmp, where another user could have placed a link.
     if not _is_private(folder.lstat(), stat.S_ISDIR):
         text = f"The local AWS does not trust {folder}: you must own it and be the only user with access "
         raise LocalError(text + f"(chmod 700), or set {FOLDER_VARIABLE} to another folder.")

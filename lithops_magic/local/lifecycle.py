@@ -53,6 +53,7 @@ def start(folder: Path, arguments: Sequence[str], dead: Discovery | None) -> Dis
     from filelock import FileLock, Timeout
 
     try:
+        # Notebooks that start at the same time must share one server.
         with FileLock(folder / "start.lock", timeout=START_TIMEOUT):
             living = {server.version: server for server in repair(folder, dead)}
             return living.get(key) or _await_start(folder, arguments)
@@ -119,6 +120,7 @@ def repair(folder: Path, dead: Discovery | None = None) -> list[Discovery]:
 def _remove_abandoned(lock: Path) -> None:
     from filelock import FileLock, Timeout
 
+    # A live server holds its lock, which the system releases when the process dies, however it dies.
     with contextlib.suppress(Timeout), FileLock(lock, timeout=0):
         shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
         lock.unlink(missing_ok=True)

@@ -175,12 +175,14 @@ async def _serve(
         if publish.done():
             await publish
     finally:
+        # First, so that no client finds a server that is ending; the file may be a newer server's by now.
         if discovery.read(path) == found:
             path.unlink(missing_ok=True)
         watch.cancel()
         publish.cancel()
         await functions.close()
         await runtime.close()
+        # CloudWatch logs are not persisted: what has not been shipped would be lost with moto anyway.
         logs.close(timeout=0)
         moto.close()
 

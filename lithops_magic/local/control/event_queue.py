@@ -70,6 +70,7 @@ class EventQueue:
                 if error.status != 429:
                     return
                 delay = min(THROTTLE_DELAYS[0] * 2 ** min(throttles, 9), THROTTLE_DELAYS[1]) * random.uniform(0.5, 1.0)
+                # Not executed, so it is no failed attempt: only the event's age limits how often this may happen.
                 throttles, throttled = throttles + 1, True
             if not self._may_retry(name, qualifier, failures, time.monotonic() + delay - accepted):
                 return

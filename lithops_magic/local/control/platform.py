@@ -83,8 +83,10 @@ class Platform:
         """Return the role session a function runs under; the same one as long as this server runs."""
         session = self._sessions.get((role, function))
         if session is None:
+            # The task instead of its result, so that sandboxes that start at the same time share one session.
             session = asyncio.create_task(asyncio.to_thread(self._others.session, role, function))
             self._sessions[role, function] = session
+        # The others wait for it too, even if this caller is cancelled.
         return await asyncio.shield(session)
 
     async def read_object(self, bucket: str, key: str, version: str | None) -> bytes:

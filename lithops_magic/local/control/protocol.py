@@ -47,6 +47,8 @@ class Protocol:
             operation = self.service.operation_model(name)
             self._routes.setdefault(operation.http["method"], []).append(_route(operation))
         for routes in self._routes.values():
+            # Routes with the same path differ in the query parameters they require: the most specific one has to be
+            # tried first.
             routes.sort(key=lambda route: -len(route.query))
 
     def parse(self, request: Request) -> tuple[OperationModel, dict[str, Any]]:

@@ -20,6 +20,7 @@ def bounded(most: int) -> type[asyncio.Protocol]:
                 idle = next((one for one in connections if one.cycle is not None and one.cycle.response_complete), self)
                 connections.pop(idle, None)
                 idle.transport.close()
+                # None is idle: the new connection is refused.
                 if idle is self:
                     return
             connections[self] = None

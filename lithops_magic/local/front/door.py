@@ -96,6 +96,7 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["raw_path"].decode("latin-1")
+        # Not counted as activity: clients that only look for the server must not keep it running.
         if path == "/_local/health":
             await _reply(send, self._health(scope))
             return

@@ -179,6 +179,7 @@ def _check_signature(claim: _Claim, request: Signed, url: str, *, presigned: boo
         if name in claim.signed_headers:
             headers[name] = value
     declared = request.header(_HASH) or ("UNSIGNED-PAYLOAD" if presigned and claim.service == "s3" else None)
+    # botocore takes the payload's hash from this header; senders need not have signed it.
     if declared is not None and _HASH not in headers:
         headers[_HASH] = declared
     signed = AWSRequest(method=request.method, url=url, headers=headers, data=request.body)

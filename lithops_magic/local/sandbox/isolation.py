@@ -125,6 +125,8 @@ class Isolation:
         if self.namespaces and present != self._present:
             self._present, self._machine = present, machine(self._runtime, self._packages)
         if self.namespaces:
+            # Without `site`, this machine's packages are invisible, so that what is missing on Lambda is missing here
+            # too.
             command = ["-S", "-s", f"{RUNTIME_DIR}/bootstrap.py", environment["_HANDLER"]]
             return marshal.dumps(self._namespaced(view, environment, command))
         command = [BASE_PYTHON, "-S", "-s", f"{self._runtime}/bootstrap.py", environment["_HANDLER"]]

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+# Memory is polled because nothing else works for every user: RLIMIT_AS limits addresses, of which pandas alone needs
+# more than 1 GB, and a control group needs privileges.
 INTERVAL = 0.02 if sys.platform == "linux" else 0.1
 """Seconds between samples; longer outside Linux, where each one scans all processes."""
 PROC = Path("/proc")

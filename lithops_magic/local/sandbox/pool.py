@@ -85,6 +85,7 @@ class Pool:
         return sandbox
 
     def _warm(self, version: RunnableVersion) -> Sandbox | None:
+        # Most recently used first: the system may have reclaimed the memory of the others, which then wake slowly.
         for index in range(len(self._idle) - 1, -1, -1):
             if self._idle[index].version == version:
                 sandbox = self._idle.pop(index)
@@ -109,6 +110,7 @@ class Pool:
             return
         self._busy.discard(sandbox)
         if following:
+            # The ended sandbox's slot is handed on, so that no later invocation can take it.
             self._starting += 1
             following[1].set_result(None)
         if following or sandbox.stale:
@@ -132,6 +134,7 @@ class Pool:
             opt = await asyncio.to_thread(self._merged_layers, version.layers)
             return Sandbox(version, self._homes / uuid.uuid4().hex, opt, self._platform)
         except BaseException:
+            # The reserved slot must not be lost: whoever waits longest may use it.
             following = self._next_waiting()
             if following:
                 self._starting += 1

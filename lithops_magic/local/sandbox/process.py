@@ -106,6 +106,7 @@ class SandboxProcess:
         """Start the launcher; the new process polls `api` for events when it is ready."""
         variables = ("LD_LIBRARY_PATH", "SYSTEMROOT")
         # Not in a thread: Linux would treat the thread's end as the parent's death.
+        # Nor asyncio's own subprocesses: before Python 3.12, each of them takes a thread.
         self._popen = subprocess.Popen(
             launcher_command(),
             stdin=subprocess.PIPE,
@@ -117,6 +118,7 @@ class SandboxProcess:
         )
         assert self._popen.stdin is not None
         if self._share:
+            # Before the specification is sent: children that the launcher starts then inherit the limit.
             self._share.give(self._popen.pid, self._limit >> 20)
         with suppress(BrokenPipeError):
             self._popen.stdin.write(specification)

@@ -64,6 +64,7 @@ class RuntimeApi:
 
     async def start(self) -> str:
         """Listen on a free port and return `host:port`."""
+        # A port for each process, not a path on a shared one: awslambdaric ignores a path when it posts an init error.
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=MAX_HEAD)
         host, port = self._server.sockets[0].getsockname()
         return f"{host}:{port}"
@@ -96,6 +97,8 @@ class RuntimeApi:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             method, path, _ = head[0].split(" ", 2)
             headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
+            # libcurl, in awslambdaric's compiled client, asks before it sends a large body, and waits a second for the
+            # answer.
             if headers.get("expect", "").lower() == "100-continue":
                 writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             body = await read_body(reader, int(headers.get("content-length", 0)))

@@ -118,6 +118,7 @@ class Sandbox:
             shipping.cancel()
         elapsed = time.perf_counter() - started
         if outcome.status == "timeout":
+            # What Lambda reports, however long the kill took.
             elapsed = float(self.version.timeout)
         log = more + self._take_log() + outcome.message
         size = self.version.memory
@@ -153,6 +154,7 @@ class Sandbox:
         """Kill the process and remove the sandbox's folder."""
         await self._end_process()
         self._output.close()
+        # In a thread: other invocations must not wait while a large `/tmp` is deleted.
         await asyncio.to_thread(shutil.rmtree, self._view.home, ignore_errors=True)
 
     async def _init_phase(self) -> tuple[float | None, str]:
@@ -171,6 +173,7 @@ class Sandbox:
         return None, self._take_log() + platform_log.init_line(milliseconds, "init", failure)
 
     async def _within_timeout(self, call: Call) -> tuple[Outcome, str]:
+        # Only now: the Init phase has its own limit and does not count against the function's timeout, as on Lambda.
         call.deadline = time.time() + self.version.timeout
         log: list[str] = []
         try:
@@ -252,6 +255,7 @@ class Sandbox:
 
     def _environment(self, address: str, session: SandboxCredentials) -> dict[str, str]:
         """Return the function's own variables and those Lambda documents; none of the host's."""
+        # The function's own variables override those above them, such as TZ and PATH, but none of those below.
         version = self.version
         return {
             "LANG": "en_US.UTF-8",
