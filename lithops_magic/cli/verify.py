@@ -47,7 +47,7 @@ def _amount(text: str) -> float:
     Raises
     ------
     ConfigError
-        It is none.
+        It is not a positive number.
     """
     try:
         amount = float(text)

@@ -14,7 +14,7 @@ from lithops_magic.config.settings import FileSystem
 DEFAULT_RUNTIME = "default"
 """Lithops' name for the runtime that it builds itself."""
 
-Place = tuple[str, ...]
+KeyPath = tuple[str, ...]
 """Section, key and, for `vpc`, the key inside it."""
 
 
@@ -23,13 +23,13 @@ class YamlKey:
     """Where a field of Settings is found: the first place with a value wins."""
 
     field: str
-    read: Callable[[Document, Place, Any], Any]
-    places: tuple[Place, ...]
-    home: Place
+    read: Callable[[Document, KeyPath, Any], Any]
+    places: tuple[KeyPath, ...]
+    home: KeyPath
     """Where a new value is written."""
 
 
-def lookup(data: Mapping[str, Any], place: Place) -> Any:
+def lookup(data: Mapping[str, Any], place: KeyPath) -> Any:
     """Return the value at `place`; None if there is none."""
     value: Any = data
     for key in place:
@@ -39,18 +39,18 @@ def lookup(data: Mapping[str, Any], place: Place) -> Any:
     return value
 
 
-def _text(document: Document, place: Place, value: Any) -> str:
+def _text(document: Document, place: KeyPath, value: Any) -> str:
     if not isinstance(value, Scalar) or not value:
         raise document.fail(value, f"{'.'.join(place)} must be text.")
     return str(value)
 
 
-def _runtime(document: Document, place: Place, value: Any) -> str | None:
+def _runtime(document: Document, place: KeyPath, value: Any) -> str | None:
     text = _text(document, place, value)
     return None if text == DEFAULT_RUNTIME else text
 
 
-def _integer(document: Document, place: Place, value: Any) -> int:
+def _integer(document: Document, place: KeyPath, value: Any) -> int:
     if not isinstance(value, Scalar) or value.tag != INT:
         raise document.fail(value, f"{'.'.join(place)} must be a whole number without quotes, not {_show(value)}.")
     try:
@@ -59,7 +59,7 @@ def _integer(document: Document, place: Place, value: Any) -> int:
         raise document.fail(value, f"{'.'.join(place)} must be a whole number, not {_show(value)}.") from None
 
 
-def _boolean(document: Document, place: Place, value: Any) -> bool:
+def _boolean(document: Document, place: KeyPath, value: Any) -> bool:
     if not isinstance(value, Scalar) or value.tag != BOOL:
         raise document.fail(value, f"{'.'.join(place)} must be true or false, not {_show(value)}.")
     found = yaml.safe_load(value)
@@ -68,13 +68,13 @@ def _boolean(document: Document, place: Place, value: Any) -> bool:
     return found
 
 
-def _list(document: Document, place: Place, value: Any) -> tuple[str, ...]:
+def _list(document: Document, place: KeyPath, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, Scalar) for item in value):
         raise document.fail(value, f"{'.'.join(place)} must be a list of strings.")
     return tuple(str(item) for item in value)
 
 
-def _pairs(document: Document, place: Place, value: Any) -> dict[str, str]:
+def _pairs(document: Document, place: KeyPath, value: Any) -> dict[str, str]:
     """Read a mapping or, as Lithops' documentation also allows, a list of ``{name, value}``."""
     if isinstance(value, dict):
         items = list(value.items())
@@ -88,7 +88,7 @@ def _pairs(document: Document, place: Place, value: Any) -> dict[str, str]:
     return {str(name): str(content or "") for name, content in items}
 
 
-def _file_systems(document: Document, place: Place, value: Any) -> tuple[FileSystem, ...]:
+def _file_systems(document: Document, place: KeyPath, value: Any) -> tuple[FileSystem, ...]:
     entries: list[Any] = value if isinstance(value, list) else [None]
     for entry in entries:
         if not isinstance(entry, dict) or not all(isinstance(v, Scalar) for v in entry.values()):
@@ -108,11 +108,11 @@ def _show(value: object) -> str:
 
 def _key(
     field: str,
-    read: Callable[[Document, Place, Any], Any],
+    read: Callable[[Document, KeyPath, Any], Any],
     *names: str,
     home: str = "aws_lambda",
-    below: Place = (),
-    old: tuple[Place, ...] = (),
+    below: KeyPath = (),
+    old: tuple[KeyPath, ...] = (),
 ) -> YamlKey:
     names = names or (field,)
     # Lithops merges the `aws` section into `aws_lambda`; the specific section wins.
@@ -146,7 +146,7 @@ KEYS: tuple[YamlKey, ...] = (
     _key("session_token", _text, home="aws"),
 )
 
-LOCAL: Place = ("aws_lambda", "local")
+LOCAL: KeyPath = ("aws_lambda", "local")
 
 UNUSED = {
     "invoke_pool_threads": "the number of connections follows max_workers",

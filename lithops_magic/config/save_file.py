@@ -16,7 +16,7 @@ from lithops_magic.config import document as documents
 from lithops_magic.config.document import Document
 from lithops_magic.config.edit import remove, write
 from lithops_magic.config.find import OF_AN_ACCOUNT, chosen_backend, infer_local, interpret
-from lithops_magic.config.keys import KEYS, LOCAL, Place, lookup, read_fields, read_local
+from lithops_magic.config.keys import KEYS, LOCAL, KeyPath, lookup, read_fields, read_local
 from lithops_magic.config.settings import CREDENTIALS, FileSystem, Settings
 from lithops_magic.errors import ConfigError
 
@@ -88,7 +88,7 @@ def render(settings: Settings, document: Document) -> str:
     return text
 
 
-def _with_value(text: str, present: list[Place], home: Place, value: Any) -> str:
+def _with_value(text: str, present: list[KeyPath], home: KeyPath, value: Any) -> str:
     if value:
         return write(text, present[0] if present else home, value)
     for place in present:

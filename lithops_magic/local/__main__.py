@@ -151,9 +151,9 @@ def _serve(options: argparse.Namespace) -> None:
     _leave_out_awscrt()
     from lithops_magic.local import server
     from lithops_magic.local.banner import banner
-    from lithops_magic.local.resources import allow_files, share
+    from lithops_magic.local.resources import allow_files, plan_capacity
 
-    room = share(allow_files(), options.workers, options.concurrency)
+    capacity = plan_capacity(allow_files(), options.workers, options.concurrency)
     folder = private_folder()
     running = find(folder, version())
     if running:
@@ -161,11 +161,11 @@ def _serve(options: argparse.Namespace) -> None:
         raise LocalError(f"A local AWS is already running at {running.endpoint_url}: use it, or stop it with: {stop}")
     settings = server.Options(
         port=options.port,
-        workers=room.workers,
+        workers=capacity.workers,
         idle=None if options.idle is None else options.idle * 60,
         state=options.state and Path(options.state).absolute(),
-        concurrency=room.concurrency,
-        connections=room.connections,
+        concurrency=capacity.concurrency,
+        connections=capacity.connections,
         isolation=options.isolation,
         event_retry_delays=tuple(options.event_retry_delays),
         settle=options.settle,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lithops_magic.local.discovery import Discovery, LocalError, ask, is_alive, read, version
-from lithops_magic.local.resources import trouble_in
+from lithops_magic.local.resources import why_not_writable
 
 if TYPE_CHECKING:
     import psutil
@@ -74,7 +74,7 @@ def _await_start(folder: Path, arguments: Sequence[str]) -> Discovery:
                 return found
         if child.poll() is not None:
             # On a full disk, it could not even write its log.
-            raise LocalError(trouble_in(folder) or _last_line(log) or f"The local AWS exited at once; see {log}.")
+            raise LocalError(why_not_writable(folder) or _last_line(log) or f"The local AWS exited at once; see {log}.")
         time.sleep(0.02)
     child.kill()
     raise LocalError(f"The local AWS did not start within {START_TIMEOUT:.0f} s; see {log}.")

@@ -12,11 +12,11 @@ from lithops_magic.local.discovery import FOLDER_VARIABLE, LocalError
 
 OPEN_FILES = 8192
 """Maximum number of files and connections held open."""
-OF_SERVER, OF_SANDBOX, OF_CLIENTS = 24, 7, 16
+SERVER_FILES, SANDBOX_FILES, CLIENT_FILES = 24, 7, 16
 """Open files for the server itself and for each sandbox, and the least left for clients' connections."""
 
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
-NO_FILES = frozenset({errno.EMFILE, errno.ENFILE})
+NOT_WRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 def allow_files() -> int:
@@ -34,7 +34,7 @@ def allow_files() -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Capacity:
     """How many sandboxes, invocations and connections the server allows."""
 
     workers: int
@@ -42,7 +42,7 @@ class Share:
     connections: int
 
 
-def share(files: int, workers: int | None, concurrency: int | None) -> Share:
+def plan_capacity(files: int, workers: int | None, concurrency: int | None) -> Capacity:
     """Return how many sandboxes and concurrent invocations to allow: as requested, else by cores and open files.
 
     Raises
@@ -50,34 +50,34 @@ def share(files: int, workers: int | None, concurrency: int | None) -> Share:
     LocalError
         The open-file limit is too low for what was requested.
     """
-    room = files - OF_SERVER - OF_CLIENTS - (concurrency or 0)
-    most = room // (OF_SANDBOX + (concurrency is None))
+    available = files - SERVER_FILES - CLIENT_FILES - (concurrency or 0)
+    most = available // (SANDBOX_FILES + (concurrency is None))
     wanted = workers or max(1, min(most, max(2, os.cpu_count() or 2)))
-    at_once = concurrency or wanted
-    needed = OF_SERVER + OF_CLIENTS + OF_SANDBOX * wanted + at_once
+    running = concurrency or wanted
+    needed = SERVER_FILES + CLIENT_FILES + SANDBOX_FILES * wanted + running
     if needed > files:
-        way = f" or use --workers {most}" if most > 0 else " or a lower --concurrency" if concurrency else ""
+        remedy = f" or use --workers {most}" if most > 0 else " or a lower --concurrency" if concurrency else ""
         raise LocalError(
-            f"For --workers {wanted} and --concurrency {at_once}, the local AWS needs {needed:,} open files, but the "
-            f"limit is {files:,}: raise the hard limit (ulimit -Hn){way}."
+            f"For --workers {wanted} and --concurrency {running}, the local AWS needs {needed:,} open files, but the "
+            f"limit is {files:,}: raise the hard limit (ulimit -Hn){remedy}."
         )
-    return Share(wanted, at_once, files - OF_SERVER - OF_SANDBOX * wanted)
+    return Capacity(wanted, running, files - SERVER_FILES - SANDBOX_FILES * wanted)
 
 
 def explain(failure: OSError) -> str:
     """Say in one line what the operating system refused, and what to do about it."""
     what = f"{failure.strerror or failure}{f' ({failure.filename})' if failure.filename else ''}"
     elsewhere = f"set {FOLDER_VARIABLE} to another folder"
-    if failure.errno in NO_FILES:
+    if failure.errno in TOO_MANY_FILES:
         return f"The local AWS ran out of open files: {what}. Raise the limit (ulimit -n), or use fewer --workers."
-    if failure.errno in NO_ROOM:
+    if failure.errno in NOT_WRITABLE:
         return f"The local AWS cannot write its files: {what}. Free some space, or {elsewhere}."
     if failure.errno == errno.ENOENT and "site-packages" in str(failure.filename):
         return f'Something the local AWS needs was uninstalled: {what}. Install it: pip install "lithops-magic[local]"'
     return f"The local AWS cannot use its files: {what}. If this persists, {elsewhere}."
 
 
-def trouble_in(folder: Path) -> str:
+def why_not_writable(folder: Path) -> str:
     """Return `explain`'s line on why a folder is not writable; empty if it is."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:

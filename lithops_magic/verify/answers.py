@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lithops_magic.verify.finding import Seen, Status
+from lithops_magic.verify.finding import Observation, Status
 
 _USUAL = ("connection", "content-length", "content-type", "date", "server", "transfer-encoding")
 _MAX_SHOWN = 160
@@ -79,7 +79,7 @@ def payload(response: Any) -> Any:
         return body.decode("utf-8", "replace")
 
 
-def compare(expected: Expected, answer: ServiceReply) -> Seen:
+def compare(expected: Expected, answer: ServiceReply) -> Observation:
     """List the differences, one per line."""
     lines = []
     if answer.status != expected.status:
@@ -98,7 +98,7 @@ def compare(expected: Expected, answer: ServiceReply) -> Seen:
     # Not a difference in behavior, but worth knowing for whoever improves the local AWS.
     if further := sorted(answer.headers - {*expected.headers, *_USUAL}):
         lines.append(f"extra headers: {', '.join(further)}")
-    return Seen(status, " ".join(filter(None, [str(answer.status), answer.code])), tuple(lines))
+    return Observation(status, " ".join(filter(None, [str(answer.status), answer.code])), tuple(lines))
 
 
 def _answer(response: Mapping[str, Any], code: str, message: str, values: Mapping[str, Any]) -> ServiceReply:

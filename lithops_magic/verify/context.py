@@ -32,7 +32,7 @@ from lithops_magic.verify.finding import Skip
 PATIENCE = 120.0
 """Seconds that a check's job may take: a function in a VPC may need a minute before it can be invoked."""
 _THREADS = ("lithops-magic-job", "lithops-magic-deploy")
-"""Key prefix of the checks' job results."""
+"""Start of the names of threads in which jobs run or deploy."""
 _SETTLING = 15.0
 """Seconds that stopped jobs may take to end: invocations in flight are waited for."""
 _DELIVERY = 2.0
@@ -55,8 +55,9 @@ class CheckContext:
         self.settings = settings.replace(env_vars={**settings.env_vars, _MARK: mark})
         self.cloud = Cloud.connect(self.settings, notify)
         self.functions: list[str] = []
-        """Jobs started by the checks, in order."""
+        """Functions created by the checks, in order."""
         self.started: list[MapResult[Any]] = []
+        """Jobs started by the checks, in order."""
         self.works = False
         """Whether any job has worked: if not, every other one would only run into its timeout."""
         self._notify = notify

@@ -9,7 +9,7 @@ Status = Literal["ok", "differs", "failed", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Observation:
     """What one check observed.
 
     Attributes
@@ -33,7 +33,7 @@ class Finding:
 
     name: str
     expected: str
-    seen: Seen
+    seen: Observation
     seconds: float
     requests: int
     """HTTP requests to AWS."""
@@ -45,8 +45,8 @@ class Skip(Exception):
     """A check cannot be run here; the message says why."""
 
 
-def equal(expected: object, seen: object, text: str) -> Seen:
+def equal(expected: object, seen: object, text: str) -> Observation:
     """Return ``text`` as the observation if two values are equal, else both values."""
     if seen == expected:
-        return Seen("ok", text)
-    return Seen("failed", f"{seen!r:.100} instead of {expected!r:.100}")
+        return Observation("ok", text)
+    return Observation("failed", f"{seen!r:.100} instead of {expected!r:.100}")

@@ -16,7 +16,7 @@ from lithops_magic.errors import (
     TaskTimeout,
 )
 from lithops_magic.verify.context import CheckContext
-from lithops_magic.verify.finding import Seen, Skip, equal
+from lithops_magic.verify.finding import Observation, Skip, equal
 
 _SHORT: dict[str, Any] = {"timeout": 3, "memory": 256, "retries": 0}
 """Options for jobs whose tasks are meant to fail."""
@@ -47,76 +47,78 @@ def _until(condition: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-def deployed(context: CheckContext) -> Seen:
+def deployed(context: CheckContext) -> Observation:
     result = context.map(_square(), [12])
     context.works = result.succeeded() == {0: 144}
     return equal([144], result.values(), f"{context.function()} answered 144")
 
 
-def cold(context: CheckContext) -> Seen:
+def cold(context: CheckContext) -> Observation:
     """Look at the first job."""
     context.need_jobs()
     return equal(1, context.started[0].snapshot().cold_starts, "1 cold start")
 
 
-def warm(context: CheckContext) -> Seen:
+def warm(context: CheckContext) -> Observation:
     result = context.map(_square(), [3], workers=1)
     if result.values() != [9]:
         return equal([9], result.values(), "")
     return equal(0, result.snapshot().cold_starts, "no cold start")
 
 
-def _carried(context: CheckContext, size: int) -> Seen:
+def _carried(context: CheckContext, size: int) -> Observation:
     data = random.Random(size).randbytes(size)
     result = context.map(lambda given: given[::-1], [data])
     there = result[0] == data[::-1]
-    return Seen("ok" if there else "failed", f"{size:,} bytes round trip" if there else "different bytes came back")
+    return Observation(
+        "ok" if there else "failed", f"{size:,} bytes round trip" if there else "different bytes came back"
+    )
 
 
-def inline(context: CheckContext) -> Seen:
+def inline(context: CheckContext) -> Observation:
     return _carried(context, _INLINE)
 
 
-def spilled(context: CheckContext) -> Seen:
+def spilled(context: CheckContext) -> Observation:
     return _carried(context, _SPILLED)
 
 
-def order(context: CheckContext) -> Seen:
+def order(context: CheckContext) -> Observation:
     result = context.map(_square(), range(200))
     return equal([x * x for x in range(200)], result.values(), "200 values in order")
 
 
-def raised(context: CheckContext) -> Seen:
+def raised(context: CheckContext) -> Observation:
     def look(x: int) -> int:
         return {1: 2}[x]
 
     result = context.map(look, [1, 5])
     error = result.errors.get(1)
     if result.succeeded() != {0: 2} or not isinstance(error, RemoteError) or not isinstance(error, KeyError):
-        return Seen("failed", f"{result.succeeded()} and {error!r:.100}")
-    return Seen("ok", "KeyError of task 1 only")
+        return Observation("failed", f"{result.succeeded()} and {error!r:.100}")
+    return Observation("ok", "KeyError of task 1 only")
 
 
-def _ends(context: CheckContext, function: Any, kind: type[TaskError]) -> Seen:
+def _ends(context: CheckContext, function: Any, kind: type[TaskError]) -> Observation:
     result = context.map(function, [0], **_SHORT)
     error = result.errors.get(0)
     if type(error) is kind:
-        return Seen("ok", kind.__name__)
-    return Seen("failed", f"{type(error).__name__} instead of {kind.__name__}: {error}"[:200])
+        return Observation("ok", kind.__name__)
+    return Observation("failed", f"{type(error).__name__} instead of {kind.__name__}: {error}"[:200])
 
 
-def timed_out(context: CheckContext) -> Seen:
+def timed_out(context: CheckContext) -> Observation:
     return _ends(context, lambda _: time.sleep(20), TaskTimeout)
 
 
-def out_of_memory(context: CheckContext) -> Seen:
+def out_of_memory(context: CheckContext) -> Observation:
     def allocate(_: int) -> int:
         return len(bytearray(b"x") * (1 << 30))
 
     return _ends(context, allocate, TaskOutOfMemory)
 
 
-def crashed(context: CheckContext) -> Seen:
+def crashed(context: CheckContext) -> Observation:
     def leave(_: int) -> None:
         import os
 
@@ -125,7 +127,7 @@ def crashed(context: CheckContext) -> Seen:
     return _ends(context, leave, TaskCrashed)
 
 
-def retried(context: CheckContext) -> Seen:
+def retried(context: CheckContext) -> Observation:
     def later(moment: float) -> str:
         import os
 
@@ -137,10 +139,12 @@ def retried(context: CheckContext) -> Seen:
     now = context.map(lambda _: time.time(), [0])[0]
     result = context.map(later, [now + 2], **{**_SHORT, "retries": 50})
     lost = result.snapshot().retried
-    return Seen("ok" if lost and result.succeeded() == {0: "done"} else "failed", f"done after {lost} lost attempts")
+    return Observation(
+        "ok" if lost and result.succeeded() == {0: "done"} else "failed", f"done after {lost} lost attempts"
+    )
 
 
-def throttled(context: CheckContext) -> Seen:
+def throttled(context: CheckContext) -> Observation:
     """A job under a concurrency limit so low that AWS throttles it first."""
     from botocore.exceptions import ClientError
 
@@ -157,10 +161,10 @@ def throttled(context: CheckContext) -> Seen:
         client.delete_function_concurrency(FunctionName=name)
     values, waited = context.finish(result).succeeded(), result.snapshot().throttled
     done = values == {x: x * x for x in range(8)}
-    return Seen("ok" if waited and done else "failed", f"{len(values)} of 8 done, {waited} throttled")
+    return Observation("ok" if waited and done else "failed", f"{len(values)} of 8 done, {waited} throttled")
 
 
-def packaged(context: CheckContext) -> Seen:
+def packaged(context: CheckContext) -> Observation:
     from packaging.version import Version
 
     def newer(text: str) -> bool:
@@ -169,7 +173,7 @@ def packaged(context: CheckContext) -> Seen:
     return equal([True], context.map(newer, ["1.10"]).values(), "a package was shipped")
 
 
-def logged(context: CheckContext) -> Seen:
+def logged(context: CheckContext) -> Observation:
     def speak(x: int) -> int:
         print(f"hello from task {x}")  # noqa: T201
         return x
@@ -178,7 +182,7 @@ def logged(context: CheckContext) -> Seen:
     return equal("hello from task 2\n", result.logs(1), "what a task prints came back")
 
 
-def in_cloudwatch(context: CheckContext) -> Seen:
+def in_cloudwatch(context: CheckContext) -> Observation:
     context.need_jobs()
     client, group = context.cloud.client("logs"), f"/aws/lambda/{context.function()}"
     until = time.monotonic() + _DELIVERY
@@ -188,12 +192,12 @@ def in_cloudwatch(context: CheckContext) -> Seen:
         except client.exceptions.ResourceNotFoundException:
             events = {"events": []}  # type: ignore[typeddict-item]
         if events["events"]:
-            return Seen("ok", "REPORT lines found")
+            return Observation("ok", "REPORT lines found")
         time.sleep(2)
-    return Seen("failed", f"no REPORT line after {_DELIVERY:.0f} s")
+    return Observation("failed", f"no REPORT line after {_DELIVERY:.0f} s")
 
 
-def detached(context: CheckContext) -> Seen:
+def detached(context: CheckContext) -> Observation:
     from lithops_magic.engine.attach import attach
 
     result = context.start(_square(), range(10), detach=True)
@@ -204,16 +208,18 @@ def detached(context: CheckContext) -> Seen:
     return equal([x * x for x in range(10)], followed.values(), "10 values from attach()")
 
 
-def cancelled(context: CheckContext) -> Seen:
+def cancelled(context: CheckContext) -> Observation:
     result = context.start(_slow(0.2), range(500), workers=2, chunksize=1)
     _until(lambda: result.succeeded() or not result.running())
     result.cancel()
     snapshot = context.finish(result).snapshot() if result.error is None else result.snapshot()
     told = f"{snapshot.done} done, {snapshot.cancelled} never run"
-    return Seen("ok" if snapshot.state == "cancelled" and snapshot.done and snapshot.cancelled else "failed", told)
+    return Observation(
+        "ok" if snapshot.state == "cancelled" and snapshot.done and snapshot.cancelled else "failed", told
+    )
 
 
-def shared_files(context: CheckContext) -> Seen:
+def shared_files(context: CheckContext) -> Observation:
     """The configured EFS or S3 Files access point."""
     if not context.settings.efs:
         raise Skip("no EFS is configured")
@@ -230,10 +236,10 @@ def shared_files(context: CheckContext) -> Seen:
     return equal(["written"], context.map(write, ["written"]).values(), "written, read and removed")
 
 
-def budget(context: CheckContext) -> Seen:
+def budget(context: CheckContext) -> Observation:
     """A job whose first task exceeds its cost limit."""
     result = context.start(_slow(0.3), range(100), workers=1, chunksize=1, max_cost=1e-6)
     result.wait(60)
     result.cancel()
     done = result.snapshot().done
-    return Seen("ok" if 0 < done < 100 else "failed", f"stopped after {done} of 100 tasks")
+    return Observation("ok" if 0 < done < 100 else "failed", f"stopped after {done} of 100 tasks")

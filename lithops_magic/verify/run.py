@@ -9,9 +9,9 @@ from lithops_magic.aws.session import Notify, silent
 from lithops_magic.config import Settings
 from lithops_magic.verify import jobs, service
 from lithops_magic.verify.context import CheckContext
-from lithops_magic.verify.finding import Finding, Seen, Skip
+from lithops_magic.verify.finding import Finding, Observation, Skip
 
-Check = Callable[[CheckContext], Seen]
+Check = Callable[[CheckContext], Observation]
 
 CHECKS: tuple[tuple[str, str, Check], ...] = (
     ("identity", "who you are", service.identity),
@@ -76,11 +76,11 @@ def verify(settings: Settings, max_cost: float, notify: Notify = silent) -> Gene
     try:
         for name, expected, check in CHECKS:
             if context.spent >= max_cost:
-                skipped = Seen("skipped", f"${context.spent:.4f} of at most ${max_cost:g} spent")
+                skipped = Observation("skipped", f"${context.spent:.4f} of at most ${max_cost:g} spent")
                 yield Finding(name, expected, skipped, 0.0, 0, 0.0)
                 continue
             requests, spent, started = context.requests, context.spent, time.monotonic()
-            seen = _made(check, context)
+            seen = _run_check(check, context)
             seconds = time.monotonic() - started
             yield Finding(name, expected, seen, seconds, context.requests - requests, context.spent - spent)
     finally:
@@ -88,14 +88,14 @@ def verify(settings: Settings, max_cost: float, notify: Notify = silent) -> Gene
         left = context.clean()
     text = "everything created was deleted" if not left else "; ".join(left)
     yield Finding(
-        "cleanup", "nothing is left", Seen("failed" if left else "ok", text), time.monotonic() - started, 0, 0.0
+        "cleanup", "nothing is left", Observation("failed" if left else "ok", text), time.monotonic() - started, 0, 0.0
     )
 
 
-def _made(check: Check, context: CheckContext) -> Seen:
+def _run_check(check: Check, context: CheckContext) -> Observation:
     try:
         return check(context)
     except Skip as skip:
-        return Seen("skipped", str(skip))
+        return Observation("skipped", str(skip))
     except Exception as error:  # whatever goes wrong is a finding, too
-        return Seen("failed", f"{type(error).__name__}: {error}")
+        return Observation("failed", f"{type(error).__name__}: {error}")

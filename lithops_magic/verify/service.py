@@ -11,7 +11,7 @@ from lithops_magic.aws.storage.bucket import JOB_PREFIX
 from lithops_magic.verify import probe
 from lithops_magic.verify.answers import Expected, ServiceReply, ask, compare, payload
 from lithops_magic.verify.context import CheckContext
-from lithops_magic.verify.finding import Seen
+from lithops_magic.verify.finding import Observation
 
 MAX_REQUEST = 6_291_456
 """Bytes of a synchronous request (recorded)."""
@@ -47,7 +47,7 @@ def _invoked(context: CheckContext, event: object, **options: Any) -> ServiceRep
 IDENTITY = Expected(200, headers=("x-amzn-requestid",), values={"Arn": r"arn:aws[\w-]*:(iam|sts)::\d{12}:.+"})
 
 
-def identity(context: CheckContext) -> Seen:
+def identity(context: CheckContext) -> Observation:
     return compare(IDENTITY, ask(context.cloud.client("sts").get_caller_identity, lambda answer: answer))
 
 
@@ -58,14 +58,14 @@ INVOKED = Expected(
 )
 
 
-def invoked(context: CheckContext) -> Seen:
+def invoked(context: CheckContext) -> Observation:
     return compare(INVOKED, _invoked(context, {}))
 
 
 PERMITTED = Expected(204, headers=("x-amzn-requestid",))
 
 
-def permitted(context: CheckContext) -> Seen:
+def permitted(context: CheckContext) -> Observation:
     """A dry run: no function runs."""
     return compare(PERMITTED, ask(lambda: context.raw.invoke(FunctionName=context.probe, InvocationType="DryRun")))
 
@@ -73,7 +73,7 @@ def permitted(context: CheckContext) -> Seen:
 ACCEPTED = Expected(202, headers=("x-amzn-requestid",))
 
 
-def accepted(context: CheckContext) -> Seen:
+def accepted(context: CheckContext) -> Observation:
     """An asynchronous invocation."""
     return compare(
         ACCEPTED, ask(lambda: context.raw.invoke(FunctionName=context.probe, InvocationType="Event", Payload=b"{}"))
@@ -88,7 +88,7 @@ def _failed(kind: str, text: str, keys: str) -> Expected:
 RAISED = _failed("ValueError", "told to", "errorMessage errorType requestId stackTrace")
 
 
-def raised(context: CheckContext) -> Seen:
+def raised(context: CheckContext) -> Observation:
     return compare(RAISED, _invoked(context, {"do": "raise"}))
 
 
@@ -99,7 +99,7 @@ UNSERIALIZABLE = _failed(
 )
 
 
-def unserializable(context: CheckContext) -> Seen:
+def unserializable(context: CheckContext) -> Observation:
     return compare(UNSERIALIZABLE, _invoked(context, {"do": "unserializable"}))
 
 
@@ -108,7 +108,7 @@ EXITED = _failed(
 )
 
 
-def exited(context: CheckContext) -> Seen:
+def exited(context: CheckContext) -> Observation:
     return compare(EXITED, _invoked(context, {"do": "exit", "status": 7}))
 
 
@@ -117,7 +117,7 @@ LEFT = _failed(
 )
 
 
-def left(context: CheckContext) -> Seen:
+def left(context: CheckContext) -> Observation:
     return compare(LEFT, _invoked(context, {"do": "exit", "status": 0}))
 
 
@@ -128,7 +128,7 @@ TIMED_OUT = _failed(
 )
 
 
-def timed_out(context: CheckContext) -> Seen:
+def timed_out(context: CheckContext) -> Observation:
     return compare(TIMED_OUT, _invoked(context, {"do": "sleep", "seconds": probe.TIMEOUT + 5}))
 
 
@@ -144,14 +144,14 @@ KILLED = Expected(
 )
 
 
-def killed(context: CheckContext) -> Seen:
+def killed(context: CheckContext) -> Observation:
     return compare(KILLED, _invoked(context, {"do": "memory", "size": 4 * probe.MEMORY}))
 
 
 FULL_REPLY = Expected(200, headers=_REPLIED, values={"error": "", "size": str(MAX_REPLY - 2)})
 
 
-def full_reply(context: CheckContext) -> Seen:
+def full_reply(context: CheckContext) -> Observation:
     event = {"do": "return", "size": MAX_REPLY - 2}  # and two quotes
     return compare(
         FULL_REPLY,
@@ -169,7 +169,7 @@ TOO_LARGE_REPLY = _failed(
 )
 
 
-def too_large_reply(context: CheckContext) -> Seen:
+def too_large_reply(context: CheckContext) -> Observation:
     return compare(TOO_LARGE_REPLY, _invoked(context, {"do": "return", "size": MAX_REPLY}))
 
 
@@ -181,7 +181,7 @@ def _padded(size: int) -> bytes:
 FULL_REQUEST = Expected(200, headers=_REPLIED, values={"error": "", "keys": "cold id memory"})
 
 
-def full_request(context: CheckContext) -> Seen:
+def full_request(context: CheckContext) -> Observation:
     return compare(FULL_REQUEST, _invoked(context, None, body=_padded(MAX_REQUEST)))
 
 
@@ -196,21 +196,21 @@ TOO_LARGE_REQUEST = Expected(
 )
 
 
-def too_large_request(context: CheckContext) -> Seen:
+def too_large_request(context: CheckContext) -> Observation:
     return compare(TOO_LARGE_REQUEST, _invoked(context, None, body=_padded(MAX_REQUEST + 1)))
 
 
 NOT_JSON = Expected(400, "InvalidRequestContentException", "Could not parse request body into json: .+", _REFUSED)
 
 
-def not_json(context: CheckContext) -> Seen:
+def not_json(context: CheckContext) -> Observation:
     return compare(NOT_JSON, _invoked(context, None, body=b"{not json"))
 
 
 UNKNOWN_FUNCTION = Expected(404, "ResourceNotFoundException", r"Function not found: arn:aws[\w-]*:lambda:.+", _REFUSED)
 
 
-def unknown_function(context: CheckContext) -> Seen:
+def unknown_function(context: CheckContext) -> Observation:
     name = f"{context.probe[:40]}-missing"
     return compare(UNKNOWN_FUNCTION, ask(lambda: context.raw.invoke(FunctionName=name, Payload=b"{}")))
 
@@ -218,7 +218,7 @@ def unknown_function(context: CheckContext) -> Seen:
 RANGED = Expected(206, headers=("content-range", "etag"), values={"range": "bytes 2-4/10", "body": "234"})
 
 
-def ranged(context: CheckContext) -> Seen:
+def ranged(context: CheckContext) -> Observation:
     key = _object(context)
     return compare(RANGED, ask(lambda: _get(context, key, Range="bytes=2-4"), _body))
 
@@ -226,14 +226,14 @@ def ranged(context: CheckContext) -> Seen:
 BEYOND = Expected(416, "InvalidRange", "The requested range is not satisfiable", values={"body": "null"})
 
 
-def beyond(context: CheckContext) -> Seen:
+def beyond(context: CheckContext) -> Observation:
     return compare(BEYOND, ask(lambda: _get(context, _object(context), Range="bytes=100-"), _body))
 
 
 WRITTEN_ONCE = Expected(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
 
 
-def written_once(context: CheckContext) -> Seen:
+def written_once(context: CheckContext) -> Observation:
     """A second conditional write to the same key."""
     key = _object(context)
     client, bucket = context.cloud.client("s3"), context.store.bucket
@@ -243,7 +243,7 @@ def written_once(context: CheckContext) -> Seen:
 ABSENT = Expected(404, "NoSuchKey", r"The specified key does not exist\.")
 
 
-def absent(context: CheckContext) -> Seen:
+def absent(context: CheckContext) -> Observation:
     return compare(ABSENT, ask(lambda: _get(context, f"{_object(context)}-absent")))
 
 

@@ -21,7 +21,7 @@ import lithops_magic
 from lithops_magic.errors import PackageError
 from lithops_magic.local.discovery import LocalError
 from lithops_magic.local.front.journal import Journal
-from lithops_magic.local.resources import Share, explain, share
+from lithops_magic.local.resources import Capacity, explain, plan_capacity
 from localaws import LocalAws, local_command
 
 resource = pytest.importorskip("resource", reason="POSIX limits")
@@ -98,11 +98,11 @@ def test_server_and_client_get_along_with_few_open_files(folder: Path) -> None:
 
 
 def test_without_a_wish_there_are_as_many_sandboxes_as_open_files_allow() -> None:
-    assert share(50, None, None) == Share(1, 1, 19)
-    assert share(10_000, 7, None) == Share(7, 7, 9927)
-    assert share(10_000, 7, 900) == Share(7, 900, 9927)
+    assert plan_capacity(50, None, None) == Capacity(1, 1, 19)
+    assert plan_capacity(10_000, 7, None) == Capacity(7, 7, 9927)
+    assert plan_capacity(10_000, 7, 900) == Capacity(7, 900, 9927)
     with pytest.raises(LocalError, match="needs 8,240"):
-        share(8192, 1025, None)
+        plan_capacity(8192, 1025, None)
 
 
 @pytest.mark.parametrize(

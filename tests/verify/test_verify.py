@@ -20,7 +20,7 @@ from lithops_magic import Settings
 from lithops_magic.cli.main import main
 from lithops_magic.verify import CHECKS, Finding, Report, verify
 from lithops_magic.verify.answers import Expected, ServiceReply, compare
-from lithops_magic.verify.finding import Seen
+from lithops_magic.verify.finding import Observation
 from localaws import LocalAws
 
 PROGRAM = [sys.executable, "-c", "import sys; from lithops_magic.cli.main import main; sys.exit(main(sys.argv[1:]))"]
@@ -146,7 +146,7 @@ def test_another_service_gives_differences_and_no_crash(
     found = {finding.name: finding for finding in verify(settings, 0.02)}
     assert len(found) == len(CHECKS) + 1
     assert found["deployment"].seen.status == "failed"
-    assert found["order"].seen == Seen("skipped", "the first job did not work")
+    assert found["order"].seen == Observation("skipped", "the first job did not work")
     assert found["Invoke: unknown function"].seen.status == "differs"
     assert "status 200 instead of 404" in found["Invoke: unknown function"].seen.differences
     assert "no header x-amz-function-error" in found["Invoke: exception"].seen.differences
@@ -175,7 +175,7 @@ def test_every_kind_of_difference_is_named() -> None:
         "extra headers: x-b",
     )
     same = compare(expected, ServiceReply(200, headers=frozenset({"x-a", "x-c"}), values={"body": 5, "kind": "x"}))
-    assert same == Seen("ok", "200", ("extra headers: x-c",))
+    assert same == Observation("ok", "200", ("extra headers: x-c",))
 
 
 def test_what_is_nobodys_business_is_not_in_a_report() -> None:
@@ -188,7 +188,9 @@ def test_what_is_nobodys_business_is_not_in_a_report() -> None:
         "home": str(Path.home() / "work"),
     }
     settings = Settings(execution_role="arn:aws:iam::123456789012:role/team-role", namespace="team-x")
-    findings = [Finding(name, "", Seen("failed", f"{text} team-x"), 0.0, 0, 0.0) for name, text in secrets.items()]
+    findings = [
+        Finding(name, "", Observation("failed", f"{text} team-x"), 0.0, 0, 0.0) for name, text in secrets.items()
+    ]
     text = Report(findings, "AWS account 123456789012", settings).to_markdown()
     for hidden in ("123456789012", "team-role", "ASIAABC", "FwoGZ", "0123456789abcdef0", "0a1b2c3d", "pass@", "team-x"):
         assert hidden not in text, hidden

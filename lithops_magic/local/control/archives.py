@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from lithops_magic.local.model import ServiceError
 from lithops_magic.local.names import invalid
-from lithops_magic.local.resources import NO_FILES, NO_ROOM
+from lithops_magic.local.resources import NOT_WRITABLE, TOO_MANY_FILES
 
 UNZIPPED_LIMIT = 262_144_000
 """Bytes of code and layers together, unzipped (Lambda's quotas page: 250 MB)."""
@@ -131,7 +131,7 @@ def _unzip(data: bytes, target: Path) -> None:
                     _write(archive, member, path, mode)
         _link(links, target)
     except (zipfile.BadZipFile, zlib.error, ValueError, OSError, RuntimeError, EOFError) as error:
-        if isinstance(error, OSError) and error.errno in NO_ROOM | NO_FILES:
+        if isinstance(error, OSError) and error.errno in NOT_WRITABLE | TOO_MANY_FILES:
             raise
         raise _unreadable() from None
 

@@ -61,7 +61,7 @@ class EventQueue:
             throttled = False
             try:
                 _, invoked = await self._run(name, qualifier, payload, request_id)
-                self._make_room()
+                self._wake_next()
                 if invoked.function_error is None:
                     return
                 delay = self._retry_delays[min(failures, len(self._retry_delays) - 1)]
@@ -74,16 +74,16 @@ class EventQueue:
                 throttles, throttled = throttles + 1, True
             if not self._may_retry(name, qualifier, failures, time.monotonic() + delay - accepted):
                 return
-            await (self._rest(number, delay) if throttled else asyncio.sleep(delay))
+            await (self._wait_turn(number, delay) if throttled else asyncio.sleep(delay))
 
-    async def _rest(self, number: int, delay: float) -> None:
+    async def _wait_turn(self, number: int, delay: float) -> None:
         """Wait for `delay`, or less if an event ends and this one is next in line."""
         turn = self._waiting[number] = asyncio.Event()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(turn.wait(), delay)
         self._waiting.pop(number, None)
 
-    def _make_room(self) -> None:
+    def _wake_next(self) -> None:
         """Wake the event that has waited longest."""
         if self._waiting:
             self._waiting.pop(min(self._waiting)).set()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types_boto3_sts import STSClient
 
 
-class Others(Protocol):
+class OtherServices(Protocol):
     """The account's other services, within this process: without boto3, whose clients a first job would wait for."""
 
     @property
@@ -54,7 +54,7 @@ class Credentials(Protocol):
 class Platform:
     """The account's other services, at the same endpoint; every method runs in a worker thread."""
 
-    def __init__(self, endpoint_url: str, credentials: Credentials, account: Account, others: Others) -> None:
+    def __init__(self, endpoint_url: str, credentials: Credentials, account: Account, others: OtherServices) -> None:
         self._endpoint_url = endpoint_url
         self._credentials = credentials
         self._account = account
@@ -107,9 +107,9 @@ class Platform:
 
     def _vpc_of(self, subnets: list[str], groups: list[str]) -> str:
         ec2 = self.client("ec2")
-        with _Asking("DescribeSecurityGroups", "EC2"):
+        with _ServiceCall("DescribeSecurityGroups", "EC2"):
             found = ec2.describe_security_groups(GroupIds=groups)["SecurityGroups"]
-        with _Asking("DescribeSubnets", "EC2"):
+        with _ServiceCall("DescribeSubnets", "EC2"):
             vpcs = {item["VpcId"] for item in ec2.describe_subnets(SubnetIds=subnets)["Subnets"]}
         if len(vpcs) > 1:
             raise invalid("Subnets are required to be in the same VPC.")
@@ -142,7 +142,7 @@ class Platform:
 
     def _read_object(self, bucket: str, key: str, version: str | None) -> bytes:
         chosen: Any = {"VersionId": version} if version else {}
-        with _Asking("GetObject", "S3"):
+        with _ServiceCall("GetObject", "S3"):
             return self.client("s3").get_object(Bucket=bucket, Key=key, **chosen)["Body"].read()
 
     @overload
@@ -175,7 +175,7 @@ class Platform:
             return self._clients[service]
 
 
-class _Asking:
+class _ServiceCall:
     """Turns another service's error into the one Lambda passes on."""
 
     def __init__(self, operation: str, service: str) -> None:

@@ -34,7 +34,7 @@ from lithops_magic.local.names import Account
 from lithops_magic.local.resources import explain
 from lithops_magic.local.sandbox.runtime import Runtime
 
-NOUNS = (
+OPERATION_GROUPS = (
     *(
         NotConfigured,
         Functions,
@@ -150,7 +150,8 @@ class LambdaService:
 
 def _handlers(context: Context, protocol: Protocol) -> dict[str, Handler]:
     """Return the method for each operation, found by boto3's name of the operation."""
-    methods = {name: getattr(noun, name) for noun in (kind(context) for kind in NOUNS) for name in vars(type(noun))}
+    groups = [make(context) for make in OPERATION_GROUPS]
+    methods = {name: getattr(group, name) for group in groups for name in vars(type(group))}
     names = protocol.service.operation_names
     return {name: methods[xform_name(name)] for name in names if xform_name(name) in methods}
 

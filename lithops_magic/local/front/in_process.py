@@ -11,7 +11,7 @@ from lithops_magic.local.model import SandboxCredentials
 
 
 class InProcessServices:
-    """See `lithops_magic.local.control.platform.Others`."""
+    """See `lithops_magic.local.control.platform.OtherServices`."""
 
     def __init__(self, moto: MotoApp, keyring: Keyring) -> None:
         self._moto = moto

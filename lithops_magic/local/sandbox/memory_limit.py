@@ -17,24 +17,24 @@ INTERVAL = 0.02 if sys.platform == "linux" else 0.1
 PROC = Path("/proc")
 
 
-class Watched(Protocol):
-    def look(self) -> None: ...
+class Sampled(Protocol):
+    def sample(self) -> None: ...
 
 
-class Watch:
+class MemoryWatch:
     """One asyncio task for all sandboxes, running only while some are busy."""
 
     def __init__(self) -> None:
-        self._watched: set[Watched] = set()
+        self._processes: set[Sampled] = set()
         self._task: asyncio.Task[None] | None = None
 
-    def add(self, watched: Watched) -> None:
-        self._watched.add(watched)
+    def add(self, process: Sampled) -> None:
+        self._processes.add(process)
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
 
-    def discard(self, watched: Watched) -> None:
-        self._watched.discard(watched)
+    def discard(self, process: Sampled) -> None:
+        self._processes.discard(process)
 
     def close(self) -> None:
         if self._task:
@@ -42,9 +42,9 @@ class Watch:
 
     async def _run(self) -> None:
         await asyncio.sleep(INTERVAL)
-        while self._watched:
-            for watched in list(self._watched):
-                watched.look()
+        while self._processes:
+            for process in list(self._processes):
+                process.sample()
             await asyncio.sleep(INTERVAL)
 
 

@@ -40,7 +40,7 @@ class Output:
         self._drained.clear()
         return new
 
-    def keep_small(self) -> None:
+    def limit_size(self) -> None:
         if os.fstat(self._reader.fileno()).st_size - self._reader.tell() > ON_DISK:
             self._drain()
 
@@ -126,7 +126,7 @@ class SandboxProcess:
             self._pidfd = os.pidfd_open(self._popen.pid)
             asyncio.get_running_loop().add_reader(self._pidfd, self._check_exit)
 
-    def look(self) -> None:
+    def sample(self) -> None:
         """Enforce the memory limit and keep the output file small; called every few milliseconds while busy."""
         self._check_exit()
         if self.exited.done() or self._popen is None:
@@ -138,14 +138,14 @@ class SandboxProcess:
         elif used > self._limit or used - self._shared > self.peak:
             # Near the limit, shared memory is counted only once, which takes longer to measure.
             self._shared = max(0, used - memory_limit.proportional(self._pids))
-        self._note_use(used - self._shared)
-        self._output.keep_small()
+        self._record_memory(used - self._shared)
+        self._output.limit_size()
 
-    def settle(self) -> None:
+    def check_peak(self) -> None:
         """Check the memory limit when an invocation has replied: it may have been exceeded between two samples."""
         if self._popen:
             self._pids = [*self._descendants()]
-            self._note_use(max(map(memory_limit.peak, self._pids), default=0))
+            self._record_memory(max(map(memory_limit.peak, self._pids), default=0))
 
     def freeze(self) -> None:
         """Stop all running processes below the launcher, and those they start meanwhile."""
@@ -179,7 +179,7 @@ class SandboxProcess:
     def _descendants(self) -> set[int]:
         return set(memory_limit.descendants(self._popen.pid, self._supervisors)) if self._popen else set()
 
-    def _note_use(self, used: int) -> None:
+    def _record_memory(self, used: int) -> None:
         self.peak = max(self.peak, min(used, self._limit))
         if used > self._limit and not self.exited.done():
             self.out_of_memory = True

@@ -11,7 +11,7 @@ from lithops_magic.local.sandbox import runtime_dir
 from lithops_magic.local.sandbox.cpu_share import CpuShare
 from lithops_magic.local.sandbox.isolation import Choice, Isolation
 from lithops_magic.local.sandbox.logs import LogShipper
-from lithops_magic.local.sandbox.memory_limit import Watch
+from lithops_magic.local.sandbox.memory_limit import MemoryWatch
 from lithops_magic.local.sandbox.pool import Pool
 from lithops_magic.local.sandbox.runtime_api import Call
 from lithops_magic.local.sandbox.sandbox import Credentials, Invoked, SandboxContext
@@ -73,7 +73,7 @@ class Runtime:
             # Without it, what is built on Rust's object_store (obstore, Polars, delta-rs) refuses an http:// endpoint.
             "AWS_ALLOW_HTTP": "true",
         }
-        self._watch = Watch()
+        self._watch = MemoryWatch()
         self._share = CpuShare() if cpu_share else None
         platform = SandboxContext(isolated, self._watch, variables, credentials, logs.add, self._share)
         self._pools: list[Pool] = []

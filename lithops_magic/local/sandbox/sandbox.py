@@ -17,7 +17,7 @@ from lithops_magic.local.model import RunnableVersion, SandboxCredentials
 from lithops_magic.local.sandbox import platform_log
 from lithops_magic.local.sandbox.cpu_share import CpuShare
 from lithops_magic.local.sandbox.isolation import Isolation, View
-from lithops_magic.local.sandbox.memory_limit import Watch
+from lithops_magic.local.sandbox.memory_limit import MemoryWatch
 from lithops_magic.local.sandbox.platform_log import Outcome
 from lithops_magic.local.sandbox.process import Output, SandboxProcess
 from lithops_magic.local.sandbox.runtime_api import Call, Reply, RuntimeApi
@@ -63,7 +63,7 @@ class SandboxContext:
     """What all sandboxes of a server share."""
 
     isolation: Isolation
-    watch: Watch
+    watch: MemoryWatch
     variables: dict[str, str]
     """Region and endpoint, as in the functions' environment."""
     credentials: Credentials
@@ -183,7 +183,7 @@ class Sandbox:
             outcome = platform_log.timed_out(call.request_id, self.version.timeout)
         process = self._process
         if process and not process.exited.done():
-            process.settle()
+            process.check_peak()
             if process.out_of_memory:
                 outcome = platform_log.exited(call.request_id, -9, True)
         if outcome.status:
@@ -209,7 +209,7 @@ class Sandbox:
             process.api.offer(call)
             await first_of(call.reply, process.exited)
             if call.reply.done():
-                return replied(call.reply.result())
+                return outcome_of(call.reply.result())
             if call.delivered:
                 return platform_log.exited(call.request_id, process.exited.result(), process.out_of_memory)
             # It exited after its last reply, before asking for this event.
@@ -284,5 +284,5 @@ async def first_of(*futures: asyncio.Future[Any]) -> None:
     await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
 
 
-def replied(reply: Reply) -> Outcome:
+def outcome_of(reply: Reply) -> Outcome:
     return platform_log.too_large() if reply.payload is None else Outcome(reply.payload, reply.failed)
