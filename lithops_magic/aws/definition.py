@@ -82,6 +82,7 @@ def creation_request(settings: Settings, role: str, package: bytes, copy: int = 
         ]
     _add_code(request, settings, package)
     # The package cannot be encoded as JSON, and its hash is equivalent.
+    # Everything that the request contains by now is part of the name: any difference creates another function.
     described = {**request, "Code": settings.runtime or hashlib.sha256(package).hexdigest()}
     definition = json.dumps(described, sort_keys=True)
     request["FunctionName"] = _name(settings, definition)

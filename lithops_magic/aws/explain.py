@@ -124,6 +124,7 @@ def explain(error: Exception, kind: type[AwsError] = AwsError) -> LithopsMagicEr
         by_text = (advice for part, advice in ADVICE_BY_TEXT.items() if part in text)
         advice = f"{skew} Set it and retry." if skew else ADVICE.get(code) or next(by_text, "")
         return kind(f"{error.operation_name}: {code}: {sentence(text)} {advice}".rstrip(), code=code)
+    # Unlike botocore's other exceptions, it is not a BotoCoreError.
     if type(error).__name__ == "ResponseParserError":
         # Its text would contain the entire reply.
         text = "The response is not AWS's: it is not in the service's format."

@@ -111,6 +111,7 @@ def _answer(connection: socket.socket) -> dict[str, str]:
     deadline = time.monotonic() + SECONDS
     answer = b""
     while (fields := _fields(answer)) is None:
+        # A limit for the whole answer: an impostor could send one byte at a time. Zero would mean non-blocking.
         connection.settimeout(max(0.001, deadline - time.monotonic()))
         piece = connection.recv(_MAX_BYTES)
         answer += piece

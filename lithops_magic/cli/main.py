@@ -15,6 +15,7 @@ from lithops_magic.errors import LithopsMagicError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 1 after a failure reported in one line, 130 after Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    # Not parsed here: the local AWS has its own options, and this process must not import what it needs.
     if given[:1] == ["local"]:
         return _local(given[1:])
     options = _parser().parse_args(given)

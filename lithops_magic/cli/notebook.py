@@ -150,6 +150,7 @@ def need_of_cell(code: NotebookCode, cell: MappedCell) -> Need:
     seen = {node.id for node in ast.walk(_parse(asked.target or "")) if isinstance(node, ast.Name)}
     while waiting:
         for node in ast.walk(waiting.pop()):
+            # Names are followed transitively: a function of the notebook may use another, and its imports.
             if isinstance(node, ast.Name) and node.id not in seen:
                 seen.add(node.id)
                 for statement in code.definitions.get(node.id, ()):

@@ -144,6 +144,7 @@ class Player(NotebookClient):
                 self._screen.settle()
                 return await self._figures()
         except DeadKernelError:
+            # Ctrl-C arrives as a cancellation of this task.
             # nbclient reports a cancelled cell in the same words.
             task = asyncio.current_task()
             if task is not None and task.cancelling():

@@ -128,7 +128,7 @@ def _check(parameters: Mapping[str, Any], source: str) -> None:
         if name not in known:
             meant = closest(name, known)
             hint = f"did you mean {meant}?" if meant else f"there are {', '.join(known)}." if known else "it sets none."
-            raise ConfigError(f"-p {name}: the notebook's cell of parameters sets no {name}; {hint}")
+            raise ConfigError(f"-p {name}: the notebook's parameters cell does not set {name}; {hint}")
 
 
 def _tags(cell: NotebookNode) -> list[str]:

@@ -58,6 +58,7 @@ class Loader(yaml.SafeLoader):
         if not self.check_event(yaml.AliasEvent):
             return super().compose_node(parent, index)
         event = self.peek_event()  # type: ignore[no-untyped-call]
+        # A copy, because the anchor's own node must keep its position.
         node = copy.copy(super().compose_node(parent, index))
         if node is not None:
             node.start_mark, node.end_mark = event.start_mark, event.end_mark

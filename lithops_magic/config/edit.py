@@ -55,6 +55,7 @@ def remove(text: str, path: Path) -> str:
     if index is None:
         raise _by_hand(path)
     if len(entries) == 1 and len(path) > 1:
+        # Without its last entry, a block mapping would be null.
         return remove(text, path[:-1])
     start, end = entries[index]
     if not parent.flow_style:
@@ -85,6 +86,7 @@ def _write_list(text: str, path: Path, old: list[Any], value: list[Any]) -> str:
     kept = [item for item in old if item in value]
     if kept and kept == value[: len(kept)]:
         for index in reversed([index for index, item in enumerate(old) if item not in value]):
+            # From the end, so that the remaining indices stay valid.
             text = remove(text, (*path, index))
         old = kept
     for index in range(len(old), len(value), -1):

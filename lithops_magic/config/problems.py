@@ -191,6 +191,7 @@ def _environment(settings: Settings) -> Iterator[Problem]:
                 f"{name!r} is not a name for an environment variable.",
                 "Use two or more letters, digits and _, a letter first.",
             )
+    # Measured as AWS does: all variables as one JSON object.
     size = len(json.dumps(dict(settings.env_vars), separators=(",", ":"), ensure_ascii=False).encode())
     if size > MAX_ENVIRONMENT_BYTES:
         yield Problem(

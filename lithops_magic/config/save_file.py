@@ -149,6 +149,7 @@ def _write_atomically(path: Path, text: str) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(text.encode("utf-8"))
             file.flush()
+            # Before the rename, or a power failure could leave an empty file in place of the old one.
             os.fsync(file.fileno())
         if path.exists():
             Path(temporary).chmod(path.stat().st_mode & 0o7777)

@@ -10,6 +10,7 @@ class LithopsMagicError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """IPython shows this instead of our own frames; in one piece, because not every `%xmode` breaks lines."""
+        # Not by attribute: in a RemoteError, the user's class comes along and may define anything.
         at = object.__getattribute__(self, "__traceback__")
         calls = user_code.calls(at)
         return ["\n".join([*calls, self.report("" if calls else user_code.line_of_cell(at))])]

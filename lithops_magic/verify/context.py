@@ -89,6 +89,7 @@ class CheckContext:
         """A Lambda client without retries."""
         from botocore.config import Config
 
+        # A retry would hide the very response that a check looks at.
         return self.cloud.client("lambda", Config(retries={"total_max_attempts": 1}, read_timeout=60))
 
     @cached_property

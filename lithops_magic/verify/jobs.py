@@ -151,6 +151,7 @@ def throttled(context: CheckContext) -> Observation:
     context.need_jobs()
     client, name = context.cloud.client("lambda"), context.function()
     try:
+        # With nothing reserved, AWS throttles every invocation until the limit is lifted below.
         client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
     except ClientError as error:
         raise Skip(f"concurrency cannot be reserved: {error.response.get('Error', {}).get('Code')}") from None

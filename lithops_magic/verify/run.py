@@ -75,6 +75,7 @@ def verify(settings: Settings, max_cost: float, notify: Notify = silent) -> Gene
     context = CheckContext(settings, notify)
     try:
         for name, expected, check in CHECKS:
+            # Checked between checks: what one of them costs is known only once it has run.
             if context.spent >= max_cost:
                 skipped = Observation("skipped", f"${context.spent:.4f} of at most ${max_cost:g} spent")
                 yield Finding(name, expected, skipped, 0.0, 0, 0.0)

@@ -115,9 +115,7 @@ def _fetch(archive: dict[str, Any], path: str) -> None:
             file.write(chunk)
     if digest.hexdigest() != archive["sha256"]:
         os.remove(path)
-        raise ArchiveError(
-            f"The packages in {_address(archive)} are not those that were stored there and were not used."
-        )
+        raise ArchiveError(f"The packages in {_address(archive)} are not the ones stored there, so they were not used.")
     # Modules of the runtime that boto3 imported must not hide the versions in the archive.
     for name in set(sys.modules) - loaded:
         if name.partition(".")[0] not in sys.stdlib_module_names:

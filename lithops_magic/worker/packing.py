@@ -78,6 +78,7 @@ def unpickle(cut: int, parts: Sequence[bytes | bytearray | memoryview]) -> Any:
                 return pickle.loads(parts[0], buffers=buffers)
             stream = _Stream(parts[:cut])
             unpickler = pickle.Unpickler(stream, buffers=buffers)
+            # One unpickler for all pickles: later ones refer to objects in earlier ones. The last one is the value.
             while stream.left:
                 value = unpickler.load()
             return value

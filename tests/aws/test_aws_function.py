@@ -192,7 +192,7 @@ def test_a_new_role_is_waited_for_and_an_old_one_is_not(
             )
 
     assert deploy(cloud, settings, package(), mend).created
-    assert heard[1:] == ["Waiting for AWS Lambda to know the new role …"]
+    assert heard[1:] == ["Waiting for AWS Lambda to recognize the new role …"]
 
     old = trusted_role(local_aws, "test-function-old", "ec2.amazonaws.com")
     monkeypatch.setattr(create, "PROPAGATION", create.PROPAGATION * 0)

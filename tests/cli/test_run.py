@@ -108,7 +108,7 @@ def test_interrupted_it_keeps_what_was_done(tmp_path: Path, number: signal.Signa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-p", "m=1"], "-p m: the notebook's cell of parameters sets no m; there are n, word."),
+        (["-p", "m=1"], "-p m: the notebook's parameters cell does not set m; there are n, word."),
         (["-p", "wird=1"], "did you mean word?"),
         (["-p", "n"], "-p n: write NAME=VALUE with the name of a variable."),
         (["-p", "class=1"], "-p class=1: write NAME=VALUE"),

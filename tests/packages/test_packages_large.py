@@ -79,7 +79,7 @@ def test_what_was_changed_in_s3_is_not_unpacked(run: Run, local_aws: LocalAws) -
     key = max(found := archives(local_aws), key=lambda name: found[name])
     place = {"Bucket": bucket(local_aws), "Key": key}
     local_aws.client("s3").put_object(**place, Body=b"something else")
-    with pytest.raises(InvokeError, match="are not those that were stored there and were not used") as caught:
+    with pytest.raises(InvokeError, match="are not the ones stored there, so they were not used") as caught:
         run(use, packages="tabulate", memory=513)
     assert key in str(caught.value)
     local_aws.client("s3").delete_object(**place)

@@ -198,7 +198,7 @@ def test_role_permissions_are_simulated_where_that_is_allowed(account: Cloud, na
     settings = settings.replace(execution_role=create_role(account, settings))
     answer_instead(account.client("iam"), "SimulatePrincipalPolicy", simulation("logs:PutLogEvents"))
     found = examined(account, settings)["role permissions"]
-    assert found.text == "By IAM's simulation, the role lacks logs:PutLogEvents."
+    assert found.text == "According to IAM's simulation, the role lacks logs:PutLogEvents."
 
 
 def test_own_permissions_are_simulated_for_the_role_behind_a_session(
@@ -221,7 +221,7 @@ def test_own_permissions_are_simulated_for_the_role_behind_a_session(
 
     answer_instead(cloud.client("iam"), "SimulatePrincipalPolicy", answer)
     found = examined(cloud, settings)["your permissions"]
-    assert found.text == "By IAM's simulation, you lack iam:PassRole."
+    assert found.text == "According to IAM's simulation, you lack iam:PassRole."
     (passing,) = [parameters for parameters in asked if parameters["ActionNames"] == ["iam:PassRole"]]
     assert passing["PolicySourceArn"] == made
     assert passing["ResourceArns"] == [settings.execution_role]
@@ -333,7 +333,7 @@ def test_nfs_port_closed_on_the_way_out(local_aws: Any, account: Cloud, network:
     everything = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
     local_aws.client("ec2").revoke_security_group_egress(GroupId=network.group, IpPermissions=[everything])
     found = examined(account, network.settings())["NFS port"]
-    assert found.text == "The functions' security groups do not let NFS out."
+    assert found.text == "The functions' security groups do not allow outgoing NFS traffic."
 
 
 def test_s3_files_are_examined_like_efs(local_aws: Any, account: Cloud, network: Network) -> None:

@@ -74,7 +74,7 @@ def test_packages_are_fetched_and_unpacked_once(stored: dict[str, Any], tmp_path
         ({"key": "missing.zip"}, f"The function cannot read the packages in s3://{BUCKET}/missing.zip (NoSuchKey)."),
         (
             {"sha256": "0" * 64},
-            f"s3://{BUCKET}/packages.zip are not those that were stored there and were not used.",
+            f"s3://{BUCKET}/packages.zip are not the ones stored there, so they were not used.",
         ),
     ],
 )

@@ -48,7 +48,7 @@ def create(cloud: Cloud, request: CreateFunctionRequestTypeDef, notify: Notify) 
             first_refusal = time.monotonic()
             if not _is_new(cloud, request["Role"]):
                 raise _refused(error, remedy)
-            notify("Waiting for AWS Lambda to know the new role …")
+            notify("Waiting for AWS Lambda to recognize the new role …")
         if time.monotonic() - first_refusal > PROPAGATION.total_seconds():
             raise _refused(error, remedy)
         time.sleep(RETRY_PAUSE)

@@ -104,8 +104,8 @@ def _publish(cloud: Cloud, settings: Settings, layer: BuiltLayer, notify: Notify
         if answer["Content"].get("CodeSha256") != _checksum(layer):
             client.delete_layer_version(LayerName=name, VersionNumber=answer["Version"])
             raise DeployError(
-                f"AWS Lambda published another zip as the layer {name} than this machine built: it was deleted, and "
-                "nothing ran. Find out who can write to the job bucket, then run it again."
+                f"The layer {name} that AWS Lambda published is not the zip that this machine built: it was deleted, "
+                "and nothing ran. Find out who can write to the job bucket, then run it again."
             )
     return answer["LayerVersionArn"]
 

@@ -60,7 +60,7 @@ def create_role(
         if role is None:
             notify(f"Creating the role {name} …")
             role = _create(iam, settings, name, document)
-            notify("AWS Lambda may need up to a minute to know a new role; the first run waits for that automatically.")
+            notify("AWS Lambda may need up to a minute to recognize a new role; the first run waits for that.")
         _check_ours(role, settings)
         _update_trust(iam, role, document, notify)
         _update_permissions(iam, name, settings, cloud, notify)

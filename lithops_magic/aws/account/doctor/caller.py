@@ -48,5 +48,7 @@ def region(facts: Facts) -> Verdict | None:
     arns = [*facts.settings.layers, *(entry.access_point for entry in facts.settings.efs)]
     elsewhere = {arn for arn in arns if arn.split(":")[3:4] != [here]}
     if elsewhere:
-        return problem(f"Not in {here}, where the functions run: {listed(elsewhere)}.", "Use what is in one region.")
+        return problem(
+            f"Not in {here}, where the functions run: {listed(elsewhere)}.", "Use resources in the same region."
+        )
     return ok(f"Functions run in {here}.")

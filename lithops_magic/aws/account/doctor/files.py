@@ -52,12 +52,15 @@ def nfs_port(facts: Facts) -> Verdict | None:
     closed = {target.id for target in targets if not _lets_in(facts, facts.groups_of(target))}
     if closed:
         return problem(
-            f"The security groups of {listed(closed)} do not let NFS in from the functions.",
+            f"The security groups of {listed(closed)} do not allow NFS traffic from the functions.",
             f"Allow TCP {NFS} from {listed(set(facts.settings.security_groups))} there.",
         )
     if not any(_opens(rule) for group in facts.groups.values() for rule in group.get("IpPermissionsEgress", [])):
-        return problem("The functions' security groups do not let NFS out.", f"Allow TCP {NFS} to the mount targets.")
-    return ok("The security groups let NFS through.")
+        return problem(
+            "The functions' security groups do not allow outgoing NFS traffic.",
+            f"Allow TCP {NFS} to the mount targets.",
+        )
+    return ok("The security groups allow NFS traffic.")
 
 
 def _lets_in(facts: Facts, ids: list[str]) -> bool:
@@ -74,6 +77,7 @@ def _opens(rule: IpPermissionOutputTypeDef) -> bool:
 def _from_functions(facts: Facts, rule: IpPermissionOutputTypeDef) -> bool:
     if any(pair.get("GroupId") in facts.groups for pair in rule.get("UserIdGroupPairs", [])):
         return True
+    # What a prefix list contains would take another call: assume that it is meant to let the functions in.
     if rule.get("PrefixListIds"):
         return True
     allowed: list[Any] = [ip_network(entry["CidrIp"]) for entry in rule.get("IpRanges", [])]

@@ -22,7 +22,7 @@ def concurrency(facts: Facts) -> Verdict | None:
     if wanted is not None and wanted > available:
         return problem(f"max_workers is {wanted}, but {available:,} functions can run at once.", more)
     if available < LOW_CONCURRENCY and not facts.cloud.is_local:
-        return problem(f"Only {available:,} functions can run at once, which is few.", more)
+        return problem(f"Only {available:,} functions can run at once, which is very few.", more)
     return ok(f"{available:,} functions can run at once.")
 
 

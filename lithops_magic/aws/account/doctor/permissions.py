@@ -23,32 +23,33 @@ def role_permissions(facts: Facts) -> Verdict | None:
     wanted = _allowing(execution_policy(facts.settings, place.account, place.region, facts.bucket))
     try:
         missing, how = _simulated(facts, role["Arn"], wanted), "IAM's simulation"
+    # The simulation needs a permission of its own, which the user may lack: reading the policies is the next best.
     except Unanswered:
         policies = facts.policies_of_role(role["RoleName"])
-        missing, how = not_granted(policies, wanted), "its policies, their conditions left out"
+        missing, how = not_granted(policies, wanted), "its policies (ignoring conditions)"
     if missing:
         return problem(
-            f"By {how}, the role lacks {_some(missing)}.",
+            f"According to {how}, the role lacks {_some(missing)}.",
             "Run `lithops-magic role create`, or add what `lithops-magic policy execution` prints.",
         )
-    return ok(f"The role may do what the functions need, by {how}.")
+    return ok(f"The role has the permissions that the functions need, according to {how}.")
 
 
 def own_permissions(facts: Facts) -> Verdict | None:
     """The caller may deploy and invoke functions, and pass the role to them."""
     if facts.cloud.is_local:
-        return ok("The local AWS lets you do everything.")
+        return ok("The local AWS allows everything.")
     arn, role = facts.caller.arn, facts.role_arn
     if role is None:
         return None
     if arn.endswith(":root"):
-        return ok("You are the account's root user, who may do everything: better use another.")
+        return ok("You are the account's root user, which can do everything: use another user instead.")
     place = facts.place
     wanted = _allowing(user_policy(facts.settings, place.account, place.region, facts.bucket, role))
     missing = _simulated(facts, _principal(facts, arn), wanted)
     if missing:
         return problem(
-            f"By IAM's simulation, you lack {_some(missing)}.",
+            f"According to IAM's simulation, you lack {_some(missing)}.",
             "Ask whoever manages the account to add what `lithops-magic policy user` prints.",
         )
     return ok("You may deploy and invoke functions and pass them the role.")
