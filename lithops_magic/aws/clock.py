@@ -35,6 +35,7 @@ def clock_error(code: str, headers: Mapping[str, str]) -> str:
     from email.utils import parsedate_to_datetime
 
     try:
+        # No further request: every reply has AWS's time.
         behind = parsedate_to_datetime(headers.get("date", "")).timestamp() - time.time()
     except ValueError:
         return ""

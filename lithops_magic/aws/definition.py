@@ -100,6 +100,7 @@ def _add_code(request: CreateFunctionRequestTypeDef, settings: Settings, package
         request["PackageType"] = "Image"
         request["Code"] = {"ImageUri": settings.runtime}
         return
+    # Not part of a container image, which brings its own Python and handler.
     request["Runtime"] = runtime_name()  # type: ignore[typeddict-item]
     request["Handler"] = HANDLER
     request["Code"] = {"ZipFile": package}

@@ -72,6 +72,7 @@ class GrowingLogs:
         """Search a few more log groups for the mark."""
         if not self._waiting:
             pages = self._logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=PREFIX)
+            # Newest first: a job that runs now is most likely in a function that was created recently.
             groups = sorted(
                 (group for page in pages for group in page["logGroups"]), key=lambda one: -one["creationTime"]
             )

@@ -125,6 +125,7 @@ def is_running() -> bool:
 
 def _wait(ensuring: _Ensuring, notify: Callable[[str], None]) -> tuple[int, str, str]:
     try:
+        # A server that is already running answers within this time, and needs no announcement.
         return ensuring.wait(QUIET_SECONDS)
     except TimeoutError:
         notify("Starting the local AWS …")

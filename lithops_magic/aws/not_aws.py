@@ -43,6 +43,7 @@ def watch(client: Any) -> None:
 
     def look(response_dict: dict[str, Any], **_: Any) -> None:
         body, status = response_dict.get("body"), response_dict["status_code"]
+        # A gateway's own 502 page is a transient failure, which botocore retries.
         if status < 500 and isinstance(body, bytes) and is_page(body):
             raise AwsError(describe(address, status, body), code="NotAws")
 

@@ -27,5 +27,6 @@ def watch(client: Any) -> None:
 
 
 def _tell(params: Mapping[str, Any], model: Any, **_: Any) -> None:
+    # A copy, because an observer may remove itself.
     for observer in [*_observers]:
         observer(f"{model.service_model.service_name}.{model.name}", params)

@@ -250,6 +250,7 @@ def _connect_account(settings: Settings) -> Cloud:
             aws_access_key_id=settings.access_key_id,
             aws_secret_access_key=settings.secret_access_key,
             aws_session_token=settings.session_token,
+            # Whatever is None, boto3 finds by itself: in the environment, the profile or the instance's metadata.
             region_name=settings.region,
             profile_name=settings.profile,
         )

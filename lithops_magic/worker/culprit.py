@@ -33,6 +33,7 @@ class _Search:
 
     def descend(self, value: Any, path: str, failure: BaseException) -> tuple[Any, str, BaseException]:
         """Follow the first part that cannot be pickled, as deep as possible."""
+        # Bounded, like everything here: objects can generate new parts forever.
         for _ in range(DEPTH):
             found = self._part(value, path)
             if found is None:

@@ -158,6 +158,7 @@ class Discovery:
         networks: dict[str, str] = {}
         for point in _entries(efs, "describe_access_points", "AccessPoints"):
             system = point["FileSystemId"]
+            # Access points often share a file system, whose mount targets take a call.
             if system not in networks:
                 targets = efs.describe_mount_targets(FileSystemId=system)["MountTargets"]
                 networks[system] = targets[0].get("VpcId", "") if targets else ""

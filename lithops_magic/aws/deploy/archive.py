@@ -66,6 +66,7 @@ def _is_fresh(cloud: Cloud, bucket: str, key: str) -> bool:
     owned: Any = {"Bucket": bucket, "ExpectedBucketOwner": cloud.account_id}
     try:
         stored = cloud.client("s3").head_object(**owned, Key=key)["LastModified"]
+    # Missing, or not readable for this user: storing it again costs only time.
     except ClientError:
         return False
     return datetime.now(UTC) - stored < FRESH

@@ -44,6 +44,7 @@ def wait_until_active(cloud: Cloud, name: str, notify: Notify) -> FunctionConfig
             return function
         if state != "Pending":
             raise _failed(function)
+        # By now, a function outside a VPC would be active.
         if look == len(FIRST_PAUSES) and function.get("VpcConfig", {}).get("VpcId"):
             notify("AWS connects the function to the VPC; the first time takes a minute or two …")
         if time.monotonic() - started > MAX_WAIT:

@@ -36,6 +36,7 @@ TAMPERED = "ObjectTampered"
 """Error code for an object that is not what was written."""
 
 _DELETE_BATCH = 1000
+"""Maximum keys of one DeleteObjects request."""
 _ABSENT = ("NoSuchKey", "NoSuchBucket", "NotFound", "404")
 _THERE = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
 
@@ -262,6 +263,7 @@ class ObjectStore:
             expected = base64.b64encode(bytes.fromhex(sha256)).decode()
             return (
                 head is not None
+                # S3 verified this checksum when the object was written; a key alone proves nothing about the contents.
                 and head.get("ChecksumSHA256") == expected
                 and datetime.now(UTC) - head["LastModified"] < FRESH
             )

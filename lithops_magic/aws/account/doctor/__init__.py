@@ -49,6 +49,7 @@ def check(cloud: Cloud, settings: Settings) -> Iterator[Check]:
     for name, examine in CHECKS:
         try:
             verdict = examine(facts)
+        # Facts are not cached when they fail, so a later check that needs the same one reports it, too.
         except Unanswered as unanswered:
             denied = unanswered.denied
             reason = f"needs {denied.permission}" if denied.permission else denied.reason

@@ -58,7 +58,9 @@ def object_storage_route(facts: Facts) -> Verdict | None:
     vpc = min(vpcs)
     endpoints = _endpoints(facts, vpc)
     if any(
-        endpoint.get("VpcEndpointType") == "Interface" and endpoint.get("PrivateDnsEnabled") for endpoint in endpoints
+        # Without private DNS, S3's usual name would still lead to its public addresses.
+        endpoint.get("VpcEndpointType") == "Interface" and endpoint.get("PrivateDnsEnabled")
+        for endpoint in endpoints
     ):
         return ok("Functions reach S3 through an interface endpoint.")
     through = {table for endpoint in endpoints for table in endpoint.get("RouteTableIds", [])}
