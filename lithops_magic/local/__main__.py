@@ -208,6 +208,7 @@ def _forwarded(options: argparse.Namespace) -> list[str]:
         arguments.append("--cpu-share")
     if options.state:
         arguments.append(f"--state={Path(options.state).absolute()}")
+    # Last, because it takes any number of values.
     return [*arguments, "--event-retry-delays", *map(str, options.event_retry_delays)]
 
 

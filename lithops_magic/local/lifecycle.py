@@ -76,6 +76,7 @@ def _await_start(folder: Path, arguments: Sequence[str]) -> Discovery:
             # On a full disk, it could not even write its log.
             raise LocalError(why_not_writable(folder) or _last_line(log) or f"The local AWS exited at once; see {log}.")
         time.sleep(0.02)
+    # It never answered, so nothing of value can be running in it.
     child.kill()
     raise LocalError(f"The local AWS did not start within {START_TIMEOUT:.0f} s; see {log}.")
 

@@ -26,6 +26,7 @@ def is_own_user(connection: socket.socket) -> bool:
     _, kind, _, _, _ = HEADER.unpack_from(answer)
     if kind == NLMSG_ERROR:
         code: int = struct.unpack_from("=i", answer, HEADER.size)[0]
+        # The kernel no longer has the other end of this connection; other errors say nothing about it.
         return code != NOT_FOUND
     uid: int = struct.unpack_from("=I", answer, UID_OFFSET)[0]
     return uid == os.getuid()

@@ -170,6 +170,7 @@ async def _serve(
     watch = asyncio.create_task(_watch(front, runtime, options.idle, found.version, server))
     publish = asyncio.create_task(_publish(server, path, found, lambda: announce(found, runtime.note)))
     try:
+        # Before the first connection is accepted: persisted state has to be there by then.
         await asyncio.to_thread(moto.get_ready)
         await server.serve(sockets=[listener])
         if publish.done():

@@ -70,6 +70,7 @@ class Archives:
         digest = hashlib.sha256(data).hexdigest()
         unzipped = _measure(data)
         with self._lock:
+            # In use from now on, or `collect` could remove it before a function refers to it.
             self._unused_since.pop(digest, None)
         if not self.folder(digest).exists():
             with tempfile.TemporaryDirectory(dir=self._folders, ignore_cleanup_errors=True) as scratch:
@@ -79,6 +80,7 @@ class Archives:
                 (Path(scratch) / "zip").replace(self.zip(digest))
                 # Another thread may have finished the same content first.
                 if not self.folder(digest).exists():
+                    # Last, because the folder's presence means that the archive is complete.
                     fresh.rename(self.folder(digest))
         return Archive(digest, len(data), unzipped)
 
@@ -109,6 +111,7 @@ def _measure(data: bytes) -> int:
         raise _unreadable() from None
     if not members:
         raise invalid("Uploaded file must be a non-empty zip")
+    # As declared, so that nothing is unpacked that is too large.
     size = sum(member.file_size for member in members)
     if size >= UNZIPPED_LIMIT:
         raise invalid(f"Unzipped size must be smaller than {UNZIPPED_LIMIT} bytes")
@@ -140,6 +143,7 @@ def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, mode: 
     path.parent.mkdir(parents=True, exist_ok=True)
     with archive.open(member) as source, path.open("wb") as sink:
         shutil.copyfileobj(source, sink)
+    # zipfile does not restore permissions, but programs in a package have to stay executable.
     path.chmod(0o755 if mode & 0o111 else 0o644)
 
 

@@ -103,6 +103,7 @@ class Platform:
         with contextlib.suppress(ValueError):
             policy = json.loads(unquote(role["AssumeRolePolicyDocument"]))
         statements = _listed(policy.get("Statement", [])) if isinstance(policy, dict) else []
+        # GetRole looks at the name alone; the ARN also has the role's path and account.
         return role["Arn"] == arn and any(_trusts_lambda(item) for item in statements if isinstance(item, dict))
 
     def _vpc_of(self, subnets: list[str], groups: list[str]) -> str:

@@ -199,6 +199,7 @@ class Registry:
             "functions": [dataclasses.asdict(function) for function in self.functions.values()],
             "layers": [dataclasses.asdict(layer) for layer in self.layers.values()],
         }
+        # Renamed when complete, so that a crash while writing leaves the old state.
         scratch = self._file.with_suffix(".new")
         # Environments may hold secrets.
         scratch.touch(mode=0o600)

@@ -95,6 +95,7 @@ class LambdaService:
         self._protocol = Protocol()
         self._archives = Archives(state)
         self.registry = Registry(state, home, self._archives, settle)
+        # Nothing runs yet that could still import from what no function refers to.
         self._archives.collect(self.registry.used_archives(), at_once=True)
         self._links = Links(base_url)
         context = Context(
@@ -133,6 +134,7 @@ class LambdaService:
     async def _answer(self, request: Request) -> Response:
         operation, params = self._protocol.parse(request)
         _validate(operation, params)
+        # Before the handlers: an invocation changes nothing that would have to be saved.
         if operation.name == "Invoke":
             return await self._invoker.invoke(request, params)
         if operation.name == "InvokeAsync":

@@ -198,6 +198,7 @@ class Front:
         try:
             await self._moto(_for_moto(scope, request, identity), _replay(request.body), tee)
         except Exception as failure:
+            # Too late for an error response: the server cuts the connection instead.
             if started:
                 raise
             await _reply(send, _unsupported(request, identity.service, failure))
@@ -281,6 +282,7 @@ def _replay(body: bytes) -> Receive:
 
 async def _reply(send: Send, response: Response) -> None:
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
+    # Responses with these statuses have no body, and RFC 9110 forbids a content length with 204.
     if response.status not in (204, 304):
         headers.append((b"content-length", str(len(response.body)).encode()))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})

@@ -103,6 +103,7 @@ class MotoApp:
         """Register the keys of a role session that was created without STS."""
         with self._lock:
             if self.pristine:
+                # moto is not imported yet; `_warm_up` registers it.
                 self._adopted.append((role, session, access_key_id))
                 return
         with self._journal.turn if self._journal else self._lock:

@@ -191,6 +191,7 @@ def _check_signature(claim: _Claim, request: Signed, url: str, *, presigned: boo
 
 def _check_body(claim: _Claim, request: Signed) -> None:
     declared = request.header(_HASH)
+    # S3's clients may leave the body out of the signature, or sign it in chunks.
     unhashed = claim.service == "s3" and declared is not None and declared.startswith(("UNSIGNED-", "STREAMING-"))
     if declared is not None and not unhashed and declared != sha256(request.body).hexdigest():
         raise Refused(Reason.PAYLOAD)

@@ -121,6 +121,7 @@ class Isolation:
 
     def specification(self, view: View, environment: dict[str, str]) -> bytes:
         """Return what the launcher reads to start the function's process."""
+        # At each start, because an installer may have moved packages since the last one.
         present = runtime_dir.repair(self._runtime)
         if self.namespaces and present != self._present:
             self._present, self._machine = present, machine(self._runtime, self._packages)

@@ -69,10 +69,12 @@ class LogShipper:
             if self._closed:
                 return
             time.sleep(INTERVAL)
+            # Before the buffer is read: what is added from now on wakes this thread again.
             self._wake.clear()
             taken = [self._buffer.popleft() for _ in range(len(self._buffer))]
             try:
                 self._send(taken)
+            # Whatever it is: without this thread, the buffer would grow forever.
             except Exception as failure:
                 logging.getLogger(__name__).warning("Log lines were lost: %s", failure)
             with self._sent:

@@ -40,6 +40,7 @@ class Outcome:
     """What the platform adds to the log."""
 
 
+# Texts and error types are AWS's own, from recordings and from its Runtime Interface Emulator.
 def exited(request_id: str, status: int, out_of_memory: bool) -> Outcome:
     """Return the outcome of an invocation whose process exited."""
     kind = "Runtime.OutOfMemory" if out_of_memory else "Runtime.ExitError"

@@ -111,6 +111,7 @@ class Runtime:
         """
         if version.runtime != OWN_RUNTIME:
             raise _cannot_run(version.runtime)
+        # Depth has a limit (`chain.MAX_DEPTH`), unless a function allows loops.
         while len(self._pools) <= depth:
             self._pools.append(Pool(self._state / f"depth-{len(self._pools)}", self._workers, self._platform))
         return await self._pools[depth].invoke(version, Call(request_id, payload, invoked_arn, client_context, depth))
