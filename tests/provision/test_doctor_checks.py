@@ -181,7 +181,7 @@ def test_role_permissions_are_read_where_they_cannot_be_simulated(
     for policy in ("AmazonElasticFileSystemClientReadWriteAccess", "AmazonElasticFileSystemClientFullAccess"):
         iam.attach_role_policy(RoleName=name, PolicyArn=f"arn:aws:iam::aws:policy/{policy}")
     found = examined(account, settings)["role permissions"]
-    assert (found.status, "by its policies" in found.text) == ("ok", True)
+    assert (found.status, "according to its policies" in found.text) == ("ok", True)
 
     denial = {"Effect": "Deny", "NotAction": "logs:*", "Resource": ["*"]}
     iam.put_role_policy(
