@@ -16,7 +16,7 @@ MapResult                 The values of a job in the order of its items, complet
 register_joblib           Register joblib's backend "lambda": `with joblib.parallel_config(backend="lambda"): ...`.
 s3                        Return the objects at one or more addresses, or their parts, to map over.
 Settings                  Everything that decides where a function runs and what it may use.
-tune                      Measure a function on a few items at several sizes, and return what each takes and costs.
+tune                      Measure a function on a few items at several sizes, and return the time and cost at each.
 unload_ipython_extension  Remove the magics, their session defaults and the completion.
 
 A result is a sequence of the values, and has

@@ -1,7 +1,7 @@
 """What happens to a job, and a progress bar, for `callbacks=` of `map`.
 
 A callback is called with each event and a snapshot of the job as it was then. It runs in a thread of its own; one that
-raises is not called again, and the job goes on:
+raises is not called again, and the job continues:
 
     def show(event, snapshot):
         if isinstance(event, lithops_magic.callbacks.Failed):

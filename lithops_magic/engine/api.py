@@ -175,9 +175,9 @@ def map(
     max_cost
         USD at list price after which nothing more is sent; what is in flight then is still billed.
     detach
-        Hand all tasks to Lambda as asynchronous invocations and return as soon as that is done: the job goes on without
-        this process, its results are kept in S3 for seven days, and ``lithops_magic.attach(result.job_id)`` picks it
-        up. `workers` does not limit it, and it takes at most 100,000 items.
+        Hand all tasks to Lambda as asynchronous invocations and return as soon as that is done: the job continues
+        without this process, its results are kept in S3 for seven days, and ``lithops_magic.attach(result.job_id)``
+        picks it up. `workers` does not limit it, and it takes at most 100,000 items.
     keep_after
         Seconds after which a task's result is also kept in S3, where a lost connection or kernel cannot take it.
     errors
@@ -191,8 +191,8 @@ def map(
         Randomness, the time and other files are not tracked: a function that depends on them returns what it returned
         then.
     reduce_by
-        Reduce the values of each group of items by itself: an attribute of the items, or a key of dictionaries, such as
-        ``"key"`` for the parts of each object; the result's ``reduced`` is a dictionary then.
+        Reduce the values of each group of items separately. Groups are named by an attribute of the items, or by a key
+        of dictionaries, such as ``"key"`` for the parts of each object; the result's ``reduced`` is then a dictionary.
     to_s3
         Leave the values in S3, where tasks write them: an address such as ``"bucket/prefix/{index}.parquet"``, whose
         suffix (parquet, csv, json, npy, else pickle; bytes as they are) says how. The result has references with `key`,
@@ -208,7 +208,7 @@ def map(
         Call the function with each item's elements as its arguments, as `itertools.starmap` does.
     callbacks
         Each is called with every event of the job (``lithops_magic.callbacks``) and a snapshot of it, one after the
-        other in a thread of its own; one that raises is not called again, and the job goes on.
+        other in a thread of its own; one that raises is not called again, and the job continues.
     reduce
         Called once with the list of all values, as one more task on Lambda, when every task has succeeded; what it
         returns is the result's ``reduced``.

@@ -61,8 +61,9 @@ class MapOptions:
     max_cost: float | None = None
     """USD at list price after which nothing more is sent; what is in flight then is still billed."""
     detach: bool = False
-    """Hand all tasks to Lambda as asynchronous invocations and return as soon as that is done: the job goes on without
-    this process, its results are kept in S3 for seven days, and ``lithops_magic.attach(result.job_id)`` picks it up.
+    """Hand all tasks to Lambda as asynchronous invocations and return as soon as that is done: the job continues
+    without this process, its results are kept in S3 for seven days, and ``lithops_magic.attach(result.job_id)`` picks
+    it up.
     `workers` does not limit it, and it takes at most 100,000 items."""
     keep_after: float = KEEP_AFTER
     """Seconds after which a task's result is also kept in S3, where a lost connection or kernel cannot take it."""
@@ -77,8 +78,8 @@ class MapOptions:
     Randomness, the time and other files are not tracked: a function that depends on them returns what it returned
     then."""
     reduce_by: str | None = None
-    """Reduce the values of each group of items by itself: an attribute of the items, or a key of dictionaries, such as
-    ``"key"`` for the parts of each object; the result's ``reduced`` is a dictionary then."""
+    """Reduce the values of each group of items separately. Groups are named by an attribute of the items, or by a key
+    of dictionaries, such as ``"key"`` for the parts of each object; the result's ``reduced`` is then a dictionary."""
     to_s3: str | None = None
     """Leave the values in S3, where tasks write them: an address such as ``"bucket/prefix/{index}.parquet"``, whose
     suffix (parquet, csv, json, npy, else pickle; bytes as they are) says how. The result has references with `key`,
@@ -94,7 +95,7 @@ class MapOptions:
     """Call the function with each item's elements as its arguments, as `itertools.starmap` does."""
     callbacks: tuple[Callback, ...] = ()
     """Each is called with every event of the job (``lithops_magic.callbacks``) and a snapshot of it, one after the
-    other in a thread of its own; one that raises is not called again, and the job goes on."""
+    other in a thread of its own; one that raises is not called again, and the job continues."""
     label: str = ""
     """What the user calls the job, shown in its repr."""
     about: str = ""

@@ -93,7 +93,7 @@ ENDED = (
 )
 MEMORY = "it used up {} of the function's 512 MB; raise it with memory (--memory)"
 LOG = "The function's log in CloudWatch may say more"
-INIT = "its sandbox could not start: {}. Look at what the function's layers and environment variables do"
+INIT = "its sandbox could not start: {}. Check the function's layers and environment variables"
 
 
 @pytest.mark.parametrize(

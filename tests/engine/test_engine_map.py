@@ -321,7 +321,7 @@ def test_a_sandbox_that_cannot_start_is_named(local_aws: Any) -> None:
     settings = Settings(local=True, memory=256, layers=(arn["LayerVersionArn"],))
     error = api.map(abs, [1], settings=settings, errors="keep", retries=0).errors[0]
     assert type(error) is InitFailed
-    assert "Look at what the function's layers" in str(error)
+    assert "Check the function's layers" in str(error)
 
 
 def test_a_full_disk_is_named_and_keeps_its_neighbours() -> None:

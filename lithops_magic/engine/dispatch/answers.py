@@ -49,7 +49,7 @@ class Answer:
         return cls(flight, outcome if authentic else UnauthenticatedReply(UNAUTHENTICATED))
 
     def decoded(self) -> Answer:
-        """Return it with the worker's own reply; not before that is needed, because decoded it takes more memory."""
+        """Return it with the worker's own reply decoded; only when needed, as a decoded reply takes more memory."""
         if not isinstance(self.outcome, Reply) or self.outcome.function_error is not None:
             return self
         try:

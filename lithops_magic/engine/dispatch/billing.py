@@ -22,7 +22,7 @@ class Bill:
     starts: dict[int, float]
     """When each task that ran was started, by the sandbox's wall clock; empty if that is unknown."""
     seconds: dict[int, float]
-    """How long it took."""
+    """How long each took."""
     tasks: int
     """Number of tasks that share it."""
 

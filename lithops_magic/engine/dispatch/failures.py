@@ -156,7 +156,7 @@ def of_sandbox(reply: Reply, memory: int, seconds: int) -> Cause:
     reason += f" ({kind})" if kind else ""
     if kind in _INIT or not begun:
         return InitFailed, (
-            f"its sandbox could not start: {reason}. Look at what the function's layers and environment variables do"
+            f"its sandbox could not start: {reason}. Check the function's layers and environment variables"
         )
     return TaskCrashed, f"its sandbox ended: {reason}. {_ENDED if kind == 'Runtime.ExitError' else _LOG}"
 

@@ -37,7 +37,7 @@ def tune(
     settings: Settings | None = None,
     **options: Any,
 ) -> Tuning:
-    """Measure a function on a few items at several sizes, and return what each takes and costs.
+    """Measure a function on a few items at several sizes, and return the time and cost at each.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ def unfinished(notebook: str) -> str:
     if latest is None or latest.state not in ("interrupted", "running", "detached"):
         return ""
     job = Listed.of_record(latest)
-    what = "was interrupted" if job.state == "interrupted" else "goes on"
+    what = "was interrupted" if job.state == "interrupted" else "is still running"
     how = "%lambda_attach shows it" + (", %lambda_attach --resume runs the rest" if job.state == "interrupted" else "")
     return f"The latest job of this notebook {what} ({job.tasks()}, {job.age(time.time())}): {how}"
 

@@ -108,8 +108,8 @@ _ATTACH_INTRODUCTION = """\
 JOB is the id that `RESULT.job_id` and %lambda_status show, or the start of it; the default is this notebook's latest
 job. This machine remembers jobs that took longer than two seconds, or were detached, for seven days.
 
-Finished tasks are there at once. Of running ones, long tasks arrive through S3, and a detached job runs to its
-end. --resume also runs the tasks that a closed notebook or a killed kernel left behind.
+Finished tasks are available at once. Of those still running, long ones deliver their results through S3, and a
+detached job runs to completion. --resume also runs the tasks that a closed notebook or a killed kernel left behind.
 """
 
 _ATTACH_EXAMPLES = """\
@@ -200,7 +200,7 @@ CACHE_HELP = help_text(
     _CACHE_EXAMPLES,
 )
 TUNE_HELP = help_text(
-    "Measure what a function takes and costs at several memory sizes, on a few of its items.",
+    "Measure the run time and cost of a function at several memory sizes, on a few of its items.",
     _TUNE_FORMS,
     _TUNE_INTRODUCTION,
     flat(TUNE),

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 LITHOPS_HELP = help_text(
-    "Run a program written for Lithops on our engine, without an edit.",
+    "Run a program written for Lithops on this engine, unmodified.",
     "    %lambda_lithops PROGRAM.py [ARGUMENTS]\n\n    %%lambda_lithops\n    CELL",
     "While it runs, `import lithops` imports lithops_magic.lithops. Where it runs, and with how much memory, Lithops' "
     "own configuration says; without one, on the local AWS. What a program defines at its top is in the notebook "
-    "afterwards, as with %run. --help shows this.\n\nLITHOPS.md says of each of Lithops' calls what differs.",
+    "afterwards, as with %run. --help shows this.\n\nLITHOPS.md says what differs for each of Lithops' calls.",
     (),
     "    %lambda_lithops examples/map_reduce.py\n\n"
     "    %%lambda_lithops\n"

@@ -43,8 +43,8 @@ REDUCE = Option(
 )
 REDUCE_BY = Option(
     ("--reduce-by",),
-    "reduce the values of each group of items by itself: an attribute of the items, such as key for the parts of each "
-    "object in S3; RESULT.reduced is a dictionary then",
+    "reduce the values of each group of items separately; groups are named by an attribute of the items, such as key "
+    "for the parts of each object in S3, and RESULT.reduced is then a dictionary",
     "KEY",
     option_values.parse_name,
     "the name of an attribute of the items",
@@ -177,7 +177,7 @@ TABLE = "table"
 """What is asked for by --tune without a choice."""
 TUNE = Option(
     ("--tune",),
-    "only measure a few items at several memory sizes, for at most --max-cost ($0.05 when not given); a choice is "
+    "only measure a few items at several memory sizes, for at most --max-cost ($0.05 by default); a choice is "
     "written into the cell as its --memory",
     "|".join(CHOICES),
     option_values.one_of((*CHOICES, TABLE)),
@@ -187,7 +187,7 @@ TUNE = Option(
 )
 SAVE = Option(
     ("--save",),
-    "write that size into the configuration file",
+    "save the chosen size in the configuration file",
     "|".join(CHOICES),
     option_values.one_of(CHOICES),
     "cheapest, balanced or fastest",
