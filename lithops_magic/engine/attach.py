@@ -167,9 +167,9 @@ class _Attached:
         live = not folder.owned and folder.locked
         journal_so_far = records.read(folder.journal)
         self._read = journal_so_far.end
-        self._recall = JobHistory.of(journal_so_far, once=self._once, live=live)
-        if self._recall.total is None:
-            self._recall.total = manifest["total"]
+        self._history = JobHistory.of(journal_so_far, once=self._once, live=live)
+        if self._history.total is None:
+            self._history.total = manifest["total"]
         # As they were sent: alone if none may run twice (`Scheduler`), or if the job is detached (`handover`).
         chunksize = 1 if self._once or options.detach else options.chunksize
         # An observer spends nothing, so a limit that the job has reached must not end it here.
@@ -182,7 +182,7 @@ class _Attached:
         sources.remember(manifest.get("sources", {}))
         function = _unpacked(recipe.function)
         self._job = job = Job(
-            options, lambda file: names.get(file) or user_code.name(file), self._recall.total, function
+            options, lambda file: names.get(file) or user_code.name(file), self._history.total, function
         )
         job.id, job.key = manifest["id"], bytes.fromhex(manifest["key"])
         job.began = min(manifest["created"], time.time())
@@ -194,28 +194,28 @@ class _Attached:
         """Replay the journal and continue from there."""
         recipe, job = self._recipe, self._job
         runs = detached.runs(recipe.options) if self._detached else 0
-        backend = ReplayBackend(job, self._recall, self._open, self._rest, self._why_left(), self._seconds, runs)
-        source = Source(self._recall.items(self._why_incomplete))
+        backend = ReplayBackend(job, self._history, self._open, self._rest, self._why_left(), self._seconds, runs)
+        source = Source(self._history.items(self._why_incomplete))
         # If nothing will be sent, there is no need to upload a large function to S3.
         function = recipe.function if self._resume else replace(recipe.function, container=Container(b""))
         if self._folder.owned:
             self._journal = journal.Journal(job, recipe, self._folder)
-        if self._recall.damaged:
+        if self._history.damaged:
             job.publish(Noted(f"{self._damaged()} of this job's journal cannot be read and were skipped"))
         Scheduler(job, function, source, backend, recipe.settings.worker_processes, self._journal).start()
         handover.stopping(job, backend.stop)
-        if self._recall.live:
-            follow(self._folder, self._recall, self._read, backend.told)
+        if self._history.live:
+            follow(self._folder, self._history, self._read, backend.told)
         return MapResult(job)
 
     def _damaged(self) -> str:
-        return plural(self._recall.damaged, "record")
+        return plural(self._history.damaged, "record")
 
     def _why_incomplete(self, first: int) -> str:
         """Explain why only the first `first` items are known."""
         if self._folder.state().full:
             why = f"it reached its {journal.LIMIT // 1_000_000} MB."
-        elif self._recall.damaged:
+        elif self._history.damaged:
             why = f"{self._damaged()} of it cannot be read."
         else:
             why = "its process ended before it had written the rest, or before its iterator was exhausted."
@@ -233,24 +233,26 @@ class _Attached:
             # The clock may have been set back in the meantime.
             return min(self._job.began, time.time()) + kept_results.EVENT_AGE - time.time()
         patience = self._recipe.settings.timeout + kept_results.MARGIN
-        if self._recall.longest and not self._once:
-            patience = min(patience, max(3 * self._recall.longest, self._job.options.keep_after))
+        if self._history.longest and not self._once:
+            patience = min(patience, max(3 * self._history.longest, self._job.options.keep_after))
         return self._folder.seen + patience - time.time()
 
     def _open(self, notify: Callable[[str], None]) -> Endpoint:
         recipe = self._recipe
-        backend = LambdaBackend(recipe.settings, recipe.options.workers, recipe.function.need, tasks=self._recall.total)
+        backend = LambdaBackend(
+            recipe.settings, recipe.options.workers, recipe.function.need, tasks=self._history.total
+        )
         endpoint = backend.connect(notify, afresh=False) if self._resume else self._look(backend, notify)
         self._restarted = endpoint.store is not None and self._start not in ("", endpoint.store.start)
         return endpoint
 
     def _look(self, backend: LambdaBackend, notify: Callable[[str], None]) -> Endpoint:
         """Connect to S3 if it may hold results; if it is unreachable, the journal's results are shown anyway."""
-        recall = self._recall
+        history = self._history
         try:
-            return backend.view(notify, connected=bool(recall.flying) or recall.spilled or recall.live)
+            return backend.view(notify, connected=bool(history.flying) or history.spilled or history.live)
         except LithopsMagicError as error:
-            if self._detached or recall.spilled or recall.live:
+            if self._detached or history.spilled or history.live:
                 raise
             self._job.publish(Noted(f"results in S3 cannot be read: {error}"))
             return backend.view(notify, connected=False)
@@ -263,7 +265,7 @@ class _Attached:
             replay.leave(request.done)
         elif why and self._once:
             request.done(Ambiguous(why))
-        elif not self._recall.itemless.isdisjoint(request.tasks):
+        elif not self._history.itemless.isdisjoint(request.tasks):
             request.done(Ambiguous("its item's record in the job's journal is damaged"))
         else:
             self._journal.invoked(request.tasks)

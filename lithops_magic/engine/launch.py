@@ -44,32 +44,34 @@ def launch(
     )
     owned = () if items.owned is None else items.owned
     mapped = data.storing(function, options.to_s3, settings) if options.to_s3 else function
-    blob = Function.pickle(mapped, owned, Request.parse(options.packages, options.files), setup)
+    packed = Function.pickle(mapped, owned, Request.parse(options.packages, options.files), setup)
     job.start_rerun = partial(rerun, function, settings)
     settings = options.applied_to(settings)
     job.follow = partial(live_logs.follow, job, settings)
-    backend = LambdaBackend(settings, options.workers, blob.need, tasks=items.total)
-    for warning in (*settings.unread, *blob.warnings):
+    backend = LambdaBackend(settings, options.workers, packed.need, tasks=items.total)
+    for warning in (*settings.unread, *packed.warnings):
         job.publish(ev.Noted(warning))
     if options.detach:
         if options.cache:
             job.publish(ev.Noted("cache: not used by a detached job"))
-        handover.start(job, blob, items, settings, options)
+        handover.start(job, packed, items, settings, options)
         return job
     # A journal numbers the items from 0, and a rerun has only some of them.
-    journal = Journal(job, Recipe.of(settings, options, blob, job.key)) if job.whole else None
-    keys = _keys(job, blob, settings, options) if options.cache else None
+    journal = Journal(job, Recipe.of(settings, options, packed, job.key)) if job.whole else None
+    keys = _keys(job, packed, settings, options) if options.cache else None
     source = Source(items, waits=waits, name=keys.of_item if keys else None)
     job.serve = source.serve
-    Scheduler(job, blob, source, backend, settings.worker_processes, journal, keys).start()
+    Scheduler(job, packed, source, backend, settings.worker_processes, journal, keys).start()
     script.look_after(job)
     return job
 
 
-def _keys(job: Job, blob: Function, settings: Settings, options: MapOptions) -> Keys | None:
+def _keys(job: Job, packed: Function, settings: Settings, options: MapOptions) -> Keys | None:
     """Return the cache keys of a job; None, with a note, if its values cannot be identified."""
     try:
-        keys = Keys(blob.function, settings, options, blob.need.sources, lambda problem: job.publish(ev.Noted(problem)))
+        keys = Keys(
+            packed.function, settings, options, packed.need.sources, lambda problem: job.publish(ev.Noted(problem))
+        )
     except Undetermined as error:
         job.publish(ev.Noted(f"cache: not used, because the function cannot be compared with earlier ones: {error}"))
         return None

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from lithops_magic.notebook.display.job_table import HEADINGS, Listed
+from lithops_magic.notebook.display.job_table import HEADINGS, ListedJob
 from lithops_magic.notebook.display.status import Table
 
 NOW = datetime(2026, 3, 5, 14, 30).timestamp()
@@ -24,7 +24,7 @@ def row(**changes: object) -> dict[str, str]:
         "local": True,
         "about": "Cell In[3] · analysis.ipynb: fit(x)",
     }
-    return dict(zip(HEADINGS, Listed(**{**facts, **changes}).row(NOW), strict=True))
+    return dict(zip(HEADINGS, ListedJob(**{**facts, **changes}).row(NOW), strict=True))
 
 
 def test_a_row() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from lithops_magic import errors
 from lithops_magic.aws.invoke.outcomes import EXPIRED, Ambiguous, NoConnection, Refused, Throttle
 from lithops_magic.engine.backend.allowance import Allowance, FunctionCopy
-from lithops_magic.engine.backend.endpoint import Backend, Endpoint, Left
+from lithops_magic.engine.backend.endpoint import Backend, Endpoint, NotSent
 from lithops_magic.engine.job.clock import CLOCK, Clock
 from lithops_magic.errors import InvokeError, LithopsMagicError
 
@@ -142,7 +142,7 @@ class Link:
             self.allowance.throttled(None, now, _UNREACHABLE_PAUSE)
 
     def _refused(self, outcome: Refused) -> None:
-        if isinstance(outcome, Left):
+        if isinstance(outcome, NotSent):
             raise errors.JobInterrupted(outcome.message)
         # State from an earlier job may be stale: the function was deleted, or the local AWS restarted.
         if not self._reconnected and (outcome.code == "ResourceNotFoundException" or self.endpoint.reused):

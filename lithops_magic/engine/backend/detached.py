@@ -95,8 +95,8 @@ class DetachedBackend:
         self._options = options
         self._link = Link(backend, self._notify)
         self._answers: queue.SimpleQueue[tuple[_Event, Endpoint, Outcome]] = queue.SimpleQueue()
-        self._recall = JobHistory(total=len(items))
-        self._replay = ReplayBackend(job, self._recall, self._endpoint, rest, "", lambda: EVENT_AGE, runs(options))
+        self._history = JobHistory(total=len(items))
+        self._replay = ReplayBackend(job, self._history, self._endpoint, rest, "", lambda: EVENT_AGE, runs(options))
 
     def connect(self, notify: Callable[[str], None], *, afresh: bool) -> Endpoint:
         """Send everything, and return the endpoint that replaces the function from then on."""
@@ -185,7 +185,7 @@ class DetachedBackend:
     def _answered(self, event: _Event, outcome: Outcome, events: deque[_Event], *, current: bool) -> None:
         if isinstance(outcome, Reply):
             self._link.accepted(event.to)
-            self._recall.flying.update(event.tasks)
+            self._history.flying.update(event.tasks)
             return
         if not isinstance(outcome, Ambiguous):
             events.appendleft(event)

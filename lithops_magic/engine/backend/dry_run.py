@@ -86,11 +86,11 @@ def plan(
     from lithops_magic.aws import prices
     from lithops_magic.aws.session import Cloud
 
-    blob = Function.pickle(function, items, Request.parse(options.packages, options.files))
+    packed = Function.pickle(function, items, Request.parse(options.packages, options.files))
     asked = {"memory": options.memory, "timeout": options.timeout, "ephemeral_storage": options.tmp}
     settings = settings.replace(**{name: value for name, value in asked.items() if value is not None})
     # As a job does, up to the point where it would upload something.
-    settings, given, notes = gather(settings, blob.need, notify)
+    settings, given, notes = gather(settings, packed.need, notify)
     cloud = Cloud.connect(settings, notify)
     name, deployed, to_upload = _look_up(cloud, settings, given)
     count = _count(items)
@@ -98,13 +98,13 @@ def plan(
         place=cloud.describe(),
         items=count,
         item_bytes=_first_item(items),
-        function_bytes=len(blob.container),
+        function_bytes=len(packed.container),
         captured=tuple((capture.name, octets) for capture, octets in captures.sizes(function)[:3]),
         function=name,
         deployed=deployed,
         supply=given,
         to_upload=to_upload,
-        notes=(*blob.warnings, *notes, *filter(None, [prices.estimate_note(cloud.region)])),
+        notes=(*packed.warnings, *notes, *filter(None, [prices.estimate_note(cloud.region)])),
         settings=settings,
         options=options,
         item_cost=_worst(options, settings, cloud.region),

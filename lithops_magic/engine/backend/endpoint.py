@@ -30,7 +30,7 @@ class Sender(Protocol):
         """Abandon everything and return immediately."""
 
 
-class Left(Refused):
+class NotSent(Refused):
     """Not sent, because the job is only observed."""
 
     __slots__ = ()
@@ -41,7 +41,7 @@ class NoSender:
 
     def send(self, payload: bytes, done: Done) -> None:  # noqa: ARG002
         """Refuse to send."""
-        done(Left("", "", ""))
+        done(NotSent("", "", ""))
 
     def close(self) -> None:
         """Do nothing: there is nothing to abandon."""

@@ -14,7 +14,7 @@ from operator import not_
 from typing import Any
 
 from lithops_magic.aws.invoke.outcomes import Done, Outcome
-from lithops_magic.engine.backend.endpoint import Backend, Endpoint, Left, Sender
+from lithops_magic.engine.backend.endpoint import Backend, Endpoint, NotSent, Sender
 from lithops_magic.engine.durable.history import JobHistory
 from lithops_magic.engine.durable.kept_results import Watch
 from lithops_magic.engine.job.events import Noted
@@ -54,7 +54,7 @@ class Replay:
 
     Parameters
     ----------
-    recall
+    history
         The journal's contents.
     watch
         Waits for results of sent tasks; None if there can be none.
@@ -70,14 +70,14 @@ class Replay:
 
     def __init__(
         self,
-        recall: JobHistory,
+        history: JobHistory,
         watch: Watch | None,
         seconds: Callable[[], float],
         sender: Sender,
         rest: Rest,
         why_left: str,
     ) -> None:
-        self._recall = recall
+        self._history = history
         self._watch = watch
         self._seconds = seconds
         self._sender = sender
@@ -97,7 +97,7 @@ class Replay:
 
     def told(self, tasks: Set[int]) -> None:
         """The journal has news of these tasks, or has ended."""
-        over = not self._recall.live
+        over = not self._history.live
         if not over and not tasks:
             return
         with self._lock:
@@ -113,13 +113,13 @@ class Replay:
     def answer(self, request: AwaitedRequest) -> None:
         """Answer a request from known outcomes, now or later."""
         with self._lock:
-            known = self._recall.answer(request.tasks)
-            if known is None and self._recall.live and not self._stopped:
+            known = self._history.answer(request.tasks)
+            if known is None and self._history.live and not self._stopped:
                 self._following.append(request)
                 return
-            flying = set() if known else self._recall.flying.intersection(request.tasks)
+            flying = set() if known else self._history.flying.intersection(request.tasks)
             # Claimed under the lock: two requests must not both wait for one result.
-            self._recall.flying -= flying
+            self._history.flying -= flying
         if known:
             request.done(known)
         elif not flying or self._watch is None:
@@ -161,22 +161,22 @@ class Replay:
 
     def _give_up(self) -> None:
         with self._lock:
-            self._recall.flying.clear()
+            self._history.flying.clear()
         self._end_if_idle()
 
     def stop(self) -> None:
         """The job is over: give up the remaining tasks immediately."""
         self._stopped = True
-        self._recall.close()
+        self._history.close()
         self.told(frozenset())
 
     def _end_if_idle(self) -> None:
         with self._lock:
-            if (self._waiting or self._recall.flying or self._recall.live) and not self._stopped:
+            if (self._waiting or self._history.flying or self._history.live) and not self._stopped:
                 return
             left, self._left = self._left, []
         for done in left:
-            done(Left("", self._why_left, ""))
+            done(NotSent("", self._why_left, ""))
 
     def close(self) -> None:
         """Stop waiting."""
@@ -210,7 +210,7 @@ class ReplayBackend:
     ----------
     job
         The job.
-    recall
+    history
         The journal's contents.
     endpoint
         Connects to the function, or stands in for it if nothing will be sent.
@@ -229,7 +229,7 @@ class ReplayBackend:
     def __init__(
         self,
         job: Job,
-        recall: JobHistory,
+        history: JobHistory,
         endpoint: Callable[[Callable[[str], None]], Endpoint],
         rest: Rest,
         why_left: str,
@@ -237,7 +237,7 @@ class ReplayBackend:
         runs: int = 0,
     ) -> None:
         self._job = job
-        self._recall = recall
+        self._history = history
         self._endpoint = endpoint
         self._rest = rest
         self._why_left = why_left
@@ -250,7 +250,7 @@ class ReplayBackend:
     def stop(self) -> None:
         """The job is over: keep a detached job's tasks from starting, and wait only for those that have."""
         self._stopped = True
-        self._recall.close()
+        self._history.close()
         if self._watch is not None and self._runs:
             self._watch.forbid()
         if self._replay is not None:
@@ -262,7 +262,7 @@ class ReplayBackend:
         if endpoint.store is not None:
             place = Place.of_job(endpoint.store, self._job.id, key=self._job.key)
             self._watch = Watch(place, endpoint.limits.timeout, self._runs, self._say)
-        self._replay = Replay(self._recall, self._watch, self._seconds, endpoint.sender, self._rest, self._why_left)
+        self._replay = Replay(self._history, self._watch, self._seconds, endpoint.sender, self._rest, self._why_left)
         if self._stopped:
             self.stop()
         return replace(
@@ -271,7 +271,7 @@ class ReplayBackend:
             copies=tuple(CopyReplay(self._replay, sender) for sender in endpoint.copies),
             patience=math.inf,
             # Requests that only wait for results of an earlier process occupy no sandbox of ours.
-            workers=endpoint.workers + len(self._recall.flying),
+            workers=endpoint.workers + len(self._history.flying),
         )
 
     def told(self, tasks: Set[int]) -> None:

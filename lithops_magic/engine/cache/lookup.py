@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class There:
+class CacheLookup:
     """What is in the cache."""
 
     values: int
@@ -33,7 +33,7 @@ def look_up(
     options: MapOptions,
     settings: Settings,
     differences: Sequence[str] = (),
-) -> There | None:
+) -> CacheLookup | None:
     """Return which of a job's values exist; None if it uses no cache or looking would consume its items."""
     if not options.cache or not isinstance(items, Sequence):
         return None
@@ -47,6 +47,6 @@ def look_up(
         with Shelf(store, keys.of_function(differences), options.cache, {}) as shelf:
             shelf.load()
     except (Undetermined, AwsError) as error:
-        return There(0, 0.0, f"not used: {error}")
+        return CacheLookup(0, 0.0, f"not used: {error}")
     found = [entry for item in items if (key := keys.of_item(item)) and (entry := shelf.entry(key.digest))]
-    return There(len(found), sum(entry.cost for entry in found))
+    return CacheLookup(len(found), sum(entry.cost for entry in found))

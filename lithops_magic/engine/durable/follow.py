@@ -13,8 +13,8 @@ PERIOD = 0.25
 """Seconds between polls: as often as the other process writes."""
 
 
-def follow(folder: JobFolder, recall: JobHistory, start: int, told: Callable[[Set[int]], None]) -> None:
-    """Keep `recall` up to date, from a thread of its own.
+def follow(folder: JobFolder, history: JobHistory, start: int, told: Callable[[Set[int]], None]) -> None:
+    """Keep `history` up to date, from a thread of its own.
 
     Parameters
     ----------
@@ -24,12 +24,12 @@ def follow(folder: JobFolder, recall: JobHistory, start: int, told: Callable[[Se
         Called from that thread after each poll with the tasks that were answered.
     """
     threading.Thread(
-        target=_follow, args=(folder, recall, start, told), name="lithops-magic-follow", daemon=True
+        target=_follow, args=(folder, history, start, told), name="lithops-magic-follow", daemon=True
     ).start()
 
 
-def _follow(folder: JobFolder, recall: JobHistory, start: int, told: Callable[[Set[int]], None]) -> None:
-    while recall.wait(PERIOD):
+def _follow(folder: JobFolder, history: JobHistory, start: int, told: Callable[[Set[int]], None]) -> None:
+    while history.wait(PERIOD):
         # The other process releases its lock after its last record.
         lives = folder.path.exists() and folder.locked
         try:
@@ -37,4 +37,4 @@ def _follow(folder: JobFolder, recall: JobHistory, start: int, told: Callable[[S
         except OSError:
             lives, news = False, records.Excerpt([], 0, start)
         start = news.end
-        told(recall.feed(news, live=lives))
+        told(history.feed(news, live=lives))

@@ -98,9 +98,9 @@ class JobHistory:
         live
             The journal may still grow.
         """
-        recall = cls(once=once, live=live)
-        recall.feed(journal, live=live)
-        return recall
+        history = cls(once=once, live=live)
+        history.feed(journal, live=live)
+        return history
 
     @property
     def live(self) -> bool:

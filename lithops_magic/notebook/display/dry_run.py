@@ -12,7 +12,7 @@ from lithops_magic.engine.tune.tuning import Size
 
 if TYPE_CHECKING:
     from lithops_magic.engine.backend.dry_run import Plan
-    from lithops_magic.engine.cache.lookup import There
+    from lithops_magic.engine.cache.lookup import CacheLookup
     from lithops_magic.engine.tune.tuning import Tuning
     from lithops_magic.notebook.display.progress_frame import Bundle
 
@@ -32,7 +32,7 @@ def preview(function: Callable[[Any], Any], items: Iterable[Any], **wanted: Any)
     show(describe(found, remembered.find(function, found.settings, found.options), there))
 
 
-def describe(plan: Plan, tuning: Tuning | None = None, there: There | None = None) -> Bundle:
+def describe(plan: Plan, tuning: Tuning | None = None, there: CacheLookup | None = None) -> Bundle:
     """Return a plan as text and HTML.
 
     Parameters
@@ -106,7 +106,7 @@ def _cost(plan: Plan) -> str:
     return f"{each}{stop} (AWS list price{', free here' if plan.settings.local else ''})"
 
 
-def _cache(there: There) -> str:
+def _cache(there: CacheLookup) -> str:
     if there.problem:
         return there.problem
     saved = f", which saves ≈ {money(there.cost)}" if there.cost else ""

@@ -27,7 +27,7 @@ _WHERE = 48
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedJob:
     """A job as listed."""
 
     id: str
@@ -44,7 +44,7 @@ class Listed:
     about: str
 
     @classmethod
-    def of_record(cls, record: JobRecord) -> Listed:
+    def of_record(cls, record: JobRecord) -> ListedJob:
         """Return a job recorded on this machine."""
         return cls(
             id=record.id,
@@ -59,7 +59,7 @@ class Listed:
         )
 
     @classmethod
-    def of_result(cls, result: MapResult) -> Listed:
+    def of_result(cls, result: MapResult) -> ListedJob:
         """Return a job of this session."""
         snapshot = result.snapshot()
         return cls(
@@ -98,12 +98,12 @@ class Listed:
         )
 
 
-def listed_jobs(session: Iterable[MapResult] = ()) -> list[Listed]:
+def listed_jobs(session: Iterable[MapResult] = ()) -> list[ListedJob]:
     """Return the jobs of this machine, with those of the `session` in their current state; newest first."""
     from lithops_magic.engine.durable.listing import jobs
 
-    here = {result.job_id: Listed.of_result(result) for result in session}
-    there = [Listed.of_record(record) for record in jobs() if record.id not in here]
+    here = {result.job_id: ListedJob.of_result(result) for result in session}
+    there = [ListedJob.of_record(record) for record in jobs() if record.id not in here]
     return sorted([*here.values(), *there], key=lambda job: -job.started)
 
 

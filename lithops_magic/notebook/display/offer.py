@@ -30,12 +30,12 @@ def unfinished(notebook: str) -> str:
         return ""
     # Imported here, because it takes a while.
     from lithops_magic.engine.durable.listing import jobs
-    from lithops_magic.notebook.display.job_table import Listed
+    from lithops_magic.notebook.display.job_table import ListedJob
 
     latest = next((job for job in jobs() if job.about.startswith(f"{notebook}: ")), None)
     if latest is None or latest.state not in ("interrupted", "running", "detached"):
         return ""
-    job = Listed.of_record(latest)
+    job = ListedJob.of_record(latest)
     what = "was interrupted" if job.state == "interrupted" else "is still running"
     how = "%lambda_attach shows it" + (", %lambda_attach --resume runs the rest" if job.state == "interrupted" else "")
     return f"The latest job of this notebook {what} ({job.tasks()}, {job.age(time.time())}): {how}"

@@ -17,11 +17,11 @@ from lithops_magic.notebook.parse.usage_error import UsageError
 
 if TYPE_CHECKING:
     from lithops_magic.notebook.form.form import ConfigForm
-    from lithops_magic.notebook.parse.config_line import Asked
+    from lithops_magic.notebook.parse.config_line import ConfigLine
     from lithops_magic.notebook.session import Session
 
 
-def configure(asked: Asked, session: Session) -> ConfigForm | None:
+def configure(asked: ConfigLine, session: Session) -> ConfigForm | None:
     """Do what the line asks; without options, return the form.
 
     Raises
@@ -45,7 +45,7 @@ def configure(asked: Asked, session: Session) -> ConfigForm | None:
     return ConfigForm(store)
 
 
-def _set(store: ConfigStore, asked: Asked) -> None:
+def _set(store: ConfigStore, asked: ConfigLine) -> None:
     if store.locked:
         raise UsageError(store.locked)
     given = {"local": "true"} if asked.local else {}

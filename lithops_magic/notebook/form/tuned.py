@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lithops_magic.notebook.display.tune import chosen
 from lithops_magic.notebook.form.command import configure
-from lithops_magic.notebook.parse.config_line import Asked
+from lithops_magic.notebook.parse.config_line import ConfigLine
 
 if TYPE_CHECKING:
     from lithops_magic.engine.tune.tuning import Tuning
@@ -25,4 +25,4 @@ def save(tuning: Tuning | None, name: str, session: Session) -> None:
     """
     size = chosen(tuning, name)
     changes = (("memory", str(size.memory)), ("architecture", size.architecture))
-    configure(Asked(changes=changes, file=None, show=False, local=False, help=False), session)
+    configure(ConfigLine(changes=changes, file=None, show=False, local=False, help=False), session)

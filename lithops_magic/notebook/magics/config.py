@@ -10,7 +10,7 @@ from IPython.core.page import page
 
 from lithops_magic.closest import closest
 from lithops_magic.notebook.magics import help_text as texts
-from lithops_magic.notebook.parse.config_line import Asked
+from lithops_magic.notebook.parse.config_line import ConfigLine
 from lithops_magic.notebook.parse.option import Option
 from lithops_magic.notebook.parse.tokens import bare
 from lithops_magic.notebook.parse.usage_error import UsageError
@@ -84,7 +84,7 @@ def help_text() -> str:
 ConfigMagics.lambda_config.__doc__ = help_text()
 
 
-def parse(line: str) -> Asked:
+def parse(line: str) -> ConfigLine:
     """Parse the line; raise UsageError if it is invalid."""
     flags = {option.flags[0]: option for option in OPTIONS}
     values: dict[str, list[str]] = {}
@@ -102,7 +102,7 @@ def parse(line: str) -> Asked:
         if option.metavar is not None and not value:
             raise UsageError(f"{flag} needs a value: {option.metavar}")
         values.setdefault(option.field, []).append(value)
-    return Asked(
+    return ConfigLine(
         changes=tuple(_change(text) for text in values.get("set", [])),
         file=values["file"][-1] if "file" in values else None,
         show="show" in values,

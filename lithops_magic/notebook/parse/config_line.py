@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Asked:
+class ConfigLine:
     """A parsed line of `%lambda_config`."""
 
     changes: tuple[tuple[str, str], ...] = ()
