@@ -89,6 +89,22 @@ def test_the_last_chunks_are_not_split_below_fifty_milliseconds() -> None:
     assert chunks.size(10, 10) == 50
 
 
+def test_the_last_chunks_are_shared_by_the_sandboxes_seen_even_if_more_are_allowed() -> None:
+    chunks = ChunkSize(None, 1000)
+    for _ in range(8):
+        chunks.observe(1, 0.05, 0, first=True)
+    # 1,000 / 4,000 = 0.25 s for a thousand workers, but 1.5 rounds of eight sandboxes are left at the end.
+    assert [chunks.size(left, 1000) for left in (180, 60, 48, 25, 24, 12, 3)] == [5, 5, 4, 3, 2, 1, 1]
+    # No more than allowed: some have been replaced.
+    assert chunks.size(18, 4) == 3
+    unseen = ChunkSize(None, 1000)
+    unseen.observe(8, 0.4, 0)
+    assert unseen.size(12, 1000) == 5
+    quick = ChunkSize(None, 1000)
+    quick.observe(100, 0.1, 0, first=True)  # 0.001 s each
+    assert quick.size(10, 1000) == 50
+
+
 def test_replies_and_growth_bound_a_chunk() -> None:
     chunks = ChunkSize(None, 1000)
     chunks.observe(1, 1e-6, 0)

@@ -52,6 +52,8 @@ class ChunkSize:
         self._seconds: float | None = None
         self._reply_bytes = 0.0
         self._measured = 0
+        self._sandboxes = 0
+        """Sandboxes that have replied."""
         self._rough = True
         """Whether only first tasks of sandboxes were measured."""
 
@@ -72,6 +74,7 @@ class ChunkSize:
         self._rough = self._rough and first
         self._reply_bytes += _WEIGHT * (reply_bytes / tasks - self._reply_bytes)
         self._measured += tasks
+        self._sandboxes += first
 
     def restart(self) -> None:
         """Grow from a single task again: tasks after a pause may take longer than those measured."""
@@ -102,10 +105,10 @@ class ChunkSize:
         seconds = max(self._seconds, 1e-9)
         size = max(TARGET_SECONDS, workers / RATE) / seconds
         if remaining is not None:
-            least = max(MIN_SECONDS, workers / LATE_RATE) / seconds
-            share = remaining / workers
-            # Rounded up, but never more than one worker's share: the rest would leave the others idle.
-            size = min(size, max(min(math.ceil(share / SHARE), share), least))
+            size = min(size, _part(remaining, workers, seconds))
+            if 0 < self._sandboxes < workers:
+                # Fewer sandboxes may run than are allowed; then the last chunks are theirs alone to share.
+                size = min(size, _part(remaining, self._sandboxes, seconds))
         size = min(size, REPLY_TARGET / max(self._reply_bytes, 1.0), self._measured * GROWTH, MAX_TASKS)
         return max(self._processes, int(size))
 
@@ -119,6 +122,13 @@ class ChunkSize:
             if total > self.room and position:
                 return position
         return len(sizes)
+
+
+def _part(remaining: int, workers: int, seconds: float) -> float:
+    """Return how many of the remaining tasks one worker gets: 1 / SHARE of its share, but no chunk too short."""
+    share = remaining / workers
+    # Rounded up, but never more than one worker's share: the rest would leave the others idle.
+    return max(min(math.ceil(share / SHARE), share), max(MIN_SECONDS, workers / LATE_RATE) / seconds)
 
 
 class ChunkSizes:
