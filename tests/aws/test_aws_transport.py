@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -25,7 +26,7 @@ import pytest
 from botocore.credentials import RefreshableCredentials
 
 from faulty_server import OK, Connection, make_authority, serving, tunnel
-from lithops_magic.aws.invoke import connect, sender, transport
+from lithops_magic.aws.invoke import connect, kept_connections, sender, transport
 from lithops_magic.aws.invoke.request import Exchange
 from lithops_magic.aws.invoke.sender import (
     Ambiguous,
@@ -130,6 +131,93 @@ def test_connections_are_kept_and_never_more_than_allowed() -> None:
             assert all(isinstance(outcome, Reply) for outcome in send_all(transport, [b"{}"] * 20))
         assert server.connections == 3
         assert len(server.requests) == 100
+
+
+# Connections that are kept for the next job
+
+
+@pytest.fixture
+def kept_long(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Connections are kept for longer than any machine is busy."""
+    monkeypatch.setattr(kept_connections, "SECONDS", 30.0)
+    yield
+    for target in list(kept_connections._kept):
+        if kept := kept_connections.take(target, 0):
+            kept.close()
+
+
+def idle(transport: sender.Transport) -> int:
+    """Connections without a request; one is given back just after its outcome was reported."""
+    return len(transport._idle)  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("kept_long")
+def test_the_next_job_takes_over_the_connections_it_may_have() -> None:
+    with serving(well) as server:
+        cloud = cloud_at(f"http://127.0.0.1:{server.port}")
+        with opened(cloud, most=3) as first:
+            send_all(first, [b"{}"] * 20)
+            assert eventually(lambda: idle(first) == 3)
+        assert server.connections == server.open == 3
+        other = open_transport(cloud, "another", max_in_flight=2, timeout=20)
+        assert eventually(lambda: server.open == 2)
+        assert idle(other) == 2
+        assert all(isinstance(outcome, Reply) for outcome in send_all(other, [b"{}"] * 20))
+        with opened(cloud, most=3) as beside:  # none are left for it
+            send_all(beside, [b"{}"])
+        other.close()
+        assert server.connections == 4
+
+
+@pytest.mark.usefixtures("kept_long")
+def test_a_connection_that_was_closed_in_the_meantime_is_not_used() -> None:
+    closing = threading.Event()
+
+    async def once(connection: Connection) -> None:
+        await connection.request()
+        await connection.answer(OK)
+        await asyncio.to_thread(closing.wait, 60)
+
+    with serving(once) as server:
+        cloud = cloud_at(f"http://127.0.0.1:{server.port}")
+        with opened(cloud) as first:
+            send_all(first, [b"{}"])
+            assert eventually(lambda: idle(first) == 1)
+        (kept,) = [each for each in kept_connections._kept.values() if each.idle[0].port == server.port]
+        closing.set()
+        assert eventually(lambda: not kept.idle[0].is_open())
+        with opened(cloud) as second:
+            assert [type(outcome) for outcome in send_all(second, [b"{}"])] == [Reply]
+        assert server.connections == 2
+
+
+def test_kept_connections_are_closed_if_nobody_takes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_connections, "SECONDS", 0.01)
+    with serving(well) as server:
+        with opened(cloud_at(f"http://127.0.0.1:{server.port}"), most=3) as transport:
+            send_all(transport, [b"{}"] * 6)
+            assert eventually(lambda: idle(transport) == 3)
+        assert eventually(lambda: server.open == 0)
+        assert eventually(lambda: not any(each.name == "lithops-magic-kept" for each in threading.enumerate()))
+
+
+@pytest.mark.usefixtures("kept_long")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forked processes")
+def test_a_forked_process_opens_its_own_connections() -> None:
+    with serving(well) as server:
+        cloud = cloud_at(f"http://127.0.0.1:{server.port}")
+        with opened(cloud) as transport:
+            send_all(transport, [b"{}"])
+            assert eventually(lambda: idle(transport) == 1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            with suppress(BaseException):
+                os._exit(kept_connections.take(transport._target, 1) is not None)  # type: ignore[attr-defined]
+            os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert kept_connections.take(transport._target, 1) is not None  # type: ignore[attr-defined]
 
 
 def test_a_request_is_what_aws_expects() -> None:

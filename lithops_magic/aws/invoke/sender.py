@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from lithops_magic.aws.explain import aws_errors
+from lithops_magic.aws.invoke import kept_connections
 from lithops_magic.aws.invoke.connect import allow_sockets
 from lithops_magic.aws.invoke.outcomes import Ambiguous, Done, NoConnection, Outcome, Refused, Reply, Throttle
 from lithops_magic.aws.session import Cloud
@@ -21,6 +22,7 @@ __all__ = [
     "Transport",
     "allow_sockets",
     "concurrency",
+    "is_there",
     "open_transport",
 ]
 
@@ -68,6 +70,11 @@ def open_transport(
     from lithops_magic.aws.invoke.transport import CrtTransport
 
     return CrtTransport(cloud, function_name, max_in_flight, timeout + ANSWER_MARGIN, asynchronous=asynchronous)
+
+
+def is_there(cloud: Cloud) -> bool:
+    """Whether the local AWS is still there, which a connection to it that is still open proves; AWS always is."""
+    return kept_connections.reaches_local(cloud.local_secret()) or cloud.is_there()
 
 
 NO_SUCH_CALL = frozenset(

@@ -18,7 +18,9 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING
 
+from lithops_magic.aws.invoke import kept_connections
 from lithops_magic.aws.invoke.connect import Dialer, InvokeTarget
+from lithops_magic.aws.invoke.kept_connections import Connections
 from lithops_magic.aws.invoke.outcomes import (
     Ambiguous,
     Done,
@@ -73,15 +75,16 @@ class CrtTransport:
         self._resolve = partial(InvokeTarget.resolve, cloud, asynchronous=asynchronous)
         self._target = self._resolve(function_name)
         self._signer = Signer(cloud, self._target, self._renewed)
-        self._dialer: Dialer | None = Dialer(self._target)
+        kept = kept_connections.take(self._target, max_in_flight) or Connections(Dialer(self._target), [])
+        self._dialer: Dialer | None = kept.dialer
         self._most = max_in_flight
         self._answer_seconds = answer_seconds
         self._lock = threading.Lock()
         self._waiting: deque[Exchange] = deque()
         self._busy: dict[Exchange, None] = {}
         """In the order sent, which is also the order of their deadlines."""
-        self._idle: list[HttpClientConnection] = []
-        self._open: set[HttpClientConnection] = set()
+        self._idle = kept.idle
+        self._open = {*kept.idle}
         self._opening: dict[object, float] = {}
         """Connections being opened, with their deadlines."""
         self._ended = self._answered
@@ -119,13 +122,15 @@ class CrtTransport:
         """Abandon everything and return immediately; `done` is no longer called."""
         with self._lock:
             self._closed.set()
-            connections = list(self._open)
+            dialer, idle, used = self._dialer, [*self._idle], self._open.difference(self._idle)
             for held in (self._waiting, self._busy, self._idle, self._open, self._opening):
                 held.clear()
             self._dialer = None
         atexit.unregister(self._closed.set)
-        for connection in connections:
+        for connection in used:
             connection.close()
+        if dialer is not None and idle:
+            kept_connections.keep(self._target, Connections(dialer, idle))
 
     def _pump(self) -> None:
         """Assign idle connections to waiting requests, and open more if needed."""

@@ -98,7 +98,7 @@ class LambdaBackend:
             and key in _deployments
             and _deployments[key].asked >= copies
             # A local AWS may have ended since.
-            and _deployments[key].cloud.is_there()
+            and invoke.is_there(_deployments[key].cloud)
         )
         # Two threads may both do this: a function is named by its definition, so that they get the same one.
         if not reused:
