@@ -22,12 +22,12 @@ VARIABLE = "LITHOPS_MAGIC_ARCHIVES"
 """Only those who can change the function's code can change this: its digests are as trustworthy as the code."""
 
 _CHUNK = 2**20
-_archives: list[dict[str, Any]] = json.loads(os.environ.get(VARIABLE, "[]"))
+ARCHIVES: list[dict[str, Any]] = json.loads(os.environ.get(VARIABLE, "[]"))
 
 
 def install_archives() -> str:
     """Make the packages of all archives importable; return why that failed, or an empty string."""
-    for archive in _archives:
+    for archive in ARCHIVES:
         try:
             folder = _unpacked(archive)
         except ArchiveError as problem:

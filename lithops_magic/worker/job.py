@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from . import functions
 from .answer import answer
-from .archive import install_archives
+from .archive import ARCHIVES, install_archives
 from .capture import Log
 from .channel import Channel
 from .environment import clean_tmp
@@ -72,21 +72,39 @@ def _job_process(event: dict[str, Any], head: dict[str, Any], end: float) -> Pro
     # Everything that shapes the process when it starts: a request that differs in any of it needs another process.
     key = (event["key"], event["function"].get("sha256"), sources.get("sha256"), env) if event.get("key") else None
     if _process is None or key != _key:
-        # In this order: the old process could still write to /tmp, and the archives are unpacked there.
-        end_process()
-        clean_tmp()
-        if "error" not in head and (problem := install_archives()):
-            head["error"], key = problem, None
+        # If nothing has to be loaded, it dies while the next one starts, which gets no work before that.
+        dying = _process if _process and _is_loaded(event, head) and _process.kill() else None
+        if dying is None:
+            # In this order: the old process could still write to /tmp, and the archives are unpacked there.
+            end_process()
+            clean_tmp()
+            if "error" not in head and (problem := install_archives()):
+                head["error"], key = problem, None
         # A new interpreter would inherit neither modules nor memory.
         if not env:
             _import(event.get("imports", ()))
             if "error" not in head:
                 _prefetch(event, end)
-        _process, _key = Process(_serve, env=env), key
+        process = Process(_serve, dying.descriptors if dying else (), env)
+        if dying is not None:
+            end_process()
+            clean_tmp()
+        _process, _key = process, key
         functions.evict(functions.CACHE_SHARE if env else functions.JOB_SHARE)
         if env:
             _process.channel.send(dict(os.environ))
     return _process
+
+
+def _is_loaded(event: dict[str, Any], head: dict[str, Any]) -> bool:
+    """Whether a job needs nothing beyond its request and what this process has imported."""
+    return not (
+        "error" in head
+        or event.get("env")
+        or ARCHIVES
+        or event["function"].keys() - {"sha256", "data"}
+        or {*event.get("imports", ())} - _imported
+    )
 
 
 def end_process() -> None:

@@ -55,6 +55,7 @@ class Process:
         # Shared memory: whether the parent is reading output now, and how often it has.
         self._read_state = memoryview(mmap.mmap(-1, 16)).cast("Q")
         self._status: int | None = None
+        self._killed = False
         # Otherwise both would write what is buffered.
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):  # a task may have replaced the stream
@@ -110,6 +111,12 @@ class Process:
             self._status = status if pid else None
         return self._status is not None
 
+    def kill(self) -> bool:
+        """Kill it and everything it has started without waiting; return whether it was all there was."""
+        alone = self._killed or not kill_tree(self.pid)
+        self._killed = True
+        return alone
+
     def end(self, *, silent: bool = False) -> int:
         """Kill it and everything it has started; return its exit code, negative for a signal.
 
@@ -122,7 +129,7 @@ class Process:
         while not self.is_dead() and time.monotonic() < deadline:
             time.sleep(0.001)
         if not self.is_dead():
-            kill_tree(self.pid)
+            self.kill()
             self._status = os.waitpid(self.pid, 0)[1]
         self.read_output()
         self._forward(len(self._line))
@@ -206,8 +213,9 @@ def run_child(
         os._exit(1)
 
 
-def kill_tree(pid: int) -> None:
-    """Kill a process and everything it has started, and nothing else."""
+def kill_tree(pid: int) -> bool:
+    """Kill a process and everything it has started, and nothing else; return whether there was anything."""
+    killed = False
     with contextlib.suppress(ProcessLookupError):
         # A stopped process can start nothing more, and orphans become its children.
         os.kill(pid, signal.SIGSTOP)
@@ -216,10 +224,12 @@ def kill_tree(pid: int) -> None:
             children = descendants(pid)
             if not children:
                 break
+            killed = True
             for child_pid in children:
                 with contextlib.suppress(OSError):  # gone, or another user's
                     os.kill(child_pid, signal.SIGKILL)
         os.kill(pid, signal.SIGKILL)
+    return killed
 
 
 def descendants(pid: int) -> list[int]:

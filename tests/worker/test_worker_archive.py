@@ -47,7 +47,7 @@ def stored(
     s3.put_object(Bucket=BUCKET, Key="packages.zip", Body=data)
     digest = hashlib.sha256(data).hexdigest()
     entry = {"bucket": BUCKET, "key": "packages.zip", "owner": local_aws.account_id, "sha256": digest}
-    monkeypatch.setattr(archive, "_archives", [entry])
+    monkeypatch.setattr(archive, "ARCHIVES", [entry])
     return entry
 
 
