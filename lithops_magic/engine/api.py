@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lithops_magic import data, user_code
 from lithops_magic.aws import local_server
-from lithops_magic.engine.arguments import check_call, zipped
+from lithops_magic.engine.arguments import check_call, check_items, zipped
 from lithops_magic.engine.job.task import R
 from lithops_magic.engine.options import KEEP_AFTER, NAMES, Callback, MapOptions
 from lithops_magic.engine.result import script
@@ -63,8 +63,15 @@ def start(
     """
     if options.reduce_by and reduce is None:
         raise MisuseError("reduce_by needs a function to reduce with: reduce=FUNCTION (--reduce NAME)")
+    check_items(items)
+    items = data.bound(items, settings)
+    if options.detach:
+        from lithops_magic.engine import handover
+
+        handover.check(options, reduced=reduce is not None)
+        items = handover.all_items(items)
     if settings.local:
-        # Before anything is imported or pickled: it takes longest, and starts in a process of its own.
+        # Before anything is imported or pickled, because it takes longest, but not for a call that is refused.
         local_server.begin()
     # These are most of a job's import time; the local AWS starts in the meantime.
     from lithops_magic.engine import handover
@@ -75,10 +82,6 @@ def start(
     from lithops_magic.engine.result.map_result import MapResult
     from lithops_magic.engine.result.reduction import Reduction
 
-    items = data.bound(items, settings)
-    if options.detach:
-        handover.check(options, reduced=reduce is not None)
-        items = handover.all_items(items)
     taken = Items(items)
     once_more = partial(start, settings=settings, name_code=name_code)
     groups = Groups(options.reduce_by) if options.reduce_by else None

@@ -10,6 +10,8 @@ from lithops_magic.engine.options import flag
 from lithops_magic.engine.text.short_repr import short_repr
 from lithops_magic.errors import MisuseError
 
+_WAYS = ("__iter__", "__getitem__")
+
 
 def check_call(
     function: Any, iterables: Sequence[Any], *, reduce: Any, settings: Any, background: Any, progress: Any
@@ -32,6 +34,21 @@ def check_call(
         raise MisuseError(f"map: settings must be {wanted}, not an object of type {type(settings).__name__}")
     flag("background", background)
     flag("progress", progress)
+
+
+def check_items(items: Any) -> None:
+    """Reject what cannot be iterated over, by its type alone: iterating may have effects.
+
+    Raises
+    ------
+    MisuseError
+        It has no way to be iterated over.
+    """
+    # Like the interpreter, not in its metaclass: a member of an enumeration is not iterable, its class is.
+    found = {name: vars(kind)[name] for kind in type(items).__mro__[::-1] for name in _WAYS if name in vars(kind)}
+    scalar = type(items).__module__ == "numpy" and getattr(items, "ndim", 1) == 0
+    if scalar or found.get("__iter__", found.get("__getitem__")) is None:
+        raise MisuseError(f"map: items must be iterable, not {short_repr(items)}")
 
 
 def zipped(iterables: Sequence[Iterable[Any]]) -> Iterable[Any]:

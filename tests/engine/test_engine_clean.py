@@ -244,6 +244,31 @@ def test_no_job_can_spoil_a_sandbox_for_the_next(name: str) -> None:
         assert one_sandbox(lambda x: x + len(large), [1, 2], retries=0).values() == [300_001, 300_002]
 
 
+@pytest.mark.parametrize("company", ["nothing", "a thread", "a process"])
+def test_a_job_starts_work_when_the_one_before_is_gone_and_inherits_no_pipe_of_it(company: str) -> None:
+    code = "while True: open('/tmp/scribbled', 'w').write('x')"
+
+    def busy(x: int) -> int:
+        globals()["ballast"] = bytearray(64 << 20)  # it takes a while to die
+        if company == "a thread":
+            threading.Thread(target=exec, args=(code,), daemon=True).start()
+        elif company == "a process":
+            subprocess.Popen([sys.executable, "-c", code])
+        return os.getpid()
+
+    def look(x: int) -> tuple[list[str], bool, int]:
+        time.sleep(0.02)  # whatever still ran would scribble now
+        processes = [path.name for path in Path("/proc").iterdir()]
+        links = {str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()}
+        return processes, Path("/tmp/scribbled").exists(), sum(link.startswith("pipe:") for link in links)
+
+    for _ in range(3):
+        before, (processes, scribbled, pipes) = first(busy), first(look)
+        assert str(before) not in processes
+        assert not scribbled
+        assert pipes == 3  # requests, replies and output
+
+
 def test_an_error_of_the_worker_itself_is_one_line_and_ends_the_sandbox() -> None:
     def sandbox(x: int) -> object:
         return vars(sys.modules["lithops_magic_worker.handler"])["_SANDBOX"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import enum
 import inspect
 import itertools
 import math
@@ -12,17 +13,20 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any, assert_type
 
+import numpy as np
 import pytest
 
 import lithops_magic
 from faulty_lambda import FaultyLambda
+from lithops_magic.aws import local_server
 from lithops_magic.config import Settings, limits
 from lithops_magic.config.settings import ALIASES, CREDENTIALS, SETTING_OF
 from lithops_magic.engine import MapOptions, MapResult, options
+from lithops_magic.engine.arguments import check_items
 from lithops_magic.engine.dispatch.items import Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
 from lithops_magic.engine.job.job import Job
@@ -188,11 +192,50 @@ def test_a_wrong_option_is_one_line_of_one_class(given: dict[str, Any], problem:
 def test_a_wrong_argument_is_one_line_of_one_class(
     local_aws: Any, arguments: Any, given: dict[str, Any], problem: str
 ) -> None:
-    # The fixture, because a call may start the local AWS before it is refused: others expect the one of the tests.
     with pytest.raises(MisuseError) as caught:
         lithops_magic.map(*arguments, settings=SETTINGS, **given)
     assert problem in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+class Indexed:
+    def __getitem__(self, index: int) -> int:
+        raise IndexError
+
+
+class Refusing:
+    __iter__ = None
+
+    def __getitem__(self, index: int) -> int:
+        raise IndexError
+
+
+class Color(enum.Enum):
+    RED = 1
+
+
+class Watching:
+    """Iterating over it has an effect."""
+
+    def __iter__(self) -> Iterator[int]:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("items", [5, None, abs, object(), np.array(5), np.float64(5), Refusing(), Color.RED, int])
+def test_items_are_looked_at_before_a_local_aws_is_started(items: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(local_server, "begin", lambda: begun.append("begun"))
+    with pytest.raises(MisuseError, match=r"^map: items must be iterable, not "):
+        lithops_magic.map(abs, items, settings=SETTINGS)
+    for given, most in (({"max_cost": 1.0}, 1), ({"reduce": sum}, 1), ({}, 100_001)):
+        with pytest.raises(MisuseError, match=r"^detach: "):
+            lithops_magic.map(abs, range(most), settings=SETTINGS, detach=True, **given)
+    assert begun == []
+
+
+@pytest.mark.parametrize("items", [[], "ab", Color, Indexed(), Watching(), np.array([5]), iter([]), {}, range(0)])
+def test_what_may_be_iterable_passes_and_is_not_iterated(items: Any) -> None:
+    check_items(items)
 
 
 def test_numbers_of_numpy_are_numbers() -> None:

@@ -84,7 +84,7 @@ def test_what_would_fail_again_is_said_in_one_line(
     stored.update(change)
     assert told in archive.install_archives()
     assert list(tmp_path.iterdir()) == []
-    assert archive._archives == [stored]
+    assert [stored] == archive.ARCHIVES
 
 
 def test_what_the_function_may_not_read(stored: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
