@@ -15,7 +15,6 @@ DEPTH = 12
 ATTEMPTS = 500
 """Most parts to try: the search only improves a message, and must end."""
 SECONDS = 2.0
-_ATOMS = (bool, bytes, complex, float, int, str, type(None))
 
 
 class _NullFile:
@@ -43,7 +42,7 @@ class _Search:
 
     def _part(self, value: Any, path: str) -> tuple[Any, str, BaseException] | None:
         for part, place in _parts(value, path):
-            if isinstance(part, _ATOMS) or id(part) in self._seen:
+            if isinstance(part, (*packing.PLAIN,)) or id(part) in self._seen:
                 continue
             self._left -= 1
             if self._left < 0 or time.monotonic() > self._end:

@@ -21,11 +21,8 @@ from .capture import Log
 from .channel import Channel
 from .environment import clean_tmp
 from .fault import Fault
-from .process import Process, receive_any, run_child
+from .process import CHECK_INTERVAL, Process, receive_any, run_child
 from .store import Store, forget
-
-CHECK_INTERVAL = 0.5
-"""Seconds between checks whether the process has ended: its children may hold its pipes open."""
 
 _imported: set[str] = set()
 _key: object = None
@@ -98,13 +95,9 @@ def _job_process(event: dict[str, Any], head: dict[str, Any], end: float) -> Pro
 
 def _is_loaded(event: dict[str, Any], head: dict[str, Any]) -> bool:
     """Whether a job needs nothing beyond its request and what this process has imported."""
-    return not (
-        "error" in head
-        or event.get("env")
-        or ARCHIVES
-        or event["function"].keys() - {"sha256", "data"}
-        or {*event.get("imports", ())} - _imported
-    )
+    if ARCHIVES or "error" in head or event.get("env"):
+        return False
+    return {*event["function"]} <= {"data", "sha256"} and _imported.issuperset(event.get("imports", ()))
 
 
 def end_process() -> None:

@@ -24,6 +24,8 @@ ASK_LOG = "log"
 """What a process sends to get its output since it last asked."""
 _PIPE = 65_536
 """Capacity of a pipe in bytes."""
+CHECK_INTERVAL = 0.5
+"""Seconds between checks whether a process has ended: its children may hold its pipes open."""
 _EXIT_SECONDS = 1.0
 """Seconds that a process may take from closing its pipes to exiting."""
 

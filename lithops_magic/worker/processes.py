@@ -14,15 +14,13 @@ from .alarm import Alarm
 from .capture import Log
 from .channel import Channel
 from .fault import Fault
-from .process import Process, receive_any
+from .process import CHECK_INTERVAL, Process, receive_any
 from .reply import Reply, spilled
 from .store import forget
 from .task import Runner
 
 REPORT_SHARE = 0.5
 """Share of the alarm's margin in which a process may report what it was doing; then it is killed."""
-CHECK_INTERVAL = 0.5
-"""Seconds between checks for dead processes: a task's children may hold their pipes open."""
 
 Task = dict[str, Any]
 
