@@ -275,9 +275,7 @@ def test_an_error_of_the_worker_itself_is_one_line_and_ends_the_sandbox() -> Non
 
     before = first(sandbox)
     error = one_sandbox(spoilers()["patched"], [1], retries=0).errors[0]
-    assert "the worker itself failed: TypeError: 'NoneType' object is not callable (environment.py, line " in str(
-        error
-    )
+    assert "the worker itself failed: TypeError: 'NoneType' object is not callable (environment.py, line " in str(error)
     assert "\n" not in str(error)
     assert eventually(lambda: first(sandbox) != before)
 
