@@ -42,7 +42,7 @@ class _Search:
 
     def _part(self, value: Any, path: str) -> tuple[Any, str, BaseException] | None:
         for part, place in _parts(value, path):
-            if isinstance(part, (*packing.PLAIN,)) or id(part) in self._seen:
+            if type(part) in packing.PLAIN or id(part) in self._seen:
                 continue
             self._left -= 1
             if self._left < 0 or time.monotonic() > self._end:
