@@ -221,7 +221,7 @@ def isolated(
     for name, value in {"HOME": home, "USERPROFILE": home, **variables}.items():
         monkeypatch.setenv(name, value)
     # On a loaded machine it takes a second to see that the local AWS runs: no output has a note of it here.
-    monkeypatch.setattr("lithops_magic.aws.local_server.QUIET_SECONDS", 60.0)
+    monkeypatch.setattr("lithops_magic.aws.local_server.ANNOUNCE_AFTER", 60.0)
 
 
 @pytest.fixture(scope="session")

@@ -68,15 +68,15 @@ def prove(connection: socket.socket, secret: str) -> dict[str, str]:
 
 def answers(url: str, secret: str) -> bool:
     """Whether the local AWS answers at that address."""
-    return _told(url, secret) is not None
+    return _proof_headers(url, secret) is not None
 
 
 def shares_cpu(url: str, secret: str) -> bool:
     """Whether the local AWS at that address provides CPU in proportion to memory."""
-    return (_told(url, secret) or {}).get("x-local-cpu") == "by memory"
+    return (_proof_headers(url, secret) or {}).get("x-local-cpu") == "by memory"
 
 
-def _told(url: str, secret: str) -> dict[str, str] | None:
+def _proof_headers(url: str, secret: str) -> dict[str, str] | None:
     """Return the headers of its proof; None if it fails to give one."""
     try:
         with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), SECONDS) as connection:

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 
 from lithops_magic.errors import LocalAWSError
 
-QUIET_SECONDS = 1.0
+ANNOUNCE_AFTER = 1.0
 """Seconds after which a start is announced."""
 MAX_START = 120.0
 """Seconds; importing moto takes a while with a cold disk or a busy machine."""
-FRESH = 10.0
+VALID_SECONDS = 10.0
 """Seconds for which a check made in advance remains valid."""
 
 
@@ -34,12 +34,12 @@ class LocalServer:
     secret_access_key: str = field(repr=False)
 
 
-class _Ensuring:
+class _EnsureCommand:
     """The command that finds or starts it, running in another process while this one prepares."""
 
     def __init__(self) -> None:
-        self._begun = time.monotonic()
-        self._asked = _asked()
+        self._began = time.monotonic()
+        self._context = _context()
         self._done: Future[tuple[int, str, str]] = Future()
         # `-P`: a file in the notebook's folder must not shadow a module of the local AWS.
         command = [sys.executable, "-P", "-m", "lithops_magic.local", "ensure"]
@@ -49,9 +49,9 @@ class _Ensuring:
         threading.Thread(target=self._follow, name="lithops-magic-local", daemon=True).start()
 
     @property
-    def holds(self) -> bool:
+    def is_valid(self) -> bool:
         """Whether the command's answer is still valid."""
-        return self._asked == _asked() and time.monotonic() - self._begun < FRESH
+        return self._context == _context() and time.monotonic() - self._began < VALID_SECONDS
 
     def wait(self, seconds: float) -> tuple[int, str, str]:
         """Return exit status, output and errors; raise TimeoutError if it takes longer."""
@@ -66,20 +66,20 @@ class _Ensuring:
         self._done.set_result((self._process.returncode, output, errors))
 
 
-def _asked() -> tuple[int, str, dict[str, str]]:
+def _context() -> tuple[int, str, dict[str, str]]:
     """Return what determines which local AWS answers, and to whom: a forked process cannot wait for its parent's."""
     return os.getpid(), sys.executable, dict(os.environ)
 
 
-_first: list[_Ensuring | None] = []
+_started: list[_EnsureCommand | None] = []
 """Empty at first; then the command started in advance, until it is taken and replaced by None."""
 
 
 def begin() -> None:
     """Start the command that this process's first `ensure_local_aws` will wait for; that call reports any failure."""
-    if not _first:
+    if not _started:
         with contextlib.suppress(OSError):
-            _first.append(_Ensuring())
+            _started.append(_EnsureCommand())
 
 
 def ensure_local_aws(notify: Callable[[str], None], meanwhile: Callable[[], object] = object) -> LocalServer:
@@ -96,22 +96,22 @@ def ensure_local_aws(notify: Callable[[str], None], meanwhile: Callable[[], obje
         It does not start; the message gives its own reason.
     """
     try:
-        ensuring = _begun() or _Ensuring()
+        command = _take_started() or _EnsureCommand()
     except OSError as error:
         raise LocalAWSError(f"The local AWS could not be started: {error.strerror}.") from None
     meanwhile()
-    status, output, errors = _wait(ensuring, notify)
+    status, output, errors = _wait(command, notify)
     if status != 0:
         reason = (errors.strip().splitlines() or [f"it exited with status {status}"])[-1]
         raise LocalAWSError(f"The local AWS did not start: {reason}")
     return _parse(output)
 
 
-def _begun() -> _Ensuring | None:
+def _take_started() -> _EnsureCommand | None:
     """Return the command started in advance, unless it is no longer useful."""
-    ensuring = _first.pop() if _first else None
-    _first.append(None)
-    return ensuring if ensuring is not None and ensuring.holds else None
+    command = _started.pop() if _started else None
+    _started.append(None)
+    return command if command is not None and command.is_valid else None
 
 
 def is_running() -> bool:
@@ -123,16 +123,16 @@ def is_running() -> bool:
         return False
 
 
-def _wait(ensuring: _Ensuring, notify: Callable[[str], None]) -> tuple[int, str, str]:
+def _wait(command: _EnsureCommand, notify: Callable[[str], None]) -> tuple[int, str, str]:
     try:
         # A server that is already running answers within this time, and needs no announcement.
-        return ensuring.wait(QUIET_SECONDS)
+        return command.wait(ANNOUNCE_AFTER)
     except TimeoutError:
         notify("Starting the local AWS …")
     try:
-        return ensuring.wait(MAX_START)
+        return command.wait(MAX_START)
     except TimeoutError:
-        ensuring.kill()
+        command.kill()
         raise LocalAWSError(f"The local AWS did not start within {MAX_START:.0f} seconds.") from None
 
 

@@ -9,7 +9,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-_PLAYBACK = 5.0
+_REPLAY_SECONDS = 5.0
 """Maximum seconds to read a job."""
 
 
@@ -73,7 +73,7 @@ def _logs(options: argparse.Namespace) -> int:
         result.logs(options.index, grep=options.grep, follow=True)
         return 0
     # Finished tasks are replayed; running ones need not end.
-    result.wait(_PLAYBACK)
+    result.wait(_REPLAY_SECONDS)
     found = result.logs(options.index, grep=options.grep) if options.grep else result.logs(options.index)
     text = str(found)
     if text:

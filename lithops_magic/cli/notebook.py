@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lithops_magic.packages import Need
 
 _MAGICS = frozenset({"lambda_map", "lambda_call"})
-_AROUND = frozenset({"capture", "time", "timeit"})
+_WRAPPERS = frozenset({"capture", "time", "timeit"})
 """Cell magics that run their body like a normal cell."""
 
 
@@ -81,7 +81,7 @@ def _add(code: NotebookCode, number: int, source: str) -> None:
     tree = _parse(source)
     _define(code, tree)
     for name, line, below in _magics(tree):
-        if name in _AROUND and below is not None:
+        if name in _WRAPPERS and below is not None:
             _add(code, number, below)
         elif name in _MAGICS:
             sign = "%" if below is None else "%%"

@@ -25,7 +25,7 @@ from nbformat import NotebookNode
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
-_ENDS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _NOTHING: Mapping[str, str] = {}
 
 _SECONDS_BETWEEN_LINES = 5.0
@@ -64,8 +64,8 @@ class Screen:
         self._stream = stream
         self._is_terminal = stream.isatty()
         self._live = ""
-        self._told = ""
-        self._told_at = 0.0
+        self._written = ""
+        self._written_at = 0.0
 
     def write(self, text: str) -> None:
         """Write permanent lines."""
@@ -84,21 +84,21 @@ class Screen:
             line = " ".join(self._live.split("\n"))[: shutil.get_terminal_size().columns - 1]
             self._stream.write(f"\r\x1b[K{line}")
             self._stream.flush()
-        elif self._live != self._told and time.monotonic() - self._told_at >= _SECONDS_BETWEEN_LINES:
-            self._tell()
+        elif self._live != self._written and time.monotonic() - self._written_at >= _SECONDS_BETWEEN_LINES:
+            self._write_line()
 
     def settle(self) -> None:
         """Make the live line's last state permanent."""
         if self._live and self._is_terminal:
             self._stream.write(f"\r\x1b[K{self._live}\n")
-        elif self._live and self._live != self._told:
-            self._tell()
+        elif self._live and self._live != self._written:
+            self._write_line()
         self._live = ""
 
-    def _tell(self) -> None:
+    def _write_line(self) -> None:
         self._stream.write(self._live + "\n")
         self._stream.flush()
-        self._told, self._told_at = self._live, time.monotonic()
+        self._written, self._written_at = self._live, time.monotonic()
 
 
 class Player(NotebookClient):
@@ -134,7 +134,7 @@ class Player(NotebookClient):
         nbclient.exceptions.DeadKernelError
             The kernel died.
         """
-        handlers = {number: signal.getsignal(number) for number in _ENDS}
+        handlers = {number: signal.getsignal(number) for number in _SIGNALS}
         try:
             async with self.async_setup_kernel(cwd=str(self._folder), env=self._environment, cleanup_kc=True):
                 self._keep(handlers)

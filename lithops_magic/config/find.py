@@ -15,7 +15,7 @@ from lithops_magic.config.settings import CREDENTIALS, Settings
 from lithops_magic.errors import ConfigError
 from lithops_magic.working_folder import working_folder
 
-OF_AN_ACCOUNT = [
+ACCOUNT_FIELDS = [
     "region",
     "execution_role",
     "subnets",
@@ -137,7 +137,7 @@ def interpret(document: Document, *, local: bool | None = None) -> Settings:
     notes = [*unread, *shape.unused(document)]
     if decided and not stated:
         # An account's roles, networks and credentials do not exist on the local AWS.
-        unused = [name for name in OF_AN_ACCOUNT if values.pop(name, None) is not None]
+        unused = [name for name in ACCOUNT_FIELDS if values.pop(name, None) is not None]
         if unused:
             verb = "is" if len(unused) == 1 else "are"
             notes.insert(0, f"On the local AWS, {document.name}'s {', '.join(unused)} {verb} not used.")

@@ -15,7 +15,7 @@ from typing import Any
 from lithops_magic.config import document as documents
 from lithops_magic.config.document import Document
 from lithops_magic.config.edit import remove, write
-from lithops_magic.config.find import OF_AN_ACCOUNT, chosen_backend, infer_local, interpret
+from lithops_magic.config.find import ACCOUNT_FIELDS, chosen_backend, infer_local, interpret
 from lithops_magic.config.keys import KEYS, LOCAL, KeyPath, lookup, read_fields, read_local
 from lithops_magic.config.settings import CREDENTIALS, FileSystem, Settings
 from lithops_magic.errors import ConfigError
@@ -77,7 +77,7 @@ def render(settings: Settings, document: Document) -> str:
     defaults = Settings()
     for key in KEYS:
         old, new = values.get(key.field, getattr(defaults, key.field)), getattr(settings, key.field)
-        if old == new or (key.field in OF_AN_ACCOUNT and _leaves_account(settings, document)):
+        if old == new or (key.field in ACCOUNT_FIELDS and _leaves_account(settings, document)):
             continue
         present = [place for place in key.places if lookup(document.data, place) is not None]
         existing = lookup(document.data, present[0]) if present else None
@@ -114,7 +114,7 @@ def _with_choice(settings: Settings, document: Document) -> str:
 
 def _uses_account_fields(settings: Settings) -> bool:
     defaults = Settings()
-    return any(getattr(settings, name) != getattr(defaults, name) for name in OF_AN_ACCOUNT)
+    return any(getattr(settings, name) != getattr(defaults, name) for name in ACCOUNT_FIELDS)
 
 
 def _leaves_account(settings: Settings, document: Document) -> bool:

@@ -148,7 +148,7 @@ def _serve(options: argparse.Namespace) -> None:
     from lithops_magic.local.lifecycle import check_installed
 
     check_installed()
-    _leave_out_awscrt()
+    _hide_awscrt()
     from lithops_magic.local import server
     from lithops_magic.local.banner import banner
     from lithops_magic.local.resources import allow_files, plan_capacity
@@ -179,7 +179,7 @@ def _serve(options: argparse.Namespace) -> None:
     server.run(folder, settings, announce)
 
 
-def _leave_out_awscrt() -> None:
+def _hide_awscrt() -> None:
     """Keep botocore from importing awscrt, a fifth of the startup time: only clients of real AWS need it."""
     sys.modules["awscrt"] = None  # type: ignore[assignment]
     importlib.import_module("botocore.compat")

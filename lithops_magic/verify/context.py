@@ -176,7 +176,7 @@ class CheckContext:
         for result in self.started:
             result.cancel()
         # A job that is still deploying would recreate what is deleted.
-        _until(lambda: not any(thread.name.startswith(_THREADS) for thread in threading.enumerate()))
+        _wait_for(lambda: not any(thread.name.startswith(_THREADS) for thread in threading.enumerate()))
         left: list[str] = []
         for what, remove in self._removals():
             try:
@@ -224,7 +224,7 @@ class CheckContext:
                 self._bucket_made = True
 
 
-def _until(condition: Callable[[], bool]) -> None:
+def _wait_for(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + _SETTLING
     while not condition() and time.monotonic() < end:
         time.sleep(0.05)

@@ -41,7 +41,7 @@ def _slow(seconds: float) -> Callable[[int], int]:
     return slow
 
 
-def _until(condition: Callable[[], object]) -> None:
+def _wait_for(condition: Callable[[], object]) -> None:
     end = time.monotonic() + 60
     while not condition() and time.monotonic() < end:
         time.sleep(0.05)
@@ -66,7 +66,7 @@ def warm(context: CheckContext) -> Observation:
     return equal(0, result.snapshot().cold_starts, "no cold start")
 
 
-def _carried(context: CheckContext, size: int) -> Observation:
+def _round_trip(context: CheckContext, size: int) -> Observation:
     data = random.Random(size).randbytes(size)
     result = context.map(lambda given: given[::-1], [data])
     there = result[0] == data[::-1]
@@ -76,11 +76,11 @@ def _carried(context: CheckContext, size: int) -> Observation:
 
 
 def inline(context: CheckContext) -> Observation:
-    return _carried(context, _INLINE)
+    return _round_trip(context, _INLINE)
 
 
 def spilled(context: CheckContext) -> Observation:
-    return _carried(context, _SPILLED)
+    return _round_trip(context, _SPILLED)
 
 
 def order(context: CheckContext) -> Observation:
@@ -99,7 +99,7 @@ def raised(context: CheckContext) -> Observation:
     return Observation("ok", "KeyError of task 1 only")
 
 
-def _ends(context: CheckContext, function: Any, kind: type[TaskError]) -> Observation:
+def _fails_with(context: CheckContext, function: Any, kind: type[TaskError]) -> Observation:
     result = context.map(function, [0], **_SHORT)
     error = result.errors.get(0)
     if type(error) is kind:
@@ -108,14 +108,14 @@ def _ends(context: CheckContext, function: Any, kind: type[TaskError]) -> Observ
 
 
 def timed_out(context: CheckContext) -> Observation:
-    return _ends(context, lambda _: time.sleep(20), TaskTimeout)
+    return _fails_with(context, lambda _: time.sleep(20), TaskTimeout)
 
 
 def out_of_memory(context: CheckContext) -> Observation:
     def allocate(_: int) -> int:
         return len(bytearray(b"x") * (1 << 30))
 
-    return _ends(context, allocate, TaskOutOfMemory)
+    return _fails_with(context, allocate, TaskOutOfMemory)
 
 
 def crashed(context: CheckContext) -> Observation:
@@ -124,7 +124,7 @@ def crashed(context: CheckContext) -> Observation:
 
         os._exit(7)
 
-    return _ends(context, leave, TaskCrashed)
+    return _fails_with(context, leave, TaskCrashed)
 
 
 def retried(context: CheckContext) -> Observation:
@@ -157,7 +157,7 @@ def throttled(context: CheckContext) -> Observation:
         raise Skip(f"concurrency cannot be reserved: {error.response.get('Error', {}).get('Code')}") from None
     try:
         result = context.start(_square(), range(8), chunksize=1)
-        _until(lambda: result.snapshot().throttled or not result.running())
+        _wait_for(lambda: result.snapshot().throttled or not result.running())
     finally:
         client.delete_function_concurrency(FunctionName=name)
     values, waited = context.finish(result).succeeded(), result.snapshot().throttled
@@ -211,7 +211,7 @@ def detached(context: CheckContext) -> Observation:
 
 def cancelled(context: CheckContext) -> Observation:
     result = context.start(_slow(0.2), range(500), workers=2, chunksize=1)
-    _until(lambda: result.succeeded() or not result.running())
+    _wait_for(lambda: result.succeeded() or not result.running())
     result.cancel()
     snapshot = context.finish(result).snapshot() if result.error is None else result.snapshot()
     told = f"{snapshot.done} done, {snapshot.cancelled} never run"

@@ -134,7 +134,7 @@ def test_a_local_aws_that_does_not_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, words: str
 ) -> None:
     monkeypatch.setattr(sys, "executable", interpreter(tmp_path, script))
-    monkeypatch.setattr(local_server, "QUIET_SECONDS", 0.3)
+    monkeypatch.setattr(local_server, "ANNOUNCE_AFTER", 0.3)
     monkeypatch.setattr(local_server, "MAX_START", 1.0)
     with pytest.raises(LocalAWSError, match=words) as caught:
         Cloud.connect(Settings())
@@ -148,7 +148,7 @@ def test_a_slow_start_is_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ' "access_key_id": "k", "secret_access_key": "s"}'
     )
     monkeypatch.setattr(sys, "executable", interpreter(tmp_path, f"sleep 1; echo '{answer}'"))
-    monkeypatch.setattr(local_server, "QUIET_SECONDS", 0.1)
+    monkeypatch.setattr(local_server, "ANNOUNCE_AFTER", 0.1)
     heard: list[str] = []
     assert local_server.ensure_local_aws(heard.append).endpoint_url == "http://127.0.0.1:9"
     assert heard == ["Starting the local AWS …"]
@@ -162,7 +162,7 @@ def test_what_was_begun_is_not_begun_again(tmp_path: Path, monkeypatch: pytest.M
     )
     runs = tmp_path / "runs"
     monkeypatch.setattr(sys, "executable", interpreter(tmp_path, f"echo $PLACE >> {runs}; echo '{answer}'"))
-    monkeypatch.setattr(local_server, "_first", [])
+    monkeypatch.setattr(local_server, "_started", [])
     monkeypatch.setenv("PLACE", "here")
     local_server.begin()
     local_server.begin()
@@ -172,7 +172,7 @@ def test_what_was_begun_is_not_begun_again(tmp_path: Path, monkeypatch: pytest.M
     local_server.begin()
     assert runs.read_text().split() == ["here"]
 
-    monkeypatch.setattr(local_server, "_first", [])
+    monkeypatch.setattr(local_server, "_started", [])
     local_server.begin()
     monkeypatch.setenv("PLACE", "elsewhere")
     local_server.ensure_local_aws(lambda _: None)

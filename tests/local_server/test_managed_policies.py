@@ -7,7 +7,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from lithops_magic.local.front.managed_policies import LaterPolicies
+from lithops_magic.local.front.managed_policies import LazyPolicies
 from localaws import LocalAws
 
 DOCUMENT = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}'
@@ -20,7 +20,7 @@ def test_nothing_is_made_before_somebody_looks_and_then_once_for_all_threads() -
         made.append(threading.get_ident())
         return {"arn:aws": "theirs"}
 
-    policies = LaterPolicies(make)
+    policies = LazyPolicies(make)
     assert not made
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda _: "arn:aws" in policies, range(64))) == [True] * 64
@@ -32,7 +32,7 @@ def test_nothing_is_made_before_somebody_looks_and_then_once_for_all_threads() -
 
 
 def test_what_is_put_there_first_stays_beside_aws_s() -> None:
-    policies = LaterPolicies(lambda: {"arn:aws": "theirs"})
+    policies = LazyPolicies(lambda: {"arn:aws": "theirs"})
     policies["arn:own"] = "ours"
     assert policies == {"arn:aws": "theirs", "arn:own": "ours"}
 

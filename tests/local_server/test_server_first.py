@@ -14,7 +14,7 @@ import boto3
 import pytest
 from botocore.loaders import JSONFileLoader, Loader
 
-from lithops_magic.local.front.quick_start import collecting_later, parse_models_once
+from lithops_magic.local.front.quick_start import gc_paused, parse_models_once
 from localaws import local_command
 
 ROLE = "lithops-magic-local"
@@ -86,6 +86,6 @@ def test_no_request_of_a_client_changes_the_model_of_others(service: str) -> Non
 
 
 def test_garbage_is_collected_again_after_a_slow_call() -> None:
-    with collecting_later():
+    with gc_paused():
         assert not gc.isenabled()
     assert gc.isenabled()

@@ -111,7 +111,7 @@ class Discovery:
         return _answer("s3files", self._s3_files_access_points)
 
     @cached_property
-    def _patience(self) -> Config:
+    def _client_config(self) -> Config:
         from botocore.config import Config
 
         return Config(
@@ -122,10 +122,10 @@ class Discovery:
 
     @cached_property
     def _ec2(self) -> Any:
-        return self._cloud.client("ec2", self._patience)
+        return self._cloud.client("ec2", self._client_config)
 
     def _roles(self) -> Iterable[Role]:
-        pages = self._cloud.client("iam", self._patience).get_paginator("list_roles").paginate()
+        pages = self._cloud.client("iam", self._client_config).get_paginator("list_roles").paginate()
         trusted = (
             Role(role["Arn"], role["RoleName"])
             for page in pages
@@ -154,7 +154,7 @@ class Discovery:
         return sorted(groups, key=lambda group: (group.name, group.id))
 
     def _efs_access_points(self) -> Iterable[AccessPoint]:
-        efs = self._cloud.client("efs", self._patience)
+        efs = self._cloud.client("efs", self._client_config)
         networks: dict[str, str] = {}
         for point in _entries(efs, "describe_access_points", "AccessPoints"):
             system = point["FileSystemId"]
@@ -166,7 +166,7 @@ class Discovery:
 
     def _s3_files_access_points(self) -> Iterable[AccessPoint]:
         client: Any = self._cloud.client
-        files = client("s3files", self._patience)
+        files = client("s3files", self._client_config)
         for system in _entries(files, "list_file_systems", "fileSystems"):
             identity = system["fileSystemId"]
             targets = list(_entries(files, "list_mount_targets", "mountTargets", fileSystemId=identity))

@@ -61,11 +61,13 @@ def create_role(
             notify(f"Creating the role {name} …")
             role = _create(iam, settings, name, document)
             notify("AWS Lambda may need up to a minute to recognize a new role; the first run waits for that.")
-        _check_ours(role, settings)
+        _check_owner(role, settings)
         _update_trust(iam, role, document, notify)
         _update_permissions(iam, name, settings, cloud, notify)
         for bucket in dict.fromkeys([*readable, *writable]):
-            _open(iam, name, bucket, Region(cloud.account_id, cloud.region), notify, writable=bucket in writable)
+            _allow_bucket(
+                iam, name, bucket, Region(cloud.account_id, cloud.region), notify, writable=bucket in writable
+            )
         if nested:
             _allow_nested(iam, name, nested_policy(Region(cloud.account_id, cloud.region), settings), notify)
     return role["Arn"]
@@ -77,7 +79,7 @@ def _allow_nested(iam: IAMClient, name: str, wanted: Document, notify: Notify) -
         iam.put_role_policy(RoleName=name, PolicyName=f"{name}-nested", PolicyDocument=json.dumps(wanted))
 
 
-def _open(iam: IAMClient, name: str, bucket: str, place: Region, notify: Notify, *, writable: bool) -> None:
+def _allow_bucket(iam: IAMClient, name: str, bucket: str, place: Region, notify: Notify, *, writable: bool) -> None:
     """Let the role read a bucket, and write to it if requested now or earlier, in a separate policy for that bucket."""
     # IAM allows 128 characters; the end, with the bucket's name, is what tells policies apart.
     policy = f"{name}-data-{bucket}"[-128:]
@@ -110,7 +112,7 @@ def _create(iam: IAMClient, settings: Settings, name: str, document: Document) -
     return iam.get_role(RoleName=name)["Role"]
 
 
-def _check_ours(role: RoleTypeDef, settings: Settings) -> None:
+def _check_owner(role: RoleTypeDef, settings: Settings) -> None:
     tags = {tag["Key"]: tag["Value"] for tag in role.get("Tags", [])}
     if tags.get(OWNER_TAG) != owner(settings):
         raise AwsError(

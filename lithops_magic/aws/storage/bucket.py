@@ -140,11 +140,11 @@ def _lifecycle(s3: S3Client, owned: Owned) -> dict[str, Any] | None:
         if code == "NoSuchLifecycleConfiguration":
             return {"Rules": []}
         if code == "AccessDenied":
-            return _made_by_others(s3, owned)
+            return _rules_of_administrator(s3, owned)
         raise
 
 
-def _made_by_others(s3: S3Client, owned: Owned) -> dict[str, Any] | None:
+def _rules_of_administrator(s3: S3Client, owned: Owned) -> dict[str, Any] | None:
     """Accept a bucket of this account whose settings the caller may not read: an administrator manages it."""
     from botocore.exceptions import ClientError
 
@@ -153,7 +153,7 @@ def _made_by_others(s3: S3Client, owned: Owned) -> dict[str, Any] | None:
     except ClientError as error:
         if error.response["Error"]["Code"] == "404":
             return None
-        raise _foreign(owned, error) from None
+        raise _not_ours(owned, error) from None
     return {"Rules": [_RULE, *_CACHE_RULES]}
 
 
@@ -168,7 +168,7 @@ def _create(s3: S3Client, cloud: Cloud, owned: Owned) -> None:
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code == "BucketAlreadyExists":
-            raise _foreign(owned, error) from None
+            raise _not_ours(owned, error) from None
         # Another notebook is creating it right now.
         if code not in ("BucketAlreadyOwnedByYou", "OperationAborted"):
             raise
@@ -179,7 +179,7 @@ def _create(s3: S3Client, cloud: Cloud, owned: Owned) -> None:
 def _protect(s3: S3Client, owned: Owned, cloud: Cloud) -> None:
     """Block public access and plain HTTP, and set encryption, with parallel calls."""
     with ThreadPoolExecutor(3, "lambda-bucket") as beside:
-        calls = [beside.submit(_refuse_the_public, s3, owned), beside.submit(_encrypt, s3, owned)]
+        calls = [beside.submit(_block_public_access, s3, owned), beside.submit(_encrypt, s3, owned)]
         # Through an endpoint with plain HTTP, this policy would lock us out.
         if (cloud.endpoint_url or "https:").startswith("https:"):
             calls.append(beside.submit(_refuse_plain_http, s3, owned, cloud.region))
@@ -187,7 +187,7 @@ def _protect(s3: S3Client, owned: Owned, cloud: Cloud) -> None:
         call.result()
 
 
-def _refuse_the_public(s3: S3Client, owned: Owned) -> None:
+def _block_public_access(s3: S3Client, owned: Owned) -> None:
     everything: Any = dict.fromkeys(
         ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
     )
@@ -234,7 +234,7 @@ def _expire(s3: S3Client, owned: Owned, lifecycle: dict[str, Any], rules: list[L
     )
 
 
-def _foreign(owned: Owned, error: ClientError) -> AwsError:
+def _not_ours(owned: Owned, error: ClientError) -> AwsError:
     return AwsError(
         f"The bucket {owned['Bucket']} exists, but it is not this account's or you may not use it. "
         "Ask whoever manages the account for access to it, or set another namespace.",

@@ -37,8 +37,8 @@ TAMPERED = "ObjectTampered"
 
 _DELETE_BATCH = 1000
 """Maximum keys of one DeleteObjects request."""
-_ABSENT = ("NoSuchKey", "NoSuchBucket", "NotFound", "404")
-_THERE = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
+_NOT_FOUND = ("NoSuchKey", "NoSuchBucket", "NotFound", "404")
+_EXISTS = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class ObjectStore:
             Told the number of bytes before sending, if they must be sent.
         """
         key = f"{JOB_PREFIX}objects/{sha256}"
-        if (recheck or key not in self._present) and not self._is_whole(key, sha256):
+        if (recheck or key not in self._present) and not self._is_intact(key, sha256):
             if sending is not None:
                 sending(len(data))
             self._put(lambda: self._write(key, data, sha256=sha256))
@@ -141,7 +141,7 @@ class ObjectStore:
         try:
             self._put(lambda: self._write(key, data, IfNoneMatch="*"))
         except AwsError as error:
-            if error.code not in _THERE:
+            if error.code not in _EXISTS:
                 raise
 
     def prepare_cache(self) -> None:
@@ -255,7 +255,7 @@ class ObjectStore:
         with aws_errors():
             self._s3.put_object(**self._owned, Key=key, Body=data, ChecksumSHA256=checksum, **conditions)
 
-    def _is_whole(self, key: str, sha256: str) -> bool:
+    def _is_intact(self, key: str, sha256: str) -> bool:
         """Whether the object exists, matches its hash and will not expire soon."""
         # Without permission to check, write it again, which costs only time.
         with suppress(AwsError):
@@ -274,6 +274,6 @@ class ObjectStore:
             with aws_errors():
                 return self._s3.head_object(**self._owned, Key=key, ChecksumMode="ENABLED")
         except AwsError as error:
-            if error.code in _ABSENT:
+            if error.code in _NOT_FOUND:
                 return None
             raise

@@ -61,7 +61,7 @@ class Keyring:
     def add(self, credential: Credential) -> None:
         self._by_id[credential.access_key_id] = credential
 
-    def learn(self, answer: str) -> None:
+    def accept_issued(self, answer: str) -> None:
         """Accept from now on the keys in a response to AssumeRole, GetSessionToken, CreateAccessKey…"""
         found = [re.search(rf"<{tag}>(.+?)</{tag}>", answer) for tag in ("AccessKeyId", "SecretAccessKey")]
         if found[0] and found[1]:

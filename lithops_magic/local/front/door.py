@@ -192,7 +192,7 @@ class Front:
             if issues_keys:
                 issued.extend(message.get("body", b""))
                 if not message.get("more_body", False) and message["type"] == "http.response.body":
-                    self._keyring.learn(issued.decode("utf-8", "replace"))
+                    self._keyring.accept_issued(issued.decode("utf-8", "replace"))
             await send(message)
 
         try:

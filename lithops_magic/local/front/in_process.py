@@ -27,5 +27,5 @@ class InProcessServices:
     def session(self, role: str, name: str) -> SandboxCredentials:
         made = SandboxCredentials(random_id("ASIA"), secrets.token_urlsafe(30), secrets.token_urlsafe(60))
         self._keyring.add(Credential(made.access_key_id, made.secret_access_key, made.session_token))
-        self._moto.adopt(role, name, made.access_key_id)
+        self._moto.register_session(role, name, made.access_key_id)
         return made

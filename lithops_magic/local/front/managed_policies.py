@@ -14,14 +14,14 @@ def defer_policies() -> None:
     make = IAMBackend._init_aws_policies
 
     def begin(backend: IAMBackend) -> MutableMapping[str, Any]:
-        return LaterPolicies(lambda: {policy.arn: policy for policy in make(backend)})
+        return LazyPolicies(lambda: {policy.arn: policy for policy in make(backend)})
 
     # `aws_managed_policies` is read only to create the others.
     setattr(IAMBackend, "_init_aws_policies", lambda _: [])  # noqa: B010
     setattr(IAMBackend, "_init_managed_policies", begin)  # noqa: B010
 
 
-class LaterPolicies(MutableMapping[str, Any]):
+class LazyPolicies(MutableMapping[str, Any]):
     """Policies by ARN; `make` creates them at the first lookup."""
 
     def __init__(self, make: Callable[[], Mapping[str, Any]]) -> None:

@@ -18,7 +18,7 @@ from a2wsgi import WSGIMiddleware
 from lithops_magic.local.front.door import Receive, Scope, Send
 from lithops_magic.local.front.journal import Journal, WsgiApp
 from lithops_magic.local.front.managed_policies import defer_policies
-from lithops_magic.local.front.quick_start import collecting_later, parse_models_once
+from lithops_magic.local.front.quick_start import gc_paused, parse_models_once
 from lithops_magic.local.names import LOCAL_ROLE
 
 THREADS = 32
@@ -68,9 +68,9 @@ class MotoApp:
         self._state = state
         self._journal: Journal | None = None
         # moto's circular imports fail when two threads run them at once: requests wait for the first import.
-        self._wanted = threading.Event()
+        self._requested = threading.Event()
         self._ready = threading.Event()
-        self._adopted: list[tuple[str, str, str]] = []
+        self._unregistered: list[tuple[str, str, str]] = []
         self._lock = threading.Lock()
         self._last_request = time.monotonic()
         # a2wsgi has its own, narrower types for ASGI and WSGI.
@@ -83,7 +83,7 @@ class MotoApp:
         """Restore persisted state; without any, importing moto can wait."""
         if self._state:
             self._journal = Journal(self._state / "moto.jsonl", _moto(), _seed)
-            self._journal.replay(self._begin_persisted)
+            self._journal.replay(self._prepare_account)
             self._ready.set()
         else:
             threading.Thread(target=self._warm_up, name="moto-warm-up", daemon=True).start()
@@ -99,27 +99,27 @@ class MotoApp:
         status, answer = _post(self._journal or _moto(), service, fields)
         return answer if status == 200 else None
 
-    def adopt(self, role: str, session: str, access_key_id: str) -> None:
+    def register_session(self, role: str, session: str, access_key_id: str) -> None:
         """Register the keys of a role session that was created without STS."""
         with self._lock:
             if self.pristine:
                 # moto is not imported yet; `_warm_up` registers it.
-                self._adopted.append((role, session, access_key_id))
+                self._unregistered.append((role, session, access_key_id))
                 return
         with self._journal.turn if self._journal else self._lock:
-            self._adopt(role, session, access_key_id)
+            self._register_session(role, session, access_key_id)
 
     def close(self) -> None:
         self._asgi.executor.shutdown(wait=False, cancel_futures=True)
 
     def _warm_up(self) -> None:
-        self._wanted.wait(QUIET)
+        self._requested.wait(QUIET)
         try:
             _call(_FIRST_CALLS)
-            self._begin()
+            self._create_role()
             with self._lock:
-                for session in self._adopted:
-                    self._adopt(*session)
+                for session in self._unregistered:
+                    self._register_session(*session)
                 self._ready.set()
         finally:
             self._ready.set()
@@ -127,7 +127,7 @@ class MotoApp:
             time.sleep(QUIET / 10)
         _call(_SLOW_FIRST_CALLS)
 
-    def _begin(self) -> None:
+    def _create_role(self) -> None:
         """Create the role that a new account has."""
         service = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
         condition = {"StringEquals": {"aws:SourceAccount": self._account}}
@@ -135,18 +135,18 @@ class MotoApp:
         role = {"Action": "CreateRole", "RoleName": LOCAL_ROLE, "AssumeRolePolicyDocument": json.dumps(trust)}
         _post(_moto(), "iam", role)
 
-    def _begin_persisted(self) -> None:
+    def _prepare_account(self) -> None:
         _call(_FIRST_CALLS, _SLOW_FIRST_CALLS)
-        self._begin()
+        self._create_role()
 
-    def _adopt(self, role: str, session: str, access_key_id: str) -> None:
+    def _register_session(self, role: str, session: str, access_key_id: str) -> None:
         from moto.sts.models import sts_backends
 
         backend = sts_backends[self._account]["aws"]
         backend.assume_role("us-east-1", session, role, "", 3600, "").access_key_id = access_key_id
 
     def _wait(self) -> None:
-        self._wanted.set()
+        self._requested.set()
         self._ready.wait()
 
     def _wsgi(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -181,7 +181,7 @@ def _seed(text: str) -> None:
 
 def _call(*rounds: dict[str, str]) -> None:
     for service, action in (call for actions in rounds for call in actions.items()):
-        with collecting_later():
+        with gc_paused():
             status, _ = _post(_moto(), service, {"Action": action})
         if status != 200:
             logging.warning("moto's first call of %s answered %s", service, status)

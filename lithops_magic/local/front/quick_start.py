@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.loaders import JSONFileLoader
 
-_CHANGED = frozenset({"s3", "s3control"})
+_MODIFIED = frozenset({"s3", "s3control"})
 """Clients of these services change their model: they strip bucket or account from its paths (`botocore.handlers`)."""
 
 
@@ -19,7 +19,7 @@ def parse_models_once() -> None:
     load, parsed = JSONFileLoader.load_file, {}
 
     def load_once(loader: JSONFileLoader, path: str) -> Any:
-        if _CHANGED.intersection(Path(path).parts):
+        if _MODIFIED.intersection(Path(path).parts):
             return load(loader, path)
         if path not in parsed:
             parsed[path] = load(loader, path)
@@ -29,7 +29,7 @@ def parse_models_once() -> None:
 
 
 @contextlib.contextmanager
-def collecting_later() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Do without garbage collection while much is made that stays, and leave all that out of later collections."""
     gc.disable()
     try:
