@@ -133,6 +133,7 @@ def owner(settings: Settings) -> str:
 def _creator() -> str:
     try:
         name = getpass.getuser()
+    # In a container, the user may have no name.
     except (OSError, KeyError, ImportError):
         name = ""
     return re.sub(r"[^\w.@-]", "-", name)[:256] or "unknown"

@@ -63,6 +63,7 @@ class GrowingLogs:
             events = [event for group in self._read for event in self._events(group)]
         fresh = {event["eventId"]: event for event in events if event["eventId"] not in self._seen}
         self._seen |= {name: event["timestamp"] for name, event in fresh.items()}
+        # Older events cannot be delivered again, so they need not be remembered.
         oldest = min(self._read.values(), default=0)
         self._seen = {name: at for name, at in self._seen.items() if at >= oldest}
         found = sorted(fresh.values(), key=lambda event: event["timestamp"])

@@ -96,6 +96,7 @@ class Cloud:
         """Describe in one line where functions run, without asking AWS."""
         if self.is_local:
             return f"local AWS at {self.endpoint_url}"
+        # The property would ask AWS: take what it has cached, if anything.
         account = self.__dict__.get("account_id", self._known_account)
         parts = ["AWS", account and f"account {account}", f"in {self.region}"]
         if self.endpoint_url:

@@ -88,6 +88,7 @@ def _clean(options: argparse.Namespace) -> int:
     def agree(question: str) -> bool:
         if options.yes:
             return True
+        # Without a terminal, nobody can answer: nothing is deleted.
         return sys.stdin.isatty() and input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
     print(clean(config.load(), dry_run=options.dry_run, agree=agree)["text/plain"])

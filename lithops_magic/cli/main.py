@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.run(options))
     except KeyboardInterrupt:
         print("lithops-magic: interrupted", file=sys.stderr)
+        # 128 + SIGINT, as a shell reports it.
         return 130
     except LithopsMagicError as error:
         return _fail(str(error))

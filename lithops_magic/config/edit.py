@@ -84,6 +84,7 @@ def get(document: Document, path: Path) -> Any:
 
 def _write_list(text: str, path: Path, old: list[Any], value: list[Any]) -> str:
     kept = [item for item in old if item in value]
+    # Entries that stay keep their comments and their layout: only the others are cut out.
     if kept and kept == value[: len(kept)]:
         for index in reversed([index for index, item in enumerate(old) if item not in value]):
             # From the end, so that the remaining indices stay valid.
@@ -125,6 +126,7 @@ def _replace(text: str, parent: yaml.CollectionNode, child: yaml.Node, value: An
         rest = _line_end(text, end)
         block = _newline(text) + _lines(value, text, column + STEP).rstrip("\r\n")
         return text[:start].rstrip(" ") + text[end:rest] + block + text[rest:]
+    # An anchor stays: aliases elsewhere in the file refer to it.
     anchor = re.match(r"&\S+\s+", text[start:end])
     style = child.style if isinstance(child, yaml.ScalarNode) and child.style in ("'", '"') else None
     return text[:start] + (anchor.group() if anchor else "") + _flow(value, style) + text[end:]
@@ -225,6 +227,7 @@ def _end_line(text: str) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
+    # Equal values are written twice: nobody expects aliases in an edited file.
     def ignore_aliases(self, _: Any) -> bool:
         return True
 

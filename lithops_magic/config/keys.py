@@ -54,6 +54,7 @@ def _integer(document: Document, place: KeyPath, value: Any) -> int:
     if not isinstance(value, Scalar) or value.tag != INT:
         raise document.fail(value, f"{'.'.join(place)} must be a whole number without quotes, not {_show(value)}.")
     try:
+        # By YAML's rules, which also allow 0x10 and 1_024.
         return int(yaml.safe_load(value))
     except (ValueError, TypeError, yaml.YAMLError):
         raise document.fail(value, f"{'.'.join(place)} must be a whole number, not {_show(value)}.") from None

@@ -229,6 +229,7 @@ class TaskError(LithopsMagicError):
 
     @property
     def _kind(self) -> type[TaskError]:
+        # A class mixed with the user's was made for this one error: no other process could find it by name.
         kind: type[TaskError] = next(base for base in type(self).__mro__ if globals().get(base.__name__) is base)
         return kind
 

@@ -190,6 +190,7 @@ class CheckContext:
 
     def _removals(self) -> Iterator[tuple[str, Callable[[], object]]]:
         client, logs, s3 = self.cloud.client("lambda"), self.cloud.client("logs"), self.cloud.client("s3")
+        # Functions first: until they are gone, they could write more objects.
         for name in self.functions:
             yield f"function {name}", partial(client.delete_function, FunctionName=name)
         for name in self._layers:

@@ -164,6 +164,7 @@ def _create(s3: S3Client, cloud: Cloud, owned: Owned) -> None:
     place: Any = {} if cloud.region == "us-east-1" else {"LocationConstraint": cloud.region}
     extra: Any = {"CreateBucketConfiguration": place} if place else {}
     try:
+        # Without ACLs, whatever is written there belongs to this account.
         s3.create_bucket(Bucket=owned["Bucket"], ObjectOwnership="BucketOwnerEnforced", **extra)
     except ClientError as error:
         code = error.response["Error"]["Code"]

@@ -42,6 +42,7 @@ def invocation(facts: Facts) -> Verdict | None:
         with asking("lambda"):
             functions = list_functions(facts.cloud, facts.settings)
     except Unanswered as unanswered:
+        # `list_functions` has already translated the error, which no longer names the denied operation.
         if unanswered.code in DENIALS:
             raise Unanswered(Denied("lambda:ListFunctions", ""), unanswered.code) from None
         raise
