@@ -59,8 +59,7 @@ def _run(options: argparse.Namespace) -> int:
 
     notebook = _opened(path)
     _inject(notebook, parameters)
-    # Schedulers end a job with SIGTERM.
-    # The same as Ctrl-C, so that the executed copy is written.
+    # Schedulers end a job with SIGTERM: the same as Ctrl-C, so that the executed copy is written.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         # Jobs are listed by notebook name.

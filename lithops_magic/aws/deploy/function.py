@@ -108,10 +108,10 @@ def deploy(
         notify(f"Deploying {name} …")
         create(cloud, request, notify)
         # While AWS activates the function, which takes seconds; nothing waits for these two.
-        beside = ThreadPoolExecutor(2, "lambda-deploy")
-        beside.submit(prepare_log_group, cloud, name)
-        beside.submit(meanwhile)
-        beside.shutdown(wait=False)
+        pool = ThreadPoolExecutor(2, "lambda-deploy")
+        pool.submit(prepare_log_group, cloud, name)
+        pool.submit(meanwhile)
+        pool.shutdown(wait=False)
         found = wait_until_active(cloud, name, notify)
     elif found.get("State", "Active") not in USABLE:
         found = wait_until_active(cloud, name, notify)

@@ -179,11 +179,11 @@ def _create(s3: S3Client, cloud: Cloud, owned: Owned) -> None:
 
 def _protect(s3: S3Client, owned: Owned, cloud: Cloud) -> None:
     """Block public access and plain HTTP, and set encryption, with parallel calls."""
-    with ThreadPoolExecutor(3, "lambda-bucket") as beside:
-        calls = [beside.submit(_block_public_access, s3, owned), beside.submit(_encrypt, s3, owned)]
+    with ThreadPoolExecutor(3, "lambda-bucket") as pool:
+        calls = [pool.submit(_block_public_access, s3, owned), pool.submit(_encrypt, s3, owned)]
         # Through an endpoint with plain HTTP, this policy would lock us out.
         if (cloud.endpoint_url or "https:").startswith("https:"):
-            calls.append(beside.submit(_refuse_plain_http, s3, owned, cloud.region))
+            calls.append(pool.submit(_refuse_plain_http, s3, owned, cloud.region))
     for call in calls:
         call.result()
 
