@@ -29,6 +29,7 @@ def allow_files() -> int:
     most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft == resource.RLIM_INFINITY or soft >= OPEN_FILES:
         return OPEN_FILES
+    # Only the soft limit: raising the hard one takes privileges.
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
     return max(soft, most)
 

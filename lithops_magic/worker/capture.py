@@ -26,6 +26,7 @@ class Capture:
         if rest:
             self._tail.append(rest)
             self._tail_size += len(rest)
+        # Drops whole pieces, which is cheaper than cutting them; `take` cuts the rest.
         while self._tail and self._tail_size - len(self._tail[0]) >= LIMIT // 2:
             self._tail_size -= len(self._tail[0])
             self._cut += len(self._tail.popleft())

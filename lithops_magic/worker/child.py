@@ -53,6 +53,7 @@ def _reset_logging() -> None:
     for handler in list(root.handlers):
         root.removeHandler(handler)
     root.setLevel(logging.WARNING)
+    # awslambdaric has set it to UTC.
     logging.Formatter.converter = time.localtime
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(logging.Formatter(logging.BASIC_FORMAT))

@@ -54,6 +54,7 @@ def _stub(name: str) -> Any:
         return args[0] if len(args) == 1 and callable(args[0]) and not options else self
 
     members = {"__init__": __init__, "__getattr__": __getattr__, "__call__": __call__, "_is_stub": True}
+    # Derived from Exception, so that `except` clauses and `raise` accept it.
     return _StubType(name, (Exception,), {**members, "__module__": PACKAGE, "__qualname__": name})
 
 

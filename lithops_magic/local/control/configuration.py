@@ -119,7 +119,7 @@ def list_entry(context: Context, function: Function, version: Version, *, qualif
 
 
 def change_of(configuration: Mapping[str, Any], code: Archive) -> str:
-    """Return a digest of everything of which something must change before a new version is published."""
+    """Return a digest of what distinguishes versions: publishing the same again creates no new one."""
     return hashlib.sha256(json.dumps([configuration, code.digest], sort_keys=True).encode()).hexdigest()
 
 

@@ -182,6 +182,7 @@ class Front:
         return await self._functions.handle(request)
 
     async def _to_moto(self, identity: Identity, request: Request, scope: Scope, send: Send) -> None:
+        # Keys that moto issues have to be accepted from their first use on.
         issues_keys = identity.service in ("sts", "iam")
         issued = bytearray()
         started = False

@@ -42,6 +42,7 @@ def _moto() -> WsgiApp:
     from moto.core.config import default_user_config
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+    # Without this, moto does not know AWS's own policies, such as AWSLambdaVPCAccessExecutionRole.
     default_user_config["iam"]["load_aws_managed_policies"] = True
     defer_policies()
     parse_models_once()
@@ -121,6 +122,7 @@ class MotoApp:
                 for session in self._unregistered:
                     self._register_session(*session)
                 self._ready.set()
+        # Even after a failure: requests that wait for moto must not hang.
         finally:
             self._ready.set()
         while time.monotonic() - self._last_request < QUIET:

@@ -13,6 +13,7 @@ _agent: dict[str, str]
 def initialize_client(user_agent: str) -> None:
     global _connection, _agent
     _agent = {"User-Agent": user_agent}
+    # Without a timeout: the next event may come hours later.
     _connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
 
 

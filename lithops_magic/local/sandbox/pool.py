@@ -67,6 +67,7 @@ class Pool:
         try:
             return await sandbox.invoke(call)
         except BaseException:
+            # Its process may still be at work on this invocation.
             sandbox.stale = True
             raise
         finally:

@@ -133,6 +133,7 @@ class SandboxProcess:
             return
         self._pids = [*self._descendants()]
         used = memory_limit.resident(self._pids)
+        # A single process shares memory with no other.
         if len(self._pids) == 1:
             self._shared = 0
         elif used > self._limit or used - self._shared > self.peak:

@@ -83,6 +83,7 @@ class RuntimeApi:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections.add(writer)
         try:
+            # On a shared machine, another user could otherwise take events or forge replies.
             if is_own_user(writer.get_extra_info("socket")):
                 await self._serve(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):

@@ -205,6 +205,7 @@ class Sandbox:
                     return failure
             process = self._process
             assert process is not None
+            # Sampled only while it is busy: between invocations it is frozen.
             self._platform.watch.add(process)
             process.api.offer(call)
             await first_of(call.reply, process.exited)
