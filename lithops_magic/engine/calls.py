@@ -210,6 +210,7 @@ class Calls(Job):
         """Record that a call failed for good."""
         super().fail(task, error, sent=sent)
         with self.changed:
+            # The future has the error; an executor may make calls for days.
             for kept in (self.ledger.errors, self.ledger.logs, self.ledger.items):
                 kept.pop(task.index, None)
         _fail(task.item, error)

@@ -88,6 +88,7 @@ def handed_over(result: MapResult) -> MapResult:
     """
     try:
         while result.snapshot().state == "preparing":
+            # Polled, so that an interrupt is noticed; handing over takes seconds.
             time.sleep(TICK)
     except BaseException:
         result.cancel()

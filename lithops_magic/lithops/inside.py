@@ -21,6 +21,7 @@ BUCKET = "LITHOPS_MAGIC_BUCKET"
 def is_task() -> bool:
     """Whether this process runs tasks: there, the worker has another package name."""
     worker = sys.modules.get(_VALUES)
+    # By the worker's name and not by Lambda's variables, which a notebook that runs in a container may have, too.
     return worker is not None and worker.__package__ != _VALUES.rpartition(".")[0]
 
 

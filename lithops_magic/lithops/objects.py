@@ -57,6 +57,7 @@ def parts(data: Any, cut: Cut, settings: Any) -> Iterator[tuple[Any, Any]]:
 def _split(element: Any) -> tuple[Any, str | os.PathLike[str]]:
     beside: Any = ()
     address = element
+    # The other keys are further arguments of the call, as in Lithops.
     if isinstance(element, dict) and PARAMETER in element:
         beside, address = {name: value for name, value in element.items() if name != PARAMETER}, element[PARAMETER]
     if isinstance(address, CloudObject):

@@ -91,6 +91,7 @@ def _ended(futures: Sequence[ResponseFuture], wanted: int, timeout: float | None
     """Yield futures as they are done, until enough are."""
     from lithops_magic.lithops.progress import bar as new_bar
 
+    # `as_completed` knows only the standard library's futures; a future that is listed twice counts once.
     owners = {each.future: each for each in futures}
     shown = bar and not inside.is_task()
     progress = new_bar(total=wanted, bar_format="  {l_bar}{bar}| {n_fmt}/{total_fmt}  ") if shown else None

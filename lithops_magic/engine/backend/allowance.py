@@ -82,6 +82,7 @@ class Allowance:
         Prefers a copy with an idle sandbox, then the first that may start another one: later jobs are likely to need
         fewer copies. With `evenly`, picks the copy that got the fewest.
         """
+        # Almost every job has one, and every invocation passes here.
         chosen = self._copies[0] if len(self._copies) == 1 else self._chosen(now, evenly)
         chosen.in_flight += 1
         chosen.sent += 1

@@ -26,4 +26,5 @@ def wanted(workers: int | None, tasks: int | None) -> int:
 
 def needed(sandboxes: int) -> int:
     """Return how many functions it takes for AWS to start that many sandboxes at once."""
+    # AWS's scaling rate is a quota of each function (Lambda quotas: 1,000 sandboxes per ten seconds).
     return max(1, min(MAX_COPIES, math.ceil(sandboxes / limiter.BURST)))

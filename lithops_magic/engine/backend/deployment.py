@@ -78,6 +78,7 @@ def deploy(
     from lithops_magic.aws.storage.objects import ObjectStore
     from lithops_magic.engine.backend import remembered
 
+    # Packages first: whether they can be shipped is known without AWS.
     possible, given, notes = gather(settings, need, notify)
     notify("Connecting")
     # Before connecting, because the local AWS starts in the meantime.

@@ -55,6 +55,7 @@ class Limiter:
 
     def __init__(self, most: int) -> None:
         self.most = max(1, most)
+        # Optimistic: AWS starts that many at once, and `ramp` holds back tiny tasks.
         self._limit = float(min(self.most, BURST))
         self._least = 1.0
         """The limit after a burst of throttles if AWS's capacity is unknown."""

@@ -80,6 +80,7 @@ class Journal(NullJournal):
         # Held by whoever writes: the journal's thread, or the scheduler if no task may run twice.
         self._writing = threading.Lock()
         self._thread: threading.Thread | None = None
+        # For `attach` in this very process; weakly, so that it does not keep the values of every job.
         running[job.id] = job
 
     def start(
@@ -108,6 +109,7 @@ class Journal(NullJournal):
             S3 refuses a write.
         """
         self.start(place, at_once=True)
+        # All at once, and written before the first event is sent: an observer must know what it waits for.
         self._pending.extend(items)
         self._flush()
         if self._full:
@@ -184,6 +186,7 @@ class Journal(NullJournal):
             self._thread.join(LEAVING)
 
     def _run(self) -> None:
+        # Most jobs are over by then, and never touch the disk.
         self._due.wait(AFTER)
         try:
             if self._file is None and not (self._closed.is_set() and self._folder is None):
@@ -239,6 +242,7 @@ class Journal(NullJournal):
     def _announce(self) -> None:
         """Write the manifest to S3, which also creates the bucket for results that tasks keep."""
         if self._place is not None:
+            # Chosen by name, so that a field added to the manifest stays private unless someone decides otherwise.
             public = {name: value for name, value in self._manifest().items() if name in PUBLIC}
             self._place.store.put(self._place.prefix + MANIFEST, json.dumps(public).encode())
 

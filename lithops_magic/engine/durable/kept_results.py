@@ -93,6 +93,7 @@ class Watch:
         """
         wait = _Wait(set(tasks), expires, done)
         with self._lock:
+            # One wait for all tasks of a request, whose caller wants a single reply.
             self._waits.update(dict.fromkeys(tasks, wait))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="lithops-magic-kept", daemon=True)
@@ -192,6 +193,7 @@ class Watch:
 
     def _expire(self, now: float) -> None:
         with self._lock:
+            # `done` is called below without the lock: it may call `expect` again.
             expired = {wait for wait in self._waits.values() if wait.expires <= now}
             for wait in expired:
                 for task in wait.tasks:
@@ -263,6 +265,7 @@ class KeptResults:
 
     def takes(self, tasks: Collection[int], sent_at: float, outcome: Outcome, deliver: Done) -> bool:
         """Whether to keep waiting for an invocation: `deliver` gets what is found, else a `NothingKept`."""
+        # A `NothingKept` has been looked for already.
         if self._watch is None or not isinstance(outcome, Ambiguous) or isinstance(outcome, NothingKept):
             return False
         # Tasks that ran for less do not keep their results; nothing can arrive.

@@ -98,6 +98,7 @@ class Reduction:
 
     def follow(self, mapped: MapResult) -> None:
         """Start once `mapped` has succeeded; returns immediately."""
+        # A thread, because nobody may be waiting: a background job reduces its values, too.
         threading.Thread(target=self._run, args=(mapped,), name="lithops-magic-reduce", daemon=True).start()
 
     def cancel(self) -> None:

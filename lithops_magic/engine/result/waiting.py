@@ -84,5 +84,6 @@ class Waiting:
             left = TICK if deadline is None else deadline - time.monotonic()
             if left <= 0:
                 break
+            # Also takes items, if this is the thread that does.
             self._job.await_end(min(left, TICK))
         return self.done()

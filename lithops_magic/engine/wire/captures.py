@@ -89,6 +89,7 @@ def generators(function: object, found: Sequence[object]) -> list[str]:
     names = [
         str(capture)
         for capture in captures(function)
+        # A captured method, as in `draw = rng.normal`, holds its generator.
         if any(each is capture.value or each is getattr(capture.value, "__self__", None) for each in found)
     ]
     what = f"{names[0]}, a {kind.__name__}," if names else f"a {kind.__module__.partition('.')[0]} {kind.__name__}"
@@ -160,6 +161,7 @@ def _uses_of_function(user: FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def _names(code: CodeType) -> Iterator[str]:
+    # By instruction, because `co_names` lists attributes as well.
     for instruction in dis.get_instructions(code):
         if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
             yield instruction.argval

@@ -58,6 +58,7 @@ class Place:
     def client(self) -> Any:
         """boto3's client."""
         if inside.is_task():
+            # More tries than boto3's default: many tasks may start at once and be told to slow down.
             return inside.client("s3", retries={"mode": "standard", "total_max_attempts": 5}, max_pool_connections=32)
         return self._cloud[0].client("s3")
 

@@ -29,6 +29,7 @@ def readable(body: Any) -> Any:
     if hasattr(body, "read"):
         return body
     try:
+        # Any buffer, such as a NumPy array, as its bytes.
         return io.BytesIO(memoryview(body).cast("B"))
     except TypeError:
         raise MisuseError(f"an object must be text, bytes or a file, not {type(body).__name__}") from None

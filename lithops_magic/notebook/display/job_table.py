@@ -102,6 +102,7 @@ def listed_jobs(session: Iterable[MapResult] = ()) -> list[ListedJob]:
     """Return the jobs of this machine, with those of the `session` in their current state; newest first."""
     from lithops_magic.engine.durable.listing import jobs
 
+    # A job of this session is listed as it is now; its record on disk may be a moment behind.
     here = {result.job_id: ListedJob.of_result(result) for result in session}
     there = [ListedJob.of_record(record) for record in jobs() if record.id not in here]
     return sorted([*here.values(), *there], key=lambda job: -job.started)

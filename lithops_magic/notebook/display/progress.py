@@ -100,6 +100,7 @@ class _Stream:
         self._told: set[str] = set()
 
     def _news(self, bundle: Bundle) -> list[str]:
+        # Every line but the first is a note.
         fresh = [note for note in bundle["text/plain"].split("\n")[1:] if note not in self._told]
         self._told.update(fresh)
         return fresh
@@ -193,6 +194,7 @@ class Progress:
 
     def watch(self, result: MapResult) -> None:
         """Draw `result` at most ten times a second until it is done, then its reduction."""
+        # The main thread both waits and draws: an interrupt arrives in its short waits, and output belongs to its cell.
         while not result.wait(self._refresh()):
             self._draw(result)
         while result._reduction is not None and not result._reduction.wait(REFRESH):

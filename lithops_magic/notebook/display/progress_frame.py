@@ -73,6 +73,7 @@ def frame(
     if snapshot.state == "preparing" or snapshot.phase:
         step = snapshot.phase or "Preparing"
         return _bundle([f"{step.rstrip(' .…')} … {duration(snapshot.elapsed)}"], [], notes)
+    # Unknown while an iterator is being consumed: no share, and no bar that would jump back.
     total = snapshot.total or 0
     share = (snapshot.done + snapshot.failed) / total if total else 0.0
     aside = [mark] if mark and snapshot.elapsed >= LONG else []

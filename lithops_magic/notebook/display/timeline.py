@@ -89,6 +89,7 @@ class Timeline:
 
     def _draw(self, result: MapResult, snapshot: Snapshot) -> str:
         stats = result.stats
+        # Evenly spaced rather than random, so that consecutive pictures show the same tasks.
         every = -(-len(stats) // _TASKS) or 1
         lanes = _Lanes.of(stats[index] for index in range(0, len(stats), every))
         peak = max((number for _, number in self._at_work), default=0)

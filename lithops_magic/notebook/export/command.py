@@ -118,6 +118,7 @@ def _check(target: Path, notebook: Path | None) -> None:
         raise UsageError(f"there is no folder {target.parent}")
     if not target.exists():
         return
+    # By file and not by path: a link to the notebook would be overwritten as well.
     if notebook is not None and target.samefile(notebook):
         raise UsageError(f"{target} is the notebook itself; choose another name")
     if target.is_dir() or _MARKS[target.suffix.lower()] not in target.read_text("utf-8", "replace"):

@@ -76,6 +76,7 @@ class Loading:
             self._form.bar.loaded.say("Loading from AWS …")
             asked = (wish, self._form.reading.settings)
             threading.Thread(target=self._run, args=asked, name="lambda-config", daemon=True).start()
+            # The thread itself cannot be stopped, only ignored from then on.
             self._later(LIMIT, wish, f"AWS has not answered within {LIMIT:.0f} s. Press Reload to try again.")
 
     def start_soon(self) -> None:

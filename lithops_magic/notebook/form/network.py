@@ -142,6 +142,7 @@ def _home(discovery: Discovery, vpcs: tuple[Vpc, ...], settings: Settings) -> st
     wanted = set(settings.subnets)
     if not wanted:
         return OTHER if settings.security_groups else NONE
+    # Subnets are asked for by VPC: which one a subnet belongs to is not in the configuration.
     for vpc in vpcs:
         subnets = ask(lambda vpc=vpc: discovery.subnets(vpc.id))  # type: ignore[misc]
         if not isinstance(subnets, Denied) and wanted & {subnet.id for subnet in subnets}:

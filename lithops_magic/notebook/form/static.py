@@ -40,6 +40,7 @@ def _rows(settings: Settings) -> list[tuple[str, str]]:
     shown["local"] = PLACES[shown["local"]]
     # In a saved notebook, a value may travel further than its owner expects.
     shown["env_vars"] = ", ".join(settings.env_vars)
+    # A URL may contain a user name and a password.
     shown["endpoint_url"] = re.sub(r"//.*@", "//••••@", shown["endpoint_url"])
     rows = [(FIELDS[name].label, " · ".join(text.splitlines())) for name, text in shown.items() if text]
     return [*rows, ("Credentials", credentials(settings))]

@@ -47,6 +47,7 @@ def cell_line(line: str, names: Names = None) -> MapLine:
 def magic_line(line: str, names: Names = None, known: Iterable[Option] = MAP, name: str = "%lambda_map") -> MapLine:
     """Parse the line of `%lambda_map` or a similar magic: `FUNCTION ITEMS [options]`."""
     source, options = split_options(line, known, names)
+    # Both do without anything to map over.
     if options.help or (not source and options.save):
         return MapLine(source, None, None, options)
     # The first place at which both sides are expressions ends the function: the shortest one.

@@ -40,6 +40,7 @@ def split_options(line: str, known: Iterable[Option] = MAP, names: Names = None)
     position, used = 0, ""
     while True:
         found = _next_flag(line, position, flags, names or {})
+        # What is between options is Python; there may be only one piece of it.
         piece = trim(line[position : found.start() if found else len(line)])
         if piece:
             pieces.append(piece)
@@ -105,6 +106,7 @@ def _next_flag(line: str, position: int, flags: Container[str], names: Container
         start, before, previous = offset + token.start, previous, token.text
         if token.depth or token.text not in ("-", "->") or (start and not line[start - 1].isspace()):
             continue
+        # `lambda: -x` begins with a minus, too.
         if before in _WANT_OPERAND or (before == ":" and "lambda" in line[offset:start]):
             continue
         flag = FLAG.match(line, start)
