@@ -27,6 +27,7 @@ class Cache:
     def of_user(cls) -> Cache:
         """Return the user's cache; `LITHOPS_MAGIC_CACHE_DIR` names another folder."""
         folder = user_dirs.caches() / "layers"
+        # Private: what lies here becomes code of every task.
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return cls(folder)
 

@@ -73,6 +73,7 @@ def _of_conda(path: Path, entry: str) -> Iterator[str]:
             "`pip:` as PyPI calls it, or leave it out if it is not a Python package: wheels bring their own libraries, "
             "and other system software takes a container image (`lithops-magic image`)."
         )
+    # The file asks for a version, and tasks get the notebook's: a difference must be seen here, not in the results.
     if not _fits(version_of(here), rest):
         raise PackageError(
             f"packages: {path.name} has conda's {entry}, but {version_of(here)} is installed here, and tasks get what "

@@ -50,6 +50,7 @@ def _contents(linked: Sequence[tuple[InstalledFile, os.stat_result]]) -> str:
     with contextlib.suppress(OSError):  # an unusable folder is reported where layers are written
         if known := Cache.of_user().read(name):
             return known
+    # Reading and hashing release the GIL.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         sums = list(pool.map(_sum, [file.path for file, _ in linked]))
     found = key([[file.name for file, _ in linked], sums])

@@ -53,6 +53,7 @@ def configuration(given: Given = ()) -> dict[str, str]:
     torch = {"UV_TORCH_BACKEND": "cpu"} if has_cpu_builds() and not _OF_INDEXES & dict(given).keys() else {}
     translated = dict(_translate(_with({} if is_uvs else pip, given)))
     for name, separator in _LISTS.items():
+        # What a requirements file adds must not replace what uv is configured with.
         if is_uvs and name in translated and name in os.environ:
             translated[name] += separator + os.environ[name]
     return {**translated, **dict(_limits(pip)), **torch}
@@ -141,6 +142,7 @@ def _refuse(pip: Mapping[str, str]) -> None:
     named = [("pip", name, pip.get(name, "")) for name in _FILES]
     named += [("uv", name, os.environ.get(name, "").replace(",", " ")) for name in _FILES_OF_UV]
     for tool, name, value in named:
+        # Lists are separated by spaces; the path of a certificate may contain some.
         places = value.split() if name not in ("cert", "client-cert") and not name.startswith("SSL") else [value]
         for place in places:
             if place and ("://" not in place or place.startswith("file://")) and not _path(place).exists():
@@ -165,6 +167,7 @@ def _covers(names: str, name: str) -> bool:
     """Whether a list of names, in pip's sense, includes a package."""
     found: set[str] = set()
     for one in names.replace(",", " ").split():
+        # As in pip, `:none:` empties the list up to there.
         found = set() if one == ":none:" else {*found, one if one == ":all:" else canonicalize_name(one)}
     return not found.isdisjoint({":all:", name})
 

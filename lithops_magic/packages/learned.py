@@ -25,6 +25,7 @@ def beside(shipped: Iterable[str]) -> dict[str, str]:
     """Return what should accompany the distributions `shipped` and the user's own code, with what asked for it."""
     learned = _read()
     askers = [name for name in (*shipped, _own()) if name in learned]
+    # What was uninstalled since is not wanted any longer.
     found = {name: asker for asker in askers for name in learned[asker] if installed(name)}
     own = _own()
     return {name: "asked for by a task" if asker == own else f"used by {asker}" for name, asker in found.items()}

@@ -69,6 +69,7 @@ def requires_of(distribution: Distribution) -> Iterator[Requirement]:
     try:
         lines = distribution.requires or []
     except Exception:  # such as a line that cannot be decoded
+        # The rest of the metadata is usually fine: better its requirements than none.
         lines = _REQUIRES.findall((text(distribution, "METADATA") or "").partition("\n\n")[0])
     for line in lines:
         try:

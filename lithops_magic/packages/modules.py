@@ -158,6 +158,7 @@ _NAMESPACE = Path()
 def _origin(name: str) -> Path | None:
     """Return a module's file; `_NAMESPACE` for a namespace package; None if there is no such module."""
     module = sys.modules.get(name)
+    # A loaded module tells where it came from, even if `sys.path` has changed since.
     spec: ModuleSpec | None = getattr(module, "__spec__", None)
     if module is None:
         try:

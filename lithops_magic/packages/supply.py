@@ -100,6 +100,7 @@ def _supply(need: Need, target: Target, notify: Callable[[str], None], room: Roo
     request, closure = closure_of(need, target, learns=learns)
     built: list[Layer] = []
     if _ships(closure, request):
+        # The user's own modules take a layer, too.
         own = replace(room, layers=max(0, room.layers - need.layered))
         built += _layers(closure, request, Uv(target, settings_of(request.files)), Cache.of_user(), notify, own)
     if need.layered:

@@ -128,6 +128,7 @@ class Uv:
             output, _ = self._run([*_COMPILE, "--no-deps", "--generate-hashes"], pin)
         except Unresolvable:
             return False
+        # uv lists the hashes of all files of a version, whatever their platform.
         return f"sha256:{sha256}" in output
 
     def _compile(

@@ -86,6 +86,7 @@ def _call(
         output.seek(0)
         told = output.read()
     if process.returncode == 0:
+        # Yanked versions concern the user; uv's other warnings are about how it is called.
         return told, [line[9:] for line in said.splitlines() if line.startswith("warning: ") and "yank" in line]
     if denied := _DENIED.search(said):
         raise PackageError(

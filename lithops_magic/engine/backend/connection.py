@@ -142,6 +142,7 @@ class Link:
             self.allowance.throttled(None, now, _UNREACHABLE_PAUSE)
 
     def _refused(self, outcome: Refused) -> None:
+        # An observed job ends when it comes to a task that nobody will run.
         if isinstance(outcome, NotSent):
             raise errors.JobInterrupted(outcome.message)
         # State from an earlier job may be stale: the function was deleted, or the local AWS restarted.

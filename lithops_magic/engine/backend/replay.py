@@ -156,6 +156,7 @@ class Replay:
         if first and not self._stopped and self._timer is None:
             # The job must end even if the journal has sent tasks that nothing waits for.
             self._timer = threading.Timer(max(0.0, self._until() - time.monotonic()), self._give_up)
+            # It must not keep the interpreter from exiting.
             self._timer.daemon = True
             self._timer.start()
 

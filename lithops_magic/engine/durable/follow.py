@@ -34,6 +34,7 @@ def _follow(folder: JobFolder, history: JobHistory, start: int, told: Callable[[
         lives = folder.path.exists() and folder.locked
         try:
             news = records.read(folder.journal, start)
+        # The folder was deleted: nothing more can come.
         except OSError:
             lives, news = False, records.Excerpt([], 0, start)
         start = news.end

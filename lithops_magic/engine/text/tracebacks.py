@@ -66,6 +66,7 @@ def _kind(error: TaskError) -> tuple[str, ...]:
     details = facts(error)
     return (
         type_name(error),
+        # With a known line, messages may differ, since they often quote the item.
         "" if details.where else details.message,
         details.where,
         *_kinds_of_parts(details.traceback),

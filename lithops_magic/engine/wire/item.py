@@ -95,6 +95,7 @@ def prepare(item: Any) -> Prepared:
         drawn = tuple((id(each), hash(packing.dumps(each))) for each in reach.generators)
         return Prepared(container=packing.pack(data, buffers.views), reach=reach, drawn=drawn)
     except BaseException as error:  # an item's own methods may raise anything, and only this item should fail
+        # Only a person's interrupt ends the job; one that an item's own methods raise is that item's error.
         if user_code.is_interrupt(error):
             raise
         # Searching its parts would raise the interrupt again, as if the key had been pressed twice.
