@@ -16,7 +16,8 @@ from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Done, Job
 from lithops_magic.engine.job.task import R, SafeFuture, Task
 from lithops_magic.engine.options import MapOptions
-from lithops_magic.engine.wire.call import Begin, Call, Callee, caller
+from lithops_magic.engine.wire.call import Begin, Call, Callee
+from lithops_magic.engine.wire.caller import caller
 from lithops_magic.engine.wire.function import Function, Setup
 from lithops_magic.errors import JobCancelled, TaskError
 from lithops_magic.packages import Request

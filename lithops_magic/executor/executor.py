@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from lithops_magic.engine.calls import CallFuture, Stream
 from lithops_magic.engine.options import KEEP_AFTER, Callback, MapOptions
-from lithops_magic.engine.wire.call import BROKEN, Begin, Callee, Callees
+from lithops_magic.engine.wire.call import Begin, Callee, Callees
+from lithops_magic.engine.wire.caller import BROKEN
 from lithops_magic.errors import LithopsMagicError
 from lithops_magic.executor.results import Results
 from lithops_magic.executor.streams import Streams

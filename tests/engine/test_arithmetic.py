@@ -14,7 +14,7 @@ from lithops_magic.engine.backend.endpoint import Endpoint, Limits, NoSender
 from lithops_magic.engine.backend.limiter import Limiter, ramp
 from lithops_magic.engine.dispatch.billing import Bill
 from lithops_magic.engine.dispatch.budget import Budget
-from lithops_magic.engine.dispatch.chunk_size import ChunkSize
+from lithops_magic.engine.dispatch.chunk_size import ChunkSize, ChunkSizes
 from lithops_magic.engine.dispatch.lanes import Flight
 from lithops_magic.engine.dispatch.stragglers import Stragglers
 from lithops_magic.engine.job import events as ev
@@ -178,6 +178,17 @@ def test_commas_count() -> None:
 
 
 # What may be in flight
+
+
+def test_each_kind_of_task_has_its_own_chunks_and_the_latest_is_asked_about() -> None:
+    sizes = ChunkSizes(None, 1_000_000)
+    one, other = sizes.of("one"), sizes.of("other")
+    one.observe(1, 0.001, 10, first=False)
+    assert one is not other
+    assert sizes.latest is other
+    assert (sizes.of("one"), sizes.latest) == (one, one)
+    assert (one.size(None, 1) > 1, other.size(None, 1)) == (True, 1)
+    assert one.room == 1_000_000
 
 
 def test_the_ramp_doubles_each_quarter_second_and_gives_two_for_each_reply() -> None:
@@ -529,6 +540,8 @@ def test_an_invocation_whose_worker_could_not_answer_costs_what_the_report_says(
     chunk = Bill.of(Reply(b"", "Unhandled", "", "r", report), None, ENDPOINT, 4)
     assert chunk.charge(2, 40.0) == Charge(2.5, 625.25, 0.0, False, "", 1024)
     assert chunk.cost(2) == pytest.approx((0.02501 + 0.001) / 4)
+    # What the cache has replied for was no request.
+    assert Bill.of(Reply(b"", None, "", "", None), WorkerReply("cache", False, {}), ENDPOINT, 1).cost(0) == 0.0
     nothing = Bill.of(Reply(b"", "Unhandled", "", "r", None), None, ENDPOINT, 1)
     assert nothing.event == ev.Invoked(0.0, 0.0, 0.0, 0.001, False, 0)
 

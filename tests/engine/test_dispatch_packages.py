@@ -133,6 +133,13 @@ def test_a_function_that_does_not_grow_is_left_as_it_is(learned: list[tuple[str,
     assert (run.errors.keys(), len(service.connects), learned) == ({0, 1}, 1, [])
 
 
+def test_a_function_that_does_not_grow_promises_nothing_for_the_next_run(
+    learned: list[tuple[str, dict[str, str]]],
+) -> None:
+    service = VirtualLambda(lambda sent: works(sent, missing=[["__main__", "swift"]]), workers=2)
+    assert (ran(service, range(2)).job.snapshot().notes, learned) == ((), [])
+
+
 def test_after_a_stop_nothing_is_added(learned: list[tuple[str, dict[str, str]]]) -> None:
     service = service_of(misses("swift"))
     job, scheduler = prepared(service, range(2), chunksize=1)

@@ -363,6 +363,30 @@ def test_a_function_that_a_sandbox_does_not_find_is_uploaded_again_as_well(
     assert {*before} <= {*store.written[len(before) :]}
 
 
+@pytest.mark.parametrize(("tasks", "uploads"), [(2, False), (2000, True)])
+def test_a_function_of_many_tasks_is_uploaded_and_of_few_sent_along(
+    service: VirtualLambda, store: MemoryStore, tasks: int, uploads: bool
+) -> None:
+    data = random.Random(1).randbytes(40_000)
+
+    def function(x: int) -> int:
+        return x + len(data)
+
+    service.behaviour = lambda sent: works(sent, 0.001)
+    job = Job(MapOptions(chunksize=1000), str, tasks, abs, range(tasks), service.clock)
+    places: list[Any] = []
+
+    class Telling(NullJournal):
+        def start(self, place: Any, oldest: Any = None) -> None:
+            places.append(place)
+
+    Checked(job, Function.pickle(function), Source(Items(range(tasks))), service, journal=Telling()).run()
+    assert job.ledger.values == list(range(tasks))
+    assert bool(store.written) is uploads
+    # Its journal is where its values are.
+    assert [(place.store, job.id in place.prefix, place.key) for place in places] == [(store, True, job.key)]
+
+
 def test_what_a_job_has_in_s3_can_be_downloaded(service: VirtualLambda, store: MemoryStore) -> None:
     run = ran(service, [1])
     assert run.job.download is not None

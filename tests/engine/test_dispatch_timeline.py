@@ -462,6 +462,27 @@ def test_of_an_iterator_no_more_items_are_asked_for_than_can_be_sent_soon(
     assert (scheduler._source.requests, service.times) == (requests, times)
 
 
+def test_an_iterator_is_asked_for_a_whole_chunk_at_once_and_a_collection_for_portions() -> None:
+    service = VirtualLambda(lambda sent: works(sent, 0.001), workers=1)
+    job, scheduler = prepared(service, iter(range(900)), chunksize=300)
+    scheduler.run()
+    assert isinstance(scheduler._source, VirtualSource)
+    assert scheduler._source.requests[:2] == [(0, 4), (0, 600 - 4)]
+    assert [len(tasks) for tasks in service.tasks] == [300, 300, 300]
+    assert job.ledger.values == list(range(900))
+
+
+@pytest.mark.parametrize(("bursts", "sizes"), [(False, [1, 3, 8 * 4, 24]), (True, [1, 3, 1, 8 * 1, 47])])
+def test_after_a_pause_chunks_grow_on_unless_the_next_tasks_may_be_others(bursts: bool, sizes: list[int]) -> None:
+    service = VirtualLambda(lambda sent: works(sent, 0.001), workers=1)
+    service.item_seconds = 60.0
+    job, scheduler = prepared(service, iter(range(60)))
+    job.bursts = bursts
+    scheduler.run()
+    assert job.ledger.values == list(range(60))
+    assert [len(tasks) for tasks in service.tasks] == sizes
+
+
 def test_tasks_do_not_wait_long_for_a_chunk_to_fill_up() -> None:
     """Longer than a chunk may be held back, an iterator's items are sent as they come."""
     service = VirtualLambda(lambda sent: works(sent, 0.05), workers=3)

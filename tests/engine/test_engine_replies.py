@@ -18,7 +18,7 @@ from faulty_lambda import Context, FaultyLambda, consistent, died, run
 from lithops_magic.aws.invoke import report
 from lithops_magic.aws.invoke.outcomes import Outcome, Reply, Throttle, classify_response
 from lithops_magic.engine.backend import connection
-from lithops_magic.engine.dispatch import scheduler, settlement
+from lithops_magic.engine.dispatch import answers, scheduler, settlement
 from lithops_magic.engine.dispatch.answers import Answer, UnauthenticatedReply
 from lithops_magic.engine.dispatch.lanes import Flight
 from lithops_magic.engine.wire.function import Function
@@ -290,6 +290,19 @@ def test_an_invocation_of_which_nothing_is_heard_is_given_up(monkeypatch: pytest
     assert consistent(result)
     lost = run(Forgetful(lambda _: None), range(2), retries=0)
     assert list(lost) == [0, 2]
+
+
+@pytest.mark.parametrize(("raised", "said"), [(ValueError("odd"), "odd"), (ValueError(), "ValueError()")])
+def test_whatever_checking_a_reply_raises_is_that_invocations_loss(
+    monkeypatch: pytest.MonkeyPatch, raised: Exception, said: str
+) -> None:
+    def refuse(*_: object) -> bool:
+        raise raised
+
+    monkeypatch.setattr(answers, "_is_authentic", refuse)
+    answer = received(b"{}")
+    assert answer.outcome == answers.UnusableReply(f"the function's reply cannot be read: {said}")
+    assert (answer.worker, answer.unauthenticated) == (None, False)
 
 
 def test_a_reply_of_an_earlier_process_is_read_as_strictly() -> None:

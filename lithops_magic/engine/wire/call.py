@@ -1,30 +1,27 @@
-"""A call to be sent: a snapshot of a function, its arguments, and the code that makes the call in the sandbox."""
+"""A call to be sent: a snapshot of a function and its arguments."""
 
 from __future__ import annotations
 
 import functools
-import operator
 import os
 import pickle
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
-
-import cloudpickle  # type: ignore[import-untyped]
 
 from lithops_magic import packages
 from lithops_magic.engine.text.short_repr import short_repr
 from lithops_magic.engine.wire.function import pickled
 from lithops_magic.engine.wire.item import Prepared
 from lithops_magic.engine.wire.pickling_advice import advice_to_send
+from lithops_magic.engine.wire.pin import Pin, is_stateless
 from lithops_magic.errors import SerializationError
 from lithops_magic.packages import Reach, Request
-from lithops_magic.worker import cell, packing
+from lithops_magic.worker import packing
 from lithops_magic.worker.culprit import find
 
 Begin = tuple[Callable[..., object], tuple[Any, ...]]
@@ -32,8 +29,6 @@ Begin = tuple[Callable[..., object], tuple[Any, ...]]
 
 INLINE = 16_384
 """Maximum bytes of a function that is sent with each of its calls."""
-BROKEN = "The initializer failed in a sandbox"
-"""Prefix of the error of every call in a sandbox where it failed."""
 _pickling = threading.Lock()
 """Process-wide lock: which modules are pickled by value is global state."""
 if hasattr(os, "register_at_fork"):
@@ -106,7 +101,7 @@ class Callees:
     def __init__(self, request: Request, begin: Begin | None) -> None:
         self._request = request
         self._initializer = None if begin is None else begin[0]
-        self._callees: WeakKeyDictionary[Any, tuple[_Pin | None, Callee]] = WeakKeyDictionary()
+        self._callees: WeakKeyDictionary[Any, tuple[Pin | None, Callee]] = WeakKeyDictionary()
 
     def pickle(self, function: Callable[..., Any]) -> Callee:
         """Return a snapshot of `function`.
@@ -124,7 +119,7 @@ class Callees:
         known = self._callees.get(function)
         if known is not None and (known[0] is None or known[0].holds(function)):
             return known[1]
-        pin = _Pin.of(function)
+        pin = Pin.of(function)
         callee = self._pickled(function)
         # A function pickled by name never changes: its module stays as it was when first used.
         if pin is not None or not callee.reach.codes:
@@ -147,7 +142,7 @@ class Callees:
             A requirement cannot be shipped.
         """
         callee = self.pickle(function)
-        if isinstance(function, FunctionType) or callee.large or _is_stateless(function):
+        if isinstance(function, FunctionType) or callee.large or is_stateless(function):
             return callee.call(future, args, kwargs), callee
         container, reach = _pickled((None, args, kwargs, (function, self._initializer)), callee.reach)
         return Call(container=container, reach=reach, name=callee.name, kind=callee.kind, future=future), callee
@@ -159,68 +154,6 @@ class Callees:
             data = packages.dumps((function, self._initializer))[0] if pickled_function.views else pickled_function.data
         large = len(data) > INLINE
         return Callee(data, pickled_function.reach, _name(function), _kind(function), large, pickled_function.notes)
-
-
-def caller(begin: Begin | None, callee: Callee | None = None) -> Callable[..., Any]:
-    """Return the function that a job of calls runs on each call.
-
-    Parameters
-    ----------
-    begin
-        What a sandbox calls first.
-    callee
-        The function of all calls that do not bring their own.
-    """
-    # Without the module's globals, so that nothing of this module is pickled with it.
-    made = FunctionType(_CODE, {"__name__": "__main__"}, "call")
-    made.__kwdefaults__ = {"begin": begin, "function": callee and callee.pickle, "state": {}}
-    made.__module__ = "__main__"
-    return made
-
-
-def _call(item: Any, *, begin: Any, function: Any, state: dict[str, Any]) -> Any:
-    """Make a call in the sandbox. Pickled by value, so it must not use anything from this module."""
-    __tracebackhide__ = True
-    import pickle
-
-    data, args, kwargs, pair = item
-    if not state:
-        given: dict[str, Any] = {}
-        if begin is not None:
-            names = getattr(begin[0], "__globals__", {})
-            before = dict(names)
-            try:
-                begin[0](*begin[1])
-            except Exception as error:
-                from concurrent.futures import BrokenExecutor
-
-                text = f"The initializer failed in a sandbox: {type(error).__name__}: {error}"
-                raise BrokenExecutor(text) from error
-            given = {name: value for name, value in names.items() if name not in before or before[name] is not value}
-        # Only once it has succeeded: a sandbox in which the initializer failed tries again at its next call.
-        state.update(given=given, known={})
-    if pair is None:
-        data = data or function
-        known = state["known"]
-        if data not in known:
-            # A sandbox may live for hours, and an executor may be given ever new functions.
-            if len(known) > 100:
-                known.clear()
-            known[data] = pickle.loads(data)
-        pair = known[data]
-    if pair[1] is not None:
-        # What the initializer sets applies to all functions of the notebook.
-        getattr(pair[1], "__globals__", {}).update(state["given"])
-    return pair[0](*args, **kwargs)
-
-
-def _as_ours(code: CodeType) -> CodeType:
-    """Return code that tracebacks hide."""
-    consts = (_as_ours(const) if isinstance(const, CodeType) else const for const in code.co_consts)
-    return code.replace(co_filename=cell.FILE, co_consts=tuple(consts))
-
-
-_CODE = _as_ours(_call.__code__)
 
 
 def _pickled(item: tuple[Any, tuple[Any, ...], Mapping[str, Any], Any], reach: Reach) -> tuple[bytes, Reach]:
@@ -250,63 +183,3 @@ def _kind(function: object) -> str:
     name = getattr(function, "__qualname__", type(function).__qualname__)
     code = getattr(function, "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}:{name}" if isinstance(code, CodeType) else name
-
-
-def _is_stateless(function: object) -> bool:
-    if isinstance(function, BuiltinFunctionType):
-        return isinstance(function.__self__, ModuleType | None)
-    return isinstance(function, FunctionType | type)
-
-
-class _Pin:
-    """Everything that the pickle of a simple function depends on, where nothing can change in place."""
-
-    __slots__ = ("_cells", "_code", "_defaults", "_names", "_values")
-
-    def __init__(self, function: FunctionType) -> None:
-        self._code, self._defaults = function.__code__, function.__defaults__
-        self._names = _globals(self._code)
-        self._cells = tuple(each.cell_contents for each in function.__closure__ or ())
-        self._values = tuple(map(function.__globals__.get, self._names))
-
-    @classmethod
-    def of(cls, function: FunctionType) -> _Pin | None:
-        """Return the pin of a function; None if something it uses can change in place."""
-        try:
-            pin = cls(function)
-        except ValueError:  # a variable of the enclosing function is unassigned
-            return None
-        # Both can change in place, which comparing identities would not notice.
-        if function.__kwdefaults__ or function.__dict__:
-            return None
-        return pin if all(map(_is_constant, (*pin._cells, *pin._values, *(pin._defaults or ())))) else None
-
-    def holds(self, function: FunctionType) -> bool:
-        """Whether the function is still the same."""
-        if function.__code__ is not self._code or function.__defaults__ is not self._defaults:
-            return False
-        if function.__kwdefaults__ or function.__dict__:
-            return False
-        if not all(map(operator.is_, self._values, map(function.__globals__.get, self._names))):
-            return False
-        return not self._cells or self._holds_cells(function)
-
-    def _holds_cells(self, function: FunctionType) -> bool:
-        try:
-            now = [each.cell_contents for each in function.__closure__ or ()]
-        except ValueError:
-            return False
-        return all(map(operator.is_, self._cells, now))
-
-
-def _is_constant(value: object) -> bool:
-    if isinstance(value, ModuleType):
-        by_value = cloudpickle.list_registry_pickle_by_value()
-        return sys.modules.get(value.__name__) is value and value.__name__ not in by_value
-    return type(value) in packing.PLAIN or (type(value) is BuiltinFunctionType and _is_stateless(value))
-
-
-@functools.lru_cache(maxsize=1024)
-def _globals(code: CodeType) -> tuple[str, ...]:
-    # What cloudpickle takes along is what can change the pickle; there is no public way to ask it.
-    return tuple(cloudpickle.cloudpickle._extract_code_globals(code))
