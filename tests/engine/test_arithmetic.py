@@ -455,6 +455,11 @@ def test_rate_and_time_left() -> None:
     assert Snapshot(total=100, done=50, running_seconds=1.0, ended_at=1.0).eta == 0.0
 
 
+def test_rate_and_time_left_within_a_second() -> None:
+    s = Snapshot(total=5, done=4, running=1, in_flight=1, running_seconds=0.5, task_seconds=4.0)
+    assert (s.rate, s.eta) == (8.0, 0.5)  # half of a task that takes a second
+
+
 def test_cost_so_far_and_projected() -> None:
     invoked = (
         ev.Invoked(task_seconds=2.0, billed_ms=2100.0, cost=0.03, request_cost=0.01, cold=True, max_memory_mb=90),

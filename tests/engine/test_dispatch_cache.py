@@ -331,6 +331,19 @@ def test_one_problem_is_said_and_that_not_everything_could_be_written(cache: Cac
     assert last == "cache: S3 refuses EXTRAX; not every value is stored"
 
 
+def test_a_cached_item_that_no_request_could_hold_is_told_to_the_journal_without_it(cache: Cache) -> None:
+    told: list[bytes] = []
+
+    class Telling(NullJournal):
+        def taken(self, task: Any) -> None:
+            told.append(task.fragment)
+
+    huge = random.Random(1).randbytes(5_000_000)
+    cache.run([huge], lambda sent: works(sent, value="gAVOLg=="))
+    again = cache.run([huge], journal=Telling())
+    assert (again.values, again.service.sent, told) == ([None], [], [b'{"id":0}'])
+
+
 def test_an_item_without_a_key_is_computed_each_time(cache: Cache) -> None:
     keys = keys_of(MapOptions(cache=3e7, chunksize=1))
     some_keys = SimpleNamespace(

@@ -391,6 +391,23 @@ def test_a_generator_in_the_same_state_in_two_items_is_noticed_once() -> None:
     ]
 
 
+def test_a_version_that_the_deployment_told_is_no_news() -> None:
+    def behave(sent: Sent) -> tuple[float, Any]:
+        return works(sent, versions={"numpy": "1.0"})
+
+    service = VirtualLambda(behave, workers=2, notes=("numpy 1.0 is used",))
+    assert ran(service, range(2)).job.snapshot().notes == ("numpy 1.0 is used",)
+
+
+def test_an_item_that_needs_what_cannot_be_shipped_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: ItemNeeds, reach: Reach) -> bool:
+        raise PackageError("numpy cannot be shipped")
+
+    monkeypatch.setattr(ItemNeeds, "grows", refuse)
+    run = ran(VirtualLambda(workers=2), [0, np.float64(5.5), 2], chunksize=1)
+    assert (run.values, run.errors) == ([0, None, 2], {1: "Task 1 (5.5): numpy cannot be shipped"})
+
+
 def test_items_that_share_a_generator_are_noted_once() -> None:
     shared, own = np.random.default_rng(1), np.random.default_rng(2)
     run = ran(VirtualLambda(workers=2), [shared, own, shared, shared], chunksize=1)

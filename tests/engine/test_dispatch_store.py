@@ -231,7 +231,7 @@ def test_what_a_task_kept_before_its_connection_broke_is_its_value(
     service.behaviour = lambda sent: (
         (1.0, Ambiguous("reset")) if sent.tasks == [1] and not sent.runs[0] else works(sent)
     )
-    job, running = prepared(service, range(4), chunksize=1, retry_errors=True)
+    job, running = prepared(service, range(4), chunksize=1, retry_errors=True, keep_after=2.5)
     running.run()
     run = Ran(job, service, round(service.clock.now() - 100, 3))
     assert run.values == [0, 1, 2, 3]
@@ -243,7 +243,7 @@ def test_what_a_task_kept_before_its_connection_broke_is_its_value(
     place, timeout = keeping.made[-1]
     assert (place.store, timeout) == (service.endpoint.store, 7)
     assert job.id in place.prefix
-    assert place.key == job.key
+    assert (place.key, place.after) == (job.key, 2.5)
     assert place.rules == {"again": ["error"]}
 
 

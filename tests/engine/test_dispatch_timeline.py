@@ -13,6 +13,7 @@ import pytest
 from lithops_magic.aws.invoke.outcomes import Ambiguous, NoConnection, Refused, Reply, Throttle
 from lithops_magic.engine.backend import limiter
 from lithops_magic.engine.dispatch import chunk_size, lanes
+from lithops_magic.engine.dispatch import scheduler as scheduler_module
 from lithops_magic.engine.durable.null_journal import NullJournal
 from lithops_magic.engine.job import events as ev
 from lithops_magic.errors import (
@@ -481,6 +482,60 @@ def test_after_a_pause_chunks_grow_on_unless_the_next_tasks_may_be_others(bursts
     scheduler.run()
     assert job.ledger.values == list(range(60))
     assert [len(tasks) for tasks in service.tasks] == sizes
+
+
+def test_chunks_that_are_sent_together_count_each_other() -> None:
+    """Two thirds of a worker's share of what remains, each time."""
+    service = VirtualLambda(lambda sent: works(sent, 0.03), workers=2)
+    service.item_seconds = 60.0
+    run = ran(service, iter(range(60)))
+    assert run.values == list(range(60))
+    sent = list(zip(service.times, map(len, service.tasks), strict=True))
+    # Of 24 for two workers, 12 / 1.5; then of 16, 8 / 1.5.
+    assert sent[5:7] == [(180.51, 8), (180.51, 6)]
+
+
+def test_what_is_known_of_one_kind_of_task_says_nothing_of_another() -> None:
+    service = VirtualLambda(lambda sent: works(sent, 0.001), workers=1)
+    job, scheduler = prepared(service, range(40))
+    add = job.add
+
+    def sorted_add(item: Any, octets: int) -> Any:
+        task = add(item, octets)
+        assert task is not None
+        task.kind = "early" if item < 9 else "late"
+        return task
+
+    job.add = sorted_add  # type: ignore[assignment, method-assign]
+    scheduler.run()
+    assert [len(tasks) for tasks in service.tasks][:4] == [1, 8, 1, 8]
+
+
+def test_the_more_is_in_flight_the_longer_replies_are_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    service = VirtualLambda(workers=40)
+    slept: list[float] = []
+    sleep = service.clock.sleep
+    monkeypatch.setattr(service.clock, "sleep", lambda seconds: slept.append(seconds) or sleep(seconds))  # type: ignore[func-returns-value]
+    run = ran(service, range(80), chunksize=1)
+    assert run.values == list(range(80))
+    assert slept
+    assert {round(seconds * 1e5, 3) for seconds in slept} <= {float(crowd) for crowd in range(33, 41)}
+
+
+def test_a_job_has_a_thread_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[dict[str, Any]] = []
+
+    class Thread:
+        def __init__(self, **options: Any) -> None:
+            made.append(options)
+
+        def start(self) -> None:
+            made.append({})
+
+    monkeypatch.setattr(scheduler_module.threading, "Thread", Thread)
+    _, scheduler = prepared(VirtualLambda(), range(1))
+    scheduler.start()
+    assert made == [{"target": scheduler.run, "name": "lithops-magic-job", "daemon": True}, {}]
 
 
 def test_tasks_do_not_wait_long_for_a_chunk_to_fill_up() -> None:

@@ -167,6 +167,24 @@ def test_an_exception_that_cannot_be_one_of_ours_leaves_its_name_and_text(monkey
     assert getattr(error, "__notes__", []) == []
 
 
+class Picky(RemoteError):
+    """Can be made of no exception."""
+
+    @classmethod
+    def wrap(cls, original: BaseException | None, message: str, **details: Any) -> TaskError:
+        if original is not None:
+            raise RuntimeError("no")
+        return super().wrap(original, message, **details)
+
+
+def test_an_exception_that_breaks_ours_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts.failures, "of_exception", lambda *_: (Picky, " (why)"))
+    exception = exceptions.pack(ValueError("x"))
+    error = judged(Outcome("error", traceback=RemoteTraceback("E", "x"), exception=exception, log="l")).error
+    assert said(error) == (Picky, "E: x (why)", 4, "'item four'", "l")
+    assert facts(error).traceback == RemoteTraceback("E", "x")
+
+
 def place(content: bytes | BaseException) -> Any:
     class Place:
         def download(self, reference: Any) -> bytes:
@@ -198,6 +216,10 @@ def test_a_value_that_is_fetched() -> None:
         (
             b"cnowhere.sub\nX\n.",
             "ModuleNotFoundError: No module named 'nowhere'; install nowhere here, or return plain ",
+        ),
+        (
+            b"cjson.nowhere\nX\n.",
+            "ModuleNotFoundError: No module named 'json.nowhere'; install json here, or return plain data made from it",
         ),
         (b"cos\nnowhere\n.", "AttributeError: "),
     ],

@@ -100,6 +100,14 @@ def test_an_item_is_forgotten_when_its_task_is_done_and_kept_when_it_failed() ->
     rows.apply(ev.Failed(1, ERROR), began=0.0)
     assert rows.items == {1: "b"}
     assert rows.logs == {}
+    rows.apply(ev.Answered((), [(0, 1, "")]), began=0.0)  # which has no item any more
+
+
+def test_a_sandbox_without_a_name_has_none() -> None:
+    rows = ledger(1)
+    rows.submit(0, 1.0, 512)
+    rows.charge(0, charge(2.0, 1.5, ""), received=9.0)
+    assert (rows.stats(0).sandbox, rows.table()["sandbox"]) == ("", [""])
 
 
 def test_what_runs_again_is_queued_and_what_it_cost_remains() -> None:
