@@ -100,6 +100,7 @@ class Objects:
         return Objects(*given, settings)
 
     def __iter__(self) -> Iterator[Part]:
+        # What `len` has listed already is used once; another iteration lists afresh.
         pages, self._pages = self._pages or self._listed(), None
         peeked, self._peeked = self._peeked, deque()
         found = (part for page in chain(peeked, pages) for each in page.found for part in self._parts(each))

@@ -81,6 +81,7 @@ def _backend() -> type[Any]:
         def abort_everything(self, ensure_ready: bool = True) -> None:
             if self._executor is not None:
                 self._executor.shutdown(wait=False, cancel_futures=True)
+            # joblib goes on with the same backend after an error in a `with` block.
             if ensure_ready:
                 n_jobs, options = self._configuration
                 self.configure(n_jobs, self.parallel, **options)

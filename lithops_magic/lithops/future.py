@@ -119,6 +119,7 @@ class ResponseFuture:
 
     def _again(self) -> ResponseFuture | None:
         """Make the same call once more, if it was ever made."""
+        # A call that was never made, or has a value: its arguments are gone.
         if self._begin is None or self._call is None:
             return None
         made = ResponseFuture(self._job, int(self.call_id))

@@ -121,6 +121,7 @@ class Storing:
         data, kind = dumps(value, key)
         client, where = store.client(bucket), {"Bucket": bucket, "Key": key}
         try:
+            # One request for small values: a multipart upload takes three.
             if len(data) < MULTIPART:
                 client.put_object(Body=data, **where)
             else:

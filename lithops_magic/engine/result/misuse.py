@@ -104,6 +104,7 @@ def need(module: str, caller: str, package: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError as error:
+        # Another missing module is a fault of the installation, not an optional package.
         if not (error.name or "").startswith(package):
             raise
         problem = f"{caller} needs {package}: install it with `%pip install {package}`"

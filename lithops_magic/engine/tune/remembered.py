@@ -45,6 +45,7 @@ def find(function: Callable[..., Any], settings: Settings, options: MapOptions) 
     """Return the stored tuning of an equivalent function; None if there is none."""
     try:
         told = json.loads(private.read(_path(function, settings, options)))
+        # Measured again rather than misread.
         if told["format"] != _FORMAT:
             return None
         return Tuning(

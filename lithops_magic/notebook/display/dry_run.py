@@ -28,6 +28,7 @@ def preview(function: Callable[[Any], Any], items: Iterable[Any], **wanted: Any)
 
     __tracebackhide__ = True
     found = plan(function, items, **wanted)
+    # With the versions that the function would get, which are part of a value's key.
     there = look_up(function, items, found.options, found.settings, found.supply.differences)
     show(describe(found, remembered.find(function, found.settings, found.options), there))
 

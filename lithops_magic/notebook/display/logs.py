@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lithops_magic.engine import MapResult
     from lithops_magic.engine.result.logs import LogLines
 
+# RESULT may be any expression; a number after a blank at its end is the task's.
 _LINE = re.compile(r"(?P<result>.*?)(?:(?:^|\s+)(?P<index>-?\d+))?", re.DOTALL)
 
 

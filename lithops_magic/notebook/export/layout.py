@@ -21,6 +21,7 @@ def indent(source: str) -> str:
 
 def replace(source: str, changes: Iterable[tuple[ast.expr | ast.stmt, str]]) -> str:
     """Replace nodes parsed from `source` with other text."""
+    # `ast` counts columns in bytes of UTF-8.
     rows = [line.encode() for line in source.splitlines(keepends=True)]
     starts = [0]
     for row in rows:

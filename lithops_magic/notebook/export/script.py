@@ -159,6 +159,7 @@ class _Writer:
     def _plain(self, source: str) -> str:
         text = self._transform(source).rstrip("\n")
         tree = parse(text, empty=True)
+        # A magic that is a statement of its own can be left out; one whose value is used cannot.
         alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         changes = [
             (node, _placed(self._line(magic, alone=id(node) in alone), node.col_offset))
@@ -174,6 +175,7 @@ class _Writer:
         self._import_s3(text)
         if awaits(tree):
             text = self._awaited(text, tree)
+        # The call of a job that fails catches its error already (`calls.statement`).
         return _tried(text) if self._fails and not has_map and tree.body else text
 
     def _import_s3(self, text: str) -> None:

@@ -128,6 +128,7 @@ class JobMagics(Magics):
         from lithops_magic.engine.durable.listing import jobs
 
         name = notebook_name(self.shell)
+        # The latest first; without a notebook's name, the latest of all.
         for job in jobs():
             if not name or job.about.startswith(f"{name}: "):
                 return job.id
