@@ -51,6 +51,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--account", dest="local", action="store_false", help="use AWS, even if nothing is configured")
     where.add_argument("--local", dest="local", action="store_true", help="use the local AWS of this machine")
+    # Neither flag: as the environment and the configuration say.
     parser.set_defaults(local=None)
 
 

@@ -112,6 +112,7 @@ class Player(NotebookClient):
         super().__init__(
             notebook,
             km=manager,
+            # A cell's map may take hours.
             timeout=None,
             record_timing=False,
             coalesce_streams=True,

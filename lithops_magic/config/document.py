@@ -49,6 +49,7 @@ class Loader(yaml.SafeLoader):
             if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
                 continue
             line = key.start_mark.line + 1
+            # An aliased mapping was checked where its anchor is.
             if key.value in seen and not getattr(node, "is_alias", False):
                 raise Repeated(key.value, seen[key.value], line)
             seen[key.value] = line

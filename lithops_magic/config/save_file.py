@@ -79,6 +79,7 @@ def render(settings: Settings, document: Document) -> str:
         old, new = values.get(key.field, getattr(defaults, key.field)), getattr(settings, key.field)
         if old == new or (key.field in ACCOUNT_FIELDS and _leaves_account(settings, document)):
             continue
+        # A value stays where the file has it; only new ones go to the key's home.
         present = [place for place in key.places if lookup(document.data, place) is not None]
         existing = lookup(document.data, present[0]) if present else None
         text = _with_value(text, present, key.home, _encode(key.field, new, existing))

@@ -122,6 +122,7 @@ class CheckContext:
         Skip
             The first job did not work.
         """
+        # The first job is the one whose success the others depend on.
         if self.started:
             self.need_jobs()
         given: dict[str, Any] = {"errors": "keep", "workers": 4, **options}

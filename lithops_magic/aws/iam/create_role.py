@@ -108,6 +108,7 @@ def _create(iam: IAMClient, settings: Settings, name: str, document: Document) -
             AssumeRolePolicyDocument=json.dumps(document),
             Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
         )
+    # IAM is eventually consistent: reading a role right after its creation may fail.
     iam.get_waiter("role_exists").wait(RoleName=name)
     return iam.get_role(RoleName=name)["Role"]
 
@@ -123,6 +124,7 @@ def _check_owner(role: RoleTypeDef, settings: Settings) -> None:
 
 
 def _update_trust(iam: IAMClient, role: RoleTypeDef, document: Document, notify: Notify) -> None:
+    # Every time, because someone may have widened it since.
     if role.get("AssumeRolePolicyDocument") != document:
         notify("Letting AWS Lambda, and nobody else, assume the role …")
         iam.update_assume_role_policy(RoleName=role["RoleName"], PolicyDocument=json.dumps(document))

@@ -20,6 +20,7 @@ def depth(headers: Mapping[str, str]) -> int:
     found = _LINEAGE.search(headers.get("x-amzn-trace-id", ""))
     if found:
         return int(found[1]) + 1
+    # No trace: at least a request from a function can be told from any other.
     return int(_IN_A_FUNCTION in headers.get("user-agent", ""))
 
 

@@ -101,6 +101,7 @@ def describe(context: Context, function: Function, version: Version, qualifier: 
         **settled,
         **status,
         **_runtime_version(context, configuration),
+        # AWS omits empty lists.
         **{key: value for key, value in configuration.items() if value != []},
     }
 

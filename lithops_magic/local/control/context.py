@@ -42,6 +42,7 @@ class Links:
         self._secret = secrets.token_bytes(32)
 
     def url(self, archive: Archive) -> str:
+        # Signed, because whoever has the same zip knows its digest.
         return f"{self._base}/{archive.digest}-{self._signature(archive.digest)}"
 
     def digest(self, token: str) -> str | None:

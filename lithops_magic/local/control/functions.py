@@ -150,6 +150,7 @@ class Functions:
         unsettled = {"RevisionId": new_revision(), **status}
         self._registry.pending_states.begin(function.name, version.number, unsettled)
         described = describe(self._context, function, version, qualifier)
+        # AWS omits it while a function is pending: there has been no update.
         if "State" in status:
             described.pop("LastUpdateStatus", None)
         return {**described, **unsettled}

@@ -30,6 +30,7 @@ class Policies:
         function, qualifier = self._target(params)
         if qualifier == LATEST:
             raise invalid("We currently do not support adding policies for $LATEST.")
+        # Without a qualifier, it is the whole function's: $LATEST itself cannot have a policy.
         statements = function.policies.get(qualifier or LATEST, [])
         _check_revision(params, function, qualifier)
         if any(statement["Sid"] == params["StatementId"] for statement in statements):

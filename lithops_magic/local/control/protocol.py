@@ -84,6 +84,7 @@ class Protocol:
             status = modeled.get("httpStatusCode", status)
             if error.typed:
                 body["Type"] = "User" if status < 500 else "Service"
+            # The model spells it in both ways.
             body["Message" if "Message" in shape.members else "message"] = error.message
         else:
             body["message"] = error.message

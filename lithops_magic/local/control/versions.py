@@ -59,4 +59,5 @@ def publish(function: Function, description: str | None = None) -> Version:
 
 
 def _order(version: Version) -> str:
+    # Compared as text, where 10 would come before 9.
     return "" if version.number == LATEST else version.number.zfill(10)

@@ -48,6 +48,7 @@ class Credential:
 
 def random_id(prefix: str) -> str:
     """Return an access key ID."""
+    # AWS's own are base 32.
     alphabet = string.ascii_uppercase + "234567"
     return prefix + "".join(secrets.choice(alphabet) for _ in range(16))
 

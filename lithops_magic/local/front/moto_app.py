@@ -177,6 +177,7 @@ def _restore_names(environ: dict[str, Any]) -> None:
 def _seed(text: str) -> None:
     from moto.moto_api._internal import mock_random
 
+    # moto draws identifiers from both.
     mock_random.seed(text)
     random.seed(text)
 
@@ -192,6 +193,7 @@ def _call(*rounds: dict[str, str]) -> None:
 def _post(app: WsgiApp, service: str, fields: Mapping[str, str]) -> tuple[int, str]:
     from werkzeug.test import Client
 
+    # moto routes by the credential's scope and checks nothing else.
     scope = f"AWS4-HMAC-SHA256 Credential=AKIAWITHIN/20200101/us-east-1/{service}/aws4_request"
     answer = Client(app).post(
         "/",

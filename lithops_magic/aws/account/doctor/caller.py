@@ -46,6 +46,7 @@ def region(facts: Facts) -> Verdict | None:
     """All configured resources are in the functions' region."""
     here = facts.cloud.region
     arns = [*facts.settings.layers, *(entry.access_point for entry in facts.settings.efs)]
+    # A slice, because a malformed ARN may have fewer parts; it is reported as well.
     elsewhere = {arn for arn in arns if arn.split(":")[3:4] != [here]}
     if elsewhere:
         return problem(

@@ -96,6 +96,7 @@ class Facts:
                 role = iam.get_role(RoleName=arn.rpartition("/")[2])["Role"]
             except iam.exceptions.NoSuchEntityException:
                 return None
+        # GetRole looks at the name alone; the configured ARN also has an account and a path.
         return role if role["Arn"] == arn else None
 
     @cached_property
