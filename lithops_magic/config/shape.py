@@ -41,7 +41,7 @@ ALIASES = {
     "env": "env_vars",
     "tmp": "ephemeral_storage",
 }
-"""Names that people use, as AWS or other parts of this package do, and Lithops' own."""
+"""Names used by AWS or by other parts of this package, with Lithops' own."""
 
 _OF_LITHOPS = {
     *("backend", "mode", "workers", "storage", "data_cleaner", "data_limit", "execution_timeout", "include_modules"),

@@ -1,4 +1,4 @@
-"""Makes a forked process a fresh one: its own output, Python's default logging, its own random numbers."""
+"""Sets up a forked process: its own output, Python's default logging, its own random seeds."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from .alarm import TimeIsUp
 
 DEPTH = 12
 ATTEMPTS = 500
-"""Most parts to try: the search only improves a message, and must end."""
+"""Maximum parts to try: the search only improves a message, and must end."""
 SECONDS = 2.0
 
 

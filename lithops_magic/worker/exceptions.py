@@ -16,7 +16,7 @@ from . import packing
 LIMIT = 1_000_000
 """Bytes of all values together; a reply holds six times as much."""
 LINKS = 200
-"""Most exceptions packed with one: causes, contexts, and members of groups."""
+"""Maximum exceptions packed with one: causes, contexts, and members of groups."""
 _REPR_LENGTH = 200
 """Characters of the repr that replaces an argument that cannot be pickled."""
 

@@ -1,7 +1,7 @@
 """Records which modules and distributions were not found, even if the ImportError was caught.
 
 A package tries an optional dependency once, often at its own import, and fails much later: so everything since the
-sandbox started is failed.
+sandbox started is recorded.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 MAX_NAMES, MAX_LENGTH = 300, 100
-"""Most names failed, and characters of one."""
+"""Maximum number of names recorded, and of characters in one."""
 
 _failed: dict[tuple[str, str], None] = {}
 _reported = 0
@@ -37,7 +37,7 @@ def install() -> None:
 
 
 def failed() -> list[list[str]]:
-    """Return pairs: the asking module, and the missing module, distribution (``==`` appended) or ``[group]``."""
+    """Return pairs: the importing module, and the missing module, distribution (``==`` appended) or ``[group]``."""
     return [list(pair) for pair in _failed]
 
 

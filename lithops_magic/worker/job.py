@@ -140,7 +140,7 @@ def exit_like(code: int) -> None:
 
 
 def exec_main(incoming: int, outgoing: int, printed: int) -> NoReturn:
-    """Be a job's process in a newly started interpreter."""
+    """Serve a job in a newly started interpreter."""
     run_child(_serve_fresh, Channel(incoming, outgoing), printed)
 
 

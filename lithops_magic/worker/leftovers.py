@@ -12,7 +12,7 @@ import threading
 from .report import LIBRARIES
 
 MAX_NAMED = 5
-"""Most leftovers to name."""
+"""Maximum leftovers to name."""
 _HELPERS = (b"multiprocessing", b"loky")
 """Marks in the command line of processes that libraries keep for reuse."""
 

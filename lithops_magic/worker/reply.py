@@ -63,7 +63,7 @@ class Reply:
         return self._left >= max(used, LOG)
 
     def close(self, waited: float | None, extras: dict[str, Any]) -> dict[str, Any]:
-        """Return the reply, with the seconds `waited` for a CPU, and `more` if there is room."""
+        """Return the reply, with the seconds `waited` for a CPU, and `extras` if there is room."""
         reply = {**self._head, "outcomes": self.outcomes}
         if waited is not None:
             reply["waited"] = round(waited, 3)

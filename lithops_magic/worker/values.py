@@ -45,7 +45,7 @@ _shown: list[Any] = []
 
 
 def display(*things: Any, **_: Any) -> None:
-    """Do in a task what IPython's `display` does, as far as `result_of` can."""
+    """IPython's `display` in a task: `result_of` returns or prints what was displayed."""
     _shown.extend(things)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import TagTypeDef
 
 MAX_LIST = 1000
-"""Maximum entries: nobody chooses from a longer list."""
+"""Maximum entries: a longer list is useless in a form."""
 CONNECT_TIMEOUT = 4
 READ_TIMEOUT = 10
 """Seconds; short, because a user is waiting for the form."""

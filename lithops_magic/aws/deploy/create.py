@@ -28,7 +28,7 @@ NOT_YET = {
     ),
     "KMS key is invalid for CreateGrant": "Look at the KMS key of the account's default encryption.",
 }
-"""AWS's messages for a role too new to be known, with the remedy if the role is older and they are simply true."""
+"""AWS's messages about a role that is too new to be recognized, with the remedy if the role is older than that."""
 
 
 def create(cloud: Cloud, request: CreateFunctionRequestTypeDef, notify: Notify) -> None:

@@ -102,7 +102,7 @@ NOT_NOW: Mapping[str, tuple[str, int | None]] = {
     "ENILimitReachedException": ("Ask AWS for more network interfaces per VPC.", 20),
     "SubnetIPAddressLimitReachedException": (ADDRESSES, 20),
 }
-"""Errors that mean "not executed, try later": what helps, and after how many attempts there is no hope."""
+"""Errors that mean "not executed, try later": what helps, and after how many attempts to give up."""
 
 NEVER: Mapping[str, str] = {
     "AccessDeniedException": PERMISSION,

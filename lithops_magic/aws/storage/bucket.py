@@ -26,7 +26,7 @@ CACHE = f"{PREFIX}-cache/"
 """Prefix of values kept for other jobs: outside the prefix of job data, or they would expire with it."""
 
 LIFETIMES = (7, 30, 90, 365)
-"""Days after which S3 deletes them, by the second part of their keys."""
+"""Days after which S3 deletes cached values, by the second part of their keys."""
 
 __all__ = [
     "CACHE",
