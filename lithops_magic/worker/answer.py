@@ -44,7 +44,7 @@ def answer(event: dict[str, Any], head: dict[str, Any], end: float, log: Log) ->
 def _answer(event: dict[str, Any], head: dict[str, Any], end: float, log: Log) -> dict[str, Any]:
     if "error" in head:
         return head
-    functions.request = event
+    functions.request = event  # for jobs that tasks start
     alarm = Alarm(end)
     store = Store(event["store"], bytes.fromhex(event.get("key", "")), alarm.left) if "store" in event else None
     reply = Reply(head, store, alarm)

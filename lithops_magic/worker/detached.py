@@ -21,7 +21,7 @@ def answer(event: dict[str, Any], run: Answer) -> dict[str, Any]:
     """
     location = event["store"]
     store = Store(location, bytes.fromhex(event["key"]))
-    tasks = [] if store.has("cancelled") else event["tasks"]
+    tasks = [] if store.has("cancelled") else event["tasks"]  # the notebook writes that object
     runs = {task["id"]: _claim_run(store, task["id"], location["runs"]) for task in tasks}
     tasks = [task for task in tasks if runs[task["id"]]]
     if not tasks:

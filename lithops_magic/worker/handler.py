@@ -55,7 +55,7 @@ def _reply(event: dict[str, Any], end: float) -> Any:
     _cold = False
     if problem := _mismatch(event):
         head |= {"error": problem, "mismatch": True}
-    prepare()
+    prepare()  # before the fork, since the job's process inherits the variables
     key = bytes.fromhex(event.get("key", ""))
     if ids := [task["id"] for task in event.get("tasks", ())]:
         # Marks the log lines that follow as this job's, for those who follow its log.

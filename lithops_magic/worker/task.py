@@ -60,7 +60,7 @@ class Runner:
                     item = functions.fetch(task, self.store, "item")
                     function = self._function.load()
                     namespace.save(function)
-                    Namespace.task = task["id"]
+                    Namespace.task = task["id"]  # read by `data/inside`
                     loaded = functions.unpickled("item", packing.loads, item)
                     returned = _call(function, loaded if self._starmap else (loaded,))
                     value = values.result_of(returned)
