@@ -189,6 +189,7 @@ def _hide_awscrt() -> None:
 
 def _ensure(options: argparse.Namespace) -> None:
     folder = private_folder()
+    # The usual case, a running server, needs neither the lock nor the imports of `lifecycle`.
     found = read(path_of(folder, version()))
     if found is None or not is_alive(found):
         from lithops_magic.local.lifecycle import start

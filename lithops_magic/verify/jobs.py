@@ -67,6 +67,7 @@ def warm(context: CheckContext) -> Observation:
 
 
 def _round_trip(context: CheckContext, size: int) -> Observation:
+    # Random, or it would be compressed.
     data = random.Random(size).randbytes(size)
     result = context.map(lambda given: given[::-1], [data])
     there = result[0] == data[::-1]
@@ -113,6 +114,7 @@ def timed_out(context: CheckContext) -> Observation:
 
 def out_of_memory(context: CheckContext) -> Observation:
     def allocate(_: int) -> int:
+        # Not zeros, for which the kernel would provide no memory.
         return len(bytearray(b"x") * (1 << 30))
 
     return _fails_with(context, allocate, TaskOutOfMemory)

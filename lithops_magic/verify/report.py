@@ -69,6 +69,7 @@ class Report:
             "|---|---|---|---|---|---|---|",
         ]
         rows = [_row(finding) for finding in self.findings]
+        # As a whole, because error messages may contain anything.
         return self.scrubbed("\n".join([*head, *rows, ""]))
 
     def scrubbed(self, text: str) -> str:

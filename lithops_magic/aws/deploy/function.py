@@ -199,6 +199,7 @@ def _delete(cloud: Cloud, name: str) -> None:
 
 def _ours(cloud: Cloud, settings: Settings) -> Iterator[tuple[str, FunctionConfigurationTypeDef]]:
     """Yield our functions, each with its own name or, for a copy, that of its original."""
+    # With the exact number of digits: the default namespace's prefix is also the start of all others'.
     name = re.compile(re.escape(start_of_names(settings)) + f"[0-9a-f]{{{FUNCTION_HASH}}}")
     for page in cloud.client("lambda").get_paginator("list_functions").paginate():
         for entry in page["Functions"]:

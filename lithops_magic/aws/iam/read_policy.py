@@ -67,6 +67,7 @@ def _covers(statement: Statement, action: str, resource: str) -> bool:
             return not any(_matches(pattern, value, flags) for pattern in as_list(statement[f"Not{key}"]))
         return any(_matches(pattern, value, flags) for pattern in as_list(statement.get(key, [])))
 
+    # IAM ignores case in actions, but not in resources.
     return among("Action", action, re.IGNORECASE) and among("Resource", resource, re.NOFLAG)
 
 

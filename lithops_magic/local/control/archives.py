@@ -159,6 +159,7 @@ def _link(links: list[tuple[Path, str]], root: Path) -> None:
 
 def _inside(name: str) -> PurePosixPath:
     path = PurePosixPath(name.replace("\\", "/"))
+    # On Windows, a drive letter would lead out of the folder, too.
     if path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive:
         raise _unreadable()
     return path

@@ -238,6 +238,7 @@ class Registry:
         )
 
     def _mount(self, file_system: dict[str, str]) -> Mount:
+        # One folder for each access point: shared by all functions that mount it, and persisted with the state.
         source = self._state / "efs" / file_system["Arn"].rpartition("/")[2]
         source.mkdir(parents=True, exist_ok=True)
         return Mount(file_system["LocalMountPath"], source)

@@ -72,12 +72,14 @@ class Journal:
         if not _changes(environ, body):
             with self.turn:
                 return self._app(environ, start_response)
+        # Without session tokens: what is persisted must not hold credentials.
         kept = {name: value for name, value in environ.items() if isinstance(value, str | dict) and "TOKEN" not in name}
         del kept["asgi.scope"]
         begun: list[Any] = []
         with self.turn:
             self._seed(f"{self._salt}-{self._count}")
             answer = b"".join(self._app(environ, lambda *given: begun.append(given)))
+            # A refused request has changed nothing.
             if begun[-1][0] < "4":
                 entry = {"environ": kept, "body": base64.b64encode(body).decode(), "upload": _upload_id(answer)}
                 self._append(entry)

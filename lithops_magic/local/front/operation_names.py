@@ -65,6 +65,7 @@ def _routes(service: str) -> dict[str, list[_Route]]:
             _route(name, described["http"]["requestUri"], members)
         )
     for same_method in routes.values():
+        # Many of S3's operations share a path and differ only in the query keys they require.
         same_method.sort(key=lambda route: route.weight, reverse=True)
     return routes
 

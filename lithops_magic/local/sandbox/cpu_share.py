@@ -74,6 +74,7 @@ def _make(group: Path) -> Path | None:
     try:
         group.mkdir()
         if (group / "cgroup.subtree_control").exists():
+            # In version 2, a controller has to be enabled at each level.
             for each in (group.parent, group):
                 (each / "cgroup.subtree_control").write_text("+cpu")
         probe = group / "probe"

@@ -199,11 +199,13 @@ def machine(runtime: Path, packages: Path) -> dict[str, Any]:
     links = [("/dev/fd", "/proc/self/fd")]
     links += [(f"/dev/{name}", f"/proc/self/fd/{number}") for number, name in enumerate(STREAMS)]
     for system in map(Path, SYSTEM_DIRS):
+        # As on systems where /bin is a link to /usr/bin.
         if system.is_symlink():
             links.append((str(system), str(system.readlink())))
         elif system.is_dir():
             binds.append((str(system), str(system), False))
     etc = [Path("/etc", name) for name in SYSTEM_FILES]
+    # Resolved here, because what a link points at may not exist inside.
     binds += [(os.path.realpath(path), str(path), False) for path in etc if path.exists()]
     binds += [(f"/dev/{name}", f"/dev/{name}", True) for name in DEVICES]
     packaged = [path for path in sorted(runtime.iterdir()) if path.exists()]
