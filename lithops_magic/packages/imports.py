@@ -7,7 +7,7 @@ import dis
 import functools
 import marshal
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 from types import CodeType
@@ -82,6 +82,18 @@ def _code(path: Path) -> CodeType:
         raise ValueError(path.name)
     code: CodeType = marshal.loads(data[_PYC_HEADER:])
     return code
+
+
+def strings_beside(codes: Iterable[CodeType], names: Set[str]) -> Iterator[str]:
+    """Yield the strings in code that uses any of `names`; of a list, only the first."""
+    waiting = list(codes)
+    while waiting:
+        code = waiting.pop()
+        waiting += [const for const in code.co_consts if isinstance(const, CodeType)]
+        if not names.isdisjoint(code.co_names):
+            # A list of constants is compiled to one tuple.
+            firsts = (const[0] if isinstance(const, tuple) and const else const for const in code.co_consts)
+            yield from (first for first in firsts if isinstance(first, str))
 
 
 def strings_of_file(path: Path) -> tuple[frozenset[str], bool]:

@@ -17,7 +17,8 @@ from lithops_magic.packages.imports import imports_of_code
 from lithops_magic.packages.metadata import name_of
 from lithops_magic.packages.modules import Unit
 from lithops_magic.packages.pickling import Reach, dumps
-from lithops_magic.packages.programs import modules_of_programs
+from lithops_magic.packages.plugins import owners_of_searched
+from lithops_magic.packages.programs import owners_of_called
 from lithops_magic.packages.request import Request
 from lithops_magic.packages.site_folders import site_folders
 
@@ -36,6 +37,8 @@ class Need:
     """Installed modules and packages, with the place of their import."""
     projects: tuple[str, ...] = ()
     """Distributions installed in editable mode, whose requirements are needed, too."""
+    named: tuple[str, ...] = ()
+    """Distributions that the function seems to need by strings that it has, such as names of programs."""
     sources: bytes = field(default=b"", repr=False)
     """Archive of the user's own modules and of files for the tasks' working folder."""
     imports: tuple[str, ...] = field(default=(), compare=False)
@@ -71,6 +74,8 @@ class Need:
         if not names.keys() - self.names:
             return self
         need = need_of({**names, **self.names}, self.request)
+        if self.named:
+            need = replace(need, named=self.named, environment=self.environment)
         same = (need.units, need.projects, need.sources) == (self.units, self.projects, self.sources)
         return replace(self, names=need.names) if same else need
 
@@ -96,8 +101,9 @@ def discover(reach: Reach, items: Iterable[Any], request: Request) -> Need:
     names = dict.fromkeys(imports_of_code(reach.codes), "imported by the function")
     names |= dict.fromkeys(reach.modules, "used by the function")
     names |= dict.fromkeys(_modules_of_items(items), "used by the items")
-    names |= {name: "run by the function" for name in modules_of_programs(reach.codes) if name not in names}
-    return need_of(names, request)
+    need = need_of(names, request)
+    named = tuple(sorted(owners_of_called(reach.codes) | owners_of_searched(reach.codes)))
+    return replace(need, named=named, environment=site_folders()) if named else need
 
 
 def need_of(names: Mapping[str, str], request: Request) -> Need:
@@ -134,6 +140,7 @@ def union(needs: Iterable[Need]) -> Need:
     return Need(
         units=tuple({unit.name: (unit, why) for need in wanted for unit, why in need.units}.values()),
         projects=tuple(sorted({name for need in wanted for name in need.projects})),
+        named=tuple(sorted({name for need in wanted for name in need.named})),
         request=Request(
             requirements=tuple(dict.fromkeys(text for need in wanted for text in need.request.requirements)),
             files=tuple(dict.fromkeys(file for need in wanted for file in need.request.files)),

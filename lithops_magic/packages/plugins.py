@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from types import CodeType
 
 from packaging.utils import canonicalize_name
 
-from lithops_magic.packages.distributions import NOT_SHIPPED
-from lithops_magic.packages.imports import strings_of_file
+from lithops_magic.packages.distributions import NOT_SHIPPED, installed
+from lithops_magic.packages.imports import strings_beside, strings_of_file
 from lithops_magic.packages.metadata import direct_url, name_of
 from lithops_magic.packages.modules import find_file
 from lithops_magic.packages.platform import PROVIDED
@@ -23,6 +24,16 @@ _TOOLS = re.compile(
     r"|pylint|mypy|mkdocs|babel|virtualenv|tox|hatch|poetry|pdm|keyring|cibuildwheel)(?:[._\d].*)?)"
 )
 """Groups of programs for developers and notebooks, which tasks do not run."""
+
+
+_MANAGERS = {
+    *("iter_entry_points", "load_entry_point", "get_entry_info", "get_entry_map", "get_distribution", "require"),
+    *("ExtensionManager", "DriverManager", "HookManager", "NamedExtensionManager", "EnabledExtensionManager"),
+    *("DispatchExtensionManager", "NameDispatchExtensionManager"),
+}
+"""Functions of pkg_resources and classes of stevedore, whose searches a sandbox does not record."""
+FEW = 3
+"""Most distributions with plugins of one group that are shipped without having been named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +78,17 @@ def plugins(asker: str, group: str, used: Collection[str]) -> list[Plugin]:
     owners = {canonicalize_name(name) for name in (asker.partition(".")[0], *used)}
     related = [one for one in advertised if asker == "__main__" or one in texts or _owner(one) in owners]
     return [plugin for one in related for plugin in advertised[one]]
+
+
+def owners_of_searched(codes: Iterable[CodeType]) -> set[str]:
+    """Return the installed distributions, or those with plugins of a group, that code looks up by strings."""
+    texts = set(strings_beside(codes, _MANAGERS))
+    found: set[str] = {canonicalize_name(name) for name in texts if installed(name)}
+    advertised = _advertised(site_folders()) if texts else {}
+    for group in texts & advertised.keys():
+        owners = {plugin.distribution for plugin in advertised[group]}
+        found |= owners if len(owners) <= FEW else set()
+    return found - NOT_SHIPPED - PROVIDED
 
 
 def _owner(group: str) -> str:

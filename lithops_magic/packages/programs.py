@@ -10,8 +10,8 @@ from types import CodeType
 
 from packaging.utils import canonicalize_name
 
-from lithops_magic.packages.distributions import NOT_SHIPPED, installed
-from lithops_magic.packages.editable import contents_of
+from lithops_magic.packages.distributions import NOT_SHIPPED
+from lithops_magic.packages.imports import strings_beside
 from lithops_magic.packages.metadata import name_of, text
 from lithops_magic.packages.platform import PROVIDED
 from lithops_magic.packages.site_folders import site_folders
@@ -24,7 +24,6 @@ _RUN = {
 _COMMANDS = re.compile(r"[|;&\n(`]+")
 """What separates commands in a string for a shell."""
 _NAME = re.compile(r"\w[\w.+-]{0,99}")
-_MODULE = re.compile(r"(\w+)(?:\.py|/__init__\.py)")
 _PROGRAM = re.compile(r"^(?:\.\.[/\\])*(?:bin|Scripts)[/\\]([\w.+-]+?)(?:\.exe)?,", re.MULTILINE)
 """A program in a list of installed files."""
 
@@ -34,30 +33,16 @@ def owner_of_program(name: str) -> str:
     return _owners(site_folders()).get(name, "") if _NAME.fullmatch(name) else ""
 
 
-def modules_of_programs(codes: Iterable[CodeType]) -> Iterator[str]:
-    """Yield a module of each installed distribution with a program that code runs by name."""
-    for name in dict.fromkeys(_called(codes)):
-        distribution = installed(owner_of_program(name))
-        files = contents_of(distribution) if distribution else ()
-        found = (match[1] for file in files if (match := _MODULE.fullmatch(file.name)))
-        yield from (module for module in [next(found, "")] if module)
+def owners_of_called(codes: Iterable[CodeType]) -> set[str]:
+    """Return the canonical names of the installed distributions with programs that code runs by name."""
+    names = {word for text in strings_beside(codes, _RUN) for word in words(text)}
+    return {owner for name in names if (owner := owner_of_program(name))}
 
 
 def words(commands: str) -> Iterator[str]:
     """Yield the first word of each command in a string for a shell."""
     for command in _COMMANDS.split(commands):
         yield from command.split(maxsplit=1)[:1]
-
-
-def _called(codes: Iterable[CodeType]) -> Iterator[str]:
-    waiting = list(codes)
-    while waiting:
-        code = waiting.pop()
-        waiting += [const for const in code.co_consts if isinstance(const, CodeType)]
-        if _RUN.intersection(code.co_names):
-            # A list of constants is compiled to one tuple.
-            firsts = (const[0] if isinstance(const, tuple) and const else const for const in code.co_consts)
-            yield from (word for first in firsts if isinstance(first, str) for word in words(first))
 
 
 @functools.lru_cache(maxsize=1)

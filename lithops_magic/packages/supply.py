@@ -126,11 +126,12 @@ def pin(need: Need, target: Target) -> Resolution:
 
 
 def closure_of(need: Need, target: Target, *, learns: bool = True) -> tuple[Request, Closure]:
-    """Return the closure of a need; `learns`: including learned dependencies."""
+    """Return the closure of a need; `learns`: including learned dependencies, and what it only seems to need."""
     request, roots = _split(need.request)
     if request.nothing:
         return request, Closure()
     wanted = [(requirement, "--packages") for requirement in roots]
+    wanted += [(Requirement(name), "named by the function") for name in need.named if learns]
     while True:
         # Learned dependencies have dependencies, which may have learned ones: until nothing is new.
         closure = close(need.units, need.projects, wanted, target)

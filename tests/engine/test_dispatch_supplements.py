@@ -11,11 +11,11 @@ import pytest
 from packaging.requirements import Requirement
 
 from lithops_magic.engine.dispatch import supplements
-from lithops_magic.engine.dispatch.supplements import FEW, Supplements
+from lithops_magic.engine.dispatch.supplements import Supplements
 from lithops_magic.engine.wire.reply import Outcome, WorkerReply
 from lithops_magic.errors import ImportFailed, RemoteFrame, RemoteTraceback, facts
 from lithops_magic.packages import Need, Request
-from lithops_magic.packages.plugins import Plugin
+from lithops_magic.packages.plugins import FEW, Plugin
 
 SWIFT = ("__main__", "swift")
 DIFFER = "so that results may differ"

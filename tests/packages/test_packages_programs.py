@@ -16,7 +16,8 @@ import pytest
 from lithops_magic.engine.dispatch import failures
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.errors import RemoteFrame, RemoteTraceback
-from lithops_magic.packages.programs import modules_of_programs
+from lithops_magic.packages.plugins import owners_of_searched
+from lithops_magic.packages.programs import owners_of_called
 from packages import installed_help as help
 
 Run = Callable[..., MapResult]
@@ -66,7 +67,7 @@ def in_a_loop() -> str:
 
 @pytest.mark.parametrize("function", [by_list, by_shell, by_two_words, if_there, in_a_loop])
 def test_a_program_in_a_string_is_seen(site: Path, function: Callable[[], str]) -> None:
-    assert list(modules_of_programs([function.__code__])) == ["deep_tool"]
+    assert owners_of_called([function.__code__]) == {"deep-tool"}
     assert function().strip() == "deep"
 
 
@@ -78,7 +79,7 @@ def test_words_that_are_not_run_are_not_taken_for_programs(site: Path) -> None:
     def other() -> str:
         return "deptool".upper()
 
-    assert list(modules_of_programs([other.__code__])) == []
+    assert owners_of_called([other.__code__]) == set()
     assert "deptool" in harmless(1)
 
 
@@ -103,6 +104,66 @@ def test_it_is_shipped_where_it_is_named_and_added_where_it_is_put_together(site
     assert (again.values(), again.snapshot().notes) == (["deep\n"], ())
     [error] = run(invisibly, ["list"], packages="none").errors.values()
     assert "deptool is a program of deep-tool, which is installed here: ship it with --packages deep-tool" in str(error)
+
+
+def test_what_cannot_be_shipped_for_a_word_in_a_string_is_left_out_and_noted(site: Path, run: Run) -> None:
+    record = "deep_tool.py,,\ndeep_tool.so,,\nbin/deptool,,\n"
+    wheel = "Tag: cp311-cp311-win_amd64\n"
+    info = {"deep_tool-1.dist-info/WHEEL": wheel, "deep_tool-1.dist-info/RECORD": record}
+    help.write(site, {**info, "deep_tool.so": "for another system"})
+
+    def falls_back(_: int) -> str:
+        try:
+            return subprocess.check_output(["deptool"], text=True)
+        except FileNotFoundError:
+            return "nothing"
+
+    result = run(falls_back)
+    assert result.values() == ["nothing"]
+    assert any(
+        note.startswith("deep-tool, which tasks asked for, cannot be shipped") for note in result.snapshot().notes
+    )
+
+
+MANAGED = {"zig": "acme.managed", "zag": "acme.managed", "zog": "acme.other"}
+
+
+def searches_a_group() -> object:
+    import pkg_resources  # type: ignore[import-untyped]
+
+    return pkg_resources.iter_entry_points("acme.managed")
+
+
+def searches_with_stevedore() -> object:
+    from stevedore import driver  # type: ignore[import-not-found]
+
+    return driver.DriverManager("acme.managed", "zig")
+
+
+def searches_a_distribution() -> object:
+    import pkg_resources
+
+    return pkg_resources.load_entry_point("acme_zog", "acme.other", "zog")
+
+
+def searches_nothing() -> str:
+    return "acme.managed".replace("acme.other", "acme_zog")
+
+
+@pytest.mark.parametrize(
+    ("function", "found"),
+    [
+        (searches_a_group, {"acme-zig", "acme-zag"}),
+        (searches_with_stevedore, {"acme-zig", "acme-zag"}),
+        (searches_a_distribution, {"acme-zog"}),
+        (searches_nothing, set()),
+    ],
+)
+def test_plugins_that_old_managers_search_are_seen(site: Path, function: Callable[[], object], found: set[str]) -> None:
+    for name, group in MANAGED.items():
+        points = f"[{group}]\n{name} = acme_{name}:run\n"
+        help.wheel(site, f"acme_{name}", {f"acme_{name}.py": "", f"acme_{name}-1.dist-info/entry_points.txt": points})
+    assert owners_of_searched([function.__code__]) == found
 
 
 def explained(kind: str, message: str, file: str = "/var/lang/lib/python3.11/subprocess.py") -> str:

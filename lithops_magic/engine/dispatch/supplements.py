@@ -24,7 +24,7 @@ from lithops_magic.packages.metadata import requires_of
 from lithops_magic.packages.missing_module import DISTRIBUTION, distribution_of, provider_of
 from lithops_magic.packages.modules import find_unit
 from lithops_magic.packages.platform import PROVIDED
-from lithops_magic.packages.plugins import Plugin, group_of, plugins
+from lithops_magic.packages.plugins import FEW, Plugin, group_of, plugins
 from lithops_magic.packages.supply import shipped
 
 _NEVER = NOT_SHIPPED | PROVIDED
@@ -45,8 +45,6 @@ _DEVELOPMENT = re.compile(r"^(?:all|bench|build|dev|doc|example|lint|test|typing
 """Extras meant for a library's own developers."""
 _BY_NAME = {"fsspec.specs", "matplotlib.backend", "pandas_plotting_backends", "sqlalchemy.dialects"}
 """Groups whose plugins are used only by name, which an error then mentions."""
-FEW = 3
-"""Maximum distributions with plugins of one group that are shipped without having been named."""
 _said: set[tuple[str, str]] = set()
 """Which packages did without which others, as far as this notebook was told."""
 
