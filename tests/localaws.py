@@ -14,6 +14,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from lithops_magic.local import lifecycle
+
 FOREIGN = ("AWS_", "LITHOPS_", "MOTO_", "XDG_", "IPYTHON", "JUPYTER")
 """Prefixes of environment variables that a test must not inherit."""
 
@@ -64,6 +66,11 @@ class LocalAws:
         request = urllib.request.Request(f"{self.endpoint_url}/_local/{path}", headers=headers)
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
+
+
+def stop_servers(folder: Path) -> None:
+    """Do as `local_command(folder, "stop")`, without a process for it."""
+    lifecycle.stop(folder)
 
 
 def local_command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

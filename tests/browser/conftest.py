@@ -6,13 +6,16 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 
-from lab import Lab, chromium, chromium_path, jupyterlab
+from lab import Lab, chromium, chromium_path, close_notebooks, jupyterlab
 from localaws import FOREIGN, LocalAws
 
 SCREENSHOTS = os.environ.get("LITHOPS_MAGIC_SCREENSHOTS")
 """Folder for pictures for human eyes; read here because tests do not see the person's environment."""
+
+
+VIEWPORT: ViewportSize = {"width": 1200, "height": 1500}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,15 +47,49 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def profile(browser: Browser) -> BrowserContext:
     """What a person's browser keeps from one page to the next: JupyterLab's megabytes of compiled scripts."""
-    return browser.new_context(viewport={"width": 1200, "height": 1500}, reduced_motion="reduce")
+    return browser.new_context(viewport=VIEWPORT, reduced_motion="reduce")
+
+
+@pytest.fixture(scope="module")
+def lab_page(profile: BrowserContext) -> Page:
+    """A page in which JupyterLab stays open: loading it costs three seconds of the processor."""
+    return profile.new_page()
 
 
 @pytest.fixture
-def page(profile: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page of its own for each test, photographed at the end if a person asked for it."""
+def page(lab_page: Page, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The page for notebooks in JupyterLab, of which none is open at the start of a test."""
+    lab_page.set_viewport_size(VIEWPORT)
+    yield lab_page
+    photograph(lab_page, request)
+    close_notebooks(lab_page)
+
+
+@pytest.fixture
+def new_page(profile: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page of its own."""
     page = profile.new_page()
     yield page
+    photograph(page, request)
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def offline(browser: Browser) -> BrowserContext:
+    """A browser without a network."""
+    return browser.new_context(viewport=VIEWPORT, reduced_motion="reduce", offline=True)
+
+
+@pytest.fixture
+def offline_page(offline: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page of its own that reaches nothing but files."""
+    page = offline.new_page()
+    yield page
+    photograph(page, request)
+    page.close()
+
+
+def photograph(page: Page, request: pytest.FixtureRequest) -> None:
+    """Take a picture at the end of a test if a person asked for it."""
     if SCREENSHOTS:
         page.screenshot(path=f"{SCREENSHOTS}/{request.node.name}.png")
-    profile.set_offline(False)
-    page.close()

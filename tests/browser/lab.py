@@ -26,6 +26,16 @@ CHROMIUM_FLAGS = (
     "--disable-sync",
 )
 
+_OPEN = "path => window.jupyterapp.commands.execute('docmanager:open', {path}).then(() => null)"
+# Without asking whether to save, and with every kernel.
+_CLOSE = """() => {
+    window.jupyterapp.shell.currentWidget?.dispose();
+    return window.jupyterapp.serviceManager.sessions.shutdownAll();
+}"""
+SOME_MINUTES = 180_000
+"""In milliseconds: any step may take long on a machine that has much else to do."""
+expect.set_options(timeout=SOME_MINUTES)
+
 _IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 
 
@@ -48,6 +58,13 @@ class Lab:
         """Where a notebook is; `view` is "notebooks" in Notebook 7."""
         return f"{self.url}{view}/{file.relative_to(self.folder)}?reset&token={self.token}"
 
+    def show(self, page: Page, file: Path) -> None:
+        """Open a notebook in a page's JupyterLab, which is loaded if it is not there: that takes seconds."""
+        if page.url.startswith(self.url):
+            page.evaluate(_OPEN, str(file.relative_to(self.folder)))
+        else:
+            page.goto(self.address(file))
+
 
 @contextmanager
 def jupyterlab(folder: Path, environment: dict[str, str] | None = None) -> Iterator[Lab]:
@@ -55,6 +72,7 @@ def jupyterlab(folder: Path, environment: dict[str, str] | None = None) -> Itera
     private = folder / ".jupyter"
     token = secrets.token_hex(16)
     _write_settings(private / "settings")
+    _write_page_config(private / "config" / "labconfig" / "page_config.json")
     variables = {
         **(environment or os.environ),
         **{f"JUPYTER_{kind}_DIR": str(private / kind.lower()) for kind in ("CONFIG", "RUNTIME", "DATA")},
@@ -86,6 +104,12 @@ def _write_settings(folder: Path) -> None:
         file.write_text(json.dumps(values))
 
 
+def _write_page_config(file: Path) -> None:
+    file.parent.mkdir(parents=True)
+    # To see whether a build is due, it runs Node at each start.
+    file.write_text(json.dumps({"buildAvailable": False, "buildCheck": False}))
+
+
 def _address(runtime: Path, server: subprocess.Popen[bytes], log: Path) -> str:
     for _ in range(600):
         for info in runtime.glob("jpserver-*.json"):
@@ -110,19 +134,23 @@ def chromium(executable: str) -> Iterator[Browser]:
             browser.close()
 
 
+def close_notebooks(page: Page) -> None:
+    """Leave a page's JupyterLab without a notebook or kernel."""
+    page.evaluate(_CLOSE)
+
+
 class Notebook:
     """A notebook open in the browser; cells are addressed by their ids in the file."""
 
-    def __init__(self, page: Page, address: str, file: Path) -> None:
+    def __init__(self, page: Page, file: Path) -> None:
         self.page = page
         self._ids = [cell["id"] for cell in json.loads(file.read_text())["cells"]]
-        page.goto(address)
         self.wait_until_idle()
 
     def wait_until_idle(self) -> None:
         """Wait until a kernel is there and has nothing to do."""
         # Asked at each frame otherwise, of which each costs the processor: there is no graphics card.
-        self.page.wait_for_function(_IDLE, timeout=120_000, polling=100)
+        self.page.wait_for_function(_IDLE, timeout=SOME_MINUTES, polling=100)
 
     def cell(self, cell_id: str) -> Locator:
         return self.page.locator(".jp-Notebook-cell").nth(self._ids.index(cell_id))

@@ -29,7 +29,8 @@ def main() -> None:
         file = quickstart(Path(folder))
         with jupyterlab(Path(folder)) as lab, chromium(chromium_path() or "chromium") as browser:
             page = browser.new_page(viewport={"width": 1100, "height": 3200}, device_scale_factor=2)
-            notebook = Notebook(page, lab.address(file), file)
+            lab.show(page, file)
+            notebook = Notebook(page, file)
             notebook.run_all()
             frames = film(page, notebook)
             while not notebook.has_run("status"):

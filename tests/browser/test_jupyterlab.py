@@ -13,14 +13,14 @@ import yaml
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
-from lab import Lab, Notebook, quickstart, write_notebook
+from lab import SOME_MINUTES, Lab, Notebook, quickstart, write_notebook
 from waiting import eventually
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 LIGHT, DARK = "JupyterLab Light", "JupyterLab Dark"
-SOME_MINUTES = 180_000
 # A picture of the user's own making is shown by Jupyter without a text: a PNG has no place for it.
 OUTPUTS = ".jp-OutputArea-output:not(.jp-RenderedImage)"
+COLORS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
 FOCUSED = """() => {
     const at = document.activeElement;
     return at.labels?.length ? at.labels[0].textContent : at.tagName === 'BUTTON' ? at.textContent : '';
@@ -39,7 +39,7 @@ def watch_bar(notebook: Notebook, cell: str, states: int = 3) -> None:
     """Wait until a cell's bar has been seen at so many places, each further than the one before."""
     seen: list[float] = []
     bar = notebook.outputs(cell).locator("progress").first
-    expect(bar).to_be_visible(timeout=SOME_MINUTES)
+    expect(bar).to_be_visible()
     while len(seen) < states:
         at = bar.evaluate("bar => bar.position")
         assert at < 1, f"the bar has been seen at {seen} only"
@@ -49,15 +49,23 @@ def watch_bar(notebook: Notebook, cell: str, states: int = 3) -> None:
     assert seen == sorted(seen)
 
 
-def check_accessibility(page: Page, part: str) -> None:
-    """Let axe-core look for what keeps people out of the part of a page that a selector names."""
-    found = Axe().run(page, context=part).response["violations"]
+def check_accessibility(page: Page, rules: dict[str, Any] | None = None) -> None:
+    """Let axe-core look for what keeps people out of the outputs of a page."""
+    found = Axe().run(page, OUTPUTS, {"resultTypes": ["violations"], **(rules or {})}).response["violations"]
     serious = [
         (violation["id"], [node["html"][:200] for node in violation["nodes"]])
         for violation in found
         if violation["impact"] in ("serious", "critical")
     ]
     assert serious == []
+
+
+def check_themes(notebook: Notebook) -> None:
+    """Look at its outputs in both themes; in the second one, only the colors are others."""
+    notebook.use_theme(DARK)
+    check_accessibility(notebook.page)
+    notebook.use_theme(LIGHT)
+    check_accessibility(notebook.page, COLORS)
 
 
 # Elements of the form that scroll sideways, or that stand out of it.
@@ -73,16 +81,16 @@ SIDEWAYS = """() => {
 
 
 def check_layout(notebook: Notebook, form: Locator) -> None:
-    """Look at the form as wide as a phone, a half and a whole screen, with visible scrollbars and in both themes."""
+    """Look at the form in three widths, from a phone's on, with visible scrollbars; at its arrow in both themes."""
     notebook.page.evaluate("window.jupyterapp.shell.collapseLeft()")
+    for width in (500, 900, 1400):
+        notebook.page.set_viewport_size({"width": width, "height": 1500})
+        notebook.page.wait_for_function(f"({SIDEWAYS})().length === 0", timeout=60_000)
+        box = form.get_by_label("Memory").bounding_box()
+        assert box is not None
+        assert box["width"] >= 150
     for theme in (DARK, LIGHT):
         notebook.use_theme(theme)
-        for width in (500, 900, 1400):
-            notebook.page.set_viewport_size({"width": width, "height": 1500})
-            notebook.page.wait_for_function(f"({SIDEWAYS})().length === 0", timeout=10_000)
-            box = form.get_by_label("Memory").bounding_box()
-            assert box is not None
-            assert box["width"] >= 150
         arrow = form.get_by_label("Architecture").evaluate("select => getComputedStyle(select).backgroundImage")
         assert "%23888" in arrow
 
@@ -102,27 +110,26 @@ def type_over(page: Page, text: str) -> None:
 
 def test_quickstart_runs_with_a_moving_bar_a_picture_and_a_readable_error(lab: Lab, page: Page) -> None:
     file = quickstart(lab.folder)
-    page.set_viewport_size({"width": 1200, "height": 2600})
-    notebook = Notebook(page, lab.address(file), file)
+    lab.show(page, file)
+    notebook = Notebook(page, file)
     notebook.run_all()
     watch_bar(notebook, "render")
     error = notebook.outputs("fails")
-    expect(error).to_contain_text("could not convert string to float: 'n/a'", timeout=SOME_MINUTES)
+    expect(error).to_contain_text("could not convert string to float: 'n/a'")
     expect(error).to_contain_text(re.compile(r"Cell In\[\d+\], line 2"))
     expect(error).to_contain_text("fahrenheit = float(reading)")
     expect(notebook.outputs("check")).to_contain_text("All of them right: True")
     expect(notebook.outputs("errors")).to_contain_text("59 of 60 values kept")
     picture = notebook.outputs("picture").locator("img")
     assert picture.evaluate("img => img.naturalWidth") > 500
-    expect(notebook.outputs("status")).to_contain_text("Functions", timeout=SOME_MINUTES)
-    for theme in (DARK, LIGHT):
-        notebook.use_theme(theme)
-        check_accessibility(page, OUTPUTS)
+    expect(notebook.outputs("status")).to_contain_text("Functions")
+    check_themes(notebook)
 
 
 def test_a_page_that_is_reloaded_in_the_middle_of_a_job_can_stop_it_and_sees_the_truth(lab: Lab, page: Page) -> None:
     file = write_notebook(lab.folder / "slow.ipynb", SLOW)
-    notebook = Notebook(page, lab.address(file), file)
+    lab.show(page, file)
+    notebook = Notebook(page, file)
     notebook.run("load")
     notebook.run("slow")
     watch_bar(notebook, "slow")
@@ -131,24 +138,22 @@ def test_a_page_that_is_reloaded_in_the_middle_of_a_job_can_stop_it_and_sees_the
     assert eventually(lambda: "<progress" in file.read_text())
     page.reload()
     saved = notebook.outputs("slow")
-    expect(saved.locator("progress")).to_be_visible(timeout=SOME_MINUTES)
+    expect(saved.locator("progress")).to_be_visible()
     expect(saved).to_contain_text("/400 · ")
     notebook.stop()
     notebook.run("shown")
     truth = notebook.outputs("shown")
-    expect(truth).to_contain_text(re.compile(r"Cell In\[2\]: 400 tasks · stopped · \d+ done"), timeout=SOME_MINUTES)
+    expect(truth).to_contain_text(re.compile(r"Cell In\[2\]: 400 tasks · stopped · \d+ done"))
     truth.locator("summary").click()
     expect(truth.locator("th[scope=col]").first).to_be_visible()
-    for theme in (DARK, LIGHT):
-        notebook.use_theme(theme)
-        check_accessibility(page, OUTPUTS)
+    check_themes(notebook)
 
     notebook.run("slow")
     watch_bar(notebook, "slow", states=1)
-    check_accessibility(page, OUTPUTS)
+    check_accessibility(page)
     notebook.stop()
     told = re.compile(r"Stopped: \d+ of 400 tasks finished[\s\S]*esults so far in `slow`")
-    expect(notebook.outputs("slow")).to_contain_text(told, timeout=SOME_MINUTES)
+    expect(notebook.outputs("slow")).to_contain_text(told)
     assert "Traceback" not in notebook.outputs("slow").inner_text()
     assert notebook.has_run("slow")
 
@@ -163,11 +168,12 @@ def test_a_page_that_is_reloaded_in_the_middle_of_a_job_can_stop_it_and_sees_the
     expect(notebook.cell("typed").locator(".cm-content")).to_contain_text("x in items --retries")
 
 
-def test_a_saved_notebook_tells_everything_without_a_kernel_and_without_trust(lab: Lab, page: Page) -> None:
+def test_a_saved_notebook_tells_everything_without_a_kernel_and_without_trust(lab: Lab, new_page: Page) -> None:
     stored = json.loads((NOTEBOOKS / "05_errors_and_recovery.ipynb").read_text())
     stored["metadata"]["kernelspec"] = {"name": "gone", "display_name": "Gone", "language": "python"}
     file = lab.folder / "stored.ipynb"
     file.write_text(json.dumps(stored))
+    page = new_page
     page.goto(lab.address(file))
     page.get_by_role("button", name="No Kernel", exact=True).click(timeout=SOME_MINUTES)
     assert not page.evaluate("window.jupyterapp.shell.currentWidget.content.model.trusted === true")
@@ -178,19 +184,20 @@ def test_a_saved_notebook_tells_everything_without_a_kernel_and_without_trust(la
     assert page.locator(".jp-Notebook img").count() >= 3
 
 
-def test_notebook_7_runs_the_same(lab: Lab, page: Page) -> None:
+def test_notebook_7_runs_the_same(lab: Lab, new_page: Page) -> None:
     sources = {**SLOW, "slow": SLOW["slow"].replace("range(400)", "range(12)")}
     file = write_notebook(lab.folder / "seven.ipynb", sources)
-    notebook = Notebook(page, lab.address(file, "notebooks"), file)
+    new_page.goto(lab.address(file, "notebooks"))
+    notebook = Notebook(new_page, file)
     for cell in ("load", "slow", "shown"):
         notebook.run(cell)
     watch_bar(notebook, "slow", states=1)
-    expect(notebook.outputs("shown")).to_contain_text("Cell In[2]: 12 tasks · all done", timeout=SOME_MINUTES)
+    expect(notebook.outputs("shown")).to_contain_text("Cell In[2]: 12 tasks · all done")
     expect(notebook.outputs("slow")).to_contain_text("12 tasks · ")
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")))
-def test_an_exported_page_opens_without_a_network(tmp_path: Path, page: Page, name: str) -> None:
+def test_an_exported_page_opens_without_a_network(tmp_path: Path, offline_page: Page, name: str) -> None:
     import nbformat
 
     from lithops_magic.notebook.export.page import to_html
@@ -198,7 +205,7 @@ def test_an_exported_page_opens_without_a_network(tmp_path: Path, page: Page, na
     book = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     file = tmp_path / f"{name}.html"
     file.write_text(to_html(book, name), "utf-8")
-    page.context.set_offline(True)
+    page = offline_page
     asked: list[str] = []
     complaints: list[Any] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -213,9 +220,10 @@ def test_an_exported_page_opens_without_a_network(tmp_path: Path, page: Page, na
     assert page.evaluate(f"{shown}.every(image => image.complete && image.naturalWidth > 500)")
     page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
     page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth > 100)")
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        check_accessibility(page, OUTPUTS)
+    page.emulate_media(color_scheme="light")
+    check_accessibility(page)
+    page.emulate_media(color_scheme="dark")
+    check_accessibility(page, COLORS)
 
 
 def test_the_form_is_filled_mended_and_saved_by_keyboard(lab: Lab, page: Page) -> None:
@@ -224,12 +232,13 @@ def test_the_form_is_filled_mended_and_saved_by_keyboard(lab: Lab, page: Page) -
     file = write_notebook(
         lab.folder / "configure.ipynb", {"form": "%load_ext lithops_magic\n%lambda_config --file settings.yaml"}
     )
-    notebook = Notebook(page, lab.address(file), file)
+    lab.show(page, file)
+    notebook = Notebook(page, file)
     page.keyboard.press("Control+Enter")
     output = notebook.cell("form").locator(".jp-OutputArea-output")
     review = output.get_by_role("button", name="Review changes")
-    expect(review).to_be_enabled(timeout=60_000)
-    expect(output.get_by_text("✓ Loaded from local AWS")).to_be_visible(timeout=60_000)
+    expect(review).to_be_enabled()
+    expect(output.get_by_text("✓ Loaded from local AWS")).to_be_visible()
     expect(output.get_by_label("Environment")).not_to_be_visible()
 
     tab_to(page, "Memory")
@@ -279,9 +288,7 @@ def test_the_form_is_filled_mended_and_saved_by_keyboard(lab: Lab, page: Page) -
     page.keyboard.press("Enter")
     expect(output.get_by_text("✓ Saved to")).to_be_visible()
     assert "sesame" not in output.get_by_label("Environment").input_value()
-    for theme in (DARK, LIGHT):
-        notebook.use_theme(theme)
-        check_accessibility(page, OUTPUTS)
+    check_themes(notebook)
     text = saved.read_text()
     assert text.startswith("# ours\naws_lambda:\n  runtime_memory: 2048  # enough\n")
     assert yaml.safe_load(text)["aws_lambda"] == {
@@ -317,7 +324,8 @@ SCROLLING = """() => [...document.querySelectorAll('.jp-OutputArea-output')]
 
 def test_every_screen_fits_and_can_be_read_in_both_themes(lab: Lab, page: Page) -> None:
     file = write_notebook(lab.folder / "screens.ipynb", SCREENS)
-    notebook = Notebook(page, lab.address(file), file)
+    lab.show(page, file)
+    notebook = Notebook(page, file)
     notebook.run_all()
     page.evaluate("window.jupyterapp.shell.collapseLeft()")
     words = {
@@ -330,11 +338,9 @@ def test_every_screen_fits_and_can_be_read_in_both_themes(lab: Lab, page: Page) 
         "logs": "lines printed by",
     }
     for cell, text in words.items():
-        expect(notebook.outputs(cell).get_by_text(re.compile(text)).first).to_be_visible(timeout=SOME_MINUTES)
+        expect(notebook.outputs(cell).get_by_text(re.compile(text)).first).to_be_visible()
     expect(notebook.outputs("gallery").locator("img")).to_have_count(3)
-    for theme in (DARK, LIGHT):
-        notebook.use_theme(theme)
-        check_accessibility(page, OUTPUTS)
-        for width in (500, 900, 1400):
-            page.set_viewport_size({"width": width, "height": 1500})
-            page.wait_for_function(f"({SCROLLING})().length === 0", timeout=10_000)
+    check_themes(notebook)
+    for width in (500, 900, 1400):
+        page.set_viewport_size({"width": width, "height": 1500})
+        page.wait_for_function(f"({SCROLLING})().length === 0", timeout=60_000)

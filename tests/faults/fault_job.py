@@ -25,7 +25,7 @@ class Counted:
     def run(self, items: Iterable[int], **options: Any) -> MapResult:
         """Run the job to its end."""
         result = self.start(items, **options)
-        assert result.wait(120)
+        assert result.wait(240)
         return result
 
     def start(self, items: Iterable[int], **options: Any) -> MapResult:

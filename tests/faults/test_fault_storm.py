@@ -51,7 +51,9 @@ def test_without_retries_no_task_runs_twice_and_each_one_lost_is_told(
     result = job.run(items, retries=0, workers=16)
     assert {type(error) for error in result.errors.values()} == {TaskLost}
     assert list(result.succeeded().values()) == [item * item for item in items if item not in result.errors]
-    assert len(result.errors) >= sum(proxy.seen[name_of(play)] for play in LOSING) > 0
+    # Of a connection that is reset early the client may still know that nothing was sent, and send it again.
+    lost = [play for play in LOSING if play is not fault_kinds.reset_before_body]
+    assert len(result.errors) >= sum(proxy.seen[name_of(play)] for play in lost) > 0
     proxy.reset()
     runs = job.executions()
     assert set(runs.values()) == {1}

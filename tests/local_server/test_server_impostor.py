@@ -25,7 +25,7 @@ from lithops_magic.aws import local_proof, session
 from lithops_magic.aws.invoke.sender import NoConnection, Outcome, open_transport
 from lithops_magic.config import Settings
 from lithops_magic.engine.backend import aws_lambda
-from localaws import LocalAws, local_command
+from localaws import LocalAws, local_command, stop_servers
 from waiting import eventually
 
 NOBODY = 65534
@@ -89,7 +89,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[]
         return LocalAws(**json.loads(started.stdout), folder=folder)
 
     yield start
-    local_command(folder, "stop")
+    stop_servers(folder)
 
 
 def end(server: LocalAws) -> None:

@@ -22,7 +22,7 @@ import psutil
 import pytest
 
 from lithops_magic.local import discovery
-from localaws import FOREIGN, local_command
+from localaws import FOREIGN, local_command, stop_servers
 
 PATIENCE = 60
 """Seconds after which a test that waits for something has failed."""
@@ -50,7 +50,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
     yield private
-    local_command(private, "stop")
+    stop_servers(private)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         output, errors = starter.communicate(timeout=PATIENCE)  # returns at the end of both pipes
     assert errors == ""
     yield Running(folder, output, json.loads(output))
-    local_command(folder, "stop")
+    stop_servers(folder)
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from lithops_magic.errors import PackageError
 from lithops_magic.local.discovery import LocalError
 from lithops_magic.local.front.journal import Journal
 from lithops_magic.local.resources import Capacity, explain, plan_capacity
-from localaws import LocalAws, local_command
+from localaws import LocalAws, local_command, stop_servers
 
 resource = pytest.importorskip("resource", reason="POSIX limits")
 
@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
     yield private
-    local_command(private, "stop")
+    stop_servers(private)
 
 
 def run_limited(folder: Path, limit: int, most: int, *command: str) -> subprocess.CompletedProcess[str]:

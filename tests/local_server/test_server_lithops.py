@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from localaws import LocalAws, local_command
+from localaws import LocalAws, local_command, stop_servers
 
 PROGRAM = """
 import json, os
@@ -60,7 +60,7 @@ def patient(tmp_path: Path) -> Iterator[LocalAws]:
     started = local_command(folder, "ensure", "--workers", "4", "--settle", "0")
     assert started.returncode == 0, started.stderr
     yield LocalAws(**json.loads(started.stdout), folder=folder)
-    local_command(folder, "stop")
+    stop_servers(folder)
 
 
 def test_lithops_deploys_runs_and_cleans(patient: LocalAws, tmp_path: Path) -> None:

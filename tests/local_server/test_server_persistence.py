@@ -15,7 +15,7 @@ import boto3
 import psutil
 import pytest
 
-from localaws import local_command
+from localaws import local_command, stop_servers
 
 TRUST = json.dumps(
     {
@@ -74,7 +74,7 @@ def begun(parent: Path) -> Iterator[Server]:
     folder = parent / "private"
     folder.mkdir(mode=0o700)
     yield Server(folder, parent / "kept")
-    local_command(folder, "stop")
+    stop_servers(folder)
 
 
 def zipped(code: str) -> bytes:
