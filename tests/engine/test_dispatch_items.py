@@ -106,6 +106,21 @@ def test_labels_and_values_of_pandas_are_copied() -> None:
     assert Items(pd.DataFrame({"a": [1]}).itertuples()).owned is None
 
 
+def test_what_numpy_iterates_over_is_no_array() -> None:
+    assert Items(np.ndenumerate(np.arange(3))).owned is None
+
+
+def test_what_arrives_one_by_one_is_kept_as_it_was() -> None:
+    source = Source(iter([[1]]), waits=True)
+    started(source)
+    source.ask(2)
+    assert source.serve(LIMIT) is False  # there are no more
+    assert source.serve(LIMIT) is False
+    (taken,) = source.take()
+    assert isinstance(taken.item, Prepared)
+    assert taken.item is taken.prepared
+
+
 def test_what_only_resembles_a_table_is_taken_as_it_comes() -> None:
     indexed = type("table", (Opaque,), {"iloc": None, "get_loc": None})
     assert Items(indexed(1)).owned is None

@@ -273,6 +273,11 @@ def test_without_retries_what_is_disturbed_has_failed(status: str) -> None:
     assert set(run.errors) == {1}
 
 
+def test_with_a_retry_tasks_share_invocations_again() -> None:
+    run = ran(VirtualLambda(lambda sent: works(sent, 0.001), workers=1), range(20), retries=1)
+    assert [len(tasks) for tasks in run.service.tasks] == [1, 8, 11]
+
+
 def test_exceptions_are_tried_again_only_where_that_was_asked_for() -> None:
     run = ran(VirtualLambda(says(1, "error", error=BAD), workers=2), range(4), chunksize=2, retry_errors=True)
     assert run.service.tasks == [[0, 1], [2, 3], [1], [1]]
@@ -929,7 +934,7 @@ def test_after_a_stop_nothing_is_sent_and_what_is_in_flight_counts() -> None:
     service.clock.later(2.5, job.cancel)
     scheduler.run()
     run = Ran(job, service, service.clock.now() - 100)
-    assert (run.seconds, job.snapshot().state) == (3, "cancelled")
+    assert (run.seconds, job.snapshot().state, job.error) == (3, "cancelled", None)
     assert counts(run) == {"done": 6, "cancelled": 4, "invocations": 6}
 
 

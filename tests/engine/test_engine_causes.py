@@ -13,7 +13,7 @@ import pytest
 
 from lithops_magic.aws.invoke.outcomes import Reply
 from lithops_magic.aws.invoke.report import InvocationReport
-from lithops_magic.engine.dispatch import failures
+from lithops_magic.engine.dispatch import failures, missing_programs
 from lithops_magic.errors import (
     DiskFull,
     ImportFailed,
@@ -225,6 +225,46 @@ def test_a_variable_that_only_a_string_of_code_names(monkeypatch: pytest.MonkeyP
     assert remedy("NameError", "name 'unknown' is not defined") == ""
     assert remedy("ValueError", "name 'known' is not defined") == ""
     assert remedy("NameError", "known") == ""
+
+
+def test_a_program_that_is_here_is_shipped_with_its_distribution_or_said_to_be_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(missing_programs, "owner_of_program", lambda name: "dep-tools" if name == "deptool" else "")
+    monkeypatch.setattr(missing_programs.shutil, "which", lambda name: "/bin/x" if name in ("systool", "b/c") else None)
+
+    def explain(message: str, kind: str = "FileNotFoundError", file: str = "/lib/subprocess.py") -> str:
+        frames = (RemoteFrame("n.py", 1, "f", "x"), RemoteFrame(file, 1, "run", "x", library=True))
+        return missing_programs.explain(RemoteTraceback(kind, message, frames))
+
+    def absent(path: str) -> str:
+        return f"[Errno 2] No such file or directory: '{path}'"
+
+    ships = "deptool is a program of dep-tools, which is installed here: ship it with --packages dep-tools"
+    here = (
+        "the program systool is on this machine and not in the sandbox: use a container image or a layer that has it, "
+        "or ship a static build with files (--files) and call it by its path"
+    )
+    for file in ("/lib/subprocess.py", "/lib/os.py", "/lib/pty.py"):
+        assert explain(absent("deptool"), file=file) == ships
+    assert explain(absent("deptool"), file="/lib/io.py") == ""  # a file of that name was opened
+    assert explain(absent("deptool"), kind="OSError") == ""
+    assert explain(absent("/gone/bin/deptool")) == ships
+    assert (explain(absent("systool")), explain(absent("b/c")), explain(absent("nowhere"))) == (here, "", "")
+    status = "Command '{}' returned non-zero exit status 127."
+    assert explain(status.format("deptool --help"), kind="CalledProcessError") == ships
+    assert explain(status.format("['sh', '-c', 'deptool x']"), kind="CalledProcessError") == ships
+    assert explain("Command 'deptool' returned non-zero exit status 1.", kind="CalledProcessError") == ""
+    # A program in the environment is called by its name in the sandbox; a file of the user's is theirs.
+    (tmp_path / "deptool").touch()
+    own, installed = str(tmp_path / "deptool"), tmp_path / "bin" / "deptool"
+    assert explain(absent(own)) == ""
+    monkeypatch.setattr(missing_programs.sys, "prefix", str(tmp_path / "bin"))
+    installed.parent.mkdir()
+    installed.touch()
+    assert explain(absent(str(installed))) == f"{ships} and call it by its name, deptool"
+    assert list(missing_programs.missing(RemoteTraceback("E", status.format("deptool")))) == []
 
 
 def test_a_file_that_is_here_is_shipped_by_its_name_or_called_by_the_one_it_has_there(
