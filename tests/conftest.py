@@ -187,9 +187,14 @@ def measured_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]
 
 
 @pytest.fixture(scope="session")
-def package_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def package_cache(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """Where packages for Lambda are kept; what uv downloads stays from one session to the next."""
     folder = tmp_path_factory.mktemp("packages")
+    base = tmp_path_factory.getbasetemp()
+    # Each package is compiled and zipped once, and not once in each of the processes that run tests.
+    layers = (base.parent if hasattr(request.config, "workerinput") else base) / "layers"
+    layers.mkdir(mode=0o700, exist_ok=True)
+    (folder / "layers").symlink_to(layers)
     downloads = Path(tempfile.gettempdir()) / f"lithops-magic-uv-{getpass.getuser()}"
     downloads.mkdir(mode=0o700, exist_ok=True)
     (folder / "uv").symlink_to(downloads)

