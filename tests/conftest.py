@@ -115,7 +115,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
-    """Mark as fast whatever needs no AWS, so that nobody has to keep a list; the longest files go first."""
+    """Mark what needs no AWS as fast and what is generated as unmeasured; the longest files go first."""
     items.sort(key=lambda item: item.path.name not in LONG_FILES)
     if (seed := config.getoption("shuffle")) is not None:
         chance = random.Random(seed)
@@ -126,6 +126,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Confi
         is_slow = names & (SLOW_AREAS | SLOW_FILES)
         if not is_slow and "local_aws" not in getattr(item, "fixturenames", ()):
             item.add_marker("fast")
+        if hasattr(getattr(item, "obj", None), "hypothesis"):
+            # Coverage triples the price of Python: what is repeated with other inputs is not measured again and again.
+            item.add_marker("no_cover")
 
 
 def pytest_collection_finish() -> None:

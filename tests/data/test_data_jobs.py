@@ -56,6 +56,7 @@ def described(obj: Any) -> tuple[str, str, int, int, list[bytes], int]:
     return obj.bucket, obj.key, obj.part, obj.total_parts, list(obj.data_stream), obj.chunk_size
 
 
+@pytest.mark.no_cover
 def test_the_records_of_all_parts_are_those_of_the_objects(bucket: Any) -> None:
     found = lmap(described, lithops_magic.s3(f"{BUCKET}/logs/*.csv", chunk=7, newline="\r\n"))
     records: dict[str, list[bytes]] = {}

@@ -210,6 +210,7 @@ ALIKE: list[Any] = [
 ]
 
 
+@pytest.mark.no_cover
 def test_what_looks_alike_is_told_apart() -> None:
     keys = keys_of(abs)
     names = [digest(keys, item) for item in ALIKE]

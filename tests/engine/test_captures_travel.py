@@ -156,6 +156,7 @@ def moved(packed: Container, known: set[str]) -> int:
     return len(packed.rest) + sum(len(piece) for name, piece in packed.pieces if name not in known)
 
 
+@pytest.mark.no_cover
 def test_an_edited_line_moves_less_than_a_hundredth(large: Any) -> None:
     small = [1, 2, 3]
     first = Function.pickle(of((large, small))).container
@@ -174,6 +175,7 @@ def mutations() -> Iterator[tuple[str, Any, Callable[[Any], None]]]:
     yield "attribute", Holder(array, 1_500_000), lambda value: setattr(value, "held", None)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("value", "change"), [each[1:] for each in mutations()], ids=[each[0] for each in mutations()])
 def test_what_was_changed_in_place_is_noticed(value: Any, change: Callable[[Any], None]) -> None:
     function = of((value,))

@@ -106,6 +106,7 @@ def simulate(slots: int, workers: int, retry_after: float | None, seconds: float
     return done, refused
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("retry_after", [None, 1.0])
 @pytest.mark.parametrize(("slots", "workers"), [(2, 1000), (2, 4), (16, 1000), (900, 1000)])
 def test_more_workers_than_slots_cost_no_throughput(slots: int, workers: int, retry_after: float | None) -> None:

@@ -84,6 +84,7 @@ def test_what_is_shown_beside_a_value_is_printed(drawn: MapResult) -> None:
     assert drawn.logs(0) == drawn.logs(4) == ""
 
 
+@pytest.mark.no_cover
 def test_what_is_drawn_and_cannot_travel_costs_no_task() -> None:
     def task(x: int) -> None:
         import matplotlib.pyplot as plt

@@ -126,6 +126,7 @@ def test_each_kind_says_in_words_what_it_shows(kind: str) -> None:
     assert words.get(kind, "median") in drawn.alt
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("tasks", [1, 2, 10_000])
 def test_any_size_of_job_is_drawn_and_stays_small(tasks: int) -> None:
     drawn = plot("overview", *job(tasks, min(tasks, 1000), failing=0.03), "")

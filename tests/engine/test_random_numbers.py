@@ -57,6 +57,7 @@ def test_what_has_no_state_of_its_own_is_not_spoken_of() -> None:
         assert Function.pickle(function).warnings == ()
 
 
+@pytest.mark.no_cover
 @pytest.mark.usefixtures("local_aws")
 def test_the_way_out_gives_the_same_numbers_whatever_the_chunks_are() -> None:
     def simulate(item: Any) -> float:
