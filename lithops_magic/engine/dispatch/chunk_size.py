@@ -23,8 +23,13 @@ seconds than one client can send; a larger one would leave workers waiting for a
 GROWTH = 8
 """A chunk has at most this many times the tasks measured so far: a few quick ones prove little about the rest."""
 MAX_TASKS = 10_000
+TRANSIT_TASKS, LEAST_TASKS = 50_000, 100
+"""Tiny tasks in all invocations in flight: what one client handles in half a second. With many workers, each gets at
+least the second number, beside which the cost of an invocation is small."""
 REPLY_TARGET = 3_000_000
 """Bytes of results per invocation: about half of Lambda's limit."""
+TRANSIT_BYTES, LEAST_BYTES = 64_000_000, 100_000
+"""The same for bytes of items, and for bytes of results."""
 _WEIGHT = 0.3
 
 
@@ -109,17 +114,20 @@ class ChunkSize:
             if 0 < self._sandboxes < workers:
                 # Fewer sandboxes may run than are allowed; then the last chunks are theirs alone to share.
                 size = min(size, _part(remaining, self._sandboxes, seconds))
-        size = min(size, REPLY_TARGET / max(self._reply_bytes, 1.0), self._measured * GROWTH, MAX_TASKS)
+        most = min(MAX_TASKS, max(TRANSIT_TASKS / workers, LEAST_TASKS))
+        most_bytes = min(REPLY_TARGET, _share_of_bytes(workers))
+        size = min(size, most_bytes / max(self._reply_bytes, 1.0), self._measured * GROWTH, most)
         return max(self._processes, int(size))
 
-    def fit(self, sizes: Sequence[int]) -> int:
-        """Return how many of the tasks, given their encoded sizes, fit in one request together; at least one."""
+    def fit(self, sizes: Sequence[int], workers: int = 1) -> int:
+        """Return how many of the tasks, given their encoded sizes, go into one request together; at least one."""
+        room = self.room if self._fixed is not None else min(self.room, _share_of_bytes(workers))
         # Tasks are joined by commas: one fewer than there are tasks.
         total = -1
         for position, size in enumerate(sizes):
             total += size + 1
             # A task that does not fit even alone was sent to S3 when it was encoded.
-            if total > self.room and position:
+            if total > room and position:
                 return position
         return len(sizes)
 
@@ -129,6 +137,11 @@ def _part(remaining: int, workers: int, seconds: float) -> float:
     share = remaining / workers
     # Rounded up, but never more than one worker's share: the rest would leave the others idle.
     return max(min(math.ceil(share / SHARE), share), max(MIN_SECONDS, workers / LATE_RATE) / seconds)
+
+
+def _share_of_bytes(workers: int) -> float:
+    """Return how many bytes an invocation may carry."""
+    return max(TRANSIT_BYTES / workers, LEAST_BYTES)
 
 
 class ChunkSizes:

@@ -6,6 +6,7 @@ Used only by the job's own thread.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from lithops_magic.engine.backend.limiter import TICK, ramp
 from lithops_magic.engine.dispatch import stragglers
@@ -18,6 +19,7 @@ from lithops_magic.engine.dispatch.lanes import Flight, Lane, Lanes
 from lithops_magic.engine.dispatch.settlement import Settlement
 from lithops_magic.engine.dispatch.stragglers import Stragglers
 from lithops_magic.engine.dispatch.transfers import JobTransfers
+from lithops_magic.engine.dispatch.unread import Unread
 from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.job.task import Task
@@ -53,6 +55,8 @@ class Filling:
         Know how many tasks are on their way to a lane.
     settlement
         Knows how many invocations were answered.
+    unread
+        Knows whether the client is behind with reading replies.
     invoke
         Sends an invocation.
     """
@@ -68,6 +72,7 @@ class Filling:
         transfers: JobTransfers,
         cached: NoCache,
         settlement: Settlement,
+        unread: Unread,
         invoke: Callable[[Flight], None],
     ) -> None:
         self._job = job
@@ -79,6 +84,7 @@ class Filling:
         self._transfers = transfers
         self._cached = cached
         self._settlement = settlement
+        self._unread = unread
         self._invoke = invoke
         self._budget = Budget(job.options.max_cost)
         self._began, self._replies = 0.0, 0
@@ -114,7 +120,7 @@ class Filling:
             Nothing is in flight, and the budget allows nothing more.
         """
         now = self._job.time.now()
-        if self._job.over:
+        if self._job.over or self._unread.too_many:
             return
         for lane in self._lanes:
             # Before looking at `waiting`: it puts rested tasks there.
@@ -156,13 +162,14 @@ class Filling:
         """Send what there is, until `limit` invocations are in flight."""
         if lane is self._lanes.first:
             self._ask(limit)
+        fit = partial(self._pace(lane).fit, workers=self._lanes.first.link.allowance.limit)
         chunks: list[list[Task]] = []
         taken = 0
         while lane.waiting and len(lane.flights) + len(chunks) < limit:
             size = self._chunk_size(lane, taken)
             if not self._ripe(lane, size, now):
                 break
-            chunks.append(lane.take(size, self._pace(lane).fit))
+            chunks.append(lane.take(size, fit))
             taken += len(chunks[-1])
         memory = lane.link.endpoint.limits.memory
         # All of them at once, because each call takes the job's lock and wakes whoever waits. False if the user stopped

@@ -27,6 +27,7 @@ from lithops_magic.engine.dispatch.lanes import Flight, Lanes, Opened
 from lithops_magic.engine.dispatch.settlement import Settlement
 from lithops_magic.engine.dispatch.stragglers import Stragglers
 from lithops_magic.engine.dispatch.transfers import Fetched, JobTransfers, Uploaded
+from lithops_magic.engine.dispatch.unread import Unread
 from lithops_magic.engine.dispatch.versions import Versions
 from lithops_magic.engine.durable import kept_results
 from lithops_magic.engine.durable.kept_results import KeptResults
@@ -106,6 +107,7 @@ class Scheduler:
         self._settlement = Settlement(
             job, self._lanes, self._transfers, upload, chunk_sizes, stragglers, versions, self._cached
         )
+        self._unread = Unread()
         self._filling = Filling(
             job,
             source,
@@ -116,6 +118,7 @@ class Scheduler:
             self._transfers,
             self._cached,
             self._settlement,
+            self._unread,
             self._invoke,
         )
         self._delivered = self._deliver
@@ -257,6 +260,7 @@ class Scheduler:
     def _handle(self, message: _Message) -> None:
         match message:
             case Answer():
+                self._unread.remove(message.outcome)
                 self._answered(message)
             case Pulled():
                 self._filling.pull()
@@ -291,6 +295,7 @@ class Scheduler:
     def _deliver(self, flight: Flight, outcome: Outcome) -> bool:
         """Receive a reply; return whether it may be the function's own. Called from other threads."""
         answer = Answer.of(flight, outcome, self._job.key)
+        self._unread.add(answer.outcome)
         self._inbox.put(answer)
         return not answer.unauthenticated
 

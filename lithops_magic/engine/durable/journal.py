@@ -41,8 +41,8 @@ PERIOD = 0.25
 """Seconds between writes: what a killed process loses at most."""
 LIMIT = 256_000_000
 """Maximum bytes of a job's journal; later records are dropped, and the job cannot be resumed beyond them."""
-BUFFER = 32_000_000
-"""Bytes buffered in memory above which even a short job gets a folder."""
+BUFFER = 8_000_000
+"""Bytes buffered in memory above which they are written at once, and even a short job gets a folder."""
 LEAVING = 2.0
 """Seconds that an exiting interpreter waits for the last write."""
 PUBLIC = frozenset({"id", "label", "created", "detached", "python", "cloudpickle"})
@@ -191,9 +191,12 @@ class Journal(NullJournal):
         try:
             if self._file is None and not (self._closed.is_set() and self._folder is None):
                 self._open()
-            while self._file is not None and not self._closed.wait(PERIOD):
-                self._write()
-            if self._file is not None:
+            closed = False
+            while self._file is not None and not closed:
+                self._due.wait(PERIOD)
+                # First of all: whatever is noted from now on sets it again.
+                self._due.clear()
+                closed = self._closed.is_set()
                 self._write()
         except (OSError, TypeError, ValueError) as error:
             self._full = True
@@ -249,9 +252,14 @@ class Journal(NullJournal):
     def _flush(self) -> None:
         with self._writing:
             # As many as there are now: the scheduler may append at the same time, and would never be caught up with.
-            fresh = [self._pending.popleft() for _ in range(len(self._pending))]
             self._buffered = 0
-            self._put(records.encode(fresh))
+            # One by one, because encoded they take as much memory again.
+            for _ in range(len(self._pending)):
+                self._put(records.encode([self._pending.popleft()]))
+            assert self._file is not None
+            # To the operating system, which suffices if the process is killed. Syncing the disk would hold up every
+            # write for the rare crash of the machine.
+            self._file.flush()
 
     def _put(self, pieces: list[bytes]) -> None:
         assert self._file is not None
@@ -259,9 +267,6 @@ class Journal(NullJournal):
             self._full = True
             return
         self._file.writelines(pieces)
-        # To the operating system, which suffices if the process is killed. Syncing the disk would hold up every write
-        # for the rare crash of the machine.
-        self._file.flush()
 
     def _release(self) -> None:
         if self._file is not None:
