@@ -28,20 +28,20 @@ from waiting import eventually
 class CountingLambda(VirtualLambda):
     """Counts what is in transit when an invocation is sent."""
 
-    in_transit = tasks = octets = 0
-    most_tasks = most_octets = 0
+    tasks_now = octets_now = most_tasks = most_octets = 0
 
     def send(self, payload: bytes, done: Callable[[Outcome], object]) -> None:
         tasks = len(json.loads(payload)["tasks"])
-        self.tasks += tasks
-        self.octets += len(payload)
+        self.tasks_now += tasks
+        self.octets_now += len(payload)
+        self.most_tasks = max(self.most_tasks, self.tasks_now)
+        self.most_octets = max(self.most_octets, self.octets_now)
 
         def landed(outcome: Outcome) -> object:
-            self.tasks -= tasks
-            self.octets -= len(payload)
+            self.tasks_now -= tasks
+            self.octets_now -= len(payload)
             return done(outcome)
 
-        self.most_tasks, self.most_octets = max(self.most_tasks, self.tasks), max(self.most_octets, self.octets)
         super().send(payload, landed)
 
 
