@@ -29,8 +29,8 @@ _OF_FILES = ("-r", "--requirement", "-e", "--editable")
 """pip's options that precede a file or folder."""
 
 
-def words_of(path: Path) -> list[str]:
-    """Return the requirements of an environment file as words for ``--packages``.
+def words_of(path: Path) -> tuple[list[str], str]:
+    """Return the requirements of an environment file as words for ``--packages``, and a note on what is left out.
 
     Raises
     ------
@@ -47,7 +47,18 @@ def words_of(path: Path) -> list[str]:
         entries = None
     if not isinstance(entries, list):
         raise PackageError(f"packages: {path} is not a conda environment: it has no list of dependencies.")
-    return [word for entry in entries for word in _words(path, entry)]
+    found = [(entry, list(_words(path, entry))) for entry in entries]
+    left_out = [entry for entry, words in found if isinstance(entry, str) and not words]
+    return [word for _, words in found for word in words], _note(path, left_out)
+
+
+def _note(path: Path, left_out: list[str]) -> str:
+    if not left_out:
+        return ""
+    some = ", ".join(left_out[:3]) + (f" and {len(left_out) - 3} more" if len(left_out) > 3 else "")
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    have = f"tasks have the notebook's Python {python}, and wheels bring their libraries"
+    return f"{path.name}: {some} not shipped: {have}"
 
 
 def _words(path: Path, entry: Any) -> Iterator[str]:

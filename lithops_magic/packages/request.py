@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -35,6 +35,8 @@ class Request:
     """Requirements files, pyproject.toml or lock files, each with its contents and included files."""
     data: Data = ()
     """Files for the tasks' working folder."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What the user should know about it, one sentence each."""
 
     @property
     def names(self) -> frozenset[str]:
@@ -56,12 +58,13 @@ class Request:
             return cls(nothing=True, data=data)
         requirements: list[str] = []
         requested: list[tuple[Path, bytes]] = []
-        for word in _without_environments(words):
+        notes: list[str] = []
+        for word in _without_environments(words, notes):
             if word.endswith((".txt", ".in", ".toml", ".lock")) and "://" not in word:
                 requested.append(_read(word))
             else:
                 requirements.append(_requirement(word))
-        return cls(requirements=tuple(requirements), files=tuple(requested), data=data)
+        return cls(requirements=tuple(requirements), files=tuple(requested), data=data, notes=tuple(notes))
 
 
 def _words(text: str) -> list[str]:
@@ -69,11 +72,13 @@ def _words(text: str) -> list[str]:
     return re.sub(r"\s*(===?|[<>~!]=|[<>,])\s*", r"\1", text).split()
 
 
-def _without_environments(words: Iterable[str]) -> Iterator[str]:
-    """Yield words, with conda environment files replaced by their contents."""
+def _without_environments(words: Iterable[str], notes: list[str]) -> Iterator[str]:
+    """Yield words, with conda environment files replaced by their contents; add to `notes` what these leave out."""
     for word in words:
         if word.endswith((".yml", ".yaml")):
-            yield from conda.words_of(Path(word).expanduser())
+            found, note = conda.words_of(Path(word).expanduser())
+            notes += [note] if note else []
+            yield from found
         elif word not in ("-r", "-e", "--requirement", "--editable"):  # these options add nothing to what follows
             yield word
 

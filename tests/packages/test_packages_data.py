@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lithops_magic import errors
+from lithops_magic.engine.dispatch import failures
 from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.engine.wire.function import Function
@@ -298,3 +299,26 @@ def test_a_file_is_named_however_its_absence_is_worded_or_wrapped(run: Run, fold
     assert "--files" not in told[5]
     assert "(--files ./data.csv)" in told[6]
     assert "a build of the package" not in told[6]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "[Errno 2] No such file or directory: '/var/lang/share/projection/p.db'",
+        "Cannot find data: no such file /var/lang/share/projection/p.db, set PROJECTION_DATA",
+    ],
+)
+def test_a_data_file_beside_python_is_named_where_it_lies_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, message: str
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    path = tmp_path / "share/projection/p.db"
+
+    def explained() -> str:
+        return failures.of_exception(errors.RemoteTraceback("OSError", message), 1024)[1]
+
+    assert explained() == ""
+    path.parent.mkdir(parents=True)
+    path.write_text("")
+    said = f"the file {path} is on this machine and not in the sandbox: ship it with files (--files {path})"
+    assert said in explained()

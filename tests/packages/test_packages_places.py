@@ -64,8 +64,10 @@ def test_a_conda_environment_gives_what_is_installed_here_and_what_pip_gets(
     help.wheel(tmp_path, "conda_thing", {"conda_thing.py": ""}, version="2.5")
     text = "name: x\ndependencies:\n- python=3.11\n- conda-forge::conda_thing=2.5=h123\n- pip\n- pip:\n  - six>=1.16\n"
     (tmp_path / "environment.yml").write_text(text)
-    found = Request.parse(str(tmp_path / "environment.yml")).requirements
-    assert found == ("conda_thing==2.5", "six>=1.16")
+    found = Request.parse(str(tmp_path / "environment.yml"))
+    assert found.requirements == ("conda_thing==2.5", "six>=1.16")
+    [note] = found.notes
+    assert note.startswith("environment.yml: python=3.11, pip not shipped: tasks have the notebook's Python 3.")
 
 
 def test_an_exported_conda_environment_lists_libraries_that_are_not_packages(

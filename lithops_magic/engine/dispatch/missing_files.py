@@ -6,13 +6,16 @@ import linecache
 import os
 import re
 import shlex
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 
 from lithops_magic.errors import RemoteTraceback
 
 _ABSENT = re.compile(r"no such file|does not exist|cannot find|not found|unable to open|could not open", re.IGNORECASE)
 _SHIPPED = re.compile(r"^(?:/opt/python|/var/task|.*/modules-[0-9a-f]{12})/")
 """Folders of a sandbox: the notebook's modules, where code may look for files next to them, and where tasks work."""
+_DATA = re.compile(r"^/.*?/((?:share|etc)/.+)")
+"""A data file of a package outside of its modules, such as ``share/proj/proj.db``."""
 _NAMES = re.compile(r"""'([^'\n]+)'|"([^"\n]+)"|(\S+)""")
 _LITERALS = re.compile(r"""'([^'\n]+)'|"([^"\n]+)\"""")
 _UNNAMED = "unable to open database file"
@@ -29,10 +32,20 @@ def explain(error: RemoteTraceback, original: BaseException | None) -> str:
     """
     # Libraries often wrap the error that names the file.
     for one in error.chain():
-        found = (name for name in _names(one, original if one is error else None) if os.path.exists(name))  # noqa: PTH110 - never raises
-        if path := next(found, ""):
+        names = list(_names(one, original if one is error else None))
+        found = (name for name in names if os.path.exists(name))  # noqa: PTH110 - never raises
+        if path := next(found, "") or next(_installed_data(names), ""):
             return _bring(path)
     return ""
+
+
+def _installed_data(names: Iterable[str]) -> Iterator[str]:
+    """Yield files that installers put beside Python itself, under a sandbox's `sys.prefix` in `names`."""
+    for name in names:
+        if found := _DATA.search(name):
+            path = os.path.join(sys.prefix, found[1])  # noqa: PTH118
+            if os.path.exists(path):  # noqa: PTH110
+                yield path
 
 
 def _names(error: RemoteTraceback, original: BaseException | None) -> Iterator[str]:
@@ -53,7 +66,7 @@ def _names(error: RemoteTraceback, original: BaseException | None) -> Iterator[s
             yield "".join(groups).removeprefix("file:").partition("?")[0]
     for groups in _NAMES.findall(text):
         word = _SHIPPED.sub("", "".join(groups).rstrip(",.:;)"))
-        if os.path.isfile(word):  # noqa: PTH113
+        if os.path.isfile(word) or _DATA.search(word):  # noqa: PTH113
             yield word
 
 

@@ -71,7 +71,7 @@ def pack(function: Callable[..., Any] | tuple[Any, ...], items: Iterable[Any], r
 def _pack(function: object, items: Iterable[Any], request: Request) -> PickledFunction:
     pickles, views, reach = _dump(function)
     looked_for = packages.looked_for(reach.codes, request.data)
-    notes = (_not_there(looked_for),) if looked_for else ()
+    notes = (*request.notes, *([_not_there(looked_for)] if looked_for else []))
     return PickledFunction(pickles, views, reach, packages.discover(reach, items, request), notes)
 
 
