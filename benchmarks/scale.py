@@ -4,7 +4,8 @@ The service is simulated (`simulated_lambda.py`), its time is real. Each job run
 HTTP. All but the last are graded by their makespan, with the function deployed once and several times: the bound is
 that of a scheduler that knows every duration beforehand, never waits, loses nothing to crashes and starts cold at no
 cost. *In order* is the same for a scheduler that takes the tasks in their order, knowing no duration. The last job is
-not allowed to run any task twice: what crashes there has failed.
+not allowed to run any task twice: what crashes there has failed. The bare loop is what AWS's C runtime can do on this
+machine against this service, with its Python callbacks and nothing else.
 
 A function's quota is a tenth of the account's concurrency, as AWS's are for 10,000: with fewer, and as many fewer
 tasks, all of it is smaller, and lasts as long.
@@ -13,14 +14,18 @@ tasks, all of it is smaller, and lasts as long.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import resource
 import subprocess
 import sys
+import threading
 import time
-from dataclasses import asdict
+from concurrent.futures import Future
+from dataclasses import asdict, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from common import machine, parser, report, seconds, table
 from simulated_lambda import World, allow_files, facts, simulated_lambda
@@ -80,26 +85,116 @@ def measure(url: str, world: World, retries: int) -> dict[str, Any]:
     }
 
 
-def measure_apart(world: World, retries: int) -> dict[str, Any]:
-    """Run one job in a process of its own, against a service of its own."""
+def bare(url: str, world: World) -> dict[str, Any]:
+    """Send the same tasks with AWS's C runtime and next to nothing else, which no client in Python can beat.
+
+    It knows the tasks' mean duration from the start, sends chunks as large as ours to one function after the other over
+    connections that it opens as we do, without a signature, and reads nothing but whether a reply is there. Neither
+    crashes nor stragglers are handled: the former are left out by the service, the latter waited for.
+    """
+    from awscrt import http
+    from awscrt import io as crt
+
+    from lithops_magic.aws.invoke.thread_state import hold
+    from lithops_magic.aws.invoke.transport import HANDSHAKES
+    from lithops_magic.engine.dispatch.chunk_size import ChunkSize
+
+    sizes = ChunkSize(None, 6_000_000)
+    sizes.observe(world.tasks, world.mean * world.tasks, world.tasks * 100)
+    group = crt.EventLoopGroup(1)
+    bootstrap = crt.ClientBootstrap(group, crt.DefaultHostResolver(group))
+    address = urlsplit(url)
+    host, port = str(address.hostname), int(address.port or 80)
+    sent, unanswered, opened, over = 0, world.tasks, 0, threading.Event()
+    task = b'{"id":%d,"data":"gAVLKi4="}'
+
+    def invoke(connection: Any, path: str) -> None:
+        nonlocal sent
+        if sent == world.tasks:
+            return
+        first, sent = sent, min(world.tasks, sent + sizes.size(world.tasks - sent, world.concurrency))
+        count = sent - first
+        tasks = b",".join([task % index for index in range(first, sent)])
+        body = b'{"protocol":4,"key":"00","request":"r","tasks":[%s]}' % tasks
+        headers = http.HttpHeaders([("host", address.netloc), ("content-length", str(len(body)))])
+        request = http.HttpRequest("POST", path, headers, io.BytesIO(body))
+
+        def answered(completion: Future[int]) -> None:
+            nonlocal unanswered
+            assert completion.result() == 200
+            unanswered -= count
+            if unanswered == 0:
+                over.set()
+            invoke(connection, path)
+
+        stream = connection.request(request, lambda http_stream, **_: hold(http_stream.connection), lambda **_: None)
+        stream.completion_future.add_done_callback(answered)
+        stream.activate()
+
+    def connect(_: Any = None) -> None:
+        nonlocal opened
+        if opened == world.concurrency:
+            return
+        number, opened = opened * world.copies // world.concurrency, opened + 1
+        path = f"/2015-03-31/functions/bare-{number}/invocations"
+        opening = http.HttpClientConnection.new(host, port, bootstrap)
+        opening.add_done_callback(connect)
+        opening.add_done_callback(lambda opening: invoke(opening.result(), path))
+
+    cpu, began = time.process_time(), time.perf_counter()
+    for _ in range(HANDSHAKES):
+        connect()
+    over.wait()
+    spent, cpu = time.perf_counter() - began, time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    nothing = dict.fromkeys(("failed", "wrong", "lost", "retried", "backups"), 0)
+    return {"seconds": spent, "cpu": cpu, "peak_rss_mb": peak, "done": world.tasks, **nothing}
+
+
+def measure_apart(world: World, retries: int, *, by_hand: bool = False) -> dict[str, Any]:
+    """Run one job in a process of its own, against a service of its own; `by_hand`: the bare loop's."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LITHOPS_"))}
     environment["AWS_EC2_METADATA_DISABLED"] = "true"
     with simulated_lambda(world) as url:
-        order = json.dumps({"url": url, "world": asdict(world), "retries": retries})
+        order = json.dumps({"url": url, "world": asdict(world), "retries": retries, "bare": by_hand})
         done = subprocess.run(
             [sys.executable, __file__, "--measure", order], env=environment, stdout=subprocess.PIPE, check=True
         )
         durations = world.durations()
         bounds = {"bound": world.least_makespan(durations), "in_order": world.in_order_makespan(durations)}
         run: dict[str, Any] = json.loads(done.stdout)
-        return {**asdict(world), "retries": retries, **bounds, **run, **facts(url)}
+        return {**asdict(world), "retries": retries, "bare": by_hand, **bounds, **run, **facts(url)}
 
 
 def result_table(runs: list[dict[str, Any]]) -> str:
-    head = ["tasks", "retries", "functions", "most sandboxes", "invocations", "429", "crashes", "makespan", "bound"]
-    head += ["ratio", "in order", "ratio", "backups", "failed", "lost", "wrong", "run twice", "CPU", "peak RSS"]
+    head = [
+        "way",
+        "tasks",
+        "retries",
+        "functions",
+        "most sandboxes",
+        "invocations",
+        "429",
+        "crashes",
+        "makespan",
+        "bound",
+    ]
+    head += [
+        "ratio",
+        "in order",
+        "ratio",
+        "backups",
+        "failed",
+        "lost",
+        "wrong",
+        "run twice",
+        "CPU",
+        "service's",
+        "peak RSS",
+    ]
     rows = [
         [
+            "bare loop" if run["bare"] else "lithops-magic",
             f"{run['tasks']:,}",
             f"{run['retries']}",
             f"{run['functions']}",
@@ -118,11 +213,12 @@ def result_table(runs: list[dict[str, Any]]) -> str:
             f"{run['wrong']:,}",
             f"{run['run_twice']:,}",
             seconds(run["cpu"]),
+            seconds(run["service_cpu"]),
             f"{run['peak_rss_mb']:,.0f} MB",
         ]
         for run in runs
     ]
-    return table(head, rows, 0)
+    return table(head, rows)
 
 
 def main() -> None:
@@ -135,7 +231,8 @@ def main() -> None:
     allow_files()
     if options.measure:
         order = json.loads(options.measure)
-        return print(json.dumps(measure(order["url"], World(**order["world"]), order["retries"])))
+        url, world = order["url"], World(**order["world"])
+        return print(json.dumps(bare(url, world) if order["bare"] else measure(url, world, order["retries"])))
     quotas = options.concurrency, options.concurrency // 10, options.concurrency / 100
     if options.short:
         worlds = [
@@ -149,6 +246,8 @@ def main() -> None:
             (World(options.tasks // 50, 5 * options.mean, *quotas), 0),
         ]
     runs = [measure_apart(world, retries) for world, retries in worlds]
+    # The last world with retries, the one with most functions.
+    runs.append(measure_apart(replace(worlds[-2][0], crashes=0.0), 0, by_hand=True))
     return report([result_table(runs)], runs, machine("awscrt"), options.json)
 
 
