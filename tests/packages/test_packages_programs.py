@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import os
 import shutil
 import subprocess
@@ -14,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from lithops_magic.engine.dispatch import failures
+from lithops_magic.engine.durable import recipe
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.errors import RemoteFrame, RemoteTraceback
+from lithops_magic.packages import Need
 from lithops_magic.packages.plugins import owners_of_searched
 from lithops_magic.packages.programs import owners_of_called
 from packages import installed_help as help
@@ -81,6 +84,11 @@ def test_words_that_are_not_run_are_not_taken_for_programs(site: Path) -> None:
 
     assert owners_of_called([other.__code__]) == set()
     assert "deptool" in harmless(1)
+
+
+def test_a_recorded_job_keeps_what_its_function_names() -> None:
+    need = Need(named=("deep-tool",))
+    assert recipe._need(json.loads(json.dumps(recipe._plain_need(need))), b"").named == need.named
 
 
 def test_it_is_shipped_where_it_is_named_and_added_where_it_is_put_together(site: Path, run: Run) -> None:

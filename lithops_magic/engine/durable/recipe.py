@@ -138,6 +138,7 @@ def _plain_need(need: Need) -> dict[str, Any]:
     return {
         "units": [[unit.name, str(unit.path), str(unit.root), unit.kind, why] for unit, why in need.units],
         "projects": need.projects,
+        "named": need.named,
         "sources": _hash(need.sources),
         "nothing": need.request.nothing,
         "requirements": need.request.requirements,
@@ -157,6 +158,7 @@ def _need(plain: Mapping[str, Any], sources: bytes) -> Need:
     return Need(
         units=tuple((Unit(name, Path(path), Path(root), kind), why) for name, path, root, kind, why in plain["units"]),
         projects=tuple(plain["projects"]),
+        named=tuple(plain.get("named", ())),
         sources=sources,
         request=Request(plain["nothing"], tuple(plain["requirements"]), files, data),
         environment=tuple((folder, changed) for folder, changed in plain["environment"]),
