@@ -58,6 +58,7 @@ SLOW_FILES = {
     "test_packages_index.py",
     "test_packages_installed.py",
     "test_packages_pieces.py",
+    "test_packages_places.py",
     "test_packages_versions.py",
     "test_plots.py",
     "test_run.py",
