@@ -40,7 +40,9 @@ def test_thousands_of_tasks_all_come_back_right(proxy: FaultProxy, counted: Call
     proxy.reset()
     runs = job.executions()
     assert set(runs) == set(items)
-    assert {item: count for item, count in runs.items() if count > 1 + lost[item]} == {}
+    # On a busy machine, an answer may be late that the proxy did not lose: then the client knows of one attempt more.
+    attempts = [stats.attempts for stats in result.stats]
+    assert {item: count for item, count in runs.items() if count > max(1 + lost[item], attempts[item])} == {}
 
 
 def test_without_retries_no_task_runs_twice_and_each_one_lost_is_told(
