@@ -105,7 +105,7 @@ class Storing:
         index = worker.Namespace.task
         # The worker restores a cell's names, but cannot see the cell inside this wrapper.
         with worker.Namespace() as names:
-            names.keep(self.__wrapped__)
+            names.save(self.__wrapped__)
             value = self.__wrapped__(*arguments)
             return self._awaited(value, index) if isinstance(value, CoroutineType) else self._stored(value, index)
 
