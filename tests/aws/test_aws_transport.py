@@ -153,7 +153,14 @@ def idle(transport: sender.Transport) -> int:
 
 @pytest.mark.usefixtures("kept_long")
 def test_the_next_job_takes_over_the_connections_it_may_have() -> None:
-    with serving(well) as server:
+    async def once_there_are_three(connection: Connection) -> None:
+        while True:
+            await connection.request()
+            while server.connections < 3:
+                await asyncio.sleep(0.01)
+            await connection.answer(OK)
+
+    with serving(once_there_are_three) as server:
         cloud = cloud_at(f"http://127.0.0.1:{server.port}")
         with opened(cloud, most=3) as first:
             send_all(first, [b"{}"] * 20)
