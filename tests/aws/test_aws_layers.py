@@ -72,7 +72,7 @@ def test_a_zip_that_was_swapped_in_the_bucket_is_deleted_and_never_used(
     monkeypatch.setattr(layers, "DIRECT_LIMIT", 0)
     settings = Settings(local=True, namespace="trust")
     swap(cloud, local_aws, zipped("python/package.py", b"evil()"))
-    with pytest.raises(DeployError, match="is not the zip .*: it was deleted, and nothing ran") as caught:
+    with pytest.raises(DeployError, match=r"is not the zip .*: it was deleted, and nothing ran") as caught:
         publish_layers(cloud, settings, [built])
     assert "\n" not in str(caught.value)
     assert names(local_aws, built) == []
