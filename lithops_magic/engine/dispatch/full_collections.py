@@ -27,11 +27,17 @@ class _Freezer:
 
     def __init__(self) -> None:
         self.jobs = 0
+        self.helps: bool | None = None
         self._began = self._due = 0.0
 
     def __call__(self, phase: str, info: Mapping[str, Any]) -> None:
         """Handle the start or the stop of a collection: Python calls this in any thread, wherever it allocates."""
         if info["generation"] != _FULL:
+            return
+        if self.helps is None:
+            # Not when a job starts, because counting frozen objects looks at each of them.
+            self.helps = gc.get_freeze_count() < _FROM_START
+        if not self.helps:
             return
         now = time.perf_counter()
         if phase == "start":
@@ -52,15 +58,16 @@ _lock = threading.Lock()
 def rare_full_collections() -> Iterator[None]:
     """Spend at most `SHARE` of the time on full collections, unless the user has frozen objects, which would thaw."""
     with _lock:
-        helps = _freezer.jobs > 0 or gc.get_freeze_count() < _FROM_START
-        _freezer.jobs += helps
-        if helps and _freezer.jobs == 1:
+        _freezer.jobs += 1
+        if _freezer.jobs == 1:
+            _freezer.helps = None
             gc.callbacks.append(_freezer)
     try:
         yield
     finally:
         with _lock:
-            _freezer.jobs -= helps
-            if helps and not _freezer.jobs:
+            _freezer.jobs -= 1
+            if not _freezer.jobs:
                 gc.callbacks.remove(_freezer)
-                gc.unfreeze()
+                if _freezer.helps:
+                    gc.unfreeze()
