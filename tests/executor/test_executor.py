@@ -433,8 +433,8 @@ def test_many_threads_wait_for_one_future() -> None:
 
 def test_each_kind_of_call_has_a_pace_of_its_own() -> None:
     chunk_sizes = ChunkSizes(None, 1_000_000)
-    chunk_sizes.of("quick").observe(1000, 0.001, 1000)
-    assert chunk_sizes.of("quick").size(None, 10) == 1000 * GROWTH
+    chunk_sizes.of("quick").observe(100, 0.0001, 100)
+    assert chunk_sizes.of("quick").size(None, 10) == 100 * GROWTH
     assert chunk_sizes.of("slow").size(None, 10) == 1
     assert chunk_sizes.latest.size(None, 10) == 1
     chunk_sizes.restart()
