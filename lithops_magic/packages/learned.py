@@ -41,6 +41,12 @@ def remember(distributions: Mapping[str, str]) -> None:
     _write(learned)
 
 
+def remembered(distributions: Iterable[str]) -> list[str]:
+    """Return those of these distributions that are saved."""
+    saved = {name for names in _read().values() for name in names}
+    return [name for name in distributions if name in saved]
+
+
 def forget(distributions: Container[str]) -> None:
     """Forget distributions that cannot be shipped."""
     _write({asker: [name for name in names if name not in distributions] for asker, names in _read().items()})

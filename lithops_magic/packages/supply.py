@@ -7,7 +7,7 @@ import io
 import json
 import platform
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import Distribution
@@ -78,26 +78,43 @@ def supply(need: Need, target: Target, notify: Callable[[str], None], room: Room
     # An image brings its own packages; only requested ones are added.
     found = replace(need, units=(), projects=()) if room.image else need
     try:
-        return _supply(found, target, notify, room, learns=not room.image)
+        return _supply(found, target, notify, room, () if room.image else None)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         raise PackageError(
             f"The packages cannot be written: {error.strerror or error}{where}. Free some space, or set "
             "LITHOPS_MAGIC_CACHE_DIR to another folder."
         ) from None
-    except PackageError as error:
-        # A learned dependency must not break what runs without it.
-        less = closure_of(found, target, learns=False)[1].parts
-        learned = [name for name in closure_of(found, target)[1].parts if name not in less]
-        if room.image or not learned:
+    except PackageError:
+        learned = [] if room.image else _learned(found, target)
+        if not learned:
             raise
-        forget(learned)
-        refused = f"{', '.join(learned)}, which tasks asked for, {REFUSED}: {error}"
-        return replace(_supply(found, target, notify, room, learns=False), refused=refused)
+        return _supply_most(found, target, notify, room, learned)
 
 
-def _supply(need: Need, target: Target, notify: Callable[[str], None], room: Room, *, learns: bool) -> Supply:
-    request, closure = closure_of(need, target, learns=learns)
+def _supply_most(
+    need: Need, target: Target, notify: Callable[[str], None], room: Room, learned: Sequence[str]
+) -> Supply:
+    """Leave out what cannot be shipped: a learned dependency must break neither what runs without it nor the others."""
+    most = _supply(need, target, notify, room, ())
+    kept: list[str] = []
+    errors: dict[str, str] = {}
+    for name in learned:
+        try:
+            most = _supply(need, target, notify, room, [*kept, name])
+            kept.append(name)
+        except PackageError as error:
+            errors[name] = str(error)
+    forget(errors)
+    # One alone may be shipped although all together do not fit.
+    why = "; ".join(dict.fromkeys(errors.values()))
+    return replace(most, refused=f"{', '.join(errors)}, which tasks asked for, {REFUSED}: {why}" if errors else "")
+
+
+def _supply(
+    need: Need, target: Target, notify: Callable[[str], None], room: Room, learned: Container[str] | None
+) -> Supply:
+    request, closure = closure_of(need, target, learned)
     built: list[Layer] = []
     if _ships(closure, request):
         # The user's own modules take a layer, too.
@@ -125,22 +142,32 @@ def pin(need: Need, target: Target) -> Resolution:
     return resolve(closure, request, Uv(target, settings_of(request.files)))
 
 
-def closure_of(need: Need, target: Target, *, learns: bool = True) -> tuple[Request, Closure]:
-    """Return the closure of a need; `learns`: including learned dependencies, and what it only seems to need."""
+def closure_of(need: Need, target: Target, learned: Container[str] | None = None) -> tuple[Request, Closure]:
+    """Return the closure of a need; `learned`: what to include of what was learned and only seems needed, or all."""
     request, roots = _split(need.request)
     if request.nothing:
         return request, Closure()
     wanted = [(requirement, "--packages") for requirement in roots]
-    wanted += [(Requirement(name), "named by the function") for name in need.named if learns]
+    wanted += [
+        (Requirement(name), "named by the function") for name in need.named if learned is None or name in learned
+    ]
     while True:
         # Learned dependencies have dependencies, which may have learned ones: until nothing is new.
         closure = close(need.units, need.projects, wanted, target)
-        learned = beside(closure.parts) if learns else {}
-        new = [(Requirement(name), why) for name, why in learned.items() if name not in closure.parts]
+        new = [
+            (Requirement(name), why)
+            for name, why in beside(closure.parts).items()
+            if name not in closure.parts and (learned is None or name in learned)
+        ]
         new = [pair for pair in new if pair not in wanted]
         if not new:
             return request, closure
         wanted += new
+
+
+def _learned(need: Need, target: Target) -> list[str]:
+    """Return what can be left out of a need's closure."""
+    return list(dict.fromkeys([*need.named, *beside(closure_of(need, target)[1].parts)]))
 
 
 def shipped(need: Need) -> frozenset[str]:

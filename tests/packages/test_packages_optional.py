@@ -186,6 +186,39 @@ def test_what_cannot_be_shipped_is_forgotten_again(site: Path, run: Run) -> None
     assert run(use, [0]).values() == ["fine"]
 
 
+def test_what_can_be_shipped_is_added_beside_what_cannot(site: Path, run: Run) -> None:
+    def use(x: int) -> object:
+        import importlib
+
+        for name in ("ahead", "between", "last"):
+            try:
+                return importlib.import_module(f"{name}_engine").NAME
+            except ImportError:
+                continue
+        raise ImportError("install ahead-engine, between-engine or last-engine")
+
+    for name in ("ahead_engine", "between_engine", "last_engine"):
+        help.wheel(site, name, {f"{name}/__init__.py": f"NAME = {name!r}\n"})
+    for name in ("ahead_engine", "last_engine"):
+        help.write(
+            site,
+            {
+                f"{name}-1.dist-info/WHEEL": "Tag: cp311-cp311-win_amd64\n",
+                f"{name}-1.dist-info/RECORD": f"{name}/__init__.py,,\n{name}/core.so,,\n",
+                f"{name}/core.so": "for another system",
+            },
+        )
+    importlib.invalidate_caches()
+    result = run(use, [0, 1])
+    assert result.values() == ["between_engine"] * 2, result.errors
+    refused, added = sorted(notes(result))
+    assert refused.startswith("ahead-engine, last-engine, which tasks asked for, cannot be shipped")
+    assert "asked for between-engine, installed here: added" in added
+    again = run(use, [0])
+    assert again.values() == ["between_engine"]
+    assert not any("added" in note for note in notes(again))
+
+
 def test_what_is_there_in_another_version_is_not_added(site: Path) -> None:
     for name, added in (("swift_engine", {"swift-engine-extra": "it"}), ("swift_engine.parts", {})):
         error = ImportFailed("no")

@@ -30,7 +30,7 @@ from lithops_magic.errors import (
     VersionMismatch,
     facts,
 )
-from lithops_magic.packages.learned import REFUSED, forget, remember
+from lithops_magic.packages.learned import REFUSED, forget, remember, remembered
 
 LEFT = (
     "tasks left this running: {}. It ends when another job starts, and its output is in no task's log: wait for it "
@@ -259,7 +259,6 @@ class Settlement:
         """Deploy functions that also have these distributions; return whether that is possible."""
         remember(new)
         self._supplements.add(new)
-        names = listed(new)
         try:
             for lane in self._lanes:
                 if lane.ready:
@@ -268,11 +267,15 @@ class Settlement:
         except LithopsMagicError as problem:
             # What cannot be shipped must not be tried again by every later job.
             forget(new)
-            refused = f"{names}, which tasks asked for, {REFUSED}: {problem}"
-        if refused:
+            refused = f"{listed(new)}, which tasks asked for, {REFUSED}: {problem}"
+        # What could not be shipped was forgotten; the others may be what was missing.
+        added = remembered(new) if refused else list(new)
+        if not added:
             facts(error).message += f" ({refused})"
             return False
-        self._job.publish(ev.Noted(f"tasks asked for {names}, installed here: added, and what failed is rerun"))
+        if refused:
+            self._job.publish(ev.Noted(refused))
+        self._job.publish(ev.Noted(f"tasks asked for {listed(added)}, installed here: added, and what failed is rerun"))
         return True
 
     def _rest(self, lane: Lane, task: Task) -> None:
