@@ -37,7 +37,7 @@ class Process:
 
     Parameters
     ----------
-    life
+    main
         Its main function, given the channel to its parent and its output; EOFError ends it.
     private
         The parent's descriptors that it must close.

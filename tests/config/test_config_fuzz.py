@@ -149,7 +149,6 @@ def read(text: str) -> tuple[Document, Settings] | str:
     return document, settings
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(10))
 def test_hundreds_of_broken_files(seed: int) -> None:
     rng = random.Random(seed)

@@ -86,7 +86,6 @@ def spoilt(data: bytes, chance: random.Random) -> bytes:
     return b"[" * chance.choice([1, 100_000]) + data
 
 
-@pytest.mark.no_cover
 def test_no_altered_reply_is_taken_for_the_functions_own() -> None:
     chance = random.Random(1)
     data = answered("request")
@@ -99,7 +98,6 @@ def test_no_altered_reply_is_taken_for_the_functions_own() -> None:
     assert received(data, key=b"x" * 32).unauthenticated
 
 
-@pytest.mark.no_cover
 def test_every_bit_of_a_reply_counts() -> None:
     data = answered("request")
     assert received(data).worker is not None
@@ -150,7 +148,6 @@ def test_a_sealed_reply_that_makes_no_sense_is_a_lost_attempt_or_a_true_outcome(
             assert "cannot be read" in answer.outcome.message  # type: ignore[union-attr]
 
 
-@pytest.mark.no_cover
 def test_no_answer_of_http_raises() -> None:
     chance = random.Random(3)
     body = json.dumps({"__type": "x#Throttling", "message": "No.", "Reason": "R", "errorType": "E"}).encode()

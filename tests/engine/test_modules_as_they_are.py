@@ -202,7 +202,6 @@ def test_what_was_changed_is_what_tasks_have(configured: ModuleType) -> None:
     assert len(result.snapshot().notes) == 1
 
 
-@pytest.mark.no_cover
 def test_modules_that_nobody_has_changed_do_not_differ() -> None:
     names = [name for name in sys.modules if name.startswith("lithops_magic.engine.") and name != "__main__"]
     assert [name for name in names if drift._differs(sys.modules[name])] == []

@@ -167,7 +167,6 @@ def check(event: Any, reply: Any) -> None:
         assert len(again["outcomes"]) <= len(event["tasks"])
 
 
-@pytest.mark.no_cover
 def test_whatever_a_request_says_it_is_answered_or_refused_in_one_line(alone: list[str]) -> None:
     chance = random.Random(18)
     sound = requests()
