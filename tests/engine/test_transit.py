@@ -14,7 +14,7 @@ from lithops_magic.aws.invoke.outcomes import Outcome, Reply, Throttle
 from lithops_magic.config import Settings
 from lithops_magic.engine import MapOptions
 from lithops_magic.engine.dispatch import chunk_size, unread
-from lithops_magic.engine.dispatch.chunk_size import ChunkSize
+from lithops_magic.engine.dispatch.chunk_size import ChunkSize, Transit
 from lithops_magic.engine.dispatch.unread import Unread
 from lithops_magic.engine.durable import journal
 from lithops_magic.engine.durable.recipe import Recipe
@@ -48,10 +48,11 @@ class CountingLambda(VirtualLambda):
 @pytest.mark.parametrize(("workers", "seconds"), [(10, 0.0), (40, 0.0002)])
 def test_tiny_tasks_in_transit_are_bounded(workers: int, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunk_size, "TRANSIT_TASKS", 4000)
+    monkeypatch.setattr(chunk_size, "LEAST_TASKS", 10)
     service = CountingLambda(lambda sent: works(sent, seconds), workers=workers)
     run = ran(service, range(12_000))
     assert run.values == list(range(12_000))
-    assert 1000 < service.most_tasks <= 4000
+    assert 1000 < service.most_tasks <= 4000 + workers * 10
 
 
 @pytest.mark.parametrize("workers", [20, 100])
@@ -77,8 +78,8 @@ def test_many_workers_still_get_chunks_that_are_worth_an_invocation() -> None:
     sizes = ChunkSize(None, 6_000_000)
     sizes.observe(10_000, 1.0, 10_000)
     assert sizes.size(None, 10_000) == chunk_size.LEAST_TASKS
-    assert ChunkSize(None, 10**6).fit([50_000] * 20, workers=10_000) == 1
-    assert ChunkSize(7, 10**6).fit([50_000] * 7, workers=10_000) == 7, "as requested"
+    assert ChunkSize(None, 6 * 10**6).fit([500_000] * 20, Transit(slots=10_000)) == 1
+    assert ChunkSize(7, 10**6).fit([50_000] * 7, Transit(slots=10_000)) == 7, "as requested"
 
 
 def test_nothing_is_sent_to_a_client_that_is_behind_with_reading(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 TARGET_SECONDS = 0.5
@@ -28,9 +29,23 @@ TRANSIT_TASKS, LEAST_TASKS = 50_000, 100
 least the second number, beside which the cost of an invocation is small."""
 REPLY_TARGET = 3_000_000
 """Bytes of results per invocation: about half of Lambda's limit."""
-TRANSIT_BYTES, LEAST_BYTES = 64_000_000, 100_000
-"""The same for bytes of items, and for bytes of results."""
+TRANSIT_BYTES, LEAST_BYTES = 64_000_000, 1_000_000
+"""The same for bytes of items, and for bytes of results; the second number takes as long to move as an invocation."""
 _WEIGHT = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Transit:
+    """What is in transit when an invocation is sent."""
+
+    tasks: int = 0
+    """Tasks in flight."""
+    slots: int = 1
+    """Invocations that can still be sent: they share what may be in transit besides."""
+
+    def share(self, most: int, each: float, least: int) -> float:
+        """Return the share of one invocation if `most` may be in transit, tasks in flight have `each`, or `least`."""
+        return max((most - self.tasks * each) / self.slots, least)
 
 
 class ChunkSize:
@@ -91,7 +106,7 @@ class ChunkSize:
         enough = FIRST_SECONDS if self._rough else MIN_SECONDS
         return self._fixed is None and (self._seconds is None or self._seconds < enough)
 
-    def size(self, remaining: int | None, workers: int) -> int:
+    def size(self, remaining: int | None, workers: int, transit: Transit | None = None) -> int:
         """Return the best chunk size for the next invocation.
 
         Parameters
@@ -100,6 +115,8 @@ class ChunkSize:
             Tasks not yet sent; None if unknown.
         workers
             Invocations that can run concurrently.
+        transit
+            What is in transit now; None: nothing yet.
         """
         if self._fixed is not None:
             return self._fixed
@@ -114,14 +131,17 @@ class ChunkSize:
             if 0 < self._sandboxes < workers:
                 # Fewer sandboxes may run than are allowed; then the last chunks are theirs alone to share.
                 size = min(size, _part(remaining, self._sandboxes, seconds))
-        most = min(MAX_TASKS, max(TRANSIT_TASKS / workers, LEAST_TASKS))
-        most_bytes = min(REPLY_TARGET, _share_of_bytes(workers))
+        transit = transit or Transit(slots=workers)
+        most = min(MAX_TASKS, transit.share(TRANSIT_TASKS, 1, LEAST_TASKS))
+        most_bytes = min(REPLY_TARGET, transit.share(TRANSIT_BYTES, self._reply_bytes, LEAST_BYTES))
         size = min(size, most_bytes / max(self._reply_bytes, 1.0), self._measured * GROWTH, most)
         return max(self._processes, int(size))
 
-    def fit(self, sizes: Sequence[int], workers: int = 1) -> int:
+    def fit(self, sizes: Sequence[int], transit: Transit = Transit()) -> int:
         """Return how many of the tasks, given their encoded sizes, go into one request together; at least one."""
-        room = self.room if self._fixed is not None else min(self.room, _share_of_bytes(workers))
+        room: float = self.room
+        if self._fixed is None and sizes:
+            room = min(room, transit.share(TRANSIT_BYTES, sum(sizes) / len(sizes), LEAST_BYTES))
         # Tasks are joined by commas: one fewer than there are tasks.
         total = -1
         for position, size in enumerate(sizes):
@@ -137,11 +157,6 @@ def _part(remaining: int, workers: int, seconds: float) -> float:
     share = remaining / workers
     # Rounded up, but never more than one worker's share: the rest would leave the others idle.
     return max(min(math.ceil(share / SHARE), share), max(MIN_SECONDS, workers / LATE_RATE) / seconds)
-
-
-def _share_of_bytes(workers: int) -> float:
-    """Return how many bytes an invocation may carry."""
-    return max(TRANSIT_BYTES / workers, LEAST_BYTES)
 
 
 class ChunkSizes:

@@ -12,7 +12,7 @@ from lithops_magic.engine.backend.limiter import TICK, ramp
 from lithops_magic.engine.dispatch import stragglers
 from lithops_magic.engine.dispatch.budget import Budget
 from lithops_magic.engine.dispatch.cached import NoCache
-from lithops_magic.engine.dispatch.chunk_size import ChunkSize, ChunkSizes
+from lithops_magic.engine.dispatch.chunk_size import ChunkSize, ChunkSizes, Transit
 from lithops_magic.engine.dispatch.intake import Intake
 from lithops_magic.engine.dispatch.items import Source
 from lithops_magic.engine.dispatch.lanes import Flight, Lane, Lanes
@@ -89,6 +89,7 @@ class Filling:
         self._budget = Budget(job.options.max_cost)
         self._began, self._replies = 0.0, 0
         self._pulled_at = 0.0
+        self._transit = Transit()
         self._look_at = 0.0
         """When to look for stragglers next."""
 
@@ -152,6 +153,7 @@ class Filling:
         limit, part = self._limit(lane, now), -1
         while part < limit:
             part = min(limit, len(lane.flights) + _AT_ONCE)
+            self._transit = Transit(self._job.running, max(1, limit - len(lane.flights)))
             self._send(lane, part, now)
             if len(lane.flights) < part:
                 break  # nothing is left to send
@@ -162,7 +164,7 @@ class Filling:
         """Send what there is, until `limit` invocations are in flight."""
         if lane is self._lanes.first:
             self._ask(limit)
-        fit = partial(self._pace(lane).fit, workers=self._lanes.first.link.allowance.limit)
+        fit = partial(self._pace(lane).fit, transit=self._transit)
         chunks: list[list[Task]] = []
         taken = 0
         while lane.waiting and len(lane.flights) + len(chunks) < limit:
@@ -232,7 +234,7 @@ class Filling:
         """Tasks for the next invocation; `taken`: tasks already removed from the queue but unknown to the job."""
         queued = self._job.queued
         remaining = None if queued is None else queued - taken
-        return self._pace(lane).size(remaining, self._lanes.first.link.allowance.limit)
+        return self._pace(lane).size(remaining, self._lanes.first.link.allowance.limit, self._transit)
 
     def _back_up(self, now: float) -> None:
         """Send copies of stragglers if there is room."""
