@@ -81,19 +81,6 @@ LONG_FILES = {
 
 MEASURED_AREAS = {"cli", "local_control", "local_sandbox", "local_server", "worker"}
 """Coverage is measured in the child processes of these tests only: it doubles what a process costs."""
-GENERATED = {
-    "config",
-    "data",
-    "test_engine_chunks.py",
-    "test_engine_replies.py",
-    "test_job_folder.py",
-    "test_lithops_arguments.py",
-    "test_packages_bytecode.py",
-    "test_packages_requirements.py",
-    "test_short_repr.py",
-    "worker",
-}
-"""Tests with generated inputs that reach what no others do."""
 COVERAGE = "COVERAGE_PROCESS_CONFIG"
 _coverage: dict[str, str] = {}
 
@@ -129,7 +116,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
-    """Mark what needs no AWS as fast and what is generated as unmeasured; the longest files go first."""
+    """Mark what needs no AWS as fast; the longest files go first."""
     items.sort(key=lambda item: item.path.name not in LONG_FILES)
     if (seed := config.getoption("shuffle")) is not None:
         chance = random.Random(seed)
@@ -140,9 +127,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Confi
         is_slow = names & (SLOW_AREAS | SLOW_FILES)
         if not is_slow and "local_aws" not in getattr(item, "fixturenames", ()):
             item.add_marker("fast")
-        if hasattr(getattr(item, "obj", None), "hypothesis") and not names & GENERATED:
-            # Coverage triples the price of Python: what is repeated with other inputs is not measured again and again.
-            item.add_marker("no_cover")
 
 
 def pytest_collection_finish() -> None:

@@ -33,6 +33,7 @@ from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.errors import JobInterrupted, TamperedError, UnknownJob
 from localaws import LocalAws
+from recording import record_every_job
 
 
 @pytest.fixture
@@ -44,8 +45,8 @@ def visits() -> Iterator[Visits]:
 @pytest.fixture(autouse=True)
 def quick(local_aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LITHOPS_MAGIC_STATE_DIR", str(tmp_path))
+    record_every_job(monkeypatch)
     monkeypatch.setattr(journal, "AFTER", 0.05)
-    monkeypatch.setattr(journal, "PERIOD", 0.05)
     monkeypatch.setattr(kept_results, "FIRST_PAUSE", 0.05)
     monkeypatch.setattr(kept_results, "MARGIN", 0.5)
 

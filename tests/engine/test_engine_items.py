@@ -25,7 +25,7 @@ from lithops_magic.engine.job import job
 from lithops_magic.errors import MisuseError
 from waiting import eventually
 
-pytestmark = [pytest.mark.usefixtures("local_aws"), pytest.mark.no_cover]
+pytestmark = pytest.mark.usefixtures("local_aws")
 
 DEPTH: contextvars.ContextVar[int] = contextvars.ContextVar("DEPTH", default=0)
 

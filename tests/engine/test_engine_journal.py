@@ -23,13 +23,13 @@ from lithops_magic.engine.durable import journal, kept_results, records
 from lithops_magic.engine.durable.folder import JobFolder, State
 from lithops_magic.engine.durable.history import JobHistory
 from lithops_magic.errors import ItemError, JobInterrupted
+from recording import record_every_job
 
 
 @pytest.fixture(autouse=True)
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LITHOPS_MAGIC_STATE_DIR", str(tmp_path))
-    monkeypatch.setattr(journal, "AFTER", 0.0)
-    monkeypatch.setattr(journal, "PERIOD", 0.05)
+    record_every_job(monkeypatch)
     monkeypatch.setattr(kept_results, "FIRST_PAUSE", 0.05)
     monkeypatch.setattr(kept_results, "MARGIN", 0.5)
 

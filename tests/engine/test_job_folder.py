@@ -26,6 +26,7 @@ from lithops_magic.engine.backend.endpoint import Endpoint
 from lithops_magic.engine.durable import journal, kept_results, lines, records
 from lithops_magic.engine.durable.folder import FORMAT, JobFolder, State
 from lithops_magic.errors import JobInterrupted, LocalAWSError, UnknownJob, UnreadableJob
+from recording import record_every_job
 from thorough import share
 
 SHORT = SETTINGS.replace(timeout=3)
@@ -35,8 +36,7 @@ SHORT = SETTINGS.replace(timeout=3)
 @pytest.fixture(autouse=True)
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LITHOPS_MAGIC_STATE_DIR", str(tmp_path))
-    monkeypatch.setattr(journal, "AFTER", 0.0)
-    monkeypatch.setattr(journal, "PERIOD", 0.05)
+    record_every_job(monkeypatch)
     monkeypatch.setattr(kept_results, "FIRST_PAUSE", 0.05)
     monkeypatch.setattr(kept_results, "MARGIN", 0.5)
 
@@ -44,6 +44,8 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def finished(function: Callable[[Any], Any], items: Any, **options: Any) -> JobFolder:
     """Run a job, and return its folder as another process finds it."""
     result = lithops_magic.map(function, items, **{"settings": SETTINGS, "keep_after": 60.0, **options})
+    # The result is there before its journal may be.
+    eventually(lambda: any(each.path.name == result.job_id for each in JobFolder.all()))
     folder = JobFolder.find(result.job_id)
     eventually(lambda: folder.state().state == "finished")
     journal.running.clear()

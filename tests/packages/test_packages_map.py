@@ -27,8 +27,6 @@ from lithops_magic.packages import Request, need_of
 from lithops_magic.worker import packing
 from localaws import LocalAws
 
-pytestmark = pytest.mark.no_cover
-
 Run = Callable[..., MapResult]
 
 

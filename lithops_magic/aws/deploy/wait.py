@@ -20,7 +20,7 @@ MAX_WAIT = 300.0
 
 FIRST_PAUSES = (0.1, 0.2, 0.7, 1.0)
 LATER_PAUSE = 2.0
-"""Seconds. All control-plane calls of an account share 15 a second, so polls get less frequent."""
+"""Seconds. What takes longer is not hastened by asking, and all of an account share 100 of these calls a second."""
 
 USABLE = frozenset({"Active", "Inactive", "Deactivating", "Deactivated"})
 """States in which Invoke works or activates the function."""
