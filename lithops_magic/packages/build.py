@@ -6,7 +6,7 @@ import functools
 import platform
 import re
 import shutil
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from importlib.metadata import Distribution
@@ -19,16 +19,16 @@ from lithops_magic.packages import bytecode, file_state
 from lithops_magic.packages.added import added_files
 from lithops_magic.packages.archive import CORES, zip_file
 from lithops_magic.packages.cache import Cache
-from lithops_magic.packages.compat import is_built_for, is_library, is_of_numpy_1
-from lithops_magic.packages.distributions import installed, is_pure, shippable_files
+from lithops_magic.packages.compat import is_of_numpy_1
+from lithops_magic.packages.distributions import installed, shippable_files
 from lithops_magic.packages.editable import contents_of
 from lithops_magic.packages.elf import strip
+from lithops_magic.packages.fetched_checks import refuse_altered, refuse_compiled, refuse_unfit
 from lithops_magic.packages.folders import files_below
 from lithops_magic.packages.indexes import settings
 from lithops_magic.packages.layer import Layer, Shipped, keep, recall, unzipped
 from lithops_magic.packages.metadata import InstalledFile, edited_files, files_of, name_of, version_of
 from lithops_magic.packages.modules import Unit
-from lithops_magic.packages.platform import Target
 from lithops_magic.packages.resolution import Resolution
 from lithops_magic.packages.trim import trim, trims
 from lithops_magic.packages.uv import Uv
@@ -225,8 +225,8 @@ def install(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str]
     """
     if resolution.fetched:
         _fetch(resolution, uv, folder, notify)
-        _refuse_altered(folder)
-        _refuse_unfit(folder, resolution.fetched, uv.target)
+        refuse_altered(folder)
+        refuse_unfit(folder, resolution.fetched, uv.target)
     for part in resolution.copied:
         copy(shippable_files(part.distribution), folder)
     for part in resolution.unchanged:
@@ -241,7 +241,7 @@ def _fetch(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str],
         if sources:
             uv.build(sources, resolution.hashes, folder, notify)
             # Before any wheels are in the folder: compiled files of theirs are for the target.
-            _refuse_compiled(folder, uv.target)
+            refuse_compiled(folder, uv.target)
         if wheels := [pin for name, pin in resolution.fetched.items() if name not in sources]:
             uv.install(wheels, resolution.hashes, folder, notify)
     except IndexUnreachable as error:
@@ -255,60 +255,6 @@ def _fetch(resolution: Resolution, uv: Uv, folder: Path, notify: Callable[[str],
         is_unfit = "incompatible with the current platform" in str(error) and uv.target.image_is_newer
         image = " `lithops-magic image` may have what it needs." if is_unfit else ""
         raise PackageError(f"The packages cannot be installed for {uv.target.describe()}: {error}.{image}") from None
-
-
-def _refuse_altered(folder: Path) -> None:
-    """Refuse a wheel whose files do not match its own RECORD, because installers do not check.
-
-    Raises
-    ------
-    PackageError
-        A file does not match.
-    """
-    for metadata in sorted(folder.glob("*.dist-info")):
-        distribution = Distribution.at(metadata)
-        if file := next(edited_files(distribution, compiled=True), None):
-            name = name_of(distribution)
-            raise PackageError(
-                f"{name} {version_of(distribution)} was altered or damaged: {file.name} is not the file that its "
-                f"RECORD lists. `uv cache clean {name}` clears the download; if that does not help, do not use it."
-            )
-
-
-def _refuse_unfit(folder: Path, pins: Mapping[str, str], target: Target) -> None:
-    """Refuse the user's own wheels that do not run on the target, though their tags do not say so.
-
-    `pip wheel` builds them for this very system.
-
-    Raises
-    ------
-    PackageError
-        There is such a wheel.
-    """
-    for metadata in sorted(folder.glob("*.dist-info")):
-        distribution = Distribution.at(metadata)
-        name = name_of(distribution)
-        if " @ file:" not in pins.get(canonicalize_name(name), "") or target.here:
-            continue
-        for file in files_of(distribution):
-            if is_library(file.path) and not is_built_for(file.path, target):
-                image = ", or pass it to `lithops-magic image`" if target.image_is_newer else ""
-                raise PackageError(
-                    f"{file.name} in the wheel of {name} was not built for {target.describe()}: build the wheel in a "
-                    f"manylinux container (cibuildwheel does){image}."
-                )
-
-
-def _refuse_compiled(folder: Path, target: Target) -> None:
-    """Refuse extension modules that were built on this machine and run only here."""
-    for metadata in folder.glob("*.dist-info"):
-        distribution = Distribution.at(metadata)
-        if not is_pure(distribution):
-            raise PackageError(
-                f"There is no wheel of {name_of(distribution)} {version_of(distribution)}, only source that has to "
-                f"be compiled for {target.describe()}: build a wheel of it for Linux and pass it with "
-                "--packages PATH.whl."
-            )
 
 
 def _refuse_numpy_2(packages: Sequence[Shipped]) -> None:
