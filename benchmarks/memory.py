@@ -20,7 +20,7 @@ from dataclasses import asdict
 from typing import Any
 
 from common import machine, parser, report, seconds, table
-from simulated_lambda import World, allow_files, facts, simulated_lambda
+from simulated_lambda import World, allow_files, facts, settings_for, simulated_lambda
 
 SANDBOXES = 100
 DURATIONS = {"no-ops": 1e-6, "0.2 ms": 0.0002, "1 ms": 0.001}
@@ -33,17 +33,9 @@ def same(item: int) -> int:
 
 def measure(url: str, tasks: int) -> dict[str, Any]:
     """Run one job in this process."""
-    from lithops_magic.config import Settings
     from lithops_magic.engine import MapOptions, start
 
-    settings = Settings(
-        local=False,
-        region="us-east-1",
-        execution_role="arn:aws:iam::123456789012:role/simulated",
-        access_key_id="AKIDEXAMPLE",
-        secret_access_key="secret",
-        endpoint_url=url,
-    )
+    settings = settings_for(url)
     start(same, range(1), options=MapOptions(), settings=settings).wait()
     before = _peak()
     cpu, began = time.process_time(), time.perf_counter()

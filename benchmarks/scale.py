@@ -28,7 +28,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from common import machine, parser, report, seconds, table
-from simulated_lambda import World, allow_files, facts, simulated_lambda
+from simulated_lambda import World, allow_files, facts, settings_for, simulated_lambda
 
 
 def same(item: int) -> int:
@@ -38,22 +38,13 @@ def same(item: int) -> int:
 
 def measure(url: str, world: World, retries: int) -> dict[str, Any]:
     """Run one job in this process."""
-    from lithops_magic.config import Settings
     from lithops_magic.engine import MapOptions, start
     from lithops_magic.engine.backend import copies, limiter
 
     copies.MAX_COPIES = world.copies
     # The engine knows AWS's quota, and that of a small world as well.
     limiter.BURST, limiter.SCALING = world.burst, world.refill
-    settings = Settings(
-        local=False,
-        region="us-east-1",
-        execution_role="arn:aws:iam::123456789012:role/simulated",
-        access_key_id="AKIDEXAMPLE",
-        secret_access_key="secret",
-        endpoint_url=url,
-        timeout=900,
-    )
+    settings = settings_for(url)
     options = MapOptions(workers=world.concurrency, retries=retries, backups=retries > 0, errors="keep")
     cpu, began = time.process_time(), time.perf_counter()
     result = start(same, range(world.tasks), options=options, settings=settings)

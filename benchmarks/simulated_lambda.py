@@ -287,6 +287,21 @@ async def serve(world: World) -> None:
     await server.serve_forever()
 
 
+def settings_for(url: str) -> Any:
+    """Return the engine's settings for the service at an address; imported only now, since the service needs none."""
+    from lithops_magic.config import Settings
+
+    return Settings(
+        local=False,
+        region="us-east-1",
+        execution_role="arn:aws:iam::123456789012:role/simulated",
+        access_key_id="AKIDEXAMPLE",
+        secret_access_key="secret",
+        endpoint_url=url,
+        timeout=900,
+    )
+
+
 def allow_files() -> None:
     """A socket for each connection."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
