@@ -38,6 +38,7 @@ from lithops_magic.aws.invoke.sender import (
     open_transport,
 )
 from lithops_magic.aws.session import Cloud
+from ports import reserved_port
 from waiting import eventually
 
 PATH = b"/2015-03-31/functions/function/invocations"
@@ -335,9 +336,7 @@ def test_a_throttle_tells_its_delay() -> None:
 
 
 def test_where_nobody_listens_nothing_was_executed() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with opened(cloud_at(f"http://127.0.0.1:{port}"), most=4) as transport:
+    with reserved_port() as port, opened(cloud_at(f"http://127.0.0.1:{port}"), most=4) as transport:
         for outcome in send_all(transport, [b"{}"] * 8):
             assert isinstance(outcome, NoConnection)
             assert "refused" in outcome.message

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from ports import reserved_port
+
 INVOKE = re.compile(rb"POST \S+/invocations ")
 ANY = re.compile(rb"")
 
@@ -147,7 +149,7 @@ class FaultProxy:
     """The proxy's address, rules and what it has seen."""
 
     target: tuple[str, int]
-    port: int = 0
+    port: int
     rules: list[Rule] = field(default_factory=list)
     seen: Counter[str] = field(default_factory=Counter)
     """Requests by what became of them: "passed", or the name of the fault."""
@@ -196,7 +198,6 @@ class FaultProxy:
         if self._listener is not None:
             return
         self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self.port, backlog=2048)
-        self.port = self._listener.sockets[0].getsockname()[1]
 
     async def _down(self) -> None:
         if self._listener is not None:
@@ -269,10 +270,11 @@ def name_of(play: Play) -> str:
 
 @contextmanager
 def proxying(target: tuple[str, int]) -> Iterator[FaultProxy]:
-    """Run a proxy to `target` in a thread of its own."""
-    proxy = FaultProxy(target)
-    proxy.start()
-    try:
-        yield proxy
-    finally:
-        proxy.close()
+    """Run a proxy to `target` in a thread of its own, whose port nobody else gets while it is down."""
+    with reserved_port() as port:
+        proxy = FaultProxy(target, port)
+        proxy.start()
+        try:
+            yield proxy
+        finally:
+            proxy.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import time
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
@@ -19,6 +18,7 @@ from lithops_magic.aws.invoke import outcomes
 from lithops_magic.config import Settings
 from lithops_magic.engine import MapResult
 from lithops_magic.engine.backend import connection, limiter
+from ports import reserved_port
 from waiting import eventually
 
 DONE = 10
@@ -133,10 +133,10 @@ def _no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_no_backoff")
 def test_an_endpoint_that_was_never_there_is_named(proxy: FaultProxy, account: Settings) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    result = lithops_magic.map(abs, ITEMS, settings=account.replace(endpoint_url=address), background=True)
-    assert result.wait(60)
+    with reserved_port() as port:
+        address = f"http://127.0.0.1:{port}"
+        result = lithops_magic.map(abs, ITEMS, settings=account.replace(endpoint_url=address), background=True)
+        assert result.wait(60)
     assert type(result.error) is errors.DeployError
     assert address in str(result.error)
     assert "Check the network, the region and endpoint_url." in str(result.error)

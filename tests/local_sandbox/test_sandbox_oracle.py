@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import textwrap
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ports import reserved_port
 
 pytestmark = [pytest.mark.rie, pytest.mark.timeout(600)]
 
@@ -70,16 +71,8 @@ EVENTS: list[Any] = [
 ]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextlib.contextmanager
-def emulating(emulator: Path, folder: Path) -> Iterator[str]:
-    api, front = free_port(), free_port()
+def emulating(emulator: Path, folder: Path, api: int, front: int) -> Iterator[str]:
     options = [
         "--runtime-api-address",
         f"127.0.0.1:{api}",
@@ -136,7 +129,7 @@ def test_replies_equal_the_emulator_s(emulator: Path, bench: Any) -> None:
             return [(await bench.invoke(runtime, version, event))[1].payload for event in EVENTS]
 
     own = asyncio.run(ours())
-    with emulating(emulator, version.code) as url:
+    with reserved_port() as api, reserved_port() as front, emulating(emulator, version.code, api, front) as url:
         theirs = [ask(url, event) for event in EVENTS]
     pairs = [(event, normal(mine), normal(other)) for event, mine, other in zip(EVENTS, own, theirs, strict=True)]
     assert [(event, mine) for event, mine, _ in pairs] == [(event, other) for event, _, other in pairs]
@@ -152,7 +145,7 @@ def test_only_the_wording_of_a_time_out_differs(emulator: Path, bench: Any) -> N
             return (await bench.invoke(runtime, version, event))[0]
 
     own = asyncio.run(ours())
-    with emulating(emulator, version.code) as url:
+    with reserved_port() as api, reserved_port() as front, emulating(emulator, version.code, api, front) as url:
         theirs = ask(url, event).decode()
     assert theirs == "Task timed out after 3.00 seconds"
     assert own["errorType"] == "Sandbox.Timedout"

@@ -23,6 +23,7 @@ import pytest
 
 from lithops_magic.local import discovery
 from localaws import FOREIGN, local_command, stop_servers
+from ports import reserved_port
 
 PATIENCE = 60
 """Seconds after which a test that waits for something has failed."""
@@ -225,11 +226,10 @@ def test_a_discovery_file_that_is_a_link_is_not_followed(folder: Path, tmp_path:
 def test_a_process_that_got_the_number_of_a_dead_server_is_left_alone(folder: Path, running: Running) -> None:
     path = discovery.path_of(folder, running.found["version"])
     with (
-        socket.create_server(("127.0.0.1", 0)) as ended,
+        reserved_port() as port,
         subprocess.Popen([sys.executable, "-c", "input()"], stdin=PIPE) as innocent,
     ):
-        dead = f"http://127.0.0.1:{ended.getsockname()[1]}"
-        ended.close()
+        dead = f"http://127.0.0.1:{port}"
         path.touch(mode=0o600)
         path.write_text(running.discovery(endpoint_url=dead, pid=innocent.pid))
         assert answers(ensure(folder))
@@ -330,11 +330,12 @@ def test_serve_says_in_one_line_that_a_port_is_taken_and_ensure_does_not_care(fo
 
 
 def test_serve_takes_the_wanted_port_prints_how_to_use_it_and_is_found(folder: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "lithops_magic.local", "serve", "--workers", "3", "--port"]
     environment = {**os.environ, "LITHOPS_MAGIC_LOCAL_DIR": str(folder)}
-    command = [sys.executable, "-m", "lithops_magic.local", "serve", "--port", str(port), "--workers", "3"]
-    with subprocess.Popen(command, env=environment, stdout=PIPE, text=True) as server:
+    with (
+        reserved_port() as port,
+        subprocess.Popen([*command, str(port)], env=environment, stdout=PIPE, text=True) as server,
+    ):
         assert server.stdout is not None
         lines = iter(server.stdout.readline, "")
         exports = {}

@@ -23,17 +23,12 @@ from lithops_magic.engine.backend.deployment_package import worker_package
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.engine.wire.item import fragment
 from lithops_magic.engine.wire.reply import WorkerReply, decode, unpickle
+from ports import reserved_port
 from waiting import eventually
 
 pytestmark = pytest.mark.rie
 
 Invoke = Callable[[Callable[[Any], Any], list[Any]], WorkerReply]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -49,10 +44,17 @@ def limit() -> int:
 
 
 @pytest.fixture
-def invoke(emulator: Path, output: Path, tmp_path: Path, limit: int) -> Iterator[Invoke]:
+def ports() -> Iterator[tuple[int, int]]:
+    """For the emulator's own interface and for its Runtime API."""
+    with reserved_port() as interface, reserved_port() as runtime_api:
+        yield interface, runtime_api
+
+
+@pytest.fixture
+def invoke(emulator: Path, output: Path, tmp_path: Path, limit: int, ports: tuple[int, int]) -> Iterator[Invoke]:
     root = tmp_path / "task"
     zipfile.ZipFile(io.BytesIO(worker_package())).extractall(root)
-    address, runtime_api = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    address, runtime_api = (f"127.0.0.1:{port}" for port in ports)
     addresses = ["--runtime-interface-emulator-address", address, "--runtime-api-address", runtime_api]
     with output.open("wb") as file:
         process = subprocess.Popen(

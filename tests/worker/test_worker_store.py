@@ -9,7 +9,6 @@ import json
 import os
 import pickle
 import random
-import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from lithops_magic.errors import AwsError
 from lithops_magic.worker import functions, handler, job, packing, store
 from lithops_magic.worker import reply as reply_module
 from localaws import LocalAws
+from ports import reserved_port
 from replies import opened
 
 KEY = bytes(range(32))
@@ -153,9 +153,8 @@ def test_a_result_that_cannot_be_kept_is_still_in_the_reply(
 ) -> None:
     monkeypatch.setattr(store, "RETRY_SECONDS", 2.0)
     place = place_of(objects, "lost")
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed.getsockname()[1]}")
+    with reserved_port() as port:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
         reply = invoke(lambda x: x, [5], place)
         large = invoke(random.randbytes, [7_000_000], place)
     assert packing.loads(base64.b64decode(reply["outcomes"][0]["value"])) == 5
