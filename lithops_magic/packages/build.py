@@ -34,7 +34,7 @@ from lithops_magic.packages.trim import trim, trims
 from lithops_magic.packages.uv import Uv
 from lithops_magic.packages.uv_command import IndexUnreachable, Unresolvable
 
-FORMAT = 9
+FORMAT = 10
 """Change it whenever the same input gives a different layer."""
 
 _OWN = ""

@@ -41,7 +41,12 @@ def fits(distribution: Distribution, target: Target) -> bool:
     if target.here:
         return True
     tags = (text(distribution, "WHEEL") or "").splitlines()
-    return any(_fits(match, target) for line in tags if line.startswith("Tag:") for match in _TAG.finditer(line))
+    return any(accepts(target, line) for line in tags if line.startswith("Tag:"))
+
+
+def accepts(target: Target, wheel: str) -> bool:
+    """Whether the target's C library and processor are among those in the name of a compiled wheel (PEP 600)."""
+    return any(_fits(match, target) for match in _TAG.finditer(wheel))
 
 
 def _fits(match: re.Match[str], target: Target) -> bool:

@@ -69,13 +69,22 @@ class Target:
 
     @property
     def uv_platform(self) -> str:
-        """uv's newest platform whose wheels run there; uv has none between glibc 2.17 and 2.28.
+        """uv's newest platform whose wheels all run there; empty for this machine, which uv detects."""
+        return "" if self.here else self._manylinux("2.17" if self._is_in_gap else self.glibc)
 
-        Empty for this machine, which uv detects.
+    @property
+    def next_uv_platform(self) -> str:
+        """uv's next platform, if only some of its wheels run there; else empty.
+
+        uv has none between glibc 2.17 and 2.28.
         """
-        if self.here:
-            return ""
-        glibc = "2.17" if self.glibc == "2.26" else self.glibc
+        return self._manylinux("2.28") if self._is_in_gap and not self.here else ""
+
+    @property
+    def _is_in_gap(self) -> bool:
+        return self.glibc == "2.26"
+
+    def _manylinux(self, glibc: str) -> str:
         return f"{_MACHINES[self.architecture]}-manylinux_{glibc.replace('.', '_')}"
 
     def describe(self) -> str:

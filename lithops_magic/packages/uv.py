@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-import urllib.parse
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from lithops_magic.errors import PackageError
@@ -20,10 +19,9 @@ from lithops_magic.packages.indexes import overrides as configured_overrides
 from lithops_magic.packages.indexes import source_refused
 from lithops_magic.packages.platform import Target
 from lithops_magic.packages.uv_command import Unresolvable, run
+from lithops_magic.packages.uv_output import from_source, pins_in, renamed, source_at_address, without_wheel
+from lithops_magic.packages.wheel_addresses import addressed, asked_for, at_address
 
-_NO_WHEEL = re.compile(r"([A-Za-z0-9][\w.-]*?)(?:[=<>!~]=?\S*)? ha(?:s|ve) no usable wheels")
-_AT_ADDRESS = re.compile(r"Building source distributions for `([^`]+)` is disabled")
-_OTHER_NAME = re.compile(r"Package metadata name `(.+?)` does not match given name `(.+?)`")
 _COMPILE = ("pip", "compile", "--no-header", "--no-annotate", "--no-universal", "--no-all-extras")
 
 
@@ -76,18 +74,20 @@ class Uv:
         order = os.environ.get("UV_RESOLUTION", "") if as_configured else "highest"
         text = "\n".join(requirements)
         built: set[str] = set()
+        pinned: dict[str, str] = {}
         while True:
             options = [*map(str, files), *_sources(built), *(["--no-deps"] if alone else [])]
             options += ["--resolution", order] if order else []
             try:
                 pins, warnings = self._compile(text, lines, options)
-                return Resolved(pins, warnings, frozenset(built.union(_at_addresses(pins))))
+                pins = tuple(pinned.get(pin, pin) for pin in pins)
+                return Resolved(pins, warnings, frozenset(built.union(from_source(pins))))
             except Unresolvable as error:
-                if renamed := _renamed(text, error):
-                    text = renamed
+                if changed := renamed(text, error) or self._addressed(text, error, lines, pinned):
+                    text = changed
                     continue
-                found: set[str] = {canonicalize_name(name) for name in _AT_ADDRESS.findall(str(error))}
-                found |= {name for name in _without_wheel(error) if name not in compiled and self._is_source(name)}
+                found: set[str] = set(source_at_address(error))
+                found |= {name for name in without_wheel(error) if name not in compiled and self._is_source(name)}
                 # Each round must learn of another source, or it would repeat itself forever.
                 if found <= built:
                     raise
@@ -102,8 +102,35 @@ class Uv:
         try:
             pins, _ = self._compile(requirement, {}, ["--no-deps", "--resolution", "highest", *limit])
         except Unresolvable:
-            return ""
+            return next(iter(self._wheel(requirement, {}, limit)), "")
         return next(iter(pins), "")
+
+    def _wheel(
+        self, requirement: str, lines: Mapping[str, str], options: Sequence[str] = ()
+    ) -> tuple[str, str] | tuple[()]:
+        """Return the pin and the address of a wheel that runs on the target, though uv cannot tell."""
+        if not self.target.next_uv_platform:
+            return ()
+        options = ["--no-deps", "--resolution", "highest", "--format", "pylock.toml", *options]
+        try:
+            lock, _ = self._compiled(requirement, lines, options, self.target.next_uv_platform)
+        except Unresolvable:
+            return ()
+        return addressed(lock, self.target) or ()
+
+    def _addressed(self, text: str, error: Unresolvable, lines: Mapping[str, str], pinned: dict[str, str]) -> str:
+        """Return requirements with the addresses of wheels that uv found unusable; empty if there are none.
+
+        Adds to `pinned` the version for each address.
+        """
+        asked = text.splitlines()
+        for name in without_wheel(error):
+            # What only others require is not among them.
+            for line, requirement in [*asked_for(name, asked)] or [("", name)]:
+                if (found := self._wheel(requirement, lines)) and found[1] not in pinned:
+                    pinned[found[1]] = found[0]
+                    return "\n".join([*(one for one in asked if one != line), at_address(line or name, found[1])])
+        return ""
 
     def _is_source(self, name: str) -> bool:
         """Whether no version has a wheel, so that it is to be built.
@@ -134,20 +161,27 @@ class Uv:
     def _compile(
         self, text: str, lines: Mapping[str, str], options: Sequence[str]
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        output, warnings = self._compiled(text, lines, ["--no-strip-markers", *options], self.target.uv_platform)
+        return tuple(pins_in(output)), tuple(warnings)
+
+    def _compiled(
+        self, text: str, lines: Mapping[str, str], options: Sequence[str], platform: str
+    ) -> tuple[str, list[str]]:
         with tempfile.TemporaryDirectory() as folder:
-            command = [*_COMPILE, "--no-strip-markers", *self._platform()]
+            command = [*_COMPILE, *self._platform(platform)]
             for name, content in lines.items():
                 path = Path(folder, name)
                 path.write_text(content)
                 command += [f"--{name}", str(path)]
-            output, warnings = self._run([*command, *options], text)
-        return tuple(_pins(output)), tuple(warnings)
+            return self._run([*command, *options], text)
 
     def _run(self, command: Sequence[str], text: str) -> tuple[str, list[str]]:
         """Compile `text`; uv also writes a file, by default where it is configured to."""
         dependencies = [] if "--no-deps" in command else ["--deps"]
         with tempfile.TemporaryDirectory() as folder:
-            output = ["--output-file", str(Path(folder, "output"))]
+            # uv insists on this name for a lock file.
+            name = "pylock.toml" if "pylock.toml" in command else "output"
+            output = ["--output-file", str(Path(folder, name))]
             return run([*command, *dependencies, *output, "-"], text, given=self.given)
 
     def export(self, project: Path) -> str:
@@ -169,8 +203,22 @@ class Uv:
         Unresolvable, IndexUnreachable
             As for `resolve`.
         """
-        options = [*self._installation(folder), *self._platform()]
-        run([*options, "-r", "-"], "\n".join(hashes.lines(pins)), notify, self.given)
+        text, apart = "\n".join(hashes.lines(pins)), ""
+        while True:
+            try:
+                self._install(text, self.target.uv_platform, folder, notify)
+                break
+            except Unresolvable as error:
+                if not (changed := self._addressed(text, error, {}, {})):
+                    raise
+                # A wheel at an address must fit the platform, too.
+                text, _, last = changed.rpartition("\n")
+                apart = f"{apart}\n{last}"
+        if apart:
+            self._install(apart, self.target.next_uv_platform, folder, notify)
+
+    def _install(self, text: str, platform: str, folder: Path, notify: Callable[[str], None]) -> None:
+        run([*self._installation(folder), *self._platform(platform), "-r", "-"], text, notify, self.given)
 
     def build(self, pins: Mapping[str, str], hashes: Hashes, folder: Path, notify: Callable[[str], None]) -> None:
         """Build exactly these requirements, by name, from source on this machine, and unpack them into `folder`.
@@ -190,9 +238,14 @@ class Uv:
         # Required hashes were checked earlier; uv's own rule does not accept commit hashes.
         return ["pip", "install", "--verify-hashes", "--no-require-hashes", "--no-deps", "--target", str(folder)]
 
-    def _platform(self) -> list[str]:
-        platform = ["--python-platform", self.target.uv_platform] if self.target.uv_platform else []
-        return [*platform, "--python-version", self.target.python, "--only-binary", ":all:"]
+    def _platform(self, platform: str) -> list[str]:
+        return [
+            *(["--python-platform", platform] if platform else []),
+            "--python-version",
+            self.target.python,
+            "--only-binary",
+            ":all:",
+        ]
 
 
 def _with_configured(overrides: Iterable[str]) -> list[str]:
@@ -205,43 +258,5 @@ def _with_configured(overrides: Iterable[str]) -> list[str]:
     return [*own, *(line for line in configured if canonicalize_name(re.split(r"[^\w.-]", line)[0]) not in names)]
 
 
-def _renamed(text: str, error: Unresolvable) -> str:
-    """Return requirements with the name that the package at an address has; empty if that is not the error.
-
-    The names of folders and repositories are only guesses.
-    """
-    names = _OTHER_NAME.search(str(error))
-    if not names:
-        return ""
-    guess = "[-_.]+".join(names[2].split("-"))
-    renamed = re.sub(rf"(?mi)^{guess}(?=\s*(\[[^]]*\]\s*)?@)", names[1], text)
-    return renamed if renamed != text else ""
-
-
-def _without_wheel(error: Unresolvable) -> Iterator[str]:
-    return map(canonicalize_name, _NO_WHEEL.findall(str(error)))
-
-
 def _sources(names: Iterable[str]) -> Iterable[str]:
     return (option for name in sorted(names) for option in ("--no-binary", name))
-
-
-def _pins(output: str) -> Iterable[str]:
-    for line in output.splitlines():
-        text = line.partition(" #")[0].strip().rstrip("\\").strip()
-        if not text or text.startswith(("#", "--")):
-            continue
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
-            continue
-        # It applies to the target, for which uv resolved.
-        requirement.marker = None
-        yield str(requirement)
-
-
-def _at_addresses(pins: Iterable[str]) -> Iterator[str]:
-    """Yield the canonical names of requirements at a URL that is not a wheel."""
-    for requirement in map(Requirement, pins):
-        if requirement.url and not urllib.parse.urlsplit(requirement.url).path.endswith(".whl"):
-            yield canonicalize_name(requirement.name)

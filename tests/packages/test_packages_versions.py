@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.errors import PackageError
 from lithops_magic.packages import Request, Target, pin
+from lithops_magic.packages.hashes import Hashes
 from lithops_magic.packages.need import need_of
 from lithops_magic.packages.resolution import Difference, Resolution
+from lithops_magic.packages.uv import Uv
 from packages import installed_help as help
 
 
@@ -156,3 +159,37 @@ def test_every_failure_says_which_packages_differ(site: Path, run: Callable[...,
     assert len(errors) == 2
     for error in errors.values():
         assert "markupsafe here 3.0.3.1, there 3.0.3" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("tag", "minor", "architecture", "runs"),
+    [
+        ("manylinux_2_24_x86_64", 11, "x86_64", True),
+        ("manylinux_2_26_aarch64", 11, "arm64", True),
+        ("manylinux_2_18_x86_64.manylinux_2_28_x86_64", 11, "x86_64", True),
+        ("manylinux_2_27_x86_64", 11, "x86_64", False),
+        ("manylinux_2_24_aarch64", 11, "x86_64", False),
+        ("manylinux_2_34_x86_64", 12, "x86_64", True),
+        ("manylinux_2_35_x86_64", 12, "x86_64", False),
+    ],
+)
+def test_every_wheel_runs_whose_c_library_is_no_newer_than_the_runtime_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tag: str, minor: int, architecture: str, runs: bool
+) -> None:
+    files = {
+        "lm_gapped.py": "",
+        "lm_gapped-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: lm-gapped\nVersion: 1\n",
+    }
+    files["lm_gapped-1.dist-info/WHEEL"] = f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: py3-none-{tag}\n"
+    files["lm_gapped-1.dist-info/RECORD"] = "".join(f"{name},,\n" for name in files)
+    with zipfile.ZipFile(tmp_path / f"lm_gapped-1-py3-none-{tag}.whl", "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    uv = Uv(Target(minor, architecture))
+    assert bool(uv.available("lm-gapped==1")) is runs
+    if runs:
+        assert uv.resolve(["lm-gapped>=1"]).pins == ("lm-gapped==1",)
+        uv.install(["lm-gapped==1"], Hashes(), tmp_path / "there", lambda _: None)
+        assert (tmp_path / "there/lm_gapped.py").exists()
