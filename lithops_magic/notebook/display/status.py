@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lithops_magic.config import Settings
     from lithops_magic.engine import MapResult
 
-_KNOWN = 10
+_MAX_JOBS = 10
 """Maximum jobs listed, latest first."""
 
 
@@ -82,8 +82,8 @@ def status(settings: Settings, jobs: Sequence[MapResult]) -> Bundle:
     place = cloud.describe() if account in cloud.describe() else f"{cloud.describe()} ({account})"
     where = f"{place} · configured by {settings.source}"
     listed, now = listed_jobs(jobs), time.time()
-    rows = [job.row(now) for job in listed[:_KNOWN]]
-    more = f", the latest {_KNOWN} of {len(listed):,}" if len(listed) > _KNOWN else ""
+    rows = [job.row(now) for job in listed[:_MAX_JOBS]]
+    more = f", the latest {_MAX_JOBS} of {len(listed):,}" if len(listed) > _MAX_JOBS else ""
     tables = [
         Table("Functions", ("name", "memory", "timeout", "size", "last modified"), functions, "No functions deployed."),
         Table(f"Jobs of this machine{more}", HEADINGS, rows, "No jobs yet.", TIGHT),

@@ -15,8 +15,6 @@ from lithops_magic.notebook.parse.options import Options
 _ACCEPTED = frozenset(inspect.signature(map_function).parameters) - {"settings", "background"}
 _NAMES = frozenset({"reduce"})
 """Options whose value is a notebook expression."""
-LAST = "_lambda"
-"""The notebook variable for the latest result."""
 
 
 class Defaults:

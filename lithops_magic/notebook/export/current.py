@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import warnings
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import nbformat
 from nbformat import NotebookNode, v4
 
 from lithops_magic.notebook.export.clean import is_export
+from lithops_magic.notebook.parse.about import notebook_files
 from lithops_magic.notebook.parse.cell import cell_number
 from lithops_magic.notebook.parse.usage_error import UsageError
 
@@ -43,19 +43,12 @@ def current(shell: InteractiveShell, named: str | None = None) -> NotebookSource
     """
     if named is not None:
         return _from_file(Path(named).expanduser(), shell)
-    for place in _places(shell):
-        found = _from_file(place, shell)
+    for file in filter(Path.is_file, notebook_files(shell)):
+        found = _from_file(file, shell)
         # The variable is inherited by kernels that a notebook starts, which may run other notebooks.
         if _is_of(found.notebook, _history(shell)):
             return found
     return _from_history(shell)
-
-
-def _places(shell: InteractiveShell) -> Iterator[Path]:
-    """Yield where VS Code and Jupyter's servers say that the notebook is."""
-    for told in (shell.user_ns.get("__vsc_ipynb_file__"), os.environ.get("JPY_SESSION_NAME")):
-        if isinstance(told, str) and told.endswith(".ipynb") and Path(told).is_file():
-            yield Path(told)
 
 
 def _from_file(path: Path, shell: InteractiveShell) -> NotebookSource:

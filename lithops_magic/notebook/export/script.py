@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from IPython.core.inputtransformer2 import TransformerManager
 
-from lithops_magic.notebook.export.calls import LAST, Defaults, call, statement
+from lithops_magic.notebook.display.run_job import LAST
+from lithops_magic.notebook.export.calls import Defaults, call, statement
 from lithops_magic.notebook.export.layout import comment, indent, replace
 from lithops_magic.notebook.export.syntax import Magic, awaits, find_magic, names, parse
 from lithops_magic.notebook.parse import grammar

@@ -245,8 +245,8 @@ class Picked:
         if not choices:
             self.type_freely("There are none")
             return
-        known = {value for _, value in choices}
-        chosen = [text for text in self._read(self.text) if text in known] or [*suggested]
+        offered = {value for _, value in choices}
+        chosen = [text for text in self._read(self.text) if text in offered] or [*suggested]
         self.free.value = ", ".join(chosen)
         self.boxes = {value: self._box(label, ticked=value in chosen) for label, value in choices}
         # Label the list like a field, and let it scroll if it is long.

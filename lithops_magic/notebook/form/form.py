@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lithops_magic.config import Settings
     from lithops_magic.notebook.form.store import ConfigStore
 
-PLACES = (("the local AWS on this machine", "true"), ("an AWS account", "false"))
+PLACES = tuple((label, value) for value, label in static.PLACES.items())
 ARCHITECTURES = (("x86_64", "x86_64"), ("arm64", "arm64"))
 UNASKED = "not known yet"
 WHERE = ("local", "profile", "region")

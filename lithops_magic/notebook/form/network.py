@@ -115,9 +115,9 @@ class Network:
             for picked in (self.subnets, self.groups):
                 picked.text = ""
             self._switch_off()
-        elif (known := self._networks) is not None:
-            self.words.say("" if isinstance(known.vpcs, Denied) else _counted(known.vpcs))
-            self._list(Networks.within(known.discovery, known.vpcs, self.vpc.value))
+        elif (loaded := self._networks) is not None:
+            self.words.say("" if isinstance(loaded.vpcs, Denied) else _counted(loaded.vpcs))
+            self._list(Networks.within(loaded.discovery, loaded.vpcs, self.vpc.value))
 
     def _switch_off(self) -> None:
         self.words.say(WITHOUT)

@@ -25,10 +25,9 @@ def beginning_with(written: str, settings: Callable[[], Settings]) -> list[str]:
     """Return addresses that begin with `written`, if they can be listed within a moment."""
     scheme = "s3://" if written.startswith("s3://") else ""
     bucket, slash, key = written.removeprefix("s3://").partition("/")
-    level = f"{bucket}/{key.rpartition('/')[0]}" if slash else ""
     try:
         chosen = settings()
-        place = (f"{chosen.profile}{chosen.region}{chosen.local}", f"{level}\0{key if slash else ''}")
+        place = (f"{chosen.profile}{chosen.region}{chosen.local}", f"{bucket}/{key}" if slash else "")
     except Exception:  # an unreadable configuration is reported once something runs
         return []
     when, found = _cache.get(place, (0.0, []))

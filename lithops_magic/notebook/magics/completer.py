@@ -117,10 +117,9 @@ def _line(context: CompletionContext) -> str:
 
 
 def _complete(text: str, magic: str, namespace: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]]]:
-    known: tuple[Option, ...] = _OPTIONS[magic]
     word = text.rpartition(" ")[2]
     if word.startswith("-"):
-        return word, [(flag, "param") for flag in every_flag(known) if flag.startswith(word)]
+        return word, [(flag, "param") for flag in every_flag(_OPTIONS[magic]) if flag.startswith(word)]
     option = _awaiting(text, magic)
     if option is not None and magic == "config":
         return word, [(text, "param") for text in _settings(option, word) if text.startswith(word)]

@@ -12,7 +12,7 @@ from lithops_magic.closest import closest
 from lithops_magic.notebook.magics import help_text as texts
 from lithops_magic.notebook.parse.config_line import ConfigLine
 from lithops_magic.notebook.parse.option import Option
-from lithops_magic.notebook.parse.tokens import bare
+from lithops_magic.notebook.parse.tokens import without_comment
 from lithops_magic.notebook.parse.usage_error import UsageError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def parse(line: str) -> ConfigLine:
     """Parse the line; raise UsageError if it is invalid."""
     flags = {option.flags[0]: option for option in OPTIONS}
     values: dict[str, list[str]] = {}
-    rest = iter(words(bare(line)[0]))
+    rest = iter(words(without_comment(line)[0]))
     for word in rest:
         flag, assigned, value = word.partition("=")
         option = flags.get(flag)

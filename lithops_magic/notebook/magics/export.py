@@ -9,7 +9,7 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 from IPython.core.page import page
 
 from lithops_magic.notebook.magics import config
-from lithops_magic.notebook.parse.tokens import bare
+from lithops_magic.notebook.parse.tokens import without_comment
 from lithops_magic.notebook.parse.usage_error import UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class ExportMagics(Magics):
     @line_magic
     def lambda_export(self, line: str) -> None:
         __tracebackhide__ = True
-        words = config.words(bare(line)[0])
+        words = config.words(without_comment(line)[0])
         if "--help" in words:
             page(HELP)
             return

@@ -66,8 +66,8 @@ class LambdaMagics(LambdaDefaults):
         if cell is not None:
             line, cell = continued(line, cell)
         names = self._names(local_ns)
-        known = self.shell.user_ns if names is None else names
-        asked = grammar.magic_line(line, known) if cell is None else grammar.cell_line(line, known)
+        visible = self.shell.user_ns if names is None else names
+        asked = grammar.magic_line(line, visible) if cell is None else grammar.cell_line(line, visible)
         given = asked.options
         if given.help:
             page(MAP_HELP)
@@ -212,8 +212,8 @@ class LambdaMagics(LambdaDefaults):
 
         __tracebackhide__ = True
         names = self._names(local_ns)
-        known = self.shell.user_ns if names is None else names
-        asked = grammar.magic_line(line, known, options.TUNE, "%lambda_tune")
+        visible = self.shell.user_ns if names is None else names
+        asked = grammar.magic_line(line, visible, options.TUNE, "%lambda_tune")
         given = asked.options
         if given.help:
             page(TUNE_HELP)

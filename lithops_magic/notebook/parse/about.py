@@ -10,11 +10,16 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 
-def notebook_name(shell: InteractiveShell) -> str:
-    """Return the name of the notebook file, if the server that shows it tells; else empty."""
+def notebook_files(shell: InteractiveShell) -> list[Path]:
+    """Return where the notebook is according to the server that shows it; not checked."""
     # Set by VS Code and by Jupyter Server; elsewhere, a kernel does not know its notebook.
     told = (shell.user_ns.get("__vsc_ipynb_file__"), os.environ.get("JPY_SESSION_NAME"))
-    return next((Path(name).name for name in told if isinstance(name, str) and name.endswith(".ipynb")), "")
+    return [Path(name) for name in told if isinstance(name, str) and name.endswith(".ipynb")]
+
+
+def notebook_name(shell: InteractiveShell) -> str:
+    """Return the name of the notebook file; empty if unknown."""
+    return next((file.name for file in notebook_files(shell)), "")
 
 
 def about(shell: InteractiveShell, code: str) -> str:

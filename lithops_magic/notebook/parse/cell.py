@@ -166,10 +166,10 @@ class _Source:
 
     def refuse_undefined(self, tree: ast.Module, target: str | None, names: Mapping[str, Any] | None) -> None:
         """Raise UsageError if every task would fail with a NameError."""
-        known = self._shell.user_ns if names is None else names
-        name = undefined(tree.body, target, known)
+        visible = self._shell.user_ns if names is None else names
+        name = undefined(tree.body, target, visible)
         if name is not None:
-            close = similar(name.id, known)
+            close = similar(name.id, visible)
             raise UsageError(
                 f"line {name.lineno}: `{name.id}` is defined neither in the notebook nor in the cell{close}"
             )

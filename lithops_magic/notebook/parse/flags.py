@@ -161,16 +161,14 @@ CACHE = Option(
     examples=("12h", "7d", "30d", "90d", "365d", "off"),
     bare=DEFAULT,
 )
-LIMITS = (
-    Option(("--locals",), "show the local variables in tracebacks"),
-    Option(
-        ("--max-cost",),
-        "send nothing more once the job has cost this many US dollars",
-        "USD",
-        option_values.parse_money,
-        option_values.ABOVE["max_cost"][1],
-        examples=("0.10", "1", "10"),
-    ),
+LOCALS = Option(("--locals",), "show the local variables in tracebacks")
+MAX_COST = Option(
+    ("--max-cost",),
+    "send nothing more once the job has cost this many US dollars",
+    "USD",
+    option_values.parse_money,
+    option_values.ABOVE["max_cost"][1],
+    examples=("0.10", "1", "10"),
 )
 CHOICES = ("cheapest", "balanced", "fastest")
 TABLE = "table"

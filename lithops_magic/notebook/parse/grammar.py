@@ -44,10 +44,10 @@ def cell_line(line: str, names: Names = None) -> MapLine:
     return MapLine(source, None, None, options)
 
 
-def magic_line(line: str, names: Names = None, known: Iterable[Option] = MAP, name: str = "%lambda_map") -> MapLine:
+def magic_line(line: str, names: Names = None, declared: Iterable[Option] = MAP, name: str = "%lambda_map") -> MapLine:
     """Parse the line of `%lambda_map` or a similar magic: `FUNCTION ITEMS [options]`."""
-    source, options = split_options(line, known, names)
-    # Both do without anything to map over.
+    source, options = split_options(line, declared, names)
+    # `--help` and `--save` need neither a function nor items.
     if options.help or (not source and options.save):
         return MapLine(source, None, None, options)
     # The first place at which both sides are expressions ends the function: the shortest one.
@@ -56,14 +56,13 @@ def magic_line(line: str, names: Names = None, known: Iterable[Option] = MAP, na
         apart = left and left != source[: token.start]
         if apart and token.depth == 0 and not _BINARY.match(right) and _parses(left) and _parses(right):
             # `f items --memroy 3` is valid Python up to the 3: a subtraction.
-            refuse_unknown_flag(left, by_flag(known))
+            refuse_unknown_flag(left, by_flag(declared))
             return MapLine(right, None, left, options)
-    refuse_unknown_flag(source, by_flag(known))
+    refuse_unknown_flag(source, by_flag(declared))
     if _split_target(source):
         raise UsageError(f"`{source}` needs a cell below it; write `%%lambda_map {source}` as the cell's first line")
-    raise UsageError(
-        f"write `{name} FUNCTION ITEMS [options]`, for example `{name} thumbnail images{' -o thumbs' * (known is MAP)}`"
-    )
+    example = f"{name} thumbnail images{' -o thumbs' * (declared is MAP)}"
+    raise UsageError(f"write `{name} FUNCTION ITEMS [options]`, for example `{example}`")
 
 
 def _without_for(source: str) -> str:

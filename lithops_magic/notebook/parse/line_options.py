@@ -10,7 +10,7 @@ from typing import Any
 from lithops_magic.notebook.parse.expand import expand
 from lithops_magic.notebook.parse.option import Option, by_flag, meant
 from lithops_magic.notebook.parse.options import MAP, Options, collect
-from lithops_magic.notebook.parse.tokens import bare, tokens
+from lithops_magic.notebook.parse.tokens import tokens, without_comment
 from lithops_magic.notebook.parse.usage_error import UsageError
 
 FLAG = re.compile(r"--?[A-Za-z][\w-]*")
@@ -30,10 +30,10 @@ Names = Mapping[str, Any] | None
 """The notebook's variables, which option values may name; None if there is no notebook."""
 
 
-def split_options(line: str, known: Iterable[Option] = MAP, names: Names = None) -> tuple[str, Options]:
+def split_options(line: str, declared: Iterable[Option] = MAP, names: Names = None) -> tuple[str, Options]:
     """Split a line into its Python text and its options, wherever the options are."""
-    line, _ = bare(line)
-    flags = by_flag(known)
+    line, _ = without_comment(line)
+    flags = by_flag(declared)
     pieces: list[str] = []
     after: list[str] = []
     read: list[tuple[Option, object]] = []
@@ -71,12 +71,12 @@ def _misplaced(pieces: list[str], flag: str, option: Option) -> str:
     return f"{what}; {flag} takes no value" if option.metavar is None else what
 
 
-def options_only(line: str, known: Iterable[Option], name: str, names: Names = None) -> Options:
+def options_only(line: str, declared: Iterable[Option], name: str, names: Names = None) -> Options:
     """Parse the line of the magic `name`, which takes only options."""
-    known = tuple(known)
-    rest, options = split_options(line, known, names)
+    declared = tuple(declared)
+    rest, options = split_options(line, declared, names)
     if rest and not options.help:
-        refuse_unknown_flag(rest, by_flag(known))
+        refuse_unknown_flag(rest, by_flag(declared))
         raise UsageError(f"`{name}` takes only options, not `{rest}`; see `{name} --help`")
     return options
 
@@ -104,7 +104,7 @@ def _next_flag(line: str, position: int, flags: Container[str], names: Container
     previous = ""
     for token in tokens(line[offset:]):
         start, before, previous = offset + token.start, previous, token.text
-        if token.depth or token.text not in ("-", "->") or (start and not line[start - 1].isspace()):
+        if token.depth or token.text != "-" or (start and not line[start - 1].isspace()):
             continue
         # `lambda: -x` begins with a minus, too.
         if before in _WANT_OPERAND or (before == ":" and "lambda" in line[offset:start]):

@@ -52,24 +52,24 @@ class Options:
     help: bool = False
 
 
-_SHOWN = (*flags.LIMITS[:1], flags.QUIET)
+_OUTPUT = ("Output", (flags.LOCALS, flags.QUIET, flags.HELP))
 MAP_GROUPS: Groups = (
     ("Result", (flags.OUT, flags.REDUCE, flags.REDUCE_BY, flags.TO_S3, flags.CACHE)),
     ("Function", flags.FUNCTION),
-    ("Scheduling", (*flags.SHARING, *flags.LIMITS[1:], flags.TUNE, *flags.WAYS)),
+    ("Scheduling", (*flags.SHARING, flags.MAX_COST, flags.TUNE, *flags.WAYS)),
     ("Failures", (*flags.RETRYING, flags.BACKUPS, flags.ERRORS)),
-    ("Output", (*_SHOWN, flags.HELP)),
+    _OUTPUT,
     ("AWS", flags.WHERE),
 )
 CALL_GROUPS: Groups = (
     ("Result", (flags.ANSWER, flags.CACHE)),
     ("Function", flags.FUNCTION),
-    ("Scheduling", (*flags.LIMITS[1:], *flags.WAYS)),
+    ("Scheduling", (flags.MAX_COST, *flags.WAYS)),
     ("Failures", flags.RETRYING),
-    ("Output", (*_SHOWN, flags.HELP)),
+    _OUTPUT,
     ("AWS", flags.WHERE),
 )
-TUNE = (flags.SAVE, *flags.FUNCTION, *flags.LIMITS, flags.QUIET, *flags.WHERE, flags.HELP)
+TUNE = (flags.SAVE, *flags.FUNCTION, flags.LOCALS, flags.MAX_COST, flags.QUIET, *flags.WHERE, flags.HELP)
 MAP, CALL = (tuple(option for _, group in groups for option in group) for groups in (MAP_GROUPS, CALL_GROUPS))
 ATTACH = (
     flags.OUT,

@@ -11,7 +11,7 @@ from lithops_magic.closest import closest
 
 def similar(name: str, namespace: Mapping[str, Any]) -> str:
     """Return `; did you mean ...?` for a missing name; suggests Python's own names only if they are very close."""
-    close = closest(name, [known for known in namespace if not known.startswith("_")])
+    close = closest(name, [other for other in namespace if not other.startswith("_")])
     close = close or closest(name, vars(builtins), cutoff=0.75)
     return f"; did you mean `{close}`?" if close else ""
 

@@ -38,7 +38,7 @@ def tokens(text: str) -> Iterator[Token]:
         return
 
 
-def bare(line: str) -> tuple[str, bool]:
+def without_comment(line: str) -> tuple[str, bool]:
     """Return a magic's line without a trailing comment and semicolon, and whether there was a semicolon."""
     start = _comment(line)
     rest = line if start is None else line[:start]
