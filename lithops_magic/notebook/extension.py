@@ -36,6 +36,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     shell.register_magics(magics, *ours)
     shell.input_transformers_cleanup.append(transform)
     objects.install(shell, magics.usual)
+    # A shell that is not IPython's own may have no completer.
     completer = getattr(shell, "Completer", None)
     if completer is not None:
         completer.custom_matchers.append(matcher_for(shell, _MATCHER, magics.usual))

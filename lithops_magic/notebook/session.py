@@ -25,6 +25,7 @@ class Session:
         """
         from lithops_magic import config
 
+        # A profile is that of an account, so it also decides against the local AWS.
         if local is None and profile is not None:
             local = False
         chosen = self.settings

@@ -221,6 +221,7 @@ def test_the_line_form_splits_where_both_sides_are_python(line: str, function: s
         ("x in a --memory big", "not `big`"),
         ("x in a --timeout=901", "--timeout must be a whole number from 1 to 900 seconds"),
         ("x in a --chunksize 0", "--chunksize must be a whole number of at least 1"),
+        (f"x in a --chunksize {'9' * 400}", "--chunksize must be a whole number of at least 1"),
         ("x in a --errors drop", "--errors must be raise or keep, not `drop`"),
         ("x in a -o 3a", "-o must be a variable name, not `3a`"),
         ("x in a -o class", "-o must be a variable name"),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 def can_be_shown(shell: InteractiveShell, value: object) -> None:
     """Set the notebook up to show figures, if `value` is or contains one and matplotlib is not set up yet."""
+    # Not imported, which takes long: without the module, no value can be a figure.
     module = sys.modules.get("matplotlib.figure")
     things = value if isinstance(value, list) else [value]
     if module is None or not any(isinstance(thing, module.Figure) for thing in things):

@@ -28,7 +28,7 @@ def unfinished(notebook: str) -> str:
     """
     if not notebook or not _any(user_dirs.jobs()):
         return ""
-    # Imported here, because it takes a while.
+    # Imported only if there are jobs, because it takes a while and runs when the extension is loaded.
     from lithops_magic.engine.durable.listing import jobs
     from lithops_magic.notebook.display.job_table import ListedJob
 

@@ -35,6 +35,7 @@ def _first_line(bundle: Bundle) -> str:
 
 def _fitting(line: str) -> str:
     """Drop the last parts of a line too wide for the terminal: the most important ones come first."""
+    # One less, because some terminals wrap a line that fills the last column, and `\r` does not go back over it.
     width = shutil.get_terminal_size().columns - 1
     while len(line) > width and " · " in line:
         line = line.rpartition(" · ")[0]

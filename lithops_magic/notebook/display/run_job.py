@@ -91,6 +91,7 @@ def _bind(shell: InteractiveShell, view: View, result: MapResult) -> None:
     shell.user_ns[LAST] = result
     if view.out:
         shell.user_ns[view.out] = result
+    # Called by `result.retry()`, so that a retry is drawn in the cell that asks for it.
     result._follow = partial(_show_retry, shell, view)
 
 

@@ -114,7 +114,7 @@ def _svg(lanes: _Lanes, at_work: Sequence[tuple[float, int]], snapshot: Snapshot
 
     top = _AREA + _GAP
     rows = len(lanes.running)
-    # Draw spans individually as long as there are few.
+    # Few spans are drawn individually; of many, close ones are merged, so that about _SEGMENTS strokes remain.
     many = sum(map(len, lanes.running)) > _SEGMENTS or lanes.shared
     closest = rows * _WIDTH / _SEGMENTS if many else 0.0
     curve = _area([(x(moment), number) for moment, number in at_work], peak)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lithops_magic.config import Settings
     from lithops_magic.engine import MapOptions
 
+# Expressions rather than the parser of lines, because the cell's text must otherwise stay as it was typed.
 _TUNE = re.compile(r"(?:^|\s+)--tune(?:(?:=|\s+)(?:cheapest|balanced|fastest))?(?=\s|$)")
 _MEMORY = re.compile(r"(?:^|\s+)--memory(?:=|\s+)\S+")
 

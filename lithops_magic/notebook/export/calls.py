@@ -11,7 +11,7 @@ from typing import Any
 from lithops_magic.engine.api import map as map_function
 from lithops_magic.notebook.parse.options import Options
 
-# From the signature, so that a new option of `map` is exported, too.
+# From the signature, so that a new option of `map` is exported, too; `_settings` and `script` write these two.
 _ACCEPTED = frozenset(inspect.signature(map_function).parameters) - {"settings", "background"}
 _NAMES = frozenset({"reduce"})
 """Options whose value is a notebook expression."""

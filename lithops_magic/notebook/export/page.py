@@ -50,6 +50,7 @@ class _Renderer(Formulas, IPythonRenderer):
 class _Exporter(HTMLExporter):
     """nbconvert's exporter with formulas."""
 
+    # Overridden as a whole, because nbconvert's own method creates its renderer itself.
     @pass_context
     def markdown2html(self, context: Any, source: str) -> str:
         attachments = context.get("cell", {}).get("attachments", {})

@@ -151,6 +151,7 @@ class _Writer:
             arguments.append("background=True")
             index = ""
         called = call(function, items, arguments)
+        # `_lambda`, too, if a later cell may use it.
         targets = tuple(filter(None, (options.out, LAST if not options.out or LAST in self._taken else None)))
         if index:
             text = f"{targets[0]} = {called}{index}"

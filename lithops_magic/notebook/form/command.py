@@ -59,6 +59,7 @@ def _set(store: ConfigStore, asked: ConfigLine) -> None:
             settings = settings.replace(**{field: _with_entry(getattr(settings, field), entry, text)})
         else:
             raise UsageError(_unknown(name))
+    # A file with an execution role means AWS unless it says `local`: saving a role must not move the jobs unasked.
     if settings.local and settings.execution_role is None and given.get("execution_role") and "local" not in given:
         raise UsageError(
             "say where the execution role is: on AWS (add --set local=false) or on the local AWS (add --local)"

@@ -198,6 +198,7 @@ def _offer_access_points(form: ConfigForm, found: Loaded) -> None:
     for name, answer in (("EFS", found.efs), ("S3 Files", found.s3_files)):
         if not isinstance(answer, Denied):
             points += answer
+        # Where there is no S3 Files (region, boto3), nothing is missing; a permission may be.
         elif name == "EFS" or answer.permission:
             reasons.append(f"No list of {name}: {answer.reason}")
     words = (

@@ -105,7 +105,7 @@ def _read_number(text: str, unit: str) -> int:
     if re.fullmatch(r"\s*[-+]?\d{1,12}\s*", text, re.ASCII):
         return int(text)
     with suppress(ValueError):
-        return with_unit(text[:20], unit)
+        return with_unit(text, unit)
     raise Unreadable(f"{text.strip()!r} is not a whole number.", "Write digits only.")
 
 

@@ -49,6 +49,7 @@ def _shown(name: str, value: str) -> str:
 
 def _quote(text: str, forbidden: str = "\n") -> str:
     """Write a text as JSON if it would not be read back unchanged."""
+    # A value equal to HIDDEN would be read as the previous one.
     plain = text == text.strip() and not text.startswith('"') and text.isprintable() and forbidden not in text
     return text if plain and text != HIDDEN else json.dumps(text, ensure_ascii=not text.isprintable())
 

@@ -25,4 +25,4 @@ def save(tuning: Tuning | None, name: str, session: Session) -> None:
     """
     size = chosen(tuning, name)
     changes = (("memory", str(size.memory)), ("architecture", size.architecture))
-    configure(ConfigLine(changes=changes, file=None, show=False, local=False, help=False), session)
+    configure(ConfigLine(changes=changes), session)

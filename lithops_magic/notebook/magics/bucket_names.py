@@ -17,6 +17,7 @@ FRESH = 30.0
 MAX_NAMES = 200
 """Maximum keys and prefixes offered."""
 
+# Shared by all threads: entries are replaced as a whole, which is atomic.
 _cache: dict[tuple[str, str], tuple[float, list[str]]] = {}
 _asking: dict[tuple[str, str], threading.Thread] = {}
 

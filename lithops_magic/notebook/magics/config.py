@@ -111,6 +111,7 @@ def parse(line: str) -> ConfigLine:
     )
 
 
+# `line_options` looks for Python around options; here values are paths, ARNs and tags, split as in a shell.
 def words(line: str) -> list[str]:
     """Split a line at unquoted spaces; raise UsageError if a quote is not closed."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars=False)

@@ -37,7 +37,7 @@ A random generator of the notebook is the same in every task. For independent, r
     %%lambda_map x, seed in zip(items, seeds) -o draws
     rng = np.random.default_rng(seed)
 
-Options may stand before or after the rest of the line, which is one Python expression, evaluated once.
+Options may come before or after the rest of the line, which is one Python expression, evaluated once.
 `%config LambdaMagics.memory = 1024` sets a default for the session. The interrupt button stops the job and keeps
 what has finished. A `;` at the end hides the output, --quiet the progress too. To turn progress off for good, set
 LITHOPS_MAGIC_PROGRESS=0 or `%config LambdaMagics.progress = False`; to turn off the timeline,
@@ -105,7 +105,7 @@ _ATTACH_FORMS = """\
 """
 
 _ATTACH_INTRODUCTION = """\
-JOB is the id that `RESULT.job_id` and %lambda_status show, or the start of it; the default is this notebook's latest
+JOB is the ID that `RESULT.job_id` and %lambda_status show, or the start of it; the default is this notebook's latest
 job. This machine remembers jobs that took longer than two seconds, or were detached, for seven days.
 
 Finished tasks are available at once. Of those still running, long ones deliver their results through S3, and a

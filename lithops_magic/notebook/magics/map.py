@@ -52,6 +52,7 @@ class LambdaMagics(LambdaDefaults):
         self.tuning: Tuning | None = None
         """The latest measurement."""
         self._told: set[str] = set()
+        """Notes that an earlier job has shown; each is shown once per session."""
         self._jobs: list[weakref.ref[MapResult]] = []
 
     # IPython would expand `{x}` and `$x` anywhere in the line, in the dictionaries and f-strings of the items, too;
@@ -166,6 +167,7 @@ class LambdaMagics(LambdaDefaults):
 
         __tracebackhide__ = True
         settings = self.settings(given)
+        # `s3(...)` on the line must see S3 with this run's --profile or --local, not with the session's defaults.
         items = data.bound(items, settings)
         wanted = {
             "options": self._options(given, mapped.label, about(self.shell, code)),

@@ -24,7 +24,7 @@ def install(shell: InteractiveShell, settings: Callable[[], Settings]) -> None:
         obj_chunk_number: int | None = None,
         requester_pays: bool = False,
     ) -> Objects:
-        r"""Return the objects at some addresses, or parts of them: `%%lambda_map obj in s3("bucket/*.csv")`.
+        """Return the objects at some addresses, or parts of them: `%%lambda_map obj in s3("bucket/*.csv")`.
 
         `help(lithops_magic.s3)` says what the arguments mean and what an `obj` has.
         """
@@ -52,5 +52,6 @@ def remove(shell: InteractiveShell) -> None:
     """Remove it."""
     trap = shell.builtin_trap
     trap.auto_builtins.pop(_NAME, None)
+    # While a cell runs, IPython has installed it; what it hid comes back.
     if _NAME in trap._orig_builtins:
         trap.remove_builtin(_NAME, trap._orig_builtins.pop(_NAME))

@@ -99,6 +99,7 @@ def expression_form(
     vars(body)[READS] = tuple(sorted(read_names(statements) - {ITEM}))
     around = _AWAITED if code.co_flags & inspect.CO_COROUTINE else _CALLED
     function = types.FunctionType(around, shell.user_ns, _NAME)
+    # A global would be a name of the notebook's, and `around`, compiled at module level, has no closure.
     function.__kwdefaults__ = {"body": body}
     return Mapped(function, source.label, note)
 
@@ -178,6 +179,7 @@ class _Source:
         """Compile `tree` under the cell's name, with the notebook's `from __future__` imports."""
         failure: CellSyntaxError
         try:
+            # True is dont_inherit: this module's own `from __future__` import must not apply to the cell.
             code: types.CodeType = compile(
                 ast.fix_missing_locations(tree), self._name, "exec", flags | self._shell.compile.flags, True
             )
@@ -195,6 +197,7 @@ class _Source:
     def _refuse_notebook_syntax(self, number: int) -> None:
         rows = self._text.splitlines()
         row = rows[number - 1].strip() if 0 < number <= len(rows) else ""
+        # IPython rewrites its own syntax to calls of `get_ipython()`.
         transformed = self._shell.transform_cell(row)  # type: ignore[no-untyped-call]
         if "get_ipython()" in transformed and "get_ipython()" not in row:
             raise UsageError(

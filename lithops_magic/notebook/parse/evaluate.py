@@ -38,6 +38,7 @@ def evaluate(shell: InteractiveShell, source: str, what: str, names: dict[str, A
     missing = None
     try:
         code = compile(source, name, "eval", shell.compile.flags, True)
+        # `names` as globals, because lambdas and comprehensions in the expression see no other locals than their own.
         return eval(code, shell.user_global_ns, shell.user_ns) if names is None else eval(code, names)
     except NameError as error:
         if _is_deeper(error):

@@ -32,6 +32,7 @@ def expand(text: str, names: Mapping[str, Any]) -> str:
         except SyntaxError:
             return whole
         try:
+            # A copy, because eval() adds `__builtins__` to its globals.
             return str(eval(code, dict(names)))
         except NameError as error:
             problem = f"the notebook has no `{error.name}`"

@@ -129,6 +129,7 @@ def _next_word(line: str, position: int, flags: Container[str], *, files_only: b
     word = _WORD.match(line, _BLANK.match(line, position).end())  # type: ignore[union-attr]
     if word is None or word.group().partition("=")[0] in flags or FLAG.fullmatch(word.group()):
         return None
+    # `--files data.csv x in items` ends its files at `x`, even if there is a file of that name.
     is_file = Path(word.group().strip("'\"")).exists() and not re.match(r"\s+in\b", line[word.end() :])
     return word if is_file or not files_only else None
 

@@ -82,6 +82,8 @@ class _Reads(ast.NodeVisitor):
         self.block(node.targets)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        # In a cell and in a class, Python evaluates the annotation, too, even if there is no value.
+        self.visit(node.annotation)
         if node.value is not None:
             self.visit(node.value)
             self.visit(node.target)

@@ -49,8 +49,10 @@ def with_unit(text: str, unit_meant: str) -> int:
     number, unit = found.groups()
     if unit and unit.lower() not in units:
         raise ValueError(text)
+    # int() would refuse `1.5GB`, which is a whole number of MB.
     value = float(number) * units.get(unit.lower(), 1)
-    if value != int(value):
+    # Also false for infinity, which hundreds of digits become.
+    if not value.is_integer():
         raise ValueError(text)
     return int(value)
 

@@ -18,4 +18,5 @@ def similar(name: str, namespace: Mapping[str, Any]) -> str:
 
 def a(kind: type) -> str:
     """Return the name of a type with its article."""
+    # Without `u`: most types that begin with it sound like `you`, such as UUID and uint8.
     return f"{'an' if kind.__name__[0].lower() in 'aeio' else 'a'} {kind.__name__}"

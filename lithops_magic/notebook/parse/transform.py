@@ -35,7 +35,7 @@ def transform(lines: list[str]) -> list[str]:
     ]
 
 
-# Whether a cell is complete is judged by the text typed so far: in a terminal, the body is still to come.
+# Keeps IPython from calling it to find out whether a cell is complete: in a terminal, the body is still to come.
 transform.has_side_effects = True  # type: ignore[attr-defined]
 
 

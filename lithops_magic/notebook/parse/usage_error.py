@@ -15,6 +15,7 @@ class UsageError(IPython.core.error.UsageError):
     """
 
     def _render_traceback_(self) -> list[str]:
+        # Called by IPython in place of its own traceback, which would show our frames.
         calls = user_code.calls(self.__traceback__)
         place = "" if calls else user_code.line_of_cell(self.__traceback__)
         return ["\n".join([*calls, f"UsageError: {self}" + (f" ({place})" if place else "")])]
