@@ -49,11 +49,11 @@ class LayerPolicies:
 
     async def remove_layer_version_permission(self, params: dict[str, Any]) -> Result:
         _, version = self._version(params)
-        kept = [statement for statement in version.policy if statement["Sid"] != params["StatementId"]]
-        if len(kept) == len(version.policy):
+        others = [statement for statement in version.policy if statement["Sid"] != params["StatementId"]]
+        if len(others) == len(version.policy):
             raise resource_not_found(f"Statement {params['StatementId']} is not found in resource policy.")
         check_revision(params, version.policy_revision, _CALL)
-        version.policy, version.policy_revision = kept, new_revision()
+        version.policy, version.policy_revision = others, new_revision()
         return {}
 
     def _version(self, params: dict[str, Any]) -> tuple[str, LayerVersion]:

@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from botocore.exceptions import ClientError
 
-from lithops_magic.local.model import SandboxCredentials, ServiceError
+from lithops_magic.local.model import SandboxCredentials
 from lithops_magic.local.names import LOCAL_ROLE, Account, invalid
 
 if TYPE_CHECKING:
@@ -108,9 +108,9 @@ class Platform:
 
     def _vpc_of(self, subnets: list[str], groups: list[str]) -> str:
         ec2 = self.client("ec2")
-        with _ServiceCall("DescribeSecurityGroups", "EC2"):
+        with _calling("DescribeSecurityGroups", "EC2"):
             found = ec2.describe_security_groups(GroupIds=groups)["SecurityGroups"]
-        with _ServiceCall("DescribeSubnets", "EC2"):
+        with _calling("DescribeSubnets", "EC2"):
             vpcs = {item["VpcId"] for item in ec2.describe_subnets(SubnetIds=subnets)["Subnets"]}
         if len(vpcs) > 1:
             raise invalid("Subnets are required to be in the same VPC.")
@@ -143,7 +143,7 @@ class Platform:
 
     def _read_object(self, bucket: str, key: str, version: str | None) -> bytes:
         chosen: Any = {"VersionId": version} if version else {}
-        with _ServiceCall("GetObject", "S3"):
+        with _calling("GetObject", "S3"):
             return self.client("s3").get_object(Bucket=bucket, Key=key, **chosen)["Body"].read()
 
     @overload
@@ -176,26 +176,17 @@ class Platform:
             return self._clients[service]
 
 
-class _ServiceCall:
-    """Turns another service's error into the one Lambda passes on."""
-
-    def __init__(self, operation: str, service: str) -> None:
-        self._operation = operation
-        self._service = service
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ClientError):
-            raise self._refusal(error) from None
-
-    def _refusal(self, error: ClientError) -> ServiceError:
+@contextlib.contextmanager
+def _calling(operation: str, service: str) -> Iterator[None]:
+    """Turn another service's error into the one Lambda passes on."""
+    try:
+        yield
+    except ClientError as error:
         code, text = error.response["Error"]["Code"], error.response["Error"]["Message"]
         # moto's messages show an unknown identifier as a Python set.
         text = text.replace("'{'", "'").replace("'}'", "'")
-        named = f"{self._service} Error Code: {code}. {self._service} Error Message: {text}"
-        return invalid(f"Error occurred while {self._operation}. {named}")
+        named = f"{service} Error Code: {code}. {service} Error Message: {text}"
+        raise invalid(f"Error occurred while {operation}. {named}") from None
 
 
 def _trusts_lambda(statement: dict[str, Any]) -> bool:

@@ -61,10 +61,10 @@ class Policies:
         if not statements:
             raise resource_not_found("No policy is associated with the given resource.")
         _check_revision(params, function, qualifier)
-        kept = [statement for statement in statements if statement["Sid"] != params["StatementId"]]
-        if len(kept) == len(statements):
+        others = [statement for statement in statements if statement["Sid"] != params["StatementId"]]
+        if len(others) == len(statements):
             raise resource_not_found(f"Statement {params['StatementId']} is not found in resource policy.")
-        function.policies[qualifier or LATEST] = kept
+        function.policies[qualifier or LATEST] = others
         _renew(function, qualifier)
         return {}
 

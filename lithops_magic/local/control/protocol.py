@@ -175,8 +175,8 @@ def _json_object(body: bytes) -> dict[str, Any]:
 def _decode(value: Any, shape: Shape) -> Any:
     if isinstance(shape, StructureShape):
         _expect(value, dict, shape)
-        known = ((name, value.get(name), member) for name, member in shape.members.items())
-        return {name: _decode(item, member) for name, item, member in known if item is not None}
+        found = ((name, value.get(name), member) for name, member in shape.members.items())
+        return {name: _decode(item, member) for name, item, member in found if item is not None}
     if isinstance(shape, ListShape):
         _expect(value, list, shape)
         return [_decode(item, shape.member) for item in value]

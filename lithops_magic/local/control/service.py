@@ -35,18 +35,16 @@ from lithops_magic.local.resources import explain
 from lithops_magic.local.sandbox.runtime import Runtime
 
 OPERATION_GROUPS = (
-    *(
-        NotConfigured,
-        Functions,
-        Versions,
-        Aliases,
-        Tags,
-        Layers,
-        LayerPolicies,
-        Concurrency,
-        EventInvokeConfigs,
-        Policies,
-    ),
+    NotConfigured,
+    Functions,
+    Versions,
+    Aliases,
+    Tags,
+    Layers,
+    LayerPolicies,
+    Concurrency,
+    EventInvokeConfigs,
+    Policies,
     Recursion,
 )
 

@@ -24,8 +24,8 @@ from lithops_magic.local.front.error_replies import PROTOCOLS
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-NOT_KEPT = frozenset({"sts", "logs"})
-"""Services whose state is not worth keeping: session keys expire in an hour, and logs would outgrow everything else."""
+NOT_PERSISTED = frozenset({"sts", "logs"})
+"""Services whose state is not worth persisting: session keys expire in an hour, and logs would outgrow everything else."""
 
 _READING = ("Get", "List", "Describe")
 
@@ -73,15 +73,15 @@ class Journal:
             with self.turn:
                 return self._app(environ, start_response)
         # Without session tokens: what is persisted must not hold credentials.
-        kept = {name: value for name, value in environ.items() if isinstance(value, str | dict) and "TOKEN" not in name}
-        del kept["asgi.scope"]
+        stored = {name: text for name, text in environ.items() if isinstance(text, str | dict) and "TOKEN" not in name}
+        del stored["asgi.scope"]
         begun: list[Any] = []
         with self.turn:
             self._seed(f"{self._salt}-{self._count}")
             answer = b"".join(self._app(environ, lambda *given: begun.append(given)))
             # A refused request has changed nothing.
             if begun[-1][0] < "4":
-                entry = {"environ": kept, "body": base64.b64encode(body).decode(), "upload": _upload_id(answer)}
+                entry = {"environ": stored, "body": base64.b64encode(body).decode(), "upload": _upload_id(answer)}
                 self._append(entry)
                 self._count += 1
         # The client gets its response only after this write, so that no acknowledged change is lost in a crash.
@@ -124,7 +124,7 @@ def _server(body: bytes) -> dict[str, Any]:
 
 def _changes(environ: dict[str, Any], body: bytes) -> bool:
     service = environ["HTTP_AUTHORIZATION"].split("/")[3]
-    if service in NOT_KEPT:
+    if service in NOT_PERSISTED:
         return False
     if PROTOCOLS.get(service) in ("query", "ec2"):
         return not parse_qs(body.decode("latin-1")).get("Action", [""])[0].startswith(_READING)

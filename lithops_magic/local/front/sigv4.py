@@ -199,8 +199,8 @@ def _check_body(claim: _Claim, request: Signed) -> None:
 
 def _without(url: str, parameter: str) -> str:
     parts = urlsplit(url)
-    kept = "&".join(pair for pair in parts.query.split("&") if pair.partition("=")[0] != parameter)
-    return urlunsplit(parts._replace(query=kept))
+    others = "&".join(pair for pair in parts.query.split("&") if pair.partition("=")[0] != parameter)
+    return urlunsplit(parts._replace(query=others))
 
 
 class _Signer(SigV4Auth):

@@ -45,5 +45,5 @@ def inherited_flags(path: str) -> int:
     """Return the host's mount flags, which a user namespace may not clear."""
     # The kernel's ST_* and MS_* bits are equal except for relatime.
     present = os.statvfs(path).f_flag
-    kept = present & (MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_RDONLY)
-    return kept | (MS_RELATIME if present & 4096 else 0)
+    locked = present & (MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_RDONLY)
+    return locked | (MS_RELATIME if present & 4096 else 0)

@@ -73,7 +73,7 @@ def run_in_namespaces(kernel: Kernel, spec: dict[str, Any]) -> int:
     reader, writer = os.pipe()
     # Opened now: the child shares this mount namespace, so when it changes the root, the host's paths are gone here
     # too.
-    kept, host = open_folder(spec["tmp"]), os.stat("/").st_dev
+    left, host = open_folder(spec["tmp"]), os.stat("/").st_dev
     # The first child is PID 1 of the new namespace, and has to reap what the function leaves behind.
     first = os.fork()
     if first == 0:
@@ -88,7 +88,7 @@ def run_in_namespaces(kernel: Kernel, spec: dict[str, Any]) -> int:
     status = reap_until(first)
     # The root was changed, so `/tmp` is the function's: its contents outlive the process, as on Lambda.
     if spec["tmp_size"] and os.stat("/").st_dev != host:
-        move(open_folder("/tmp"), kept)
+        move(open_folder("/tmp"), left)
     told = os.read(reader, 16)
     return int(told) if told else status
 

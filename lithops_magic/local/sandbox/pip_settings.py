@@ -26,9 +26,9 @@ def pip_conf(environment: Mapping[str, str] = os.environ) -> str:
         if parser.has_section("global"):
             found.update(parser.items("global"))
     found.update({name: environment[key] for name in (*INDEXES, *OTHERS) if (key := _variable(name)) in environment})
-    kept = {name: found[name] for name in OTHERS if name in found}
-    kept |= {name: urls for name in INDEXES if (urls := _reachable(found.get(name, "")))}
-    return "\n".join(["[global]", *(f"{name} = {value}" for name, value in kept.items()), ""]) if kept else ""
+    useful = {name: found[name] for name in OTHERS if name in found}
+    useful |= {name: urls for name in INDEXES if (urls := _reachable(found.get(name, "")))}
+    return "\n".join(["[global]", *(f"{name} = {value}" for name, value in useful.items()), ""]) if useful else ""
 
 
 def _files(environment: Mapping[str, str]) -> list[Path]:
