@@ -83,6 +83,7 @@ def _await_start(folder: Path, arguments: Sequence[str]) -> Discovery:
 
 def _spawn(log: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     """Start `serve` detached: it outlives us, holds none of our pipes, and never receives our terminal's Ctrl-C."""
+    # `-P` and a folder of our own: files in the notebook's folder must not shadow modules.
     command = [sys.executable, "-P", "-m", "lithops_magic.local", "serve", "--quiet", *arguments]
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
         return subprocess.Popen(

@@ -118,6 +118,7 @@ def _listen(port: int) -> socket.socket:
     # are 40 ms apart.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     if sys.platform == "win32":
+        # Windows would otherwise let another process bind the same port and receive our clients' connections.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
     else:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -225,6 +226,7 @@ def _uvicorn_config(front: Front, connections: int) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
+        # Without a limit, uvicorn would wait for running invocations, which may take 15 minutes each.
         timeout_graceful_shutdown=2,
     )
 

@@ -107,6 +107,7 @@ class Invoker:
         """
         kind = params.get("InvocationType") or "RequestResponse"
         name, qualifier = params["FunctionName"], params.get("Qualifier")
+        # Resolved again by `_run`: a queued event runs what is there when its turn comes.
         version = self._functions.resolve(name, qualifier)
         headers = {"x-amzn-RequestId": str(uuid.uuid4()), "Content-Type": "application/json"}
         if kind == "DryRun":

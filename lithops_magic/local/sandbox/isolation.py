@@ -36,9 +36,11 @@ SYSTEM_FILES = (
     *("alternatives", "ca-certificates", "hosts", "ld.so.cache", "nsswitch.conf", "os-release", "pki", "protocols"),
     *("resolv.conf", "services", "ssl"),
 )
+"""What name resolution, TLS, the dynamic loader and links of Debian's alternatives need of `/etc`."""
 TMP_SHARE = 4
 """Fraction of this machine's memory that one function's `/tmp` may take; a larger one is on disk, without a limit."""
 PROBE_SECONDS = 30.0
+"""Seconds a busy machine may take to start a sandbox; after that, sandboxes have no namespaces."""
 STREAMS = ("stdin", "stdout", "stderr")
 DEVICES = ("null", "zero", "full", "random", "urandom")
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nsbx_user1051:x:993:990::/home/sbx_user1051:/sbin/nologin\n"

@@ -172,6 +172,7 @@ def spawn(work: Coroutine[Any, Any, T], tasks: set[asyncio.Task[Any]]) -> asynci
 
 def link_or_copy(source: str, target: str) -> None:
     """Link or copy a file; a later layer's replaces an earlier one's."""
+    # Never overwritten: the target may be a hard link to a file of the earlier layer, which has to stay as it is.
     Path(target).unlink(missing_ok=True)
     try:
         os.link(source, target, follow_symlinks=False)
