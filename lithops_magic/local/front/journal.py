@@ -25,7 +25,7 @@ from lithops_magic.local.front.error_replies import PROTOCOLS
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 NOT_PERSISTED = frozenset({"sts", "logs"})
-"""Services whose state is not worth persisting: session keys expire in an hour, and logs would outgrow everything else."""
+"""Services whose state is not persisted: session keys expire in an hour, and logs would outgrow everything else."""
 
 _READING = ("Get", "List", "Describe")
 
