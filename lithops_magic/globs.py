@@ -10,16 +10,18 @@ from lithops_magic.errors import MisuseError
 
 @lru_cache(maxsize=64)
 def matcher(pattern: str) -> re.Pattern[str]:
-    """Return what matches whole keys of a pattern: `*`, `?`, `[…]` within a segment, `**/` any number of segments.
+    """Return an expression whose `fullmatch` finds keys: `*`, `?` and `[…]` within a segment, `**/` for any segments.
 
     Raises
     ------
     MisuseError
-        It is none.
+        The pattern is invalid.
     """
+    # Neither `fnmatch` nor `glob`: in the former, `*` matches slashes, and the latter looks for files.
     found, position = "", 0
     while position < len(pattern):
         letter = pattern[position]
+        # As in a shell, a bracket right after the opening one (and its `!`) is one of the characters.
         closing = pattern.find("]", position + (3 if pattern[position + 1 : position + 2] in ("!", "^") else 2))
         if pattern.startswith("**/", position) and (not position or pattern[position - 1] == "/"):
             found, position = found + "(?:.*/)?", position + 3

@@ -17,7 +17,7 @@ from typing import Any
 from lithops_magic.working_folder import working_folder
 
 _TYPED = ("<ipython-input-", "<stdin>", "<console>", "<python-input-", "<doctest ")
-"""What code is called that a person typed; other names in angle brackets are those of generated code."""
+"""Beginnings of the file names of code that a person typed; other names in angle brackets are of generated code."""
 STAND_IN = "__lithops_magic_stand_in__"
 """A global variable that marks a frame as a copy of a sandbox's frame."""
 
@@ -49,7 +49,7 @@ def is_known(file: str) -> bool:
 
 
 def name(file: str) -> str:
-    """What the user calls a code file: ``Cell In[6]``, or its path, from the current folder if it is there."""
+    """Return the user's name for a code file: ``Cell In[6]``, or its path, relative if below the working folder."""
     shell = _shell()
     if shell is not None and (named := shell.compile.format_code_name(file)):
         return " ".join(named)
@@ -57,10 +57,10 @@ def name(file: str) -> str:
 
 
 def variable(value: object) -> str:
-    """What the notebook calls this very object; empty if it has no name there, or there is no notebook."""
+    """Return the notebook's variable for this very object; empty if it has none, or there is no notebook."""
     names = getattr(_shell(), "user_ns", {})
     found = [name for name, one in list(names.items()) if one is value]
-    # IPython's and ours change hands with every cell.
+    # Names such as `_` and `_lambda` refer to something else after the next cell.
     return next((name for name in found if not name.startswith("_")), found[0] if found else "")
 
 
@@ -69,17 +69,17 @@ def _shell() -> Any:
 
 
 def short(file: str) -> str:
-    """Of an installed file, the part that does not depend on where it is installed."""
+    """Return the part of an installed file's path that does not depend on where it is installed."""
     return _INSTALLED.split(file)[-1]
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Whether a person has interrupted this thread, as far as can be told: elsewhere only code can raise that."""
+    """Whether the user probably interrupted this thread: Python delivers Ctrl-C only to the main one."""
     return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 
 def calls(at: TracebackType | None) -> list[str]:
-    """The user's own lines on the way to an error of ours, if more than the cell or script itself is on it."""
+    """Return the user's own lines on the way to an error of ours, if functions of the user's are among them."""
     frames = _frames(at)
     if all(code.co_name == "<module>" for code, _ in frames):
         return []
@@ -87,7 +87,7 @@ def calls(at: TracebackType | None) -> list[str]:
 
 
 def line_of_cell(at: TracebackType | None) -> str:
-    """The line of a cell that led to an error of ours, such as ``Cell In[6], line 3``; empty if the cell has one."""
+    """Return the line that led to an error of ours, such as ``Cell In[6], line 3``; empty for one-line cells."""
     code, line = next(reversed(_frames(at)), (None, 0))
     if code is None or len(linecache.getlines(code.co_filename)) < 2:
         return ""
@@ -95,7 +95,7 @@ def line_of_cell(at: TracebackType | None) -> str:
 
 
 def lines(at: TracebackType | None) -> Iterator[str]:
-    """The user's own lines on the way to an error of ours, as Python shows them."""
+    """Yield the user's own lines on the way to an error of ours, as Python shows them."""
     for code, line in _frames(at):
         yield f"  {name(code.co_filename)}, line {line}, in {code.co_name}"
         if source := linecache.getline(code.co_filename, line).strip():
@@ -103,6 +103,6 @@ def lines(at: TracebackType | None) -> Iterator[str]:
 
 
 def _frames(at: TracebackType | None) -> list[tuple[CodeType, int]]:
-    """The user's frames; what stands in for a frame elsewhere, and is shown with it, is no call."""
+    """Return the code and lines of the user's frames, without copies of a sandbox's frames (`STAND_IN`)."""
     found = traceback.walk_tb(at)
     return [(f.f_code, line) for f, line in found if is_users(f.f_code.co_filename) and STAND_IN not in f.f_globals]

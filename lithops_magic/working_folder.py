@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def working_folder() -> Path:
-    """Return its path; where it has none any more, the relative one, below which nothing is found."""
+    """Return its path; if it no longer exists, the empty path, below which no file is found."""
     try:
         return Path.cwd()
     except OSError:

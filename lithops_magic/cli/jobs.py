@@ -23,7 +23,7 @@ def register(commands: Any) -> None:
     jobs.set_defaults(run=_jobs)
 
     logs = commands.add_parser("logs", help="print the output of a job's tasks")
-    logs.add_argument("job", metavar="JOB", help="the job's id, or the start of it")
+    logs.add_argument("job", metavar="JOB", help="the job's ID, or the start of it")
     logs.add_argument("index", metavar="INDEX", nargs="?", type=int, help="one task only")
     logs.add_argument("--grep", metavar="PATTERN", help="only lines that match this regular expression")
     logs.add_argument("--follow", action="store_true", help="print what tasks print while they run, until the end")

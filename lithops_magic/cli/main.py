@@ -63,6 +63,7 @@ def _fail(message: str) -> int:
 def _local(arguments: list[str]) -> int:
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
         arguments = ["serve", *arguments]
+    # With `-P`, files in the current folder cannot shadow modules.
     process = subprocess.Popen([sys.executable, "-P", "-m", "lithops_magic.local", *arguments])
     while True:
         try:

@@ -37,6 +37,7 @@ _MAPS = """[
     if type(value).__name__ == "MapResult" and not name.startswith("_")
     for s in [value.snapshot()]
 ]"""
+"""Evaluated in the notebook's kernel, which alone has the results."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ class Player(NotebookClient):
         handlers = {number: signal.getsignal(number) for number in _SIGNALS}
         try:
             async with self.async_setup_kernel(cwd=str(self._folder), env=self._environment, cleanup_kc=True):
-                self._keep(handlers)
+                self._restore(handlers)
                 for index, cell in enumerate(self.nb.cells):
                     self._announce(cell)
                     await self.async_execute_cell(cell, index)
@@ -153,7 +154,7 @@ class Player(NotebookClient):
             raise
 
     @staticmethod
-    def _keep(handlers: dict[signal.Signals, Any]) -> None:
+    def _restore(handlers: dict[signal.Signals, Any]) -> None:
         """Undo nbclient's handlers, which kill the kernel under a running cell; asyncio's own cancels this task."""
         for number, handler in handlers.items():
             with suppress(RuntimeError):

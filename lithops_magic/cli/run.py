@@ -123,11 +123,11 @@ def _check(parameters: Mapping[str, Any], source: str) -> None:
         nodes = ast.walk(ast.parse(source))
     except SyntaxError:
         return
-    known = [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+    names = [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
     for name in parameters:
-        if name not in known:
-            meant = closest(name, known)
-            hint = f"did you mean {meant}?" if meant else f"there are {', '.join(known)}." if known else "it sets none."
+        if name not in names:
+            meant = closest(name, names)
+            hint = f"did you mean {meant}?" if meant else f"there are {', '.join(names)}." if names else "it sets none."
             raise ConfigError(f"-p {name}: the notebook's parameters cell does not set {name}; {hint}")
 
 

@@ -18,13 +18,13 @@ LithopsMagicError
 ├── BudgetSpent            the job reached its max_cost                           (ends the job)
 ├── JobCancelled           the job was stopped before this task finished
 │   └── JobInterrupted     the process that ran the job ended before the job did  (attach can resume it)
-├── UnknownJob             no job with that id is on this machine                 (also a LookupError)
+├── UnknownJob             no job with that ID is on this machine                 (also a LookupError)
 │   └── UnreadableJob      a job's records are damaged, of another version, or not safe to read
 ├── TaskPending            the task has not finished yet
 ├── MisuseError            an argument is wrong, or a result cannot do that       (also a TypeError and a ValueError)
 │   ├── NoSuchTask         the result has no task with that index                 (also an IndexError)
 │   └── NoSuchAttribute    the result has no such attribute                       (also an AttributeError)
-├── MissingPackage         a feature needs a package that is not installed here (also an ImportError)
+├── MissingPackage         a feature needs a package that is not installed here   (also an ImportError)
 └── TaskError              one task failed
     ├── RemoteError        the user's code raised; the remote traceback is attached
     │   ├── ImportFailed   it imports a module that the sandbox does not have
@@ -136,7 +136,7 @@ class JobInterrupted(JobCancelled):
 
 
 class UnknownJob(LithopsMagicError, LookupError):
-    """No job with that id is on this machine."""
+    """No job with that ID is on this machine."""
 
 
 class UnreadableJob(UnknownJob):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def revived(kind: type[TaskError], details: TaskFacts, notes: list[str], original: BaseException | None) -> TaskError:
-    """An instance of `kind` that is also one of the type of `original` where the two can be mixed."""
+    """Return an instance of `kind` that is also one of the type of `original` where the two can be mixed."""
     both = _mixed(kind, original) if kind._mixes and isinstance(original, Exception) else None
     error = both or kind.__new__(kind)
     if both is None:
@@ -29,7 +29,7 @@ def revived(kind: type[TaskError], details: TaskFacts, notes: list[str], origina
 def _mixed(kind: type[TaskError], original: Exception) -> TaskError | None:
     """Return an instance of `kind` and of the type of `original`, where Python and IPython can take such a thing."""
     # A StopIteration raised through a generator would become a RuntimeError that hides everything; syntax errors and
-    # groups are shown by IPython in its own way, with our frames and without what we have to say; the end of a debugger
+    # groups are shown by IPython in its own way, with our frames and without our text; the end of a debugger (BdbQuit)
     # it does not show at all.
     if isinstance(original, StopIteration | StopAsyncIteration | SyntaxError | BaseExceptionGroup):
         return None

@@ -177,7 +177,7 @@ class CheckContext:
         for result in self.started:
             result.cancel()
         # A job that is still deploying would recreate what is deleted.
-        _wait_for(lambda: not any(thread.name.startswith(_THREADS) for thread in threading.enumerate()))
+        wait_for(lambda: not any(thread.name.startswith(_THREADS) for thread in threading.enumerate()), _SETTLING)
         left: list[str] = []
         for what, remove in self._removals():
             try:
@@ -226,7 +226,8 @@ class CheckContext:
                 self._bucket_made = True
 
 
-def _wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + _SETTLING
+def wait_for(condition: Callable[[], object], seconds: float) -> None:
+    """Wait until a condition holds, for so many seconds at most."""
+    end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:
         time.sleep(0.05)

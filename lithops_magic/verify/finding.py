@@ -41,6 +41,11 @@ class Finding:
     """USD of Lambda at list price."""
 
 
+def judged(works: object, text: str) -> Observation:
+    """Return ``text`` as what was observed of something that works, or does not."""
+    return Observation("ok" if works else "failed", text)
+
+
 class Skip(Exception):
     """A check cannot be run here; the message says why."""
 

@@ -15,8 +15,8 @@ from lithops_magic.errors import (
     TaskOutOfMemory,
     TaskTimeout,
 )
-from lithops_magic.verify.context import CheckContext
-from lithops_magic.verify.finding import Observation, Skip, equal
+from lithops_magic.verify.context import CheckContext, wait_for
+from lithops_magic.verify.finding import Observation, Skip, equal, judged
 
 _SHORT: dict[str, Any] = {"timeout": 3, "memory": 256, "retries": 0}
 """Options for jobs whose tasks are meant to fail."""
@@ -24,6 +24,8 @@ _INLINE = 4_000_000
 """Bytes that fit inline in a request, encoded."""
 _DELIVERY = 30.0
 """Seconds that logs may take to arrive in CloudWatch."""
+_EVENT = 60.0
+"""Seconds until a job has been throttled, or has its first value."""
 _SPILLED = 20_000_000
 """Bytes that do not fit inline."""
 
@@ -39,12 +41,6 @@ def _slow(seconds: float) -> Callable[[int], int]:
         return x
 
     return slow
-
-
-def _wait_for(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.05)
 
 
 def deployed(context: CheckContext) -> Observation:
@@ -71,9 +67,7 @@ def _round_trip(context: CheckContext, size: int) -> Observation:
     data = random.Random(size).randbytes(size)
     result = context.map(lambda given: given[::-1], [data])
     there = result[0] == data[::-1]
-    return Observation(
-        "ok" if there else "failed", f"{size:,} bytes round trip" if there else "different bytes came back"
-    )
+    return judged(there, f"{size:,} bytes round trip" if there else "different bytes came back")
 
 
 def inline(context: CheckContext) -> Observation:
@@ -103,9 +97,8 @@ def raised(context: CheckContext) -> Observation:
 def _fails_with(context: CheckContext, function: Any, kind: type[TaskError]) -> Observation:
     result = context.map(function, [0], **_SHORT)
     error = result.errors.get(0)
-    if type(error) is kind:
-        return Observation("ok", kind.__name__)
-    return Observation("failed", f"{type(error).__name__} instead of {kind.__name__}: {error}"[:200])
+    same = type(error) is kind
+    return judged(same, kind.__name__ if same else f"{type(error).__name__} instead of {kind.__name__}: {error}"[:200])
 
 
 def timed_out(context: CheckContext) -> Observation:
@@ -141,9 +134,7 @@ def retried(context: CheckContext) -> Observation:
     now = context.map(lambda _: time.time(), [0])[0]
     result = context.map(later, [now + 2], **{**_SHORT, "retries": 50})
     lost = result.snapshot().retried
-    return Observation(
-        "ok" if lost and result.succeeded() == {0: "done"} else "failed", f"done after {lost} lost attempts"
-    )
+    return judged(lost and result.succeeded() == {0: "done"}, f"done after {lost} lost attempts")
 
 
 def throttled(context: CheckContext) -> Observation:
@@ -159,12 +150,12 @@ def throttled(context: CheckContext) -> Observation:
         raise Skip(f"concurrency cannot be reserved: {error.response.get('Error', {}).get('Code')}") from None
     try:
         result = context.start(_square(), range(8), chunksize=1)
-        _wait_for(lambda: result.snapshot().throttled or not result.running())
+        wait_for(lambda: result.snapshot().throttled or not result.running(), _EVENT)
     finally:
         client.delete_function_concurrency(FunctionName=name)
     values, waited = context.finish(result).succeeded(), result.snapshot().throttled
     done = values == {x: x * x for x in range(8)}
-    return Observation("ok" if waited and done else "failed", f"{len(values)} of 8 done, {waited} throttled")
+    return judged(waited and done, f"{len(values)} of 8 done, {waited} throttled")
 
 
 def packaged(context: CheckContext) -> Observation:
@@ -213,13 +204,11 @@ def detached(context: CheckContext) -> Observation:
 
 def cancelled(context: CheckContext) -> Observation:
     result = context.start(_slow(0.2), range(500), workers=2, chunksize=1)
-    _wait_for(lambda: result.succeeded() or not result.running())
+    wait_for(lambda: result.succeeded() or not result.running(), _EVENT)
     result.cancel()
     snapshot = context.finish(result).snapshot() if result.error is None else result.snapshot()
-    told = f"{snapshot.done} done, {snapshot.cancelled} never run"
-    return Observation(
-        "ok" if snapshot.state == "cancelled" and snapshot.done and snapshot.cancelled else "failed", told
-    )
+    stopped = snapshot.state == "cancelled" and snapshot.done and snapshot.cancelled
+    return judged(stopped, f"{snapshot.done} done, {snapshot.cancelled} never run")
 
 
 def shared_files(context: CheckContext) -> Observation:
@@ -245,4 +234,4 @@ def budget(context: CheckContext) -> Observation:
     result.wait(60)
     result.cancel()
     done = result.snapshot().done
-    return Observation("ok" if 0 < done < 100 else "failed", f"stopped after {done} of 100 tasks")
+    return judged(0 < done < 100, f"stopped after {done} of 100 tasks")

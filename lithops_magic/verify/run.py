@@ -9,7 +9,7 @@ from lithops_magic.aws.session import Notify, silent
 from lithops_magic.config import Settings
 from lithops_magic.verify import jobs, service
 from lithops_magic.verify.context import CheckContext
-from lithops_magic.verify.finding import Finding, Observation, Skip
+from lithops_magic.verify.finding import Finding, Observation, Skip, judged
 
 Check = Callable[[CheckContext], Observation]
 
@@ -88,9 +88,7 @@ def verify(settings: Settings, max_cost: float, notify: Notify = silent) -> Gene
         started = time.monotonic()
         left = context.clean()
     text = "everything created was deleted" if not left else "; ".join(left)
-    yield Finding(
-        "cleanup", "nothing is left", Observation("failed" if left else "ok", text), time.monotonic() - started, 0, 0.0
-    )
+    yield Finding("cleanup", "nothing is left", judged(not left, text), time.monotonic() - started, 0, 0.0)
 
 
 def _run_check(check: Check, context: CheckContext) -> Observation:

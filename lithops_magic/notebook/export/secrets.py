@@ -27,7 +27,7 @@ _SHORTEST, _PIECE = 8, 16
 """Minimum length of a secret or part of one; shorter ones would match ordinary words."""
 
 _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("the id of an access key", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")),
+    ("an access key ID", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")),
     ("a session token", re.compile(r"\b(?:IQoJb3JpZ2lu|FwoGZXIvYXdz|FQoGZXIvYXdz)[\w/+=%-]{40,}")),
     ("a presigned address", re.compile(r"(?<=[?&]X-Amz-Signature=)[0-9a-f]{64}")),
     (
