@@ -1,4 +1,4 @@
-"""Fixtures every area shares: one local AWS for the session, and no test that sees the user's own configuration."""
+"""Fixtures of all areas: one local AWS per session; no test sees the user's own configuration."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ SAM = "1.170.0"
 """Version of the SAM CLI whose wheel holds AWS's emulator."""
 
 FORBIDS_BYTECODE = sys.dont_write_bytecode
-# Where it is forbidden, as in many containers, every process would rewrite the asserts of all tests again.
+# Without bytecode, as in many containers, every process would rewrite the asserts of all tests again.
 sys.dont_write_bytecode = False
-# It compiles grammars for a second on import. jsonschema, which Jupyter brings, does without.
+# Its import compiles grammars for a second; jsonschema, which Jupyter needs, does without it.
 sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
 SLOW_AREAS = {"browser", "faults", "local_control", "local_sandbox", "local_server"}
@@ -67,7 +67,7 @@ SLOW_FILES = {
     "test_worker_rie.py",
     "test_worker_store.py",
 }
-"""What takes seconds, or starts a server, kernel, sandbox or browser; beside every test that asks for `local_aws`."""
+"""Files that take seconds, or start a server, kernel, sandbox or browser; as does every test that uses `local_aws`."""
 LONG_FILES = {
     "test_fault_storm.py",
     "test_jupyterlab.py",
@@ -76,11 +76,11 @@ LONG_FILES = {
     "test_server_persistence.py",
     "test_verify.py",
 }
-"""They are begun first: one of them begun last would keep one process busy and leave the others with nothing to do."""
+"""Started first: if one of them started last, the other processes would be idle while it runs."""
 
 
 MEASURED_AREAS = {"cli", "local_control", "local_sandbox", "local_server", "worker"}
-"""Coverage is measured in the child processes of these tests only: it doubles what a process costs."""
+"""Coverage is measured in the child processes of these tests only, because it doubles their CPU time."""
 COVERAGE = "COVERAGE_PROCESS_CONFIG"
 _coverage: dict[str, str] = {}
 
@@ -92,22 +92,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile the package once, and not in each of the hundreds of processes that import it; hear interrupts."""
-    # A shell has what it starts in the background ignore them, and so would the programs that tests interrupt.
+    """Compile the package once, and not in each of the hundreds of processes that import it; accept interrupts."""
+    # Shells make background jobs ignore SIGINT, which the programs that tests interrupt would inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         compileall.compile_dir(Path(__file__).parents[1] / "lithops_magic", quiet=2)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Keep the fast tier from importing what it does not run: it works without JupyterLab, moto and Playwright."""
+    """Keep the fast tier from importing tests it does not run: it works without JupyterLab, moto and Playwright."""
     is_slow = collection_path.name in SLOW_AREAS | SLOW_FILES
     return True if config.getoption("markexpr") == "fast" and is_slow else None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Import the tests without looking for garbage, of which importing makes none."""
+    """Import the tests without garbage collection: importing makes no garbage."""
     gc.disable()
     try:
         return (yield)
@@ -130,7 +130,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Confi
 
 
 def pytest_collection_finish() -> None:
-    """Leave what was imported so far out of every later collection of garbage, which IPython's tests often ask for."""
+    """Exempt what was imported so far from garbage collection, which IPython's tests often trigger."""
     # Tests write modules that change within the second in which they are compiled.
     sys.dont_write_bytecode = FORBIDS_BYTECODE
     gc.collect()
@@ -139,7 +139,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Let the children of a test be measured, or not, before any of its fixtures starts one."""
+    """Choose whether coverage is measured in a test's child processes, before any of its fixtures starts one."""
     if COVERAGE in os.environ:
         _coverage[COVERAGE] = os.environ.pop(COVERAGE)
     if MEASURED_AREAS & {*item.path.parts}:
@@ -159,7 +159,7 @@ def started(folder: Path) -> LocalAws:
     assert done.returncode == 0, done.stderr
     found = LocalAws(**json.loads(done.stdout), folder=folder)
     if found.workers != 4:
-        # A test that did not ask for this fixture has had the library start one.
+        # A test that does not use this fixture has made the library start one.
         local_command(folder, "stop")
         return started(folder)
     return found
@@ -175,13 +175,13 @@ def local_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def local_aws(local_folder: Path) -> LocalAws:
-    """This session's local AWS, which the library finds by itself as well."""
+    """This session's local AWS, which the library finds on its own, too."""
     return started(local_folder)
 
 
 @pytest.fixture(scope="session")
 def measured_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    """Another one, of the tests that are about the local AWS: coverage is measured in it."""
+    """A separate one for the tests of the local AWS itself: coverage is measured in it."""
     folder = tmp_path_factory.mktemp("measured-aws")
     yield started(folder)
     local_command(folder, "stop")
@@ -189,10 +189,10 @@ def measured_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]
 
 @pytest.fixture(scope="session")
 def package_cache(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    """Where packages for Lambda are kept; what uv downloads stays from one session to the next."""
+    """The cache of packages for Lambda; what uv downloads is shared by all sessions."""
     folder = tmp_path_factory.mktemp("packages")
     base = tmp_path_factory.getbasetemp()
-    # Each package is compiled and zipped once, and not once in each of the processes that run tests.
+    # Shared by the processes that run tests, so that each package is compiled and zipped once.
     layers = (base.parent if hasattr(request.config, "workerinput") else base) / "layers"
     layers.mkdir(mode=0o700, exist_ok=True)
     (folder / "layers").symlink_to(layers)
@@ -204,13 +204,13 @@ def package_cache(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixt
 
 @pytest.fixture(scope="session")
 def variables(local_folder: Path, package_cache: Path) -> dict[str, str]:
-    """The environment that leads everything to this session's local AWS and caches."""
+    """The environment variables that select this session's local AWS and caches."""
     return {
         "AWS_EC2_METADATA_DISABLED": "true",
         "LITHOPS_MAGIC_LOCAL_DIR": str(local_folder),
         "LITHOPS_MAGIC_CACHE_DIR": str(package_cache),
         "UV_CACHE_DIR": str(package_cache / "uv"),
-        # In an empty home, matplotlib would look through all fonts of the machine again.
+        # In an empty home, matplotlib would index all fonts of the machine again.
         "MPLCONFIGDIR": str(Path(tempfile.gettempdir()) / f"lithops-magic-fonts-{getpass.getuser()}"),
     }
 
@@ -219,27 +219,27 @@ def variables(local_folder: Path, package_cache: Path) -> dict[str, str]:
 def isolated(
     variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Hide the user's home and AWS, Lithops and Jupyter settings, and lead `ensure` to this session's local AWS."""
+    """Hide the user's home and AWS, Lithops and Jupyter settings, and make `ensure` find this session's local AWS."""
     for name in os.environ:
         if name.startswith(FOREIGN):
             monkeypatch.delenv(name)
     home = str(tmp_path_factory.mktemp("home"))
     for name, value in {"HOME": home, "USERPROFILE": home, **variables}.items():
         monkeypatch.setenv(name, value)
-    # On a loaded machine it takes a second to see that the local AWS runs: no output has a note of it here.
+    # On a loaded machine, finding the local AWS may take a second; no test expects the note that announces its start.
     monkeypatch.setattr("lithops_magic.aws.local_server.ANNOUNCE_AFTER", 60.0)
 
 
 @pytest.fixture(scope="session")
 def emulator() -> Path:
-    """AWS's own Runtime Interface Emulator, taken out of the SAM CLI's wheel once and kept."""
+    """AWS's own Runtime Interface Emulator, extracted from the SAM CLI's wheel once and cached."""
     machine = {"x86_64": "x86_64", "aarch64": "arm64"}.get(platform.machine())
     if sys.platform != "linux" or machine is None:
         pytest.skip("AWS builds its emulator for Linux on x86_64 and arm64 only")
     cache = Path(tempfile.gettempdir()) / f"lithops-magic-rie-{SAM}-{os.getuid()}"
     cache.mkdir(mode=0o700, exist_ok=True)
     binary = cache / "rie"
-    # The tests of another process may be about to fetch it as well.
+    # Another test process may be fetching it at the same time.
     with FileLock(cache / "lock"):
         if not binary.exists():
             _fetch_emulator(binary, machine)

@@ -1,4 +1,4 @@
-"""Ports that stay one's own."""
+"""Ports that no other process can take by chance."""
 
 from __future__ import annotations
 

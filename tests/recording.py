@@ -9,7 +9,7 @@ from waiting import eventually
 
 
 def record_every_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give every job of this process a folder that is written often, also if it ends before its journal has begun."""
+    """Record every job of this process, and often, even if it ends before its journal has begun."""
     monkeypatch.setattr(journal, "AFTER", 0.0)
     monkeypatch.setattr(journal, "PERIOD", 0.05)
     close = journal.Journal.close

@@ -9,7 +9,7 @@ from lithops_magic.worker import seal
 
 
 def opened(reply: bytes) -> dict[str, Any]:
-    """The fields of a reply, each value in its outcome, as the wire format also allows."""
+    """Return the fields of a reply with each value in its outcome, which the wire format also allows."""
     fields: dict[str, Any] = json.loads(reply)
     values = fields.pop("values", "")
     for outcome in fields.get("outcomes", ()):
@@ -21,6 +21,6 @@ def opened(reply: bytes) -> dict[str, Any]:
 
 
 def sealed(fields: dict[str, Any], key: bytes, request: str) -> bytes:
-    """A reply with these fields, sealed."""
+    """Return a sealed reply with these fields."""
     rest = {name: value for name, value in fields.items() if name != "seal"}
     return seal.sealed([json.dumps(rest).encode()[1:]], key, request)

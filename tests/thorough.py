@@ -6,7 +6,7 @@ import os
 
 
 def share(usual: int, thorough: int) -> int:
-    """Return how many are tried."""
+    """Return the number of generated inputs to try."""
     if os.environ.get("THOROUGH"):
         return thorough
     return max(1, usual // 4) if os.environ.get("QUICK") else usual

@@ -10,5 +10,5 @@ INSTALL = "scripts/users installs it"
 
 
 def library(name: str) -> Any:
-    """Import what `pip install -e ".[test]"` does not bring."""
+    """Import a library that `pip install -e ".[test]"` does not install, or skip the test."""
     return pytest.importorskip(name, reason=f"{name.partition('.')[0]} is not here: {INSTALL}")

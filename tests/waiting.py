@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    """Whether `condition` comes true within a generous time."""
+    """Wait for `condition`; return whether it has come true within 30 seconds."""
     end = time.monotonic() + 30
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)

@@ -51,7 +51,7 @@ class Connection:
 
 @dataclass
 class Server:
-    """What became of a running server."""
+    """A running server and what it has seen."""
 
     port: int
     requests: list[bytes] = field(default_factory=list)
@@ -93,7 +93,7 @@ def serving(serve: Serve, tls: ssl.SSLContext | None = None) -> Iterator[Server]
         ready.set()
         await stop.wait()
         listener.close()
-        # Also those that nobody has begun to handle, and those whose clients do not read.
+        # Also connections that are not handled yet, and those whose clients do not read.
         for handling, writer in handled:
             handling.cancel()
             writer.transport.abort()

@@ -12,7 +12,7 @@ from lab import Lab, chromium, chromium_path, close_notebooks, jupyterlab
 from localaws import FOREIGN, LocalAws
 
 SCREENSHOTS = os.environ.get("LITHOPS_MAGIC_SCREENSHOTS")
-"""Folder for pictures for human eyes; read here because tests do not see the person's environment."""
+"""Folder for screenshots to look at; read here, because tests do not see the user's environment."""
 
 
 VIEWPORT: ViewportSize = {"width": 1200, "height": 1500}
@@ -36,7 +36,7 @@ def lab(variables: dict[str, str], local_aws: LocalAws, tmp_path_factory: pytest
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """It is closed before other files' tests: as long as it is open, an event loop counts as running in this thread."""
+    """Chromium, closed before other files' tests: while it is open, an event loop counts as running in this thread."""
     executable = chromium_path()
     if executable is None:
         pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
@@ -46,13 +46,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def profile(browser: Browser) -> BrowserContext:
-    """What a person's browser keeps from one page to the next: JupyterLab's megabytes of compiled scripts."""
+    """A browser's cache, shared by the pages: JupyterLab has megabytes of scripts to compile."""
     return browser.new_context(viewport=VIEWPORT, reduced_motion="reduce")
 
 
 @pytest.fixture(scope="module")
 def lab_page(profile: BrowserContext) -> Page:
-    """A page in which JupyterLab stays open: loading it costs three seconds of the processor."""
+    """A page in which JupyterLab stays open: loading it takes three seconds of CPU."""
     return profile.new_page()
 
 
@@ -90,6 +90,6 @@ def offline_page(offline: BrowserContext, request: pytest.FixtureRequest) -> Ite
 
 
 def photograph(page: Page, request: pytest.FixtureRequest) -> None:
-    """Take a picture at the end of a test if a person asked for it."""
+    """Take a screenshot at the end of a test if requested."""
     if SCREENSHOTS:
         page.screenshot(path=f"{SCREENSHOTS}/{request.node.name}.png")

@@ -33,7 +33,7 @@ _CLOSE = """() => {
     return window.jupyterapp.serviceManager.sessions.shutdownAll();
 }"""
 SOME_MINUTES = 180_000
-"""In milliseconds: any step may take long on a machine that has much else to do."""
+"""Milliseconds that any step may take on a busy machine."""
 expect.set_options(timeout=SOME_MINUTES)
 
 _IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
@@ -80,7 +80,7 @@ def jupyterlab(folder: Path, environment: dict[str, str] | None = None) -> Itera
         "JUPYTERLAB_WORKSPACES_DIR": str(private / "workspaces"),
     }
     command = [sys.executable, "-m", "jupyterlab", "--allow-root", "--no-browser", f"--ServerApp.root_dir={folder}"]
-    # For what is no test of the menus, such as the theme and the kernel's state.
+    # For steps that are not about menus, such as setting the theme and reading the kernel's state.
     command += [f"--{app}.expose_app_in_browser=True" for app in ("LabApp", "JupyterNotebookApp")]
     command += ["--ServerApp.ip=127.0.0.1", "--ServerApp.port=0", f"--IdentityProvider.token={token}"]
     log_file = private / "log.txt"
@@ -106,7 +106,7 @@ def _write_settings(folder: Path) -> None:
 
 def _write_page_config(file: Path) -> None:
     file.parent.mkdir(parents=True)
-    # To see whether a build is due, it runs Node at each start.
+    # JupyterLab would otherwise run Node at each start to see whether a build is due.
     file.write_text(json.dumps({"buildAvailable": False, "buildCheck": False}))
 
 
@@ -135,7 +135,7 @@ def chromium(executable: str) -> Iterator[Browser]:
 
 
 def close_notebooks(page: Page) -> None:
-    """Leave a page's JupyterLab without a notebook or kernel."""
+    """Close the notebook and shut down all kernels, but keep the page."""
     page.evaluate(_CLOSE)
 
 
@@ -148,8 +148,8 @@ class Notebook:
         self.wait_until_idle()
 
     def wait_until_idle(self) -> None:
-        """Wait until a kernel is there and has nothing to do."""
-        # Asked at each frame otherwise, of which each costs the processor: there is no graphics card.
+        """Wait until a kernel is connected and idle."""
+        # By default, it is evaluated at each animation frame, which is expensive without a graphics card.
         self.page.wait_for_function(_IDLE, timeout=SOME_MINUTES, polling=100)
 
     def cell(self, cell_id: str) -> Locator:

@@ -1,4 +1,4 @@
-"""Make the README's pictures from the real thing: film the quickstart's bar in JupyterLab, photograph its end."""
+"""Make the README's pictures: film the quickstart's progress bar in a real JupyterLab, and capture its result."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def main() -> None:
                 time.sleep(0.5)
             page.mouse.click(600, 3100)
             page.screenshot(path=PICTURE, clip=_between(notebook, "render", "picture"))
-    # Smooth gradients in true colour would make the file four times as large.
+    # In true color, smooth gradients would make the file four times as large.
     Image.open(PICTURE).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(PICTURE, optimize=True)
     _save_film(frames)
     for made in (PICTURE, FILM):
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def film(page: Page, notebook: Notebook) -> list[Image.Image]:
-    """Photograph the cell that renders as long as it runs."""
+    """Capture the cell that renders for as long as it runs."""
     notebook.outputs("render").locator("progress").first.wait_for(timeout=180_000)
     frames: list[Image.Image] = []
     while True:
@@ -71,12 +71,12 @@ def _between(notebook: Notebook, top: str, bottom: str) -> FloatRect:
 
 def _save_film(frames: Iterable[Image.Image]) -> None:
     images = list(frames)
-    # The output grows by a line when the bar has two; all frames get the place of the largest.
+    # The output grows by a line when the bar has two; all frames get the size of the largest.
     size = (max(image.width for image in images), max(image.height for image in images))
     canvas = [Image.new("RGB", size, "white") for _ in images]
     for sheet, image in zip(canvas, images, strict=True):
         sheet.paste(image)
-    # One palette for all frames, else colours flicker.
+    # One palette for all frames, or colors would flicker.
     palette = canvas[len(canvas) // 2].quantize(64, dither=Image.Dither.NONE)
     drawn = [sheet.quantize(palette=palette, dither=Image.Dither.NONE) for sheet in canvas]
     times = [SHOWN] * (len(drawn) - 1) + [LAST]

@@ -1,4 +1,4 @@
-"""What tests of jobs that outlive a process share: a client in a process of its own, and a server that tasks visit."""
+"""Shared by tests of jobs that outlive a process: a client process, and a server that tasks visit."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ result = lithops_magic.map(
 
 
 class Visits:
-    """A server that tasks visit: it counts them, and lets them wait."""
+    """A server that counts the tasks that visit it, and can make them wait."""
 
     def __init__(self) -> None:
         self.runs: Counter[int] = Counter()
@@ -75,7 +75,7 @@ def visiting() -> Iterator[Visits]:
 
 
 def client(items: str, **options: Any) -> str:
-    """A program that runs a job over `items`; its argument is where tasks go."""
+    """Return a program that runs a job over `items`; its argument is the address that tasks visit."""
     return CLIENT.replace("{items}", items).replace("{options}", repr(options))
 
 

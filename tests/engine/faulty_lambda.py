@@ -1,4 +1,4 @@
-"""A Lambda that fails as a test wants; the worker itself is the real one, called in a thread."""
+"""A Lambda that fails on demand; the worker is the real one, called in a thread."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ class FaultyLambda:
         if outcome is None:
             with self._lock:
                 self.runs.update(ids)
-                # A process that a thread has forked ends with the thread. One at a time, also of several such Lambdas,
-                # or the last one to leave would put back what another one had put there.
+                # In this process, because a child that a thread has forked ends with the thread. One at a time, even
+                # of several such Lambdas: overlapping patches would restore each other's replacement.
                 with ONE_AT_A_TIME, patch.object(handler, "run", in_process.run):
                     reply = handler.handle(event, Context)
             outcome = Reply(reply, None, "", "id", InvocationReport(10.0, 10, 512, 90))

@@ -1,7 +1,7 @@
 """A Lambda in virtual time: a job of hours runs in milliseconds, in one thread, the same every time.
 
-The scheduler's queue is asked for the next message, and lets time pass up to it. Items travel as they do, replies are
-sealed as the worker's are; only nothing is run: a `Behaviour` says what becomes of an invocation, and when.
+Whenever the scheduler waits for a message, virtual time advances to the next event. Items and replies are encoded and
+sealed as usual, but nothing runs: a `Behaviour` decides the outcome of each invocation, and when it arrives.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from replies import sealed
 
 
 class VirtualClock(Clock):
-    """Time that passes when somebody waits."""
+    """Time that passes only while something waits."""
 
     def __init__(self, start: float = 100.0) -> None:
         self.time = start
         self.is_stuck = False
-        """Whether something was waited for that never happened."""
+        """Whether the scheduler has waited for something that never happens."""
         self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._number = itertools.count()
 
@@ -50,28 +50,28 @@ class VirtualClock(Clock):
         return VirtualQueue(self)  # type: ignore[return-value]
 
     def later(self, seconds: float, what: Callable[[], object]) -> None:
-        """Have something happen."""
+        """Call `what` after so many virtual seconds."""
         heapq.heappush(self._events, (self.time + seconds, next(self._number), what))
 
     def pass_until(self, end: float) -> None:
-        """Let everything happen up to that time."""
+        """Advance to that time, with every event on the way."""
         while self._events and self._events[0][0] <= end:
             self.step()
         self.time = max(self.time, end)
 
     def step(self) -> None:
-        """Let the next thing happen."""
+        """Advance to the next event."""
         at, _, what = heapq.heappop(self._events)
         self.time = max(self.time, at)
         what()
 
     def idle_until(self, end: float) -> bool:
-        """Whether nothing happens before that time."""
+        """Whether no event is due by that time."""
         return not self._events or self._events[0][0] > end
 
 
 class Forever(BaseException):
-    """Something is waited for that never happens."""
+    """The scheduler waits for something that never happens."""
 
 
 class VirtualQueue:
@@ -118,11 +118,11 @@ class Sent:
 
 
 Behaviour = Callable[[Sent], tuple[float, "Outcome | dict[str, Any] | None"]]
-"""Says after how many seconds an invocation has what outcome, or what the worker says; None: nobody hears of it."""
+"""Returns the seconds until an invocation's outcome, and that or the fields of the worker's reply; None: no answer."""
 
 
 def works(sent: Sent, seconds: float = 1.0, value: str = "", **more: Any) -> tuple[float, dict[str, Any]]:
-    """Every task takes that long and returns its item, or that value."""
+    """Let every task take that long and return its item, or else `value`."""
     outcomes = [done(sent, task, seconds) | ({"value": value} if value else {}) for task in sent.tasks]
     return seconds * len(sent.tasks), {"outcomes": outcomes, **more}
 
@@ -134,7 +134,7 @@ def done(sent: Sent, task: int, seconds: float = 1.0) -> dict[str, Any]:
 
 
 def platform_error(kind: str, message: str, used: int = 100, billed: float = 1000.0) -> Reply:
-    """What the platform answers where the sandbox could not."""
+    """Return the platform's answer for a sandbox that did not reply."""
     payload = json.dumps({"errorType": kind, "errorMessage": message}).encode()
     return Reply(payload, "Unhandled", "", "id", InvocationReport(billed, int(billed), 512, used))
 
@@ -153,11 +153,11 @@ class VirtualLambda:
         self.sent: list[Sent] = []
         self.closed = False
         self.item_seconds = 0.0
-        """How long an iterator takes whenever items are asked for."""
+        """Seconds an iterator takes for each request of items."""
         self.connects: list[bool] = []
-        """Of each time whether it was afresh."""
+        """The `afresh` of each connection."""
         self.more: VirtualLambda | None = None
-        """The same with more memory."""
+        """The service for retries with more memory."""
         self._runs: Counter[int] = Counter()
         self._began = self.clock.now()
         self.endpoint = Endpoint(
@@ -214,7 +214,7 @@ class VirtualLambda:
 
 
 class ScalingLambda(VirtualLambda):
-    """Functions that each start sandboxes only so fast, and a client that is busy for a while with each invocation.
+    """Functions with a limited rate of new sandboxes, and a client that takes time to send each invocation.
 
     Parameters
     ----------
@@ -331,12 +331,12 @@ def prepared(
 
 
 class VirtualSource(Source):
-    """An iterator whose items, each time some are asked for, take virtual time."""
+    """An iterator that takes virtual time for each request of items."""
 
     def __init__(self, items: Items, clock: VirtualClock, seconds: float) -> None:
         super().__init__(items, waits=True)
         self.requests: list[tuple[float, int]] = []
-        """When how many were asked for."""
+        """When items were requested, and how many."""
         self._clock, self._seconds, self._start = clock, seconds, clock.now()
 
     def ask(self, items: int) -> bool:
@@ -349,7 +349,7 @@ class VirtualSource(Source):
 
 
 class Checked(Scheduler):
-    """A scheduler that must not wait for what never happens, whatever it makes of that."""
+    """A scheduler that fails the test if it has waited for something that never happens."""
 
     def run(self) -> None:
         super().run()

@@ -26,7 +26,7 @@ class MemoryStore:
         self.asked: list[str] = []
         """The keys read."""
         self.known: set[str] = set()
-        """The keys that are not looked for again, because this process has written them."""
+        """Keys that are not checked again, because this process has written them."""
         self.refuses: BaseException | None = None
         """Raised by every write."""
 
@@ -95,6 +95,6 @@ class VirtualTransfers:
 
 
 def in_virtual_time(patch: pytest.MonkeyPatch, clock: VirtualClock, seconds: float) -> None:
-    """Have every transfer of the jobs that are made from now on take that long."""
+    """Make every transfer of later jobs take that many virtual seconds."""
     for module in (transfers, cached):
         patch.setattr(module, "Transfers", lambda deliver: VirtualTransfers(clock, seconds, deliver))

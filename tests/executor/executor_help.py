@@ -19,7 +19,7 @@ def executor(max_workers: int | None = None, **given: Any) -> LambdaExecutor:
 
 
 def notebook(source: str) -> dict[str, Any]:
-    """What a notebook has after a cell with this source: its functions travel by value."""
+    """Return a notebook's names after a cell with this source; its functions are pickled by value."""
     names: dict[str, Any] = {"__name__": "__main__"}
     exec(compile(textwrap.dedent(source), "<cell>", "exec", dont_inherit=True), names)
     return names
@@ -33,6 +33,6 @@ executor = LambdaExecutor(settings=Settings(local=True, memory=256, timeout=20),
 
 
 def run_script(source: str, *, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    """Run a program that has `executor`; it must end by itself."""
+    """Run a program that can use `executor`; it must exit on its own."""
     command = [sys.executable, "-c", SCRIPT + textwrap.dedent(source)]
     return subprocess.run(command, env=os.environ.copy(), capture_output=True, text=True, timeout=timeout, check=False)

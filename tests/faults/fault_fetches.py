@@ -1,4 +1,4 @@
-"""Fetches of a value from S3 whose answers are spoilt, or whose reference is."""
+"""Fetches of a value from S3 with corrupted answers or references."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ODD: list[Any] = [None, "", "x", -1, 0, 10**30, True, 1.5, [], {}, "../../x", "\
 
 
 def fetch(proxy: FaultProxy, settings: Settings, number: int, seed: int = 1) -> Counter[str]:
-    """Fetch a value so often, and count what came: right, wrong, refused in one line, or something else."""
+    """Fetch a value `number` times, and count the outcomes: right, wrong, refused in one line, or something else."""
     chance = random.Random(seed)
     place = Place.of_job(ObjectStore(Cloud.connect(settings), settings), "fuzz")
     value = chance.randbytes(2_000)

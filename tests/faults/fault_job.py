@@ -17,7 +17,7 @@ MOUNT = "/mnt/tally"
 
 @dataclass
 class Counted:
-    """A job whose tasks square their item and write down that they ran."""
+    """A job whose tasks square their item and record that they ran."""
 
     account: Settings
     name: str
@@ -34,7 +34,7 @@ class Counted:
 
         def square(item: int) -> int:
             folder = os.environ.get("LAMBDA_MOUNT_TALLY", MOUNT)
-            # So short a write at the end of a file is one step, whoever else writes.
+            # A short append is atomic, even if others write to the same file.
             with open(f"{folder}/{name}", "ab", buffering=0) as tally:  # noqa: PTH123
                 tally.write(b"%d\n" % item)
             return item * item

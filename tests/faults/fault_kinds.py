@@ -27,11 +27,11 @@ NOT_READY = (
     (409, "SnapStartNotReadyException"),
     (408, "EFSMountTimeoutException"),
 )
-"""Of each status one or more with which AWS says that the function was not run and may be, later."""
+"""Errors, at least one per status, by which AWS says that the function did not run and can be invoked later."""
 
 
 def response(status: int, code: str = "", extra: str = "", **members: str) -> bytes:
-    """An error as AWS words it, or without `code` as a load balancer does."""
+    """Return an error as AWS words it, or, without `code`, as a load balancer does."""
     body = json.dumps({"message": "Said the proxy.", **members}).encode() if code else b"<html>No.</html>"
     kind = f"x-amzn-ErrorType: {code}\r\n" if code else ""
     head = f"HTTP/1.1 {status} Fault\r\n{kind}{extra}Content-Length: {len(body)}\r\n\r\n"
@@ -131,18 +131,18 @@ ODD_STATUSES = (
     b"HTTP/1.1 999 What",
     b"No.",
 )
-"""None with which AWS says that the function did not run: who says that of one that did is believed."""
+"""None says that the function did not run: the client would believe that of one that did."""
 
 
 def mutated(answer: bytes, chance: random.Random) -> bytes:
-    """Spoil an answer anywhere: its status, a header, its length, its body."""
+    """Corrupt an answer somewhere: its status, a header, its length or its body."""
     head, _, body = answer.partition(b"\r\n\r\n")
     status, *headers = head.split(b"\r\n")
     at = chance.randrange(len(headers))
     name = headers[at].partition(b":")[0]
     kind = chance.randrange(7)
     if kind == 0:
-        # Behind the status, of which see above.
+        # After the status: a flipped bit could make it one that `ODD_STATUSES` excludes.
         place = chance.randrange(len(status) + 2, len(answer))
         return answer[:place] + bytes([answer[place] ^ (1 << chance.randrange(8))]) + answer[place + 1 :]
     if kind == 1:
@@ -164,12 +164,12 @@ def mutated(answer: bytes, chance: random.Random) -> bytes:
 
 
 def mutating(seed: int) -> Play:
-    """Spoil each answer in another way."""
+    """Corrupt each answer in a different way."""
     chance = random.Random(seed)
 
     async def play(passage: Passage) -> None:
         await passage.client.send(mutated(await passage.forward(), chance))
-        # Whoever was told to wait for more would.
+        # A client that was promised a longer body would wait for it.
         passage.client.close()
 
     play.__name__ = "mutated"
@@ -194,10 +194,10 @@ LOST_UNEXECUTED: list[Play] = [
     reset_after_body,
     hang_unexecuted,
 ]
-"""Class C: nobody can tell from the client whether it was executed; it was not."""
+"""Class C: the client cannot tell whether it was executed; it was not."""
 
 LOST_EXECUTED: list[Play] = [reset_after_execution, hang_executed, half_head, half_body, no_answer]
-"""Class C: nobody can tell from the client whether it was executed; it was."""
+"""Class C: the client cannot tell whether it was executed; it was."""
 
 
 def parts(answer: bytes) -> tuple[bytes, dict[str, Any]]:
@@ -211,7 +211,7 @@ def whole(head: bytes, reply: Any) -> bytes:
 
 
 def altering(name: str, change: Callable[[dict[str, Any]], Any]) -> Play:
-    """Execute the request and alter what the function said."""
+    """Execute the request and alter the reply."""
 
     async def play(passage: Passage) -> None:
         head, reply = parts(await passage.forward())
@@ -241,7 +241,7 @@ ALTERED = [
     altering("nothing", lambda reply: b""),
     altering("deep", lambda reply: b"[" * 200_000),
 ]
-"""Executed, and what comes back is not what the function said: a lost attempt, like class C."""
+"""Executed, but the reply was altered on its way: a lost attempt, like class C."""
 
 HARMLESS: list[Play] = [slow_drip, last_answer]
 
@@ -250,4 +250,4 @@ SHORT_PAUSES: list[Play] = [
     answering("429", lambda: response(429, "TooManyRequestsException", Reason=_some.choice(THROTTLE_REASONS))),
     answering("not ready", lambda: response(*_some.choice(NOT_READY[:3]))),
 ]
-"""Class A for long jobs, a kind drawn at each: AWS's own Retry-After is a second and would be most of such a job."""
+"""Class A at random for long jobs, without Retry-After: AWS's own, a second, would be most of such a job."""

@@ -1,4 +1,4 @@
-"""A proxy on a real socket between a client and an endpoint that spoils chosen requests and lets the others through."""
+"""A proxy on a real socket that makes chosen requests of a client fail and passes the others on."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ Play = Callable[["Passage"], Awaitable[None]]
 
 @dataclass
 class Rule:
-    """Which requests are spoilt, and how."""
+    """Which requests fail, and how."""
 
     play: Play
     rate: float = 1.0
     """Probability of each request that matches."""
     most: float = float("inf")
-    """After so many the rule is used up."""
+    """Number of requests after which the rule no longer applies."""
     after: int = 0
-    """So many requests that match are let through first."""
+    """Number of matching requests that are let through first."""
     match: re.Pattern[bytes] = INVOKE
-    """Of the request's first line."""
+    """Matches the request's first line."""
     matched: int = 0
     played: int = 0
 
     def strikes(self, head: bytes, chance: random.Random) -> bool:
-        """Whether a request is to be spoilt; it counts."""
+        """Whether a request is to fail; counts it."""
         if not self.match.match(head):
             return False
         self.matched += 1
@@ -72,7 +72,7 @@ class Passage:
         return self._whole
 
     async def forward(self, altered: bytes = b"") -> bytes:
-        """Have the request, or what was made of it, executed, and return the whole answer."""
+        """Have the request, or an altered one, executed, and return the whole answer."""
         request = altered or await self.request()
         upstream = await self._upstream()
         await upstream.send(request)
@@ -81,11 +81,11 @@ class Passage:
         return await upstream.message(bodiless=request.startswith(b"HEAD "))
 
     def finish(self) -> None:
-        """Note that the whole answer was sent; whoever has hung up meanwhile does not read it."""
+        """Record that the whole answer was sent; a client that has hung up does not read it."""
         self.delivered = not self.client.reader.at_eof()
 
     async def hang(self) -> None:
-        """Say nothing until the client has had enough."""
+        """Send nothing until the client gives up."""
         await self.client.reader.read(1)
 
 
@@ -154,7 +154,7 @@ class FaultProxy:
     seen: Counter[str] = field(default_factory=Counter)
     """Requests by what became of them: "passed", or the name of the fault."""
     lost: Counter[int] = field(default_factory=Counter)
-    """Tasks by how often they were executed and the client did not get the answer, or had hung up by then."""
+    """How often each task was executed without the client's getting the answer."""
     connections: int = 0
     """Open now."""
 
@@ -170,15 +170,15 @@ class FaultProxy:
         return f"http://127.0.0.1:{self.port}"
 
     def reset(self, *rules: Rule, seed: int = 0) -> None:
-        """Forget everything and follow `rules`, of which each request takes the first that strikes it."""
+        """Forget everything and apply `rules`: to each request, the first that strikes."""
         self.rules, self.seen, self.lost, self._random = list(rules), Counter(), Counter(), random.Random(seed)
 
     def up(self) -> None:
-        """Listen, at the same port as before, if that is not done."""
+        """Listen on the same port as before, unless it already does."""
         self._call(self._up())
 
     def down(self) -> None:
-        """Listen no more and break all connections."""
+        """Stop listening, and break all connections."""
         self._call(self._down())
 
     def start(self) -> None:
@@ -270,7 +270,7 @@ def name_of(play: Play) -> str:
 
 @contextmanager
 def proxying(target: tuple[str, int]) -> Iterator[FaultProxy]:
-    """Run a proxy to `target` in a thread of its own, whose port nobody else gets while it is down."""
+    """Run a proxy to `target` in a thread; its port is reserved while it is down."""
     with reserved_port() as port:
         proxy = FaultProxy(target, port)
         proxy.start()

@@ -9,19 +9,19 @@ from typing import Any
 
 
 def widget_states(widget: Any) -> Iterator[str]:
-    """The state of a widget and of everything in it, as it is sent to the browser."""
+    """Yield the state of a widget and of everything in it, as it is sent to the browser."""
     yield str({key: value for key, value in widget.get_state().items() if key != "children"})
     for child in getattr(widget, "children", ()):
         yield from widget_states(child)
 
 
 def words(widget: Any) -> str:
-    """What a person reads in an HTML widget."""
+    """Return the visible text of an HTML widget."""
     return html.unescape(re.sub(r"<[^>]+>", " ", widget.value)).strip()
 
 
 def beside(form: Any, name: str) -> str:
-    """What a person reads beside a field."""
+    """Return the visible text beside a field."""
     return words(form.controls[name].words.view)
 
 

@@ -19,7 +19,7 @@ PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 class Journal:
-    """Keeps what would go to CloudWatch Logs."""
+    """Collects what would go to CloudWatch Logs."""
 
     def __init__(self) -> None:
         self.text = ""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def shell(tmp_path, monkeypatch) -> Iterator[TerminalInteractiveShell]:
-    """A fresh terminal IPython without prompt, history, colours or profile of the user."""
+    """A fresh terminal IPython without a prompt, history, colors or the user's profile."""
     from IPython.terminal.interactiveshell import TerminalInteractiveShell
 
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
@@ -24,7 +24,7 @@ def shell(tmp_path, monkeypatch) -> Iterator[TerminalInteractiveShell]:
     shell = TerminalInteractiveShell.instance(config=config)
     with shell.builtin_trap:
         yield shell
-    # It would collect garbage as well, which takes longer than most tests.
+    # It would also collect garbage, which takes longer than most tests.
     with mock.patch("gc.collect"):
         shell.reset(new_session=False)
     shell.magics_manager.registry.clear()

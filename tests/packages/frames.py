@@ -23,7 +23,7 @@ FRAMES = {
     "records": lambda: np.array([(1.5, 2)], dtype=[("a", "f8"), ("b", "i4")]),
     "number": lambda: np.float64(1.5),
 }
-"""What crosses the gap between two versions; equal means that both write it in the same way."""
+"""Values to exchange between two versions; they are equal if `written` gives the same for both."""
 
 
 def written(value: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Writes distributions as installers do, in all the ways that are met."""
+"""Writes distributions to disk as installers do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of an account's preparation share: a network, and a local AWS that enforces IAM's permissions."""
+"""Shared by tests of account preparation: a network, and a local AWS that enforces IAM permissions."""
 
 from __future__ import annotations
 
