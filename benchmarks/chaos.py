@@ -107,7 +107,7 @@ def run(proxy: FaultProxy, settings: Any, tasks: int, retries: int, chunk: int, 
     options = {"chunksize": chunk, "workers": WORKERS, "retries": retries, "background": True}
     began = time.perf_counter()
     result = lithops_magic.map(square, range(tasks), settings=settings, **options)
-    while result.snapshot().done < tasks / 3 and not result.done:
+    while result.snapshot().done < tasks / 3 and not result.done():
         time.sleep(0.001)
     trouble(proxy)
     ended = result.wait(PATIENCE)
