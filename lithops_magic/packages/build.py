@@ -29,6 +29,7 @@ from lithops_magic.packages.indexes import settings
 from lithops_magic.packages.layer import Layer, Shipped, keep, recall, unzipped
 from lithops_magic.packages.metadata import InstalledFile, edited_files, files_of, name_of, version_of
 from lithops_magic.packages.modules import Unit
+from lithops_magic.packages.refusals import NoBuild
 from lithops_magic.packages.resolution import Resolution
 from lithops_magic.packages.trim import trim, trims
 from lithops_magic.packages.uv import Uv
@@ -269,7 +270,7 @@ def _refuse_numpy_2(packages: Sequence[Shipped]) -> None:
     numpy = next((one.version for one in packages if one.name == "numpy"), "1.")
     for one in packages:
         if one.of_numpy_1 and not numpy.startswith("1."):
-            raise PackageError(
+            raise NoBuild(
                 f"The build of {one.name} {one.version} was compiled for NumPy 1 and crashes with NumPy {numpy}: "
                 f'ask for both with --packages "{one.name}=={one.version} numpy<2", or run the notebook on Python 3.12.'
             )

@@ -82,6 +82,8 @@ class Closure:
     """Requirements that apply there and are not installed here."""
     unowned: list[Unit] = field(default_factory=list)
     """Installed modules that belong to no distribution."""
+    left_out: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Optional distributions that cannot be shipped, with the reason and the one without a build."""
     used: set[str] = field(default_factory=set)
     """Names of distributions that the function uses directly or the user requested; these require the others."""
 

@@ -13,6 +13,7 @@ from lithops_magic.packages.compat import is_built_for, is_library
 from lithops_magic.packages.distributions import is_pure
 from lithops_magic.packages.metadata import edited_files, files_of, name_of, version_of
 from lithops_magic.packages.platform import Target
+from lithops_magic.packages.refusals import NoBuild
 
 
 def refuse_altered(folder: Path) -> None:
@@ -62,8 +63,9 @@ def refuse_compiled(folder: Path, target: Target) -> None:
     for metadata in folder.glob("*.dist-info"):
         distribution = Distribution.at(metadata)
         if not is_pure(distribution):
-            raise PackageError(
+            raise NoBuild(
                 f"There is no wheel of {name_of(distribution)} {version_of(distribution)}, only source that has to "
                 f"be compiled for {target.describe()}: build a wheel of it for Linux and pass it with "
-                "--packages PATH.whl."
+                "--packages PATH.whl.",
+                canonicalize_name(name_of(distribution)),
             )

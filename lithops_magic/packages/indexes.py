@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -67,6 +68,18 @@ def _with(pip: Mapping[str, str], given: Given) -> dict[str, str]:
     for name, value in given:
         found[name] = f"{found[name]} {value}" if name in found and name in _ADDED else value
     return found
+
+
+def places(given: Given = ()) -> list[str]:
+    """Return where packages are looked for, in words, without passwords."""
+    told = {**os.environ, **configuration(given)}
+    if told.keys().isdisjoint(uv_settings.OF_INDEXES) and uv_settings.names_indexes():
+        return ["the indexes in uv's configuration"]
+    others = re.split(r"[\s,]+", " ".join(told.get(name, "") for name in uv_settings.OF_INDEXES[1:]))
+    default = told.get("UV_DEFAULT_INDEX", "") or ("" if told.get("UV_INDEX_URL") else _PYPI)
+    # In uv, an index may have a name: `NAME=URL`.
+    urls = [re.sub(r"^[\w-]+=|(?<=://)[^/@\s]+@", "", one) for one in (default, *others) if one]
+    return list(dict.fromkeys("PyPI" if one.rstrip("/") == _PYPI else one for one in urls))
 
 
 def has_cpu_builds() -> bool:

@@ -17,9 +17,6 @@ from lithops_magic.packages.missing_module import distribution_of
 from lithops_magic.packages.platform import PROVIDED
 from lithops_magic.working_folder import working_folder
 
-REFUSED = "cannot be shipped"
-"""Verb in the note on learned packages that are unavailable for Lambda."""
-
 
 def beside(shipped: Iterable[str]) -> dict[str, str]:
     """Return what should accompany the distributions `shipped` and the user's own code, with what asked for it."""
@@ -49,7 +46,10 @@ def remembered(distributions: Iterable[str]) -> list[str]:
 
 def forget(distributions: Container[str]) -> None:
     """Forget distributions that cannot be shipped."""
-    _write({asker: [name for name in names if name not in distributions] for asker, names in _read().items()})
+    learned = _read()
+    left = {asker: [name for name in names if name not in distributions] for asker, names in learned.items()}
+    if left != learned:
+        _write(left)
 
 
 def _asker(module: str) -> str:
@@ -61,20 +61,21 @@ def _asker(module: str) -> str:
 def _write(learned: Mapping[str, list[str]]) -> None:
     # What cannot be saved is learned again.
     with contextlib.suppress(OSError):
-        Cache.of_user().write(_file(), json.dumps(learned).encode())
+        Cache.of_user().write(file_of_environment("learned"), json.dumps(learned).encode())
 
 
 def _read() -> dict[str, list[str]]:
     with contextlib.suppress(OSError, ValueError):
-        learned = json.loads(Cache.of_user().read(_file()) or "{}")
+        learned = json.loads(Cache.of_user().read(file_of_environment("learned")) or "{}")
         if isinstance(learned, dict):
             return {str(asker): [str(name) for name in names] for asker, names in learned.items()}
     return {}
 
 
-def _file() -> str:
+def file_of_environment(what: str) -> str:
+    """Return the name of a file in the cache for this notebook's environment."""
     environment = f"{sys.prefix} {sys.version_info.major}.{sys.version_info.minor}"
-    return f"learned-{hashlib.sha256(environment.encode()).hexdigest()[:16]}.json"
+    return f"{what}-{hashlib.sha256(environment.encode()).hexdigest()[:16]}.json"
 
 
 def _own() -> str:

@@ -23,6 +23,11 @@ from lithops_magic.packages.requirements_file import is_requirements, read
 
 NONE = "none"
 
+_FILES = (".txt", ".in", ".toml", ".lock")
+_OPTION = re.compile(r"(-r|-e|--requirement=?|--editable=?)(.*)")
+_LIKE_A_FILE = re.compile(r"require|constraint|environment|lock", re.I)
+"""Names that someone may have registered because files are called so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -59,8 +64,8 @@ class Request:
         requirements: list[str] = []
         requested: list[tuple[Path, bytes]] = []
         notes: list[str] = []
-        for word in _without_environments(words, notes):
-            if word.endswith((".txt", ".in", ".toml", ".lock")) and "://" not in word:
+        for option, word in _with_options(words, notes):
+            if option == "-r" or (word.endswith(_FILES) and "://" not in word):
                 requested.append(_read(word))
             else:
                 requirements.append(_requirement(word))
@@ -72,15 +77,25 @@ def _words(text: str) -> list[str]:
     return re.sub(r"\s*(===?|[<>~!]=|[<>,])\s*", r"\1", text).split()
 
 
-def _without_environments(words: Iterable[str], notes: list[str]) -> Iterator[str]:
-    """Yield words, with conda environment files replaced by their contents; add to `notes` what these leave out."""
-    for word in words:
+def _with_options(words: Iterable[str], notes: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield words, each with pip's option before it, `-r` or `-e`, or nothing.
+
+    Conda environment files are replaced by their contents; what these leave out is added to `notes`.
+    """
+    option = ""
+    for given in words:
+        found = _OPTION.fullmatch(given)
+        option, word = (f"-{found[1].strip('-')[0]}", found[2]) if found else (option, given)
+        if not word:
+            continue
         if word.endswith((".yml", ".yaml")):
-            found, note = conda.words_of(Path(word).expanduser())
+            listed, note = conda.words_of(Path(word).expanduser())
             notes += [note] if note else []
-            yield from found
-        elif word not in ("-r", "-e", "--requirement", "--editable"):  # these options add nothing to what follows
-            yield word
+            yield from (("", one) for one in listed)
+        else:
+            # What follows -e is a folder or an address, never a name.
+            yield option, f"./{word}" if option == "-e" and Path(word).is_dir() else word
+        option = ""
 
 
 def _read(name: str) -> tuple[Path, bytes]:
@@ -146,6 +161,8 @@ def _refuse_own(requirement: Requirement, word: str) -> None:
     if requirement.url or requirement.specifier or installed(name):
         return
     others = f"{name}>=0 is the package of that name in the index"
+    if _LIKE_A_FILE.search(name) and (file := next(Path().glob(f"{name}.*"), None)):
+        raise PackageError(f"packages: write {file} for the file. ({others}.)")
     if Path(name).is_file():
         raise PackageError(f"packages: {locations.no_packages(word)}. ({others}.)")
     if locations.is_project(Path(name)):

@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages import hashes
+from lithops_magic.packages import hashes, unknown_names
 from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.compat import fits, runs_installed
 from lithops_magic.packages.distributions import NOT_SHIPPED, Closure, Part, is_for_gpus, is_from_files
@@ -17,6 +17,7 @@ from lithops_magic.packages.fits import Fit, Fits
 from lithops_magic.packages.indexes import has_cpu_builds, hashes_required, settings
 from lithops_magic.packages.lockfiles import is_lock, locked
 from lithops_magic.packages.metadata import applies, archive_hash, direct_url, requires_of
+from lithops_magic.packages.refusals import NoBuild
 from lithops_magic.packages.request import Request
 from lithops_magic.packages.requirements_file import RequirementsFile, is_requirements, read
 from lithops_magic.packages.resolution import Resolution, differences
@@ -142,7 +143,10 @@ class _Resolver:
                     )
                 )
             except Unresolvable as error:
-                problem = error
+                problem = str(error)
+        names = [Requirement(text).name for text in wanted]
+        if unknown := unknown_names.explain(problem, names, self._uv.given):
+            raise PackageError(f"packages: {unknown}")
         raise PackageError(f"packages: {problem}, for {self._uv.target.describe()}.{self._nearest()}")
 
     def _nearest(self) -> str:
@@ -185,7 +189,7 @@ class _Resolver:
                 # saw.
                 problem = problem or error
         ways = ways_out(self._uv, [public(part) for part in binary])
-        raise PackageError(f"No versions fit together for {self._uv.target.describe()}: {problem}.{ways}")
+        raise NoBuild(f"No versions fit together for {self._uv.target.describe()}: {problem}.{ways}")
 
     def _is_local_build(self, part: Part) -> bool:
         """Whether it is a local build that runs on the target unchanged."""
@@ -207,10 +211,11 @@ class _Resolver:
         url, sha256 = str(direct_url(part.distribution).get("url", "")), archive_hash(part.distribution)
         if not url or (sha256 and self._uv.has(part.pin, sha256)):
             return
-        raise PackageError(
+        raise NoBuild(
             f"{part.name} {part.version} was installed from {without_password(url)}, does not run on "
             f"{self._uv.target.describe()} as it is, and the index's package of this name may be a different one. "
-            f"Pass a wheel of it for Linux with --packages PATH.whl, or use the index's with --packages {part.pin}."
+            f"Pass a wheel of it for Linux with --packages PATH.whl, or use the index's with --packages {part.pin}.",
+            part.name,
         )
 
     def _halves(self, moved: Container[str], fixed: Container[str]) -> list[Part]:
@@ -266,10 +271,11 @@ class _Resolver:
         for text in (f"{part.name}<={public_version(part)}", f"{part.name}>={public_version(part)}"):
             if nearest := self._uv.available(text):
                 return nearest if text.startswith(f"{part.name}>") else text
-        raise PackageError(
+        raise NoBuild(
             f"There is no build of {part.name} for {self._uv.target.describe()}, and it is needed ({part.why}). "
             "Build a wheel of it for Linux and pass it with --packages PATH.whl, or do without it "
-            "(--packages none ships nothing)."
+            "(--packages none ships nothing).",
+            part.name,
         )
 
     def _keep(self, resolved: Resolved) -> dict[str, str]:

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
 from lithops_magic.errors import PackageError
-from lithops_magic.packages import bytecode, file_state
+from lithops_magic.packages import bytecode, file_state, refusals
 from lithops_magic.packages.archive import join
 from lithops_magic.packages.build import FOLDER, FORMAT, build, files_of_unit
 from lithops_magic.packages.cache import Cache
@@ -26,7 +26,7 @@ from lithops_magic.packages.distributions import NOT_SHIPPED, Closure, Part, clo
 from lithops_magic.packages.editable import contents_of
 from lithops_magic.packages.indexes import settings
 from lithops_magic.packages.layer import Layer, combine, keep, recall
-from lithops_magic.packages.learned import REFUSED, beside, forget
+from lithops_magic.packages.learned import beside, forget
 from lithops_magic.packages.metadata import version_of
 from lithops_magic.packages.need import Need
 from lithops_magic.packages.placement import Room, check, place
@@ -98,23 +98,26 @@ def _supply_most(
     """Leave out what cannot be shipped: a learned dependency must break neither what runs without it nor the others."""
     most = _supply(need, target, notify, room, ())
     kept: list[str] = []
-    errors: dict[str, str] = {}
+    errors: dict[str, PackageError] = {}
     for name in learned:
         try:
             most = _supply(need, target, notify, room, [*kept, name])
             kept.append(name)
         except PackageError as error:
-            errors[name] = str(error)
-    forget(errors)
+            errors[name] = error
     # One alone may be shipped although all together do not fit.
-    why = "; ".join(dict.fromkeys(errors.values()))
-    return replace(most, refused=f"{', '.join(errors)}, which tasks asked for, {REFUSED}: {why}" if errors else "")
+    forget(errors)
+    refusals.remember(errors, target, _beside(need))
+    reasons = {name: (str(error), getattr(error, "package", "")) for name, error in errors.items()}
+    return replace(most, refused=refusals.explain({**closure_of(need, target)[1].left_out, **reasons}))
 
 
 def _supply(
     need: Need, target: Target, notify: Callable[[str], None], room: Room, learned: Container[str] | None
 ) -> Supply:
     request, closure = closure_of(need, target, learned)
+    # A task that misses it asks for it again, perhaps in a version that can be shipped.
+    forget(closure.left_out)
     built: list[Layer] = []
     if _ships(closure, request):
         # The user's own modules take a layer, too.
@@ -122,7 +125,7 @@ def _supply(
         built += _layers(closure, request, Uv(target, settings_of(request.files)), Cache.of_user(), notify, own)
     if need.layered:
         built.append(_local_layer(need.sources, Cache.of_user()))
-    return Supply(*place(built, room), tuple(closure.parts.values()))
+    return Supply(*place(built, room), tuple(closure.parts.values()), refusals.explain(closure.left_out))
 
 
 def _ships(closure: Closure, request: Request) -> bool:
@@ -148,21 +151,28 @@ def closure_of(need: Need, target: Target, learned: Container[str] | None = None
     if request.nothing:
         return request, Closure()
     wanted = [(requirement, "--packages") for requirement in roots]
-    wanted += [
-        (Requirement(name), "named by the function") for name in need.named if learned is None or name in learned
-    ]
+    optional = dict.fromkeys(need.named, "named by the function")
+    known = refusals.known(target, _beside(need))
+    left_out: dict[str, tuple[str, str]] = {}
     while True:
+        left_out |= {name: (known[name].why, known[name].package) for name in optional if name in known}
+        wanted += [
+            (Requirement(name), why)
+            for name, why in optional.items()
+            if name not in known and (learned is None or name in learned)
+        ]
         # Learned dependencies have dependencies, which may have learned ones: until nothing is new.
         closure = close(need.units, need.projects, wanted, target)
-        new = [
-            (Requirement(name), why)
-            for name, why in beside(closure.parts).items()
-            if name not in closure.parts and (learned is None or name in learned)
-        ]
-        new = [pair for pair in new if pair not in wanted]
-        if not new:
+        asked = {requirement.name for requirement, _ in wanted} | closure.parts.keys() | left_out.keys()
+        optional = {name: why for name, why in beside(closure.parts).items() if name not in asked}
+        if not optional or not (learned is None or any(name in learned for name in optional)):
+            closure.left_out = {name: why for name, why in left_out.items() if name not in closure.parts}
             return request, closure
-        wanted += new
+
+
+def _beside(need: Need) -> str:
+    """Identify what is shipped besides what was learned."""
+    return file_state.key([[unit.name for unit, _ in need.units], need.projects, need.request.requirements])
 
 
 def _learned(need: Need, target: Target) -> list[str]:
@@ -223,7 +233,7 @@ def _layers(
 def fingerprint(need: Need, target: Target) -> str:
     """Return a text that changes whenever the layers that meet `need` would; looks at the state of files only."""
     request, closure = closure_of(need, target)
-    return _key(closure, request, target)
+    return file_state.key([_key(closure, request, target), sorted(closure.left_out)])
 
 
 def _key(closure: Closure, request: Request, target: Target) -> str:

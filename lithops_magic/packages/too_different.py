@@ -11,9 +11,9 @@ from functools import lru_cache
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from lithops_magic.errors import PackageError
 from lithops_magic.packages.indexes import settings
 from lithops_magic.packages.platform import Target
+from lithops_magic.packages.refusals import NoBuild
 from lithops_magic.packages.resolution import Difference
 from lithops_magic.packages.uv import Uv
 from lithops_magic.packages.uv_command import IndexUnreachable, Unresolvable
@@ -36,7 +36,7 @@ def refuse_old(uv: Uv, differences: Sequence[Difference]) -> None:
     then = datetime.now(UTC) - OLD
     old = [one for one in differences if uv.available(f"{one.name}=={one.there}", before=then)]
     if old:
-        raise PackageError(_refusal(uv, old, "the nearest is years old"))
+        raise NoBuild(_refusal(uv, old, "the nearest is years old"))
 
 
 def refuse_other_majors(uv: Uv, differences: Sequence[Difference], used: Container[str]) -> None:
@@ -51,7 +51,7 @@ def refuse_other_majors(uv: Uv, differences: Sequence[Difference], used: Contain
     """
     other = [one for one in differences if one.is_major and one.name in used]
     if other:
-        raise PackageError(_refusal(uv, other, "the nearest is of another major version"))
+        raise NoBuild(_refusal(uv, other, "the nearest is of another major version"))
 
 
 def _refusal(uv: Uv, differences: Sequence[Difference], what: str) -> str:

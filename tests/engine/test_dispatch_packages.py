@@ -17,7 +17,7 @@ from lithops_magic.engine.wire.item import Prepared
 from lithops_magic.engine.wire.reply import WorkerReply
 from lithops_magic.errors import DeployError, ImportFailed, PackageError, RemoteFrame, RemoteTraceback, facts
 from lithops_magic.packages import Need, Reach, Request
-from lithops_magic.packages.learned import REFUSED
+from lithops_magic.packages.refusals import REFUSED
 from virtual_lambda import Sent, VirtualLambda, prepared, ran, works
 
 HERE = {"swift": "swift-engine", "brisk": "brisk-engine", "brisk.parts": "brisk-engine"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import yaml
 import lithops_magic
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.errors import DeployError, PackageError
-from lithops_magic.packages import Request, Target, local, need_of, pin
+from lithops_magic.packages import Request, Target, indexes, local, need_of, pin
 from localaws import LocalAws
 
 Run = Callable[..., MapResult]
@@ -38,8 +39,60 @@ def test_a_version_that_does_not_exist_is_named_with_the_nearest(local_aws: Loca
     assert local_aws.requests().get("lambda:Invoke", 0) == before
 
 
-def test_a_name_that_does_not_exist(local_aws: LocalAws) -> None:
-    assert "lithops-magic-no-such-name was not found" in failure(packages="lithops-magic-no-such-name")
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("Gemfile999", "there is no package Gemfile999 on INDEX, and no file Gemfile999 here."),
+        ("no.such.lm-thing>=1", "there is no package no.such.lm-thing on INDEX, and no file no.such.lm-thing here."),
+        ("hypothesizz", "there is no package hypothesizz on INDEX: did you mean hypothesis, which is installed here?"),
+        ("Py-Yaml-lm[a]", "there is no package Py-Yaml-lm on INDEX: did you mean PyYAML, which is installed here?"),
+    ],
+)
+def test_a_name_that_no_index_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, word: str, told: str) -> None:
+    (tmp_path / "simple").mkdir()
+    for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("UV_NO_CONFIG", "1")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"mine={(tmp_path / 'simple').as_uri()}")
+    with pytest.raises(PackageError) as caught:
+        pin(need_of({}, Request.parse(word)), Target(11, "x86_64"))
+    assert str(caught.value) == f"packages: {told.replace('INDEX', (tmp_path / 'simple').as_uri())}"
+
+
+def test_where_packages_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("UV_NO_CONFIG", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    assert indexes.places() == ["PyPI"]
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://me:hunter2@company.example/simple")
+    assert indexes.places() == ["PyPI", "https://company.example/simple"]
+    monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example/simple")
+    assert indexes.places() == ["https://mirror.example/simple", "https://company.example/simple"]
+    monkeypatch.setenv("UV_INDEX_URL", "https://uv.example/simple")
+    assert indexes.places() == ["https://uv.example/simple"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("-r requirements-dev", "requirements-dev cannot be read: No such file"),
+        ("--requirement=dev", "dev cannot be read: No such file"),
+        ("locked-requirements", "write locked-requirements.txt for the file"),
+        ("-e folder", "folder has no pyproject.toml"),
+    ],
+)
+def test_a_file_is_never_taken_for_a_name(
+    words: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "locked-requirements.txt").write_text("polars==1.0.0\n")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(PackageError, match=told):
+        Request.parse(words)
+    for given in ("-rlocked-requirements.txt", "-r locked-requirements.txt", "locked-requirements.txt"):
+        assert [path.name for path, _ in Request.parse(given).files] == ["locked-requirements.txt"]
 
 
 def test_pins_that_contradict_each_other(local_aws: LocalAws) -> None:

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lithops_magic.engine.dispatch import supplements
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.engine.wire.reply import WorkerReply
-from lithops_magic.errors import ImportFailed, RemoteTraceback, facts
-from lithops_magic.packages import Need, Request, missing_module
+from lithops_magic.errors import ImportFailed, PackageError, RemoteTraceback, facts
+from lithops_magic.packages import Need, Request, Room, Target, missing_module, refusals
+from lithops_magic.packages.distributions import Closure
+from lithops_magic.packages.learned import remember
 from lithops_magic.packages.need import need_of
+from lithops_magic.packages.resolution import Resolution
 from packages import installed_help as help
 from packages.conftest import install
 
 Run = Callable[..., MapResult]
+supply = importlib.import_module("lithops_magic.packages.supply")
+"""The module, which the package's function of the same name hides."""
 
 FRONT = """
 import importlib
@@ -184,6 +192,81 @@ def test_what_cannot_be_shipped_is_forgotten_again(site: Path, run: Run) -> None
     [error] = run(use, [0, 1]).errors.values()
     assert "cannot be shipped" in str(error)
     assert run(use, [0]).values() == ["fine"]
+    # Without looking for a build again.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(supply, "resolve", None)
+        second = run(use, [0, 1])
+    [error] = second.errors.values()
+    assert "swift-engine-extra, which tasks asked for, cannot be shipped: There is no build" in str(error)
+
+
+def _breaks(site: Path, version: str) -> None:
+    """Install the optional part for another system."""
+    for old in site.glob("swift_engine_extra-*.dist-info"):
+        shutil.rmtree(old)
+    help.wheel(site, "swift_engine_extra", {"swift_engine/core.so": "for another system"}, version=version)
+    (site / f"swift_engine_extra-{version}.dist-info/WHEEL").write_text("Tag: cp311-cp311-win_amd64\n")
+    importlib.invalidate_caches()
+
+
+@pytest.mark.parametrize("learned", [True, False])  # or named by the function
+def test_what_cannot_be_shipped_is_tried_again_only_when_something_changes(
+    site: Path, monkeypatch: pytest.MonkeyPatch, learned: bool
+) -> None:
+    tries: list[str] = []
+    resolve = supply.resolve
+
+    def counted(closure: Closure, *others: Any) -> Resolution:
+        tries.append(", ".join(sorted(closure.parts)))
+        return resolve(closure, *others)
+
+    def refused(target: Target) -> bool:
+        """Whether it cannot be shipped beside a package that can."""
+        if learned:
+            remember({"swift-engine-extra": "front_door"})
+        need = need_of({"front_door": "imported"}, Request())
+        need = need if learned else replace(need, named=("swift-engine-extra",))
+        found = supply.supply(need, target, lambda _: None, Room())
+        told = "swift-engine-extra, which tasks asked for, cannot be shipped: There is no build of swift-engine-extra"
+        assert found.refused.startswith(told) or not found.refused
+        assert [one.name for one in found.layers[0].packages][:1] == ["front_door"]
+        return bool(found.refused)
+
+    monkeypatch.setattr(supply, "resolve", counted)
+    target, other = Target(11, "x86_64"), Target(12, "arm64")
+    both = "front-door, swift-engine-extra"
+    _breaks(site, "1")
+    assert refused(target)
+    assert both in tries
+    tries.clear()
+    assert refused(target)
+    assert tries == []
+    assert refused(other)
+    assert both in tries
+    tries.clear()
+    _breaks(site, "2")
+    assert refused(target)
+    assert both in tries
+    tries.clear()
+    monkeypatch.setenv("PIP_FIND_LINKS", str(site.parent))
+    assert refused(target)
+    assert both in tries
+
+
+def test_a_broken_connection_is_no_reason_to_remember(site: Path) -> None:
+    refusals.remember(
+        {"swift-engine-extra": PackageError("The package index cannot be reached")}, Target(11, "x86_64"), ""
+    )
+    assert refusals.anywhere() == set()
+
+
+def test_of_several_that_fail_for_one_package_the_one_that_was_asked_for_is_named() -> None:
+    why = "There is no build of eccodeslib"
+    reasons = {"cfgrib": (why, "eccodeslib"), "eccodes": (f"{why} either", "eccodeslib"), "other": ("too new", "")}
+    told = f"cfgrib, other, which tasks asked for, cannot be shipped: {why}; too new"
+    assert refusals.explain(reasons) == told
+    # Once in a notebook.
+    assert [*refusals.untold([told, "a"]), *refusals.untold([told, "a"])] == [told, "a", "a"]
 
 
 def test_what_can_be_shipped_is_added_beside_what_cannot(site: Path, run: Run) -> None:

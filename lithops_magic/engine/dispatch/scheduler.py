@@ -37,6 +37,7 @@ from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.text.units import plural
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.errors import InvokeError
+from lithops_magic.packages.refusals import untold
 
 _WATCH = 5.0
 """Seconds between checks for overdue invocations."""
@@ -183,7 +184,7 @@ class Scheduler:
         self._journal.start(place, self._lanes.oldest)
         began = self._job.time.now()
         self._filling.begin(began)
-        for note in endpoint.notes:
+        for note in untold(endpoint.notes):
             self._job.publish(ev.Noted(note))
         self._job.publish(ev.Started(began, endpoint.limits.memory, endpoint.local))
         self._cached.open(endpoint.store, endpoint.differences)

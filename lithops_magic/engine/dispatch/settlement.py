@@ -30,7 +30,8 @@ from lithops_magic.errors import (
     VersionMismatch,
     facts,
 )
-from lithops_magic.packages.learned import REFUSED, forget, remember, remembered
+from lithops_magic.packages.learned import forget, remember, remembered
+from lithops_magic.packages.refusals import REFUSED, untold
 
 LEFT = (
     "tasks left this running: {}. It ends when another job starts, and its output is in no task's log: wait for it "
@@ -273,8 +274,8 @@ class Settlement:
         if not added:
             facts(error).message += f" ({refused})"
             return False
-        if refused:
-            self._job.publish(ev.Noted(refused))
+        for note in untold([refused] if refused else []):
+            self._job.publish(ev.Noted(note))
         self._job.publish(ev.Noted(f"tasks asked for {listed(added)}, installed here: added, and what failed is rerun"))
         return True
 

@@ -17,7 +17,7 @@ from lithops_magic.engine.dispatch import missing_programs
 from lithops_magic.engine.job.task import Task
 from lithops_magic.engine.wire.reply import Asked, WorkerReply
 from lithops_magic.errors import RemoteTraceback, TaskError, facts
-from lithops_magic.packages import Need
+from lithops_magic.packages import Need, refusals
 from lithops_magic.packages.distributions import NOT_SHIPPED, installed
 from lithops_magic.packages.learned import remember
 from lithops_magic.packages.metadata import requires_of
@@ -140,17 +140,21 @@ class Supplements:
         # A task that failed is a case for `new`, and may be rerun with what it lacks.
         if any(outcome.status == "error" for outcome in worker.outcomes.values()):
             return
-        found: dict[tuple[str, bool], list[str]] = {}
+        found: dict[tuple[str, str], list[str]] = {}
         for one in (one for pair in worker.not_found for one in self._lacking(*pair)):
             user = self._user(one)
             if user is not None and (user, one.distribution) not in _said:
                 _said.add((user, one.distribution))
-                learns = not user and one.is_alone
-                found.setdefault((user, learns), []).append(one.distribution)
-                if learns:
+                if one.distribution in refusals.anywhere():
+                    way = f"{refusals.REFUSED} to Lambda"
+                elif user or not one.is_alone:
+                    way = '--packages "{}" ships what it lacks'
+                else:
+                    way = "shipped from the next run on"
                     remember({one.distribution: one.asker})
-        for (user, learns), names in found.items():
-            ship = "shipped from the next run on" if learns else f'--packages "{" ".join(names)}" ships what it lacks'
+                found.setdefault((user, way), []).append(one.distribution)
+        for (user, way), names in found.items():
+            ship = way.format(" ".join(names))
             if user:
                 yield f"tasks ran without {listed(names)}, which {user} uses here, so that results may differ: {ship}"
             else:
