@@ -134,6 +134,24 @@ def test_connections_are_kept_and_never_more_than_allowed() -> None:
         assert len(server.requests) == 100
 
 
+def test_a_connection_is_not_lost_if_another_thread_takes_the_last_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(well) as server, opened(cloud_at(f"http://127.0.0.1:{server.port}")) as opened_transport:
+        send_all(opened_transport, [b"{}"])
+        assert eventually(lambda: idle(opened_transport) == 1)
+        assert isinstance(opened_transport, transport.CrtTransport)
+        taken: list[Exchange] = []
+
+        def ready() -> bool:
+            taken.append(opened_transport._waiting.popleft())
+            return True
+
+        with monkeypatch.context() as patch:
+            patch.setattr(opened_transport._signer, "ready", ready)
+            opened_transport.send(b"{}", lambda _: None)
+        assert len(taken) == 1
+        assert isinstance(send_all(opened_transport, [b"{}"])[0], Reply)
+
+
 # Connections that are kept for the next job
 
 

@@ -103,6 +103,7 @@ class CrtTransport:
             if self._closed.is_set():
                 return
             self._waiting.append(Exchange(payload, done, path or self._target.url.path, self._ended))
+        # In the caller's thread, without a handover: an idle connection sends it at once.
         self._pump()
         if self._watch is None:
             self._start_watch()
@@ -136,8 +137,10 @@ class CrtTransport:
         """Assign idle connections to waiting requests, and open more if needed."""
         while self._waiting and self._signer.ready():
             with self._lock:
-                connection = self._take_idle()
-                if connection is None or not self._waiting:
+                # Looked at again under the lock: another thread may have taken the last request, and a connection taken
+                # for nothing would be neither idle nor busy, and lost to the pool.
+                connection = self._take_idle() if self._waiting else None
+                if connection is None:
                     break
                 exchange = self._waiting.popleft()
                 exchange.connection, exchange.deadline = connection, time.monotonic() + self._answer_seconds
@@ -232,6 +235,7 @@ class CrtTransport:
     def _claim(self, exchange: Exchange) -> bool:
         """Stop waiting for a reply; False if nothing was waiting for it anymore."""
         with self._lock:
+            # All values are None, so that anything else, such as `self`, means "not there".
             return self._busy.pop(exchange, self) is None
 
     def _give_back(self, connection: HttpClientConnection | None, *, trusted: bool) -> None:
@@ -249,6 +253,7 @@ class CrtTransport:
         exchange.repeated, exchange.connection = True, None
         with self._lock:
             if not self._closed.is_set():
+                # First in line: it has waited for its turn already.
                 self._waiting.appendleft(exchange)
 
     def _renewed(self, failure: Exception | None) -> None:
