@@ -25,7 +25,8 @@ OWNER_TAG = "lithops-magic"
 CREATOR_TAG = "lithops-magic:created-by"
 
 FUNCTION_HASH, LAYER_HASH = 12, 16
-"""Hexadecimal digits at the end of the names of functions and layers."""
+"""Hexadecimal digits at the end of the names of functions and layers. Policies and listings match their exact number:
+after a change, neither knows what was deployed before."""
 
 RUNTIME_MINORS = (11, 12, 13, 14)
 """Python 3 minor versions for which AWS Lambda allows new functions (AWS's runtimes page, November 2026)."""

@@ -55,7 +55,7 @@ NOT_CONFIGURED = {
     "InvalidConfigError": "Correct the AWS configuration file.",
     "InfiniteLoopConfigError": "Correct source_profile in the AWS configuration file.",
 }
-"""botocore exceptions that indicate a wrong configuration."""
+"""botocore exceptions that indicate a wrong configuration: by name, because botocore is imported only when needed."""
 
 FAILED = {
     "UnauthorizedSSOTokenError": SIGN_IN,

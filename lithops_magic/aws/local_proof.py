@@ -125,5 +125,6 @@ def _fields(answer: bytes) -> dict[str, str] | None:
     head, end, body = answer.partition(b"\r\n\r\n")
     lines = [line.partition(":") for line in head.decode("latin-1").split("\r\n")[1:]]
     fields = {name.strip().lower(): value.strip() for name, _, value in lines}
+    # Only nine digits, because an impostor could send more than `int` accepts.
     length = fields.get("content-length", "0")
     return fields if end and length.isdecimal() and len(body) >= int(length[:9]) else None

@@ -35,10 +35,7 @@ def describe(address: str, status: int, body: bytes | str) -> str:
 
 
 def watch(client: Any) -> None:
-    """Make a boto3 client raise one clear error if a web page arrives instead of a reply from AWS.
-
-    Pages with status 500 or above are left to botocore, which retries.
-    """
+    """Make a boto3 client raise one clear error if a web page arrives instead of a reply from AWS."""
     address = client.meta.endpoint_url
 
     def look(response_dict: dict[str, Any], **_: Any) -> None:

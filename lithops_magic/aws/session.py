@@ -121,6 +121,7 @@ class Cloud:
         """
         with aws_errors():
             found = self._session.get_credentials()
+            # Explicit ones came with the settings: there is no source to look at again.
             if afresh and found is not None and found.method != "explicit":
                 found = self._core.get_component("credential_provider").load_credentials()
         if found is None:

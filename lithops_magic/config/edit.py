@@ -226,11 +226,16 @@ def _end_line(text: str) -> str:
     return text if not text or text.endswith("\n") else text + _newline(text)
 
 
+_WIDTH = 1 << 20
+"""Characters per line: PyYAML must never fold one."""
+
+
 class _Dumper(yaml.SafeDumper):
     # Equal values are written twice: nobody expects aliases in an edited file.
     def ignore_aliases(self, _: Any) -> bool:
         return True
 
+    # PyYAML would not indent lists below their keys.
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
         super().increase_indent(flow, False)
 
@@ -247,7 +252,7 @@ _Dumper.add_multi_representer(str, _represent_text)
 
 def _lines(value: Any, text: str, column: int = 0) -> str:
     block = yaml.dump(
-        value, Dumper=_Dumper, default_flow_style=False, sort_keys=False, allow_unicode=True, indent=STEP, width=1 << 20
+        value, Dumper=_Dumper, default_flow_style=False, sort_keys=False, allow_unicode=True, indent=STEP, width=_WIDTH
     )
     newline = _newline(text)
     return "".join(" " * column + line + newline for line in block.splitlines())
@@ -256,8 +261,9 @@ def _lines(value: Any, text: str, column: int = 0) -> str:
 def _flow(value: Any, style: str | None = None) -> str:
     """Write a value so that it is valid in any context."""
     if style == '"' or (style == "'" and isinstance(value, str) and value.isprintable()):
-        inner = yaml.dump(value, Dumper=yaml.SafeDumper, default_style=style, allow_unicode=True, width=1 << 20)
+        inner = yaml.dump(value, Dumper=yaml.SafeDumper, default_style=style, allow_unicode=True, width=_WIDTH)
         return inner.rstrip("\n")
+    # Within a list, so that PyYAML quotes what would end a value there; then without the list's brackets.
     return yaml.dump(
-        [value], Dumper=_Dumper, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1 << 20
+        [value], Dumper=_Dumper, default_flow_style=True, sort_keys=False, allow_unicode=True, width=_WIDTH
     ).rstrip("\n")[1:-1]

@@ -56,6 +56,7 @@ RESERVED_ENV_NAMES = frozenset(
         "LAMBDA_RUNTIME_DIR",
     }
 )
+"""Names that a function's configuration may not set (AWS Lambda developer guide, environment variables)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,13 +210,13 @@ def _tags(settings: Settings) -> Iterator[Problem]:
             yield Problem(
                 "user_tags",
                 f"{key!r} is not a tag's name.",
-                "Use 1 to 128 letters, digits, blanks and _.:/=+-@, not aws: first.",
+                "Use 1 to 128 letters, digits, spaces and _.:/=+-@, not aws: first.",
             )
         if len(value) > 256 or not _is_tag_text(value):
             yield Problem(
                 "user_tags",
                 f"The value of {key!r} is not allowed.",
-                "Use up to 256 letters, digits, blanks and _.:/=+-@.",
+                "Use up to 256 letters, digits, spaces and _.:/=+-@.",
             )
 
 

@@ -76,6 +76,7 @@ class Settings:
     max_workers: int | None = None
     """Maximum concurrent sandboxes; None: what the account allows."""
     worker_processes: int = 1
+    # Mappings are left out of the hash, because a dict has none; they are still compared.
     env_vars: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     user_tags: Mapping[str, str] = field(default_factory=dict, hash=False)
     subnets: tuple[str, ...] = ()

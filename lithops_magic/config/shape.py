@@ -48,7 +48,9 @@ _OF_LITHOPS = {
     *("exclude_modules", "log_level", "log_format", "log_stream", "log_filename", "customized_runtime", "monitoring"),
     *("monitoring_interval", "telemetry", "chunksize", "worker_processes", "stats_interval", "lithops_cleaner"),
 }
+"""Keys of the section `lithops` that Lithops reads: they are not misspelled, whether or not they mean anything here."""
 _OURS = {"backend", "mode", "workers"}
+"""Those that are read here."""
 
 
 def check(document: Document) -> None:

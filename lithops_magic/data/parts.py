@@ -61,9 +61,8 @@ def _parsed(value: object) -> int | None:
         found = _SIZE.fullmatch(value.strip())
         if found is None:
             return None
-        size = (
-            float(found[1]) * _UNITS[found[2].lower()] if "." in found[1] else int(found[1]) * _UNITS[found[2].lower()]
-        )
+        # Not always as a float, which cannot represent every large integer.
+        size = (float if "." in found[1] else int)(found[1]) * _UNITS[found[2].lower()]
         return int(size) if size == int(size) else None
     try:
         return None if isinstance(value, bool | bytes) else value.__index__()  # type: ignore[attr-defined]

@@ -36,7 +36,7 @@ class RemoteFrame:
     locals: Mapping[str, str] = field(default_factory=dict)
     """Short reprs of its variables, if requested (`locals=True`)."""
     repeated: int = 0
-    """How often this frame and the `span` - 1 before it came again, as they do when functions call themselves."""
+    """How often this frame and the `span` - 1 before it were repeated, as in recursion."""
     span: int = 1
 
     @property

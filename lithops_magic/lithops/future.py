@@ -117,9 +117,8 @@ class ResponseFuture:
             if self.future.set_running_or_notify_cancel():
                 self.future.set_result(value)
 
-    def _again(self) -> ResponseFuture | None:
-        """Make the same call once more, if it was ever made."""
-        # A call that was never made, or has a value: its arguments are gone.
+    def _resubmit(self) -> ResponseFuture | None:
+        """Make the same call once more, and return its future; None if it was never made, or has a value."""
         if self._begin is None or self._call is None:
             return None
         made = ResponseFuture(self._job, int(self.call_id))

@@ -63,11 +63,11 @@ def configuration(config: Mapping[str, Any] | None, overwrite: Mapping[str, Any]
     """Return the configuration of an executor within a task, which is that of the task's function."""
     data = {**(config or {}), "lithops": {**((config or {}).get("lithops") or {}), "backend": "aws_lambda"}}
     data["aws_lambda"] = {**(data.get("aws_lambda") or {}), **overwrite}
-    say_what_is_kept(runtime_memory=data["aws_lambda"].get("runtime_memory"))
+    warn_if_memory_ignored(data["aws_lambda"].get("runtime_memory"))
     return data, SimpleNamespace(memory=_memory(), timeout=0, runtime=None, local=False)
 
 
-def say_what_is_kept(runtime_memory: int | None) -> None:
+def warn_if_memory_ignored(runtime_memory: int | None) -> None:
     """Warn in the task's log that a different memory size is ignored: calls run in the task's own function."""
     if runtime_memory is not None and int(runtime_memory) != _memory():
         warnings.warn(

@@ -20,7 +20,7 @@ AT_ONCE = 64
 """Maximum calls in flight."""
 _LIMIT = 6_291_456
 """Maximum bytes of a request (AWS's quota for Invoke)."""
-_KEPT = ("protocol", "python", "cloudpickle", "sources", "imports")
+_PASSED_ON = ("protocol", "python", "cloudpickle", "sources", "imports")
 """The request's fields on packages and modules, passed on to the other sandboxes."""
 _MAX_SECONDS = 910
 """Seconds to wait for a reply: a function runs for at most fifteen minutes."""
@@ -67,7 +67,7 @@ class NestedExecutor(Executor):
         env: Mapping[str, str] | None = None,
         **options: Any,
     ) -> None:
-        inside.say_what_is_kept(runtime_memory=options.get("memory"))
+        inside.warn_if_memory_ignored(options.get("memory"))
         self._begin = None if initializer is None else (initializer, initargs)
         self._env, self._key = dict(env or {}), secrets.token_hex(16)
         self._pool = ThreadPoolExecutor(max_workers or AT_ONCE, "lambda-nested")
@@ -101,7 +101,7 @@ class NestedExecutor(Executor):
         own: dict[str, Any] = inside.worker("functions").request
         function = inside.worker("packing").dumps(run)
         reference = {"sha256": hashlib.sha256(function).hexdigest(), "data": base64.b64encode(function).decode()}
-        request = {name: own[name] for name in _KEPT if name in own}
+        request = {name: own[name] for name in _PASSED_ON if name in own}
         if "store" in own:
             # Its results must not be stored under the number of one of this job's tasks.
             request["store"] = {name: own["store"][name] for name in ("bucket", "owner", "prefix")} | {"after": 1e9}
@@ -123,7 +123,9 @@ def run(item: tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any], Any]
         if not _given:
             before = dict(names)
             begin[0](*begin[1])
+            # `begin` stands for "not there before": no global variable can be this very tuple.
             _given.append({name: value for name, value in names.items() if before.get(name, begin) is not value})
+        # Each call is unpickled with new global variables, of which the initializer set those of the first call only.
         names.update(_given[0])
     return function(*args, **kwargs)
 

@@ -50,7 +50,7 @@ class RetryingFuture(ResponseFuture):
         if self._last.error and not self._last.cancelled() and not self.future.cancelled():
             self.failure_count += 1
             # A call whose input failed was never made.
-            if self.failure_count <= self.retries and (another := self._last._again()) is not None:
+            if self.failure_count <= self.retries and (another := self._last._resubmit()) is not None:
                 self._begun(another)
                 return self._attempt(another)
         return self._settle(self._last.future)

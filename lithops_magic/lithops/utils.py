@@ -30,13 +30,13 @@ class FuturesList(list[ResponseFuture]):
         """All futures of the chain."""
 
     def map(self, map_function: Callable[..., Any], sync: bool = False, **options: Any) -> FuturesList:
-        """Map over the values of these futures; the list then holds the new calls' futures."""
+        """Map over the values of these futures; the list then holds the new calls' futures. `sync` is ignored."""
         return self._extended(self._executor().map(map_function, FuturesList(self), **options))
 
     def map_reduce(
         self, map_function: Callable[..., Any], reduce_function: Callable[..., Any], sync: bool = False, **options: Any
     ) -> FuturesList:
-        """Map over the values of these futures, and reduce the results."""
+        """Map over the values of these futures, and reduce the results. `sync` is ignored."""
         return self._extended(self._executor().map_reduce(map_function, FuturesList(self), reduce_function, **options))
 
     def wait(self, **options: Any) -> tuple[FuturesList, FuturesList]:
@@ -107,8 +107,7 @@ def sizeof_fmt(num: float, suffix: str = "B") -> str:
 def setup_lithops_logger(
     log_level: str | int | None = "info", log_format: str | None = None, stream: Any = None, filename: str | None = None
 ) -> None:
-    """Configure this package's loggers, with a file if one is given; executors themselves log nothing."""
-    # The name that programs written for Lithops configure themselves.
+    """Configure the logger "lithops", with a file if one is given; only programs use it, as executors log nothing."""
     logger = logging.getLogger("lithops")
     if log_level is None or log_level is False:
         logger.disabled = True

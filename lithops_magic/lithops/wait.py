@@ -44,10 +44,10 @@ def wait(
         Seconds after which `TimeoutError` is raised; the calls continue.
     """
     futures = as_list(fs)
-    for _future in _ended(futures, _wanted(return_when, len(futures)), timeout, show_progressbar):
+    for future in _ended(futures, _wanted(return_when, len(futures)), timeout, show_progressbar):
         # `result` raises it.
-        if throw_except and _future.error:
-            _future.result()
+        if throw_except and future.error:
+            future.result()
     executor = getattr(fs, "executor", None)
     done = FuturesList((each for each in futures if each.done), executor)
     return done, FuturesList((each for each in futures if not each.done), executor)

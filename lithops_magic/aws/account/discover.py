@@ -178,6 +178,7 @@ class Discovery:
 def _answer(service: str, question: Callable[[], Iterable[T]]) -> tuple[T, ...] | Denied:
     try:
         with asking(service):
+            # The lists are lazy: their calls are made here, inside the `with`.
             return tuple(islice(question(), MAX_LIST))
     except Unanswered as unanswered:
         return unanswered.denied

@@ -68,10 +68,12 @@ def makespan(tasks: int, seconds: float, workers: int, *, ramp: int = RAMP) -> f
     workers = min(workers, tasks)
     starts = [(RAMP_SECONDS * index, min(ramp, workers - first)) for index, first in enumerate(range(0, workers, ramp))]
 
+    # The small number, because division may round a task that ends at that very moment down to an unfinished one.
     def done(moment: float) -> int:
         return sum(count * int((moment - start) / seconds + 1e-9) for start, count in starts if start <= moment)
 
     # By bisection: `done` only grows with time, and has no simple inverse while sandboxes are still being added.
+    # The first sandboxes alone, without those added later, would need until `late`.
     early, late = 0.0, math.ceil(tasks / starts[0][1]) * seconds
     while late - early > 1e-6 * late:
         middle = (early + late) / 2

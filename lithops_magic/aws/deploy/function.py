@@ -82,7 +82,8 @@ def deploy(
     notify
         Told about steps that take a while.
     meanwhile
-        Called in another thread once the function is created, and not waited for; not called if it exists already.
+        Called in another thread once the function is created, and not waited for; not called if it exists already. By
+        default `object`, which does nothing.
     copy
         Number of the copy with the same definition, from 1; 0 is the function itself.
 

@@ -20,7 +20,8 @@ MAX_WAIT = 300.0
 
 FIRST_PAUSES = (0.1, 0.2, 0.7, 1.0)
 LATER_PAUSE = 2.0
-"""Seconds. What takes longer is not hastened by asking, and all of an account share 100 of these calls a second."""
+"""Seconds. After the first pauses, frequent polling gains little, and an account may call GetFunction only 100 times a
+second. AWS's own waiter polls every second from the start, and cannot report what it waits for."""
 
 USABLE = frozenset({"Active", "Inactive", "Deactivating", "Deactivated"})
 """States in which Invoke works or activates the function."""

@@ -81,6 +81,7 @@ def execution_policy(settings: Settings, account: str, region: str, bucket: str)
     """
     place = Region(account, region)
     logs = place.log_group(settings)
+    # Bucket names are global, and their ARNs name no account: the grants must not extend to another account's bucket.
     ours = {"StringEquals": {"aws:ResourceAccount": account}}
     return _document(
         [

@@ -208,6 +208,7 @@ def allow_sockets(number: int) -> int:
 def _proxy(configured: dict[str, str] | None, url: SplitResult) -> SplitResult | None:
     from botocore.utils import get_environ_proxies
 
+    # As botocore does: an empty configuration means no proxy, and only without one does the environment count.
     proxies = get_environ_proxies(url.geturl()) if configured is None else configured
     address = proxies.get(url.scheme)
     if not address:
@@ -244,7 +245,10 @@ def _tls(ca_bundle: str, host: str) -> TlsConnectionOptions:
 
 @lru_cache(maxsize=4)
 def _context(authorities: bytes) -> ClientTlsContext:
-    """Return a TLS context shared by all connections: loading the certificate authorities takes 30 ms."""
+    """Return a TLS context shared by all connections: loading the certificate authorities takes 30 ms.
+
+    It is cached by the contents of their file, so that a file replaced during the session is used by the next job.
+    """
     from awscrt.io import ClientTlsContext, TlsContextOptions
 
     options = TlsContextOptions()

@@ -91,6 +91,7 @@ def _close_unused() -> None:
             connections.close()
         if soonest is None:
             return
+        # An event loop ends only once nothing refers to its connections: hold none while sleeping.
         del expired
         time.sleep(soonest - now)
 

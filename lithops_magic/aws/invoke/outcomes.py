@@ -145,8 +145,7 @@ MAYBE = frozenset({"EFSIOException", "ServiceException"})
 MAX_PAUSE = 60.0
 """Maximum delay in seconds that a reply can request: a longer one is cut short, an infinite one ignored."""
 
-RESERVED_NOTHING = "Its reserved concurrency is used up; if that is 0 the function never runs."
-
+RESERVED_NOTHING = "Its reserved concurrency is used up; if that is 0, the function never runs."
 
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException"})
 """Errors that newer credentials may fix."""
@@ -159,7 +158,7 @@ CHECKS: Mapping[str, str] = {
     "AWS_ERROR_HTTP_PROXY": "Check the proxy (HTTPS_PROXY).",
     "": "Check the network and its firewall.",
 }
-"""What to check, by the prefix of a connection error's name."""
+"""What to check, by the prefix of a connection error's name; the empty prefix, which all names have, must be last."""
 
 
 def classify_response(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
@@ -193,6 +192,7 @@ def has_expired(status: int, headers: Mapping[str, str], body: bytes) -> bool:
 def error_code(headers: Mapping[str, str], details: Mapping[str, object]) -> str:
     """Return AWS's error code; empty if the reply is not AWS's."""
     code = headers.get("x-amzn-errortype") or str(details.get("__type") or details.get("code") or "")
+    # Services may put a namespace and "#" before the code, and ":" and a URL after it; botocore removes both, too.
     return code.partition(":")[0].rpartition("#")[2]
 
 
@@ -241,7 +241,7 @@ def _log(encoded: str) -> str:
 def _json(body: bytes) -> Mapping[str, object]:
     try:
         details = json.loads(body)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # a server that is not AWS can reply anything, even brackets nested deeply
         return {}
     return details if isinstance(details, dict) else {}
 

@@ -18,6 +18,7 @@ class InvocationReport(NamedTuple):
     """Duration of the cold start; None if the sandbox was warm."""
 
 
+# Digits are limited: a task can print a line like this, and `int` refuses more than 4,300 of them.
 _REPORT = re.compile(
     r"REPORT RequestId: \S+\s+Duration: (\d{1,9}(?:\.\d{1,9})?) ms\s+Billed Duration: (\d{1,9}) ms\s+"
     r"Memory Size: (\d{1,9}) MB\s+Max Memory Used: (\d{1,9}) MB"

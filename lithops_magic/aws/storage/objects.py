@@ -39,6 +39,7 @@ _DELETE_BATCH = 1000
 """Maximum keys of one DeleteObjects request."""
 _NOT_FOUND = ("NoSuchKey", "NoSuchBucket", "NotFound", "404")
 _EXISTS = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
+"""Error codes of a conditional write that another writer won; 409 if that one is still writing."""
 
 
 @dataclass(frozen=True, slots=True)

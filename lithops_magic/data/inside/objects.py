@@ -29,6 +29,7 @@ class Part:
     bucket: str | None
     key: str
 
+    # Subclasses pass all of their fields on; those after the sixth are theirs alone.
     def __init__(
         self, part: int, total_parts: int, start: int, stop: int, size: int, newline: bytes | None, *_: Any
     ) -> None:

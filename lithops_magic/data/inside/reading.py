@@ -48,6 +48,7 @@ def ahead(read: Read, at: int, end: int, size: int) -> Iterator[bytes]:
             yield read(at, end)
     else:
         running: deque[_Fetch] = deque()
+        # Equal blocks: a remainder within TAIL is spread over the others, because it is not worth a request of its own.
         count = max(1, (end - at - TAIL) // BLOCK + bool((end - at - TAIL) % BLOCK > TAIL))
         for each in range(count):
             low, high = (at + (end - at) * edge // count for edge in (each, each + 1))

@@ -127,11 +127,12 @@ def explained(error: Exception, name: str, bucket: str, verb: str = "read") -> E
         return FileNotFoundError(f"{name} was deleted after it was listed")
     if code == "InvalidObjectState":
         return OSError(f"{name} is archived (S3 Glacier): restore it before it is read")
+    # An error of ours from within the read: those of urllib and sockets are subclasses of OSError.
     if type(error) is OSError and not code:
         return error
-    if code and not code.startswith("5") and code not in _PASSING:
+    if code and not code.startswith("5") and code not in _TRANSIENT:
         return OSError(f"{name}: {code}: {' '.join(str(error).split())}")
     return None
 
 
-_PASSING = {"InternalError", "SlowDown", "RequestTimeout", "ServiceUnavailable", "RequestTimeTooSkewed", "429"}
+_TRANSIENT = {"InternalError", "SlowDown", "RequestTimeout", "ServiceUnavailable", "RequestTimeTooSkewed", "429"}

@@ -65,7 +65,7 @@ class CloudProcess:
             self._target(*self._args, **self._kwargs)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the call."""
         assert self._call is None, "cannot start a process twice"
         # The plain function, so that its calls are recognized as equally long and share a pickle; a subclass's `run`
         # may use anything of the object.
@@ -106,7 +106,7 @@ class CloudProcess:
     kill = terminate
 
     def close(self) -> None:
-        """Release it."""
+        """Remove it from the active children."""
         if self.is_alive():
             raise ValueError("Cannot close a process while it is still running. You should first call join().")
         with suppress(ValueError):

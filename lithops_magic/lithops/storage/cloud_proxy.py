@@ -17,9 +17,6 @@ from lithops_magic.lithops.storage.utils import StorageNoSuchKeyError
 class CloudStorage(Storage):
     """The default bucket as a folder of files; picklable."""
 
-    def __init__(self, config: Any = None) -> None:
-        super().__init__(config)
-
     def __reduce__(self) -> Any:
         return _travelled, (self.bucket, self.folder)
 

@@ -42,6 +42,7 @@ def own_permissions(facts: Facts) -> Verdict | None:
     arn, role = facts.caller.arn, facts.role_arn
     if role is None:
         return None
+    # IAM simulates users, groups and roles, but not the root user.
     if arn.endswith(":root"):
         return ok("You are the account's root user, which can do everything: use another user instead.")
     place = facts.place
