@@ -87,6 +87,7 @@ def start(
     groups = Groups(options.reduce_by) if options.reduce_by else None
     if groups is not None:
         watched = groups.watch(taken.iterator)
+        # All items of a collection now, so that one without a group is refused before anything is sent.
         taken.iterator = iter([*watched]) if taken.complete else watched
     reduction = None if reduce is None else Reduction.prepare(reduce, options, once_more, groups)
     job = Job(

@@ -70,7 +70,7 @@ def attach(
         It cannot be resumed: another process runs it, it was started by a different Python, or a value is missing.
     """
     # A copy, because other threads start jobs.
-    here = [job for known, job in list(journal.running.items()) if job_id and known.startswith(job_id)]
+    here = [job for each, job in list(journal.running.items()) if job_id and each.startswith(job_id)]
     # This process's own job needs no journal, unless the rest of an interrupted one is to be run.
     if len(here) == 1 and not (resume and here[0].over):
         return MapResult(here[0])
@@ -205,7 +205,7 @@ class _Attached:
         Scheduler(job, function, source, backend, recipe.settings.worker_processes, self._journal).start()
         handover.stopping(job, backend.stop)
         if self._history.live:
-            follow(self._folder, self._history, self._read, backend.told)
+            follow(self._folder, self._history, self._read, backend.on_news)
         return MapResult(job)
 
     def _damaged(self) -> str:

@@ -212,8 +212,8 @@ class Calls(Job):
         super().fail(task, error, sent=sent)
         with self.changed:
             # The future has the error; an executor may make calls for days.
-            for kept in (self.ledger.errors, self.ledger.logs, self.ledger.items):
-                kept.pop(task.index, None)
+            for records in (self.ledger.errors, self.ledger.logs, self.ledger.items):
+                records.pop(task.index, None)
         _fail(task.item, error)
 
     def _stop(self, event: type[ev.Ended | ev.Cancelled | ev.Broken]) -> None:

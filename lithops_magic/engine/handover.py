@@ -114,7 +114,10 @@ def start(job: Job, function: Function, items: Items, settings: Settings, option
 
 
 def stopping(job: Job, stop: Callable[[], None]) -> None:
-    """Have the job's cancellation also call `stop`, in a thread of its own."""
+    """Have the job's cancellation also call `stop`, in a thread of its own; call this once there is a scheduler.
+
+    The scheduler sets what a cancellation does, and this adds to it.
+    """
     send_nothing = job.on_cancel
 
     def cancel() -> None:

@@ -45,6 +45,7 @@ def launch(
     owned = () if items.owned is None else items.owned
     mapped = data.storing(function, options.to_s3, settings) if options.to_s3 else function
     packed = Function.pickle(mapped, owned, Request.parse(options.packages, options.files), setup)
+    # With the settings as they were given: a rerun applies its own options to them.
     job.start_rerun = partial(rerun, function, settings)
     settings = options.applied_to(settings)
     job.follow = partial(live_logs.follow, job, settings)

@@ -63,8 +63,7 @@ class MapOptions:
     detach: bool = False
     """Hand all tasks to Lambda as asynchronous invocations and return as soon as that is done: the job continues
     without this process, its results are kept in S3 for seven days, and ``lithops_magic.attach(result.job_id)`` picks
-    it up.
-    `workers` does not limit it, and it takes at most 100,000 items."""
+    it up. `workers` does not limit it, and it takes at most 100,000 items."""
     keep_after: float = KEEP_AFTER
     """Seconds after which a task's result is also kept in S3, where a lost connection or kernel cannot take it."""
     errors: Literal["raise", "keep"] = "raise"

@@ -426,7 +426,7 @@ def test_the_function_may_not_reach_the_cache_and_the_user_may() -> None:
 def test_an_index_of_another_format_is_none() -> None:
     whole = index.encode(b"pack", [index.Entry(b"k" * 32, b"s" * 32, 1, 2, 3, 4.0, 5.0, True)])
     (entry,) = index.decode(whole, 30)
-    assert (entry.key, entry.size, entry.offset, entry.told_size, entry.alone) == (b"k" * 32, 1, 2, 3, True)
+    assert (entry.key, entry.size, entry.offset, entry.metadata_size, entry.alone) == (b"k" * 32, 1, 2, 3, True)
     assert index.count(len(whole)) == 1
     for spoilt in (b"", whole[:-1], whole + b"x", b"L" + whole[1:]):
         with pytest.raises(ValueError, match="not an index of cached values"):

@@ -83,7 +83,7 @@ def test_what_is_retried_and_lost_is_told_with_its_tasks() -> None:
     Scheduler(job, Function.pickle(abs), Source([-1]), backend).start()
     result = MapResult(job)
     assert result.wait(30)
-    job.told()
+    job.await_callbacks()
     told = [(type(event).__name__, list(getattr(event, "tasks", []))) for event in heard.events]
     assert [each for each in told if each[0] in ("Submitted", "Retried")] == [
         ("Submitted", [0]),

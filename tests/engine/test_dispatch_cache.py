@@ -278,8 +278,8 @@ def test_what_is_written_of_a_value_is_what_it_took_and_no_more_than_it_told(cac
     zero, one, two = (entries[key.digest] for item in range(3) if (key := keys.of_item(item)))
     # The last attempt's seconds, and the cost of all: $0.001 a second and a request.
     assert [(entry.seconds, round(entry.cost, 6)) for entry in (zero, one, two)] == [(2, 0.003), (2, 0.008), (2, 0.003)]
-    assert (zero.told_size, one.told_size) == (0, 0)
-    assert two.told_size == len(json.dumps({"log": "x", "classes": {}}))
+    assert (zero.metadata_size, one.metadata_size) == (0, 0)
+    assert two.metadata_size == len(json.dumps({"log": "x", "classes": {}}))
     assert cache.run(range(4)).job.logs() == {2: "x"}
 
 

@@ -415,7 +415,7 @@ def test_callbacks_of_what_runs_again_are_told_the_whole_number() -> None:
     before = Job(MapOptions(), str, 3, items=[1, 2, 3], clock=Clock())
     again = before.rerun([1], MapOptions(callbacks=(lambda event, _: heard.append(event),)))
     assert again.time is before.time
-    again.told()
+    again.await_callbacks()
     assert heard == [ev.Counted(3)]
 
 
@@ -521,11 +521,11 @@ def test_a_job_tells_its_total_first_and_notes_a_callback_that_raised() -> None:
 
     made = job([1, 2], callbacks=(lambda event, snapshot: heard.append((event, snapshot.total)), broken))
     made.publish(ev.Phase("Deploying"))
-    made.told()
+    made.await_callbacks()
     assert heard[:2] == [(ev.Counted(2), 2), (ev.Phase("Deploying"), 2)]
     assert made.snapshot().notes == ("the callback broken is no longer called: it raised ValueError: mine",)
     made.cancel()
-    made.told()
+    made.await_callbacks()
     assert isinstance(heard[-1][0], ev.Cancelled)
 
 

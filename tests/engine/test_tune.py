@@ -204,7 +204,7 @@ def test_what_does_not_do_is_no_choice(simulate: Callable[..., Any]) -> None:
     simulate(fails, computes=1.0, threads=6)
     tuning = tuned()
     bad = [one for one in tuning.measured if one.size.memory == 5120]
-    assert all(one.problem and not one.does for one in bad)
+    assert all(one.problem and not one.usable for one in bad)
     assert 5120 not in {size.memory for size in (tuning.cheapest, tuning.balanced, tuning.fastest) if size}
 
 

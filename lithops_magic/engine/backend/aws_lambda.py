@@ -37,12 +37,12 @@ def deployed_here() -> list[str]:
     return list(dict.fromkeys(name for known in latest for name in (known.function.name, *known.copies)))
 
 
-_once = secrets.token_bytes(32)
+_digest_key = secrets.token_bytes(32)
 
 
 def _environment() -> bytes:
     """Return a digest that tells environments apart without revealing secrets: tracebacks show local variables."""
-    code = hmac.new(_once, digestmod="sha256")
+    code = hmac.new(_digest_key, digestmod="sha256")
     for name in sorted(name for name in os.environ if name.startswith(("AWS_", "LITHOPS_"))):
         code.update(f"{name}={os.environ[name]}\0".encode(errors="surrogateescape"))
     return code.digest()

@@ -15,6 +15,7 @@ from lithops_magic.engine.backend.stripping import stripped, without_lines
 
 _NOT_ON_LAMBDA = "in_process.py" if hasattr(os, "fork") else ""
 """Only needed by a local AWS on Windows."""
+# Neither the time, nor the mode of the files, nor the system that builds the zip may change its bytes.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16
 
@@ -50,5 +51,6 @@ def _compiled(package: str, folder: Traversable) -> dict[str, bytes]:
 
 def _compile(source: bytes, name: str) -> bytes:
     code = compile(source, f"/var/task/{name}", "exec", dont_inherit=True, optimize=2)
+    # The zero bytes are flags, and the time and size of a source, which is not shipped and so never compared.
     # Marshal versions above 2 depend on reference counts, so the bytes would not be reproducible.
     return MAGIC_NUMBER + bytes(12) + marshal.dumps(without_lines(code), 2)

@@ -87,10 +87,8 @@ def plan(
     from lithops_magic.aws.session import Cloud
 
     packed = Function.pickle(function, items, Request.parse(options.packages, options.files))
-    asked = {"memory": options.memory, "timeout": options.timeout, "ephemeral_storage": options.tmp}
-    settings = settings.replace(**{name: value for name, value in asked.items() if value is not None})
     # As a job does, up to the point where it would upload something.
-    settings, given, notes = gather(settings, packed.need, notify)
+    settings, given, notes = gather(options.applied_to(settings), packed.need, notify)
     cloud = Cloud.connect(settings, notify)
     name, deployed, to_upload = _look_up(cloud, settings, given)
     count = _count(items)

@@ -63,13 +63,13 @@ def recall(name: str, copies: int = 1) -> Remembered | None:
     try:
         # A file that another user wrote could name that user's function, which would get the job's data.
         private.check(path.parent)
-        told = json.loads(private.read(path))
-        if not 0 <= time.time() - told["at"] < FRESH:
+        record = json.loads(private.read(path))
+        if not 0 <= time.time() - record["at"] < FRESH:
             return None
-        if told["asked"] < copies:
+        if record["asked"] < copies:
             return None
-        function = DeployedFunction(**{**told["function"], "created": False})
-        return Remembered(function, told["concurrency"], tuple(told["copies"]), told["asked"])
+        function = DeployedFunction(**{**record["function"], "created": False})
+        return Remembered(function, record["concurrency"], tuple(record["copies"]), record["asked"])
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -77,14 +77,14 @@ def recall(name: str, copies: int = 1) -> Remembered | None:
 def remember(name: str, found: Remembered) -> None:
     """Save it, if possible, and drop entries that are too old."""
     folder = _folder()
-    told = {"at": time.time(), **asdict(found)}
+    record = {"at": time.time(), **asdict(found)}
     with contextlib.suppress(OSError):
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
         private.check(folder)
         descriptor, scratch = tempfile.mkstemp(dir=folder)
         with os.fdopen(descriptor, "w") as file:
-            json.dump(told, file)
+            json.dump(record, file)
         # Atomically: several kernels may deploy at the same time.
         Path(scratch).replace(folder / name)
         for other in folder.iterdir():

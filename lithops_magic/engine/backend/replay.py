@@ -95,8 +95,8 @@ class Replay:
         """Answer from known outcomes, now or later."""
         self.answer(AwaitedRequest(tasks_of(payload), payload, done, self._sender))
 
-    def told(self, tasks: Set[int]) -> None:
-        """The journal has news of these tasks, or has ended."""
+    def on_news(self, tasks: Set[int]) -> None:
+        """Handle what the journal says about these tasks, or its end."""
         over = not self._history.live
         if not over and not tasks:
             return
@@ -169,7 +169,7 @@ class Replay:
         """The job is over: give up the remaining tasks immediately."""
         self._stopped = True
         self._history.close()
-        self.told(frozenset())
+        self.on_news(frozenset())
 
     def _end_if_idle(self) -> None:
         with self._lock:
@@ -275,10 +275,10 @@ class ReplayBackend:
             workers=endpoint.workers + len(self._history.flying),
         )
 
-    def told(self, tasks: Set[int]) -> None:
-        """The journal has news of these tasks, or has ended."""
+    def on_news(self, tasks: Set[int]) -> None:
+        """Handle what the journal says about these tasks, or its end."""
         if self._replay is not None:
-            self._replay.told(tasks)
+            self._replay.on_news(tasks)
 
     def _say(self, problem: str) -> None:
         self._job.publish(Noted(problem))

@@ -37,7 +37,7 @@ class Entry:
     size: int
     offset: int
     """Offset in its pack; its metadata follow it."""
-    told_size: int
+    metadata_size: int
     seconds: float
     cost: float
     """USD at list price."""
@@ -49,7 +49,7 @@ class Entry:
 def encode(pack: bytes, entries: Iterable[Entry]) -> bytes:
     """Return the index of a pack."""
     packed = [
-        _ENTRY.pack(one.key, one.sha256, one.size, one.offset, one.told_size, one.seconds, one.cost, one.alone)
+        _ENTRY.pack(one.key, one.sha256, one.size, one.offset, one.metadata_size, one.seconds, one.cost, one.alone)
         for one in entries
     ]
     return b"".join((MAGIC, _HEAD.pack(hashlib.sha256(pack).digest(), len(pack)), *packed))
@@ -67,8 +67,8 @@ def decode(index: bytes, days: int) -> Iterator[Entry]:
         raise ValueError("this is not an index of cached values")
     sha256, size = _HEAD.unpack_from(index, len(MAGIC))
     pack = Pack(sha256.hex(), size, days)
-    for key, digest, length, offset, log, seconds, cost, alone in _ENTRY.iter_unpack(memoryview(index)[HEAD_SIZE:]):
-        yield Entry(key, digest, length, offset, log, seconds, cost, bool(alone), pack)
+    for key, digest, length, offset, metadata, seconds, cost, alone in _ENTRY.iter_unpack(memoryview(index)[HEAD_SIZE:]):
+        yield Entry(key, digest, length, offset, metadata, seconds, cost, bool(alone), pack)
 
 
 def count(size: int) -> int:

@@ -146,17 +146,17 @@ class Shelf:
         AwsError
             It is gone, or was tampered with.
         """
-        pack = b"" if entry.alone and not entry.told_size else self._pack(entry.pack)
+        pack = b"" if entry.alone and not entry.metadata_size else self._pack(entry.pack)
         if entry.alone:
             reference = self.reference(entry)
             value = self._store.get(str(reference["object"]), sha256=entry.sha256.hex(), size=entry.size)
-            told = pack[entry.offset : entry.offset + entry.told_size]
+            metadata = pack[entry.offset : entry.offset + entry.metadata_size]
         else:
             end = entry.offset + entry.size
-            value, told = pack[entry.offset : end], pack[end : end + entry.told_size]
+            value, metadata = pack[entry.offset : end], pack[end : end + entry.metadata_size]
         if hashlib.sha256(value).digest() != entry.sha256:
             raise AwsError("A cached value is not what was written.", code=TAMPERED)
-        return value, told
+        return value, metadata
 
     def reference(self, entry: Entry) -> Mapping[str, str | int]:
         """Return the reference to a value that has its own object."""
@@ -175,7 +175,7 @@ class Shelf:
                     self._packs.popitem(last=False)
             return self._packs[pack.sha256]
 
-    def add(self, key: bytes, value: bytes, told: bytes, seconds: float, cost: float) -> None:
+    def add(self, key: bytes, value: bytes, metadata: bytes, seconds: float, cost: float) -> None:
         """Add a value from an authenticated reply; it will be written soon."""
         if self._prepared is None:
             self._prepared = self._pool.submit(self._prepare)
@@ -184,9 +184,9 @@ class Shelf:
         if alone:
             place = self._key(self._days, VALUES) + digest.hex()
             draft.alone.append(self._pool.submit(self._write, place, value))
-        entry = Entry(key, digest, len(value), len(draft.body), len(told), seconds, cost, alone)
+        entry = Entry(key, digest, len(value), len(draft.body), len(metadata), seconds, cost, alone)
         draft.entries.append(entry)
-        draft.body += told if alone else value + told
+        draft.body += metadata if alone else value + metadata
         if len(draft.body) > PACK or time.monotonic() - draft.begun > PERIOD:
             self.flush()
 
@@ -207,6 +207,7 @@ class Shelf:
         self._store.put_new(key, data)
 
     def _save(self, draft: _Draft) -> None:
+        # Waiting within the pool is safe: it starts in order, and what is awaited was submitted before.
         for value in draft.alone:
             value.result()
         body = bytes(draft.body)

@@ -13,22 +13,22 @@ PERIOD = 0.25
 """Seconds between polls: as often as the other process writes."""
 
 
-def follow(folder: JobFolder, history: JobHistory, start: int, told: Callable[[Set[int]], None]) -> None:
+def follow(folder: JobFolder, history: JobHistory, start: int, on_news: Callable[[Set[int]], None]) -> None:
     """Keep `history` up to date, from a thread of its own.
 
     Parameters
     ----------
     start
         Offset in bytes up to which the journal was read.
-    told
+    on_news
         Called from that thread after each poll with the tasks that were answered.
     """
     threading.Thread(
-        target=_follow, args=(folder, history, start, told), name="lithops-magic-follow", daemon=True
+        target=_follow, args=(folder, history, start, on_news), name="lithops-magic-follow", daemon=True
     ).start()
 
 
-def _follow(folder: JobFolder, history: JobHistory, start: int, told: Callable[[Set[int]], None]) -> None:
+def _follow(folder: JobFolder, history: JobHistory, start: int, on_news: Callable[[Set[int]], None]) -> None:
     while history.wait(PERIOD):
         # The other process releases its lock after its last record.
         lives = folder.path.exists() and folder.locked
@@ -38,4 +38,4 @@ def _follow(folder: JobFolder, history: JobHistory, start: int, told: Callable[[
         except OSError:
             lives, news = False, records.Excerpt([], 0, start)
         start = news.end
-        told(history.feed(news, live=lives))
+        on_news(history.feed(news, live=lives))

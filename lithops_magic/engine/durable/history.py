@@ -50,7 +50,7 @@ class _RecordedReply:
 class _Part:
     """What a reply says about one task."""
 
-    told: _RecordedReply
+    reply: _RecordedReply
     outcome: dict[str, Any]
 
 
@@ -84,7 +84,7 @@ class JobHistory:
         self._live = live
         self._items: dict[int, Any] = {}
         self._answers: dict[int, deque[_Part | Reply | Ambiguous]] = {}
-        self._told: set[int] = set()
+        self._answered_tasks: set[int] = set()
         self._changed = threading.Condition()
 
     @classmethod
@@ -121,7 +121,7 @@ class JobHistory:
             if self.damaged and self._once and not live:
                 # Any other task may have been sent and must not run twice.
                 sendable = {index for index, item in self._items.items() if not isinstance(item, _Unsendable)}
-                self.flying.update(sendable - self._told)
+                self.flying.update(sendable - self._answered_tasks)
             self._changed.notify_all()
         return answered
 
@@ -150,11 +150,16 @@ class JobHistory:
                 self.flying.update(tasks)
             case records.Executed(tasks, outcome):
                 self.flying.difference_update(tasks)
-                self._told.update(tasks)
+                self._answered_tasks.update(tasks)
                 self._answered(tasks, outcome)
 
-    def items(self, missing: Callable[[int], str]) -> Iterator[Any]:
+    def items(self, why_incomplete: Callable[[int], str]) -> Iterator[Any]:
         """Yield the items in order, as soon as the journal has them.
+
+        Parameters
+        ----------
+        why_incomplete
+            Explains why the journal has only so many items.
 
         Raises
         ------
@@ -166,7 +171,7 @@ class JobHistory:
             yield self._item(index)
             index += 1
         if index != self.total:
-            raise JobInterrupted(missing(index))
+            raise JobInterrupted(why_incomplete(index))
 
     def _await(self, index: int) -> bool:
         """Wait for an item or the end of the journal; return whether the item exists."""
@@ -199,11 +204,11 @@ class JobHistory:
         if parts:
             # What one invocation said about several tasks is returned together, so that it is billed once, and the rest
             # stays for the next request with the other tasks.
-            told = next(iter(parts.values())).told
-            same = [task for task, part in parts.items() if part.told is told]
+            reply = next(iter(parts.values())).reply
+            same = [task for task, part in parts.items() if part.reply is reply]
             for task in same:
                 self._answers[task].popleft()
-            return _reply(told, [parts[task].outcome for task in same])
+            return _part_of(reply, [parts[task].outcome for task in same])
         if not following:
             return None
         # One task of the request was lost on its own in the earlier process. Resent alone, each task gets its own
@@ -226,14 +231,14 @@ class JobHistory:
                     self._answers.setdefault(task, deque()).append(outcome)
             return
         outcomes = worker.pop("outcomes")
-        told = _RecordedReply(worker, outcome.report, len(outcomes), sum(each["seconds"] for each in outcomes))
+        reply = _RecordedReply(worker, outcome.report, len(outcomes), sum(each["seconds"] for each in outcomes))
         for position, each in enumerate(outcomes):
             self.spilled |= isinstance(each.get("value"), dict)
             self.longest = max(self.longest, each["seconds"])
             # These were resent alone and not charged (`verdicts.Disturbed`); their own reply follows in the journal.
             spoiled = each["status"] == "dropped" or (each["status"] == "timeout" and position > 0)
             if self._once or not spoiled:
-                self._answers.setdefault(each["id"], deque()).append(_Part(told, each))
+                self._answers.setdefault(each["id"], deque()).append(_Part(reply, each))
 
 
 def _items(record: records.ItemSlice) -> dict[int, Any]:
@@ -257,15 +262,15 @@ def _worker(outcome: Reply | Ambiguous) -> dict[str, Any] | None:
     return worker if isinstance(worker, dict) and worker.get("outcomes") else None
 
 
-def _reply(told: _RecordedReply, outcomes: list[dict[str, Any]]) -> Reply:
+def _part_of(reply: _RecordedReply, outcomes: list[dict[str, Any]]) -> Reply:
     """Return part of a reply, with its share of the bill."""
     seconds = sum(outcome["seconds"] for outcome in outcomes)
-    share = seconds / told.seconds if told.seconds else len(outcomes) / told.tasks
-    report = told.report and InvocationReport(
-        told.report.duration_ms * share,
-        round(told.report.billed_ms * share),
-        told.report.memory_mb,
-        told.report.max_memory_mb,
+    share = seconds / reply.seconds if reply.seconds else len(outcomes) / reply.tasks
+    report = reply.report and InvocationReport(
+        reply.report.duration_ms * share,
+        round(reply.report.billed_ms * share),
+        reply.report.memory_mb,
+        reply.report.max_memory_mb,
     )
-    payload = json.dumps({**told.head, "outcomes": outcomes}).encode()
+    payload = json.dumps({**reply.head, "outcomes": outcomes}).encode()
     return records.RecalledReply(payload, None, "", "", report)

@@ -37,9 +37,11 @@ MANIFEST = "manifest"
 """The object under a job's prefix that describes the job; for a detached job it precedes the first event."""
 _THREADS = 8
 _MAC = 32
+"""Bytes of the code (HMAC-SHA-256) before the outcome itself."""
 _ENDLESS = 1e12
+"""No real amount is that large, but JSON can hold larger ones, even infinity."""
 
-Found = Callable[[Reply | None], object]
+Arrival = Callable[[Reply | None], object]
 
 
 @dataclass(slots=True, eq=False)
@@ -48,7 +50,7 @@ class _Wait:
 
     tasks: set[int]
     expires: float
-    done: Found
+    done: Arrival
     outcomes: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -81,7 +83,7 @@ class Watch:
         self._say = say
         self._said = False
 
-    def expect(self, tasks: Collection[int], expires: float, done: Found) -> None:
+    def expect(self, tasks: Collection[int], expires: float, done: Arrival) -> None:
         """Wait for the results of tasks.
 
         Parameters

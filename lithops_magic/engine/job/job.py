@@ -271,7 +271,7 @@ class Job:
     def _say(self, text: str) -> None:
         self.publish(ev.Noted(text))
 
-    def told(self) -> None:
+    def await_callbacks(self) -> None:
         """Wait, but not forever, until callbacks know everything that has happened so far."""
         if self._listeners is not None:
             self._listeners.catch_up()

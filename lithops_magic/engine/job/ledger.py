@@ -19,7 +19,7 @@ State = Literal["queued", "running", "done", "failed"]
 
 _STATES: tuple[State, ...] = ("queued", "running", "done", "failed")
 _CODES: dict[State, int] = {state: code for code, state in enumerate(_STATES)}
-_DONE, _FAILED = _CODES["done"], _CODES["failed"]
+_QUEUED, _RUNNING, _DONE, _FAILED = _CODES.values()
 _NEVER = math.nan
 _BLOCK = 1024
 """Rows allocated at a time."""
@@ -171,9 +171,8 @@ class Ledger:
 
     def durations(self) -> list[float]:
         """Return the duration in seconds of each task that has run and ended."""
-        ended = _CODES["done"], _CODES["failed"]
         rows = zip(self._duration, self._states, self._cached, strict=True)
-        return [seconds for seconds, state, cached in rows if state in ended and not cached]
+        return [seconds for seconds, state, cached in rows if state in (_DONE, _FAILED) and not cached]
 
     def mark(self, index: int, state: State) -> None:
         """Set a task's state."""
@@ -188,14 +187,14 @@ class Ledger:
             if not math.isnan(self._ended[index]):
                 self.lost.append(self.stats(index))
         self._started[index] = self._ended[index] = _NEVER
-        self._states[index] = 1
+        self._states[index] = _RUNNING
         self._attempts[index] += 1
         self._sent[index] = at
         self._memory[index] = memory_mb
 
     def take_back(self, index: int, *, counted: bool) -> None:
         """Record that a task is queued again; `counted`: the attempt counts."""
-        self._states[index] = 0
+        self._states[index] = _QUEUED
         self._attempts[index] -= not counted
         if counted:
             self._to_resend.add(index)

@@ -32,7 +32,7 @@ class Tqdm:
             bar.write(event.text, file=bar.fp)  # not to stdout, which may be a pipe
         bar.total = snapshot.total
         failed = {"failed": snapshot.failed} if snapshot.failed else {}
-        bar.set_postfix({**failed, "cost": f"${snapshot.cost + snapshot.request_cost:.4f}"}, refresh=False)
+        bar.set_postfix({**failed, "cost": f"${snapshot.spent:.4f}"}, refresh=False)
         bar.update(snapshot.done + snapshot.failed - bar.n)
         if snapshot.finished and not snapshot.running:
             bar.close()

@@ -139,7 +139,7 @@ class JobValues(Waiting, Sequence[R]):
         __tracebackhide__ = True
         try:
             self.wait()
-            self._job.told()
+            self._job.await_callbacks()
         except BaseException as error:
             self._job.interrupt()
             if isinstance(error, KeyboardInterrupt):
@@ -229,8 +229,7 @@ class JobValues(Waiting, Sequence[R]):
     @property
     def cost(self) -> float:
         """USD at list price so far, requests included."""
-        snapshot = self.snapshot()
-        return snapshot.cost + snapshot.request_cost
+        return self.snapshot().spent
 
     @property
     def futures(self) -> list[TaskFuture[R]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from lithops_magic.config.limits import MAX_MEMORY
+from lithops_magic.config.limits import MAX_MEMORY, MEMORY
 
 _STEP = 64
 _TIGHT = 0.9
 """Share of the memory above which the rest is too little for comfort."""
+_ROOM = 1.25
+"""Memory recommended per memory used."""
 
 
 def memory_advice(used: int, memory: int) -> str:
@@ -26,5 +28,9 @@ def memory_advice(used: int, memory: int) -> str:
         return text
     if memory == MAX_MEMORY:
         return f"{text}: close to AWS's maximum; make tasks smaller"
-    enough = min(-(-int(used * 1.25) // _STEP) * _STEP, MAX_MEMORY)
-    return f"{text}: close to the limit; memory={enough} is safer"
+    return f"{text}: close to the limit; memory={enough(used)} is safer"
+
+
+def enough(used: int) -> int:
+    """Return a memory size in MB that is comfortable for tasks that use `used` MB."""
+    return max(MEMORY.low, min(-(-int(used * _ROOM) // _STEP) * _STEP, MAX_MEMORY))

@@ -94,7 +94,7 @@ def followed(job: Job) -> Iterable[tuple[str, str]]:
 
 
 def need(module: str, caller: str, package: str) -> ModuleType:
-    """Import one of our modules that requires an optional package.
+    """Import an optional package, or one of our modules that requires it.
 
     Raises
     ------

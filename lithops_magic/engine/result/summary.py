@@ -156,9 +156,9 @@ def _remedies(result: MapResult) -> str:
     snapshot = result.snapshot()
     left, unsent = len(result) - snapshot.done, snapshot.cancelled
     # Tasks that were never sent are run, not rerun.
-    again = f".retry() runs {plural(left, 'task')}{' again' if not unsent else ''}" if result._can_retry else ""
+    rerun = f".retry() runs {plural(left, 'task')}{' again' if not unsent else ''}" if result._can_retry else ""
     debugged = next(filter(None, map(result._debugged, result.errors)), "")
-    return " · ".join(filter(None, [again, f"{debugged} runs one here, for %debug" if debugged else ""]))
+    return " · ".join(filter(None, [rerun, f"{debugged} runs one here, for %debug" if debugged else ""]))
 
 
 def _values(result: MapResult) -> str:

@@ -181,7 +181,7 @@ class _Bench:
             raise
         self.spent += result.cost
         measured = self._read(result, size)
-        if must and not measured.does:
+        if must and not measured.usable:
             result.raise_errors()
             raise MisuseError(f"tune: {measured.problem}: allow more with --max-cost")
         return measured

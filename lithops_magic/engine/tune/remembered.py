@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from lithops_magic.config import Settings
 
 _FORMAT = 1
-_MAX_KEPT = 200
+"""Version of the files; those of another version are ignored."""
+_MAX_FILES = 200
 """Maximum functions remembered."""
 
 
@@ -33,10 +34,10 @@ def keep(function: Callable[..., Any], settings: Settings, options: MapOptions, 
         path = _path(function, settings, options)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         rows = [asdict(one) for one in tuning.measured]
-        told = {"format": _FORMAT, "measured": rows, "base": asdict(tuning.base), "items": tuning.items}
+        record = {"format": _FORMAT, "measured": rows, "base": asdict(tuning.base), "items": tuning.items}
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tuning-")
         with os.fdopen(handle, "w") as file:
-            json.dump(told, file)
+            json.dump(record, file)
         Path(name).replace(path)
         _prune(path.parent)
 
@@ -44,14 +45,14 @@ def keep(function: Callable[..., Any], settings: Settings, options: MapOptions, 
 def find(function: Callable[..., Any], settings: Settings, options: MapOptions) -> Tuning | None:
     """Return the stored tuning of an equivalent function; None if there is none."""
     try:
-        told = json.loads(private.read(_path(function, settings, options)))
+        record = json.loads(private.read(_path(function, settings, options)))
         # Measured again rather than misread.
-        if told["format"] != _FORMAT:
+        if record["format"] != _FORMAT:
             return None
         return Tuning(
-            tuple(_measured(row) for row in told["measured"]),
-            _size(told["base"]),
-            int(told["items"]),
+            tuple(_measured(row) for row in record["measured"]),
+            _size(record["base"]),
+            int(record["items"]),
             local=settings.local,
         )
     except (OSError, ValueError, TypeError, LookupError, Undetermined, LithopsMagicError):
@@ -75,5 +76,5 @@ def _path(function: Callable[..., Any], settings: Settings, options: MapOptions)
 
 def _prune(folder: Path) -> None:
     files = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in files[_MAX_KEPT:]:
+    for path in files[_MAX_FILES:]:
         path.unlink(missing_ok=True)

@@ -50,7 +50,7 @@ class Measured:
         return fmean(self.costs)
 
     @property
-    def does(self) -> bool:
+    def usable(self) -> bool:
         """Whether tasks can run at this size."""
         return not self.problem and bool(self.seconds)
 
@@ -104,7 +104,7 @@ class Tuning:
     @property
     def candidates(self) -> list[Measured]:
         """The sizes to choose from; empty if memory does not affect CPU, since only prices would differ."""
-        return [one for one in self.measured if one.does] if self.shared else []
+        return [one for one in self.measured if one.usable] if self.shared else []
 
     def choice(self, name: str) -> Size | None:
         """Return the size with that name, one of `CHOICES`; None if nothing was compared."""
@@ -125,7 +125,7 @@ class Tuning:
 
     def estimate(self, size: Size, tasks: int) -> Estimate | None:
         """Return the estimated cost of `tasks` tasks at a size; None if it was not measured."""
-        return next((Estimate.of(one.costs, tasks) for one in self.measured if one.size == size and one.does), None)
+        return next((Estimate.of(one.costs, tasks) for one in self.measured if one.size == size and one.usable), None)
 
     @property
     def cheapest(self) -> Size | None:

@@ -6,13 +6,12 @@ import base64
 import math
 from collections.abc import Callable, Iterator, Sequence
 
+from lithops_magic.engine.result.memory_advice import enough
 from lithops_magic.engine.text import html
 from lithops_magic.engine.text.units import duration, money, plural, price
 from lithops_magic.engine.tune.tuning import CHOICES, Measured, Size, Tuning
 
 _HEADINGS = ("memory", "architecture", "time of a task", "cost of 1,000 tasks", "memory used", "")
-_STEP = 64
-_ROOM = 1.25
 _WIDTH, _HEIGHT, _EDGE = 480, 240, 48
 _COLORS = {"x86_64": "#3b6fb6", "arm64": "#c7641e"}
 
@@ -66,8 +65,7 @@ def _sentences(tuning: Tuning) -> list[str]:
             found.append(f"{name}: {_size(size)}, {_job(tuning, size, tuning.total)}")
     elif not tuning.shared:
         used = max(one.used for one in tuning.measured)
-        enough = max(128, -(-int(used * _ROOM) // _STEP) * _STEP)
-        found.append(f"{used:,} MB of memory are used: {enough:,} MB are enough, and more only buys CPU on AWS.")
+        found.append(f"{used:,} MB of memory are used: {enough(used):,} MB are enough, and more only buys CPU on AWS.")
     return [*found, *(f"Note: {note}" for note in tuning.notes)]
 
 

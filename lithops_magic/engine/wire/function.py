@@ -24,6 +24,7 @@ from lithops_magic.errors import PackageError, SerializationError
 from lithops_magic.worker.culprit import find
 
 PROTOCOL = 4
+"""Version of requests and replies. A worker refuses a request of another version; see `worker.handler.PROTOCOL`."""
 REQUEST_LIMIT = 6_291_456
 """Maximum bytes of a synchronous Invoke request: AWS's quota, 6 MiB."""
 EVENT_LIMIT = 1_048_576
@@ -31,7 +32,8 @@ EVENT_LIMIT = 1_048_576
 NAME = 16
 """Characters in a request's name."""
 _PACKAGE_FIELDS = ("imports", "versions", "rc", "sources")
-"""Fields of a request that concern packages and modules, and how those are set."""
+"""Fields of a request that concern packages and modules: what tasks import, in which versions, with which settings of
+matplotlib, and from which sources."""
 _TASKS = b'","tasks":['
 ALWAYS_INLINE = 16_384
 """Bytes of a function always sent inline: under 2 ms on a 100 Mbit/s link, less than the overhead of an invocation."""
@@ -222,19 +224,19 @@ def _reason(function: Callable[[Any], Any], error: Exception) -> str:
 
 def _package_fields(need: packages.Need) -> dict[str, Any]:
     """Return the fields of a request that concern packages and modules."""
-    pickled_function: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     if need.imports:
-        pickled_function["imports"] = need.imports
+        fields["imports"] = need.imports
     if need.versions:
-        pickled_function["versions"] = need.versions
+        fields["versions"] = need.versions
     if style := drawing_style(need.imports):
-        pickled_function["rc"] = style
+        fields["rc"] = style
     if need.sources and not need.layered:
         # Sources too large to be inline come from S3.
         data = {"data": base64.b64encode(need.sources).decode()} if need.inline else {}
         works_there = {"cwd": True} if need.request.data else {}
-        pickled_function["sources"] = {"sha256": hashlib.sha256(need.sources).hexdigest(), **data, **works_there}
-    return pickled_function
+        fields["sources"] = {"sha256": hashlib.sha256(need.sources).hexdigest(), **data, **works_there}
+    return fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,6 @@ _FAMILIES = [
     ),
 ]
 
-_RELATION = re.compile("DuckDBPyRelation")
 _ELSE = "create it inside the function, or pass plain data to create it from"
 
 
@@ -65,7 +64,7 @@ def _fitting(thing: Any) -> str:
     for kind, advice in _PLAIN:
         if isinstance(thing, kind):
             return advice
-    if _RELATION.fullmatch(type(thing).__name__):
+    if type(thing).__name__ == "DuckDBPyRelation":
         return "a query's result stays with its connection: pass its rows, such as NAME.df() or NAME.arrow()"
     origins = {kind.__module__.partition(".")[0] for kind in type(thing).__mro__}
     return next((advice for family, advice in _FAMILIES if family & origins), "")

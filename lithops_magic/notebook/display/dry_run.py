@@ -123,7 +123,7 @@ def _estimate(plan: Plan, tuning: Tuning | None, cached: int) -> str:
     size = Size(plan.settings.memory, plan.settings.architecture)
     found = tuning.estimate(size, tasks)
     if found is None:
-        others = ", ".join(f"{one.size.memory:,}" for one in tuning.measured if one.does)
+        others = ", ".join(f"{one.size.memory:,}" for one in tuning.measured if one.usable)
         return f"--tune has measured {others} MB, and not {size.memory:,} MB"
     between = f"{money(found.low)} to {money(found.high)}"
     items = plural(found.measured, "item")

@@ -49,6 +49,7 @@ SETTINGS: dict[str, Any] = {
     "text.color": INK,
     # A dollar sign does not start TeX.
     "text.parse_math": False,
+    # Text stays text, so that it can be searched and read aloud.
     "svg.fonttype": "none",
 }
 """Settings on top of matplotlib's defaults, whatever the user's style."""
