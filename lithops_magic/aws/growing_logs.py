@@ -32,6 +32,8 @@ class GrowingLogs:
 
     Parameters
     ----------
+    cloud
+        Whose logs to read.
     mark
         Text that identifies the job in a function's logs.
     since

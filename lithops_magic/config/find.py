@@ -177,6 +177,7 @@ def _from_json(text: str) -> Document:
     name = "environment variable LITHOPS_CONFIG"
     try:
         data = json.loads(text)
+        # Written anew, because not all JSON is YAML, which allows neither tabs nor surrogate pairs.
         text = json.dumps(data, ensure_ascii=False)
     except json.JSONDecodeError as error:
         raise ConfigError(f"{name}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}.") from None

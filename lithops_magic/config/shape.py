@@ -99,6 +99,7 @@ def unread(document: Document) -> Iterator[str]:
         for key in document.data.get(section) or {}:
             if key not in KNOWN_SECTION_KEYS:
                 yield f"{_place(document, key)}: {section}.{key} is not known{meant(key, KNOWN_SECTION_KEYS)}"
+    # Here only what resembles a key of ours: this section is Lithops' own, and newer versions of it have more keys.
     for key in document.data.get("lithops") or {}:
         if key not in _OF_LITHOPS and (hint := meant(key, _OURS, cutoff=0.8)) != ".":
             yield f"{_place(document, key)}: lithops.{key} is not known{hint}"

@@ -53,7 +53,7 @@ def s3(
     requester_pays
         Pay for requests to a Requester Pays bucket.
     version_id
-        Of a single object, the version that is meant.
+        Version to read, if the address is that of a single object.
 
     Raises
     ------

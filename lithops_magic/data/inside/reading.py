@@ -99,6 +99,8 @@ class Stream(io.BufferedReader):
 
     Parameters
     ----------
+    chunks
+        The bytes.
     newline
         The separator.
     refusal

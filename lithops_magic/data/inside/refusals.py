@@ -17,6 +17,7 @@ _ACTIONS = {
 _JOB_BUCKET = "lithops-magic-"
 """Prefix of job buckets, which `role create` must not be advised to open: they hold what is sent to tasks."""
 _OPEN = "lithops-magic/jobs/"
+"""Key prefix open to tasks in the job bucket: `aws.storage.names.RESULTS`, which is not shipped with this folder."""
 _NO_REASON = ("", "Access Denied", "Forbidden")
 
 

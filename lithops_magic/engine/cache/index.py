@@ -67,7 +67,8 @@ def decode(index: bytes, days: int) -> Iterator[Entry]:
         raise ValueError("this is not an index of cached values")
     sha256, size = _HEAD.unpack_from(index, len(MAGIC))
     pack = Pack(sha256.hex(), size, days)
-    for key, digest, length, offset, metadata, seconds, cost, alone in _ENTRY.iter_unpack(memoryview(index)[HEAD_SIZE:]):
+    entries = memoryview(index)[HEAD_SIZE:]
+    for key, digest, length, offset, metadata, seconds, cost, alone in _ENTRY.iter_unpack(entries):
         yield Entry(key, digest, length, offset, metadata, seconds, cost, bool(alone), pack)
 
 

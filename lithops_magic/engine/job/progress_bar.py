@@ -9,12 +9,12 @@ from lithops_magic.engine.job.snapshot import Snapshot
 
 
 class Tqdm:
-    """Draws a job as a bar of tqdm; to be given to ``map(…, callbacks=Tqdm())``.
+    """Draws a job as a tqdm bar: ``map(…, callbacks=Tqdm())``.
 
     Parameters
     ----------
     options
-        Of ``tqdm.auto.tqdm``, such as ``desc="squares"`` or ``leave=False``.
+        Options of ``tqdm.auto.tqdm``, such as ``desc="squares"`` or ``leave=False``.
     """
 
     def __init__(self, **options: Any) -> None:

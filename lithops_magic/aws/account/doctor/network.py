@@ -55,7 +55,7 @@ def object_storage_route(facts: Facts) -> Verdict | None:
     vpcs = facts.vpcs if facts.settings.subnets else set()
     if len(vpcs) != 1:
         return None
-    vpc = min(vpcs)
+    (vpc,) = vpcs
     endpoints = _endpoints(facts, vpc)
     if any(
         # Without private DNS, S3's usual name would still lead to its public addresses.
