@@ -1,11 +1,11 @@
-"""Whole jobs behind a proxy that spoils what it carries: nothing lost, nothing wrong, nothing failed.
+"""Whole jobs behind a faulty proxy: nothing lost, nothing wrong, nothing failed.
 
 The proxy and its faults are those of the tests (`tests/faults`); the endpoint is a local AWS. An outage begins when a
 third of the tasks is done: the endpoint refuses connections and breaks those it has, answers 503 or 429, or breaks
-every connection that brings a request. Jobs have the usual two retries; only where a fifth of all answers is lost at
-random, or a third is spoilt anywhere in its head or body, all the time, they have nine. *Most attempts* is that of the
-unluckiest task. The last row fetches values from S3 whose answers, or references, are spoilt: a value is right, or
-refused in one line, and all else counts as failed.
+every connection that brings a request. Jobs have the usual two retries, except those in which a fifth of all answers is
+lost at random, or a third is corrupted anywhere in its head or body: these have nine. *Most attempts* is that of the
+unluckiest task. The last row fetches values from S3 with corrupted answers or references: a value must be right, or
+refused in one line; anything else counts as failed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from typing import Any
 
 from common import local_aws, machine, parser, report, seconds, table
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / "faults")]
+TESTS = Path(__file__).parents[1] / "tests"
+sys.path[:0] = [str(TESTS / "faults"), str(TESTS)]
 from fault_fetches import fetch  # noqa: E402
 from fault_kinds import (  # noqa: E402
     ALTERED,
@@ -36,7 +37,7 @@ from fault_kinds import (  # noqa: E402
 from fault_proxy import FaultProxy, Rule, proxying  # noqa: E402
 
 SHARE = 0.01
-"""Of the requests that each fault of the storm strikes."""
+"""Share of the requests that each fault of the storm strikes."""
 WORKERS = 48
 PATIENCE = 180.0
 """Seconds after which a job counts as hanging."""
@@ -53,7 +54,7 @@ def square(item: int) -> int:
 
 
 def outage(kind: str, length: float) -> Trouble:
-    """For so many seconds nothing is answered."""
+    """Answer nothing for so many seconds."""
 
     def trouble(proxy: FaultProxy) -> None:
         if kind == "refused":
@@ -68,31 +69,31 @@ def outage(kind: str, length: float) -> Trouble:
 
 
 def storm(proxy: FaultProxy) -> None:
-    """From now on every kind of fault strikes."""
+    """Inject every kind of fault from now on."""
     proxy.reset(*(Rule(play, rate=SHARE) for play in ALL), seed=1)
 
 
 def throttles(proxy: FaultProxy) -> None:
-    """For ten seconds half of the requests are refused."""
+    """Throttle half of the requests for ten seconds."""
     proxy.reset(Rule(THROTTLE, rate=0.5))
     time.sleep(10)
     proxy.reset()
 
 
-def spoiling(proxy: FaultProxy) -> None:
-    """From now on a third of all answers is spoilt."""
+def corruption(proxy: FaultProxy) -> None:
+    """Corrupt a third of all answers from now on."""
     proxy.reset(Rule(mutating(1), rate=0.3), seed=1)
 
 
 def troubles(lengths: list[float]) -> dict[str, tuple[int, int, Trouble]]:
-    """By name: the retries, the size of the chunks and what happens."""
+    """Return retries, chunk size and trouble by name."""
     outages = {f"{kind} for {length:g} s": (2, 4, outage(kind, length)) for kind in KINDS for length in lengths}
     return {
         "none": (2, 4, lambda _: None),
         **outages,
         "half 429 for 10 s": (2, 4, throttles),
         "all faults": (9, 4, storm),
-        "answers spoilt": (9, 1, spoiling),
+        "answers corrupted": (9, 1, corruption),
     }
 
 
@@ -128,7 +129,7 @@ def run(proxy: FaultProxy, settings: Any, tasks: int, retries: int, chunk: int, 
 
 
 def fetches(proxy: FaultProxy, settings: Any, number: int) -> dict[str, Any]:
-    """Fetch a value so often from a spoiling S3, without any patience."""
+    """Fetch a value `number` times from a faulty S3, without retries."""
     from lithops_magic.aws.storage import retries
 
     os.environ["AWS_MAX_ATTEMPTS"], retries.SECONDS = "1", -1.0
@@ -141,12 +142,12 @@ def fetches(proxy: FaultProxy, settings: Any, number: int) -> dict[str, Any]:
 
 
 @contextmanager
-def spoiled() -> Any:
-    """A local AWS behind a proxy, as an account."""
+def faulty_aws() -> Any:
+    """Start a local AWS behind a proxy, used like an account."""
     from lithops_magic.aws.invoke import sender
     from lithops_magic.config import Settings
 
-    # An answer that never comes is one of the faults: half a minute for each would hide the others.
+    # One of the faults is an answer that never comes: waiting half a minute for each would hide the others.
     sender.ANSWER_MARGIN = -1.0
     with local_aws() as aws, proxying(("127.0.0.1", int(aws.server.endpoint_url.rpartition(":")[2]))) as proxy:
         yield (
@@ -177,10 +178,10 @@ def result_table(runs: dict[str, dict[str, Any]]) -> str:
 def main() -> None:
     options = parser(__doc__, "400 tasks, outages of 1 s").parse_args()
     tasks, lengths = (400, [1.0]) if options.short else (10_000, [1.0, 3.0, 10.0])
-    with spoiled() as (proxy, settings):
+    with faulty_aws() as (proxy, settings):
         run(proxy, settings, 8, 2, 4, lambda _: None)  # deploys the function
         runs = {name: run(proxy, settings, tasks, *what) for name, what in troubles(lengths).items()}
-        runs["values spoilt"] = fetches(proxy, settings, tasks // 2)
+        runs["values corrupted"] = fetches(proxy, settings, tasks // 2)
     report([result_table(runs)], runs, machine(), options.json)
     if bad := [name for name, found in runs.items() if found["lost"] or found["wrong"] or found["failed"]]:
         raise SystemExit(f"Not all came back right: {', '.join(bad)}")

@@ -1,11 +1,11 @@
 """What a sandbox has to unpack and import before its first task: our worker, an empty handler and real Lithops.
 
-All are functions of the same local AWS, started cold in turns; the times are the `Init Duration` of their REPORT lines,
-the interpreter and its runtime included, so what counts is the difference to the empty handler.
+All are functions of the same local AWS, started cold in turns. The times are the `Init Duration` of their REPORT lines,
+which includes the interpreter and its runtime, so what counts is the difference from the empty handler.
 
-Then what packages cost that are imported: CPU seconds of a process that imports one from its unpacked layers, as they
-are, without their bytecode, and with the bytecode of every module, the least there can be. The sources cannot be
-written beside, as in `/opt`.
+Then the cost of importing packages: CPU seconds of a process that imports one from its unpacked layers, as they are,
+without their bytecode, and with the bytecode of every module, the theoretical minimum. As in `/opt`, Python cannot
+write bytecode beside the sources.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Function:
 
 
 def described(aws: LocalAws, way: str, name: str) -> Function:
-    """A deployed function and the size of what it consists of."""
+    """Return a deployed function with the sizes of its zip and layers."""
     configuration = aws.cloud.client("lambda").get_function(FunctionName=name)["Configuration"]
     layers = sum(layer["CodeSize"] for layer in configuration.get("Layers", []))
     return Function(way, name, configuration["CodeSize"], layers)
@@ -95,7 +95,7 @@ def real_lithops(aws: LocalAws) -> Iterator[str]:
 
 
 def start_cold(aws: LocalAws, function: Function, turn: int) -> None:
-    """Invoke a function whose sandboxes were all ended, and note how long the new one took."""
+    """End all sandboxes of a function, invoke it, and record how long the new one took to start."""
     client = aws.cloud.client("lambda")
     # Any change of a function's configuration ends its sandboxes.
     client.update_function_configuration(FunctionName=function.name, Description=f"turn {turn}")
@@ -106,7 +106,7 @@ def start_cold(aws: LocalAws, function: Function, turn: int) -> None:
 
 
 def result_table(functions: list[Function]) -> str:
-    """Each time beside the empty handler's."""
+    """Return the times, and by how much they exceed the empty handler's, as Markdown."""
     base = statistics.median(functions[0].init_ms)
     rows = [
         [
@@ -155,7 +155,7 @@ def imported(package: str, times: int) -> Imported:
         full = shutil.copytree(bare, Path(scratch, "full"))
         command = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", full]
         subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
-        # Every function has that, of the worker.
+        # Part of every function: the worker brings it.
         shutil.copytree(Path(cloudpickle.__file__).parent, Path(scratch, "worker", "cloudpickle"))
         forms = (bare, shipped, full)
         found = Imported(package, IMPORTS[package], (zipped(bare), sum(one.size for one in built), zipped(full)))
@@ -174,7 +174,7 @@ def zipped(folder: Path) -> int:
 
 
 def cpu_of(statement: str, folder: Path) -> float:
-    """CPU seconds of a Python of its own."""
+    """Return the CPU seconds of a Python process that runs `statement`."""
     environment = {"PYTHONPATH": os.pathsep.join((str(folder / "python"), str(folder.parent / "worker")))}
     environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PATH": os.defpath}
     environment |= {"MPLCONFIGDIR": tempfile.gettempdir(), "OPENBLAS_NUM_THREADS": "1"}

@@ -1,4 +1,4 @@
-"""What the benchmarks share: a local AWS of their own, Lithops beside us, list prices, tables and JSON."""
+"""Shared by the benchmarks: a private local AWS, real Lithops, list prices, tables and JSON."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from pathlib import Path
 from typing import Any
 
 SANDBOXES = 8
-"""Of the local AWS, the same for everybody; more would only share the cores."""
+"""Sandboxes of the local AWS, the same for all ways; more would only share the cores."""
 CONCURRENCY = 1000
-"""As an account has it: by its own default, the number of sandboxes, a plain loop would be throttled."""
+"""That of an ordinary account: with the local AWS's default, its number of sandboxes, a plain loop would be throttled."""
 LITHOPS = "3.8.0"
 
 PRICES = {"Invoke": 0.20e-6, "PutObject": 5e-6, "ListObjectsV2": 5e-6, "ListObjects": 5e-6}
 """USD per request at list price, us-east-1."""
 GETS = 0.4e-6
-"""Of S3's other requests; deletions and the control plane are free."""
+"""USD of S3's other requests; deletions and the control plane are free."""
 
 
 def parser(text: str | None, short: str) -> argparse.ArgumentParser:
-    """The options that every benchmark has."""
+    """Return a parser with the options that every benchmark has."""
     made = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--short", action="store_true", help=f"a smoke test of a few seconds: {short}")
     made.add_argument("--json", type=Path, metavar="FILE", help="also write every figure to FILE")
@@ -42,7 +42,7 @@ def parser(text: str | None, short: str) -> argparse.ArgumentParser:
 
 
 def machine(*packages: str) -> dict[str, Any]:
-    """What the figures depend on."""
+    """Return what the figures depend on."""
     model = next((line for line in _read("/proc/cpuinfo").splitlines() if line.startswith("model name")), ":")
     return {
         "cores": os.cpu_count(),
@@ -71,7 +71,7 @@ def report(tables: Sequence[str], runs: Any, about: dict[str, Any], file: Path |
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Markdown; the first `left` columns are flush left."""
+    """Return a Markdown table; the first `left` columns are flush left."""
     rule = ["---"] * left + ["---:"] * (len(head) - left)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
 
@@ -85,7 +85,7 @@ def operations(requests: dict[str, int]) -> str:
 
 
 def request_cost(requests: dict[str, int]) -> float:
-    """USD at list price."""
+    """Return USD at list price."""
     return sum(count * _price(*name.split(":")) for name, count in requests.items())
 
 
@@ -130,7 +130,7 @@ class LocalAws:
 
 @contextmanager
 def local_aws(sandboxes: int = SANDBOXES) -> Iterator[LocalAws]:
-    """A local AWS for one benchmark alone: nothing is deployed and no sandbox runs."""
+    """Start a local AWS for one benchmark: nothing is deployed, and no sandbox runs."""
     command = [sys.executable, "-m", "lithops_magic.local"]
     for name in [name for name in os.environ if name.startswith(("AWS_", "LITHOPS_")) and "CACHE" not in name]:
         del os.environ[name]
@@ -152,7 +152,7 @@ class Lithops:
         self._answers = answers
 
     def run(self, name: str, count: int, size: int = 0) -> dict[str, Any]:
-        """Run a job of `lithops_side.py`: its seconds without the making of its data, and its error if it failed."""
+        """Run a job of `lithops_side.py`; return its seconds, data generation excluded, and its error if it failed."""
         self._tell({"name": name, "count": count, "size": size})
         line = self._answers.readline()
         if not line:
@@ -168,9 +168,9 @@ class Lithops:
 
 @contextmanager
 def lithops(aws: LocalAws, **options: Any) -> Iterator[Lithops]:
-    """Lithops against `aws`, with the memory that our functions have, in a home and a folder that hold nothing yet.
+    """Start Lithops on `aws`, with the memory of our functions, in an empty home and working folder.
 
-    `options` are of its section `lithops`.
+    `options` go into the section `lithops` of its configuration.
     """
     home, server = _lithops_home(), aws.server
     config = {
@@ -201,7 +201,7 @@ def lithops(aws: LocalAws, **options: Any) -> Iterator[Lithops]:
 
 
 def _lithops_home() -> Path:
-    """A folder with a Python environment that has Lithops and nothing of ours, and with Lithops' layer; made once."""
+    """Return a folder with a Python environment that has only Lithops, and with Lithops' layer; created once."""
     from uv import find_uv_bin
 
     here = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -221,7 +221,7 @@ def _lithops_home() -> Path:
 
 
 def median(work: Callable[[], None], times: int) -> float:
-    """Seconds that `work` takes."""
+    """Return the median seconds that `work` takes."""
     taken = []
     for _ in range(times):
         began = time.perf_counter()

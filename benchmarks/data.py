@@ -1,10 +1,10 @@
-"""What it takes to count the words of a gigabyte in S3: ours, real Lithops' and a plain boto3 loop's, in one run.
+"""Count the words of a gigabyte in S3: with lithops-magic, real Lithops and a plain boto3 loop, in one run.
 
-The text lies in the local S3, in sixteen objects (of a larger one, moto copies all for every range that it sends), and
-is cut into parts of 16 MB that end with lines. Our tasks and Lithops'
-read them in sandboxes; the plain loop has the ranges of the same parts fetched by as many threads as there are
-sandboxes, and counts here. All count the same words, or their row says what they counted. Everything shares this
-machine's cores, the S3 included, so that the bytes and the requests say more than the seconds.
+The text is in the local S3, in sixteen objects (moto copies the entire object for every range it sends), and is cut
+into parts of 16 MB that end with lines. Our tasks and Lithops' read them in sandboxes; the plain loop fetches the ranges
+of the same parts from as many threads as there are sandboxes, and counts here. All must count the same words, or their
+row says what they counted. Everything shares this machine's cores, including S3, so bytes and requests mean more than
+seconds.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Run:
 
     @property
     def read(self) -> int:
-        """Bytes of objects that came out of S3."""
+        """Bytes of objects read from S3."""
         return self.sent.get("s3:GetObject", 0)
 
 
@@ -47,7 +47,7 @@ def words(obj: Any) -> int:
 
 
 def text(size: int) -> bytes:
-    """Return numbered lines of so many bytes; the last one is cut."""
+    """Return `size` bytes of numbered lines; the last one may be cut."""
     one = b"".join(LINE % number for number in range(16 * 1024))
     return (one * (size // len(one) + 1))[:size]
 
@@ -66,7 +66,7 @@ def engine(aws: LocalAws, chunk: int) -> tuple[int | None, str]:
 
 
 def loop(aws: LocalAws, each: int, chunk: int) -> tuple[int | None, str]:
-    """Count here, with nothing around it: lines that are cut are put together by whoever has both ends."""
+    """Count here, with nothing else: lines cut between two parts are joined at the end."""
     from botocore.config import Config
 
     client = aws.cloud.client("s3", Config(max_pool_connections=SANDBOXES))
@@ -77,7 +77,7 @@ def loop(aws: LocalAws, each: int, chunk: int) -> tuple[int | None, str]:
         data = client.get_object(Bucket=BUCKET, Key=key(number), Range=span)["Body"].read()
         first, _, rest = data.partition(b"\n")
         middle, _, last = rest.rpartition(b"\n")
-        # Of different objects, no lines are put together.
+        # Lines of different objects are not joined.
         return len(middle.split()), first if start else b"\n" + first, last
 
     with ThreadPoolExecutor(SANDBOXES) as pool:
@@ -88,7 +88,7 @@ def loop(aws: LocalAws, each: int, chunk: int) -> tuple[int | None, str]:
 
 
 def measure(aws: LocalAws, way: str, work: Callable[[], tuple[int | None, str]]) -> Run:
-    """Count in one way, and what that moves."""
+    """Count in one way, and record the requests and bytes."""
     run = Run(way)
     with aws.counting(run.requests), aws.counting(run.sent, "sent"):
         began = time.perf_counter()

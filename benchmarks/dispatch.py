@@ -1,9 +1,9 @@
-"""What one invocation costs the client: tasks that do nothing against a Lambda that runs nothing.
+"""What one invocation costs the client: tasks that do nothing, on a Lambda that runs nothing.
 
-Each way of invoking runs in a process of its own, connects and sends the same number of requests of about the same
-size over the same number of connections: our whole engine, one task per request; a bare loop on AWS's C runtime, which
-is the limit; boto3 in a thread pool, which is what one writes by hand; and what Lithops does, signing with botocore and
-sending with urllib3, from at most 64 threads as there. All take turns, several times; the table has the medians.
+Each way of invoking runs in its own process, and sends the same number of requests of about the same size over the same
+number of connections: our whole engine, with one task per request; a bare loop on AWS's C runtime, which is the limit;
+boto3 in a thread pool, as one would write it by hand; and Lithops' way, which signs with botocore and sends with
+urllib3, from at most 64 threads, as in Lithops. They alternate several times; the table has the medians.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from null_lambda import FUNCTION, MODULE, null_lambda
 REGION = "us-east-1"
 PATH = f"/2015-03-31/functions/{FUNCTION}/invocations"
 BODY = b'{"tasks":[{"id":0,"data":"%s"}]}' % (b"x" * 700)
-"""About as long as the engine's request of one task."""
+"""About as long as the engine's request for one task."""
 LITHOPS_THREADS = 64
 NAMES = {"engine": "lithops-magic", "bare": "bare awscrt loop", "boto3": "boto3 threads", "lithops": "Lithops' way"}
 
@@ -41,7 +41,7 @@ def noop(item: int) -> None:
 
 
 def engine(url: str, connections: int, invocations: int) -> Callable[[], None]:
-    """Our whole engine: pickles, schedules, sends, reads results, accounts for cost."""
+    """Run our whole engine: it pickles, schedules, sends, reads results, and computes costs."""
     from lithops_magic.config import Settings
     from lithops_magic.engine import MapOptions, start
     from lithops_magic.engine.dispatch import answers
@@ -55,7 +55,7 @@ def engine(url: str, connections: int, invocations: int) -> Callable[[], None]:
         endpoint_url=url,
     )
 
-    # nginx cannot seal its replies: the seal is computed, as for any reply, and taken to be right.
+    # nginx cannot seal its replies: the seal is computed, as usual, but any is accepted.
     check = answers.is_sealed
     answers.is_sealed = lambda *reply: check(*reply) or True
 
@@ -70,7 +70,7 @@ def engine(url: str, connections: int, invocations: int) -> Callable[[], None]:
 
 
 def bare(url: str, connections: int, invocations: int) -> Callable[[], None]:
-    """The least that AWS's runtime can do from Python: sign, send, receive, on its own thread."""
+    """Do the minimum with AWS's C runtime from Python: sign, send and receive, on its own thread."""
     from awscrt import auth, http
     from awscrt import io as crt
 
@@ -121,7 +121,7 @@ def bare(url: str, connections: int, invocations: int) -> Callable[[], None]:
 
 
 def boto3(url: str, connections: int, invocations: int) -> Callable[[], None]:
-    """What one writes by hand."""
+    """Do what one would write by hand."""
     from boto3 import Session
     from botocore.config import Config
 
@@ -136,7 +136,7 @@ def boto3(url: str, connections: int, invocations: int) -> Callable[[], None]:
 
 
 def lithops(url: str, connections: int, invocations: int) -> Callable[[], None]:
-    """What Lithops' Lambda backend does for each call, without what surrounds it."""
+    """Do what Lithops' Lambda backend does for each call, and nothing else of Lithops."""
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials
@@ -177,7 +177,7 @@ def measure(way: str, url: str, connections: int, invocations: int) -> dict[str,
 
 
 def measure_apart(way: str, url: str, connections: int, invocations: int, folder: Path) -> dict[str, Any]:
-    """Run one way in a process of its own."""
+    """Run one way in its own process."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LITHOPS_"))}
     environment["AWS_CA_BUNDLE"] = str(folder / "certificate.pem")
     environment["AWS_EC2_METADATA_DISABLED"] = "true"
@@ -190,7 +190,7 @@ def measure_apart(way: str, url: str, connections: int, invocations: int, folder
 
 
 def result_table(runs: list[dict[str, Any]]) -> str:
-    """The medians; each ratio is that of the same turn, over the same number of connections."""
+    """Return the medians; each ratio is of runs of the same turn with the same number of connections."""
     rows = []
     for size in dict.fromkeys(run["connections"] for run in runs):
         cpu = {way: [run["cpu_us"] for run in _of(runs, way, size)] for way in NAMES}

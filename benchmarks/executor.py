@@ -1,8 +1,8 @@
-"""What one call costs the client: 10,000 submits of a no-op to `LambdaExecutor` beside 10,000 mapped items.
+"""What one call costs the client: 10,000 submissions of a no-op to `LambdaExecutor`, and 10,000 mapped items.
 
-Both against the same warm local AWS, in turns; CPU is that of this process, all of its threads together, from the first
-call to the last result. The target is that a submit costs no more than twice a mapped item. The last row is the
-standard library's own pool of processes, given the same calls.
+Both use the same warm local AWS, in turns; CPU is that of this process with all its threads, from the first call to the
+last result. The target: a submission costs at most twice as much as a mapped item. The last row is the standard
+library's process pool with the same calls.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def noop(item: int = 0) -> None:
 
 
 def mapped(aws: LocalAws, calls: int) -> tuple[float, int]:
-    """Run a job; return the CPU seconds, and the invocations, that it took."""
+    """Run a job; return its CPU seconds and its number of invocations."""
     from lithops_magic.engine import MapOptions, start
 
     began = time.process_time()
@@ -35,7 +35,7 @@ def mapped(aws: LocalAws, calls: int) -> tuple[float, int]:
 
 
 def submitted(executor: Executor, calls: int) -> float:
-    """Make calls one by one; return the CPU seconds that it took."""
+    """Make calls one by one; return the CPU seconds."""
     executor.submit(noop).result()
     began = time.process_time()
     for future in [executor.submit(noop) for _ in range(calls)]:

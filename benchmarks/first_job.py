@@ -1,8 +1,8 @@
-"""How long the first job takes, ever and of a new kernel, where every request has 40 ms to travel as to a region.
+"""How long the first job takes, ever and of a new kernel, if each round trip takes 40 ms, as to a region.
 
-A proxy before the local AWS delays what goes through it by 20 ms each way. The peer is a boto3 loop that creates a
-function, waits until it is active and invokes it, then invokes it again from a new process: the least that can be
-asked. Each job is a process of its own, timed from the call to the values; importing boto3 is left out, which both do.
+A proxy in front of the local AWS delays everything by 20 ms each way. The peer is a boto3 loop that creates a function,
+waits until it is active and invokes it, then invokes it again from a new process: the minimum. Each job is its own
+process, timed from the call to the values, without importing boto3, which both do.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 from common import LocalAws, local_aws, machine, parser, report, seconds, table
 
 TRAVEL = 0.040
-"""Seconds there and back."""
+"""Seconds of a round trip."""
 
 OURS = """
 import json, sys, time
@@ -65,12 +65,12 @@ print(json.dumps([time.perf_counter() - begin, calls]))
 
 @contextmanager
 def distant(url: str) -> Iterator[str]:
-    """A proxy that passes everything on `TRAVEL` / 2 later."""
+    """Run a proxy that forwards everything after `TRAVEL` / 2."""
     host, _, port = url.removeprefix("http://").partition(":")
     loop, address = asyncio.new_event_loop(), ""
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Later, but not slower: what follows does not wait for what is on its way.
+        # Latency without a lower bandwidth: data does not wait for earlier data to arrive.
         while data := await reader.read(65_536):
             loop.call_later(TRAVEL / 2, writer.write, data)
         loop.call_later(TRAVEL, writer.close)
@@ -89,7 +89,7 @@ def distant(url: str) -> Iterator[str]:
 
 
 def once(program: str, aws: LocalAws, url: str, namespace: str) -> tuple[float, int]:
-    """Run a job in a process of its own; return its seconds and its requests."""
+    """Run a job in its own process; return its seconds and its number of requests."""
     settings = {
         "local": False,
         "region": "us-east-1",

@@ -1,8 +1,8 @@
-"""Whether trimmed packages still import: every top-level module of much used distributions, here and in a sandbox.
+"""Whether trimmed packages can still be imported: every top-level module of popular distributions, in a sandbox.
 
-Each distribution is shipped alone, with what it requires, to a local AWS, where one task imports its modules one after
-the other. A module counts as broken if it can be imported here and not there. Distributions that are not installed are
-left out; ``--install`` prints what installs them all.
+Each distribution is shipped alone, with its requirements, to a local AWS, where a task imports its modules one by one.
+A module counts as broken if it can be imported here but not there. Distributions that are not installed are left out;
+``--install`` prints the command that installs all of them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def modules(name: str) -> list[str]:
 
 
 def attempt(names: list[str]) -> dict[str, str]:
-    """Import modules, and return what was wrong with each; empty if nothing was."""
+    """Import modules, and return the error of each; empty if there was none."""
     found = {}
     for name in names:
         try:
@@ -77,7 +77,7 @@ def run(name: str) -> dict[str, Any]:
 
 
 def measure(name: str) -> dict[str, Any]:
-    """Run one distribution in a process of its own."""
+    """Run one distribution in its own process."""
     try:
         version = distribution(name).version
     except PackageNotFoundError:

@@ -1,7 +1,7 @@
-"""Whole jobs against the local AWS: ours, a plain boto3 loop and real Lithops, on the same number of sandboxes.
+"""Whole jobs on the local AWS: lithops-magic, a plain boto3 loop and real Lithops, on the same number of sandboxes.
 
-Each way first runs a job from nothing, its deployment included; all others find the function deployed and its
-sandboxes warm. Every request is counted at the endpoint, those of the sandboxes included.
+Each way first runs a job from scratch, including its deployment; all others find the function deployed and its
+sandboxes warm. Every request is counted at the endpoint, including those of the sandboxes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from common import (
 )
 
 THREADS = 64
-"""Of the plain loop: more than that is rarely written by hand."""
+"""Threads of the plain loop, as many as one would use by hand."""
 NAP = 0.05
 WAYS = {"engine": "lithops-magic", "loop": "boto3 loop", "lithops": f"Lithops {LITHOPS}"}
 JOBS = {"noop": "no-op", "nap": f"of {NAP * 1000:.0f} ms"}
@@ -52,7 +52,7 @@ class Run:
     seconds: float
     """The median of the repeats."""
     requests: dict[str, int] = field(default_factory=dict)
-    """Of the first repeat, by operation."""
+    """Requests of the first repeat, by operation."""
 
     @property
     def cost(self) -> float:
@@ -72,7 +72,7 @@ def nap(item: int) -> int:
 
 @contextmanager
 def engine(aws: LocalAws) -> Iterator[Work]:
-    """What `%%lambda_map` calls."""
+    """Use what `%%lambda_map` calls."""
     from lithops_magic.engine import MapOptions, start
 
     def work(job: str, tasks: int) -> None:
@@ -87,7 +87,7 @@ def engine(aws: LocalAws) -> Iterator[Work]:
 
 @contextmanager
 def loop(aws: LocalAws) -> Iterator[Work]:
-    """What one writes by hand: create the function, wait, invoke from a thread pool."""
+    """Do what one would write by hand: create the function, wait, invoke from a thread pool."""
     from botocore.config import Config
 
     client = aws.cloud.client("lambda", Config(max_pool_connections=THREADS))
@@ -163,7 +163,7 @@ def measure(aws: LocalAws, way: str, sizes: list[tuple[str, int]], repeats: int)
 
 
 def tables(runs: list[Run]) -> list[str]:
-    """Times and requests, the others' as multiples of ours."""
+    """Return times and requests, those of the others also as multiples of ours."""
     ours = {(run.job, run.tasks, run.repeats == 0): run for run in runs if run.way == "engine"}
     times, requests = [], []
     for run in runs:

@@ -1,8 +1,9 @@
-"""The other side: real Lithops in a Python environment of its own, told by lines of JSON what to run.
+"""The other side: real Lithops in its own Python environment, told by lines of JSON what to run.
 
-Three things are changed in Lithops. Its `invoke()` has a fixed address; its other requests follow `AWS_ENDPOINT_URL`,
-as every boto3 client does. Its layer comes ready made, with the packages that Lithops lists, because what builds it
-runs pip in a sandbox, and the local ones have no pip. And the process of a task talks to S3 on connections of its own.
+Three things are changed in Lithops. Its `invoke()` has a hard-coded endpoint; its other requests follow
+`AWS_ENDPOINT_URL`, as with every boto3 client. Its layer is prebuilt with the packages that Lithops lists, because
+Lithops would build it with pip in a sandbox, and local sandboxes have no pip. And the process of a task opens its own
+connections to S3.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def arrays(count: int) -> list[Any]:
 
 
 def job(name: str, count: int, size: int) -> tuple[Callable[[Any], Any], list[Any]]:
-    """The function and the items of one job."""
+    """Return the function and the items of one job."""
     if name == "closure":
         return closure(size), list(range(count))
     if name == "arrays":
@@ -76,7 +77,7 @@ def job(name: str, count: int, size: int) -> tuple[Callable[[Any], Any], list[An
 
 
 def redirect(endpoint: str) -> None:
-    """Let `invoke()` send to `endpoint`."""
+    """Make `invoke()` send to `endpoint`."""
 
     def request(method: str, url: str, data: str, headers: dict[str, str]) -> AWSRequest:
         headers["Host"] = urlsplit(endpoint).netloc
@@ -86,7 +87,7 @@ def redirect(endpoint: str) -> None:
 
 
 def bring_layer(archive: str) -> None:
-    """Publish `archive` where Lithops would build its layer."""
+    """Make Lithops publish `archive` instead of building its layer."""
 
     def create(self: Any, runtime_name: str) -> Any:
         name, content = self._format_layer_name(runtime_name), {"ZipFile": Path(archive).read_bytes()}
@@ -99,11 +100,11 @@ def bring_layer(archive: str) -> None:
 
 
 def part_connections() -> None:
-    """Let the process that Lithops' worker forks for a task talk to S3 on connections of its own.
+    """Make the process that Lithops' worker forks for a task open its own connections to S3.
 
     It inherits the worker's (`worker/handler.py`: `JobRunner(task, jobrunner_conn, internal_storage)`, then `fork`), on
-    which the worker sends the task's status at the same time. Without TLS each then reads what the other was answered:
-    objects that are read time out, and results get lost.
+    which the worker sends the task's status at the same time. Without TLS, each then reads replies meant for the other:
+    reads time out, and results get lost.
     """
     file = Path(lithops.__file__).with_name("worker") / "jobrunner.py"
     begin = "        self.stats.write('worker_peak_memory_start', peak_memory())\n"
@@ -144,7 +145,7 @@ def main() -> None:
     part_connections()
     with lithops.FunctionExecutor(config=setting["config"], log_level="ERROR") as executor:
         for line in sys.stdin:
-            # Lithops prints, so what is for us goes to a descriptor that it does not know.
+            # Lithops prints to standard output, so results go to another descriptor.
             os.write(int(sys.argv[1]), json.dumps(run(executor, **json.loads(line))).encode() + b"\n")
 
 

@@ -1,8 +1,8 @@
-"""What a million tiny tasks take of the client's memory.
+"""How much of the client's memory a million tiny tasks take.
 
 The service is simulated (`simulated_lambda.py`): a hundred sandboxes, whose tasks take next to no time and return
-their item, an integer. The client is the slower side, so whatever is not bounded piles up in it. Each job runs in a
-process of its own; on a busy machine, as many processes as it has cores do nothing but use them meanwhile.
+their item, an integer. The client is the slower side, so whatever is not bounded piles up in it. Each job runs in its
+own process; for the rows of a busy machine, as many other processes as it has cores keep these busy.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _peak() -> float:
 
 @contextmanager
 def busy(processes: int) -> Iterator[None]:
-    """Use the machine's processors."""
+    """Keep so many cores busy."""
     running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
     try:
         yield
@@ -65,7 +65,7 @@ def busy(processes: int) -> Iterator[None]:
 
 
 def measure_apart(tasks: int, name: str, burning: int) -> dict[str, Any]:
-    """Run one job in a process of its own, against a service of its own."""
+    """Run one job in its own process, against its own service."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LITHOPS_"))}
     environment["AWS_EC2_METADATA_DISABLED"] = "true"
     world = World(tasks, DURATIONS[name], SANDBOXES, burst=SANDBOXES, crashes=0.0)

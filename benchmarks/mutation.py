@@ -37,7 +37,7 @@ from mutmut.mutation.file_mutation import create_mutations, deep_replace
 
 ROOT = Path(__file__).parent.parent
 MODULES = ("aws/prices.py", "engine/backend/limiter.py", "engine/dispatch/*.py", "engine/job/*.py")
-"""What computes (costs, sizes, limits, counts, clocks) and what decides which task goes when."""
+"""Modules that compute (costs, sizes, limits, counts, clocks) or decide which task goes when."""
 TESTS = (
     "tests/aws/test_aws_costs.py",
     "tests/engine/test_arithmetic.py",
@@ -53,17 +53,17 @@ TESTS = (
     "tests/engine/test_engine_replies.py",
     "tests/engine/test_job_state.py",
 )
-"""Those that need neither AWS nor waiting."""
+"""Tests that need neither AWS nor waiting."""
 PATIENCE, LEAST_PATIENCE = 1, 2.0
-"""How many times the processor time that they need while they are measured the tests get, and how many seconds more."""
+"""CPU limit of the tests: this multiple of their measured CPU time, plus these seconds."""
 DEADLOCK = 120
-"""Seconds after which tests that use no processor time are given up."""
+"""Seconds after which tests that use no CPU are given up."""
 DEVNULL = os.open(os.devnull, os.O_WRONLY)
 
 
 @dataclass
 class Change:
-    """One function with other code."""
+    """A function with different code."""
 
     module: str
     path: tuple[str, ...]
@@ -72,7 +72,7 @@ class Change:
     after: str
 
     def apply(self) -> None:
-        """Make it, in this process."""
+        """Make the change in this process."""
         function = live(self.module, self.path)
         names: dict[str, Any] = {}
         code = compile(f"from __future__ import annotations\n{self.after}", "changed", "exec")
@@ -89,11 +89,11 @@ class Change:
 
 @dataclass
 class Score:
-    """How many changes to a module there are, and which of them no test notices."""
+    """The number of changes to a module, and those that no test notices."""
 
     changes: int = 0
     endless: int = 0
-    """How many of those noticed had the tests run until they were stopped."""
+    """Number of noticed changes with which the tests ran until they were stopped."""
     unnoticed: list[Change] = field(default_factory=list)
 
     @property
@@ -102,7 +102,7 @@ class Score:
 
 
 def live(module: str, path: tuple[str, ...]) -> FunctionType:
-    """The function of that name in this process."""
+    """Return the function of that name in this process."""
     found: Any = importlib.import_module(module)
     for name in path:
         found = vars(found)[name]
@@ -128,7 +128,7 @@ def functions(body: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[cst.Funct
 
 
 def changes_of(file: Path) -> list[Change]:
-    """All changes to a module."""
+    """Return all changes to a module."""
     module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
     source = cst.parse_module(file.read_text()).visit(Undecorated()).code
     tree, mutations, *_ = create_mutations(str(file), source)
@@ -162,7 +162,7 @@ class Mutation:
             raise SystemExit("Not all tests could be collected")
         items = {item.nodeid: item for item in session.items}
         first, *rest = items.values()
-        # What tests share is set up once.
+        # Session fixtures are set up once, before any fork.
         session.config.hook.pytest_runtest_protocol(item=first, nextitem=rest[0])
         seconds, called = self._measured(list(items.values()))
         by_time = sorted(items, key=seconds.__getitem__)
@@ -195,13 +195,13 @@ class Mutation:
             os._exit(1)
 
     def _try(self, change: Change, items: list[pytest.Item], seconds: float) -> None:
-        # Of the processor's time: on a busy machine the same tests take longer.
+        # CPU time, because on a busy machine the same tests take longer.
         resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds)))
         change.apply()
         run(items)
 
     def _measured(self, items: list[pytest.Item]) -> tuple[dict[str, float], dict[tuple[str, str], set[str]]]:
-        """How long each test takes, and which functions it calls; measured in a process of its own."""
+        """Return how long each test takes, and which functions it calls; measured in a separate process."""
         readable, writable = os.pipe()
 
         def measure() -> None:
@@ -257,14 +257,14 @@ def _module(filename: str) -> str:
 
 
 def run(items: list[pytest.Item]) -> None:
-    """Run tests, after those that ran in the process that this one was forked from."""
+    """Run tests in a fork, after tearing down what the parent process had set up for its first one."""
     items[0].session._setupstate.teardown_exact(items[0])
     for item, following in zip(items, [*items[1:], None], strict=True):
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
 
 
 def fork(work: Any) -> int:
-    """Do that in another process, quietly; return its id."""
+    """Do `work` in another process, without output; return its ID."""
     if child := os.fork():
         return child
     status = 1
@@ -300,7 +300,7 @@ def main() -> None:
     if asked.words:
         files = [file for file in files if any(word in str(file.relative_to(ROOT)) for word in asked.words)]
     os.chdir(ROOT)
-    # Instead of the benchmarks, of which one has the name of a folder of tests.
+    # Instead of this folder, where `packages.py` has the name of a folder of tests.
     sys.path[0] = str(ROOT)
     os.environ["QUICK"] = "1"
     plugin = Mutation(

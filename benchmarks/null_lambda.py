@@ -1,4 +1,4 @@
-"""A Lambda service that runs nothing: nginx over TLS, answering every Invoke as a worker would, at once."""
+"""A Lambda service that runs nothing: nginx over TLS immediately answers every Invoke as a worker would."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IDENTITY = (
     "<Arn>arn:aws:iam::123456789012:user/null</Arn><UserId>AIDAEXAMPLE</UserId><Account>123456789012</Account>"
     "</GetCallerIdentityResult></GetCallerIdentityResponse>"
 )
-"""The answer of STS: whose the bucket is."""
+"""STS's answer, from which the bucket's owner is taken."""
 
 _LOG = (
     "START RequestId: 8a1f4e0e-3c1b-4a44-9d6e-0c2f3a4b5c6d Version: $LATEST\n"
@@ -64,7 +64,7 @@ http {
 
 @contextmanager
 def null_lambda(folder: Path) -> Iterator[str]:
-    """Run it; yields its URL. Its certificate authority is `certificate.pem` in `folder`."""
+    """Run the service and yield its URL; its certificate authority is `certificate.pem` in `folder`."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     log = base64.b64encode(_LOG.encode()).decode()

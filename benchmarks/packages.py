@@ -1,9 +1,9 @@
-"""What packages cost: building the layer at first, again and not at all, and how large it is with and without trimming.
+"""What packages cost: building a layer first, again and not at all, and its size with and without trimming.
 
-Building from what is downloaded already stands beside pip: the same versions installed into a folder, and that zipped.
+Building from downloaded wheels is compared with pip: the same versions are installed into a folder, which is zipped.
 
-Beside it, resolved in the same way for the same platform and not trimmed, stands what Lithops puts into its default
-layer for every function: its own list of packages.
+Sizes are compared with the packages that Lithops puts into its default layer for every function, resolved in the same
+way for the same platform, and not trimmed.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def cpu() -> float:
 
 @contextmanager
 def caches(folder: Path) -> Iterator[None]:
-    """Empty caches of our own: nothing was ever downloaded or built."""
+    """Use empty caches, as if nothing had ever been downloaded or built."""
     os.environ["LITHOPS_MAGIC_CACHE_DIR"] = str(folder / "layers")
     os.environ["UV_CACHE_DIR"] = str(folder / "uv")
     yield
@@ -92,7 +92,7 @@ def caches(folder: Path) -> Iterator[None]:
 
 
 def measure(name: str, words: Iterable[str], target: Target) -> Run:
-    """Provide a function that uses numpy, and has `words` beside it, with what it needs."""
+    """Provide a function that uses numpy, and asks for `words`, with what it needs."""
     request = Request.parse(words)
 
     def function(x: float) -> float:
@@ -114,7 +114,7 @@ def measure(name: str, words: Iterable[str], target: Target) -> Run:
 
 
 def untrimmed(need: Need, target: Target, scratch: Path) -> tuple[int, int]:
-    """Install the same versions and change nothing."""
+    """Install the same versions without trimming; return their sizes unzipped and zipped."""
     folder = scratch / "python"
     folder.mkdir()
     install(pin(need, target), Uv(target), folder, quiet)
@@ -125,11 +125,11 @@ def untrimmed(need: Need, target: Target, scratch: Path) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What it takes to build a layer from what was downloaded before, ours and pip's."""
+    """The cost of building a layer from downloaded wheels, ours and pip's."""
 
     packages: str
     ours: float
-    """CPU seconds, uv's included; the wall clock's depend on what else the machine does."""
+    """CPU seconds, including uv's; wall time depends on what else the machine does."""
     pips: float
     """CPU seconds of `pip install --target` of the same versions from pip's cache, and of zipping that with zlib."""
     added: float
@@ -164,7 +164,7 @@ def build_beside_pip(name: str, words: list[str], target: Target) -> Build:
 
 
 def pip_s(pins: list[str], target: Target, folder: Path) -> None:
-    """Install and zip as one does by hand."""
+    """Install and zip as one would by hand."""
     tags = [f"manylinux_2_{minor}_{target.machine}" for minor in (26, 24, 17)] + [f"manylinux2014_{target.machine}"]
     platforms = [text for tag in tags for text in ("--platform", tag)]
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
@@ -190,7 +190,7 @@ def lithops_packages() -> list[str]:
 
 
 def table(runs: list[Run]) -> str:
-    """The runs as Markdown; the last ratio is to the zip of what Lithops ships."""
+    """Return the runs as Markdown; the last ratio is to the zip of what Lithops ships."""
     theirs = runs[-1].zipped
     sizes = "unzipped | trimmed | ratio | zipped | trimmed | ratio"
     lines = [f"| packages | first | again | CPU | known | CPU | {sizes} | by Lithops' |", f"| --- |{' ---: |' * 12}"]

@@ -1,9 +1,9 @@
-"""What large functions, items and results cost: bytes moved and MB/s, ours, real Lithops' and those of a plain copy.
+"""What large functions, items and results cost: bytes moved and MB/s of lithops-magic, real Lithops and a plain copy.
 
-The data are random, so that nothing can be gained by compression. Every way has warm sandboxes, and its layer if it
-needs one; then a line of the function with the closure is edited, and it runs once more. The plain copy moves the same
-bytes through the local S3 with boto3 from eight threads: what every sandbox needs is put once and got once per sandbox,
-a result is put and got once. Everything shares this machine's cores, the S3 included.
+The data is random, so that compression gains nothing. Every way has warm sandboxes, and its layer if it needs one; then
+a line of the function with the closure is edited, and it runs once more. The plain copy moves the same bytes through
+the local S3 with boto3 from eight threads: what every sandbox needs is uploaded once and downloaded once per sandbox; a
+result is uploaded and downloaded once. Everything shares this machine's cores, including S3.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from common import LITHOPS, SANDBOXES, LocalAws, lithops, local_aws, machine, pa
 
 MEGABYTE = 1_000_000
 ARRAY = 1250
-"""Numbers of an array: 10 kB."""
+"""Numbers in an array: 10 kB."""
 BUCKET = "plain-copy"
 NAMES = {
     "engine": "lithops-magic",
@@ -38,12 +38,12 @@ class Job:
     text: str
     tasks: int
     lithops_tasks: int
-    """Fewer: each of them fetches the function again, through the local S3."""
+    """Fewer, because each of them downloads the function again from the local S3."""
     size: int
     """Bytes of the closure, or of a task's payload."""
 
     def carried(self, tasks: int) -> int:
-        """Bytes of payload that must reach somebody."""
+        """Return the bytes of payload that must reach a receiver."""
         return {"closure": SANDBOXES * self.size, "megabyte": tasks * self.size, "arrays": 2 * tasks * self.size}[
             self.name
         ]
@@ -59,7 +59,7 @@ class Run:
     """Payload that must be carried: to each sandbox once, to or from each task once."""
     requests: dict[str, int] = field(default_factory=dict)
     received: dict[str, int] = field(default_factory=dict)
-    """Bytes of bodies by operation, as the next."""
+    """Bytes of request bodies by operation."""
     sent: dict[str, int] = field(default_factory=dict)
     error: str = ""
 
@@ -71,7 +71,7 @@ class Run:
 
 @functools.cache
 def closure(size: int) -> tuple[Callable[[int], int], Callable[[int], int]]:
-    """A function that takes much along, and the same after a line was edited."""
+    """Return a function with a large closure, and the same with a line edited."""
     data = os.urandom(size)
 
     def measure(item: int) -> int:
@@ -84,7 +84,7 @@ def closure(size: int) -> tuple[Callable[[int], int], Callable[[int], int]]:
 
 
 def megabyte(_: int) -> bytes:
-    """Return much."""
+    """Return a megabyte."""
     return os.urandom(MEGABYTE)
 
 
@@ -94,7 +94,7 @@ def double(array: Any) -> Any:
 
 
 def prepare(job: Job, tasks: int, *, edited: bool = False) -> tuple[Callable[[Any], Any], Iterable[Any]]:
-    """The function and the items of one job."""
+    """Return the function and the items of one job."""
     if job.name == "arrays":
         import numpy as np
 
@@ -103,7 +103,7 @@ def prepare(job: Job, tasks: int, *, edited: bool = False) -> tuple[Callable[[An
 
 
 def warm(aws: LocalAws, job: Job) -> None:
-    """Have the sandboxes that a job finds, which have spoken to S3, and its layer."""
+    """Warm up the sandboxes, including their connections to S3, and publish the layer."""
     from lithops_magic.engine import MapOptions, start
 
     data = os.urandom(4 * MEGABYTE)  # more than goes into the requests
@@ -132,7 +132,7 @@ def engine(aws: LocalAws, job: Job, *, edited: bool = False) -> tuple[float, str
 
 
 def copy(aws: LocalAws, job: Job) -> tuple[float, str]:
-    """Move the same bytes with nothing around them."""
+    """Move the same bytes and do nothing else."""
     from botocore.config import Config
 
     client = aws.cloud.client("s3", Config(max_pool_connections=SANDBOXES))
@@ -168,7 +168,7 @@ def measure(aws: LocalAws, job: Job, way: str, tasks: int, work: Callable[[], tu
 
 
 def lithops_runs(aws: LocalAws, jobs: list[Job], way: str, **options: Any) -> list[Run]:
-    """Run jobs in one Lithops."""
+    """Run jobs in one Lithops process."""
     with lithops(aws, **options) as other:
         other.run("noop", SANDBOXES)
 
@@ -180,7 +180,7 @@ def lithops_runs(aws: LocalAws, jobs: list[Job], way: str, **options: Any) -> li
 
 
 def result_table(jobs: list[Job], runs: list[Run]) -> str:
-    """Everything beside the plain copy."""
+    """Return all figures, also relative to the plain copy, as Markdown."""
     rows = []
     for job in jobs:
         rate = {run.way: run.megabytes / run.seconds for run in runs if run.job == job.name}

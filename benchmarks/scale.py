@@ -1,14 +1,14 @@
 """A million tasks on ten thousand sandboxes: how close the engine comes to what AWS's scaling quota allows.
 
-The service is simulated (`simulated_lambda.py`), its time is real. Each job runs in a process of its own, over plain
-HTTP. All but the last are graded by their makespan, with the function deployed once and several times: the bound is
-that of a scheduler that knows every duration beforehand, never waits, loses nothing to crashes and starts cold at no
-cost. *In order* is the same for a scheduler that takes the tasks in their order, knowing no duration. The last job is
-not allowed to run any task twice: what crashes there has failed. The bare loop is what AWS's C runtime can do on this
-machine against this service, with its Python callbacks and nothing else.
+The service is simulated (`simulated_lambda.py`), in real time. Each job runs in its own process, over plain HTTP. What
+counts is the makespan, with the function deployed once and several times. The bound is that of a scheduler that knows
+every duration in advance, never waits, loses nothing to crashes and has free cold starts; *in order* is the same for a
+scheduler that takes the tasks in order and knows no duration. One job may run no task twice: tasks that crash there
+have failed. The bare loop is what AWS's C runtime can do on this machine against this service, with its Python
+callbacks and nothing else.
 
-A function's quota is a tenth of the account's concurrency, as AWS's are for 10,000: with fewer, and as many fewer
-tasks, all of it is smaller, and lasts as long.
+A function's quota is a tenth of the account's concurrency, as AWS's is for 10,000: with less concurrency and
+proportionally fewer tasks, everything is smaller and takes as long.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def measure(url: str, world: World, retries: int) -> dict[str, Any]:
     from lithops_magic.engine.backend import copies, limiter
 
     copies.MAX_COPIES = world.copies
-    # The engine knows AWS's quota, and that of a small world as well.
+    # The engine knows AWS's quota; here, it knows that of a small world.
     limiter.BURST, limiter.SCALING = world.burst, world.refill
     settings = settings_for(url)
     options = MapOptions(workers=world.concurrency, retries=retries, backups=retries > 0, errors="keep")
@@ -50,7 +50,7 @@ def measure(url: str, world: World, retries: int) -> dict[str, Any]:
     result = start(same, range(world.tasks), options=options, settings=settings)
     result.wait()
     spent, cpu = time.perf_counter() - began, time.process_time() - cpu
-    # Of the job, before a dictionary of all its values is made to compare them.
+    # Measured before a dictionary of all values is made to compare them.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if result.error:
         raise SystemExit(f"the job broke: {result.error}")
@@ -143,7 +143,7 @@ def bare(url: str, world: World) -> dict[str, Any]:
 
 
 def measure_apart(world: World, retries: int, *, by_hand: bool = False) -> dict[str, Any]:
-    """Run one job in a process of its own, against a service of its own; `by_hand`: the bare loop's."""
+    """Run one job, or the bare loop if `by_hand`, in its own process, against its own service."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LITHOPS_"))}
     environment["AWS_EC2_METADATA_DISABLED"] = "true"
     with simulated_lambda(world) as url:
@@ -237,7 +237,7 @@ def main() -> None:
             (World(options.tasks // 50, 5 * options.mean, *quotas), 0),
         ]
     runs = [measure_apart(world, retries) for world, retries in worlds]
-    # The last world with retries, the one with most functions.
+    # The last world with retries, which has the most functions.
     runs.append(measure_apart(replace(worlds[-2][0], crashes=0.0), 0, by_hand=True))
     return report([result_table(runs)], runs, machine("awscrt"), options.json)
 

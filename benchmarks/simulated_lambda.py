@@ -1,4 +1,4 @@
-"""A Lambda service that only takes time: it keeps AWS's scaling quota, starts, crashes and answers as AWS would.
+"""A Lambda service that only takes time: it enforces AWS's scaling quota, starts, crashes and answers as AWS would.
 
 It runs nothing. An invocation lasts as long as the durations of its tasks, which a task's index determines; the value
 of a task is its item. New environments come from a bucket of their function that AWS fills at a thousand per ten
@@ -34,10 +34,10 @@ from lithops_magic.worker.seal import sealed
 
 SEED = 20260101
 SIGMA = 0.6
-"""Of the logarithm of a duration: the slowest tenth takes more than twice the median."""
+"""Standard deviation of a duration's logarithm: the slowest tenth takes more than twice the median."""
 STRAGGLERS = 0.001
 DELAY = 9
-"""A straggler takes this many means longer, the first time that it is run: it is its environment that is slow."""
+"""Means by which a straggler is slower the first time it runs, and only then: its environment is slow, not the task."""
 _TASK = re.compile(rb'"id":(\d+),"data":"([^"]*)"')
 _CONFIGURATION = {
     "FunctionName": "simulated",
@@ -53,7 +53,7 @@ _FULL = b'{"Reason":"ConcurrentInvocationLimitExceeded","Type":"User","message":
 
 
 def _field(body: bytes, name: bytes) -> str:
-    """Return a text of a request, before its tasks."""
+    """Return a text field of a request that precedes its tasks."""
     return body.partition(b'"%s":"' % name)[2].partition(b'"')[0].decode()
 
 
@@ -78,7 +78,7 @@ class World:
     """Seconds that a new environment takes to start."""
 
     def durations(self) -> array[float]:
-        """Seconds of each task, the first time that it is run."""
+        """Return the seconds of each task the first time it runs."""
         dice = random.Random(SEED)
         middle = math.log(self.mean) - SIGMA**2 / 2  # the mean of a log-normal is above its median
         durations = array("d", (dice.lognormvariate(middle, SIGMA) for _ in range(self.tasks)))
@@ -87,11 +87,11 @@ class World:
         return durations
 
     def stragglers(self) -> frozenset[int]:
-        """Which tasks are slow the first time."""
+        """Return which tasks are slow the first time."""
         return frozenset(random.Random(SEED + 2).sample(range(self.tasks), round(self.tasks * STRAGGLERS)))
 
     def least_makespan(self, durations: array[float]) -> float:
-        """Seconds that nobody can beat: whatever the quota gives works without a pause from its first moment."""
+        """Return the theoretical minimum in seconds: all that the quota allows works without a pause."""
         work, burst, refill = sum(durations), self.burst * self.copies, self.refill * self.copies
         ramp = max(0.0, (self.concurrency - burst) / refill)
         before_full = ramp * (min(burst, self.concurrency) + self.concurrency) / 2
@@ -102,7 +102,7 @@ class World:
         return max(spent, max(durations))
 
     def in_order_makespan(self, durations: array[float]) -> float:
-        """Seconds of a scheduler that knows no duration: as above, but each task in its turn, one at a time."""
+        """Return the seconds of a scheduler that knows no duration: as above, but the tasks are taken in order."""
         burst, refill = self.burst * self.copies, self.refill * self.copies
         free = [max(0.0, (k + 1 - burst) / refill) for k in range(self.concurrency)]
         heapq.heapify(free)
@@ -141,7 +141,7 @@ class Service:
         self.durations = world.durations()
         self.stragglers = world.stragglers()
         self.runs = bytearray(world.tasks)
-        """How often each task was begun: its side effects."""
+        """How often each task was started, that is, its side effects."""
         self.dice = random.Random(SEED + 1)
         self.functions: dict[bytes, Function] = {}
         self.running = 0
@@ -153,7 +153,7 @@ class Service:
         return self.functions[name]
 
     def environment(self, function: Function) -> str:
-        """Take an environment: "warm", "cold", or "" if none is to be had."""
+        """Take an environment; return "warm" or "cold", or "" if none is available."""
         if self.running >= self.world.concurrency:
             return ""
         warm = function.idle > 0
@@ -167,7 +167,7 @@ class Service:
         return "warm" if warm else "cold"
 
     def seconds(self, index: int) -> float:
-        """How long a task takes if it is run now."""
+        """Return how long a task takes if it runs now."""
         slow = index in self.stragglers and self.runs[index]
         return self.durations[index] - (DELAY * self.world.mean if slow else 0.0)
 
@@ -180,7 +180,7 @@ class Service:
         self.counts["invocations"] += 1
         tasks = [(int(index), data) for index, data in _TASK.findall(body)]
         crashed = self.dice.random() < self.world.crashes
-        # A crash interrupts the work anywhere; only what was begun by then has had an effect.
+        # A crash interrupts the work anywhere; only tasks started by then have had an effect.
         until = self.dice.random() * sum(self.seconds(index) for index, _ in tasks) if crashed else float("inf")
         spent, outcomes = 0.0, []
         for index, data in tasks:
@@ -235,7 +235,7 @@ def response(status: int, body: bytes, headers: bytes = b"") -> bytes:
 
 
 class Connection(asyncio.Protocol):
-    """HTTP/1.1 from one client, one request at a time, and no more of it than our transport and boto3 use."""
+    """An HTTP/1.1 connection with one request at a time, limited to what our transport and boto3 use."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -303,14 +303,14 @@ def settings_for(url: str) -> Any:
 
 
 def allow_files() -> None:
-    """A socket for each connection."""
+    """Allow a socket for each connection."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @contextmanager
 def simulated_lambda(world: World) -> Iterator[str]:
-    """Run it in a process of its own; yields its URL."""
+    """Run the service in its own process and yield its URL."""
     command = [sys.executable, __file__, json.dumps(asdict(world))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -321,7 +321,7 @@ def simulated_lambda(world: World) -> Iterator[str]:
 
 
 def facts(url: str) -> dict[str, Any]:
-    """What has happened in the account."""
+    """Return what has happened in the account."""
     with urllib.request.urlopen(f"{url}/facts") as reply:
         answer: dict[str, Any] = json.load(reply)
     return answer

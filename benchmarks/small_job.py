@@ -1,8 +1,8 @@
-"""One warm task that does nothing: what a job costs beside a plain call, and how much of that is a process of its own.
+"""One warm task that does nothing: a job compared with a plain call, and with one that starts a process.
 
-Three ways take turns against one local AWS. The plain loop calls a handler that returns its event. The second calls one
-that does what no job can do without: it ends the process of the call before and starts a new one, which computes the
-value and sends it back through a pipe. It has no function to unpickle, no limits, logs, journal or retries.
+Three ways alternate on one local AWS. The plain loop calls a handler that returns its event. The second calls one that
+does what every job must: it ends the process of the previous call and starts a new one, which computes the value and
+sends it back through a pipe. It has no function to unpickle, and no limits, logs, journal or retries.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def same(item: int) -> int:
 
 
 def caller(aws: LocalAws, name: str) -> Callable[[], None]:
-    """Deploy one of the handlers; return what calls it once."""
+    """Deploy one of the handlers; return a function that calls it once."""
     client = aws.cloud.client("lambda")
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
@@ -79,7 +79,7 @@ def caller(aws: LocalAws, name: str) -> Callable[[], None]:
 
 
 def in_thread(work: Callable[[], None]) -> Callable[[], None]:
-    """Return what does the same in a thread of its own."""
+    """Return a function that does the same in a new thread."""
 
     def run() -> None:
         thread = threading.Thread(target=work)
@@ -90,7 +90,7 @@ def in_thread(work: Callable[[], None]) -> Callable[[], None]:
 
 
 def engine(aws: LocalAws) -> Callable[[], None]:
-    """Return what runs a whole job of one task."""
+    """Return a function that runs a whole job of one task."""
     from lithops_magic.engine import MapOptions, start
 
     def work() -> None:
@@ -102,7 +102,7 @@ def engine(aws: LocalAws) -> Callable[[], None]:
 
 
 def measure(ways: dict[str, Callable[[], None]], times: int) -> list[dict[str, Any]]:
-    """Run all ways in turn; the medians of their time and of this process's CPU time."""
+    """Run all ways in turn; return the medians of their time and of this process's CPU time."""
     spent: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     for number in range(times + 3):
         for way, work in ways.items():

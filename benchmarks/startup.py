@@ -1,6 +1,6 @@
-"""What the package costs a person who waits: to import it, to load the magics, for a first job, for the stop button.
+"""What a user waits for: importing the package, loading the magics, a first job, and the stop button.
 
-The first job is of an account that nobody has used: its local AWS starts with it.
+The first job finds no local AWS, and starts one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ start = time.perf_counter()
 import lithops_magic
 print(time.perf_counter() - start)
 """
-# IPython is there already when a notebook loads an extension.
+# When a notebook loads an extension, IPython has been imported.
 LOAD = """
 import time
 from IPython.core.interactiveshell import InteractiveShell
@@ -51,13 +51,13 @@ SLOW = "%%lambda_map x in range(100) -o r --chunksize 1 --workers 4\nimport time
 
 
 def in_fresh_processes(code: str, runs: int) -> list[float]:
-    """Seconds that `code` prints, each time in an interpreter of its own."""
+    """Return the seconds that `code` prints, each time in a new interpreter."""
     command = [sys.executable, "-c", code]
     return [float(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(runs)]
 
 
 def first_results(runs: int) -> list[float]:
-    """Seconds from a call of `map` to its values, each time in an account that nobody has used, which starts for it."""
+    """Return the seconds from a call of `map` to its values, each time on a new local AWS, which starts for it."""
     seconds = []
     for _ in range(runs):
         with tempfile.TemporaryDirectory() as folder:
@@ -72,7 +72,7 @@ def first_results(runs: int) -> list[float]:
 
 
 def interrupts(runs: int) -> list[float]:
-    """Seconds from the stop button to the cell's reply, with tasks running that take ten."""
+    """Return the seconds from the stop button to the cell's reply, while tasks of ten seconds are running."""
     from jupyter_client.manager import start_new_kernel
 
     seconds = []
@@ -80,7 +80,7 @@ def interrupts(runs: int) -> list[float]:
     try:
         _reply(client, client.execute("%load_ext lithops_magic\n%lambda_config --local"))
         for turn in range(runs):
-            if turn:  # what still runs would hold this round's first tasks up
+            if turn:  # tasks of the previous round would delay this round's first ones
                 _reply(client, client.execute("import time; time.sleep(11)"))
             request = client.execute(SLOW)
             _wait_for(client, "4/100 ·")

@@ -1,8 +1,8 @@
-"""Parallel workloads as notebooks have them, each with the packages it uses: does it run, how long at first and again.
+"""Typical parallel workloads of notebooks, each with the packages it uses: whether it works, and how long it takes.
 
-Every workload runs in a process of its own, over two items on a local AWS, and what comes back is compared with a plain
-loop in the same process. `first` has neither layer nor function; `again` has both. Packages that are not installed are
-left out and said: install them where this runs, such as with the command that ``--install`` prints.
+Every workload runs in its own process, over two items on a local AWS, and its values are compared with those of a plain
+loop in the same process. `first` has neither a layer nor a function; `again` has both. Workloads whose packages are not
+installed are skipped; ``--install`` prints the command that installs all packages.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 Workload = Callable[[int], object]
 WORKLOADS: dict[str, tuple[str, Workload]] = {}
-"""By name: the distributions it uses, blanks between them, and what runs on every item."""
+"""The distributions each uses, separated by spaces, and the function that runs on every item."""
 SHORT = ("numpy", "networkx layout", "bs4 with lxml")
 LIMIT = 900
 """Seconds for one workload, both runs."""
@@ -371,7 +371,7 @@ def _torch(x: int) -> object:
 
 
 def cell(function: Workload) -> Workload:
-    """Return the function as a notebook would have it: of no module."""
+    """Return the function as a notebook would have it, without a module."""
     lines = inspect.getsource(function).splitlines()
     source = "\n".join(line for line in lines if not line.startswith("@"))
     names: dict[str, Any] = {"__name__": "__main__"}
@@ -401,7 +401,7 @@ def run(name: str) -> dict[str, Any]:
 
 
 def measure(name: str) -> dict[str, Any]:
-    """Run one workload in a process of its own."""
+    """Run one workload in its own process."""
     absent = [one for one in WORKLOADS[name][0].split() if not _is_installed(one)]
     if absent:
         return {"skipped": f"not installed: {', '.join(absent)}"}
@@ -456,7 +456,7 @@ def main() -> None:
         return
     names = given.only or (SHORT if given.short else tuple(WORKLOADS))
     with tempfile.TemporaryDirectory() as folder:
-        # Nothing is known of an earlier run; uv keeps what it has downloaded.
+        # A new cache has nothing of earlier runs; uv keeps its downloads.
         os.environ["LITHOPS_MAGIC_CACHE_DIR"] = folder
         found = {}
         for name in names:
