@@ -24,7 +24,7 @@ from typing import Any
 SANDBOXES = 8
 """Sandboxes of the local AWS, the same for all ways; more would only share the cores."""
 CONCURRENCY = 1000
-"""That of an ordinary account: with the local AWS's default, its number of sandboxes, a plain loop would be throttled."""
+"""As in an ordinary account: with the local AWS's default, its number of sandboxes, a plain loop would be throttled."""
 LITHOPS = "3.8.0"
 
 PRICES = {"Invoke": 0.20e-6, "PutObject": 5e-6, "ListObjectsV2": 5e-6, "ListObjects": 5e-6}

@@ -1,10 +1,9 @@
 """Count the words of a gigabyte in S3: with lithops-magic, real Lithops and a plain boto3 loop, in one run.
 
 The text is in the local S3, in sixteen objects (moto copies the entire object for every range it sends), and is cut
-into parts of 16 MB that end with lines. Our tasks and Lithops' read them in sandboxes; the plain loop fetches the ranges
-of the same parts from as many threads as there are sandboxes, and counts here. All must count the same words, or their
-row says what they counted. Everything shares this machine's cores, including S3, so bytes and requests mean more than
-seconds.
+into parts of 16 MB that end with lines. Our tasks and Lithops' read them in sandboxes; the plain loop fetches the same
+ranges from as many threads as there are sandboxes, and counts here. All must count the same words, or their row says
+what they counted. Everything shares this machine's cores, including S3, so bytes and requests mean more than seconds.
 """
 
 from __future__ import annotations
