@@ -32,6 +32,7 @@ _MANAGERS = {
     *("DispatchExtensionManager", "NameDispatchExtensionManager"),
 }
 """Functions of pkg_resources and classes of stevedore, whose searches a sandbox does not record."""
+_SEPARATORS = "._:/-"
 FEW = 3
 """Most distributions with plugins of one group that are shipped without having been named."""
 
@@ -76,7 +77,7 @@ def plugins(asker: str, group: str, used: Collection[str]) -> list[Plugin]:
     file = None if asker == "__main__" else find_file(asker)
     texts = strings_of_file(file)[0] if file is not None and file.suffix == ".py" else ()
     owners = {canonicalize_name(name) for name in (asker.partition(".")[0], *used)}
-    related = [one for one in advertised if asker == "__main__" or one in texts or _owner(one) in owners]
+    related = [one for one in advertised if asker == "__main__" or _is_made_of(one, texts) or _owner(one) in owners]
     return [plugin for one in related for plugin in advertised[one]]
 
 
@@ -85,10 +86,19 @@ def owners_of_searched(codes: Iterable[CodeType]) -> set[str]:
     texts = set(strings_beside(codes, _MANAGERS))
     found: set[str] = {canonicalize_name(name) for name in texts if installed(name)}
     advertised = _advertised(site_folders()) if texts else {}
-    for group in texts & advertised.keys():
+    for group in (one for one in advertised if _is_made_of(one, texts)):
         owners = {plugin.distribution for plugin in advertised[group]}
         found |= owners if len(owners) <= FEW else set()
     return found - NOT_SHIPPED - PROVIDED
+
+
+def _is_made_of(group: str, texts: Collection[str]) -> bool:
+    """Whether code with these strings may name a group, as one of them or as two that it joins."""
+    halves = ((group[:at], group[at:]) for at in range(1, len(group)))
+    return group in texts or any(
+        first in texts and (second in texts or (second[0] in _SEPARATORS and second[1:] in texts))
+        for first, second in halves
+    )
 
 
 def _owner(group: str) -> str:

@@ -49,24 +49,22 @@ def newly_failed() -> list[list[str]]:
 
 
 def _record(name: str) -> None:
-    importer, group = _importer()
-    name = name or f"[{group if isinstance(group, str) else ''}]"
-    if len(_failed) < MAX_NAMES and len(name) <= MAX_LENGTH and name.partition(".")[0] not in sys.stdlib_module_names:
-        _failed.setdefault((importer[:MAX_LENGTH], name))
+    """Record a module's or a distribution's name; if empty, a search for entry points of the group it seems to want.
 
-
-def _importer() -> tuple[str, Any]:
-    """Return the name of the module that runs the import statement, and which group of entry points it seems to want.
-
-    The group is an argument of `entry_points`, or of a function that searches all distributions for it.
+    The group is an argument of `entry_points`, or of a function around the search, such as a plugin manager's.
     """
     frame: FrameType | None = sys._getframe(1)
-    group = None
-    while frame is not None:
-        name, found = frame.f_globals.get("__name__") or "", frame.f_locals
-        if not name.startswith(("importlib", __name__)):
-            return str(name), group or found.get("group")
-        if "params" in found:
-            group = found["params"].get("group")
+    importer = group = ""
+    while frame is not None and not (importer and (name or group)):
+        module, found = str(frame.f_globals.get("__name__") or ""), frame.f_locals
+        if module.startswith(("importlib", __name__)):
+            found = found.get("params", found)
+        else:
+            importer = importer or module
+        for key in "group", "namespace":
+            if isinstance(found.get(key), str):
+                group = group or found[key]
         frame = frame.f_back
-    return "", None
+    name = name or f"[{group}]"
+    if len(_failed) < MAX_NAMES and len(name) <= MAX_LENGTH and name.partition(".")[0] not in sys.stdlib_module_names:
+        _failed.setdefault((importer[:MAX_LENGTH], name))

@@ -388,6 +388,29 @@ def by_select(name):
         raise LookupError(f"codec {name} unknown")
     return found[name].load()()
 
+PREFIX = "acme"
+
+def joined(name):
+    [point] = importlib.metadata.entry_points().select(group=PREFIX + ".codecs", name=name)
+    return point.load()()
+
+def by_table(name):
+    found = {}
+    for distribution in importlib.metadata.distributions():
+        for point in distribution.entry_points:
+            found.setdefault(point.group, {})[point.name] = point
+    return found[f"{PREFIX}.codecs"][name].load()()
+
+def all_points():
+    return importlib.metadata.entry_points()
+
+class Around:
+    def __init__(self, namespace):
+        self.points = all_points().select(group=namespace)
+
+def around(name):
+    return {point.name: point for point in Around(".".join(("acme", "codecs"))).points}[name].load()()
+
 def by_search(name):
     return Manager().load_all("acme.codecs")[name]()
 
@@ -412,7 +435,7 @@ def codecs(site: Path) -> Iterator[Path]:
         sys.modules.pop(name, None)
 
 
-@pytest.mark.parametrize("way", ["by_argument", "by_select", "by_search", "unnamed"])
+@pytest.mark.parametrize("way", ["by_argument", "by_select", "by_search", "unnamed", "joined", "by_table", "around"])
 def test_plugins_that_only_entry_points_name_are_added(codecs: Path, run: Run, way: str) -> None:
     def use(name: str) -> str:
         import acme_host
@@ -421,12 +444,14 @@ def test_plugins_that_only_entry_points_name_are_added(codecs: Path, run: Run, w
 
     result = run(use, ["zag"])
     [note] = notes(result)
-    if way in ("by_argument", "unnamed"):  # which error names none
+    if way in ("by_argument", "unnamed", "joined", "by_table"):  # which error names none
         assert "acme-zag and acme-zig" in note
     else:
         assert ("acme-zag" in note, "acme-zig" in note) == (True, False)
         assert result.values() == ["zag"]
     assert result.values()[0] in ("zig", "zag")
+    # What was added is not missing any longer.
+    assert not any("ran without acme-zag" in note for note in result.snapshot().notes)
     again = run(use, ["zag"])
     assert (again.values(), notes(again)) == (result.values(), [])
 

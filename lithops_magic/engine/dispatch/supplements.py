@@ -102,6 +102,7 @@ class Supplements:
         text = " ".join(part.message for part in traceback.chain())
         # Libraries probe for many optional packages. The one that the error mentions is the one that mattered.
         named = [one for one in lacking if any(_mentions(text, name) for name in one.names)]
+        named = named or [one for one in lacking if one.is_alone and one.plugin and _mentions(text, one.plugin.group)]
         # What an error names and this machine lacks, too, explains it: nothing else helps.
         if not named and (self._absent(text, asked) or not _is_likely(traceback, text)):
             return {}
@@ -176,7 +177,7 @@ class Supplements:
             self._plugins[asker, group] = plugins(asker, group, {unit.name for unit, _ in self._need.units})
         if not (found := self._plugins[asker, group]):
             return
-        lacking = [one for one in found if one.distribution not in self._has()]
+        lacking = [one for one in found if one.distribution not in self._has() and one.distribution not in self._added]
         few = len({one.distribution for one in lacking}) <= FEW
         for one in lacking:
             is_any = asker == "__main__" and one.group != group
