@@ -81,7 +81,7 @@ CROWDED = "its result did not fit in the reply with the others of its chunk: use
             "",
         ),
         (Outcome("tampered", reason="altered", log="l"), verdicts.Final, TamperedError, "altered|", ""),
-        (Outcome("absent", reason="gone"), verdicts.Missing, TaskLost, "gone|", ""),
+        (Outcome("absent", reason="gone"), verdicts.NotInStore, TaskLost, "gone|", ""),
         (Outcome("store", reason="S3 said no"), verdicts.Lost, TaskLost, "S3 said no|", ""),
         (
             Outcome("unpicklable", of="generator", reason="no", log="l"),

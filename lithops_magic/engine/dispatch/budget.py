@@ -28,7 +28,7 @@ class Budget:
         if self._most is None:
             return float("inf")
         # A job that is rerun carries its costs along: the limit applies to all its runs together.
-        spent = now.cost + now.request_cost
+        spent = now.spent
         answered = now.answered
         worst = endpoint.price(endpoint.limits.timeout * 1000)
         # However many tasks it has, an invocation cannot cost more than its timeout.
@@ -39,7 +39,7 @@ class Budget:
 
     def spent(self, now: Snapshot) -> BudgetSpent:
         """Return the error that reports it."""
-        so_far = money(now.cost + now.request_cost)
+        so_far = money(now.spent)
         return BudgetSpent(
             f"The job has cost {so_far} of the {money(self._most or 0.0)} that max_cost allows: nothing more is sent. "
             "Raise the total (--max-cost), or run what is left with .retry(max_cost=…)."

@@ -55,8 +55,8 @@ class NoCache:
     """Cache of a job that uses none."""
 
     pending = 0
-    lately = 0
-    """Cache hits since items were last requested."""
+    recent_hits = 0
+    """Since items were last requested."""
 
     def open(self, store: Store | None, differences: Sequence[str]) -> None:
         """Read the indexes."""
@@ -148,7 +148,7 @@ class JobCache(NoCache):
             self._misses[task.index] = (taken.key, 0.0, 0.0)
             return False
         self._found.append((task, taken, entry))
-        self.lately += 1
+        self.recent_hits += 1
         return True
 
     def fetch(self) -> None:
@@ -165,8 +165,8 @@ class JobCache(NoCache):
         problem = ""
         for task, taken, entry in batch:
             try:
-                container, told = shelf.bring(entry)
-                about: dict[str, Any] = json.loads(told) if told else {"log": "", "classes": {}}
+                container, metadata = shelf.bring(entry)
+                about: dict[str, Any] = json.loads(metadata) if metadata else {"log": "", "classes": {}}
                 value = classes.load(container, about["classes"], self._kinds(taken.key))
                 # By reference if it is an object of its own, as a worker replies with large values: the journal must
                 # not hold them.
@@ -186,16 +186,16 @@ class JobCache(NoCache):
 
     def charged(self, task: Task, bill: Bill) -> None:
         """Record the duration of a task's latest attempt, and its cost over all attempts."""
-        if known := self._misses.get(task.index):
+        if miss := self._misses.get(task.index):
             seconds = bill.seconds.get(task.index, bill.event.task_seconds)
-            self._misses[task.index] = (known[0], seconds, known[2] + bill.cost(task.index))
+            self._misses[task.index] = (miss[0], seconds, miss[2] + bill.cost(task.index))
 
     def keep(self, task: Task, container: bytes, log: str) -> None:
         """Add a task's value to the cache."""
-        known = self._misses.pop(task.index, None)
-        if known is not None and self._shelf is not None and container:
-            key, seconds, cost = known
-            self._shelf.add(key.digest, container, _told(container, log, self._kinds(key)), seconds, cost)
+        miss = self._misses.pop(task.index, None)
+        if miss is not None and self._shelf is not None and container:
+            key, seconds, cost = miss
+            self._shelf.add(key.digest, container, _metadata(container, log, self._kinds(key)), seconds, cost)
 
     def _kinds(self, key: Key | None) -> tuple[type, ...]:
         """Return the notebook's own classes that a value may be of."""
@@ -215,7 +215,7 @@ class JobCache(NoCache):
             self._say(str(error), "not every value is stored")
 
 
-def _told(container: bytes, log: str, kinds: Sequence[type]) -> bytes:
+def _metadata(container: bytes, log: str, kinds: Sequence[type]) -> bytes:
     """Return a value's metadata; empty if there are none."""
     numbers = classes.number(container, kinds)
     return json.dumps({"log": log, "classes": numbers}).encode() if log or numbers else b""

@@ -32,6 +32,7 @@ REPLY_TARGET = 3_000_000
 TRANSIT_BYTES, LEAST_BYTES = 64_000_000, 1_000_000
 """The same for bytes of items, and for bytes of results; the second number takes as long to move as an invocation."""
 _WEIGHT = 0.3
+"""Weight of the latest invocation in the moving averages."""
 
 
 @dataclass(frozen=True, slots=True)

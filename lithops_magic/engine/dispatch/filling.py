@@ -187,8 +187,8 @@ class Filling:
         wanted = self._chunk_size(lane) * (max(0, limit - len(lane.flights)) + 1)
         if self._source.owned:
             # During a run of cache hits, small batches would be slow.
-            wanted = max(wanted, min(_MAX_REACH, 2 * self._cached.lately))
-        self._cached.lately = 0
+            wanted = max(wanted, min(_MAX_REACH, 2 * self._cached.recent_hits))
+        self._cached.recent_hits = 0
         at_hand = len(lane.waiting) + self._source.asked + self.moving
         # Half a batch still at hand is no reason to request more: that would be one request per reply.
         if at_hand > wanted // 2:

@@ -202,11 +202,11 @@ class Settlement:
             case _ if task.flights:
                 return  # its copy may still succeed
             # It did not run, so that uploading it again is allowed even with retries=0.
-            case verdicts.Missing() if task.lost < max(1, options.retries):
+            case verdicts.NotInStore() if task.lost < max(1, options.retries):
                 task.lost += 1
                 self._job.publish(ev.Retried([task.index]))
                 self._upload(lane, task)
-            case verdicts.Final(error) | verdicts.Lost(error) | verdicts.Missing(error):
+            case verdicts.Final(error) | verdicts.Lost(error) | verdicts.NotInStore(error):
                 self._lose(lane, task, error)
             # It may have started, or was alone already, so that nobody else can have disturbed it.
             case verdicts.Disturbed(error) if options.retries == 0 or task.alone:

@@ -80,9 +80,9 @@ class Supplements:
 
     def help(self, task: Task) -> bool:
         """Whether something was added since the task last ran; if so, its rerun is recorded."""
-        again = self._ran.get(task.index, 0) < len(self._added)
+        helps = self._ran.get(task.index, 0) < len(self._added)
         self._ran[task.index] = len(self._added)
-        return again
+        return helps
 
     @staticmethod
     def concerns(error: TaskError, asked: Asked) -> bool:

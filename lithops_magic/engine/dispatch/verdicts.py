@@ -77,14 +77,14 @@ class Fetch:
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class NotInStore:
     """The sandbox did not find the function or the item in S3: upload them again."""
 
     error: TaskError
     """The message if that does not help."""
 
 
-Verdict = Value | Final | Lost | NotRun | Disturbed | Fetch | Missing
+Verdict = Value | Final | Lost | NotRun | Disturbed | Fetch | NotInStore
 
 
 def make(kind: type[TaskError], task: Task, message: str, log: str = "") -> TaskError:
@@ -93,7 +93,7 @@ def make(kind: type[TaskError], task: Task, message: str, log: str = "") -> Task
 
 
 @dataclass(frozen=True, slots=True)
-class _Circumstances:
+class _Invocation:
     """What is known about an invocation besides its outcomes."""
 
     limits: Limits
@@ -110,29 +110,29 @@ def judge(
     used: int | None = None,
 ) -> list[Verdict]:
     """Judge the tasks of an invocation that the worker answered; `used` is its peak memory in MB."""
-    known = _Circumstances(limits, name_code, used)
+    invocation = _Invocation(limits, name_code, used)
     verdicts: list[Verdict] = []
     for position, task in enumerate(tasks):
         outcome = reply.outcomes.get(task.index)
-        verdicts.append(NotRun() if outcome is None else _verdict(outcome, task, position, known))
+        verdicts.append(NotRun() if outcome is None else _verdict(outcome, task, position, invocation))
     return verdicts
 
 
-def _verdict(outcome: Outcome, task: Task, position: int, known: _Circumstances) -> Verdict:
+def _verdict(outcome: Outcome, task: Task, position: int, invocation: _Invocation) -> Verdict:
     match outcome.status:
         case "ok" if outcome.reference is not None:
             return Fetch(outcome)
         case "ok":
             return _value(outcome.value, outcome, task)
         case "error":
-            return Final(_remote_error(outcome, task, known), outcome.not_found)
+            return Final(_remote_error(outcome, task, invocation), outcome.not_found)
         case "timeout":
-            error = make(TaskTimeout, task, failures.timeout(known.limits.timeout), outcome.log)
-            _attach(error, outcome, known.name_code)
+            error = make(TaskTimeout, task, failures.timeout(invocation.limits.timeout), outcome.log)
+            _attach(error, outcome, invocation.name_code)
             # The first task of a chunk had the whole timeout to itself; a later one only what was left of it.
             return Disturbed(error) if position else Lost(error)
         case "died":
-            kind, text = failures.of_process(outcome.code, known.limits.memory, known.used)
+            kind, text = failures.of_process(outcome.code, invocation.limits.memory, invocation.used)
             return Lost(make(kind, task, text, outcome.log))
         case "unpicklable":
             advice = advice_to_return(outcome.of, outcome.reason)
@@ -160,7 +160,7 @@ def _not_in_store(outcome: Outcome, task: Task) -> Verdict:
     if outcome.status == "tampered":
         return Final(make(TamperedError, task, outcome.reason))
     error = make(TaskLost, task, outcome.reason)
-    return Missing(error) if outcome.status == "absent" else Lost(error)
+    return NotInStore(error) if outcome.status == "absent" else Lost(error)
 
 
 def fetch(place: Place, outcome: Outcome, task: Task) -> Verdict:
@@ -187,29 +187,29 @@ def _value(data: bytes, outcome: Outcome, task: Task) -> Verdict:
         return Final(make(ResultError, task, text, outcome.log))
 
 
-def _remote_error(outcome: Outcome, task: Task, known: _Circumstances) -> TaskError:
+def _remote_error(outcome: Outcome, task: Task, invocation: _Invocation) -> TaskError:
     remote = outcome.traceback
     assert remote is not None
     original: BaseException | None = None
     with contextlib.suppress(BaseException):  # the class may not exist here; name, text and frames suffice
         original = unpack(outcome.exception) if outcome.exception else None
-    kind, remedy = failures.of_exception(remote, known.limits.memory, original)
+    kind, remedy = failures.of_exception(remote, invocation.limits.memory, original)
     message = (f"{remote.type}: {remote.message}" if remote.message else remote.type) + remedy
     about = {"index": task.index, "item": short_repr(task.item), "log": outcome.log}
     try:
         error = kind.wrap(original, message, **about)
     except BaseException:
         error = kind.wrap(None, message, **about)
-    _attach(error, outcome, known.name_code)
+    _attach(error, outcome, invocation.name_code)
     return error
 
 
 def _attach(error: TaskError, outcome: Outcome, name_code: Callable[[str], str]) -> None:
     if outcome.traceback is None:
         return
-    known = facts(error)
-    known.traceback = outcome.traceback if isinstance(error, RemoteError) else None
-    known.where = tracebacks.locate(outcome.traceback, name_code)
+    details = facts(error)
+    details.traceback = outcome.traceback if isinstance(error, RemoteError) else None
+    details.where = tracebacks.locate(outcome.traceback, name_code)
     if outcome.traceback.frames or outcome.traceback.parts:
         add_note(error, tracebacks.render(outcome.traceback, name_code))
 

@@ -18,13 +18,23 @@ class Versions:
         """Differences already reported, one phrase each."""
 
     def differences(
-        self, worker: WorkerReply | None, said: tuple[str, ...], known: tuple[str, ...] = ()
+        self, worker: WorkerReply | None, notes: tuple[str, ...], chosen: tuple[str, ...] = ()
     ) -> Iterator[str]:
-        """Yield a sentence for each difference neither requested nor reported when the version was chosen."""
+        """Yield a sentence for each difference neither requested nor reported when the version was chosen.
+
+        Parameters
+        ----------
+        worker
+            Reports the sandbox's versions, if it could reply.
+        notes
+            What the user was told when the function was deployed.
+        chosen
+            Differences that followed from the choice of versions, one phrase each.
+        """
         if worker is None or self.need.request.files:
             return
         for name, version in worker.versions.items():
-            if name not in self._said and not any(version in note for note in said):
+            if name not in self._said and not any(version in note for note in notes):
                 self._said.add(name)
                 package, here = self.need.distribution(name), self.need.versions.get(name)
                 if package not in self.need.request.names:
@@ -33,5 +43,5 @@ class Versions:
                     fix = f"ship the notebook's with --packages {package}=={here}"
                     layer = "or correct the function's layer or image"
                     # Lambda's version follows from what was requested and what is available.
-                    way_out = "" if difference in known else f": {fix}, {layer}"
+                    way_out = "" if difference in chosen else f": {fix}, {layer}"
                     yield f"the function has {name} {version}, the notebook {here}{way_out}"
