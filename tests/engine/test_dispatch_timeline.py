@@ -478,6 +478,43 @@ def test_an_iterator_is_asked_for_a_whole_chunk_at_once_and_a_collection_for_por
     assert job.ledger.values == list(range(900))
 
 
+def taken_when_sent(items: Any, workers: int, **options: Any) -> list[int]:
+    """How many items had been taken when the invocations of each moment were sent."""
+    taken: dict[float, int] = {}
+
+    def behave(sent: Sent) -> tuple[float, Any]:
+        taken[sent.at] = len(job.ledger)
+        return works(sent, value="gAVOLg==")  # None
+
+    job, scheduler = prepared(VirtualLambda(behave, workers=workers), items, chunksize=1, **options)
+    scheduler.run()
+    assert job.snapshot().done == len(job.ledger)
+    return list(taken.values())
+
+
+def test_items_are_taken_ahead_while_there_is_nothing_to_do() -> None:
+    taken = taken_when_sent(range(3000), 100)
+    assert taken[0] == 101  # the first invocations do not wait for it
+    assert taken[1] == 1501  # in portions of 200, up to 16 for each sandbox
+    assert taken[-1] == 3000
+
+
+@pytest.mark.parametrize(
+    ("items", "options"),
+    [
+        ([random.Random(1).randbytes(50_000)] * 500, {}),  # they would take memory
+        (iter(range(500)), {}),  # it may wait for what its caller does with the values
+        (range(500), {"cache": True}),
+    ],
+)
+def test_what_is_large_or_may_change_is_taken_when_it_can_be_sent(items: Any, options: dict[str, Any]) -> None:
+    assert taken_when_sent(items, 100, **options) == [101, 201, 301, 401, 500]
+
+
+def test_few_sandboxes_are_not_worth_taking_items_ahead() -> None:
+    assert taken_when_sent(range(12), 4) == [4, 9, 12]
+
+
 @pytest.mark.parametrize(("bursts", "sizes"), [(False, [1, 3, 8 * 4, 24]), (True, [1, 3, 1, 8 * 1, 47])])
 def test_after_a_pause_chunks_grow_on_unless_the_next_tasks_may_be_others(bursts: bool, sizes: list[int]) -> None:
     service = VirtualLambda(lambda sent: works(sent, 0.001), workers=1)

@@ -96,6 +96,9 @@ class VirtualQueue:
             self._clock.step()
         return self._messages.popleft()
 
+    def empty(self) -> bool:
+        return not self._messages
+
     def get_nowait(self) -> Any:
         if not self._messages:
             raise queue.Empty

@@ -34,6 +34,9 @@ _AT_ONCE = 128
 """Invocations sent before the items of further ones are taken: in the meantime, sandboxes start."""
 _PORTION = 200
 """Items taken at a time if all are available: as tasks they need less memory than in transit."""
+_AHEAD, _AHEAD_BYTES = 16, 8_000_000
+"""Tasks for each invocation in flight that are made while there is nothing else to do, and how large they may be in
+all: when ten thousand sandboxes start, or get their last chunks, the client would otherwise keep them waiting."""
 
 
 class Filling:
@@ -199,6 +202,23 @@ class Filling:
         while wanted > 0 and self._source.ask(min(wanted, _PORTION) if self._source.owned else wanted):
             self.pull()
             wanted -= _PORTION
+
+    def take_ahead(self) -> bool:
+        """Take some items before they can be sent; return whether there were any."""
+        waiting = self._lanes.first.waiting
+        # Values may be in the cache, which is asked as late as possible: they may still be computed by another job.
+        if not self._source.owned or self._job.options.cache or self._job.over or not waiting:
+            return False
+        tasks = len(waiting) + _PORTION
+        # Of the size of further items, only that of those before is known.
+        if (
+            tasks > _AHEAD * self._lanes.first.link.allowance.limit
+            or tasks * len(waiting[-1].fragment) > _AHEAD_BYTES
+            or not self._source.ask(_PORTION)
+        ):
+            return False
+        self.pull()
+        return True
 
     def _limit(self, lane: Lane, now: float) -> int:
         """Maximum invocations in flight on a lane."""

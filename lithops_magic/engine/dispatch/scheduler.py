@@ -196,7 +196,8 @@ class Scheduler:
             self._tell_in_flight()
             if self._source.last and not self._lanes.waiting and not self._job.running and not self._filling.moving:
                 return self._end()
-            self._receive(self._patience())
+            idle = self._inbox.empty()
+            self._receive(0.0 if idle and self._filling.take_ahead() else self._patience())
             self._watch()
 
     def _tell_in_flight(self) -> None:
