@@ -11,6 +11,7 @@ import threading
 import types
 from collections.abc import Callable
 from functools import partial, wraps
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -24,6 +25,7 @@ from lithops_magic.engine.wire.pickling_advice import advice_to_return
 from lithops_magic.errors import SerializationError
 from lithops_magic.worker import packing
 from lithops_magic.worker.culprit import locate
+from shells import terminal
 
 
 def notebook(source: str, **names: object) -> dict[str, object]:
@@ -90,15 +92,13 @@ def test_what_is_importable_stays_where_it_is() -> None:
     assert found(notebook("def f(x): return dumps(x)", dumps=cloudpickle.dumps)["f"]) == {"'dumps'"}
 
 
-def test_what_a_cell_uses_is_said_without_the_function_around_it() -> None:
-    from IPython.core.interactiveshell import InteractiveShell
-
+def test_what_a_cell_uses_is_said_without_the_function_around_it(tmp_path: Path) -> None:
     from lithops_magic.notebook.parse.cell import expression_form
 
-    shell = InteractiveShell()
-    shell.user_ns["lock"] = threading.Lock()
-    cell = expression_form(shell, "%%lambda_map x in y", "with lock:\n    x", "x").function
-    assert str(next(captures(cell))) == "'lock'"
+    with terminal(tmp_path) as shell:
+        shell.user_ns["lock"] = threading.Lock()
+        cell = expression_form(shell, "%%lambda_map x in y", "with lock:\n    x", "x").function
+        assert str(next(captures(cell))) == "'lock'"
 
 
 def returned(value: Any) -> str:

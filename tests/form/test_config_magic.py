@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from IPython.terminal.interactiveshell import TerminalInteractiveShell
-from traitlets.config import Config
 
 from lithops_magic.notebook.form.form import ConfigForm
 from lithops_magic.notebook.magics.config import OPTIONS, help_text
+from shells import terminal
 
 Run = Callable[..., tuple[str, str]]
 
@@ -21,19 +20,10 @@ ROLE = "arn:aws:iam::123456789012:role/lambda"
 
 
 @pytest.fixture
-def shell(tmp_path: Path, monkeypatch: Any) -> Iterator[Any]:
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    config = Config()
-    config.TerminalInteractiveShell.simple_prompt = True
-    config.TerminalInteractiveShell.colors = "nocolor"
-    config.HistoryManager.enabled = False
-    shell = TerminalInteractiveShell.instance(config=config)
-    with shell.builtin_trap:
+def shell(tmp_path: Path) -> Iterator[Any]:
+    with terminal(tmp_path / "ipython") as shell:
         shell.run_line_magic("load_ext", "lithops_magic")
         yield shell
-    shell.run_line_magic("reset", "-sf")
-    shell.magics_manager.registry.clear()
-    TerminalInteractiveShell.clear_instance()
 
 
 @pytest.fixture

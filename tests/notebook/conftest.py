@@ -1,34 +1,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
-from unittest import mock
 
 import pytest
-from traitlets.config import Config
+
+from shells import terminal
 
 if TYPE_CHECKING:
     from IPython.terminal.interactiveshell import TerminalInteractiveShell
 
 
 @pytest.fixture
-def shell(tmp_path, monkeypatch) -> Iterator[TerminalInteractiveShell]:
+def shell(tmp_path: Path) -> Iterator[TerminalInteractiveShell]:
     """A fresh terminal IPython without a prompt, history, colors or the user's profile."""
-    from IPython.terminal.interactiveshell import TerminalInteractiveShell
-
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
-    config = Config()
-    config.TerminalInteractiveShell.simple_prompt = True
-    config.TerminalInteractiveShell.colors = "nocolor"
-    config.HistoryManager.enabled = False
-    shell = TerminalInteractiveShell.instance(config=config)
-    with shell.builtin_trap:
+    with terminal(tmp_path) as shell:
         yield shell
-    # It would also collect garbage, which takes longer than most tests.
-    with mock.patch("gc.collect"):
-        shell.reset(new_session=False)
-    shell.magics_manager.registry.clear()
-    TerminalInteractiveShell.clear_instance()
 
 
 @pytest.fixture
