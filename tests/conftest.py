@@ -5,6 +5,7 @@ from __future__ import annotations
 import compileall
 import gc
 import getpass
+import itertools
 import json
 import os
 import platform
@@ -24,12 +25,6 @@ from hypothesis import HealthCheck, settings
 from lithops_magic.local.front.quick_start import parse_models_once
 from localaws import FOREIGN, LocalAws, local_command
 from thorough import share
-
-# How long an example takes says nothing on a busy machine.
-settings.register_profile(
-    "ours", max_examples=share(40, 300), deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("ours")
 
 SAM = "1.170.0"
 """Version of the SAM CLI whose wheel holds AWS's emulator."""
@@ -91,10 +86,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The fast tier computes, the others wait for servers as well, but more than four local AWSs are too many."""
+    return min(os.cpu_count() or 1, 4) if config.getoption("markexpr") == "fast" else 4
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile the package once, and not in each of the hundreds of processes that import it; accept interrupts."""
+    """Compile the package once, and not in each of the hundreds of processes that import it; prepare this process."""
     # Shells make background jobs ignore SIGINT, which the programs that tests interrupt would inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if config.getoption("markexpr") == "fast":
+        os.environ.setdefault("QUICK", "1")
+    # How long an example takes says nothing on a busy machine.
+    settings.register_profile(
+        "ours", max_examples=share(40, 300), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("ours")
     if not hasattr(config, "workerinput"):
         compileall.compile_dir(Path(__file__).parents[1] / "lithops_magic", quiet=2)
 
@@ -215,16 +222,22 @@ def variables(local_folder: Path, package_cache: Path) -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Homes, one for each test: `mktemp` would look through the folders of all tests before for a free name."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def isolated(
-    variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def isolated(variables: dict[str, str], homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the user's home and AWS, Lithops and Jupyter settings, and make `ensure` find this session's local AWS."""
     for name in os.environ:
         if name.startswith(FOREIGN):
             monkeypatch.delenv(name)
-    home = str(tmp_path_factory.mktemp("home"))
-    for name, value in {"HOME": home, "USERPROFILE": home, **variables}.items():
+    home = next(homes)
+    home.mkdir(mode=0o700)
+    for name, value in {"HOME": str(home), "USERPROFILE": str(home), **variables}.items():
         monkeypatch.setenv(name, value)
     # On a loaded machine, finding the local AWS may take a second; no test expects the note that announces its start.
     monkeypatch.setattr("lithops_magic.aws.local_server.ANNOUNCE_AFTER", 60.0)

@@ -1,4 +1,4 @@
-"""How many generated inputs are tried: a share every time, fewer where QUICK is set, all where THOROUGH is."""
+"""How many generated inputs are tried: a share, fewer where QUICK is set (the fast tier), all where THOROUGH is."""
 
 from __future__ import annotations
 

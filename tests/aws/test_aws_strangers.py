@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import threading
 from collections.abc import Iterator
 
 import boto3
@@ -19,6 +18,7 @@ from lithops_magic.aws.session import Cloud
 from lithops_magic.cli.main import main
 from lithops_magic.engine.backend.deployment import FALLBACK_WORKERS
 from lithops_magic.errors import LithopsMagicError
+from serving import serving
 
 ROLE = "arn:aws:iam::123456789012:role/r"
 PORTAL = b"<!DOCTYPE html><html><title>Hotel  Wi-Fi</title><body>Please sign in</body></html>"
@@ -58,12 +58,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def stranger() -> Iterator[Stranger]:
-    with Stranger() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+    server = Stranger()
+    with serving(server):
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def settings(stranger: Stranger) -> Settings:
@@ -96,7 +93,10 @@ def test_a_job_says_what_answered(stranger: Stranger, status: int, page: bytes, 
 
 
 @pytest.mark.parametrize(("status", "page", "words"), PAGES)
-def test_every_service_says_so(stranger: Stranger, status: int, page: bytes, words: str) -> None:
+def test_every_service_says_so(
+    stranger: Stranger, status: int, page: bytes, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.01)
     stranger.status, stranger.page = status, page
     session = boto3.Session("AKIAEXAMPLE", "hidden", region_name="us-east-1")
     cloud = Cloud(session, region="us-east-1", endpoint_url=stranger.url, account_id="123456789012")

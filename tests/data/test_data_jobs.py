@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import http.server
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import lithops_magic
 from lithops_magic.config import Settings
 from lithops_magic.errors import MisuseError, TaskError
 from localaws import LocalAws
+from serving import serving
 
 BUCKET = "data-tests"
 SETTINGS = Settings(local=True, memory=256)
@@ -197,10 +197,8 @@ def web() -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as url:
+        yield url
 
 
 def test_what_is_on_the_web_is_read_in_ranges_where_the_server_has_them(web: str, local_aws: LocalAws) -> None:

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from lithops_magic.config import Settings
+from serving import serving
 
 SETTINGS = Settings(local=True, memory=256, timeout=10)
 
@@ -66,12 +67,9 @@ class Visits:
 def visiting() -> Iterator[Visits]:
     """Run the server."""
     visits = Visits()
-    thread = threading.Thread(target=visits.server.serve_forever, daemon=True)
-    thread.start()
-    yield visits
-    visits.gate.set()
-    visits.server.shutdown()
-    visits.server.server_close()
+    with serving(visits.server):
+        yield visits
+        visits.gate.set()
 
 
 def client(items: str, **options: Any) -> str:

@@ -43,9 +43,9 @@ def test_a_storm_of_throttles_costs_no_attempt() -> None:
 
 
 def test_retry_after_is_honoured() -> None:
-    backend = FaultyLambda(times(1, Throttle("Rate", retry_after=0.5)), workers=1)
+    backend = FaultyLambda(times(1, Throttle("Rate", retry_after=0.25)), workers=1)
     result = run(backend, [1])
-    assert result.snapshot().running_seconds >= 0.5
+    assert result.snapshot().running_seconds >= 0.25
 
 
 def test_endless_throttles_end_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,8 @@ def test_a_function_deleted_under_us_is_deployed_again_once() -> None:
     assert backend.connects == 2
 
 
-def test_an_endpoint_that_comes_back_is_waited_for() -> None:
+def test_an_endpoint_that_comes_back_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_UNREACHABLE_PAUSE", 0.05)
     backend = FaultyLambda(times(2, NoConnection("refused")), workers=2)
     assert list(run(backend, range(10), retries=0)) == [x * 2 for x in range(10)]
     assert backend.connects == 1
@@ -124,7 +125,8 @@ def test_a_local_aws_that_died_is_started_again() -> None:
 
 
 def test_an_endpoint_that_stays_away_ends_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "UNREACHABLE_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "UNREACHABLE_SECONDS", 0.1)
+    monkeypatch.setattr(connection, "_UNREACHABLE_PAUSE", 0.05)
     result = run(FaultyLambda(lambda _: NoConnection("no route")), range(10))
     with pytest.raises(InvokeError, match="no route"):
         result.raise_errors()

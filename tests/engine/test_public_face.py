@@ -227,9 +227,17 @@ def test_items_are_looked_at_before_a_local_aws_is_started(items: Any, monkeypat
     monkeypatch.setattr(local_server, "begin", lambda: begun.append("begun"))
     with pytest.raises(MisuseError, match=r"^map: items must be iterable, not "):
         lithops_magic.map(abs, items, settings=SETTINGS)
-    for given, most in (({"max_cost": 1.0}, 1), ({"reduce": sum}, 1), ({}, 100_001)):
-        with pytest.raises(MisuseError, match=r"^detach: "):
-            lithops_magic.map(abs, range(most), settings=SETTINGS, detach=True, **given)
+    assert begun == []
+
+
+@pytest.mark.parametrize(("given", "most"), [({"max_cost": 1.0}, 1), ({"reduce": sum}, 1), ({}, 100_001)])
+def test_what_cannot_be_detached_is_refused_before_a_local_aws_is_started(
+    given: Any, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(local_server, "begin", lambda: begun.append("begun"))
+    with pytest.raises(MisuseError, match=r"^detach: "):
+        lithops_magic.map(abs, range(most), settings=SETTINGS, detach=True, **given)
     assert begun == []
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ipywidgets import Widget
 
 from form_help import widget_states
 from lithops_magic.notebook.form.form import ConfigForm
@@ -14,6 +15,13 @@ from lithops_magic.notebook.form.store import ConfigStore
 from lithops_magic.notebook.session import Session
 
 SECRETS = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI", "sesame-open")
+
+
+@pytest.fixture(autouse=True)
+def no_widgets_left() -> Iterator[None]:
+    """Close the widgets: ipywidgets keeps all that are open, and each search for garbage would go through them."""
+    yield
+    Widget.close_all()
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import hashlib
 import os
 import subprocess
 import sys
-import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,6 +22,7 @@ from lithops_magic.errors import PackageError
 from lithops_magic.packages import Request, Room, Supply, Target, need_of, pin, supply
 from lithops_magic.packages.indexes import configuration
 from lithops_magic.packages.lockfiles import locked
+from serving import serving
 
 TARGET = Target.of("x86_64")
 WRONG = "0" * 64
@@ -158,7 +159,7 @@ def test_a_setting_of_uvs_that_turns_hashes_off_is_not_followed(
 
 def test_the_lock_file_of_uv(tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     digest = write_wheel(index, "hashed")
-    with serving(tmp_path, "index") as (address,):
+    with indexes(tmp_path, "index") as (address,):
         monkeypatch.delenv("PIP_NO_INDEX")
         monkeypatch.delenv("PIP_FIND_LINKS")
         monkeypatch.setenv("UV_DEFAULT_INDEX", address)
@@ -224,7 +225,7 @@ def test_a_setting_that_requires_hashes_is_followed(
 
 def test_the_hash_in_an_address_counts(tmp_path: Path, index: Path, ship: Ship) -> None:
     digest = write_wheel(index, "hashed")
-    with serving(tmp_path, "index") as (address,):
+    with indexes(tmp_path, "index") as (address,):
         wheel = f"{address.removesuffix('/simple')}/files/hashed-1.0-py3-none-any.whl"
         for text in (f"{wheel}#sha256={WRONG}", f"hashed @ {wheel}#sha256={WRONG}"):
             with pytest.raises(PackageError, match="does not match its address: Hash mismatch"):
@@ -274,29 +275,20 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
-class serving:
-    """Serve folders of wheels as indexes."""
-
-    def __init__(self, root: Path, *names: str) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(root / "www")))
-        for name in names:
-            for wheel in (root / name).glob("*.whl"):
-                www = root / "www" / name
-                page = www / "simple" / wheel.name.partition("-")[0] / "index.html"
-                page.parent.mkdir(parents=True, exist_ok=True)
-                (www / "files").mkdir(exist_ok=True)
-                (www / "files" / wheel.name).write_bytes(wheel.read_bytes())
-                digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-                page.write_text(f'<!DOCTYPE html><a href="../../files/{wheel.name}#sha256={digest}">{wheel.name}</a>')
-        self._urls = [f"http://127.0.0.1:{self._server.server_port}/{name}/simple" for name in names]
-
-    def __enter__(self) -> list[str]:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self._urls
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+@contextmanager
+def indexes(root: Path, *names: str) -> Iterator[list[str]]:
+    """Serve folders of wheels as indexes; yield their addresses."""
+    for name in names:
+        for wheel in (root / name).glob("*.whl"):
+            www = root / "www" / name
+            page = www / "simple" / wheel.name.partition("-")[0] / "index.html"
+            page.parent.mkdir(parents=True, exist_ok=True)
+            (www / "files").mkdir(exist_ok=True)
+            (www / "files" / wheel.name).write_bytes(wheel.read_bytes())
+            digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+            page.write_text(f'<!DOCTYPE html><a href="../../files/{wheel.name}#sha256={digest}">{wheel.name}</a>')
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(root / "www")))) as url:
+        yield [f"{url}/{name}/simple" for name in names]
 
 
 @pytest.fixture
@@ -314,7 +306,7 @@ def test_of_one_version_in_several_indexes_uv_takes_the_one_that_pip_takes(
         write_wheel(tmp_path / name, "tied", f"FROM = {name!r}")
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.delenv("PIP_FIND_LINKS")
-    with serving(tmp_path, *names) as urls:
+    with indexes(tmp_path, *names) as urls:
         of = dict(zip(names, urls, strict=True))
         monkeypatch.setenv("PIP_INDEX_URL", of["main"])
         monkeypatch.setenv("PIP_EXTRA_INDEX_URL", " ".join(of[name] for name in order.split()))

@@ -6,7 +6,6 @@ import base64
 import io
 import os
 import tarfile
-import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +20,7 @@ from lithops_magic.config import load
 from lithops_magic.engine.result.map_result import MapResult
 from lithops_magic.errors import PackageError
 from lithops_magic.packages import Request, Room, Target, need_of, supply
+from serving import serving
 
 Run = Callable[..., MapResult]
 
@@ -111,8 +111,8 @@ class Index(BaseHTTPRequestHandler):
 @pytest.fixture(autouse=True)
 def private_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a private index; it, and nothing else, is in the user's uv.toml."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Index)
+    with serving(server):
         file = tmp_path / "uv" / "uv.toml"
         file.parent.mkdir()
         url = f"http://{USER}:{PASSWORD}@127.0.0.1:{server.server_port}"
@@ -121,7 +121,6 @@ def private_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[s
         monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         yield url
-        server.shutdown()
 
 
 def test_a_yanked_version_is_told_and_source_is_built_here(run: Run) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 import zipfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +18,7 @@ from lithops_magic.packages.distributions import close
 from lithops_magic.packages.resolution import Resolution
 from lithops_magic.packages.resolve import resolve
 from lithops_magic.packages.uv import Uv
+from serving import serving
 
 URL = "https://ada:open-sesame@packages.example/confused-1.0-cp311-cp311-macosx_11_0_arm64.whl"
 TARGET = Target.of("x86_64", local=False)
@@ -100,15 +100,10 @@ def test_what_is_the_indexs_own_file_is_taken_from_there(
     page.write_text(f'<!DOCTYPE html><a href="/index/{theirs.name}#sha256={digest}">{theirs.name}</a>')
     monkeypatch.delenv("UV_NO_INDEX")
     monkeypatch.delenv("UV_FIND_LINKS")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
-    threading.Thread(target=server.serve_forever).start()
-    try:
-        monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://127.0.0.1:{server.server_port}/simple")
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))) as url:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", f"{url}/simple")
         origin = {"url": URL, "archive_info": {"hashes": {"sha256": digest}}}
         assert resolved(tmp_path / "site", origin, monkeypatch).fetched == {"confused": "confused==1.0"}
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.mark.usefixtures("theirs")

@@ -6,7 +6,6 @@ import ast
 import os
 import subprocess
 import sys
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from lithops_magic.packages.distributions import close
 from lithops_magic.packages.indexes import configuration, options
 from lithops_magic.packages.uv_command import IndexUnreachable, _call
 from packages import installed_help as help
+from serving import serving
 
 INDEX = "http://me:hunter2@127.0.0.1:9/simple"
 GLOBAL_FILES = pip_settings._pip_global_files
@@ -129,12 +129,10 @@ def test_an_index_that_wants_credentials_is_said_to(user_file: Path, status: int
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refuses) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        user_file.write_text(f"[install]\nindex-url = http://127.0.0.1:{server.server_port}/simple\n")
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Refuses)) as url:
+        user_file.write_text(f"[install]\nindex-url = {url}/simple\n")
         with pytest.raises(PackageError, match=f"denies access .{status} .* credentials"):
             _call(["pip", "compile", "-"], "six")
-        server.shutdown()
 
 
 def test_offline_is_called_offline(user_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
