@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from lithops_magic.errors import PackageError
+from lithops_magic.packages.uv_command import without_password
 
 _SUFFIXES = (".whl", ".tar.gz", ".zip")
 _NAMED = re.compile(r"[A-Za-z0-9][\w.-]*\s*(\[[^\]]*\])?\s*@\s*[\w+.-]+://")
@@ -60,6 +61,9 @@ def is_project(folder: Path) -> bool:
 
 def _at(address: str) -> str:
     parts = urllib.parse.urlsplit(address)
+    # For example, an option at the end of a line that continues: `six--index-url=https://…`.
+    if not parts.scheme:
+        raise PackageError(f"packages: `{without_password(address)}` is neither a package nor a URL.")
     fragment = urllib.parse.parse_qs(parts.fragment)
     named = fragment.pop("egg", None)
     last = parts.path.rstrip("/").rpartition("/")[2]

@@ -6,7 +6,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from packaging.requirements import InvalidRequirement, Requirement
 
@@ -92,6 +92,8 @@ def plain(lines: list[str]) -> list[str]:
     ending=st.sampled_from(["\n", "\r\n", "\r"]),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
 )
+@example(parts=["pytz\\", "--index-url=https://two.example/simple"], ending="\n", encoding="utf-8")
+@example(parts=["pytz\\", "-f https://four.example/links"], ending="\n", encoding="utf-8")
 def test_lines_are_read_as_pip_reads_them(folder: Path, parts: list[str], ending: str, encoding: str) -> None:
     path = folder / "requirements.txt"
     path.write_bytes(ending.join(parts).replace("\n", ending).encode(encoding))
