@@ -166,15 +166,12 @@ def running(folder: Path) -> list[Discovery]:
 
 def stop(folder: Path) -> list[Discovery]:
     """Stop every server of this user and return those that were running."""
-    import psutil
-
     servers = running(folder)
     for server in servers:
         ask(server, "POST", "/_local/shutdown", {"x-local-secret": server.secret_access_key})
         process = _process(server)
-        with contextlib.suppress(psutil.TimeoutExpired):
-            if process is not None:
-                process.wait(STOP_TIMEOUT)
+        if process is not None:
+            _await_end(process)
     repair(folder)
     return servers
 
@@ -197,4 +194,14 @@ def _kill(found: Discovery) -> None:
     if process is not None:
         with contextlib.suppress(psutil.Error):
             process.kill()
-            process.wait(STOP_TIMEOUT)
+            _await_end(process)
+
+
+def _await_end(process: psutil.Process) -> None:
+    import psutil
+
+    deadline = time.monotonic() + STOP_TIMEOUT
+    with contextlib.suppress(psutil.Error):
+        # A zombie has ended: in a container, nobody may ever wait for it.
+        while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+            time.sleep(0.02)

@@ -90,6 +90,10 @@ def alive_within(port: int) -> list[float]:
     return [int(jiffies, 16) / os.sysconf("SC_CLK_TCK") for kind, jiffies in timers if kind == "02"]
 
 
+def is_probed(port: int) -> bool:
+    return [0 < seconds <= 60 for seconds in alive_within(port)] == [True]
+
+
 def probing_intervals(port: int) -> list[int]:
     """Seconds between the probes on each of our connections to that port."""
     found = []
@@ -118,11 +122,10 @@ def test_a_silent_connection_is_probed_before_a_router_forgets_it() -> None:
     with serving(slow) as server, opened(cloud_at(f"http://127.0.0.1:{server.port}")) as transport:
         transport.send(b"{}", outcomes.put)
         # Once what was sent is acknowledged, no other timer runs.
-        assert eventually(lambda: bool(server.requests and alive_within(server.port)))
-        assert 0 < alive_within(server.port)[0] <= 60
+        assert eventually(lambda: bool(server.requests) and is_probed(server.port))
         done.set()
         assert isinstance(outcomes.get(timeout=60), Reply)
-        assert 0 < alive_within(server.port)[0] <= 60
+        assert eventually(lambda: is_probed(server.port))
         assert 0 < probing_intervals(server.port)[0] <= 60
 
 
@@ -304,7 +307,7 @@ def test_a_reset_amid_the_request_was_not_executed() -> None:
 
 
 def test_silence_has_a_limit_and_frees_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sender, "ANSWER_MARGIN", 0.3)
+    monkeypatch.setattr(sender, "ANSWER_MARGIN", 1.8)
 
     async def serve(connection: Connection) -> None:
         await connection.request()
@@ -552,7 +555,11 @@ def threads() -> int:
 
 
 def sockets() -> int:
-    return sum("socket:" in str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
+    count = 0
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # another thread has closed it meanwhile
+            count += "socket:" in str(link.readlink())
+    return count
 
 
 def test_close_leaves_nothing_and_calls_nobody() -> None:

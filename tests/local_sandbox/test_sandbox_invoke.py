@@ -166,7 +166,7 @@ def test_time_out_is_exact_and_leaves_a_fresh_process_with_the_same_tmp(deploy: 
     assert function().value == [1, False]
     started = time.monotonic()
     answer = function("hang")
-    assert 2 <= time.monotonic() - started < 20
+    assert 2 <= time.monotonic() - started < 55
     message = f"RequestId: {answer.request_id} Error: Task timed out after 2.00 seconds"
     assert answer.value == {"errorType": "Sandbox.Timedout", "errorMessage": message}
     assert answer.error == UNHANDLED

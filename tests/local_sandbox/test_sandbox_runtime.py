@@ -134,10 +134,11 @@ def test_failures_are_the_same_with_and_without_namespaces(bench: Any, isolation
 
     async def scenario() -> dict[str, str]:
         async with bench.running(isolation=isolation) as runtime:
-            version = bench.version(source, timeout=2)
+            # Each of the others may take its time on a busy machine.
+            short, long = bench.version(source, timeout=2), bench.version(source, timeout=120)
             told = {}
             for code in expected:
-                value, _ = await bench.invoke(runtime, version, code)
+                value, _ = await bench.invoke(runtime, short if code == "time.sleep(60)" else long, code)
                 told[code] = value["errorMessage"].partition("Error: ")[2]
             return told
 
@@ -258,7 +259,7 @@ def test_long_initialisation_starts_again_inside_the_invocation(bench: Any, monk
         async with bench.running() as runtime:
             value, invoked = await bench.invoke(runtime, bench.version(source))
             assert value == "up"
-            assert re.match(r"INIT_REPORT Init Duration: 1\d{3}\.\d\d ms\tPhase: init\tStatus: timeout\n", invoked.log)
+            assert re.match(r"INIT_REPORT Init Duration: \d{4,}\.\d\d ms\tPhase: init\tStatus: timeout\n", invoked.log)
             report = invoked.log.rstrip("\n").rpartition("\n")[2]
             assert "Init Duration" not in report
             duration = re.search(r"\tDuration: (\d+)", report)

@@ -357,7 +357,7 @@ def test_what_is_left_running_stops_between_invocations(deploy: Any) -> None:
         def handler(event, context):
             before = count, printed
             end = time.time() + event
-            while time.time() < end: time.sleep(0.01)
+            while time.time() < end or not (count and printed): time.sleep(0.01)
             return [*before, count, printed]
         """
     )
@@ -365,9 +365,9 @@ def test_what_is_left_running_stops_between_invocations(deploy: Any) -> None:
     assert min(count, printed) > 0
     time.sleep(3)
     later_count, later_printed, *_ = function(0).value
-    # Running on, it would have counted some hundred.
-    assert later_count - count < 50
-    assert later_printed - printed < 50
+    # Running on, it would have counted some hundred; it runs until the reply was read, which takes a busy machine longer.
+    assert later_count - count < 100
+    assert later_printed - printed < 100
     *_, last, _ = function(1).value
     assert last > later_count
 

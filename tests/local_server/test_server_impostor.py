@@ -26,6 +26,7 @@ from lithops_magic.aws.invoke.sender import NoConnection, Outcome, open_transpor
 from lithops_magic.config import Settings
 from lithops_magic.engine.backend import aws_lambda
 from localaws import LocalAws, local_command, stop_servers
+from ports import reserved_port
 from waiting import eventually
 
 NOBODY = 65534
@@ -79,17 +80,22 @@ def impostor(port: int, canary: Path, heard: Path) -> Iterator[None]:
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], LocalAws]]:
-    """Start a local AWS of this test's own, which the library finds as well."""
+    """Start a local AWS of this test's own, which the library finds as well; its port goes to no other program."""
     folder = tmp_path / "local"
     monkeypatch.setenv("LITHOPS_MAGIC_LOCAL_DIR", str(folder))
+    with reserved_port() as port, contextlib.ExitStack() as stack:
 
-    def start() -> LocalAws:
-        started = local_command(folder, "ensure", "--workers", "2")
-        assert started.returncode == 0, started.stderr
-        return LocalAws(**json.loads(started.stdout), folder=folder)
+        def start() -> LocalAws:
+            command = [sys.executable, "-m", "lithops_magic.local", "serve", "--workers", "2", "--port", str(port)]
+            server = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            assert server.stdout is not None
+            assert any("Ctrl-C" in line for line in server.stdout)
+            found = local_command(folder, "ensure")
+            assert found.returncode == 0, found.stderr
+            return LocalAws(**json.loads(found.stdout), folder=folder)
 
-    yield start
-    stop_servers(folder)
+        yield start
+        stop_servers(folder)
 
 
 def end(server: LocalAws) -> None:

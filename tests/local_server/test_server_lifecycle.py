@@ -288,7 +288,7 @@ def test_a_signal_ends_it_tidily(folder: Path, ending: signal.Signals) -> None:
     children = psutil.Process(found["pid"]).children(recursive=True)
     os.kill(found["pid"], ending)
     wait_until(lambda: ended(found["pid"]))
-    assert all(ended(child.pid) for child in children)
+    wait_until(lambda: all(ended(child.pid) for child in children))
     assert {path.name for path in folder.iterdir() if path.suffix != ".log"} <= {"start.lock"}
     log = next(folder.glob("*.log")).read_text()
     assert "Traceback" not in log
