@@ -51,6 +51,16 @@ class LocalAws:
         session = boto3.Session(self.access_key_id, self.secret_access_key, region_name=self.region)
         return session.client(service, endpoint_url=self.endpoint_url, config=config)
 
+    def functions(self) -> list[dict[str, Any]]:
+        """All functions: after other tests, they are more than one page."""
+        pages = self.client("lambda").get_paginator("list_functions").paginate()
+        return [function for page in pages for function in page["Functions"]]
+
+    def layers(self) -> set[str]:
+        """The names of all layers."""
+        pages = self.client("lambda").get_paginator("list_layers").paginate()
+        return {layer["LayerName"] for page in pages for layer in page["Layers"]}
+
     def requests(self) -> dict[str, int]:
         """Requests so far by `service:Operation`, the server's own ones left out."""
         counts: dict[str, int] = self._ask("requests")

@@ -12,3 +12,13 @@ def eventually(condition: Callable[[], bool]) -> bool:
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)
     return condition()
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process runs no more, whoever has to wait for it."""
+    import psutil
+
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -163,7 +163,7 @@ def test_only_ours_of_this_namespace_are_listed_and_deleted(local_aws: Any, clou
     client.create_function(**request)
     client.get_waiter("function_active_v2").wait(FunctionName=lookalike)
     assert delete_functions(cloud, SETTINGS) == [mine]
-    left = {entry["FunctionName"] for entry in client.list_functions()["Functions"]}
+    left = {entry["FunctionName"] for entry in local_aws.functions()}
     assert {other, lookalike} <= left
     assert mine not in left
 

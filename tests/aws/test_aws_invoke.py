@@ -57,7 +57,7 @@ def clean(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     local = request.getfixturevalue("local_aws")
     lambda_ = local.client("lambda")
-    for entry in lambda_.list_functions()["Functions"]:
+    for entry in local.functions():
         if entry["FunctionName"].startswith("lithops-magic-test-invoke-"):
             lambda_.delete_function(FunctionName=entry["FunctionName"])
 

@@ -102,7 +102,7 @@ def test_status_and_clean_see_only_our_functions(local_aws: Any, tmp_path: Path)
 
     cleaned = run("clean", "--yes", cwd=tmp_path)
     assert cleaned.stdout.startswith("Deleted 1 function (lithops-magic-clitest")
-    left = [function["FunctionName"] for function in functions.list_functions()["Functions"]]
+    left = [function["FunctionName"] for function in local_aws.functions()]
     assert "somebody-elses" in left
     assert not [name for name in left if name.startswith("lithops-magic-clitest")]
     assert "No functions deployed." in run("status", cwd=tmp_path).stdout

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from lithops_magic.cli import demo, main
 from lithops_magic.cli.play import Screen, play
+from waiting import eventually, has_ended
 
 PROGRESS = """
 from IPython.display import display
@@ -119,17 +119,7 @@ def test_ctrl_c_ends_the_kernel_and_says_so_in_one_line(tmp_path: Path) -> None:
     _, complaint = process.communicate(timeout=60)
     assert process.returncode == 130
     assert complaint == "lithops-magic: interrupted\n"
-    assert _gone(kernel)
-
-
-def _gone(pid: int) -> bool:
-    for _ in range(100):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.1)
-    return False
+    assert eventually(lambda: has_ended(kernel))
 
 
 def test_the_notebooks_that_are_asked_for_are_played_saved_and_written_as_pages(

@@ -127,7 +127,7 @@ def test_a_short_job_leaves_nothing_behind(
 
 
 def test_what_is_written_down_is_the_users_own_and_holds_no_credential(
-    objects: ObjectStore, visits: Visits, tmp_path: Path
+    objects: ObjectStore, visits: Visits, local_aws: LocalAws, tmp_path: Path
 ) -> None:
     visits.held, url = {1}, visits.url
     secrets = {"access_key_id": "AKIANOTREALLYAKEY000", "secret_access_key": "not-a-secret-key", "session_token": "tkn"}
@@ -155,7 +155,7 @@ def test_what_is_written_down_is_the_users_own_and_holds_no_credential(
         assert secret.encode() not in written + stored
     assert key.hex().encode() not in stored
     assert key not in stored
-    shown = repr(result) + repr(result._job.__dict__) + str(environment(objects))
+    shown = repr(result) + repr(result._job.__dict__) + str(environment(local_aws))
     assert key.hex() not in shown
     assert json.loads(objects.get(f"{prefix}manifest"))["id"] == result.job_id
 
@@ -164,9 +164,8 @@ def local_secret(objects: ObjectStore) -> str:
     return str(objects._cloud.credentials().secret_key)
 
 
-def environment(objects: ObjectStore) -> list[Any]:
-    functions = objects._cloud.client("lambda").list_functions()["Functions"]
-    return [function.get("Environment") for function in functions]
+def environment(local_aws: LocalAws) -> list[Any]:
+    return [function.get("Environment") for function in local_aws.functions()]
 
 
 def test_kept_results_that_were_changed_or_swapped_are_never_unpickled(visits: Visits, objects: ObjectStore) -> None:

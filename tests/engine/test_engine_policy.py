@@ -86,9 +86,7 @@ def test_without_backups_no_task_has_a_copy(looked_for: threading.Event) -> None
 
 
 @pytest.mark.parametrize("then", [died("Runtime.ExitError", "Error: gone"), Throttle("late")])
-def test_a_straggler_that_fails_after_its_copy_won_changes_nothing(
-    then: Outcome, looked_for: threading.Event
-) -> None:
+def test_a_straggler_that_fails_after_its_copy_won_changes_nothing(then: Outcome, looked_for: threading.Event) -> None:
     slow = threading.Event()
     hanging = Hanging(11, then)
 

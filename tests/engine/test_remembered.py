@@ -42,9 +42,10 @@ def operations(*how: str) -> list[str]:
 
 
 def function(local_aws: LocalAws) -> str:
-    listed = local_aws.client("lambda").list_functions()["Functions"]
     return next(
-        each["FunctionName"] for each in listed if "remembered" in each["FunctionName"] and each["MemorySize"] == 381
+        each["FunctionName"]
+        for each in local_aws.functions()
+        if "remembered" in each["FunctionName"] and each["MemorySize"] == 381
     )
 
 

@@ -138,7 +138,7 @@ def test_a_function_deleted_amid_the_job_is_deployed_again(
         yield from ITEMS[:20]
         while result.snapshot().done < 20:
             time.sleep(0.01)
-        for function in client.list_functions()["Functions"]:
+        for function in local_aws.functions():
             if function["FunctionName"].startswith("lithops-magic-faults-"):
                 client.delete_function(FunctionName=function["FunctionName"])
         yield from ITEMS[20:]

@@ -24,6 +24,7 @@ import pytest
 from lithops_magic.local import discovery
 from localaws import FOREIGN, local_command, stop_servers
 from ports import reserved_port
+from waiting import has_ended
 
 PATIENCE = 60
 """Seconds after which a test that waits for something has failed."""
@@ -112,13 +113,6 @@ def answers(found: dict[str, Any]) -> bool:
     return bool(limit > 0)
 
 
-def ended(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 def test_ensure_prints_one_line_of_json_and_finds_the_same_server_again(running: Running) -> None:
     assert running.output.count("\n") == 1
     names = "endpoint_url region access_key_id secret_access_key account_id pid workers version"
@@ -145,7 +139,7 @@ def test_the_server_survives_its_starter_and_holds_none_of_its_pipes(running: Ru
 def test_a_killed_server_is_replaced(folder: Path) -> None:
     first = ensure(folder)
     psutil.Process(first["pid"]).kill()
-    wait_until(lambda: ended(first["pid"]))
+    wait_until(lambda: has_ended(first["pid"]))
     second = ensure(folder)
     assert second["pid"] != first["pid"]
     assert second["secret_access_key"] != first["secret_access_key"]
@@ -159,7 +153,7 @@ def test_a_server_that_hangs_is_replaced(folder: Path) -> None:
     os.kill(first["pid"], signal.SIGSTOP)
     second = ensure(folder)
     assert second["pid"] != first["pid"]
-    assert ended(first["pid"])
+    assert has_ended(first["pid"])
 
 
 def test_a_garbled_discovery_file_is_replaced(folder: Path) -> None:
@@ -276,7 +270,7 @@ def test_servers_of_two_versions_are_not_shared(folder: Path, tmp_path: Path) ->
 
 def test_an_idle_server_ends_by_itself(folder: Path) -> None:
     found = ensure(folder, "--idle", "0.02")
-    wait_until(lambda: ended(found["pid"]))
+    wait_until(lambda: has_ended(found["pid"]))
     assert {path.name for path in folder.iterdir() if path.suffix != ".log"} <= {"start.lock"}
 
 
@@ -287,8 +281,8 @@ def test_a_signal_ends_it_tidily(folder: Path, ending: signal.Signals) -> None:
     assert answers(found)
     children = psutil.Process(found["pid"]).children(recursive=True)
     os.kill(found["pid"], ending)
-    wait_until(lambda: ended(found["pid"]))
-    wait_until(lambda: all(ended(child.pid) for child in children))
+    wait_until(lambda: has_ended(found["pid"]))
+    wait_until(lambda: all(has_ended(child.pid) for child in children))
     assert {path.name for path in folder.iterdir() if path.suffix != ".log"} <= {"start.lock"}
     log = next(folder.glob("*.log")).read_text()
     assert "Traceback" not in log
@@ -302,7 +296,7 @@ def test_stop_and_status_say_what_runs(folder: Path) -> None:
     assert found["endpoint_url"] in status
     assert found["secret_access_key"] not in status
     assert local_command(folder, "stop").stdout == f"Stopped {found['endpoint_url']}\n"
-    assert ended(found["pid"])
+    assert has_ended(found["pid"])
 
 
 @posix_only

@@ -118,7 +118,9 @@ def slow(n):
 
 result = lithops_magic.map(slow, list(range(6)), chunksize=1, workers=2, keep_after=0.01, background=True)
 print(result.job_id, flush=True)
-while len(list(result.succeeded().values())) < int(sys.argv[1]):
+while len(result.succeeded()) < int(sys.argv[1]) or not any(
+    job.done for job in lithops_magic.jobs() if job.id == result.job_id
+):
     time.sleep(0.05)
 os._exit(0)
 """
@@ -148,6 +150,7 @@ def test_a_job_of_a_process_that_died_is_found_and_finished(
 
 NOTEBOOKS = """
 import os, sys, time
+from lithops_magic import jobs
 from lithops_magic.config import load
 from lithops_magic.engine import MapOptions, start
 
@@ -155,7 +158,7 @@ result = start(
     lambda n: time.sleep(1.5) or n * n, range(6), settings=load(),
     options=MapOptions(chunksize=1, workers=2, keep_after=0.01, about=f"{sys.argv[1]}: n * n"),
 )
-while len(result.succeeded()) < 3:
+while len(result.succeeded()) < 3 or not any(job.done for job in jobs() if job.id == result.job_id):
     time.sleep(0.05)
 os._exit(0)
 """
@@ -195,6 +198,8 @@ def test_the_results_of_a_long_job_are_said_to_be_kept(
     out, _ = run("%%lambda_map x in range(2) -o r\nimport time\ntime.sleep(3)\nx")
     job = loaded.user_ns["r"].job_id[:8]
     assert f"kept for 7 days, also after a restart: %lambda_attach {job}" in out
+    # A short one, however long it takes on a busy machine.
+    monkeypatch.setattr("lithops_magic.notebook.display.offer.LONG", 3600)
     out, _ = run("%%lambda_map x in range(2) -o r\nx")
     assert "kept for" not in out
 

@@ -36,7 +36,8 @@ def test_a_headless_run_keeps_the_last_frames_in_html_and_text() -> None:
         "print(sum(squares))",
         "squares",
         "%%lambda_map x in range(4) --background -o r\nimport time\ntime.sleep(0.7)\nx",
-        "assert r.wait(60)\nimport time\ntime.sleep(0.5)",
+        "import threading\n[one.join(60) for one in threading.enumerate() if one.name == 'lambda-progress']\n"
+        "assert r.done()",
         "list(r)",
     )
     assert error is None

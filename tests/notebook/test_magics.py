@@ -11,6 +11,7 @@ from IPython.terminal.interactiveshell import TerminalInteractiveShell
 from lithops_magic.engine import MapResult
 from lithops_magic.errors import RemoteError
 from localaws import LocalAws
+from waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("local_aws")
 
@@ -199,7 +200,7 @@ def test_status_and_clean(
     row = rf"%lambda_attach {job[:8]} +\d\d:\d\d \([\w ]+\) +finished +1 ✓ +≈ \$\S+ +"
     assert re.search(rf"{row}Cell In\[1\] · x", out)
     run("%%lambda_map x in range(2) -o slow --background --workers 1 --chunksize 1\nimport time\ntime.sleep(12)\nx")
-    assert re.search(r"running +[01] ✓ of 2 ", run("%lambda_status")[0])
+    assert eventually(lambda: bool(re.search(r"running +[01] ✓ of 2 ", run("%lambda_status")[0])))
     loaded.user_ns["slow"].cancel()
     out, _ = run("%lambda_clean --dry-run")
     assert re.match(rf"Would delete \d+ functions?( and \d+ layers?)? \(.*{name}.*\) on local AWS at ", out)

@@ -66,12 +66,10 @@ def test_cleaning_removes_the_layers_as_well(local_aws: LocalAws, capsys: pytest
         return yaml.safe_load(text)
 
     assert lithops_magic.map(load, ["[1]"]).values() == [[1]]
-    client = local_aws.client("lambda")
-    names = {layer["LayerName"] for layer in client.list_layers()["Layers"]}
+    names = local_aws.layers()
     ours = {name for name in names if re.fullmatch("lithops-magic-[0-9a-f]{16}", name)}
     assert ours
     assert main.main(["clean", "--yes"]) == 0
     assert re.search(r"\d layers? \(lithops-magic-", capsys.readouterr().out)
-    left = {layer["LayerName"] for layer in client.list_layers()["Layers"]}
-    assert left == names - ours, "other namespaces' layers are not ours to delete"
+    assert local_aws.layers() == names - ours, "other namespaces' layers are not ours to delete"
     assert lithops_magic.map(load, ["[2]"]).values() == [[2]]

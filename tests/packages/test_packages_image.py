@@ -109,8 +109,9 @@ def test_an_image_brings_its_packages_and_gets_only_what_is_asked_for(run: Run, 
     for packages in (None, "tabulate"):
         with pytest.raises(InvokeError, match=f"cannot run container images such as {IMAGE}"):
             lithops_magic.map(use, ["1"], settings=settings, packages=packages)
-        functions = local_aws.client("lambda").list_functions()["Functions"]
-        found.append([entry for entry in functions if entry["FunctionName"].startswith("lithops-magic-images-")])
+        found.append(
+            [entry for entry in local_aws.functions() if entry["FunctionName"].startswith("lithops-magic-images-")]
+        )
     assert local_aws.requests().get("lambda:PublishLayerVersion", 0) == before
     assert [entry["PackageType"] for entry in found[1]] == ["Image", "Image"]
     archives = [json.loads(e["Environment"]["Variables"].get("LITHOPS_MAGIC_ARCHIVES", "[]")) for e in found[1]]

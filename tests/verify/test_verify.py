@@ -36,11 +36,9 @@ def project(local_aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def made(local_aws: LocalAws) -> list[str]:
     """What is there of that namespace."""
-    functions = local_aws.client("lambda").list_functions()["Functions"]
-    layers = local_aws.client("lambda").list_layers()["Layers"]
     groups = local_aws.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/lithops-magic-verified")
     buckets = local_aws.client("s3").list_buckets()["Buckets"]
-    names = [f["FunctionName"] for f in functions] + [each["LayerName"] for each in layers]
+    names = [function["FunctionName"] for function in local_aws.functions()] + [*local_aws.layers()]
     names += [group["logGroupName"] for group in groups["logGroups"]] + [bucket["Name"] for bucket in buckets]
     return [name for name in names if "lithops-magic-verified" in name]
 

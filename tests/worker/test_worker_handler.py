@@ -33,6 +33,7 @@ from lithops_magic.engine.wire.reply import WorkerReply, decode, unpack, unpickl
 from lithops_magic.worker import capture, culprit, handler, packing, processes
 from lithops_magic.worker import reply as reply_limit
 from replies import opened
+from waiting import has_ended
 
 
 class Context:
@@ -393,19 +394,11 @@ def test_only_the_first_invocation_is_cold() -> None:
     assert not second.cold
 
 
-def is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 def on_two(function: Callable[[Any], Any], items: Iterable[Any], *, seconds: float = 60) -> dict[int, dict[str, Any]]:
     before = psutil.Process().children()
     reply = raw(function, items, seconds=seconds, processes=2)
-    # What has ended runs no more, whoever has to wait for it.
     left = [child for child in psutil.Process().children() if child not in before]
-    assert [child for child in left if is_alive(child)] == []
+    assert [child for child in left if not has_ended(child.pid)] == []
     return {outcome["id"]: outcome for outcome in reply["outcomes"]}
 
 

@@ -234,7 +234,9 @@ class Journal(NullJournal):
             self._outdated = False
             self._folder.save_manifest(self._manifest())
         self._flush()
-        if not self._announced and time.monotonic() - (self._oldest() or math.inf) > AFTER:
+        runs_long = time.monotonic() - (self._oldest() or math.inf) > AFTER
+        # Not once the job is over: no task needs the bucket anymore, and an exiting interpreter waits only briefly.
+        if not self._announced and runs_long and not self._closed.is_set():
             self._announced = True
             # Neither the job nor the worker depends on the bucket.
             with contextlib.suppress(LithopsMagicError):
