@@ -336,6 +336,17 @@ def test_attempts_of_a_task_are_spread_over_an_outage() -> None:
     assert counts(run) == {"failed": 3, "retried": 6}
 
 
+def test_replies_to_what_was_sent_before_an_outage_do_not_end_it() -> None:
+    def behave(sent: Sent) -> tuple[float, Any]:
+        if not sent.at:
+            return works(sent, 0.5 + sent.tasks[0] / 10)
+        return (0.05, Ambiguous("reset")) if sent.at < 5 else works(sent)
+
+    run = ran(VirtualLambda(behave, workers=50), range(90), chunksize=1)
+    assert counts(run) == {"done": 90, "retried": len(run.service.sent) - 90, "invocations": 90}
+    assert max(run.job.stats(i).attempts for i in range(90)) <= 3
+
+
 def test_whoever_has_lost_nothing_goes_first_in_an_outage() -> None:
     def behave(sent: Sent) -> tuple[float, Any]:
         return (1.0, Ambiguous("reset")) if sent.tasks == [1] and sent.runs[0] < 2 else works(sent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from lithops_magic import errors
@@ -46,6 +47,8 @@ class Link:
         self._refusals = 0
         self._silent_since: float | None = None
         self._unanswered = 0
+        self._outage_since: float | None = None
+        """When an invocation went unanswered; None once one that was sent later is answered."""
         self.allowance = Allowance(1)
 
     @property
@@ -72,11 +75,14 @@ class Link:
             for sender in endpoint.senders:
                 sender.close()
 
-    def accepted(self, copy: FunctionCopy) -> None:
-        """An invocation of a copy of the function ran."""
+    def accepted(self, copy: FunctionCopy, sent_at: float = math.inf) -> None:
+        """An invocation of a copy of the function ran, which was sent at `sent_at`, or just now."""
         self.allowance.accepted(copy)
         self._reconnected, self._unreachable_since, self._refusals = False, None, 0
         self._silent_since, self._unanswered = None, 0
+        # A reply to what was sent before an outage began does not show that it is over.
+        if self._outage_since is not None and sent_at >= self._outage_since:
+            self._outage_since = None
 
     def setback(self, outcome: Ambiguous, copy: FunctionCopy) -> None:
         """It is unknown whether an invocation ran: continue with care.
@@ -88,6 +94,9 @@ class Link:
         """
         now = self._clock.now()
         self.allowance.setback(copy, now)
+        # If something was answered since, and the last outage is long ago, this is another one.
+        if self._outage_since is None or (self._silent_since is None and now > self._outage_since + OUTAGE):
+            self._outage_since = now
         self._silent_since = self._silent_since or now
         self._unanswered += 1
         if self._unanswered > SILENT_TRIES and now - self._silent_since > SILENT_SECONDS:
@@ -95,15 +104,15 @@ class Link:
 
     @property
     def silent(self) -> bool:
-        """Whether the most recent invocations went unanswered."""
-        return self._silent_since is not None
+        """Whether an invocation went unanswered, and so far none that was sent later was answered."""
+        return self._outage_since is not None
 
     def rest(self, share: float, now: float) -> float:
         """Seconds before a task that has used up this share of its retries may be sent again."""
-        if self._silent_since is None:
+        if self._outage_since is None:
             return 0.0
         # Squared: the first attempts come soon, because most outages are short; the last one at the end of `OUTAGE`.
-        return max(0.0, self._silent_since + OUTAGE * share**2 - now)
+        return max(0.0, self._outage_since + OUTAGE * share**2 - now)
 
     def turned_away(self, outcome: Throttle | NoConnection | Refused, copy: FunctionCopy) -> None:
         """An invocation did not run: prepare for the next one.

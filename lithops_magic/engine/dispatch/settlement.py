@@ -106,7 +106,7 @@ class Settlement:
         """
         flight, outcome = answer.flight, answer.outcome
         if isinstance(outcome, Reply):
-            flight.lane.link.accepted(flight.to)
+            flight.lane.link.accepted(flight.to, flight.sent_at)
             return self._replied(flight, outcome, answer.worker)
         if isinstance(outcome, Ambiguous):
             return self._lost(flight, outcome)
