@@ -66,6 +66,8 @@ SLOW_FILES = {
 LONG_FILES = {
     "test_fault_storm.py",
     "test_jupyterlab.py",
+    "test_packages_map.py",
+    "test_packages_optional.py",
     "test_server_lifecycle.py",
     "test_server_lithops.py",
     "test_server_persistence.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import inspect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution
@@ -224,11 +225,24 @@ def owner_of(unit: Unit) -> Distribution | None:
     unlisted = [one for one in named if not text(one, "RECORD")]
     if len(unlisted) == 1:
         return unlisted[0]
+    names = {name_of(one) for one in importlib.metadata.distributions() if _brings(one, top)}
+    return installed(names.pop()) if len(names) == 1 else None
+
+
+def _brings(distribution: Distribution, top: str) -> bool:
+    """Whether a top-level module of this name is declared or, if none is, among the files listed.
+
+    As in `importlib.metadata.packages_distributions`, which parses the metadata and the files of every distribution.
+    """
     try:
-        names = importlib.metadata.packages_distributions().get(top, [])
-    except Exception:  # unreadable metadata, possibly of another distribution
-        return None
-    return installed(names[0]) if len(set(names)) == 1 else None
+        if declared := (text(distribution, "top_level.txt") or "").split():
+            return top in declared
+        lists = (text(distribution, name) or "" for name in ("RECORD", "installed-files.txt", "SOURCES.txt"))
+        files = (distribution.files or []) if any(top in listed for listed in lists) else []
+    except Exception:  # unreadable metadata, or those of a finder of its own
+        return False
+    modules = ((file, inspect.getmodulename(file.name)) for file in files)
+    return any(name and top == (file.parts[0] if len(file.parts) > 1 else name) for file, name in modules)
 
 
 def _lists(distribution: Distribution, landmark: str) -> bool:

@@ -138,18 +138,25 @@ def test_requirements_files_by_other_names(tmp_path: Path, monkeypatch: pytest.M
     assert pin(need_of({}, Request.parse(word)), Target.of("x86_64")).fetched == {"six": "six==1.16.0"}
 
 
+@pytest.fixture(scope="module")
+def misnamed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose folder has another name, built once for all ways to write it."""
+    folder = tmp_path_factory.mktemp("misnamed")
+    help.write(folder, {"work/setup.py": "from setuptools import setup\nsetup(name='Its.Own_Name', version='2')\n"})
+    return folder
+
+
 @pytest.mark.parametrize("line", ["./work", "-e ./work[x]", "work @ {}"])
 @pytest.mark.parametrize("is_in_file", [False, True])
 def test_what_is_in_a_folder_may_be_called_otherwise(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, is_in_file: bool
+    misnamed: Path, monkeypatch: pytest.MonkeyPatch, line: str, is_in_file: bool
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    help.write(tmp_path, {"work/setup.py": "from setuptools import setup\nsetup(name='Its.Own_Name', version='2')\n"})
-    line = line.format((tmp_path / "work").as_uri())
-    (tmp_path / "r.txt").write_text(line)
+    monkeypatch.chdir(misnamed)
+    line = line.format((misnamed / "work").as_uri())
+    (misnamed / "r.txt").write_text(line)
     request = Request.parse("r.txt") if is_in_file else Request.parse([line.removeprefix("-e ")])
     found = pin(need_of({}, request), Target.of("x86_64"))
-    assert found.fetched == {"its-own-name": f"its-own-name @ {(tmp_path / 'work').as_uri()}"}
+    assert found.fetched == {"its-own-name": f"its-own-name @ {(misnamed / 'work').as_uri()}"}
     assert found.built == {"its-own-name"}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
+from lithops_magic.aws.account import doctor
 from lithops_magic.aws.account.doctor import CHECKS, Check, check, facts
 from lithops_magic.aws.definition import creation_request
 from lithops_magic.aws.iam.create_role import create_role
@@ -26,6 +27,13 @@ def examined(cloud: Cloud, settings: Settings) -> dict[str, Check]:
     assert all("\n" not in str(found) and found.text.endswith(".") for found in checks), checks
     assert all(found.fix for found in checks if found.status == "problem")
     return {found.name: found for found in checks}
+
+
+def one(cloud: Cloud, settings: Settings, name: str) -> Check:
+    """Only this check, which depends on no other: all of them are thirty requests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(doctor, "CHECKS", [check for check in CHECKS if check[0] == name])
+        return examined(cloud, settings)[name]
 
 
 def open_nfs(local_aws: Any, network: Network, **source: Any) -> None:
@@ -126,7 +134,7 @@ def test_refused_credentials_are_a_problem_and_the_rest_unknown(local_aws: Any) 
 
 
 def test_another_accounts_credentials_are_a_problem(account: Cloud) -> None:
-    found = examined(account, Settings(account_id="999999999999"))["credentials"]
+    found = one(account, Settings(account_id="999999999999"), "credentials")
     assert (found.status, "account 123456789012, but account_id says 999999999999" in found.text) == ("problem", True)
 
 
@@ -138,22 +146,22 @@ def test_clock(account: Cloud, monkeypatch: pytest.MonkeyPatch, minutes: int, st
             return datetime.now(UTC) + timedelta(minutes=minutes)
 
     monkeypatch.setattr(facts, "datetime", Clock)
-    assert examined(account, Settings())["clock"].status == status
+    assert one(account, Settings(), "clock").status == status
 
 
 def test_things_in_another_region_are_a_problem(account: Cloud) -> None:
     layer = "arn:aws:lambda:eu-west-1:123456789012:layer:mine:1"
-    found = examined(account, Settings(layers=(layer,)))["region"]
+    found = one(account, Settings(layers=(layer,)), "region")
     assert (found.status, layer in found.text) == ("problem", True)
 
 
 def test_role_missing_or_not_configured(account: Cloud) -> None:
-    assert examined(account, Settings())["role"].text == "No execution role is configured."
+    assert one(account, Settings(), "role").text == "No execution role is configured."
     checks = examined(account, Settings(execution_role="arn:aws:iam::123456789012:role/none"))
     assert checks["role"].status == "problem"
     assert "role create" in checks["role"].fix
     assert "role trust" not in checks
-    elsewhere = examined(account, Settings(execution_role="arn:aws:iam::999999999999:role/none"))["role"]
+    elsewhere = one(account, Settings(execution_role="arn:aws:iam::999999999999:role/none"), "role")
     assert "is not a role of account 123456789012" in elsewhere.text
 
 
@@ -173,21 +181,21 @@ def test_role_permissions_are_read_where_they_cannot_be_simulated(
     role = create_role(account, settings.replace(efs=()))
     settings, name = settings.replace(execution_role=role), role.rpartition("/")[2]
 
-    found = examined(account, settings)["role permissions"]
+    found = one(account, settings, "role permissions")
     assert found.status == "problem"
     assert "elasticfilesystem:ClientMount, elasticfilesystem:ClientWrite" in found.text
 
     iam = local_aws.client("iam")
     for policy in ("AmazonElasticFileSystemClientReadWriteAccess", "AmazonElasticFileSystemClientFullAccess"):
         iam.attach_role_policy(RoleName=name, PolicyArn=f"arn:aws:iam::aws:policy/{policy}")
-    found = examined(account, settings)["role permissions"]
+    found = one(account, settings, "role permissions")
     assert (found.status, "according to its policies" in found.text) == ("ok", True)
 
     denial = {"Effect": "Deny", "NotAction": "logs:*", "Resource": ["*"]}
     iam.put_role_policy(
         RoleName=name, PolicyName="no", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": denial})
     )
-    found = examined(account, settings)["role permissions"]
+    found = one(account, settings, "role permissions")
     assert "s3:GetObject, s3:PutObject" in found.text
     assert "more permissions" in found.text
     assert "logs:" not in found.text
@@ -197,7 +205,7 @@ def test_role_permissions_are_simulated_where_that_is_allowed(account: Cloud, na
     settings = Settings(namespace=namespace)
     settings = settings.replace(execution_role=create_role(account, settings))
     answer_instead(account.client("iam"), "SimulatePrincipalPolicy", simulation("logs:PutLogEvents"))
-    found = examined(account, settings)["role permissions"]
+    found = one(account, settings, "role permissions")
     assert found.text == "According to IAM's simulation, the role lacks logs:PutLogEvents."
 
 
@@ -220,7 +228,7 @@ def test_own_permissions_are_simulated_for_the_role_behind_a_session(
         return result
 
     answer_instead(cloud.client("iam"), "SimulatePrincipalPolicy", answer)
-    found = examined(cloud, settings)["your permissions"]
+    found = one(cloud, settings, "your permissions")
     assert found.text == "According to IAM's simulation, you lack iam:PassRole."
     (passing,) = [parameters for parameters in asked if parameters["ActionNames"] == ["iam:PassRole"]]
     assert passing["PolicySourceArn"] == made
@@ -232,19 +240,19 @@ def test_root_may_do_everything(local_aws: Any) -> None:
     cloud = cloud_of(local_aws)
     root = {"Arn": "arn:aws:iam::123456789012:root", "Account": "123456789012", "UserId": "123456789012"}
     answer_instead(cloud.client("sts"), "GetCallerIdentity", lambda _: root)
-    found = examined(cloud, Settings(execution_role="arn:aws:iam::123456789012:role/r"))["your permissions"]
+    found = one(cloud, Settings(execution_role="arn:aws:iam::123456789012:role/r"), "your permissions")
     assert (found.status, "root user" in found.text) == ("ok", True)
 
 
 def test_bucket(local_aws: Any, account: Cloud, namespace: str) -> None:
     settings = Settings(namespace=namespace)
-    assert "is created when needed" in examined(account, settings)["bucket"].text
+    assert "is created when needed" in one(account, settings, "bucket").text
     local_aws.client("s3").create_bucket(Bucket=bucket_name("123456789012", "us-east-1", namespace))
-    assert examined(account, settings)["bucket"].text.endswith("exists and belongs to this account.")
+    assert one(account, settings, "bucket").text.endswith("exists and belongs to this account.")
 
 
 def test_subnets(local_aws: Any, account: Cloud, network: Network) -> None:
-    missing = examined(account, network.settings(subnets=(*network.subnets, "subnet-nowhere")))["subnets"]
+    missing = one(account, network.settings(subnets=(*network.subnets, "subnet-nowhere")), "subnets")
     assert missing.text == "There is no subnet-nowhere in us-east-1."
     ec2 = local_aws.client("ec2")
     other = next(s for s in ec2.describe_subnets()["Subnets"] if s["VpcId"] != network.vpc)
@@ -254,19 +262,19 @@ def test_subnets(local_aws: Any, account: Cloud, network: Network) -> None:
 
 
 def test_security_groups(local_aws: Any, account: Cloud, network: Network) -> None:
-    missing = examined(account, network.settings(security_groups=("sg-nowhere",)))["security groups"]
+    missing = one(account, network.settings(security_groups=("sg-nowhere",)), "security groups")
     assert missing.text == "There is no sg-nowhere in us-east-1."
     default = local_aws.client("ec2").describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]
     foreign = local_aws.client("ec2").create_security_group(
         GroupName=f"foreign-{network.vpc}", Description="d", VpcId=default["VpcId"]
     )["GroupId"]
-    found = examined(account, network.settings(security_groups=(network.group, foreign)))["security groups"]
+    found = one(account, network.settings(security_groups=(network.group, foreign)), "security groups")
     assert found.text == f"Not in the VPC of the subnets ({network.vpc}): {foreign}."
 
 
 def test_no_way_to_s3_until_there_is_one(local_aws: Any, account: Cloud, network: Network) -> None:
     ec2, settings = local_aws.client("ec2"), network.settings()
-    cut_off = examined(account, settings)["S3 from the VPC"]
+    cut_off = one(account, settings, "S3 from the VPC")
     assert (cut_off.status, all(subnet in cut_off.text for subnet in network.subnets)) == ("problem", True)
     assert f"--vpc-id {network.vpc} --service-name com.amazonaws.us-east-1.s3" in cut_off.fix
     assert cut_off.fix.endswith(f"--route-table-ids {network.table}")
@@ -274,24 +282,24 @@ def test_no_way_to_s3_until_there_is_one(local_aws: Any, account: Cloud, network
     gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
     ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=network.vpc)
     ec2.create_route(RouteTableId=network.table, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
-    assert examined(account, settings)["S3 from the VPC"].status == "problem"
+    assert one(account, settings, "S3 from the VPC").status == "problem"
 
     own = ec2.create_route_table(VpcId=network.vpc)["RouteTable"]["RouteTableId"]
     ec2.associate_route_table(RouteTableId=own, SubnetId=network.subnets[0])
     nat = ec2.create_nat_gateway(SubnetId=network.subnets[1])["NatGateway"]["NatGatewayId"]
     ec2.create_route(RouteTableId=own, DestinationCidrBlock="0.0.0.0/0", NatGatewayId=nat)
-    half = examined(account, settings)["S3 from the VPC"]
+    half = one(account, settings, "S3 from the VPC")
     assert (network.subnets[0] in half.text, network.subnets[1] in half.text) == (False, True)
 
     add_endpoint(local_aws, network, RouteTableIds=[network.table])
-    assert examined(account, settings)["S3 from the VPC"].text == "Functions reach S3 from every subnet."
+    assert one(account, settings, "S3 from the VPC").text == "Functions reach S3 from every subnet."
 
 
 def test_an_interface_endpoint_is_a_way_to_s3(local_aws: Any, account: Cloud, network: Network) -> None:
     add_endpoint(
         local_aws, network, VpcEndpointType="Interface", PrivateDnsEnabled=True, SubnetIds=list(network.subnets)
     )
-    found = examined(account, network.settings())["S3 from the VPC"]
+    found = one(account, network.settings(), "S3 from the VPC")
     assert found.text == "Functions reach S3 through an interface endpoint."
 
 
@@ -304,8 +312,8 @@ def test_access_point(account: Cloud, network: Network) -> None:
 def test_a_zone_without_mount_target(local_aws: Any, account: Cloud, network: Network) -> None:
     ec2 = local_aws.client("ec2")
     third = ec2.create_subnet(VpcId=network.vpc, CidrBlock="10.0.9.0/24", AvailabilityZone="us-east-1c")["Subnet"]
-    assert examined(account, network.settings())["mount targets"].status == "ok"
-    found = examined(account, network.settings(subnets=(*network.subnets, third["SubnetId"])))["mount targets"]
+    assert one(account, network.settings(), "mount targets").status == "ok"
+    found = one(account, network.settings(subnets=(*network.subnets, third["SubnetId"])), "mount targets")
     assert found.text == f"{network.file_system} has no mount target in us-east-1c of {network.vpc}."
 
 
@@ -322,7 +330,7 @@ def test_a_zone_without_mount_target(local_aws: Any, account: Cloud, network: Ne
 def test_nfs_port(local_aws: Any, account: Cloud, network: Network, source: dict[str, Any], status: str) -> None:
     if source:
         open_nfs(local_aws, network, **source)
-    found = examined(account, network.settings())["NFS port"]
+    found = one(account, network.settings(), "NFS port")
     assert found.status == status
     if status == "problem":
         assert network.group in found.fix
@@ -332,7 +340,7 @@ def test_nfs_port_closed_on_the_way_out(local_aws: Any, account: Cloud, network:
     open_nfs(local_aws, network, IpRanges=[{"CidrIp": "10.0.0.0/16"}])
     everything = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
     local_aws.client("ec2").revoke_security_group_egress(GroupId=network.group, IpPermissions=[everything])
-    found = examined(account, network.settings())["NFS port"]
+    found = one(account, network.settings(), "NFS port")
     assert found.text == "The functions' security groups do not allow outgoing NFS traffic."
 
 
@@ -368,7 +376,7 @@ def test_s3_files_access_point_missing_or_denied(account: Cloud, network: Networ
     ]:
         client = make("s3files")
         answer_instead(client, "GetAccessPoint", lambda _, code=code: {"Error": {"Code": code, "Message": "no"}})  # type: ignore[misc]
-        assert examined(account, settings)["access point"].text == text
+        assert one(account, settings, "access point").text == text
         account._clients.clear()
 
 
@@ -391,7 +399,7 @@ def test_limits(account: Cloud, concurrent: int, used: int, statuses: tuple[str,
 
 def test_more_workers_than_the_account_allows(account: Cloud) -> None:
     answer_instead(account.client("lambda"), "GetAccountSettings", lambda _: limits(1000, 0))
-    found = examined(account, Settings(max_workers=5000))["concurrency"]
+    found = one(account, Settings(max_workers=5000), "concurrency")
     assert found.text == "max_workers is 5000, but 1,000 functions can run at once."
 
 
@@ -409,7 +417,7 @@ def test_a_function_that_may_not_be_invoked(local_aws: Any, account: Cloud, name
     local_aws.client("lambda").create_function(**request)
     try:
         refuse(account.client("lambda"), "Invoke", "AccessDeniedException")
-        found = examined(account, settings)["invocation"]
+        found = one(account, settings, "invocation")
     finally:
         local_aws.client("lambda").delete_function(FunctionName=request["FunctionName"])
     assert found.status == "problem"
