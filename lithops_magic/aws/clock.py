@@ -37,7 +37,7 @@ def clock_error(code: str, headers: Mapping[str, str]) -> str:
     try:
         # No further request: every reply has AWS's time.
         behind = parsedate_to_datetime(headers.get("date", "")).timestamp() - time.time()
-    except ValueError:
+    except ValueError:  # the reply has no date, or none that can be read
         return ""
     if abs(behind) < TOLERATED:
         return ""

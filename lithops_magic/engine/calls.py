@@ -32,6 +32,7 @@ class _Condition:
     __slots__ = ("_lock", "_waited")
 
     def __init__(self) -> None:
+        # Reentrant, as a Condition's own lock is by default.
         self._lock = threading.RLock()
         self._waited: threading.Condition | None = None
 

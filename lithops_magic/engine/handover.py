@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ITEMS = 100_000
 """Maximum items of a detached job: all are sent at once, and every poll for results lists them."""
 TICK = 0.02
+"""Seconds between looks at whether AWS has accepted everything."""
 
 
 def all_items(items: Iterable[Any]) -> list[Any]:

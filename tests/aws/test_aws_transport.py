@@ -227,7 +227,7 @@ def test_kept_connections_are_closed_if_nobody_takes_them(monkeypatch: pytest.Mo
             send_all(transport, [b"{}"] * 6)
             assert eventually(lambda: idle(transport) == 3)
         assert eventually(lambda: server.open == 0)
-        assert eventually(lambda: not any(each.name == "lithops-magic-kept" for each in threading.enumerate()))
+        assert eventually(lambda: not any(each.name == "lithops-magic-connections" for each in threading.enumerate()))
 
 
 @pytest.mark.usefixtures("kept_long")

@@ -15,7 +15,7 @@ def denied_on_aws(cloud: Cloud, settings: Settings) -> str | None:
         return None
     try:
         verdict = role_permissions(Facts(cloud, settings))
-    except Unanswered:
+    except Unanswered:  # this is only a hint
         return None
     if verdict is None or verdict.status == "ok":
         return None

@@ -47,7 +47,7 @@ def keep(target: InvokeTarget, connections: Connections) -> None:
         replaced = _kept.pop(_place(target), None)
         _kept[_place(target)] = connections
         if _watch is None:
-            _watch = threading.Thread(target=_close_unused, name="lithops-magic-kept", daemon=True)
+            _watch = threading.Thread(target=_close_unused, name="lithops-magic-connections", daemon=True)
             _watch.start()
     if replaced is not None:
         replaced.close()

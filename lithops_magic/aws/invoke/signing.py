@@ -126,6 +126,7 @@ class Signer:
 
     def renew(self, *, afresh: bool) -> None:
         """Start renewing the credentials, unless in progress; `afresh`: look for their source again."""
+        # Expired credentials are noticed by many replies at once, in awscrt's thread, and by `ready`, in the caller's.
         with self._lock:
             if self._renewing:
                 return

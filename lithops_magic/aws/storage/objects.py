@@ -246,6 +246,7 @@ class ObjectStore:
         return len(keys)
 
     def _ensure_bucket(self, notify: Notify = silent) -> None:
+        # Held for as long as it takes: other threads must not write before the bucket exists, nor create it, too.
         with self._lock:
             if not self._ensured:
                 ensure_bucket(self._cloud, self._settings, notify, account=self.owner)

@@ -15,6 +15,7 @@ from lithops_magic.errors import InvokeError, LithopsMagicError
 UNREACHABLE_SECONDS = 20.0
 """How long to try to reach an unresponsive endpoint before the job gives up."""
 _UNREACHABLE_PAUSE = 0.5
+"""Seconds between attempts in the meantime."""
 OUTAGE = 11.0
 """Seconds of outage over which a task's attempts are spread, so that shorter outages never use up the last one."""
 SILENT_SECONDS, SILENT_TRIES = 60.0, 10

@@ -18,6 +18,7 @@ _NOT_ON_LAMBDA = "in_process.py" if hasattr(os, "fork") else ""
 # Neither the time, nor the mode of the files, nor the system that builds the zip may change its bytes.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16
+"""A regular file that every user may read, as Lambda requires; a zip has Unix modes in the upper half of this field."""
 
 
 @functools.cache

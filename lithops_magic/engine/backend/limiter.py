@@ -11,15 +11,20 @@ SCALING = 100.0
 TICK = 0.1
 """Seconds after which a growing limit is worth another look."""
 _MAX_STEP = 1.0
+"""Seconds of growth at a time, at most."""
 _DECREASE = 0.7
+"""Factor by which a burst of throttles lowers the limit."""
 _FIRST_PAUSE = 0.1
 _MAX_PAUSE, _MAX_SETBACK, _MAX_FULL = 10.0, 3.0, 2.0
+"""Longest pauses in seconds: if AWS is asked too fast, if it is unknown whether invocations run, and if AWS has no
+sandboxes."""
 _OUTAGE = 3
 """Consecutive invocations of unknown fate that count as an outage."""
 _PROBE = 0.1
 """Seconds before probing for more sandboxes than AWS had: a refusal is cheap if nothing pauses because of it."""
 _FIRST_INVOCATIONS = 8
 _DOUBLING_SECONDS = 0.25
+"""The ramp starts with the former and doubles them in the latter: without a reply, it reaches 1,000 after 1.7 seconds."""
 PATIENCE = 300.0
 """Seconds of nothing but throttles after which a job gives up."""
 

@@ -70,7 +70,7 @@ def recall(name: str, copies: int = 1) -> Remembered | None:
             return None
         function = DeployedFunction(**{**record["function"], "created": False})
         return Remembered(function, record["concurrency"], tuple(record["copies"]), record["asked"])
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError):  # absent, or written by another version: it is looked up instead
         return None
 
 

@@ -141,6 +141,6 @@ def _of_file(content: bytes, name: str) -> bytes:
             meaning = Meaning()
             meaning.add(code)
             return meaning.digest()
-        except (SyntaxError, ValueError, Undetermined):
+        except (SyntaxError, ValueError, Undetermined):  # not for this Python: only its contents can identify it
             pass
     return hashlib.sha256(content).digest()

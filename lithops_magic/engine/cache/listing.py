@@ -105,7 +105,7 @@ def _part(store: Store, prefix: str, objects: Sequence[Found]) -> CachedFunction
 def _about(store: Store, key: str) -> dict[str, str]:
     try:
         about = json.loads(store.get(key))
-    except (AwsError, ValueError):
+    except (AwsError, ValueError):  # it only describes the values, which can be listed without it
         return {}
     return {name: text for name, text in about.items() if isinstance(text, str)} if isinstance(about, dict) else {}
 

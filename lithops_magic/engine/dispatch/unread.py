@@ -35,5 +35,6 @@ class Unread:
 
     def _count(self, outcome: Outcome, sign: int) -> None:
         if isinstance(outcome, Reply):
+            # Adding in place is not atomic.
             with self._lock:
                 self.bytes += sign * len(outcome.payload)

@@ -198,7 +198,7 @@ def _remote_error(outcome: Outcome, task: Task, invocation: _Invocation) -> Task
     about = {"index": task.index, "item": short_repr(task.item), "log": outcome.log}
     try:
         error = kind.wrap(original, message, **about)
-    except BaseException:
+    except BaseException:  # the user's class may do anything when an instance is made
         error = kind.wrap(None, message, **about)
     _attach(error, outcome, invocation.name_code)
     return error

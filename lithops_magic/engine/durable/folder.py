@@ -102,7 +102,7 @@ class JobFolder:
         """Return the folders of all jobs, latest first."""
         try:
             paths = list(user_dirs.jobs().iterdir())
-        except OSError:
+        except OSError:  # no job was ever recorded
             return []
         folders = [cls(path) for path in paths if _is_there(path / "job") or _is_there(path / _OLD_MANIFEST)]
         return sorted(folders, key=lambda folder: -folder.seen)

@@ -31,6 +31,7 @@ def follow(folder: JobFolder, history: JobHistory, start: int, on_news: Callable
 def _follow(folder: JobFolder, history: JobHistory, start: int, on_news: Callable[[Set[int]], None]) -> None:
     while history.wait(PERIOD):
         # The other process releases its lock after its last record.
+        # Only in a folder that exists, because filelock would create the folder of a deleted job anew.
         lives = folder.path.exists() and folder.locked
         try:
             news = records.read(folder.journal, start)

@@ -162,7 +162,7 @@ class _Bench:
     def begin(self, trial: Trial) -> MapResult:
         """Start measuring a size."""
         settings = self._settings.replace(architecture=trial.size.architecture)
-        options = replace(self._options, memory=trial.size.memory, max_cost=max(trial.most, 1e-9))
+        options = replace(self._options, memory=trial.size.memory, max_cost=trial.most)
         items = [*self._sample] * ROUNDS
         return api.start(self._function, items, options=options, settings=settings, name_code=self._name_code)
 
@@ -204,6 +204,7 @@ class _Bench:
         from lithops_magic.aws import prices
 
         tmp = self._options.tmp or self._settings.ephemeral_storage
+        # AWS bills at least one millisecond.
         return prices.invocation_cost(max(1.0, seconds * 1000), size.memory, size.architecture, tmp, self._region)
 
     @cached_property

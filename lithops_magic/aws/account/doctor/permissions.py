@@ -81,7 +81,7 @@ def _principal(facts: Facts, arn: str) -> str:
         # A session's ARN omits the role's path, which roles of IAM Identity Center have.
         with asking("iam"):
             return iam.get_role(RoleName=name)["Role"]["Arn"]
-    except Unanswered:
+    except Unanswered:  # not permitted; most roles have no path
         return f"{start}:iam::{account}:role/{name}"
 
 
