@@ -479,33 +479,40 @@ def test_an_endpoint_of_the_environment_is_where_requests_go(name: str, monkeypa
         assert server.requests[0].startswith(b"POST " + PATH)
 
 
-def refreshing(expiry_seconds: float, keys: list[str]) -> boto3.Session:
-    """A session whose credentials expire soon; each renewal takes the next of `keys`, an exception at their end."""
+def refreshing(keys: list[str]) -> boto3.Session:
+    """A session whose credentials expire in an hour; each renewal takes the next of `keys`, an error after the last."""
 
-    def metadata(key: str, seconds: float) -> dict[str, str]:
-        expiry = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
+    def metadata(key: str) -> dict[str, str]:
+        expiry = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
         return {"access_key": key, "secret_key": "s", "token": f"token-{key}", "expiry_time": expiry.isoformat()}
 
     def renew() -> dict[str, str]:
         if not keys:
             raise RuntimeError("the identity provider is down")
-        return metadata(keys.pop(0), 3600)
+        return metadata(keys.pop(0))
 
     core = botocore.session.Session()
-    core._credentials = RefreshableCredentials.create_from_metadata(metadata("OLD", expiry_seconds), renew, "test")  # type: ignore[attr-defined]
+    core._credentials = RefreshableCredentials.create_from_metadata(metadata("OLD"), renew, "test")  # type: ignore[attr-defined]
     return boto3.Session(botocore_session=core, region_name="us-east-1")
+
+
+def let_expire_within(session: boto3.Session, seconds: float) -> None:
+    """Let its credentials expire soon, and wait for the next second, in which they are looked at again."""
+    now = datetime.datetime.now(datetime.UTC)
+    session._session._credentials._expiry_time = now + datetime.timedelta(seconds=seconds)  # type: ignore[attr-defined]
+    time.sleep(1.1)
 
 
 def test_credentials_are_renewed_before_they_expire() -> None:
     keys: list[str] = []
-    # botocore renews what expires within 15 minutes; at first there is nothing to renew with.
-    session = refreshing(901.5, keys)
+    session = refreshing(keys)
     with serving(well) as server, opened(cloud_at(f"http://127.0.0.1:{server.port}", session)) as transport:
         assert isinstance(send_all(transport, [b"{}"])[0], Reply)
         assert b"Credential=OLD/" in server.requests[-1]
         assert b"token-OLD" in server.requests[-1]
         keys.append("NEW")
-        time.sleep(2.6)
+        # botocore renews what expires within 15 minutes.
+        let_expire_within(session, 899)
         assert isinstance(send_all(transport, [b"{}"])[0], Reply)
         assert b"Credential=NEW/" in server.requests[-1]
         assert b"token-NEW" in server.requests[-1]
@@ -539,11 +546,11 @@ def test_after_expired_token_the_credentials_are_read_once_more(
 
 
 def test_credentials_that_cannot_be_renewed_end_the_job_and_say_so() -> None:
-    session = refreshing(601.5, [])
+    session = refreshing([])
     with serving(well) as server, opened(cloud_at(f"http://127.0.0.1:{server.port}", session)) as transport:
         assert isinstance(send_all(transport, [b"{}"])[0], Reply)
-        time.sleep(2.6)
-        transport._signer._next_renewal = 0.0  # type: ignore[attr-defined]
+        # Within 10 minutes, botocore does not go on with credentials that it cannot renew.
+        let_expire_within(session, 599)
         (outcome,) = send_all(transport, [b"{}"])
         assert isinstance(outcome, Refused)
         assert "identity provider" in outcome.message

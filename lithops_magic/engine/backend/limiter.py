@@ -24,7 +24,7 @@ _PROBE = 0.1
 """Seconds before probing for more sandboxes than AWS had: a refusal is cheap if nothing pauses because of it."""
 _FIRST_INVOCATIONS = 8
 _DOUBLING_SECONDS = 0.25
-"""The ramp starts with the former and doubles them in the latter: without a reply, it reaches 1,000 after 1.7 seconds."""
+"""`ramp` starts with the former and doubles them in the latter: without a reply, there are 1,000 after 1.7 seconds."""
 PATIENCE = 300.0
 """Seconds of nothing but throttles after which a job gives up."""
 
