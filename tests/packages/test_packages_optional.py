@@ -31,6 +31,7 @@ supply = importlib.import_module("lithops_magic.packages.supply")
 FRONT = """
 import importlib
 import importlib.metadata
+import importlib.util
 
 try:
     import swift_engine
@@ -52,6 +53,22 @@ def unsupported():
     if swift_engine is None:
         raise ValueError("codec swift is not supported")
     return swift_engine.NAME
+
+def called():
+    run = getattr(swift_engine, "parts", None)
+    return "swift" if swift_engine else run()
+
+def unbound():
+    try:
+        from swift_engine import NAME
+    except ImportError:
+        pass
+    return NAME
+
+def refused():
+    if importlib.util.find_spec("swift_engine") is None:
+        raise NotImplementedError
+    return "swift"
 
 def by_distribution():
     try:
@@ -98,7 +115,9 @@ def notes(result: MapResult) -> list[str]:
     return [note for note in result.snapshot().notes if "asked for" in note]
 
 
-@pytest.mark.parametrize("way", ["direct", "says_so", "unsupported", "silent", "by_distribution", "chained"])
+@pytest.mark.parametrize(
+    "way", ["direct", "says_so", "unsupported", "silent", "called", "unbound", "refused", "by_distribution", "chained"]
+)
 def test_what_is_missed_and_installed_here_is_added_and_the_tasks_run_again(site: Path, run: Run, way: str) -> None:
     def use(x: int) -> object:
         import front_door

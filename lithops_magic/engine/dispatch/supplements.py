@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from packaging.utils import canonicalize_name
 
 from lithops_magic.engine.dispatch import missing_programs
+from lithops_magic.engine.dispatch.missing_hints import is_likely, is_raised_by
 from lithops_magic.engine.job.task import Task
 from lithops_magic.engine.wire.reply import Asked, WorkerReply
-from lithops_magic.errors import RemoteTraceback, TaskError, facts
+from lithops_magic.errors import TaskError, facts
 from lithops_magic.packages import Need, refusals
 from lithops_magic.packages.distributions import NOT_SHIPPED, installed
 from lithops_magic.packages.learned import remember
@@ -28,18 +29,7 @@ from lithops_magic.packages.plugins import FEW, Plugin, group_of, plugins
 from lithops_magic.packages.supply import shipped
 
 _NEVER = NOT_SHIPPED | PROVIDED
-_IMPORT = ("ImportError", "ModuleNotFoundError", "PackageNotFoundError")
-_HINT = re.compile(r"\b(?:install|backend|engine|plugin|driver|depend|not available|unsupported|no module)", re.I)
-"""Error messages of libraries that lack an optional dependency."""
-_WEAK_HINT = re.compile(
-    r"\b(?:not (?:found|known|recogni[sz]ed|supported)|missing|require|un(?:known|recogni[sz]ed))", re.I
-)
-"""Words that may indicate one, although users' own errors contain them, too."""
-_SEARCH = re.compile("entry_?point|plugin", re.I)
-"""Code that fails because it finds no plugins."""
 _NOT_FOUND = re.compile("^No module named ")
-_CONSEQUENCES = ("AttributeError", "NameError")
-"""Errors caused by a name that a library left unset, or set to None, because a module was not found."""
 _EXTRA = re.compile(r"extra == [\"']([^\"']+)")
 _DEVELOPMENT = re.compile(r"^(?:all|bench|build|dev|doc|example|lint|test|typing)", re.I)
 """Extras meant for a library's own developers."""
@@ -104,9 +94,11 @@ class Supplements:
         named = [one for one in lacking if any(_mentions(text, name) for name in one.names)]
         named = named or [one for one in lacking if one.is_alone and one.plugin and _mentions(text, one.plugin.group)]
         # What an error names and this machine lacks, too, explains it: nothing else helps.
-        if not named and (self._absent(text, asked) or not _is_likely(traceback, text)):
+        if not named and self._absent(text, asked):
             return {}
-        chosen = named or [one for one in lacking if one.is_alone and not one.is_any]
+        likely = is_likely(traceback, text)
+        unnamed = [one for one in lacking if one.is_alone and not one.is_any]
+        chosen = named or [one for one in unnamed if likely or is_raised_by(traceback, one.asker)]
         return {one.distribution: one.asker for one in chosen if one.distribution not in self._added}
 
     def _lacks(self, owner: str, program: str) -> bool:
@@ -212,15 +204,6 @@ class Supplements:
         if name not in self._distributions:
             self._distributions[name] = provider_of(name)
         return self._distributions[name]
-
-
-def _is_likely(traceback: RemoteTraceback, text: str) -> bool:
-    if any(part.type.rpartition(".")[2] in _IMPORT for part in traceback.chain()) or _HINT.search(text):
-        return True
-    if traceback.frames and _SEARCH.search(traceback.frames[-1].source):
-        return True
-    by_library = bool(traceback.frames) and traceback.frames[-1].library
-    return by_library and (traceback.type in _CONSEQUENCES or bool(_WEAK_HINT.search(text)))
 
 
 def _bare(name: str) -> str:
