@@ -11,8 +11,8 @@ _IMPORT = ("ImportError", "ModuleNotFoundError", "PackageNotFoundError")
 _HINT = re.compile(r"\b(?:install|backend|engine|plugin|driver|depend|not available|unsupported|no module)", re.I)
 """Error messages of libraries that lack an optional dependency."""
 _WEAK_HINT = re.compile(
-    r"\b(?:not (?:found|known|recogni[sz]ed|supported)|un(?:known|recogni[sz]ed)|missing|require|need(?:s|ed)\b|disabled|"
-    r"(?:un)?available|support|optional)",
+    r"\b(?:not (?:found|known|recogni[sz]ed|supported)|un(?:known|recogni[sz]ed)|missing|require|need(?:s|ed)\b|"
+    r"disabled|(?:un)?available|support|optional)",
     re.I,
 )
 """Words that may indicate one, although users' own errors contain them, too."""
