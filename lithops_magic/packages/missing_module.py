@@ -87,6 +87,8 @@ def explain(name: str) -> str:
             )
         return f"{unit.path.name} is your own, and is shipped only if the cell visibly imports it: import {name} there"
     if folder := next(iter(namespace_folders(top)), ""):
+        if next(Path(folder).rglob("*.py"), None) is None:
+            return f"{folder} has no modules, only files: ship them with --files {folder}"
         return f"{folder} is your own, and is shipped only if the cell visibly imports it: import {name} there"
     if top in sys.stdlib_module_names:
         return f"Lambda's Python has no {top}"

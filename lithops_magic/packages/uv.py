@@ -236,7 +236,8 @@ class Uv:
     @staticmethod
     def _installation(folder: Path) -> list[str]:
         # Required hashes were checked earlier; uv's own rule does not accept commit hashes.
-        return ["pip", "install", "--verify-hashes", "--no-require-hashes", "--no-deps", "--target", str(folder)]
+        options = ["--verify-hashes", "--no-require-hashes", "--no-deps", "--no-all-extras"]
+        return ["pip", "install", *options, "--target", str(folder)]
 
     def _platform(self, platform: str) -> list[str]:
         return [

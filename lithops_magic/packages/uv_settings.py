@@ -20,6 +20,7 @@ NOT_PASSED_ON = (
 
 _KEYS = frozenset({"index", "index-url", "extra-index-url", "find-links", "no-index"})
 _NARROWING = frozenset({"extra", "group", "no-emit-package"})
+_SOURCE_ONLY = frozenset({"no-binary", "no-binary-package"})
 _IRRELEVANT = (
     "UV_CACHE_DIR",
     "UV_HTTP_",
@@ -57,8 +58,21 @@ def texts() -> dict[str, str]:
 
 def narrowed() -> str:
     """Return, as a phrase, a setting of `uv pip` that adds or leaves out packages whatever is asked; empty if none."""
-    found = ((path, key) for path, text in texts().items() for key in sorted(_NARROWING & _settings(text)[1].keys()))
-    return next((f"uv is configured with {key} under [pip] in {path}" for path, key in found), "")
+    return _told(_NARROWING)
+
+
+def no_binary() -> str:
+    """Return, as a phrase, a setting of `uv pip` that excludes wheels; empty if none."""
+    return _told(_SOURCE_ONLY)
+
+
+def _told(keys: frozenset[str]) -> str:
+    for path, text in texts().items():
+        settings = _settings(text)[1]
+        for key in sorted(keys & settings.keys()):
+            if settings[key] not in (False, [], [":none:"]):
+                return f"uv is configured with {key} under [pip] in {path}"
+    return ""
 
 
 def _keys(text: str) -> set[str]:

@@ -10,6 +10,7 @@ import pytest
 
 from lithops_magic.errors import PackageError
 from lithops_magic.packages import Target, pip_settings, uv_settings
+from lithops_magic.packages.hashes import Hashes
 from lithops_magic.packages.indexes import configuration, settings
 from lithops_magic.packages.uv import Uv
 from lithops_magic.packages.uv_command import IndexUnreachable
@@ -93,6 +94,7 @@ FOLLOWED = {
     "a file switched off": ({"uv:prerelease": '"allow"', "UV_NO_CONFIG": "1"}, "2.0"),
     "an output file": ({"uv:[pip]\noutput-file": '"{0}/home/out.txt"'}, "2.0"),
     "all platforms": ({"pyproject:[tool.uv.pip]\nuniversal": "true"}, "2.0"),
+    "all extras for uv pip": ({"project:[pip]\nall-extras": "true"}, "2.0"),
     "no dependencies for uv pip": ({"project:[pip]\nno-deps": "true"}, "2.0"),
     "what concerns other things": ({"UV_SYSTEM_PYTHON": "1", "UV_LOCKED": "1", "PIP_REQUIRE_VIRTUALENV": "1"}, "2.0"),
 }
@@ -113,6 +115,9 @@ def test_a_setting_is_followed_and_makes_other_layers(
     assert found.pins == ("zag==1.0", f"zig=={version}")
     assert (settings() != before) is bool(more)
     assert not list(tmp_path.rglob("out.txt"))
+    if "all-extras" in str(more):
+        UV.install(found.pins, Hashes(), tmp_path / "there", lambda _: None)
+        assert (tmp_path / "there").is_dir()
     if "limit.txt" in str(more):
         states = settings()
         (tmp_path / "limit.txt").write_text("zig < 2\n")
@@ -126,6 +131,7 @@ REFUSED = [
     ("UV_NO_BINARY_PACKAGE", "zig", "uv is configured with UV_NO_BINARY_PACKAGE = zig"),
     ("uv:no-binary", "true", "uv is configured with no-binary"),
     ("project:no-binary-package", '["zig"]', "uv is configured with no-binary"),
+    ("uv:[pip]\nno-binary", '["zig"]', "uv is configured with no-binary under [pip] in "),
     ("uv:[pip]\nno-emit-package", '["zig"]', "uv is configured with no-emit-package under [pip] in "),
     ("pyproject:[tool.uv.pip]\nextra", '["all"]', "uv is configured with extra under [pip] in "),
     ("global:no-deps", "true", "pip is configured with no-deps = true"),

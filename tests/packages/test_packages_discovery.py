@@ -55,6 +55,20 @@ def test_what_code_imports() -> None:
     assert {"a.b", "c", "c.d", "c.e", "f", "g.h"} <= imports_of_code([outer.__code__])
 
 
+def test_modules_that_are_named_by_strings() -> None:
+    def loads(name: str) -> object:
+        import importlib.resources
+        import pkgutil
+
+        importlib.import_module("mine." + name)
+        pkgutil.resolve_name("other.part:value")
+        pkgutil.get_data("third", "no/module.yaml")
+        return importlib.resources.files("fourth"), f"fifth.{name}"
+
+    named = {"mine", "other.part", "third", "fourth", "fifth"}
+    assert {one for one in imports_of_code([loads.__code__]) if not one.startswith(("importlib", "pkgutil"))} == named
+
+
 def test_modules_functions_classes_and_values_are_seen() -> None:
     assert found(lambda: np.pi) == ["numpy"]
     assert found(lambda: np) == ["numpy"]

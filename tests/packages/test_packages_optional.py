@@ -331,6 +331,8 @@ def test_what_is_there_in_another_version_is_not_added(site: Path) -> None:
 def test_a_missing_module_is_explained(site: Path, project: Callable[..., Path]) -> None:
     project({"beside_the_notebook.py": ""})
     assert "beside_the_notebook.py is your own" in missing_module.explain("beside_the_notebook")
+    folder = project({"only_data/table.csv": ""}) / "only_data"
+    assert missing_module.explain("only_data").endswith(f"no modules, only files: ship them with --files {folder}")
     assert missing_module.explain("swift_engine").endswith("--packages swift-engine-extra")
     # The package around it was found: shipped in another version, or the notebook has no such module either.
     for name in ("swift_engine.parts", "numpy.callback"):
