@@ -56,18 +56,19 @@ class Alarm:
 
     @contextlib.contextmanager
     def armed(self) -> Iterator[None]:
-        """Let the alarm raise within this block; outside, it only records that the time is up."""
-        self._armed = not self.rang
+        """Let the alarm raise within this block, or at once if it rang before; outside, it only records the time."""
+        self._armed = True
         try:
+            if self.rang:
+                self._ring()
             yield
         finally:
             self._armed = False
-            if self._usable and not self.rang and self._is_lost():
-                self._set()
-
-    def _is_lost(self) -> bool:
-        """Whether user code has taken over the process's only alarm."""
-        return signal.getsignal(signal.SIGALRM) is not self._handler or not signal.getitimer(signal.ITIMER_REAL)[0]
+            if self._usable and not self.rang:
+                # User code may have taken over the process's only alarm.
+                is_set = signal.getsignal(signal.SIGALRM) is self._handler and signal.getitimer(signal.ITIMER_REAL)[0]
+                if not is_set:
+                    self._set()
 
     def stop(self) -> None:
         """Cancel the alarm and restore the process's signal handler."""

@@ -30,7 +30,7 @@ import lithops_magic
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.engine.wire.item import fragment
 from lithops_magic.engine.wire.reply import WorkerReply, decode, unpack, unpickle
-from lithops_magic.worker import capture, culprit, handler, packing, processes
+from lithops_magic.worker import alarm, capture, culprit, handler, packing, processes
 from lithops_magic.worker import reply as reply_limit
 from replies import opened
 from waiting import has_ended
@@ -143,6 +143,12 @@ def test_catching_every_exception_does_not_catch_the_time_limit() -> None:
                 time.sleep(0.01)
 
     assert statuses(run(stubborn, [0], seconds=0.5)) == ["timeout"]
+
+
+def test_a_task_is_not_begun_without_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alarm.Alarm, "_set", alarm.Alarm._ring)
+    assert statuses(run(lambda x: (tmp_path / str(x)).touch(), range(3))) == ["timeout"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_coroutines_are_awaited() -> None:
