@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import os
 
+from hypothesis import HealthCheck
+
+WITH_FIXTURES = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
+"""Health checks that tests with fixtures do without; how long an input takes says nothing on a busy machine."""
+
 
 def share(usual: int, thorough: int) -> int:
     """Return the number of generated inputs to try."""

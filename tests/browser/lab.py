@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def jupyterlab(folder: Path, environment: dict[str, str] | None = None) -> Itera
             yield Lab(folder, _address(private / "runtime", server, log_file), token)
         finally:
             server.terminate()
-            server.wait(timeout=30)
+            server.wait(timeout=SOME_MINUTES / 1000)
 
 
 def _write_settings(folder: Path) -> None:
@@ -111,9 +111,11 @@ def _write_page_config(file: Path) -> None:
 
 
 def _address(runtime: Path, server: subprocess.Popen[bytes], log: Path) -> str:
-    for _ in range(600):
+    end = time.monotonic() + SOME_MINUTES / 1000
+    while time.monotonic() < end:
         for info in runtime.glob("jpserver-*.json"):
-            return str(json.loads(info.read_text())["url"])
+            with suppress(ValueError):  # it is being written
+                return str(json.loads(info.read_text())["url"])
         if server.poll() is not None:
             break
         time.sleep(0.1)

@@ -29,7 +29,7 @@ FOCUSED = """() => {
 
 SLOW = {
     "load": "%load_ext lithops_magic",
-    "slow": "%%lambda_map x in range(400) -o slow --workers 2 --chunksize 1\nimport time\ntime.sleep(0.3)\nx",
+    "slow": "%%lambda_map x in range(400) -o slow --workers 2 --chunksize 1\nimport time\ntime.sleep(1)\nx",
     "shown": "slow",
     "typed": "%%lambda_map x in items",
 }

@@ -29,6 +29,7 @@ from lithops_magic.engine.durable import journal
 from lithops_magic.engine.result import summary
 from lithops_magic.errors import AwsError, MisuseError, RemoteError
 from localaws import LocalAws
+from recording import record_no_job
 from waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("local_aws")
@@ -156,7 +157,7 @@ def test_thousands_of_items_are_looked_up_with_a_few_requests(
     mark: int, local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What a long job writes down of itself is no look-up.
-    monkeypatch.setattr(journal, "AFTER", 3600.0)
+    record_no_job(monkeypatch)
 
     def task(x: int) -> int:
         return x + (mark & 0)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lithops_magic.config import Settings
@@ -26,7 +26,7 @@ from lithops_magic.engine.options import MapOptions
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.packages import Request
 from lithops_magic.worker.cell import READS
-from thorough import share
+from thorough import WITH_FIXTURES, share
 
 MODULE = "SCALE = {module_global}\ndef shift(x):\n    return x * SCALE + {module_code}\n"
 
@@ -128,7 +128,11 @@ def notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Notebook:
     return Notebook(tmp_path)
 
 
-many = settings(max_examples=share(15, 100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(
+    max_examples=share(15, 100),
+    deadline=None,
+    suppress_health_check=WITH_FIXTURES,
+)
 
 
 @many

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lithops_magic.config import Settings
@@ -22,6 +22,7 @@ from lithops_magic.engine.wire import container as containers
 from lithops_magic.engine.wire.container import Container
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.worker import packing
+from thorough import WITH_FIXTURES
 
 SMALL = 2_000
 """Bytes of a piece in these tests."""
@@ -121,7 +122,7 @@ def shape(value: Any, seen: dict[int, int]) -> Any:
     return value
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=WITH_FIXTURES)
 @given(values=captured(), piece=st.sampled_from([SMALL, 50_000, 1_000_000]))
 def test_what_arrives_is_what_one_pickle_makes_of_it(values: tuple[Any, ...], piece: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lithops_magic.config import Settings
 from lithops_magic.engine import MapResult, api
-from thorough import share
+from thorough import WITH_FIXTURES, share
 from waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("local_aws")
@@ -112,7 +112,11 @@ def values_of(source: str, items: list[int]) -> Any:
 @given(
     st.lists(st.lists(st.sampled_from(sorted(CHANGES)), min_size=1, max_size=4, unique=True), min_size=2, max_size=2)
 )
-@settings(max_examples=share(6, 20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=share(6, 20),
+    deadline=None,
+    suppress_health_check=WITH_FIXTURES,
+)
 def test_a_job_sees_nothing_of_another_and_its_rerun_nothing_of_the_first(
     jobs: tuple[list[Change], list[Change]],
 ) -> None:

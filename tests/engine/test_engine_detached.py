@@ -40,6 +40,7 @@ from lithops_magic.worker import handler
 from lithops_magic.worker import job as worker_job
 from lithops_magic.worker.detached import NotDone
 from localaws import LocalAws, local_command
+from recording import record_no_job
 
 
 @pytest.fixture
@@ -194,6 +195,7 @@ def test_what_a_detached_job_cannot_have_is_one_line_and_nothing_is_sent(
     local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch, items: Any, options: dict[str, Any], reason: str
 ) -> None:
     monkeypatch.setattr(handover, "ITEMS", 10)
+    record_no_job(monkeypatch)
     before = local_aws.requests()
     with pytest.raises(MisuseError, match=reason) as caught:
         lithops_magic.map(abs, items, settings=SETTINGS, detach=True, **options)

@@ -33,7 +33,7 @@ from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.wire.function import Function
 from lithops_magic.errors import JobInterrupted, TamperedError, UnknownJob
 from localaws import LocalAws
-from recording import record_every_job
+from recording import record_every_job, record_no_job
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_a_job_whose_client_was_killed_is_resumed_and_nothing_that_ended_runs_ag
 def test_a_short_job_leaves_nothing_behind(
     monkeypatch: pytest.MonkeyPatch, local_aws: LocalAws, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(journal, "AFTER", 60)
+    record_no_job(monkeypatch)
     lithops_magic.map(lambda x: x, [0], settings=SETTINGS)
     before = local_aws.requests()
     lithops_magic.map(lambda x: x, range(200), settings=SETTINGS)

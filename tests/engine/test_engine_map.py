@@ -22,7 +22,6 @@ import pytest
 import lithops_magic.engine as engine
 from lithops_magic.config import Settings
 from lithops_magic.engine import MapOptions, MapResult, api
-from lithops_magic.engine.durable import journal
 from lithops_magic.errors import (
     DiskFull,
     InitFailed,
@@ -37,6 +36,7 @@ from lithops_magic.errors import (
     TaskPending,
     TaskTimeout,
 )
+from recording import record_no_job
 
 pytestmark = pytest.mark.usefixtures("local_aws")
 
@@ -489,9 +489,7 @@ def test_a_deleted_function_is_deployed_again(local_aws: Any) -> None:
 
 
 def test_a_second_job_costs_only_its_invocations(local_aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A job that is long, as on a busy machine, is recorded in S3, too; none of the tests before this one still is.
-    monkeypatch.setattr(journal, "AFTER", 3600)
-    patiently(lambda: not [each for each in threading.enumerate() if each.name == "lithops-magic-journal"])
+    record_no_job(monkeypatch)
     lmap(lambda x: x, [0])
     before = local_aws.requests()
     lmap(lambda x: x + 1, [0])

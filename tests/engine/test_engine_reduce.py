@@ -8,6 +8,7 @@ import pytest
 import lithops_magic
 from lithops_magic.errors import BudgetSpent, JobCancelled, MisuseError, RemoteError, SerializationError
 from localaws import LocalAws
+from recording import record_no_job
 
 pytestmark = pytest.mark.usefixtures("local_aws")
 
@@ -63,7 +64,10 @@ def test_a_reduction_that_fails_is_raised_and_leaves_the_values() -> None:
         result.reduced  # noqa: B018
 
 
-def test_a_reduction_that_cannot_be_sent_is_told_before_anything_is(local_aws: LocalAws) -> None:
+def test_a_reduction_that_cannot_be_sent_is_told_before_anything_is(
+    local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_no_job(monkeypatch)
     lock = threading.Lock()
     before = local_aws.requests()
     with pytest.raises(SerializationError, match="uses 'lock'"):

@@ -19,7 +19,6 @@ from lithops_magic.config import Settings
 from lithops_magic.engine import MapOptions, MapResult, api
 from lithops_magic.engine.dispatch.items import Source
 from lithops_magic.engine.dispatch.scheduler import Scheduler
-from lithops_magic.engine.durable import journal
 from lithops_magic.engine.job import events as ev
 from lithops_magic.engine.job.job import Job
 from lithops_magic.engine.wire.function import REQUEST_LIMIT, Function, request_name
@@ -27,6 +26,7 @@ from lithops_magic.engine.wire.item import ItemTooLarge, fragment
 from lithops_magic.errors import AwsError, ItemError, ResultTooLarge, SerializationError, TamperedError, TaskLost
 from lithops_magic.worker import functions, reply, store
 from localaws import LocalAws
+from recording import record_no_job
 
 MEMORY = 512
 
@@ -38,7 +38,7 @@ def lmap(function: Callable[[Any], Any], items: Any, **options: Any) -> MapResul
 @pytest.fixture
 def counted(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, int]]:
     """S3 requests since the test began, by operation, without what a long job writes down of itself."""
-    monkeypatch.setattr(journal, "AFTER", 3600.0)
+    record_no_job(monkeypatch)
     # The bucket is made beside a first job; one that uploads something has waited for all of it.
     large = random.randbytes(10_000_000)
     lmap(lambda x: large[x], [0])

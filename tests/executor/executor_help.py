@@ -32,7 +32,7 @@ executor = LambdaExecutor(settings=Settings(local=True, memory=256, timeout=20),
 """
 
 
-def run_script(source: str, *, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def run_script(source: str, *, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     """Run a program that can use `executor`; it must exit on its own."""
     command = [sys.executable, "-c", SCRIPT + textwrap.dedent(source)]
     return subprocess.run(command, env=os.environ.copy(), capture_output=True, text=True, timeout=timeout, check=False)

@@ -279,7 +279,7 @@ def test_hang_issue12364(local_aws: LocalAws) -> None:
 
 def test_cancel_futures(local_aws: LocalAws) -> None:
     executor = make(4, chunksize=1)
-    given = [executor.submit(time.sleep, 0.1) for _ in range(50)]
+    given = [executor.submit(time.sleep, 1) for _ in range(50)]
     given[0].result()
     executor.shutdown(cancel_futures=True)
     assert sum(future.cancelled() for future in given) > 20

@@ -35,7 +35,8 @@ def test_what_may_have_been_executed_is_sent_again_only_if_it_may_run_twice(
 ) -> None:
     executed = play in fault_kinds.LOST_EXECUTED
     if "hang" in name_of(play):
-        monkeypatch.setattr(sender, "ANSWER_MARGIN", -1.0)
+        # The client waits for four seconds: on a busy machine, other answers take long, too.
+        monkeypatch.setattr(sender, "ANSWER_MARGIN", 1.0)
     once, again = counted(), counted()
 
     proxy.reset(Rule(play, most=4))

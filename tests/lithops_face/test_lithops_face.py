@@ -134,7 +134,7 @@ def test_a_chain_ends_where_a_call_failed(fexec: lithops.FunctionExecutor) -> No
 
 
 def test_wait(fexec: lithops.FunctionExecutor) -> None:
-    futures = fexec.map(nap, [0, 2, 2, 2], chunksize=1)
+    futures = fexec.map(nap, [0, 4, 4, 4], chunksize=1)
     done, left = fexec.wait(futures, return_when=ALWAYS)
     assert len(done) + len(left) == 4
     done, left = fexec.wait(futures, return_when=ANY_COMPLETED)

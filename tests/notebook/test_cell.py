@@ -9,7 +9,7 @@ import types
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from IPython.terminal.interactiveshell import TerminalInteractiveShell
 
@@ -18,7 +18,7 @@ from lithops_magic.notebook.parse.cell import CellSyntaxError, code_name, expres
 from lithops_magic.notebook.parse.usage_error import UsageError
 from lithops_magic.worker import packing
 from lithops_magic.worker.cell import Namespace
-from thorough import share
+from thorough import WITH_FIXTURES, share
 
 
 def run(shell: TerminalInteractiveShell, target: Any, body: Any, item: Any) -> Any:
@@ -246,7 +246,11 @@ def notebook_names() -> Any:
     st.sampled_from(LAST),
     st.lists(st.integers(0, 4), min_size=2, max_size=4),
 )
-@settings(max_examples=share(120, 1000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=share(120, 1000),
+    deadline=None,
+    suppress_health_check=WITH_FIXTURES,
+)
 def test_any_cell_gives_every_item_what_a_fresh_notebook_gives(
     shell: TerminalInteractiveShell, notebook_names: Any, pieces: Any, last: Any, items: str
 ) -> None:

@@ -13,6 +13,7 @@ from lithops_magic.engine.backend.dry_run import plan
 from lithops_magic.errors import PackageError, SerializationError
 from lithops_magic.notebook.display.dry_run import describe
 from localaws import LocalAws
+from recording import record_no_job
 
 pytestmark = pytest.mark.usefixtures("local_aws")
 
@@ -25,8 +26,12 @@ def text(function: Any = abs, items: Any = (1, 2), reduce: Any = None, **options
 
 
 def test_a_dry_run_tells_everything_and_does_nothing(
-    loaded: TerminalInteractiveShell, run: Callable[..., tuple[str, str]], local_aws: LocalAws
+    loaded: TerminalInteractiveShell,
+    run: Callable[..., tuple[str, str]],
+    local_aws: LocalAws,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    record_no_job(monkeypatch)
     run("data = bytes(5000)\n%lambda_clean")
     before = local_aws.requests()
     options = "-o r --memory 1024 --timeout 10 --retries 0 --dry-run --env KEY=secret"

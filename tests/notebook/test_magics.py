@@ -11,6 +11,7 @@ from IPython.terminal.interactiveshell import TerminalInteractiveShell
 from lithops_magic.engine import MapResult
 from lithops_magic.errors import RemoteError
 from localaws import LocalAws
+from recording import record_no_job
 from waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("local_aws")
@@ -177,8 +178,12 @@ def test_the_users_own_errors_while_the_line_is_evaluated_are_shown_in_full(
 
 
 def test_an_object_that_cannot_travel_is_one_line_before_anything_is_asked_of_aws(
-    loaded: TerminalInteractiveShell, run: Callable[..., tuple[str, str]], local_aws: LocalAws
+    loaded: TerminalInteractiveShell,
+    run: Callable[..., tuple[str, str]],
+    local_aws: LocalAws,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    record_no_job(monkeypatch)
     run("import threading\nlock = threading.Lock()")
     before = local_aws.requests()
     out, _ = run("%%lambda_map x in [1]\nlock.locked()", ok=False)

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lithops_magic.packages import Request, Room, Target, fingerprint, supply
 from lithops_magic.packages.metadata import name_of, requires_of, version_of
 from lithops_magic.packages.need import need_of
 from packages import installed_help as help
-from thorough import share
+from thorough import WITH_FIXTURES, share
 
 Run = Callable[..., object]
 TARGET = Target.of("x86_64")
@@ -54,7 +54,11 @@ def shipped(module: str) -> dict[str, bytes]:
         return {name.removeprefix("python/"): archive.read(name) for name in archive.namelist()}
 
 
-@settings(max_examples=share(20, 100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=share(20, 100),
+    deadline=None,
+    suppress_health_check=WITH_FIXTURES,
+)
 @given(
     name=st.sampled_from([*FILES, "prices-1.dist-info/METADATA"]),
     position=st.integers(0, 5),
@@ -209,7 +213,11 @@ def test_requirements_that_are_not_valid_count_by_their_names(site: Path, text: 
     assert [requirement.name for requirement in found] == names
 
 
-@settings(max_examples=share(25, 200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=share(25, 200),
+    deadline=None,
+    suppress_health_check=WITH_FIXTURES,
+)
 @given(
     metadata=st.binary(max_size=200),
     record=st.one_of(st.just(b""), st.binary(max_size=200)),

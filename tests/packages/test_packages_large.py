@@ -17,6 +17,7 @@ from lithops_magic.packages.archive import zip_bytes
 from lithops_magic.packages.build import Layer, Shipped
 from lithops_magic.packages.placement import Room
 from localaws import LocalAws
+from recording import record_no_job
 
 Run = Callable[..., MapResult]
 
@@ -135,6 +136,7 @@ def test_no_room_is_said_with_the_remedy(size: int, room: Room, told: str) -> No
 def test_nothing_is_sent_when_there_is_no_room(run: Run, local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placement, "UNZIPPED_LIMIT", 0)
     monkeypatch.setattr(placement, "LEFT", 512 * 2**20)
+    record_no_job(monkeypatch)
     before = local_aws.requests()
     settings = load().replace(ephemeral_storage=512)
     with pytest.raises(PackageError, match=r"PyYAML \d MB\), a function .* may have 0 MB, its /tmp 512 MB: give it"):

@@ -26,6 +26,7 @@ from lithops_magic.errors import RemoteError
 from lithops_magic.packages import Request, need_of
 from lithops_magic.worker import packing
 from localaws import LocalAws
+from recording import record_no_job
 
 Run = Callable[..., MapResult]
 
@@ -55,7 +56,9 @@ def test_another_version_than_the_notebook_s_is_said_in_one_line(run: Run) -> No
         assert notes[0][:60] in repr(result)
 
 
-def test_a_second_run_only_looks(run: Run, local_aws: LocalAws) -> None:
+def test_a_second_run_only_looks(run: Run, local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> None:
+    record_no_job(monkeypatch)
+
     def total(x: int) -> int:
         return int(np.arange(x).sum())
 

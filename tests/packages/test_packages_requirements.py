@@ -6,7 +6,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from packaging.requirements import InvalidRequirement, Requirement
 
@@ -15,7 +15,7 @@ from lithops_magic.packages import Request, Room, Target, need_of, requirements_
 from lithops_magic.packages.hashes import without_hashes
 from packages.test_packages_configured import links, put_wheel, wheels
 from packages.test_packages_index import source
-from thorough import share
+from thorough import WITH_FIXTURES, share
 
 __all__ = ["links", "wheels"]
 
@@ -86,7 +86,11 @@ def plain(lines: list[str]) -> list[str]:
 
 
 @pytest.mark.filterwarnings("ignore:pkg_resources")  # of an older pip itself
-@settings(max_examples=share(40, 400), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=share(40, 400),
+    deadline=None,
+    suppress_health_check=WITH_FIXTURES,
+)
 @given(
     parts=st.lists(LINES, max_size=7),
     ending=st.sampled_from(["\n", "\r\n", "\r"]),
