@@ -16,7 +16,7 @@ _NEVER = (*COMPILED, ".pyc", ".lock")
 _Folders = dict[str, int]
 """Folders, and when the names in each last changed."""
 
-_known: dict[Path, tuple[_Folders, tuple[InstalledFile, ...]]] = {}
+_cached: dict[Path, tuple[_Folders, tuple[InstalledFile, ...]]] = {}
 
 
 def added_files(distribution: Distribution) -> tuple[InstalledFile, ...]:
@@ -29,8 +29,8 @@ def added_files(distribution: Distribution) -> tuple[InstalledFile, ...]:
     if folder is None or not text(distribution, "RECORD"):
         return ()
     # A folder's time changes with the names in it, which is all that matters here; `file_state` looks at contents.
-    if folder in _known and all(_changed(path) == then for path, then in _known[folder][0].items()):
-        return _known[folder][1]
+    if folder in _cached and all(_changed(path) == then for path, then in _cached[folder][0].items()):
+        return _cached[folder][1]
     listed = {file.name for file in files_of(distribution)}
     folders: _Folders = {}
     found = [one for top in _tops(listed) for one in _below(folder.parent, top, folders) if one.name not in listed]
@@ -39,7 +39,7 @@ def added_files(distribution: Distribution) -> tuple[InstalledFile, ...]:
         others = set(_listed_elsewhere(folder))
         found = [one for one in found if one.name not in others]
     files = tuple(found) if sum(one.size or 0 for one in found) <= UNZIPPED_LIMIT else ()
-    _known[folder] = folders, files
+    _cached[folder] = folders, files
     return files
 
 

@@ -53,7 +53,7 @@ def zip_file(path: Path, files: Files, read: Read = Path.read_bytes, programs: s
     read
         Returns the contents to store for a local file.
     programs
-        Prefix of the names of files that are made executable.
+        Prefix of the names of files that are made executable; by default, no name has it.
     """
     with path.open("wb") as file:
         return _write(file, files, read, programs)
@@ -122,7 +122,7 @@ def _info(name: str, attributes: int) -> zipfile.ZipInfo:
 
 
 def _append(archive: zipfile.ZipFile, file: IO[bytes], info: zipfile.ZipInfo, compressed: bytes) -> None:
-    """Do what `writestr` does, but with data that are compressed already."""
+    """Do what `writestr` does, but with data that is compressed already."""
     info.header_offset = file.tell()
     file.write(info.FileHeader(zip64=False))
     file.write(compressed)

@@ -74,24 +74,24 @@ def build(
         A wheel cannot be fetched, or the total is too large.
     """
     keys = dict(_keys(resolution, unowned, uv))
-    known = {name: piece for name, key in keys.items() if (piece := recall(cache.read(_file(key)), cache))}
-    if len(known) < len(keys):
+    pieces_by_name = {name: piece for name, key in keys.items() if (piece := recall(cache.read(_file(key)), cache))}
+    if len(pieces_by_name) < len(keys):
         with cache.scratch() as scratch:
-            own = [] if _OWN in known else unowned
-            made = list(_prepare(_without(resolution, known), own, uv, scratch / FOLDER, notify))
+            own = [] if _OWN in pieces_by_name else unowned
+            made = list(_prepare(_without(resolution, pieces_by_name), own, uv, scratch / FOLDER, notify))
             if bytecode.kind(uv.target):
                 with ThreadPoolExecutor(CORES) as pool:
                     columns = _reads_columns(resolution)
                     made = list(pool.map(lambda one: _compiled(one, columns), made))
-            shipped = [one for piece in known.values() for one in piece.packages]
+            shipped = [one for piece in pieces_by_name.values() for one in piece.packages]
             shipped += [Shipped(one.name, one.version, one.size) for one in made]
             size = sum(one.size for one in made)
-            check(size + unzipped(known.values()), shipped)
+            check(size + unzipped(pieces_by_name.values()), shipped)
             notify(f"Building the layer ({size / 2**20:,.0f} MB)")
             for one in made:
-                known[one.key] = _zip(one, cache)
-                cache.write(_file(keys[one.key]), known[one.key].to_json().encode())
-    pieces = [known[name] for name in keys if name in known]
+                pieces_by_name[one.key] = _zip(one, cache)
+                cache.write(_file(keys[one.key]), pieces_by_name[one.key].to_json().encode())
+    pieces = [pieces_by_name[name] for name in keys if name in pieces_by_name]
     _refuse_numpy_2([one for piece in pieces for one in piece.packages])
     return pieces
 
@@ -144,12 +144,12 @@ def _file(key: str) -> str:
     return f"piece-{key}.json"
 
 
-def _without(resolution: Resolution, known: Container[str]) -> Resolution:
+def _without(resolution: Resolution, names: Container[str]) -> Resolution:
     return replace(
         resolution,
-        copied=tuple(part for part in resolution.copied if part.name not in known),
-        fetched={name: pin for name, pin in resolution.fetched.items() if name not in known},
-        unchanged=tuple(part for part in resolution.unchanged if part.name not in known),
+        copied=tuple(part for part in resolution.copied if part.name not in names),
+        fetched={name: pin for name, pin in resolution.fetched.items() if name not in names},
+        unchanged=tuple(part for part in resolution.unchanged if part.name not in names),
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lithops_magic.config import user_dirs
 
-KEPT = 30 * 24 * 3600.0
+LIFETIME = 30 * 24 * 3600.0
 """Seconds a file is kept after its last use."""
 
 
@@ -61,7 +61,7 @@ class Cache:
             yield Path(folder)
 
     def _collect(self) -> None:
-        oldest = time.time() - KEPT
+        oldest = time.time() - LIFETIME
         for path in self.folder.iterdir():
             # Another notebook may be deleting it, too.
             with contextlib.suppress(OSError):

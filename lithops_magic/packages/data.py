@@ -17,7 +17,7 @@ Data = tuple[tuple[str, Path], ...]
 """Names in the tasks' working folder, each with its local path."""
 
 UNZIPPED_LIMIT = 262_144_000
-"""Maximum unzipped bytes of a function and its layers (AWS Lambda quotas: 250 MB); data get no more than that."""
+"""Maximum unzipped bytes of a function and its layers (AWS Lambda quotas: 250 MB); data gets no more than that."""
 
 _LOOKS = {
     *("exists", "glob", "iglob", "is_dir", "is_file", "isdir", "isfile", "iterdir", "listdir", "rglob", "scandir"),

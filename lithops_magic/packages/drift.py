@@ -140,13 +140,15 @@ def _other_values(module: ModuleType, code: CodeType, tree: ast.Module) -> bool:
         return True
     if any(isinstance(node, ast.alias) and node.name == "*" for node in ast.walk(tree)):
         return False
-    known = {name for part in _all(code) for name in (*part.co_names, *part.co_varnames)}
-    known |= {(node.asname or node.name).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.alias)}
+    mentioned = {name for part in _all(code) for name in (*part.co_names, *part.co_varnames)}
+    mentioned |= {
+        (node.asname or node.name).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.alias)
+    }
     names = _globals(module)
     # What is defined in the notebook was put there by the notebook.
     if any(isinstance(here[name], FunctionType | type) and here[name].__module__ == "__main__" for name in names):
         return True
-    return any(not name.startswith("__") and name not in known for name in names)
+    return any(not name.startswith("__") and name not in mentioned for name in names)
 
 
 def _is_plain(kind: object, node: ast.ClassDef) -> bool:

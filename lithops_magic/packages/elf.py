@@ -28,7 +28,7 @@ class _Section:
 def strip(data: bytes) -> bytes:
     """Cut off the end of a library that is never loaded.
 
-    The loader uses only the program headers. Data are cut only beyond all segments, and only if everything there is
+    The loader uses only the program headers. Data is cut only beyond all segments, and only if everything there is
     known to be for tools: programs may read sections of their own, or data appended to the file.
     """
     if not data.startswith(_MAGIC):

@@ -45,11 +45,11 @@ def state(files: Iterable[InstalledFile]) -> Iterator[_State]:
 
 
 def _contents(linked: Sequence[tuple[InstalledFile, os.stat_result]]) -> str:
-    """Return a hash of files' names and contents; known for as long as their status is the same."""
+    """Return a hash of files' names and contents, which is cached for as long as their status is the same."""
     name = f"contents-{key([(file.name, status.st_ino, moment(status)) for file, status in linked])}"
     with contextlib.suppress(OSError):  # an unusable folder is reported where layers are written
-        if known := Cache.of_user().read(name):
-            return known
+        if cached := Cache.of_user().read(name):
+            return cached
     # Reading and hashing release the GIL.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         sums = list(pool.map(_sum, [file.path for file, _ in linked]))

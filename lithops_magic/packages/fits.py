@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from lithops_magic.packages import file_state
 from lithops_magic.packages.cache import Cache
 
-KEPT = 24 * 3600.0
+LIFETIME = 24 * 3600.0
 """Seconds after which an index may have a closer version."""
 
 
@@ -51,7 +51,7 @@ class Fits:
         """Return the fit if resolving would still give it: requirements were only added, and it satisfies them."""
         fit = Fit(**json.loads(text)) if (text := self._cache.read(self._file)) else None
         # A distribution that is pure now is copied, and its old pin would fetch it.
-        if fit is None or time.time() - fit.found > KEPT or not fit.pins.keys().isdisjoint(self._pure):
+        if fit is None or time.time() - fit.found > LIFETIME or not fit.pins.keys().isdisjoint(self._pure):
             return None
         demands = self._relevant(fit)
         return fit if set(fit.demands) <= set(demands) and all(_met(one, fit) for one in demands) else None

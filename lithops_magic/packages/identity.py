@@ -49,7 +49,7 @@ def _of_sources(need: Need, meaning: Callable[[bytes, str], bytes]) -> list[tupl
         return []
     with zipfile.ZipFile(io.BytesIO(need.sources)) as files:
         contents = [(name, files.read(name)) for name in files.namelist()]
-    # A file that is named like a module but not loaded as one may be data that are read.
+    # A file that is named like a module but not loaded as one may be data that is read.
     loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     code = {name for name, _ in contents for unit in need.own if str(unit.root / name) in loaded}
     code -= {name for name, _ in need.request.data}

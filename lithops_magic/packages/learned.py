@@ -53,7 +53,7 @@ def forget(distributions: Container[str]) -> None:
 
 
 def _asker(module: str) -> str:
-    """The distribution that has a module if it is shipped, else the user's own code."""
+    """Return the distribution that has a module if it is shipped, else the user's own code."""
     name = distribution_of(module.partition(".")[0])
     return name if name and name not in PROVIDED | NOT_SHIPPED else _own()
 
@@ -79,5 +79,5 @@ def file_of_environment(what: str) -> str:
 
 
 def _own() -> str:
-    """Represents the code of the notebooks in this folder."""
+    """Return the name that stands for the code of the notebooks in this folder."""
     return f"./{working_folder()}"

@@ -182,7 +182,7 @@ def _files(unit: Unit) -> Iterator[Path]:
         if size > UNZIPPED_LIMIT:
             raise PackageError(
                 f"The package {unit.name} ({unit.path}) has over {UNZIPPED_LIMIT // 2**20} MB of files, more than a "
-                "function may have: keep its data outside of the package and read them from S3."
+                "function may have: keep its data outside of the package and read it from S3."
             )
         yield path
 

@@ -242,7 +242,7 @@ def metadata_folder(distribution: Distribution) -> Path | None:
 
 
 def is_in_zip(distribution: Distribution) -> bool:
-    """Whether its metadata are in a zip on `sys.path`."""
+    """Whether its metadata is in a zip on `sys.path`."""
     return isinstance(_path(distribution), zipfile.Path)
 
 

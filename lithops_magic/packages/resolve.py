@@ -133,7 +133,7 @@ class _Resolver:
         # With the notebook's versions if that works, else whatever the request allows.
         for constraints in (here, []):
             try:
-                return self._keep(
+                return self._accept(
                     self._uv.resolve(
                         wanted,
                         files=files,
@@ -168,7 +168,7 @@ class _Resolver:
         binary = [part for part in binary if not self._is_local_build(part)]
         try:
             # The usual case: there are builds of exactly the notebook's versions, which fit together as they do here.
-            return self._keep(self._solve([public(part) for part in binary], missing, fixed, alone=alone))
+            return self._accept(self._solve([public(part) for part in binary], missing, fixed, alone=alone))
         except Unresolvable:
             ranges = self._ranges(binary)
         # Without a build, the installed files may run there.
@@ -183,7 +183,7 @@ class _Resolver:
         problem: Unresolvable | None = None
         for requirements, moving in tries:
             try:
-                return self._keep(self._solve(requirements, missing, fixed, moving=moving))
+                return self._accept(self._solve(requirements, missing, fixed, moving=moving))
             except Unresolvable as error:
                 # The first conflict names the notebook's own versions; later ones speak of versions that the user never
                 # saw.
@@ -232,7 +232,7 @@ class _Resolver:
         ]
 
     def _pure(self, fixed: Container[str]) -> list[Part]:
-        """The copied parts: their requirements count, but no index need know them."""
+        """Return the copied parts: their requirements count, but no index need know them."""
         return [
             p for p in self._closure.parts.values() if (p.pure or p.name in self._as_they_are) and p.name not in fixed
         ]
@@ -278,7 +278,7 @@ class _Resolver:
             part.name,
         )
 
-    def _keep(self, resolved: Resolved) -> dict[str, str]:
+    def _accept(self, resolved: Resolved) -> dict[str, str]:
         self._warnings += resolved.warnings
         self._built |= resolved.built
         pins: dict[str, str] = {canonicalize_name(Requirement(pin).name): pin for pin in resolved.pins}

@@ -97,12 +97,12 @@ def _supply_most(
 ) -> Supply:
     """Leave out what cannot be shipped: a learned dependency must break neither what runs without it nor the others."""
     most = _supply(need, target, notify, room, ())
-    kept: list[str] = []
+    accepted: list[str] = []
     errors: dict[str, PackageError] = {}
     for name in learned:
         try:
-            most = _supply(need, target, notify, room, [*kept, name])
-            kept.append(name)
+            most = _supply(need, target, notify, room, [*accepted, name])
+            accepted.append(name)
         except PackageError as error:
             errors[name] = error
     # One alone may be shipped although all together do not fit.
@@ -193,7 +193,7 @@ def _split(request: Request) -> tuple[Request, list[Requirement]]:
     for text in request.requirements:
         requirement = Requirement(text)
         here = installed(requirement.name)
-        if here is None or requirement.url or not _fulfils(here, requirement):
+        if here is None or requirement.url or not _fulfills(here, requirement):
             given.append(text)
         elif canonicalize_name(requirement.name) in PROVIDED | NOT_SHIPPED:
             # Otherwise, it would be left out.
@@ -204,7 +204,7 @@ def _split(request: Request) -> tuple[Request, list[Requirement]]:
     return Request(request.nothing, tuple(given), request.files), roots
 
 
-def _fulfils(here: Distribution, requirement: Requirement) -> bool:
+def _fulfills(here: Distribution, requirement: Requirement) -> bool:
     try:
         return requirement.specifier.contains(version_of(here), True)
     except InvalidVersion:
@@ -216,9 +216,9 @@ def _layers(
 ) -> tuple[Layer, ...]:
     # The number of layers decides how pieces are combined.
     name = f"{_key(closure, request, uv.target)}-{room.layers}.json"
-    known = [recall(text, cache) for text in json.loads(cache.read(name) or "[]")]
-    if known and all(known):
-        return tuple(filter(None, known))
+    cached = [recall(text, cache) for text in json.loads(cache.read(name) or "[]")]
+    if cached and all(cached):
+        return tuple(filter(None, cached))
     count = len(closure.parts) + len(closure.not_installed) + len(request.requirements)
     notify(f"Resolving {count} package{'s' * (count != 1)} for Lambda")
     resolution = resolve(closure, request, uv, cache)
@@ -256,8 +256,8 @@ def _key(closure: Closure, request: Request, target: Target) -> str:
 
 def _local_layer(sources: bytes, cache: Cache) -> Layer:
     name = f"local-{hashlib.sha256(sources).hexdigest()}.json"
-    if known := recall(cache.read(name), cache):
-        return known
+    if cached := recall(cache.read(name), cache):
+        return cached
     with zipfile.ZipFile(io.BytesIO(sources)) as archive:
         size = sum(member.file_size for member in archive.infolist())
     with cache.scratch() as scratch:

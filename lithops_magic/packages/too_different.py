@@ -90,6 +90,7 @@ def notes(target: Target, differences: Sequence[Difference]) -> Iterator[str]:
 
 def _newer_python(target: Target, pins: Sequence[str]) -> str:
     """Return the Python version from which on Lambda has builds of these versions; empty if there is none."""
+    # From 3.12 on, the runtimes have Amazon Linux 2023, with a newer glibc.
     newer = [replace(target, minor=minor) for minor in (12, 13) if minor > target.minor]
     return next((one.python for one in newer if _has_all(one, pins)), "")
 

@@ -25,11 +25,11 @@ def trim(files: Mapping[str, Path]) -> dict[str, Path]:
 
     Type stubs stay, because `lazy_loader` reads a package's contents from them.
     """
-    kept = {name: path for name, path in files.items() if "__pycache__" not in name.split("/")}
+    wanted = {name: path for name, path in files.items() if "__pycache__" not in name.split("/")}
     if not trims():
-        return kept
-    kept = {name: path for name, path in kept.items() if _is_used(name)}
-    return _without_tests(kept)
+        return wanted
+    wanted = {name: path for name, path in wanted.items() if _is_used(name)}
+    return _without_tests(wanted)
 
 
 def trims() -> bool:

@@ -22,6 +22,7 @@ from lithops_magic.packages.uv_command import Unresolvable, run
 from lithops_magic.packages.uv_output import from_source, pins_in, renamed, source_at_address, without_wheel
 from lithops_magic.packages.wheel_addresses import addressed, asked_for, at_address
 
+# Overrides what the user's configuration of uv may say: what is asked for is one platform, without extras.
 _COMPILE = ("pip", "compile", "--no-header", "--no-annotate", "--no-universal", "--no-all-extras")
 
 
