@@ -178,6 +178,6 @@ def test_source_that_makes_a_build_for_this_machine_only_is_refused(local_aws: o
 
 
 def test_what_a_private_index_lacks_is_named_without_the_password(local_aws: object) -> None:
-    with pytest.raises(PackageError, match="missing-x was not found") as caught:
+    with pytest.raises(PackageError, match="there is no package missing-x on the indexes") as caught:
         lithops_magic.map(str, [0], packages="missing-x")
     assert PASSWORD not in str(caught.value)
