@@ -231,6 +231,15 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     return (folder / str(number) for number in itertools.count())
 
 
+@pytest.fixture(scope="session", autouse=True)
+def led(variables: dict[str, str]) -> Iterator[None]:
+    """Lead the fixtures of whole files there as well: what they start begins before any test is isolated."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def isolated(variables: dict[str, str], homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the user's home and AWS, Lithops and Jupyter settings, and make `ensure` find this session's local AWS."""

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,8 @@ _CLOSE = """() => {
     window.jupyterapp.shell.currentWidget?.dispose();
     return window.jupyterapp.serviceManager.sessions.shutdownAll();
 }"""
+# Without grammars that take a second to compile and that jsonschema does without.
+_SERVE = "import sys; sys.modules['rfc3987_syntax'] = None; from jupyterlab.labapp import main; sys.exit(main())"
 SOME_MINUTES = 180_000
 """Milliseconds that any step may take on a busy machine."""
 expect.set_options(timeout=SOME_MINUTES)
@@ -79,7 +81,7 @@ def jupyterlab(folder: Path, environment: dict[str, str] | None = None) -> Itera
         "JUPYTERLAB_SETTINGS_DIR": str(private / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(private / "workspaces"),
     }
-    command = [sys.executable, "-m", "jupyterlab", "--allow-root", "--no-browser", f"--ServerApp.root_dir={folder}"]
+    command = [sys.executable, "-c", _SERVE, "--allow-root", "--no-browser", f"--ServerApp.root_dir={folder}"]
     # For steps that are not about menus, such as setting the theme and reading the kernel's state.
     command += [f"--{app}.expose_app_in_browser=True" for app in ("LabApp", "JupyterNotebookApp")]
     command += ["--ServerApp.ip=127.0.0.1", "--ServerApp.port=0", f"--IdentityProvider.token={token}"]
@@ -197,12 +199,15 @@ def write_notebook(file: Path, sources: dict[str, str]) -> Path:
     return file
 
 
-def quickstart(folder: Path) -> Path:
-    """A copy of the quickstart without its stored outputs."""
+def quickstart(folder: Path, changes: Mapping[str, str] | None = None) -> Path:
+    """A copy of the quickstart without its stored outputs, and with other words in place of some of its own."""
     notebook = json.loads((Path(__file__).parents[2] / "notebooks" / "01_quickstart.ipynb").read_text())
-    for cell in notebook["cells"]:
-        if cell["cell_type"] == "code":
-            cell.update(outputs=[], execution_count=None)
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    for cell in code:
+        cell.update(outputs=[], execution_count=None, source="".join(cell["source"]))
+    for old, new in (changes or {}).items():
+        (cell,) = (cell for cell in code if old in cell["source"])
+        cell["source"] = cell["source"].replace(old, new)
     copy = folder / "quickstart.ipynb"
     copy.write_text(json.dumps(notebook))
     return copy

@@ -35,6 +35,14 @@ SLOW = {
 }
 
 
+# A quarter of the points: the bar of as many tiles moves as long, and leaves the processor to other tests.
+SMALL = {
+    "WIDTH, HEIGHT = 1600, 900": "WIDTH, HEIGHT = 800, 450",
+    "TILE_WIDTH, TILE_HEIGHT = 100, 50": "TILE_WIDTH, TILE_HEIGHT = 50, 25",
+    'piece = array("f")': 'import time\ntime.sleep(0.03)\npiece = array("f")',
+}
+
+
 def watch_bar(notebook: Notebook, cell: str, states: int = 3) -> None:
     """Wait until a cell's bar has been seen at so many places, each further than the one before."""
     seen: list[float] = []
@@ -109,7 +117,7 @@ def type_over(page: Page, text: str) -> None:
 
 
 def test_quickstart_runs_with_a_moving_bar_a_picture_and_a_readable_error(lab: Lab, page: Page) -> None:
-    file = quickstart(lab.folder)
+    file = quickstart(lab.folder, SMALL)
     lab.show(page, file)
     notebook = Notebook(page, file)
     notebook.run_all()
