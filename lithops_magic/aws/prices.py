@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 from lithops_magic.config.limits import FREE_TMP
 
-AS_OF = "2026-08-19"
-"""Publication date of the AWS price list (offers/v1.0/aws/AWSLambda) that the us-east-1 prices are from."""
-
 
 @dataclass(frozen=True, slots=True)
 class Price:
@@ -56,8 +53,9 @@ PRICES: Mapping[str, Price] = {
     "us-west-1": _standard(3.70e-8),
     "us-west-2": _standard(3.09e-8),
 }
-"""Regions with known prices, from AWS's calculator (calculator.aws, metered unit map `lambda`, read in 2025); costs in
-other regions are estimated with the prices of us-east-1."""
+"""Regions with known prices, from AWS's calculator (calculator.aws, metered unit map `lambda`, read in 2025), those of
+us-east-1 from AWS's price list of 2026-08-19 (offers/v1.0/aws/AWSLambda). Costs in other regions are estimated with
+the prices of us-east-1."""
 
 
 def price_of(region: str) -> Price:

@@ -1,4 +1,4 @@
-"""Lifetimes of cached values, as people write them."""
+"""Lifetimes of cached values, as people write them; all are in seconds."""
 
 from __future__ import annotations
 

@@ -21,10 +21,11 @@ from lithops_magic.aws.session import Cloud
 from lithops_magic.aws.storage.bucket import CACHE, LIFETIMES, cache_prefix
 from lithops_magic.aws.storage.objects import ObjectStore
 from lithops_magic.config import Settings
+from lithops_magic.config.lifetime import DAY
 from lithops_magic.engine import MapResult, api
 from lithops_magic.engine.attach import attach
 from lithops_magic.engine.cache import index, listing, shelf
-from lithops_magic.engine.cache.shelf import DAY, Shelf
+from lithops_magic.engine.cache.shelf import Shelf
 from lithops_magic.engine.durable import journal
 from lithops_magic.engine.result import summary
 from lithops_magic.errors import AwsError, MisuseError, RemoteError

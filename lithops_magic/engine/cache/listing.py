@@ -10,8 +10,9 @@ from itertools import groupby
 
 from lithops_magic.aws.storage.bucket import CACHE
 from lithops_magic.aws.storage.objects import Found
+from lithops_magic.config.lifetime import DAY
 from lithops_magic.engine.cache.index import count
-from lithops_magic.engine.cache.shelf import ABOUT, DAY, INDEXES
+from lithops_magic.engine.cache.shelf import ABOUT, INDEXES
 from lithops_magic.engine.wire.store import Store
 from lithops_magic.errors import AwsError
 

@@ -20,12 +20,12 @@ from dataclasses import dataclass, field
 
 from lithops_magic.aws.storage.bucket import LIFETIMES, cache_prefix
 from lithops_magic.aws.storage.objects import TAMPERED, Found
+from lithops_magic.config.lifetime import DAY
 from lithops_magic.engine.cache import index
 from lithops_magic.engine.cache.index import Entry, Pack
 from lithops_magic.engine.wire.store import Store
 from lithops_magic.errors import AwsError
 
-DAY = 24 * 3600.0
 ABOUT = "about"
 """The object that holds the function's label."""
 INDEXES, PACKS, VALUES = "index/", "packs/", "values/"

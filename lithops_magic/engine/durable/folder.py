@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from lithops_magic.closest import closest
 from lithops_magic.config import user_dirs
+from lithops_magic.config.lifetime import DAY
 from lithops_magic.config.limits import KEPT_DAYS
 from lithops_magic.engine.durable import lines, private, records
 from lithops_magic.errors import UnknownJob, UnreadableJob
@@ -27,7 +28,6 @@ KEPT_BYTES = 2_000_000_000
 PATIENCE = 0.2
 """Seconds to wait for a job's lock: the holder may only be looking, or just closing its journal."""
 _LISTED = 10
-_DAY = 86_400
 _OLD_MANIFEST = "manifest.json"
 """The manifest's file name before formats were numbered."""
 
@@ -225,7 +225,7 @@ def _is_there(path: Path) -> bool:
 
 def _prune() -> None:
     """Delete folders of finished jobs that are too old, or too large in total."""
-    room, oldest = KEPT_BYTES, time.time() - KEPT_DAYS * _DAY
+    room, oldest = KEPT_BYTES, time.time() - KEPT_DAYS * DAY
     with contextlib.suppress(OSError):  # another process may be pruning, too
         folders = [JobFolder(path) for path in user_dirs.jobs().iterdir() if not path.is_symlink()]
         for folder in sorted(folders, key=lambda folder: -folder.changed):

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from lithops_magic.lithops import inside
-from lithops_magic.lithops.multiprocessing.config import executor
+from lithops_magic.lithops.multiprocessing import config
 
 _numbers = itertools.count(1)
 _children: list[CloudProcess] = []
@@ -134,11 +134,9 @@ class CloudProcess:
 
 
 def _executor() -> Any:
-    from lithops_magic.lithops.multiprocessing import config
-
     key = repr((config.get_parameter(config.LITHOPS_CONFIG), config.get_parameter(config.ENV_VARS)))
     if key not in _executors:
-        _executors[key] = executor()
+        _executors[key] = config.executor()
     return _executors[key]
 
 
