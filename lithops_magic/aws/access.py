@@ -19,6 +19,7 @@ def connect_unfinished(settings: Settings, notify: Notify = silent) -> Cloud:
     LocalAWSError
         The local AWS does not start.
     """
+    # Not a copy with some fields reset: a field that is added to Settings must not be checked here, either.
     where = Settings(
         region=settings.region,
         account_id=settings.account_id,

@@ -115,6 +115,7 @@ def _key(
     below: KeyPath = (),
     old: tuple[KeyPath, ...] = (),
 ) -> YamlKey:
+    """Return where a field is, under `names` in Lithops' order of preference; new values get the last of them."""
     names = names or (field,)
     # Lithops merges the `aws` section into `aws_lambda`; the specific section wins.
     places = [(section, *below, name) for section in ("aws_lambda", "aws") for name in names]

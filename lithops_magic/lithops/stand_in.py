@@ -60,6 +60,7 @@ def installed() -> Iterator[None]:
 def run(program: Path, arguments: Sequence[str]) -> dict[str, Any]:
     """Run a program as `python program.py` does, with this package in place of Lithops, and return its globals."""
     __tracebackhide__ = True
+    # `dont_inherit`: this module's own `from __future__` imports must not apply to the program.
     code = compile(program.read_bytes(), str(program), "exec", dont_inherit=True)
     # A module of its own, so that functions of the program are pickled by value, as a script's are.
     main = ModuleType("__main__")

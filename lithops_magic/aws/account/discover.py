@@ -165,6 +165,7 @@ class Discovery:
             yield AccessPoint(point["AccessPointArn"], point.get("Name", ""), system, networks[system])
 
     def _s3_files_access_points(self) -> Iterable[AccessPoint]:
+        # boto3's type stubs do not include this service yet.
         client: Any = self._cloud.client
         files = client("s3files", self._client_config)
         for system in _entries(files, "list_file_systems", "fileSystems"):

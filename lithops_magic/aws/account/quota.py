@@ -85,6 +85,7 @@ def _used(cloud: Cloud) -> tuple[int | None, str]:
     now = datetime.now(UTC)
     try:
         with asking("cloudwatch"):
+            # Without dimensions, the metric is that of the whole account.
             answer = cloud.client("cloudwatch").get_metric_statistics(
                 Namespace="AWS/Lambda",
                 MetricName="ConcurrentExecutions",

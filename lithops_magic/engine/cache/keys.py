@@ -137,6 +137,7 @@ def _of_file(content: bytes, name: str) -> bytes:
     """Return what identifies a file of the user's modules: what it does if it is Python source, else its contents."""
     if PurePosixPath(name).suffix == ".py":
         try:
+            # Without this module's own `from __future__` imports, which would change what the code means.
             code = compile(content, name, "exec", dont_inherit=True)
             meaning = Meaning()
             meaning.add(code)
