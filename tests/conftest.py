@@ -76,7 +76,7 @@ LONG_FILES = {
 """Started first: if one of them started last, the other processes would be idle while it runs."""
 
 
-MEASURED_AREAS = {"cli", "local_control", "local_sandbox", "local_server", "worker"}
+MEASURED_AREAS = {"local_control", "local_sandbox", "local_server", "test_cli.py", "worker"}
 """Coverage is measured in the child processes of these tests only, because it doubles their CPU time."""
 COVERAGE = "COVERAGE_PROCESS_CONFIG"
 _coverage: dict[str, str] = {}

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from lithops_magic.cli import demo, main
 from lithops_magic.cli.play import Screen, play
+from localaws import FOREIGN
 from waiting import eventually, has_ended
 
 PROGRESS = """
@@ -39,30 +41,47 @@ def notebook(*sources: str, **metadata: Any) -> nbformat.NotebookNode:
     return new_notebook(cells=[new_code_cell(source, metadata=metadata) for source in sources])
 
 
-def test_the_kernel_is_this_interpreter_whatever_is_installed_for_the_user(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    foreign = tmp_path / "kernels" / "python3"
+@dataclass(frozen=True)
+class Played:
+    """A notebook that was played once for several tests, and what the pipe got."""
+
+    folder: Path
+    book: nbformat.NotebookNode
+    told: str
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    folder = tmp_path_factory.mktemp("played")
+    foreign = folder / "kernels" / "python3"
     foreign.mkdir(parents=True)
     (foreign / "kernel.json").write_text(json.dumps({"argv": ["/nowhere/python"], "display_name": "Another"}))
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
-    told = io.StringIO()
-    play(notebook("import sys, os", "print(sys.executable, os.getcwd())"), told, tmp_path)
-    assert f"{sys.executable} {tmp_path}" in told.getvalue()
-
-
-def test_a_pipe_gets_results_headings_and_the_last_state_of_progress(tmp_path: Path) -> None:
-    told = io.StringIO()
-    book = notebook(PROGRESS, "6 * 7")
+    book = notebook(PROGRESS, "6 * 7", "import sys, os", "print(sys.executable, os.getcwd())")
     book.cells.insert(0, new_markdown_cell("# A title\n\nSome prose"))
-    play(book, told, tmp_path)
-    lines = told.getvalue().splitlines()
+    book.cells += [new_code_cell("1 / 0", metadata=RAISES), new_code_cell("print('went on')")]
+    told = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith(FOREIGN):
+                patch.delenv(name)
+        patch.setenv("HOME", str(folder))
+        patch.setenv("JUPYTER_PATH", str(folder))
+        play(book, told, folder)
+    return Played(folder, book, told.getvalue())
+
+
+def test_the_kernel_is_this_interpreter_whatever_is_installed_for_the_user(played: Played) -> None:
+    assert f"{sys.executable} {played.folder}" in played.told
+
+
+def test_a_pipe_gets_results_headings_and_the_last_state_of_progress(played: Played) -> None:
+    lines = played.told.splitlines()
     assert "A title" in lines
     assert "Some prose" not in lines
     assert "3 of 3" in lines
     assert "42" in lines
-    assert "\x1b" not in told.getvalue()
-    assert "\r" not in told.getvalue()
+    assert "\x1b" not in played.told
+    assert "\r" not in played.told
 
 
 def test_a_terminal_gets_every_state_on_one_line(tmp_path: Path) -> None:
@@ -79,14 +98,10 @@ def test_a_live_line_is_cut_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> 
     assert told.getvalue() == "\r\x1b[K" + "x" * 19
 
 
-def test_an_expected_error_is_shown_and_does_not_stop(tmp_path: Path) -> None:
-    told = io.StringIO()
-    book = notebook("1 / 0", **RAISES)
-    book.cells.append(new_code_cell("print('went on')"))
-    play(book, told, tmp_path)
-    assert "ZeroDivisionError: division by zero" in told.getvalue()
-    assert "went on" in told.getvalue()
-    assert book.cells[0].outputs[0].output_type == "error"
+def test_an_expected_error_is_shown_and_does_not_stop(played: Played) -> None:
+    assert "ZeroDivisionError: division by zero" in played.told
+    assert "went on" in played.told
+    assert [cell.outputs[0].output_type for cell in played.book.cells[-2:]] == ["error", "stream"]
 
 
 def test_an_unexpected_error_stops(tmp_path: Path) -> None:
@@ -126,14 +141,14 @@ def test_the_notebooks_that_are_asked_for_are_played_saved_and_written_as_pages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(demo, "NOTEBOOKS", tmp_path)
-    for name, source in (("a", "6 * 7"), ("b", "1 / 0"), ("c", "print('seen')")):
+    for name, source in (("a", "1 / 0"), ("b", "6 * 7"), ("c", "print('seen')")):
         nbformat.write(notebook(source), tmp_path / f"{name}.ipynb")
-    assert main.main(["demo", "a", "c.ipynb", "--save", "--html", str(tmp_path)]) == 0
+    assert main.main(["demo", "b", "c.ipynb", "--save", "--html", str(tmp_path)]) == 0
     assert capsys.readouterr().out.count("As a page:") == 2
-    assert nbformat.read(tmp_path / "a.ipynb", as_version=4).cells[0].outputs[0].data == {"text/plain": "42"}
+    assert nbformat.read(tmp_path / "b.ipynb", as_version=4).cells[0].outputs[0].data == {"text/plain": "42"}
     assert "seen" in (tmp_path / "c.html").read_text()
     assert main.main(["demo", "--all"]) == 1
-    assert capsys.readouterr().err == "lithops-magic: b failed: ZeroDivisionError: division by zero\n"
+    assert capsys.readouterr().err == "lithops-magic: a failed: ZeroDivisionError: division by zero\n"
 
 
 @pytest.mark.parametrize(

@@ -232,7 +232,7 @@ def flip(reply: dict[str, Any]) -> dict[str, Any]:
 ALTERED = [
     altering("a flipped bit", flip),
     altering("another time", lambda reply: {**reply, "outcomes": [{**reply["outcomes"][0], "seconds": 0.0}]}),
-    altering("another task", lambda reply: {**reply, "outcomes": [{**reply["outcomes"][0], "id": 39}]}),
+    altering("another task", lambda reply: {**reply, "outcomes": [{**reply["outcomes"][0], "id": 13}]}),
     altering("no outcome", lambda reply: {**reply, "outcomes": []}),
     altering("an error", lambda reply: {**reply, "outcomes": [], "error": "Stop all of it."}),
     altering("no seal", lambda reply: {name: value for name, value in reply.items() if name != "seal"}),

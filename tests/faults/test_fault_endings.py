@@ -22,7 +22,7 @@ from ports import reserved_port
 from waiting import eventually
 
 DONE = 10
-ITEMS = range(40)
+ITEMS = range(24)
 HOUR = 3600.0
 
 

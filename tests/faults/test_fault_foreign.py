@@ -20,7 +20,7 @@ from lithops_magic.config import Settings
 from lithops_magic.engine.backend import connection
 from lithops_magic.errors import TaskLost
 
-ITEMS = range(40)
+ITEMS = range(14)
 RIGHT = [item * item for item in ITEMS]
 
 

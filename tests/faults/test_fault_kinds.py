@@ -12,7 +12,7 @@ from fault_proxy import FaultProxy, Play, Rule, name_of
 from lithops_magic.aws.invoke import sender
 from lithops_magic.errors import TaskLost
 
-ITEMS = range(40)
+ITEMS = range(14)
 RIGHT = [item * item for item in ITEMS]
 
 
