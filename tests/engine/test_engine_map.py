@@ -261,11 +261,11 @@ def test_a_time_out_in_a_chunk_keeps_its_neighbours() -> None:
             time.sleep(0.01)
         return x
 
-    result = keep(task, range(6), chunksize=6, timeout=2, retries=1)
+    result = keep(task, range(6), chunksize=6, timeout=3, retries=1)
     assert list(result.succeeded().values()) == [0, 1, 3, 4, 5]
     error = result.errors[2]
     assert isinstance(error, TaskTimeout)
-    assert "2 s" in str(error)
+    assert "3 s" in str(error)
     assert "time.sleep" in str(error)
     assert result.stats[2].attempts == 2
 

@@ -87,12 +87,12 @@ def invoke(emulator: Path, output: Path, tmp_path: Path, limit: int, ports: tupl
 
 def _listening(address: str) -> None:
     host, _, port = address.partition(":")
-    for _ in range(200):
+
+    def is_open() -> bool:
         with socket.socket() as probe:
-            if probe.connect_ex((host, int(port))) == 0:
-                return
-        time.sleep(0.05)
-    raise AssertionError("the emulator does not listen")
+            return probe.connect_ex((host, int(port))) == 0
+
+    assert eventually(is_open), "the emulator does not listen"
 
 
 def test_values_errors_and_logs(invoke: Invoke) -> None:
