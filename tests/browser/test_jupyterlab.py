@@ -93,7 +93,7 @@ def check_layout(notebook: Notebook, form: Locator) -> None:
     notebook.page.evaluate("window.jupyterapp.shell.collapseLeft()")
     for width in (500, 900, 1400):
         notebook.page.set_viewport_size({"width": width, "height": 1500})
-        notebook.page.wait_for_function(f"({SIDEWAYS})().length === 0", timeout=60_000)
+        notebook.page.wait_for_function(f"({SIDEWAYS})().length === 0", timeout=60_000, polling=100)
         box = form.get_by_label("Memory").bounding_box()
         assert box is not None
         assert box["width"] >= 150
@@ -227,7 +227,8 @@ def test_an_exported_page_opens_without_a_network(tmp_path: Path, offline_page: 
     shown = "[...document.images].filter(image => !image.closest('details:not([open])'))"
     assert page.evaluate(f"{shown}.every(image => image.complete && image.naturalWidth > 500)")
     page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
-    page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth > 100)")
+    loaded = "[...document.images].every(image => image.complete && image.naturalWidth > 100)"
+    page.wait_for_function(loaded, polling=100)
     page.emulate_media(color_scheme="light")
     check_accessibility(page)
     page.emulate_media(color_scheme="dark")
@@ -351,4 +352,4 @@ def test_every_screen_fits_and_can_be_read_in_both_themes(lab: Lab, page: Page) 
     check_themes(notebook)
     for width in (500, 900, 1400):
         page.set_viewport_size({"width": width, "height": 1500})
-        page.wait_for_function(f"({SCROLLING})().length === 0", timeout=60_000)
+        page.wait_for_function(f"({SCROLLING})().length === 0", timeout=60_000, polling=100)

@@ -72,7 +72,8 @@ def test_lithops_deploys_runs_and_cleans(patient: LocalAws, tmp_path: Path) -> N
     trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     arn = patient.client("iam").create_role(RoleName="lithops", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
     configuration = {
-        "lithops": {"backend": "aws_lambda", "storage": "aws_s3", "log_level": "INFO"},
+        # The program cleans up once, at its end; by default, a process of its own does so after each result.
+        "lithops": {"backend": "aws_lambda", "storage": "aws_s3", "log_level": "INFO", "data_cleaner": False},
         "aws": {"region": patient.region},
         "aws_lambda": {"execution_role": arn},
     }

@@ -224,13 +224,13 @@ def test_the_bar_is_redrawn_ten_times_a_second_at_most_and_ends_with_the_last_fr
 
 def test_what_travels_is_told_with_its_size_before_anything_is_sent(kernel: Any) -> None:
     # Random, for what another test has sent before would not be sent again; large, so that sending it takes a while.
-    kernel.run("import os\ndata = os.urandom(60_000_000)\ndef helper(): return len(data)")
+    kernel.run("import os\ndata = os.urandom(30_000_000)\ndef helper(): return len(data)")
     request = kernel.send("%%lambda_map x in range(2) -o r\nhelper() + x")
     first = next(text for kind, text in kernel.shown(request) if kind == "display_data")
     assert "] 0/2" not in first
-    assert "Note: 'data' (through helper()) is sent with the function: 60.0 MB." in first
+    assert "Note: 'data' (through helper()) is sent with the function: 30.0 MB." in first
     assert kernel.reply(request)["status"] == "ok"
-    assert kernel.evaluate("list(r)") == "[60000000, 60000001]"
+    assert kernel.evaluate("list(r)") == "[30000000, 30000001]"
 
 
 def test_jupyterlab_is_offered_the_same_completions(kernel: Any) -> None:
