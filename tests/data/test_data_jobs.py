@@ -214,9 +214,11 @@ def test_a_version_of_an_object_is_read(bucket: Any) -> None:
     bucket.create_bucket(Bucket="data-versions")
     bucket.put_bucket_versioning(Bucket="data-versions", VersioningConfiguration={"Status": "Enabled"})
     ids = [bucket.put_object(Bucket="data-versions", Key="k", Body=b"%d\n" % n * 5)["VersionId"] for n in range(3)]
-    for number, version in enumerate(ids):
-        items = lithops_magic.s3("data-versions/k", chunk=4, version_id=version)
-        assert b"".join(lmap(lambda obj: obj.read(), items)) == b"%d\n" % number * 5
+    versions = [lithops_magic.s3("data-versions/k", chunk=4, version_id=version) for version in ids]
+    parts = [list(one.bound(lambda: SETTINGS)) for one in versions]
+    read = iter(lmap(lambda obj: obj.read(), [obj for each in parts for obj in each]))
+    for number, each in enumerate(parts):
+        assert b"".join(next(read) for _ in each) == b"%d\n" % number * 5
     assert lmap(lambda obj: obj.read(), lithops_magic.s3("data-versions/k"))[0] == b"2\n" * 5
     with pytest.raises(MisuseError, match="s3: there is no version 'none' of s3://data-versions/k"):
         list(lithops_magic.s3("data-versions/k", version_id="none").bound(lambda: SETTINGS))
