@@ -48,12 +48,16 @@ SLOW_FILES = {
     "test_extension.py",
     "test_functions_travel.py",
     "test_kernel.py",
+    "test_packages_bad_input.py",
+    "test_packages_files.py",
     "test_packages_hashes.py",
     "test_packages_image.py",
     "test_packages_index.py",
     "test_packages_installed.py",
+    "test_packages_optional.py",
     "test_packages_pieces.py",
     "test_packages_places.py",
+    "test_packages_requirements.py",
     "test_packages_versions.py",
     "test_plots.py",
     "test_run.py",
@@ -62,7 +66,7 @@ SLOW_FILES = {
     "test_worker_rie.py",
     "test_worker_store.py",
 }
-"""Files that take seconds, or start a server, kernel, sandbox or browser; as does every test that uses `local_aws`."""
+"""What takes seconds, fetches packages, or starts a server, kernel, sandbox or browser, like all with `local_aws`."""
 LONG_FILES = {
     "test_fault_storm.py",
     "test_jupyterlab.py",
