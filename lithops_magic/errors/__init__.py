@@ -6,6 +6,7 @@ LithopsMagicError
 ├── AwsError               a request to AWS other than Invoke failed: code, message and what to do
 │   └── DeployError        the function could not be deployed or did not become active
 ├── PackageError           a package or module that a function needs cannot be shipped to Lambda
+│   └── NoBuild            no build of it for Lambda exists, or none that fits the rest
 ├── SerializationError     a function or an item cannot be pickled or is too large to be sent
 ├── InvokeError            Invoke was refused; nothing was executed               (ends the job)
 │   ├── ThrottledOut       AWS accepts no invocations, and waiting will not change that
@@ -85,6 +86,15 @@ class DeployError(AwsError):
 
 class PackageError(LithopsMagicError):
     """A package or module that a function needs cannot be shipped to Lambda."""
+
+
+class NoBuild(PackageError):
+    """No build of a package for Lambda exists, or none that fits the rest."""
+
+    def __init__(self, message: str, package: str = "") -> None:
+        super().__init__(message)
+        self.package = package
+        """The package without a build, if that alone is the reason."""
 
 
 class SerializationError(LithopsMagicError):

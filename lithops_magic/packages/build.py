@@ -14,7 +14,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from lithops_magic.errors import PackageError
+from lithops_magic.errors import NoBuild, PackageError
 from lithops_magic.packages import bytecode, file_state
 from lithops_magic.packages.added import added_files
 from lithops_magic.packages.archive import CORES, zip_file
@@ -29,7 +29,6 @@ from lithops_magic.packages.indexes import settings
 from lithops_magic.packages.layer import Layer, Shipped, keep, recall, unzipped
 from lithops_magic.packages.metadata import InstalledFile, edited_files, files_of, name_of, version_of
 from lithops_magic.packages.modules import Unit
-from lithops_magic.packages.refusals import NoBuild
 from lithops_magic.packages.resolution import Resolution
 from lithops_magic.packages.trim import trim, trims
 from lithops_magic.packages.uv import Uv

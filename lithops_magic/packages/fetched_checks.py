@@ -8,12 +8,11 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from lithops_magic.errors import PackageError
+from lithops_magic.errors import NoBuild, PackageError
 from lithops_magic.packages.compat import is_built_for, is_library
 from lithops_magic.packages.distributions import is_pure
 from lithops_magic.packages.metadata import edited_files, files_of, name_of, version_of
 from lithops_magic.packages.platform import Target
-from lithops_magic.packages.refusals import NoBuild
 
 
 def refuse_altered(folder: Path) -> None:

@@ -150,8 +150,6 @@ def _refuse(pip: Mapping[str, str]) -> None:
         if _is_on_in_uv(name):
             value, why = os.environ[name], _REFUSED["no-binary"]
             raise PackageError(f"uv is configured with {name} = {value}, but {why}: unset it for this run.")
-    if source_only := uv_settings.no_binary():
-        raise PackageError(f"{source_only}, but {_REFUSED['no-binary']}: leave that out.")
     if narrowed := uv_settings.narrowed():
         raise PackageError(f"{narrowed}, but tasks get what they need, or what --packages names: leave that out.")
     named = [("pip", name, pip.get(name, "")) for name in _FILES]

@@ -26,7 +26,7 @@ from lithops_magic.packages.metadata import (
     text,
     version_of,
 )
-from lithops_magic.packages.modules import Unit, find_file, find_unit, is_compiled
+from lithops_magic.packages.modules import Unit, find_file, find_unit, is_compiled, part_in_another_folder
 from lithops_magic.packages.platform import Target
 from lithops_magic.packages.request import Request
 from lithops_magic.packages.wheel_parts import compiled_parts, wheels_of
@@ -63,9 +63,10 @@ def walk(names: Iterable[tuple[str, str]]) -> Walk:
             if _is_unowned(unit, changed):
                 # Only its sources tell what it requires.
                 waiting += _imported_by(name, unit)
-            other = _of_another(name, unit, changed) if name != unit.name else None
-            if other is not None:
-                found.installed.setdefault(name, (other, why))
+            if name != unit.name:
+                other = _of_another(name, unit, changed) or part_in_another_folder(name, unit)
+                if other is not None:
+                    found.installed.setdefault(other.name, (other, why))
         else:
             found.local[unit.name] = unit
             # Importing it runs the packages around it first, which may lie elsewhere.

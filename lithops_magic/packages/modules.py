@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import re
 import site
 import sys
 import sysconfig
@@ -16,11 +17,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lithops_magic.packages import shipped_parts
+from lithops_magic.packages.moment import Moment, moment
 from lithops_magic.packages.zipped import unzipped
 
 # What every sandbox has, or what always travels by value.
 _EVERYWHERE = {"__main__", "__mp_main__", "cloudpickle", "awslambdaric", "lithops_magic", *sys.stdlib_module_names}
 
+_SUFFIXES = (".py", *EXTENSION_SUFFIXES)
+_EXTENDS = re.compile(rb"\b(?:extend_path|declare_namespace)\b")
 _STANDARD = sysconfig.get_path("stdlib") + os.sep
 
 
@@ -98,6 +102,29 @@ def _spec_in(name: str, folders: Iterable[str]) -> ModuleSpec | None:
         return getattr(module, "__spec__", None)
     finders = (getattr(finder, "find_spec", None) for finder in sys.meta_path)
     return next((spec for find in finders if find and (spec := find(name, folders))), None)
+
+
+def part_in_another_folder(name: str, unit: Unit) -> Unit | None:
+    """Return the unit of a module that an old namespace package has in another folder of `sys.path`.
+
+    Such a package, `unit`, is a regular one that extends its path to these folders when it is imported.
+    """
+    init = unit.path / "__init__.py"
+    if not init.is_file() or not _extends_its_path(init, moment(init.stat())):
+        return None
+    others = [Path(folder) for folder in sys.path if Path(folder) != unit.root]
+    for prefix in list(accumulate(name.split("."), "{}.{}".format))[unit.name.count(".") + 1 :]:
+        for base in (other.joinpath(*prefix.split(".")) for other in others):
+            files = (base / "__init__.py", *(base.with_name(base.name + suffix) for suffix in _SUFFIXES))
+            part = next((_unit(prefix, file) for file in files if file.is_file()), None)
+            if part is not None and part.kind == "installed":
+                return part
+    return None
+
+
+@functools.lru_cache(maxsize=256)
+def _extends_its_path(init: Path, _moment: Moment) -> bool:
+    return _EXTENDS.search(init.read_bytes()) is not None
 
 
 def _hides_the_standard_library_s(name: str) -> bool:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-from lithops_magic.errors import PackageError
+from lithops_magic.errors import NoBuild, PackageError
 from lithops_magic.packages import file_state
 from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.distributions import installed
@@ -25,20 +25,6 @@ REFUSED = "cannot be shipped"
 
 _told: set[str] = set()
 """Such notes that this notebook was shown."""
-
-
-class NoBuild(PackageError):
-    """No build for Lambda exists or fits: so it remains until something is installed or configured.
-
-    Parameters
-    ----------
-    package
-        The distribution without a build, if that alone is the reason and not what else is shipped.
-    """
-
-    def __init__(self, text: str, package: str = "") -> None:
-        super().__init__(text)
-        self.package = package
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,26 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from lithops_magic.errors import PackageError
-from lithops_magic.packages import hashes, unknown_names
+from lithops_magic.errors import NoBuild, PackageError
 from lithops_magic.packages.cache import Cache
 from lithops_magic.packages.compat import fits, runs_installed
-from lithops_magic.packages.distributions import NOT_SHIPPED, Closure, Part, is_for_gpus, is_from_files
+from lithops_magic.packages.distributions import Closure, Part, is_for_gpus, is_from_files
 from lithops_magic.packages.fits import Fit, Fits
-from lithops_magic.packages.indexes import has_cpu_builds, hashes_required, settings
-from lithops_magic.packages.lockfiles import is_lock, locked
+from lithops_magic.packages.indexes import has_cpu_builds, settings
 from lithops_magic.packages.metadata import applies, archive_hash, direct_url, requires_of
-from lithops_magic.packages.refusals import NoBuild
 from lithops_magic.packages.request import Request
-from lithops_magic.packages.requirements_file import RequirementsFile, is_requirements, read
+from lithops_magic.packages.requested import DROP, Requested, without_notebook
 from lithops_magic.packages.resolution import Resolution, differences
 from lithops_magic.packages.too_different import notes, refuse_old, refuse_other_majors, ways_out
 from lithops_magic.packages.uv import Resolved, Uv
 from lithops_magic.packages.uv_command import IndexUnreachable, Unresolvable, without_password
 from lithops_magic.packages.versions import is_same, public, public_version
-
-_DROP = "{} ; sys_platform == 'none'"
-"""An override that removes a requirement from a resolution."""
 
 
 def resolve(closure: Closure, request: Request, uv: Uv, cache: Cache | None = None) -> Resolution:
@@ -55,16 +49,16 @@ class _Resolver:
         self._closure = closure
         self._request = request
         self._uv = uv
-        self._locked = list(_locked(request, uv))
-        self._listed = {path.name: read(path) for path, _ in request.files if is_requirements(path)}
-        self._hashes = hashes.read([*_texts(self._listed), *self._locked], hashes_required())
+        self._requested = Requested(request, uv)
         self._warnings: list[str] = []
         self._built: set[str] = set()
         self._as_they_are: set[str] = set()
         """Names without a build whose installed files run on the target."""
 
     def run(self) -> Resolution:
-        fixed = self._asked_for()
+        names = self._request.names
+        here = [part.pin for part in self._closure.parts.values() if part.name not in names]
+        fixed = self._accept(self._requested.resolve(here))
         # What the user requests is settled first, and everything else chosen around it.
         parts = {name: part for name, part in self._closure.parts.items() if name not in fixed}
         missing = [str(req) for name, req in self._closure.not_installed.items() if name not in fixed]
@@ -85,7 +79,7 @@ class _Resolver:
         refuse_other_majors(self._uv, unasked, self._closure.used)
         if fit is None and fetched:
             memory.keep(Fit(fetched, self._warnings, sorted(self._built), sorted(self._as_they_are)))
-        self._hashes.check(fetched.values())
+        self._requested.hashes.check(fetched.values())
         return Resolution(
             copied=tuple(copied),
             fetched=fetched,
@@ -93,7 +87,7 @@ class _Resolver:
             built=frozenset(self._built.intersection(fetched)),
             differences=others,
             notes=(*notes(self._uv.target, unasked), *dict.fromkeys(self._warnings)),
-            hashes=self._hashes,
+            hashes=self._requested.hashes,
         )
 
     def _memory(self, binary: Sequence[Part], missing: Sequence[str], fixed: Mapping[str, str]) -> Fits:
@@ -117,49 +111,6 @@ class _Resolver:
 
     def _ships(self, part: Part) -> bool:
         return part.pure or part.name in self._as_they_are or fits(part.distribution, self._uv.target)
-
-    def _asked_for(self) -> dict[str, str]:
-        """Resolve what the user requests, preferring the notebook's versions of its dependencies."""
-        request = self._request
-        if not request.requirements and not request.files:
-            return {}
-        files = [path for path, _ in request.files if not is_lock(path) and not is_requirements(path)]
-        lines = [line for one in self._listed.values() for line in one.requirements]
-        limits = [line for one in self._listed.values() for line in one.constraints]
-        texts = [text for _, text in self._locked]
-        wanted = [*request.requirements, *hashes.without_hashes("\n".join([*lines, *texts]))]
-        own = request.names
-        here = [part.pin for part in self._closure.parts.values() if part.name not in own]
-        # With the notebook's versions if that works, else whatever the request allows.
-        for constraints in (here, []):
-            try:
-                return self._accept(
-                    self._uv.resolve(
-                        wanted,
-                        files=files,
-                        constraints=[*constraints, *hashes.without_hashes("\n".join(limits))],
-                        overrides=_without_notebook(own),
-                        as_configured=True,
-                    )
-                )
-            except Unresolvable as error:
-                problem = str(error)
-        names = [Requirement(text).name for text in wanted]
-        if unknown := unknown_names.explain(problem, names, self._uv.given):
-            raise PackageError(f"packages: {unknown}")
-        raise PackageError(f"packages: {problem}, for {self._uv.target.describe()}.{self._nearest()}")
-
-    def _nearest(self) -> str:
-        """List, for versions that the user pins and that are unavailable, the closest available ones."""
-        found = []
-        for text in self._request.requirements:
-            requirement = Requirement(text)
-            versions = [clause.version for clause in requirement.specifier if clause.operator == "=="]
-            if versions and not self._uv.available(text):
-                older = self._uv.available(f"{requirement.name}<{versions[0]}")
-                nearest = older or self._uv.available(requirement.name)
-                found += [nearest] if nearest else []
-        return f" The nearest available: {', '.join(found)}." if found else ""
 
     def _fit(self, binary: list[Part], missing: list[str], fixed: dict[str, str]) -> dict[str, str]:
         """Find compatible versions of the compiled parts and `fixed`, changing as few as possible."""
@@ -251,7 +202,7 @@ class _Resolver:
         return self._uv.resolve(
             [*requirements, *missing],
             alone=alone,
-            overrides=[] if alone else [*map(_DROP.format, (part.name for part in pure)), *_without_notebook(fixed)],
+            overrides=[] if alone else [*map(DROP.format, (part.name for part in pure)), *without_notebook(fixed)],
             constraints=[] if alone else [*fixed.values(), *_demands(pure, self._uv)],
             compiled=[part.name for part in self._closure.binary],
         )
@@ -287,30 +238,6 @@ class _Resolver:
             return pins
         wanted = self._closure.parts.keys() | self._request.names
         return {name: pin for name, pin in pins.items() if name in wanted or not is_for_gpus(name)}
-
-
-def _locked(request: Request, uv: Uv) -> Iterator[tuple[str, str]]:
-    """Yield the names of lock files, and their contents in requirements format."""
-    for path, data in request.files:
-        if path.name == "uv.lock":
-            try:
-                yield path.name, uv.export(path.parent)
-            except Unresolvable as error:
-                raise PackageError(f"packages: {path} cannot be read: {error}.") from None
-        elif is_lock(path):
-            yield path.name, "\n".join(locked(path, data))
-
-
-def _texts(listed: Mapping[str, RequirementsFile]) -> Iterator[tuple[str, str]]:
-    """Yield the names of requirements files, and their lines."""
-    for name, one in listed.items():
-        switch = ["--require-hashes"] if "require-hashes" in one.settings else []
-        yield name, "\n".join([*switch, *one.requirements, *one.constraints])
-
-
-def _without_notebook(asked: Container[str]) -> list[str]:
-    """Return overrides that remove notebook distributions wherever they are required, unless requested."""
-    return [_DROP.format(name) for name in sorted(NOT_SHIPPED) if name not in asked]
 
 
 def _demands(pure: Iterable[Part], uv: Uv) -> Iterator[str]:

@@ -17,7 +17,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
-from lithops_magic.errors import PackageError
+from lithops_magic.errors import NoBuild, PackageError
 from lithops_magic.packages import bytecode, file_state, refusals
 from lithops_magic.packages.archive import join
 from lithops_magic.packages.build import FOLDER, FORMAT, build, files_of_unit
@@ -108,7 +108,9 @@ def _supply_most(
     # One alone may be shipped although all together do not fit.
     forget(errors)
     refusals.remember(errors, target, _beside(need))
-    reasons = {name: (str(error), getattr(error, "package", "")) for name, error in errors.items()}
+    reasons = {
+        name: (str(error), error.package if isinstance(error, NoBuild) else "") for name, error in errors.items()
+    }
     return replace(most, refused=refusals.explain({**closure_of(need, target)[1].left_out, **reasons}))
 
 

@@ -11,9 +11,9 @@ from functools import lru_cache
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from lithops_magic.errors import NoBuild
 from lithops_magic.packages.indexes import settings
 from lithops_magic.packages.platform import Target
-from lithops_magic.packages.refusals import NoBuild
 from lithops_magic.packages.resolution import Difference
 from lithops_magic.packages.uv import Uv
 from lithops_magic.packages.uv_command import IndexUnreachable, Unresolvable

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from lithops_magic.errors import PackageError
 from lithops_magic.packages.indexes import Given, configuration, options
-from lithops_magic.packages.uv_settings import NOT_PASSED_ON
+from lithops_magic.packages.uv_settings import NOT_PASSED_ON, no_binary
 from lithops_magic.working_folder import working_folder
 
 _UNREACHABLE = (
@@ -26,6 +26,7 @@ _UNREACHABLE = (
 )
 _DENIED = re.compile(r"\b(401 Unauthorized|403 Forbidden|407 Proxy Authentication Required)\b")
 _NO_BINARY = re.compile(r"A source distribution is required for (?:`([^`]+)`)?")
+_BUILT = re.compile("The built wheel `|Failed to build ")
 _DOWNLOAD = re.compile(r"Downloading (?P<name>\S+) \((?P<size>[\d.]+)(?P<unit>[KMG])iB\)")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
@@ -98,8 +99,10 @@ def _call(
         raise PackageError(
             f"{tool} is configured with no-index, and find-links lacks packages that Lambda needs: {_reason(said)}"
         )
-    if (wanted := _NO_BINARY.search(said)) and wanted[1] not in arguments:
-        raise PackageError("uv is configured with no-binary, but packages for Lambda come as wheels: leave that out.")
+    source_only = no_binary()
+    if ((wanted := _NO_BINARY.search(said)) and wanted[1] not in arguments) or (source_only and _BUILT.search(said)):
+        told = source_only or "uv is configured with no-binary"
+        raise PackageError(f"{told}, but packages for Lambda come as wheels: leave that out.")
     if any(sign in said for sign in _UNREACHABLE):
         offline = "uv is configured with UV_OFFLINE; " if os.environ.get("UV_OFFLINE") else ""
         raise IndexUnreachable(offline + _reason(said))

@@ -58,21 +58,21 @@ def texts() -> dict[str, str]:
 
 def narrowed() -> str:
     """Return, as a phrase, a setting of `uv pip` that adds or leaves out packages whatever is asked; empty if none."""
-    return _told(_NARROWING)
+    return next(_told(_NARROWING, of_pip=True), "")
 
 
 def no_binary() -> str:
-    """Return, as a phrase, a setting of `uv pip` that excludes wheels; empty if none."""
-    return _told(_SOURCE_ONLY)
+    """Return, as a phrase, a setting that excludes wheels; empty if none."""
+    return next(_told(_SOURCE_ONLY, of_pip=True), "") or next(_told(_SOURCE_ONLY, of_pip=False), "")
 
 
-def _told(keys: frozenset[str]) -> str:
+def _told(keys: frozenset[str], *, of_pip: bool) -> Iterator[str]:
+    """Yield settings among `keys` that are on, as phrases."""
     for path, text in texts().items():
-        settings = _settings(text)[1]
+        settings = _settings(text)[of_pip]
         for key in sorted(keys & settings.keys()):
             if settings[key] not in (False, [], [":none:"]):
-                return f"uv is configured with {key} under [pip] in {path}"
-    return ""
+                yield f"uv is configured with {key}{' under [pip]' if of_pip else ''} in {path}"
 
 
 def _keys(text: str) -> set[str]:

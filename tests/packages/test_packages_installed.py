@@ -283,6 +283,23 @@ def test_a_package_that_two_distributions_share_is_shipped_from_both(site: Path)
     assert "shared_top/one.py" in shipped("shared_top.one")
 
 
+def test_a_package_that_two_folders_share_is_shipped_from_both(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = {"split_top/__init__.py": "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"}
+    help.wheel(site, "split_one", {**shared, "split_top/one.py": "", "apart/__init__.py": ""})
+    # As the user's own folder of packages beside the system's.
+    other = tmp_path / "user_site"
+    files = {**shared, "split_top/two/__init__.py": "", "split_top/two/data.txt": "", "apart/two.py": ""}
+    help.wheel(other, "split_two", files)
+    monkeypatch.syspath_prepend(other)
+    monkeypatch.setattr(sys, "path", [*sys.path[1:], sys.path[0]])
+    importlib.invalidate_caches()
+    assert {"split_top/one.py", "split_top/two/data.txt"} <= shipped("split_top.two").keys()
+    # A package that does not extend its path has none of that.
+    assert "apart/two.py" not in shipped("apart.two")
+
+
 def test_metadata_in_another_encoding_says_what_is_required(site: Path) -> None:
     help.wheel(site, "needed_one", {"needed_one.py": ""})
     metadata = "Name: latin\nVersion: 1\nAuthor: Ren\xe9\nRequires-Dist: needed-one\n\nRequires-Dist: no-such-x\n"

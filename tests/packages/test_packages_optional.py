@@ -260,6 +260,8 @@ def test_what_cannot_be_shipped_is_tried_again_only_when_something_changes(
     tries.clear()
     assert refused(target)
     assert tries == []
+    if not learned:
+        return
     assert refused(other)
     assert both in tries
     tries.clear()
