@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ NONE = "none"
 
 _FILES = (".txt", ".in", ".toml", ".lock")
 _OPTION = re.compile(r"(-r|-e|--requirement=?|--editable=?)(.*)")
+_COMMAND = re.compile(r"((python\S* -m|uv|%|!) ?)*(pip\S*|conda|mamba|uv|poetry) (install|add) ")
+_VERSION = re.compile(r"v?\d+(\.\d+)+")
 _LIKE_A_FILE = re.compile(r"require|constraint|environment|lock", re.I)
 """Names that someone may have registered because files are called so."""
 
@@ -61,6 +64,8 @@ class Request:
         words = _words(packages) if isinstance(packages, str) else list(packages or ())
         if words == [NONE]:
             return cls(nothing=True, data=data)
+        if command := _COMMAND.match(" ".join(words)):
+            raise PackageError(f"packages: leave out `{command[0].strip()}`: give only what follows it.")
         requirements: list[str] = []
         requested: list[tuple[Path, bytes]] = []
         notes: list[str] = []
@@ -94,8 +99,10 @@ def _with_options(words: Iterable[str], notes: list[str]) -> Iterator[tuple[str,
             yield from (("", one) for one in listed)
         else:
             # What follows -e is a folder or an address, never a name.
-            yield option, f"./{word}" if option == "-e" and Path(word).is_dir() else word
+            yield option, f"./{word}" if option == "-e" and "/" not in word and word[0].isalnum() else word
         option = ""
+    if option:
+        raise PackageError(f"packages: {option} needs a {'file' if option == '-r' else 'folder'} after it.")
 
 
 def _read(name: str) -> tuple[Path, bytes]:
@@ -140,6 +147,7 @@ def _requirement(word: str) -> str:
         return str(Requirement(place))
     try:
         requirement = Requirement(word)
+        _refuse_slips(requirement, word)
         _refuse_own(requirement, word)
         return str(requirement)
     except InvalidRequirement:
@@ -147,6 +155,25 @@ def _requirement(word: str) -> str:
             f"packages: `{word}` is not a requirement; write names with or without versions, such as "
             "`numpy==2.1 polars`, or a requirements file, a wheel, a folder or an address, or `none`."
         ) from None
+
+
+def _refuse_slips(requirement: Requirement, word: str) -> None:
+    """Refuse what is read as a name or an address, but was hardly meant as one.
+
+    Raises
+    ------
+    PackageError
+        It is such a slip.
+    """
+    name, url = requirement.name, requirement.url or ""
+    if _VERSION.fullmatch(word):
+        raise PackageError(f"packages: {word} is a version: write NAME=={word}.")
+    if _VERSION.fullmatch(url):
+        raise PackageError(f"packages: {word} names no address: for a version, write {name}=={url}.")
+    if canonicalize_name(name) == "python":
+        raise PackageError(
+            f"packages: {word} is not a package. Tasks run on the notebook's Python, 3.{sys.version_info.minor}."
+        )
 
 
 def _refuse_own(requirement: Requirement, word: str) -> None:

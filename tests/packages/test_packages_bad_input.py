@@ -157,6 +157,13 @@ def test_no_network_and_nothing_fetched_before(
         ("none numpy", "`none` cannot be combined"),
         ("missing-requirements.txt", "missing-requirements.txt cannot be read"),
         ("./missing-1.0-py3-none-any.whl", "there is no file"),
+        ("numpy 2.1", r"2\.1 is a version: write NAME==2\.1"),
+        ("polars@1.2.3", r"for a version, write polars==1\.2\.3"),
+        ("pip install polars", "leave out `pip install`"),
+        ("!python3 -m pip install -U polars", "leave out `!python3 -m pip install`"),
+        ("python==3.12", r"Tasks run on the notebook's Python, 3\."),
+        ("polars -r", "-r needs a file"),
+        ("-e polars", "./polars is not a folder"),
     ],
 )
 def test_words_that_are_no_packages(packages: str, told: str) -> None:
