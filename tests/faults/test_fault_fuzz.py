@@ -11,8 +11,12 @@ from fault_fetches import fetch
 from fault_job import Counted
 from fault_kinds import mutated, mutating
 from fault_proxy import FaultProxy, Rule
+from lithops_magic.aws.session import Cloud
 from lithops_magic.aws.storage import retries
+from lithops_magic.aws.storage.objects import ObjectStore
 from lithops_magic.config import Settings
+from lithops_magic.engine.wire.store import Place
+from lithops_magic.errors import AwsError
 
 ANSWERS = 60
 """Jobs of this size; `benchmarks/chaos.py` has thousands."""
@@ -48,6 +52,14 @@ def test_a_value_is_fetched_right_or_not_at_all(
     assert set(found) == {"right", "refused"}
     assert min(found.values()) > FETCHES / 10
     assert proxy.seen["mutated"] > FETCHES / 4
+
+
+def test_a_reference_without_a_hash_is_refused(account: Settings) -> None:
+    place = Place.of_job(ObjectStore(Cloud.connect(account), account), "fuzz")
+    reference = place.upload(b"value")
+    assert place.download(reference) == b"value"
+    with pytest.raises(AwsError, match="is not what was written there"):
+        place.download({**reference, "sha256": None})
 
 
 def test_spoiling_spoils() -> None:

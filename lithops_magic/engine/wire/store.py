@@ -142,7 +142,8 @@ class Place:
         AwsError
             It does not exist, or was tampered with.
         """
-        return self.store.get(reference["object"], sha256=reference["sha256"], size=reference["size"])
+        # As text: a hash that is None would not be compared.
+        return self.store.get(reference["object"], sha256=str(reference["sha256"]), size=reference["size"])
 
 
 class Transfers:
