@@ -295,7 +295,8 @@ def test_arrays_and_frames_cross_between_major_versions_both_ways(run: Run, pack
         return [pandas.__version__[:2], written(item), written(captured[name]), item, FRAMES[name]()]
 
     pairs = [(make(), name) for name, make in FRAMES.items()]
-    result = run(look, pairs, starmap=True, packages=packages)
+    # In one sandbox, which imports pandas once.
+    result = run(look, pairs, starmap=True, packages=packages, chunksize=len(pairs))
     assert result.errors == {}
     for (item, name), (version, as_item, as_captured, back, made) in zip(pairs, result, strict=True):
         assert version == "2."
