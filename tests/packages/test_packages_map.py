@@ -62,9 +62,10 @@ def test_a_second_run_only_looks(run: Run, local_aws: LocalAws, monkeypatch: pyt
     def total(x: int) -> int:
         return int(np.arange(x).sum())
 
-    assert run(total, [3]).values() == [3]
+    # On a busy machine, a task may take so long that its result would be kept in S3.
+    assert run(total, [3], keep_after=600).values() == [3]
     before = local_aws.requests()
-    assert run(total, [4]).values() == [6]
+    assert run(total, [4], keep_after=600).values() == [6]
     after = local_aws.requests()
     changed = {name for name, count in after.items() if count != before.get(name, 0)}
     assert changed == {"lambda:Invoke"}
