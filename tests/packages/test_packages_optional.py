@@ -349,7 +349,8 @@ def test_what_the_cell_did_without_is_noted_and_shipped_from_the_next_run_on(sit
     def use(x: int) -> str:
         import importlib.util
 
-        return "swift" if importlib.util.find_spec("swift_engine") else "slow"
+        # A name that is there as it stands would be shipped at once.
+        return "swift" if importlib.util.find_spec("_".join(("swift", "engine"))) else "slow"
 
     first = run(use, [0])
     assert first.values() == ["slow"]
