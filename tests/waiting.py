@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 def eventually(condition: Callable[[], bool]) -> bool:
     """Wait for `condition`; return whether it has come true within 30 seconds."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)
     return condition()

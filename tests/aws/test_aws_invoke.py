@@ -70,7 +70,7 @@ def send_all(transport: sender.Transport, payloads: list[bytes]) -> list[Outcome
 
     for index, payload in enumerate(payloads):
         transport.send(payload, keep(index))
-    return [outcome for _, outcome in sorted((outcomes.get(timeout=60) for _ in payloads), key=lambda pair: pair[0])]
+    return [outcome for _, outcome in sorted((outcomes.get(timeout=120) for _ in payloads), key=lambda pair: pair[0])]
 
 
 def test_replies_with_log_and_report(cloud: Cloud, function: DeployedFunction) -> None:
@@ -145,7 +145,7 @@ open_transport(Cloud.connect(settings), "f", max_in_flight=1, timeout=600).send(
 held = listener.accept()
 print("leaving")
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (0, "leaving\n"), done.stderr
 
 

@@ -61,7 +61,7 @@ def send_all(transport: sender.Transport, payloads: list[bytes]) -> list[Outcome
     outcomes: queue.Queue[Outcome] = queue.Queue()
     for payload in payloads:
         transport.send(payload, outcomes.put)
-    return [outcomes.get(timeout=60) for _ in payloads]
+    return [outcomes.get(timeout=120) for _ in payloads]
 
 
 def outcome_at(url: str, payload: bytes = b"{}", timeout: float = 20) -> Outcome:
@@ -124,7 +124,7 @@ def test_a_silent_connection_is_probed_before_a_router_forgets_it() -> None:
         # Once what was sent is acknowledged, no other timer runs.
         assert eventually(lambda: bool(server.requests) and is_probed(server.port))
         done.set()
-        assert isinstance(outcomes.get(timeout=60), Reply)
+        assert isinstance(outcomes.get(timeout=120), Reply)
         assert eventually(lambda: is_probed(server.port))
         assert 0 < probing_intervals(server.port)[0] <= 60
 
@@ -389,7 +389,7 @@ def test_tls_refuses_unknown_authorities_and_other_names(tmp_path: Path, monkeyp
             # At the same time, because awscrt takes up to 30 seconds to report either.
             unknown.send(b"{}", outcomes.put)
             misnamed.send(b"{}", outcomes.put)
-            for outcome in (outcomes.get(timeout=60), outcomes.get(timeout=60)):
+            for outcome in (outcomes.get(timeout=120), outcomes.get(timeout=120)):
                 assert isinstance(outcome, NoConnection)
                 assert "AWS_CA_BUNDLE" in outcome.message
         assert not server.requests
@@ -624,7 +624,7 @@ def test_the_state_of_the_event_loop_thread_is_kept_and_given_back() -> None:
             # The server closes every connection after two answers, and with it goes what the thread knew.
             for _ in range(6):
                 transport.send(b"{}", count)
-                calls.append(seen.get(timeout=20))
+                calls.append(seen.get(timeout=120))
             assert server.connections > 1
             assert max(calls) > 1
         assert eventually(lambda: thread_states() <= before), (thread_states(), before)
@@ -719,7 +719,7 @@ def test_each_of_many_requests_is_answered_once_whatever_happens() -> None:
     with serving(moody) as server, opened(cloud_at(f"http://127.0.0.1:{server.port}"), most=40) as transport:
         for number in range(2000):
             transport.send(b"{}", keep(number))
-        assert everything.wait(60)
+        assert everything.wait(120)
         time.sleep(0.2)
         assert set(counts.values()) == {1}
         assert len(server.requests) == 2000

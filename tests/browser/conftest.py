@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 
-from lab import Lab, chromium, chromium_path, close_notebooks, jupyterlab
+from lab import SOME_MINUTES, Lab, chromium, chromium_path, close_notebooks, jupyterlab
 from localaws import FOREIGN, LocalAws
 
 SCREENSHOTS = os.environ.get("LITHOPS_MAGIC_SCREENSHOTS")
@@ -44,10 +44,16 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
+def patient(context: BrowserContext) -> BrowserContext:
+    """Let steps such as loading a page take longer than Playwright's 30 seconds."""
+    context.set_default_timeout(SOME_MINUTES)
+    return context
+
+
 @pytest.fixture(scope="module")
 def profile(browser: Browser) -> BrowserContext:
     """A browser's cache, shared by the pages: JupyterLab has megabytes of scripts to compile."""
-    return browser.new_context(viewport=VIEWPORT, reduced_motion="reduce")
+    return patient(browser.new_context(viewport=VIEWPORT, reduced_motion="reduce"))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +83,7 @@ def new_page(profile: BrowserContext, request: pytest.FixtureRequest) -> Iterato
 @pytest.fixture(scope="module")
 def offline(browser: Browser) -> BrowserContext:
     """A browser without a network."""
-    return browser.new_context(viewport=VIEWPORT, reduced_motion="reduce", offline=True)
+    return patient(browser.new_context(viewport=VIEWPORT, reduced_motion="reduce", offline=True))
 
 
 @pytest.fixture

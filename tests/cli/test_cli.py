@@ -51,7 +51,7 @@ def test_the_command_needs_no_aws_and_no_notebook_library_to_explain_itself() ->
         "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules} & {'boto3', 'IPython', 'nbclient', 'moto'}))\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
     assert "demo" in done.stdout
     assert "status" in done.stdout
     assert done.stdout.endswith("[]\n")

@@ -131,7 +131,7 @@ def test_ctrl_c_ends_the_kernel_and_says_so_in_one_line(tmp_path: Path) -> None:
     assert process.stdout is not None
     kernel = next(int(line) for line in process.stdout if line.strip().isdigit())
     process.send_signal(signal.SIGINT)
-    _, complaint = process.communicate(timeout=60)
+    _, complaint = process.communicate(timeout=120)
     assert process.returncode == 130
     assert complaint == "lithops-magic: interrupted\n"
     assert eventually(lambda: has_ended(kernel))

@@ -113,7 +113,7 @@ def test_interrupted_it_keeps_what_was_done(tmp_path: Path, number: signal.Signa
             if line.startswith("In [3]"):
                 process.send_signal(number)
                 break
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert errors == "lithops-magic: interrupted\n"
     assert nbformat.read(tmp_path / "a.executed.ipynb", as_version=4).cells[1].outputs[0].text == "ready\n"

@@ -52,7 +52,7 @@ class Visits:
                 task = int(self.path[1:])
                 visits.runs[task] += 1
                 if task in visits.held:
-                    visits.gate.wait(30)
+                    visits.gate.wait(120)
                 self.send_response(200)
                 self.end_headers()
 
@@ -77,7 +77,7 @@ def client(items: str, **options: Any) -> str:
     return CLIENT.replace("{items}", items).replace("{options}", repr(options))
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 30) -> None:
+def eventually(condition: Callable[[], Any], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

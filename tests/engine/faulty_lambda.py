@@ -100,7 +100,7 @@ def begin(backend: FaultyLambda, items: Iterable[Any], **options: Any) -> MapRes
 
 def run(backend: FaultyLambda, items: Iterable[Any], **options: Any) -> MapResult:
     result = begin(backend, items, **options)
-    assert result.wait(60)
+    assert result.wait(120)
     return result
 
 

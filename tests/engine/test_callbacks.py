@@ -82,7 +82,7 @@ def test_what_is_retried_and_lost_is_told_with_its_tasks() -> None:
     backend = FaultyLambda(lambda ids: next(lost, None), workers=1)
     Scheduler(job, Function.pickle(abs), Source([-1]), backend).start()
     result = MapResult(job)
-    assert result.wait(30)
+    assert result.wait(120)
     job.await_callbacks()
     told = [(type(event).__name__, list(getattr(event, "tasks", []))) for event in heard.events]
     assert [each for each in told if each[0] in ("Submitted", "Retried")] == [
@@ -112,7 +112,7 @@ def test_a_callback_that_raises_is_called_no_more_and_hurts_nobody(local_aws: An
 def test_a_slow_callback_does_not_hold_up_the_job(local_aws: Any) -> None:
     gate = threading.Event()
     result = lithops_magic.map(square, [1, 2], settings=SETTINGS, callbacks=lambda *_: gate.wait(60), background=True)
-    assert result.wait(60)
+    assert result.wait(120)
     assert list(result) == [1, 4]
     gate.set()
 

@@ -90,7 +90,7 @@ def program(changes: list[Change]) -> str:
 
 def in_a_fresh_process(source: str, items: list[int]) -> Any:
     code = f"{source}\nimport json as j; dumps = j.JSONEncoder().encode\nprint(dumps([task(x) for x in {items}]))"
-    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

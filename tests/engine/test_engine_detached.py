@@ -101,7 +101,7 @@ def test_a_job_handed_over_by_one_process_is_taken_up_by_another(visits: Visits,
     assert (record.state, record.total) == ("detached", 6)
     visits.gate.set()
     result = lithops_magic.attach(record.id, settings=SETTINGS)
-    assert result.wait(60)
+    assert result.wait(120)
     assert list(result.succeeded().values()) == [0, 20, 30, 40, 50]
     assert isinstance(result.errors[1], KeyError)
     assert visits.runs == Counter(range(6))
@@ -110,7 +110,7 @@ def test_a_job_handed_over_by_one_process_is_taken_up_by_another(visits: Visits,
     eventually(lambda: own_threads() <= before)
     journal.running.clear()
     again = lithops_magic.attach(record.id, settings=SETTINGS)
-    assert again.wait(60)
+    assert again.wait(120)
     assert list(again.succeeded().values()) == list(result.succeeded().values())
     # Its key is on this machine and in the requests only.
     key = result._job.key
@@ -135,7 +135,7 @@ def test_a_sandbox_that_dies_without_retries_is_lost_in_bounded_time_and_never_r
         return value
 
     result = lithops_magic.map(task, range(3), settings=SETTINGS, detach=True, retries=0, errors="keep")
-    assert result.wait(60)
+    assert result.wait(120)
     assert list(result.succeeded().values()) == [0, 20]
     assert isinstance(result.errors[1], TaskCrashed)
     assert "left no result in S3" in str(result.errors[1])
@@ -148,11 +148,11 @@ def test_what_does_not_fit_in_an_event_travels_through_s3(objects: ObjectStore) 
     result = lithops_magic.map(
         lambda item: (len(large), item[::-1]), iter(items), settings=SETTINGS.replace(memory=512), detach=True
     )
-    assert result.wait(60)
+    assert result.wait(120)
     assert list(result) == [(len(large), item[::-1]) for item in items]
     assert len(set(objects.list("lithops-magic/objects/")) - before) >= 1
     attached = lithops_magic.attach(result.job_id, settings=SETTINGS)
-    assert attached.wait(60)
+    assert attached.wait(120)
     assert list(attached) == list(result)
 
 
@@ -213,7 +213,7 @@ def hand_over(objects: ObjectStore, fault: Fault, items: list[Any], **options: A
     backend = DetachedBackend(job, function, items, written, wanted, events)
     Scheduler(job, function, Source(items), backend, journal=written).start()
     result = MapResult(job)
-    assert result.wait(60)
+    assert result.wait(120)
     return result
 
 
@@ -257,7 +257,7 @@ def test_a_detached_job_of_which_nothing_is_left_in_s3_is_not_waited_for(visits:
     journal.running.clear()
     objects.delete_prefix(f"lithops-magic/jobs/{record.id}/")
     result = lithops_magic.attach(record.id, settings=SETTINGS)
-    assert result.wait(60)
+    assert result.wait(120)
     assert len(result.errors) == 2
     assert any("the job's objects were deleted" in note for note in result.snapshot().notes)
     visits.gate.set()

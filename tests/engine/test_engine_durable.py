@@ -96,14 +96,14 @@ def test_a_job_whose_client_was_killed_is_resumed_and_nothing_that_ended_runs_ag
     assert (record.state, record.done, record.failed) == ("interrupted", 1, 1)
     visits.gate.set()
     looked_at = lithops_magic.attach(job_id, settings=SETTINGS)
-    assert looked_at.wait(30)
+    assert looked_at.wait(120)
     assert list(looked_at.succeeded().values()) == [0, 20, 30]
     assert isinstance(looked_at.errors[1], KeyError)
     with pytest.raises(lithops_magic.errors.JobCancelled, match="resume=True"):
         looked_at[4]
     assert visits.runs == Counter(range(4))
     resumed = lithops_magic.attach(job_id, resume=True, settings=SETTINGS)
-    assert resumed.wait(60)
+    assert resumed.wait(120)
     assert visits.runs[7] == (1 if items == "range(8)" else 0)
     assert list(resumed.succeeded().values()) == [x * 10 for x in range(8) if x != 1 and visits.runs[x]]
     assert isinstance(resumed.errors[1], KeyError)
@@ -142,7 +142,7 @@ def test_what_is_written_down_is_the_users_own_and_holds_no_credential(
     prefix = f"lithops-magic/jobs/{result.job_id}/"
     eventually(lambda: f"{prefix}manifest" in objects.list(prefix))
     visits.gate.set()
-    assert result.wait(30)
+    assert result.wait(120)
     eventually(lambda: [job.state for job in lithops_magic.jobs()] == ["finished"])
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
@@ -177,7 +177,7 @@ def test_kept_results_that_were_changed_or_swapped_are_never_unpickled(visits: V
     forged = json.dumps({"id": 2, "status": "ok", "value": "", "started": 0, "seconds": 1, "log": ""}).encode()
     objects.put(f"{prefix}2", hmac.digest(b"another key", forged, "sha256") + forged)
     result = lithops_magic.attach(job_id, settings=SETTINGS)
-    assert result.wait(30)
+    assert result.wait(120)
     assert [type(result.errors[task]) for task in (2, 3)] == [TamperedError, TamperedError]
     assert f"s3://{objects.bucket}/{prefix}2 is not what the sandbox wrote" in str(result.errors[2])
 
@@ -195,7 +195,7 @@ def test_an_unknown_job_is_one_line_with_what_is_known(visits: Visits) -> None:
         lithops_magic.attach(close)
     # In the process that runs it, it is the same job.
     assert lithops_magic.attach(result.job_id)._job is result._job
-    assert result.wait(30)
+    assert result.wait(120)
 
 
 SLOW = "(x for x in range(8) if x < 6 or not urllib.request.urlopen(base + '/' + str(x * 10)).close())"
@@ -216,10 +216,10 @@ def test_a_job_that_another_process_runs_is_waited_for_and_not_resumed(visits: V
         eventually(lambda: result.snapshot().done + result.snapshot().failed == first)
         assert not result.wait(1)
         visits.gate.set()
-        assert result.wait(30)
+        assert result.wait(120)
         assert list(result.succeeded().values()) == [x * 10 for x in range(8) if x != 1]
         assert isinstance(result.errors[1], KeyError)
-        assert running.wait(30) == 0
+        assert running.wait(120) == 0
     assert set(visits.runs.values()) == {1}
     assert lithops_magic.jobs()[0].state == "finished"
 
@@ -230,7 +230,7 @@ def test_who_waits_for_another_process_learns_of_its_end(visits: Visits) -> None
         eventually(lambda: [job.done + job.failed for job in lithops_magic.jobs()] == [7])
         result = lithops_magic.attach(lithops_magic.jobs()[0].id, settings=SETTINGS)
         running.kill()
-        assert result.wait(60)
+        assert result.wait(120)
     assert isinstance(result.error, JobInterrupted)
     assert list(result.succeeded().values()) == [x * 10 for x in range(8) if x not in (1, 2)]
 
@@ -249,7 +249,7 @@ def test_a_job_whose_resume_was_killed_as_well_is_looked_at_and_resumed_again(vi
     for resume_it in (False, True):
         journal.running.clear()
         result = lithops_magic.attach(job_id, resume=resume_it, settings=SETTINGS)
-        assert result.wait(60)
+        assert result.wait(120)
         visits.gate.set()
     assert list(result.succeeded().values()) == [x * 10 for x in range(8) if x != 1]
 
@@ -272,7 +272,7 @@ def test_a_result_behind_a_broken_connection_is_found_and_not_computed_again(
     job = Job(MapOptions(keep_after=1e-4 if kept_there else 60), str, 3)
     Scheduler(job, Function.pickle(lambda x: time.sleep(0.01) or x), Source([0, 1, 2]), backend).start()
     result = MapResult(job)
-    assert result.wait(30)
+    assert result.wait(120)
     assert list(result) == [0, 1, 2]
     assert backend.runs.total() == (3 if kept_there else 4)
     assert result.snapshot().retried == (0 if kept_there else 1)
@@ -300,7 +300,7 @@ def test_an_error_that_is_to_be_retried_is_not_the_outcome_that_stays(objects: O
     options = {"settings": SETTINGS, "workers": 1, "keep_after": 0.0, "errors": "keep", "background": True}
     for retried in (True, False):
         result = lithops_magic.map(at_last, [time.time_ns()], retry_errors=retried, **options)
-        assert result.wait(30)
+        assert result.wait(120)
         kept_ones = [key for key in objects.list(f"lithops-magic/jobs/{result.job_id}/") if key.endswith("/0")]
         assert len(kept_ones) == 1
         assert (b"not yet" in objects.get(kept_ones[0])) == (not retried)

@@ -226,7 +226,7 @@ def test_results_that_arrive_after_the_interrupt_are_kept() -> None:
 
     def fault(ids: list[int]) -> Outcome | None:
         if ids[0] >= 4:
-            gate.wait(30)
+            gate.wait(120)
         return None
 
     backend = FaultyLambda(fault, workers=2)
@@ -277,7 +277,7 @@ def test_items_are_taken_only_as_needed() -> None:
             yield taken
 
     gate = threading.Event()
-    backend = FaultyLambda(lambda _: gate.wait(30) and None, workers=3)  # type: ignore[func-returns-value, return-value]
+    backend = FaultyLambda(lambda _: gate.wait(120) and None, workers=3)  # type: ignore[func-returns-value, return-value]
     result = begin(backend, endless(), chunksize=2)
     while result.snapshot().running < 6:
         time.sleep(0.01)
@@ -294,13 +294,13 @@ def test_a_slow_iterator_does_not_hold_up_results() -> None:
 
     def slow() -> Iterator[int]:
         yield 1
-        gate.wait(30)
+        gate.wait(120)
         yield 2
 
     result = begin(FaultyLambda(lambda _: None), slow())
     assert next(result.as_completed()).result() == 2
     gate.set()
-    assert result.wait(30)
+    assert result.wait(120)
     assert list(result) == [2, 4]
 
 

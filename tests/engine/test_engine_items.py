@@ -102,7 +102,7 @@ def test_behind_the_caller_s_back_the_context_is_the_caller_s(items: Callable[[]
             result = lmap(same, items(), background=True)
     finally:
         DEPTH.reset(token)
-    assert result.wait(60)
+    assert result.wait(120)
     assert list(result) == oracle
 
 
@@ -137,7 +137,7 @@ def test_whatever_an_iterator_raises_reaches_the_caller(kind: type[BaseException
 
     def run() -> None:
         result = lmap(lambda x: x + 1, items(), background=background)
-        assert result.wait(60)
+        assert result.wait(120)
         assert result.succeeded() == {0: 1, 1: 2, 2: 3}
         result.raise_errors()
 
@@ -239,7 +239,7 @@ def test_what_becomes_of_the_list_is_nothing_to_a_job() -> None:
     items = list(range(300))
     result = lmap(lambda x: x + 1, items, background=True)
     items.clear()
-    assert result.wait(60)
+    assert result.wait(120)
     assert list(result) == list(range(1, 301))
 
     words = ["b", "fail", "a"]
@@ -302,7 +302,7 @@ def test_a_collection_that_raises_half_way_gives_what_came_before() -> None:
 
     for items in ([Broken()], [Broken(), Broken()]):
         result = lmap(lambda *each: each[0], *items, background=True)
-        assert result.wait(60)
+        assert result.wait(120)
         assert result.succeeded() == {0: 0, 1: 1}
         with pytest.raises(ValueError, match="invalid literal"):
             result.raise_errors()
@@ -334,13 +334,13 @@ def test_a_callback_that_raises_anything_hurts_nobody() -> None:
     go = threading.Event()
 
     def items() -> Iterator[int]:
-        go.wait(30)
+        go.wait(120)
         yield from (1, 2)
 
     result = lmap(abs, items(), background=True)
     result._job.future(0).add_done_callback(end)
     go.set()
-    assert result.wait(60)
+    assert result.wait(120)
     assert list(result) == [1, 2]
 
 

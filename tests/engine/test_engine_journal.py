@@ -82,7 +82,7 @@ def test_a_journal_that_was_cut_off_is_good_up_to_there_and_can_be_continued(loc
         file.truncate(folder.journal.stat().st_size - 10)
     for _ in range(2):
         resumed = lithops_magic.attach(result.job_id, resume=True, settings=SETTINGS)
-        assert resumed.wait(60)
+        assert resumed.wait(120)
         assert list(resumed) == list(result) == [x * 10 for x in range(6)]
         folder = written(resumed)
     assert visits.runs == Counter([*range(6), 5])
@@ -96,7 +96,7 @@ def test_a_full_journal_says_so_and_the_job_is_none_the_worse(local_aws: Any, mo
     folder = written(result)
     assert folder.journal.stat().st_size <= 4_000
     attached = lithops_magic.attach(result.job_id, settings=SETTINGS)
-    assert attached.wait(60)
+    assert attached.wait(120)
     assert isinstance(attached.error, JobInterrupted)
 
 
@@ -105,7 +105,7 @@ def test_items_that_cannot_be_pickled_are_told_again(local_aws: Any) -> None:
         result = lithops_magic.map(lambda x: x, items, settings=SETTINGS, errors="keep")
         written(result)
         attached = lithops_magic.attach(result.job_id, settings=SETTINGS)
-        assert attached.wait(60)
+        assert attached.wait(120)
         assert list(attached.succeeded().values()) == list(result.succeeded().values()) == [1, 3]
         assert isinstance(attached.errors[1], ItemError)
         shutil.rmtree(JobFolder.find(result.job_id).path)

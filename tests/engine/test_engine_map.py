@@ -53,7 +53,7 @@ def background(function: Callable[[Any], Any], items: Any, **options: Any) -> Ma
     return lmap(function, items, background=True, **options)
 
 
-def patiently(condition: Callable[[], Any], seconds: float = 30) -> None:
+def patiently(condition: Callable[[], Any], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -208,7 +208,7 @@ def test_code_is_called_what_the_user_calls_it() -> None:
         settings=Settings(local=True, memory=256),
         name_code=lambda name: "Cell In[6]" if name == "/tmp/ipykernel_1/123.py" else name,
     )
-    assert job.wait(60)
+    assert job.wait(120)
     assert job.errors[0].where == "Cell In[6], line 4"
     assert "Cell In[6], line 4, in task" in "\n".join(job.errors[0]._render_traceback_())
 
@@ -435,7 +435,7 @@ def test_an_interrupted_job_keeps_what_is_done_and_returns_at_once(local_aws: An
         held = [gate.accept()[0] for _ in range(4)]
         before = local_aws.requests()
         result.cancel()
-        assert result.wait(60)
+        assert result.wait(120)
         s = result.snapshot()
         assert (s.state, s.done, s.running, s.queued, s.cancelled) == ("cancelled", 4, 4, 0, 92)
         assert list(result.succeeded().values()) == [0, 1, 2, 3]
@@ -454,7 +454,7 @@ def test_an_unfinished_task_says_so() -> None:
     with pytest.raises(TaskPending, match="wait"):
         result[1]
     assert not result.wait(0.01)
-    assert result.wait(60)
+    assert result.wait(120)
 
 
 def test_an_interrupt_reaches_the_waiting_main_thread() -> None:

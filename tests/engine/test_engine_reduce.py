@@ -58,7 +58,7 @@ def test_a_reduction_that_fails_is_raised_and_leaves_the_values() -> None:
         lithops_magic.map(lambda n: n, range(3), reduce=fail)
     assert isinstance(caught.value, RemoteError)
     result = lithops_magic.map(lambda n: n, range(3), reduce=fail, background=True)
-    assert result.wait(60)
+    assert result.wait(120)
     assert list(result) == [0, 1, 2]
     with pytest.raises(TypeError):
         result.reduced  # noqa: B018

@@ -191,7 +191,7 @@ def run_while(
     job = Job(MapOptions(errors="keep", **options), str, len(items))
     Scheduler(job, Function.pickle(function), Source(iter(items)), backend).start()
     result = MapResult(job)
-    assert result.wait(60)
+    assert result.wait(120)
     return result
 
 
@@ -309,7 +309,7 @@ def test_without_s3_what_is_too_large_is_named() -> None:
         job, Function.pickle(random.randbytes), Source(iter([random.randbytes(5_000_000), 5_000_000])), backend
     ).start()
     result = MapResult(job)
-    assert result.wait(60)
+    assert result.wait(120)
     assert isinstance(result.errors[0], ItemError)
     error = result.errors[1]
     assert isinstance(error, ResultTooLarge)

@@ -55,7 +55,7 @@ def finished(function: Callable[[Any], Any], items: Any, **options: Any) -> JobF
 
 def attached(folder: JobFolder, **options: Any) -> lithops_magic.MapResult:
     result = lithops_magic.attach(folder.path.name, **{"settings": SETTINGS, **options})
-    assert result.wait(60)
+    assert result.wait(120)
     journal.running.clear()
     return result
 

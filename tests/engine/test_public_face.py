@@ -59,7 +59,7 @@ def test_every_module_that_is_public_is_reached_from_the_package() -> None:
     program = (
         "import lithops_magic; lithops_magic.config.load; lithops_magic.callbacks.Tqdm; lithops_magic.errors.TaskError"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 
 # Options
@@ -338,7 +338,7 @@ def test_values_are_aligned_or_raise() -> None:
     with pytest.raises((TaskError, TaskPending)):
         result.values()
     gate.set()
-    assert result.wait(60)
+    assert result.wait(120)
     assert list(result.succeeded()) == [0, 2, 3]
 
 
@@ -373,7 +373,7 @@ def test_an_awaited_result_outlives_its_loop() -> None:
 
     asyncio.run(main())
     gate.set()
-    assert result.wait(60)
+    assert result.wait(120)
 
 
 # Types

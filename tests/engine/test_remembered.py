@@ -28,7 +28,7 @@ settings = lithops_magic.Settings(local=True, namespace="remembered", memory=381
 result = lithops_magic.map(
     lambda x: x + 1, range(9), settings=settings, detach="detach" in sys.argv, chunksize=1, workers=8
 )
-assert result.wait(60) and result.values() == [*range(1, 10)], result
+assert result.wait(120) and result.values() == [*range(1, 10)], result
 print(*seen)
 """
 

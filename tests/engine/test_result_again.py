@@ -84,7 +84,7 @@ def test_a_stopped_job_goes_on_and_raises_as_the_map_did(kind: Callable[[Any], A
 
 def test_a_budget_is_for_all_runs_of_a_job_together() -> None:
     result = lmap(lambda x: time.sleep(0.02) or x, range(60), max_cost=0.000004, background=True, chunksize=5)
-    assert result.wait(60)
+    assert result.wait(120)
     assert 0 < len(list(result.succeeded().values())) < 60
     with pytest.raises(BudgetSpent, match=r"retry\(max_cost=…\)"):
         result.retry()
@@ -103,7 +103,7 @@ def test_what_cannot_be_retried_or_debugged_says_so_in_one_line() -> None:
     with pytest.raises(MisuseError, match=r"still running: wait\(\)"):
         running.retry()
     gate.set()
-    assert running.wait(60)
+    assert running.wait(120)
     for changes, problem in (
         ({"memroy": 1}, "did you mean 'memory'"),
         ({"label": "x"}, "there is no option 'label'"),

@@ -335,7 +335,7 @@ def test_callbacks_may_raise_anything(executor: LambdaExecutor, caplog: pytest.L
     future.add_done_callback(lambda _: (_ for _ in ()).throw(SystemExit("no")))
     future.add_done_callback(lambda _: told.set())
     assert future.result() == 1
-    assert told.wait(60)
+    assert told.wait(120)
     assert executor.submit(abs, -2).result() == 2
 
 

@@ -144,7 +144,7 @@ def test_no_stale_references(executor: LambdaExecutor) -> None:
     callback = weakref.ref(my_object, lambda _: collected.set())
     executor.submit(my_object.my_method)
     del my_object
-    assert collected.wait(60), "stale reference not collected"
+    assert collected.wait(120), "stale reference not collected"
     assert callback() is None
 
 
@@ -309,7 +309,7 @@ def test_del_shutdown(local_aws: LocalAws) -> None:
     del executor
     gc.collect()
     assert list(results) == list(map(abs, range(-5, 5)))
-    assert job.ended.wait(60)
+    assert job.ended.wait(120)
 
 
 def test_shutdown_no_wait(local_aws: LocalAws) -> None:

@@ -118,7 +118,7 @@ def test_an_endpoint_that_goes_away_for_good_ends_the_job(
         yield from ITEMS[DONE:]
 
     result = job.start(items(), chunksize=1, workers=4)
-    assert result.wait(60)
+    assert result.wait(120)
     text = ended(result, errors.Unreachable, len(result))
     assert DONE < len(result) < len(ITEMS)
     assert proxy.url.removeprefix("http://") in text
@@ -136,7 +136,7 @@ def test_an_endpoint_that_was_never_there_is_named(proxy: FaultProxy, account: S
     with reserved_port() as port:
         address = f"http://127.0.0.1:{port}"
         result = lithops_magic.map(abs, ITEMS, settings=account.replace(endpoint_url=address), background=True)
-        assert result.wait(60)
+        assert result.wait(120)
     assert type(result.error) is errors.DeployError
     assert address in str(result.error)
     assert "Check the network, the region and endpoint_url." in str(result.error)
@@ -146,7 +146,7 @@ def test_an_endpoint_that_was_never_there_is_named(proxy: FaultProxy, account: S
 def test_a_wrong_clock_is_named_before_anything_is_deployed(proxy: FaultProxy, account: Settings) -> None:
     proxy.reset(Rule(dated("InvalidSignatureException", MISMATCH, -HOUR), match=ANY))
     result = lithops_magic.map(abs, ITEMS, settings=account.replace(namespace="skewed"), background=True)
-    assert result.wait(60)
+    assert result.wait(120)
     assert isinstance(result.error, errors.AwsError)
     assert str(result.error).endswith("This machine's clock is 60 minutes fast. Set it and retry.")
 
@@ -154,7 +154,7 @@ def test_a_wrong_clock_is_named_before_anything_is_deployed(proxy: FaultProxy, a
 def test_a_cut_answer_before_anything_is_deployed_is_one_line(proxy: FaultProxy, account: Settings) -> None:
     proxy.reset(Rule(half_body, match=re.compile(rb"GET /2016-08-19/account-settings")))
     result = lithops_magic.map(abs, ITEMS, settings=account.replace(namespace="faults-cut"), background=True)
-    assert result.wait(60)
+    assert result.wait(120)
     assert isinstance(result.error, errors.AwsError)
     assert (
         str(result.error)

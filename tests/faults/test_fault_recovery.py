@@ -67,7 +67,7 @@ def test_an_endpoint_that_comes_back_is_waited_for(
     assert {type(outcome) for outcome in turned_away} == {NoConnection}
     assert not result.done()
     proxy.up()
-    assert result.wait(60)
+    assert result.wait(120)
     assert list(result) == RIGHT
     assert job.executions() == dict.fromkeys(ITEMS, 1)
 
@@ -82,7 +82,7 @@ def test_what_was_in_flight_when_the_endpoint_went_away_is_tried_again(
     proxy.down()
     assert eventually(lambda: result.snapshot().retried >= 4)
     proxy.up()
-    assert result.wait(60)
+    assert result.wait(120)
     assert list(result) == RIGHT
     assert job.executions() == {item: 1 + proxy.lost[item] for item in ITEMS}
 
@@ -122,7 +122,7 @@ def test_a_sandbox_killed_amid_a_task_costs_that_task_one_attempt(
     holder = _holder(local_aws.pid, marker)
     assert holder is not None
     holder.send_signal(signal.SIGKILL)
-    assert result.wait(60)
+    assert result.wait(120)
     assert list(result) == RIGHT
     assert [stats.attempts for stats in result.stats] == [2 if item == 30 else 1 for item in ITEMS]
     assert job.executions() == {item: 2 if item == 30 else 1 for item in ITEMS}
@@ -144,7 +144,7 @@ def test_a_function_deleted_amid_the_job_is_deployed_again(
         yield from ITEMS[20:]
 
     result = job.start(items(), retries=0, workers=8)
-    assert result.wait(60)
+    assert result.wait(120)
     assert list(result) == RIGHT
     assert job.executions() == dict.fromkeys(ITEMS, 1)
 
@@ -201,7 +201,7 @@ def test_nothing_is_left_behind(
         if ending == "cancelled":
             assert eventually(lambda: hanging.played == 3)
             result.cancel()
-        assert result.wait(60)
+        assert result.wait(120)
         assert result.snapshot().state == {"refused": "broken"}.get(ending, ending)
         ended.append(weakref.ref(result._job))
 

@@ -34,4 +34,4 @@ def tick(picked: Any, count: int) -> None:
 def load(form: Any) -> None:
     """Load the lists and wait until they are there."""
     form.bar.load.click()
-    assert form.loading.idle.wait(60)
+    assert form.loading.idle.wait(120)

@@ -165,5 +165,5 @@ def test_nothing_of_the_form_is_imported_before_it_is_used() -> None:
         "print(sorted(name for name in sys.modules if name in ('ipywidgets', 'boto3', 'yaml') or '.form' in name"
         " and name.startswith('lithops')))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout == "[]\n"

@@ -15,7 +15,7 @@ REPORT = re.compile(
 
 
 def wait_for(look: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not (found := look()):
         assert time.monotonic() < deadline, "nothing arrived"
         time.sleep(0.05)

@@ -26,7 +26,7 @@ from localaws import FOREIGN, local_command, stop_servers
 from ports import reserved_port
 from waiting import has_ended
 
-PATIENCE = 60
+PATIENCE = 120
 """Seconds after which a test that waits for something has failed."""
 
 

@@ -43,7 +43,7 @@ def test_exports_are_sorted_and_exist() -> None:
 
 def test_the_import_loads_neither_boto3_nor_ipython() -> None:
     code = "import sys, lithops_magic; print(sorted({'boto3', 'botocore', 'IPython', 'yaml'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout == "[]\n"
 
 
@@ -52,7 +52,7 @@ def test_loading_the_extension_does_not_import_boto3() -> None:
         "import sys, lithops_magic; from IPython.core.interactiveshell import InteractiveShell as S;"
         "lithops_magic.load_ipython_extension(S()); print('boto3' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout == "False\n"
 
 

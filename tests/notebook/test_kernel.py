@@ -118,7 +118,7 @@ class Kernel:
 
     def reply(self, request: str) -> dict[str, Any]:
         while True:
-            message = self.client.get_shell_msg(timeout=60)
+            message = self.client.get_shell_msg(timeout=120)
             if message["parent_header"].get("msg_id") == request:
                 return message["content"]
 
@@ -132,7 +132,7 @@ class Kernel:
     def shown(self, request: str) -> Iterator[tuple[str, str]]:
         """The type and the text of each message of a cell, until it is idle."""
         while True:
-            message = self.client.get_iopub_msg(timeout=60)
+            message = self.client.get_iopub_msg(timeout=120)
             if message["parent_header"].get("msg_id") != request:
                 continue
             content = message["content"]

@@ -104,9 +104,9 @@ def test_the_real_debugger_opens_in_the_cell() -> None:
     commands = iter(["p x, share", "q"])
     try:
         for code in ("%load_ext lithops_magic\nbad = {2}", FAILING, "r.debug(2)"):
-            client.execute_interactive(code, timeout=60, output_hook=hear)
+            client.execute_interactive(code, timeout=120, output_hook=hear)
         client.execute_interactive(
-            "%debug", timeout=60, output_hook=hear, stdin_hook=lambda _: client.input(next(commands))
+            "%debug", timeout=120, output_hook=hear, stdin_hook=lambda _: client.input(next(commands))
         )
     finally:
         client.stop_channels()

@@ -514,7 +514,7 @@ def test_another_python_reads_values_and_refuses_code() -> None:
     pythons = [shutil.which(f"python3.{minor}") for minor in range(12, 16)]
     for python in filter(None, pythons):
         command = [python, "-c", program, *folders, *data]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         if "No module named" not in done.stderr and "command not found" not in done.stderr:  # as pyenv's stand-ins say
             same = f"{sys.version_info.major}.{sys.version_info.minor}" in Path(python).name
             refused = f"it has code of Python {sys.version[:4]}"
