@@ -34,10 +34,8 @@ from waiting import eventually
 
 @pytest.fixture(scope="module")
 def _shared(local_aws: LocalAws) -> Iterator[LambdaExecutor]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LITHOPS_MAGIC_LOCAL_DIR", str(local_aws.folder))
-        with make(2) as executor:
-            yield executor
+    with make(2) as executor:
+        yield executor
 
 
 @pytest.fixture

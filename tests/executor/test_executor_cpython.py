@@ -74,10 +74,8 @@ held = FUNCTIONS["held"]
 
 @pytest.fixture(scope="module")
 def _shared(local_aws: LocalAws) -> Iterator[LambdaExecutor]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LITHOPS_MAGIC_LOCAL_DIR", str(local_aws.folder))
-        with make(5, chunksize=1) as executor:
-            yield executor
+    with make(5, chunksize=1) as executor:
+        yield executor
 
 
 @pytest.fixture

@@ -48,10 +48,8 @@ NAMES = notebook("""
 
 @pytest.fixture(scope="module")
 def executor(local_aws: LocalAws) -> Iterator[LambdaExecutor]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LITHOPS_MAGIC_LOCAL_DIR", str(local_aws.folder))
-        with LambdaExecutor(4, settings=SETTINGS) as executor:
-            yield executor
+    with LambdaExecutor(4, settings=SETTINGS) as executor:
+        yield executor
 
 
 @pytest.mark.parametrize("what", ["differential_evolution", "brute", "quad_vec"])

@@ -36,15 +36,13 @@ PRINTED = {
 
 @pytest.fixture(scope="module", autouse=True)
 def _data(local_aws: LocalAws) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LITHOPS_MAGIC_LOCAL_DIR", str(local_aws.folder))
-        storage = Storage(CONFIG)
-        for bucket in BUCKETS:
-            storage.create_bucket(bucket)
-        storage.put_object(BUCKETS[0], "obj1.txt", "some words some lines\n" * 20)
-        yield
-        for bucket in BUCKETS:
-            storage.delete_objects(bucket, storage.list_keys(bucket))
+    storage = Storage(CONFIG)
+    for bucket in BUCKETS:
+        storage.create_bucket(bucket)
+    storage.put_object(BUCKETS[0], "obj1.txt", "some words some lines\n" * 20)
+    yield
+    for bucket in BUCKETS:
+        storage.delete_objects(bucket, storage.list_keys(bucket))
 
 
 @pytest.mark.parametrize("name", PRINTED)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 import threading
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -39,12 +38,10 @@ add, double, total, inverse, nap = (NAMES[name] for name in ("add", "double", "t
 
 
 @pytest.fixture(scope="module")
-def _shared(local_aws: LocalAws) -> Iterator[lithops.FunctionExecutor]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LITHOPS_MAGIC_LOCAL_DIR", str(local_aws.folder))
-        executor = lithops.LocalhostExecutor(**OPTIONS)
-        executor.call_async(double, 1).result()
-        yield executor
+def _shared(local_aws: LocalAws) -> lithops.FunctionExecutor:
+    executor = lithops.LocalhostExecutor(**OPTIONS)
+    executor.call_async(double, 1).result()
+    return executor
 
 
 @pytest.fixture

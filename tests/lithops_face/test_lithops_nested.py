@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -53,10 +52,8 @@ NAMES = notebook("""
 
 
 @pytest.fixture(scope="module")
-def fexec(local_aws: LocalAws) -> Iterator[lithops.FunctionExecutor]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LITHOPS_MAGIC_LOCAL_DIR", str(local_aws.folder))
-        yield lithops.LocalhostExecutor(runtime_memory=256, runtime_timeout=50)
+def fexec(local_aws: LocalAws) -> lithops.FunctionExecutor:
+    return lithops.LocalhostExecutor(runtime_memory=256, runtime_timeout=50)
 
 
 def call(fexec: lithops.FunctionExecutor, name: str, *args: Any) -> Any:

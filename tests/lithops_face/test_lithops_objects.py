@@ -43,14 +43,12 @@ NAMES = notebook("""
 
 @pytest.fixture(scope="module")
 def fexec(local_aws: LocalAws) -> Iterator[lithops.FunctionExecutor]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LITHOPS_MAGIC_LOCAL_DIR", str(local_aws.folder))
-        storage = Storage(backend="localhost")
-        storage.create_bucket(BUCKET)
-        for key, text in TEXTS.items():
-            storage.put_object(BUCKET, key, text)
-        yield lithops.LocalhostExecutor(runtime_memory=256, runtime_timeout=20)
-        storage.delete_objects(BUCKET, storage.list_keys(BUCKET))
+    storage = Storage(backend="localhost")
+    storage.create_bucket(BUCKET)
+    for key, text in TEXTS.items():
+        storage.put_object(BUCKET, key, text)
+    yield lithops.LocalhostExecutor(runtime_memory=256, runtime_timeout=20)
+    storage.delete_objects(BUCKET, storage.list_keys(BUCKET))
 
 
 def words(*keys: str) -> Counter[str]:

@@ -30,10 +30,8 @@ add, inverse, nap = NAMES["add"], NAMES["inverse"], NAMES["nap"]
 
 @pytest.fixture(scope="module")
 def pool(local_aws: LocalAws) -> Iterator[mp.Pool]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LITHOPS_MAGIC_LOCAL_DIR", str(local_aws.folder))
-        with mp.Pool(2, settings=SETTINGS, packages="none") as pool:
-            yield pool
+    with mp.Pool(2, settings=SETTINGS, packages="none") as pool:
+        yield pool
 
 
 def test_it_returns_what_the_standard_librarys_pool_returns(pool: mp.Pool) -> None:

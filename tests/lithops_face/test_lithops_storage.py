@@ -27,12 +27,10 @@ CONFIG = {"lithops": {"backend": "localhost", "storage": "localhost"}}
 
 @pytest.fixture(scope="module")
 def storage(local_aws: LocalAws) -> Iterator[Storage]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LITHOPS_MAGIC_LOCAL_DIR", str(local_aws.folder))
-        made = Storage(CONFIG)
-        made.create_bucket(BUCKET)
-        yield made
-        made.delete_objects(BUCKET, made.list_keys(BUCKET))
+    made = Storage(CONFIG)
+    made.create_bucket(BUCKET)
+    yield made
+    made.delete_objects(BUCKET, made.list_keys(BUCKET))
 
 
 @pytest.mark.parametrize(

@@ -59,10 +59,8 @@ def two(tmp_path: Path) -> Iterator[tuple[Notebook, Notebook]]:
 
 
 @pytest.fixture(scope="module")
-def kept(local_folder: Path, variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
         patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
         notebook = Notebook(tmp_path_factory.mktemp("book"))
     yield notebook
