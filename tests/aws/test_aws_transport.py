@@ -173,6 +173,17 @@ def idle(transport: sender.Transport) -> int:
     return len(transport._idle)  # type: ignore[attr-defined]
 
 
+def test_kept_connections_are_closed_if_nobody_takes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Before those that keep connections for long: the thread that closes them sleeps for as long.
+    monkeypatch.setattr(kept_connections, "SECONDS", 0.01)
+    with serving(well) as server:
+        with opened(cloud_at(f"http://127.0.0.1:{server.port}"), most=3) as transport:
+            send_all(transport, [b"{}"] * 6)
+            assert eventually(lambda: idle(transport) == 3)
+        assert eventually(lambda: server.open == 0)
+        assert eventually(lambda: not any(each.name == "lithops-magic-connections" for each in threading.enumerate()))
+
+
 @pytest.mark.usefixtures("kept_long")
 def test_the_next_job_takes_over_the_connections_it_may_have() -> None:
     async def once_there_are_three(connection: Connection) -> None:
@@ -218,16 +229,6 @@ def test_a_connection_that_was_closed_in_the_meantime_is_not_used() -> None:
         with opened(cloud) as second:
             assert [type(outcome) for outcome in send_all(second, [b"{}"])] == [Reply]
         assert server.connections == 2
-
-
-def test_kept_connections_are_closed_if_nobody_takes_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept_connections, "SECONDS", 0.01)
-    with serving(well) as server:
-        with opened(cloud_at(f"http://127.0.0.1:{server.port}"), most=3) as transport:
-            send_all(transport, [b"{}"] * 6)
-            assert eventually(lambda: idle(transport) == 3)
-        assert eventually(lambda: server.open == 0)
-        assert eventually(lambda: not any(each.name == "lithops-magic-connections" for each in threading.enumerate()))
 
 
 @pytest.mark.usefixtures("kept_long")

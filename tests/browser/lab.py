@@ -38,7 +38,9 @@ SOME_MINUTES = 180_000
 """Milliseconds that any step may take on a busy machine."""
 expect.set_options(timeout=SOME_MINUTES)
 
-_IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+_KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
+_IDLE = f"{_KERNEL}?.status === 'idle'"
+_CONNECTED = f"{_KERNEL}?.connectionStatus === 'connected'"
 
 
 def chromium_path() -> str | None:
@@ -155,6 +157,10 @@ class Notebook:
         """Wait until a kernel is connected and idle."""
         # By default, it is evaluated at each animation frame, which is expensive without a graphics card.
         self.page.wait_for_function(_IDLE, timeout=SOME_MINUTES, polling=100)
+
+    def wait_until_connected(self) -> None:
+        """Wait until a kernel that may be busy can be reached again."""
+        self.page.wait_for_function(_CONNECTED, timeout=SOME_MINUTES, polling=100)
 
     def cell(self, cell_id: str) -> Locator:
         return self.page.locator(".jp-Notebook-cell").nth(self._ids.index(cell_id))

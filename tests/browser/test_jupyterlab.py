@@ -148,6 +148,8 @@ def test_a_page_that_is_reloaded_in_the_middle_of_a_job_can_stop_it_and_sees_the
     saved = notebook.outputs("slow")
     expect(saved.locator("progress")).to_be_visible()
     expect(saved).to_contain_text("/400 · ")
+    # What is saved is seen before there is a kernel to stop.
+    notebook.wait_until_connected()
     notebook.stop()
     notebook.run("shown")
     truth = notebook.outputs("shown")
