@@ -19,11 +19,11 @@ _PYC_HEADER = 16
 _PATH = 200
 """Maximum characters of a string that may name a file."""
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
-_DYNAMIC = {
-    *("import_module", "__import__", "find_spec", "resolve_name", "run_module", "locate"),
-    *("get_data", "files", "open_text", "open_binary", "read_binary"),
-}
-"""Functions of `importlib`, `pkgutil`, `runpy` and `pydoc` that take a module's name."""
+_DYNAMIC = {"import_module", "__import__", "find_spec", "resolve_name", "run_module"}
+"""Functions that take a module's name."""
+_DYNAMIC_THERE = {"locate", "get_data", "files", "open_text", "open_binary", "read_binary"}
+_THERE = {"pydoc", "pkgutil", "resources", "importlib.resources", "importlib_resources"}
+"""Modules with functions that do so under names that others have, too."""
 _MODULE_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -47,7 +47,8 @@ def _imports(code: CodeType) -> Iterator[str]:
         # Relative imports occur in modules that are shipped, whose source is read.
         if instruction.opname == "IMPORT_NAME" and not level.argval:
             yield from _candidates(instruction.argval, names.argval or ())
-    if _DYNAMIC.intersection(code.co_names):
+    names_there = _THERE.intersection(code.co_names) and _DYNAMIC_THERE.intersection(code.co_names)
+    if names_there or _DYNAMIC.intersection(code.co_names):
         # Which string is passed to it is not known, but what is no module is ignored later. One that ends in a dot is
         # the package of a module whose name is computed; after a colon, there may be a name in a module.
         texts = (text.partition(":")[0].rstrip(".") for text in code.co_consts if isinstance(text, str))

@@ -67,6 +67,8 @@ def test_modules_that_are_named_by_strings() -> None:
 
     named = {"mine", "other.part", "third", "fourth", "fifth"}
     assert {one for one in imports_of_code([loads.__code__]) if not one.startswith(("importlib", "pkgutil"))} == named
+    # Anything may have files.
+    assert imports_of_code([(lambda archive: (archive.files, "torch")).__code__]) == set()
 
 
 def test_modules_functions_classes_and_values_are_seen() -> None:
