@@ -80,8 +80,8 @@ def bare(url: str, world: World) -> dict[str, Any]:
     """Send the same tasks with AWS's C runtime and next to nothing else, which no client in Python can beat.
 
     It knows the tasks' mean duration from the start, sends chunks as large as ours to one function after the other over
-    connections that it opens as we do, without a signature, and reads nothing but whether a reply is there. Neither
-    crashes nor stragglers are handled: the former are left out by the service, the latter waited for.
+    connections that it opens as we do, without a signature, and reads nothing but whether a reply is there. Stragglers
+    are copied by the same rule as ours, but crashes are not handled: they are left out by the service.
     """
     from awscrt import http
     from awscrt import io as crt
@@ -89,6 +89,7 @@ def bare(url: str, world: World) -> dict[str, Any]:
     from lithops_magic.aws.invoke.thread_state import hold
     from lithops_magic.aws.invoke.transport import HANDSHAKES
     from lithops_magic.engine.dispatch.chunk_size import ChunkSize
+    from lithops_magic.engine.dispatch.stragglers import FACTOR, MIN_SECONDS, PERIOD
 
     sizes = ChunkSize(None, 6_000_000)
     sizes.observe(world.tasks, world.mean * world.tasks, world.tasks * 100)
@@ -96,24 +97,32 @@ def bare(url: str, world: World) -> dict[str, Any]:
     bootstrap = crt.ClientBootstrap(group, crt.DefaultHostResolver(group))
     address = urlsplit(url)
     host, port = str(address.hostname), int(address.port or 80)
-    sent, unanswered, opened, over = 0, world.tasks, 0, threading.Event()
+    sent, backups, opened, over = 0, 0, 0, threading.Event()
+    settled = bytearray(world.tasks)
+    unanswered = world.tasks
+    flights: dict[range, float] = {}
+    idle: list[tuple[Any, str]] = []
     task = b'{"id":%d,"data":"gAVLKi4="}'
 
     def invoke(connection: Any, path: str) -> None:
         nonlocal sent
         if sent == world.tasks:
-            return
+            return idle.append((connection, path))
         first, sent = sent, min(world.tasks, sent + sizes.size(world.tasks - sent, world.concurrency))
-        count = sent - first
-        tasks = b",".join([task % index for index in range(first, sent)])
-        body = b'{"protocol":4,"key":"00","request":"r","tasks":[%s]}' % tasks
+        flights[range(first, sent)] = time.perf_counter()
+        return send(connection, path, range(first, sent))
+
+    def send(connection: Any, path: str, tasks: range) -> None:
+        body = b'{"protocol":4,"key":"00","request":"r","tasks":[%s]}' % b",".join([task % index for index in tasks])
         headers = http.HttpHeaders([("host", address.netloc), ("content-length", str(len(body)))])
         request = http.HttpRequest("POST", path, headers, io.BytesIO(body))
 
         def answered(completion: Future[int]) -> None:
             nonlocal unanswered
             assert completion.result() == 200
-            unanswered -= count
+            flights.pop(tasks, None)
+            unanswered -= settled.count(0, tasks.start, tasks.stop)
+            settled[tasks.start : tasks.stop] = b"\1" * len(tasks)
             if unanswered == 0:
                 over.set()
             invoke(connection, path)
@@ -121,6 +130,16 @@ def bare(url: str, world: World) -> dict[str, Any]:
         stream = connection.request(request, lambda http_stream, **_: hold(http_stream.connection), lambda **_: None)
         stream.completion_future.add_done_callback(answered)
         stream.activate()
+
+    def back_up() -> None:
+        nonlocal backups
+        for tasks, began in list(flights.items()):
+            most = world.mean * (len(tasks) + (FACTOR - 1) * len(tasks) ** 0.5)
+            if time.perf_counter() - began > max(MIN_SECONDS, most) and len(idle) >= len(tasks):
+                flights.pop(tasks, None)
+                backups += len(tasks)
+                for index in tasks:
+                    send(*idle.pop(), range(index, index + 1))
 
     def connect(_: Any = None) -> None:
         nonlocal opened
@@ -135,11 +154,13 @@ def bare(url: str, world: World) -> dict[str, Any]:
     cpu, began = time.process_time(), time.perf_counter()
     for _ in range(HANDSHAKES):
         connect()
-    over.wait()
+    while not over.wait(PERIOD):
+        if sent == world.tasks:
+            back_up()
     spent, cpu = time.perf_counter() - began, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    nothing = dict.fromkeys(("failed", "wrong", "lost", "retried", "backups"), 0)
-    return {"seconds": spent, "cpu": cpu, "peak_rss_mb": peak, "done": world.tasks, **nothing}
+    nothing = dict.fromkeys(("failed", "wrong", "lost", "retried"), 0)
+    return {"seconds": spent, "cpu": cpu, "peak_rss_mb": peak, "done": world.tasks, "backups": backups, **nothing}
 
 
 def measure_apart(world: World, retries: int, *, by_hand: bool = False) -> dict[str, Any]:
