@@ -75,25 +75,6 @@ assert ref() is None
 """)
 
 
-def test_a_large_job_collects_young_objects_less_often() -> None:
-    check_alone("""
-first, *others = before = gc.get_threshold()
-with rare_full_collections():
-    assert gc.get_threshold() == before
-    with rare_full_collections(young=True):
-        with rare_full_collections(young=True):
-            assert gc.get_threshold() == (first * full_collections.YOUNG, *others)
-    assert gc.get_threshold() != before, "another job still runs"
-assert gc.get_threshold() == before
-gc.set_threshold(0)
-with rare_full_collections(young=True):
-    assert gc.get_threshold()[0] == 0, "the user has turned it off"
-with rare_full_collections(young=True):
-    gc.set_threshold(123, 4, 5)
-assert gc.get_threshold() == (123, 4, 5), "the user has set it while the job ran"
-""")
-
-
 def test_what_the_user_froze_stays_frozen() -> None:
     check_alone("""
 gc.freeze()

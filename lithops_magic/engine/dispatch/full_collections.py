@@ -2,8 +2,7 @@
 
 A full collection looks at every object in the process. A job with a hundred thousand tasks in flight triggers one a
 second, each of which stops all threads for a third of a second and frees nothing. Between those that the job is worth,
-what survived the last one is frozen, and only newer objects are looked at. With many thousands in flight, collections
-of young objects become rarer as well. At the end, all is as it was before.
+what survived the last one is frozen, and only newer objects are looked at. At the end, all is as it was before.
 """
 
 from __future__ import annotations
@@ -17,9 +16,6 @@ from typing import Any
 
 SHARE = 0.02
 """Share of the time that full collections may take."""
-YOUNG = 10
-"""Factor by which a job with many thousands of invocations in flight makes collections of young objects rarer: they
-took a tenth of its CPU time and freed next to nothing, because most objects live as long as their invocation."""
 _FULL = 2
 """Their generation."""
 _FROM_START = 1000
@@ -32,8 +28,6 @@ class _Freezer:
     def __init__(self) -> None:
         self.jobs = 0
         self.helps: bool | None = None
-        self.thresholds: tuple[int, int, int] | None = None
-        """The user's own, if they were changed."""
         self._began = self._due = 0.0
 
     def __call__(self, phase: str, info: Mapping[str, Any]) -> None:
@@ -55,35 +49,19 @@ class _Freezer:
             self._due = now + (now - self._began) / SHARE
         gc.freeze()
 
-    def restore(self) -> None:
-        """Restore the user's thresholds, unless the user has set others in the meantime."""
-        if (before := self.thresholds) is not None:
-            self.thresholds = None
-            if gc.get_threshold()[0] == before[0] * YOUNG:
-                gc.set_threshold(*before)
-
 
 _freezer = _Freezer()
 _lock = threading.Lock()
 
 
 @contextmanager
-def rare_full_collections(*, young: bool = False) -> Iterator[None]:
-    """Spend at most `SHARE` of the time on full collections, unless the user has frozen objects, which would thaw.
-
-    Parameters
-    ----------
-    young
-        Whether to make collections of young objects rarer, too.
-    """
+def rare_full_collections() -> Iterator[None]:
+    """Spend at most `SHARE` of the time on full collections, unless the user has frozen objects, which would thaw."""
     with _lock:
         _freezer.jobs += 1
         if _freezer.jobs == 1:
             _freezer.helps = None
             gc.callbacks.append(_freezer)
-        if young and _freezer.thresholds is None:
-            _freezer.thresholds = gc.get_threshold()
-            gc.set_threshold(_freezer.thresholds[0] * YOUNG, *_freezer.thresholds[1:])
     try:
         yield
     finally:
@@ -93,4 +71,3 @@ def rare_full_collections(*, young: bool = False) -> Iterator[None]:
                 gc.callbacks.remove(_freezer)
                 if _freezer.helps:
                     gc.unfreeze()
-                _freezer.restore()

@@ -145,7 +145,7 @@ class Scheduler:
             self._begin()
             for message in early:
                 self._handle(message)
-            with rare_full_collections(young=len(self._lanes.first.link.endpoint.senders) > 1):
+            with rare_full_collections():
                 self._loop()
         except BaseException as error:  # the user's own methods run here as well: whatever they raise, the job ends
             self._job.break_off(error)
