@@ -220,6 +220,7 @@ def test_nothing_is_left_behind(
     processes = psutil.Process().children(recursive=True)
     run()
     assert eventually(lambda: all(map(operator.le, left(), before))), (left(), before)
-    assert {thread.name for thread in threading.enumerate()} <= names
+    # The connections that are kept for another second have a thread as well.
+    assert eventually(lambda: {thread.name for thread in threading.enumerate()} <= names), threading.enumerate()
     assert set(psutil.Process().children(recursive=True)) <= set(processes)
     assert list(tmp_path.iterdir()) == []

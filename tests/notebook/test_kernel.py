@@ -114,7 +114,8 @@ class Kernel:
         self.manager, self.client = start_new_kernel(kernel_name="python3")
 
     def send(self, code: str) -> str:
-        return self.client.execute(code)
+        # After an error, a kernel otherwise also aborts what arrives in the next moment.
+        return self.client.execute(code, stop_on_error=False)
 
     def reply(self, request: str) -> dict[str, Any]:
         while True:
