@@ -228,6 +228,14 @@ def variables(local_folder: Path, package_cache: Path) -> dict[str, str]:
     }
 
 
+@pytest.fixture(autouse=True)
+def no_job_process() -> Iterator[None]:
+    """End the process that a handler called by the test has forked and kept: it has inherited all open sockets."""
+    yield
+    if job := sys.modules.get("lithops_magic.worker.job"):
+        job.end_process()
+
+
 @pytest.fixture(scope="session")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Homes, one for each test: `mktemp` would look through the folders of all tests before for a free name."""

@@ -201,6 +201,9 @@ class FaultProxy:
 
     async def _down(self) -> None:
         if self._listener is not None:
+            # A forked process may have inherited the socket: closed here alone, it would still accept connections.
+            for listening in self._listener.sockets:
+                listening.shutdown(socket.SHUT_RDWR)
             self._listener.close()
         self._listener = None
         for client in self._clients:

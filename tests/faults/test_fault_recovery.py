@@ -216,7 +216,6 @@ def test_nothing_is_left_behind(
     job.run(ITEMS[:1])
     assert eventually(lambda: left()[:2] == (0, 0))
     before, names = left(), {thread.name for thread in threading.enumerate()}
-    # Tests of the worker may have left the process of a job, which waits for the next one.
     processes = psutil.Process().children(recursive=True)
     run()
     assert eventually(lambda: all(map(operator.le, left(), before))), (left(), before)
