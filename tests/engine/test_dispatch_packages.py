@@ -177,6 +177,17 @@ def test_what_the_deployment_left_out_is_said_with_the_error(learned: list[tuple
     assert ADDED.format("swift-engine") not in run.job.snapshot().notes
 
 
+def test_every_task_is_told_what_cannot_be_shipped_and_none_is_rerun_for_it(
+    learned: list[tuple[str, dict[str, str]]],
+) -> None:
+    told = f"swift-engine, which tasks asked for, {REFUSED}: no build"
+    service = service_of(misses("swift", until=99), notes=(told,))
+    run = ran(service, range(4), chunksize=1)
+    assert sorted(service.tasks) == [[0], [1], [2], [3]]
+    assert all(f"({told})" in run.errors[i] for i in range(4))
+    assert len(service.connects) == 2
+
+
 def test_what_is_not_here_either_is_said(learned: list[tuple[str, dict[str, str]]]) -> None:
     behave = misses("nowhere", message="Missing optional dependency 'nowhere'.")
     run = ran(service_of(behave), range(1))

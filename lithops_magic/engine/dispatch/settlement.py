@@ -248,18 +248,19 @@ class Settlement:
             # No task may run twice, but the next job can have what this one lacks.
             remember(new)
             return False
-        if new and not self._redeployed(new, error):
-            return False
+        if new:
+            self._redeploy(new)
         if not self._supplements.help(task):
-            if absent := self._supplements.absent(error, not_found):
+            if why := self._supplements.refusal(error, not_found):
+                facts(error).message += f" ({why})"
+            elif absent := self._supplements.absent(error, not_found):
                 facts(error).message += f" ({listed(absent)} is not installed where the notebook runs either)"
             return False
         return True
 
-    def _redeployed(self, new: Mapping[str, str], error: TaskError) -> bool:
-        """Deploy functions that also have these distributions; return whether that is possible."""
+    def _redeploy(self, new: Mapping[str, str]) -> None:
+        """Deploy functions that also have these distributions, or those of them that can be shipped."""
         remember(new)
-        self._supplements.add(new)
         try:
             for lane in self._lanes:
                 if lane.ready:
@@ -271,13 +272,13 @@ class Settlement:
             refused = f"{listed(new)}, which tasks asked for, {REFUSED}: {problem}"
         # What could not be shipped was forgotten; the others may be what was missing.
         added = remembered(new) if refused else list(new)
+        self._supplements.add(added)
+        self._supplements.refuse(new.keys() - added, refused)
         if not added:
-            facts(error).message += f" ({refused})"
-            return False
+            return
         for note in untold([refused] if refused else []):
             self._job.publish(ev.Noted(note))
         self._job.publish(ev.Noted(f"tasks asked for {listed(added)}, installed here: added, and what failed is rerun"))
-        return True
 
     def _rest(self, lane: Lane, task: Task) -> None:
         # The later an attempt, the longer it rests, so that the last one outlives a short outage; see

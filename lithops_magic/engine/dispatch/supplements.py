@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
@@ -62,7 +62,9 @@ class Supplements:
 
     def __init__(self, need: Need) -> None:
         self._need = need
-        self._added: dict[str, str] = {}
+        self._added: set[str] = set()
+        self._refused: dict[str, str] = {}
+        """Why what tasks asked for cannot be shipped."""
         self._ran: dict[int, int] = {}
         self._distributions: dict[str, str] = {}
         self._plugins: dict[tuple[str, str], list[Plugin]] = {}
@@ -82,6 +84,16 @@ class Supplements:
 
     def new(self, error: TaskError, asked: Asked) -> dict[str, str]:
         """Return distributions to add, each with the package that asked for it: those named in the error, else all."""
+        chosen = self._chosen(error, asked)
+        return {name: asker for name, asker in chosen.items() if name not in self._added and name not in self._refused}
+
+    def refusal(self, error: TaskError, asked: Asked) -> str:
+        """Return why what a task missed cannot be shipped; empty if it can."""
+        return "; ".join(
+            dict.fromkeys(self._refused[name] for name in self._chosen(error, asked) if name in self._refused)
+        )
+
+    def _chosen(self, error: TaskError, asked: Asked) -> dict[str, str]:
         traceback = facts(error).traceback
         if self._need.request.nothing or traceback is None:
             return {}
@@ -99,7 +111,7 @@ class Supplements:
         likely = is_likely(traceback, text)
         unnamed = [one for one in lacking if one.is_alone and not one.is_any]
         chosen = named or [one for one in unnamed if likely or is_raised_by(traceback, one.asker)]
-        return {one.distribution: one.asker for one in chosen if one.distribution not in self._added}
+        return {one.distribution: one.asker for one in chosen}
 
     def _lacks(self, owner: str, program: str) -> bool:
         """Whether tasks would find a program if its distribution were added; not by a path of this machine."""
@@ -110,9 +122,13 @@ class Supplements:
             self._shipped = shipped(self._need)
         return self._shipped
 
-    def add(self, distributions: Mapping[str, str]) -> None:
+    def add(self, distributions: Iterable[str]) -> None:
         """Record that these are added."""
-        self._added |= distributions
+        self._added.update(distributions)
+
+    def refuse(self, distributions: Iterable[str], why: str) -> None:
+        """Record that these cannot be shipped: every task that misses one is told, and none is rerun for it."""
+        self._refused |= dict.fromkeys(distributions, why)
 
     def absent(self, error: TaskError, asked: Asked) -> list[str]:
         """Return the names in an error that sandboxes did not find and that are not installed here, either."""
