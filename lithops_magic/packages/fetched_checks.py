@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import Distribution
 from pathlib import Path
 
@@ -23,8 +23,7 @@ def refuse_altered(folder: Path) -> None:
     PackageError
         A file does not match.
     """
-    for metadata in sorted(folder.glob("*.dist-info")):
-        distribution = Distribution.at(metadata)
+    for distribution in _unpacked(folder):
         if file := next(edited_files(distribution, compiled=True), None):
             name = name_of(distribution)
             raise PackageError(
@@ -43,8 +42,7 @@ def refuse_unfit(folder: Path, pins: Mapping[str, str], target: Target) -> None:
     PackageError
         There is such a wheel.
     """
-    for metadata in sorted(folder.glob("*.dist-info")):
-        distribution = Distribution.at(metadata)
+    for distribution in _unpacked(folder):
         name = name_of(distribution)
         if " @ file:" not in pins.get(canonicalize_name(name), "") or target.here:
             continue
@@ -59,8 +57,7 @@ def refuse_unfit(folder: Path, pins: Mapping[str, str], target: Target) -> None:
 
 def refuse_compiled(folder: Path, target: Target) -> None:
     """Refuse extension modules that were built on this machine and run only here."""
-    for metadata in folder.glob("*.dist-info"):
-        distribution = Distribution.at(metadata)
+    for distribution in _unpacked(folder):
         if not is_pure(distribution):
             raise NoBuild(
                 f"There is no wheel of {name_of(distribution)} {version_of(distribution)}, only source that has to "
@@ -68,3 +65,7 @@ def refuse_compiled(folder: Path, target: Target) -> None:
                 "--packages PATH.whl.",
                 canonicalize_name(name_of(distribution)),
             )
+
+
+def _unpacked(folder: Path) -> Iterator[Distribution]:
+    return (Distribution.at(metadata) for metadata in sorted(folder.glob("*.dist-info")))
